@@ -1,0 +1,175 @@
+"""The job: one notification to one recipient with one outcome; and the small values it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NewType
+
+from wavecom.core.states import Status
+
+JobId = NewType("JobId", str)
+
+#: A job keeps its last entries and a count of all of them, so that no job grows without bound.
+LOG_LIMIT = 50
+
+
+class Channel(StrEnum):
+    """The way to the recipient; ``type`` in the published schema."""
+
+    EMAIL = "email"
+    SMS = "sms"
+    PUSH = "push"
+
+
+class Priority(StrEnum):
+    """The lane a job travels in; a higher lane is never held up by a lower one."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    BULK = "bulk"
+
+
+class UnknownOutcomePolicy(StrEnum):
+    """What to do when nobody can tell whether the provider took the message.
+
+    ``retry`` means at least once, ``stop`` at most once.
+    """
+
+    RETRY = "retry"
+    STOP = "stop"
+
+
+class Outcome(StrEnum):
+    """What an answer of a provider means (design.md section 5)."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    UNAVAILABLE = "unavailable"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one provider call came to.
+
+    ``code`` is stable and short (``http_503``, ``smtp_550``, ``timeout``); ``message`` is for people and never
+    holds a secret or a recipient. ``retry_after_seconds`` is the provider's own wish.
+    """
+
+    outcome: Outcome
+    code: str
+    message: str = ""
+    message_id: str | None = None
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """One provider tried within an attempt, and what came of it."""
+
+    provider: str
+    answer: Answer
+    at: datetime
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One line of a job's history. ``event`` is one of a fixed set of words; see docs/api.md."""
+
+    at: datetime
+    event: str
+    attempt: int | None = None
+    provider: str | None = None
+    outcome: str | None = None
+    code: str | None = None
+    message: str | None = None
+    latency_ms: float | None = None
+    next_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobError:
+    """Why a job failed, or why its last attempt did."""
+
+    code: str
+    message: str
+    provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's hold on a job. ``token`` is the fence: only who knows it may record the outcome."""
+
+    token: str
+    worker: str
+    lease_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A message for a worker: look at this job, after ``delay_seconds`` (0: now). Losing one costs seconds, no job."""
+
+    job_id: JobId
+    channel: Channel
+    priority: Priority
+    delay_seconds: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """All that is known of one notification; the published fields are described in docs/api.md.
+
+    Times are aware UTC with millisecond precision, as MongoDB keeps them. ``to`` and ``payload`` are plain JSON,
+    in the shapes that ``wavecom.web.api.schemas`` lets through for the channel.
+    """
+
+    job_id: JobId
+    client: str
+    type: Channel
+    to: Mapping[str, Any]
+    payload: Mapping[str, Any]
+    status: Status
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+    priority: Priority = Priority.NORMAL
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    attempts: int = 0
+    max_attempts: int = 5
+    on_unknown_outcome: UnknownOutcomePolicy = UnknownOutcomePolicy.RETRY
+    #: Some attempt ended without a clear answer: the recipient may have the message whatever happens next.
+    may_have_been_sent: bool = False
+    replays: int = 0
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    send_at: datetime | None = None
+    provider: str | None = None
+    provider_message_id: str | None = None
+    error: JobError | None = None
+    claim: Claim | None = None
+    next_attempt_at: datetime | None = None
+    queued_at: datetime | None = None
+    due_at: datetime | None = None
+    finished_at: datetime | None = None
+    dead_lettered_at: datetime | None = None
+    purge_at: datetime | None = None
+    logs: tuple[LogEntry, ...] = ()
+    log_count: int = 0
+
+    @property
+    def delivery_key(self) -> str:
+        """The idempotency key sent to providers: the same for every attempt, a new one after a replay."""
+        return self.job_id if self.replays == 0 else f"{self.job_id}:{self.replays}"
+
+    def hint(self, delay_seconds: int = 0) -> Hint:
+        """The message that makes a worker look at this job."""
+        return Hint(self.job_id, self.type, self.priority, delay_seconds)
+
+    def with_changes(self, changes: Mapping[str, Any], entries: tuple[LogEntry, ...] = ()) -> Job:
+        """This job after a transition: fields replaced, entries appended, the log kept bounded."""
+        logs = (*self.logs, *entries)[-LOG_LIMIT:]
+        return replace(self, **dict(changes), logs=logs, log_count=self.log_count + len(entries))

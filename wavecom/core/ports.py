@@ -1,0 +1,237 @@
+"""What the core needs from the world, as Protocols. Implementations live in storage, broker, routing, providers.
+
+All methods may be called from several threads at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from wavecom.core.engine import Transition
+from wavecom.core.job import Answer, Channel, Claim, Hint, Job, JobId, Priority
+from wavecom.core.states import Status
+
+
+class Clock(Protocol):
+    """The time, the same for every process that shares a store."""
+
+    def now(self) -> datetime:
+        """Aware UTC, whole milliseconds."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards; only differences mean anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """What a list may be narrowed by; None means "any". Times bound ``created_at``: since ≤ t < before."""
+
+    client: str | None = None
+    statuses: frozenset[Status] = frozenset()
+    type: Channel | None = None
+    priority: Priority | None = None
+    provider: str | None = None
+    error_code: str | None = None
+    #: Exactly as it was sent: the e-mail address, phone number or push token.
+    recipient: str | None = None
+    created_since: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """A place in a list ordered by (created_at, job_id), both descending: the last job already seen."""
+
+    created_at: datetime
+    job_id: JobId
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Jobs without payload and log, newest first; ``next`` is None on the last page."""
+
+    jobs: tuple[Job, ...]
+    next: Cursor | None
+
+
+class JobRepository(Protocol):
+    """The truth about every job. Raises ``StoreError`` when the store can't be reached."""
+
+    def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
+        """Store new jobs, durably, in one round trip.
+
+        One result per job, in order: None when it was stored, or the job that already holds the same
+        (client, idempotency_key), without its log. Raises ``UncertainWriteError`` when it can't be told which were
+        stored, after having looked them up by job id.
+        """
+        ...
+
+    def claim(self, job_ids: Sequence[JobId], claim: Claim, now: datetime) -> dict[JobId, Job]:
+        """Take those of the jobs that may be delivered now (``decide(job, ClaimRequested(claim))``), in one batch.
+
+        ``job_ids`` are distinct. Answers the jobs granted, as they are after the claim and without their logs; who is
+        missing was taken by another, is not due, or is done. May be repeated with the same claim after an error.
+        """
+        ...
+
+    def apply(self, transitions: Sequence[Transition]) -> list[bool]:
+        """Write guarded changes in one batch; True for each whose guard held and which is now written.
+
+        Durable when it returns. May be repeated with the same transitions after an error: what was written by
+        the first call counts as written.
+        """
+        ...
+
+    def get(self, job_id: JobId, client: str | None = None) -> Job | None:
+        """The whole job with its log, or None; None too when it belongs to another client than ``client``."""
+        ...
+
+    def list(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
+        """A page of at most ``limit`` jobs, newest first, without payloads and logs."""
+        ...
+
+    def due(
+        self,
+        status: Status,
+        now: datetime,
+        limit: int,
+        *,
+        channel: Channel | None = None,
+        priority: Priority | None = None,
+        queued_before: datetime | None = None,
+        expired_only: bool = False,
+    ) -> list[Job]:
+        """Jobs of one status whose ``due_at`` has passed, longest due first, without payloads and logs."""
+        ...
+
+    def now(self) -> datetime:
+        """The store's own time (aware UTC, milliseconds): the clock every process agrees on."""
+        ...
+
+    def ping(self) -> None:
+        """Raises ``StoreError`` unless the store answers."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What stands in the dead-letter queue for a failed job; the job itself stays in the store."""
+
+    job_id: JobId
+    channel: Channel
+    priority: Priority
+    code: str
+    message: str
+    provider: str | None
+    attempts: int
+    failed_at: datetime
+
+
+class Publisher(Protocol):
+    """Hands hints and dead letters to the broker: persistent, confirmed, mandatory, in bounded time."""
+
+    def publish(self, hints: Sequence[Hint]) -> list[bool]:
+        """True for each hint that the broker has confirmed in a queue.
+
+        Never raises for a broker that is away or blocked: an unpublished hint is the sweep's work.
+        """
+        ...
+
+    def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
+        """The same for dead letters."""
+        ...
+
+
+class Backlog(Protocol):
+    """What the broker knows about waiting hints."""
+
+    def lost_before(self, channel: Channel, priority: Priority, now: datetime) -> datetime | None:
+        """Hints queued before this time and not yet taken are lost; None when that can't be said (deep or unknown)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a provider is asked to send. The same for every attempt, except ``attempt`` (1, 2, …)."""
+
+    job_id: JobId
+    #: What the provider may use to recognise a repetition; changes only with a replay.
+    delivery_key: str
+    type: Channel
+    to: Mapping[str, object]
+    payload: Mapping[str, object]
+    metadata: Mapping[str, object]
+    attempt: int
+    #: True when the client prefers no message over two: an ambiguous answer must then be reported as unknown.
+    stops_on_unknown: bool = False
+
+
+class Provider(Protocol):
+    """One way to hand a message to the world."""
+
+    name: str
+    channels: frozenset[Channel]
+    #: Deliveries are confirmed later by a receipt: accepted means "sent", not "delivered".
+    expects_receipts: bool
+    #: The provider itself drops repetitions of the same delivery key.
+    is_idempotent: bool
+
+    def send(self, message: Message) -> Answer:
+        """Hand over one message within the provider's total deadline (at most 10 s).
+
+        Never raises for what a provider or a network can do; the answer says it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of connections. May be called twice."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """Leave to call one provider now. Must be given back with ``Gate.release`` whatever happens."""
+
+    provider: str
+    is_probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a provider may not be called now, and when it is worth asking again."""
+
+    provider: str
+    reason: str
+    retry_after_seconds: float
+
+
+class Gate(Protocol):
+    """May this provider be called now? Breaker, rate limit and bulkhead, shared by all workers."""
+
+    def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Permit | Refusal:
+        """Ask for one call of weight ``cost`` (SMS: segments). Never waits."""
+        ...
+
+    def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
+        """Give the permit back and report what came of the call; ``answer`` is None when no call was made."""
+        ...
+
+
+class Stats(Protocol):
+    """Kept counters: how many jobs entered a status, per minute, client and channel."""
+
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+        """Count; cheap, written out in the background. Loses at most the last second if the process is killed."""
+        ...
+
+    def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
+        """Sums over whole minutes in [since, before)."""
+        ...
+
+
+Sleep = Callable[[float], None]

@@ -1,0 +1,68 @@
+"""The states of a job and every arrow between them: the one table that all code, tests and pages read."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a job stands. The words are part of the published API."""
+
+    SCHEDULED = "scheduled"
+    QUEUED = "queued"
+    PROCESSING = "processing"
+    RETRYING = "retrying"
+    SENT = "sent"
+    UNCONFIRMED = "unconfirmed"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+
+
+#: Every arrow there is. Nothing assigns a status except through ``engine.decide``, which refuses what is not here.
+ARROWS: dict[Status, frozenset[Status]] = {
+    Status.SCHEDULED: frozenset({Status.QUEUED, Status.EXPIRED, Status.CANCELLED}),
+    # queued → delivered/failed: a late result or a receipt of an earlier, uncertain attempt of a replayed job.
+    Status.QUEUED: frozenset({Status.PROCESSING, Status.EXPIRED, Status.CANCELLED, Status.FAILED}),
+    Status.PROCESSING: frozenset(
+        {
+            Status.DELIVERED,
+            Status.SENT,
+            Status.RETRYING,
+            Status.FAILED,
+            Status.UNCONFIRMED,
+            Status.EXPIRED,
+        }
+    ),
+    Status.RETRYING: frozenset(
+        {
+            Status.PROCESSING,
+            Status.EXPIRED,
+            Status.CANCELLED,
+            # The late result of a worker that the sweep had given up, or a receipt: both are facts and win.
+            Status.DELIVERED,
+            Status.SENT,
+            Status.FAILED,
+            Status.UNCONFIRMED,
+        }
+    ),
+    Status.SENT: frozenset({Status.DELIVERED, Status.FAILED}),
+    Status.UNCONFIRMED: frozenset({Status.DELIVERED, Status.FAILED, Status.SENT, Status.RETRYING}),
+    Status.DELIVERED: frozenset(),
+    Status.FAILED: frozenset({Status.QUEUED}),  # only by replay
+    Status.EXPIRED: frozenset(),
+    Status.CANCELLED: frozenset(),
+}
+
+FINAL: frozenset[Status] = frozenset({Status.DELIVERED, Status.FAILED, Status.EXPIRED, Status.CANCELLED})
+NOT_FINAL: frozenset[Status] = frozenset(Status) - FINAL
+#: A worker may take a job only out of these.
+CLAIMABLE: frozenset[Status] = frozenset({Status.QUEUED, Status.RETRYING})
+#: Nothing has been handed to a provider, or nothing is in flight: a job can end here without a send.
+WAITING: frozenset[Status] = frozenset({Status.SCHEDULED, Status.QUEUED, Status.RETRYING})
+
+
+def is_arrow(old: Status, new: Status) -> bool:
+    """Whether ``old → new`` is declared, staying put included (a lost hint published again changes no status)."""
+    return old is new or new in ARROWS[old]

@@ -1,0 +1,201 @@
+"""Every error WaveCom raises on purpose; the class carries the decision, the message says what to do.
+
+::
+
+    WaveComError
+    ├── ConfigurationError          the start must stop; lists every problem at once
+    │   ├── SettingsError               the environment
+    │   └── ProvidersFileError          the providers file, by name and line
+    ├── RefusedError                the caller's request can't be taken as it is (HTTP 4xx)
+    │   ├── MalformedBodyError          not JSON at all
+    │   ├── BodyTooLargeError           over a limit of size, depth or field count
+    │   ├── UnsupportedMediaTypeError   not application/json
+    │   ├── InvalidRequestError         fields are wrong; names every one of them
+    │   ├── UnauthenticatedError        no key, or one that nobody issued
+    │   ├── ForbiddenError              a key without the scope
+    │   ├── JobNotFoundError            no such job for this client
+    │   └── IdempotencyMismatchError    same key, other body
+    ├── ConflictError               the job is not in a state that allows this
+    │   ├── TransitionError             the state machine has no such arrow
+    │   └── LostRaceError               compare-and-set: somebody else moved the job first
+    ├── UnavailableError            a server of ours can't be reached now; try again later
+    │   ├── StoreError                  MongoDB
+    │   │   └── UncertainWriteError         the write may or may not have been made
+    │   ├── BrokerError                 RabbitMQ
+    │   └── OverloadedError             more requests in flight than we can hold
+    └── RetryLater                  not a failure: this attempt is over, the next one is planned
+
+``wavecom.web.problems`` holds the one table from these classes to HTTP answers; a test holds it complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class WaveComError(Exception):
+    """Base of everything raised on purpose. ``code`` is stable and documented; the text is for people."""
+
+    code = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with an input.
+
+    ``where`` names the place as its owner knows it: a JSON pointer (``/to/email``), an environment variable,
+    or ``file.toml:12``. ``message`` says what is wrong and how to put it right. ``code`` is stable.
+    """
+
+    where: str
+    message: str
+    code: str = "invalid"
+
+
+class ConfigurationError(WaveComError):
+    """The start must stop. Holds every problem found, so that one run is enough to mend them all."""
+
+    code = "configuration"
+    title = "WaveCom can't start"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        lines = "\n".join(f"  {problem.where}: {problem.message}" for problem in self.problems)
+        super().__init__(f"{self.title}:\n{lines}")
+
+
+class SettingsError(ConfigurationError):
+    """Variables of the environment are missing or wrong."""
+
+    code = "settings"
+    title = "The environment has settings that WaveCom can't use"
+
+
+class ProvidersFileError(ConfigurationError):
+    """The providers file (``WAVECOM_PROVIDERS``) is wrong; each problem names the file and the line."""
+
+    code = "providers_file"
+    title = "The providers file can't be used"
+
+
+class RefusedError(WaveComError):
+    """The caller's request can't be taken as it is; nothing of it was stored."""
+
+    code = "refused"
+
+
+class MalformedBodyError(RefusedError):
+    """The body is not JSON."""
+
+    code = "malformed_json"
+
+
+class BodyTooLargeError(RefusedError):
+    """The body is over a limit of size, depth or number of fields."""
+
+    code = "body_too_large"
+
+
+class UnsupportedMediaTypeError(RefusedError):
+    """The body is not declared as ``application/json``."""
+
+    code = "unsupported_media_type"
+
+
+class InvalidRequestError(RefusedError):
+    """Fields are missing or wrong. ``problems`` names every one of them, by JSON pointer."""
+
+    code = "invalid_request"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(f"{problem.where}: {problem.message}" for problem in self.problems))
+
+
+class UnauthenticatedError(RefusedError):
+    """No API key, or one that is unknown, expired or revoked."""
+
+    code = "unauthenticated"
+
+
+class ForbiddenError(RefusedError):
+    """The API key is known but lacks the scope for this operation."""
+
+    code = "forbidden"
+
+
+class JobNotFoundError(RefusedError):
+    """No such job, or not this client's: the two are answered alike on purpose."""
+
+    code = "job_not_found"
+
+
+class IdempotencyMismatchError(RefusedError):
+    """The idempotency key was used before with another body."""
+
+    code = "idempotency_mismatch"
+
+
+class ConflictError(WaveComError):
+    """The job is not in a state that allows what was asked."""
+
+    code = "conflict"
+
+
+class TransitionError(ConflictError):
+    """The state machine has no arrow for this event from this status."""
+
+    code = "invalid_transition"
+
+    def __init__(self, message: str, *, code: str = "invalid_transition") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class LostRaceError(ConflictError):
+    """A compare-and-set write found that somebody else had moved the job first; nothing was written."""
+
+    code = "lost_race"
+
+
+class UnavailableError(WaveComError):
+    """A server of ours can't be reached now. ``retry_after_seconds`` is when to ask again."""
+
+    code = "unavailable"
+    retry_after_seconds = 5
+
+
+class StoreError(UnavailableError):
+    """MongoDB can't be reached or refused to serve; nothing was written."""
+
+    code = "store_unavailable"
+
+
+class UncertainWriteError(StoreError):
+    """MongoDB went away in the middle of a write: it may or may not have been made."""
+
+    code = "store_uncertain"
+
+
+class BrokerError(UnavailableError):
+    """RabbitMQ can't be reached, is blocked, or did not confirm."""
+
+    code = "broker_unavailable"
+
+
+class OverloadedError(UnavailableError):
+    """More requests are in flight than this process may hold."""
+
+    code = "overloaded"
+    retry_after_seconds = 1
+
+
+class RetryLater(WaveComError):  # noqa: N818 - not an error: Celery's autoretry_for wants an exception
+    """This attempt is over and recorded; the next one starts in ``delay_seconds`` (whole, at least 1)."""
+
+    code = "retry_later"
+
+    def __init__(self, delay_seconds: int, reason: str) -> None:
+        super().__init__(reason)
+        self.delay_seconds = delay_seconds

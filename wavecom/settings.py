@@ -1,0 +1,148 @@
+"""Everything that can be set, read from the environment once; nothing else reads it.
+
+``Settings.from_environment()`` names every missing or wrong variable in one ``SettingsError``. The table of
+variables in docs/operations.md is held equal to this module by a test.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from environs import Env, EnvValidationError, ValidationError, validate
+
+from wavecom.errors import Problem, SettingsError
+
+#: Written by ``wavecom run`` while its private servers are up, so that commands typed beside it find them.
+SERVERS_FILE = "servers.env"
+
+
+def default_home() -> Path:
+    """``var/`` of the source checkout that this package is installed from, else of the current folder."""
+    checkout = Path(__file__).resolve().parent.parent
+    return (checkout if (checkout / "setup.cfg").is_file() else Path.cwd()) / "var"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """One process's settings. Defaults suit one machine; production sets the three server addresses and a key."""
+
+    home: Path = field(default_factory=default_home)
+    mongodb_uri: str = "mongodb://127.0.0.1:27017/wavecom?w=majority&journal=true"
+    amqp_url: str = "amqp://guest:guest@127.0.0.1:5672//"
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    #: The RabbitMQ management API, for Flower's queue page; empty: Flower shows no queues.
+    rabbitmq_api_url: str = ""
+    host: str = "127.0.0.1"
+    port: int = 8000
+    flower_port: int = 5555
+    #: The providers file; None: the sandbox serves every channel.
+    providers_file: Path | None = None
+    #: When set, this key exists, live, with all rights.
+    api_key: str | None = field(default=None, repr=False)
+    #: When set, operators may log in to the pages with it instead of a key.
+    operator_password: str | None = field(default=None, repr=False)
+    #: Signs the pages' session cookies; must be the same for all web processes. None: kept in a file under ``home``.
+    secret_key: str | None = field(default=None, repr=False)
+    web_workers: int = 1
+    web_threads: int = 64
+    workers: int = 1
+    worker_concurrency: int = 32
+    max_body_bytes: int = 14 * 1024 * 1024
+    max_requests_in_flight: int = 512
+    retry_base_seconds: float = 4
+    retry_cap_seconds: float = 600
+    log_level: str = "warning"
+    worker_name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read ``environment`` (default: the process's own). Raises ``SettingsError`` naming every problem."""
+        source = dict(os.environ if environment is None else environment)
+        home = Path(source.get("WAVECOM_HOME") or default_home()).absolute()
+        for name, value in _servers_file(home / SERVERS_FILE).items():
+            source.setdefault(name, value)
+        return _parse(home, source)
+
+
+def _servers_file(path: Path) -> dict[str, str]:
+    """``NAME=value`` lines; no file, no variables."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+class _Reader(Env):
+    """environs over a mapping of ours instead of the process's environment."""
+
+    def __init__(self, source: Mapping[str, str]) -> None:
+        super().__init__(eager=False)
+        self._source = source
+
+    def _get_value(self, env_key: str, default: object) -> object:
+        # An empty variable is one that is not set: that is how shells and compose files spell "none".
+        return self._source.get(env_key, "").strip() or default
+
+
+def _parse(home: Path, source: Mapping[str, str]) -> Settings:
+    env = _Reader(source)
+    port = validate.Range(1, 65535, error="must be a port from {min} to {max}, not {input}")
+    count = validate.Range(1, 512, error="must be a whole number from {min} to {max}, not {input}")
+    seconds = validate.Range(1, 86_400, error="must be seconds from {min} to {max}, not {input}")
+    secret = validate.Length(16, 200, error="must have from {min} to {max} characters")
+    level = validate.OneOf(["debug", "info", "warning", "error"], error="must be one of {choices}, not {input}")
+    # attribute of Settings -> the value read, None where the variable is not set
+    values = {
+        "mongodb_uri": env.str("MONGODB_URI", None, validate=_address("mongodb://", "mongodb+srv://")),
+        "amqp_url": env.str("AMQP_URL", None, validate=_address("amqp://", "amqps://")),
+        "redis_url": env.str("REDIS_URL", None, validate=_address("redis://", "rediss://", "unix://")),
+        "rabbitmq_api_url": env.str("WAVECOM_RABBITMQ_API_URL", None, validate=_address("http://", "https://")),
+        "host": env.str("WAVECOM_HOST", None),
+        "port": env.int("WAVECOM_PORT", None, validate=port),
+        "flower_port": env.int("WAVECOM_FLOWER_PORT", None, validate=port),
+        "providers_file": env.path("WAVECOM_PROVIDERS", None, validate=_is_file),
+        "api_key": env.str("WAVECOM_API_KEY", None, validate=secret),
+        "operator_password": env.str("WAVECOM_OPERATOR_PASSWORD", None, validate=secret),
+        "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=secret),
+        "web_workers": env.int("WAVECOM_WEB_WORKERS", None, validate=count),
+        "web_threads": env.int("WAVECOM_WEB_THREADS", None, validate=count),
+        "workers": env.int("WAVECOM_WORKERS", None, validate=count),
+        "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
+        "max_body_bytes": env.int(
+            "WAVECOM_MAX_BODY_BYTES",
+            None,
+            validate=validate.Range(1024, error="must be at least {min} bytes, not {input}"),
+        ),
+        "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
+        "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),
+        "retry_cap_seconds": env.float("WAVECOM_RETRY_CAP_SECONDS", None, validate=seconds),
+        "log_level": env.str("WAVECOM_LOG_LEVEL", None, validate=level),
+    }
+    try:
+        env.seal()
+    except EnvValidationError as error:
+        problems = [
+            Problem(name, " ".join(str(message) for message in messages))
+            for name, messages in dict(error.error_messages).items()
+        ]
+        raise SettingsError(problems) from error
+    return Settings(home=home, **{key: value for key, value in values.items() if value is not None})
+
+
+def _address(*schemes: str) -> Callable[[str], None]:
+    def check(value: str) -> None:
+        # Never echo the value: addresses carry passwords.
+        if not value.startswith(schemes):
+            raise ValidationError(f"must begin with {' or '.join(schemes)}")
+
+    return check
+
+
+def _is_file(path: Path) -> None:
+    if not path.is_file():
+        raise ValidationError(f"there is no file {path}; give the path of a providers file")
