@@ -1,0 +1,1 @@
+"""RabbitMQ: names of exchanges and queues, and the one way to publish."""

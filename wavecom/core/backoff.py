@@ -23,7 +23,7 @@ def delay_seconds(
     bounds; jitter is added on top of them, never taken off. Whole seconds, because Celery's delayed delivery
     counts in them and refuses fractions below one (facts: trap T4).
     """
-    step = min(cap_seconds, base_seconds * 2 ** min(attempt - 1, 32))
+    step = min(cap_seconds, base_seconds * 2.0 ** min(attempt - 1, 32))
     spread = step / 2 + jitter * step / 2
     lower_bound = max(retry_after_seconds or 0, floor_seconds)
     if lower_bound > 0:

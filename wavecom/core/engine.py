@@ -305,6 +305,8 @@ def _retry_or_fail(
         "status": Status.RETRYING,
         "error": error,
         "next_attempt_at": next_attempt_at,
+        # When its hint comes out of the delay queues: before that it can't be missed in its lane's queue.
+        "queued_at": next_attempt_at,
         "due_at": settle_due(next_attempt_at + policy.hint_grace, job),
     }
     entries = (*failed_tries, _tried(attempt, last, next_attempt_at=next_attempt_at))
@@ -317,7 +319,7 @@ def _prevent(job: Job, token: str, retry_after_seconds: float, now: datetime, po
         return _expire(job, now, policy, guard)
     # The hint comes from the sweep, not from here: nothing is published for what is not an attempt.
     until = now + timedelta(seconds=max(1.0, retry_after_seconds))
-    changes = {"status": Status.RETRYING, "updated_at": now, "next_attempt_at": until, "due_at": settle_due(until, job)}
+    changes = {"status": Status.RETRYING, "updated_at": now} | _parked_changes(job, until)
     return _transition(job, changes, guard=guard)
 
 
@@ -333,8 +335,7 @@ def _renew(job: Job, token: str, now: datetime, policy: Policy) -> Transition:
 def _park(job: Job, until: datetime, now: datetime) -> Transition | None:
     if job.status not in CLAIMABLE:
         return None
-    changes = {"next_attempt_at": until, "due_at": settle_due(until, job), "updated_at": now}
-    return _transition(job, changes, guard=_exact(job))
+    return _transition(job, {"updated_at": now} | _parked_changes(job, until), guard=_exact(job))
 
 
 def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transition | None:
@@ -348,7 +349,7 @@ def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transiti
             entry = LogEntry(now, "queued")
             return _publish(job, {"status": Status.QUEUED}, now, policy, guard, (entry,))
         case Status.QUEUED | Status.RETRYING:
-            is_parked = job.status is Status.QUEUED and job.next_attempt_at is not None
+            is_parked = job.queued_at is None
             if not event.is_hint_lost and not is_parked:
                 return None
             return _publish(job, {}, now, policy, guard)
@@ -469,6 +470,11 @@ def _publish(
     if job.status is Status.QUEUED:
         changes["next_attempt_at"] = None
     return _transition(job, changes, entries, guard=guard, hint=job.hint())
+
+
+def _parked_changes(job: Job, until: datetime) -> dict[str, Any]:
+    """No hint is out for the job, so none can be lost: the sweep publishes one at ``until``."""
+    return {"next_attempt_at": until, "queued_at": None, "due_at": settle_due(until, job)}
 
 
 def _expire(job: Job, now: datetime, policy: Policy, guard: Guard) -> Transition:

@@ -152,6 +152,7 @@ class Job:
     error: JobError | None = None
     claim: Claim | None = None
     next_attempt_at: datetime | None = None
+    #: When the job's last hint reaches its lane's queue; None while no hint is out (scheduled, parked).
     queued_at: datetime | None = None
     due_at: datetime | None = None
     finished_at: datetime | None = None

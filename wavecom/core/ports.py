@@ -91,7 +91,7 @@ class JobRepository(Protocol):
         """The whole job with its log, or None; None too when it belongs to another client than ``client``."""
         ...
 
-    def list(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
+    def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """A page of at most ``limit`` jobs, newest first, without payloads and logs."""
         ...
 
@@ -106,7 +106,11 @@ class JobRepository(Protocol):
         queued_before: datetime | None = None,
         expired_only: bool = False,
     ) -> list[Job]:
-        """Jobs of one status whose ``due_at`` has passed, longest due first, without payloads and logs."""
+        """Jobs of one status whose ``due_at`` has passed, longest due first, without payloads and logs.
+
+        ``queued_before`` leaves out jobs whose ``queued_at`` is at or after it; a job without ``queued_at`` (parked:
+        no hint of it is in any queue) always counts. ``expired_only`` leaves out those whose ``expires_at`` is to come.
+        """
         ...
 
     def now(self) -> datetime:
