@@ -1,0 +1,300 @@
+"""Delivering one job: claim it, call a provider (or several), record what came of it.
+
+The order is the promise. Nothing is sent without a claim; an outcome is recorded before anything is published or
+acknowledged; every write is compare-and-set on the claim's token. Whatever dies in between, the job's ``due_at``
+brings the sweep to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar
+
+import structlog
+
+from wavecom.core.engine import (
+    AttemptFinished,
+    AttemptPrevented,
+    DeadLettered,
+    LeaseRenewed,
+    Policy,
+    Transition,
+    decide,
+)
+from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, Priority, Try
+from wavecom.core.ports import (
+    Clock,
+    DeadLetter,
+    JobRepository,
+    Message,
+    Permit,
+    Provider,
+    Publisher,
+    Refusal,
+    Stats,
+)
+from wavecom.core.submission import MakeBatcher
+from wavecom.errors import RetryLater, StoreError, WaveComError
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: How long a thread waits for a store that is away before it gives its message back.
+STORE_PATIENCE_SECONDS = 600.0
+#: A lease with less than this left is renewed before another provider is called: the longest call, and some air.
+LEASE_MARGIN_SECONDS = 15.0
+
+
+class Route(Protocol):
+    """Whom to call, as ``wavecom.routing`` decides it."""
+
+    def reserve(
+        self, channel: Channel, priority: Priority, *, wait_seconds: float = 0.0, prefer: str | None = None
+    ) -> Permit | Refusal:
+        """Leave to call the first provider of the channel's route that may be called now."""
+        ...
+
+    def reserve_next(
+        self, channel: Channel, priority: Priority, tried: Sequence[str], *, prefer: str | None = None
+    ) -> Permit | Refusal | None:
+        """The same for a provider not yet tried; None when the route has no more."""
+        ...
+
+    def release(self, permit: Permit, outcome: Try | None) -> None:
+        """Give a permit back; ``outcome`` is None when the provider was not called."""
+        ...
+
+
+class Patience(Protocol):
+    """Waiting that ends early when the worker shuts down."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait up to ``timeout`` seconds; True at once when the worker is shutting down."""
+        ...
+
+
+class GiveBackError(WaveComError):
+    """The message can't be worked on here and now: hand it back to the broker."""
+
+    code = "give_back"
+
+
+@dataclass(frozen=True, slots=True)
+class _Claimed:
+    job: Job | None
+
+
+class Delivery:
+    """The use case behind the task ``wavecom.deliver``."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobRepository,
+        route: Route,
+        providers: Mapping[str, Provider],
+        publisher: Publisher,
+        stats: Stats,
+        clock: Clock,
+        batcher: MakeBatcher,
+        policy: Policy,
+        worker: str,
+        stopping: Patience,
+        jitter: Callable[[], float],
+        new_token: Callable[[], str],
+        retry_floors: Mapping[str, float] | None = None,
+    ) -> None:
+        self._jobs = jobs
+        self._route = route
+        self._providers = providers
+        self._publisher = publisher
+        self._stats = stats
+        self._clock = clock
+        self._policy = policy
+        self._worker = worker
+        self._stopping = stopping
+        self._jitter = jitter
+        self._new_token = new_token
+        self._retry_floors = retry_floors or {}
+        self._claims = batcher(self._flush_claims)
+        self._records = batcher(self._flush_records)
+
+    def deliver(self, job_id: JobId, permit: Permit) -> None:
+        """Try to deliver the job; ``permit`` is the leave to call the first provider and is given back here.
+
+        Returns when there is nothing more to do for this message: delivered, failed for good, already done, or taken
+        by another. Raises ``RetryLater`` when the next attempt is recorded and its message is to be published, and
+        ``GiveBackError`` when the store stayed away or the worker is stopping. May be called any number of times
+        for the same job: only the caller that is granted the claim sends.
+        """
+        job = self._claim(job_id, permit)
+        if job is None:
+            return
+        tries, expects_receipt = self._attempt(job, permit)
+        now = self._clock.now()
+        token = _token(job)
+        if tries:
+            floor = max(self._retry_floors.get(try_.provider, 0) for try_ in tries)
+            event = AttemptFinished(token, tries, self._jitter(), expects_receipt, floor)
+            transition = decide(job, event, now, self._policy)
+        else:
+            transition = decide(job, AttemptPrevented(token, 1.0), now, self._policy)
+        if transition is not None:
+            self._conclude(job, transition, tries)
+
+    # --- claim --------------------------------------------------------------------------------------------------------
+
+    def _claim(self, job_id: JobId, permit: Permit) -> Job | None:
+        try:
+            claimed: _Claimed = self._patiently(lambda: self._claims.submit(job_id))
+        except WaveComError:
+            self._route.release(permit, None)
+            raise
+        if claimed.job is None:
+            self._route.release(permit, None)
+        return claimed.job
+
+    def _flush_claims(self, job_ids: Sequence[JobId]) -> Sequence[_Claimed]:
+        now = self._clock.now()
+        # A token of its own for every batch: two batches, in whatever processes, can't mistake each other's jobs.
+        claim = Claim(self._new_token(), self._worker, now + self._policy.lease)
+        granted = self._jobs.claim(list(dict.fromkeys(job_ids)), claim, now)
+        # A job id that came twice in this batch is granted once: popped by the first, gone for the second.
+        return [_Claimed(granted.pop(job_id, None)) for job_id in job_ids]
+
+    # --- call -----------------------------------------------------------------------------------------------------
+
+    def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
+        """One attempt: provider after provider until one does more than be unavailable. Gives every permit back."""
+        tries: list[Try] = []
+        current: Permit | None = permit
+        lease_until = job.claim.lease_until if job.claim else self._clock.now()
+        while current is not None:
+            provider = self._providers[current.provider]
+            try_ = self._call(job, provider, current)
+            tries.append(try_)
+            if try_.answer.outcome is not Outcome.UNAVAILABLE:
+                return tuple(tries), provider.expects_receipts
+            upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
+            if not isinstance(upcoming, Permit):
+                break
+            renewed = self._renew_lease(job, lease_until)
+            if renewed is None:
+                self._route.release(upcoming, None)
+                break
+            lease_until = renewed
+            current = upcoming
+        return tuple(tries), False
+
+    def _call(self, job: Job, provider: Provider, permit: Permit) -> Try:
+        message = Message(
+            job_id=job.job_id,
+            delivery_key=job.delivery_key,
+            type=job.type,
+            to=job.to,
+            payload=job.payload,
+            metadata=job.metadata,
+            attempt=job.attempts + 1,
+            stops_on_unknown=job.on_unknown_outcome == "stop",
+        )
+        at = self._clock.now()
+        started = self._clock.monotonic()
+        try_: Try | None = None
+        try:
+            answer = provider.send(message)
+            try_ = Try(provider.name, answer, at, (self._clock.monotonic() - started) * 1000)
+        finally:
+            self._route.release(permit, try_)
+        return try_
+
+    def _renew_lease(self, job: Job, lease_until: datetime) -> datetime | None:
+        """The end of a lease long enough for one more call; None when the job is no longer ours."""
+        now = self._clock.now()
+        if (lease_until - now).total_seconds() >= LEASE_MARGIN_SECONDS:
+            return lease_until
+        transition = decide(job, LeaseRenewed(_token(job)), now, self._policy)
+        if transition is None:
+            return None
+        try:
+            is_renewed: bool = self._records.submit(transition)
+        except StoreError:
+            return None
+        return now + self._policy.lease if is_renewed else None
+
+    # --- record -------------------------------------------------------------------------------------------------------
+
+    def _conclude(self, job: Job, transition: Transition, tries: Sequence[Try]) -> None:
+        is_written: bool = self._patiently(lambda: self._records.submit(transition))
+        if not is_written:
+            # The lease ran out and another worker, or a replay, owns the job now. Say what we know all the same.
+            log.warning(
+                "late_result_discarded",
+                job_id=job.job_id,
+                status=transition.status,
+                outcomes=[try_.answer.outcome for try_ in tries],
+            )
+            return
+        self._stats.add(job.client, job.type, transition.status)
+        if transition.needs_dead_letter:
+            bury(self._jobs, self._publisher, [transition.applied_to(job)], self._clock.now(), self._policy)
+        if transition.hint is not None:
+            raise RetryLater(transition.hint.delay_seconds, f"attempt {job.attempts + 1} did not succeed")
+
+    def _flush_records(self, transitions: Sequence[Transition]) -> Sequence[bool]:
+        return self._jobs.apply(transitions)
+
+    # --- the store away -----------------------------------------------------------------------------------------------
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        """Repeat ``call`` while the store is away; the unacknowledged message is the brake on the broker meanwhile."""
+        deadline = self._clock.monotonic() + STORE_PATIENCE_SECONDS
+        pause_seconds = 0.2
+        while True:
+            try:
+                return call()
+            except StoreError as error:
+                is_stopping = self._stopping.wait(pause_seconds)
+                if is_stopping or self._clock.monotonic() > deadline:
+                    raise GiveBackError("the store is away") from error
+                pause_seconds = min(5.0, pause_seconds * 2)
+
+
+def bury(jobs: JobRepository, publisher: Publisher, failed: Sequence[Job], now: datetime, policy: Policy) -> int:
+    """Publish the dead letters of failed jobs and note which are confirmed; the sweep repeats the rest.
+
+    Returns how many are noted. A crash in between leaves a dead letter twice in the queue, never none.
+    """
+    letters = [
+        DeadLetter(
+            job_id=job.job_id,
+            channel=job.type,
+            priority=job.priority,
+            code=job.error.code if job.error else "unknown",
+            message=job.error.message if job.error else "",
+            provider=job.error.provider if job.error else None,
+            attempts=job.attempts,
+            failed_at=job.finished_at or now,
+        )
+        for job in failed
+    ]
+    confirmed = publisher.bury(letters)
+    transitions = [
+        transition
+        for job, is_confirmed in zip(failed, confirmed, strict=True)
+        if is_confirmed and (transition := decide(job, DeadLettered(), now, policy)) is not None
+    ]
+    if not transitions:
+        return 0
+    try:
+        return sum(jobs.apply(transitions))
+    except StoreError:
+        return 0
+
+
+def _token(job: Job) -> str:
+    if job.claim is None:
+        raise AssertionError(f"job {job.job_id} was granted without a claim")
+    return job.claim.token
