@@ -1,0 +1,22 @@
+"""The providers file: which providers there are, how each is set, and which channel goes through which of them."""
+
+from wavecom.providers.configuration.file import parse_providers, read_providers_file
+from wavecom.providers.configuration.values import (
+    Alternative,
+    BreakerConfig,
+    ProviderConfig,
+    ProvidersConfig,
+    Route,
+    Step,
+)
+
+__all__ = [
+    "Alternative",
+    "BreakerConfig",
+    "ProviderConfig",
+    "ProvidersConfig",
+    "Route",
+    "Step",
+    "parse_providers",
+    "read_providers_file",
+]

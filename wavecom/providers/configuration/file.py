@@ -1,0 +1,245 @@
+"""Reading the providers file. A wrong one raises ``ProvidersFileError`` with every mistake in it, by name and line.
+
+docs/adding-a-provider.md and providers.example.toml describe the form.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wavecom.core.job import Channel
+from wavecom.errors import Problem, ProvidersFileError
+from wavecom.providers.configuration.lines import line_at, lines_of
+from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, load, nearest, unknown_keys
+from wavecom.providers.configuration.values import (
+    Alternative,
+    BreakerConfig,
+    ProviderConfig,
+    ProvidersConfig,
+    Route,
+    Step,
+)
+from wavecom.providers.registry import CLASSES, provider_class
+
+T = TypeVar("T")
+
+#: Names stand in logs, metrics and keys of other stores.
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
+
+_COMMON_KEYS = frozenset(checks_of(ProviderConfig))
+_BREAKER_KEYS = frozenset(checks_of(BreakerConfig))
+_ITEM_KEYS = frozenset(checks_of(Alternative))
+
+
+def read_providers_file(path: Path, environment: Mapping[str, str]) -> ProvidersConfig:
+    """Read and check the file; ``"$NAME"`` is looked up in ``environment``. Raises ``ProvidersFileError``."""
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProvidersFileError([Problem(path.name, f"can't be read: {error.strerror}", "unreadable")]) from error
+    except UnicodeDecodeError as error:
+        raise ProvidersFileError([Problem(path.name, "is not UTF-8 text; save it as UTF-8", "unreadable")]) from error
+    return parse_providers(source, environment, path.name)
+
+
+def parse_providers(source: str, environment: Mapping[str, str], file_name: str = "providers.toml") -> ProvidersConfig:
+    """The same for the text of a file; ``file_name`` is only for messages."""
+    source = source.replace("\r\n", "\n")
+    try:
+        tree = tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise ProvidersFileError([_syntax_problem(source, file_name, str(error))]) from error
+    reader = _Reader(environment)
+    config = reader.read(tree)
+    if reader.mistakes:
+        raise ProvidersFileError(_problems(reader.mistakes, source, file_name))
+    return config
+
+
+def _problems(mistakes: Iterable[Mistake], source: str, file_name: str) -> list[Problem]:
+    lines = lines_of(source)
+    unset = {mistake.path for mistake in mistakes if mistake.code == "unset"}
+    # What stands in for a variable that is not set is of course wrong in other ways too.
+    genuine = [mistake for mistake in mistakes if mistake.code == "unset" or mistake.path not in unset]
+    placed = sorted(((line_at(lines, mistake.path), mistake) for mistake in genuine), key=lambda pair: pair[0])
+    return [Problem(f"{file_name}:{line}", _sentence(mistake), mistake.code) for line, mistake in placed]
+
+
+def _syntax_problem(source: str, file_name: str, message: str) -> Problem:
+    place = re.search(r"\(at (?:line (\d+), column \d+|end of document)\)", message)
+    line = (place and place.group(1)) or source.count("\n") + 1
+    return Problem(f"{file_name}:{line}", f"is not TOML: {message}", "syntax")
+
+
+def _sentence(mistake: Mistake) -> str:
+    name = ".".join(str(part) for part in mistake.path if isinstance(part, str))
+    return f"{name}: {mistake.message}" if name else mistake.message
+
+
+class _Reader:
+    """One reading of one file; goes on after a mistake so as to find all."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.mistakes: list[Mistake] = []
+        self._environment = environment
+
+    def read(self, tree: Mapping[str, Any]) -> ProvidersConfig:
+        self._note((), unknown_keys(tree, ("providers", "routes")))
+        tables = self._table(tree.get("providers", {}), ("providers",))
+        if not tables:
+            self._say((), 'declares no provider; begin with a table [providers.<name>] and its "type"', "missing_key")
+        providers = {name: self._provider(name, raw) for name, raw in tables.items()}
+        served = {name: self._served(tables[name], config) for name, config in providers.items()}
+        routes = self._routes(self._table(tree.get("routes", {}), ("routes",)), served)
+        return ProvidersConfig({name: config for name, config in providers.items() if config}, routes)
+
+    # --- Providers
+
+    def _provider(self, name: str, raw: object) -> ProviderConfig[Any] | None:
+        path = ("providers", name)
+        if not _NAME.fullmatch(name):
+            self._say(path, "a provider's name has up to 40 letters, digits, - and _, a letter or digit first")
+        table = dict(self._table(raw, path))
+        type_name = table.pop("type", None)
+        if type_name not in CLASSES:
+            if type_name is None:
+                self._say(path, f'needs the key "type", one of: {", ".join(sorted(CLASSES))}', "missing_key")
+            else:
+                self._say(
+                    (*path, "type"), f'there is no type "{type_name}"{nearest(str(type_name), CLASSES)}', "unknown_type"
+                )
+            return None
+        before = len(self.mistakes)
+        config = self._of_type(name, type_name, self._resolve(table, path))
+        return config if len(self.mistakes) == before else None
+
+    def _of_type(self, name: str, type_name: str, table: dict[str, Any]) -> ProviderConfig[Any] | None:
+        path = ("providers", name)
+        cls = provider_class(type_name)
+        own_keys = checks_of(cls.options_class)
+        self._note(path, unknown_keys(table, (*_COMMON_KEYS, *own_keys, "breaker")))
+        breaker_table = self._table(table.pop("breaker", {}), (*path, "breaker"))
+        self._note((*path, "breaker"), unknown_keys(breaker_table, _BREAKER_KEYS))
+        breaker = self._loaded(load(BreakerConfig, breaker_table), (*path, "breaker"))
+        options = self._loaded(
+            load(cls.options_class, {key: value for key, value in table.items() if key in own_keys}), path
+        )
+        common = {"channels": [channel.value for channel in cls.channels]} | {
+            key: value for key, value in table.items() if key in _COMMON_KEYS
+        }
+        config: ProviderConfig[Any] | None = self._loaded(
+            load(ProviderConfig, common, name=name, type=type_name, options=options, breaker=breaker), path
+        )
+        if config:
+            for channel in sorted(config.channels - cls.channels):
+                self._say((*path, "channels"), f"a provider of type {type_name} can't send {channel}")
+        return config
+
+    def _served(self, raw: object, config: ProviderConfig[Any] | None) -> frozenset[Channel]:
+        if config:
+            return config.channels
+        type_name = raw.get("type") if isinstance(raw, Mapping) else None
+        return provider_class(type_name).channels if type_name in CLASSES else frozenset(Channel)
+
+    def _resolve(self, value: Any, path: tuple[str | int, ...]) -> Any:
+        """``value`` with each ``"$NAME"`` replaced by that variable; ``"$$"`` at the beginning stands for one ``$``."""
+        if isinstance(value, dict):
+            return {key: self._resolve(inner, (*path, key)) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [self._resolve(inner, (*path, index)) for index, inner in enumerate(value)]
+        if not isinstance(value, str) or not value.startswith("$"):
+            return value
+        if value.startswith("$$"):
+            return value[1:]
+        variable = _VARIABLE.fullmatch(value)
+        if not variable:
+            self._say(path, 'begins with $ but is no name of a variable; write "$NAME", or "$$…" for a real $', "unset")
+        elif not self._environment.get(variable[1]):
+            self._say(path, f"the environment variable {variable[1]} is not set; set it before the start", "unset")
+        else:
+            return self._environment[variable[1]]
+        return "unresolved"
+
+    # --- Routes
+
+    def _routes(self, table: Mapping[str, Any], served: Mapping[str, frozenset[Channel]]) -> dict[Channel, Route]:
+        self._note(("routes",), unknown_keys(table, [channel.value for channel in Channel]))
+        routes = {}
+        for channel in Channel:
+            if channel.value in table:
+                routes[channel] = self._route(channel, table[channel.value], served)
+            else:
+                example = next((name for name in served if channel in served[name]), "name")
+                message = f'has no route for {channel}; add, for instance, {channel} = ["{example}"]'
+                self._say(("routes",), message, "missing_route")
+        return routes
+
+    def _route(self, channel: Channel, raw: object, served: Mapping[str, frozenset[Channel]]) -> Route:
+        path = ("routes", channel.value)
+        if not isinstance(raw, list) or not raw:
+            self._say(path, 'must be a list of providers, such as ["first", "second"]')
+            return ()
+        steps: list[list[Alternative]] = []
+        seen: set[str] = set()
+        was_weighted = False
+        for index, item in enumerate(raw):
+            alternative = self._alternative(item, (*path, index))
+            if alternative is None:
+                continue
+            self._check_target(alternative.provider, channel, (*path, index), served, seen)
+            is_weighted = isinstance(item, dict) and "weight" in item
+            if is_weighted and was_weighted:
+                steps[-1].append(alternative)
+            else:
+                steps.append([alternative])
+            was_weighted = is_weighted
+        return tuple(Step(tuple(alternatives)) for alternatives in steps)
+
+    def _alternative(self, item: object, path: tuple[str | int, ...]) -> Alternative | None:
+        if isinstance(item, str):
+            return Alternative(item)
+        if not isinstance(item, dict):
+            self._say(path, 'must be a provider\'s name or { provider = "name", weight = 50 }')
+            return None
+        self._note(path, unknown_keys(item, _ITEM_KEYS))
+        return self._loaded(load(Alternative, item), path)
+
+    def _check_target(
+        self,
+        name: str,
+        channel: Channel,
+        path: tuple[str | int, ...],
+        served: Mapping[str, frozenset[Channel]],
+        seen: set[str],
+    ) -> None:
+        if name not in served:
+            self._say(path, f'there is no provider "{name}"{nearest(name, served)}', "unknown_provider")
+        elif channel not in served[name]:
+            can = ", ".join(sorted(served[name]))
+            self._say(path, f'provider "{name}" doesn\'t send {channel}, only {can}', "wrong_channel")
+        elif name in seen:
+            self._say(path, f'provider "{name}" stands here twice; leave one of them out', "duplicate")
+        seen.add(name)
+
+    # --- Mistakes
+
+    def _say(self, path: tuple[str | int, ...], message: str, code: str = "invalid") -> None:
+        self.mistakes.append(Mistake(path, message, code))
+
+    def _note(self, path: tuple[str | int, ...], mistakes: Iterable[Mistake]) -> None:
+        self.mistakes += [Mistake((*path, *mistake.path), mistake.message, mistake.code) for mistake in mistakes]
+
+    def _loaded(self, loaded: Loaded[T], path: tuple[str | int, ...]) -> T | None:
+        self._note(path, loaded.mistakes)
+        return loaded.value
+
+    def _table(self, raw: object, path: tuple[str | int, ...]) -> Mapping[str, Any]:
+        if isinstance(raw, Mapping):
+            return raw
+        self._say(path, f"must be a table: [{'.'.join(str(part) for part in path)}]")
+        return {}

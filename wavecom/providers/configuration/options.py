@@ -1,0 +1,182 @@
+"""Tables of options: a frozen dataclass declares each key once, with its type, its check and its default.
+
+::
+
+    @dataclass(frozen=True, slots=True, kw_only=True, repr=False)      # repr=False: options may hold secrets
+    class PigeonOptions:
+        loft: Annotated[str, text()]                                   # no default: must be given
+        birds: Annotated[int, whole_number(1, 50)] = 3
+
+A check is a marshmallow field; what depends on several keys is checked in ``__post_init__``, which raises
+marshmallow's ``ValidationError(message, key)``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from typing import Any, Generic, TypeVar, get_type_hints
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+
+T = TypeVar("T")
+_Check = Callable[[str], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is wrong at ``path`` (keys and indexes below the table that was read)."""
+
+    path: tuple[str | int, ...]
+    message: str
+    code: str = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded(Generic[T]):
+    """The options, or every mistake in them."""
+
+    value: T | None
+    mistakes: tuple[Mistake, ...] = ()
+
+
+def load(cls: Callable[..., T], raw: Mapping[str, Any], **extra: Any) -> Loaded[T]:
+    """Check ``raw`` against the dataclass ``cls`` and build it; ``extra`` is passed on unchecked."""
+    checks = checks_of(cls)
+    mistakes = [*_missing(cls, raw, checks), *_unsuitable(raw, checks)]
+    if mistakes:
+        return Loaded(None, tuple(mistakes))
+    values = Schema.from_dict(dict(checks))().load(dict(raw), unknown=EXCLUDE)
+    try:
+        return Loaded(cls(**extra, **values))
+    except ValidationError as error:
+        return Loaded(None, tuple(_flat(error.messages_dict)))
+
+
+def checks_of(cls: Callable[..., Any]) -> dict[str, fields.Field[Any]]:
+    """The keys that a table of this kind may have, each with its check."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {
+        name: next(note for note in hint.__metadata__ if isinstance(note, fields.Field))
+        for name, hint in hints.items()
+        if hasattr(hint, "__metadata__")
+    }
+
+
+def unknown_keys(raw: Mapping[str, Any], known: Collection[str]) -> Iterator[Mistake]:
+    """One mistake for each key that nobody reads, with the name that was probably meant."""
+    for key in raw:
+        if key not in known:
+            yield Mistake((key,), f"is not known here{nearest(key, known)}", "unknown_key")
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """``; did you mean "…"?``, or all the names there are when none is near."""
+    close = get_close_matches(word, known, n=1)
+    if close:
+        return f'; did you mean "{close[0]}"?'
+    return f"; there are: {', '.join(sorted(known))}"
+
+
+def _missing(
+    cls: Callable[..., Any], raw: Mapping[str, Any], checks: Mapping[str, fields.Field[Any]]
+) -> Iterator[Mistake]:
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]  # every caller passes a dataclass
+        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        if field.name in checks and not has_default and field.name not in raw:
+            yield Mistake((), f'needs the key "{field.name}"', "missing_key")
+
+
+def _unsuitable(raw: Mapping[str, Any], checks: Mapping[str, fields.Field[Any]]) -> Iterator[Mistake]:
+    errors = Schema.from_dict(dict(checks))().validate(dict(raw))
+    known = {key: messages for key, messages in errors.items() if key in checks}
+    return _flat(known)
+
+
+def _flat(messages: Any, path: tuple[str | int, ...] = ()) -> Iterator[Mistake]:
+    """marshmallow's tree of messages, one mistake each; the layers it adds for a mapping's items are left out."""
+    if isinstance(messages, Mapping):
+        for key, inner in messages.items():
+            is_layer = key in {"key", "value"} and len(path) > 1
+            yield from _flat(inner, path if is_layer else (*path, key))
+    else:
+        # One check may fail in two ways with one text.
+        yield from (Mistake(path, message) for message in dict.fromkeys(messages))
+
+
+# --- Checks -------------------------------------------------------------------------------------------------------
+# Messages never repeat the value: it may be a secret.
+
+
+def text(*, choices: Iterable[str] | None = None, check: _Check | None = None) -> fields.Field[Any]:
+    """A string that is not empty; one of ``choices``; or one that ``check`` lets through."""
+    checks: list[_Check] = [validate.Length(min=1, error="must not be empty")]
+    if choices is not None:
+        names = list(choices)
+        checks = [validate.OneOf(names, error="must be one of: " + ", ".join(names))]
+    if check is not None:
+        checks.append(check)
+    return fields.String(validate=checks, error_messages=_always("must be text in quotes"))
+
+
+def whole_number(low: int, high: int) -> fields.Field[Any]:
+    """An integer from ``low`` to ``high``."""
+    sentence = f"must be a whole number from {low} to {high}"
+    return _Whole(validate=validate.Range(low, high, error=sentence), error_messages=_always(sentence))
+
+
+def number(low: float, high: float) -> fields.Field[Any]:
+    """A number from ``low`` to ``high``."""
+    sentence = f"must be a number from {low:g} to {high:g}"
+    return fields.Float(validate=validate.Range(low, high, error=sentence), error_messages=_always(sentence))
+
+
+def flag() -> fields.Field[Any]:
+    """``true`` or ``false``."""
+    return fields.Boolean(error_messages=_always("must be true or false"))
+
+
+def set_of(enum: type[Enum]) -> fields.Field[Any]:
+    """A list of an enumeration's values, not empty; becomes a frozenset."""
+    sentence = "must be a list of: " + ", ".join(str(member.value) for member in enum)
+    item = fields.Enum(enum, by_value=True, error_messages=_always(sentence))
+    return _As(frozenset, item, validate=validate.Length(min=1, error=sentence), error_messages=_always(sentence))
+
+
+def tuple_of(item: fields.Field[Any], sentence: str) -> fields.Field[Any]:
+    """A list whose items each pass ``item``; becomes a tuple."""
+    return _As(tuple, item, error_messages=_always(sentence))
+
+
+def mapping(keys: fields.Field[Any], values: fields.Field[Any], sentence: str) -> fields.Field[Any]:
+    """A table whose names and values each pass a check."""
+    return fields.Dict(keys=keys, values=values, error_messages=_always(sentence))
+
+
+class _Whole(fields.Integer):
+    """Digits in a string are taken, since the environment knows nothing else; a fraction is not cut off."""
+
+    def _validated(self, value: Any) -> Any:
+        if isinstance(value, float):
+            raise self.make_error("invalid")
+        return super()._validated(value)
+
+
+class _As(fields.List[Any]):
+    """A list that is given on as another kind of collection."""
+
+    def __init__(self, kind: Callable[[Iterable[Any]], Any], item: fields.Field[Any], **settings: Any) -> None:
+        super().__init__(item, **settings)
+        self._kind = kind
+
+    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._kind(super().deserialize(value, *args, **kwargs))
+
+
+def _always(sentence: str) -> dict[str, str | list[Any] | dict[Any, Any]]:
+    """The same sentence whichever way a value is unfit."""
+    reasons = ("required", "null", "invalid", "invalid_utf8", "special", "too_large", "unknown")
+    return dict.fromkeys((*reasons, "validator_failed"), sentence)

@@ -1,0 +1,88 @@
+"""What the providers file says, as values. Nothing here reads files or opens connections."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Generic, TypeVar
+
+from wavecom.core.job import Channel
+from wavecom.providers.configuration.options import number, set_of, text, whole_number
+from wavecom.providers.registry import provider_class
+
+OptionsT = TypeVar("OptionsT")
+
+#: A lease lasts 30 s and is renewed before each call: no call may come near it.
+LONGEST_TIMEOUT_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerConfig:
+    """When a provider is left alone for a while: table ``breaker`` of a provider."""
+
+    #: Share of the calls within the window that must have failed.
+    failure_rate: Annotated[float, number(0.01, 1)] = 0.5
+    #: Fewer calls than this say nothing.
+    min_calls: Annotated[int, whole_number(1, 10_000)] = 10
+    window_seconds: Annotated[float, number(1, 600)] = 30
+    open_seconds: Annotated[float, number(0.1, 600)] = 15
+    #: A call that takes longer counts as failed, whatever its answer; None: the time doesn't count.
+    slow_seconds: Annotated[float | None, number(0.05, LONGEST_TIMEOUT_SECONDS)] = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderConfig(Generic[OptionsT]):
+    """One ``[providers.<name>]`` table: the keys that every type has, and ``options``, its type's own."""
+
+    name: str
+    type: str
+    #: The type's own keys, as its class declares them. May hold secrets, so it is never shown.
+    options: OptionsT = field(repr=False)
+    #: What this provider is used for; by default all that its type can do.
+    channels: Annotated[frozenset[Channel], set_of(Channel)] = frozenset(Channel)
+    #: Total deadline of one call, name look-up and the slowest answer included.
+    timeout_seconds: Annotated[float, number(0.1, LONGEST_TIMEOUT_SECONDS)] = LONGEST_TIMEOUT_SECONDS
+    #: Calls per second over all workers together; None: no limit.
+    rate_per_second: Annotated[float | None, number(0.01, 100_000)] = None
+    #: Calls that may come at once after a pause; None: as many as one second's rate.
+    burst: Annotated[int | None, whole_number(1, 100_000)] = None
+    #: Calls under way at once in one worker; None: half of its threads.
+    max_concurrency: Annotated[int | None, whole_number(1, 512)] = None
+    #: No retry sooner than this after an attempt that ended with this provider.
+    retry_floor_seconds: Annotated[float, number(0, 86_400)] = 0
+    breaker: BreakerConfig = BreakerConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """One provider of a step and its share of the traffic, relative to the step's other weights."""
+
+    provider: Annotated[str, text()]
+    weight: Annotated[int, whole_number(1, 1_000_000)] = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Providers among which one is drawn by weight; the others of the step follow when it is unavailable."""
+
+    alternatives: tuple[Alternative, ...]
+
+
+#: A channel's steps, in order: a later one is used when all of the earlier are unavailable.
+Route = tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvidersConfig:
+    """The whole file. Every channel has a route, and every name in a route is a provider that serves the channel."""
+
+    providers: Mapping[str, ProviderConfig[Any]]
+    routes: Mapping[Channel, Route]
+
+    @classmethod
+    def default(cls) -> ProvidersConfig:
+        """Without a providers file the sandbox serves every channel."""
+        options = provider_class("sandbox").options_class()
+        sandbox: ProviderConfig[Any] = ProviderConfig(name="sandbox", type="sandbox", options=options)
+        route = (Step((Alternative("sandbox"),)),)
+        return cls({"sandbox": sandbox}, dict.fromkeys(Channel, route))

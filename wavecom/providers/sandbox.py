@@ -1,0 +1,141 @@
+"""``type = "sandbox"``: delivers to an outbox that the pages show; nobody is ever disturbed.
+
+Magic recipients always bring the outcome that their name says, so that every path can be tried by hand and in tests.
+docs/sandbox.md lists them, held equal to ``MAGIC`` by a test.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from wavecom.core.job import Answer, Channel, Outcome
+from wavecom.core.ports import Message
+from wavecom.errors import StoreError, UncertainWriteError
+from wavecom.providers.base import BaseProvider
+from wavecom.providers.configuration.options import number
+
+ACCEPTED = Answer(Outcome.ACCEPTED, "ok")
+FAILED = Answer(Outcome.UNAVAILABLE, "sandbox_failure", "the sandbox failed by chance (failure_rate)")
+
+
+@dataclass(frozen=True, slots=True)
+class Magic:
+    """What a magic recipient brings: ``answer``, after ``seconds``, to attempts up to ``until_attempt``."""
+
+    answer: Answer
+    description: str
+    seconds: float = 0
+    until_attempt: int | None = None
+
+
+#: Name → what it brings. The place in this table is the number of the phone and APNs recipient.
+MAGIC: dict[str, Magic] = {
+    "accepted": Magic(ACCEPTED, "accepted at once, whatever `failure_rate` says"),
+    "rejected": Magic(
+        Answer(Outcome.REJECTED, "sandbox_rejected", "magic recipient: there is no such recipient"),
+        "rejected: the job fails at once",
+    ),
+    "unavailable": Magic(
+        Answer(Outcome.UNAVAILABLE, "http_503", "magic recipient: the provider is out of service"),
+        "unavailable, every time: the job is retried until its attempts are used up",
+    ),
+    "throttled": Magic(
+        Answer(Outcome.UNAVAILABLE, "http_429", "magic recipient: too many requests", retry_after_seconds=30),
+        "unavailable with `Retry-After: 30`, every time",
+    ),
+    "timeout": Magic(
+        Answer(Outcome.UNKNOWN, "timeout", "magic recipient: no answer in time"),
+        "unknown outcome, every time; nothing reaches the outbox",
+    ),
+    "slow": Magic(ACCEPTED, "accepted after 5 seconds (a timeout when `timeout_seconds` is less)", seconds=5),
+    "recovering": Magic(
+        Answer(Outcome.UNAVAILABLE, "http_503", "magic recipient: back at the next attempt"),
+        "unavailable at the first attempt, accepted at the second",
+        until_attempt=1,
+    ),
+}
+EMAIL_DOMAIN = "sandbox.wavecom.test"
+#: +1 202-555-0100 to 0199 are set aside for fiction (North American Numbering Plan).
+PHONE_PREFIX = "+120255501"
+TOKEN_PREFIX = "sandbox-"  # noqa: S105 - not a password
+WEBPUSH_PREFIX = f"https://{EMAIL_DOMAIN}/"
+
+_NAMES = tuple(MAGIC)
+#: APNs device tokens are hexadecimal and leave no room for a word.
+_NUMBERED = re.compile(rf"(?:{re.escape(PHONE_PREFIX)}|0{{62}})(\d\d)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SandboxOptions:
+    """The sandbox's own keys in the providers file."""
+
+    #: How long each delivery takes.
+    latency_ms: Annotated[float, number(0, 10_000)] = 0
+    #: Share of the messages to ordinary recipients that meet an unavailable provider.
+    failure_rate: Annotated[float, number(0, 1)] = 0
+
+
+class SandboxProvider(BaseProvider[SandboxOptions]):
+    """Drops repetitions, as the outbox counts them under one delivery key."""
+
+    options_class: ClassVar[type[SandboxOptions]] = SandboxOptions
+    is_idempotent = True
+
+    def send(self, message: Message) -> Answer:
+        """Wait as configured, then answer by the magic recipient or by chance; the accepted go to the outbox."""
+        magic = MAGIC.get(magic_name(message) or "")
+        seconds = magic.seconds if magic and magic.seconds else self.options.latency_ms / 1000
+        if seconds > 0:
+            self.surroundings.sleep(min(seconds, self.config.timeout_seconds))
+        if seconds > self.config.timeout_seconds:
+            return Answer(Outcome.UNKNOWN, "timeout", "the sandbox's latency is longer than timeout_seconds")
+        if magic:
+            is_over = magic.until_attempt is not None and message.attempt > magic.until_attempt
+            answer = ACCEPTED if is_over else magic.answer
+        else:
+            answer = FAILED if self.surroundings.chance() < self.options.failure_rate else ACCEPTED
+        return self._deliver(message) if answer.outcome is Outcome.ACCEPTED else answer
+
+    def _deliver(self, message: Message) -> Answer:
+        entry = {
+            "jobId": message.job_id,
+            "deliveryKey": message.delivery_key,
+            "provider": self.name,
+            "type": message.type.value,
+            "to": dict(message.to),
+            "payload": dict(message.payload),
+            "metadata": dict(message.metadata),
+            "attempt": message.attempt,
+            "at": self.surroundings.clock.now(),
+        }
+        try:
+            self.surroundings.outbox.append(entry)
+        except UncertainWriteError:
+            return Answer(Outcome.UNKNOWN, "outbox_uncertain", "the outbox may or may not have kept the message")
+        except StoreError:
+            return Answer(Outcome.UNAVAILABLE, "outbox_unavailable", "the outbox can't be reached")
+        return Answer(Outcome.ACCEPTED, "ok", message_id=f"sandbox-{message.delivery_key}")
+
+
+def magic_name(message: Message) -> str | None:
+    """The name in ``MAGIC`` that the recipient stands for; None for an ordinary one."""
+    address = _address(message)
+    if numbered := _NUMBERED.fullmatch(address):
+        index = int(numbered[1])
+        return _NAMES[index] if index < len(_NAMES) else None
+    for prefix, suffix in (("", f"@{EMAIL_DOMAIN}"), (WEBPUSH_PREFIX, ""), (TOKEN_PREFIX, "")):
+        if address.startswith(prefix) and address.endswith(suffix):
+            word = re.match(r"[a-z]+", address.removeprefix(prefix))
+            return word[0] if word and word[0] in MAGIC else None
+    return None
+
+
+def _address(message: Message) -> str:
+    """The part of ``to`` that says whom; of a web-push subscription its endpoint."""
+    to = message.to
+    subscription = to.get("subscription")
+    endpoint = subscription.get("endpoint") if isinstance(subscription, dict) else None
+    keys = {Channel.EMAIL: to.get("email"), Channel.SMS: to.get("phone"), Channel.PUSH: to.get("token") or endpoint}
+    return str(keys[message.type] or "")
