@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from threading import Event, Thread
+
+import pytest
+
+from wavecom.core.job import Answer, Channel, Outcome, Priority, Try
+from wavecom.core.ports import Permit, Refusal
+from wavecom.routing.breaker import ProviderHealth
+from wavecom.routing.router import NO_ROUTE, Router
+from wavecom.routing.routes import Route
+
+
+@dataclass
+class ScriptedGate:
+    """Refuses each provider for the seconds it is told; 0 grants."""
+
+    waits: dict[str, float]
+    asked: list[str] = field(default_factory=list)
+    released: list[tuple[Permit, Answer | None, float]] = field(default_factory=list)
+    charged: list[tuple[Permit, int]] = field(default_factory=list)
+    on_refusal: Event = field(default_factory=Event)
+
+    def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Permit | Refusal:
+        self.asked.append(provider)
+        wait = self.waits[provider]
+        if wait == 0:
+            return Permit(provider)
+        self.on_refusal.set()
+        return Refusal(provider, "busy", wait)
+
+    def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
+        self.released.append((permit, answer, latency_ms))
+
+    def wait_seconds(self, provider: str, priority: Priority) -> float:
+        return self.waits[provider]
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        self.charged.append((permit, extra_cost))
+
+    def snapshot(self) -> list[ProviderHealth]:
+        return []
+
+
+class Waiting(Event):
+    """An event whose waits take no time: they move ``now`` and run what is planned for that moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.plan: dict[float, object] = {}
+        self.pauses: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.pauses.append(timeout or 0)
+        self.now += timeout or 0
+        for at in [at for at in self.plan if at <= self.now]:
+            action = self.plan.pop(at)
+            assert callable(action)
+            action()
+        return self.is_set()
+
+
+def a_router(
+    gate: ScriptedGate,
+    routes: Mapping[Channel, Route] | None = None,
+    *,
+    stopping: Waiting | None = None,
+    threads: int = 16,
+) -> Router:
+    stopping = stopping or Waiting()
+    return Router(
+        routes or {Channel.SMS: Route.of("first", "second")},
+        gate,
+        threads=threads,
+        stopping=stopping,
+        monotonic=stopping.monotonic,
+        draw=lambda: 0.5,
+    )
+
+
+def test_the_first_provider_of_the_route_that_may_be_called_is_taken() -> None:
+    gate = ScriptedGate({"first": 9, "second": 0})
+
+    permit = a_router(gate).reserve(Channel.SMS, Priority.NORMAL)
+
+    assert permit == Permit("second")
+    assert gate.asked == ["first", "second"]
+
+
+def test_the_preferred_provider_is_asked_first() -> None:
+    gate = ScriptedGate({"first": 0, "second": 0})
+
+    permit = a_router(gate).reserve(Channel.SMS, Priority.NORMAL, prefer="second")
+
+    assert permit == Permit("second")
+
+
+def test_when_none_may_be_called_the_shortest_wait_is_answered() -> None:
+    gate = ScriptedGate({"first": 9, "second": 3})
+
+    refusal = a_router(gate).reserve(Channel.SMS, Priority.NORMAL, wait_seconds=1)
+
+    assert refusal == Refusal("second", "busy", 3)
+
+
+def test_a_permit_expected_soon_is_waited_for() -> None:
+    gate = ScriptedGate({"first": 9, "second": 0.2})
+    stopping = Waiting()
+    stopping.plan[0.2] = lambda: gate.waits.update(second=0)
+
+    permit = a_router(gate, stopping=stopping).reserve(Channel.SMS, Priority.NORMAL, wait_seconds=1)
+
+    assert permit == Permit("second")
+    assert stopping.pauses == [0.2]
+
+
+def test_nobody_waits_who_did_not_ask_to() -> None:
+    gate = ScriptedGate({"first": 0.2, "second": 0.2})
+    stopping = Waiting()
+
+    refusal = a_router(gate, stopping=stopping).reserve(Channel.SMS, Priority.NORMAL)
+
+    assert isinstance(refusal, Refusal)
+    assert stopping.pauses == []
+
+
+def test_waiting_ends_within_a_second_even_if_every_promise_is_broken() -> None:
+    gate = ScriptedGate({"first": 0.3, "second": 0.4})
+    stopping = Waiting()
+
+    refusal = a_router(gate, stopping=stopping).reserve(Channel.SMS, Priority.NORMAL, wait_seconds=60)
+
+    assert isinstance(refusal, Refusal)
+    assert stopping.now == pytest.approx(0.9)
+
+
+def test_waiting_ends_when_the_worker_stops() -> None:
+    gate = ScriptedGate({"first": 0.1, "second": 0.1})
+    stopping = Waiting()
+    stopping.plan[0.1] = stopping.set
+
+    refusal = a_router(gate, stopping=stopping).reserve(Channel.SMS, Priority.NORMAL, wait_seconds=1)
+
+    assert isinstance(refusal, Refusal)
+    assert stopping.pauses == [0.1]
+
+
+def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
+    gate = ScriptedGate({"first": 0.9, "second": 0.9})
+    stopping = Event()
+    router = Router(
+        {Channel.SMS: Route.of("first", "second")},
+        gate,
+        threads=8,
+        stopping=stopping,
+        monotonic=lambda: 0.0,
+        draw=lambda: 0.5,
+    )
+    waiting = Thread(target=router.reserve, args=(Channel.SMS, Priority.BULK), kwargs={"wait_seconds": 1})
+    waiting.start()
+    gate.on_refusal.wait(10)
+    while router.is_open(Channel.SMS, Priority.BULK):
+        pass
+
+    refusal = router.reserve(Channel.SMS, Priority.BULK, wait_seconds=1)
+
+    assert isinstance(refusal, Refusal)
+    assert waiting.is_alive()
+    assert router.is_open(Channel.SMS, Priority.HIGH)
+    stopping.set()
+    waiting.join(10)
+    assert router.is_open(Channel.SMS, Priority.BULK)
+
+
+def test_failover_goes_to_a_provider_that_was_not_tried() -> None:
+    gate = ScriptedGate({"first": 0, "second": 0})
+
+    permit = a_router(gate).reserve_next(Channel.SMS, Priority.NORMAL, ["first"])
+
+    assert permit == Permit("second")
+
+
+def test_failover_does_not_wait() -> None:
+    gate = ScriptedGate({"first": 0, "second": 0.1})
+
+    refusal = a_router(gate).reserve_next(Channel.SMS, Priority.NORMAL, ["first"])
+
+    assert refusal == Refusal("second", "busy", 0.1)
+
+
+def test_failover_ends_with_the_route() -> None:
+    gate = ScriptedGate({"first": 0, "second": 0})
+
+    answer = a_router(gate).reserve_next(Channel.SMS, Priority.NORMAL, ["second", "first"])
+
+    assert answer is None
+    assert gate.asked == []
+
+
+@pytest.mark.parametrize(
+    ("waits", "is_open"),
+    [
+        ({"first": 0, "second": 60}, True),
+        ({"first": 60, "second": 0.9}, True),
+        ({"first": 60, "second": 1.1}, False),
+    ],
+)
+def test_a_channel_is_open_while_one_provider_may_be_called_within_a_second(
+    waits: dict[str, float], is_open: bool
+) -> None:
+    router = a_router(ScriptedGate(waits))
+
+    assert router.is_open(Channel.SMS) is is_open
+
+
+def test_a_channel_without_a_route_is_closed_and_refused() -> None:
+    router = a_router(ScriptedGate({}))
+
+    refusal = router.reserve(Channel.PUSH, Priority.HIGH, wait_seconds=1)
+
+    assert isinstance(refusal, Refusal)
+    assert refusal.reason == NO_ROUTE
+    assert not router.is_open(Channel.PUSH)
+
+
+def test_what_came_of_the_call_is_reported_to_the_gate() -> None:
+    gate = ScriptedGate({"first": 0, "second": 0})
+    router = a_router(gate)
+    answer = Answer(Outcome.ACCEPTED, "http_200")
+
+    router.release(Permit("first"), Try("first", answer, datetime(2026, 1, 1, tzinfo=UTC), 12.5))
+    router.release(Permit("second"), None)
+
+    assert gate.released == [(Permit("first"), answer, 12.5), (Permit("second"), None, 0)]
+
+
+def test_only_a_surplus_is_charged() -> None:
+    gate = ScriptedGate({"first": 0, "second": 0})
+    router = a_router(gate)
+
+    router.charge(Permit("first"), 0)
+    router.charge(Permit("first"), 2)
+
+    assert gate.charged == [(Permit("first"), 2)]

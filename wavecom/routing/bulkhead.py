@@ -1,0 +1,46 @@
+"""How many threads of this process may be inside one provider: a slow one must not starve the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+
+#: When to ask again while every place is taken: calls end at any moment, so soon.
+RETRY_AFTER_SECONDS = 0.05
+
+
+class Bulkhead:
+    """Counts the calls in flight per provider in this process.
+
+    With two threads or more and more than one provider, none of them may hold more than half of the threads.
+    ``max_concurrency`` maps providers to limits of their own.
+    """
+
+    def __init__(self, providers: Mapping[str, int | None], threads: int) -> None:
+        share = threads // 2 if threads >= 2 and len(providers) > 1 else threads
+        self._limits = {
+            name: share if own_limit is None else min(own_limit, share) for name, own_limit in providers.items()
+        }
+        self._in_flight = dict.fromkeys(providers, 0)
+        self._lock = Lock()
+
+    def enter(self, provider: str) -> bool:
+        """Take a place; False when all are taken."""
+        with self._lock:
+            if self._in_flight[provider] >= self._limits[provider]:
+                return False
+            self._in_flight[provider] += 1
+            return True
+
+    def leave(self, provider: str) -> None:
+        """Give the place back."""
+        with self._lock:
+            self._in_flight[provider] -= 1
+
+    def is_full(self, provider: str) -> bool:
+        """Whether ``enter`` would say no now."""
+        return self._in_flight[provider] >= self._limits[provider]
+
+    def in_flight(self, provider: str) -> int:
+        """Calls of this process to ``provider`` at this moment."""
+        return self._in_flight[provider]

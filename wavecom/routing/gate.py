@@ -1,0 +1,73 @@
+"""What every gate shares: its settings, its permits, and what the router asks of it beyond ``core.ports.Gate``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from wavecom.core.job import Priority
+from wavecom.core.ports import Gate, Permit
+from wavecom.routing.breaker import BreakerSettings, ProviderHealth
+from wavecom.routing.ratelimit import RateSettings
+
+#: Reasons of a ``Refusal``.
+BULKHEAD = "bulkhead"
+BREAKER_OPEN = "breaker_open"
+PROBES_TAKEN = "probes_taken"
+RATE_LIMIT = "rate_limit"
+THROTTLED = "throttled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateSettings:
+    """How one provider may be called."""
+
+    #: Of all workers together; None: no limit.
+    rate_per_second: float | None = None
+    #: Permits that may be used at once after a quiet time; None: a tenth of a second's worth, at least 1.
+    burst: float | None = None
+    #: Calls in flight in one process; None: what the bulkhead allows.
+    max_concurrency: int | None = None
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
+
+    @property
+    def rate(self) -> RateSettings | None:
+        """The rate limit with its defaults filled in; None: no limit."""
+        if self.rate_per_second is None:
+            return None
+        return RateSettings(self.rate_per_second, self.burst or max(1.0, self.rate_per_second / 10))
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket(Permit):
+    """A permit as the gates issue it, with what they need to know when it comes back."""
+
+    priority: Priority = Priority.NORMAL
+    cost: int = 1
+    #: The breaker's epoch at the time; an outcome of an earlier epoch says nothing about this one.
+    epoch: int = 0
+    #: Names the probe, "" for an ordinary call.
+    probe: str = ""
+
+
+class RoutingGate(Gate, Protocol):
+    """A gate that can also be asked without taking a permit."""
+
+    def wait_seconds(self, provider: str, priority: Priority) -> float:
+        """About how long until a permit is worth asking for; 0: now. Cheap: never asks a server."""
+        ...
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        """The call turned out to weigh more than was asked for: the surplus is taken from later callers."""
+        ...
+
+    def snapshot(self) -> list[ProviderHealth]:
+        """How every provider stands."""
+        ...
+
+
+def issued(permit: Permit) -> Ticket:
+    """``permit`` as the ticket it must be."""
+    if not isinstance(permit, Ticket):
+        raise TypeError(f"a permit for {permit.provider} was not issued by this gate")
+    return permit

@@ -1,0 +1,194 @@
+"""The gate of one process alone: for a machine without Redis, and for the time that Redis is away."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+
+from wavecom.core.job import Answer, Priority
+from wavecom.core.ports import Permit, Refusal
+from wavecom.routing import gate, reporting
+from wavecom.routing.breaker import (
+    PROBES_TAKEN_SECONDS,
+    Breaker,
+    BreakerState,
+    ProviderHealth,
+    Tally,
+    is_failure,
+    throttled_seconds,
+)
+from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
+from wavecom.routing.gate import GateSettings, Ticket, issued
+from wavecom.routing.ratelimit import Limiter
+
+
+@dataclass(slots=True)
+class _Provider:
+    name: str
+    settings: GateSettings
+    breaker: Breaker
+    limiter: Limiter | None
+    throttled_until: float = float("-inf")
+    lock: Lock = field(default_factory=Lock)
+
+
+class LocalGate:
+    """``RoutingGate`` in memory. ``threads`` is how many of this process call providers."""
+
+    def __init__(
+        self,
+        providers: Mapping[str, GateSettings],
+        *,
+        threads: int,
+        monotonic: Callable[[], float],
+        bulkhead: Bulkhead | None = None,
+    ) -> None:
+        self._monotonic = monotonic
+        self._bulkhead = bulkhead or Bulkhead(
+            {name: settings.max_concurrency for name, settings in providers.items()}, threads
+        )
+        self._providers = {
+            name: _Provider(
+                name,
+                settings,
+                Breaker(settings.breaker),
+                Limiter(settings.rate) if settings.rate else None,
+            )
+            for name, settings in providers.items()
+        }
+        self._probe_names = itertools.count(1)
+
+    def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Ticket | Refusal:
+        """See ``core.ports.Gate``."""
+        if not self._bulkhead.enter(provider):
+            return _refuse(provider, gate.BULKHEAD, RETRY_AFTER_SECONDS)
+        state = self._providers[provider]
+        with state.lock:
+            answer = self._admit(state, priority, cost)
+        if isinstance(answer, Refusal):
+            self._bulkhead.leave(provider)
+        return answer
+
+    def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
+        """See ``core.ports.Gate``."""
+        ticket = issued(permit)
+        self._bulkhead.leave(ticket.provider)
+        state = self._providers[ticket.provider]
+        now = self._monotonic()
+        with state.lock:
+            if answer is None:
+                self._return_unused(state, ticket, now)
+            else:
+                self._learn(state, ticket, answer, latency_ms, now)
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        """See ``RoutingGate``."""
+        state = self._providers[permit.provider]
+        with state.lock:
+            if state.limiter is not None:
+                state.limiter.charge(extra_cost, self._monotonic())
+
+    def wait_seconds(self, provider: str, priority: Priority) -> float:
+        """See ``RoutingGate``."""
+        state = self._providers[provider]
+        now = self._monotonic()
+        with state.lock:
+            return max(
+                0.0,
+                state.throttled_until - now,
+                state.breaker.open_until - now if state.breaker.state is BreakerState.OPEN else 0.0,
+                state.limiter.retry_after(priority, now) if state.limiter else 0.0,
+                RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0,
+            )
+
+    def snapshot(self) -> list[ProviderHealth]:
+        """See ``RoutingGate``."""
+        return [self._health(state) for state in self._providers.values()]
+
+    def close(self) -> None:
+        """Nothing to let go of; here because every gate has it."""
+
+    def take_over(self, healths: Iterable[ProviderHealth], workers: int) -> None:
+        """Start from what a shared gate knew last, with one of ``workers`` equal shares of every rate limit."""
+        now = self._monotonic()
+        for health in healths:
+            state = self._providers[health.provider]
+            rate = state.settings.rate
+            with state.lock:
+                state.breaker = Breaker(state.settings.breaker)
+                state.breaker.open_until_at_least(now + health.open_for_seconds, now)
+                state.throttled_until = now + health.throttled_for_seconds
+                state.limiter = Limiter(rate.divided(workers)) if rate else None
+
+    def _admit(self, state: _Provider, priority: Priority, cost: int) -> Ticket | Refusal:
+        now = self._monotonic()
+        breaker = state.breaker
+        if state.throttled_until > now:
+            return _refuse(state.name, gate.THROTTLED, state.throttled_until - now)
+        if changed := breaker.wake(now):
+            self._announce(state, changed, now)
+        if breaker.state is BreakerState.OPEN:
+            return _refuse(state.name, gate.BREAKER_OPEN, breaker.open_until - now)
+        is_probe = breaker.state is BreakerState.HALF_OPEN
+        if is_probe and not breaker.has_probe(now):
+            return _refuse(state.name, gate.PROBES_TAKEN, PROBES_TAKEN_SECONDS)
+        wait = state.limiter.take(priority, cost, now) if state.limiter else 0
+        if wait > 0:
+            return _refuse(state.name, gate.RATE_LIMIT, wait)
+        probe = ""
+        if is_probe:
+            probe = str(next(self._probe_names))
+            breaker.lease_probe(probe, now)
+        return Ticket(state.name, is_probe, priority, cost, breaker.epoch, probe)
+
+    def _return_unused(self, state: _Provider, ticket: Ticket, now: float) -> None:
+        if state.limiter is not None:
+            state.limiter.refund(ticket.cost)
+        if ticket.is_probe:
+            state.breaker.return_probe(ticket.probe, None, now)
+
+    def _learn(self, state: _Provider, ticket: Ticket, answer: Answer, latency_ms: float, now: float) -> None:
+        breaker = state.breaker
+        seconds = throttled_seconds(answer)
+        if seconds > 0:
+            state.throttled_until = max(state.throttled_until, now + seconds)
+            reporting.throttled(state.name, seconds)
+        has_failed = is_failure(answer)
+        is_slow = latency_ms >= breaker.settings.slow_seconds * 1000
+        if ticket.is_probe:
+            changed = breaker.return_probe(ticket.probe, not has_failed and not is_slow, now)
+        else:
+            tally = Tally()
+            tally.count(is_failure=has_failed, is_slow=is_slow)
+            changed = breaker.report(tally, ticket.epoch, now)
+        if changed:
+            self._announce(state, changed, now)
+
+    def _announce(self, state: _Provider, changed: BreakerState, now: float) -> None:
+        open_for_seconds = max(0.0, state.breaker.open_until - now)
+        reporting.breaker_seen(state.name, changed)
+        reporting.breaker_changed(state.name, changed, open_for_seconds=open_for_seconds, is_shared=False)
+
+    def _health(self, state: _Provider) -> ProviderHealth:
+        now = self._monotonic()
+        with state.lock:
+            calls, failures, slow = state.breaker.rates(now)
+            is_open = state.breaker.state is BreakerState.OPEN
+            return ProviderHealth(
+                provider=state.name,
+                state=state.breaker.state,
+                epoch=state.breaker.epoch,
+                open_for_seconds=max(0.0, state.breaker.open_until - now) if is_open else 0,
+                throttled_for_seconds=max(0.0, state.throttled_until - now),
+                calls=calls,
+                failures=failures,
+                slow_calls=slow,
+                in_flight=self._bulkhead.in_flight(state.name),
+            )
+
+
+def _refuse(provider: str, reason: str, retry_after_seconds: float) -> Refusal:
+    reporting.REFUSALS.labels(provider, reason).inc()
+    return Refusal(provider, reason, retry_after_seconds)

@@ -1,0 +1,92 @@
+"""The rate limit of one provider: GCRA (the leaky bucket of ATM, ITU-T I.371) with a ceiling for each lane. Pure.
+
+Every permit, whoever takes it, counts in every lane's cell; each cell leaks at its lane's share of the rate. So bulk
+gets permits only while the *total* is under 80 % of the rate, and high always finds the room above: a higher lane is
+never held up by a lower one. ``Limiter`` serves one process; ``gate_acquire.lua`` holds the same rules for a fleet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from wavecom.core.job import Priority
+
+#: What each lane may use of a provider's rate, and how many permits of the burst it leaves to the lanes above.
+SHARES = {Priority.HIGH: 1.0, Priority.NORMAL: 0.9, Priority.BULK: 0.8}
+LEFT_TO_HIGHER = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.BULK: 2}
+
+#: Shorter waits are rounding errors of a clock that counts seconds since the machine's start.
+NO_WAIT_SECONDS = 1e-9
+
+#: A lower lane's cell remembers no more than this much overload by higher lanes: soon after they stop, it goes on.
+MEMORY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class RateSettings:
+    """In any time of t seconds no more than ``rate_per_second`` × t + ``burst`` permits are granted."""
+
+    rate_per_second: float
+    burst: float
+
+    def __post_init__(self) -> None:
+        if self.rate_per_second <= 0 or self.burst < 1:
+            raise ValueError("a rate must be positive and a burst at least 1")
+
+    def divided(self, parts: int) -> RateSettings:
+        """One of several equal shares, for as many processes that can't talk to each other."""
+        return RateSettings(self.rate_per_second / parts, max(1.0, self.burst / parts))
+
+    def interval_seconds(self, lane: Priority) -> float:
+        """The time in which one permit leaks from the lane's cell."""
+        return 1 / (self.rate_per_second * SHARES[lane])
+
+    def capacity(self, lane: Priority) -> float:
+        """How many permits the lane's cell holds."""
+        return max(1.0, min(self.burst * SHARES[lane], self.burst - LEFT_TO_HIGHER[lane]))
+
+
+@dataclass(slots=True)
+class Limiter:
+    """One provider's limiter. Not thread-safe. ``now`` is monotonic seconds, the same clock in every call."""
+
+    settings: RateSettings
+    #: When each cell will have leaked empty.
+    _empty_at: dict[Priority, float] = field(default_factory=lambda: dict.fromkeys(SHARES, float("-inf")))
+
+    def retry_after(self, lane: Priority, now: float) -> float:
+        """Seconds until the lane may have one permit; 0: now."""
+        wait = max(self._wait(lane, now), self._wait(Priority.HIGH, now))
+        return wait if wait > NO_WAIT_SECONDS else 0
+
+    def take(self, lane: Priority, cost: float, now: float) -> float:
+        """Take ``cost`` permits, or none. Returns 0, or the seconds until it is worth asking again.
+
+        Room for one is enough: the rest is debt that the next callers wait for, so that a long message that is
+        heavier than the burst is not stuck for ever.
+        """
+        wait = self.retry_after(lane, now)
+        if wait > 0:
+            return wait
+        self.charge(cost, now)
+        return 0
+
+    def charge(self, cost: float, now: float) -> None:
+        """Count permits that are used in any case."""
+        for lane in SHARES:
+            interval = self.settings.interval_seconds(lane)
+            empty_at = max(self._empty_at[lane], now) + cost * interval
+            if lane is not Priority.HIGH:
+                # The cell of high alone holds the provider's limit and forgets nothing.
+                empty_at = min(empty_at, now + self.settings.capacity(lane) * interval + MEMORY_SECONDS)
+            self._empty_at[lane] = empty_at
+
+    def refund(self, cost: float) -> None:
+        """Give back permits that were not used."""
+        for lane in SHARES:
+            self._empty_at[lane] -= cost * self.settings.interval_seconds(lane)
+
+    def _wait(self, lane: Priority, now: float) -> float:
+        interval = self.settings.interval_seconds(lane)
+        room_from = self._empty_at[lane] - (self.settings.capacity(lane) - 1) * interval
+        return room_from - now

@@ -1,0 +1,150 @@
+"""Picks the provider for a job: the first on its route that may be called now, after a short wait if need be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from threading import Event, Lock
+
+from wavecom.core.job import Channel, Priority, Try
+from wavecom.core.ports import Permit, Refusal
+from wavecom.routing.gate import RoutingGate
+from wavecom.routing.routes import Route
+
+#: No thread waits for a permit for longer, whatever its caller asks for.
+LONGEST_WAIT_SECONDS = 1.0
+#: A pause that is shorter costs more in switching threads than it wins.
+SHORTEST_PAUSE_SECONDS = 0.001
+#: What each lane may use of the waiting places, so that a thread for a one-time password always finds one.
+WAITING_SHARES = {Priority.HIGH: 1.0, Priority.NORMAL: 0.75, Priority.BULK: 0.5}
+
+NO_ROUTE = "no_route"
+NO_ROUTE_RETRY_SECONDS = 60.0
+
+
+class Router:
+    """Who is called for a channel, and when. Thread-safe.
+
+    ``threads`` is how many of this process call providers; at most a quarter of them wait for permits at any time.
+    ``stopping`` ends every wait. ``draw`` gives random numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        routes: Mapping[Channel, Route],
+        gate: RoutingGate,
+        *,
+        threads: int,
+        stopping: Event,
+        monotonic: Callable[[], float],
+        draw: Callable[[], float],
+    ) -> None:
+        self._routes = dict(routes)
+        self._gate = gate
+        self._stopping = stopping
+        self._monotonic = monotonic
+        self._draw = draw
+        self._places = {lane: max(1, int(threads / 4 * share)) for lane, share in WAITING_SHARES.items()}
+        self._waiting = 0
+        self._lock = Lock()
+
+    def reserve(
+        self,
+        channel: Channel,
+        priority: Priority,
+        *,
+        wait_seconds: float = 0.0,
+        prefer: str | None = None,
+        cost: int = 1,
+    ) -> Permit | Refusal:
+        """Leave to call the first provider of the channel's route that may be called now, ``prefer`` before all.
+
+        When none may, waits up to ``wait_seconds`` (never more than a second) if one is expected to become free in that
+        time and not too many threads wait already. Else the refusal with the shortest ``retry_after_seconds``.
+        Every permit must be given back with ``release``.
+        """
+        order = self._order(channel, prefer)
+        answer = self._first(order, priority, cost)
+        if isinstance(answer, Permit):
+            return answer
+        deadline = self._monotonic() + min(wait_seconds, LONGEST_WAIT_SECONDS)
+        if self._monotonic() + answer.retry_after_seconds > deadline or not self._start_waiting(priority):
+            return answer
+        try:
+            return self._wait_for(order, priority, cost, answer, deadline)
+        finally:
+            self._stop_waiting()
+
+    def reserve_next(
+        self,
+        channel: Channel,
+        priority: Priority,
+        tried: Collection[str],
+        *,
+        prefer: str | None = None,
+        cost: int = 1,
+    ) -> Permit | Refusal | None:
+        """The same for the providers that are not in ``tried``, without waiting; None when the route has no more."""
+        order = [provider for provider in self._order(channel, prefer) if provider not in tried]
+        return self._first(order, priority, cost) if order else None
+
+    def release(self, permit: Permit, outcome: Try | None) -> None:
+        """Give a permit back; ``outcome`` is None when the provider was not called. Once for each permit."""
+        if outcome is None:
+            self._gate.release(permit, None, 0)
+        else:
+            self._gate.release(permit, outcome.answer, outcome.latency_ms)
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        """The message weighs ``extra_cost`` more than was reserved (SMS: segments), known only after the claim."""
+        if extra_cost > 0:
+            self._gate.charge(permit, extra_cost)
+
+    def is_open(self, channel: Channel, priority: Priority = Priority.HIGH) -> bool:
+        """Whether it is worth taking messages of this channel and lane from the broker now.
+
+        False when no provider may be called within a second, or when as many threads wait for permits as may. Cheap:
+        asks no server, may be called for every message. Wants some hysteresis from who switches consumers by it.
+        """
+        if self._waiting >= self._places[priority]:
+            return False
+        route = self._routes.get(channel)
+        return route is not None and any(
+            self._gate.wait_seconds(provider, priority) <= LONGEST_WAIT_SECONDS for provider in route.providers
+        )
+
+    def _order(self, channel: Channel, prefer: str | None) -> tuple[str, ...]:
+        route = self._routes.get(channel)
+        return route.order(self._draw(), prefer) if route else ()
+
+    def _first(self, order: Collection[str], priority: Priority, cost: int) -> Permit | Refusal:
+        best = Refusal("", NO_ROUTE, NO_ROUTE_RETRY_SECONDS)
+        for provider in order:
+            answer = self._gate.acquire(provider, priority, cost)
+            if isinstance(answer, Permit):
+                return answer
+            if best.reason == NO_ROUTE or answer.retry_after_seconds < best.retry_after_seconds:
+                best = answer
+        return best
+
+    def _wait_for(
+        self, order: tuple[str, ...], priority: Priority, cost: int, refusal: Refusal, deadline: float
+    ) -> Permit | Refusal:
+        while True:
+            pause = max(refusal.retry_after_seconds, SHORTEST_PAUSE_SECONDS)
+            if self._monotonic() + pause > deadline or self._stopping.wait(pause):
+                return refusal
+            answer = self._first(order, priority, cost)
+            if isinstance(answer, Permit):
+                return answer
+            refusal = answer
+
+    def _start_waiting(self, priority: Priority) -> bool:
+        with self._lock:
+            if self._waiting >= self._places[priority]:
+                return False
+            self._waiting += 1
+            return True
+
+    def _stop_waiting(self) -> None:
+        with self._lock:
+            self._waiting -= 1
