@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
@@ -97,7 +98,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     secret = validate.Length(16, 200, error="must have from {min} to {max} characters")
     level = validate.OneOf(["debug", "info", "warning", "error"], error="must be one of {choices}, not {input}")
     # attribute of Settings -> the value read, None where the variable is not set
-    values = {
+    values: dict[str, Any] = {
         "mongodb_uri": env.str("MONGODB_URI", None, validate=_address("mongodb://", "mongodb+srv://")),
         "amqp_url": env.str("AMQP_URL", None, validate=_address("amqp://", "amqps://")),
         "redis_url": env.str("REDIS_URL", None, validate=_address("redis://", "rediss://", "unix://")),
@@ -126,10 +127,8 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     try:
         env.seal()
     except EnvValidationError as error:
-        problems = [
-            Problem(name, " ".join(str(message) for message in messages))
-            for name, messages in dict(error.error_messages).items()
-        ]
+        messages: Any = error.error_messages
+        problems = [Problem(name, " ".join(map(str, texts))) for name, texts in messages.items()]
         raise SettingsError(problems) from error
     return Settings(home=home, **{key: value for key, value in values.items() if value is not None})
 

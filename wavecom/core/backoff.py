@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Final
+
+#: Longer than any job lives. Whoever asks for more has made a mistake, and dates and brokers can't hold it.
+LONGEST_SECONDS: Final = 365 * 86_400
 
 
 def delay_seconds(
@@ -21,11 +25,12 @@ def delay_seconds(
 
     What a provider asked for (``Retry-After``, RFC 9110 section 10.2.3) and the provider's own floor are lower
     bounds; jitter is added on top of them, never taken off. Whole seconds, because Celery's delayed delivery
-    counts in them and refuses fractions below one (facts: trap T4).
+    counts in them and refuses fractions below one (facts: trap T4). Never more than ``LONGEST_SECONDS``.
     """
     step = min(cap_seconds, base_seconds * 2.0 ** min(attempt - 1, 32))
     spread = step / 2 + jitter * step / 2
-    lower_bound = max(retry_after_seconds or 0, floor_seconds)
+    # The floor stands first: max() keeps it when a provider's wish is not a number at all.
+    lower_bound = min(max(floor_seconds, retry_after_seconds or 0), LONGEST_SECONDS)
     if lower_bound > 0:
         spread = max(spread, lower_bound + jitter * min(step, lower_bound) / 2)
-    return max(1, math.ceil(spread))
+    return min(max(1, math.ceil(spread)), LONGEST_SECONDS)

@@ -35,6 +35,7 @@ from wavecom.core.ports import (
     Refusal,
     Stats,
 )
+from wavecom.core.sms import segments
 from wavecom.core.submission import MakeBatcher
 from wavecom.errors import RetryLater, StoreError, WaveComError
 
@@ -61,6 +62,10 @@ class Route(Protocol):
         self, channel: Channel, priority: Priority, tried: Sequence[str], *, prefer: str | None = None
     ) -> Permit | Refusal | None:
         """The same for a provider not yet tried; None when the route has no more."""
+        ...
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        """The message weighs more than the 1 that was reserved."""
         ...
 
     def release(self, permit: Permit, outcome: Try | None) -> None:
@@ -150,7 +155,7 @@ class Delivery:
     def _claim(self, job_id: JobId, permit: Permit) -> Job | None:
         try:
             claimed: _Claimed = self._patiently(lambda: self._claims.submit(job_id))
-        except WaveComError:
+        except BaseException:
             self._route.release(permit, None)
             raise
         if claimed.job is None:
@@ -170,7 +175,7 @@ class Delivery:
     def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
         """One attempt: provider after provider until one does more than be unavailable. Gives every permit back."""
         tries: list[Try] = []
-        current: Permit | None = permit
+        current: Permit | None = self._preferred(job, permit)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
         while current is not None:
             provider = self._providers[current.provider]
@@ -189,6 +194,17 @@ class Delivery:
             current = upcoming
         return tuple(tries), False
 
+    def _preferred(self, job: Job, permit: Permit) -> Permit:
+        """After an unknown outcome the same provider comes first, if it can recognise a repetition."""
+        last = self._providers.get(job.provider or "")
+        if not job.may_have_been_sent or last is None or not last.is_idempotent or last.name == permit.provider:
+            return permit
+        better = self._route.reserve_next(job.type, job.priority, [], prefer=last.name)
+        if not isinstance(better, Permit):
+            return permit
+        self._route.release(permit, None)
+        return better
+
     def _call(self, job: Job, provider: Provider, permit: Permit) -> Try:
         message = Message(
             job_id=job.job_id,
@@ -200,6 +216,8 @@ class Delivery:
             attempt=job.attempts + 1,
             stops_on_unknown=job.on_unknown_outcome == "stop",
         )
+        if job.type is Channel.SMS:
+            self._route.charge(permit, segments(str(job.payload.get("text", ""))).count - 1)
         at = self._clock.now()
         started = self._clock.monotonic()
         try_: Try | None = None

@@ -7,14 +7,15 @@ broker. The store is written first and the hint published after, always: a lost 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from wavecom.core import backoff
 from wavecom.core.job import Answer, Claim, Hint, Job, JobError, JobId, LogEntry, Outcome, Try, UnknownOutcomePolicy
-from wavecom.core.states import CLAIMABLE, NOT_FINAL, WAITING, Status, is_arrow
+from wavecom.core.states import CLAIMABLE, HANDED_OVER, NOT_FINAL, ORIGINS, WAITING, Status
 from wavecom.errors import TransitionError
 
 #: A hint may come a little before its time (clocks differ); a job so close to its next attempt is claimed all the same.
@@ -63,7 +64,10 @@ class AttemptFinished:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPrevented:
-    """A worker holds the job but no provider may be called now: this is not an attempt."""
+    """A worker holds the job but no provider may be called now: this is not an attempt.
+
+    Only for a worker that has made no call since its claim.
+    """
 
     token: str
     retry_after_seconds: float
@@ -71,7 +75,10 @@ class AttemptPrevented:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRenewed:
-    """The worker is about to call another provider and needs the full lease for it."""
+    """The worker is about to call another provider and needs the full lease for it.
+
+    Answered with None past the deadline: no further provider may be called then.
+    """
 
     token: str
 
@@ -97,11 +104,16 @@ class DueReached:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptArrived:
-    """The provider reports, after the fact, whether the message reached its recipient."""
+    """The provider reports, after the fact, whether the message reached its recipient.
+
+    ``message_id`` is the provider's own name for the message, where the receipt tells it. Answered with None when
+    the job can't take it: while a worker holds the job that may change, so ask again later.
+    """
 
     is_delivered: bool
     code: str = ""
     message: str = ""
+    message_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +232,10 @@ def claimed_changes(claim: Claim, now: datetime) -> dict[str, Any]:
 
 
 def settle_due(due_at: datetime, job: Job) -> datetime:
-    """No unsettled job may be looked at later than its deadline."""
+    """A job that is still to be sent is looked at no later than its deadline.
+
+    One that a provider has, or may have, is not: ``expires_at`` ends the sending, a receipt may come long after it.
+    """
     return min(due_at, job.expires_at)
 
 
@@ -242,7 +257,7 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
     changes: dict[str, Any] = {
         "attempts": attempt,
         "updated_at": now,
-        "provider": last.provider,
+        "provider": last.provider or job.provider,
         # Explicit, because the sweep may have set it while this worker was still waiting for its answer.
         "may_have_been_sent": job.may_have_been_sent or answer.outcome is Outcome.UNKNOWN,
     }
@@ -254,19 +269,19 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
             status = Status.SENT if event.expects_receipt else Status.DELIVERED
             changes |= {"provider_message_id": answer.message_id, "error": None, "next_attempt_at": None}
             if status is Status.SENT:
-                changes |= {"status": status, "due_at": settle_due(now + policy.receipt_deadline, job)}
+                changes |= {"status": status, "due_at": now + policy.receipt_deadline}
             else:
                 changes |= _final(status, now, policy)
             entries = (*failed_tries, _tried(attempt, last, event=status.value))
             return _transition(job, changes, entries, guard=guard)
         case Outcome.REJECTED:
-            error = JobError("rejected", _reason(answer), last.provider)
+            error = JobError("rejected", _reason(answer), last.provider or None)
             entries = (*failed_tries, _tried(attempt, last))
             return _fail(job, error, now, policy, changes, entries, guard)
         case Outcome.UNKNOWN if job.on_unknown_outcome is UnknownOutcomePolicy.STOP:
-            error = JobError("outcome_unknown", _reason(answer), last.provider)
+            error = JobError("outcome_unknown", _reason(answer), last.provider or None)
             changes |= {"status": Status.UNCONFIRMED, "error": error, "next_attempt_at": None}
-            changes |= {"due_at": settle_due(now + policy.receipt_deadline, job)}
+            changes |= {"due_at": now + policy.receipt_deadline}
             entries = (*failed_tries, _tried(attempt, last))
             return _transition(job, changes, entries, guard=guard)
         case _:
@@ -287,7 +302,7 @@ def _retry_or_fail(
     is_unknown = last.answer.outcome is Outcome.UNKNOWN
     if attempt >= job.max_attempts:
         code = "outcome_unknown" if is_unknown else "attempts_exhausted"
-        error = JobError(code, _reason(last.answer), last.provider)
+        error = JobError(code, _reason(last.answer), last.provider or None)
         return _fail(job, error, now, policy, changes, (*failed_tries, _tried(attempt, last)), guard)
     # Of several providers the one that wants us back first decides; the others' taps are closed by the gate.
     waits = [try_.answer.retry_after_seconds or 0 for try_ in event.tries]
@@ -300,7 +315,8 @@ def _retry_or_fail(
         floor_seconds=event.floor_seconds,
     )
     next_attempt_at = now + timedelta(seconds=delay)
-    error = JobError("outcome_unknown" if is_unknown else "provider_unavailable", _reason(last.answer), last.provider)
+    code = "outcome_unknown" if is_unknown else "provider_unavailable"
+    error = JobError(code, _reason(last.answer), last.provider or None)
     changes |= {
         "status": Status.RETRYING,
         "error": error,
@@ -314,18 +330,29 @@ def _retry_or_fail(
 
 
 def _prevent(job: Job, token: str, retry_after_seconds: float, now: datetime, policy: Policy) -> Transition:
-    guard = Guard(frozenset({Status.PROCESSING}), token)
+    # The sweep may have given the worker up meanwhile. Who holds the token knows better: no call was made, so what
+    # the sweep had to assume is taken back.
+    guard = Guard(frozenset({Status.PROCESSING, Status.RETRYING, Status.UNCONFIRMED}), token)
+    changes: dict[str, Any] = {
+        "updated_at": now,
+        "attempts": job.attempts,
+        "may_have_been_sent": job.may_have_been_sent,
+        "error": job.error,
+    }
     if job.expires_at <= now:
-        return _expire(job, now, policy, guard)
+        return _expire(job, now, policy, guard, changes)
     # The hint comes from the sweep, not from here: nothing is published for what is not an attempt.
-    until = now + timedelta(seconds=max(1.0, retry_after_seconds))
-    changes = {"status": Status.RETRYING, "updated_at": now} | _parked_changes(job, until)
+    seconds = min(max(1.0, retry_after_seconds), backoff.LONGEST_SECONDS)
+    until = now + timedelta(milliseconds=math.ceil(seconds * 1000))
+    changes |= {"status": Status.RETRYING} | _parked_changes(job, until)
     return _transition(job, changes, guard=guard)
 
 
-def _renew(job: Job, token: str, now: datetime, policy: Policy) -> Transition:
+def _renew(job: Job, token: str, now: datetime, policy: Policy) -> Transition | None:
     if job.claim is None:
         raise TransitionError(f"Job {job.job_id} is not claimed, so there is no lease to renew.")
+    if job.expires_at <= now:
+        return None
     lease_until = now + policy.lease
     claim = Claim(token, job.claim.worker, lease_until)
     guard = Guard(frozenset({Status.PROCESSING}), token)
@@ -335,6 +362,8 @@ def _renew(job: Job, token: str, now: datetime, policy: Policy) -> Transition:
 def _park(job: Job, until: datetime, now: datetime) -> Transition | None:
     if job.status not in CLAIMABLE:
         return None
+    # A hint that came early or twice must not shorten the wait that an attempt or a provider has asked for.
+    until = max(until, job.next_attempt_at or until)
     return _transition(job, {"updated_at": now} | _parked_changes(job, until), guard=_exact(job))
 
 
@@ -343,7 +372,7 @@ def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transiti
         return None
     guard = _exact(job)
     if job.status in WAITING and job.expires_at <= now:
-        return _expire(job, now, policy, guard)
+        return _expire(job, now, policy, guard, {"updated_at": now})
     match job.status:
         case Status.SCHEDULED:
             entry = LogEntry(now, "queued")
@@ -372,26 +401,12 @@ def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transiti
 def _lease_ended(job: Job, event: DueReached, now: datetime, policy: Policy, guard: Guard) -> Transition | None:
     if job.claim is not None and job.claim.lease_until > now:
         return None
-    # The worker is gone. It may have been about to call, calling, or about to record: nobody can tell.
+    # The worker is gone. It may have been about to call, calling, or about to record, and whom: nobody can tell.
     answer = Answer(Outcome.UNKNOWN, "lease_expired", "the worker that held the job vanished")
-    worker = job.claim.worker if job.claim else "unknown"
     lost = AttemptFinished(
-        token=job.claim.token if job.claim else ANY_TOKEN,
-        tries=(Try(job.provider or worker, answer, now, 0),),
-        jitter=event.jitter,
+        token=job.claim.token if job.claim else ANY_TOKEN, tries=(Try("", answer, now, 0),), jitter=event.jitter
     )
-    transition = _finish(job, lost, now, policy)
-    return Transition(
-        transition.job_id,
-        guard,
-        # Which provider it was is not known: keep what the last recorded attempt said.
-        {key: value for key, value in transition.changes.items() if key != "provider"},
-        transition.entries,
-        transition.hint,
-        transition.needs_dead_letter,
-        job.status,
-        job,
-    )
+    return replace(_finish(job, lost, now, policy), guard=guard)
 
 
 def _receipt(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Transition | None:
@@ -399,24 +414,25 @@ def _receipt(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> 
         now, "receipt", provider=job.provider, outcome="delivered" if event.is_delivered else "failed", code=event.code
     )
     guard = _exact(job)
-    takes_delivered = {Status.SENT, Status.UNCONFIRMED, Status.RETRYING}
-    if event.is_delivered and job.status in takes_delivered:
-        changes = {"updated_at": now, "error": None, "next_attempt_at": None} | _final(Status.DELIVERED, now, policy)
+    if event.is_delivered and (job.status in HANDED_OVER or (job.status in CLAIMABLE and _was_tried(job))):
+        changes = {"updated_at": now, "error": None} | _final(Status.DELIVERED, now, policy)
         return _transition(job, changes, (entry,), guard=guard)
-    if not event.is_delivered and job.status in {Status.SENT, Status.UNCONFIRMED}:
+    # The failure of another message than the one that is on its way, of an earlier attempt, says nothing about it.
+    is_of_this_message = event.message_id is None or job.provider_message_id in (None, event.message_id)
+    if not event.is_delivered and job.status in HANDED_OVER and is_of_this_message:
         error = JobError("undelivered", f"{event.code}: {event.message}".strip(": "), job.provider)
         return _fail(job, error, now, policy, {"updated_at": now}, (entry,), guard)
     return None
 
 
 def _cancel(job: Job, now: datetime, policy: Policy) -> Transition:
+    if job.status not in WAITING:
+        raise TransitionError(f"A job that is {job.status} can't be cancelled any more.", code="too_late_to_cancel")
     if job.may_have_been_sent:
         raise TransitionError(
             "An earlier attempt ended without a clear answer, so the recipient may already have the message.",
             code="may_have_been_sent",
         )
-    if job.status not in WAITING:
-        raise TransitionError(f"A job that is {job.status} can't be cancelled any more.", code="too_late_to_cancel")
     changes = {"updated_at": now} | _final(Status.CANCELLED, now, policy)
     return _transition(job, changes, (LogEntry(now, "cancelled"),), guard=_exact(job))
 
@@ -429,6 +445,8 @@ def _replay(job: Job, expires_at: datetime, now: datetime, policy: Policy) -> Tr
         "attempts": 0,
         "replays": job.replays + 1,
         "error": None,
+        # The message that failed: a second receipt for it must not be taken for one of the new life's message.
+        "provider_message_id": None,
         # Without its token a late result of the former life can't be written any more.
         "claim": None,
         "next_attempt_at": None,
@@ -477,13 +495,13 @@ def _parked_changes(job: Job, until: datetime) -> dict[str, Any]:
     return {"next_attempt_at": until, "queued_at": None, "due_at": settle_due(until, job)}
 
 
-def _expire(job: Job, now: datetime, policy: Policy, guard: Guard) -> Transition:
+def _expire(job: Job, now: datetime, policy: Policy, guard: Guard, changes: Mapping[str, Any]) -> Transition:
     if job.may_have_been_sent:
         # "expired" promises that nothing was sent; that can't be promised here.
         error = JobError("outcome_unknown", "the deadline passed after an attempt without a clear answer", job.provider)
-        return _fail(job, error, now, policy, {"updated_at": now}, (), guard)
+        return _fail(job, error, now, policy, changes, (), guard)
     error = JobError("expired", "the deadline passed before the notification could be sent", job.provider)
-    changes = {"updated_at": now, "error": error} | _final(Status.EXPIRED, now, policy)
+    changes = dict(changes) | {"error": error} | _final(Status.EXPIRED, now, policy)
     return _transition(job, changes, (LogEntry(now, "expired"),), guard=guard)
 
 
@@ -520,7 +538,7 @@ def _tried(attempt: int, try_: Try, *, event: str | None = None, next_attempt_at
         at=try_.at,
         event=event or words.get(outcome, outcome.value),
         attempt=attempt,
-        provider=try_.provider,
+        provider=try_.provider or None,
         outcome=outcome.value,
         code=try_.answer.code,
         message=try_.answer.message or None,
@@ -531,6 +549,11 @@ def _tried(attempt: int, try_: Try, *, event: str | None = None, next_attempt_at
 
 def _reason(answer: Answer) -> str:
     return f"{answer.code}: {answer.message}" if answer.message else answer.code
+
+
+def _was_tried(job: Job) -> bool:
+    """Whether a provider may have the message from an earlier attempt, of this life or a former one."""
+    return job.attempts > 0 or job.may_have_been_sent
 
 
 def _token(job: Job) -> str | None:
@@ -552,8 +575,9 @@ def _transition(
     needs_dead_letter: bool = False,
 ) -> Transition:
     new = Status(changes.get("status", job.status))
-    # The arrow must be declared from every status in which the guard would let it be written, save where the change
-    # itself is refused there; for one exact status that is the arrow itself.
-    if len(guard.statuses) == 1 and not is_arrow(job.status, new):
+    # The guard lets the change be written only along declared arrows, wherever the job is found by then.
+    statuses = guard.statuses & ORIGINS[new]
+    if not statuses:
         raise TransitionError(f"There is no arrow from {job.status} to {new}.")
+    guard = replace(guard, statuses=statuses)
     return Transition(job.job_id, guard, changes, entries, hint, needs_dead_letter, job.status, job)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def uuid7(now: datetime, random_bytes: bytes) -> str:
     """A version 7 UUID (RFC 9562 section 5.7): 48 bits of milliseconds, then 74 random bits.
 
-    Sorted by time, so that inserts stay local in MongoDB's unique index. ``random_bytes`` must hold 10 bytes.
+    Sorted by time, so that inserts stay local in MongoDB's unique index. ``now`` is aware. Raises ``ValueError``
+    unless ``random_bytes`` holds 10 bytes: with fewer, ids would come twice.
     """
-    milliseconds = int(now.timestamp() * 1000) & 0xFFFF_FFFF_FFFF
-    rest = int.from_bytes(random_bytes[:10], "big")
+    if len(random_bytes) != 10:
+        raise ValueError(f"an id takes 10 random bytes, not {len(random_bytes)}")
+    # In whole numbers: a float of seconds times 1000 falls a millisecond short now and then.
+    milliseconds = (now - _EPOCH) // timedelta(milliseconds=1) & 0xFFFF_FFFF_FFFF
+    rest = int.from_bytes(random_bytes, "big")
     value = (milliseconds << 80) | rest
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)

@@ -68,7 +68,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """One provider tried within an attempt, and what came of it."""
+    """One provider tried within an attempt, and what came of it. ``provider`` is empty when nobody can tell which."""
 
     provider: str
     answer: Answer

@@ -23,8 +23,11 @@ class Status(StrEnum):
 #: Every arrow there is. Nothing assigns a status except through ``engine.decide``, which refuses what is not here.
 ARROWS: dict[Status, frozenset[Status]] = {
     Status.SCHEDULED: frozenset({Status.QUEUED, Status.EXPIRED, Status.CANCELLED}),
-    # queued → delivered/failed: a late result or a receipt of an earlier, uncertain attempt of a replayed job.
-    Status.QUEUED: frozenset({Status.PROCESSING, Status.EXPIRED, Status.CANCELLED, Status.FAILED}),
+    # queued → delivered, failed: only for a replayed job whose former life ended in doubt. A receipt shows that it had
+    # arrived after all; or its deadline passes, and "expired" would promise that nothing was sent.
+    Status.QUEUED: frozenset(
+        {Status.PROCESSING, Status.EXPIRED, Status.CANCELLED, Status.DELIVERED, Status.FAILED},
+    ),
     Status.PROCESSING: frozenset(
         {
             Status.DELIVERED,
@@ -44,7 +47,6 @@ ARROWS: dict[Status, frozenset[Status]] = {
             Status.DELIVERED,
             Status.SENT,
             Status.FAILED,
-            Status.UNCONFIRMED,
         }
     ),
     Status.SENT: frozenset({Status.DELIVERED, Status.FAILED}),
@@ -61,8 +63,16 @@ NOT_FINAL: frozenset[Status] = frozenset(Status) - FINAL
 CLAIMABLE: frozenset[Status] = frozenset({Status.QUEUED, Status.RETRYING})
 #: Nothing has been handed to a provider, or nothing is in flight: a job can end here without a send.
 WAITING: frozenset[Status] = frozenset({Status.SCHEDULED, Status.QUEUED, Status.RETRYING})
+#: A provider has the message, or may have it: nothing more is sent, only a receipt or the end of patience moves the job.
+HANDED_OVER: frozenset[Status] = frozenset({Status.SENT, Status.UNCONFIRMED})
 
 
 def is_arrow(old: Status, new: Status) -> bool:
     """Whether ``old → new`` is declared, staying put included (a lost hint published again changes no status)."""
     return old is new or new in ARROWS[old]
+
+
+#: Where each status can be come from, staying put included: ``ARROWS`` read backwards.
+ORIGINS: dict[Status, frozenset[Status]] = {
+    new: frozenset(old for old in Status if is_arrow(old, new)) for new in Status
+}

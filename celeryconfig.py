@@ -1,0 +1,74 @@
+"""Celery's settings under Celery's own names, filled from ``Settings``.
+
+Why each is as it is: facts are measured on Celery 5.7.0 with RabbitMQ 3.10.8; docs/architecture.md tells the traps
+behind them. What Celery can't be told here (no gossip, no mingle) the start-up handlers in ``wavecom.celery`` set.
+"""
+
+from __future__ import annotations
+
+from wavecom.broker import topology
+from wavecom.settings import Settings
+
+_settings = Settings.from_environment()
+
+broker_url = _settings.amqp_url
+broker_connection_retry_on_startup = True
+broker_connection_max_retries = None
+# Reconnect instead of exit on a channel error, e.g. the broker's consumer timeout (406).
+broker_channel_error_retry = True
+# Above zero, so that a worker host that vanishes gives its messages back in about a minute.
+broker_heartbeat = 30
+broker_transport_options = {
+    "confirm_publish": True,
+    # Reads and writes of Celery's own producers end, even on a broker that is blocked by an alarm.
+    "read_timeout": 10,
+    "write_timeout": 10,
+    "max_retries": 3,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 1,
+}
+broker_pool_limit = 16
+broker_pool_acquire_timeout = 5
+task_publish_retry_policy = {"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1}
+
+accept_content = ["json"]
+timezone = "UTC"
+enable_utc = True
+
+task_queues = list(topology.TASK_QUEUES)
+task_create_missing_queues = False
+# Only what is not routed goes here; our own tasks all are.
+task_default_queue = topology.PERIODIC_QUEUE
+task_default_exchange = topology.PERIODIC.name
+task_default_exchange_type = topology.PERIODIC.type
+task_default_routing_key = topology.PERIODIC_QUEUE
+task_routes = {topology.SWEEP_TASK: {"queue": topology.PERIODIC_QUEUE}}
+
+task_acks_late = True
+# An unexpected exception rejects the message, so that it is dead-lettered instead of silently acknowledged.
+task_acks_on_failure = False
+task_acks_on_timeout = True
+task_reject_on_worker_lost = True
+task_ignore_result = True
+task_store_errors_even_if_ignored = False
+
+worker_pool = "threads"
+worker_concurrency = _settings.worker_concurrency
+worker_prefetch_multiplier = 1  # per queue, with quorum queues
+worker_disable_rate_limits = True
+worker_send_task_events = False
+worker_hijack_root_logger = True
+worker_cancel_long_running_tasks_on_connection_loss = False
+# True lets a pool thread read the socket that the main thread reads, after a reconnect: a worker silent for good.
+worker_enable_prefetch_count_reduction = False
+
+beat_max_loop_interval = 5
+beat_schedule = {
+    "sweep": {
+        "task": topology.SWEEP_TASK,
+        "schedule": 1.0,
+        # A tick that nobody took in time is worth nothing: the next one does its work.
+        "options": {"expires": 5, "retry": False},
+    }
+}

@@ -1,0 +1,37 @@
+"""The Celery application: ``celery -A wavecom worker`` needs no flag.
+
+What celeryconfig.py can't say is set by the start-up handlers below.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery, signals
+
+from wavecom.observability import configure_logging
+from wavecom.settings import Settings
+
+app = Celery("wavecom", include=["wavecom.tasks.deliver", "wavecom.tasks.sweep"])
+app.config_from_object("celeryconfig")
+app.steps["consumer"].add("wavecom.tasks.admission:Admission")
+
+
+@signals.worker_init.connect
+def _quieten(sender: Any, **_: Any) -> None:
+    """No gossip and no mingle: workers have nothing to tell each other, and each costs messages and start-up time."""
+    sender.options["without_gossip"] = True
+    sender.options["without_mingle"] = True
+
+
+@signals.worker_ready.connect
+def _say_ready(sender: Any, **_: Any) -> None:
+    """One line for people and supervisors; Celery's own is at level INFO, which would log every task, too."""
+    print(f"{sender.hostname} ready.", flush=True)
+
+
+@signals.setup_logging.connect
+def _log_json(loglevel: int | None = None, **_: Any) -> None:
+    """Our JSON lines instead of Celery's format; a receiver here also keeps Celery from touching the root logger."""
+    settings = Settings.from_environment()
+    configure_logging(settings.log_level, "celery")

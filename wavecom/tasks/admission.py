@@ -1,0 +1,133 @@
+"""Admission: a message reaches a worker thread only with leave to call a provider in its hand.
+
+Not being able to call is not an attempt. While no provider of a channel may be called (breaker open, rate used up, all
+threads of its bulkhead busy) its messages are held here, unacknowledged, in the worker's memory: that costs no thread,
+no write and no delayed message, and since the broker hands out no more than the prefetch count per queue, everything
+behind them waits in RabbitMQ for free. Higher lanes are let in first.
+
+Runs entirely on the worker's main loop, so it needs no lock.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from celery import bootsteps
+from celery.worker import state
+
+from wavecom.broker import topology
+from wavecom.core.job import Channel, Priority
+from wavecom.core.ports import Permit
+from wavecom.tasks.runtime import services
+
+log = structlog.get_logger()
+
+Lane = tuple[Channel, Priority]
+
+#: RabbitMQ closes the channel of a consumer that holds a message for 30 minutes; they are given back well before.
+_HOLD_LIMIT_SECONDS = 600.0
+_LONGEST_PAUSE_SECONDS = 1.0
+_SHORTEST_PAUSE_SECONDS = 0.005
+
+
+#: The admission step of this process, once its consumer has started.
+_wakers: list[Callable[[], None]] = []
+
+
+def wake() -> None:
+    """A worker thread is free again: somebody held at the door may have its place. Called from that thread."""
+    for waker in _wakers:
+        waker()
+
+
+class Admission(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Consumer step that stands between the broker and the pool."""
+
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self._consumer = consumer
+        self._dispatch: Callable[[Any], None] = consumer.on_task_request
+        self._held: dict[Lane, deque[tuple[float, Any]]] = {
+            (channel, priority): deque() for priority in Priority for channel in Channel
+        }
+        self._drain_at = float("inf")
+        self._is_woken = False
+        # Celery reads both when the consumer starts, after every step was made.
+        consumer.on_task_request = self._admit
+        consumer.on_decode_error = self._reject_undecodable
+
+    def start(self, consumer: Any) -> None:
+        """Begin with nothing held; also called after each reconnection."""
+        self._forget()
+        _wakers[:] = [self._wake]
+
+    def stop(self, consumer: Any) -> None:
+        """The connection is gone or going: the broker gives what is held here to somebody else."""
+        self._forget()
+
+    def _forget(self) -> None:
+        for waiting in self._held.values():
+            waiting.clear()
+        self._drain_at = float("inf")
+        self._is_woken = False
+
+    def _admit(self, request: Any) -> None:
+        lane = topology.lane_of(request.delivery_info.get("routing_key") or "")
+        if request.name != topology.DELIVER_TASK or lane is None or request.id in state.revoked:
+            self._dispatch(request)
+            return
+        # Behind what is held already: within a lane the order stays, and a drain is planned.
+        pause = 0.0 if self._held[lane] else self._try(lane, request)
+        if pause is not None:
+            self._held[lane].append((time.monotonic(), request))
+            if pause > 0:
+                self._plan_drain(pause)
+
+    def _try(self, lane: Lane, request: Any) -> float | None:
+        """Let one request in; or the seconds after which it is worth trying again."""
+        permit = services().router.reserve(*lane)
+        if not isinstance(permit, Permit):
+            return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
+        request.request_dict["permit"] = permit
+        self._dispatch(request)
+        return None
+
+    def _drain(self) -> None:
+        self._drain_at = float("inf")
+        self._is_woken = False
+        too_old = time.monotonic() - _HOLD_LIMIT_SECONDS
+        pauses = []
+        for lane, waiting in self._held.items():
+            while waiting:
+                held_since, request = waiting[0]
+                pause = self._try(lane, request)
+                if pause is not None and held_since > too_old:
+                    pauses.append(pause)
+                    break
+                if pause is not None:
+                    request.reject(requeue=True)
+                waiting.popleft()
+        if pauses:
+            self._plan_drain(min(pauses))
+
+    def _plan_drain(self, seconds: float) -> None:
+        at = time.monotonic() + seconds
+        if at < self._drain_at:
+            self._drain_at = at
+            self._consumer.timer.call_after(seconds, self._drain)
+
+    def _wake(self) -> None:
+        if not self._is_woken and self._consumer.hub is not None and any(self._held.values()):
+            self._is_woken = True
+            self._consumer.hub.call_soon(self._drain)
+
+    def _reject_undecodable(self, message: Any, error: Exception) -> None:
+        """Into the dead-letter queue; Celery would acknowledge it, which loses it."""
+        log.error("message_undecodable", error=type(error).__name__)
+        message.reject(requeue=False)

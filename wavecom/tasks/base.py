@@ -1,0 +1,87 @@
+"""``DeliverTask``: Celery's retry made exact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from celery import Task
+from celery.exceptions import Ignore, Reject
+from celery.result import AsyncResult
+
+from wavecom.broker import topology
+from wavecom.core.job import Channel, Hint, JobId, Priority
+from wavecom.errors import BrokerError, RetryLater
+from wavecom.tasks.runtime import services
+
+
+class DeliverTask(Task):  # type: ignore[type-arg]
+    """Base of ``wavecom.deliver``.
+
+    ``autoretry_for=(RetryLater,)`` drives retries; this class makes them keep what the store already says: the delay
+    of the exception is the one stored as ``nextAttemptAt``, the message returns to its own lane (by default Celery
+    sends it to the default queue: trap T26), and there is no limit here, because attempts are counted in the job.
+    """
+
+    abstract = True
+    acks_late = True
+    ignore_result = True
+    # Events and confirms read one socket from two threads: the worker would stall for good (trap T1).
+    send_events = False
+    # Never through retry_kwargs: those are set on the task object, which all threads share (trap T29).
+    max_retries = None
+
+    def retry(  # type: ignore[override]
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        exc: Exception | None = None,
+        throw: bool = True,
+        **_: Any,
+    ) -> Any:
+        """Publish the next attempt's message and raise ``Retry``, which acknowledges this one.
+
+        A publish that fails ends as ``Ignore``: the retry is recorded in the store, so the sweep publishes it. (Celery
+        would reject the message into the dead-letter queue.)
+        """
+        delay_seconds = exc.delay_seconds if isinstance(exc, RetryLater) else 1
+        queue = topology.queue_name(*self.lane())
+        try:
+            return super().retry(args, kwargs, exc=exc, throw=throw, countdown=delay_seconds, queue=queue)
+        except Reject as error:
+            raise Ignore from error
+
+    def apply_async(  # type: ignore[override]
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        queue: str | None = None,
+        countdown: float | None = None,
+        **_: Any,
+    ) -> AsyncResult:  # type: ignore[type-arg]
+        """Publish a hint through our publisher, so that every path to the broker is confirmed and bounded in time.
+
+        ``args`` is ``(job_id,)``; ``queue`` names the lane; ``countdown`` is in seconds. Raises ``BrokerError``.
+        """
+        lane = topology.lane_of(queue or "")
+        if lane is None:
+            raise ValueError(f"queue={queue!r} names no lane; give one such as 'notifications.sms.normal'")
+        [job_id] = args or (kwargs or {}).values()
+        hint = Hint(JobId(job_id), *lane, delay_seconds=max(0, round(countdown or 0)))
+        if not services().hints.submit(hint):
+            raise BrokerError("The broker did not confirm the message; the sweep publishes it later.")
+        return self.AsyncResult(job_id)
+
+    def lane(self) -> tuple[Channel, Priority]:
+        """The channel and lane of the message being worked on, by the key it was routed with."""
+        routing_key = (self.request.delivery_info or {}).get("routing_key") or ""
+        lane = topology.lane_of(routing_key)
+        if lane is None:
+            refuse(f"routing key {routing_key!r} names no lane")
+        return lane
+
+
+def refuse(reason: str) -> NoReturn:
+    """Reject a message that can't be understood into the dead-letter queue."""
+    raise Reject(reason, requeue=False)

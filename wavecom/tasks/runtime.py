@@ -1,0 +1,41 @@
+"""This worker process's services: made once, when first needed, after any fork."""
+
+from __future__ import annotations
+
+import threading
+from functools import cache
+
+from celery import signals
+
+from wavecom.bootstrap import WorkerServices, worker_services
+from wavecom.settings import Settings
+
+_lock = threading.Lock()
+
+
+@cache
+def _made() -> WorkerServices:
+    return worker_services(Settings.from_environment())
+
+
+def services() -> WorkerServices:
+    """The services of this process. Raises ``ConfigurationError`` when the settings or the providers file are wrong."""
+    with _lock:
+        return _made()
+
+
+@signals.worker_init.connect
+def _start_early(**_: object) -> None:
+    """Wrong settings stop the start, instead of failing every task."""
+    services()
+
+
+@signals.worker_shutting_down.connect
+def _stop_waiting(**_: object) -> None:
+    """Threads that wait for a store to come back give their messages back instead of holding up the shutdown."""
+    services().stopping.set()
+
+
+@signals.worker_shutdown.connect
+def _close(**_: object) -> None:
+    services().close()
