@@ -7,6 +7,7 @@ docs/sandbox.md lists them, held equal to ``MAGIC`` by a test.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -56,15 +57,15 @@ MAGIC: dict[str, Magic] = {
         until_attempt=1,
     ),
 }
-EMAIL_DOMAIN = "sandbox.wavecom.test"
-#: +1 202-555-0100 to 0199 are set aside for fiction (North American Numbering Plan).
-PHONE_PREFIX = "+120255501"
-TOKEN_PREFIX = "sandbox-"  # noqa: S105 - not a password
-WEBPUSH_PREFIX = f"https://{EMAIL_DOMAIN}/"
-
-_NAMES = tuple(MAGIC)
-#: APNs device tokens are hexadecimal and leave no room for a word.
-_NUMBERED = re.compile(rf"(?:{re.escape(PHONE_PREFIX)}|0{{62}})(\d\d)")
+#: How recipients spell a name of ``MAGIC``, or its number. RFC 2606 reserves .test; +1 202-555-0100 to 0199 are set
+#: aside for fiction; APNs tokens are hexadecimal and leave no room for a word.
+_RECIPIENTS = {
+    Channel.EMAIL: re.compile(r"(?P<name>[a-z]+)(\+[^@]*)?@sandbox\.wavecom\.test"),
+    Channel.SMS: re.compile(r"\+120255501(?P<number>\d\d)"),
+    Channel.PUSH: re.compile(
+        r"(sandbox-|https://sandbox\.wavecom\.test/)(?P<name>[a-z]+)\b.*|0{62}(?P<number>\d\d)",
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -121,21 +122,19 @@ class SandboxProvider(BaseProvider[SandboxOptions]):
 
 def magic_name(message: Message) -> str | None:
     """The name in ``MAGIC`` that the recipient stands for; None for an ordinary one."""
-    address = _address(message)
-    if numbered := _NUMBERED.fullmatch(address):
-        index = int(numbered[1])
-        return _NAMES[index] if index < len(_NAMES) else None
-    for prefix, suffix in (("", f"@{EMAIL_DOMAIN}"), (WEBPUSH_PREFIX, ""), (TOKEN_PREFIX, "")):
-        if address.startswith(prefix) and address.endswith(suffix):
-            word = re.match(r"[a-z]+", address.removeprefix(prefix))
-            return word[0] if word and word[0] in MAGIC else None
-    return None
+    found = _RECIPIENTS[message.type].fullmatch(_address(message))
+    if not found:
+        return None
+    named = found.groupdict()
+    if number := named.get("number"):
+        return dict(enumerate(MAGIC)).get(int(number))
+    return named["name"] if named["name"] in MAGIC else None
 
 
 def _address(message: Message) -> str:
     """The part of ``to`` that says whom; of a web-push subscription its endpoint."""
     to = message.to
     subscription = to.get("subscription")
-    endpoint = subscription.get("endpoint") if isinstance(subscription, dict) else None
+    endpoint = subscription.get("endpoint") if isinstance(subscription, Mapping) else None
     keys = {Channel.EMAIL: to.get("email"), Channel.SMS: to.get("phone"), Channel.PUSH: to.get("token") or endpoint}
     return str(keys[message.type] or "")

@@ -1,0 +1,111 @@
+"""Stand-ins for what providers use of the world, and messages to give them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from wavecom.core.job import Channel, JobId
+from wavecom.core.ports import Message
+from wavecom.providers.base import Surroundings
+from wavecom.providers.transport import Request, Response, TransportError
+
+NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+
+TO: Mapping[Channel, Mapping[str, object]] = {
+    Channel.EMAIL: {"email": "ada@example.org", "name": "Ada"},
+    Channel.SMS: {"phone": "+4915112345678"},
+    Channel.PUSH: {"platform": "fcm", "token": "c" * 120},
+}
+PAYLOAD: Mapping[Channel, Mapping[str, object]] = {
+    Channel.EMAIL: {"subject": "Hello", "text": "Your code is 123456."},
+    Channel.SMS: {"text": "Your code is 123456."},
+    Channel.PUSH: {"title": "Hello", "body": "Your code is 123456."},
+}
+
+
+class StillClock:
+    """A clock that stands."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    def monotonic(self) -> float:
+        return 0.0
+
+
+@dataclass
+class ListOutbox:
+    """Keeps what it is given; raises ``error`` instead while there is one."""
+
+    entries: list[Mapping[str, Any]] = field(default_factory=list)
+    error: Exception | None = None
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        if self.error:
+            raise self.error
+        self.entries.append(entry)
+
+
+@dataclass
+class ScriptedTransport:
+    """Answers every request with ``script``, and keeps the requests."""
+
+    script: Response | TransportError = field(default_factory=lambda: Response(200, {}, b""))
+    requests: list[Request] = field(default_factory=list)
+
+    def send(self, request: Request) -> Response:
+        self.requests.append(request)
+        if isinstance(self.script, TransportError):
+            raise self.script
+        return self.script
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@dataclass
+class World:
+    """The surroundings of a provider under test, each part in reach."""
+
+    transport: ScriptedTransport = field(default_factory=ScriptedTransport)
+    outbox: ListOutbox = field(default_factory=ListOutbox)
+    slept: list[float] = field(default_factory=list)
+    chance: float = 0.5
+
+    def surroundings(self) -> Surroundings:
+        return Surroundings(
+            transport=self.transport,
+            outbox=self.outbox,
+            clock=StillClock(),
+            sleep=self.slept.append,
+            chance=lambda: self.chance,
+        )
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def new_message() -> Callable[..., Message]:
+    """A message for a channel; any field can be set."""
+
+    def make(type: Channel = Channel.EMAIL, **changes: Any) -> Message:
+        fields: dict[str, Any] = {
+            "job_id": JobId("0193a7b0-0000-7000-8000-000000000001"),
+            "delivery_key": "0193a7b0-0000-7000-8000-000000000001",
+            "type": type,
+            "to": TO[type],
+            "payload": PAYLOAD[type],
+            "metadata": {"order": "A-17"},
+            "attempt": 1,
+        }
+        return Message(**(fields | changes))
+
+    return make

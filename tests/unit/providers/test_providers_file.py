@@ -1,0 +1,259 @@
+"""The providers file: what it may say, and that a wrong one is told everything at once, by name and line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from wavecom.core.job import Channel
+from wavecom.errors import ProvidersFileError
+from wavecom.providers.configuration import Alternative, ProvidersConfig, Step, parse_providers, read_providers_file
+
+BOX = '[providers.box]\ntype = "sandbox"\n'
+ROUTES = '[routes]\nemail = ["box"]\nsms = ["box"]\npush = ["box"]\n'
+
+
+def problems_of(source: str, environment: dict[str, str] | None = None) -> list[tuple[str, str]]:
+    with pytest.raises(ProvidersFileError) as caught:
+        parse_providers(source, environment or {})
+    return [(problem.where, problem.message) for problem in caught.value.problems]
+
+
+def with_box(lines: str, environment: dict[str, str] | None = None) -> ProvidersConfig:
+    return parse_providers(BOX + lines + "\n" + ROUTES, environment or {})
+
+
+def test_without_a_file_the_sandbox_serves_every_channel() -> None:
+    config = ProvidersConfig.default()
+
+    assert {provider.type for provider in config.providers.values()} == {"sandbox"}
+    assert config.routes == dict.fromkeys(Channel, (Step((Alternative("sandbox"),)),))
+
+
+def test_keys_that_are_left_out_have_defaults() -> None:
+    box = with_box("").providers["box"]
+
+    assert box.channels == frozenset(Channel)
+    assert box.timeout_seconds == 10
+    assert box.rate_per_second is None
+    assert box.breaker.failure_rate == 0.5
+    assert box.options.latency_ms == 0
+
+
+def test_every_common_key_is_read() -> None:
+    lines = """
+        channels = ["email", "sms"]
+        timeout_seconds = 2.5
+        rate_per_second = 200
+        burst = 20
+        max_concurrency = 8
+        retry_floor_seconds = 900
+        breaker = { failure_rate = 0.3, min_calls = 5, window_seconds = 60, open_seconds = 5, slow_seconds = 2 }
+    """
+
+    other = '[providers.other]\ntype = "sandbox"\n'
+
+    config = parse_providers(BOX + lines + other + ROUTES.replace('push = ["box"]', 'push = ["other"]'), {})
+
+    box = config.providers["box"]
+    assert box.channels == {Channel.EMAIL, Channel.SMS}
+    assert (box.timeout_seconds, box.rate_per_second, box.burst) == (2.5, 200, 20)
+    assert (box.max_concurrency, box.retry_floor_seconds) == (8, 900)
+    assert (box.breaker.failure_rate, box.breaker.min_calls, box.breaker.window_seconds) == (0.3, 5, 60)
+    assert (box.breaker.open_seconds, box.breaker.slow_seconds) == (5, 2)
+
+
+# --- Routes -------------------------------------------------------------------------------------------------------
+
+TWO_MORE = '[providers.b]\ntype = "sandbox"\n[providers.c]\ntype = "sandbox"\n'
+BOX_70 = '{ provider = "box", weight = 70 }'
+B_30 = '{ provider = "b", weight = 30 }'
+
+
+def route_of(route: str) -> tuple[tuple[tuple[str, int], ...], ...]:
+    config = parse_providers(BOX + TWO_MORE + ROUTES.replace('email = ["box"]', f"email = {route}"), {})
+    return tuple(
+        tuple((item.provider, item.weight) for item in step.alternatives) for step in config.routes[Channel.EMAIL]
+    )
+
+
+@pytest.mark.parametrize(
+    ("route", "steps"),
+    [
+        ('["box", "b", "c"]', ((("box", 1),), (("b", 1),), (("c", 1),))),
+        ('[{ provider = "box", weight = 100 }]', ((("box", 100),),)),
+        ('[{ provider = "box" }, { provider = "b" }]', ((("box", 1),), (("b", 1),))),
+        (
+            '[{ provider = "box", weight = 70 }, { provider = "b", weight = 30 }, "c"]',
+            ((("box", 70), ("b", 30)), (("c", 1),)),
+        ),
+        (
+            '["c", { provider = "box", weight = 1 }, { provider = "b", weight = 2 }]',
+            ((("c", 1),), (("box", 1), ("b", 2))),
+        ),
+        (
+            '[{ provider = "box", weight = 1 }, "c", { provider = "b", weight = 2 }]',
+            ((("box", 1),), (("c", 1),), (("b", 2),)),
+        ),
+    ],
+)
+def test_names_are_steps_in_order_and_neighbours_with_weights_share_one(
+    route: str, steps: tuple[tuple[tuple[str, int], ...], ...]
+) -> None:
+    assert route_of(route) == steps
+
+
+# --- Secrets ------------------------------------------------------------------------------------------------------
+
+
+def test_a_dollar_name_is_taken_from_the_environment() -> None:
+    config = with_box('latency_ms = "$LATENCY"\nburst = "$BURST"', {"LATENCY": "2.5", "BURST": "7"})
+
+    assert config.providers["box"].options.latency_ms == 2.5
+    assert config.providers["box"].burst == 7
+
+
+@pytest.mark.parametrize("environment", [{}, {"LATENCY": ""}])
+def test_a_variable_that_is_not_set_is_named_and_nothing_else_is_said_of_its_key(environment: dict[str, str]) -> None:
+    problems = problems_of(BOX + 'latency_ms = "$LATENCY"\n' + ROUTES, environment)
+
+    assert problems == [
+        (
+            "providers.toml:3",
+            "providers.box.latency_ms: the environment variable LATENCY is not set; set it before the start",
+        )
+    ]
+
+
+def test_a_dollar_that_names_nothing_is_a_mistake() -> None:
+    [(where, message)] = problems_of(BOX + 'latency_ms = "$1.50"\n' + ROUTES)
+
+    assert where == "providers.toml:3"
+    assert '"$$…"' in message
+
+
+# --- Mistakes -----------------------------------------------------------------------------------------------------
+
+
+def box(lines: str) -> str:
+    return f"{BOX}{lines}\n{ROUTES}"
+
+
+def sms(route: str) -> str:
+    return BOX + ROUTES.replace('sms = ["box"]', f"sms = {route}")
+
+
+NOT_A_ROUTE = 'must be a list of providers, such as ["first", "second"]'
+A_CHANNEL_LIST = "must be a list of: email, sms, push"
+A_WHOLE_NUMBER = "must be a whole number from 1 to 100000"
+
+#: (file, line, key, what is said of it)
+MISTAKES = [
+    ("", 1, "", "declares no provider"),
+    (f"providers = 3\n{ROUTES}", 1, "providers", "must be a table: [providers]"),
+    (f"[provider.box]\n{BOX}{ROUTES}", 1, "provider", 'is not known here; did you mean "providers"?'),
+    (f"[providers]\nbox = 1\n{ROUTES}", 2, "providers.box", "must be a table: [providers.box]"),
+    (f"[providers.box]\n\n{ROUTES}", 1, "providers.box", 'needs the key "type", one of: '),
+    (
+        f'[providers.box]\n\ntype = "sandbok"\n{ROUTES}',
+        3,
+        "providers.box.type",
+        'there is no type "sandbok"; did you mean "sandbox"?',
+    ),
+    (f'[providers."a box"]\ntype = "sandbox"\n{BOX}{ROUTES}', 1, "providers.a box", "a provider's name has up to 40"),
+    (box("latency = 5"), 3, "providers.box.latency", 'is not known here; did you mean "latency_ms"?'),
+    (box("latency_ms = true"), 3, "providers.box.latency_ms", "must be a number from 0 to 10000"),
+    (box("latency_ms = nan"), 3, "providers.box.latency_ms", "must be a number from 0 to 10000"),
+    (box("failure_rate = 1.5"), 3, "providers.box.failure_rate", "must be a number from 0 to 1"),
+    (box("# ten\ntimeout_seconds = 11"), 4, "providers.box.timeout_seconds", "must be a number from 0.1 to 10"),
+    (box("burst = 2.5"), 3, "providers.box.burst", A_WHOLE_NUMBER),
+    (box("burst = true"), 3, "providers.box.burst", A_WHOLE_NUMBER),
+    (box('burst = "many"'), 3, "providers.box.burst", A_WHOLE_NUMBER),
+    (box("channels = []"), 3, "providers.box.channels", A_CHANNEL_LIST),
+    (box('channels = "sms"'), 3, "providers.box.channels", A_CHANNEL_LIST),
+    (box('channels = ["email",\n "fax"]'), 4, "providers.box.channels", A_CHANNEL_LIST),
+    (box("breaker = 1"), 3, "providers.box.breaker", "must be a table: [providers.box.breaker]"),
+    (box("[providers.box.breaker]\nmin_calls = 0"), 4, "providers.box.breaker.min_calls", "must be a whole number"),
+    (box("breaker = { mincalls = 5 }"), 3, "providers.box.breaker.mincalls", 'is not known here; did you mean "min_'),
+    (BOX, 1, "routes", "has no route for email; add, for instance, email = "),
+    (BOX + ROUTES.replace("sms", "sns"), 3, "routes", 'has no route for sms; add, for instance, sms = ["box"]'),
+    (BOX + ROUTES + 'fax = ["box"]', 7, "routes.fax", "is not known here; there are: email, push, sms"),
+    (box('channels = ["email", "push"]'), 6, "routes.sms", 'provider "box" doesn\'t send sms, only email, push'),
+    (sms('"box"'), 5, "routes.sms", NOT_A_ROUTE),
+    (sms("[]"), 5, "routes.sms", NOT_A_ROUTE),
+    (sms('[\n"box",\n"bax"]'), 7, "routes.sms", 'there is no provider "bax"; did you mean "box"?'),
+    (sms('["box", "box"]'), 5, "routes.sms", 'provider "box" stands here twice'),
+    (sms("[7]"), 5, "routes.sms", "must be a provider's name or"),
+    (sms('[{ provider = "box", wait = 3 }]'), 5, "routes.sms.wait", 'is not known here; did you mean "weight"?'),
+    (sms('[{ provider = "box", weight = 0 }]'), 5, "routes.sms.weight", "must be a whole number from 1"),
+    (sms("[{ weight = 1 }]"), 5, "routes.sms", 'needs the key "provider"'),
+]
+
+
+@pytest.mark.parametrize(("source", "line", "key", "message"), MISTAKES)
+def test_a_mistake_is_named_with_its_line_and_its_cure(source: str, line: int, key: str, message: str) -> None:
+    found = problems_of(source)
+
+    start = f"{key}: {message}" if key else message
+    assert any(where == f"providers.toml:{line}" and said.startswith(start) for where, said in found), found
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("[providers.box\n", 1),
+        (BOX + "latency_ms =\n" + ROUTES, 3),
+        (BOX + BOX + ROUTES, 3),
+        (BOX + "latency_ms = 1\nlatency_ms = 2\n", 4),
+        ('[routes]\nemail = ["a",\n', 3),
+    ],
+)
+def test_what_is_not_toml_is_told_with_its_line(source: str, line: int) -> None:
+    [(where, message)] = problems_of(source)
+
+    assert where == f"providers.toml:{line}"
+    assert message.startswith("is not TOML: ")
+
+
+def test_all_mistakes_are_listed_at_once_in_the_order_of_the_file() -> None:
+    source = (
+        '[providers.a]\ntype = "pigeon"\n[providers.b]\ntype = "sandbox"\nlatency_ms = -1\n[routes]\nemail = ["c"]\n'
+    )
+
+    lines = [where for where, _ in problems_of(source)]
+
+    assert lines == [f"providers.toml:{line}" for line in (2, 5, 6, 6, 7)]
+
+
+def test_a_mistake_in_a_provider_is_not_told_again_at_each_route_that_names_it() -> None:
+    problems = problems_of(BOX + "latency_ms = -1\n" + ROUTES)
+
+    assert len(problems) == 1
+
+
+def test_windows_line_ends_keep_the_count() -> None:
+    source = (BOX + "latency_ms = -1\n" + ROUTES).replace("\n", "\r\n")
+
+    assert problems_of(source)[0][0] == "providers.toml:3"
+
+
+def test_the_file_is_read_from_its_path_and_named_by_it(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(BOX + ROUTES, encoding="utf-8")
+
+    assert list(read_providers_file(file, {}).providers) == ["box"]
+
+    file.write_text("x", encoding="utf-8")
+    with pytest.raises(ProvidersFileError, match=r"mine\.toml:1: is not TOML"):
+        read_providers_file(file, {})
+
+
+def test_a_file_that_can_not_be_read_is_a_mistake_like_others(tmp_path: Path) -> None:
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes(b'[providers.a]\ntype = "\xe9"')
+
+    with pytest.raises(ProvidersFileError, match="UTF-8"):
+        read_providers_file(latin, {})
+    with pytest.raises(ProvidersFileError, match="No such file"):
+        read_providers_file(tmp_path / "none.toml", {})
