@@ -275,11 +275,11 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
             entries = (*failed_tries, _tried(attempt, last, event=status.value))
             return _transition(job, changes, entries, guard=guard)
         case Outcome.REJECTED:
-            error = JobError("rejected", _reason(answer), last.provider or None)
+            error = _error("rejected", last)
             entries = (*failed_tries, _tried(attempt, last))
             return _fail(job, error, now, policy, changes, entries, guard)
         case Outcome.UNKNOWN if job.on_unknown_outcome is UnknownOutcomePolicy.STOP:
-            error = JobError("outcome_unknown", _reason(answer), last.provider or None)
+            error = _error("outcome_unknown", last)
             changes |= {"status": Status.UNCONFIRMED, "error": error, "next_attempt_at": None}
             changes |= {"due_at": now + policy.receipt_deadline}
             entries = (*failed_tries, _tried(attempt, last))
@@ -302,8 +302,7 @@ def _retry_or_fail(
     is_unknown = last.answer.outcome is Outcome.UNKNOWN
     if attempt >= job.max_attempts:
         code = "outcome_unknown" if is_unknown else "attempts_exhausted"
-        error = JobError(code, _reason(last.answer), last.provider or None)
-        return _fail(job, error, now, policy, changes, (*failed_tries, _tried(attempt, last)), guard)
+        return _fail(job, _error(code, last), now, policy, changes, (*failed_tries, _tried(attempt, last)), guard)
     # Of several providers the one that wants us back first decides; the others' taps are closed by the gate.
     waits = [try_.answer.retry_after_seconds or 0 for try_ in event.tries]
     delay = backoff.delay_seconds(
@@ -316,10 +315,9 @@ def _retry_or_fail(
     )
     next_attempt_at = now + timedelta(seconds=delay)
     code = "outcome_unknown" if is_unknown else "provider_unavailable"
-    error = JobError(code, _reason(last.answer), last.provider or None)
     changes |= {
         "status": Status.RETRYING,
-        "error": error,
+        "error": _error(code, last),
         "next_attempt_at": next_attempt_at,
         # When its hint comes out of the delay queues: before that it can't be missed in its lane's queue.
         "queued_at": next_attempt_at,
@@ -547,8 +545,9 @@ def _tried(attempt: int, try_: Try, *, event: str | None = None, next_attempt_at
     )
 
 
-def _reason(answer: Answer) -> str:
-    return f"{answer.code}: {answer.message}" if answer.message else answer.code
+def _error(code: str, last: Try) -> JobError:
+    answer = last.answer
+    return JobError(code, f"{answer.code}: {answer.message}" if answer.message else answer.code, last.provider or None)
 
 
 def _was_tried(job: Job) -> bool:
@@ -579,5 +578,6 @@ def _transition(
     statuses = guard.statuses & ORIGINS[new]
     if not statuses:
         raise TransitionError(f"There is no arrow from {job.status} to {new}.")
-    guard = replace(guard, statuses=statuses)
+    if statuses != guard.statuses:
+        guard = replace(guard, statuses=statuses)
     return Transition(job.job_id, guard, changes, entries, hint, needs_dead_letter, job.status, job)

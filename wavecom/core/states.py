@@ -63,7 +63,7 @@ NOT_FINAL: frozenset[Status] = frozenset(Status) - FINAL
 CLAIMABLE: frozenset[Status] = frozenset({Status.QUEUED, Status.RETRYING})
 #: Nothing has been handed to a provider, or nothing is in flight: a job can end here without a send.
 WAITING: frozenset[Status] = frozenset({Status.SCHEDULED, Status.QUEUED, Status.RETRYING})
-#: A provider has the message, or may have it: nothing more is sent, only a receipt or the end of patience moves the job.
+#: A provider has the message, or may have it: only a receipt, a late result or the end of patience moves the job.
 HANDED_OVER: frozenset[Status] = frozenset({Status.SENT, Status.UNCONFIRMED})
 
 
