@@ -1,0 +1,1 @@
+"""MongoDB: one module per collection, ``indexes`` for all of their indexes, ``client`` for the connection."""

@@ -1,0 +1,318 @@
+"""Jobs as MongoDB documents and back, by hand: this runs four times for every notification.
+
+A field that is None is absent. ``to``, ``payload`` and ``metadata`` are the client's own JSON and are stored as they
+came, dots and dollars in keys included; only updates would trip over those, and no update ever touches them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import bson
+from bson.codec_options import CodecOptions
+from bson.errors import InvalidDocument
+from bson.objectid import ObjectId
+from bson.raw_bson import RawBSONDocument
+
+from wavecom.core.job import (
+    Channel,
+    Claim,
+    Job,
+    JobError,
+    LogEntry,
+    Priority,
+    UnknownOutcomePolicy,
+)
+from wavecom.core.states import CLAIMABLE, Status
+from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
+
+Document = dict[str, Any]
+
+#: MongoDB's limit for one document, less what later writes add to it (log entries, claim).
+SIZE_LIMIT_BYTES = 16 * 1024 * 1024 - 64 * 1024
+
+CODEC: CodecOptions[Document] = CodecOptions(document_class=dict, tz_aware=True)
+
+#: Names in the document of those fields of ``Job`` that may be absent and need no translation.
+_OPTIONAL = {
+    "idempotency_key": "idempotencyKey",
+    "fingerprint": "fingerprint",
+    "send_at": "sendAt",
+    "provider": "provider",
+    "provider_message_id": "providerMessageId",
+    "next_attempt_at": "nextAttemptAt",
+    "queued_at": "queuedAt",
+    "due_at": "dueAt",
+    "finished_at": "finishedAt",
+    "dead_lettered_at": "deadLetteredAt",
+    "purge_at": "purgeAt",
+}
+
+_STATUSES = {status.value: status for status in Status}
+_CHANNELS = {channel.value: channel for channel in Channel}
+_PRIORITIES = {priority.value: priority for priority in Priority}
+_POLICIES = {policy.value: policy for policy in UnknownOutcomePolicy}
+
+
+# --- Jobs ---------------------------------------------------------------------------------------------------------
+
+
+def encode_job(job: Job) -> RawBSONDocument:
+    """The job as bytes ready to be inserted.
+
+    Raises ``InvalidRequestError`` naming what BSON can't hold (integers beyond 64 bits, lone surrogates, NUL in a key,
+    nesting without end) and ``BodyTooLargeError``.
+    """
+    document = to_document(job)
+    try:
+        raw = bson.encode(document, codec_options=CODEC)
+        if _has_reference_keys(raw):
+            document |= {name: _escape(document[name]) for name in _JSON_FIELDS} | {"hasEscapedKeys": True}
+            raw = bson.encode(document, codec_options=CODEC)
+    except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError) as error:
+        raise InvalidRequestError(list(_unstorable(job)) or [Problem("", "can't be stored")]) from error
+    if len(raw) > SIZE_LIMIT_BYTES:
+        raise BodyTooLargeError(f"The notification takes {len(raw)} bytes; {SIZE_LIMIT_BYTES} can be stored.")
+    return RawBSONDocument(raw, codec_options=_RAW_CODEC)
+
+
+def decode_job(raw: RawBSONDocument) -> Job:
+    """The reverse of ``encode_job``."""
+    document: Document = bson.decode(raw.raw, codec_options=CODEC)
+    return to_job(document)
+
+
+def to_document(job: Job) -> Document:
+    """The job as a document with a new ``_id``; see ``encode_job`` for what may not be stored as it is."""
+    document: Document = {
+        # Set here, because the driver adds none to a document that is already bytes.
+        "_id": ObjectId(),
+        "jobId": job.job_id,
+        "client": job.client,
+        "type": job.type.value,
+        "priority": job.priority.value,
+        "to": job.to,
+        "payload": job.payload,
+        "metadata": job.metadata,
+        "status": job.status.value,
+        "attempts": job.attempts,
+        "maxAttempts": job.max_attempts,
+        "onUnknownOutcome": job.on_unknown_outcome.value,
+        "mayHaveBeenSent": job.may_have_been_sent,
+        "replays": job.replays,
+        "createdAt": job.created_at,
+        "updatedAt": job.updated_at,
+        "expiresAt": job.expires_at,
+        "logs": [_entry_document(entry) for entry in job.logs],
+        "logCount": job.log_count,
+    }
+    for attribute, name in _OPTIONAL.items():
+        value = getattr(job, attribute)
+        if value is not None:
+            document[name] = value
+    if job.error is not None:
+        document["error"] = _error_document(job.error)
+    if job.claim is not None:
+        document["claim"] = claim_document(job.claim)
+    if job.status in CLAIMABLE and job.queued_at is None and job.due_at is not None:
+        document["parkedUntil"] = job.due_at
+    return document
+
+
+def to_job(document: Mapping[str, Any]) -> Job:
+    """The job in a document; what a projection left out comes back empty."""
+    get = document.get
+    claim = get("claim")
+    error = get("error")
+    to, payload, metadata = get("to", {}), get("payload", {}), get("metadata", {})
+    if get("hasEscapedKeys"):
+        to, payload, metadata = _unescape(to), _unescape(payload), _unescape(metadata)
+    return Job(
+        job_id=document["jobId"],
+        client=document["client"],
+        type=_CHANNELS[document["type"]],
+        to=to,
+        payload=payload,
+        status=_STATUSES[document["status"]],
+        created_at=document["createdAt"],
+        updated_at=document["updatedAt"],
+        expires_at=document["expiresAt"],
+        priority=_PRIORITIES[document["priority"]],
+        metadata=metadata,
+        attempts=document["attempts"],
+        max_attempts=document["maxAttempts"],
+        on_unknown_outcome=_POLICIES[document["onUnknownOutcome"]],
+        may_have_been_sent=document["mayHaveBeenSent"],
+        replays=document["replays"],
+        idempotency_key=get("idempotencyKey"),
+        fingerprint=get("fingerprint"),
+        send_at=get("sendAt"),
+        provider=get("provider"),
+        provider_message_id=get("providerMessageId"),
+        error=None if error is None else JobError(error["code"], error["message"], error.get("provider")),
+        claim=None if claim is None else Claim(claim["token"], claim["worker"], claim["leaseUntil"]),
+        next_attempt_at=get("nextAttemptAt"),
+        queued_at=get("queuedAt"),
+        due_at=get("dueAt"),
+        finished_at=get("finishedAt"),
+        dead_lettered_at=get("deadLetteredAt"),
+        purge_at=get("purgeAt"),
+        logs=tuple([_to_entry(entry) for entry in get("logs", ())]),
+        log_count=document["logCount"],
+    )
+
+
+# --- Parts --------------------------------------------------------------------------------------------------------
+
+
+def claim_document(claim: Claim) -> Document:
+    """The ``claim`` of a job's document."""
+    return {"token": claim.token, "worker": claim.worker, "leaseUntil": claim.lease_until}
+
+
+def _error_document(error: JobError) -> Document:
+    document = {"code": error.code, "message": error.message}
+    if error.provider is not None:
+        document["provider"] = error.provider
+    return document
+
+
+_ENTRY_FIELDS = {
+    "attempt": "attempt",
+    "provider": "provider",
+    "outcome": "outcome",
+    "code": "code",
+    "message": "message",
+    "latency_ms": "latencyMs",
+    "next_attempt_at": "nextAttemptAt",
+}
+
+
+def _entry_document(entry: LogEntry) -> Document:
+    document: Document = {"at": entry.at, "event": entry.event}
+    for attribute, name in _ENTRY_FIELDS.items():
+        value = getattr(entry, attribute)
+        if value is not None:
+            document[name] = value
+    return document
+
+
+def _to_entry(document: Mapping[str, Any]) -> LogEntry:
+    get = document.get
+    return LogEntry(
+        document["at"],
+        document["event"],
+        get("attempt"),
+        get("provider"),
+        get("outcome"),
+        get("code"),
+        get("message"),
+        get("latencyMs"),
+        get("nextAttemptAt"),
+    )
+
+
+# --- Changes ------------------------------------------------------------------------------------------------------
+
+#: How the fields that a transition may change are written; ``to``, ``payload`` and the like never change.
+_CHANGEABLE: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
+    **{attribute: (name, None) for attribute, name in _OPTIONAL.items()},
+    "status": ("status", str),
+    "attempts": ("attempts", None),
+    "replays": ("replays", None),
+    "may_have_been_sent": ("mayHaveBeenSent", None),
+    "updated_at": ("updatedAt", None),
+    "expires_at": ("expiresAt", None),
+    "error": ("error", _error_document),
+    "claim": ("claim", claim_document),
+}
+
+
+def to_update(changes: Mapping[str, Any], entries: Iterable[LogEntry], status: Status, log_limit: int) -> Document:
+    """A transition's changes as update operators; ``status`` is the one after it."""
+    set_: Document = {}
+    unset: Document = {}
+    for attribute, value in changes.items():
+        name, encode = _CHANGEABLE[attribute]
+        if value is None:
+            unset[name] = ""
+        else:
+            set_[name] = value if encode is None else encode(value)
+    due_at: datetime | None = changes.get("due_at")
+    if status in CLAIMABLE and due_at is not None and "queued_at" in changes and changes["queued_at"] is None:
+        set_["parkedUntil"] = due_at
+    else:
+        unset["parkedUntil"] = ""
+    update: Document = {"$set": set_, "$unset": unset}
+    logs = [_entry_document(entry) for entry in entries]
+    if logs:
+        update["$push"] = {"logs": {"$each": logs, "$slice": -log_limit}}
+        update["$inc"] = {"logCount": len(logs)}
+    return update
+
+
+# --- The client's JSON ----------------------------------------------------------------------------------------------
+
+_JSON_FIELDS = ("to", "payload", "metadata")
+_RAW_CODEC: CodecOptions[RawBSONDocument] = CodecOptions(tz_aware=True, document_class=RawBSONDocument)
+
+
+def _has_reference_keys(raw: bytes) -> bool:
+    # Drivers read {"$ref", "$id"} as a DBRef, losing the order of keys, and servers check such keys in their own ways.
+    return b"$ref\0" in raw or b"$id\0" in raw or b"$db\0" in raw
+
+
+def _escape(value: Any) -> Any:
+    """``$ref``, ``$id`` and ``$db`` as keys get another dollar; so do those that already have several."""
+    if isinstance(value, Mapping):
+        return {f"${key}" if _is_reference(key) else key: _escape(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escape(item) for item in value]
+    return value
+
+
+def _unescape(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key[1:] if _is_reference(key) else key: _unescape(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unescape(item) for item in value]
+    return value
+
+
+def _is_reference(key: str) -> bool:
+    return key.startswith("$") and key.lstrip("$") in {"ref", "id", "db"}
+
+
+def _unstorable(job: Job) -> Iterable[Problem]:
+    """Every place of the client's JSON that BSON can't hold, by JSON pointer."""
+    waiting: list[tuple[str, Any, int]] = [(f"/{name}", getattr(job, name), 1) for name in _JSON_FIELDS]
+    while waiting:
+        where, value, depth = waiting.pop()
+        match value:
+            case Mapping():
+                if depth > 100:
+                    yield Problem(where[:80], "is nested too deeply; use at most 100 levels")
+                    continue
+                for key, item in value.items():
+                    place = f"{where}/{str(key).replace('~', '~0').replace('/', '~1')}"
+                    if not isinstance(key, str) or "\0" in key or not _is_unicode(key):
+                        yield Problem(where, "has a key that is not a Unicode text without NUL characters")
+                    waiting.append((place, item, depth + 1))
+            case list() | tuple():
+                waiting.extend((f"{where}/{index}", item, depth + 1) for index, item in enumerate(value))
+            case int() if not -(2**63) <= value < 2**63:
+                yield Problem(where, "is a whole number beyond 64 bits; send it as a text")
+            case str() if not _is_unicode(value):
+                yield Problem(where, "has half of a surrogate pair, which is not a character; send the whole pair")
+            case _:
+                pass
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,54 @@
+"""The driver's errors as ours, at the border."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pymongo.errors import (
+    ConfigurationError,
+    InvalidOperation,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WaitQueueTimeoutError,
+)
+
+from wavecom.errors import StoreError, UncertainWriteError
+
+#: Raised before anything goes out to a server.
+_NOTHING_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError, InvalidOperation, ConfigurationError)
+#: The server refused to listen to us at all: Unauthorized, AuthenticationFailed, AtlasError (wrong credentials).
+_REFUSED_CODES = frozenset({13, 18, 8000})
+
+
+def as_write_error(error: PyMongoError) -> StoreError:
+    """``StoreError`` when certainly nothing was written, else ``UncertainWriteError``; raise it ``from error``."""
+    is_refused = isinstance(error, OperationFailure) and error.code in _REFUSED_CODES
+    if is_refused or isinstance(error, _NOTHING_SENT):
+        return as_read_error(error)
+    return UncertainWriteError(f"MongoDB did not confirm a write, it may have been made ({type(error).__name__})")
+
+
+def as_read_error(error: PyMongoError) -> StoreError:
+    """What a failed read, or a write that certainly was not made, comes to."""
+    # The driver's own text is in the cause; it names hosts and may quote documents, so it stays out of ours.
+    return StoreError(f"MongoDB can't be reached or refused to serve ({type(error).__name__})")
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Around reads: raises ``StoreError`` for every error of the driver."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise as_read_error(error) from error
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Around writes: raises ``StoreError`` or ``UncertainWriteError`` for every error of the driver."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise as_write_error(error) from error

@@ -1,0 +1,409 @@
+"""The truth about every job: ``JobRepository`` on the collection ``jobs``.
+
+Filters are written for two readers: MongoDB's planner, which does not care, and the embedded servers, which take the
+clauses in the order written and scan the collection for a top-level ``$or`` (docs/operations.md). Hence the unique
+key first, ``$in`` and ``$not`` instead of ``$or``, and a bounded window in every list.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+from pymongo import ASCENDING, DESCENDING, UpdateOne, WriteConcern
+from pymongo.collection import Collection
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+    WriteConcernError,
+)
+
+from wavecom.core.engine import ANY_TOKEN, EARLY_CLAIM, Guard, Policy, Transition, claimed_changes
+from wavecom.core.job import LOG_LIMIT, Channel, Claim, Job, JobId, Priority
+from wavecom.core.ports import Cursor, JobFilter, Page
+from wavecom.core.states import CLAIMABLE, Status
+from wavecom.errors import UncertainWriteError
+from wavecom.storage.mongo.documents import CODEC, Document, claim_document, encode_job, to_job, to_update
+from wavecom.storage.mongo.errors import as_write_error, reading
+
+T = TypeVar("T")
+
+DUPLICATE_KEY = 11000
+WRITE_CONFLICT = 112
+
+#: A call that failed later than this is not repeated here: the caller has waited long enough and must be told.
+_REPEAT_WITHIN_SECONDS = 5.0
+_TRIES = 3
+
+_USUAL_HINT_GRACE = Policy().hint_grace
+
+_WITHOUT_LOG = {"logs": 0, "writes": 0}
+_FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
+
+#: How many of the last writes to a job are remembered in it, so that a repeated one is recognised.
+_WRITES_KEPT = 8
+
+#: Lists are read in windows of ``createdAt``, the newest first, each this much wider than the one before.
+_FIRST_WINDOW = timedelta(minutes=1)
+_WINDOW_GROWTH = 8
+#: After this a list is given up, and the server stops working on it.
+_LIST_LIMIT_MS = 8_000
+
+#: Where the address of a recipient stands, by channel.
+_RECIPIENT_FIELDS = (
+    (Channel.EMAIL, "to.email"),
+    (Channel.SMS, "to.phone"),
+    (Channel.PUSH, "to.token"),
+    (Channel.PUSH, "to.subscription.endpoint"),
+)
+
+#: No job was queued before this: who asks for those wants none.
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class MongoJobRepository:
+    """``wavecom.core.ports.JobRepository``; safe to share between threads, one per process.
+
+    ``hint_grace`` must be the engine's: a job with a hint out is due at most that long after its ``queued_at``.
+    """
+
+    def __init__(
+        self,
+        collection: Collection[Document],
+        *,
+        hint_grace: timedelta = _USUAL_HINT_GRACE,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        # "Accepted" and "recorded" must survive the loss of any one server, whatever the client was set to.
+        self._jobs = collection.with_options(codec_options=CODEC, write_concern=WriteConcern("majority", j=True))
+        self._hint_grace = hint_grace
+        self._monotonic = monotonic
+        self._nonce = secrets.token_bytes(8)
+
+    # --- insert -------------------------------------------------------------------------------------------------------
+
+    def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
+        """See the port. Raises ``InvalidRequestError`` too, before anything is stored, for what BSON can't hold."""
+        documents = [encode_job(job) for job in jobs]
+        results: list[Job | None] = [None] * len(jobs)
+        pending = list(range(len(jobs)))
+
+        def step() -> None:
+            # Repeating is safe whatever became of the first call: what it stored is met again by its own job id.
+            nonlocal pending
+            try:
+                self._jobs.insert_many([documents[index] for index in pending], ordered=False)
+            except BulkWriteError as error:
+                if error.details["writeConcernErrors"]:
+                    raise
+                failures = [(pending[failure["index"]], failure["code"]) for failure in error.details["writeErrors"]]
+                refused = [index for index, code in failures if code == DUPLICATE_KEY]
+                pending = [index for index, _ in failures]
+                holders = self._holders([jobs[index] for index in refused])
+                for index in refused:
+                    holder = holders.get(jobs[index].job_id)
+                    if holder is None:
+                        continue  # The holder was purged in this very moment: the key is free again.
+                    results[index] = None if holder.job_id == jobs[index].job_id else holder
+                    pending.remove(index)
+                if pending:
+                    raise
+
+        self._repeatedly(step)
+        return results
+
+    def _holders(self, refused: Sequence[Job]) -> dict[JobId, Job]:
+        """For each job that a unique index refused, who stands there: itself, or the owner of its idempotency key."""
+        if not refused:
+            return {}
+        ids = [job.job_id for job in refused]
+        holders = {job.job_id: job for job in map(to_job, self._jobs.find({"jobId": {"$in": ids}}, _WITHOUT_LOG))}
+        keys: dict[str, list[Job]] = {}
+        for job in refused:
+            if job.job_id not in holders and job.idempotency_key is not None:
+                keys.setdefault(job.client, []).append(job)
+        for client, others in keys.items():
+            where = {"client": client, "idempotencyKey": {"$in": [job.idempotency_key for job in others]}}
+            by_key = {job.idempotency_key: job for job in map(to_job, self._jobs.find(where, _WITHOUT_LOG))}
+            holders |= {job.job_id: by_key[job.idempotency_key] for job in others if job.idempotency_key in by_key}
+        return holders
+
+    # --- claim --------------------------------------------------------------------------------------------------------
+
+    def claim(self, job_ids: Sequence[JobId], claim: Claim, now: datetime) -> dict[JobId, Job]:
+        """See the port."""
+        ids = list(job_ids)
+        if not ids:
+            return {}
+        takeable: Document = {
+            "jobId": {"$in": ids},
+            "status": {"$in": sorted(CLAIMABLE)},
+            "nextAttemptAt": {"$not": {"$gt": now + EARLY_CLAIM}},
+            "expiresAt": {"$gt": now},
+        }
+        changes = claimed_changes(claim, now)
+        taken: list[Document] = [
+            {
+                "$set": {
+                    "status": changes["status"].value,
+                    # As it stands: a worker's name may begin with a dollar, which would make it an expression.
+                    "claim": {"$literal": claim_document(changes["claim"])},
+                    "updatedAt": changes["updated_at"],
+                    "dueAt": {"$min": [claim.lease_until, "$expiresAt"]},
+                }
+            },
+            {"$unset": "parkedUntil"},
+        ]
+        held = {"jobId": {"$in": ids}, "claim.token": claim.token, "status": Status.PROCESSING.value}
+
+        def step() -> dict[JobId, Job]:
+            # Again after an error: what the first call has taken does not match any more and is only read back.
+            self._jobs.update_many(takeable, taken)
+            return {job.job_id: job for job in map(to_job, self._jobs.find(held, _WITHOUT_LOG))}
+
+        return self._repeatedly(step)
+
+    # --- apply --------------------------------------------------------------------------------------------------------
+
+    def apply(self, transitions: Sequence[Transition]) -> list[bool]:
+        """See the port. Several transitions of one job are written in order, each guarded by what the last one left."""
+        results = [False] * len(transitions)
+        for indexes in _rounds(transitions):
+            written = self._write([transitions[index] for index in indexes])
+            for index, is_written in zip(indexes, written, strict=True):
+                results[index] = is_written
+        return results
+
+    def _write(self, transitions: Sequence[Transition]) -> Sequence[bool]:
+        write_ids = [self._write_id(transition) for transition in transitions]
+        operations = [
+            UpdateOne(_guarded(transition, write_id), _update(transition, write_id))
+            for transition, write_id in zip(transitions, write_ids, strict=True)
+        ]
+
+        def step() -> Sequence[bool]:
+            # Again after an error: what was written carries its write id and does not match any more.
+            outcome = self._jobs.bulk_write(operations, ordered=False)
+            if outcome.matched_count == len(operations):
+                return [True] * len(operations)
+            return self._which_are_written(transitions, write_ids)
+
+        return self._repeatedly(step)
+
+    def _which_are_written(self, transitions: Sequence[Transition], write_ids: Sequence[int]) -> list[bool]:
+        ids = [transition.job_id for transition in transitions]
+        found = self._jobs.find({"jobId": {"$in": ids}}, {"_id": 0, "jobId": 1, "writes": 1})
+        writes = {document["jobId"]: document.get("writes", ()) for document in found}
+        return [write_id in writes.get(job_id, ()) for job_id, write_id in zip(ids, write_ids, strict=True)]
+
+    def _write_id(self, transition: Transition) -> int:
+        """The same number for the same transition handed to this repository again, another one for anybody else's.
+
+        Identity is part of it: of two equal transitions that two threads decided on, only one may be told it won.
+        """
+        changes = tuple(transition.changes.items())
+        return hash((self._nonce, id(transition), transition.job_id, transition.guard, changes))
+
+    # --- reads --------------------------------------------------------------------------------------------------------
+
+    def get(self, job_id: JobId, client: str | None = None) -> Job | None:
+        """See the port."""
+        where: Document = {"jobId": job_id} | ({} if client is None else {"client": client})
+        with reading():
+            document = self._jobs.find_one(where, {"writes": 0})
+        return None if document is None else to_job(document)
+
+    def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
+        """See the port. Reads window after window of ``createdAt``, so what is rare takes longer to find."""
+        found: list[Job] = []
+        wanted = limit + 1
+        with reading():
+            for window in self._windows(where, after):
+                found += self._within(where, window, wanted - len(found))
+                if len(found) >= wanted:
+                    break
+        jobs = tuple(found[:limit])
+        last = jobs[-1] if len(found) > limit and jobs else None
+        return Page(jobs, None if last is None else Cursor(last.created_at, last.job_id))
+
+    def _windows(self, where: JobFilter, after: Cursor | None) -> Iterator[Document]:
+        """Conditions on ``createdAt`` that part what is to be listed into ranges, the newest first."""
+        before = where.created_before
+        if after is not None:
+            # Jobs of the cursor's own millisecond, then whatever is older: a keyset without $or.
+            yield {"createdAt": after.created_at, "jobId": {"$lt": after.job_id}}
+            before = after.created_at if before is None else min(before, after.created_at)
+        newest, oldest = self._extreme(DESCENDING), self._extreme(ASCENDING)
+        if newest is None or oldest is None:
+            return
+        floor = oldest if where.created_since is None else max(oldest, where.created_since)
+        start = newest if before is None else min(newest, before)
+        width = _FIRST_WINDOW
+        upper: Document = {} if before is None else {"$lt": before}
+        while start - floor > width:
+            start -= width
+            yield {"createdAt": {"$gte": start} | upper}
+            upper = {"$lt": start}
+            width *= _WINDOW_GROWTH
+        yield {"createdAt": {"$gte": floor} | upper}
+
+    def _extreme(self, direction: int) -> datetime | None:
+        found = self._jobs.find({}, {"_id": 0, "createdAt": 1}).sort("createdAt", direction).limit(1)
+        document = next(iter(found), None)
+        return None if document is None else document["createdAt"]
+
+    def _within(self, where: JobFilter, window: Document, limit: int) -> list[Job]:
+        found: list[Job] = []
+        for conditions in _conditions(where, window):
+            cursor = self._jobs.find(conditions, _FOR_LISTS).sort([("createdAt", DESCENDING), ("jobId", DESCENDING)])
+            found += map(to_job, cursor.limit(limit).max_time_ms(_LIST_LIMIT_MS))
+        found.sort(key=lambda job: (job.created_at, job.job_id), reverse=True)
+        return found[:limit]
+
+    def due(
+        self,
+        status: Status,
+        now: datetime,
+        limit: int,
+        *,
+        channel: Channel | None = None,
+        priority: Priority | None = None,
+        queued_before: datetime | None = None,
+        expired_only: bool = False,
+    ) -> list[Job]:
+        """See the port."""
+        narrowed: Document = {}
+        if channel is not None:
+            narrowed["type"] = channel.value
+        if priority is not None:
+            narrowed["priority"] = priority.value
+        if expired_only:
+            narrowed["expiresAt"] = {"$lte": now}
+        due: Document = {"status": status.value, "dueAt": {"$lte": now}}
+        if queued_before is None or status not in CLAIMABLE:
+            if queued_before is not None:
+                narrowed["queuedAt"] = {"$not": {"$gte": queued_before}}
+            return self._due(due | narrowed, limit)
+        # A deep backlog is due all the time, without anything to be done about it. Neither search walks through it:
+        # parked jobs have an index of their own, and the others are due soon after they were queued.
+        found = self._due({"parkedUntil": {"$lte": now}} | due | narrowed, limit)
+        if queued_before > _LONG_AGO:
+            due["dueAt"] = {"$lte": min(now, queued_before + self._hint_grace)}
+            found += self._due(due | {"queuedAt": {"$lt": queued_before}} | narrowed, limit)
+            found.sort(key=lambda job: job.due_at or now)
+        return found[:limit]
+
+    def _due(self, where: Document, limit: int) -> list[Job]:
+        with reading():
+            return [to_job(found) for found in self._jobs.find(where, _FOR_LISTS).sort("dueAt", 1).limit(limit)]
+
+    def now(self) -> datetime:
+        """See the port."""
+        with reading():
+            reply = self._jobs.database.client.admin.command("hello")
+        local_time: datetime = reply["localTime"]
+        return local_time if local_time.tzinfo is not None else local_time.replace(tzinfo=UTC)
+
+    def ping(self) -> None:
+        """See the port."""
+        with reading():
+            self._jobs.database.client.admin.command("ping")
+
+    # --- after an error -----------------------------------------------------------------------------------------------
+
+    def _repeatedly(self, step: Callable[[], T]) -> T:
+        """Run a step that may be repeated; again at once after an error that leaves it open what was written.
+
+        The driver has repeated by itself what it may (not ``update_many``); a second failure of everything, or one
+        that came late, goes to the caller.
+        """
+        started = self._monotonic()
+        is_uncertain = False
+        for tries_left in reversed(range(_TRIES)):
+            try:
+                return step()
+            except PyMongoError as error:
+                failure = as_write_error(error)
+                is_uncertain = is_uncertain or isinstance(failure, UncertainWriteError)
+                is_late = self._monotonic() - started > _REPEAT_WITHIN_SECONDS
+                if not tries_left or is_late or not _is_passing(error):
+                    raise (UncertainWriteError(str(failure)) if is_uncertain else failure) from error
+        raise AssertionError("unreachable")
+
+
+def _is_passing(error: PyMongoError) -> bool:
+    """Whether the same call may well succeed at once: a connection was cut, a primary changed, writes collided."""
+    if isinstance(error, ServerSelectionTimeoutError):
+        return False  # The driver has just waited for a server as long as anybody should.
+    if isinstance(error, AutoReconnect | BulkWriteError | WriteConcernError):
+        return True
+    return isinstance(error, OperationFailure) and error.code == WRITE_CONFLICT
+
+
+def _rounds(transitions: Sequence[Transition]) -> Iterator[list[int]]:
+    """Indexes in such groups that no job comes twice in one and each job's transitions stay in order."""
+    remaining = list(range(len(transitions)))
+    while remaining:
+        seen: set[JobId] = set()
+        later: list[int] = []
+        group: list[int] = []
+        for index in remaining:
+            job_id = transitions[index].job_id
+            (later if job_id in seen else group).append(index)
+            seen.add(job_id)
+        yield group
+        remaining = later
+
+
+def _guarded(transition: Transition, write_id: int) -> Document:
+    """The transition's guard as a filter (``Guard.holds`` is the same in Python), save that it is not yet written."""
+    guard: Guard = transition.guard
+    statuses = sorted(guard.statuses)
+    where: Document = {
+        "jobId": transition.job_id,
+        "status": statuses[0].value if len(statuses) == 1 else {"$in": statuses},
+    }
+    if guard.token != ANY_TOKEN:
+        where["claim.token"] = guard.token
+    if guard.due_at is not None:
+        where["dueAt"] = guard.due_at
+    where["writes"] = {"$ne": write_id}
+    return where
+
+
+def _update(transition: Transition, write_id: int) -> Document:
+    update = to_update(transition.changes, transition.entries, transition.status, LOG_LIMIT)
+    pushed = update.setdefault("$push", {})
+    pushed["writes"] = {"$each": [write_id], "$slice": -_WRITES_KEPT}
+    return update
+
+
+def _conditions(where: JobFilter, window: Document) -> Iterator[Document]:
+    """The filters whose results together are what ``where`` asks for within ``window``."""
+    conditions: Document = {}
+    if where.client is not None:
+        conditions["client"] = where.client
+    if where.statuses:
+        statuses = sorted(where.statuses)
+        conditions["status"] = statuses[0].value if len(statuses) == 1 else {"$in": statuses}
+    conditions |= window
+    if where.type is not None:
+        conditions["type"] = where.type.value
+    if where.priority is not None:
+        conditions["priority"] = where.priority.value
+    if where.provider is not None:
+        conditions["provider"] = where.provider
+    if where.error_code is not None:
+        conditions["error.code"] = where.error_code
+    if where.recipient is None:
+        yield conditions
+        return
+    for channel, field in _RECIPIENT_FIELDS:
+        if where.type in {None, channel}:
+            yield conditions | {"type": channel.value, field: where.recipient}
