@@ -1,0 +1,120 @@
+"""What every test may ask for: real servers, started once per run in a temporary folder, and a fresh corner in each.
+
+``rabbitmq``, ``redis_server`` and ``mongo_server`` are the servers themselves (``stop()``, ``kill()``, ``start()``);
+a test that disturbs one leaves it started. ``amqp_url``, ``redis_url``, ``mongodb_uri`` and ``database`` are empty
+for each test: a virtual host, a flushed Redis, a database of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import urllib.request
+import uuid
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import redis
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis, PrivateServer
+
+Server = TypeVar("Server", bound=PrivateServer)
+
+MONGO_SERVER = pytest.StashKey[Path | None]()
+HOME = pytest.StashKey[Path]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # Whoever has WaveCom running, or its variables set, must not find the tests in their own data: not even through
+    # modules that read the settings when they are imported.
+    program = os.environ.get("WAVECOM_MONGO_SERVER")
+    config.stash[MONGO_SERVER] = Path(program) if program else None
+    foreign = [name for name in os.environ if name.startswith(("WAVECOM_", "FLOWER_", "CELERY_"))]
+    for name in (*foreign, "AMQP_URL", "REDIS_URL", "MONGODB_URI"):
+        os.environ.pop(name, None)
+    config.stash[HOME] = Path(tempfile.mkdtemp(prefix="wavecom-tests-"))
+    os.environ["WAVECOM_HOME"] = str(config.stash[HOME])
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    shutil.rmtree(config.stash[HOME], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq(request: pytest.FixtureRequest) -> Iterator[PrivateRabbitMQ]:
+    """RabbitMQ with its management API."""
+    server = PrivateRabbitMQ(request.config.stash[HOME] / "rabbitmq", plugins=["rabbitmq_management"])
+    yield from _started(server)
+
+
+@pytest.fixture(scope="session")
+def redis_server(request: pytest.FixtureRequest) -> Iterator[PrivateRedis]:
+    yield from _started(PrivateRedis(request.config.stash[HOME] / "redis"))
+
+
+@pytest.fixture(scope="session")
+def mongo_server(request: pytest.FixtureRequest) -> Iterator[PrivateMongo]:
+    """``WAVECOM_MONGO_SERVER`` names the program to use; else the first that is installed."""
+    server = PrivateMongo(request.config.stash[HOME] / "mongo", program=request.config.stash[MONGO_SERVER])
+    yield from _started(server)
+
+
+def _started(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()  # its data is thrown away: no need to wait for a graceful end
+
+
+@pytest.fixture
+def amqp_url(rabbitmq: PrivateRabbitMQ) -> Iterator[str]:
+    """The address of a virtual host of this test's own."""
+    vhost = f"test-{uuid.uuid4().hex[:12]}"
+    rabbitmq_api(rabbitmq, "PUT", f"vhosts/{vhost}")
+    yield rabbitmq.url_of(vhost)
+    rabbitmq.start()
+    rabbitmq_api(rabbitmq, "DELETE", f"vhosts/{vhost}")
+
+
+@pytest.fixture
+def redis_url(redis_server: PrivateRedis) -> str:
+    """The address of an empty Redis."""
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+        client.script_flush()
+    return redis_server.url
+
+
+@pytest.fixture
+def mongodb_uri(mongo_server: PrivateMongo) -> Iterator[str]:
+    """The address of a database of this test's own, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    yield mongo_server.url_of(name)
+    mongo_server.start()
+    with MongoClient[dict[str, Any]](mongo_server.url) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+def database(mongodb_uri: str) -> Iterator[Database[dict[str, Any]]]:
+    """The database of ``mongodb_uri``, with the options that WaveCom connects with."""
+    with MongoClient[dict[str, Any]](mongodb_uri, tz_aware=True, uuidRepresentation="standard") as client:
+        yield client.get_default_database()
+
+
+def rabbitmq_api(rabbitmq: PrivateRabbitMQ, method: str, path: str) -> bytes:
+    """One call of the management API."""
+    # urllib takes no credentials from a URL.
+    url = rabbitmq.api_url.replace("guest:guest@", "") + path
+    credentials = b64encode(b"guest:guest").decode()
+    request = urllib.request.Request(url, method=method, headers={"Authorization": f"Basic {credentials}"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        body: bytes = response.read()
+    return body

@@ -1,0 +1,102 @@
+"""One child process: logged to a file, on a leash, ended together with everything it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_LEASH = Path(__file__).with_name("leash.py")
+_POLL_SECONDS = 0.02
+
+
+class Child:
+    """A running program in a process group of its own, so that a Ctrl-C in the terminal reaches only the launcher.
+
+    It dies with this process, even if that is killed with SIGKILL (Linux; ``death_signal`` says how gently). The
+    kernel ties that to the starting *thread*, so a child started outside the main thread goes without.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        log: Path,
+        environment: Mapping[str, str],
+        folder: Path,
+        death_signal: signal.Signals = signal.SIGKILL,
+    ) -> None:
+        on_leash = threading.current_thread() is threading.main_thread()
+        leash = [sys.executable, "-I", "-S", str(_LEASH), str(int(death_signal) if on_leash else 0), str(os.getpid())]
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [*leash, *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=dict(environment),
+                cwd=folder,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+        self.started_at = time.monotonic()
+
+    @property
+    def exit_code(self) -> int | None:
+        """As ``subprocess`` gives it (negative: a signal); None while it runs. What it left behind is killed."""
+        if self._process.returncode is None and self._has_ended():
+            # Before it is reaped: until then nobody else can have its group's number.
+            self._signal_group(signal.SIGKILL)
+            self._process.wait()
+        return self._process.returncode
+
+    @property
+    def is_running(self) -> bool:
+        return self.exit_code is None
+
+    def terminate(self) -> None:
+        """Ask it to end (SIGTERM); returns at once. May be called twice."""
+        if self.is_running:
+            self._process.terminate()
+
+    def kill(self) -> None:
+        """End it and all that it started, now; returns when it is gone. May be called twice."""
+        if self.is_running:
+            self._signal_group(signal.SIGKILL)
+            self._process.wait()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it has ended within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        while self.is_running:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_POLL_SECONDS)
+        return True
+
+    def _has_ended(self) -> bool:
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # reaped by somebody else
+            return True
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        # PermissionError: macOS, where a group of zombies can't be signalled.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    """The last ``lines`` of a log file; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 200 * lines))
+            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
