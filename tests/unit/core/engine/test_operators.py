@@ -1,0 +1,184 @@
+"""What people ask for: cancel, replay; and the dead letter that they read."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.factories import later, make_claim, make_job, make_try
+from wavecom.core.engine import (
+    AttemptFinished,
+    CancelRequested,
+    ClaimRequested,
+    DeadLettered,
+    DueReached,
+    ReplayRequested,
+    Transition,
+    decide,
+)
+from wavecom.core.job import JobError
+from wavecom.core.states import Status
+from wavecom.errors import TransitionError
+
+REPLAY = ReplayRequested(expires_at=later(hours=72))
+
+
+def done(transition: Transition | None) -> Transition:
+    assert transition is not None
+    return transition
+
+
+# --- cancel -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.QUEUED, Status.RETRYING])
+def test_a_cancelled_job_is_over(status: Status) -> None:
+    job = make_job(status=status)
+
+    transition = done(decide(job, CancelRequested(), later(1)))
+
+    cancelled = transition.applied_to(job)
+    assert (cancelled.status, cancelled.due_at, cancelled.finished_at) == (Status.CANCELLED, None, later(1))
+    assert [entry.event for entry in transition.entries] == ["cancelled"]
+    assert (transition.hint, transition.needs_dead_letter) == (None, False)
+
+
+def test_a_job_in_a_worker_s_hands_can_t_be_cancelled() -> None:
+    job = make_job(status=Status.PROCESSING)
+
+    with pytest.raises(TransitionError) as refusal:
+        decide(job, CancelRequested(), later(1))
+
+    assert refusal.value.code == "too_late_to_cancel"
+
+
+def test_a_cancel_loses_the_race_against_a_claim() -> None:
+    job = make_job(status=Status.QUEUED)
+    cancel = done(decide(job, CancelRequested(), later(1)))
+
+    claimed = done(decide(job, ClaimRequested(make_claim()), later(1))).applied_to(job)
+
+    assert not cancel.guard.holds(claimed)
+
+
+def test_a_job_that_the_recipient_may_have_can_t_be_cancelled() -> None:
+    job = make_job(status=Status.RETRYING, may_have_been_sent=True)
+
+    with pytest.raises(TransitionError) as refusal:
+        decide(job, CancelRequested(), later(1))
+
+    assert refusal.value.code == "may_have_been_sent"
+
+
+def test_a_delivered_job_is_refused_as_too_late_whatever_happened_on_the_way() -> None:
+    job = make_job(status=Status.DELIVERED, may_have_been_sent=True)
+
+    with pytest.raises(TransitionError) as refusal:
+        decide(job, CancelRequested(), later(1))
+
+    assert refusal.value.code == "too_late_to_cancel"
+
+
+# --- replay -------------------------------------------------------------------------------------------------------
+
+
+def test_a_replay_starts_a_new_life() -> None:
+    job = make_job(
+        status=Status.FAILED,
+        attempts=5,
+        error=JobError("attempts_exhausted", "http_503", "sandbox"),
+        provider_message_id="m-1",
+        dead_lettered_at=later(2),
+        due_at=None,
+    )
+
+    transition = done(decide(job, REPLAY, later(60)))
+
+    again = transition.applied_to(job)
+    assert (again.status, again.attempts, again.replays) == (Status.QUEUED, 0, 1)
+    assert (again.error, again.claim, again.provider_message_id, again.next_attempt_at) == (None, None, None, None)
+    assert (again.finished_at, again.dead_lettered_at, again.purge_at) == (None, None, None)
+    assert (again.expires_at, again.queued_at, again.due_at) == (later(hours=72), later(60), later(90))
+    assert [entry.event for entry in transition.entries] == ["replayed"]
+    assert transition.hint == job.hint()
+
+
+def test_a_replay_gives_providers_a_new_idempotency_key() -> None:
+    job = make_job(status=Status.FAILED)
+
+    again = done(decide(job, REPLAY, later(60))).applied_to(job)
+
+    assert (job.delivery_key, again.delivery_key) == (job.job_id, f"{job.job_id}:1")
+
+
+def test_a_replay_does_not_forget_a_doubt() -> None:
+    job = make_job(status=Status.FAILED, may_have_been_sent=True)
+
+    again = done(decide(job, REPLAY, later(60))).applied_to(job)
+
+    assert again.may_have_been_sent
+
+
+def test_a_replay_shuts_out_late_results_of_the_former_life() -> None:
+    claim = make_claim("former")
+    job = make_job(status=Status.FAILED, claim=claim)
+    claimed = make_job(status=Status.PROCESSING, job_id=job.job_id, claim=claim)
+    again = done(decide(job, REPLAY, later(60))).applied_to(job)
+
+    late = done(decide(claimed, AttemptFinished("former", (make_try(),)), later(61)))
+
+    assert not late.guard.holds(again)
+
+
+def test_two_operators_replay_a_job_once() -> None:
+    job = make_job(status=Status.FAILED)
+    first = done(decide(job, REPLAY, later(60)))
+    second = done(decide(job, REPLAY, later(61)))
+
+    again = first.applied_to(job)
+
+    assert not second.guard.holds(again)
+
+
+def test_a_replay_is_looked_at_no_later_than_its_own_deadline() -> None:
+    job = make_job(status=Status.FAILED)
+
+    again = done(decide(job, ReplayRequested(expires_at=later(70)), later(60))).applied_to(job)
+
+    assert again.due_at == later(70)
+
+
+# --- dead letters -------------------------------------------------------------------------------------------------
+
+
+def test_a_confirmed_dead_letter_is_owed_no_more() -> None:
+    job = make_job(status=Status.FAILED)
+
+    buried = done(decide(job, DeadLettered(), later(2))).applied_to(job)
+
+    assert (buried.status, buried.dead_lettered_at, buried.due_at) == (Status.FAILED, later(2), None)
+
+
+def test_a_dead_letter_confirmed_twice_is_noted_once() -> None:
+    job = make_job(status=Status.FAILED, dead_lettered_at=later(2), due_at=None)
+
+    transition = decide(job, DeadLettered(), later(3))
+
+    assert transition is None
+
+
+def test_a_sweep_that_asked_again_meanwhile_does_not_lose_the_confirmation() -> None:
+    job = make_job(status=Status.FAILED, due_at=later(30))
+    asked_again = done(decide(job, DueReached(), later(30))).applied_to(job)
+
+    confirmation = done(decide(job, DeadLettered(), later(31)))
+
+    assert confirmation.guard.holds(asked_again)
+
+
+def test_the_confirmation_of_a_former_life_s_dead_letter_is_not_taken_for_the_new_one() -> None:
+    job = make_job(status=Status.FAILED, claim=make_claim("former"))
+    failed_again = make_job(status=Status.FAILED, job_id=job.job_id, claim=make_claim("second"), replays=1)
+
+    confirmation = done(decide(job, DeadLettered(), later(60)))
+
+    assert not confirmation.guard.holds(failed_again)
