@@ -1,0 +1,145 @@
+"""Honest stand-ins behind our own ports, for tests of the core. Each keeps the contract of its port."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from wavecom.core.job import Answer, Channel, Hint, Outcome, Priority, Try
+from wavecom.core.ports import DeadLetter, Message, Permit, Refusal
+from wavecom.core.states import Status
+
+
+class FakeClock:
+    """A clock that moves only when told to."""
+
+    def __init__(self, at: datetime = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)) -> None:
+        self.at = at
+        self.mark = 1000.0
+
+    def now(self) -> datetime:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.mark
+
+    def advance(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        self.mark += seconds
+
+
+class OneByOne:
+    """A batcher without company: each item is a batch of its own."""
+
+    def __init__(self, flush: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
+        self._flush = flush
+
+    def submit(self, item: Any) -> Any:
+        [result] = self._flush([item])
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+
+class RecordingPublisher:
+    """Keeps what it is given; ``is_up = False`` is a broker that is away."""
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self.hints: list[Hint] = []
+        self.letters: list[DeadLetter] = []
+
+    def publish(self, hints: Sequence[Hint]) -> list[bool]:
+        if self.is_up:
+            self.hints.extend(hints)
+        return [self.is_up] * len(hints)
+
+    def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
+        if self.is_up:
+            self.letters.extend(letters)
+        return [self.is_up] * len(letters)
+
+
+class CountingStats:
+    def __init__(self) -> None:
+        self.counts: dict[Status, int] = {}
+
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+        self.counts[status] = self.counts.get(status, 0) + count
+
+    def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
+        return dict(self.counts)
+
+
+class ScriptedProvider:
+    """Answers from a list, the last one for ever; keeps the messages it was given."""
+
+    channels = frozenset(Channel)
+
+    def __init__(
+        self, name: str, *answers: Answer, is_idempotent: bool = True, expects_receipts: bool = False
+    ) -> None:
+        self.name = name
+        self.is_idempotent = is_idempotent
+        self.expects_receipts = expects_receipts
+        self.messages: list[Message] = []
+        self._answers = list(answers) or [Answer(Outcome.ACCEPTED, "ok", message_id="m-1")]
+        self.on_send: Callable[[Message], None] = lambda _message: None
+
+    def send(self, message: Message) -> Answer:
+        self.messages.append(message)
+        self.on_send(message)
+        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+
+    def close(self) -> None:
+        return None
+
+
+class FixedRoute:
+    """The providers in the order given; ``closed`` ones are refused. Counts permits that are out."""
+
+    def __init__(self, *providers: str) -> None:
+        self.providers = providers
+        self.closed: set[str] = set()
+        self.out = 0
+        self.released: list[Try | None] = []
+        self.charged: list[int] = []
+
+    def reserve(
+        self, channel: Channel, priority: Priority, *, wait_seconds: float = 0.0, prefer: str | None = None
+    ) -> Permit | Refusal:
+        return self.reserve_next(channel, priority, [], prefer=prefer) or Refusal("", "no_route", 60)
+
+    def reserve_next(
+        self, channel: Channel, priority: Priority, tried: Collection[str], *, prefer: str | None = None
+    ) -> Permit | Refusal | None:
+        order = sorted((p for p in self.providers if p not in tried), key=lambda name: name != prefer)
+        if not order:
+            return None
+        for name in order:
+            if name not in self.closed:
+                self.out += 1
+                return Permit(name)
+        return Refusal(order[0], "open", 5)
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        self.charged.append(extra_cost)
+
+    def release(self, permit: Permit, outcome: Try | None) -> None:
+        self.out -= 1
+        self.released.append(outcome)
+
+
+class NeverStopping:
+    """Patience that moves a fake clock instead of waiting."""
+
+    def __init__(self, clock: FakeClock, on_wait: Callable[[], None] = lambda: None) -> None:
+        self._clock = clock
+        self.on_wait = on_wait
+        self.is_stopping = False
+
+    def wait(self, timeout: float) -> bool:
+        self._clock.advance(timeout)
+        self.on_wait()
+        return self.is_stopping

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from wavecom.batching import GroupCommit
+
+
+class Gathering:
+    """A flush that records its batches and can be held up."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.may_run = threading.Event()
+        self.may_run.set()
+        self.running = threading.Event()
+        self.overlaps = 0
+        self._busy = threading.Lock()
+
+    def __call__(self, items: Sequence[int]) -> list[int | Exception]:
+        if not self._busy.acquire(blocking=False):
+            self.overlaps += 1
+        try:
+            self.running.set()
+            assert self.may_run.wait(10)
+            self.batches.append(list(items))
+            return [ValueError(f"odd one: {item}") if item < 0 else item * 10 for item in items]
+        finally:
+            self._busy.release()
+
+
+def submit_behind_a_running_flush(flush: Gathering, commit: GroupCommit[int, int], items: list[int]) -> list[object]:
+    """Submit 0, hold its flush, submit ``items`` from as many threads, let go; the results of ``items``."""
+    flush.may_run.clear()
+    with ThreadPoolExecutor(len(items) + 1) as pool:
+        first = pool.submit(commit.submit, 0)
+        assert flush.running.wait(10)
+        futures = []
+        for item in items:
+            futures.append(pool.submit(commit.submit, item))
+            while len(commit._waiting) < len(futures):
+                threading.Event().wait(0.001)
+        flush.may_run.set()
+        assert first.result(10) == 0
+        return [future.exception(10) or future.result(10) for future in futures]
+
+
+def test_a_lone_call_is_flushed_at_once_on_its_own_thread() -> None:
+    threads = []
+
+    def flush(items: Sequence[int]) -> list[int]:
+        threads.append(threading.get_ident())
+        return [item + 1 for item in items]
+
+    commit: GroupCommit[int, int] = GroupCommit(flush, sleep=lambda _seconds: pytest.fail("a lone call waited"))
+
+    assert [commit.submit(1), commit.submit(2), commit.submit(3)] == [2, 3, 4]
+    assert set(threads) == {threading.get_ident()}
+
+
+def test_calls_that_come_during_a_flush_form_one_batch_in_order() -> None:
+    flush = Gathering()
+    commit: GroupCommit[int, int] = GroupCommit(flush)
+
+    results = submit_behind_a_running_flush(flush, commit, [1, 2, 3, 4])
+
+    assert results == [10, 20, 30, 40]
+    assert flush.batches == [[0], [1, 2, 3, 4]]
+
+
+def test_a_batch_is_never_larger_than_its_bound() -> None:
+    flush = Gathering()
+    commit: GroupCommit[int, int] = GroupCommit(flush, max_batch=2)
+
+    results = submit_behind_a_running_flush(flush, commit, [1, 2, 3, 4, 5])
+
+    assert results == [10, 20, 30, 40, 50]
+    assert flush.batches == [[0], [1, 2], [3, 4], [5]]
+
+
+def test_an_exception_among_the_results_reaches_only_its_own_caller() -> None:
+    flush = Gathering()
+    commit: GroupCommit[int, int] = GroupCommit(flush)
+
+    results = submit_behind_a_running_flush(flush, commit, [1, -2, 3])
+
+    assert results[0] == 10
+    assert isinstance(results[1], ValueError)
+    assert results[2] == 30
+
+
+def test_a_flush_that_fails_fails_every_caller_of_its_batch_and_no_other() -> None:
+    fails = iter([True, False])
+
+    def flush(items: Sequence[int]) -> list[int]:
+        if next(fails):
+            raise ConnectionError("away")
+        return list(items)
+
+    commit: GroupCommit[int, int] = GroupCommit(flush)
+
+    with pytest.raises(ConnectionError, match="away"):
+        commit.submit(1)
+    assert commit.submit(2) == 2
+
+
+def test_a_flush_that_answers_too_few_results_fails_its_callers_instead_of_leaving_one_waiting() -> None:
+    commit: GroupCommit[int, int] = GroupCommit(lambda _items: [])
+
+    with pytest.raises(ValueError, match="shorter"):
+        commit.submit(1)
+
+
+def test_under_load_the_leader_waits_for_company_within_its_bound() -> None:
+    pauses: list[float] = []
+    flush = Gathering()
+    commit: GroupCommit[int, int] = GroupCommit(flush, max_window_seconds=0.005, sleep=pauses.append)
+
+    for _ in range(6):
+        submit_behind_a_running_flush(flush, commit, list(range(1, 13)))
+
+    assert pauses, "no leader ever waited for company"
+    assert max(pauses) <= 0.005
+
+
+def test_many_threads_get_each_their_own_result_and_flushes_never_overlap() -> None:
+    flush = Gathering()
+    commit: GroupCommit[int, int] = GroupCommit(flush, max_batch=7, max_window_seconds=0.001)
+
+    with ThreadPoolExecutor(24) as pool:
+        results = list(pool.map(commit.submit, range(2000)))
+
+    assert results == [item * 10 for item in range(2000)]
+    assert sorted(item for batch in flush.batches for item in batch) == list(range(2000))
+    assert flush.overlaps == 0

@@ -1,0 +1,379 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import NOW, make_answer, make_job
+from tests.fakes import CountingStats, FakeClock, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, ScriptedProvider
+from wavecom.core.delivery import Delivery, GiveBackError
+from wavecom.core.engine import DueReached, Policy, decide
+from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
+from wavecom.core.ports import Permit
+from wavecom.core.states import Status
+from wavecom.errors import RetryLater, StoreError
+from wavecom.storage.memory import MemoryJobRepository
+
+
+class House:
+    """A delivery with everything around it, over the memory store."""
+
+    def __init__(self, *providers: ScriptedProvider, floors: dict[str, float] | None = None) -> None:
+        self.clock = FakeClock(NOW + timedelta(seconds=1))
+        self.jobs = MemoryJobRepository()
+        self.providers = {provider.name: provider for provider in providers or (ScriptedProvider("first"),)}
+        self.route = FixedRoute(*self.providers)
+        self.publisher = RecordingPublisher()
+        self.stats = CountingStats()
+        self.patience = NeverStopping(self.clock)
+        tokens = itertools.count(1)
+        self.delivery = Delivery(
+            jobs=self.jobs,
+            route=self.route,
+            providers=self.providers,
+            publisher=self.publisher,
+            stats=self.stats,
+            clock=self.clock,
+            batcher=OneByOne,
+            policy=Policy(),
+            worker="worker-1",
+            stopping=self.patience,
+            jitter=lambda: 0.5,
+            new_token=lambda: f"token-{next(tokens)}",
+            retry_floors=floors,
+        )
+
+    def job(self, **overrides: Any) -> Job:
+        job = make_job(**overrides)
+        assert self.jobs.insert([job]) == [None]
+        return job
+
+    def deliver(self, job: Job) -> Job:
+        permit = self.route.reserve(job.type, job.priority)
+        assert isinstance(permit, Permit)
+        try:
+            self.delivery.deliver(job.job_id, permit)
+        finally:
+            assert self.route.out == 0, "a permit was not given back"
+        return self.read(job)
+
+    def read(self, job: Job) -> Job:
+        stored = self.jobs.get(job.job_id)
+        assert stored is not None
+        return stored
+
+
+def test_an_accepted_message_is_delivered_with_a_log_that_says_by_whom() -> None:
+    provider = ScriptedProvider("first", make_answer(message_id="p-77"))
+    house = House(provider)
+    job = house.job(type=Channel.SMS)
+
+    after = house.deliver(job)
+
+    assert after.status is Status.DELIVERED
+    assert (after.attempts, after.provider, after.provider_message_id) == (1, "first", "p-77")
+    assert after.due_at is None
+    assert after.logs[-1].event == "delivered"
+    assert after.logs[-1].provider == "first"
+    assert provider.messages[0].payload == job.payload
+
+
+def test_the_provider_gets_the_same_key_for_every_attempt() -> None:
+    provider = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE), make_answer())
+    house = House(provider)
+    job = house.job()
+
+    with pytest.raises(RetryLater):
+        house.deliver(job)
+    house.clock.advance(60)
+    house.deliver(job)
+
+    assert [message.delivery_key for message in provider.messages] == [job.job_id, job.job_id]
+    assert [message.attempt for message in provider.messages] == [1, 2]
+
+
+def test_a_duplicate_message_sends_nothing() -> None:
+    provider = ScriptedProvider("first")
+    house = House(provider)
+    job = house.job()
+    house.deliver(job)
+
+    house.deliver(job)
+
+    assert len(provider.messages) == 1
+
+
+def test_a_job_that_is_not_in_the_store_is_skipped() -> None:
+    house = House()
+    permit = house.route.reserve(Channel.SMS, make_job().priority)
+    assert isinstance(permit, Permit)
+
+    house.delivery.deliver(JobId("0190b0de-0000-7000-8000-000000000000"), permit)
+
+    assert house.route.out == 0
+
+
+def test_two_messages_for_one_job_in_one_claim_batch_are_granted_once() -> None:
+    house = House()
+    job = house.job()
+
+    granted = house.delivery._flush_claims([job.job_id, job.job_id, job.job_id])
+
+    assert [claimed.job is not None for claimed in granted] == [True, False, False]
+
+
+def test_an_unavailable_provider_is_failed_over_within_the_attempt() -> None:
+    first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    second = ScriptedProvider("second")
+    house = House(first, second)
+    job = house.job()
+
+    after = house.deliver(job)
+
+    assert after.status is Status.DELIVERED
+    assert (after.provider, after.attempts) == ("second", 1)
+    assert [(entry.provider, entry.outcome) for entry in after.logs[-2:]] == [
+        ("first", "unavailable"),
+        ("second", "accepted"),
+    ]
+
+
+def test_a_rejected_message_is_never_failed_over_and_fails_at_once() -> None:
+    second = ScriptedProvider("second")
+    house = House(ScriptedProvider("first", make_answer(Outcome.REJECTED)), second)
+    job = house.job()
+
+    after = house.deliver(job)
+
+    assert after.status is Status.FAILED
+    assert after.error is not None
+    assert after.error.code == "rejected"
+    assert second.messages == []
+
+
+def test_an_unknown_outcome_is_not_failed_over_in_the_same_attempt() -> None:
+    second = ScriptedProvider("second")
+    house = House(ScriptedProvider("first", make_answer(Outcome.UNKNOWN)), second)
+    job = house.job()
+
+    with pytest.raises(RetryLater):
+        house.deliver(job)
+
+    after = house.read(job)
+    assert after.status is Status.RETRYING
+    assert after.may_have_been_sent
+    assert after.logs[-1].event == "outcome_unknown"
+    assert second.messages == []
+
+
+def test_after_an_unknown_outcome_the_same_idempotent_provider_comes_first() -> None:
+    first = ScriptedProvider("first")
+    second = ScriptedProvider("second", make_answer(Outcome.UNKNOWN), make_answer())
+    house = House(first, second)
+    job = house.job()
+    house.route.closed = {"first"}
+    with pytest.raises(RetryLater):
+        house.deliver(job)
+    house.route.closed = set()
+    house.clock.advance(60)
+
+    after = house.deliver(job)
+
+    assert after.provider == "second"
+    assert first.messages == []
+
+
+def test_an_unknown_outcome_under_stop_is_left_unconfirmed_and_never_sent_again() -> None:
+    provider = ScriptedProvider("first", make_answer(Outcome.UNKNOWN))
+    house = House(provider)
+    job = house.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
+
+    house.deliver(job)
+    house.clock.advance(3600)
+    house.deliver(job)
+
+    assert house.read(job).status is Status.UNCONFIRMED
+    assert len(provider.messages) == 1
+
+
+def test_a_retry_is_recorded_before_it_is_published_and_both_delays_are_the_same_number() -> None:
+    house = House(ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE, retry_after_seconds=17.2)))
+    job = house.job()
+
+    with pytest.raises(RetryLater) as retry:
+        house.deliver(job)
+
+    after = house.read(job)
+    assert after.status is Status.RETRYING
+    assert after.next_attempt_at == house.clock.now() + timedelta(seconds=retry.value.delay_seconds)
+    assert retry.value.delay_seconds >= 18
+    assert house.publisher.hints == [], "the message is published by Celery's retry, not here"
+
+
+def test_a_providers_floor_keeps_its_retries_apart() -> None:
+    house = House(ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)), floors={"first": 900})
+    job = house.job()
+
+    with pytest.raises(RetryLater) as retry:
+        house.deliver(job)
+
+    assert retry.value.delay_seconds >= 900
+
+
+def test_the_last_attempt_ends_the_job_with_a_dead_letter() -> None:
+    house = House(ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)))
+    job = house.job(max_attempts=1)
+
+    after = house.deliver(job)
+
+    assert after.status is Status.FAILED
+    assert after.error is not None
+    assert after.error.code == "attempts_exhausted"
+    assert [(letter.job_id, letter.code) for letter in house.publisher.letters] == [(job.job_id, "attempts_exhausted")]
+    assert after.dead_lettered_at is not None
+    assert after.due_at is None
+
+
+def test_a_dead_letter_that_could_not_be_published_stays_owed() -> None:
+    house = House(ScriptedProvider("first", make_answer(Outcome.REJECTED)))
+    house.publisher.is_up = False
+    job = house.job()
+
+    after = house.deliver(job)
+
+    assert after.dead_lettered_at is None
+    assert after.due_at is not None
+
+
+def test_a_late_result_of_a_living_worker_settles_a_job_that_the_sweep_has_moved() -> None:
+    provider = ScriptedProvider("first")
+    house = House(provider)
+    job = house.job()
+
+    def lease_runs_out_during_the_call(_message: object) -> None:
+        house.clock.advance(31)
+        transition = decide(house.read(job), DueReached(), house.clock.now())
+        assert transition is not None
+        assert house.jobs.apply([transition]) == [True]
+
+    provider.on_send = lease_runs_out_during_the_call
+
+    after = house.deliver(job)
+
+    assert after.status is Status.DELIVERED
+    assert after.attempts == 1
+
+
+def test_a_late_result_is_discarded_when_another_worker_holds_the_job() -> None:
+    provider = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    house = House(provider)
+    job = house.job()
+    theirs = Claim("theirs", "worker-2", NOW + timedelta(hours=1))
+
+    def somebody_else_takes_the_job(_message: object) -> None:
+        house.clock.advance(31)
+        transition = decide(house.read(job), DueReached(), house.clock.now())
+        assert transition is not None
+        assert house.jobs.apply([transition]) == [True]
+        house.clock.advance(60)
+        assert list(house.jobs.claim([job.job_id], theirs, house.clock.now())) == [job.job_id]
+
+    provider.on_send = somebody_else_takes_the_job
+
+    after = house.deliver(job)
+
+    assert after.status is Status.PROCESSING
+    assert after.claim == theirs
+
+
+def test_the_lease_is_renewed_before_a_failover_that_it_would_not_cover() -> None:
+    first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    second = ScriptedProvider("second")
+    house = House(first, second)
+    job = house.job()
+    leases = []
+    first.on_send = lambda _message: house.clock.advance(20)
+    second.on_send = lambda _message: leases.append(house.read(job).claim)
+
+    house.deliver(job)
+
+    assert leases[0] is not None
+    assert leases[0].lease_until == house.clock.now() + timedelta(seconds=30)
+
+
+def test_an_sms_is_charged_by_its_segments() -> None:
+    house = House()
+    job = house.job(type=Channel.SMS, payload={"text": "x" * 400})
+
+    house.deliver(job)
+
+    assert house.route.charged == [2]
+
+
+class AwayFor(MemoryJobRepository):
+    """A store that fails its next calls."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 0
+
+    def _maybe_fail(self) -> None:
+        if self.failures > 0:
+            self.failures -= 1
+            raise StoreError("away")
+
+    def claim(self, job_ids: Sequence[JobId], claim: Claim, now: Any) -> dict[JobId, Job]:
+        self._maybe_fail()
+        return super().claim(job_ids, claim, now)
+
+    def apply(self, transitions: Any) -> list[bool]:
+        self._maybe_fail()
+        return super().apply(transitions)
+
+
+def house_with_a_shaky_store() -> tuple[House, AwayFor, ScriptedProvider]:
+    provider = ScriptedProvider("first")
+    house = House(provider)
+    store = AwayFor()
+    house.jobs = store
+    house.delivery._jobs = store
+    return house, store, provider
+
+
+def test_nothing_is_sent_while_the_store_is_away_and_the_message_is_given_back_at_shutdown() -> None:
+    house, store, provider = house_with_a_shaky_store()
+    job = house.job()
+    store.failures = 10**6
+    house.patience.on_wait = lambda: setattr(house.patience, "is_stopping", True)
+
+    with pytest.raises(GiveBackError):
+        house.deliver(job)
+
+    assert provider.messages == []
+
+
+def test_a_message_is_given_back_after_ten_minutes_without_a_store() -> None:
+    house, store, provider = house_with_a_shaky_store()
+    job = house.job()
+    store.failures = 10**6
+    began = house.clock.monotonic()
+
+    with pytest.raises(GiveBackError):
+        house.deliver(job)
+
+    assert 600 <= house.clock.monotonic() - began < 620
+    assert provider.messages == []
+
+
+def test_a_result_is_recorded_when_the_store_comes_back() -> None:
+    house, store, provider = house_with_a_shaky_store()
+    job = house.job()
+    provider.on_send = lambda _message: setattr(store, "failures", 3)
+
+    after = house.deliver(job)
+
+    assert after.status is Status.DELIVERED
+    assert len(provider.messages) == 1
