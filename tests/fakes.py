@@ -77,9 +77,7 @@ class ScriptedProvider:
 
     channels = frozenset(Channel)
 
-    def __init__(
-        self, name: str, *answers: Answer, is_idempotent: bool = True, expects_receipts: bool = False
-    ) -> None:
+    def __init__(self, name: str, *answers: Answer, is_idempotent: bool = True, expects_receipts: bool = False) -> None:
         self.name = name
         self.is_idempotent = is_idempotent
         self.expects_receipts = expects_receipts

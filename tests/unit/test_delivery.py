@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from tests.factories import NOW, make_answer, make_job
-from tests.fakes import CountingStats, FakeClock, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, ScriptedProvider
+from tests.fakes import (
+    CountingStats,
+    FakeClock,
+    FixedRoute,
+    NeverStopping,
+    OneByOne,
+    RecordingPublisher,
+    ScriptedProvider,
+)
 from wavecom.core.delivery import Delivery, GiveBackError
 from wavecom.core.engine import DueReached, Policy, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy

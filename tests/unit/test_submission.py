@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import NOW, PAYLOADS, RECIPIENTS
+from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
+from wavecom.core.engine import Policy
+from wavecom.core.job import Channel, Hint, Priority
+from wavecom.core.states import Status
+from wavecom.core.submission import NewNotification, Submission
+from wavecom.errors import IdempotencyMismatchError
+from wavecom.storage.memory import MemoryJobRepository
+
+
+class House:
+    def __init__(self) -> None:
+        self.jobs = MemoryJobRepository()
+        self.publisher = RecordingPublisher()
+        self.stats = CountingStats()
+        numbers = iter(range(1, 1000))
+        self.submission = Submission(
+            jobs=self.jobs,
+            publisher=self.publisher,
+            stats=self.stats,
+            clock=FakeClock(NOW),
+            batcher=OneByOne,
+            random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
+            policy=Policy(),
+        )
+
+
+def new(**overrides: Any) -> NewNotification:
+    values: dict[str, Any] = {
+        "client": "bank",
+        "type": Channel.SMS,
+        "to": RECIPIENTS[Channel.SMS],
+        "payload": PAYLOADS[Channel.SMS],
+    }
+    return NewNotification(**(values | overrides))
+
+
+def test_an_accepted_job_is_stored_and_hinted_at_in_its_lane() -> None:
+    house = House()
+
+    accepted = house.submission.accept(new(priority=Priority.HIGH))
+
+    stored = house.jobs.get(accepted.job.job_id)
+    assert stored == accepted.job
+    assert stored.status is Status.QUEUED
+    assert house.publisher.hints == [Hint(stored.job_id, Channel.SMS, Priority.HIGH)]
+    assert house.stats.counts == {Status.QUEUED: 1}
+
+
+def test_a_job_is_in_the_store_before_its_hint_is_published() -> None:
+    house = House()
+    seen = []
+    publish = house.publisher.publish
+
+    def look_first(hints: list[Hint]) -> list[bool]:
+        seen.extend(house.jobs.get(hint.job_id) for hint in hints)
+        return publish(hints)
+
+    house.publisher.publish = look_first  # type: ignore[method-assign,assignment]
+
+    accepted = house.submission.accept(new())
+
+    assert seen == [accepted.job]
+
+
+def test_a_job_is_accepted_while_the_broker_is_away_and_left_to_the_sweep() -> None:
+    house = House()
+    house.publisher.is_up = False
+
+    accepted = house.submission.accept(new())
+
+    stored = house.jobs.get(accepted.job.job_id)
+    assert stored is not None
+    assert stored.due_at == NOW + Policy().hint_grace
+
+
+def test_a_scheduled_job_waits_without_a_hint() -> None:
+    house = House()
+    send_at = NOW + timedelta(days=3)
+
+    accepted = house.submission.accept(new(send_at=send_at))
+
+    assert accepted.job.status is Status.SCHEDULED
+    assert accepted.job.due_at == send_at
+    assert accepted.job.expires_at == send_at + timedelta(hours=72)
+    assert house.publisher.hints == []
+
+
+def test_a_time_that_has_passed_means_now() -> None:
+    house = House()
+
+    accepted = house.submission.accept(new(send_at=NOW - timedelta(seconds=5)))
+
+    assert accepted.job.status is Status.QUEUED
+
+
+def test_nobody_looks_at_a_job_later_than_its_deadline() -> None:
+    house = House()
+
+    accepted = house.submission.accept(new(expires_at=NOW + timedelta(seconds=10)))
+
+    assert accepted.job.due_at == NOW + timedelta(seconds=10)
+
+
+def test_the_same_key_and_body_give_the_first_job_again_and_no_second_hint() -> None:
+    house = House()
+    first = house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+
+    second = house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+
+    assert second.is_replay
+    assert second.job.job_id == first.job.job_id
+    assert len(house.publisher.hints) == 1
+
+
+def test_the_same_key_with_another_body_is_refused_and_nothing_is_stored() -> None:
+    house = House()
+    house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+
+    with pytest.raises(IdempotencyMismatchError, match="new key"):
+        house.submission.accept(new(idempotency_key="k", fingerprint="g"))
+
+    assert len(house.publisher.hints) == 1
+
+
+def test_two_clients_may_use_the_same_key() -> None:
+    house = House()
+    first = house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+
+    second = house.submission.accept(new(client="shop", idempotency_key="k", fingerprint="g"))
+
+    assert second.job.job_id != first.job.job_id

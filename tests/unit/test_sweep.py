@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import NOW, later, make_claim, make_job
+from tests.fakes import CountingStats, FakeClock, RecordingPublisher
+from wavecom.core.engine import Policy, Transition
+from wavecom.core.job import Channel, Job, Priority, UnknownOutcomePolicy
+from wavecom.core.states import Status
+from wavecom.core.sweep import Sweep
+from wavecom.errors import StoreError
+from wavecom.storage.memory import MemoryJobRepository
+
+
+class FixedBacklog:
+    """Says of every queue what it is told to: empty (None means everything older than now is lost) or deep."""
+
+    def __init__(self) -> None:
+        self.is_deep = False
+        self.lost: datetime | None = None
+
+    def lost_before(self, channel: Channel, priority: Priority, now: datetime) -> datetime | None:
+        if self.is_deep:
+            return self.lost
+        return now
+
+
+class Store(MemoryJobRepository):
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_away = False
+        self.writes = 0
+
+    def due(self, *args: Any, **kwargs: Any) -> list[Job]:
+        if self.is_away:
+            raise StoreError("away")
+        return super().due(*args, **kwargs)
+
+    def apply(self, transitions: Sequence[Transition]) -> list[bool]:
+        self.writes += len(transitions)
+        return super().apply(transitions)
+
+
+class House:
+    def __init__(self, batch: int = 500) -> None:
+        self.clock = FakeClock(NOW)
+        self.jobs = Store()
+        self.publisher = RecordingPublisher()
+        self.backlog = FixedBacklog()
+        self.stats = CountingStats()
+        self.sweep = Sweep(
+            jobs=self.jobs,
+            publisher=self.publisher,
+            backlog=self.backlog,
+            stats=self.stats,
+            clock=self.clock,
+            policy=Policy(),
+            jitter=lambda: 0.5,
+            batch=batch,
+        )
+
+    def job(self, **overrides: Any) -> Job:
+        job = make_job(**overrides)
+        assert self.jobs.insert([job]) == [None]
+        return job
+
+    def read(self, job: Job) -> Job:
+        stored = self.jobs.get(job.job_id)
+        assert stored is not None
+        return stored
+
+    def hinted(self) -> list[str]:
+        return [hint.job_id for hint in self.publisher.hints]
+
+
+def test_nothing_due_does_nothing() -> None:
+    house = House()
+    house.job(due_at=later(1))
+
+    report = house.sweep.run()
+
+    assert (report.moved, house.publisher.hints, house.jobs.writes) == (0, [], 0)
+
+
+def test_a_lost_hint_is_published_again_once() -> None:
+    house = House()
+    job = house.job(due_at=later(-1), queued_at=later(-31))
+
+    house.sweep.run()
+    house.sweep.run()
+
+    assert house.hinted() == [job.job_id]
+    assert house.read(job).due_at == later(30)
+
+
+def test_a_deep_backlog_is_neither_published_nor_written_again() -> None:
+    house = House()
+    house.backlog.is_deep = True
+    for _ in range(20):
+        house.job(due_at=later(-600), queued_at=later(-630))
+
+    house.sweep.run()
+
+    assert (house.publisher.hints, house.jobs.writes) == ([], 0)
+
+
+def test_in_a_deep_queue_a_hint_much_older_than_those_already_taken_is_lost() -> None:
+    house = House()
+    house.backlog.is_deep = True
+    house.backlog.lost = later(-100)
+    lost = house.job(due_at=later(-600), queued_at=later(-630))
+    house.job(due_at=later(-5), queued_at=later(-35))
+
+    house.sweep.run()
+
+    assert house.hinted() == [lost.job_id]
+
+
+def test_a_parked_job_is_published_when_its_time_has_come_however_deep_its_queue_is() -> None:
+    house = House()
+    house.backlog.is_deep = True
+    job = house.job(due_at=later(0), queued_at=None, next_attempt_at=later(0))
+
+    house.sweep.run()
+
+    assert house.hinted() == [job.job_id]
+
+
+def test_a_scheduled_job_is_queued_when_its_time_has_come() -> None:
+    house = House()
+    job = house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
+
+    house.sweep.run()
+
+    assert house.read(job).status is Status.QUEUED
+    assert house.hinted() == [job.job_id]
+
+
+def test_a_campaign_larger_than_a_batch_leaves_in_one_run() -> None:
+    house = House(batch=50)
+    jobs = [house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0)) for _ in range(420)]
+
+    report = house.sweep.run()
+
+    assert report.published == 420
+    assert sorted(house.hinted()) == sorted(job.job_id for job in jobs)
+
+
+def test_a_job_whose_worker_vanished_is_tried_again_and_says_that_the_outcome_is_unknown() -> None:
+    house = House()
+    job = house.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+
+    house.sweep.run()
+
+    after = house.read(job)
+    assert after.status is Status.RETRYING
+    assert after.may_have_been_sent
+    assert after.attempts == job.attempts + 1
+    assert after.logs[-1].event == "outcome_unknown"
+
+
+def test_under_stop_a_vanished_worker_leaves_the_job_unconfirmed() -> None:
+    house = House()
+    job = house.job(
+        status=Status.PROCESSING,
+        claim=make_claim(lease_until=later(-1)),
+        due_at=later(-1),
+        on_unknown_outcome=UnknownOutcomePolicy.STOP,
+    )
+
+    house.sweep.run()
+
+    assert house.read(job).status is Status.UNCONFIRMED
+    assert house.publisher.hints == []
+
+
+def test_a_failed_job_gets_the_dead_letter_it_is_owed() -> None:
+    house = House()
+    job = house.job(status=Status.FAILED, due_at=later(-1))
+
+    house.sweep.run()
+    house.clock.advance(60)
+    house.sweep.run()
+
+    assert [letter.job_id for letter in house.publisher.letters] == [job.job_id]
+    assert house.read(job).dead_lettered_at == NOW
+
+
+def test_a_dead_letter_that_the_broker_does_not_take_is_tried_again() -> None:
+    house = House()
+    job = house.job(status=Status.FAILED, due_at=later(-1))
+    house.publisher.is_up = False
+    house.sweep.run()
+    house.publisher.is_up = True
+    house.clock.advance(31)
+
+    house.sweep.run()
+
+    assert [letter.job_id for letter in house.publisher.letters] == [job.job_id]
+
+
+@pytest.mark.parametrize("is_deep", [False, True])
+def test_a_waiting_job_past_its_deadline_expires_unsent(is_deep: bool) -> None:
+    house = House()
+    house.backlog.is_deep = is_deep
+    job = house.job(due_at=later(-1), expires_at=later(-1), queued_at=later(-31), created_at=later(-3600))
+
+    house.sweep.run()
+
+    assert house.read(job).status is Status.EXPIRED
+    assert house.publisher.hints == []
+
+
+def test_after_the_store_was_away_leases_are_left_alone_for_one_lease() -> None:
+    house = House()
+    job = house.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+    house.jobs.is_away = True
+    house.sweep.run()
+    house.jobs.is_away = False
+
+    house.clock.advance(29)
+    house.sweep.run()
+    before = house.read(job).status
+    house.clock.advance(2)
+    house.sweep.run()
+
+    assert before is Status.PROCESSING
+    assert house.read(job).status is Status.RETRYING
+
+
+def test_several_sweeps_at_once_move_a_job_once() -> None:
+    house = House()
+    job = house.job(due_at=later(-1), queued_at=later(-31))
+    stale = house.jobs.due(Status.QUEUED, NOW, 10)
+    house.sweep.run()
+
+    moved = house.sweep._put_right(stale, type(house.sweep.run())())
+
+    assert moved == 0
+    assert house.hinted() == [job.job_id]
+
+
+def test_counts_follow_the_statuses_that_are_entered() -> None:
+    house = House()
+    house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
+
+    house.sweep.run()
+
+    assert house.stats.counts == {Status.QUEUED: 1}
+
+
+def test_the_budget_ends_a_run_that_would_last_too_long() -> None:
+    house = House(batch=10)
+    for _ in range(100):
+        house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
+    original = house.publisher.publish
+
+    def slowly(hints: Sequence[Any]) -> list[bool]:
+        house.clock.advance(8)
+        return original(hints)
+
+    house.publisher.publish = slowly  # type: ignore[method-assign]
+
+    report = house.sweep.run()
+
+    assert report.moved == 30
+    assert timedelta(seconds=20) <= house.clock.now() - NOW < timedelta(seconds=32)
