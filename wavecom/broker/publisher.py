@@ -70,11 +70,13 @@ class AmqpPublisher:
         origin: str,
         monotonic: Callable[[], float] = time.monotonic,
         timeout_seconds: float = _TIMEOUT_SECONDS,
+        pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
         self._amqp_url = amqp_url
         self._origin = origin
         self._monotonic = monotonic
         self._timeout_seconds = timeout_seconds
+        self._pause_seconds = pause_seconds
         self._lock = threading.Lock()
         self._connection: Connection | None = None
         self._channel: Any = None
@@ -149,10 +151,10 @@ class AmqpPublisher:
                 self._connection.drain_events(timeout=remaining)  # type: ignore[union-attr]
         except _TROUBLE as error:
             self._drop()
-            self._paused_until = self._monotonic() + _PAUSE_SECONDS
+            self._paused_until = self._monotonic() + self._pause_seconds
             if self._is_healthy:
                 # Once per outage, not per batch; the counter has the rest.
-                log.warning("broker_unreachable", error=type(error).__name__)
+                log.warning("broker_unreachable", error=type(error).__name__, detail=str(error)[:200])
             self._is_healthy = False
         else:
             if not self._is_healthy:

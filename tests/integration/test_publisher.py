@@ -1,0 +1,174 @@
+"""The publisher against a real RabbitMQ, healthy and not."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from kombu import Connection
+
+from tests.factories import NOW, make_job_id
+from wavecom.broker import topology
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.job import Channel, Hint, Priority
+from wavecom.core.ports import DeadLetter
+from wavecom.local.servers import PrivateRabbitMQ
+
+
+@pytest.fixture
+def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
+    publisher = AmqpPublisher(amqp_url, origin="test", pause_seconds=0.1)
+    # A broker that was restarted a moment ago answers before its quorum queues do.
+    wait_until(publisher.ping)
+    yield publisher
+    publisher.close()
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.1)
+
+
+def taken(amqp_url: str, queue: str) -> list[Any]:
+    """Everything that waits in ``queue``, acknowledged."""
+    messages = []
+    with Connection(amqp_url) as connection:
+        channel: Any = connection.channel()
+        while (message := channel.basic_get(queue)) is not None:
+            channel.basic_ack(message.delivery_tag)
+            messages.append(message)
+    return messages
+
+
+def hint(channel: Channel = Channel.SMS, priority: Priority = Priority.NORMAL, delay_seconds: int = 0) -> Hint:
+    return Hint(make_job_id(), channel, priority, delay_seconds)
+
+
+def test_every_lane_has_a_queue_and_each_hint_reaches_its_own(publisher: AmqpPublisher, amqp_url: str) -> None:
+    hints = [hint(channel, priority) for channel in Channel for priority in Priority]
+
+    assert publisher.publish(hints) == [True] * 9
+
+    for each in hints:
+        [message] = taken(amqp_url, topology.queue_name(each.channel, each.priority))
+        assert json.loads(message.body)[0] == [each.job_id]
+        assert message.properties["delivery_mode"] == 2
+        assert message.headers["task"] == topology.DELIVER_TASK
+
+
+def test_a_message_carries_the_job_id_and_nothing_else_of_the_job(publisher: AmqpPublisher, amqp_url: str) -> None:
+    sent = hint()
+
+    publisher.publish([sent])
+
+    [message] = taken(amqp_url, "notifications.sms.normal")
+    args, kwargs, _ = json.loads(message.body)
+    assert (args, kwargs) == ([sent.job_id], {})
+
+
+def test_a_thousand_hints_are_confirmed_in_one_batch(publisher: AmqpPublisher) -> None:
+    assert publisher.publish([hint() for _ in range(1000)]) == [True] * 1000
+
+    assert publisher.depth("notifications.sms.normal") == 1000
+
+
+def test_a_dead_letter_says_why(publisher: AmqpPublisher, amqp_url: str) -> None:
+    letter = DeadLetter(make_job_id(), Channel.EMAIL, Priority.BULK, "rejected", "smtp_550: no", "mail", 1, NOW)
+
+    assert publisher.bury([letter]) == [True]
+
+    [message] = taken(amqp_url, topology.DEAD_QUEUE)
+    assert json.loads(message.body) == {
+        "jobId": letter.job_id,
+        "type": "email",
+        "priority": "bulk",
+        "error": {"code": "rejected", "message": "smtp_550: no", "provider": "mail"},
+        "attempts": 1,
+        "failedAt": "2026-03-14T09:26:53.589000Z",
+    }
+
+
+def test_an_unroutable_hint_is_noticed_and_the_others_of_its_batch_go_through(
+    publisher: AmqpPublisher, amqp_url: str
+) -> None:
+    publisher.publish([hint(Channel.EMAIL)])
+    with Connection(amqp_url) as connection:
+        channel: Any = connection.channel()
+        channel.queue_delete("notifications.push.high")
+
+    results = publisher.publish([hint(Channel.SMS), hint(Channel.PUSH, Priority.HIGH), hint(Channel.SMS)])
+
+    assert results == [True, False, True]
+
+
+def test_a_delayed_hint_before_any_worker_has_started_is_left_to_the_sweep(publisher: AmqpPublisher) -> None:
+    assert publisher.publish([hint(delay_seconds=5)]) == [False]
+
+
+def test_threads_share_a_publisher(publisher: AmqpPublisher) -> None:
+    results: list[bool] = []
+
+    def publish() -> None:
+        for _ in range(20):
+            results.extend(publisher.publish([hint(), hint()]))
+
+    threads = [threading.Thread(target=publish) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert results == [True] * 320
+    assert publisher.depth("notifications.sms.normal") == 320
+
+
+def test_nobody_waits_for_a_broker_that_is_away_and_it_is_found_again(
+    publisher: AmqpPublisher, rabbitmq: PrivateRabbitMQ
+) -> None:
+    publisher.publish([hint()])
+    rabbitmq.kill()
+
+    assert publisher.publish([hint(), hint()]) == [False, False]
+    assert publisher.depth("notifications.sms.normal") is None
+    assert publisher.ping() is False
+
+    rabbitmq.start()
+    wait_until(lambda: publisher.publish([hint()]) == [True])
+    assert publisher.depth("notifications.sms.normal") == 2
+
+
+def test_a_broker_blocked_by_an_alarm_holds_nobody_up(
+    publisher: AmqpPublisher, amqp_url: str, rabbitmq: PrivateRabbitMQ
+) -> None:
+    impatient = AmqpPublisher(amqp_url, origin="test", timeout_seconds=1.0, pause_seconds=0.1)
+    assert impatient.publish([hint()]) == [True]
+    rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1")
+    try:
+        assert impatient.publish([hint()]) == [False]
+    finally:
+        rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "2GB")
+
+    wait_until(lambda: impatient.publish([hint()]) == [True])
+    impatient.close()
+
+
+def test_after_a_failure_nobody_tries_for_a_while(publisher: AmqpPublisher, rabbitmq: PrivateRabbitMQ) -> None:
+    now = [1000.0]
+    patient = AmqpPublisher(rabbitmq.url, origin="test", monotonic=lambda: now[0], pause_seconds=5)
+    rabbitmq.kill()
+    patient.publish([hint()])
+    rabbitmq.start()
+    wait_until(publisher.ping)
+
+    during_the_pause = patient.publish([hint()])
+    now[0] += 5.1
+    after_the_pause = patient.publish([hint()])
+    patient.close()
+
+    assert (during_the_pause, after_the_pause) == ([False], [True])
