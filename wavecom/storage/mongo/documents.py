@@ -6,8 +6,8 @@ came, dots and dollars in keys included; only updates would trip over those, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import bson
@@ -16,11 +16,13 @@ from bson.errors import InvalidDocument
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
+from wavecom.core.engine import Transition
 from wavecom.core.job import (
     Channel,
     Claim,
     Job,
     JobError,
+    JobId,
     LogEntry,
     Priority,
     UnknownOutcomePolicy,
@@ -115,7 +117,10 @@ def to_document(job: Job) -> Document:
     if job.error is not None:
         document["error"] = _error_document(job.error)
     if job.claim is not None:
-        document["claim"] = claim_document(job.claim)
+        document["claim"] = claim_document(job.claim, job.job_id)
+    recipient = _recipient(job)
+    if recipient is not None:
+        document["recipient"] = recipient
     if job.status in CLAIMABLE and job.queued_at is None and job.due_at is not None:
         document["parkedUntil"] = job.due_at
     return document
@@ -167,9 +172,37 @@ def to_job(document: Mapping[str, Any]) -> Job:
 # --- Parts --------------------------------------------------------------------------------------------------------
 
 
-def claim_document(claim: Claim) -> Document:
-    """The ``claim`` of a job's document."""
-    return {"token": claim.token, "worker": claim.worker, "leaseUntil": claim.lease_until}
+def claim_document(claim: Claim, job_id: JobId) -> Document:
+    """The ``claim`` of a job's document.
+
+    ``fence`` is the token and the job in one value: a write to many jobs, each under a token of its own, can then ask
+    for all of them with one ``$in``, and no job passes with another one's token.
+    """
+    return {
+        "token": claim.token,
+        "worker": claim.worker,
+        "leaseUntil": claim.lease_until,
+        "fence": fence(claim.token, job_id),
+    }
+
+
+def fence(token: str, job_id: JobId) -> str:
+    """See ``claim_document``."""
+    return f"{token}/{job_id}"
+
+
+def _recipient(job: Job) -> str | None:
+    """Where the message goes, in one field for all channels, so that one index finds it."""
+    match job.type:
+        case Channel.EMAIL:
+            address = job.to.get("email")
+        case Channel.SMS:
+            address = job.to.get("phone")
+        case Channel.PUSH:
+            subscription = job.to.get("subscription")
+            endpoint = subscription.get("endpoint") if isinstance(subscription, Mapping) else None
+            address = job.to.get("token") or endpoint
+    return address if isinstance(address, str) else None
 
 
 def _error_document(error: JobError) -> Document:
@@ -216,42 +249,53 @@ def _to_entry(document: Mapping[str, Any]) -> LogEntry:
 
 # --- Changes ------------------------------------------------------------------------------------------------------
 
-#: How the fields that a transition may change are written; ``to``, ``payload`` and the like never change.
-_CHANGEABLE: dict[str, tuple[str, Callable[[Any], Any] | None]] = {
-    **{attribute: (name, None) for attribute, name in _OPTIONAL.items()},
-    "status": ("status", str),
-    "attempts": ("attempts", None),
-    "replays": ("replays", None),
-    "may_have_been_sent": ("mayHaveBeenSent", None),
-    "updated_at": ("updatedAt", None),
-    "expires_at": ("expiresAt", None),
-    "error": ("error", _error_document),
-    "claim": ("claim", claim_document),
-}
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What a transition changes in its document: fields to set, fields to take away, log entries to append."""
+
+    values: Document
+    removed: tuple[str, ...]
+    logs: list[Document]
 
 
-def to_update(changes: Mapping[str, Any], entries: Iterable[LogEntry], status: Status, log_limit: int) -> Document:
-    """A transition's changes as update operators; ``status`` is the one after it."""
-    set_: Document = {}
-    unset: Document = {}
+def to_patch(transition: Transition) -> Patch:
+    """The changes of a transition. ``to``, ``payload`` and the like never change."""
+    values: Document = {}
+    removed: list[str] = []
+    changes = transition.changes
     for attribute, value in changes.items():
-        name, encode = _CHANGEABLE[attribute]
         if value is None:
-            unset[name] = ""
+            removed.append(_CHANGEABLE[attribute])
         else:
-            set_[name] = value if encode is None else encode(value)
-    due_at: datetime | None = changes.get("due_at")
-    if status in CLAIMABLE and due_at is not None and "queued_at" in changes and changes["queued_at"] is None:
-        set_["parkedUntil"] = due_at
+            values[_CHANGEABLE[attribute]] = value
+    if "status" in values:
+        values["status"] = values["status"].value
+    if "error" in values:
+        values["error"] = _error_document(values["error"])
+    if "claim" in values:
+        values["claim"] = claim_document(values["claim"], transition.job_id)
+    is_parked = transition.status in CLAIMABLE and changes.get("queued_at", _UNCHANGED) is None
+    if is_parked and "dueAt" in values:
+        values["parkedUntil"] = values["dueAt"]
     else:
-        unset["parkedUntil"] = ""
-    update: Document = {"$set": set_, "$unset": unset}
-    logs = [_entry_document(entry) for entry in entries]
-    if logs:
-        update["$push"] = {"logs": {"$each": logs, "$slice": -log_limit}}
-        update["$inc"] = {"logCount": len(logs)}
-    return update
+        removed.append("parkedUntil")
+    return Patch(values, tuple(removed), [_entry_document(entry) for entry in transition.entries])
 
+
+_UNCHANGED = object()
+
+#: Names in the document of those fields of ``Job`` that a transition may change.
+_CHANGEABLE = _OPTIONAL | {
+    "status": "status",
+    "attempts": "attempts",
+    "replays": "replays",
+    "may_have_been_sent": "mayHaveBeenSent",
+    "updated_at": "updatedAt",
+    "expires_at": "expiresAt",
+    "error": "error",
+    "claim": "claim",
+}
 
 # --- The client's JSON ----------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from pymongo import ASCENDING, DESCENDING, UpdateOne, WriteConcern
+from pymongo import ASCENDING, DESCENDING, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
@@ -24,13 +24,14 @@ from pymongo.errors import (
     WriteConcernError,
 )
 
-from wavecom.core.engine import ANY_TOKEN, EARLY_CLAIM, Guard, Policy, Transition, claimed_changes
-from wavecom.core.job import LOG_LIMIT, Channel, Claim, Job, JobId, Priority
+from wavecom.core.engine import EARLY_CLAIM, Policy, Transition, claimed_changes
+from wavecom.core.job import Channel, Claim, Job, JobId, Priority
 from wavecom.core.ports import Cursor, JobFilter, Page
-from wavecom.core.states import CLAIMABLE, Status
+from wavecom.core.states import CLAIMABLE, NOT_FINAL, Status
 from wavecom.errors import UncertainWriteError
-from wavecom.storage.mongo.documents import CODEC, Document, claim_document, encode_job, to_job, to_update
+from wavecom.storage.mongo.documents import CODEC, Document, encode_job, to_job
 from wavecom.storage.mongo.errors import as_write_error, reading
+from wavecom.storage.mongo.transitions import Write, claiming, operations
 
 T = TypeVar("T")
 
@@ -46,22 +47,11 @@ _USUAL_HINT_GRACE = Policy().hint_grace
 _WITHOUT_LOG = {"logs": 0, "writes": 0}
 _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
 
-#: How many of the last writes to a job are remembered in it, so that a repeated one is recognised.
-_WRITES_KEPT = 8
-
 #: Lists are read in windows of ``createdAt``, the newest first, each this much wider than the one before.
 _FIRST_WINDOW = timedelta(minutes=1)
 _WINDOW_GROWTH = 8
 #: After this a list is given up, and the server stops working on it.
 _LIST_LIMIT_MS = 8_000
-
-#: Where the address of a recipient stands, by channel.
-_RECIPIENT_FIELDS = (
-    (Channel.EMAIL, "to.email"),
-    (Channel.SMS, "to.phone"),
-    (Channel.PUSH, "to.token"),
-    (Channel.PUSH, "to.subscription.endpoint"),
-)
 
 #: No job was queued before this: who asks for those wants none.
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -147,19 +137,7 @@ class MongoJobRepository:
             "nextAttemptAt": {"$not": {"$gt": now + EARLY_CLAIM}},
             "expiresAt": {"$gt": now},
         }
-        changes = claimed_changes(claim, now)
-        taken: list[Document] = [
-            {
-                "$set": {
-                    "status": changes["status"].value,
-                    # As it stands: a worker's name may begin with a dollar, which would make it an expression.
-                    "claim": {"$literal": claim_document(changes["claim"])},
-                    "updatedAt": changes["updated_at"],
-                    "dueAt": {"$min": [claim.lease_until, "$expiresAt"]},
-                }
-            },
-            {"$unset": "parkedUntil"},
-        ]
+        taken = claiming(claimed_changes(claim, now))
         held = {"jobId": {"$in": ids}, "claim.token": claim.token, "status": Status.PROCESSING.value}
 
         def step() -> dict[JobId, Job]:
@@ -180,27 +158,23 @@ class MongoJobRepository:
                 results[index] = is_written
         return results
 
-    def _write(self, transitions: Sequence[Transition]) -> Sequence[bool]:
-        write_ids = [self._write_id(transition) for transition in transitions]
-        operations = [
-            UpdateOne(_guarded(transition, write_id), _update(transition, write_id))
-            for transition, write_id in zip(transitions, write_ids, strict=True)
-        ]
+    def _write(self, transitions: Sequence[Transition]) -> list[bool]:
+        writes = [Write(transition, self._write_id(transition)) for transition in transitions]
 
-        def step() -> Sequence[bool]:
+        def step() -> list[bool]:
             # Again after an error: what was written carries its write id and does not match any more.
-            outcome = self._jobs.bulk_write(operations, ordered=False)
-            if outcome.matched_count == len(operations):
-                return [True] * len(operations)
-            return self._which_are_written(transitions, write_ids)
+            outcome = self._jobs.bulk_write(list(operations(writes)), ordered=False)
+            if outcome.matched_count == len(writes):
+                return [True] * len(writes)
+            return self._which_are_written(writes)
 
         return self._repeatedly(step)
 
-    def _which_are_written(self, transitions: Sequence[Transition], write_ids: Sequence[int]) -> list[bool]:
-        ids = [transition.job_id for transition in transitions]
+    def _which_are_written(self, writes: Sequence[Write]) -> list[bool]:
+        ids = [write.transition.job_id for write in writes]
         found = self._jobs.find({"jobId": {"$in": ids}}, {"_id": 0, "jobId": 1, "writes": 1})
-        writes = {document["jobId"]: document.get("writes", ()) for document in found}
-        return [write_id in writes.get(job_id, ()) for job_id, write_id in zip(ids, write_ids, strict=True)]
+        written = {document["jobId"]: document.get("writes", ()) for document in found}
+        return [write.id in written.get(job_id, ()) for job_id, write in zip(ids, writes, strict=True)]
 
     def _write_id(self, transition: Transition) -> int:
         """The same number for the same transition handed to this repository again, another one for anybody else's.
@@ -221,11 +195,14 @@ class MongoJobRepository:
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port. Reads window after window of ``createdAt``, so what is rare takes longer to find."""
+        conditions = _conditions(where)
         found: list[Job] = []
         wanted = limit + 1
         with reading():
             for window in self._windows(where, after):
-                found += self._within(where, window, wanted - len(found))
+                cursor = self._jobs.find(conditions | window, _FOR_LISTS)
+                cursor.sort([("createdAt", DESCENDING), ("jobId", DESCENDING)]).max_time_ms(_LIST_LIMIT_MS)
+                found += map(to_job, cursor.limit(wanted - len(found)))
                 if len(found) >= wanted:
                     break
         jobs = tuple(found[:limit])
@@ -234,18 +211,23 @@ class MongoJobRepository:
 
     def _windows(self, where: JobFilter, after: Cursor | None) -> Iterator[Document]:
         """Conditions on ``createdAt`` that part what is to be listed into ranges, the newest first."""
-        before = where.created_before
+        since, before = where.created_since, where.created_before
         if after is not None:
             # Jobs of the cursor's own millisecond, then whatever is older: a keyset without $or.
             yield {"createdAt": after.created_at, "jobId": {"$lt": after.job_id}}
             before = after.created_at if before is None else min(before, after.created_at)
+        upper: Document = {} if before is None else {"$lt": before}
+        if where.recipient is not None or (where.statuses and where.statuses <= NOT_FINAL):
+            # One index finds these few, whatever their age.
+            bounds = upper if since is None else upper | {"$gte": since}
+            yield {"createdAt": bounds} if bounds else {}
+            return
         newest, oldest = self._extreme(DESCENDING), self._extreme(ASCENDING)
         if newest is None or oldest is None:
             return
-        floor = oldest if where.created_since is None else max(oldest, where.created_since)
+        floor = oldest if since is None else max(oldest, since)
         start = newest if before is None else min(newest, before)
         width = _FIRST_WINDOW
-        upper: Document = {} if before is None else {"$lt": before}
         while start - floor > width:
             start -= width
             yield {"createdAt": {"$gte": start} | upper}
@@ -257,14 +239,6 @@ class MongoJobRepository:
         found = self._jobs.find({}, {"_id": 0, "createdAt": 1}).sort("createdAt", direction).limit(1)
         document = next(iter(found), None)
         return None if document is None else document["createdAt"]
-
-    def _within(self, where: JobFilter, window: Document, limit: int) -> list[Job]:
-        found: list[Job] = []
-        for conditions in _conditions(where, window):
-            cursor = self._jobs.find(conditions, _FOR_LISTS).sort([("createdAt", DESCENDING), ("jobId", DESCENDING)])
-            found += map(to_job, cursor.limit(limit).max_time_ms(_LIST_LIMIT_MS))
-        found.sort(key=lambda job: (job.created_at, job.job_id), reverse=True)
-        return found[:limit]
 
     def due(
         self,
@@ -361,38 +335,16 @@ def _rounds(transitions: Sequence[Transition]) -> Iterator[list[int]]:
         remaining = later
 
 
-def _guarded(transition: Transition, write_id: int) -> Document:
-    """The transition's guard as a filter (``Guard.holds`` is the same in Python), save that it is not yet written."""
-    guard: Guard = transition.guard
-    statuses = sorted(guard.statuses)
-    where: Document = {
-        "jobId": transition.job_id,
-        "status": statuses[0].value if len(statuses) == 1 else {"$in": statuses},
-    }
-    if guard.token != ANY_TOKEN:
-        where["claim.token"] = guard.token
-    if guard.due_at is not None:
-        where["dueAt"] = guard.due_at
-    where["writes"] = {"$ne": write_id}
-    return where
-
-
-def _update(transition: Transition, write_id: int) -> Document:
-    update = to_update(transition.changes, transition.entries, transition.status, LOG_LIMIT)
-    pushed = update.setdefault("$push", {})
-    pushed["writes"] = {"$each": [write_id], "$slice": -_WRITES_KEPT}
-    return update
-
-
-def _conditions(where: JobFilter, window: Document) -> Iterator[Document]:
-    """The filters whose results together are what ``where`` asks for within ``window``."""
+def _conditions(where: JobFilter) -> Document:
     conditions: Document = {}
+    if where.recipient is not None:
+        conditions["recipient"] = where.recipient
     if where.client is not None:
         conditions["client"] = where.client
     if where.statuses:
-        statuses = sorted(where.statuses)
-        conditions["status"] = statuses[0].value if len(statuses) == 1 else {"$in": statuses}
-    conditions |= window
+        conditions["status"] = {"$in": sorted(where.statuses)}
+    if where.statuses and where.statuses <= NOT_FINAL:
+        conditions["dueAt"] = {"$exists": True}  # It has one, and saying so opens the small index of open jobs.
     if where.type is not None:
         conditions["type"] = where.type.value
     if where.priority is not None:
@@ -401,9 +353,4 @@ def _conditions(where: JobFilter, window: Document) -> Iterator[Document]:
         conditions["provider"] = where.provider
     if where.error_code is not None:
         conditions["error.code"] = where.error_code
-    if where.recipient is None:
-        yield conditions
-        return
-    for channel, field in _RECIPIENT_FIELDS:
-        if where.type in {None, channel}:
-            yield conditions | {"type": channel.value, field: where.recipient}
+    return conditions

@@ -1,0 +1,88 @@
+"""Every index there is, in one table, each with the question it answers; what answers no question is not here.
+
+Each index costs every write that touches it. The ones on ``jobs`` marked "small" hold only a few of the jobs, or are
+touched once in a job's life: partial indexes are what keeps three writes a notification cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.database import Database
+
+from wavecom.core.states import Status
+from wavecom.storage.mongo.documents import Document
+from wavecom.storage.mongo.errors import writing
+
+_DAY_SECONDS = 86_400
+
+
+def _index(*keys: str, only: Mapping[str, Any] | None = None, **options: Any) -> IndexModel:
+    """An index on ``keys`` ("-" before one: descending), of those documents that match ``only``."""
+    if only is not None:
+        options["partialFilterExpression"] = dict(only)
+    ordered = [(key.lstrip("-"), DESCENDING if key.startswith("-") else ASCENDING) for key in keys]
+    return IndexModel(ordered, **options)
+
+
+def _present(field: str) -> dict[str, Any]:
+    return {field: {"$exists": True}}
+
+
+#: How jobs end when they do not end well; far fewer than are delivered, so finding them must not mean reading all.
+_UNLUCKY = sorted(status.value for status in (Status.FAILED, Status.EXPIRED, Status.CANCELLED))
+
+INDEXES: dict[str, list[IndexModel]] = {
+    "jobs": [
+        # Every write and look-up; and no job twice, however often an insert is repeated.
+        _index("jobId", unique=True),
+        # One job per idempotency key. Partial: jobs without a key must not collide.
+        _index("client", "idempotencyKey", unique=True, only=_present("idempotencyKey")),
+        # The sweep; also lists of open jobs. Small: a finished job has no dueAt.
+        _index("status", "dueAt", only=_present("dueAt")),
+        # The sweep's look for parked jobs beside a deep backlog of due ones. Small: hardly any job is ever parked.
+        _index("parkedUntil", only=_present("parkedUntil")),
+        # A client's list, newest first, with the tie-breaker of its cursor.
+        _index("client", "-createdAt", "-jobId"),
+        # The operators' list over all clients, and the oldest and newest job for the windows of every list.
+        _index("-createdAt", "-jobId"),
+        # Lists of what went wrong. Small, and not touched by a notification that goes well.
+        _index("status", "-createdAt", "-jobId", only={"status": {"$in": _UNLUCKY}}),
+        # "Did this customer get our message?" Written once, at the insert.
+        _index("recipient", "-createdAt", "-jobId", only=_present("recipient")),
+        # Receipts of providers that echo no job id. Written once, with the record.
+        _index("provider", "providerMessageId", only=_present("providerMessageId")),
+        # Finished jobs go when their retention is over. Partial: open jobs have no purgeAt and cost nothing here.
+        _index("purgeAt", only=_present("purgeAt"), expireAfterSeconds=0),
+    ],
+    "keys": [
+        _index("hash", unique=True),
+        _index("client"),
+    ],
+    "stats": [
+        # Totals over a range of minutes; and counters older than the longest report go.
+        _index("minute", expireAfterSeconds=400 * _DAY_SECONDS),
+        _index("client", "minute"),
+    ],
+    "sandbox_outbox": [
+        # A repeated delivery is counted, not kept twice.
+        _index("deliveryKey", unique=True),
+        # The page, newest first.
+        _index("-at", "-_id"),
+        _index("jobId"),
+        _index("storedAt", expireAfterSeconds=7 * _DAY_SECONDS),
+    ],
+}
+
+
+def ensure_indexes(database: Database[Document]) -> None:
+    """Create what is missing; changes nothing when all are there. Any number of processes may do so at once.
+
+    Raises ``StoreError``, also when an index of the same name but another definition is there: changing one is an
+    operator's decision, because building it again may take long.
+    """
+    with writing():
+        for collection, indexes in INDEXES.items():
+            database[collection].create_indexes(indexes)
