@@ -1,0 +1,249 @@
+"""marshmallow fields that say how to put right what is wrong. ``must`` completes "must be …".
+
+Each is built once, at start, and used by many threads; each refuses with every fault it finds at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Generic, TypeVar
+
+import orjson
+from marshmallow import ValidationError, fields
+from marshmallow.schema import Schema
+from marshmallow.types import ErrorMessages
+
+from wavecom.web.api.faults import Fault, FaultCode, nearest, refusal
+
+T = TypeVar("T")
+EnumT = TypeVar("EnumT", bound=StrEnum)
+Faults = dict[Any, Any]
+
+#: Integers beyond this are not the same in every JSON reader (RFC 8259 section 6).
+SAFE_INTEGER = 2**53 - 1
+
+_NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_NOT_IN_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Explained(fields.Field[T], Generic[T]):
+    """Base of all fields here: knows what its value must be."""
+
+    def __init__(self, must: str, **options: Any) -> None:
+        self.must = must
+        messages: ErrorMessages = {
+            "required": Fault(FaultCode.REQUIRED, f"is missing; it must be {must}"),
+            "null": Fault(FaultCode.WRONG_TYPE, f"must be {must}, not null"),
+        }
+        super().__init__(error_messages=messages, metadata={"description": must.capitalize()}, **options)
+
+    def wrong_type(self, value: object) -> ValidationError:
+        """For a value that is not even of the right JSON type."""
+        return refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
+
+    def invalid(self, why: str = "") -> ValidationError:
+        """For a value of the right type but in the wrong form."""
+        return refusal(FaultCode.INVALID, f"must be {self.must}{': ' if why else ''}{why}")
+
+
+def json_type(value: object) -> str:
+    """What a reader of JSON calls the value."""
+    match value:
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a text"
+        case list():
+            return "a list"
+        case dict():
+            return "an object"
+        case _:
+            return "null"
+
+
+def control_character(text: str, *, is_line: bool) -> Fault | None:
+    """The fault of the first character that must not be in a line, or in a text of lines; None when all are fit."""
+    found = (_NOT_IN_A_LINE if is_line else _NOT_IN_TEXT).search(text)
+    if found is None:
+        return None
+    allowed = "" if is_line else " other than line breaks and tabs"
+    return Fault(
+        FaultCode.CONTROL_CHARACTER,
+        f"must not contain control characters{allowed}; character {found.start() + 1} is U+{ord(found[0]):04X}",
+    )
+
+
+def text_fault(value: str, max_length: int, *, is_line: bool = True) -> Fault | None:
+    """What is wrong with a text that must be there, not be too long and be free of control characters."""
+    if not value or value.isspace():
+        return Fault(FaultCode.EMPTY, "must not be empty")
+    if len(value) > max_length:
+        return Fault(FaultCode.TOO_LONG, f"must have at most {max_length} characters; it has {len(value)}")
+    return control_character(value, is_line=is_line)
+
+
+class Text(Explained[str]):
+    """A text of 1 to ``max_length`` characters; of one line unless ``is_line`` is False."""
+
+    def __init__(
+        self, must: str, *, max_length: int, is_line: bool = True, pattern: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(must, **options)
+        self.max_length = max_length
+        self._is_line = is_line
+        self._pattern = re.compile(pattern) if pattern else None
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not isinstance(value, str):
+            raise self.wrong_type(value)
+        if fault := text_fault(value, self.max_length, is_line=self._is_line):
+            raise ValidationError(fault)
+        if self._pattern and not self._pattern.fullmatch(value):
+            raise self.invalid()
+        return value
+
+
+class Whole(Explained[int]):
+    """An integer from ``minimum`` to ``maximum``."""
+
+    def __init__(self, must: str, *, minimum: int, maximum: int, **options: Any) -> None:
+        super().__init__(f"{must} from {minimum} to {maximum}", **options)
+        self.minimum = minimum
+        self.maximum = maximum
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
+        if type(value) is not int:
+            raise self.wrong_type(value)
+        if not self.minimum <= value <= self.maximum:
+            raise refusal(FaultCode.OUT_OF_RANGE, f"must be {self.must}")
+        return value
+
+
+class Choice(Explained[EnumT], Generic[EnumT]):
+    """One of the words of a ``StrEnum``."""
+
+    def __init__(self, words: type[EnumT], **options: Any) -> None:
+        super().__init__(f"one of {', '.join(words)}", **options)
+        self.words: dict[object, EnumT] = {word.value: word for word in words}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> EnumT:
+        if not isinstance(value, str):
+            raise self.wrong_type(value)
+        try:
+            return self.words[value]
+        except KeyError:
+            meant = nearest(value, [str(word) for word in self.words])
+            hint = f"; did you mean {meant}?" if meant else ""
+            raise refusal(FaultCode.UNKNOWN_VALUE, f"must be {self.must}{hint}") from None
+
+
+class Moment(Explained[datetime]):
+    """A time with its offset (RFC 3339); comes out as aware UTC in whole milliseconds."""
+
+    _FORM = re.compile(
+        r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
+    )
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("a time in RFC 3339 form with its offset, such as 2026-11-23T09:30:00+01:00", **options)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
+        if not isinstance(value, str):
+            raise self.wrong_type(value)
+        if not self._FORM.fullmatch(value):
+            raise self.invalid()
+        try:
+            moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise self.invalid("there is no such day or time") from None
+        return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
+class Object(fields.Nested):
+    """An object with a schema of its own, which is an instance and shared by all requests."""
+
+    def __init__(self, schema: Schema, must: str, **options: Any) -> None:
+        self.must = must
+        messages: ErrorMessages = {
+            "required": Fault(FaultCode.REQUIRED, f"is missing; it must be {must}"),
+            "null": Fault(FaultCode.WRONG_TYPE, f"must be {must}, not null"),
+        }
+        super().__init__(schema, error_messages=messages, **options)
+        self._shared = schema
+
+    @property
+    def schema(self) -> Schema:
+        """The instance itself: Nested would copy it, hooks and all."""
+        return self._shared
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
+        if not isinstance(value, dict):
+            raise refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
+        return self._shared.load(value)
+
+
+class AnyObject(Explained[dict[str, Any]]):
+    """An object whose shape can't be checked, because what decides it is missing or wrong."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.wrong_type(value)
+        return value
+
+
+class Items(fields.List[Any]):
+    """A list of at most ``max_items``; every wrong item is named."""
+
+    def __init__(self, item: fields.Field[Any], must: str, *, max_items: int, **options: Any) -> None:
+        messages: ErrorMessages = {
+            "required": Fault(FaultCode.REQUIRED, f"is missing; it must be {must}"),
+            "null": Fault(FaultCode.WRONG_TYPE, f"must be {must}, not null"),
+        }
+        super().__init__(item, error_messages=messages, **options)
+        self.must = must
+        self._max_items = max_items
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
+        if len(value) > self._max_items:
+            raise refusal(FaultCode.TOO_MANY, f"must have at most {self._max_items} items; it has {len(value)}")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class KeyedValues(Explained[dict[str, Any]]):
+    """An object with free names. Subclasses say what is wrong with one name and value; every wrong one is named."""
+
+    def __init__(self, must: str, *, max_items: int, max_bytes: int | None = None, **options: Any) -> None:
+        super().__init__(must, **options)
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
+        if not isinstance(value, dict):
+            raise self.wrong_type(value)
+        if len(value) > self._max_items:
+            raise refusal(FaultCode.TOO_MANY, f"must have at most {self._max_items} entries; it has {len(value)}")
+        faults: Faults = {}
+        for name, item in value.items():
+            if fault := self.fault(name, item):
+                faults[name] = [fault]
+        faults |= self.faults_among(list(value))
+        if faults:
+            raise ValidationError(faults)
+        if self._max_bytes is not None and (size := len(orjson.dumps(value))) > self._max_bytes:
+            raise refusal(FaultCode.TOO_LARGE, f"must take at most {self._max_bytes} bytes as JSON; it takes {size}")
+        return value
+
+    def fault(self, name: str, item: object) -> Fault | None:
+        """What is wrong with one entry."""
+        raise NotImplementedError
+
+    def faults_among(self, _names: Sequence[str]) -> Mapping[str, list[Fault]]:
+        """What is wrong between entries."""
+        return {}

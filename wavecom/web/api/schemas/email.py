@@ -1,0 +1,159 @@
+"""Notifications of type ``email``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, validates_schema
+
+from wavecom.web.api.addresses import EmailAddress, Mailbox
+from wavecom.web.api.encodings import Base64, base64_size
+from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.fields import Items, KeyedValues, Object, Text, text_fault
+from wavecom.web.api.schemas.base import BaseSchema
+
+#: What all attachments of a mail may hold together, decoded.
+ATTACHMENTS_LIMIT_BYTES = 10 * 1024 * 1024
+_TEXT_LIMIT = 1024 * 1024
+# RFC 2045 section 5.1; multipart and message bodies must not be base64, so they can't be attachments here.
+_CONTENT_TYPE = (
+    r"(?!(?i:multipart|message)/)[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,99}"
+    r"(; ?[A-Za-z0-9_-]{1,30}=(\"[ !#-\[\]-~]{0,99}\"|[A-Za-z0-9!#$&^_.+-]{1,99})){0,5}"
+)
+
+
+class EmailTo(BaseSchema):
+    """``to`` of an e-mail."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"address": "email", "emailAddress": "email", "mail": "email"}
+
+    email = EmailAddress(required=True)
+    name = Text("the recipient's name", max_length=200)
+
+
+class Person(BaseSchema):
+    """``from`` and ``replyTo`` in their long form."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"address": "email", "emailAddress": "email"}
+
+    email = EmailAddress(required=True)
+    name = Text("a name", max_length=200)
+
+
+class Attachment(BaseSchema):
+    """One file of an e-mail."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "name": "filename",
+        "type": "contentType",
+        "mimeType": "contentType",
+        "data": "content",
+        "body": "content",
+    }
+
+    filename = Text("a file name without folders", max_length=255, pattern=r"(?!\.{1,2}$)[^/\\]+", required=True)
+    content_type = Text(
+        "a media type such as application/pdf, not multipart and not message",
+        max_length=400,
+        pattern=_CONTENT_TYPE,
+        required=True,
+        data_key="contentType",
+        attribute="contentType",
+    )
+    content = Base64("the file in standard base64", required=True)
+
+
+class MailHeaders(KeyedValues):
+    """Further header fields of a mail (RFC 5322 section 2.2): none that WaveCom sets itself, none that breaks out."""
+
+    _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,75}")
+    #: Beside X-… and List-…: harmless to the envelope, the structure and the authentication of a mail.
+    ALLOWED = frozenset(
+        {
+            "auto-submitted",
+            "comments",
+            "feedback-id",
+            "importance",
+            "in-reply-to",
+            "keywords",
+            "organization",
+            "precedence",
+            "priority",
+            "references",
+            "sensitivity",
+            "thread-index",
+            "thread-topic",
+        }
+    )
+    _VALUE_LIMIT = 998
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__('an object of texts, such as {"X-Campaign": "spring"}', max_items=30, **options)
+
+    def fault(self, name: str, item: object) -> Fault | None:
+        """See ``KeyedValues``."""
+        lower = name.lower()
+        if not self._NAME.fullmatch(name) or not (lower.startswith(("x-", "list-")) or lower in self.ALLOWED):
+            return Fault(
+                FaultCode.NOT_ALLOWED,
+                "is not a header that can be set; allowed are X-…, List-…, "
+                + ", ".join(sorted(each.title() for each in self.ALLOWED)),
+            )
+        if not isinstance(item, str):
+            return Fault(FaultCode.WRONG_TYPE, "must be a text")
+        return text_fault(item, self._VALUE_LIMIT)
+
+    def faults_among(self, names: Sequence[str]) -> Mapping[str, list[Fault]]:
+        """Header names are equal whatever their capitals."""
+        seen: dict[str, str] = {}
+        faults: dict[str, list[Fault]] = {}
+        for name in names:
+            first = seen.setdefault(name.lower(), name)
+            if first != name:
+                faults[name] = [Fault(FaultCode.DUPLICATE, f"is the same header as {first}; give it once")]
+        return faults
+
+
+class EmailPayload(BaseSchema):
+    """``payload`` of an e-mail: ``text``, ``html`` or both, alternatives of one another."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "body": "text",
+        "message": "text",
+        "content": "text",
+        "plain": "text",
+        "sender": "from",
+        "title": "subject",
+    }
+
+    subject = Text("the subject, one line", max_length=998, required=True)
+    text = Text("the plain text", max_length=_TEXT_LIMIT, is_line=False)
+    html = Text("the HTML text", max_length=_TEXT_LIMIT, is_line=False)
+    sender = Mailbox(Person(), data_key="from", attribute="from")
+    reply_to = Mailbox(Person(), data_key="replyTo", attribute="replyTo")
+    headers = MailHeaders()
+    attachments = Items(
+        Object(Attachment(), "an object with filename, contentType and content"),
+        "a list of objects with filename, contentType and content",
+        max_items=50,
+    )
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_bodies(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
+        if isinstance(original, dict) and "text" not in original and "html" not in original:
+            raise ValidationError(
+                Fault(FaultCode.REQUIRED, "must have text or html, or both; most readers are served best by both")
+            )
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_size(self, data: Mapping[str, Any], **_: Any) -> None:
+        # Where one is wrong, marshmallow leaves here what was right of it: maybe no content.
+        size = sum(base64_size(attachment.get("content", "")) for attachment in data.get("attachments", ()))
+        if size > ATTACHMENTS_LIMIT_BYTES:
+            fault = Fault(
+                FaultCode.TOO_LARGE,
+                f"must hold at most {ATTACHMENTS_LIMIT_BYTES} bytes together, decoded; they hold {size}",
+            )
+            raise ValidationError({"attachments": [fault]})

@@ -1,0 +1,38 @@
+"""``metadata``: what the client wants to find its notification by."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.fields import SAFE_INTEGER, KeyedValues, control_character, text_fault
+
+
+class Metadata(KeyedValues):
+    """The client's own labels: flat, small, of texts, numbers and booleans."""
+
+    KEY_LIMIT = 64
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            "an object of at most 50 texts, numbers and booleans", max_items=50, max_bytes=8 * 1024, **options
+        )
+
+    def fault(self, name: str, item: object) -> Fault | None:
+        """See ``KeyedValues``."""
+        if fault := text_fault(name, self.KEY_LIMIT):
+            return Fault(fault.code, f"has a name that {fault}")
+        match item:
+            case str():
+                # An empty value says something; a control character never does.
+                return control_character(item, is_line=False)
+            case bool():
+                return None
+            case int() | float():
+                # Floats too: orjson makes one of an integer that is beyond 64 bits.
+                return None if abs(item) <= SAFE_INTEGER else Fault(FaultCode.OUT_OF_RANGE, _UNSAFE)
+            case _:
+                return Fault(FaultCode.WRONG_TYPE, "must be a text, a number or a boolean, not nested and not null")
+
+
+_UNSAFE = f"must be from -{SAFE_INTEGER} to {SAFE_INTEGER}; write longer numbers as text"

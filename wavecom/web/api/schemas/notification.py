@@ -1,0 +1,183 @@
+"""The body of ``POST /api/notifications``: what all types share, and the choice of the type's own schema."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+import orjson
+from marshmallow import ValidationError, validates_schema
+
+from wavecom.core.job import Channel, Priority, UnknownOutcomePolicy
+from wavecom.core.submission import NewNotification
+from wavecom.errors import InvalidRequestError
+from wavecom.web.api.addresses import Recipient
+from wavecom.web.api.faults import Fault, FaultCode, problems
+from wavecom.web.api.fields import AnyObject, Choice, Moment, Object, Whole
+from wavecom.web.api.schemas.base import BaseSchema
+from wavecom.web.api.schemas.email import EmailPayload, EmailTo
+from wavecom.web.api.schemas.metadata import Metadata
+from wavecom.web.api.schemas.push import PushPayload, PushTo
+from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
+
+YEAR = timedelta(days=365)
+#: A ``sendAt`` so little in the past is a clock that is slow, or a request that was long on its way: it means now.
+LATE_START = timedelta(seconds=60)
+
+Now = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRequest:
+    """A body that is right: ``fields`` in our names, ``body`` as it was sent."""
+
+    fields: Mapping[str, Any]
+    body: Mapping[str, Any]
+
+    def to_notification(self, client: str, idempotency_key: str | None = None) -> NewNotification:
+        """What ``Submission.accept`` takes."""
+        fingerprint = None if idempotency_key is None else self.fingerprint()
+        return NewNotification(client=client, idempotency_key=idempotency_key, fingerprint=fingerprint, **self.fields)
+
+    def fingerprint(self) -> str:
+        """Equal for bodies that are equal as JSON, whatever the order of their names and their white space."""
+        return hashlib.sha256(orjson.dumps(self.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+class CommonSchema(BaseSchema):
+    """The fields of every notification, with the rules between them."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "channel": "type",
+        "recipient": "to",
+        "recipients": "to",
+        "message": "payload",
+        "content": "payload",
+        "body": "payload",
+        "data": "payload",
+        "scheduledAt": "sendAt",
+        "ttl": "ttlSeconds",
+        "retries": "maxAttempts",
+        "tags": "metadata",
+        "idempotencyKey": "the Idempotency-Key header",
+        "idempotency_key": "the Idempotency-Key header",
+    }
+
+    type = Choice(Channel, required=True)
+    metadata = Metadata()
+    max_attempts = Whole("a whole number", minimum=1, maximum=20, data_key="maxAttempts")
+    priority = Choice(Priority)
+    on_unknown_outcome = Choice(UnknownOutcomePolicy, data_key="onUnknownOutcome")
+    send_at = Moment(data_key="sendAt")
+    expires_at = Moment(data_key="expiresAt")
+    ttl_seconds = Whole("whole seconds", minimum=1, maximum=int(YEAR.total_seconds()), data_key="ttlSeconds")
+
+    def __init__(self, now: Now) -> None:
+        super().__init__()
+        self._now = now
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_times(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
+        send_at, expires_at = data.get("send_at"), data.get("expires_at")
+        if send_at is None and expires_at is None:
+            return
+        now = self._now()
+        faults: dict[str, list[Fault]] = {}
+        if send_at is not None and (why := _wrong_start(send_at, now)):
+            faults["sendAt"] = [Fault(FaultCode.OUT_OF_RANGE, why)]
+        if expires_at is not None:
+            if isinstance(original, dict) and "ttlSeconds" in original:
+                faults["expiresAt"] = [
+                    Fault(FaultCode.CONFLICT, "must not stand beside `ttlSeconds`; give one of them")
+                ]
+            elif why := _wrong_end(expires_at, send_at, now):
+                faults["expiresAt"] = [Fault(FaultCode.OUT_OF_RANGE, why)]
+        if faults:
+            raise ValidationError(faults)
+
+
+def _wrong_start(send_at: datetime, now: datetime) -> str:
+    if send_at < now - LATE_START:
+        return f"must be in the future; {_ago(now - send_at)}"
+    return "must be within a year from now" if send_at > now + YEAR else ""
+
+
+def _wrong_end(expires_at: datetime, send_at: datetime | None, now: datetime) -> str:
+    starts_at = now if send_at is None else max(send_at, now)
+    if expires_at <= now:
+        return f"must be in the future; {_ago(now - expires_at)}"
+    if expires_at <= starts_at:
+        return "must be after `sendAt`"
+    return "must be within a year from `sendAt`, or from now" if expires_at > starts_at + YEAR else ""
+
+
+def _ago(age: timedelta) -> str:
+    seconds = int(age.total_seconds())
+    for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"it was {seconds // length} {unit} ago"
+    return f"it was {seconds} seconds ago"
+
+
+class EmailNotification(CommonSchema):
+    """``type`` is ``email``."""
+
+    to = Recipient(EmailTo(), 'an object such as {"email": "amina@example.com"}', address="email", required=True)
+    payload = Object(EmailPayload(), "an object with subject and text or html", required=True)
+
+
+class SmsNotification(CommonSchema):
+    """``type`` is ``sms``."""
+
+    to = Recipient(SmsTo(), 'an object such as {"phone": "+447700900123"}', address="phone", required=True)
+    payload = Object(SmsPayload(), "an object with text", required=True)
+
+
+class PushNotification(CommonSchema):
+    """``type`` is ``push``."""
+
+    to = Object(PushTo(), "an object with platform and token or subscription", required=True)
+    payload = Object(PushPayload(), "an object with title, body or data", required=True)
+
+
+class NotificationSchema(CommonSchema):
+    """Any notification: its ``type`` chooses the schema that checks it, in one pass over all of its fields.
+
+    ``load`` answers a ``NotificationRequest``. ``now`` is the time against which sendAt and expiresAt are held.
+    """
+
+    to = AnyObject("an object that says whom, as the type wants it", required=True)
+    payload = AnyObject("an object that says what, as the type wants it", required=True)
+
+    def __init__(self, now: Now) -> None:
+        super().__init__(now)
+        self.by_type: dict[object, CommonSchema] = {
+            Channel.EMAIL.value: EmailNotification(now),
+            Channel.SMS.value: SmsNotification(now),
+            Channel.PUSH.value: PushNotification(now),
+        }
+
+    def load(self, data: Any, **_: Any) -> NotificationRequest:
+        """The checked body. Raises ``ValidationError`` with every fault in it."""
+        type_ = data.get("type") if isinstance(data, dict) else None
+        schema = self.by_type.get(type_) if isinstance(type_, str) else None
+        if schema is None:
+            # Finds at least the type wrong; what can be said without it is said too.
+            super().load(data)
+            raise AssertionError("a body without a known type was let through")
+        fields: dict[str, Any] = schema.load(data)
+        ttl_seconds = fields.pop("ttl_seconds", None)
+        if ttl_seconds is not None:
+            starts_at = fields.get("send_at") or self._now()
+            fields["expires_at"] = max(starts_at, self._now()) + timedelta(seconds=ttl_seconds)
+        return NotificationRequest(fields, data)
+
+    def read(self, body: object) -> NotificationRequest:
+        """``load`` for callers outside HTTP parsing. Raises ``InvalidRequestError`` naming every fault."""
+        try:
+            return self.load(body)
+        except ValidationError as error:
+            raise InvalidRequestError(problems(error)) from error

@@ -1,0 +1,169 @@
+"""Notifications of type ``push``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar
+
+import orjson
+from marshmallow import ValidationError, validates_schema
+
+from wavecom.web.api.addresses import Url
+from wavecom.web.api.encodings import Base64Url
+from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.fields import Choice, KeyedValues, Object, Text, Whole, control_character, text_fault
+from wavecom.web.api.schemas.base import BaseSchema
+
+#: FCM, APNs and web push all stop at 4 KiB.
+PAYLOAD_LIMIT_BYTES = 4096
+_FOUR_WEEKS = 28 * 24 * 3600
+_APNS_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2}){32,100}")
+_EPOCH_LIMIT = 10**15
+
+
+class Platform(StrEnum):
+    """The push services. The words are part of the published API."""
+
+    FCM = "fcm"
+    APNS = "apns"
+    WEBPUSH = "webpush"
+
+
+class SubscriptionKeys(BaseSchema):
+    """The browser's public key and secret (RFC 8291)."""
+
+    p256dh = Base64Url(
+        "the browser's public key, 65 bytes in base64url, as the subscription gives it",
+        size=65,
+        first_byte=4,
+        required=True,
+    )
+    auth = Base64Url(
+        "the subscription's secret, 16 bytes in base64url, as the subscription gives it", size=16, required=True
+    )
+
+
+class Subscription(BaseSchema):
+    """What a browser's ``PushSubscription.toJSON()`` gives, as it is."""
+
+    endpoint = Url("the https URL of the push service, as the subscription gives it", required=True)
+    keys = Object(SubscriptionKeys(), "an object with p256dh and auth", required=True)
+    expiration_time = Whole(
+        "null or milliseconds",
+        minimum=0,
+        maximum=_EPOCH_LIMIT,
+        allow_none=True,
+        data_key="expirationTime",
+        attribute="expirationTime",
+    )
+
+
+class PushTo(BaseSchema):
+    """``to`` of a push message: the platform decides whether a token or a subscription says whom."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"deviceToken": "token", "registrationToken": "token", "service": "platform"}
+
+    platform = Choice(Platform, required=True)
+    token = Text(
+        "the device token, as the app gives it",
+        max_length=4096,
+        pattern=r"[A-Za-z0-9_:.=+/-]+",
+    )
+    subscription = Object(Subscription(), "an object with endpoint and keys, as the browser gives it")
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_platform(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
+        platform = data.get("platform")
+        if platform is None or not isinstance(original, dict):
+            return
+        wanted, other = ("subscription", "token") if platform is Platform.WEBPUSH else ("token", "subscription")
+        faults: dict[str, list[Fault]] = {}
+        if wanted not in original:
+            faults[wanted] = [Fault(FaultCode.REQUIRED, f"is missing; {platform} needs {_NEEDS[wanted]}")]
+        if other in original:
+            faults[other] = [Fault(FaultCode.NOT_ALLOWED, f"must be left out; {platform} takes {wanted} only")]
+        token = data.get("token")
+        if platform is Platform.APNS and token is not None and not _APNS_TOKEN.fullmatch(token):
+            faults["token"] = [
+                Fault(FaultCode.INVALID, "must be an APNs device token: 64 to 200 hexadecimal digits, an even number")
+            ]
+        if faults:
+            raise ValidationError(faults)
+
+
+_NEEDS = {
+    "token": "the device token, as the app gives it",
+    "subscription": "an object with endpoint and keys, as the browser gives it",
+}
+
+
+class PushData(KeyedValues):
+    """Texts for the app. Names that FCM and APNs keep for themselves are refused here, not by them."""
+
+    _RESERVED = frozenset({"aps", "from", "message_type", "collapse_key"})
+    _RESERVED_BEGINNINGS = ("google.", "gcm.")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("an object of texts", max_items=100, **options)
+
+    def fault(self, name: str, item: object) -> Fault | None:
+        """See ``KeyedValues``."""
+        if fault := text_fault(name, 128):
+            return Fault(fault.code, f"has a name that {fault}")
+        if name in self._RESERVED or name.startswith(self._RESERVED_BEGINNINGS):
+            return Fault(FaultCode.NOT_ALLOWED, "has a name that the push services reserve; use another name")
+        if not isinstance(item, str):
+            return Fault(FaultCode.WRONG_TYPE, 'must be a text; write numbers and booleans in quotes, such as "42"')
+        return control_character(item, is_line=False)
+
+
+class PushPayload(BaseSchema):
+    """``payload`` of a push message. Without title and body it is silent: only ``data`` reaches the app."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "text": "body",
+        "message": "body",
+        "ttl": "ttlSeconds",
+        "image": "imageUrl",
+        "url": "clickUrl",
+        "link": "clickUrl",
+        "collapseId": "collapseKey",
+    }
+
+    title = Text("the title, one line", max_length=500)
+    body = Text("the text", max_length=PAYLOAD_LIMIT_BYTES, is_line=False)
+    data = PushData()
+    badge = Whole("a whole number", minimum=0, maximum=99_999)
+    sound = Text("the name of a sound", max_length=100)
+    ttl_seconds = Whole("whole seconds", minimum=0, maximum=_FOUR_WEEKS, data_key="ttlSeconds", attribute="ttlSeconds")
+    collapse_key = Text(
+        "1 to 64 letters, digits and . _ - : characters",
+        max_length=64,
+        pattern=r"[A-Za-z0-9._:-]+",
+        data_key="collapseKey",
+        attribute="collapseKey",
+    )
+    image_url = Url("an https URL", data_key="imageUrl", attribute="imageUrl")
+    click_url = Url(
+        "a URL such as https://example.com/orders/1 or myapp://orders/1",
+        schemes=None,
+        data_key="clickUrl",
+        attribute="clickUrl",
+    )
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_content(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
+        if not isinstance(original, dict):
+            return
+        if not original.keys() & {"title", "body", "data"}:
+            raise ValidationError(Fault(FaultCode.REQUIRED, "must have a title, a body or data"))
+        size = len(orjson.dumps(data))
+        if size > PAYLOAD_LIMIT_BYTES:
+            raise ValidationError(
+                Fault(
+                    FaultCode.TOO_LARGE,
+                    f"must take at most {PAYLOAD_LIMIT_BYTES} bytes as JSON, as the push services do; it takes {size}",
+                )
+            )
