@@ -2,11 +2,56 @@
 
 from __future__ import annotations
 
+import random
+import secrets
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from wavecom.core.ports import Clock, JobRepository, Stats
+import redis
+import structlog
+from pymongo.database import Database
+
+from wavecom.accounts import KeyRing
+from wavecom.batching import GroupCommit
+from wavecom.broker import topology
+from wavecom.broker.backlog import QueueBacklog
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.delivery import Delivery
+from wavecom.core.engine import Policy
+from wavecom.core.job import Hint, Job
+from wavecom.core.ports import Clock, JobRepository, Provider, Stats
 from wavecom.core.submission import Submission
+from wavecom.core.sweep import Sweep
+from wavecom.errors import BrokerError, StoreError, UnavailableError
+from wavecom.providers.base import build_providers
+from wavecom.providers.configuration import ProvidersConfig, read_providers_file
+from wavecom.providers.transport import make_transport
+from wavecom.routing.breaker import BreakerSettings
+from wavecom.routing.gate import GateSettings
+from wavecom.routing.redis_gate import RedisGate
+from wavecom.routing.router import Router
+from wavecom.routing.routes import Alternative, Route, RouteStep
+from wavecom.routing.shared import Scripts
 from wavecom.settings import Settings
+from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.client import connect as connect_mongo
+from wavecom.storage.mongo.client import default_database
+from wavecom.storage.mongo.indexes import ensure_indexes
+from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.keys import MongoKeyStore
+from wavecom.storage.mongo.outbox import MongoOutbox
+from wavecom.storage.mongo.stats import MongoStats
+from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.scripts import RedisScripts
+from wavecom.storage.redis.watermarks import RedisWatermarks
+
+Check = Callable[[], None]
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,3 +63,234 @@ class WebServices:
     jobs: JobRepository
     submission: Submission
     stats: Stats
+    keys: KeyRing
+    outbox: MongoOutbox
+    #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
+    checks: Mapping[str, Check]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerServices:
+    """What a Celery worker works with."""
+
+    settings: Settings
+    router: Router
+    delivery: Delivery
+    sweep: Sweep
+    #: Single hints of many threads, published together; answers whether the broker confirmed.
+    hints: GroupCommit[Hint, bool]
+    #: Set when the worker shuts down; ends every wait.
+    stopping: threading.Event
+    closing: Sequence[Callable[[], None]]
+
+    def close(self) -> None:
+        """Let go of threads and connections, in order."""
+        for close in self.closing:
+            close()
+
+
+def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebServices:
+    """Services of one web process over the database that flask-pymongo supplies. To be called after the fork."""
+    jobs = MongoJobRepository(database["jobs"], hint_grace=policy_of(settings).hint_grace)
+    clock = StoreClock(jobs.now).start()
+    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    stats = MongoStats(database)
+    keys = KeyRing(MongoKeyStore(database), clock)
+    redis_client = connect_redis(settings.redis_url)
+
+    def prepare() -> None:
+        ensure_indexes(database)
+        if settings.api_key is not None:
+            keys.ensure_first_key(settings.api_key)
+
+    preparation = _Preparation(prepare)
+
+    def check_store() -> None:
+        jobs.ping()
+        preparation.check()
+
+    return WebServices(
+        settings=settings,
+        clock=clock,
+        jobs=jobs,
+        submission=Submission(
+            jobs=jobs,
+            publisher=publisher,
+            stats=stats,
+            clock=clock,
+            batcher=GroupCommit,
+            random_bytes=secrets.token_bytes,
+            policy=policy_of(settings),
+        ),
+        stats=stats,
+        keys=keys,
+        outbox=MongoOutbox(database),
+        checks={
+            "mongodb": check_store,
+            "rabbitmq": _broker_check(publisher),
+            "redis": _redis_check(redis_client),
+        },
+    )
+
+
+def worker_services(settings: Settings) -> WorkerServices:
+    """Services of one worker process. Raises ``ProvidersFileError``. To be called after the fork."""
+    config = providers_config(settings)
+    policy = policy_of(settings)
+    database = default_database(connect_mongo(settings.mongodb_uri, pool_size=settings.worker_concurrency + 8))
+    jobs = MongoJobRepository(database["jobs"], hint_grace=policy.hint_grace)
+    clock = StoreClock(jobs.now).start()
+    stats = MongoStats(database)
+    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    redis_client = connect_redis(settings.redis_url)
+    watermarks = RedisWatermarks(redis_client)
+    stopping = threading.Event()
+    scripts: Scripts = RedisScripts(redis_client)
+    gate = RedisGate(
+        {name: _gate_settings(provider) for name, provider in config.providers.items()},
+        scripts,
+        threads=settings.worker_concurrency,
+        monotonic=time.monotonic,
+        worker=settings.worker_name,
+        expected_workers=settings.workers + 1,
+    )
+    router = Router(
+        {channel: _route(steps) for channel, steps in config.routes.items()},
+        gate,
+        threads=settings.worker_concurrency,
+        stopping=stopping,
+        monotonic=time.monotonic,
+        draw=random.random,
+    )
+    providers: dict[str, Provider] = build_providers(
+        config, transport=make_transport(), outbox=MongoOutbox(database), clock=clock
+    )
+
+    def note_taken(job: Job) -> None:
+        if job.queued_at is not None:
+            watermarks.note(topology.queue_name(job.type, job.priority), job.queued_at)
+
+    delivery = Delivery(
+        jobs=jobs,
+        route=router,
+        providers=providers,
+        publisher=publisher,
+        stats=stats,
+        clock=clock,
+        batcher=GroupCommit,
+        policy=policy,
+        worker=settings.worker_name,
+        stopping=stopping,
+        jitter=random.random,
+        new_token=lambda: uuid.uuid4().hex,
+        retry_floors={name: each.retry_floor_seconds for name, each in config.providers.items()},
+        on_claimed=note_taken,
+    )
+    sweep = Sweep(
+        jobs=jobs,
+        publisher=publisher,
+        backlog=QueueBacklog(publisher.depth, watermarks.reached),
+        stats=stats,
+        clock=clock,
+        policy=policy,
+        jitter=random.random,
+    )
+    closing = [
+        gate.close,
+        *(provider.close for provider in providers.values()),
+        stats.close,
+        publisher.close,
+        clock.close,
+    ]
+    return WorkerServices(
+        settings=settings,
+        router=router,
+        delivery=delivery,
+        sweep=sweep,
+        hints=GroupCommit(publisher.publish),
+        stopping=stopping,
+        closing=closing,
+    )
+
+
+def providers_config(settings: Settings) -> ProvidersConfig:
+    """The providers file, or the sandbox for everything when there is none. Raises ``ProvidersFileError``."""
+    if settings.providers_file is None:
+        return ProvidersConfig.default()
+    return read_providers_file(settings.providers_file, settings.environment)
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The engine's numbers."""
+    return Policy(retry_base_seconds=settings.retry_base_seconds, retry_cap_seconds=settings.retry_cap_seconds)
+
+
+class _Preparation:
+    """Indexes and the first key, made in the background until the store has taken them.
+
+    The web app starts without its store, answers 503 meanwhile, and is not ready before this is done.
+    """
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        self._prepare = prepare
+        self._is_done = threading.Event()
+        threading.Thread(target=self._run, name="preparation", daemon=True).start()
+
+    def check(self) -> None:
+        """Raises ``StoreError`` until everything is made."""
+        if not self._is_done.is_set():
+            raise StoreError("MongoDB has not taken the indexes yet.")
+
+    def _run(self) -> None:
+        pause_seconds = 0.2
+        while True:
+            try:
+                self._prepare()
+            except StoreError as error:
+                log.warning("preparation_waits_for_store", error=str(error))
+                time.sleep(pause_seconds)
+                pause_seconds = min(5.0, pause_seconds * 2)
+            else:
+                self._is_done.set()
+                return
+
+
+def _gate_settings(provider: Any) -> GateSettings:
+    usual = BreakerSettings()
+    breaker = provider.breaker
+    return GateSettings(
+        rate_per_second=provider.rate_per_second,
+        burst=provider.burst,
+        max_concurrency=provider.max_concurrency,
+        breaker=BreakerSettings(
+            window_seconds=breaker.window_seconds,
+            min_calls=breaker.min_calls,
+            failure_rate=breaker.failure_rate,
+            open_seconds=breaker.open_seconds,
+            slow_seconds=breaker.slow_seconds if breaker.slow_seconds is not None else usual.slow_seconds,
+        ),
+    )
+
+
+def _route(steps: Sequence[Any]) -> Route:
+    return Route(
+        tuple(RouteStep(tuple(Alternative(each.provider, each.weight) for each in step.alternatives)) for step in steps)
+    )
+
+
+def _broker_check(publisher: AmqpPublisher) -> Check:
+    def check() -> None:
+        if not publisher.ping():
+            raise BrokerError("RabbitMQ does not answer.")
+
+    return check
+
+
+def _redis_check(client: redis.Redis) -> Check:
+    def check() -> None:
+        try:
+            client.ping()
+        except redis.RedisError as error:
+            raise UnavailableError(f"Redis does not answer ({type(error).__name__}).") from error
+
+    return check

@@ -1,4 +1,4 @@
-"""How processes tell what they do: structured log lines and masking. Metrics are counters beside the code they count."""
+"""How processes tell what they do: structured log lines, and masking. Metrics stand beside what they count."""
 
 from __future__ import annotations
 
@@ -32,6 +32,21 @@ def configure_logging(level: str, process: str) -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stderr.buffer),
         cache_logger_on_first_use=True,
     )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                _with_process(process),
+                structlog.processors.JSONRenderer(serializer=lambda *args, **kwargs: _dumps(*args, **kwargs).decode()),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(number)
 
 
 def _dumps(event: Any, **_: Any) -> bytes:

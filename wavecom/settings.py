@@ -57,6 +57,9 @@ class Settings:
     retry_base_seconds: float = 4
     retry_cap_seconds: float = 600
     log_level: str = "warning"
+    #: What the providers file may refer to with "$NAME": the whole environment, never shown.
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: Unique among all processes of the fleet.
     worker_name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
 
     @classmethod
@@ -130,7 +133,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         messages: Any = error.error_messages
         problems = [Problem(name, " ".join(map(str, texts))) for name, texts in messages.items()]
         raise SettingsError(problems) from error
-    return Settings(home=home, **{key: value for key, value in values.items() if value is not None})
+    return Settings(home=home, environment=source, **{key: value for key, value in values.items() if value is not None})
 
 
 def _address(*schemes: str) -> Callable[[str], None]:

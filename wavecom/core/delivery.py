@@ -111,6 +111,7 @@ class Delivery:
         jitter: Callable[[], float],
         new_token: Callable[[], str],
         retry_floors: Mapping[str, float] | None = None,
+        on_claimed: Callable[[Job], None] = lambda _job: None,
     ) -> None:
         self._jobs = jobs
         self._route = route
@@ -124,6 +125,7 @@ class Delivery:
         self._jitter = jitter
         self._new_token = new_token
         self._retry_floors = retry_floors or {}
+        self._on_claimed = on_claimed
         self._claims = batcher(self._flush_claims)
         self._records = batcher(self._flush_records)
 
@@ -167,6 +169,8 @@ class Delivery:
         # A token of its own for every batch: two batches, in whatever processes, can't mistake each other's jobs.
         claim = Claim(self._new_token(), self._worker, now + self._policy.lease)
         granted = self._jobs.claim(list(dict.fromkeys(job_ids)), claim, now)
+        for job in granted.values():
+            self._on_claimed(job)
         # A job id that came twice in this batch is granted once: popped by the first, gone for the second.
         return [_Claimed(granted.pop(job_id, None)) for job_id in job_ids]
 
