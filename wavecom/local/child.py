@@ -90,13 +90,3 @@ class Child:
         # PermissionError: macOS, where a group of zombies can't be signalled.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
-
-
-def tail(log: Path, lines: int = 15) -> str:
-    """The last ``lines`` of a log file; empty when there is none."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 200 * lines))
-            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
-    except FileNotFoundError:
-        return ""

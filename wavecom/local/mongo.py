@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -26,13 +25,19 @@ class PrivateMongo(PrivateServer):
     The last two are beta builds of SecantusDB (GPL-2.0): separate processes, for one machine. Production takes MongoDB.
     """
 
-    title = "MongoDB"
+    name = "MongoDB"
     _port = 0
 
     def __init__(
-        self, home: Path, *, log: Path | None = None, program: Path | None = None, tools: Path | None = None
+        self,
+        home: Path,
+        *,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        program: Path | None = None,
+        tools: Path | None = None,
     ) -> None:
-        super().__init__(home, log=log)
+        super().__init__(home, log=log, environment=environment)
         self.program = program or find_program(tools)
 
     @property
@@ -71,9 +76,6 @@ class PrivateMongo(PrivateServer):
         # Without it the Rust build loses acknowledged writes when it is killed, journal=true or not.
         durable = ["--sync-on-commit"] if self.program.name == "secantusd-rs" else []
         return [str(self.program), "--config", str(configuration), *place, *durable, "--log-level", "WARNING"]
-
-    def _environment(self) -> Mapping[str, str]:
-        return os.environ
 
 
 def find_program(tools: Path | None = None) -> Path | None:

@@ -36,12 +36,19 @@ class PrivateRabbitMQ(PrivateServer):
     Its ``epmd`` is its own too: the system's is neither used nor left behind.
     """
 
-    title = "RabbitMQ"
+    name = "RabbitMQ"
     start_seconds = 90
     stop_seconds = 12
 
-    def __init__(self, home: Path, *, log: Path | None = None, plugins: Sequence[str] = MANAGEMENT) -> None:
-        super().__init__(home, log=log)
+    def __init__(
+        self,
+        home: Path,
+        *,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        plugins: Sequence[str] = MANAGEMENT,
+    ) -> None:
+        super().__init__(home, log=log, environment=environment)
         self._plugins = tuple(plugins)
         self._ports: dict[str, int] = {}
         self._epmd: Child | None = None
@@ -93,13 +100,15 @@ class PrivateRabbitMQ(PrivateServer):
             raise failure
         return done.stdout
 
-    def stop(self) -> None:
-        super().stop()
-        self._stop_epmd()
-
     def kill(self) -> None:
         super().kill()
         self._stop_epmd()
+
+    def wait(self, seconds: float) -> bool:
+        has_ended = super().wait(seconds)
+        if has_ended:
+            self._stop_epmd()
+        return has_ended
 
     def _command(self) -> Sequence[str]:
         scripts = _scripts()
@@ -134,7 +143,7 @@ class PrivateRabbitMQ(PrivateServer):
         (self.home / "rabbitmq.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
 
     def _environment(self) -> Mapping[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("RABBITMQ_")}
+        inherited = {name: value for name, value in self._inherited.items() if not name.startswith("RABBITMQ_")}
         inherited.pop("NOTIFY_SOCKET", None)
         return inherited | {
             "HOME": str(self.home),  # of .erlang.cookie

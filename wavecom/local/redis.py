@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.server import PrivateServer, not_installed
@@ -14,7 +13,7 @@ from wavecom.local.server import PrivateServer, not_installed
 class PrivateRedis(PrivateServer):
     """``redis-server`` with an append-only file, synced every second, that never evicts."""
 
-    title = "Redis"
+    name = "Redis"
     _port = 0
 
     @property
@@ -51,6 +50,3 @@ class PrivateRedis(PrivateServer):
             "loglevel": "warning",
         }
         return [program, *(part for name, value in options.items() for part in (f"--{name}", value))]
-
-    def _environment(self) -> Mapping[str, str]:
-        return os.environ

@@ -1,0 +1,74 @@
+"""The command ``wavecom``."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+from rich.console import Console
+
+import wavecom
+from wavecom.errors import ConfigurationError
+
+
+class _Commands(click.Group):
+    """Commands whose wrong set-up is told in words, with exit code 2, as click does for wrong options."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except ConfigurationError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(2)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(wavecom.__version__, message="WaveCom %(version)s")
+def main() -> None:
+    """WaveCom delivers notifications: e-mail, SMS and push, once, quickly, provably.
+
+    Everything is set by environment variables; `wavecom run` explains those that matter on one machine.
+    """
+
+
+@main.command()
+def run() -> None:
+    """Run all of WaveCom on this machine until Ctrl-C.
+
+    Starts a RabbitMQ, a Redis and a MongoDB-wire server of its own on loopback, each unless its address is given, then
+    the web app, the workers, the scheduler and Flower, and shows where they are, with an API key and a request to try.
+    What dies is started again. Data stay in WAVECOM_HOME until the next start.
+
+    \b
+    Servers to use instead of private ones:
+      AMQP_URL                    amqp://user:password@host:5672/vhost
+      REDIS_URL                   redis://host:6379/0
+      MONGODB_URI                 mongodb://host/wavecom?replicaSet=rs0&w=majority&journal=true
+    \b
+    Where and how much:
+      WAVECOM_HOME                folder of data, logs and keys (var/ of the checkout)
+      WAVECOM_HOST, WAVECOM_PORT  where the web app listens (127.0.0.1, 8000)
+      WAVECOM_FLOWER_PORT         where Flower listens (5555)
+      WAVECOM_PROVIDERS           the providers file (none: a sandbox takes every notification)
+      WAVECOM_API_KEY             the first API key (one is made, kept in WAVECOM_HOME and shown)
+      WAVECOM_WEB_WORKERS         web processes (1)
+      WAVECOM_WORKERS             delivery worker processes (1)
+      WAVECOM_WORKER_CONCURRENCY  threads in each of them (32)
+    \b
+    Two copies side by side:
+      WAVECOM_HOME=/tmp/second WAVECOM_PORT=8001 WAVECOM_FLOWER_PORT=5556 wavecom run
+
+    Exit code: 0 stopped as asked, 1 did not start, already runs or had to be killed, 2 wrongly set up.
+    """
+    # Imported here: the other commands need neither Celery's queues nor rich.
+    from wavecom.local.launcher import run as run_everything
+    from wavecom.local.screen import Screen
+
+    with Screen(Console()) as screen:
+        exit_code = run_everything(os.environ, screen)
+    raise SystemExit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,124 @@
+"""The folder ``WAVECOM_HOME``: who runs in it, the secrets that are made once, where to find the private servers."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavecom.settings import SERVERS_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Occupant:
+    """The launcher that runs in a home."""
+
+    pid: int
+    url: str
+
+
+class OccupiedError(Exception):
+    """A launcher already runs in this home; None: it was just starting and had not said who it is."""
+
+    def __init__(self, occupant: Occupant | None) -> None:
+        super().__init__("a launcher already runs in this home")
+        self.occupant = occupant
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """``path`` and the files in it; nobody but their owner can read what is made here."""
+
+    path: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def api_key_file(self) -> Path:
+        return self.path / "api-key"
+
+    @property
+    def _servers_file(self) -> Path:
+        return self.path / SERVERS_FILE
+
+    @contextlib.contextmanager
+    def occupied(self) -> Iterator[Callable[[Occupant], None]]:
+        """Be the only launcher in this home, and say who; raises ``OccupiedError``.
+
+        The lock is the kernel's: it ends with this process however that ends.
+        """
+        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with open(self.path / "run.lock", "a+", encoding="utf-8", opener=_private) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                file.seek(0)
+                raise OccupiedError(_parse_occupant(file.read())) from error
+
+            def announce(occupant: Occupant) -> None:
+                file.truncate(0)
+                json.dump({"pid": occupant.pid, "url": occupant.url}, file)
+                file.flush()
+
+            file.truncate(0)
+            yield announce
+            file.truncate(0)
+
+    def api_key(self) -> str:
+        """The first API key; made once. 256 bits of chance: a key is a password that nobody has to remember."""
+        return _kept(self.api_key_file, lambda: f"wc_live_{secrets.token_urlsafe(32)}")
+
+    def secret_key(self) -> str:
+        """What signs the pages' session cookies; made once."""
+        return _kept(self.path / "secret-key", lambda: secrets.token_urlsafe(32))
+
+    def forget_servers(self) -> None:
+        """Commands typed beside us no longer find private servers. May be called twice."""
+        self._servers_file.unlink(missing_ok=True)
+
+    def publish_servers(self, addresses: Mapping[str, str]) -> None:
+        """Let commands typed beside us find the private servers (``Settings`` reads the file)."""
+        lines = ["# Where the servers of the running `wavecom run` are; removed when it stops."]
+        lines += [f"{name}={value}" for name, value in addresses.items()]
+        _write(self._servers_file, "\n".join(lines) + "\n")
+
+
+def _kept(path: Path, make: Callable[[], str]) -> str:
+    try:
+        kept = path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        kept = ""
+    if not kept:
+        kept = make()
+        _write(path, f"{kept}\n")
+    return kept
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all: nobody ever reads half a file."""
+    draft = path.with_name(f".{path.name}.new")
+    draft.unlink(missing_ok=True)
+    with open(draft, "x", encoding="utf-8", opener=_private) as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _parse_occupant(text: str) -> Occupant | None:
+    try:
+        entry = json.loads(text)
+        return Occupant(int(entry["pid"]), str(entry["url"]))
+    except (ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,278 @@
+"""``wavecom run``: everything on one machine, from nothing to a panel that says where it is, and down again."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from wavecom.errors import ConfigurationError, Problem, SettingsError
+from wavecom.local.home import Home, Occupant, OccupiedError
+from wavecom.local.interrupts import Interrupts
+from wavecom.local.leftovers import end_leftovers
+from wavecom.local.logs import rotate, tail
+from wavecom.local.ports import is_free
+from wavecom.local.programs import PROGRAMS, Program, ProgramService
+from wavecom.local.readiness import Check, check_of, reachable_host
+from wavecom.local.screen import Screen
+from wavecom.local.server import PrivateServer
+from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
+from wavecom.local.service import MARK, Service
+from wavecom.local.supervisor import Phase, Supervisor
+from wavecom.providers.configuration.file import read_providers_file
+from wavecom.settings import Settings, default_home
+
+#: Everything must be up within this time, and a program that dies so often before it was ever ready is given up.
+START_SECONDS = 180
+DEATHS_AT_START = 3
+
+# Seconds after Ctrl-C at which what still runs is killed, in the order of ending. Killed workers and servers lose
+# nothing: their jobs' leases run out, what the servers acknowledged is on disk.
+_WEB_UNTIL, _WORKERS_UNTIL, _FLOWER_UNTIL, _SERVERS_UNTIL = 4.5, 8, 9, 14.2
+
+_FLOWER_USER = "operator"
+_POLL_SECONDS = 0.2
+
+
+class StartFailedError(Exception):
+    """Something did not come up; the text says what and why."""
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """The user wants it to stop before it was up."""
+
+
+def run(environment: Mapping[str, str], screen: Screen) -> int:
+    """Start everything and keep it running until SIGINT, SIGTERM or SIGHUP.
+
+    Returns the exit code: 0 stopped as asked; 1 already running, did not come up, or had to be killed. Raises
+    ``ConfigurationError`` when it can't start as it is set up.
+    """
+    home = Home(Path(environment.get("WAVECOM_HOME") or default_home()).resolve())
+    try:
+        with home.occupied() as announce, Interrupts() as interrupts:
+            # Of a launcher that was killed: its servers are not ours.
+            home.forget_servers()
+            if ended := end_leftovers(home.path):
+                screen.say(f"Ended {ended} processes that an earlier start had left behind.")
+            settings = Settings.from_environment(environment)
+            _check_ports(settings)
+            if settings.providers_file:
+                read_providers_file(settings.providers_file, environment)
+            announce(Occupant(os.getpid(), _url(settings)))
+            return _Launcher(settings, home, environment, screen, interrupts).run()
+    except OccupiedError as error:
+        screen.say(_already_running(home, error.occupant))
+        return 1
+
+
+class _Launcher:
+    def __init__(
+        self, settings: Settings, home: Home, environment: Mapping[str, str], screen: Screen, interrupts: Interrupts
+    ) -> None:
+        self._settings = settings
+        self._home = home
+        self._environment = {**environment, MARK: str(home.path), "WAVECOM_HOME": str(home.path)}
+        self._screen = screen
+        self._interrupts = interrupts
+        self._supervisor = Supervisor(screen.say)
+        self._servers: list[PrivateServer] = []
+        self._programs: list[ProgramService] = []
+
+    def run(self) -> int:
+        try:
+            self._start()
+        except Interrupted:
+            exit_code = 0
+        except StartFailedError as error:
+            self._screen.settled()
+            self._screen.say(f"\nWaveCom did not start. {error}\n")
+            exit_code = 1
+        else:
+            self._show_panel()
+            while not self._interrupts.count:
+                self._supervisor.watch()
+                self._interrupts.pause(_POLL_SECONDS)
+            exit_code = 0
+        finally:
+            all_ended = self._stop()
+        return exit_code if all_ended else 1
+
+    def _start(self) -> None:
+        self._start_servers()
+        self._start_programs()
+
+    def _start_servers(self) -> None:
+        servers = self._private_servers()
+        for server in servers:
+            rotate(server.log)
+            self._servers.append(server)
+            self._supervisor.start(server)
+        self._wait_until_ready(servers)
+        addresses = {name: value for server in servers for name, value in _addresses(server).items()}
+        self._environment.update(addresses)
+        self._home.publish_servers(addresses)
+
+    def _private_servers(self) -> list[PrivateServer]:
+        """Those whose address the environment does not give."""
+        mongo_program = self._environment.get("WAVECOM_MONGO_SERVER")
+        tools = default_home().parent / "tools" / "bin"
+        home, environment = self._home.path, self._environment
+        servers: dict[str, PrivateServer] = {
+            "AMQP_URL": PrivateRabbitMQ(
+                home / "rabbitmq", log=self._home.logs / "rabbitmq.log", environment=environment
+            ),
+            "REDIS_URL": PrivateRedis(home / "redis", log=self._home.logs / "redis.log", environment=environment),
+            "MONGODB_URI": PrivateMongo(
+                home / "mongodb",
+                log=self._home.logs / "mongodb.log",
+                environment=environment,
+                program=_program(mongo_program) if mongo_program else None,
+                tools=tools,
+            ),
+        }
+        return [server for variable, server in servers.items() if not environment.get(variable, "").strip()]
+
+    def _start_programs(self) -> None:
+        self._environment["WAVECOM_API_KEY"] = self._settings.api_key or self._home.api_key()
+        self._environment["WAVECOM_SECRET_KEY"] = self._settings.secret_key or self._home.secret_key()
+        self._environment["PYTHONUNBUFFERED"] = "1"
+        for program in PROGRAMS:
+            copies = self._settings.workers if program.name == "worker" else 1
+            for number in range(1, copies + 1):
+                self._start_program(program, f"worker{number}" if program.name == "worker" else program.name)
+        self._wait_until_ready(self._programs)
+
+    def _start_program(self, program: Program, title: str) -> None:
+        environment = dict(self._environment)
+        if program.name == "flower":
+            environment.update(self._flower_environment())
+        service = ProgramService(program, title=title, log=self._home.logs / f"{title}.log", environment=environment)
+        rotate(service.log)
+        self._programs.append(service)
+        self._supervisor.start(service)
+
+    def _flower_environment(self) -> dict[str, str]:
+        """What has a password in it is not put on the command line, which every user of the machine can read."""
+        password = self._settings.operator_password or self._environment["WAVECOM_API_KEY"]
+        api_url = self._environment.get("WAVECOM_RABBITMQ_API_URL")
+        broker = {"FLOWER_BROKER_API": api_url} if api_url else {}
+        return {"FLOWER_BASIC_AUTH": f"{_FLOWER_USER}:{password}", **broker}
+
+    def _wait_until_ready(self, services: Sequence[Service]) -> None:
+        started_at = time.monotonic()
+        waiting: dict[Service, Check] = {service: check_of(service, self._settings) for service in services}
+        while waiting:
+            seconds = time.monotonic() - started_at
+            self._screen.waiting_for([service.title for service in waiting], seconds)
+            self._supervisor.watch()
+            for service, check in list(waiting.items()):
+                if self._interrupts.count:
+                    raise Interrupted
+                if self._supervisor.deaths(service) >= DEATHS_AT_START:
+                    raise StartFailedError(f"{service.title} has ended {DEATHS_AT_START} times; see {service.log}")
+                reason = check() if service.is_running else "is not running"
+                if reason is None:
+                    self._screen.done(f"{service.title} is ready ({time.monotonic() - started_at:.1f} s)")
+                    del waiting[service]
+                elif seconds > START_SECONDS:
+                    raise StartFailedError(f"{service.title} {reason} after {START_SECONDS} s.\n{tail(service.log)}")
+            self._interrupts.pause(_POLL_SECONDS)
+        self._screen.settled()
+
+    def _show_panel(self) -> None:
+        settings, home = self._settings, self._home
+        url = _url(settings)
+        if settings.api_key:
+            shown_key, where, key_in_shell = "the one in WAVECOM_API_KEY", "", "$WAVECOM_API_KEY"
+        else:
+            shown_key = key_in_shell = home.api_key()
+            where = f" (kept in {home.api_key_file})"
+        password = "WAVECOM_OPERATOR_PASSWORD" if settings.operator_password else "the API key"
+        self._screen.panel(
+            "WaveCom is up",
+            [
+                ("Pages and API", url),
+                ("Flower", f"http://127.0.0.1:{settings.flower_port} (user {_FLOWER_USER}, password: {password})"),
+                ("API key", f"{shown_key}{where}"),
+                ("Logs", str(home.logs)),
+                ("Stop", "Ctrl-C"),
+            ],
+        )
+        self._screen.say(
+            "\nSend a text message to the sandbox:\n\n"
+            f"curl -sS {url}/api/notifications -H 'Content-Type: application/json'"
+            f' -H "Authorization: Bearer {key_in_shell}"'
+            """ -d '{"type": "sms", "to": {"phone": "+12025550100"}, "payload": {"text": "Hello from WaveCom"}}'\n"""
+        )
+
+    def _stop(self) -> bool:
+        self._screen.settled()
+        if self._servers or self._programs:
+            self._screen.say("Stopping; Ctrl-C again to kill.")
+        by_name = {
+            name: [service for service in self._programs if service.program.name == name]
+            for name in (program.name for program in PROGRAMS)
+        }
+        workers = [*by_name["beat"], *by_name["worker"], *by_name["worker-high"], *by_name["ops"]]
+        quick_first = sorted(self._servers, key=lambda server: server.stop_seconds)
+        try:
+            all_ended = self._supervisor.stop(
+                [
+                    Phase(services=by_name["web"], until_seconds=_WEB_UNTIL),
+                    Phase(services=workers, until_seconds=_WORKERS_UNTIL),
+                    Phase(services=by_name["flower"], until_seconds=_FLOWER_UNTIL),
+                    Phase(services=quick_first, until_seconds=_SERVERS_UNTIL),
+                ],
+                self._interrupts,
+            )
+        finally:
+            self._home.forget_servers()
+        self._screen.say("Stopped.")
+        return all_ended
+
+
+def _addresses(server: PrivateServer) -> dict[str, str]:
+    match server:
+        case PrivateRabbitMQ():
+            return {"AMQP_URL": server.url, "WAVECOM_RABBITMQ_API_URL": server.api_url}
+        case PrivateRedis():
+            return {"REDIS_URL": server.url}
+        case _:
+            return {"MONGODB_URI": server.url}
+
+
+def _check_ports(settings: Settings) -> None:
+    wanted = [
+        ("WAVECOM_PORT", settings.host, settings.port),
+        ("WAVECOM_FLOWER_PORT", "127.0.0.1", settings.flower_port),
+    ]
+    taken = [
+        Problem(variable, f"port {port} on {host} is taken by another program; set {variable} to a free one")
+        for variable, host, port in wanted
+        if not is_free(host, port)
+    ]
+    if taken:
+        raise ConfigurationError(taken)
+
+
+def _program(path: str) -> Path:
+    program = Path(path).absolute()
+    if not os.access(program, os.X_OK) or program.is_dir():
+        raise SettingsError([Problem("WAVECOM_MONGO_SERVER", f"there is no program {path}; give the path of one")])
+    return program
+
+
+def _url(settings: Settings) -> str:
+    host = reachable_host(settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _already_running(home: Home, occupant: Occupant | None) -> str:
+    who = f"WaveCom already runs at {occupant.url}, process {occupant.pid}" if occupant else "WaveCom is just starting"
+    stop = f" It stops with Ctrl-C where it was started, or with: kill {occupant.pid}" if occupant else ""
+    return (
+        f"{who}, with its data in {home.path}.{stop}\n"
+        "To run another copy beside it, give it its own WAVECOM_HOME, WAVECOM_PORT and WAVECOM_FLOWER_PORT."
+    )

@@ -1,0 +1,82 @@
+"""WaveCom's own processes as one table: the launcher runs it, and Procfile is held equal to it by a test."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from wavecom.broker import topology
+from wavecom.core.job import Channel, Priority
+from wavecom.local.service import Service
+
+_VARIABLE = re.compile(r"\$\{(?P<name>\w+)(:-(?P<default>[^}]*))?\}")
+
+
+def _queues(*priorities: Priority) -> str:
+    return ",".join(topology.queue_name(channel, priority) for channel in Channel for priority in priorities)
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A line of the Procfile. ``command`` is shell; of its language only words, quotes and ``${NAME:-default}``."""
+
+    name: str
+    command: str
+
+    def arguments(self, variables: Mapping[str, str]) -> list[str]:
+        """The command with ``variables`` filled in, run by this Python: nothing need be on PATH."""
+        words = [_VARIABLE.sub(lambda found: _value(found, variables), word) for word in shlex.split(self.command)]
+        return [sys.executable, "-m", *words]
+
+
+#: HONCHO_PROCESS_NAME: what honcho, and the launcher, call each copy of a process.
+PROGRAMS = (
+    Program(
+        "web",
+        "granian --interface wsgi --host ${WAVECOM_HOST:-127.0.0.1} --port ${WAVECOM_PORT:-8000}"
+        " --workers ${WAVECOM_WEB_WORKERS:-1} --blocking-threads ${WAVECOM_WEB_THREADS:-64} --backpressure 512"
+        " --no-ws --respawn-failed-workers --workers-kill-timeout 4 --log-level warning wavecom.wsgi:app",
+    ),
+    Program(
+        "worker",
+        f"celery -A wavecom worker -n ${{HONCHO_PROCESS_NAME:-worker}}@%h -Q {_queues(Priority.NORMAL, Priority.BULK)}",
+    ),
+    Program("worker-high", f"celery -A wavecom worker -n high@%h -Q {_queues(Priority.HIGH)}"),
+    Program("ops", f"celery -A wavecom worker -n ops@%h -P solo -Q {topology.PERIODIC_QUEUE}"),
+    Program("beat", 'celery -A wavecom beat -s "${WAVECOM_HOME:-var}/beat-schedule" --pidfile='),
+    Program(
+        "flower",
+        "celery -A wavecom flower --address=127.0.0.1 --port=${WAVECOM_FLOWER_PORT:-5555}"
+        # Events would cost every task of every worker more than Flower's task list is worth; the pages have their own.
+        " --enable_events=False --max_tasks=10000",
+    ),
+)
+
+
+def procfile() -> str:
+    """The text of the Procfile."""
+    return "".join(f"{program.name}: {program.command}\n" for program in PROGRAMS)
+
+
+class ProgramService(Service):
+    """One running copy of a program."""
+
+    def __init__(self, program: Program, *, title: str, log: Path, environment: Mapping[str, str]) -> None:
+        super().__init__(title, log=log, environment={**environment, "HONCHO_PROCESS_NAME": title})
+        self.program = program
+        if program.name == "web":
+            # granian's workers outlive it when it is killed, with the port; asked, it takes them along.
+            self.death_signal = signal.SIGTERM
+
+    def _command(self) -> Sequence[str]:
+        return self.program.arguments(self._inherited)
+
+
+def _value(found: re.Match[str], variables: Mapping[str, str]) -> str:
+    # As the shell does with ":-": an empty variable counts as one that is not set.
+    return variables.get(found["name"]) or found["default"] or ""
