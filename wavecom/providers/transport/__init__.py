@@ -1,6 +1,7 @@
 """HTTP for providers: one port, two implementations."""
 
 from wavecom.providers.transport.port import (
+    Fault,
     HttpTransport,
     NotSentError,
     Request,
@@ -10,10 +11,26 @@ from wavecom.providers.transport.port import (
 )
 
 __all__ = [
+    "Fault",
     "HttpTransport",
     "NotSentError",
     "Request",
     "Response",
     "TransportError",
     "UnclearError",
+    "make_transport",
 ]
+
+
+def make_transport() -> HttpTransport:
+    """The fast implementation where pycurl can be imported, else the one that works everywhere.
+
+    To be made after the last fork: connections must not be shared between processes.
+    """
+    try:
+        from wavecom.providers.transport.curl import CurlTransport
+    except ImportError:  # no wheel for this platform
+        from wavecom.providers.transport.requests import RequestsTransport
+
+        return RequestsTransport()
+    return CurlTransport()

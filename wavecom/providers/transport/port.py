@@ -11,40 +11,82 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from enum import StrEnum
+from typing import Final, Protocol
+
+#: Of a longer answer only this much is read; its status still counts.
+MAX_BODY_BYTES: Final = 64 * 1024
+
+#: What is not connected by then leaves time for another provider.
+CONNECT_SECONDS: Final = 3.0
+
+#: An idle connection is let go after this: the other side may have closed it without our knowing.
+IDLE_SECONDS: Final = 4
+
+USER_AGENT: Final = "WaveCom"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What to send. Never shown: address, headers and body hold secrets and recipients."""
+    """A POST of ``body``. Never shown: address, headers and body hold secrets and recipients."""
 
+    #: http or https, ASCII; the host may be a name in its xn-- form.
     url: str = field(repr=False)
     body: bytes = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    #: From the first name look-up to the last byte of the answer.
+    #: From the name look-up to the last byte of the answer.
     timeout_seconds: float
-    method: str = "POST"
+    #: Whose certificates to trust instead of the usual authorities: path of a PEM file.
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A whole answer. Names of headers are in lower case; of repeated ones the last counts."""
+    """An answer. Names of headers are in lower case; of repeated ones the last counts."""
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
+    #: At most ``MAX_BODY_BYTES``; what came after them was not read.
     body: bytes = field(repr=False)
 
 
-class TransportError(Exception):
-    """No answer. ``code`` is short, stable and free of addresses: ``connection_refused``, ``timeout``, …"""
+class Fault(StrEnum):
+    """Why no answer came. The words are codes in a job's log."""
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    RESET = "reset"
+    NO_ANSWER = "no_answer"
+    SHORT_ANSWER = "short_answer"
+    MALFORMED_ANSWER = "malformed_answer"
+    OTHER = "transport"
+
+
+FAULT_TEXTS: Final[Mapping[Fault, str]] = {
+    Fault.DNS: "the host's name could not be found",
+    Fault.CONNECT: "the connection was refused or could not be made",
+    Fault.TLS: "no secure connection: the certificate or the protocol was refused",
+    Fault.TIMEOUT: "the time was up",
+    Fault.RESET: "the connection broke",
+    Fault.NO_ANSWER: "the connection was closed without an answer",
+    Fault.SHORT_ANSWER: "the answer ended too early",
+    Fault.MALFORMED_ANSWER: "the answer is not HTTP",
+    Fault.OTHER: "the request could not be made",
+}
+
+
+class TransportError(Exception):
+    """No answer. The text names no address, header or recipient."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(FAULT_TEXTS[fault])
+        self.fault = fault
 
 
 class NotSentError(TransportError):
-    """No byte of the request was sent: no such name, connection refused, TLS refused, or no time left before."""
+    """No byte of the request was sent: no such name, connection or TLS refused, no time left before."""
 
 
 class UnclearError(TransportError):
@@ -55,12 +97,12 @@ class HttpTransport(Protocol):
     """Sends requests; may be used by many threads at once, each of which keeps its own connections."""
 
     def send(self, request: Request) -> Response:
-        """The answer, whatever its status; redirects are not followed and nothing is ever sent twice.
+        """The answer, whatever its status. Follows no redirect and sends nothing twice.
 
         Raises ``NotSentError`` or ``UnclearError``, always within ``request.timeout_seconds``.
         """
         ...
 
     def close(self) -> None:
-        """Let go of all connections. May be called twice."""
+        """Let go of all connections, after the calls under way. May be called twice."""
         ...

@@ -1,0 +1,133 @@
+"""Sockets that keep a total deadline.
+
+A socket's own timeout begins anew with every byte, so a peer that sends one byte at a time holds a call for ever, and
+a name look-up has no timeout at all. Here every step gets only what is left of one deadline.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+Resolve = Callable[..., list[Any]]
+
+#: Look-ups under way at once in this process. One that hangs ends when the system's resolver gives up.
+_LOOKUPS: Final = threading.BoundedSemaphore(32)
+
+
+class Deadline:
+    """A point in time by which something must be over."""
+
+    def __init__(self, seconds: float) -> None:
+        self._ends_at = time.monotonic() + seconds
+
+    def remaining(self) -> float:
+        """Seconds left, more than 0. Raises ``TimeoutError`` when there are none."""
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time was up")
+        return left
+
+    def at_most(self, seconds: float) -> Deadline:
+        """This deadline, or one ``seconds`` from now if that is sooner."""
+        return Deadline(min(seconds, self.remaining()))
+
+
+class DeadlineSocket(socket.socket):
+    """A connected socket, each use of which raises ``TimeoutError`` once ``deadline`` has passed."""
+
+    deadline: Deadline
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.remaining())
+        return super().recv_into(*args, **kwargs)
+
+    def sendall(self, *args: Any, **kwargs: Any) -> None:
+        self.settimeout(self.deadline.remaining())
+        super().sendall(*args, **kwargs)
+
+
+class DeadlineTlsSocket(ssl.SSLSocket):
+    """The same over TLS, from a context made by ``tls_context``. ``deadline`` is to be set after the handshake."""
+
+    deadline: Deadline
+
+    def read(self, *args: Any, **kwargs: Any) -> Any:
+        self.settimeout(self.deadline.remaining())
+        return super().read(*args, **kwargs)
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(self.deadline.remaining())
+        return super().send(*args, **kwargs)
+
+
+def tls_context(ca_file: str) -> ssl.SSLContext:
+    """TLS 1.2 or later, the peer's certificate and name checked against the authorities in ``ca_file`` (PEM)."""
+    context = ssl.create_default_context(cafile=ca_file)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = DeadlineTlsSocket
+    return context
+
+
+def secure(sock: DeadlineSocket, context: ssl.SSLContext, host: str) -> DeadlineTlsSocket:
+    """Do the TLS handshake on a connected socket, within its deadline."""
+    sock.settimeout(sock.deadline.remaining())  # the whole handshake's, not each byte's
+    secured = context.wrap_socket(sock, server_hostname=host)
+    assert isinstance(secured, DeadlineTlsSocket)  # noqa: S101 - what the context was made for
+    secured.deadline = sock.deadline
+    return secured
+
+
+def connect(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.getaddrinfo) -> DeadlineSocket:
+    """Connect to one of the host's addresses after another. Raises OSError (gaierror, TimeoutError, …)."""
+    addresses = look_up(host, port, deadline, resolve)
+    for index, (family, type_, protocol, _, address) in enumerate(addresses):
+        sock = DeadlineSocket(family, type_, protocol)
+        try:
+            sock.deadline = deadline
+            sock.settimeout(deadline.remaining() / (len(addresses) - index))  # leave time for the addresses to come
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.settimeout(deadline.remaining())  # for a TLS handshake, which takes it as its deadline
+        except OSError:
+            sock.close()
+            if index == len(addresses) - 1:
+                raise
+        else:
+            return sock
+    raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
+
+
+def look_up(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.getaddrinfo) -> list[Any]:
+    """``socket.getaddrinfo`` that ends in time: in a thread, which is left behind if it hangs."""
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        pass  # a name, not an address
+    if not _LOOKUPS.acquire(timeout=deadline.remaining()):
+        raise TimeoutError("too many name look-ups are under way")
+    results: SimpleQueue[list[Any] | OSError] = SimpleQueue()
+
+    def run() -> None:
+        try:
+            results.put(resolve(host, port, type=socket.SOCK_STREAM))
+        except OSError as error:
+            results.put(error)
+        except UnicodeError:  # a label that is no name
+            results.put(socket.gaierror(socket.EAI_NONAME, "not a host name"))
+        finally:
+            _LOOKUPS.release()
+
+    threading.Thread(target=run, name="name-look-up", daemon=True).start()
+    try:
+        result = results.get(timeout=deadline.remaining())
+    except Empty:
+        raise TimeoutError("the name look-up took too long") from None
+    if isinstance(result, OSError):
+        raise result
+    return result

@@ -1,0 +1,192 @@
+"""HTTP by requests, for platforms without pycurl: works everywhere, at ten times the CPU time.
+
+requests and urllib3 have no total deadline; the connections given to them here do.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+from weakref import WeakSet
+
+import certifi
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+from wavecom.providers.transport.deadline import Deadline, DeadlineSocket, Resolve, connect, tls_context
+from wavecom.providers.transport.port import (
+    CONNECT_SECONDS,
+    IDLE_SECONDS,
+    MAX_BODY_BYTES,
+    USER_AGENT,
+    Fault,
+    NotSentError,
+    Request,
+    Response,
+    UnclearError,
+)
+
+#: The first one that stands in an error's chain of causes says why; what is not listed is ``Fault.OTHER``.
+FAULTS: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
+    (socket.gaierror, Fault.DNS),
+    (ConnectionRefusedError, Fault.CONNECT),
+    (ssl.SSLError, Fault.TLS),
+    (TimeoutError, Fault.TIMEOUT),
+    (http.client.RemoteDisconnected, Fault.NO_ANSWER),
+    (http.client.IncompleteRead, Fault.SHORT_ANSWER),
+    (urllib3.exceptions.IncompleteRead, Fault.SHORT_ANSWER),
+    (http.client.HTTPException, Fault.MALFORMED_ANSWER),
+    (ConnectionError, Fault.RESET),
+    (OSError, Fault.CONNECT),
+)
+
+
+class RequestsTransport:
+    """``HttpTransport`` with one of requests' adapters per thread and set of trusted authorities.
+
+    Adapters and not sessions: a session reads proxies, passwords and cookies, and the whole body of a redirect.
+    """
+
+    def __init__(self, *, idle_seconds: float = IDLE_SECONDS, resolve: Resolve = socket.getaddrinfo) -> None:
+        self._idle_seconds = idle_seconds
+        self._resolve = resolve
+        self._of_thread = _OfThread()
+        self._adapters: WeakSet[_Adapter] = WeakSet()
+        self._lock = threading.Lock()
+
+    def send(self, request: Request) -> Response:
+        """See ``HttpTransport.send``."""
+        _call.begin(Deadline(request.timeout_seconds), self._resolve, self._idle_seconds)
+        try:
+            return self._send(request)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+            fault = _fault_of(error)
+            raise (UnclearError(fault) if _call.is_sent else NotSentError(fault)) from None  # its text has the address
+
+    def close(self) -> None:
+        """See ``HttpTransport.close``."""
+        with self._lock:
+            adapters = list(self._adapters)
+        for adapter in adapters:
+            adapter.close()
+
+    def _send(self, request: Request) -> Response:
+        ca_file = request.ca_file or certifi.where()
+        headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
+        prepared = requests.Request("POST", request.url, headers=headers, data=request.body).prepare()
+        answer = self._adapter(ca_file).send(prepared, stream=True, timeout=request.timeout_seconds, verify=ca_file)
+        with answer:
+            body = answer.raw.read(MAX_BODY_BYTES + 1, decode_content=False)
+            if len(body) <= MAX_BODY_BYTES:
+                answer.raw.read(1)  # sees the end, so that the connection is kept
+        answer_headers = {name.lower(): value for name, value in answer.raw.headers.items()}
+        return Response(answer.status_code, answer_headers, body[:MAX_BODY_BYTES])
+
+    def _adapter(self, ca_file: str) -> _Adapter:
+        adapters = self._of_thread.adapters
+        if ca_file not in adapters:
+            adapters[ca_file] = _Adapter(ca_file)
+            with self._lock:
+                self._adapters.add(adapters[ca_file])
+        return adapters[ca_file]
+
+
+class _OfThread(threading.local):
+    def __init__(self) -> None:
+        self.adapters: dict[str, _Adapter] = {}
+
+
+class _Call(threading.local):
+    """The call that this thread is making; its connections look here for their deadline."""
+
+    deadline: Deadline
+    resolve: Resolve
+    idle_seconds: float
+    is_sent: bool
+
+    def begin(self, deadline: Deadline, resolve: Resolve, idle_seconds: float) -> None:
+        self.deadline = deadline
+        self.resolve = resolve
+        self.idle_seconds = idle_seconds
+        self.is_sent = False
+
+
+_call = _Call()
+
+
+class _Connection(HTTPConnection):
+    sock: Any  # a DeadlineSocket, or a DeadlineTlsSocket
+    _used_at = 0.0
+
+    def _new_conn(self) -> DeadlineSocket:
+        return connect(self._dns_host, self.port, _call.deadline.at_most(CONNECT_SECONDS), _call.resolve)
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.deadline = _call.deadline
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            self.sock.deadline = _call.deadline
+        super().request(*args, **kwargs)
+
+    def send(self, data: Any) -> None:
+        if self.sock is None:
+            self.connect()
+        _call.is_sent = True
+        self._used_at = time.monotonic()
+        super().send(data)
+
+    @property
+    def is_connected(self) -> bool:
+        return super().is_connected and time.monotonic() - self._used_at < _call.idle_seconds
+
+
+class _SecureConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Connections with a deadline, trusting the authorities of one file."""
+
+    def __init__(self, ca_file: str) -> None:
+        self._context = tls_context(ca_file)
+        super().__init__(pool_maxsize=1, max_retries=0)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+
+def _fault_of(error: BaseException) -> Fault:
+    causes = list(_chain(error))
+    for kind, fault in FAULTS:
+        if any(isinstance(cause, kind) for cause in causes):
+            return fault
+    return Fault.OTHER
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what lies beneath it, be it as cause, as context or as argument, as urllib3 nests them."""
+    while error is not None:
+        yield error
+        for argument in error.args:
+            if isinstance(argument, BaseException):
+                yield from _chain(argument)
+        reason = getattr(error, "reason", None)
+        error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
