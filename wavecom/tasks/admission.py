@@ -44,7 +44,7 @@ def wake() -> None:
         waker()
 
 
-class Admission(bootsteps.StartStopStep):  # type: ignore[misc]
+class Admission(bootsteps.StartStopStep):
     """Consumer step that stands between the broker and the pool."""
 
     requires = ("celery.worker.consumer.connection:Connection",)

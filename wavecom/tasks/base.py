@@ -33,8 +33,8 @@ class DeliverTask(Task):  # type: ignore[type-arg]
 
     def retry(  # type: ignore[override]
         self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
+        args: tuple[Any, ...] | None = None,
+        kwargs: dict[str, Any] | None = None,
         exc: Exception | None = None,
         throw: bool = True,
         **_: Any,
