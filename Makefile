@@ -1,0 +1,47 @@
+# `make help` lists the targets. Everything is set by environment variables: `.venv/bin/wavecom run --help` names them.
+
+PYTHON := .venv/bin/python
+# More for pytest, e.g. make test ARGS="-k idempotency -x"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lock format clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what `make run` needs: system packages, .venv, the locked Python packages
+	@tools/bootstrap run
+
+run: setup ## set up and run everything on this machine until Ctrl-C
+	@exec .venv/bin/wavecom run
+
+test: ## set up and run all tests; they start the servers they need
+	@tools/bootstrap test
+	@$(PYTHON) -m pytest -m "not long" $(ARGS)
+
+check: ## format, lint, types, import contracts, spelling, then all tests with branch coverage
+	@tools/bootstrap test
+	.venv/bin/ruff format --check
+	.venv/bin/ruff check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/codespell
+	$(PYTHON) -m pytest -m "not long" --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+format: ## put the code into the house's format
+	@tools/bootstrap test
+	.venv/bin/ruff format
+	.venv/bin/ruff check --fix
+
+LOCK := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock" setup.cfg
+
+lock: ## write both lock files for what setup.cfg asks for (newest of all: make lock ARGS=--upgrade)
+	@tools/bootstrap test
+	$(LOCK) --extra local --extra dev --output-file requirements-dev.lock $(ARGS)
+	$(LOCK) --extra local --constraint requirements-dev.lock --output-file requirements.lock $(ARGS)
+
+clean: ## remove caches and build products; data in var/ and .venv stay
+	rm -rf build dist htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path "./.venv/*" -prune -exec rm -rf {} +
