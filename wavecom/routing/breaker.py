@@ -176,11 +176,11 @@ class Breaker:
         self._window.add(tally)
         return self._open(now) if self._is_too_bad(now) else None
 
-    def open_until_at_least(self, until: float, now: float) -> None:
-        """Take over what a shared breaker said last."""
-        if until > now:
+    def take_over(self, state: BreakerState, open_for_seconds: float, now: float) -> None:
+        """Go on from what a shared breaker said last; half open starts its probes anew."""
+        if state is not BreakerState.CLOSED:
             self._enter(BreakerState.OPEN)
-            self.open_until = until
+            self.open_until = now + open_for_seconds
 
     def rates(self, now: float) -> tuple[float, float, float]:
         """Calls, failures and slow answers of the last window."""

@@ -48,6 +48,8 @@ class Ticket(Permit):
     epoch: int = 0
     #: Names the probe, "" for an ordinary call.
     probe: str = ""
+    #: Issued in the name of the whole fleet, not by one process on its own.
+    is_shared: bool = False
 
 
 class RoutingGate(Gate, Protocol):

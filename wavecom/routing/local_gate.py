@@ -118,7 +118,7 @@ class LocalGate:
             rate = state.settings.rate
             with state.lock:
                 state.breaker = Breaker(state.settings.breaker)
-                state.breaker.open_until_at_least(now + health.open_for_seconds, now)
+                state.breaker.take_over(health.state, health.open_for_seconds, now)
                 state.throttled_until = now + health.throttled_for_seconds
                 state.limiter = Limiter(rate.divided(workers)) if rate else None
 
@@ -153,8 +153,8 @@ class LocalGate:
         breaker = state.breaker
         seconds = throttled_seconds(answer)
         if seconds > 0:
+            reporting.throttled(state.name, seconds, is_news=state.throttled_until <= now)
             state.throttled_until = max(state.throttled_until, now + seconds)
-            reporting.throttled(state.name, seconds)
         has_failed = is_failure(answer)
         is_slow = latency_ms >= breaker.settings.slow_seconds * 1000
         if ticket.is_probe:

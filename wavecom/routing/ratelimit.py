@@ -18,8 +18,9 @@ LEFT_TO_HIGHER = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.BULK: 2}
 #: Shorter waits are rounding errors of a clock that counts seconds since the machine's start.
 NO_WAIT_SECONDS = 1e-9
 
-#: A lower lane's cell remembers no more than this much overload by higher lanes: soon after they stop, it goes on.
-MEMORY_SECONDS = 1.0
+#: How much overload a cell remembers. That of high holds the provider's limit and remembers all debt there can be; a
+#: lower lane goes on soon after the higher ones have stopped.
+MEMORY_SECONDS = {Priority.HIGH: 3600.0, Priority.NORMAL: 1.0, Priority.BULK: 1.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +77,8 @@ class Limiter:
         for lane in SHARES:
             interval = self.settings.interval_seconds(lane)
             empty_at = max(self._empty_at[lane], now) + cost * interval
-            if lane is not Priority.HIGH:
-                # The cell of high alone holds the provider's limit and forgets nothing.
-                empty_at = min(empty_at, now + self.settings.capacity(lane) * interval + MEMORY_SECONDS)
-            self._empty_at[lane] = empty_at
+            full_at = now + self.settings.capacity(lane) * interval
+            self._empty_at[lane] = min(empty_at, full_at + MEMORY_SECONDS[lane])
 
     def refund(self, cost: float) -> None:
         """Give back permits that were not used."""
@@ -87,6 +86,5 @@ class Limiter:
             self._empty_at[lane] -= cost * self.settings.interval_seconds(lane)
 
     def _wait(self, lane: Priority, now: float) -> float:
-        interval = self.settings.interval_seconds(lane)
-        room_from = self._empty_at[lane] - (self.settings.capacity(lane) - 1) * interval
-        return room_from - now
+        spare_seconds = (self.settings.capacity(lane) - 1) * self.settings.interval_seconds(lane)
+        return self._empty_at[lane] - spare_seconds - now

@@ -49,10 +49,11 @@ def breaker_changed(provider: str, state: BreakerState, *, open_for_seconds: flo
     )
 
 
-def throttled(provider: str, seconds: float) -> None:
-    """A provider asked not to be called for a while."""
+def throttled(provider: str, seconds: float, *, is_news: bool) -> None:
+    """A provider asked not to be called for a while; ``is_news`` when it was not known to be throttled."""
     THROTTLED.labels(provider).inc()
-    log.info("provider_throttled", provider=provider, seconds=round(seconds, 1))
+    if is_news:
+        log.info("provider_throttled", provider=provider, seconds=round(seconds, 1))
 
 
 def degraded(workers: int, reason: str) -> None:

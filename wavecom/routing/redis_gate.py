@@ -1,0 +1,212 @@
+"""The gate of a fleet: breakers, limits and taps shared by all workers through Redis, and what happens without it.
+
+A call costs a trip to Redis only when a batch of permits is used up; what came of calls is told five times a second,
+at once when it is bad. When Redis is away each process goes on with a ``LocalGate``: breakers of its own and
+its share of every limit; when Redis is back, so is the fleet's view.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from threading import Event, Lock, Thread
+
+import structlog
+
+from wavecom.core.job import Answer, Priority
+from wavecom.core.ports import Permit, Refusal
+from wavecom.errors import UnavailableError
+from wavecom.routing import gate, reporting
+from wavecom.routing.breaker import ProviderHealth
+from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
+from wavecom.routing.gate import GateSettings, Ticket, issued
+from wavecom.routing.local_gate import LocalGate
+from wavecom.routing.shared import Scripts, sync
+from wavecom.routing.standing import Standing
+
+log = structlog.get_logger()
+
+#: How long a process trusts what it knows; the longest until it hears of another's open breaker or closed tap.
+SYNC_SECONDS = 0.2
+#: How often it looks whether Redis is back.
+AWAY_SECONDS = 0.5
+#: How long ``close`` waits for the thread: longer than Redis may take.
+CLOSE_SECONDS = 3.0
+
+
+class RedisGate:
+    """``RoutingGate`` shared through ``scripts``. Thread-safe.
+
+    ``threads`` is how many of this process call providers. ``worker`` is unique in the fleet; ``expected_workers`` is
+    what a limit is divided by as long as Redis has never said how many there are. The first ``acquire`` starts a
+    background thread and makes the process count as a worker; who only looks (``snapshot``) has neither.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, GateSettings],
+        scripts: Scripts,
+        *,
+        threads: int,
+        monotonic: Callable[[], float],
+        worker: str,
+        expected_workers: int = 1,
+    ) -> None:
+        self._scripts = scripts
+        self._monotonic = monotonic
+        self._worker = worker
+        self._workers = expected_workers
+        self._bulkhead = Bulkhead({name: settings.max_concurrency for name, settings in providers.items()}, threads)
+        self._fallback = LocalGate(providers, threads=threads, monotonic=monotonic, bulkhead=self._bulkhead)
+        self._standings = {name: Standing(name, settings, monotonic) for name, settings in providers.items()}
+        self._probe_numbers = itertools.count(1)
+        self._mode_lock = Lock()
+        self._is_degraded = False
+        self._degraded_at = 0.0
+        self._thread: Thread | None = None
+        self._wake = Event()
+        self._closing = Event()
+
+    def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Ticket | Refusal:
+        """See ``core.ports.Gate``. Takes a trip to Redis at most, bounded by the client's timeout."""
+        if self._thread is None:
+            self._start()
+        if self._is_degraded:
+            return self._fallback.acquire(provider, priority, cost)
+        if not self._bulkhead.enter(provider):
+            answer: Ticket | Refusal = Refusal(provider, gate.BULKHEAD, RETRY_AFTER_SECONDS)
+        else:
+            try:
+                answer = self._admit(self._standings[provider], priority, cost)
+            except UnavailableError as error:
+                self._bulkhead.leave(provider)
+                self._degrade(error)
+                return self._fallback.acquire(provider, priority, cost)
+            if isinstance(answer, Refusal):
+                self._bulkhead.leave(provider)
+        if isinstance(answer, Refusal):
+            reporting.REFUSALS.labels(provider, answer.reason).inc()
+        return answer
+
+    def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
+        """See ``core.ports.Gate``. Never talks to Redis."""
+        ticket = issued(permit)
+        if not ticket.is_shared:
+            self._fallback.release(ticket, answer, latency_ms)
+            return
+        self._bulkhead.leave(ticket.provider)
+        if self._standings[ticket.provider].learn(ticket, answer, latency_ms):
+            self._wake.set()
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        """See ``RoutingGate``."""
+        ticket = issued(permit)
+        if ticket.is_shared:
+            self._standings[ticket.provider].charge(ticket, extra_cost)
+        else:
+            self._fallback.charge(ticket, extra_cost)
+
+    def wait_seconds(self, provider: str, priority: Priority) -> float:
+        """See ``RoutingGate``."""
+        if self._is_degraded:
+            return self._fallback.wait_seconds(provider, priority)
+        full = RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0
+        return max(full, self._standings[provider].wait_seconds(priority))
+
+    @property
+    def workers(self) -> int:
+        """How many processes called providers in the last seconds, as far as is known here."""
+        return self._workers
+
+    def snapshot(self) -> list[ProviderHealth]:
+        """See ``RoutingGate``. Asks Redis when no thread keeps the answer fresh."""
+        if self._thread is None:
+            self._sync()
+        if self._is_degraded:
+            return self._fallback.snapshot()
+        return [standing.health(self._bulkhead.in_flight(name)) for name, standing in self._standings.items()]
+
+    def close(self) -> None:
+        """Tell the rest, stop counting as a worker, end the thread. May be called twice."""
+        self._closing.set()
+        self._wake.set()
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join(CLOSE_SECONDS)
+            if not self._is_degraded:
+                self._sync(is_leaving=True)
+
+    # --- asking ---------------------------------------------------------------------------------------------------
+
+    def _admit(self, standing: Standing, priority: Priority, cost: int) -> Ticket | Refusal:
+        answer = standing.admit(priority, cost)
+        if answer is not None:
+            return answer
+        with standing.asking[priority]:
+            # While this thread waited for its turn, another may have fetched for both, or found Redis away.
+            answer = standing.admit(priority, cost)
+            if answer is not None:
+                return answer
+            if self._is_degraded:
+                raise UnavailableError("Redis is away")
+            ahead = standing.plan(priority)
+            probe = f"{self._worker}#{next(self._probe_numbers)}"
+            reply = standing.shared.acquire(self._scripts, priority, cost, ahead, probe)
+            return standing.take_up(reply, priority, cost, probe)
+
+    # --- telling --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        with self._mode_lock:
+            if self._thread is None and not self._closing.is_set():
+                self._thread = Thread(target=self._run, name="wavecom-gate", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            if self._is_degraded:
+                self._closing.wait(AWAY_SECONDS)
+            else:
+                self._wake.wait(SYNC_SECONDS)
+            self._wake.clear()
+            try:
+                self._sync()
+            except Exception:
+                # The thread's border: one answer that makes no sense must not end it, or no breaker moves any more.
+                log.exception("gate_sync_failed")
+                self._closing.wait(AWAY_SECONDS)
+
+    def _sync(self, *, is_leaving: bool = False) -> None:
+        if self._is_degraded:
+            for health in self._fallback.snapshot():
+                self._standings[health.provider].throttle(health.throttled_for_seconds)
+        told = [(standing.shared, standing.news()) for standing in self._standings.values()]
+        worker = self._worker if self._thread is not None or is_leaving else None
+        try:
+            workers, views = sync(self._scripts, told, worker=worker, is_leaving=is_leaving)
+        except UnavailableError as error:
+            self._degrade(error)
+            return
+        self._workers = max(1, workers)
+        for standing, view in zip(self._standings.values(), views, strict=True):
+            standing.see(view)
+        self._recover()
+
+    # --- Redis away ---------------------------------------------------------------------------------------------------
+
+    def _degrade(self, error: UnavailableError) -> None:
+        with self._mode_lock:
+            if self._is_degraded:
+                return
+            healths = [standing.health(0) for standing in self._standings.values()]
+            self._fallback.take_over(healths, self._workers)
+            self._degraded_at = self._monotonic()
+            self._is_degraded = True
+        reporting.degraded(self._workers, str(error))
+
+    def _recover(self) -> None:
+        with self._mode_lock:
+            if not self._is_degraded:
+                return
+            self._is_degraded = False
+        reporting.recovered(self._monotonic() - self._degraded_at)

@@ -1,0 +1,153 @@
+"""What a ``RedisGate`` says to Redis and hears from it: the scripts ``gate_acquire`` and ``gate_sync``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+from wavecom.core.job import Priority
+from wavecom.routing.breaker import PROBES_TAKEN_SECONDS, BreakerState, Tally
+from wavecom.routing.gate import GateSettings
+from wavecom.routing.ratelimit import MEMORY_SECONDS, SHARES
+
+#: A worker that has not been heard of for so long doesn't count when a limit must be divided.
+WORKERS_SECONDS = 15.0
+#: One hash tag, so that on a cluster all of it lives together.
+KEY_PREFIX = "{wavecom:gate}:"
+
+
+class Scripts(Protocol):
+    """Runs an atomic step on the shared server (``wavecom.storage.redis.scripts``)."""
+
+    def run(self, name: str, keys: Sequence[str], ask: object) -> Any:
+        """Plain JSON values in and out. Raises ``UnavailableError`` in bounded time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a provider stands for the whole fleet. Durations are from the moment of the answer."""
+
+    state: BreakerState = BreakerState.CLOSED
+    epoch: int = 0
+    open_for_seconds: float = 0
+    throttled_for_seconds: float = 0
+    calls: float = 0
+    failures: float = 0
+    slow: float = 0
+    #: The states that our own message brought about, in order.
+    changes: tuple[BreakerState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Permits for calls now."""
+
+    permits: int
+    is_probe: bool
+    view: View
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """No permit, and nothing consumed."""
+
+    reason: str
+    retry_after_seconds: float
+    view: View
+
+
+@dataclass(slots=True)
+class News:
+    """What one process has to tell about one provider since it last did."""
+
+    tally: Tally
+    epoch: int = 0
+    throttled_for_seconds: float = 0
+    #: Permits used beyond those that were granted.
+    debt: int = 0
+    #: Probes that came back, with "success", "failure" or "unused".
+    probes: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_worth_telling(self) -> bool:
+        """Whether there is anything in it."""
+        return bool(self.tally.calls or self.throttled_for_seconds or self.debt or self.probes)
+
+
+class SharedProvider:
+    """One provider's side of the conversation: its keys, and its settings in the words of the scripts."""
+
+    def __init__(self, name: str, settings: GateSettings) -> None:
+        self.keys = (f"{KEY_PREFIX}provider:{name}", f"{KEY_PREFIX}probes:{name}")
+        self._breaker = asdict(settings.breaker)
+        rate = settings.rate
+        self._cells = rate and {
+            lane.value: {
+                "interval": rate.interval_seconds(lane),
+                "capacity": rate.capacity(lane),
+                "memory": MEMORY_SECONDS[lane],
+            }
+            for lane in SHARES
+        }
+
+    def acquire(self, scripts: Scripts, lane: Priority, cost: int, ahead: int, probe: str) -> Grant | Denial:
+        """Ask for ``cost`` permits and up to ``ahead`` more. Raises ``UnavailableError``."""
+        ask = {
+            "breaker": self._breaker,
+            "cells": self._cells,
+            "lane": lane.value,
+            "cost": cost,
+            "ahead": ahead,
+            "probe": probe,
+            "probes_taken_seconds": PROBES_TAKEN_SECONDS,
+        }
+        reply = scripts.run("gate_acquire", self.keys, ask)
+        view = _view(reply["view"])
+        if "reason" in reply:
+            return Denial(reply["reason"], reply["retry_after"], view)
+        return Grant(int(reply["granted"]), reply["is_probe"], view)
+
+    def telling(self, news: News) -> Mapping[str, object]:
+        """``news`` in the words of the script."""
+        return {
+            "breaker": self._breaker,
+            "cells": self._cells,
+            "tally": {"epoch": news.epoch, **asdict(news.tally)},
+            "throttled_for": news.throttled_for_seconds,
+            "debt": news.debt,
+            "probes": news.probes,
+        }
+
+
+def sync(
+    scripts: Scripts, told: Sequence[tuple[SharedProvider, News]], *, worker: str | None, is_leaving: bool
+) -> tuple[int, list[View]]:
+    """Tell the news of every provider; answers how many workers live, and the views. Raises ``UnavailableError``.
+
+    ``worker`` is counted among the living unless it ``is_leaving``; None: who asks calls no provider.
+    """
+    keys = [f"{KEY_PREFIX}workers", *(key for provider, _ in told for key in provider.keys)]
+    ask = {
+        "worker": worker,
+        "is_leaving": is_leaving,
+        "workers_seconds": WORKERS_SECONDS,
+        "providers": [provider.telling(news) for provider, news in told],
+    }
+    reply = scripts.run("gate_sync", keys, ask)
+    # An empty list comes back as an empty object: Lua knows only tables.
+    return int(reply["workers"]), [_view(view) for view in reply["views"]]
+
+
+def _view(reply: Mapping[str, Any]) -> View:
+    return View(
+        state=BreakerState(reply["state"]),
+        epoch=int(reply["epoch"]),
+        open_for_seconds=reply["open_for"],
+        throttled_for_seconds=reply["throttled_for"],
+        calls=reply["calls"],
+        failures=reply["failures"],
+        slow=reply["slow"],
+        changes=tuple(BreakerState(state) for state in reply.get("changes", ())),
+    )

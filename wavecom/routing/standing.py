@@ -1,0 +1,192 @@
+"""What one process knows of one provider's shared state, and what it has not told the others yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from wavecom.core.job import Answer, Priority
+from wavecom.core.ports import Refusal
+from wavecom.routing import gate, reporting
+from wavecom.routing.breaker import BreakerState, ProviderHealth, Tally, is_failure, throttled_seconds
+from wavecom.routing.gate import GateSettings, Ticket
+from wavecom.routing.ratelimit import SHARES
+from wavecom.routing.shared import Denial, Grant, News, SharedProvider, View
+from wavecom.routing.stock import BATCH_SECONDS, Stock
+
+#: The lower lanes come back for a few permits at once, not for each one by itself.
+PATIENCE_SECONDS = 0.02
+#: So many failures not told yet are told at once.
+URGENT_FAILURES = 3
+
+
+class Standing:
+    """One provider as this process sees it. Thread-safe; never talks to a server itself."""
+
+    def __init__(self, name: str, settings: GateSettings, monotonic: Callable[[], float]) -> None:
+        self.name = name
+        self.shared = SharedProvider(name, settings)
+        #: One thread asks for a lane at a time; the others find what it fetched.
+        self.asking = {lane: Lock() for lane in SHARES}
+        self._monotonic = monotonic
+        self._rate = settings.rate
+        self._slow_ms = settings.breaker.slow_seconds * 1000
+        self._stocks = {lane: Stock(self._most_ahead(lane)) for lane in SHARES}
+        self._lock = Lock()
+        self._view: View | None = None
+        self._open_until = float("-inf")
+        self._throttled_until = float("-inf")
+        self._tally = Tally()
+        self._debt = 0
+        self._probes: list[tuple[str, str]] = []
+        self._untold_throttled_until = float("-inf")
+
+    def admit(self, lane: Priority, cost: int) -> Ticket | Refusal | None:
+        """A call or a refusal by what is known here; None: the shared server must be asked."""
+        with self._lock:
+            now = self._monotonic()
+            if self._throttled_until > now:
+                return Refusal(self.name, gate.THROTTLED, self._throttled_until - now)
+            view = self._view
+            if view is None:
+                return None
+            if view.state is BreakerState.OPEN and self._open_until > now:
+                return Refusal(self.name, gate.BREAKER_OPEN, self._open_until - now)
+            stock = self._stocks[lane]
+            if view.state is BreakerState.CLOSED and (self._rate is None or stock.take(cost, now)):
+                return Ticket(self.name, False, lane, cost, view.epoch, "", True)
+            if stock.believes_refusal(now):
+                return Refusal(self.name, stock.refusal_reason, stock.wait_seconds(now))
+            return None
+
+    def plan(self, lane: Priority) -> int:
+        """How many permits to fetch beyond the need."""
+        with self._lock:
+            stock = self._stocks[lane]
+            stock.plan(self._monotonic())
+            return stock.ahead
+
+    def take_up(self, reply: Grant | Denial, lane: Priority, cost: int, probe: str) -> Ticket | Refusal:
+        """What the shared server answered to one thread's asking."""
+        with self._lock:
+            now = self._monotonic()
+            self._see(reply.view, now)
+            stock = self._stocks[lane]
+            if isinstance(reply, Denial):
+                wait = max(reply.retry_after_seconds, self._patience(reply.reason, lane))
+                stock.refuse(reply.reason, wait, now)
+                return Refusal(self.name, reply.reason, wait)
+            if reply.is_probe:
+                return Ticket(self.name, True, lane, cost, reply.view.epoch, probe, True)
+            stock.fill(reply.permits, cost, now)
+            return Ticket(self.name, False, lane, cost, reply.view.epoch, "", True)
+
+    def learn(self, ticket: Ticket, answer: Answer | None, latency_ms: float) -> bool:
+        """What came of a call; True when the others should hear of it at once."""
+        with self._lock:
+            now = self._monotonic()
+            if answer is None:
+                self._stocks[ticket.priority].put_back(ticket.cost, now)
+                if ticket.is_probe:
+                    self._probes.append((ticket.probe, "unused"))
+                return ticket.is_probe
+            is_throttled = self._heed_throttling(answer, now)
+            has_failed = is_failure(answer)
+            is_slow = latency_ms >= self._slow_ms
+            if ticket.is_probe:
+                self._probes.append((ticket.probe, "failure" if has_failed or is_slow else "success"))
+                return True
+            if self._view is not None and ticket.epoch == self._view.epoch:
+                self._tally.count(is_failure=has_failed, is_slow=is_slow)
+            return is_throttled or (has_failed and self._tally.failures == URGENT_FAILURES)
+
+    def charge(self, ticket: Ticket, extra_cost: int) -> None:
+        """A call weighs more than was asked for: pay from the stock, owe the rest."""
+        with self._lock:
+            if self._rate is not None:
+                self._debt += self._stocks[ticket.priority].spend(extra_cost, self._monotonic())
+
+    def news(self) -> News:
+        """What is to be told; taken as told."""
+        with self._lock:
+            news = News(
+                tally=self._tally,
+                epoch=self._view.epoch if self._view else 0,
+                throttled_for_seconds=max(0.0, self._untold_throttled_until - self._monotonic()),
+                debt=self._debt,
+                probes=tuple(self._probes),
+            )
+            self._tally, self._debt, self._probes = Tally(), 0, []
+            self._untold_throttled_until = float("-inf")
+            return news
+
+    def see(self, view: View) -> None:
+        """How the provider stands for all."""
+        with self._lock:
+            self._see(view, self._monotonic())
+
+    def throttle(self, seconds: float) -> None:
+        """Take over what was learned while the shared server was away."""
+        if seconds > 0:
+            with self._lock:
+                self._throttle(self._monotonic() + seconds)
+
+    def wait_seconds(self, lane: Priority) -> float:
+        """About how long until a permit is worth asking for."""
+        with self._lock:
+            now = self._monotonic()
+            return max(0.0, self._throttled_until - now, self._open_until - now, self._stocks[lane].wait_seconds(now))
+
+    def health(self, in_flight: int) -> ProviderHealth:
+        """For pages."""
+        with self._lock:
+            now = self._monotonic()
+            view = self._view or View()
+            return ProviderHealth(
+                provider=self.name,
+                state=view.state,
+                epoch=view.epoch,
+                open_for_seconds=max(0.0, self._open_until - now),
+                throttled_for_seconds=max(0.0, self._throttled_until - now),
+                calls=view.calls,
+                failures=view.failures,
+                slow_calls=view.slow,
+                in_flight=in_flight,
+                is_shared=True,
+            )
+
+    def _see(self, view: View, now: float) -> None:
+        old = self._view
+        self._view = view
+        self._open_until = now + view.open_for_seconds
+        self._throttled_until = max(self._untold_throttled_until, now + view.throttled_for_seconds)
+        if old is None or old.epoch != view.epoch:
+            # What was counted, fetched and refused before says nothing about how the provider stands now.
+            self._tally = Tally()
+            self._stocks = {lane: Stock(self._most_ahead(lane)) for lane in SHARES}
+        if old is None or old.state is not view.state:
+            reporting.breaker_seen(self.name, view.state)
+        for change in view.changes:
+            reporting.breaker_changed(self.name, change, open_for_seconds=view.open_for_seconds, is_shared=True)
+
+    def _heed_throttling(self, answer: Answer, now: float) -> bool:
+        seconds = throttled_seconds(answer)
+        if seconds <= 0:
+            return False
+        reporting.throttled(self.name, seconds, is_news=self._throttled_until <= now)
+        self._throttle(now + seconds)
+        return True
+
+    def _throttle(self, until: float) -> None:
+        self._throttled_until = max(self._throttled_until, until)
+        self._untold_throttled_until = max(self._untold_throttled_until, until)
+        for stock in self._stocks.values():
+            stock.clear()
+
+    def _most_ahead(self, lane: Priority) -> int:
+        return int(BATCH_SECONDS / self._rate.interval_seconds(lane)) if self._rate else 0
+
+    def _patience(self, reason: str, lane: Priority) -> float:
+        if reason != gate.RATE_LIMIT or lane is Priority.HIGH or self._rate is None:
+            return 0
+        return min(PATIENCE_SECONDS, self._rate.capacity(lane) * self._rate.interval_seconds(lane) / 2)
