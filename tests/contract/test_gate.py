@@ -1,0 +1,681 @@
+"""One suite for every gate: a process alone, and a fleet that shares a Redis; then what only the fleet can suffer."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any
+
+import pytest
+import redis
+from structlog.testing import capture_logs
+
+from wavecom.core.job import Answer, Outcome, Priority
+from wavecom.core.ports import Permit, Refusal
+from wavecom.local.servers import PrivateRedis
+from wavecom.routing import gate
+from wavecom.routing.breaker import THROTTLED_CAP_SECONDS, BreakerSettings, BreakerState, ProviderHealth
+from wavecom.routing.gate import GateSettings
+from wavecom.routing.local_gate import LocalGate
+from wavecom.routing.redis_gate import RedisGate
+from wavecom.storage.redis.client import connect
+from wavecom.storage.redis.scripts import RedisScripts
+
+AnyGate = LocalGate | RedisGate
+
+GOOD = Answer(Outcome.ACCEPTED, "http_202")
+BAD = Answer(Outcome.UNAVAILABLE, "http_503")
+PATIENCE_SECONDS = 20
+#: A rate so slow that no permit comes back while a test runs.
+SLOW = 0.01
+
+
+class Stopped:
+    """A monotonic clock that stands still: no batch of permits runs out."""
+
+    def __call__(self) -> float:
+        return 1000.0
+
+
+@dataclass
+class Fleet:
+    """Two processes that share what they know about their providers; a process alone is both of them."""
+
+    redis_url: str | None
+    gates: list[AnyGate] = field(default_factory=list)
+    clients: list[redis.Redis] = field(default_factory=list)
+
+    def join(
+        self,
+        settings: GateSettings | dict[str, GateSettings],
+        *,
+        threads: int = 64,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> AnyGate:
+        """One more process of the fleet. One provider by itself is named ``sms``."""
+        providers = settings if isinstance(settings, dict) else {"sms": settings}
+        if self.redis_url is None:
+            self.gates = self.gates or [LocalGate(providers, threads=threads, monotonic=monotonic)]
+            return self.gates[0]
+        self.clients.append(connect(self.redis_url))
+        scripts = RedisScripts(self.clients[-1])
+        worker = f"worker-{len(self.gates)}"
+        self.gates.append(RedisGate(providers, scripts, threads=threads, monotonic=monotonic, worker=worker))
+        return self.gates[-1]
+
+    def close(self) -> None:
+        for member in self.gates:
+            member.close()
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture(params=["local", "redis"])
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    fleet = Fleet(request.getfixturevalue("redis_url") if request.param == "redis" else None)
+    yield fleet
+    fleet.close()
+
+
+@pytest.fixture
+def shared(redis_server: PrivateRedis, redis_url: str) -> Iterator[Fleet]:
+    fleet = Fleet(redis_url)
+    yield fleet
+    fleet.close()
+    redis_server.start()
+
+
+def wait_until(is_so: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.005)
+
+
+def health(gate: AnyGate, provider: str = "sms") -> ProviderHealth:
+    return next(each for each in gate.snapshot() if each.provider == provider)
+
+
+def granted(member: AnyGate, priority: Priority = Priority.HIGH, cost: int = 1) -> Permit:
+    """A permit, waiting as long as the gate tells to."""
+    answers: list[Permit] = []
+
+    def is_granted() -> bool:
+        answer = member.acquire("sms", priority, cost)
+        if isinstance(answer, Permit):
+            answers.append(answer)
+        else:
+            time.sleep(min(answer.retry_after_seconds, 0.05))
+        return bool(answers)
+
+    wait_until(is_granted, "a permit is granted")
+    return answers[0]
+
+
+def call(member: AnyGate, answer: Answer, times: int = 1, latency_ms: float = 5) -> None:
+    """Calls one after another."""
+    for _ in range(times):
+        permit = member.acquire("sms", Priority.HIGH)
+        assert isinstance(permit, Permit)
+        member.release(permit, answer, latency_ms)
+
+
+def drain(member: AnyGate, priority: Priority) -> int:
+    """Take permits until there are no more."""
+    count = 0
+    while isinstance(member.acquire("sms", priority), Permit):
+        count += 1
+    return count
+
+
+def refusal(member: AnyGate, priority: Priority = Priority.HIGH) -> Refusal:
+    answer = member.acquire("sms", priority)
+    assert isinstance(answer, Refusal)
+    return answer
+
+
+def is_refused(member: AnyGate, reason: str) -> Callable[[], bool]:
+    """Whether ``member`` refuses for ``reason``; a permit is given back unused."""
+
+    def ask() -> bool:
+        answer = member.acquire("sms", Priority.HIGH)
+        if isinstance(answer, Permit):
+            member.release(answer, None, 0)
+            return False
+        return answer.reason == reason
+
+    return ask
+
+
+def open_breaker(first: AnyGate, second: AnyGate) -> None:
+    """Let a provider fail until all of the fleet know of it."""
+    call(first, BAD, times=10)
+    wait_until(is_refused(first, gate.BREAKER_OPEN), "the breaker is open")
+    wait_until(is_refused(second, gate.BREAKER_OPEN), "the other knows that the breaker is open")
+
+
+def probes(*members: AnyGate) -> list[tuple[AnyGate, Permit]]:
+    """Every probe that the fleet will let out, once the breaker is half open."""
+    out: list[tuple[AnyGate, Permit]] = []
+
+    def ask() -> bool:
+        for member in members:
+            answer = member.acquire("sms", Priority.HIGH)
+            if isinstance(answer, Permit):
+                out.append((member, answer))
+        return bool(out)
+
+    wait_until(ask, "the breaker is half open")
+    for _ in range(20):
+        ask()
+    return out
+
+
+# --- rate limit -------------------------------------------------------------------------------------------------------
+
+
+def test_a_limit_holds_over_all_who_share_it(fleet: Fleet) -> None:
+    settings = GateSettings(rate_per_second=400, burst=40)
+    members = [fleet.join(settings), fleet.join(settings)]
+    counts = [0, 0]
+
+    def use(index: int) -> None:
+        while sum(counts) < 300:
+            members[index].release(granted(members[index]), GOOD, 1)
+            counts[index] += 1
+
+    started = time.monotonic()
+    threads = [Thread(target=use, args=(index % 2,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE_SECONDS)
+    elapsed = time.monotonic() - started
+
+    assert 300 <= sum(counts) <= 400 * elapsed + 40 + 1
+
+
+def test_each_lane_leaves_room_for_the_lanes_above(fleet: Fleet) -> None:
+    settings = GateSettings(rate_per_second=SLOW, burst=20)
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    bulk = drain(first, Priority.BULK)
+    normal = drain(second, Priority.NORMAL)
+    high = drain(first, Priority.HIGH)
+
+    assert (bulk, normal, high) == (16, 2, 2)
+
+
+def test_high_passes_at_once_while_bulk_takes_all_it_may(fleet: Fleet) -> None:
+    settings = GateSettings(rate_per_second=500, burst=25)
+    busy, urgent = fleet.join(settings), fleet.join(settings)
+    drain(busy, Priority.BULK)
+
+    refused = 0
+    for _ in range(20):
+        for _ in range(8):
+            busy.release(granted(busy, Priority.BULK), GOOD, 1)
+        answer = urgent.acquire("sms", Priority.HIGH)
+        refused += isinstance(answer, Refusal)
+
+    assert refused == 0
+
+
+def test_a_message_heavier_than_the_burst_passes_and_the_next_one_waits(fleet: Fleet) -> None:
+    settings = GateSettings(rate_per_second=0.1, burst=5)
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    long_message = first.acquire("sms", Priority.HIGH, cost=20)
+
+    assert isinstance(long_message, Permit)
+    assert refusal(second).reason == gate.RATE_LIMIT
+    assert refusal(second).retry_after_seconds == pytest.approx(160, abs=PATIENCE_SECONDS)
+
+
+def test_what_a_call_weighs_more_than_was_asked_for_is_paid_by_the_next(fleet: Fleet) -> None:
+    settings = GateSettings(rate_per_second=SLOW, burst=10)
+    first, second = fleet.join(settings), fleet.join(settings)
+    permit = granted(first)
+
+    first.charge(permit, 30)
+
+    wait_until(is_refused(second, gate.RATE_LIMIT), "the surplus is charged")
+
+
+def test_a_permit_that_was_not_used_is_there_for_the_next(fleet: Fleet) -> None:
+    member = fleet.join(GateSettings(rate_per_second=SLOW, burst=1), monotonic=Stopped())
+    permit = granted(member)
+
+    member.release(permit, None, 0)
+
+    assert isinstance(member.acquire("sms", Priority.HIGH), Permit)
+
+
+def test_a_refusal_says_when_to_come_back(fleet: Fleet) -> None:
+    member = fleet.join(GateSettings(rate_per_second=2, burst=1))
+    granted(member)
+
+    first = refusal(member)
+
+    assert first.reason == gate.RATE_LIMIT
+    assert 0 < first.retry_after_seconds <= 0.5
+    assert 0 < member.wait_seconds("sms", Priority.HIGH) <= 0.5
+
+
+def test_a_provider_without_a_limit_has_none(fleet: Fleet) -> None:
+    member = fleet.join(GateSettings(), threads=2000)
+
+    permits = [member.acquire("sms", Priority.BULK) for _ in range(1000)]
+
+    assert all(isinstance(permit, Permit) for permit in permits)
+
+
+# --- tap --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate_per_second", [None, 1000])
+def test_a_provider_that_asks_for_a_pause_gets_it_from_all(fleet: Fleet, rate_per_second: float | None) -> None:
+    settings = GateSettings(rate_per_second=rate_per_second)
+    first, second = fleet.join(settings), fleet.join(settings)
+    second.release(granted(second), GOOD, 5)
+
+    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=60))
+
+    assert refusal(first).reason == gate.THROTTLED
+    wait_until(is_refused(second, gate.THROTTLED), "the other knows of the pause")
+    assert refusal(second).retry_after_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
+    assert second.wait_seconds("sms", Priority.HIGH) == pytest.approx(60, abs=PATIENCE_SECONDS)
+    assert health(second).throttled_for_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
+
+
+def test_no_pause_is_longer_than_an_hour(fleet: Fleet) -> None:
+    settings = GateSettings()
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=1e9))
+
+    wait_until(is_refused(second, gate.THROTTLED), "the other knows of the pause")
+    assert refusal(second).retry_after_seconds <= THROTTLED_CAP_SECONDS
+
+
+def test_a_pause_ends(fleet: Fleet) -> None:
+    settings = GateSettings()
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=0.3))
+
+    granted(first)
+    granted(second)
+
+
+# --- breaker ----------------------------------------------------------------------------------------------------------
+
+
+def test_failures_open_the_breaker_for_all(fleet: Fleet) -> None:
+    settings = GateSettings()
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    open_breaker(first, second)
+
+    assert 0 < refusal(second).retry_after_seconds <= settings.breaker.open_seconds
+    assert health(second).state is BreakerState.OPEN
+    assert 0 < second.wait_seconds("sms", Priority.HIGH) <= settings.breaker.open_seconds
+
+
+def test_failures_of_several_processes_add_up(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(max_failures_in_a_row=1000, min_calls=20))
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    call(first, BAD, times=10)
+    call(second, BAD, times=10)
+
+    wait_until(is_refused(first, gate.BREAKER_OPEN), "the breaker is open")
+    wait_until(is_refused(second, gate.BREAKER_OPEN), "the breaker is open")
+
+
+def test_slow_answers_open_the_breaker_though_they_are_good(fleet: Fleet) -> None:
+    settings = GateSettings()
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    call(first, GOOD, times=10, latency_ms=6000)
+
+    wait_until(is_refused(second, gate.BREAKER_OPEN), "the breaker is open")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        GOOD,
+        Answer(Outcome.REJECTED, "http_400"),
+        Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=0),
+    ],
+)
+def test_what_does_not_speak_against_the_provider_keeps_the_breaker_closed(fleet: Fleet, answer: Answer) -> None:
+    member = fleet.join(GateSettings())
+
+    call(member, answer, times=50)
+
+    wait_until(lambda: health(member).calls > 0, "the calls are counted")
+    assert health(member).state is BreakerState.CLOSED
+    assert health(member).failures == 0
+
+
+def test_too_few_calls_say_nothing(fleet: Fleet) -> None:
+    member = fleet.join(GateSettings(breaker=BreakerSettings(window_seconds=3600)))
+
+    call(member, BAD, times=9)
+
+    wait_until(lambda: health(member).failures == pytest.approx(9, abs=0.1), "the failures are counted")
+    assert health(member).state is BreakerState.CLOSED
+
+
+def test_a_few_probes_in_the_whole_fleet_and_their_success_closes_it(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2))
+    first, second = fleet.join(settings), fleet.join(settings)
+    open_breaker(first, second)
+
+    out = probes(first, second)
+
+    assert len(out) == settings.breaker.max_probes
+    assert all(permit.is_probe for _, permit in out)
+    assert refusal(first).reason == gate.PROBES_TAKEN
+    assert 0 < refusal(first).retry_after_seconds < 1
+    for member, permit in out:
+        member.release(permit, GOOD, 5)
+    assert not granted(first).is_probe
+    wait_until(lambda: health(second).state is BreakerState.CLOSED, "the other knows that it is closed")
+    assert not granted(second).is_probe
+
+
+@pytest.mark.parametrize(("answer", "latency_ms"), [(BAD, 5), (GOOD, 6000)])
+def test_a_probe_that_fails_or_is_slow_opens_it_again_for_longer(
+    fleet: Fleet, answer: Answer, latency_ms: float
+) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.5, open_cap_seconds=60))
+    first, second = fleet.join(settings), fleet.join(settings)
+    pauses = []
+    open_breaker(first, second)
+
+    while not pauses or pauses[-1] <= 1:
+        for member, permit in probes(first, second):
+            member.release(permit, answer, latency_ms)
+        wait_until(is_refused(first, gate.BREAKER_OPEN), "the breaker is open again")
+        pauses.append(refusal(first).retry_after_seconds)
+
+    assert len(pauses) >= 2
+
+
+def test_a_probe_that_died_does_not_block(fleet: Fleet) -> None:
+    settings = GateSettings(
+        breaker=BreakerSettings(open_seconds=0.2, max_probes=1, successes_to_close=1, probe_lease_seconds=0.3)
+    )
+    first, second = fleet.join(settings), fleet.join(settings)
+    open_breaker(first, second)
+    [(dead, lost)] = probes(first)
+
+    permit = granted(second)
+
+    assert permit.is_probe
+    second.release(permit, GOOD, 5)
+    wait_until(lambda: health(second).state is BreakerState.CLOSED, "the breaker is closed")
+    dead.release(lost, BAD, 5)
+    assert not granted(second).is_probe
+
+
+def test_a_probe_that_was_not_used_makes_room_for_another(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2, max_probes=1))
+    first, second = fleet.join(settings), fleet.join(settings)
+    open_breaker(first, second)
+    [(member, permit)] = probes(first)
+
+    member.release(permit, None, 0)
+
+    assert granted(second).is_probe
+
+
+def test_calls_that_began_before_it_opened_say_nothing_afterwards(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2))
+    first, second = fleet.join(settings), fleet.join(settings)
+    hanging = [granted(second) for _ in range(30)]
+    open_breaker(first, second)
+    for member, permit in probes(first, second):
+        member.release(permit, GOOD, 5)
+    wait_until(lambda: health(second).state is BreakerState.CLOSED, "the breaker is closed")
+
+    for permit in hanging:
+        second.release(permit, Answer(Outcome.UNKNOWN, "timeout"), 10_000)
+    second.release(granted(second), GOOD, 5)
+
+    wait_until(lambda: health(second).calls > 0, "the last call is counted")
+    assert health(second).state is BreakerState.CLOSED
+    assert health(second).failures == 0
+
+
+def test_every_change_of_state_is_told_once(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2))
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    with capture_logs() as logs:
+        open_breaker(first, second)
+        for member, permit in probes(first, second):
+            member.release(permit, GOOD, 5)
+        for member in (first, second):
+            wait_until(lambda member=member: health(member).state is BreakerState.CLOSED, "the breaker is closed")
+
+    events = [entry["event"] for entry in logs if entry["event"].startswith("breaker_")]
+    assert events == ["breaker_open", "breaker_half_open", "breaker_closed"]
+
+
+# --- bulkhead ---------------------------------------------------------------------------------------------------------
+
+
+def test_one_provider_gets_at_most_half_of_the_threads(fleet: Fleet) -> None:
+    member = fleet.join({"sms": GateSettings(), "mail": GateSettings()}, threads=8)
+
+    permits = [member.acquire("sms", Priority.NORMAL) for _ in range(4)]
+
+    assert all(isinstance(permit, Permit) for permit in permits)
+    assert refusal(member).reason == gate.BULKHEAD
+    assert refusal(member).retry_after_seconds < 1
+    assert isinstance(member.acquire("mail", Priority.NORMAL), Permit)
+    assert health(member).in_flight == 4
+
+
+def test_who_finds_no_place_uses_up_no_permit(fleet: Fleet) -> None:
+    member = fleet.join(GateSettings(rate_per_second=SLOW, burst=2, max_concurrency=1))
+    first = granted(member)
+    for _ in range(10):
+        assert refusal(member).reason == gate.BULKHEAD
+    member.release(first, GOOD, 5)
+
+    second = member.acquire("sms", Priority.HIGH)
+
+    assert isinstance(second, Permit)
+    member.release(second, GOOD, 5)
+    assert refusal(member).reason == gate.RATE_LIMIT
+
+
+def test_who_gets_no_permit_takes_no_place(fleet: Fleet) -> None:
+    member = fleet.join(GateSettings(rate_per_second=SLOW, burst=1, max_concurrency=5))
+    granted(member)
+
+    reasons = {refusal(member).reason for _ in range(10)}
+
+    assert reasons == {gate.RATE_LIMIT}
+    assert health(member).in_flight == 1
+
+
+def test_a_permit_of_somebody_else_is_not_taken_back(fleet: Fleet) -> None:
+    member = fleet.join(GateSettings())
+
+    with pytest.raises(TypeError, match="not issued"):
+        member.release(Permit("sms"), None, 0)
+
+
+# --- only a fleet -----------------------------------------------------------------------------------------------------
+
+
+def redis_gates(shared: Fleet, settings: GateSettings, count: int = 2) -> list[RedisGate]:
+    """Workers that have heard of each other."""
+    members = [shared.join(settings) for _ in range(count)]
+    for member in members:
+        call(member, GOOD)
+    gates = [member for member in members if isinstance(member, RedisGate)]
+    for each in gates:
+        wait_until(lambda each=each: each.workers == count, "the workers know of each other")
+    return gates
+
+
+def is_shared(*gates: RedisGate) -> Callable[[], bool]:
+    return lambda: all(health(each).is_shared for each in gates)
+
+
+def test_without_redis_each_worker_has_its_share_and_says_so_once(shared: Fleet, redis_server: PrivateRedis) -> None:
+    gates = redis_gates(shared, GateSettings(rate_per_second=SLOW, burst=12))
+
+    redis_server.kill()
+    with capture_logs() as logs:
+        counts = [drain(each, Priority.HIGH) for each in gates]
+        reasons = {refusal(each).reason for each in gates}
+
+    assert counts == [6, 6]
+    assert reasons == {gate.RATE_LIMIT}
+    lost = [entry for entry in logs if entry["event"] == "gate_degraded"]
+    assert [entry["divided_by_workers"] for entry in lost] == [2, 2]
+    assert not is_shared(*gates)()
+
+
+def test_when_redis_is_back_so_is_the_shared_limit(shared: Fleet, redis_server: PrivateRedis) -> None:
+    gates = redis_gates(shared, GateSettings(rate_per_second=SLOW, burst=12))
+    redis_server.kill()
+    for each in gates:
+        drain(each, Priority.HIGH)
+
+    with capture_logs() as logs:
+        redis_server.start()
+        wait_until(is_shared(*gates), "both share again")
+        first = gates[0].acquire("sms", Priority.HIGH)
+
+    assert isinstance(first, Permit)
+    assert drain(gates[0], Priority.HIGH) + drain(gates[1], Priority.HIGH) <= 12
+    assert [entry["event"] for entry in logs].count("gate_recovered") == 2
+
+
+def test_permits_and_outcomes_across_an_outage_are_given_back(shared: Fleet, redis_server: PrivateRedis) -> None:
+    [member] = redis_gates(shared, GateSettings(max_concurrency=2), count=1)
+    before = granted(member)
+    redis_server.kill()
+    wait_until(lambda: not is_shared(member)(), "the loss is noticed")
+    during = granted(member)
+    assert refusal(member).reason == gate.BULKHEAD
+
+    member.release(before, GOOD, 5)
+    redis_server.start()
+    wait_until(is_shared(member), "it shares again")
+    member.release(during, GOOD, 5)
+
+    assert health(member).in_flight == 0
+
+
+def test_an_open_breaker_stays_open_when_redis_goes_away(shared: Fleet, redis_server: PrivateRedis) -> None:
+    gates = redis_gates(shared, GateSettings(breaker=BreakerSettings(open_seconds=60)))
+    open_breaker(*gates)
+
+    redis_server.kill()
+    wait_until(lambda: not any(health(each).is_shared for each in gates), "the loss is noticed")
+
+    assert [refusal(each).reason for each in gates] == [gate.BREAKER_OPEN] * 2
+
+
+def test_breakers_work_locally_without_redis(shared: Fleet, redis_server: PrivateRedis) -> None:
+    first, second = redis_gates(shared, GateSettings())
+    redis_server.kill()
+    wait_until(lambda: not is_shared(first)(), "the loss is noticed")
+
+    call(first, BAD, times=10)
+
+    assert refusal(first).reason == gate.BREAKER_OPEN
+    call(second, GOOD)
+
+
+def test_a_pause_learned_without_redis_is_told_when_it_is_back(shared: Fleet, redis_server: PrivateRedis) -> None:
+    first, second = redis_gates(shared, GateSettings())
+    redis_server.kill()
+    wait_until(lambda: not is_shared(first)(), "the loss is noticed")
+    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=60))
+
+    redis_server.start()
+
+    wait_until(is_refused(second, gate.THROTTLED), "the other knows of the pause")
+
+
+def test_a_redis_that_was_flushed_is_used_on(shared: Fleet, redis_url: str) -> None:
+    gates = redis_gates(shared, GateSettings(rate_per_second=SLOW, burst=10))
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+        client.script_flush()
+
+    with capture_logs() as logs:
+        count = sum(drain(each, Priority.HIGH) for each in gates)
+
+    assert count == 10
+    assert "gate_degraded" not in [entry["event"] for entry in logs]
+
+
+def test_a_breaker_works_on_after_a_flush(shared: Fleet, redis_url: str) -> None:
+    first, second = redis_gates(shared, GateSettings())
+    open_breaker(first, second)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    granted(first)
+    granted(second)
+
+    open_breaker(first, second)
+
+    assert health(second).state is BreakerState.OPEN
+
+
+def test_a_redis_that_hangs_is_given_up(shared: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        shared.redis_url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        member = shared.join(GateSettings(rate_per_second=SLOW, burst=3))
+
+        count = drain(member, Priority.HIGH)
+
+    assert count == 3
+    assert not health(member).is_shared
+
+
+def test_a_worker_that_leaves_is_not_counted_any_more(shared: Fleet) -> None:
+    first, second = redis_gates(shared, GateSettings())
+
+    second.close()
+
+    wait_until(lambda: first.workers == 1, "the worker is gone")
+
+
+def test_who_only_looks_is_no_worker(shared: Fleet) -> None:
+    [worker] = redis_gates(shared, GateSettings(), count=1)
+    page = shared.join(GateSettings())
+    call(worker, BAD, times=10)
+    wait_until(is_refused(worker, gate.BREAKER_OPEN), "the breaker is open")
+
+    seen = health(page)
+
+    assert seen.state is BreakerState.OPEN
+    assert seen.is_shared
+    assert isinstance(page, RedisGate)
+    assert page.workers == 1
+
+
+def test_one_trip_serves_many_calls(shared: Fleet, redis_url: str) -> None:
+    [member] = redis_gates(shared, GateSettings(rate_per_second=100_000, burst=100_000), count=1)
+
+    call(member, GOOD, times=5000)
+
+    with redis.Redis.from_url(redis_url) as client:
+        trips = client.info("commandstats")["cmdstat_evalsha"]["calls"]
+    assert trips < 1000
