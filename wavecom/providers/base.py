@@ -7,15 +7,21 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
-from wavecom.core.job import Answer, Channel
+from wavecom.core.job import Answer, Channel, Outcome
 from wavecom.core.ports import Clock, Message, Provider, Sleep
 from wavecom.providers.configuration.values import ProviderConfig, ProvidersConfig
 from wavecom.providers.registry import provider_class
-from wavecom.providers.transport import HttpTransport
+from wavecom.providers.transport import HttpTransport, NotSentError, Request, Response, UnclearError
 
 OptionsT = TypeVar("OptionsT")
+
+#: No provider's wish holds a message back for longer.
+LONGEST_WAIT_SECONDS: Final = 86_400
 
 
 class Outbox(Protocol):
@@ -67,6 +73,87 @@ class BaseProvider(ABC, Generic[OptionsT]):
 
     def close(self) -> None:
         """See ``core.ports.Provider.close``."""
+
+
+class StatusTable:
+    """What each HTTP status means: by its number (429) or, where that is not named, by its class (``"4xx"``)."""
+
+    def __init__(self, meanings: Mapping[int | str, Outcome]) -> None:
+        self._outcomes = [
+            meanings.get(status) or meanings.get(f"{status // 100}xx") or Outcome.UNKNOWN for status in range(600)
+        ]
+
+    def outcome(self, status: int) -> Outcome:
+        """Unknown for what the table doesn't name."""
+        return self._outcomes[status] if status < len(self._outcomes) else Outcome.UNKNOWN
+
+
+class UnsendableError(Exception):
+    """The message can't be put into the provider's form and never will; the text says why, without its content."""
+
+
+class BaseHttpProvider(BaseProvider[OptionsT]):
+    """A provider whose call is one HTTP POST: the subclass says what to send, this class what the answer means."""
+
+    statuses: StatusTable
+
+    @abstractmethod
+    def request(self, message: Message) -> Request:
+        """What to send; headers in ASCII. Raises ``UnsendableError``."""
+
+    def message_id(self, response: Response) -> str | None:
+        """The provider's own name for an accepted message, if the answer holds one."""
+        return None
+
+    def send(self, message: Message) -> Answer:
+        """See ``core.ports.Provider.send``."""
+        try:
+            response = self.surroundings.transport.send(self.request(message))
+        except UnsendableError as error:
+            return Answer(Outcome.REJECTED, "unsendable", str(error))
+        except NotSentError as error:
+            return Answer(Outcome.UNAVAILABLE, error.fault.value, str(error))
+        except UnclearError as error:
+            return Answer(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
+        return self._meaning(response, message)
+
+    def _meaning(self, response: Response, message: Message) -> Answer:
+        outcome = self.statuses.outcome(response.status)
+        code = f"http_{response.status}"
+        if outcome is Outcome.ACCEPTED:
+            return Answer(outcome, code, message_id=self.message_id(response))
+        if response.status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:
+            # A server that fell over in the middle may have sent the message before.
+            outcome = Outcome.UNKNOWN
+        wait = None
+        if outcome is not Outcome.REJECTED:
+            wait = retry_after_seconds(response.headers.get("retry-after"), self.surroundings.clock.now())
+        # The answer's body may repeat the recipient, so nothing of it is told.
+        return Answer(outcome, code, _phrase(response.status), retry_after_seconds=wait)
+
+
+def retry_after_seconds(value: str | None, now: datetime) -> float | None:
+    """What a ``Retry-After`` asks for, from 0 to a day; None when it is absent or neither seconds nor a date.
+
+    RFC 9110 section 10.2.3.
+    """
+    if not value:
+        return None
+    if value.isascii() and value.isdigit():
+        return float(min(int(value[:9]), LONGEST_WAIT_SECONDS))
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
+    return min(max(seconds, 0.0), float(LONGEST_WAIT_SECONDS))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
 
 
 def build_providers(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 #: Type, which is also the name of the module in this folder, and the class in it.
 CLASSES = {
+    "http": "HttpProvider",
     "sandbox": "SandboxProvider",
 }
 

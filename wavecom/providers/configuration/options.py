@@ -8,17 +8,20 @@
         birds: Annotated[int, whole_number(1, 50)] = 3
 
 A check is a marshmallow field; what depends on several keys is checked in ``__post_init__``, which raises
-marshmallow's ``ValidationError(message, key)``.
+marshmallow's ``ValidationError(message, key)`` for the first mistake it finds.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
+import ssl
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Generic, TypeVar, get_type_hints
+from urllib.parse import urlsplit
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
@@ -53,7 +56,7 @@ def load(cls: Callable[..., T], raw: Mapping[str, Any], **extra: Any) -> Loaded[
     try:
         return Loaded(cls(**extra, **values))
     except ValidationError as error:
-        return Loaded(None, tuple(_flat(error.messages_dict)))
+        return Loaded(None, tuple(_flat({error.field_name: error.messages})))
 
 
 def checks_of(cls: Callable[..., Any]) -> dict[str, fields.Field[Any]]:
@@ -112,14 +115,12 @@ def _flat(messages: Any, path: tuple[str | int, ...] = ()) -> Iterator[Mistake]:
 
 
 def text(*, choices: Iterable[str] | None = None, check: _Check | None = None) -> fields.Field[Any]:
-    """A string that is not empty; one of ``choices``; or one that ``check`` lets through."""
-    checks: list[_Check] = [validate.Length(min=1, error="must not be empty")]
+    """One of ``choices``, or a string that ``check`` lets through, or any that is not empty."""
+    validator: _Check = check or validate.Length(min=1, error="must not be empty")
     if choices is not None:
         names = list(choices)
-        checks = [validate.OneOf(names, error="must be one of: " + ", ".join(names))]
-    if check is not None:
-        checks.append(check)
-    return fields.String(validate=checks, error_messages=_always("must be text in quotes"))
+        validator = validate.OneOf(names, error="must be one of: " + ", ".join(names))
+    return fields.String(validate=validator, error_messages=_always("must be text in quotes"))
 
 
 def whole_number(low: int, high: int) -> fields.Field[Any]:
@@ -139,6 +140,33 @@ def flag() -> fields.Field[Any]:
     return fields.Boolean(error_messages=_always("must be true or false"))
 
 
+def http_url() -> fields.Field[Any]:
+    """An absolute http or https address in ASCII."""
+
+    def check(value: str) -> None:
+        try:
+            parts = urlsplit(value)
+            is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:  # a port that is no number, a bracket too many
+            is_good = False
+        if not is_good or not re.fullmatch(r"[!-~]+", value):
+            raise ValidationError('must be an address such as "https://gateway.example/send": ASCII, without spaces')
+
+    return text(check=check)
+
+
+def pem_file() -> fields.Field[Any]:
+    """The path of a file with certificates that can be read."""
+
+    def check(value: str) -> None:
+        try:
+            ssl.create_default_context(cafile=value)
+        except OSError as error:  # SSLError too
+            raise ValidationError("must be the path of a readable PEM file with certificates") from error
+
+    return text(check=check)
+
+
 def set_of(enum: type[Enum]) -> fields.Field[Any]:
     """A list of an enumeration's values, not empty; becomes a frozenset."""
     sentence = "must be a list of: " + ", ".join(str(member.value) for member in enum)
@@ -151,9 +179,21 @@ def tuple_of(item: fields.Field[Any], sentence: str) -> fields.Field[Any]:
     return _As(tuple, item, error_messages=_always(sentence))
 
 
-def mapping(keys: fields.Field[Any], values: fields.Field[Any], sentence: str) -> fields.Field[Any]:
-    """A table whose names and values each pass a check."""
-    return fields.Dict(keys=keys, values=values, error_messages=_always(sentence))
+def header_table(reserved: Collection[str] = ()) -> fields.Field[Any]:
+    """HTTP headers, name to value, none of them among ``reserved`` (in lower case)."""
+
+    def is_name(value: str) -> None:
+        if value.lower() in reserved:
+            raise ValidationError("is set by WaveCom; leave it out")
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", value):
+            raise ValidationError("is not a header's name: letters, digits and - only")
+
+    def is_value(value: str) -> None:
+        if not re.fullmatch(r"[ -~]*", value):
+            raise ValidationError("must be one line of printable ASCII")
+
+    sentence = 'must be a table such as { Authorization = "$TOKEN" }'
+    return fields.Dict(keys=text(check=is_name), values=text(check=is_value), error_messages=_always(sentence))
 
 
 class _Whole(fields.Integer):
@@ -172,11 +212,12 @@ class _As(fields.List[Any]):
         super().__init__(item, **settings)
         self._kind = kind
 
-    def deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._kind(super().deserialize(value, *args, **kwargs))
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._kind(super()._deserialize(value, *args, **kwargs))
 
 
 def _always(sentence: str) -> dict[str, str | list[Any] | dict[Any, Any]]:
     """The same sentence whichever way a value is unfit."""
     reasons = ("required", "null", "invalid", "invalid_utf8", "special", "too_large", "unknown")
-    return dict.fromkeys((*reasons, "validator_failed"), sentence)
+    # marshmallow formats its messages, so braces are doubled.
+    return dict.fromkeys((*reasons, "validator_failed"), sentence.replace("{", "{{").replace("}", "}}"))

@@ -1,0 +1,282 @@
+"""The http provider: what it sends, and what each answer means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from wavecom.core.job import Channel, Outcome
+from wavecom.core.ports import Message
+from wavecom.errors import ProvidersFileError
+from wavecom.providers.configuration import ProviderConfig, parse_providers
+from wavecom.providers.http import HttpOptions, HttpProvider
+from wavecom.providers.transport import Fault, NotSentError, Response, UnclearError
+
+if TYPE_CHECKING:
+    from tests.unit.providers.conftest import World
+
+NewMessage = Callable[..., Message]
+URL = "https://gateway.example/send"
+
+
+def gateway(world: World, **options: Any) -> HttpProvider:
+    config = ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL, **options), timeout_seconds=5)
+    return HttpProvider(config, world.surroundings())
+
+
+# --- What is sent -------------------------------------------------------------------------------------------------
+
+
+def test_the_job_is_sent_as_json_under_its_delivery_key(world: World, new_message: NewMessage) -> None:
+    message = new_message(
+        Channel.SMS, attempt=2, delivery_key="job-1:3", to=MappingProxyType({"phone": "+4915112345678"})
+    )
+
+    gateway(world, headers={"Authorization": "Bearer t"}).send(message)
+
+    [request] = world.transport.requests
+    assert json.loads(request.body) == {
+        "jobId": message.job_id,
+        "type": "sms",
+        "to": {"phone": "+4915112345678"},
+        "payload": {"text": "Your code is 123456."},
+        "metadata": {"order": "A-17"},
+        "attempt": 2,
+    }
+    assert request.url == URL
+    assert request.headers == {
+        "Content-Type": "application/json",
+        "Idempotency-Key": "job-1:3",
+        "Authorization": "Bearer t",
+    }
+    assert request.timeout_seconds == 5
+
+
+def test_every_script_and_emoji_arrives_as_utf8(world: World, new_message: NewMessage) -> None:
+    text = "Grüße — مرحبا — שלום — 你好 — 👩‍👩‍👧‍👦 \u0000\u2028"
+
+    gateway(world).send(new_message(Channel.SMS, payload={"text": text}))
+
+    assert json.loads(world.transport.requests[0].body.decode("utf-8"))["payload"]["text"] == text
+
+
+@pytest.mark.parametrize("poison", ["\ud800", 2**70, {"a"}, {1: object()}])
+def test_what_is_not_json_is_rejected_instead_of_tried_for_ever(
+    world: World, new_message: NewMessage, poison: object
+) -> None:
+    answer = gateway(world).send(new_message(metadata={"poison": poison}))
+
+    assert (answer.outcome, answer.code) == (Outcome.REJECTED, "unsendable")
+    assert world.transport.requests == []
+
+
+# --- What an answer means -----------------------------------------------------------------------------------------
+
+MEANINGS = {
+    Outcome.ACCEPTED: (200, 201, 202, 204, 299),
+    Outcome.UNAVAILABLE: (301, 302, 304, 307, 308, 425, 429, 500, 503),
+    Outcome.REJECTED: (400, 401, 402, 403, 404, 405, 409, 410, 413, 422, 451, 499),
+    Outcome.UNKNOWN: (408, 501, 502, 504, 505, 507, 520, 524, 599, 199, 600, 999),
+}
+
+
+@pytest.mark.parametrize(("status", "outcome"), [(status, key) for key, value in MEANINGS.items() for status in value])
+def test_a_status_has_a_meaning(world: World, new_message: NewMessage, status: int, outcome: Outcome) -> None:
+    world.transport.script = Response(status, {}, b"")
+
+    answer = gateway(world).send(new_message())
+
+    assert answer.outcome is outcome
+    assert answer.code == f"http_{status}"
+
+
+@pytest.mark.parametrize("status", [200, 400, 408, 425, 429, 500, 502, 503, 504])
+def test_under_stop_only_500_changes_its_meaning(world: World, new_message: NewMessage, status: int) -> None:
+    world.transport.script = Response(status, {}, b"")
+    provider = gateway(world)
+
+    usual = provider.send(new_message()).outcome
+    under_stop = provider.send(new_message(stops_on_unknown=True)).outcome
+
+    assert under_stop is (Outcome.UNKNOWN if status == 500 else usual)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_call_that_sent_nothing_is_unavailable(world: World, new_message: NewMessage, fault: Fault) -> None:
+    world.transport.script = NotSentError(fault)
+
+    answer = gateway(world).send(new_message(stops_on_unknown=True))
+
+    assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, fault.value)
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_call_without_an_answer_is_unknown(world: World, new_message: NewMessage, fault: Fault) -> None:
+    world.transport.script = UnclearError(fault)
+
+    answer = gateway(world).send(new_message())
+
+    assert (answer.outcome, answer.code) == (Outcome.UNKNOWN, fault.value)
+
+
+@pytest.mark.parametrize(
+    ("lists", "status", "outcome"),
+    [
+        ({"unavailable": (401, 403)}, 403, Outcome.UNAVAILABLE),
+        ({"unavailable": (401, 403)}, 404, Outcome.REJECTED),
+        ({"unavailable": (401, 403)}, 429, Outcome.UNAVAILABLE),
+        ({"rejected": (500,)}, 500, Outcome.REJECTED),
+        ({"accepted": (409,)}, 409, Outcome.ACCEPTED),
+        ({"unknown": ("2xx",), "accepted": (202,)}, 202, Outcome.ACCEPTED),
+        ({"unknown": ("2xx",), "accepted": (202,)}, 200, Outcome.UNKNOWN),
+        ({"unavailable": ("5xx",)}, 501, Outcome.UNAVAILABLE),
+        ({"unavailable": ("5xx",)}, 502, Outcome.UNKNOWN),
+    ],
+)
+def test_the_providers_file_changes_the_statuses_it_names(
+    world: World, new_message: NewMessage, lists: dict[str, tuple[int | str, ...]], status: int, outcome: Outcome
+) -> None:
+    world.transport.script = Response(status, {}, b"")
+
+    assert gateway(world, **lists).send(new_message()).outcome is outcome
+
+
+def test_a_500_declared_as_rejected_stays_so_under_stop(world: World, new_message: NewMessage) -> None:
+    world.transport.script = Response(500, {}, b"")
+
+    assert gateway(world, rejected=(500,)).send(new_message(stops_on_unknown=True)).outcome is Outcome.REJECTED
+
+
+@pytest.mark.parametrize(
+    ("body", "message_id"),
+    [
+        (b'{"id": "m-1"}', "m-1"),
+        (b'{"messageId": "m-2", "x": [1]}', "m-2"),
+        (b'{"message_id": 77}', "77"),
+        (b'{"id": null, "messageId": "m-3"}', "m-3"),
+        (b'{"id": {"nested": 1}}', None),
+        (b'{"id": ""}', None),
+        (b'{"status": "ok"}', None),
+        (b'["m-1"]', None),
+        (b"queued", None),
+        (b'{"id": "m', None),
+        (b"\xff\xfe", None),
+        (b"", None),
+        (b'{"id": "' + b"x" * 500 + b'"}', "x" * 200),
+    ],
+)
+def test_the_message_id_is_read_where_there_is_one(
+    world: World, new_message: NewMessage, body: bytes, message_id: str | None
+) -> None:
+    world.transport.script = Response(202, {}, body)
+
+    answer = gateway(world).send(new_message())
+
+    assert (answer.outcome, answer.message_id) == (Outcome.ACCEPTED, message_id)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("120", 120),
+        ("0", 0),
+        ("999999999999999999999", 86_400),
+        ("Sun, 22 Nov 2026 12:01:30 GMT", 90),
+        ("Sunday, 22-Nov-26 12:01:30 GMT", 90),
+        ("Sun, 22 Nov 2026 12:01:30 -0000", 90),
+        ("Sun, 22 Nov 2026 11:00:00 GMT", 0),
+        ("Fri, 22 Nov 2999 12:00:00 GMT", 86_400),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("٣", None),
+        ("", None),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503, 502])
+def test_retry_after_is_honoured(
+    world: World, new_message: NewMessage, value: str, seconds: float | None, status: int
+) -> None:
+    world.transport.script = Response(status, {"retry-after": value}, b"")
+
+    assert gateway(world).send(new_message()).retry_after_seconds == seconds
+
+
+def test_an_answer_tells_nothing_of_body_headers_or_recipient(world: World, new_message: NewMessage) -> None:
+    world.transport.script = Response(422, {"x": "ada@example.org"}, b'{"error": "ada@example.org is unknown"}')
+
+    answer = gateway(world, headers={"Authorization": "Bearer s3cret"}).send(new_message())
+
+    assert answer.message == "HTTP 422 Unprocessable Entity"
+
+
+def test_repetitions_are_dropped_by_the_gateway_unless_the_file_denies_it(world: World) -> None:
+    assert gateway(world).is_idempotent
+    assert not gateway(world, is_idempotent=False).is_idempotent
+
+
+# --- Its table in the providers file ------------------------------------------------------------------------------
+
+ROUTES = '\n[routes]\nemail = ["gw"]\nsms = ["gw"]\npush = ["gw"]\n'
+
+
+def problems_of(lines: str) -> list[tuple[str, str]]:
+    with pytest.raises(ProvidersFileError) as caught:
+        parse_providers('[providers.gw]\ntype = "http"\n' + lines + ROUTES, {})
+    return [(problem.where, problem.message) for problem in caught.value.problems]
+
+
+def test_the_table_is_read_with_secrets_from_the_environment_that_are_never_shown() -> None:
+    source = """
+        [providers.gw]
+        type = "http"
+        url = "$URL"
+        headers = { Authorization = "$TOKEN", X-Price = "$$5" }
+        unavailable = ["3xx", 401]
+    """
+
+    config = parse_providers(source + ROUTES, {"URL": "http://u:pass@127.0.0.1/x", "TOKEN": "Bearer s3cret"})
+
+    options = config.providers["gw"].options
+    assert options.url == "http://u:pass@127.0.0.1/x"
+    assert options.headers == {"Authorization": "Bearer s3cret", "X-Price": "$5"}
+    assert options.unavailable == ("3xx", 401)
+    assert "s3cret" not in repr(config)
+    assert "pass" not in repr(config)
+    assert "s3cret" not in repr(options)
+
+
+@pytest.mark.parametrize(
+    ("lines", "line", "message"),
+    [
+        ("", 1, 'providers.gw: needs the key "url"'),
+        ('url = "gateway.example"', 3, "providers.gw.url: must be an address"),
+        ('url = "ftp://gateway.example"', 3, "providers.gw.url: must be an address"),
+        ('url = "http://gateway.example:port/"', 3, "providers.gw.url: must be an address"),
+        ('url = "http://gätewäy.example/"', 3, "providers.gw.url: must be an address"),
+        ('url = "http://a b/"', 3, "providers.gw.url: must be an address"),
+        ('url = ""', 3, "providers.gw.url: must be an address"),
+        ("url = 5", 3, "providers.gw.url: must be text in quotes"),
+        ('url = "http://a/"\nheaders = "x"', 4, "providers.gw.headers: must be a table"),
+        ('url = "http://a/"\nheaders = { "a b" = "c" }', 4, "providers.gw.headers.a b: is not a header's name"),
+        ('url = "http://a/"\n[providers.gw.headers]\nHost = "c"', 5, "providers.gw.headers.Host: is set by WaveCom"),
+        ('url = "http://a/"\nheaders = { a = "b\\r\\nc: d" }', 4, "providers.gw.headers.a: must be one line of"),
+        ('url = "http://a/"\nheaders = { a = 3 }', 4, "providers.gw.headers.a: must be text in quotes"),
+        ('url = "http://a/"\nca_file = "/no/such"', 4, "providers.gw.ca_file: must be the path of a readable PEM"),
+        ('url = "http://a/"\nrejected = ["2XX"]', 4, "providers.gw.rejected: must be a status from 100 to 599"),
+        ('url = "http://a/"\nrejected = [\n200,\n99]', 6, "providers.gw.rejected: must be a status from 100 to 599"),
+        ('url = "http://a/"\nrejected = 400', 4, 'providers.gw.rejected: must be a list such as ["2xx", 429]'),
+        ('url = "http://a/"\naccepted = [200]\nunknown = [200]', 5, "providers.gw.unknown: 200 stands in accepted too"),
+        ('url = "http://a/"\nis_idempotent = "maybe"', 4, "providers.gw.is_idempotent: must be true or false"),
+        ('url = "http://a/"\nuri = "x"', 4, 'providers.gw.uri: is not known here; did you mean "url"?'),
+    ],
+)
+def test_a_wrong_table_is_told_by_line(lines: str, line: int, message: str) -> None:
+    [(where, said)] = problems_of(lines)
+
+    assert where == f"providers.toml:{line}"
+    assert said.startswith(message)
