@@ -105,10 +105,16 @@ class _Launcher:
 
     def _start_servers(self) -> None:
         servers = self._private_servers()
+        problems: list[Problem] = []
         for server in servers:
             rotate(server.log)
             self._servers.append(server)
-            self._supervisor.start(server)
+            try:
+                self._supervisor.start(server)
+            except ConfigurationError as error:
+                problems += error.problems
+        if problems:
+            raise ConfigurationError(problems)
         self._wait_until_ready(servers)
         addresses = {name: value for server in servers for name, value in _addresses(server).items()}
         self._environment.update(addresses)

@@ -1,0 +1,81 @@
+"""The home folder: one launcher at a time, secrets made once, private servers found by commands beside it."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from wavecom.local.home import Home, Occupant, OccupiedError
+from wavecom.settings import Settings
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path / "home")
+
+
+def test_a_second_launcher_learns_who_is_there(home: Home) -> None:
+    occupant = Occupant(os.getpid(), "http://127.0.0.1:8000")
+
+    with home.occupied() as announce:
+        announce(occupant)
+        with pytest.raises(OccupiedError) as refused, home.occupied():
+            pass
+
+    assert refused.value.occupant == occupant
+
+
+def test_a_launcher_that_has_not_said_who_it_is_still_keeps_others_out(home: Home) -> None:
+    with home.occupied(), pytest.raises(OccupiedError) as refused, home.occupied():
+        pass
+
+    assert refused.value.occupant is None
+
+
+def test_what_a_dead_launcher_wrote_keeps_nobody_out(home: Home) -> None:
+    home.path.mkdir()
+    (home.path / "run.lock").write_text('{"pid": 1, "url": "http://127.0.0.1:8000"}')
+
+    with home.occupied(), pytest.raises(OccupiedError) as refused, home.occupied():
+        pass
+
+    assert refused.value.occupant is None
+
+
+def test_secrets_are_made_once_and_readable_by_their_owner_alone(home: Home) -> None:
+    with home.occupied():
+        api_key, secret_key = home.api_key(), home.secret_key()
+
+        assert (home.api_key(), home.secret_key()) == (api_key, secret_key)
+
+    assert api_key.startswith("wc_live_")
+    assert len(api_key) == len("wc_live_") + 43
+    assert len(secret_key) == 43
+    assert {stat.S_IMODE(file.stat().st_mode) for file in home.path.iterdir()} == {0o600}
+    assert stat.S_IMODE(home.path.stat().st_mode) == 0o700
+
+
+def test_every_home_has_secrets_of_its_own(tmp_path: Path) -> None:
+    homes = [Home(tmp_path / name) for name in ("one", "two")]
+
+    keys = set()
+    for home in homes:
+        with home.occupied():
+            keys.add(home.api_key())
+
+    assert len(keys) == 2
+
+
+def test_settings_find_the_published_servers_until_they_are_forgotten(home: Home) -> None:
+    environment = {"WAVECOM_HOME": str(home.path)}
+    with home.occupied():
+        home.publish_servers({"REDIS_URL": "redis://127.0.0.1:4711/0"})
+        while_published = Settings.from_environment(environment)
+        home.forget_servers()
+        home.forget_servers()
+
+    assert while_published.redis_url == "redis://127.0.0.1:4711/0"
+    assert Settings.from_environment(environment).redis_url == Settings().redis_url
