@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
 
 from wavecom.core.states import Status
@@ -20,11 +20,14 @@ _DAY_SECONDS = 86_400
 
 
 def _index(*keys: str, only: Mapping[str, Any] | None = None, **options: Any) -> IndexModel:
-    """An index on ``keys`` ("-" before one: descending), of those documents that match ``only``."""
+    """An ascending index on ``keys``, of those documents that match ``only``.
+
+    Ascending serves lists that begin with the newest just as well, read backwards; the embedded servers lose the lower
+    end of a range in a descending one.
+    """
     if only is not None:
         options["partialFilterExpression"] = dict(only)
-    ordered = [(key.lstrip("-"), DESCENDING if key.startswith("-") else ASCENDING) for key in keys]
-    return IndexModel(ordered, **options)
+    return IndexModel([(key, ASCENDING) for key in keys], **options)
 
 
 def _present(field: str) -> dict[str, Any]:
@@ -45,13 +48,13 @@ INDEXES: dict[str, list[IndexModel]] = {
         # The sweep's look for parked jobs beside a deep backlog of due ones. Small: hardly any job is ever parked.
         _index("parkedUntil", only=_present("parkedUntil")),
         # A client's list, newest first, with the tie-breaker of its cursor.
-        _index("client", "-createdAt", "-jobId"),
+        _index("client", "createdAt", "jobId"),
         # The operators' list over all clients, and the oldest and newest job for the windows of every list.
-        _index("-createdAt", "-jobId"),
+        _index("createdAt", "jobId"),
         # Lists of what went wrong. Small, and not touched by a notification that goes well.
-        _index("status", "-createdAt", "-jobId", only={"status": {"$in": _UNLUCKY}}),
+        _index("status", "createdAt", "jobId", only={"status": {"$in": _UNLUCKY}}),
         # "Did this customer get our message?" Written once, at the insert.
-        _index("recipient", "-createdAt", "-jobId", only=_present("recipient")),
+        _index("recipient", "createdAt", "jobId", only=_present("recipient")),
         # Receipts of providers that echo no job id. Written once, with the record.
         _index("provider", "providerMessageId", only=_present("providerMessageId")),
         # Finished jobs go when their retention is over. Partial: open jobs have no purgeAt and cost nothing here.
@@ -70,7 +73,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         # A repeated delivery is counted, not kept twice.
         _index("deliveryKey", unique=True),
         # The page, newest first.
-        _index("-at", "-_id"),
+        _index("at", "_id"),
         _index("jobId"),
         _index("storedAt", expireAfterSeconds=7 * _DAY_SECONDS),
     ],

@@ -80,6 +80,8 @@ class MongoJobRepository:
 
     def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
         """See the port. Raises ``InvalidRequestError`` too, before anything is stored, for what BSON can't hold."""
+        if not jobs:
+            return []
         documents = [encode_job(job) for job in jobs]
         results: list[Job | None] = [None] * len(jobs)
         pending = list(range(len(jobs)))
@@ -180,9 +182,10 @@ class MongoJobRepository:
         """The same number for the same transition handed to this repository again, another one for anybody else's.
 
         Identity is part of it: of two equal transitions that two threads decided on, only one may be told it won.
+        Content too, because a new object may stand where an old one stood.
         """
-        changes = tuple(transition.changes.items())
-        return hash((self._nonce, id(transition), transition.job_id, transition.guard, changes))
+        content = (transition.job_id, transition.guard, tuple(transition.changes.items()), transition.entries)
+        return hash((self._nonce, id(transition), content))
 
     # --- reads --------------------------------------------------------------------------------------------------------
 

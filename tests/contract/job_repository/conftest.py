@@ -1,0 +1,30 @@
+"""One suite for every ``JobRepository``: what holds for one holds for all, or the twin is no twin."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from wavecom.core.ports import JobRepository
+from wavecom.storage.memory import MemoryJobRepository
+from wavecom.storage.mongo.indexes import ensure_indexes
+from wavecom.storage.mongo.jobs import MongoJobRepository
+
+
+@pytest.fixture(params=["memory", "mongo"])
+def rivals(request: pytest.FixtureRequest) -> tuple[JobRepository, JobRepository]:
+    """Two repositories on one store, as two processes have them."""
+    if request.param == "memory":
+        memory = MemoryJobRepository()
+        return memory, memory
+    database: Database[dict[str, Any]] = request.getfixturevalue("database")
+    ensure_indexes(database)
+    return MongoJobRepository(database["jobs"]), MongoJobRepository(database["jobs"])
+
+
+@pytest.fixture
+def jobs(rivals: tuple[JobRepository, JobRepository]) -> JobRepository:
+    """An empty repository."""
+    return rivals[0]

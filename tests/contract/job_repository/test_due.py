@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from tests.factories import NOW, later, make_claim, make_job
+from wavecom.core.engine import AttemptPrevented, DueReached, Parked, decide
+from wavecom.core.job import Channel, Job, JobId, Priority
+from wavecom.core.ports import JobRepository
+from wavecom.core.states import Status
+
+
+def _ids(found: list[Job]) -> list[JobId]:
+    return [job.job_id for job in found]
+
+
+def test_the_longest_due_come_first_up_to_the_limit(jobs: JobRepository) -> None:
+    stored = [make_job(due_at=later(-number)) for number in range(1, 31)]
+    jobs.insert(random.Random(3).sample(stored, 30))
+
+    found = jobs.due(Status.QUEUED, NOW, 10)
+
+    assert _ids(found) == _ids(stored[:-11:-1])
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status not in {Status.EXPIRED, Status.CANCELLED}])
+def test_only_jobs_of_the_status_that_are_due_are_found(jobs: JobRepository, status: Status) -> None:
+    due = [make_job(status=each, due_at=NOW) for each in Status]
+    jobs.insert([*due, make_job(status=status, due_at=later(0.001)), make_job(status=status, due_at=None)])
+
+    found = jobs.due(status, NOW, 100)
+
+    assert _ids(found) == [job.job_id for job in due if job.status is status]
+
+
+def test_due_jobs_come_without_payload_and_log(jobs: JobRepository) -> None:
+    job = make_job(due_at=NOW)
+    jobs.insert([job])
+
+    assert jobs.due(Status.QUEUED, NOW, 10) == [replace(job, payload={}, logs=())]
+
+
+@pytest.mark.parametrize("queued_before", [None, later(3600)])
+def test_one_lane_at_a_time(jobs: JobRepository, queued_before: datetime | None) -> None:
+    lanes = [(channel, priority) for channel in Channel for priority in Priority]
+    stored = {lane: make_job(type=lane[0], priority=lane[1], due_at=NOW) for lane in lanes}
+    jobs.insert(list(stored.values()))
+
+    for (channel, priority), job in stored.items():
+        found = jobs.due(Status.QUEUED, NOW, 10, channel=channel, priority=priority, queued_before=queued_before)
+        assert _ids(found) == [job.job_id]
+    assert len(jobs.due(Status.QUEUED, NOW, 10, channel=Channel.SMS)) == 3
+    assert len(jobs.due(Status.QUEUED, NOW, 10, priority=Priority.BULK)) == 3
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
+def test_a_hint_is_only_lost_before_its_time(jobs: JobRepository, status: Status) -> None:
+    def queued(at: datetime | None, due_at: datetime) -> Job:
+        return make_job(status=status, queued_at=at, due_at=due_at)
+
+    lost = queued(later(-60), later(-30))
+    waiting = queued(later(-59), later(-29))
+    parked = queued(None, later(-1))
+    parked_long_ago = queued(None, later(-40))
+    parked_for_later = queued(None, later(1))
+    jobs.insert([lost, waiting, parked, parked_long_ago, parked_for_later])
+
+    found = jobs.due(status, NOW, 10, queued_before=later(-59))
+
+    assert _ids(found) == _ids([parked_long_ago, lost, parked])
+    assert _ids(jobs.due(status, NOW, 2, queued_before=later(-59))) == _ids([parked_long_ago, lost])
+    assert _ids(jobs.due(status, NOW, 10)) == _ids([parked_long_ago, lost, waiting, parked])
+
+
+def test_in_a_backlog_of_unknown_depth_only_parked_jobs_are_due(jobs: JobRepository) -> None:
+    parked = make_job(queued_at=None, due_at=NOW)
+    jobs.insert([make_job(queued_at=later(-9000), due_at=later(-8970)), parked])
+
+    found = jobs.due(Status.QUEUED, NOW, 10, queued_before=datetime.min.replace(tzinfo=UTC))
+
+    assert _ids(found) == [parked.job_id]
+
+
+def test_a_job_parked_by_a_worker_is_due_until_its_hint_is_out(jobs: JobRepository) -> None:
+    waiting, tried = make_job(), make_job()
+    jobs.insert([waiting, tried])
+    claim = make_claim()
+    taken = jobs.claim([tried.job_id], claim, NOW)[tried.job_id]
+    parked = [
+        decide(waiting, Parked(later(5)), NOW),
+        decide(taken, AttemptPrevented(claim.token, 6), NOW),
+    ]
+    jobs.apply([transition for transition in parked if transition is not None])
+    never = datetime.min.replace(tzinfo=UTC)
+
+    due = [jobs.due(status, later(6), 10, queued_before=never) for status in (Status.QUEUED, Status.RETRYING)]
+    published = [decide(job, DueReached(), later(6)) for found in due for job in found]
+    jobs.apply([transition for transition in published if transition is not None])
+    after = [jobs.due(status, later(6000), 10, queued_before=never) for status in (Status.QUEUED, Status.RETRYING)]
+
+    assert [_ids(found) for found in due] == [[waiting.job_id], [tried.job_id]]
+    assert after == [[], []]
+
+
+def test_a_parked_job_that_was_taken_is_not_due_as_parked(jobs: JobRepository) -> None:
+    job = make_job(queued_at=None, next_attempt_at=NOW, due_at=NOW)
+    jobs.insert([job])
+    claim = make_claim()
+    jobs.claim([job.job_id], claim, NOW)
+
+    found = jobs.due(Status.PROCESSING, later(60), 10, queued_before=datetime.min.replace(tzinfo=UTC))
+
+    assert jobs.due(Status.QUEUED, later(60), 10, queued_before=later(60)) == []
+    assert _ids(found) == [job.job_id]
+
+
+@pytest.mark.parametrize("queued_before", [None, later(3600)])
+def test_expired_jobs_can_be_asked_for_alone(jobs: JobRepository, queued_before: datetime | None) -> None:
+    expired, expiring, alive = (make_job(due_at=later(-5), expires_at=later(end)) for end in (-5, 0, 0.001))
+    jobs.insert([alive, expiring, expired])
+
+    found = jobs.due(Status.QUEUED, NOW, 10, queued_before=queued_before, expired_only=True)
+
+    assert set(_ids(found)) == {expired.job_id, expiring.job_id}
+
+
+def test_a_settled_job_is_not_due_any_more(jobs: JobRepository) -> None:
+    job = make_job(status=Status.SENT, due_at=NOW)
+    jobs.insert([job])
+    transition = decide(job, DueReached(), NOW)
+    assert transition is not None
+
+    jobs.apply([transition])
+
+    assert jobs.due(Status.SENT, later(hours=900), 10) == []
+    assert jobs.due(Status.DELIVERED, later(hours=900), 10) == []
