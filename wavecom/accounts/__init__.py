@@ -1,0 +1,6 @@
+"""Clients and their API keys: who is calling, and what the key may do."""
+
+from wavecom.accounts.keyring import Caller, KeyRing
+from wavecom.accounts.keys import Scope, hash_of, make_key
+
+__all__ = ["Caller", "KeyRing", "Scope", "hash_of", "make_key"]

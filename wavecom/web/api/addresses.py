@@ -88,7 +88,7 @@ _LENGTH_FAULTS = {
     phonenumbers.ValidationResult.TOO_SHORT: "it has too few digits for its country",
     phonenumbers.ValidationResult.TOO_LONG: "it has too many digits for its country",
     phonenumbers.ValidationResult.INVALID_COUNTRY_CODE: "no country has this code",
-    phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "the area code is missing",
+    phonenumbers.ValidationResult.IS_POSSIBLE_LOCAL_ONLY: "it has too few digits, or the area code is missing",
 }
 
 

@@ -54,8 +54,10 @@ def json_type(value: object) -> str:
     match value:
         case bool():
             return "a boolean"
-        case int() | float():
+        case int():
             return "a number"
+        case float():
+            return "a number with a fraction"
         case str():
             return "a text"
         case list():
@@ -94,13 +96,14 @@ class Text(Explained[str]):
         self, must: str, *, max_length: int, is_line: bool = True, pattern: str | None = None, **options: Any
     ) -> None:
         super().__init__(must, **options)
+        self.error_messages["null"] = Fault(FaultCode.WRONG_TYPE, "must be a text, not null")
         self.max_length = max_length
         self._is_line = is_line
         self._pattern = re.compile(pattern) if pattern else None
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
-            raise self.wrong_type(value)
+            raise refusal(FaultCode.WRONG_TYPE, f"must be a text, not {json_type(value)}")
         if fault := text_fault(value, self.max_length, is_line=self._is_line):
             raise ValidationError(fault)
         if self._pattern and not self._pattern.fullmatch(value):

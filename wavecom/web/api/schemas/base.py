@@ -35,11 +35,15 @@ class BaseSchema(Schema):
     def handle_error(self, error: ValidationError, data: Any, *, many: bool, **_: Any) -> None:
         """Put suggestions to unknown fields; called by marshmallow before it raises ``error``."""
         messages = error.messages
-        if not isinstance(messages, dict):
+        if not isinstance(messages, dict) or not isinstance(data, dict):
             return
-        unknown = [name for name, faults in messages.items() if isinstance(faults, list) and faults[0] is _UNKNOWN]
-        for name in unknown[:SUGGESTION_LIMIT]:
-            messages[name][0] = Fault(FaultCode.UNKNOWN_FIELD, f"is not a known field{self._suggestion(name)}")
+        unknown = {name for name, faults in messages.items() if isinstance(faults, list) and faults[0] is _UNKNOWN}
+        # In the order in which they came, not in that of a set.
+        for number, name in enumerate([name for name in data if name in unknown]):
+            suggestion = self._suggestion(name) if number < SUGGESTION_LIMIT else ""
+            # Under this name marshmallow keeps what is wrong with the whole object.
+            text = "is not a known field" if name != "_schema" else "has the unknown field `_schema`"
+            messages[name] = [Fault(FaultCode.UNKNOWN_FIELD, f"{text}{suggestion}"), *messages.pop(name)[1:]]
 
     def _suggestion(self, name: object) -> str:
         known = {field.data_key or key: field for key, field in self.load_fields.items()}
@@ -48,5 +52,9 @@ class BaseSchema(Schema):
                 return f"; it belongs inside `{outer}`"
         meant = self.aliases.get(str(name)) or nearest(name, known)
         if meant is None:
-            return f"; known are {', '.join(known)}"
+            return (
+                f"; the known ones are {', '.join(known)}"
+                if len(known) > 1
+                else f"; the only one is {next(iter(known))}"
+            )
         return f"; did you mean `{meant}`?" if meant in known else f"; use {meant}"

@@ -87,6 +87,12 @@ class MailHeaders(KeyedValues):
             "thread-topic",
         }
     )
+    _FIELDS: ClassVar[Mapping[str, str]] = {
+        "from": "payload.from",
+        "reply-to": "payload.replyTo",
+        "subject": "payload.subject",
+        "to": "to",
+    }
     _VALUE_LIMIT = 998
 
     def __init__(self, **options: Any) -> None:
@@ -96,6 +102,8 @@ class MailHeaders(KeyedValues):
         """See ``KeyedValues``."""
         lower = name.lower()
         if not self._NAME.fullmatch(name) or not (lower.startswith(("x-", "list-")) or lower in self.ALLOWED):
+            if own := self._FIELDS.get(lower):
+                return Fault(FaultCode.NOT_ALLOWED, f"has a field of its own; use `{own}`")
             return Fault(
                 FaultCode.NOT_ALLOWED,
                 "is not a header that can be set; allowed are X-…, List-…, "

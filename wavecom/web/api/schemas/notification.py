@@ -119,7 +119,7 @@ def _ago(age: timedelta) -> str:
     for unit, length in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
         if seconds >= 2 * length:
             return f"it was {seconds // length} {unit} ago"
-    return f"it was {seconds} seconds ago"
+    return f"it was {seconds} seconds ago" if seconds > 1 else "it has just passed"
 
 
 class EmailNotification(CommonSchema):

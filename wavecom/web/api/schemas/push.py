@@ -83,7 +83,7 @@ class PushTo(BaseSchema):
         if wanted not in original:
             faults[wanted] = [Fault(FaultCode.REQUIRED, f"is missing; {platform} needs {_NEEDS[wanted]}")]
         if other in original:
-            faults[other] = [Fault(FaultCode.NOT_ALLOWED, f"must be left out; {platform} takes {wanted} only")]
+            faults[other] = [Fault(FaultCode.NOT_ALLOWED, f"must be left out; {platform} takes `{wanted}` only")]
         token = data.get("token")
         if platform is Platform.APNS and token is not None and not _APNS_TOKEN.fullmatch(token):
             faults["token"] = [

@@ -19,8 +19,8 @@ class SmsText(Text):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        # 67 units of the wider alphabet fit into a segment, whatever the text.
-        if len(text) * 2 > SEGMENTS_LIMIT * 67 and (taken := segments(text)).count > SEGMENTS_LIMIT:
+        # 33 characters fit into a segment even if each is an emoji.
+        if len(text) > SEGMENTS_LIMIT * 33 and (taken := segments(text)).count > SEGMENTS_LIMIT:
             raise refusal(
                 FaultCode.TOO_LONG,
                 f"must fit into {SEGMENTS_LIMIT} segments (1530 characters of the GSM-7 alphabet, 670 of any other); "

@@ -1,0 +1,83 @@
+"""Which client a key belongs to: looked up by its hash, remembered for seconds, so that the store is rarely asked."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+
+import structlog
+
+from wavecom.accounts.keys import Scope, hash_of
+from wavecom.accounts.memory import Memory
+from wavecom.core.keys import KeyRecord, KeyStore
+from wavecom.core.ports import Clock
+from wavecom.errors import UnauthenticatedError
+
+log = structlog.get_logger()
+
+#: The client of the first key; more clients come with more keys.
+FIRST_CLIENT = "default"
+#: How long a revoked key may still be taken by a process that has just seen it.
+MEMORY_SECONDS = 10
+_LENGTH_LIMIT = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who is calling. Jobs of a key that is not live must never reach a real provider."""
+
+    client: str
+    scopes: frozenset[str]
+    is_live: bool
+    key_id: str
+
+
+class KeyRing:
+    """All keys. May be asked by many threads; never logs or keeps a key, only hashes."""
+
+    def __init__(self, store: KeyStore, clock: Clock, *, capacity: int = 10_000) -> None:
+        self._store = store
+        self._clock = clock
+        # Apart, so that a flood of invented keys can't push the real ones out.
+        self._known: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
+        self._unknown: Memory[bool] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
+
+    def authenticate(self, key: str) -> Caller:
+        """The caller that ``key`` stands for. Raises ``UnauthenticatedError``, or ``StoreError`` when it can't be told.
+
+        A comparison in constant time is not needed: what is looked up is the hash, which tells nothing of the key.
+        """
+        record = self._record(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
+        if record is None or not record.is_valid(self._clock.now()):
+            raise UnauthenticatedError("This API key is not known here, or it has expired or was revoked.")
+        return Caller(record.client, record.scopes, record.is_live, record.key_id)
+
+    def ensure_first_key(self, key: str) -> None:
+        """Make ``key`` a live key with all scopes, unless it is stored already. May be called by every process."""
+        hash_ = hash_of(key)
+        if self._store.find(hash_) is not None:
+            return
+        record = KeyRecord(
+            key_id=uuid.uuid4().hex,
+            hash=hash_,
+            client=FIRST_CLIENT,
+            scopes=frozenset(Scope),
+            is_live=True,
+            created_at=self._clock.now(),
+        )
+        self._store.add(record)
+        self._unknown.forget(hash_)
+        log.info("first_key_stored", key_id=record.key_id, client=record.client)
+
+    def _record(self, hash_: str) -> KeyRecord | None:
+        found = self._known.get(hash_)
+        if found is not None:
+            return found
+        if self._unknown.get(hash_):
+            return None
+        record = self._store.find(hash_)
+        if record is None:
+            self._unknown.put(hash_, True)
+        else:
+            self._known.put(hash_, record)
+        return record

@@ -1,0 +1,92 @@
+"""``/api/notifications``: send one, read one, list them."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlencode
+
+import orjson
+from flask import Response, request
+
+from wavecom.accounts import Scope
+from wavecom.bootstrap import WebServices
+from wavecom.core.job import JobId
+from wavecom.errors import ForbiddenError, JobNotFoundError
+from wavecom.web.api import cursors, representation
+from wavecom.web.api.blueprint import ApiBlueprint
+from wavecom.web.api.idempotency import REPLAYED, idempotency_key
+from wavecom.web.api.schemas.listing import ListQuery, ListRequest
+from wavecom.web.api.schemas.notification import NotificationRequest, NotificationSchema
+from wavecom.web.authentication import Guard, caller
+
+PATH = "/api/notifications"
+
+_JOB_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+
+def make_blueprint(services: WebServices) -> ApiBlueprint:
+    """The views over ``services``; schemas are built here, once."""
+    blueprint = ApiBlueprint(
+        "notifications", __name__, url_prefix=PATH, description="Send notifications and follow them."
+    )
+    guard = Guard(services.keys)
+
+    @blueprint.operation("POST", "")
+    @guard.requires(Scope.SEND)
+    @blueprint.reads(NotificationSchema(services.clock.now))
+    @blueprint.answers(202)
+    def send(notification: NotificationRequest) -> Response:
+        """Accept one notification for one recipient."""
+        key = idempotency_key(request)
+        if not caller().is_live:
+            # Until test keys have a sandbox of their own, the safe thing is to send nothing.
+            raise ForbiddenError("This is a test key, and test keys can't send yet. Use a live key.")
+        accepted = services.submission.accept(notification.to_notification(caller().client, key))
+        response = _json(representation.accepted(accepted.job), 202)
+        response.headers["Location"] = f"{_root()}/{accepted.job.job_id}"
+        if accepted.is_replay:
+            response.headers[REPLAYED] = "true"
+        return response
+
+    @blueprint.operation("GET", "")
+    @guard.requires(Scope.READ)
+    @blueprint.reads(ListQuery(), "query")
+    @blueprint.answers(200)
+    def find(query: ListRequest) -> Response:
+        """List notifications, newest first."""
+        page = services.jobs.search(query.for_client(caller().client), query.limit, query.after)
+        next_link = None if page.next is None else _with_cursor(cursors.encode(page.next))
+        body = {"items": [representation.summary(job) for job in page.jobs], "next": next_link}
+        response = _json(body)
+        if next_link is not None:
+            response.headers["Link"] = f'<{next_link}>; rel="next"'
+        return response
+
+    @blueprint.operation("GET", "/<job_id>")
+    @guard.requires(Scope.READ)
+    @blueprint.answers(200)
+    def read(job_id: str) -> Response:
+        """One notification with its log."""
+        job = services.jobs.get(JobId(job_id.lower()), caller().client) if _JOB_ID.fullmatch(job_id) else None
+        if job is None:
+            raise JobNotFoundError(
+                "There is no notification with this id for your key. Ids are kept until a notification is purged."
+            )
+        return _json(representation.detail(job))
+
+    return blueprint
+
+
+def _root() -> str:
+    """The path of the collection as the client sees it, also behind a proxy that mounts us below a prefix."""
+    return request.root_path + PATH
+
+
+def _with_cursor(cursor: str) -> str:
+    """The current list's address with another cursor."""
+    query = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
+    return f"{_root()}?{urlencode([*query, ('cursor', cursor)])}"
+
+
+def _json(body: object, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status, mimetype="application/json")

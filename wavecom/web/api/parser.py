@@ -1,0 +1,42 @@
+"""Arguments of views: read safely, checked by a schema, refused with every fault at once."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from flask import Request
+from marshmallow import Schema, ValidationError
+from webargs.flaskparser import FlaskParser
+
+from wavecom.errors import InvalidRequestError, Problem
+from wavecom.web.api.faults import problems
+from wavecom.web.api.idempotency import idempotency_key
+from wavecom.web.body import read_json
+
+
+class ArgumentsParser(FlaskParser):
+    """webargs with our body reader and our errors."""
+
+    #: Each schema says itself that it takes no unknown fields.
+    DEFAULT_UNKNOWN_BY_LOCATION: dict[str, str | None] = {}  # noqa: RUF012 - webargs declares it so
+
+    def load_json(self, req: Request, schema: Schema) -> Any:
+        """The parsed body."""
+        return read_json(req)
+
+    def load_querystring(self, req: Request, schema: Schema) -> Any:
+        """The query as name → values."""
+        return req.args.to_dict(flat=False)
+
+    def handle_error(self, error: ValidationError, req: Request, schema: Schema, **_: Any) -> NoReturn:
+        """Name every fault, those of the headers too."""
+        # webargs puts the location around what the schema found.
+        [(location, found)] = error.messages_dict.items()
+        wrong = problems(ValidationError(found))
+        if location == "query":
+            wrong = [Problem(f"?{problem.where[1:]}", problem.message, problem.code) for problem in wrong]
+        try:
+            idempotency_key(req)
+        except InvalidRequestError as header_error:
+            wrong += header_error.problems
+        raise InvalidRequestError(wrong) from error

@@ -1,0 +1,107 @@
+"""Jobs as clients see them: camelCase names, times in RFC 3339 (UTC, milliseconds, Z). docs/api.md explains them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from wavecom.core.job import Channel, Job, JobError, LogEntry
+from wavecom.core.states import Status
+from wavecom.web.api.encodings import base64_size
+
+Json = dict[str, Any]
+
+
+def rfc3339(moment: datetime) -> str:
+    """``2026-11-23T09:30:00.000Z`` of an aware UTC time."""
+    return moment.isoformat(timespec="milliseconds")[:-6] + "Z"
+
+
+def accepted(job: Job) -> Json:
+    """The first answer about a job; the same for ever, whatever becomes of it, so that a replay can repeat it."""
+    was_scheduled = job.send_at is not None and job.send_at > job.created_at
+    status = Status.SCHEDULED if was_scheduled else Status.QUEUED
+    body: Json = {
+        "jobId": job.job_id,
+        "status": status.value,
+        "type": job.type.value,
+        "priority": job.priority.value,
+        "createdAt": rfc3339(job.created_at),
+    }
+    if was_scheduled:
+        body["sendAt"] = _time(job.send_at)
+    return body
+
+
+def summary(job: Job) -> Json:
+    """An item of a list: everything but payload and log."""
+    return {
+        "jobId": job.job_id,
+        "type": job.type.value,
+        "to": job.to,
+        "status": job.status.value,
+        "priority": job.priority.value,
+        "attempts": job.attempts,
+        "maxAttempts": job.max_attempts,
+        "onUnknownOutcome": job.on_unknown_outcome.value,
+        "mayHaveBeenSent": job.may_have_been_sent,
+        "replays": job.replays,
+        "provider": job.provider,
+        "providerMessageId": job.provider_message_id,
+        "error": _error(job.error),
+        "metadata": job.metadata,
+        "idempotencyKey": job.idempotency_key,
+        "createdAt": rfc3339(job.created_at),
+        "updatedAt": rfc3339(job.updated_at),
+        "sendAt": _time(job.send_at),
+        "expiresAt": rfc3339(job.expires_at),
+        "nextAttemptAt": _time(job.next_attempt_at),
+        "finishedAt": _time(job.finished_at),
+    }
+
+
+def detail(job: Job) -> Json:
+    """The whole job; of attachments all but their content."""
+    return summary(job) | {
+        "payload": _payload(job),
+        "logs": [_entry(entry) for entry in job.logs],
+        "logCount": job.log_count,
+    }
+
+
+def _payload(job: Job) -> Mapping[str, Any]:
+    if job.type is not Channel.EMAIL or "attachments" not in job.payload:
+        return job.payload
+    attachments = [
+        {
+            "filename": attachment["filename"],
+            "contentType": attachment["contentType"],
+            "size": base64_size(attachment["content"]),
+        }
+        for attachment in job.payload["attachments"]
+    ]
+    return {**job.payload, "attachments": attachments}
+
+
+def _entry(entry: LogEntry) -> Json:
+    values = {
+        "at": rfc3339(entry.at),
+        "event": entry.event,
+        "attempt": entry.attempt,
+        "provider": entry.provider,
+        "outcome": entry.outcome,
+        "code": entry.code,
+        "message": entry.message,
+        "latencyMs": entry.latency_ms,
+        "nextAttemptAt": _time(entry.next_attempt_at),
+    }
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _error(error: JobError | None) -> Json | None:
+    return None if error is None else {"code": error.code, "message": error.message, "provider": error.provider}
+
+
+def _time(moment: datetime | None) -> str | None:
+    return None if moment is None else rfc3339(moment)

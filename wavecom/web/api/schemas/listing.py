@@ -1,0 +1,158 @@
+"""The query of ``GET /api/notifications``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, TypeVar
+
+from marshmallow import ValidationError, validates_schema
+
+from wavecom.core.job import Channel, Priority
+from wavecom.core.ports import Cursor, JobFilter
+from wavecom.core.states import Status
+from wavecom.web.api import cursors
+from wavecom.web.api.addresses import EmailAddress, Phone
+from wavecom.web.api.faults import Fault, FaultCode, nearest, refusal
+from wavecom.web.api.fields import Choice, Explained, Moment, Text, Whole
+from wavecom.web.api.schemas.base import BaseSchema
+
+LIMIT_DEFAULT = 50
+LIMIT_MAXIMUM = 200
+
+EnumT = TypeVar("EnumT", bound=StrEnum)
+
+
+@dataclass(frozen=True, slots=True)
+class ListRequest:
+    """What to list; ``where`` has no client yet."""
+
+    where: JobFilter
+    limit: int
+    after: Cursor | None
+
+    def for_client(self, client: str) -> JobFilter:
+        """The filter, narrowed to one client's jobs."""
+        return replace(self.where, client=client)
+
+
+class Words(Explained[frozenset[EnumT]], Generic[EnumT]):
+    """Words of a ``StrEnum``, parted by commas, the parameter repeated, or both."""
+
+    def __init__(self, words: type[EnumT], **options: Any) -> None:
+        super().__init__(f"one or more of {', '.join(words)}, parted by commas", **options)
+        self._words: dict[str, EnumT] = {word.value: word for word in words}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> frozenset[EnumT]:
+        words = [word.strip() for part in value for word in part.split(",")]
+        for word in words:
+            if word not in self._words:
+                meant = nearest(word, self._words)
+                hint = f"; did you mean {meant}?" if meant else ""
+                raise refusal(FaultCode.UNKNOWN_VALUE, f"must be {self.must}{hint}")
+        return frozenset(self._words[word] for word in words)
+
+
+class WholeInQuery(Whole):
+    """``Whole``, written in digits."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if not re.fullmatch(r"-?[0-9]{1,9}", value):
+            raise self.invalid()
+        return super()._deserialize(int(value), *args, **kwargs)
+
+
+class MomentInQuery(Moment):
+    """``Moment``, also where the + of its offset was not escaped and so arrived as a space."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
+        return super()._deserialize(re.sub(r" (?=\d\d:\d\d$)", "+", value), *args, **kwargs)
+
+
+class RecipientInQuery(Text):
+    """An address in any form in which it could have been sent; comes out in the form that is stored."""
+
+    _EMAIL = EmailAddress()
+    _PHONE = Phone()
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        # An unescaped + arrives as a space.
+        phone = "+" + text[1:] if re.match(r" [0-9]", text) else text
+        try:
+            if phone.startswith("+"):
+                return self._PHONE.normalised(phone)
+            return self._EMAIL.normalised(text) if "@" in text else text
+        except ValidationError:
+            # Not an address after all; nothing can have been sent to it, but a push token can look like anything.
+            return text
+
+
+class CursorField(Explained[Cursor]):
+    """Where the last page ended."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Cursor:
+        try:
+            return cursors.decode(value)
+        except ValueError:
+            raise self.invalid() from None
+
+
+class ListQuery(BaseSchema):
+    """Filters and paging. ``load`` takes the query as name → values and answers a ``ListRequest``."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "state": "status",
+        "channel": "type",
+        "to": "recipient",
+        "email": "recipient",
+        "phone": "recipient",
+        "since": "createdSince",
+        "from": "createdSince",
+        "after": "cursor",
+        "before": "createdBefore",
+        "until": "createdBefore",
+        "pageSize": "limit",
+        "perPage": "limit",
+        "page": "cursor",
+    }
+
+    statuses = Words(Status, data_key="status")
+    type = Choice(Channel)
+    priority = Choice(Priority)
+    provider = Text("the name of a provider", max_length=100)
+    error_code = Text("an error's code", max_length=100, data_key="errorCode")
+    recipient = RecipientInQuery("an e-mail address, phone number or push token", max_length=4096)
+    created_since = MomentInQuery(data_key="createdSince")
+    created_before = MomentInQuery(data_key="createdBefore")
+    limit = WholeInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
+    cursor = CursorField("the cursor of a next link, unchanged")
+
+    @validates_schema
+    def _check_times(self, data: Mapping[str, Any], **_: Any) -> None:
+        since, before = data.get("created_since"), data.get("created_before")
+        if since is not None and before is not None and before <= since:
+            raise ValidationError(
+                {"createdBefore": [Fault(FaultCode.OUT_OF_RANGE, "must be after `createdSince`, or the list is empty")]}
+            )
+
+    def load(self, data: Mapping[str, list[str]], **_: Any) -> ListRequest:  # type: ignore[override]
+        """See the class. Raises ``ValidationError`` with every fault in the query."""
+        values = {name: given if name == "status" else given[0] for name, given in data.items()}
+        faults: dict[str, Any] = {
+            name: [Fault(FaultCode.DUPLICATE, "must be given once")]
+            for name, given in data.items()
+            if len(given) > 1 and name != "status"
+        }
+        fields: dict[str, Any] = {}
+        try:
+            fields = super().load(values)
+        except ValidationError as error:
+            faults |= error.messages_dict
+        if faults:
+            raise ValidationError(faults)
+        limit, after = fields.pop("limit"), fields.pop("cursor", None)
+        return ListRequest(JobFilter(**fields), limit, after)

@@ -1,0 +1,65 @@
+"""The application factory: everything that HTTP reaches, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from flask import Flask, request
+from flask_pymongo import PyMongo
+
+from wavecom import bootstrap
+from wavecom.bootstrap import WebServices
+from wavecom.settings import Settings
+from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
+from wavecom.web import api, dashboard, edge, health, problems
+from wavecom.web.orjson_provider import OrjsonProvider
+
+if TYPE_CHECKING:
+    from pymongo import MongoClient
+
+log = structlog.get_logger()
+
+
+class WaveComFlask(Flask):
+    """Flask that logs bugs as our other lines, and without the request's address: addresses carry recipients."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """``func`` itself: no view here is a coroutine, and asking each of them costs more than the routing."""
+        return func
+
+    def log_exception(
+        self,
+        exc_info: tuple[type, BaseException, TracebackType | None] | tuple[None, None, None],
+    ) -> None:
+        """One line for an exception that nobody expected."""
+        log.error("unhandled_error", endpoint=request.endpoint, method=request.method, exc_info=exc_info)
+
+
+def create_app(settings: Settings, services: WebServices | None = None) -> Flask:
+    """The WSGI application. Without ``services`` it makes them, over the MongoDB client of Flask-PyMongo.
+
+    Connects to nothing by itself: servers that are away make requests fail (503), not the start. To be called in the
+    process that serves, after any fork.
+    """
+    app = WaveComFlask("wavecom.web", static_folder=None)
+    app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, SECRET_KEY=settings.secret_key)
+    if services is None:
+        services = bootstrap.web_services(settings, _database(app, settings))
+    # After PyMongo, which would let clients write ObjectIds and dates of BSON into their JSON.
+    app.json = OrjsonProvider(app)
+    edge.install(app, settings.max_requests_in_flight)
+    problems.register(app)
+    app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
+    api.register(app, services)
+    dashboard.register(app, services)
+    return app
+
+
+def _database(app: Flask, settings: Settings) -> Any:
+    mongo = PyMongo()
+    # A thread that waits in a batch needs no socket; the few that read need one each.
+    mongo.init_app(app, settings.mongodb_uri, maxPoolSize=settings.web_threads + 8, **CLIENT_OPTIONS)
+    return default_database(cast("MongoClient[dict[str, Any]]", mongo.cx))

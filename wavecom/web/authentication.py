@@ -1,0 +1,56 @@
+"""Who is calling, and may they: the API key in ``Authorization: Bearer``, and the scope a view asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar
+
+from flask import g, request
+
+from wavecom.accounts import Caller, KeyRing, Scope
+from wavecom.errors import ForbiddenError, UnauthenticatedError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def caller() -> Caller:
+    """Who calls the current view; only in views behind ``requires``."""
+    found: Caller = g.caller
+    return found
+
+
+class Guard:
+    """Lets calls through that carry a key with the right scope."""
+
+    def __init__(self, keys: KeyRing) -> None:
+        self._keys = keys
+
+    def requires(self, scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
+        """Decorate a view; outermost, so that nothing of a stranger's request is read."""
+
+        def decorate(view: Callable[P, R]) -> Callable[P, R]:
+            @wraps(view)
+            def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+                g.caller = self._admit(scope)
+                return view(*args, **kwargs)
+
+            return guarded
+
+        return decorate
+
+    def _admit(self, scope: Scope) -> Caller:
+        found = self._keys.authenticate(_bearer(request.headers.get("Authorization")))
+        if scope not in found.scopes:
+            raise ForbiddenError(f"This API key may not do this: it needs the scope {scope}.")
+        return found
+
+
+def _bearer(header: str | None) -> str:
+    if header is None:
+        raise UnauthenticatedError("There is no API key. Send it in the header Authorization: Bearer <key>.")
+    kind, _, value = header.partition(" ")
+    if kind.lower() != "bearer" or not value.strip():
+        raise UnauthenticatedError("The Authorization header has another form than Bearer <key>.")
+    return value.strip()

@@ -1,0 +1,66 @@
+"""Reading a JSON body so that no body costs more than it may: declared, small, shallow, few values, then parsed."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+from flask import Request
+
+from wavecom.errors import BodyTooLargeError, MalformedBodyError, UnsupportedMediaTypeError
+
+DEPTH_LIMIT = 20
+#: Members and items, containers included; ten times what the largest sensible notification has.
+VALUES_LIMIT = 5_000
+
+# Possessive, and an unterminated string runs to the end: linear whatever comes.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+
+
+def read_json(request: Request) -> Any:
+    """The value in the body of ``request``; of names given twice in an object the last one counts.
+
+    Raises ``UnsupportedMediaTypeError``, ``BodyTooLargeError``, ``MalformedBodyError``, and werkzeug's
+    ``RequestEntityTooLarge`` for one that is longer than the app's ``MAX_CONTENT_LENGTH``, before reading it.
+    """
+    _check_declared(request)
+    body = request.get_data(cache=False)
+    if not body:
+        raise MalformedBodyError("The body is empty. Send a JSON object.")
+    check_shape(body)
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedBodyError(f"The body is not valid JSON in UTF-8: {error}.") from error
+
+
+def _check_declared(request: Request) -> None:
+    if request.mimetype != "application/json":
+        given = f"not {request.mimetype[:100]}" if request.mimetype else "and none was given"
+        raise UnsupportedMediaTypeError(f"The Content-Type must be application/json, {given}.")
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if charset not in {"utf-8", "utf8"}:
+        raise UnsupportedMediaTypeError("The body must be UTF-8; leave the charset out of the Content-Type.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnsupportedMediaTypeError("The body must not be compressed; leave the Content-Encoding out.")
+
+
+def check_shape(body: bytes) -> None:
+    """Raise ``BodyTooLargeError`` for JSON that is too deep or has too many values, without parsing it.
+
+    What is not JSON at all may pass: the parser refuses it.
+    """
+    # Counting what is inside strings too errs on the safe side, and is enough for nearly every body.
+    openings = body.count(b"{") + body.count(b"[")
+    if openings <= DEPTH_LIMIT and body.count(b",") + openings < VALUES_LIMIT:
+        return
+    bare = _STRING.sub(b"", body)
+    if bare.count(b",") + bare.count(b"{") + bare.count(b"[") >= VALUES_LIMIT:
+        raise BodyTooLargeError(f"The body has too many values; at most {VALUES_LIMIT} are taken.")
+    depth = 0
+    for bracket in _BRACKET.finditer(bare):
+        depth += 1 if bracket[0] in b"{[" else -1
+        if depth > DEPTH_LIMIT:
+            raise BodyTooLargeError(f"The body is nested too deeply; at most {DEPTH_LIMIT} levels are taken.")

@@ -1,0 +1,67 @@
+"""What every request passes on its way in and out: its id, its slot among those in flight, the answer's headers."""
+
+from __future__ import annotations
+
+import re
+import threading
+import uuid
+
+import structlog
+from flask import Flask, Response, g, request
+
+from wavecom.errors import OverloadedError
+
+REQUEST_ID = "X-Request-ID"
+_SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+
+#: For answers to programs: nothing in them is to be rendered, embedded or kept. Pages set their own before.
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+
+#: Blueprints that answer however busy the process is: whoever watches it must not take it for dead.
+ALWAYS_ANSWERED = frozenset({"health"})
+
+
+def request_id() -> str:
+    """The id of the current request: the caller's ``X-Request-ID`` where it is sane, else one of our own."""
+    found: str = g.request_id
+    return found
+
+
+def install(app: Flask, max_in_flight: int) -> None:
+    """Pass every request of ``app`` through here; more than ``max_in_flight`` at once get ``OverloadedError``."""
+    slots = threading.BoundedSemaphore(max_in_flight)
+
+    def enter() -> None:
+        given = request.headers.get(REQUEST_ID, "")
+        g.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        if request.blueprint in ALWAYS_ANSWERED:
+            return
+        if not slots.acquire(blocking=False):
+            raise OverloadedError("too many requests in flight")
+        g.holds_slot = True
+
+    def finish(response: Response) -> Response:
+        headers = response.headers
+        headers[REQUEST_ID] = g.request_id
+        # Pages bring their own, all of them or none.
+        if "Content-Security-Policy" not in headers:
+            headers.extend(HEADERS)
+        return response
+
+    def leave(_error: BaseException | None) -> None:
+        if g.pop("holds_slot", False):
+            slots.release()
+        structlog.contextvars.clear_contextvars()
+
+    app.before_request(enter)
+    app.after_request(finish)
+    app.teardown_request(leave)

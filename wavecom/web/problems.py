@@ -1,0 +1,170 @@
+"""Errors as answers: RFC 9457 problem details for everything that goes wrong, from one table.
+
+A body has ``type`` (an address on this host that explains the code), ``title``, ``status``, ``detail`` (what happened
+and what to do), ``code`` (stable), ``requestId`` and, for input that is wrong, ``errors``: each with ``message``,
+``code`` and the place: ``pointer`` (RFC 6901, in the body), ``parameter`` (in the query) or ``header``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+import structlog
+from flask import Flask, Response, current_app, request
+from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
+
+from wavecom import errors
+from wavecom.errors import InvalidRequestError, Problem, UnavailableError, WaveComError
+from wavecom.web.edge import request_id
+
+log = structlog.get_logger()
+
+MEDIA_TYPE = "application/problem+json"
+#: Where each code is explained, as the fragment of this address.
+REFERENCE = "/docs/errors"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """How one class of errors is answered. ``detail`` None: the error's own text, which is meant for clients."""
+
+    status: int
+    title: str
+    detail: str | None = None
+
+
+_OURS = "The mistake is on our side and has been logged. Try again later; if it stays, report the requestId."
+
+#: Every class of ``wavecom.errors``; the nearest one in an error's ancestry answers for it.
+PROBLEMS: dict[type[WaveComError], Entry] = {
+    errors.RefusedError: Entry(400, "The request can't be taken"),
+    errors.MalformedBodyError: Entry(400, "The body is not JSON"),
+    errors.BodyTooLargeError: Entry(413, "The body is too large"),
+    errors.UnsupportedMediaTypeError: Entry(415, "The body is not declared as JSON"),
+    errors.InvalidRequestError: Entry(422, "The request has fields that are wrong"),
+    errors.UnauthenticatedError: Entry(401, "An API key is needed"),
+    errors.ForbiddenError: Entry(403, "The API key lacks a right"),
+    errors.JobNotFoundError: Entry(404, "There is no such notification"),
+    errors.IdempotencyMismatchError: Entry(422, "The Idempotency-Key belongs to another request"),
+    errors.ConflictError: Entry(409, "The notification's status does not allow this"),
+    errors.TransitionError: Entry(409, "The notification's status does not allow this"),
+    errors.LostRaceError: Entry(
+        409,
+        "Somebody else changed the notification first",
+        "The notification changed at the same moment and nothing was done. Read it again, then decide again.",
+    ),
+    errors.UnavailableError: Entry(
+        503, "Not available now", "A server that WaveCom needs does not answer now. Nothing was done. Try again."
+    ),
+    errors.StoreError: Entry(
+        503, "The store can't be reached", "MongoDB does not answer now. Nothing was stored. Try again."
+    ),
+    errors.UncertainWriteError: Entry(
+        503,
+        "It is not known whether this was stored",
+        "MongoDB went away in the middle of the write: the request may or may not have been accepted. Repeat it with "
+        "the same Idempotency-Key: that never sends twice. Without one, a repetition may.",
+    ),
+    errors.BrokerError: Entry(503, "The broker can't be reached", "RabbitMQ does not answer now. Try again."),
+    errors.OverloadedError: Entry(
+        503, "Too many requests at once", "More requests are in flight than this server holds. Try again in a moment."
+    ),
+    # These never leave a process that serves requests; the table is complete so that one that did would say nothing.
+    errors.WaveComError: Entry(500, "Internal error", _OURS),
+    errors.ConfigurationError: Entry(500, "Internal error", _OURS),
+    errors.SettingsError: Entry(500, "Internal error", _OURS),
+    errors.ProvidersFileError: Entry(500, "Internal error", _OURS),
+    errors.RetryLater: Entry(500, "Internal error", _OURS),
+}
+
+#: HTTP's own errors, by status: code and, where the usual sentence does not say what to do, detail.
+HTTP_CODES: dict[int, tuple[str, str | None]] = {
+    400: ("bad_request", None),
+    404: ("not_found", "There is nothing at this address. Check it for mistyped or missing parts."),
+    405: ("method_not_allowed", None),
+    413: ("body_too_large", None),
+    500: ("internal_error", _OURS),
+}
+
+
+def entry_for(error: WaveComError) -> Entry:
+    """The entry of the nearest class in the error's ancestry."""
+    return next(PROBLEMS[each] for each in type(error).__mro__ if each in PROBLEMS)
+
+
+def answer(error: WaveComError) -> Response:
+    """The response that tells a client about ``error``."""
+    entry = entry_for(error)
+    headers = {}
+    if isinstance(error, UnavailableError):
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, errors.UnauthenticatedError):
+        headers["WWW-Authenticate"] = 'Bearer realm="wavecom"'
+    if isinstance(error, errors.UnsupportedMediaTypeError):
+        headers |= {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
+    if entry.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        # The error's own text may name hosts: it goes to the log, not to the client.
+        log.warning("request_failed", code=error.code, error=str(error), endpoint=request.endpoint)
+    wrong = error.problems if isinstance(error, InvalidRequestError) else ()
+    detail = _summary(len(wrong)) if wrong else (entry.detail or str(error))
+    return _response(entry.status, entry.title, error.code, detail, headers, [_place(problem) for problem in wrong])
+
+
+def http_answer(error: HTTPException) -> Response:
+    """The response for an error of HTTP's own: unknown address, wrong method, a bug of ours."""
+    status = error.code or 500
+    phrase = error.name
+    code, detail = HTTP_CODES.get(status, (phrase.lower().replace(" ", "_").replace("-", "_"), None))
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        detail = f"The body is over the limit of {current_app.config['MAX_CONTENT_LENGTH']} bytes. Send less."
+    if isinstance(error, MethodNotAllowed):
+        detail = f"This address takes {', '.join(sorted(error.valid_methods or ()))}, not {request.method}."
+    headers = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
+    return _response(status, phrase, code, detail or error.description or phrase, headers)
+
+
+def register(app: Flask) -> None:
+    """Answer every error of ``app`` as a problem, also for addresses that no view has."""
+    app.register_error_handler(WaveComError, answer)
+    app.register_error_handler(HTTPException, http_answer)
+    app.register_error_handler(InternalServerError, http_answer)
+
+
+def _response(
+    status: int,
+    title: str,
+    code: str,
+    detail: str,
+    headers: dict[str, str],
+    wrong: list[dict[str, str]] | None = None,
+) -> Response:
+    body: dict[str, Any] = {
+        "type": f"{REFERENCE}#{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "requestId": request_id(),
+    }
+    if wrong:
+        body["errors"] = wrong
+    return Response(orjson.dumps(body), status, headers, content_type=MEDIA_TYPE)
+
+
+def _summary(count: int) -> str:
+    return "One field is wrong; see errors." if count == 1 else f"{count} fields are wrong; errors names each."
+
+
+def _place(problem: Problem) -> dict[str, str]:
+    """A problem's ``where`` begins with "/" (or is empty) in the body, with "?" in the query; else it is a header."""
+    where = problem.where
+    if where.startswith("?"):
+        place = {"parameter": where[1:]}
+    elif where and not where.startswith("/"):
+        place = {"header": where}
+    else:
+        place = {"pointer": where}
+    return place | {"message": problem.message, "code": problem.code}
