@@ -1,6 +1,6 @@
-"""The honest twin of the MongoDB repository: the same promises, kept in a dictionary. For tests.
+"""Honest twins of what is kept in MongoDB: the same promises, kept in dictionaries. For tests.
 
-``tests/contract`` runs one suite over both, so a test that uses the twin may believe it.
+``tests/contract`` runs one suite over both, so a test that uses a twin may believe it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority
+from wavecom.core.keys import KeyRecord
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import decode_job, encode_job
@@ -170,3 +171,40 @@ def _without_log(job: Job) -> Job:
 
 def _for_lists(job: Job) -> Job:
     return replace(job, payload={}, logs=())
+
+
+class MemoryKeyStore:
+    """``wavecom.core.keys.KeyStore`` without a server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records: dict[str, KeyRecord] = {}
+
+    def find(self, key_hash: str) -> KeyRecord | None:
+        """See the port."""
+        return self._records.get(key_hash)
+
+    def add(self, record: KeyRecord) -> None:
+        """See the port."""
+        with self._lock:
+            self._records.setdefault(record.hash, record)
+
+    def update(self, record: KeyRecord) -> bool:
+        """See the port."""
+        with self._lock:
+            known = self._records.get(record.hash)
+            if known is None:
+                return False
+            self._records[record.hash] = replace(
+                known,
+                name=record.name,
+                scopes=record.scopes,
+                expires_at=record.expires_at,
+                revoked_at=record.revoked_at,
+            )
+            return True
+
+    def of_client(self, client: str) -> list[KeyRecord]:
+        """See the port."""
+        records = [record for record in self._records.values() if record.client == client]
+        return sorted(records, key=lambda record: (record.created_at, record.key_id), reverse=True)

@@ -86,7 +86,7 @@ def test_whatever_the_engine_decides_is_what_is_stored(jobs: JobRepository, job:
 
 
 def test_outcomes_of_every_kind_in_one_batch_each_reach_their_own_job(jobs: JobRepository) -> None:
-    taken = _taken(jobs, 260, in_batches_of=7)
+    taken = _taken(jobs, 260, in_batches_of=20)
     outcomes = [Outcome.ACCEPTED, Outcome.ACCEPTED, Outcome.UNAVAILABLE, Outcome.REJECTED, Outcome.UNKNOWN]
     records = [_record(job, outcomes[number % 5], later(number)) for number, job in enumerate(taken)]
 

@@ -1,0 +1,118 @@
+"""One suite for every ``KeyStore``."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from tests.factories import NOW, later
+from wavecom.core.keys import KeyRecord, KeyStore
+from wavecom.storage.memory import MemoryKeyStore
+from wavecom.storage.mongo.indexes import ensure_indexes
+from wavecom.storage.mongo.keys import MongoKeyStore
+
+
+@pytest.fixture(params=["memory", "mongo"])
+def keys(request: pytest.FixtureRequest) -> KeyStore:
+    if request.param == "memory":
+        return MemoryKeyStore()
+    database: Database[dict[str, Any]] = request.getfixturevalue("database")
+    ensure_indexes(database)
+    return MongoKeyStore(database)
+
+
+def _record(**overrides: Any) -> KeyRecord:
+    fields: dict[str, Any] = {
+        "key_id": "key-1",
+        "hash": "a" * 64,
+        "client": "acme",
+        "scopes": frozenset({"send", "read"}),
+        "is_live": True,
+        "created_at": NOW,
+        "name": "Backend",
+    }
+    return KeyRecord(**fields | overrides)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [_record(), _record(is_live=False, scopes=frozenset(), name="", expires_at=later(9), revoked_at=later(3))],
+    ids=["usual", "ended"],
+)
+def test_a_key_is_found_by_its_hash_as_it_was_kept(keys: KeyStore, record: KeyRecord) -> None:
+    keys.add(record)
+
+    assert keys.find(record.hash) == record
+    assert keys.find("b" * 64) is None
+
+
+def test_adding_a_hash_again_changes_nothing(keys: KeyStore) -> None:
+    keys.add(_record())
+
+    keys.add(_record(key_id="key-2", client="globex"))
+
+    assert keys.find("a" * 64) == _record()
+    assert keys.of_client("globex") == []
+
+
+def test_of_many_who_add_the_first_key_at_once_one_is_kept(keys: KeyStore) -> None:
+    records = [_record(key_id=f"key-{number}") for number in range(8)]
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(keys.add, records))
+
+    assert keys.of_client("acme") == [keys.find("a" * 64)]
+
+
+def test_a_key_can_be_renamed_narrowed_and_ended_and_opened_again(keys: KeyStore) -> None:
+    keys.add(_record())
+    ended = _record(name="Old backend", scopes=frozenset({"read"}), expires_at=later(60), revoked_at=later(5))
+
+    is_updated = keys.update(ended)
+
+    assert is_updated
+    assert keys.find(ended.hash) == ended
+    assert keys.update(_record())
+    assert keys.find(ended.hash) == _record()
+
+
+def test_an_update_moves_no_key_to_another_client(keys: KeyStore) -> None:
+    keys.add(_record())
+
+    keys.update(_record(client="globex", is_live=False, name="x"))
+
+    assert keys.find("a" * 64) == replace(_record(), name="x")
+
+
+def test_a_key_that_nobody_knows_is_not_updated(keys: KeyStore) -> None:
+    assert not keys.update(_record())
+    assert keys.find("a" * 64) is None
+
+
+def test_a_clients_keys_come_newest_first(keys: KeyStore) -> None:
+    records = [_record(key_id=f"key-{age}", hash=f"{age:064}", created_at=later(-age)) for age in (3, 1, 2)]
+    for record in [*records, _record(client="globex")]:
+        keys.add(record)
+
+    found = keys.of_client("acme")
+
+    assert [record.key_id for record in found] == ["key-1", "key-2", "key-3"]
+
+
+@pytest.mark.parametrize(
+    ("record", "is_valid"),
+    [
+        (_record(), True),
+        (_record(expires_at=later(0.001)), True),
+        (_record(expires_at=NOW), False),
+        (_record(revoked_at=later(-1)), False),
+        (_record(revoked_at=later(-1), expires_at=later(9)), False),
+        (_record(revoked_at=later(1), expires_at=later(9)), True),
+    ],
+)
+def test_a_key_is_valid_until_it_expires_or_is_revoked(record: KeyRecord, is_valid: bool) -> None:
+    assert record.is_valid(NOW) is is_valid
