@@ -1,0 +1,130 @@
+"""``wavecom run``: one command from nothing to a delivered notification, and back to nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+import requests
+
+from tests.e2e.launched import STOP_SECONDS, Launched, command_line, wait_until
+from wavecom.settings import Settings
+
+RUN = [sys.executable, "-m", "wavecom.cli", "run"]
+
+pytestmark = pytest.mark.timeout(400)
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
+    """One for all tests that leave it running."""
+    folder = tmp_path_factory.mktemp("run")
+    launched = Launched(RUN, folder / "home", folder)
+    try:
+        launched.start()
+        yield launched
+    finally:
+        launched.end()
+
+
+def test_it_is_ready_when_the_panel_shows(launched: Launched) -> None:
+    assert launched.get("/healthz").status_code == 200
+    assert launched.get("/readyz").status_code == 200
+    assert requests.get(f"http://127.0.0.1:{launched.flower_port}/healthcheck", timeout=5).status_code == 200
+
+
+def test_the_line_to_paste_sends_a_notification_that_arrives(launched: Launched) -> None:
+    answer = launched.paste_curl_line()
+
+    job = launched.wait_for_status(answer["jobId"], "delivered")
+    assert job["type"] == "sms"
+
+
+def test_flower_asks_for_the_operators_password(launched: Launched) -> None:
+    url = f"http://127.0.0.1:{launched.flower_port}/workers"
+
+    assert requests.get(url, timeout=5).status_code == 401
+    assert requests.get(url, auth=("operator", launched.api_key), timeout=5).status_code == 200
+
+
+def test_the_key_is_on_no_command_line(launched: Launched) -> None:
+    running = [command_line(pid) for pid in launched.left_behind()]
+
+    assert len(running) > 8
+    assert not [command for command in running if launched.api_key in command]
+
+
+def test_commands_typed_beside_it_find_its_servers(launched: Launched) -> None:
+    settings = Settings.from_environment({"WAVECOM_HOME": str(launched.home)})
+
+    with redis.Redis.from_url(settings.redis_url) as client:
+        assert client.ping()
+    assert settings.amqp_url != Settings().amqp_url
+    assert settings.mongodb_uri != Settings().mongodb_uri
+
+
+def test_a_second_start_says_so_and_leaves_the_first_alone(launched: Launched) -> None:
+    before = sorted(launched.left_behind())
+
+    second = subprocess.run(RUN, env=launched.environment(), capture_output=True, text=True, timeout=30, check=False)
+
+    assert second.returncode == 1
+    assert f"already runs at {launched.url}, process {launched.process.pid}" in second.stdout
+    assert sorted(launched.left_behind()) == before
+    assert launched.get("/readyz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("title", "words"), [("worker1", " -n worker1@"), ("Redis", "redis-server"), ("beat", "wavecom beat")]
+)
+def test_a_process_that_is_killed_starts_again(launched: Launched, title: str, words: str) -> None:
+    killed = launched.pid_of(words)
+
+    os.kill(killed, signal.SIGKILL)
+    launched.wait_for(rf"^{title} was ended by SIGKILL; it starts again in \d+ s")
+    launched.wait_for(rf"^{title} started again")
+
+    assert launched.pid_of(words) != killed
+    assert wait_until(lambda: launched.get("/readyz").status_code == 200, 30)
+    launched.wait_for_status(launched.paste_curl_line()["jobId"], "delivered", seconds=60)
+
+
+def test_stopped_or_killed_it_leaves_nothing_behind_and_the_next_start_has_all_data(tmp_path: Path) -> None:
+    launched = Launched(RUN, tmp_path / "wave com", tmp_path, {"WAVECOM_WORKERS": "2", "WAVECOM_WEB_WORKERS": "2"})
+    try:
+        launched.start()
+        key = launched.api_key
+        first = launched.paste_curl_line()["jobId"]
+        launched.wait_for_status(first, "delivered")
+
+        interrupted_at = time.monotonic()
+        assert launched.interrupt() == 0, launched.output
+        assert time.monotonic() - interrupted_at < STOP_SECONDS
+        assert launched.left_behind() == []
+        assert not (launched.home / "servers.env").exists()
+
+        launched.start()
+        assert launched.api_key == key
+        assert launched.get(f"/api/notifications/{first}").json()["status"] == "delivered"
+        second = launched.paste_curl_line()["jobId"]
+        launched.wait_for_status(second, "delivered")
+
+        launched.process.send_signal(signal.SIGKILL)
+        launched.process.wait()
+        assert wait_until(lambda: launched.left_behind() == [], 10)
+
+        launched.start()
+        for job_id in (first, second):
+            assert launched.get(f"/api/notifications/{job_id}").json()["status"] == "delivered"
+        launched.process.send_signal(signal.SIGTERM)
+        assert launched.process.wait(STOP_SECONDS + 5) == 0, launched.output
+        assert launched.left_behind() == []
+    finally:
+        launched.end()
