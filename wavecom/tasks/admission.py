@@ -64,6 +64,8 @@ class Admission(bootsteps.StartStopStep):
 
     def start(self, consumer: Any) -> None:
         """Begin with nothing held; also called after each reconnection."""
+        # The dead-letter queue above all: Celery declares only what it consumes, and what is rejected needs a place.
+        topology.declare(consumer.connection.default_channel)
         self._forget()
         _wakers[:] = [self._wake]
 

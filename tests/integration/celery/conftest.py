@@ -1,0 +1,259 @@
+"""pytest-celery over our own private servers: no Docker. A "container" is a child process here.
+
+The four fixtures that pytest-celery documents for replacement are replaced: the clusters of broker, backend and worker,
+and the app. A test asks for ``celery_setup`` and gets a real ``celery -A wavecom worker`` on a virtual host, a Redis
+and a database of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlparse
+
+import pytest
+from celery import Celery
+from kombu import Connection
+from pymongo.database import Database
+from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestWorker, CeleryWorkerCluster
+
+from tests.factories import make_job
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.job import Job, JobId
+from wavecom.storage.mongo.jobs import MongoJobRepository
+
+T = TypeVar("T")
+
+START_SECONDS = 40
+
+
+def wait_for(find: Callable[[], T | None], what: str, seconds: float = 30) -> T:
+    """The first answer of ``find`` that is neither None nor False."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = find()
+        if found is not None and found is not False:
+            return found
+        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
+        time.sleep(0.05)
+
+
+class LocalBroker:
+    """The session's RabbitMQ in the shape that pytest-celery expects of a container."""
+
+    status, id, name = "running", "local-rabbitmq", "rabbitmq"
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+
+    @property
+    def celeryconfig(self) -> dict[str, str]:
+        return {"url": self._url, "host_url": self._url}
+
+    def ready(self) -> bool:
+        address = urlparse(self._url)
+        socket.create_connection((str(address.hostname), int(address.port or 0)), 5).close()
+        return True
+
+    def logs(self) -> str:
+        return ""
+
+    def reload(self) -> None:
+        return None
+
+    def teardown(self) -> None:
+        return None
+
+
+class LocalWorker:
+    """A ``celery -A wavecom worker`` child process in the shape that pytest-celery expects of a container."""
+
+    id = "local"
+    name = "worker"
+
+    def __init__(self, log: Path, environment: dict[str, str], arguments: Sequence[str] = ()) -> None:
+        self._log = log
+        self._environment = {**os.environ, **environment}
+        self._arguments = list(arguments)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log_from = 0
+
+    def start(self) -> None:
+        self._log_from = self._log.stat().st_size if self._log.exists() else 0
+        command = [sys.executable, "-m", "celery", "-A", "wavecom", "worker", "-n", f"worker@{self.id}"]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [*command, *self._arguments], stdout=log, stderr=log, env=self._environment, start_new_session=True
+            )
+
+    def ready(self) -> bool:
+        if self._process is None:
+            self.start()
+
+        def is_ready() -> bool:
+            assert self.status == "running", f"the worker ended at its start:\n{self.logs()}"
+            return " ready." in self.logs()
+
+        wait_for(is_ready, "the worker", START_SECONDS)
+        return True
+
+    def logs(self) -> str:
+        with self._log.open("rb") as log:
+            log.seek(self._log_from)
+            return log.read().decode(errors="replace")
+
+    @property
+    def status(self) -> str:
+        return "running" if self._process is not None and self._process.poll() is None else "exited"
+
+    @property
+    def celeryconfig(self) -> dict[str, str]:
+        return {}
+
+    def kill(self, signal: str | int = "SIGKILL") -> None:
+        assert self._process is not None
+        number = _number(signal)
+        os.killpg(self._process.pid, number)
+        self._process.wait(30)
+
+    def restart(self, timeout: float = START_SECONDS) -> None:
+        if self.status == "running":
+            self.kill("SIGTERM")
+        self.start()
+        self.ready()
+
+    def reload(self) -> None:
+        return None
+
+    def teardown(self) -> None:
+        if self.status == "running":
+            self.kill()
+
+    @classmethod
+    def worker_name(cls) -> str:
+        return cls.name
+
+    @classmethod
+    def version(cls) -> str:
+        return "wavecom"
+
+    @classmethod
+    def log_level(cls) -> str:
+        return "WARNING"
+
+    @classmethod
+    def worker_queue(cls) -> str:
+        return ""
+
+
+def _number(name: str | int) -> int:
+    return signal.Signals[name] if isinstance(name, str) else name
+
+
+@pytest.fixture
+def worker_environment(amqp_url: str, redis_url: str, mongodb_uri: str, tmp_path: Path) -> dict[str, str]:
+    """What the worker runs with; a test module may override the fixture to add to it."""
+    return {
+        "AMQP_URL": amqp_url,
+        "REDIS_URL": redis_url,
+        "MONGODB_URI": mongodb_uri,
+        "WAVECOM_HOME": str(tmp_path / "home"),
+    }
+
+
+@pytest.fixture
+def worker_arguments() -> list[str]:
+    """Flags for the worker; none, as developers start it."""
+    return []
+
+
+@pytest.fixture
+def celery_broker_cluster(amqp_url: str) -> Iterator[CeleryBrokerCluster]:
+    cluster = CeleryBrokerCluster(CeleryTestBroker(LocalBroker(amqp_url)))
+    yield cluster
+    cluster.teardown()
+
+
+@pytest.fixture
+def celery_backend_cluster() -> None:
+    """WaveCom keeps no results: outcomes are in the job."""
+
+
+@pytest.fixture
+def celery_worker_cluster(
+    celery_setup_app: Celery, tmp_path: Path, worker_environment: dict[str, str], worker_arguments: list[str]
+) -> Iterator[CeleryWorkerCluster]:
+    worker = LocalWorker(tmp_path / "worker.log", worker_environment, worker_arguments)
+    cluster = CeleryWorkerCluster(CeleryTestWorker(worker, app=celery_setup_app))
+    try:
+        cluster.ready()
+        yield cluster
+    finally:
+        worker.teardown()  # a cluster leaves its nodes to themselves
+
+
+@pytest.fixture
+def celery_setup_app(amqp_url: str) -> Iterator[Celery]:
+    """Only for asking workers how they are; the tasks are in the worker's process."""
+    app = Celery("observer", broker=amqp_url, set_as_current=False)
+    yield app
+    app.close()
+
+
+@pytest.fixture
+def jobs(database: Database[dict[str, Any]]) -> MongoJobRepository:
+    return MongoJobRepository(database["jobs"])
+
+
+@pytest.fixture
+def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
+    publisher = AmqpPublisher(amqp_url, origin="test")
+    yield publisher
+    publisher.close()
+
+
+@pytest.fixture
+def submit(jobs: MongoJobRepository, publisher: AmqpPublisher) -> Callable[..., Job]:
+    """Stores a job and publishes its hint, as the web app does."""
+
+    def store_and_publish(**overrides: Any) -> Job:
+        now = jobs.now()
+        times = {"created_at": now, "updated_at": now, "queued_at": now}
+        job = make_job(**(times | overrides))
+        assert jobs.insert([job]) == [None]
+        assert publisher.publish([job.hint()]) == [True]
+        return job
+
+    return store_and_publish
+
+
+@pytest.fixture
+def read(jobs: MongoJobRepository) -> Callable[[JobId], Job]:
+    def stored(job_id: JobId) -> Job:
+        job = jobs.get(job_id)
+        assert job is not None
+        return job
+
+    return stored
+
+
+@pytest.fixture
+def taken(amqp_url: str) -> Callable[[str], list[Any]]:
+    """Takes everything that waits in a queue."""
+
+    def take(queue: str) -> list[Any]:
+        messages = []
+        with Connection(amqp_url) as connection:
+            channel: Any = connection.channel()
+            while (message := channel.basic_get(queue, no_ack=True)) is not None:
+                messages.append(message)
+        return messages
+
+    return take

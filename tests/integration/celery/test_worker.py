@@ -1,0 +1,169 @@
+"""A real ``celery -A wavecom worker`` with real servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from kombu import Connection
+from pytest_celery import CeleryTestSetup
+
+from tests.factories import later
+from tests.integration.celery.conftest import wait_for
+from wavecom.broker import topology
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.job import Channel, Job, JobId, Priority
+from wavecom.core.states import Status
+
+Submit = Callable[..., Job]
+Read = Callable[[JobId], Job]
+Taken = Callable[[str], list[Any]]
+
+#: docs/sandbox.md: what these recipients bring.
+SLOW = {"phone": "+12025550105"}
+UNAVAILABLE = {
+    Channel.EMAIL: {"email": "unavailable@sandbox.wavecom.test"},
+    Channel.SMS: {"phone": "+12025550102"},
+    Channel.PUSH: {"platform": "fcm", "token": "sandbox-unavailable"},
+}
+
+
+@pytest.fixture
+def worker_environment(worker_environment: dict[str, str]) -> dict[str, str]:
+    return worker_environment | {"WAVECOM_WORKER_CONCURRENCY": "4", "WAVECOM_RETRY_BASE_SECONDS": "8"}
+
+
+def wait_for_status(read: Read, job: Job, *statuses: Status, seconds: float = 30) -> Job:
+    def reached() -> Job | None:
+        current = read(job.job_id)
+        return current if current.status in statuses else None
+
+    return wait_for(reached, f"{job.job_id} to become {statuses}", seconds)
+
+
+def publish_raw(amqp_url: str, body: bytes, headers: dict[str, Any], content_type: str = "application/json") -> None:
+    with Connection(amqp_url) as connection:
+        channel: Any = connection.channel()
+        message = channel.prepare_message(body, content_type=content_type, content_encoding="utf-8", headers=headers)
+        channel.basic_publish(message, exchange="notifications", routing_key="notifications.sms.normal")
+
+
+def test_without_a_flag_it_takes_every_queue_with_threads(celery_setup: CeleryTestSetup) -> None:
+    inspect = celery_setup.app.control.inspect(timeout=5)
+
+    [queues] = (inspect.active_queues() or {}).values()
+    [stats] = (inspect.stats() or {}).values()
+
+    assert {queue["name"] for queue in queues} == {queue.name for queue in topology.TASK_QUEUES}
+    assert "thread" in stats["pool"]["implementation"]
+    assert stats["pool"]["max-concurrency"] == 4
+
+
+def test_a_job_of_every_lane_is_delivered(celery_setup: CeleryTestSetup, submit: Submit, read: Read) -> None:
+    jobs = [submit(type=channel, priority=priority) for channel in Channel for priority in Priority]
+
+    for job in jobs:
+        after = wait_for_status(read, job, Status.DELIVERED)
+        assert (after.provider, after.attempts) == ("sandbox", 1)
+
+
+def test_the_messages_of_a_killed_worker_are_redelivered(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read
+) -> None:
+    in_the_call = [submit(type=Channel.SMS, to=SLOW) for _ in range(4)]
+    for job in in_the_call:
+        wait_for_status(read, job, Status.PROCESSING)
+    waiting = [submit(type=Channel.SMS) for _ in range(6)]
+
+    celery_setup.worker.kill()
+    celery_setup.worker.restart()
+
+    for job in waiting:
+        assert wait_for_status(read, job, Status.DELIVERED).attempts == 1
+    # Claimed by the one that was killed: redelivered too, and left alone until their leases end.
+    assert {read(job.job_id).status for job in in_the_call} == {Status.PROCESSING}
+
+
+def test_a_graceful_stop_finishes_what_is_running_and_leaves_nothing_processing(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken
+) -> None:
+    in_the_call = [submit(type=Channel.SMS, to=SLOW) for _ in range(4)]
+    for job in in_the_call:
+        wait_for_status(read, job, Status.PROCESSING)
+    waiting = [submit(type=Channel.SMS) for _ in range(6)]
+
+    celery_setup.worker.kill("SIGTERM")
+
+    assert {read(job.job_id).status for job in in_the_call} == {Status.DELIVERED}
+    back = [job for job in waiting if read(job.job_id).status is Status.QUEUED]
+    assert Status.PROCESSING not in {read(job.job_id).status for job in waiting}
+    hinted = {json.loads(message.body)[0][0] for message in taken("notifications.sms.normal")}
+    assert {job.job_id for job in back} <= hinted
+
+
+def test_a_retry_of_every_lane_stays_in_its_lane_and_comes_when_the_store_says(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken
+) -> None:
+    jobs = [
+        submit(type=channel, priority=priority, to=UNAVAILABLE[channel]) for channel in Channel for priority in Priority
+    ]
+    planned = {job.job_id: wait_for_status(read, job, Status.RETRYING).next_attempt_at for job in jobs}
+    celery_setup.worker.kill("SIGTERM")
+
+    for job in jobs:
+        queue = topology.queue_name(job.type, job.priority)
+        [message] = wait_for(lambda queue=queue: taken(queue) or None, f"the retry in {queue}", 20)
+        assert json.loads(message.body)[0] == [job.job_id]
+        assert planned[job.job_id] is not None
+    assert taken(topology.PERIODIC_QUEUE) == []
+
+
+def test_a_job_whose_attempts_are_used_up_fails_with_a_dead_letter(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken
+) -> None:
+    job = submit(type=Channel.SMS, to=UNAVAILABLE[Channel.SMS], max_attempts=1)
+
+    after = wait_for_status(read, job, Status.FAILED)
+
+    assert after.error is not None
+    assert after.error.code == "attempts_exhausted"
+    [letter] = wait_for(lambda: taken(topology.DEAD_QUEUE) or None, "the dead letter")
+    assert json.loads(letter.body)["jobId"] == job.job_id
+    wait_for(lambda: read(job.job_id).dead_lettered_at, "the note that it is dead-lettered")
+
+
+def test_what_cannot_be_understood_goes_to_the_dead_letters_and_stops_nobody(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken, amqp_url: str
+) -> None:
+    ours = {"task": "wavecom.deliver", "id": "1"}
+    json_type = "application/json"
+    bad: list[tuple[str, bytes, dict[str, Any], str]] = [
+        ("malformed body", b"{not json", ours, json_type),
+        ("no argument", b"[[], {}, {}]", ours, json_type),
+        ("no job id", b"[[7], {}, {}]", ours, json_type),
+        ("unknown task", b'[["a"], {}, {}]', {"task": "no.such.task", "id": "1"}, json_type),
+        ("pickle", b"\x80\x04.", ours, "application/x-python-serialize"),
+        ("no task message at all", b"hello", {}, "text/plain"),
+    ]
+
+    for what, body, headers, content_type in bad:
+        publish_raw(amqp_url, body, headers, content_type)
+        [dead] = wait_for(lambda: taken(topology.DEAD_QUEUE) or None, f"the dead letter of: {what}")
+        found = dead.body if isinstance(dead.body, bytes) else dead.body.encode()
+        assert found == body, what
+        assert dead.headers["x-death"][0]["reason"] == "rejected", what
+
+    wait_for_status(read, submit(type=Channel.SMS), Status.DELIVERED)
+
+
+def test_a_message_for_a_job_that_is_gone_is_dropped(
+    celery_setup: CeleryTestSetup, publisher: AmqpPublisher, submit: Submit, read: Read, taken: Taken
+) -> None:
+    gone = submit(type=Channel.SMS, expires_at=later(0))
+
+    wait_for_status(read, submit(type=Channel.SMS), Status.DELIVERED)
+
+    assert read(gone.job_id).attempts == 0
+    assert taken(topology.DEAD_QUEUE) == []
