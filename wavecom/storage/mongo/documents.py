@@ -67,17 +67,7 @@ def encode_job(job: Job) -> RawBSONDocument:
     Raises ``InvalidRequestError`` naming what BSON can't hold (integers beyond 64 bits, lone surrogates, NUL in a key,
     nesting without end) and ``BodyTooLargeError``.
     """
-    document = to_document(job)
-    try:
-        raw = bson.encode(document, codec_options=CODEC)
-        if _has_reference_keys(raw):
-            document |= {name: _escape(document[name]) for name in _JSON_FIELDS} | {"hasEscapedKeys": True}
-            raw = bson.encode(document, codec_options=CODEC)
-    except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError) as error:
-        raise InvalidRequestError(list(_unstorable(job)) or [Problem("", "can't be stored")]) from error
-    if len(raw) > SIZE_LIMIT_BYTES:
-        raise BodyTooLargeError(f"The notification takes {len(raw)} bytes; {SIZE_LIMIT_BYTES} can be stored.")
-    return RawBSONDocument(raw, codec_options=_RAW_CODEC)
+    return encode(to_document(job))
 
 
 def decode_job(raw: RawBSONDocument) -> Job:
@@ -131,9 +121,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
     get = document.get
     claim = get("claim")
     error = get("error")
-    to, payload, metadata = get("to", {}), get("payload", {}), get("metadata", {})
-    if get("hasEscapedKeys"):
-        to, payload, metadata = _unescape(to), _unescape(payload), _unescape(metadata)
+    to, payload, metadata = decode_json(document)
     return Job(
         job_id=document["jobId"],
         client=document["client"],
@@ -303,6 +291,31 @@ _JSON_FIELDS = ("to", "payload", "metadata")
 _RAW_CODEC: CodecOptions[RawBSONDocument] = CodecOptions(tz_aware=True, document_class=RawBSONDocument)
 
 
+def encode(document: Document) -> RawBSONDocument:
+    """A document with the client's JSON in ``to``, ``payload`` and ``metadata`` as bytes ready to be inserted.
+
+    ``decode_json`` is the reverse for these three. Raises as ``encode_job`` does.
+    """
+    try:
+        raw = bson.encode(document, codec_options=CODEC)
+        if _has_reference_keys(raw):
+            document |= {name: _escape(document[name]) for name in _JSON_FIELDS} | {"hasEscapedKeys": True}
+            raw = bson.encode(document, codec_options=CODEC)
+    except (InvalidDocument, OverflowError, UnicodeEncodeError, RecursionError) as error:
+        raise InvalidRequestError(list(_unstorable(document)) or [Problem("", "can't be stored")]) from error
+    if len(raw) > SIZE_LIMIT_BYTES:
+        raise BodyTooLargeError(f"The notification takes {len(raw)} bytes; {SIZE_LIMIT_BYTES} can be stored.")
+    return RawBSONDocument(raw, codec_options=_RAW_CODEC)
+
+
+def decode_json(document: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """``to``, ``payload`` and ``metadata`` as they came; empty what a projection left out."""
+    to, payload, metadata = document.get("to", {}), document.get("payload", {}), document.get("metadata", {})
+    if document.get("hasEscapedKeys"):
+        return _unescape(to), _unescape(payload), _unescape(metadata)
+    return to, payload, metadata
+
+
 def _has_reference_keys(raw: bytes) -> bool:
     # Drivers read {"$ref", "$id"} as a DBRef, losing the order of keys, and servers check such keys in their own ways.
     return b"$ref\0" in raw or b"$id\0" in raw or b"$db\0" in raw
@@ -329,9 +342,9 @@ def _is_reference(key: str) -> bool:
     return key.startswith("$") and key.lstrip("$") in {"ref", "id", "db"}
 
 
-def _unstorable(job: Job) -> Iterable[Problem]:
+def _unstorable(document: Document) -> Iterable[Problem]:
     """Every place of the client's JSON that BSON can't hold, by JSON pointer."""
-    waiting: list[tuple[str, Any, int]] = [(f"/{name}", getattr(job, name), 1) for name in _JSON_FIELDS]
+    waiting: list[tuple[str, Any, int]] = [(f"/{name}", document[name], 1) for name in _JSON_FIELDS]
     while waiting:
         where, value, depth = waiting.pop()
         match value:

@@ -72,10 +72,9 @@ INDEXES: dict[str, list[IndexModel]] = {
     "sandbox_outbox": [
         # A repeated delivery is counted, not kept twice.
         _index("deliveryKey", unique=True),
-        # The page, newest first.
-        _index("at", "_id"),
-        _index("jobId"),
-        _index("storedAt", expireAfterSeconds=7 * _DAY_SECONDS),
+        # The page, newest first, with the tie-breaker of its cursor.
+        _index("at", "deliveryKey"),
+        _index("at", expireAfterSeconds=7 * _DAY_SECONDS),
     ],
 }
 

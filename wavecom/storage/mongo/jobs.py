@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from pymongo import ASCENDING, DESCENDING, WriteConcern
+from pymongo import DESCENDING, WriteConcern
 from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
@@ -32,6 +32,7 @@ from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.documents import CODEC, Document, encode_job, to_job
 from wavecom.storage.mongo.errors import as_write_error, reading
 from wavecom.storage.mongo.transitions import Write, claiming, operations
+from wavecom.storage.mongo.windows import windows
 
 T = TypeVar("T")
 
@@ -47,9 +48,6 @@ _USUAL_HINT_GRACE = Policy().hint_grace
 _WITHOUT_LOG = {"logs": 0, "writes": 0}
 _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
 
-#: Lists are read in windows of ``createdAt``, the newest first, each this much wider than the one before.
-_FIRST_WINDOW = timedelta(minutes=1)
-_WINDOW_GROWTH = 8
 #: After this a list is given up, and the server stops working on it.
 _LIST_LIMIT_MS = 8_000
 
@@ -225,23 +223,7 @@ class MongoJobRepository:
             bounds = upper if since is None else upper | {"$gte": since}
             yield {"createdAt": bounds} if bounds else {}
             return
-        newest, oldest = self._extreme(DESCENDING), self._extreme(ASCENDING)
-        if newest is None or oldest is None:
-            return
-        floor = oldest if since is None else max(oldest, since)
-        start = newest if before is None else min(newest, before)
-        width = _FIRST_WINDOW
-        while start - floor > width:
-            start -= width
-            yield {"createdAt": {"$gte": start} | upper}
-            upper = {"$lt": start}
-            width *= _WINDOW_GROWTH
-        yield {"createdAt": {"$gte": floor} | upper}
-
-    def _extreme(self, direction: int) -> datetime | None:
-        found = self._jobs.find({}, {"_id": 0, "createdAt": 1}).sort("createdAt", direction).limit(1)
-        document = next(iter(found), None)
-        return None if document is None else document["createdAt"]
+        yield from windows(self._jobs, "createdAt", since, before)
 
     def due(
         self,
