@@ -1,0 +1,133 @@
+"""The status pages: rendered by the server, readable without a script, behind a login.
+
+They share the API's services, schemas and use cases; nothing about a notification is decided here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Flask, redirect, request, session, url_for
+from flask_login import LoginManager, current_user
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.wrappers import Response
+
+from wavecom import __version__
+from wavecom.bootstrap import WebServices
+from wavecom.web.api.schemas.notification import NotificationSchema
+from wavecom.web.dashboard import errors, formatting, headers, login, notifications, outbox, send, status, words
+from wavecom.web.dashboard.access import Access, Viewer
+from wavecom.web.dashboard.brake import LoginBrake
+from wavecom.web.dashboard.context import EXTENSION, Pages
+from wavecom.web.dashboard.fields import sentence
+from wavecom.web.dashboard.sessions import set_up_sessions
+from wavecom.web.health import Readiness
+
+ROUTES = (
+    ("/", "home", status.home, ["GET"]),
+    ("/login", "login", login.login, ["GET", "POST"]),
+    ("/logout", "logout", login.logout, ["POST"]),
+    ("/status", "status", status.status, ["GET"]),
+    ("/status/live", "status_live", status.status_live, ["GET"]),
+    ("/notifications", "notifications", notifications.notifications, ["GET"]),
+    ("/notifications/<job_id>", "notification", notifications.notification, ["GET"]),
+    ("/notifications/<job_id>/live", "notification_live", notifications.notification_live, ["GET"]),
+    ("/outbox", "outbox", outbox.outbox, ["GET"]),
+    ("/send", "send", send.send, ["GET", "POST"]),
+)
+
+#: What somebody who is not logged in may reach.
+OPEN = frozenset({"dashboard.login", "dashboard.static"})
+
+NAVIGATION = (
+    ("dashboard.status", "Status"),
+    ("dashboard.notifications", "Notifications"),
+    ("dashboard.outbox", "Outbox"),
+    ("dashboard.send", "Send"),
+)
+
+#: A login form is small; a stranger's body is not read beyond this.
+_STRANGERS_LIMIT_BYTES = 16 * 1024
+
+
+def register(app: Flask, services: WebServices) -> None:
+    """Add the pages to ``app``: their addresses, login, CSRF protection and error pages. The API is not touched."""
+    secret = set_up_sessions(app, services.settings)
+    access = Access(services.keys, services.settings.operator_password, secret)
+    app.extensions[EXTENSION] = Pages(
+        services=services,
+        access=access,
+        brake=LoginBrake(services.clock.monotonic),
+        readiness=Readiness(services.checks),
+        schema=NotificationSchema(services.clock.now),
+    )
+    _set_up_login(app, access, services)
+    app.register_blueprint(_make_blueprint(_make_csrf(app)))
+    errors.add_pages_for_lost_addresses(app)
+
+
+def _set_up_login(app: Flask, access: Access, services: WebServices) -> None:
+    manager = LoginManager()
+    manager.init_app(app)
+
+    def load(viewer_id: str) -> Viewer | None:
+        ticket = session.get(login.TICKET)
+        viewer = access.viewer_of(ticket, services.clock.now()) if ticket else None
+        return viewer if viewer is not None and viewer.id == viewer_id else None
+
+    manager.user_loader(load)
+
+
+def _make_csrf(app: Flask) -> CSRFProtect:
+    # Off by default, so that the API's addresses know nothing of it; the blueprint asks for each of its own.
+    # A token lives as long as its session: a form may be filled in slowly.
+    app.config.update(WTF_CSRF_CHECK_DEFAULT=False, WTF_CSRF_TIME_LIMIT=None)
+    csrf = CSRFProtect()
+    csrf.init_app(app)
+    return csrf
+
+
+def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
+    blueprint = Blueprint(
+        "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/assets"
+    )
+
+    def admit() -> Response | None:
+        limit = _STRANGERS_LIMIT_BYTES
+        if request.endpoint not in OPEN:
+            if not current_user.is_authenticated:
+                return _to_login()
+            limit = request.max_content_length or limit
+        request.max_content_length = request.max_form_memory_size = limit
+        csrf.protect()
+        return None
+
+    blueprint.before_request(admit)
+    blueprint.after_request(headers.add_headers)
+    for path, endpoint, view, methods in ROUTES:
+        blueprint.add_url_rule(path, endpoint, view, methods=methods)
+    errors.add_error_pages(blueprint)
+    blueprint.app_context_processor(_context)
+    for name in ("iso", "clock_time", "file_size", "latency", "thousands", "masked_recipient"):
+        blueprint.add_app_template_filter(getattr(formatting, name), name)
+    blueprint.add_app_template_filter(sentence, "sentence")
+    return blueprint
+
+
+def _to_login() -> Response:
+    # After a login a form would be asked for again anyway, so only addresses that can be opened are remembered.
+    wanted = request.full_path.rstrip("?") if request.method == "GET" and not request.path.endswith("/live") else None
+    return redirect(url_for("dashboard.login", next=wanted), 303)
+
+
+def _context() -> dict[str, Any]:
+    return {
+        "viewer": current_user,
+        "navigation": NAVIGATION,
+        "version": __version__,
+        "status_look": words.STATUSES.__getitem__,
+        "event_look": words.event_look,
+        "channel_word": words.CHANNELS.__getitem__,
+        "priority_word": words.PRIORITIES.__getitem__,
+        "policy_word": words.POLICIES.__getitem__,
+    }

@@ -1,0 +1,39 @@
+"""What the views work with, held by the app they belong to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app
+from flask_login import current_user
+
+from wavecom.bootstrap import WebServices
+from wavecom.web.api.schemas.notification import NotificationSchema
+from wavecom.web.dashboard.access import Access, Viewer
+from wavecom.web.dashboard.brake import LoginBrake
+from wavecom.web.health import Readiness
+
+EXTENSION = "wavecom_pages"
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """One app's pages."""
+
+    services: WebServices
+    access: Access
+    brake: LoginBrake
+    readiness: Readiness
+    schema: NotificationSchema
+
+
+def pages() -> Pages:
+    """The pages of the app that serves the current request."""
+    found: Pages = current_app.extensions[EXTENSION]
+    return found
+
+
+def viewer() -> Viewer:
+    """Who is looking; only behind the login."""
+    found: Viewer = current_user._get_current_object()
+    return found

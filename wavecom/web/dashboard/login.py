@@ -1,0 +1,64 @@
+"""Signing in and out."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import structlog
+from flask import flash, redirect, render_template, request, session, url_for
+from flask_login import current_user, login_user, logout_user
+from werkzeug.wrappers import Response
+
+from wavecom.web.dashboard.context import pages
+
+log = structlog.get_logger()
+
+#: Where the session keeps what ``Access.ticket`` gave.
+TICKET = "ticket"
+
+#: A path on this very server: no scheme, no host, and no character that a browser would drop or bend into one.
+_LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
+
+
+def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
+    """Show the form; check what was typed."""
+    if request.method == "GET":
+        return redirect(_next()) if current_user.is_authenticated else _form(200)
+    address = request.remote_addr or ""
+    wait_seconds = pages().brake.enter(address)
+    if wait_seconds > 0:
+        seconds = math.ceil(wait_seconds)
+        log.warning("page_login_braked", address=address)
+        text = f"Too many failed attempts. Try again in {seconds} second{'' if seconds == 1 else 's'}."
+        return *_form(429, text), {"Retry-After": str(seconds)}
+    viewer = pages().access.viewer_for(request.form.get("secret", "").strip())
+    if viewer is None:
+        log.warning("page_login_failed", address=address)
+        return _form(401, "That is not a key or password that WaveCom knows. Check it for missing characters.")
+    pages().brake.succeeded(address)
+    # Nothing of the session before the login lives on, its CSRF token included.
+    session.clear()
+    login_user(viewer)
+    session[TICKET] = pages().access.ticket(viewer, pages().services.clock.now())
+    log.info("page_login", viewer=viewer.id, address=address)
+    return redirect(_next(), 303)
+
+
+def logout() -> Response:
+    """Forget the session."""
+    logout_user()
+    session.clear()
+    flash("You are signed out.", "good")
+    return redirect(url_for("dashboard.login"), 303)
+
+
+def _form(status: int, error: str = "") -> tuple[str, int]:
+    takes_password = pages().services.settings.operator_password is not None
+    page = render_template("dashboard/login.html", error=error, next=_next(), takes_password=takes_password)
+    return page, status
+
+
+def _next() -> str:
+    wanted = request.values.get("next", "")
+    return wanted if _LOCAL_PATH.fullmatch(wanted) else url_for("dashboard.status")

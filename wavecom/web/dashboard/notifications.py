@@ -1,0 +1,78 @@
+"""The list of notifications, and each one with its history."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from flask import Response, render_template, request, url_for
+from marshmallow import ValidationError
+
+from wavecom.core.job import Job, JobId
+from wavecom.errors import JobNotFoundError
+from wavecom.web.api import cursors
+from wavecom.web.api.faults import problems
+from wavecom.web.api.schemas.listing import ListQuery, ListRequest
+from wavecom.web.dashboard.content import describe
+from wavecom.web.dashboard.context import pages, viewer
+from wavecom.web.dashboard.filter_form import FilterForm
+from wavecom.web.dashboard.formatting import readable, recipient_lines
+from wavecom.web.dashboard.fragments import fragment
+
+PAGE_SIZE = 50
+
+_JOB_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_QUERY = ListQuery()
+
+
+def notifications() -> str | tuple[str, int]:
+    """A page of the list, narrowed by the filters in the query: the API's own names and rules."""
+    form = FilterForm.filled(request.args)
+    cursor = request.args.get("cursor")
+    try:
+        wanted = _wanted(form, cursor)
+    except ValidationError as error:
+        return _page(form.refused(problems(error)), found=None), 422
+    page = pages().services.jobs.search(viewer().narrowed(wanted.where), wanted.limit, wanted.after)
+    older = None if page.next is None else _address(form, cursor=cursors.encode(page.next))
+    return _page(form, found=page.jobs, older=older, newest=_address(form) if cursor else None)
+
+
+def notification(job_id: str) -> str:
+    """One notification, whole."""
+    return render_template("dashboard/notification.html", **_details(job_id))
+
+
+def notification_live(job_id: str) -> Response:
+    """The part of its page that changes."""
+    return fragment(render_template("dashboard/_notification.html", **_details(job_id)))
+
+
+def _wanted(form: FilterForm, cursor: str | None) -> ListRequest:
+    query = {name: [value] for name, value in form.query().items()}
+    if cursor:
+        query["cursor"] = [cursor]
+    return _QUERY.load(query | {"limit": [str(PAGE_SIZE)]})
+
+
+def _page(
+    form: FilterForm, *, found: tuple[Job, ...] | None, older: str | None = None, newest: str | None = None
+) -> str:
+    return render_template("dashboard/notifications.html", form=form, jobs=found, older=older, newest=newest)
+
+
+def _address(form: FilterForm, **further: str) -> str:
+    query: dict[str, Any] = form.typed() | further
+    return url_for("dashboard.notifications", **query)
+
+
+def _details(job_id: str) -> dict[str, Any]:
+    found = pages().services.jobs.get(JobId(job_id.lower()), viewer().client) if _JOB_ID.fullmatch(job_id) else None
+    if found is None:
+        raise JobNotFoundError("There is no notification with this id that this login may see.")
+    return {
+        "job": found,
+        "recipient": recipient_lines(found.type, found.to),
+        "content": describe(found.payload),
+        "metadata": [(name, readable(value)) for name, value in found.metadata.items()],
+    }

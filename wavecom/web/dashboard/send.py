@@ -1,0 +1,80 @@
+"""The form that sends a notification: checked by the API's own schema, accepted by the same use case."""
+
+from __future__ import annotations
+
+from flask import abort, flash, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response
+
+from wavecom.core.job import Channel
+from wavecom.core.submission import Accepted
+from wavecom.errors import (
+    ForbiddenError,
+    IdempotencyMismatchError,
+    InvalidRequestError,
+    OverloadedError,
+    Problem,
+    StoreError,
+)
+from wavecom.web.dashboard.context import pages, viewer
+from wavecom.web.dashboard.fields import place
+from wavecom.web.dashboard.send_form import SendForm, new_id
+
+_REUSED = (
+    "This form was sent before with other contents. "
+    "Send it again to make this a new notification; the first one is in the list."
+)
+_AWAY = (
+    "The store does not answer now. Everything you typed is still here: send it again in a few seconds. "
+    "Sending this form twice never makes two notifications."
+)
+
+
+def send() -> Response | tuple[str, int]:
+    """Show the form of ``?type=``; send what was typed into it."""
+    try:
+        channel = Channel(request.args.get("type", Channel.EMAIL.value))
+    except ValueError:
+        abort(404)
+    if not viewer().may_send:
+        raise ForbiddenError("This key may look, but not send. Sign in with one that may.")
+    if request.method == "GET":
+        return _page(SendForm.blank(channel), 200)
+    form = SendForm.filled(channel, request.form)
+    try:
+        accepted = _accept(form)
+    except InvalidRequestError as error:
+        return _page(form.refused(error.problems), 422)
+    except IdempotencyMismatchError:
+        fresh = SendForm(form.channel, new_id(), form.groups)
+        return _page(fresh.refused([Problem("", _REUSED)]), 409)
+    except (StoreError, OverloadedError):
+        return _page(form.refused([Problem("", _AWAY)]), 503)
+    if accepted.is_replay:
+        flash("This form was sent before. Here is its notification; no second one was made.", "warn")
+    else:
+        flash("Accepted. WaveCom keeps the notification and delivers it.", "good")
+    return redirect(url_for("dashboard.notification", job_id=accepted.job.job_id), 303)
+
+
+def _accept(form: SendForm) -> Accepted:
+    body, unread = form.request(request.files.getlist("attachments"))
+    try:
+        checked = pages().schema.read(body)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(_merged(form, unread, error.problems)) from error
+    if unread:
+        raise InvalidRequestError(unread)
+    new = checked.to_notification(viewer().sends_as, idempotency_key=f"page:{form.id}")
+    return pages().services.submission.accept(new)
+
+
+def _merged(form: SendForm, unread: list[Problem], problems: tuple[Problem, ...]) -> list[Problem]:
+    """What could not be read was left out of the body: that it is missing there says nothing."""
+    spoken_for = {problem.where for problem in unread}
+    fields = form.fields
+    placed = [(problem, place(problem, fields)[0]) for problem in problems]
+    return unread + [problem for problem, field in placed if field is None or field.pointer not in spoken_for]
+
+
+def _page(form: SendForm, status: int) -> tuple[str, int]:
+    return render_template("dashboard/send.html", form=form, channels=tuple(Channel)), status

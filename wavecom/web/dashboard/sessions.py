@@ -1,0 +1,59 @@
+"""The session cookie: signed, readable by no script, sent to no other site, and only over https where that is used."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask, request
+from flask.sessions import SecureCookieSessionInterface
+
+from wavecom.settings import Settings
+
+#: After this, an operator must log in again, however busy.
+LIFETIME = timedelta(hours=12)
+
+_SECRET_FILE = "session-secret"  # noqa: S105 - the name of a file
+
+
+class _PageSessions(SecureCookieSessionInterface):
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return request.is_secure
+
+
+def set_up_sessions(app: Flask, settings: Settings) -> bytes:
+    """Sign sessions with the secret of ``settings``, else with one kept in a file; answers the secret."""
+    text = settings.secret_key or _kept_secret(settings.home / _SECRET_FILE)
+    app.secret_key = text
+    secret = text.encode()
+    # Cookies don't know ports: two copies of WaveCom on one machine must not take each other's.
+    own = hmac.digest(secret, b"cookie name", "sha256").hex()[:8]
+    app.config.update(
+        SESSION_COOKIE_NAME=f"wavecom_{own}",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=LIFETIME,
+    )
+    app.session_interface = _PageSessions()
+    return secret
+
+
+def _kept_secret(path: Path) -> str:
+    """The secret in ``path``, made on first use; several processes at once agree on one."""
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    try:
+        draft.write_text(secrets.token_urlsafe(32), encoding="ascii")
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # another process was first: its secret is the one
+    finally:
+        draft.unlink()
+    return path.read_text(encoding="ascii")

@@ -1,0 +1,111 @@
+"""The first page: how the last hour went and whether the servers are up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Response, redirect, render_template, url_for
+from werkzeug.wrappers import Response as Redirect
+
+from wavecom.core.states import Status
+from wavecom.errors import StoreError
+from wavecom.web.dashboard.chart import Step, stacked_bars
+from wavecom.web.dashboard.context import pages, viewer
+from wavecom.web.dashboard.fragments import fragment
+from wavecom.web.dashboard.words import STATUSES, Look
+from wavecom.web.health import OK
+
+HOUR = timedelta(hours=1)
+STEP = timedelta(minutes=5)
+
+#: What the chart shows: final statuses, so that no notification is counted twice.
+GOOD = (Status.DELIVERED,)
+BAD = (Status.FAILED, Status.EXPIRED)
+
+
+#: Name of a check → what people call it, and what it is for.
+SERVERS = {
+    "mongodb": ("MongoDB", "keeps every notification"),
+    "rabbitmq": ("RabbitMQ", "wakes the workers"),
+    "redis": ("Redis", "shares limits and breakers"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One of the servers and whether it answers."""
+
+    name: str
+    role: str
+    is_up: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many notifications became ``status``."""
+
+    status: Status
+    look: Look
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class TimeStep:
+    """One step of the chart, with its beginning."""
+
+    at: datetime
+    one: int
+    two: int
+
+
+def home() -> Redirect:
+    """``/`` is the status page."""
+    return redirect(url_for("dashboard.status"))
+
+
+def status() -> str:
+    """The whole page."""
+    return render_template("dashboard/status.html", **_overview())
+
+
+def status_live() -> Response:
+    """The part of it that changes."""
+    return fragment(render_template("dashboard/_status.html", **_overview()))
+
+
+def _overview() -> dict[str, Any]:
+    now = pages().services.clock.now()
+    # Counters are kept by whole minutes: the one that is running counts too.
+    before = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    since = before - HOUR
+    context: dict[str, Any] = {"since": since, "before": before, "step_minutes": STEP // timedelta(minutes=1)}
+    context["servers"] = _servers()
+    try:
+        steps = _totals(since, before)
+    except StoreError:
+        return context | {"counts": None}
+    sums = {each: sum(totals.get(each, 0) for _, totals in steps) for each in Status}
+    bars = [TimeStep(at, _sum(totals, GOOD), _sum(totals, BAD)) for at, totals in steps]
+    return context | {
+        "counts": [Count(each, look, sums[each]) for each, look in STATUSES.items()],
+        "total": sum(sums.values()),
+        "steps": bars,
+        "chart": stacked_bars([Step(bar.one, bar.two) for bar in bars]),
+    }
+
+
+def _servers() -> list[Server]:
+    results = pages().readiness.results()
+    return [Server(*SERVERS.get(name, (name, "")), is_up=result == OK) for name, result in results.items()]
+
+
+def _totals(since: datetime, before: datetime) -> list[tuple[datetime, dict[Status, int]]]:
+    starts = [since + STEP * index for index in range(HOUR // STEP)]
+    stats = pages().services.stats
+    return [(at, stats.totals(at, min(at + STEP, before), viewer().client)) for at in starts]
+
+
+def _sum(totals: dict[Status, int], statuses: tuple[Status, ...]) -> int:
+    return sum(totals.get(each, 0) for each in statuses)
