@@ -1,0 +1,215 @@
+"""One scenario from beginning to end: build the house, load it, break it, let it heal, wait, read all the evidence."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import amqp
+from pymongo.errors import PyMongoError
+
+from tests.faults.house import House, Plan
+from tests.faults.reconcile import WAITING, Evidence, Ledger, per_second, reconcile
+from tests.faults.scenarios import Scenario
+from wavecom.broker import topology
+from wavecom.local.ports import LOOPBACK
+
+#: Before anything is broken, things must flow.
+WARM_UP_SECONDS = 3.0
+#: New notifications go on for so long after the last healing.
+TAIL_SECONDS = 10.0
+#: A worker must have taken one of them by then.
+PROGRESS_SECONDS = 60.0
+SETTLE_SECONDS = 240.0
+CLIENTS_SECONDS = 300.0
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much load a scenario gets."""
+
+    notifications: int = 2000
+    rate: float = 110.0
+    #: Multiplies the durations of scenarios.
+    pace: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a scenario came to, with what its plot is drawn from."""
+
+    scenario: Scenario
+    ledger: Ledger
+    seconds: float
+    #: Name of a curve -> second since the beginning -> count.
+    curves: Mapping[str, Mapping[int, int]]
+    #: What was broken: words, from and until, in seconds since the beginning.
+    troubles: tuple[tuple[str, float, float], ...]
+    marks: tuple[tuple[float, str], ...]
+
+    @property
+    def is_good(self) -> bool:
+        """No promise was broken."""
+        return not self.ledger.violations
+
+
+def run(
+    scenario: Scenario,
+    home: Path,
+    *,
+    size: Size,
+    seed: int,
+    mongo_program: Path | None,
+    faketime_library: Path | None,
+    say: Tell,
+    progress: Tell,
+) -> Outcome:
+    """Run ``scenario`` in ``home``. Raises ``HouseError`` when the drill itself fails. Leaves no process behind."""
+    plan = Plan(
+        providers=scenario.providers,
+        rate=size.rate,
+        seed=seed,
+        pace=size.pace,
+        fake_clock_of=scenario.fake_clock_of,
+        faketime_library=faketime_library,
+    )
+    began = time.monotonic()
+    progress("starting")
+    with House(home, plan, mongo_program, say) as house:
+        evidence = _Drill(house, scenario, size, progress).run()
+    ledger = reconcile(scenario, evidence)
+    _keep(home, evidence)
+    return Outcome(
+        scenario,
+        ledger,
+        round(time.monotonic() - began, 1),
+        _curves(evidence),
+        tuple(
+            (trouble.what, trouble.since - evidence.began_at, (trouble.until or time.time()) - evidence.began_at)
+            for trouble in evidence.notes.troubles
+        ),
+        tuple((round(mark.at - evidence.began_at, 1), mark.text) for mark in evidence.notes.marks),
+    )
+
+
+class _Drill:
+    def __init__(self, house: House, scenario: Scenario, size: Size, progress: Tell) -> None:
+        self._house = house
+        self._scenario = scenario
+        self._size = size
+        self._progress = progress
+
+    def run(self) -> Evidence:
+        house, load = self._house, self._house.load
+        began_at = time.time()
+        load.ask("pace", rate=self._size.rate)
+        self._progress("warming up")
+        self._wait(WARM_UP_SECONDS)
+        self._progress("breaking things")
+        self._scenario.act(house)
+        self._progress("healed; load goes on")
+        stuck = self._tail()
+        load.ask("pace", rate=0)
+        load_ended_at = time.time()
+        self._progress("waiting for clients")
+        house.wait_until(lambda: load.ask("progress")["waiting"] == 0, CLIENTS_SECONDS)
+        self._progress("waiting until all is settled")
+        settled_at = self._settle()
+        self._progress("reconciling")
+        told = load.ask("fetch", timeout_seconds=60)
+        return Evidence(
+            notifications=told["notifications"],
+            jobs=list(house.jobs.find({}, {"payload": 0, "to": 0})),
+            records=house.recorder.ask("fetch", timeout_seconds=60),
+            dead_letters=_dead_letters(house),
+            notes=house.notes,
+            began_at=began_at,
+            load_ended_at=load_ended_at,
+            settled_at=settled_at,
+            stuck_workers=stuck,
+        )
+
+    def _wait(self, seconds: float) -> None:
+        self._house.wait_until(lambda: False, seconds)
+
+    def _tail(self) -> list[str]:
+        """Load after the healing, until it is enough and every worker has taken some of it; answers who hasn't."""
+        house = self._house
+        healed_at = house.notes.healed_at
+        self._wait(max(0.0, healed_at + TAIL_SECONDS - time.time()))
+        idle: list[str] = []
+
+        def all_work() -> bool:
+            workers = house.delivery_workers
+            missing = len([title for title in house.programs if title.startswith("worker")]) - len(workers)
+            with contextlib.suppress(PyMongoError):
+                active = house.claimants_since(healed_at)
+                idle[:] = [title for title, name in workers.items() if name not in active]
+                return not idle and missing == 0
+            return False
+
+        house.wait_until(all_work, max(1.0, healed_at + PROGRESS_SECONDS - time.time()), 1)
+        titles = [title for title in house.programs if title.startswith("worker")]
+        dead = [title for title in titles if title not in house.delivery_workers]
+        house.wait_until(lambda: house.load.ask("progress")["begun"] >= self._size.notifications, 300)
+        return idle + dead
+
+    def _settle(self) -> float | None:
+        house = self._house
+
+        def is_settled() -> bool:
+            with contextlib.suppress(PyMongoError):
+                waiting = house.jobs.count_documents({"status": {"$in": list(WAITING)}})
+                owed = house.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": False}})
+                self._progress(f"waiting until all is settled: {waiting + owed} to go")
+                return waiting + owed == 0
+            return False
+
+        return time.time() if house.wait_until(is_settled, SETTLE_SECONDS, 1) else None
+
+
+def _dead_letters(house: House) -> list[str]:
+    """Take everything out of the dead-letter queue; "" for what names no job."""
+    port = house.rabbitmq.url.rpartition(":")[2].partition("/")[0]
+    found = []
+    with amqp.Connection(f"{LOOPBACK}:{port}", "guest", "guest", confirm_publish=False) as connection:
+        channel = connection.channel()
+        while (message := channel.basic_get(topology.DEAD_QUEUE, no_ack=True)) is not None:
+            found.append(_named_job(message.body))
+    return found
+
+
+def _named_job(body: bytes | str) -> str:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return ""
+    if isinstance(content, dict):
+        return str(content.get("jobId", ""))
+    # A hint that was rejected on its way: Celery's form, [[job_id], {}, {...}].
+    with contextlib.suppress(IndexError, KeyError, TypeError):
+        return str(content[0][0])
+    return ""
+
+
+def _curves(evidence: Evidence) -> dict[str, dict[int, int]]:
+    since = evidence.began_at
+    finished = [job["finishedAt"].timestamp() for job in evidence.jobs if job.get("finishedAt")]
+    return {
+        "accepted": per_second([n["accepted_at"] for n in evidence.notifications if n["accepted_at"]], since),
+        "calls": per_second([record["at"] for record in evidence.records], since),
+        "settled": per_second(finished, since),
+    }
+
+
+def _keep(home: Path, evidence: Evidence) -> None:
+    """The evidence as files beside the logs, for whoever wants to follow a violation up."""
+    for name in ("notifications", "jobs", "records", "dead_letters"):
+        with (home / f"{name}.ndjson").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(entry, default=str) + "\n" for entry in getattr(evidence, name))

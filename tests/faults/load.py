@@ -1,0 +1,340 @@
+"""Clients of a bank: they submit notifications at a steady rate, wait 10 s at most, and keep what they were told.
+
+A share of them uses idempotency keys and repeats whatever was not answered; the others repeat only what was certainly
+not taken. What each was told is the left-hand side of the reconciliation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import time
+import uuid
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from tests.faults import control
+from tests.faults.recorder import REJECT, UNAVAILABLE
+from wavecom.local.ports import LOOPBACK
+
+PATIENCE_SECONDS = 10.0
+#: A client with an idempotency key repeats for this long.
+PERSISTENCE_SECONDS = 240.0
+#: So many clients wait at once; a bank's systems do not queue up without bound either.
+MOST_WAITING = 400
+
+CHANNELS = ("email", "sms", "push")
+
+
+class Fate(StrEnum):
+    """What became of a request, as its client sees it."""
+
+    WAITING = "waiting"
+    ACCEPTED = "accepted"
+    #: Answered 503 "may have been accepted", and not repeated: there was no key.
+    MAYBE_ACCEPTED = "maybe_accepted"
+    #: The connection broke or the answer did not come, and not repeated: there was no key.
+    UNANSWERED = "unanswered"
+    #: Patience ended while the system said, truly, that it can't take it.
+    GAVE_UP = "gave_up"
+    #: An answer that no healthy or ailing WaveCom should give.
+    UNEXPECTED = "unexpected"
+
+
+class Wish(StrEnum):
+    """What is special about a notification."""
+
+    NOTHING = "nothing"
+    REJECT = REJECT
+    UNAVAILABLE = UNAVAILABLE
+    SCHEDULED = "scheduled"
+    SHORT_LIVED = "short_lived"
+
+
+@dataclass(slots=True)
+class Notification:
+    """One notification that a client wants to send, and what it was told."""
+
+    number: int
+    channel: str
+    priority: str
+    policy: str
+    wish: Wish
+    key: str | None
+    #: Submitted twice at the same moment, as impatient people do.
+    is_doubled: bool
+    started_at: float
+    fate: Fate = Fate.WAITING
+    accepted_at: float | None = None
+    #: Of the request that was answered 202.
+    latency_seconds: float | None = None
+    job_ids: list[str] = field(default_factory=list)
+    #: Statuses, and ``timeout``, ``refused``, ``broken``, with counts.
+    answers: Counter[str] = field(default_factory=Counter)
+    #: 503 "may have been accepted" was among them.
+    was_told_maybe: bool = False
+    unexpected: str | None = None
+
+    def body(self) -> bytes:
+        """The request's body; the same for every repetition."""
+        metadata = {"number": str(self.number)}
+        if self.wish in (Wish.REJECT, Wish.UNAVAILABLE):
+            metadata["provider"] = self.wish.value
+        content: dict[str, Any] = {
+            "type": self.channel,
+            "priority": self.priority,
+            "onUnknownOutcome": self.policy,
+            "metadata": metadata,
+            **_CONTENTS[self.channel](self.number),
+        }
+        if self.wish is Wish.UNAVAILABLE:
+            content["maxAttempts"] = 2
+        if self.wish is Wish.SCHEDULED:
+            send_at = datetime.fromtimestamp(self.started_at, UTC) + timedelta(seconds=4)
+            content["sendAt"] = send_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        if self.wish is Wish.SHORT_LIVED:
+            content["ttlSeconds"] = 15
+        return json.dumps(content).encode()
+
+
+_CONTENTS: dict[str, Any] = {
+    "email": lambda number: {
+        "to": {"email": f"customer{number}@example.com"},
+        "payload": {"subject": "Your payment", "text": f"Payment {number} was received."},
+    },
+    "sms": lambda number: {
+        "to": {"phone": f"+447400{number % 1_000_000:06d}"},
+        "payload": {"text": f"Your code is {number:06d}."},
+    },
+    "push": lambda number: {
+        "to": {"platform": "fcm", "token": f"token-{number}"},
+        "payload": {"title": "Parcel", "body": f"Parcel {number} is on its way."},
+    },
+}
+
+
+class RequestBrokenError(Exception):
+    """No whole answer came. ``kind``: ``refused`` (nothing was sent), ``broken``, ``timeout``."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(kind)
+        self.kind = kind
+
+
+class ApiClient:
+    """Just enough HTTP, with keep-alive."""
+
+    def __init__(self, port: int, api_key: str) -> None:
+        self._port = port
+        self._api_key = api_key
+        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+
+    async def submit(self, body: bytes, key: str | None) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body of the answer. Raises ``RequestBrokenError``."""
+        lines = [
+            "POST /api/notifications HTTP/1.1",
+            f"Host: {LOOPBACK}:{self._port}",
+            f"Authorization: Bearer {self._api_key}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        ]
+        if key is not None:
+            lines.append(f"Idempotency-Key: {key}")
+        request = "\r\n".join([*lines, "", ""]).encode() + body
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._exchange(request)
+        except TimeoutError:
+            raise RequestBrokenError("timeout") from None
+
+    async def _exchange(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
+        reader, writer = await self._connection()
+        is_whole = False
+        try:
+            writer.write(request)
+            await writer.drain()
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            status_line, *lines = head.rstrip().split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            body = await reader.readexactly(int(headers.get("content-length", "0")))
+            is_whole = headers.get("connection", "").lower() != "close"
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            raise RequestBrokenError("broken") from error
+        finally:
+            if is_whole:
+                self._idle.append((reader, writer))
+            else:
+                writer.close()
+        return int(status_line.split(" ")[1]), headers, body
+
+    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not (reader.at_eof() or writer.is_closing()):
+                return reader, writer
+            writer.close()
+        try:
+            return await asyncio.open_connection(LOOPBACK, self._port)
+        except OSError as error:
+            raise RequestBrokenError("refused") from error
+
+
+class Load:
+    """All clients, and the verbs by which the drill commands them."""
+
+    def __init__(self, port: int, api_key: str, seed: int) -> None:
+        self._api = ApiClient(port, api_key)
+        self._dice = random.Random(f"{seed}/load")
+        self._run = f"{seed}-{uuid.uuid4().hex[:8]}"
+        self.notifications: list[Notification] = []
+        self._clients: set[asyncio.Task[None]] = set()
+        self._rate = 0.0
+        self._pacer: asyncio.Task[None] | None = None
+        #: second -> answer -> count
+        self._answers: defaultdict[int, Counter[str]] = defaultdict(Counter)
+
+    def pace(self, rate: float) -> None:
+        """Begin ``rate`` notifications a second from now on; 0: no more."""
+        self._rate = rate
+        if self._pacer is None:
+            self._pacer = asyncio.get_running_loop().create_task(self._keep_pace())
+
+    def progress(self) -> dict[str, int]:
+        """Counts so far."""
+        fates = Counter(notification.fate for notification in self.notifications)
+        return {"begun": len(self.notifications), "waiting": len(self._clients), "accepted": fates[Fate.ACCEPTED]}
+
+    def fetch(self) -> dict[str, Any]:
+        """What every client was told, and all answers per second."""
+        return {
+            "notifications": [asdict(notification) for notification in self.notifications],
+            "answers": {str(second): dict(counts) for second, counts in self._answers.items()},
+        }
+
+    async def _keep_pace(self) -> None:
+        owed, before = 0.0, time.monotonic()
+        while True:
+            await asyncio.sleep(0.02)
+            now = time.monotonic()
+            owed, before = min(owed + (now - before) * self._rate, self._rate), now
+            while owed >= 1:
+                owed -= 1
+                if len(self._clients) < MOST_WAITING:
+                    self._begin()
+
+    def _begin(self) -> None:
+        notification = self._make(len(self.notifications))
+        self.notifications.append(notification)
+        client = asyncio.get_running_loop().create_task(self._insist(notification))
+        self._clients.add(client)
+        client.add_done_callback(self._clients.discard)
+
+    def _make(self, number: int) -> Notification:
+        dice = self._dice
+        key = f"order-{self._run}-{number}" if dice.random() < 0.6 else None
+        wishes = (Wish.NOTHING, Wish.REJECT, Wish.UNAVAILABLE, Wish.SCHEDULED, Wish.SHORT_LIVED)
+        return Notification(
+            number=number,
+            channel=CHANNELS[number % 3],
+            priority=dice.choices(("high", "normal", "bulk"), (2, 6, 2))[0],
+            policy=dice.choices(("retry", "stop"), (9, 1))[0],
+            wish=dice.choices(wishes, (92, 2, 1, 3, 2))[0],
+            key=key,
+            is_doubled=key is not None and dice.random() < 0.05,
+            started_at=time.time(),
+        )
+
+    async def _insist(self, notification: Notification) -> None:
+        """Submit until there is an answer to go by."""
+        if notification.is_doubled:
+            await asyncio.gather(self._submit_until_told(notification), self._submit_until_told(notification))
+        else:
+            await self._submit_until_told(notification)
+
+    async def _submit_until_told(self, notification: Notification) -> None:
+        deadline = time.monotonic() + PERSISTENCE_SECONDS
+        pause_seconds = 0.5
+        while True:
+            wait_seconds = await self._submit_once(notification)
+            if wait_seconds is None:
+                return
+            if time.monotonic() > deadline:
+                if notification.fate is Fate.WAITING:
+                    notification.fate = Fate.GAVE_UP
+                return
+            await asyncio.sleep(max(wait_seconds, pause_seconds) * (0.5 + self._dice.random()))
+            pause_seconds = min(8, pause_seconds * 2)
+
+    async def _submit_once(self, notification: Notification) -> float | None:
+        """One request; None when this client has its answer, else the least pause before the next."""
+        started = time.monotonic()
+        try:
+            status, headers, body = await self._api.submit(notification.body(), notification.key)
+        except RequestBrokenError as error:
+            self._note(notification, error.kind)
+            if error.kind == "refused" or notification.key is not None:
+                return 0
+            self._end(notification, Fate.UNANSWERED)
+            return None
+        self._note(notification, str(status))
+        content: dict[str, Any] = {}
+        with contextlib.suppress(ValueError):
+            content = json.loads(body)
+        if status == 202:
+            notification.job_ids.append(content["jobId"])
+            notification.latency_seconds = time.monotonic() - started
+            notification.accepted_at = time.time()
+            notification.fate = Fate.ACCEPTED
+            return None
+        if status in (429, 503):
+            is_maybe = content.get("code") == "store_uncertain"
+            notification.was_told_maybe |= is_maybe
+            if is_maybe and notification.key is None:
+                self._end(notification, Fate.MAYBE_ACCEPTED)
+                return None
+            return min(5, float(headers.get("retry-after", 0)))
+        if status == 422 and notification.wish is Wish.SCHEDULED and time.time() > notification.started_at + 60:
+            # The moment it was to leave at has passed while the system was away: pointless by now.
+            self._end(notification, Fate.GAVE_UP)
+            return None
+        notification.unexpected = f"{status} {body[:300].decode(errors='replace')}"
+        self._end(notification, Fate.UNEXPECTED)
+        return None
+
+    def _end(self, notification: Notification, fate: Fate) -> None:
+        # Of two submissions of the same notification the one that was accepted counts.
+        if notification.fate is Fate.WAITING:
+            notification.fate = fate
+
+    def _note(self, notification: Notification, answer: str) -> None:
+        notification.answers[answer] += 1
+        self._answers[int(time.time())][answer] += 1
+
+
+async def run(control_port: int, api_port: int, api_key: str, seed: int) -> None:
+    """Serve until the process is ended."""
+    load = Load(api_port, api_key, seed)
+    verbs: dict[str, control.Verb] = {"pace": load.pace, "progress": load.progress, "fetch": load.fetch}
+    server = await control.serve(control_port, verbs)
+    await server.serve_forever()
+
+
+def main() -> None:
+    """``WAVECOM_API_KEY=... python -m tests.faults.load --control-port 7000 --api-port 8000``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--control-port", type=int, required=True)
+    parser.add_argument("--api-port", type=int, required=True)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    asyncio.run(run(arguments.control_port, arguments.api_port, os.environ["WAVECOM_API_KEY"], arguments.seed))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,408 @@
+"""The reconciliation: what clients were told, what the store holds, what the recorder saw and what lies in the
+dead-letter queue, held against each other. Pure, and ignorant of the code under test: it reads documents, not objects.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from tests.faults.house import CONCURRENCY, FIRST, PROVIDER_RATE, PROVIDER_TIMEOUT_SECONDS, SECOND, Notes
+from tests.faults.scenarios import Failover, Scenario
+
+Document = Mapping[str, Any]
+
+WAITING = ("scheduled", "queued", "processing", "retrying")
+STATUSES = ("delivered", "sent", "failed", "expired", "cancelled", "unconfirmed")
+#: Answers after which nobody can tell whether the provider took the message.
+_INJECTED_DOUBTS = frozenset({"silence", "reset", "early_reset", "408", "502", "504"})
+
+ORPHAN_LIMIT_SECONDS = 60.0
+#: How much more than its limit a provider may get in any second.
+RATE_TOLERANCE = 1.2
+#: No time in the store may be off by more: a moved clock must not get there.
+CLOCK_LIMIT_SECONDS = 5.0
+#: With two providers: traffic is on the second when it gets this share of what is accepted.
+TAKEN_OVER_SHARE = 0.8
+_EXAMPLES = 5
+
+
+@dataclass(slots=True)
+class Evidence:
+    """All that is known of one scenario, read from outside."""
+
+    notifications: Sequence[Document]
+    jobs: Sequence[Document]
+    records: Sequence[Document]
+    #: Job ids of the dead letters, in the order of the queue; "" for one that names none.
+    dead_letters: Sequence[str]
+    notes: Notes
+    began_at: float
+    load_ended_at: float
+    settled_at: float | None
+    #: Delivery workers that claimed nothing within 60 s of the last recovery.
+    stuck_workers: Sequence[str] = ()
+
+
+@dataclass(slots=True)
+class Ledger:
+    """What came of it: figures, and every broken promise in words."""
+
+    accepted: int = 0
+    statuses: dict[str, int] = field(default_factory=dict)
+    waiting: int = 0
+    #: Accepted, but not in the store, or called delivered without having been sent.
+    lost: int = 0
+    failed_as_asked: int = 0
+    #: Jobs sent more than once.
+    sent_twice_explained: int = 0
+    sent_twice_unexplained: int = 0
+    labelled_unknown: int = 0
+    doubts_allowed: int = 0
+    #: Requests answered "may have been accepted", and of those without a key how many were.
+    maybe_answers: int = 0
+    unanswered: int = 0
+    stored_unconfirmed_to_client: int = 0
+    gave_up: int = 0
+    refusals: int = 0
+    dead_letters: int = 0
+    dead_letters_twice: int = 0
+    kills: int = 0
+    restarts: int = 0
+    orphans: int = 0
+    longest_orphan_seconds: float = 0
+    #: From the last healing until everything accepted before it was settled.
+    recovery_seconds: float | None = None
+    #: From the end of the load until everything was settled.
+    drain_seconds: float | None = None
+    accepted_per_second: float = 0
+    latency_p50_ms: float = 0
+    latency_p99_ms: float = 0
+    latency_max_ms: float = 0
+    busiest_second: int = 0
+    takeover_seconds: float | None = None
+    failed_calls_before_takeover: int | None = None
+    delivered_share: float | None = None
+    memory_mib: dict[str, float] = field(default_factory=dict)
+    violations: list[str] = field(default_factory=list)
+
+
+def reconcile(scenario: Scenario, evidence: Evidence) -> Ledger:
+    """Add up, and note every promise that was not kept in ``violations``."""
+    return _Bookkeeper(scenario, evidence).reconcile()
+
+
+class _Bookkeeper:
+    def __init__(self, scenario: Scenario, evidence: Evidence) -> None:
+        self._scenario = scenario
+        self._evidence = evidence
+        self._ledger = Ledger()
+        self._jobs: dict[str, Document] = {job["jobId"]: job for job in evidence.jobs}
+        self._accepted: dict[str, Document] = {
+            job_id: notification for notification in evidence.notifications for job_id in notification["job_ids"]
+        }
+        self._sent: Counter[str] = Counter(record["delivery_key"] for record in evidence.records if record["is_sent"])
+
+    def reconcile(self) -> Ledger:
+        self._add_up()
+        self._check_clients()
+        self._check_losses()
+        self._check_duplicates()
+        self._check_states()
+        self._check_dead_letters()
+        self._check_recovery()
+        self._check_times()
+        self._check_rate()
+        self._measure_speed()
+        if self._scenario.failover is not None:
+            self._check_failover(self._scenario.failover)
+        return self._ledger
+
+    def _violation(self, text: str, examples: Sequence[str] = ()) -> None:
+        shown = ", ".join(list(examples)[:_EXAMPLES])
+        self._ledger.violations.append(f"{text}: {shown}" if shown else text)
+
+    # --- what clients were told ------------------------------------------------------------------------------------
+
+    def _add_up(self) -> None:
+        ledger, evidence = self._ledger, self._evidence
+        known = [self._jobs[job_id] for job_id in self._accepted if job_id in self._jobs]
+        counts = Counter(job["status"] for job in known)
+        ledger.accepted = len(self._accepted)
+        ledger.statuses = {status: counts.pop(status, 0) for status in STATUSES}
+        ledger.waiting = sum(counts.values())
+        ledger.kills = len(evidence.notes.kills)
+        ledger.restarts = evidence.notes.restarts
+        ledger.memory_mib = {title: round(used) for title, used in sorted(evidence.notes.memory.items())}
+        if ledger.waiting:
+            open_jobs = [f"{job['jobId']} {job['status']}" for job in known if job["status"] not in STATUSES]
+            self._violation(f"{ledger.waiting} accepted notifications are still waiting", open_jobs)
+        missing = len(self._accepted) - len(known)
+        if ledger.accepted != sum(ledger.statuses.values()) + ledger.waiting + missing:
+            self._violation("the sums don't agree")
+        others = [job for job_id, job in self._jobs.items() if job_id not in self._accepted]
+        ledger.stored_unconfirmed_to_client = len(others)
+        stuck = [f"{job['jobId']} {job['status']}" for job in others if job["status"] not in STATUSES]
+        if stuck:
+            self._violation(f"{len(stuck)} stored but never confirmed notifications are still waiting", stuck)
+
+    def _check_clients(self) -> None:
+        ledger, notifications = self._ledger, self._evidence.notifications
+        fates = Counter(notification["fate"] for notification in notifications)
+        ledger.maybe_answers = sum(notification["was_told_maybe"] for notification in notifications)
+        ledger.unanswered = fates["unanswered"]
+        ledger.gave_up = fates["gave_up"]
+        ledger.refusals = sum(notification["answers"].get("503", 0) for notification in notifications)
+        if fates["waiting"]:
+            self._violation(f"{fates['waiting']} clients still wait for an answer")
+        unexpected = [notification["unexpected"] for notification in notifications if notification["unexpected"]]
+        if unexpected:
+            self._violation(f"{len(unexpected)} requests got an answer that nobody should get", unexpected)
+        split = [
+            f"{notification['key']} {notification['job_ids']}"
+            for notification in notifications
+            if len(set(notification["job_ids"])) > 1
+        ]
+        if split:
+            self._violation(f"{len(split)} idempotency keys were answered with different jobs", split)
+        per_number = Counter(job["metadata"]["number"] for job in self._evidence.jobs)
+        doubled = [number for number, count in per_number.items() if count > 1]
+        if doubled:
+            self._violation(f"{len(doubled)} notifications are stored more than once", doubled)
+
+    # --- what was sent --------------------------------------------------------------------------------------------
+
+    def _check_losses(self) -> None:
+        vanished = [job_id for job_id in self._accepted if job_id not in self._jobs]
+        phantom = [
+            job_id
+            for job_id, job in self._jobs.items()
+            if job["status"] in ("delivered", "sent") and not self._sent[_delivery_key(job)]
+        ]
+        self._ledger.lost = len(vanished) + len(phantom)
+        if vanished:
+            self._violation(f"{len(vanished)} accepted notifications are not in the store", vanished)
+        if phantom:
+            self._violation(f"{len(phantom)} jobs are called delivered but were never sent", phantom)
+        strangers = sorted({record["job_id"] for record in self._evidence.records} - set(self._jobs))
+        if strangers:
+            self._violation(f"{len(strangers)} messages were sent that no job knows", strangers)
+        broken = [
+            f"{job_id} {job['status']}"
+            for job_id, job in self._jobs.items()
+            if job["status"] in ("expired", "cancelled") and self._sent[_delivery_key(job)]
+        ]
+        if broken:
+            self._violation(f"{len(broken)} jobs promise that nothing was sent, but something was", broken)
+
+    def _check_duplicates(self) -> None:
+        ledger, evidence = self._ledger, self._evidence
+        killed_workers = sum(kill.title.startswith("worker") for kill in evidence.notes.kills)
+        ledger.doubts_allowed = killed_workers * CONCURRENCY + sum(map(_is_injected_doubt, evidence.records))
+        # A 500 says nothing certain about a message that must not go out twice.
+        stop = {job_id for job_id, job in self._jobs.items() if job["onUnknownOutcome"] == "stop"}
+        ledger.doubts_allowed += sum(
+            record["answer"] == "500" and record["job_id"] in stop for record in evidence.records
+        )
+        labelled = {job_id for job_id, job in self._jobs.items() if _is_labelled(job)}
+        ledger.labelled_unknown = len(labelled)
+        twice = {key.partition(":")[0] for key, count in self._sent.items() if count > 1}
+        explained = twice & labelled - stop
+        ledger.sent_twice_explained = len(explained)
+        ledger.sent_twice_unexplained = len(twice - explained)
+        if twice & stop:
+            self._violation(
+                f"{len(twice & stop)} jobs of policy stop were sent more than once", [*sorted(twice & stop)]
+            )
+        if unexplained := sorted(twice - explained - stop):
+            self._violation(f"{len(unexplained)} jobs were sent more than once without saying so", unexplained)
+        if len(labelled) > ledger.doubts_allowed:
+            self._violation(f"{len(labelled)} jobs of unknown outcome, but only {ledger.doubts_allowed} are explained")
+
+    # --- what jobs say of themselves --------------------------------------------------------------------------------
+
+    def _check_states(self) -> None:
+        ledger = self._ledger
+        unconfirmed = [job for job in self._jobs.values() if job["status"] == "unconfirmed"]
+        wrong = [job["jobId"] for job in unconfirmed if job["onUnknownOutcome"] != "stop" or not _is_labelled(job)]
+        if wrong:
+            self._violation(f"{len(wrong)} jobs are unconfirmed without reason", wrong)
+        too_many = [job["jobId"] for job in self._jobs.values() if job["attempts"] > job["maxAttempts"]]
+        if too_many:
+            self._violation(f"{len(too_many)} jobs had more attempts than allowed", too_many)
+        wishes = {notification["number"]: notification["wish"] for notification in self._evidence.notifications}
+        unasked = []
+        for job in self._jobs.values():
+            wish = wishes.get(int(job["metadata"]["number"]), "nothing")
+            if job["status"] == "failed" and wish in ("reject", "unavailable"):
+                ledger.failed_as_asked += 1
+            elif job["status"] == "failed" and not (wish == "short_lived" and _is_labelled(job)):
+                # A short-lived one whose time ran out in doubt is rightly called failed: "expired" would promise
+                # that nothing was sent.
+                unasked.append(f"{job['jobId']} {job.get('error', {}).get('code')} ({job['attempts']} attempts)")
+            elif job["status"] == "delivered" and wish in ("reject", "unavailable"):
+                self._violation("a job is called delivered that the provider refused", [job["jobId"]])
+            elif job["status"] == "expired" and wish != "short_lived":
+                self._violation("a job expired before its time", [job["jobId"]])
+        if unasked and not self._scenario.may_exhaust_attempts:
+            self._violation(f"{len(unasked)} jobs failed although the provider was well", unasked)
+
+    def _check_dead_letters(self) -> None:
+        letters = Counter(self._evidence.dead_letters)
+        failed = {job_id for job_id, job in self._jobs.items() if job["status"] == "failed"}
+        self._ledger.dead_letters = len(letters)
+        self._ledger.dead_letters_twice = sum(count > 1 for count in letters.values())
+        if missing := sorted(failed - set(letters)):
+            self._violation(f"{len(missing)} failed jobs have no dead letter", missing)
+        if foreign := sorted(set(letters) - failed):
+            described = [f"{job_id or '(unreadable)'} {self._jobs.get(job_id, {}).get('status')}" for job_id in foreign]
+            self._violation(f"{len(foreign)} dead letters belong to no failed job", described)
+        unnoted = [job_id for job_id in failed if "deadLetteredAt" not in self._jobs[job_id]]
+        if unnoted:
+            self._violation(f"{len(unnoted)} failed jobs don't know of their dead letter", unnoted)
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def _check_recovery(self) -> None:
+        ledger, evidence = self._ledger, self._evidence
+        healed_at = evidence.notes.healed_at
+        ends = [_settled_at(job) for job in self._jobs.values() if job["createdAt"].timestamp() < healed_at]
+        if all(end is not None for end in ends):
+            ledger.recovery_seconds = round(max([0.0, *(end - healed_at for end in ends if end is not None)]), 1)
+        if evidence.settled_at is None:
+            self._violation("not everything was settled in time")
+        else:
+            ledger.drain_seconds = round(evidence.settled_at - evidence.load_ended_at, 1)
+        orphans = evidence.notes.orphans.values()
+        ledger.orphans = len(orphans)
+        ledger.longest_orphan_seconds = round(
+            max((orphan.last_seen_at - orphan.killed_at for orphan in orphans), default=0), 1
+        )
+        if ledger.longest_orphan_seconds > ORPHAN_LIMIT_SECONDS:
+            late = [o.job_id for o in orphans if o.last_seen_at - o.killed_at > ORPHAN_LIMIT_SECONDS]
+            self._violation(f"{len(late)} orphans waited more than {ORPHAN_LIMIT_SECONDS:.0f} s", late)
+        if evidence.stuck_workers:
+            self._violation(
+                f"{len(evidence.stuck_workers)} workers made no progress within 60 s of recovery",
+                evidence.stuck_workers,
+            )
+
+    def _check_times(self) -> None:
+        earliest = self._evidence.began_at - CLOCK_LIMIT_SECONDS
+        latest = (self._evidence.settled_at or self._evidence.load_ended_at + 3600) + CLOCK_LIMIT_SECONDS
+        wrong = []
+        for job in self._jobs.values():
+            times = [job["createdAt"], job.get("finishedAt"), *(entry["at"] for entry in job["logs"])]
+            if any(not earliest <= time.timestamp() <= latest for time in times if time is not None):
+                wrong.append(job["jobId"])
+        if wrong:
+            self._violation(f"{len(wrong)} jobs bear times at which nothing happened", wrong)
+
+    def _check_rate(self) -> None:
+        for provider in self._scenario.providers:
+            times = sorted(record["at"] for record in self._evidence.records if record["provider"] == provider)
+            busiest = _busiest_second(times)
+            self._ledger.busiest_second = max(self._ledger.busiest_second, busiest)
+            if busiest > RATE_TOLERANCE * PROVIDER_RATE:
+                self._violation(f"provider {provider} got {busiest} requests in a second; its limit is {PROVIDER_RATE}")
+
+    def _measure_speed(self) -> None:
+        ledger, evidence = self._ledger, self._evidence
+        seconds = max(evidence.load_ended_at - evidence.began_at, 0.001)
+        ledger.accepted_per_second = round(ledger.accepted / seconds, 1)
+        latencies = sorted(n["latency_seconds"] * 1000 for n in evidence.notifications if n["latency_seconds"])
+        if len(latencies) > 1:
+            percentiles = statistics.quantiles(latencies, n=100, method="inclusive")
+            ledger.latency_p50_ms, ledger.latency_p99_ms = round(percentiles[49]), round(percentiles[98])
+            ledger.latency_max_ms = round(latencies[-1])
+
+    # --- two providers --------------------------------------------------------------------------------------------
+
+    def _check_failover(self, failover: Failover) -> None:
+        ledger, evidence = self._ledger, self._evidence
+        trouble = evidence.notes.troubles[0]
+        since, until = trouble.since, trouble.until or evidence.load_ended_at
+        by_second = sorted(r["at"] for r in evidence.records if r["provider"] == SECOND and r["answer"] == "200")
+        accepted = [n["accepted_at"] for n in evidence.notifications if n["accepted_at"]]
+        rate = sum(since <= at < until for at in accepted) / (until - since)
+        ledger.takeover_seconds = _takeover(by_second, since, until, TAKEN_OVER_SHARE * rate)
+        failed_calls = [
+            record
+            for record in evidence.records
+            if record["provider"] == FIRST and since <= record["at"] < until and record["answer"] != "200"
+        ]
+        by_takeover = since + (ledger.takeover_seconds if ledger.takeover_seconds is not None else until)
+        ledger.failed_calls_before_takeover = sum(record["at"] < by_takeover for record in failed_calls)
+        is_quick = ledger.takeover_seconds is not None and (
+            ledger.takeover_seconds <= failover.within_seconds
+            or ledger.failed_calls_before_takeover <= failover.within_failed_calls
+        )
+        if not is_quick:
+            self._violation(
+                f"the second provider took over after {ledger.takeover_seconds} s"
+                f" and {ledger.failed_calls_before_takeover} failed calls"
+            )
+        asked = [self._jobs[job_id] for job_id, n in self._accepted.items() if n["wish"] in ("nothing", "scheduled")]
+        ledger.delivered_share = sum(job["status"] == "delivered" for job in asked) / max(1, len(asked))
+        if ledger.delivered_share < failover.least_delivered:
+            self._violation(f"only {ledger.delivered_share:.2%} were delivered")
+        if not any(
+            record["provider"] == FIRST and record["answer"] == "200" and record["at"] > until
+            for record in evidence.records
+        ):
+            self._violation("the first provider did not come back by itself")
+
+
+def _takeover(successes: Sequence[float], since: float, until: float, rate: float) -> float | None:
+    """Seconds from ``since`` until the first two seconds in which ``successes`` came at ``rate``; None: never."""
+    start = since
+    while start + 2 <= until:
+        if sum(start <= at < start + 2 for at in successes) >= 2 * rate:
+            return round(start - since, 1)
+        start += 0.1
+    return None
+
+
+def _busiest_second(times: Sequence[float]) -> int:
+    busiest, first = 0, 0
+    for last, at in enumerate(times):
+        while times[first] <= at - 1:
+            first += 1
+        busiest = max(busiest, last - first + 1)
+    return busiest
+
+
+def _is_injected_doubt(record: Document) -> bool:
+    if record["answer"] == "gone":
+        # Slower than the caller waits; a shorter call that nobody waited for belongs to a killed worker.
+        return bool(record["answered_at"] - record["at"] >= 0.9 * PROVIDER_TIMEOUT_SECONDS)
+    return record["answer"] in _INJECTED_DOUBTS
+
+
+def _is_labelled(job: Document) -> bool:
+    return any(entry["event"] == "outcome_unknown" for entry in job["logs"])
+
+
+def _delivery_key(job: Document) -> str:
+    return job["jobId"] if not job["replays"] else f"{job['jobId']}:{job['replays']}"
+
+
+def _settled_at(job: Document) -> float | None:
+    """When nothing more was owed for it, dead letter included; None while it waits."""
+    if job["status"] == "unconfirmed":
+        entries: list[datetime] = [entry["at"] for entry in job["logs"]]
+        return max(entries).timestamp()
+    end = job.get("deadLetteredAt") if job["status"] == "failed" else job.get("finishedAt")
+    return None if end is None else float(end.timestamp())
+
+
+def per_second(times: Sequence[float], since: float) -> dict[int, int]:
+    """How many of ``times`` fall into each second from ``since`` on."""
+    counts: defaultdict[int, int] = defaultdict(int)
+    for at in times:
+        counts[int(at - since)] += 1
+    return dict(counts)

@@ -1,0 +1,314 @@
+"""What the drill does: each scenario as data, and a small function that does it to a house under load.
+
+A function returns when all is healed. Durations are multiplied by the plan's pace.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from tests.faults.house import FIRST, MONGODB, PROVIDER_TIMEOUT_SECONDS, RABBITMQ, REDIS, SECOND, SERVERS, House
+from tests.faults.recorder import Behaviour, Fault, Kind
+
+DOWN = Behaviour(0.02, [Fault(Kind.STATUS, status=503)])
+HANGING = Behaviour(0.05, [Fault(Kind.SILENCE)])
+#: Slower than usual by far, but within the deadline; one in ten is not.
+SLOW = Behaviour(2.0, [Fault(Kind.SILENCE, 0.1)])
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """What a scenario with two providers must show: that the second takes over, and the first comes back."""
+
+    within_seconds: float
+    #: As good as being quick: so few calls failed.
+    within_failed_calls: int = 0
+    least_delivered: float = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One row of the report."""
+
+    name: str
+    #: A sentence for the report.
+    what: str
+    act: Callable[[House], None]
+    providers: tuple[str, ...] = (FIRST,)
+    fake_clock_of: str | None = None
+    #: Attempts may be used up without anybody's wish: the provider itself is the trouble.
+    may_exhaust_attempts: bool = False
+    failover: Failover | None = None
+
+
+# --- Processes ----------------------------------------------------------------------------------------------------
+
+
+def _kill_workers(house: House) -> None:
+    dice = random.Random(f"{house.plan.seed}/kill-workers")
+    kills = 0
+    while kills < 10:
+        running = sorted(house.delivery_workers)
+        if running:
+            house.kill_program(dice.choice(running))
+            kills += 1
+        house.pause(dice.uniform(2, 5))
+
+
+def _kill_web(house: House) -> None:
+    for kill in (house.kill_web_child, lambda: house.kill_program("web"), house.kill_web_child):
+        kill()
+        house.pause(7)
+
+
+def _kill_beat_and_ops(house: House) -> None:
+    for title in ("beat", "ops", "beat", "ops"):
+        house.kill_program(title)
+        house.pause(5)
+
+
+# --- Servers ------------------------------------------------------------------------------------------------------
+
+
+def _server_away(name: str, seconds: float, *, gently: bool = False, times: int = 1) -> Callable[[House], None]:
+    def act(house: House) -> None:
+        for number in range(times):
+            if number:
+                house.pause(6)
+            with house.without(name, gently=gently):
+                house.pause(seconds)
+
+    return act
+
+
+def _close_amqp_connections(house: House) -> None:
+    for _ in range(3):
+        with house.trouble("RabbitMQ closes all connections (rabbitmqctl close_all_connections)"):
+            house.rabbitmq.ctl("close_all_connections", "fault drill")
+        house.pause(6)
+
+
+def _memory_alarm(house: House) -> None:
+    with _alarmed(house):
+        house.pause(20)
+
+
+@contextlib.contextmanager
+def _alarmed(house: House) -> Iterator[None]:
+    with house.trouble("RabbitMQ's memory alarm: it blocks who publishes"):
+        house.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+        try:
+            yield
+        finally:
+            house.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+
+
+def _flush_redis(house: House) -> None:
+    for _ in range(3):
+        with house.trouble("Redis flushed (FLUSHALL)"):
+            house.flush_redis()
+        house.pause(4)
+
+
+# --- Networks -----------------------------------------------------------------------------------------------------
+
+
+def _cut(name: str) -> Callable[[House], None]:
+    def act(house: House) -> None:
+        for _ in range(5):
+            house.cut(name)
+            house.pause(3)
+
+    return act
+
+
+def _frozen(name: str, seconds: float) -> Callable[[House], None]:
+    def act(house: House) -> None:
+        with house.link(name, "freeze"):
+            house.pause(seconds)
+
+    return act
+
+
+# --- Providers ----------------------------------------------------------------------------------------------------
+
+
+def _provider(what: str, behaviour: Behaviour | None, seconds: float = 20) -> Callable[[House], None]:
+    def act(house: House) -> None:
+        with house.ailing(FIRST, what, behaviour):
+            house.pause(seconds)
+
+    return act
+
+
+def _flapping(house: House) -> None:
+    for _ in range(6):
+        with house.ailing(FIRST, "down", DOWN):
+            house.pause(2)
+        house.pause(2)
+
+
+def _fails_over(what: str, behaviour: Behaviour | None) -> Callable[[House], None]:
+    def act(house: House) -> None:
+        # Not shortened: the limits that it is held to are in seconds of the clock.
+        with house.ailing(FIRST, what, behaviour):
+            house.pause(20 / house.plan.pace)
+        # It comes back by itself, once the breaker has tried it.
+        house.wait_until(lambda: house.recorder.ask("sent_per_second", provider=FIRST, seconds=3) > 20, 90, 1)
+
+    return act
+
+
+# --- Clocks -------------------------------------------------------------------------------------------------------
+
+
+def _move_clock(house: House) -> None:
+    for seconds in (+600, -600):
+        with house.clock_moved(seconds):
+            house.pause(12)
+        house.pause(3)
+
+
+# --- Mixed --------------------------------------------------------------------------------------------------------
+
+
+def _mixed(house: House) -> None:
+    dice = random.Random(f"{house.plan.seed}/mixed")
+    for _ in range(8):
+        first, second = dice.sample(sorted(_PAIRABLE), 2)
+        with _PAIRABLE[first](house), _PAIRABLE[second](house):
+            house.pause(dice.uniform(2, 7))
+        house.pause(dice.uniform(1, 4))
+
+
+@contextlib.contextmanager
+def _killed(house: House, title: str) -> Iterator[None]:
+    if house.programs[title].is_running:
+        house.kill_program(title)
+    yield
+
+
+def _frozen_link(name: str) -> Callable[[House], AbstractContextManager[None]]:
+    return lambda house: house.link(name, "freeze")
+
+
+#: Faults of which any two can strike together.
+_PAIRABLE: dict[str, Callable[[House], AbstractContextManager[None]]] = {
+    "kill worker1": lambda house: _killed(house, "worker1"),
+    "kill worker2": lambda house: _killed(house, "worker2"),
+    "kill worker-high": lambda house: _killed(house, "worker-high"),
+    "kill web": lambda house: _killed(house, "web"),
+    "kill ops": lambda house: _killed(house, "ops"),
+    "kill beat": lambda house: _killed(house, "beat"),
+    "RabbitMQ away": lambda house: house.without(RABBITMQ),
+    "Redis away": lambda house: house.without(REDIS),
+    "MongoDB away": lambda house: house.without(MONGODB),
+    "RabbitMQ frozen": _frozen_link(RABBITMQ),
+    "Redis frozen": _frozen_link(REDIS),
+    "MongoDB frozen": _frozen_link(MONGODB),
+    "provider down": lambda house: house.ailing(FIRST, "down (503)", DOWN),
+    "provider hanging": lambda house: house.ailing(FIRST, "hanging", HANGING),
+    "provider refusing": lambda house: house.ailing(FIRST, "refusing connections", None),
+}
+
+
+def _one_of_each(house: House) -> None:
+    for title in ("worker1", "worker-high", "web", "beat", "ops"):
+        house.kill_program(title)
+        house.pause(3)
+    for name in SERVERS:
+        with house.without(name):
+            house.pause(2)
+        house.pause(4)
+
+
+SHORT = Scenario(
+    "one-of-each",
+    "kill -9 of one worker of each kind, web, beat, ops, RabbitMQ, Redis and MongoDB in turn",
+    _one_of_each,
+)
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("kill-workers", "kill -9 of a random delivery worker, 10 times", _kill_workers),
+    Scenario("kill-web", "kill -9 of the web server: its child, the whole, its child again", _kill_web),
+    Scenario("kill-beat-and-ops", "kill -9 of beat and of the ops worker, twice each", _kill_beat_and_ops),
+    Scenario("rabbitmq-stopped", "RabbitMQ stopped for 10 s, then started", _server_away(RABBITMQ, 10, gently=True)),
+    Scenario("rabbitmq-killed", "RabbitMQ killed with kill -9 and started, twice", _server_away(RABBITMQ, 3, times=2)),
+    Scenario("rabbitmq-closes", "RabbitMQ closes all connections, 3 times", _close_amqp_connections),
+    Scenario("rabbitmq-alarm", "RabbitMQ's memory alarm on for 20 s", _memory_alarm),
+    Scenario("redis-killed", "Redis killed with kill -9 for 8 s, twice", _server_away(REDIS, 8, times=2)),
+    Scenario("redis-flushed", "all of Redis' data deleted, 3 times", _flush_redis),
+    Scenario("mongodb-killed", "MongoDB killed with kill -9 for 3 s, 3 times", _server_away(MONGODB, 3, times=3)),
+    Scenario("mongodb-away", "MongoDB away for 60 s", _server_away(MONGODB, 60)),
+    Scenario("rabbitmq-cut", "connections to RabbitMQ reset, 5 times", _cut(RABBITMQ)),
+    Scenario("rabbitmq-frozen", "network to RabbitMQ frozen for 20 s", _frozen(RABBITMQ, 20)),
+    Scenario("redis-cut", "connections to Redis reset, 5 times", _cut(REDIS)),
+    Scenario("redis-frozen", "network to Redis frozen for 20 s", _frozen(REDIS, 20)),
+    Scenario("mongodb-cut", "connections to MongoDB reset, 5 times", _cut(MONGODB)),
+    Scenario("mongodb-frozen", "network to MongoDB frozen for 20 s", _frozen(MONGODB, 20)),
+    Scenario(
+        "provider-down", "the provider answers 503 for 20 s", _provider("down (503)", DOWN), may_exhaust_attempts=True
+    ),
+    Scenario("provider-slow", "the provider takes 2 s for 20 s", _provider("slow", SLOW), may_exhaust_attempts=True),
+    Scenario(
+        "provider-hanging",
+        "the provider never answers for 20 s",
+        _provider("hanging", HANGING),
+        may_exhaust_attempts=True,
+    ),
+    Scenario(
+        "provider-flapping",
+        "the provider answers 503 for 2 s in every 4 s, 6 times",
+        _flapping,
+        may_exhaust_attempts=True,
+    ),
+    Scenario(
+        "provider-refusing",
+        "the provider refuses connections for 20 s",
+        _provider("refusing connections", None),
+        may_exhaust_attempts=True,
+    ),
+    Scenario(
+        "clock-of-worker",
+        "the clock of a delivery worker off by +10 min, then by -10 min",
+        _move_clock,
+        fake_clock_of="worker1",
+    ),
+    Scenario(
+        "clock-of-web", "the clock of the web server off by +10 min, then by -10 min", _move_clock, fake_clock_of="web"
+    ),
+    Scenario(
+        "clock-of-ops", "the clock of the ops worker off by +10 min, then by -10 min", _move_clock, fake_clock_of="ops"
+    ),
+    Scenario(
+        "failover-refusing",
+        "the first of two providers refuses connections for 20 s",
+        _fails_over("refusing connections", None),
+        providers=(FIRST, SECOND),
+        failover=Failover(5, 20),
+    ),
+    Scenario(
+        "failover-503",
+        "the first of two providers answers 503 for 20 s",
+        _fails_over("down (503)", DOWN),
+        providers=(FIRST, SECOND),
+        failover=Failover(5, 20),
+    ),
+    Scenario(
+        "failover-hanging",
+        "the first of two providers never answers for 20 s",
+        _fails_over("hanging", HANGING),
+        providers=(FIRST, SECOND),
+        failover=Failover(PROVIDER_TIMEOUT_SECONDS + 5),
+    ),
+    Scenario("mixed", "pairs of random faults of all kinds, 8 times", _mixed, may_exhaust_attempts=True),
+)
+
+
+def find(name: str) -> Scenario | None:
+    """The scenario of this name."""
+    return next((scenario for scenario in (*SCENARIOS, SHORT) if scenario.name == name), None)
