@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -240,3 +240,32 @@ class MemoryOutbox:
             found = [entry for entry in found if (entry["at"], entry["deliveryKey"]) < seen]
         last = found[limit - 1] if len(found) > limit > 0 else None
         return OutboxPage(tuple(found[:limit]), None if last is None else OutboxCursor(last["at"], last["deliveryKey"]))
+
+
+class MemoryStats:
+    """``wavecom.core.ports.Stats`` without a server; ``now`` is aware UTC."""
+
+    def __init__(self, now: Callable[[], datetime] = _system_time) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._counts: Counter[tuple[datetime, str, Status]] = Counter()
+
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+        """See the port."""
+        with self._lock:
+            self._counts[self._now().replace(second=0, microsecond=0), client, status] += count
+
+    def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
+        """See the port."""
+        sums: Counter[Status] = Counter()
+        with self._lock:
+            for (minute, owner, status), count in self._counts.items():
+                if since <= minute < before and client in {None, owner}:
+                    sums[status] += count
+        return dict(sums)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> None:
+        """Nothing to let go of."""

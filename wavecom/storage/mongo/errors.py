@@ -16,6 +16,10 @@ from pymongo.errors import (
 
 from wavecom.errors import StoreError, UncertainWriteError
 
+#: The server's error codes that we act on.
+DUPLICATE_KEY = 11000
+WRITE_CONFLICT = 112
+
 #: Raised before anything goes out to a server.
 _NOTHING_SENT = (ServerSelectionTimeoutError, WaitQueueTimeoutError, InvalidOperation, ConfigurationError)
 #: The server refused to listen to us at all: Unauthorized, AuthenticationFailed, AtlasError (wrong credentials).

@@ -30,14 +30,11 @@ from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, NOT_FINAL, Status
 from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.documents import CODEC, Document, encode_job, to_job
-from wavecom.storage.mongo.errors import as_write_error, reading
+from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
 from wavecom.storage.mongo.transitions import Write, claiming, operations
 from wavecom.storage.mongo.windows import windows
 
 T = TypeVar("T")
-
-DUPLICATE_KEY = 11000
-WRITE_CONFLICT = 112
 
 #: A call that failed later than this is not repeated here: the caller has waited long enough and must be told.
 _REPEAT_WITHIN_SECONDS = 5.0

@@ -1,0 +1,190 @@
+"""Kept counters: the collection ``stats``, one document per minute, client and channel.
+
+Counted in memory and written about once a second, so that counting costs nothing where it happens and the pages never
+have to count jobs. Each flush carries an id that the documents remember: a flush of which nobody knows whether it was
+written is simply repeated, and counts once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+import structlog
+from bson.objectid import ObjectId
+from pymongo import UpdateOne, WriteConcern
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+
+from wavecom.core.job import Channel
+from wavecom.core.states import Status
+from wavecom.errors import StoreError
+from wavecom.storage.mongo.documents import CODEC, Document
+from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
+
+log = structlog.get_logger()
+
+#: Flushes that a document remembers: several processes write to it every second.
+_FLUSHES_KEPT = 64
+
+
+class _Key(NamedTuple):
+    """Which document: the beginning of a minute, whose jobs, which channel."""
+
+    minute: datetime
+    client: str
+    channel: Channel
+
+
+_Counts = dict[_Key, dict[Status, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flush:
+    """Counts on their way into the store, under the id that they leave in the documents."""
+
+    counts: _Counts
+    id: ObjectId = field(default_factory=ObjectId)
+
+
+class MongoStats:
+    """``wavecom.core.ports.Stats``; safe to share between threads, one per process, to be made after the fork.
+
+    While the store is away counts are held back, up to ``capacity`` documents of them; what is beyond is dropped and
+    said in the log. ``now`` is aware UTC.
+    """
+
+    def __init__(
+        self,
+        database: Database[Document],
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        interval_seconds: float = 1.0,
+        capacity: int = 20_000,
+    ) -> None:
+        self._stats = database["stats"].with_options(
+            codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
+        )
+        self._now = now
+        self._interval_seconds = interval_seconds
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._counts: _Counts = {}
+        self._dropped = 0
+        self._flushing = threading.Lock()
+        #: The flush that the store has not confirmed yet; it is repeated as it is before anything newer is written.
+        self._unconfirmed: _Flush | None = None
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+        """See the port."""
+        key = _Key(self._now().replace(second=0, microsecond=0), client, channel)
+        with self._lock:
+            counts = self._counts.get(key)
+            if counts is None:
+                if len(self._counts) >= self._capacity:
+                    self._dropped += count
+                    return
+                counts = self._counts[key] = {}
+            counts[status] = counts.get(status, 0) + count
+            if self._thread is None and not self._closing.is_set():
+                self._thread = threading.Thread(target=self._keep_flushing, name="stats", daemon=True)
+                self._thread.start()
+
+    def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
+        """See the port. Raises ``StoreError``."""
+        where: Document = {} if client is None else {"client": client}
+        where["minute"] = {"$gte": since, "$lt": before}
+        sums = {status.value: {"$sum": f"$counts.{status.value}"} for status in Status}
+        with reading():
+            found = list(self._stats.aggregate([{"$match": where}, {"$group": {"_id": None} | sums}]))
+        return {status: group[status.value] for group in found for status in Status if group[status.value]}
+
+    def flush(self) -> None:
+        """Write everything counted so far. Raises ``StoreError``; nothing is lost then, the next flush has it."""
+        with self._flushing:
+            while (flush := self._next_flush()) is not None:
+                self._write(flush)
+                self._unconfirmed = None
+
+    def close(self) -> None:
+        """Write what is left and end the thread. May be called twice; what is counted afterwards needs a ``flush``."""
+        self._closing.set()
+        with self._lock:
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout=30)
+        try:
+            self.flush()
+        except StoreError as error:
+            log.warning("stats_lost_at_close", documents=self._waiting(), error=str(error))
+
+    def _next_flush(self) -> _Flush | None:
+        if self._unconfirmed is None:
+            with self._lock:
+                counts, self._counts = self._counts, {}
+                dropped, self._dropped = self._dropped, 0
+            if dropped:
+                log.warning("stats_dropped", count=dropped)
+            if counts:
+                self._unconfirmed = _Flush(counts)
+        return self._unconfirmed
+
+    def _write(self, flush: _Flush) -> None:
+        updates = [_update(flush.id, key, counts) for key, counts in flush.counts.items()]
+        with writing():
+            refused = self._refused(updates)
+            # Another process made the document in this very moment, or this flush is in it: this time the two differ.
+            self._refused([updates[index] for index in refused])
+
+    def _refused(self, updates: list[UpdateOne]) -> list[int]:
+        """Apply updates; the indexes of those that met a document without being allowed to change it."""
+        if not updates:
+            return []
+        try:
+            self._stats.bulk_write(updates, ordered=False)
+        except BulkWriteError as error:
+            failures = error.details["writeErrors"]
+            if error.details["writeConcernErrors"] or any(each["code"] != DUPLICATE_KEY for each in failures):
+                raise
+            return [each["index"] for each in failures]
+        return []
+
+    def _keep_flushing(self) -> None:
+        is_away = False
+        while not self._closing.wait(self._interval_seconds):
+            try:
+                self.flush()
+            except StoreError as error:
+                if not is_away:
+                    log.warning("stats_wait_for_store", error=str(error))
+                is_away = True
+            except Exception:
+                log.exception("stats_discarded", documents=self._waiting())
+                self._unconfirmed = None
+            else:
+                if is_away:
+                    log.info("stats_store_is_back")
+                is_away = False
+
+    def _waiting(self) -> int:
+        unconfirmed = self._unconfirmed
+        return len(self._counts) + (len(unconfirmed.counts) if unconfirmed else 0)
+
+
+def _update(flush_id: ObjectId, key: _Key, counts: dict[Status, int]) -> UpdateOne:
+    """Adds the counts unless this flush is in the document already; then the upsert meets its ``_id`` and is refused."""
+    minute, client, channel = key.minute, key.client, key.channel.value
+    return UpdateOne(
+        {"_id": {"minute": minute, "client": client, "type": channel}, "flushes": {"$ne": flush_id}},
+        {
+            "$inc": {f"counts.{status.value}": count for status, count in counts.items()},
+            "$push": {"flushes": {"$each": [flush_id], "$slice": -_FLUSHES_KEPT}},
+            "$setOnInsert": {"minute": minute, "client": client, "type": channel},
+        },
+        upsert=True,
+    )
