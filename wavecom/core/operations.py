@@ -1,0 +1,76 @@
+"""What people do to a job after it was accepted: cancel it, or replay it when it failed.
+
+Each goes through ``decide`` like everything else, and is written compare-and-set against the workers: who loses the
+race reads the job again and decides anew, so the answer is always about the job as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from wavecom.core.engine import CancelRequested, Event, Policy, ReplayRequested, Transition, decide
+from wavecom.core.job import Job, JobId
+from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
+from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
+from wavecom.errors import JobNotFoundError, LostRaceError, TransitionError
+
+#: A job moves a handful of times in its life; who loses so often in a row has met something else.
+_TRIES = 10
+
+
+class Operations:
+    """The use cases behind cancel and replay, in the API and on the command line."""
+
+    def __init__(
+        self, *, jobs: JobRepository, publisher: Publisher, stats: Stats, clock: Clock, policy: Policy
+    ) -> None:
+        self._jobs = jobs
+        self._publisher = publisher
+        self._stats = stats
+        self._clock = clock
+        self._policy = policy
+
+    def cancel(self, job_id: JobId, client: str | None = None) -> Job:
+        """Make sure that the job is never sent; answers it as it is then. Cancelling twice is once.
+
+        Raises ``JobNotFoundError``, or ``TransitionError`` with code ``too_late_to_cancel`` or ``may_have_been_sent``:
+        then it is, or may have been, on its way.
+        """
+        return self._move(job_id, client, lambda _job: CancelRequested(), is_done=lambda job: job.status == "cancelled")
+
+    def replay(self, job_id: JobId, client: str | None = None, *, time_to_live: timedelta | None = None) -> Job:
+        """Start a failed job again, with all its attempts and a new deadline; answers it as it is then.
+
+        Raises ``JobNotFoundError``, or ``TransitionError`` with code ``not_failed``. The provider gets a new
+        idempotency key: it is a new message that somebody asked for.
+        """
+        lifetime = time_to_live or DEFAULT_TIME_TO_LIVE
+        return self._move(job_id, client, lambda _job: ReplayRequested(self._clock.now() + lifetime))
+
+    def _move(
+        self,
+        job_id: JobId,
+        client: str | None,
+        event: Callable[[Job], Event],
+        *,
+        is_done: Callable[[Job], bool] = lambda _job: False,
+    ) -> Job:
+        for _ in range(_TRIES):
+            job = self._jobs.get(job_id, client)
+            if job is None:
+                raise JobNotFoundError(f"There is no notification {job_id}.")
+            if is_done(job):
+                return job
+            transition = decide(job, event(job), self._clock.now(), self._policy)
+            if transition is None:
+                raise TransitionError(f"Nothing is to be done for a job that is {job.status}.")
+            if self._jobs.apply([transition]) == [True]:
+                return self._concluded(job, transition)
+        raise LostRaceError(f"Job {job_id} kept moving; ask again.")
+
+    def _concluded(self, job: Job, transition: Transition) -> Job:
+        self._stats.add(job.client, job.type, transition.status)
+        if transition.hint is not None:
+            self._publisher.publish([transition.hint])
+        return transition.applied_to(job)
