@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.factories import NOW
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyRing
 from wavecom.bootstrap import WebServices
@@ -20,7 +20,14 @@ from wavecom.settings import Settings
 from wavecom.storage.memory import MemoryJobRepository, MemoryKeyStore
 from wavecom.web import create_app
 
+#: The time of these tests. Their own, because the corpora have dates in them.
+NOW = datetime(2026, 3, 14, 9, 26, 53, 589_000, tzinfo=UTC)
 KEY = "wc_live_" + "k" * 43
+
+
+def later(seconds: float = 0, **units: float) -> datetime:
+    """``NOW`` plus seconds and any units of ``timedelta``."""
+    return NOW + timedelta(seconds=seconds, **units)
 
 
 @dataclass
@@ -33,7 +40,6 @@ class World:
     keys: MemoryKeyStore
     services: WebServices
     app: Flask
-    random: list[int] = field(default_factory=list)
 
     def client(self, key: str | None = KEY) -> FlaskClient:
         """A caller with ``key``."""
@@ -46,17 +52,19 @@ class World:
 def make_world(
     settings: Settings | None = None,
     *,
+    jobs: MemoryJobRepository | None = None,
+    keys: KeyRing | None = None,
     checks: Mapping[str, Callable[[], None]] | None = None,
-    **replaced: Any,
 ) -> World:
-    """An app at ``NOW`` with one key, ``KEY``, that may do everything; ``replaced`` services stand in for ours."""
+    """An app at ``NOW`` with one key, ``KEY``, that may do everything."""
     settings = settings or Settings(secret_key="a secret for tests only")
     clock = FakeClock(NOW)
-    jobs = MemoryJobRepository(clock.now)
+    jobs = jobs or MemoryJobRepository(clock.now)
     publisher = RecordingPublisher()
     key_store = MemoryKeyStore()
-    keys = KeyRing(key_store, clock)
-    keys.ensure_first_key(KEY)
+    if keys is None:
+        keys = KeyRing(key_store, clock)
+        keys.ensure_first_key(KEY)
     numbers = iter(range(1, 1_000_000))
     stats = CountingStats()
     submission = Submission(
@@ -78,7 +86,6 @@ def make_world(
         outbox=cast(Any, None),
         checks=checks or {},
     )
-    services = replace(services, **replaced)
     app = create_app(settings, services)
     app.config["PROPAGATE_EXCEPTIONS"] = False
     return World(clock, jobs, publisher, key_store, services, app)
@@ -86,7 +93,13 @@ def make_world(
 
 @pytest.fixture
 def world() -> World:
-    """The usual one."""
+    """The usual one, new for each test."""
+    return make_world()
+
+
+@pytest.fixture(scope="module")
+def shared_world() -> World:
+    """One for all tests of a module; for those that leave nothing behind, or nothing that the others look at."""
     return make_world()
 
 

@@ -141,17 +141,17 @@ class ListQuery(BaseSchema):
 
     def load(self, data: Mapping[str, list[str]], **_: Any) -> ListRequest:  # type: ignore[override]
         """See the class. Raises ``ValidationError`` with every fault in the query."""
-        values = {name: given if name == "status" else given[0] for name, given in data.items()}
-        faults: dict[str, Any] = {
-            name: [Fault(FaultCode.DUPLICATE, "must be given once")]
-            for name, given in data.items()
-            if len(given) > 1 and name != "status"
-        }
+        repeatable = {"status"}
+        values = {name: given if name in repeatable else given[0] for name, given in data.items()}
+        known = {field.data_key or name for name, field in self.load_fields.items()}
+        repeated = {name for name, given in data.items() if len(given) > 1} & known - repeatable
+        faults: dict[str, Any] = {}
         fields: dict[str, Any] = {}
         try:
             fields = super().load(values)
         except ValidationError as error:
-            faults |= error.messages_dict
+            faults = error.messages_dict
+        faults |= {name: [Fault(FaultCode.DUPLICATE, "must be given once")] for name in sorted(repeated)}
         if faults:
             raise ValidationError(faults)
         limit, after = fields.pop("limit"), fields.pop("cursor", None)

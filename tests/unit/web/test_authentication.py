@@ -1,0 +1,152 @@
+"""Who may do what."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.factories import make_job, make_job_id
+from tests.unit.web.conftest import KEY, NOW, World, make_world
+from wavecom.accounts import KeyRing, Scope, hash_of
+from wavecom.core.keys import KeyRecord
+from wavecom.core.ports import JobFilter
+from wavecom.errors import StoreError
+
+SMS = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}
+
+
+def _add_key(world: World, key: str, **fields: Any) -> None:
+    usual: dict[str, Any] = {
+        "key_id": "another",
+        "hash": hash_of(key),
+        "client": "default",
+        "scopes": frozenset(Scope),
+        "is_live": True,
+        "created_at": NOW,
+    }
+    world.keys.add(KeyRecord(**(usual | fields)))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic d2F2ZWNvbTpzZWNyZXQ=",
+        KEY,
+        "Bearer wc_live_unknown",
+        f"Bearer {KEY}x",
+        f"Bearer {KEY.upper()}",
+        "Bearer " + "x" * 10_000,
+        "Bearer \xff\xfe",
+    ],
+)
+def test_a_call_without_a_known_key_is_refused(header: str | None, world: World) -> None:
+    headers = {} if header is None else {"Authorization": header}
+
+    answer = world.client(None).post("/api/notifications", json=SMS, headers=headers)
+
+    assert (answer.status_code, answer.json["code"]) == (401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="wavecom"'
+    assert world.jobs.search(JobFilter(), 1).jobs == ()
+
+
+def test_the_scheme_may_be_in_any_case(world: World) -> None:
+    answer = world.client(None).get("/api/notifications", headers={"Authorization": f"bearer  {KEY} "})
+
+    assert answer.status_code == 200
+
+
+def test_nothing_of_a_strangers_body_is_read(world: World) -> None:
+    answer = world.client(None).post("/api/notifications", data=b"not JSON", content_type="text/plain")
+
+    assert answer.status_code == 401
+
+
+CALLS = [
+    ("POST", "/api/notifications", Scope.SEND),
+    ("GET", "/api/notifications", Scope.READ),
+    ("GET", "/api/notifications/{job_id}", Scope.READ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "scope"), CALLS)
+def test_each_call_needs_its_scope(method: str, path: str, scope: Scope, world: World) -> None:
+    job = make_job(client="default")
+    world.jobs.insert([job])
+    _add_key(world, "a key without the scope", scopes=frozenset(Scope) - {scope})
+    _add_key(world, "a key with just the scope", scopes=frozenset({scope}))
+    path = path.format(job_id=job.job_id)
+    body = SMS if method == "POST" else None
+
+    refused = world.client("a key without the scope").open(path, method=method, json=body)
+    let_through = world.client("a key with just the scope").open(path, method=method, json=body)
+
+    assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+    assert scope in refused.json["detail"]
+    assert let_through.status_code in {200, 202}
+
+
+def test_the_table_of_calls_above_has_every_address_of_the_api(world: World) -> None:
+    rules = {
+        (method, str(rule).replace("<job_id>", "{job_id}"))
+        for rule in world.app.url_map.iter_rules()
+        if str(rule).startswith("/api/")
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+    assert rules == {(method, path) for method, path, _ in CALLS}
+
+
+def test_a_test_key_sends_nothing(world: World) -> None:
+    _add_key(world, "wc_test_key", is_live=False)
+
+    answer = world.client("wc_test_key").post("/api/notifications", json=SMS)
+
+    assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+    assert world.jobs.search(JobFilter(), 1).jobs == ()
+
+
+def test_two_clients_see_nothing_of_each_other(world: World) -> None:
+    _add_key(world, "the other's key", client="other")
+    mine = world.client().post("/api/notifications", json=SMS, headers={"Idempotency-Key": "1"})
+
+    theirs = world.client("the other's key").post("/api/notifications", json=SMS, headers={"Idempotency-Key": "1"})
+
+    assert theirs.json["jobId"] != mine.json["jobId"]
+    assert "Idempotent-Replayed" not in theirs.headers
+    assert world.client("the other's key").get(mine.headers["Location"]).status_code == 404
+    items = world.client("the other's key").get("/api/notifications").json["items"]
+    assert [item["jobId"] for item in items] == [theirs.json["jobId"]]
+
+
+def test_a_key_that_has_ended_is_refused(world: World) -> None:
+    _add_key(world, "an old key", expires_at=NOW)
+
+    assert world.client("an old key").get("/api/notifications").status_code == 401
+
+
+class _AwayKeyStore:
+    def find(self, key_hash: str) -> KeyRecord | None:
+        raise StoreError("away")
+
+    def add(self, record: KeyRecord) -> None:
+        raise StoreError("away")
+
+    def update(self, record: KeyRecord) -> bool:
+        raise StoreError("away")
+
+    def of_client(self, client: str) -> list[KeyRecord]:
+        raise StoreError("away")
+
+
+def test_when_keys_cannot_be_looked_up_the_answer_is_not_available(world: World) -> None:
+    api: FlaskClient = make_world(keys=KeyRing(_AwayKeyStore(), world.clock)).client()
+
+    answer = api.get(f"/api/notifications/{make_job_id()}")
+
+    assert (answer.status_code, answer.json["code"]) == (503, "store_unavailable")
