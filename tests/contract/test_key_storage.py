@@ -12,7 +12,6 @@ from pymongo.database import Database
 from tests.factories import NOW, later
 from wavecom.core.keys import KeyRecord, KeyStore
 from wavecom.storage.memory import MemoryKeyStore
-from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.keys import MongoKeyStore
 
 
@@ -20,8 +19,7 @@ from wavecom.storage.mongo.keys import MongoKeyStore
 def keys(request: pytest.FixtureRequest) -> KeyStore:
     if request.param == "memory":
         return MemoryKeyStore()
-    database: Database[dict[str, Any]] = request.getfixturevalue("database")
-    ensure_indexes(database)
+    database: Database[dict[str, Any]] = request.getfixturevalue("indexed_database")
     return MongoKeyStore(database)
 
 

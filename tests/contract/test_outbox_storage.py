@@ -12,7 +12,6 @@ from tests.factories import NOW, PAYLOADS, RECIPIENTS, later
 from wavecom.core.job import Channel
 from wavecom.errors import InvalidRequestError
 from wavecom.storage.memory import MemoryOutbox
-from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.outbox import MongoOutbox, OutboxCursor, OutboxPage
 
 
@@ -20,8 +19,7 @@ from wavecom.storage.mongo.outbox import MongoOutbox, OutboxCursor, OutboxPage
 def outbox(request: pytest.FixtureRequest) -> MemoryOutbox | MongoOutbox:
     if request.param == "memory":
         return MemoryOutbox()
-    database: Database[dict[str, Any]] = request.getfixturevalue("database")
-    ensure_indexes(database)
+    database: Database[dict[str, Any]] = request.getfixturevalue("indexed_database")
     return MongoOutbox(database)
 
 

@@ -9,7 +9,6 @@ from pymongo.database import Database
 
 from wavecom.core.ports import JobRepository
 from wavecom.storage.memory import MemoryJobRepository
-from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
 
@@ -19,8 +18,7 @@ def rivals(request: pytest.FixtureRequest) -> tuple[JobRepository, JobRepository
     if request.param == "memory":
         memory = MemoryJobRepository()
         return memory, memory
-    database: Database[dict[str, Any]] = request.getfixturevalue("database")
-    ensure_indexes(database)
+    database: Database[dict[str, Any]] = request.getfixturevalue("indexed_database")
     return MongoJobRepository(database["jobs"]), MongoJobRepository(database["jobs"])
 
 

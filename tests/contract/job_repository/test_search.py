@@ -126,10 +126,10 @@ _FILTERS = [
 
 
 def test_a_filter_leaves_what_it_names(jobs: JobRepository) -> None:
-    stored = _crowd(240)
+    stored = _crowd(150)
     jobs.insert(stored)
 
-    found = {repr(where): _ids(_pages(jobs, where, 11)) for where in _FILTERS}
+    found = {repr(where): _ids(_pages(jobs, where, 25)) for where in _FILTERS}
 
     assert found == {repr(where): _newest_first([job for job in stored if _is_meant(job, where)]) for where in _FILTERS}
 

@@ -177,7 +177,7 @@ class MongoStats:
 
 
 def _update(flush_id: ObjectId, key: _Key, counts: dict[Status, int]) -> UpdateOne:
-    """Adds the counts unless this flush is in the document already; then the upsert meets its ``_id`` and is refused."""
+    """Adds the counts unless the document remembers this flush; then the upsert meets its ``_id`` and is refused."""
     minute, client, channel = key.minute, key.client, key.channel.value
     return UpdateOne(
         {"_id": {"minute": minute, "client": client, "type": channel}, "flushes": {"$ne": flush_id}},
