@@ -232,7 +232,8 @@ def test_a_message_heavier_than_the_burst_passes_and_the_next_one_waits(fleet: F
 
     assert isinstance(long_message, Permit)
     assert refusal(second).reason == gate.RATE_LIMIT
-    assert refusal(second).retry_after_seconds == pytest.approx(160, abs=PATIENCE_SECONDS)
+    for lane in Priority:
+        assert refusal(second, lane).retry_after_seconds == pytest.approx(160, abs=PATIENCE_SECONDS)
 
 
 def test_what_a_call_weighs_more_than_was_asked_for_is_paid_by_the_next(fleet: Fleet) -> None:
@@ -289,6 +290,17 @@ def test_a_provider_that_asks_for_a_pause_gets_it_from_all(fleet: Fleet, rate_pe
     assert refusal(second).retry_after_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
     assert second.wait_seconds("sms", Priority.HIGH) == pytest.approx(60, abs=PATIENCE_SECONDS)
     assert health(second).throttled_for_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
+
+
+def test_who_joins_later_knows_of_the_pause_before_the_first_call(fleet: Fleet) -> None:
+    settings = GateSettings(rate_per_second=1000)
+    first, second = fleet.join(settings), fleet.join(settings)
+    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=60))
+    wait_until(is_refused(second, gate.THROTTLED), "the pause is known")
+
+    late = fleet.join(settings)
+
+    assert refusal(late).reason == gate.THROTTLED
 
 
 def test_no_pause_is_longer_than_an_hour(fleet: Fleet) -> None:
@@ -408,7 +420,7 @@ def test_a_probe_that_fails_or_is_slow_opens_it_again_for_longer(
     assert len(pauses) >= 2
 
 
-def test_a_probe_that_died_does_not_block(fleet: Fleet) -> None:
+def test_a_probe_that_died_does_not_block_and_comes_back_in_vain(fleet: Fleet) -> None:
     settings = GateSettings(
         breaker=BreakerSettings(open_seconds=0.2, max_probes=1, successes_to_close=1, probe_lease_seconds=0.3)
     )
@@ -419,10 +431,10 @@ def test_a_probe_that_died_does_not_block(fleet: Fleet) -> None:
     permit = granted(second)
 
     assert permit.is_probe
+    dead.release(lost, BAD, 5)
+    dead.close()
     second.release(permit, GOOD, 5)
     wait_until(lambda: health(second).state is BreakerState.CLOSED, "the breaker is closed")
-    dead.release(lost, BAD, 5)
-    assert not granted(second).is_probe
 
 
 def test_a_probe_that_was_not_used_makes_room_for_another(fleet: Fleet) -> None:
@@ -529,6 +541,10 @@ def redis_gates(shared: Fleet, settings: GateSettings, count: int = 2) -> list[R
     return gates
 
 
+def told(logs: list[Any], event: str) -> list[Any]:
+    return [entry for entry in logs if entry["event"] == event]
+
+
 def is_shared(*gates: RedisGate) -> Callable[[], bool]:
     return lambda: all(health(each).is_shared for each in gates)
 
@@ -536,15 +552,15 @@ def is_shared(*gates: RedisGate) -> Callable[[], bool]:
 def test_without_redis_each_worker_has_its_share_and_says_so_once(shared: Fleet, redis_server: PrivateRedis) -> None:
     gates = redis_gates(shared, GateSettings(rate_per_second=SLOW, burst=12))
 
-    redis_server.kill()
     with capture_logs() as logs:
+        redis_server.kill()
         counts = [drain(each, Priority.HIGH) for each in gates]
         reasons = {refusal(each).reason for each in gates}
+        wait_until(lambda: len(told(logs, "gate_degraded")) >= 2, "both have said so")
 
     assert counts == [6, 6]
     assert reasons == {gate.RATE_LIMIT}
-    lost = [entry for entry in logs if entry["event"] == "gate_degraded"]
-    assert [entry["divided_by_workers"] for entry in lost] == [2, 2]
+    assert [entry["divided_by_workers"] for entry in told(logs, "gate_degraded")] == [2, 2]
     assert not is_shared(*gates)()
 
 
@@ -557,11 +573,11 @@ def test_when_redis_is_back_so_is_the_shared_limit(shared: Fleet, redis_server: 
     with capture_logs() as logs:
         redis_server.start()
         wait_until(is_shared(*gates), "both share again")
-        first = gates[0].acquire("sms", Priority.HIGH)
+        count = sum(drain(each, Priority.HIGH) for each in gates)
+        wait_until(lambda: len(told(logs, "gate_recovered")) >= 2, "both have said so")
 
-    assert isinstance(first, Permit)
-    assert drain(gates[0], Priority.HIGH) + drain(gates[1], Priority.HIGH) <= 12
-    assert [entry["event"] for entry in logs].count("gate_recovered") == 2
+    assert 1 <= count <= 12
+    assert len(told(logs, "gate_recovered")) == 2
 
 
 def test_permits_and_outcomes_across_an_outage_are_given_back(shared: Fleet, redis_server: PrivateRedis) -> None:
@@ -622,7 +638,7 @@ def test_a_redis_that_was_flushed_is_used_on(shared: Fleet, redis_url: str) -> N
         count = sum(drain(each, Priority.HIGH) for each in gates)
 
     assert count == 10
-    assert "gate_degraded" not in [entry["event"] for entry in logs]
+    assert not told(logs, "gate_degraded")
 
 
 def test_a_breaker_works_on_after_a_flush(shared: Fleet, redis_url: str) -> None:
