@@ -12,7 +12,7 @@ from wavecom.storage.mongo.indexes import INDEXES, ensure_indexes
 
 @pytest.fixture
 def indexed_database(database: Database[dict[str, Any]]) -> Database[dict[str, Any]]:
-    """A database with all indexes but those that purge: the time of the tests is long ago, and servers look at theirs."""
+    """A database with all indexes but those that purge: to the server, the time of the tests is long ago."""
     ensure_indexes(database)
     for collection, indexes in INDEXES.items():
         for index in indexes:

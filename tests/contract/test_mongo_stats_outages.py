@@ -1,0 +1,104 @@
+"""Kept counters while the store is away, or cut off in the middle of a write."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from pymongo.database import Database
+
+from tests.contract.lines import Line, lost_on_the_way_back, lost_on_the_way_out, no_server
+from tests.factories import NOW
+from wavecom.core.job import Channel
+from wavecom.core.states import Status
+from wavecom.errors import StoreError, UncertainWriteError
+from wavecom.storage.mongo.stats import MongoStats
+
+FOREVER = (NOW - timedelta(days=1), NOW + timedelta(days=1))
+
+
+@pytest.fixture
+def line(indexed_database: Database[dict[str, Any]]) -> Line:
+    return Line(indexed_database["stats"])
+
+
+@pytest.fixture
+def make_stats(line: Line) -> Iterator[Callable[..., MongoStats]]:
+    made: list[MongoStats] = []
+
+    def make(*, interval_seconds: float = 3600, capacity: int = 100) -> MongoStats:
+        database = cast("Database[dict[str, Any]]", {"stats": line})
+        made.append(MongoStats(database, now=lambda: NOW, interval_seconds=interval_seconds, capacity=capacity))
+        return made[-1]
+
+    yield make
+    for stats in made:
+        stats.close()
+
+
+def _count(stats: MongoStats, *clients: str) -> None:
+    for client in clients:
+        stats.add(client, Channel.SMS, Status.QUEUED)
+
+
+def test_nothing_is_lost_while_the_store_is_away(make_stats: Callable[..., MongoStats], line: Line) -> None:
+    stats = make_stats()
+    _count(stats, "acme")
+    line.troubles["bulk_write"] = [no_server, no_server]
+    for _ in range(2):
+        with pytest.raises(StoreError):
+            stats.flush()
+        _count(stats, "acme", "globex")
+
+    stats.flush()
+
+    assert stats.totals(*FOREVER) == {Status.QUEUED: 5}
+    assert stats.totals(*FOREVER, "globex") == {Status.QUEUED: 2}
+
+
+def test_a_flush_of_unknown_fate_counts_once(make_stats: Callable[..., MongoStats], line: Line) -> None:
+    stats = make_stats()
+    _count(stats, "acme", "acme", "globex")
+    stats.flush()
+    _count(stats, "acme", "initech")
+    line.troubles["bulk_write"] = [lost_on_the_way_back, lost_on_the_way_out]
+    for _ in range(2):
+        with pytest.raises(UncertainWriteError):
+            stats.flush()
+        _count(stats, "acme")
+
+    stats.flush()
+
+    assert stats.totals(*FOREVER) == {Status.QUEUED: 7}
+    assert stats.totals(*FOREVER, "acme") == {Status.QUEUED: 5}
+
+
+def test_counts_are_written_by_themselves_and_again_after_an_outage(
+    make_stats: Callable[..., MongoStats], line: Line
+) -> None:
+    line.troubles["bulk_write"] = [no_server, lost_on_the_way_back]
+    stats = make_stats(interval_seconds=0.01)
+
+    _count(stats, "acme")
+
+    deadline = time.monotonic() + 20
+    while not (totals := stats.totals(*FOREVER)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert totals == {Status.QUEUED: 1}
+
+
+def test_a_long_outage_does_not_fill_the_memory(make_stats: Callable[..., MongoStats]) -> None:
+    stats = make_stats(capacity=3)
+
+    _count(stats, "a", "b", "c", "d", "a")
+    stats.flush()
+
+    assert [stats.totals(*FOREVER, client) for client in "abcd"] == [
+        {Status.QUEUED: 2},
+        {Status.QUEUED: 1},
+        {Status.QUEUED: 1},
+        {},
+    ]

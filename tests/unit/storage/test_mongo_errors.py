@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pymongo import errors as driver
+
+from wavecom.errors import StoreError, UncertainWriteError
+from wavecom.storage.mongo.errors import reading, writing
+
+
+def _all_below(base: type[driver.PyMongoError]) -> Iterator[type[driver.PyMongoError]]:
+    yield base
+    for below in base.__subclasses__():
+        yield from _all_below(below)
+
+
+#: Of features that we do not use, and hard to make.
+OTHERS = {driver.ClientBulkWriteException, driver.EncryptedCollectionError}
+EVERY_ERROR = sorted(set(_all_below(driver.PyMongoError)) - OTHERS, key=lambda each: each.__name__)
+NOTHING_SENT = {
+    driver.ServerSelectionTimeoutError,
+    driver.WaitQueueTimeoutError,
+    driver.InvalidOperation,
+    driver.ConfigurationError,
+}
+
+
+def _make(error: type[driver.PyMongoError]) -> driver.PyMongoError:
+    if issubclass(error, driver.BulkWriteError):
+        return error({"writeErrors": [], "writeConcernErrors": []})
+    return error("mongodb://secret@host: it broke")
+
+
+@pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: error.__name__)
+def test_every_error_of_the_driver_is_one_of_ours_in_a_read(error: type[driver.PyMongoError]) -> None:
+    with pytest.raises(StoreError) as caught, reading():
+        raise _make(error)
+
+    assert caught.type is StoreError
+    assert type(caught.value.__cause__) is error
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("error", EVERY_ERROR, ids=lambda error: error.__name__)
+def test_a_write_is_uncertain_unless_nothing_was_sent(error: type[driver.PyMongoError]) -> None:
+    with pytest.raises(StoreError) as caught, writing():
+        raise _make(error)
+
+    is_certain = any(issubclass(error, each) for each in NOTHING_SENT)
+    assert caught.type is (StoreError if is_certain else UncertainWriteError)
+
+
+@pytest.mark.parametrize("code", [13, 18, 8000])
+def test_a_server_that_does_not_let_us_in_has_written_nothing(code: int) -> None:
+    with pytest.raises(StoreError) as caught, writing():
+        raise driver.OperationFailure("not authorized", code)
+
+    assert caught.type is StoreError
