@@ -68,7 +68,9 @@ def register(app: Flask, services: WebServices) -> None:
 
 def _set_up_login(app: Flask, access: Access, services: WebServices) -> None:
     manager = LoginManager()
-    manager.init_app(app)
+    # Not init_app: for the sake of "remember me", which is not used here, it would open the session of every request
+    # to the app, the API's included.
+    app.login_manager = manager  # type: ignore[attr-defined]
 
     def load(viewer_id: str) -> Viewer | None:
         ticket = session.get(login.TICKET)

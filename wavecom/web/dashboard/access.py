@@ -10,7 +10,7 @@ from typing import Any
 
 from wavecom.accounts import KeyRing, Scope
 from wavecom.core.ports import JobFilter
-from wavecom.errors import UnauthenticatedError
+from wavecom.errors import ForbiddenError, UnauthenticatedError
 from wavecom.web.dashboard.sessions import LIFETIME
 
 OPERATOR = "operator"
@@ -49,7 +49,10 @@ class Access:
         self._session_secret = session_secret
 
     def viewer_for(self, secret: str) -> Viewer | None:
-        """The viewer with this key or password; None for nobody. Raises ``StoreError``."""
+        """The viewer with this key or password; None for nobody.
+
+        Raises ``ForbiddenError`` for a key that may not look, and ``StoreError`` when keys can't be looked up.
+        """
         if self._operator_password is not None and _is_same(secret, self._operator_password):
             return _operator()
         try:
@@ -57,7 +60,7 @@ class Access:
         except UnauthenticatedError:
             return None
         if Scope.READ not in caller.scopes:
-            return None
+            raise ForbiddenError(f"This key may not look at notifications: it needs the scope {Scope.READ}.")
         # As in the API, a test key sends nothing.
         may_send = caller.is_live and Scope.SEND in caller.scopes
         return Viewer(f"key {caller.key_id}", caller.client, caller.client, caller.client, may_send)

@@ -39,6 +39,14 @@ class LoginBrake:
             self._failures.append((now, address))
             return 0
 
+    def undecided(self, address: str) -> None:
+        """The login could not be checked: it is as if it had not been tried."""
+        with self._lock:
+            for failure in reversed(self._failures):
+                if failure[1] == address:
+                    self._failures.remove(failure)
+                    return
+
     def succeeded(self, address: str) -> None:
         """The login was right: this address starts afresh."""
         with self._lock:

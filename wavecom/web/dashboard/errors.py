@@ -72,7 +72,8 @@ def _forbidden(error: ForbiddenError) -> Response:
 def _unavailable(error: UnavailableError) -> Response:
     what = "The store (MongoDB)" if isinstance(error, StoreError) else "A server that this page needs"
     text = f"{what} does not answer now. Notifications that were accepted are safe. Try again in a few seconds."
-    response = _page(503, "Not available now", text, again=request.full_path if request.method == "GET" else "")
+    again = request.full_path.rstrip("?") if request.method == "GET" else ""
+    response = _page(503, "Not available now", text, again)
     response.headers["Retry-After"] = str(error.retry_after_seconds)
     return response
 

@@ -10,6 +10,7 @@ from flask import flash, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
+from wavecom.errors import ForbiddenError, UnavailableError
 from wavecom.web.dashboard.context import pages
 
 log = structlog.get_logger()
@@ -32,7 +33,14 @@ def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
         log.warning("page_login_braked", address=address)
         text = f"Too many failed attempts. Try again in {seconds} second{'' if seconds == 1 else 's'}."
         return *_form(429, text), {"Retry-After": str(seconds)}
-    viewer = pages().access.viewer_for(request.form.get("secret", "").strip())
+    try:
+        viewer = pages().access.viewer_for(request.form.get("secret", "").strip())
+    except ForbiddenError as error:
+        return _form(403, str(error))
+    except UnavailableError:
+        # Nobody can tell whether it was right, so it was not a failure.
+        pages().brake.undecided(address)
+        raise
     if viewer is None:
         log.warning("page_login_failed", address=address)
         return _form(401, "That is not a key or password that WaveCom knows. Check it for missing characters.")

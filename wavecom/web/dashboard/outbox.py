@@ -57,10 +57,13 @@ def _visible(after: OutboxCursor | None) -> tuple[list[Mapping[str, Any]], Outbo
     """
     found: list[Mapping[str, Any]] = []
     for _ in range(_READS_LIMIT):
-        page = pages().services.outbox.page(PAGE_SIZE - len(found), after)
-        found += [entry for entry in page.entries if _may_see(entry)]
+        page = pages().services.outbox.page(PAGE_SIZE, after)
+        for entry in filter(_may_see, page.entries):
+            if len(found) == PAGE_SIZE:
+                return found, OutboxCursor(found[-1]["at"], found[-1]["deliveryKey"])
+            found.append(entry)
         after = page.next
-        if after is None or len(found) == PAGE_SIZE:
+        if after is None:
             break
     return found, after
 

@@ -44,7 +44,9 @@
     if (!answer.ok) throw new Error(String(answer.status));
     const html = await answer.text();
     if (isInUse(region)) return;
+    const unfolded = [...region.querySelectorAll("details")].map((each) => each.open);
     region.innerHTML = html;
+    region.querySelectorAll("details").forEach((each, index) => { each.open ||= unfolded[index] ?? false; });
     etags.set(url, answer.headers.get("ETag"));
   };
 
@@ -54,7 +56,7 @@
       await Promise.all(regions.filter((region) => !isInUse(region)).map(refresh));
       show();
     } catch {
-      show("Not updating: the server can't be reached");
+      show("Not updating: no answer");
     }
     schedule(PERIOD);
   };

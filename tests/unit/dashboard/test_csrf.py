@@ -1,0 +1,65 @@
+"""Nothing can be done from another site."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.dashboard.test_login import addresses
+from tests.unit.dashboard.world import PASSWORD, Browser, World
+
+
+def test_every_form_needs_the_token_of_its_session(world: World) -> None:
+    for method, path in addresses(world):
+        if method == "POST":
+            browser = world.browser()
+            browser.token = ""
+
+            answer = browser.post(path, {})
+
+            assert answer.status_code == 400, path
+            assert "The form is out of date" in answer.text
+
+
+def test_the_login_needs_it_too(world: World) -> None:
+    browser = world.browser(None)
+    browser.get("/login")
+    browser.token = ""
+
+    answer = browser.post("/login", {"secret": PASSWORD})
+
+    assert answer.status_code == 400
+
+
+def test_the_token_of_another_session_is_refused(world: World, browser: Browser) -> None:
+    other = world.browser()
+
+    browser.token = other.token
+
+    assert browser.post("/logout", {}).status_code == 400
+
+
+def test_a_form_may_be_filled_in_slowly(world: World, browser: Browser) -> None:
+    world.clock.advance(11 * 3600)
+
+    assert browser.post("/logout", {}).status_code == 303
+
+
+@pytest.mark.parametrize("referrer", ["https://evil.example/form", ""])
+def test_over_https_a_form_must_come_from_here(world: World, referrer: str) -> None:
+    browser = world.browser(None)
+    here = {"base_url": "https://wavecom.example"}
+    browser.get("/login", **here)
+
+    foreign = browser.post("/login", {"secret": PASSWORD}, headers={"Referer": referrer}, **here)
+    own = browser.post("/login", {"secret": PASSWORD}, headers={"Referer": "https://wavecom.example/login"}, **here)
+
+    assert foreign.status_code == 400
+    assert own.status_code == 303
+
+
+def test_the_api_knows_nothing_of_tokens_and_sessions(world: World) -> None:
+    answer = world.app.test_client().post("/api/notifications", json={})
+
+    assert answer.status_code == 401
+    assert "Set-Cookie" not in answer.headers
+    assert "Cookie" not in answer.headers.get("Vary", "")

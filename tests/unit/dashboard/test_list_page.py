@@ -1,0 +1,199 @@
+"""The list of notifications: what it shows, hides, filters and how it pages."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import timedelta
+
+import pytest
+
+from tests.factories import NOW, make_job
+from tests.unit.dashboard.world import KEY, Browser, World
+from wavecom.core.job import Channel, Job, JobError, Priority
+from wavecom.core.states import Status
+
+
+def ids(page: str) -> list[str]:
+    """The notifications listed, in order."""
+    return re.findall(r'href="/notifications/([0-9a-f-]{36})"', page)
+
+
+def link(page: str, word: str) -> str | None:
+    found = re.search(rf'<a class="button quiet" href="([^"]+)"[^>]*>{word}</a>', page)
+    return html.unescape(found[1]) if found else None
+
+
+def test_it_lists_the_newest_first(world: World, browser: Browser) -> None:
+    old, new = make_job(created_at=NOW), make_job(created_at=NOW + timedelta(seconds=1))
+    world.put(old, new)
+
+    assert ids(browser.get("/notifications").text) == [new.job_id, old.job_id]
+
+
+def test_it_shows_status_type_provider_attempts_and_error_in_words(world: World, browser: Browser) -> None:
+    world.put(make_job(status=Status.RETRYING, type=Channel.EMAIL, attempts=2, max_attempts=7))
+
+    page = browser.get("/notifications").text
+
+    row = page[page.index('<tbody role="rowgroup">') : page.index("</tbody>")]
+    for words in ["Retrying", "E-mail", "sandbox", "2 of 7", "provider_unavailable", "14 Mar"]:
+        assert words in row, words
+
+
+@pytest.mark.parametrize(
+    ("job", "shown"),
+    [
+        (make_job(type=Channel.EMAIL), "a…@example.com"),
+        (make_job(type=Channel.SMS), "+12…43"),
+        (make_job(type=Channel.PUSH), "devi…"),
+    ],
+    ids=["email", "sms", "push"],
+)
+def test_recipients_are_shown_in_part(world: World, browser: Browser, job: Job, shown: str) -> None:
+    world.put(job)
+
+    page = browser.get("/notifications").text
+
+    assert shown in page
+    for secret in ["amina", "Amina", "2025550143", "device-token"]:
+        assert secret not in page
+
+
+def test_a_key_lists_its_own_clients_notifications_only(world: World) -> None:
+    own, foreign = make_job(client="acme"), make_job(client="other")
+    world.put(own, foreign)
+
+    assert ids(world.browser(KEY).get("/notifications").text) == [own.job_id]
+    assert set(ids(world.browser().get("/notifications").text)) == {own.job_id, foreign.job_id}
+
+
+WANTED = make_job(
+    type=Channel.EMAIL,
+    status=Status.FAILED,
+    priority=Priority.HIGH,
+    provider="mail",
+    error=JobError("rejected", "no such mailbox", "mail"),
+    created_at=NOW,
+)
+OTHERS = [
+    make_job(type=Channel.SMS, status=Status.DELIVERED, provider="gateway", created_at=NOW - timedelta(hours=2)),
+    make_job(type=Channel.PUSH, status=Status.QUEUED, priority=Priority.BULK, created_at=NOW + timedelta(hours=2)),
+]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"status": "failed"},
+        {"status": "failed,cancelled"},
+        {"type": "email"},
+        {"priority": "high"},
+        {"provider": "mail"},
+        {"errorCode": "rejected"},
+        {"recipient": "amina@example.com"},
+        {"recipient": " amina@EXAMPLE.com "},
+        {"createdSince": "NOW", "createdBefore": "LATER"},
+        {"status": "failed", "type": "email", "provider": "mail", "errorCode": "rejected"},
+    ],
+    ids=str,
+)
+def test_filters_narrow_it(world: World, browser: Browser, query: dict[str, str]) -> None:
+    world.put(WANTED, *OTHERS)
+    times = {"NOW": f"{NOW:%Y-%m-%dT%H:%M:%S}", "LATER": f"{NOW + timedelta(hours=1):%Y-%m-%dT%H:%M}"}
+
+    page = browser.get("/notifications", query_string={name: times.get(value, value) for name, value in query.items()})
+
+    assert ids(page.text) == [WANTED.job_id]
+
+
+def test_filters_that_are_left_empty_do_not_count(world: World, browser: Browser) -> None:
+    world.put(WANTED)
+
+    page = browser.get("/notifications?status=&type=&priority=&recipient=&provider=&errorCode=&createdSince=").text
+
+    assert ids(page) == [WANTED.job_id]
+    assert "set)" not in page
+
+
+def test_filters_stay_in_their_form(world: World, browser: Browser) -> None:
+    world.put(WANTED)
+
+    page = browser.get("/notifications?status=failed&provider=mail&createdSince=2020-01-02T03:04:05Z").text
+
+    assert '<option value="failed" selected>' in page
+    assert 'value="mail"' in page
+    assert 'value="2020-01-02T03:04:05"' in page
+    assert "(3 set)" in page
+
+
+@pytest.mark.parametrize(
+    ("query", "label", "message"),
+    [
+        ("status=failled", "Status", "did you mean failed?"),
+        ("type=fax", "Type", "must be one of email, sms, push"),
+        ("createdSince=yesterday", "From (UTC)", "RFC 3339"),
+        ("createdSince=2026-01-02T00:00&createdBefore=2026-01-01T00:00", "Before (UTC)", "must be after"),
+        ("cursor=nonsense", "", "cursor"),
+    ],
+)
+def test_a_wrong_filter_is_named_beside_it_and_in_a_summary(
+    world: World, browser: Browser, query: str, label: str, message: str
+) -> None:
+    world.put(WANTED)
+
+    answer = browser.get(f"/notifications?{query}")
+
+    assert answer.status_code == 422
+    summary = re.search(r'role="alert".*?</ul>', answer.text, re.DOTALL)
+    assert summary
+    assert message in html.unescape(summary[0])
+    if label:
+        field = re.search(rf'<a href="#(field-\w+)">{re.escape(label)}</a>', summary[0])
+        assert field
+        assert f'id="{field[1]}"' in answer.text
+        assert f'id="{field[1]}-error"' in answer.text
+        assert f'aria-describedby="{field[1]}-error"' in answer.text
+
+
+def test_pages_follow_each_other_without_gap_or_repetition(world: World, browser: Browser) -> None:
+    jobs = [make_job(created_at=NOW + timedelta(seconds=number // 3)) for number in range(120)]
+    world.put(*jobs, *OTHERS)
+    seen: list[str] = []
+    address: str | None = "/notifications?type=sms&status=queued"
+
+    while address is not None:
+        page = browser.get(address).text
+        seen += ids(page)
+        address = link(page, "Older")
+
+    assert seen == [job.job_id for job in sorted(jobs, key=lambda job: (job.created_at, job.job_id), reverse=True)]
+
+
+def test_later_pages_lead_back_to_the_first_with_the_filters_kept(world: World, browser: Browser) -> None:
+    world.put(*[make_job(created_at=NOW + timedelta(seconds=number)) for number in range(51)])
+
+    first = browser.get("/notifications?type=sms").text
+    older = link(first, "Older")
+    assert older is not None
+    second = browser.get(older).text
+
+    assert link(first, "Newest") is None
+    assert len(ids(second)) == 1
+    assert link(second, "Newest") == "/notifications?type=sms"
+
+
+def test_an_empty_list_says_how_to_fill_it(browser: Browser) -> None:
+    page = browser.get("/notifications").text
+
+    assert "No notification yet" in page
+    assert 'href="/send"' in page
+
+
+def test_a_list_that_matches_nothing_says_so(world: World, browser: Browser) -> None:
+    world.put(WANTED)
+
+    page = browser.get("/notifications?provider=nobody").text
+
+    assert "Nothing matches" in page
+    assert "Clear the filters" in page

@@ -1,0 +1,259 @@
+"""Who gets in, how, for how long, and how guessing is slowed down."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from structlog.typing import EventDict
+
+from tests.unit.dashboard.world import (
+    CLIENT,
+    KEY,
+    PASSWORD,
+    READ_ONLY_KEY,
+    SEND_ONLY_KEY,
+    TEST_KEY,
+    Browser,
+    World,
+)
+from wavecom.web.dashboard import OPEN
+from wavecom.web.dashboard.sessions import LIFETIME
+
+JOB_ID = "019ceb00-0000-7000-8000-000000000001"
+
+
+def addresses(world: World) -> list[tuple[str, str]]:
+    """(method, path) of every page."""
+    return [
+        (method, rule.rule.replace("<job_id>", JOB_ID))
+        for rule in world.app.url_map.iter_rules()
+        for method in sorted((rule.methods or set()) & {"GET", "POST"})
+        if rule.endpoint.startswith("dashboard.") and rule.endpoint not in OPEN
+    ]
+
+
+def test_every_page_asks_for_the_login(world: World) -> None:
+    pages = addresses(world)
+
+    for method, path in pages:
+        answer = world.app.test_client().open(path, method=method)
+
+        assert answer.status_code == 303, (method, path)
+        assert answer.location.startswith("/login"), (method, path)
+    assert len(pages) >= 10
+
+
+@pytest.mark.parametrize("secret", [PASSWORD, KEY, READ_ONLY_KEY, TEST_KEY])
+def test_a_right_secret_opens_the_pages(world: World, secret: str) -> None:
+    browser = world.browser(None)
+
+    answer = browser.log_in(secret)
+
+    assert answer.status_code == 303
+    assert answer.location == "/status"
+    assert browser.get("/status").status_code == 200
+
+
+@pytest.mark.parametrize("secret", ["", " ", "wrong", KEY[:-1], PASSWORD.upper(), "wc_live_🔑", "\x00", "k" * 2000])
+def test_a_wrong_secret_is_refused_and_says_what_to_do(world: World, secret: str) -> None:
+    browser = world.browser(None)
+
+    answer = browser.log_in(secret)
+
+    assert answer.status_code == 401
+    assert "not a key or password" in answer.text
+    assert browser.get("/status").status_code == 303
+
+
+def test_white_space_around_a_pasted_key_does_not_matter(world: World) -> None:
+    answer = world.browser(None).log_in(f"  {KEY}\n")
+
+    assert answer.status_code == 303
+
+
+def test_a_key_that_may_not_read_is_told_so(world: World) -> None:
+    answer = world.browser(None).log_in(SEND_ONLY_KEY)
+
+    assert answer.status_code == 403
+    assert "needs the scope read" in answer.text
+
+
+def test_without_a_password_in_the_settings_none_opens_the_pages(tmp_path: Path) -> None:
+    browser = World(tmp_path, operator_password=None).browser(None)
+
+    assert browser.log_in(PASSWORD).status_code == 401
+    assert "operator" not in browser.get("/login").text
+
+
+def test_after_the_login_the_page_that_was_wanted_opens(world: World) -> None:
+    browser = world.browser(None)
+    asked = browser.get("/notifications?status=failed&type=sms")
+    page = browser.get(asked.location)
+
+    answer = browser.post("/login", {"secret": PASSWORD, "next": "/notifications?status=failed&type=sms"})
+
+    assert "/notifications?status=failed&amp;type=sms" in page.text
+    assert answer.location == "/notifications?status=failed&type=sms"
+
+
+@pytest.mark.parametrize(
+    "next_",
+    [
+        "https://evil.example/",
+        "//evil.example/",
+        "/\\evil.example",
+        "/\t/evil.example",
+        "/a\\..\\evil",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "evil.example",
+        "/ok\r\nSet-Cookie: a=b",
+    ],
+)
+def test_a_login_never_leads_to_another_host(world: World, next_: str) -> None:
+    browser = world.browser(None)
+    browser.get("/login")
+
+    answer = browser.post("/login", {"secret": PASSWORD, "next": next_})
+
+    assert answer.location == "/status"
+
+
+def test_who_is_logged_in_already_is_not_asked_again(browser: Browser) -> None:
+    assert browser.get("/login").location == "/status"
+
+
+def test_signing_out_ends_the_session(browser: Browser) -> None:
+    answer = browser.post("/logout", {})
+
+    assert answer.status_code == 303
+    assert "You are signed out." in browser.get(answer.location).text
+    assert browser.get("/status").status_code == 303
+
+
+def test_a_session_ends_after_its_lifetime(world: World, browser: Browser) -> None:
+    world.clock.advance((LIFETIME - timedelta(seconds=1)).total_seconds())
+    just_before = browser.get("/status").status_code
+    world.clock.advance(2)
+
+    just_after = browser.get("/status").status_code
+
+    assert (just_before, just_after) == (200, 303)
+
+
+def test_a_new_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
+    old = World(tmp_path).browser()
+    cookie = old.client.get_cookie(cookie_name(old))
+    assert cookie is not None
+    new = World(tmp_path, operator_password="another password altogether").browser(None)
+
+    new.client.set_cookie(cookie.key, cookie.value)
+
+    assert new.get("/status").status_code == 303
+
+
+def test_a_forged_session_is_no_session(browser: Browser) -> None:
+    name = cookie_name(browser)
+    cookie = browser.client.get_cookie(name)
+    assert cookie is not None
+
+    browser.client.set_cookie(name, cookie.value[:-2] + ("AA" if cookie.value[-2:] != "AA" else "BB"))
+
+    assert browser.get("/status").status_code == 303
+
+
+def test_the_cookie_is_kept_from_scripts_and_other_sites(world: World) -> None:
+    browser = world.browser(None)
+
+    plain = browser.get("/login").headers["Set-Cookie"]
+    secure = world.app.test_client().get("/login", base_url="https://wavecom.example").headers["Set-Cookie"]
+
+    assert "HttpOnly" in plain
+    assert "SameSite=Lax" in plain
+    assert "Secure" not in plain
+    assert "Expires" not in plain
+    assert "Secure" in secure
+
+
+def test_two_copies_of_wavecom_on_one_machine_have_cookies_of_their_own(tmp_path: Path) -> None:
+    first, second = World(tmp_path, secret_key="1" * 32), World(tmp_path, secret_key="2" * 32)
+
+    assert cookie_name(first.browser()) != cookie_name(second.browser())
+
+
+def test_the_login_starts_a_new_session(world: World) -> None:
+    browser = world.browser(None)
+    browser.get("/login")
+    planted = browser.token
+
+    browser.post("/login", {"secret": PASSWORD})
+
+    browser.token = planted
+    assert browser.post("/logout", {}).status_code == 400
+
+
+def test_a_key_sees_only_its_own_client(world: World) -> None:
+    assert f"Signed in as {CLIENT}" in world.browser(KEY).get("/status").text
+
+
+# --- Guessing ---------------------------------------------------------------------------------------------------------
+
+
+def test_after_five_failures_an_address_has_to_wait_even_with_the_right_secret(world: World) -> None:
+    browser = world.browser(None)
+    for _ in range(5):
+        browser.log_in("wrong")
+
+    answer = browser.log_in(PASSWORD)
+
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "60"
+    assert "Try again in 60 seconds" in answer.text
+
+
+def test_after_a_minute_it_may_try_again(world: World) -> None:
+    browser = world.browser(None)
+    for _ in range(5):
+        browser.log_in("wrong")
+    world.clock.advance(60)
+
+    assert browser.log_in(PASSWORD).status_code == 303
+
+
+def test_a_success_forgets_the_failures(world: World) -> None:
+    browser = world.browser(None)
+    for _ in range(4):
+        browser.log_in("wrong")
+    browser.log_in(PASSWORD)
+    browser.post("/logout", {})
+
+    answers = [browser.log_in("wrong").status_code for _ in range(5)]
+
+    assert answers == [401] * 5
+
+
+def test_a_login_is_logged_without_its_secret(world: World, log_lines: list[EventDict]) -> None:
+    world.browser(None).log_in("a wrong secret")
+    world.browser(KEY)
+
+    assert [line["event"] for line in log_lines] == ["page_login_failed", "page_login"]
+    assert log_lines[1]["viewer"] == "key id-kk"
+    assert "a wrong secret" not in str(log_lines)
+    assert KEY not in str(log_lines)
+
+
+def test_a_body_without_end_is_not_read_for_a_stranger(world: World) -> None:
+    browser = world.browser(None)
+    browser.get("/login")
+
+    answer = browser.post("/login", {"secret": "k" * 20_000})
+
+    assert answer.status_code == 413
+    assert "too large" in answer.text
+
+
+def cookie_name(browser: Browser) -> str:
+    name: str = browser.client.application.config["SESSION_COOKIE_NAME"]
+    return name

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.factories import make_job
+from tests.unit.dashboard.world import Browser, World
+
+PATHS = ["/status", "/status/live", "/notifications", "/outbox", "/send", "/notifications/x", "/no/such/page"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_loads_nothing_from_elsewhere_and_is_kept_nowhere(browser: Browser, path: str) -> None:
+    headers = browser.get(path, headers={"Accept": "text/html"}).headers
+
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; style-src 'self'; script-src 'self';")
+    assert "frame-ancestors 'none'" in policy
+    assert "base-uri 'none'" in policy
+    assert "unsafe" not in policy
+    assert "http" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["X-Frame-Options"] == "DENY"
+    assert headers["Referrer-Policy"] == "same-origin"
+    assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
+    assert headers["Cache-Control"] == "no-store"
+
+
+def test_no_page_has_a_script_style_or_address_inline(world: World, browser: Browser) -> None:
+    job = make_job()
+    world.put(job)
+    world.deliver(job)
+
+    for path in ["/status", "/notifications", f"/notifications/{job.job_id}", "/outbox", "/send", "/send?type=push"]:
+        page = browser.get(path).text
+
+        assert not re.search(r"<script(?![^>]*\bsrc=)", page), path
+        assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page), path
+        assert set(re.findall(r"""(?:src|href|action)=["'](https?:)?//""", page)) == set(), path
+
+
+@pytest.mark.parametrize("name", ["style.css", "refresh.js", "icon.svg"])
+def test_static_files_are_cached_but_asked_for_again(world: World, name: str) -> None:
+    client = world.app.test_client()
+
+    first = client.get(f"/assets/{name}", buffered=True)
+    second = client.get(f"/assets/{name}", headers={"If-None-Match": first.headers["ETag"]}, buffered=True)
+
+    assert first.status_code == 200
+    assert first.headers["Cache-Control"] == "no-cache"
+    assert second.status_code == 304
+    assert "Set-Cookie" not in first.headers
+
+
+def test_static_files_ask_for_nothing_from_elsewhere(world: World) -> None:
+    for name in ["style.css", "refresh.js", "icon.svg"]:
+        text = world.app.test_client().get(f"/assets/{name}", buffered=True).text
+        text = text.replace("http://www.w3.org/2000/svg", "")
+
+        assert "://" not in text, name
+        assert "@import" not in text, name

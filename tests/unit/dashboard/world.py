@@ -1,0 +1,259 @@
+"""The pages over services that live in memory: everything behind them is real except the servers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+from jinja2 import BytecodeCache
+from jinja2.bccache import Bucket
+from werkzeug.test import TestResponse
+
+from tests.factories import NOW
+from tests.fakes import FakeClock, OneByOne, RecordingPublisher
+from wavecom.accounts import KeyRing, Scope, hash_of
+from wavecom.bootstrap import WebServices
+from wavecom.core.engine import Policy
+from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.keys import KeyRecord
+from wavecom.core.ports import Cursor, JobFilter, Page
+from wavecom.core.states import Status
+from wavecom.core.submission import Submission
+from wavecom.errors import StoreError
+from wavecom.settings import Settings
+from wavecom.storage.memory import MemoryJobRepository, MemoryKeyStore, MemoryOutbox
+from wavecom.web import create_app
+
+PASSWORD = "correct horse battery staple"
+KEY = "wc_live_" + "k" * 43
+READ_ONLY_KEY = "wc_live_" + "r" * 43
+TEST_KEY = "wc_test_" + "t" * 43
+SEND_ONLY_KEY = "wc_live_" + "s" * 43
+CLIENT = "acme"
+
+
+def key_store(now: datetime) -> MemoryKeyStore:
+    """Four keys of one client, with different rights."""
+    store = MemoryKeyStore()
+    rights = {
+        KEY: frozenset(Scope),
+        READ_ONLY_KEY: frozenset({Scope.READ}),
+        SEND_ONLY_KEY: frozenset({Scope.SEND}),
+        TEST_KEY: frozenset(Scope),
+    }
+    for key, scopes in rights.items():
+        store.add(
+            KeyRecord(
+                key_id=f"id-{key[8:10]}",
+                hash=hash_of(key),
+                client=CLIENT,
+                scopes=scopes,
+                is_live=key != TEST_KEY,
+                created_at=now,
+            )
+        )
+    return store
+
+
+class CompiledTemplates(BytecodeCache):
+    """Compiles each template once for all tests, not once for each app."""
+
+    def __init__(self) -> None:
+        self._code: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        if code := self._code.get(bucket.key):
+            bucket.bytecode_from_string(code)
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        self._code[bucket.key] = bucket.bytecode_to_string()
+
+
+TEMPLATES = CompiledTemplates()
+
+
+class MinuteStats:
+    """Counters by minute and client, as the store keeps them."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self._clock = clock
+        self._counts: Counter[tuple[datetime, str, Status]] = Counter()
+        self.is_up = True
+
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+        minute = self._clock.now().replace(second=0, microsecond=0)
+        self._counts[minute, client, status] += count
+
+    def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
+        if not self.is_up:
+            raise StoreError("away")
+        found: Counter[Status] = Counter()
+        for (minute, owner, status), count in self._counts.items():
+            if since <= minute < before and client in {None, owner}:
+                found[status] += count
+        return dict(found)
+
+
+class Jobs(MemoryJobRepository):
+    """A repository whose server can be taken away."""
+
+    is_up = True
+
+    def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
+        self._check()
+        return super().insert(jobs)
+
+    def get(self, job_id: JobId, client: str | None = None) -> Job | None:
+        self._check()
+        return super().get(job_id, client)
+
+    def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
+        self._check()
+        return super().search(where, limit, after)
+
+    def _check(self) -> None:
+        if not self.is_up:
+            raise StoreError("mongodb.internal:27017 does not answer")
+
+
+class World:
+    """The services, the app over them, and what tests ask of both."""
+
+    def __init__(
+        self, home: Path, *, operator_password: str | None = PASSWORD, secret_key: str | None = "s" * 32
+    ) -> None:
+        self.clock = FakeClock(NOW)
+        self.jobs = Jobs(self.clock.now)
+        self.stats = MinuteStats(self.clock)
+        self.publisher = RecordingPublisher()
+        self.outbox = MemoryOutbox()
+        self.down: set[str] = set()
+        self.settings = Settings(home=home, operator_password=operator_password, secret_key=secret_key)
+        self.services = WebServices(
+            settings=self.settings,
+            clock=self.clock,
+            jobs=self.jobs,
+            submission=Submission(
+                jobs=self.jobs,
+                publisher=self.publisher,
+                stats=self.stats,
+                clock=self.clock,
+                batcher=OneByOne,
+                random_bytes=os.urandom,
+                policy=Policy(),
+            ),
+            stats=self.stats,
+            keys=KeyRing(key_store(self.clock.now()), self.clock),
+            outbox=self.outbox,
+            checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
+        )
+        self.app = create_app(self.settings, self.services)
+        self.app.jinja_env.bytecode_cache = TEMPLATES
+
+    def _check(self, name: str) -> None:
+        if name in self.down:
+            raise StoreError(f"{name} is away")
+
+    def put(self, *jobs: Job) -> None:
+        """Store jobs as they are."""
+        self.jobs.insert(jobs)
+
+    def deliver(self, job: Job, *, at: datetime | None = None) -> None:
+        """Put what the sandbox would have delivered for ``job`` into the outbox."""
+        self.outbox.append(
+            {
+                "jobId": job.job_id,
+                "deliveryKey": job.delivery_key,
+                "provider": "sandbox",
+                "type": job.type.value,
+                "to": dict(job.to),
+                "payload": dict(job.payload),
+                "metadata": dict(job.metadata),
+                "attempt": 1,
+                "at": at or job.created_at,
+            }
+        )
+
+    def browser(self, secret: str | None = PASSWORD) -> Browser:
+        """A browser that is logged in with ``secret``; None: not at all."""
+        browser = Browser(self.app.test_client())
+        if secret is not None:
+            browser.log_in(secret)
+        return browser
+
+
+class Browser:
+    """Flask's test client that fills in forms: it sends the CSRF token of the page that it last saw."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+        self.token = ""
+
+    def get(self, path: str, **options: Any) -> TestResponse:
+        return self._seen(self.client.get(path, **options))
+
+    def post(self, path: str, data: Mapping[str, Any], **options: Any) -> TestResponse:
+        return self._seen(self.client.post(path, data={"csrf_token": self.token, **data}, **options))
+
+    def log_in(self, secret: str) -> TestResponse:
+        self.get("/login")
+        answer = self.post("/login", {"secret": secret})
+        if answer.status_code == 303:
+            self.get("/notifications")
+        return answer
+
+    def send(self, channel: str, **typed: Any) -> TestResponse:
+        """Open the form of a channel, fill in some fields, and send it; the rest stays as it was on the page."""
+        page = self.get(f"/send?type={channel}").text
+        return self.post(f"/send?type={channel}", controls(page) | typed)
+
+    def _seen(self, answer: TestResponse) -> TestResponse:
+        if found := re.search(r'name="csrf_token" value="([^"]+)"', answer.text):
+            self.token = found[1]
+        return answer
+
+
+def controls(page: str) -> dict[str, str]:
+    """Name → value of the controls of a page's forms, as a browser would send them."""
+    found = _Controls()
+    found.feed(page)
+    return found.values
+
+
+class _Controls(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, str] = {}
+        self._select = self._textarea = ""
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        name = given.get("name", "")
+        if tag == "input" and given.get("type") != "file":
+            self.values[name] = given.get("value", "")
+        elif tag == "textarea":
+            self._textarea = name
+            self.values[name] = ""
+        elif tag == "select":
+            self._select = name
+        elif tag == "option" and (self._select not in self.values or "selected" in given):
+            self.values[self._select] = given["value"]
+
+    def handle_data(self, data: str) -> None:
+        if self._textarea:
+            # The first line break after the tag belongs to the tag (HTML, section 13.1.2.5).
+            self.values[self._textarea] += data.removeprefix("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == "textarea":
+            self._textarea = ""
+        elif tag == "select":
+            self._select = ""
