@@ -23,4 +23,4 @@ def make_key(*, is_live: bool = True) -> str:
 
 def hash_of(key: str) -> str:
     """What is stored of a key. Fast on purpose: nobody can guess 256 random bits, so a slow hash would add nothing."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

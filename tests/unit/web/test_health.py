@@ -1,0 +1,129 @@
+"""``/healthz`` and ``/readyz``."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.web.conftest import make_world
+from wavecom.errors import BrokerError, StoreError
+from wavecom.web.health import OK, Readiness
+
+
+def _fine() -> None:
+    pass
+
+
+def _failing(error: Exception) -> Callable[[], None]:
+    def check() -> None:
+        raise error
+
+    return check
+
+
+class _Hanging:
+    """A check that hangs until it is let go, and counts its runs."""
+
+    def __init__(self) -> None:
+        self.runs = 0
+        self.let_go = threading.Event()
+
+    def __call__(self) -> None:
+        self.runs += 1
+        self.let_go.wait(30)
+
+
+def test_alive_is_alive_whatever_else_is_down() -> None:
+    api = make_world(checks={"mongodb": _failing(StoreError("away"))}).client(None)
+
+    answer = api.get("/healthz")
+
+    assert (answer.status_code, answer.json) == (200, {"status": "alive"})
+
+
+def test_ready_when_all_servers_answer() -> None:
+    api = make_world(checks={"mongodb": _fine, "redis": _fine}).client(None)
+
+    answer = api.get("/readyz")
+
+    assert (answer.status_code, answer.json) == (
+        200,
+        {"status": "ready", "checks": {"mongodb": "ok", "redis": "ok"}},
+    )
+
+
+def test_not_ready_names_every_server_that_is_away_and_nothing_secret() -> None:
+    checks = {
+        "mongodb": _failing(StoreError("mongodb://user:password@internal")),
+        "rabbitmq": _failing(BrokerError("amqp.internal")),
+        "redis": _fine,
+        "other": _failing(KeyError("secret")),
+    }
+    api = make_world(checks=checks).client(None)
+
+    answer = api.get("/readyz")
+
+    assert answer.status_code == 503
+    assert answer.json == {
+        "status": "unavailable",
+        "checks": {
+            "mongodb": "failed (store_unavailable)",
+            "rabbitmq": "failed (broker_unavailable)",
+            "redis": "ok",
+            "other": "failed (KeyError)",
+        },
+    }
+    assert answer.headers["Retry-After"] == "1"
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_server_that_hangs_does_not_hang_the_answer_and_is_not_asked_twice() -> None:
+    hanging = _Hanging()
+    readiness = Readiness({"mongodb": hanging, "redis": _fine}, timeout_seconds=0.05, ttl_seconds=0)
+    try:
+        results = [readiness.results() for _ in range(3)]
+
+        assert results == [{"mongodb": "no answer within 0.05 s", "redis": OK}] * 3
+        assert hanging.runs == 1
+    finally:
+        hanging.let_go.set()
+
+
+def test_a_server_that_hung_is_well_again_when_it_answers() -> None:
+    hanging = _Hanging()
+    readiness = Readiness({"mongodb": hanging}, timeout_seconds=0.05, ttl_seconds=0)
+    readiness.results()
+
+    hanging.let_go.set()
+
+    _wait_until(lambda: readiness.results() == {"mongodb": OK})
+
+
+def test_probes_share_an_answer_for_a_while() -> None:
+    runs: list[int] = []
+    readiness = Readiness({"mongodb": lambda: runs.append(1)}, ttl_seconds=3600)
+
+    threads = [threading.Thread(target=readiness.results) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert runs == [1]
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_no_key_is_needed(path: str) -> None:
+    answer = make_world().client("a wrong key").get(path)
+
+    assert answer.status_code == 200
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)

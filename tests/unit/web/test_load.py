@@ -1,0 +1,70 @@
+"""More requests at once than the process may hold."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.unit.web.conftest import World, make_world
+from wavecom.core.ports import Cursor, JobFilter, Page
+from wavecom.settings import Settings
+from wavecom.storage.memory import MemoryJobRepository
+
+
+class _SlowRepository(MemoryJobRepository):
+    """Lists only when told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered = threading.Semaphore(0)
+        self.go_on = threading.Event()
+
+    def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
+        self.entered.release()
+        assert self.go_on.wait(30)
+        return super().search(where, limit, after)
+
+
+def _busy_world(slots: int) -> tuple[World, _SlowRepository]:
+    jobs = _SlowRepository()
+    return make_world(Settings(max_requests_in_flight=slots, secret_key="a secret for tests"), jobs=jobs), jobs
+
+
+def _list(world: World) -> Any:
+    return world.client().get("/api/notifications")
+
+
+def test_one_too_many_is_told_to_come_back_and_the_others_are_served() -> None:
+    world, jobs = _busy_world(slots=2)
+    with ThreadPoolExecutor(2) as pool:
+        held = [pool.submit(_list, world) for _ in range(2)]
+        for _ in held:
+            assert jobs.entered.acquire(timeout=30)
+
+        refused = _list(world)
+        alive = world.client(None).get("/healthz")
+        ready = world.client(None).get("/readyz")
+        jobs.go_on.set()
+        served = [each.result(30) for each in held]
+
+    assert (refused.status_code, refused.json["code"]) == (503, "overloaded")
+    assert refused.headers["Retry-After"] == "1"
+    assert (alive.status_code, ready.status_code) == (200, 200)
+    assert [answer.status_code for answer in served] == [200, 200]
+
+
+def test_slots_come_back_after_every_kind_of_answer() -> None:
+    world, jobs = _busy_world(slots=1)
+    jobs.go_on.set()
+    client = world.client()
+
+    answers = [
+        client.get("/nothing"),
+        client.delete("/api/notifications"),
+        world.client(None).get("/api/notifications"),
+        client.post("/api/notifications", data="not JSON", content_type="application/json"),
+        client.get("/api/notifications"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [404, 405, 401, 400, 200]
