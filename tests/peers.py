@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Self
 
 #: Takes the connection on which a whole request has arrived; answers whether to go on with it.
 Behaviour = Callable[["PeerConnection"], bool]
+#: What an SMTP server does at one step.
+Reply = bytes | Behaviour
 
 DRIP_SECONDS = 0.02
 
@@ -35,6 +38,7 @@ class PeerConnection:
     number: int
     stopping: threading.Event
     buffer: bytearray = field(default_factory=bytearray)
+    is_reading_mail: bool = False
 
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
@@ -62,28 +66,34 @@ class PeerConnection:
         self.buffer.clear()
         return Received(self.number, line, headers, rest[:length])
 
+    def receive_until(self, end: bytes) -> bytes | None:
+        """What comes before ``end``; None when the other side has closed."""
+        while end not in self.buffer:
+            if not self._more():
+                return None
+        found, _, rest = bytes(self.buffer).partition(end)
+        self.buffer[:] = rest
+        return found
+
+    def receive_all(self) -> None:
+        """Until the other side has closed."""
+        while self._more():
+            pass
+
     def _more(self) -> bool:
         data = self.socket.recv(65536)
         self.buffer += data
         return bool(data)
 
 
-class HttpPeer:
-    """An HTTP server that behaves, request by request, as ``script`` says; the last behaviour goes on for ever.
+class Peer:
+    """A server on a free port of 127.0.0.1, one thread a connection. A context manager; leaves nothing behind."""
 
-    A context manager; ``requests`` holds what has come in, ``connections`` how many were accepted.
-    """
-
-    def __init__(
-        self, *script: Behaviour, context: ssl.SSLContext | None = None, reads_whole_requests: bool = True
-    ) -> None:
-        self.script = list(script)
-        self.requests: list[Received] = []
+    def __init__(self, *, context: ssl.SSLContext | None = None) -> None:
         self.connections = 0
         #: Set whenever a connection has been closed by this side or the other.
         self.closed_one = threading.Event()
         self._context = context
-        self._reads_whole_requests = reads_whole_requests
         self._stopping = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listener.getsockname()[1])
@@ -92,11 +102,11 @@ class HttpPeer:
         self._lock = threading.Lock()
         self._acceptor = threading.Thread(target=self._accept, name="peer-acceptor")
 
-    @property
-    def url(self) -> str:
-        return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}/send"
+    def converse(self, connection: PeerConnection) -> None:
+        """What one connection does until it is closed."""
+        raise NotImplementedError
 
-    def __enter__(self) -> HttpPeer:
+    def __enter__(self) -> Self:
         self._acceptor.start()
         return self
 
@@ -134,7 +144,7 @@ class HttpPeer:
                 with self._lock:  # the raw one is empty now
                     self._open.remove(raw)
                     self._open.add(sock)
-            self._converse(PeerConnection(sock, number, self._stopping))
+            self.converse(PeerConnection(sock, number, self._stopping))
         except OSError:
             pass  # the other side has gone, as it may
         finally:
@@ -143,7 +153,26 @@ class HttpPeer:
                 sock.close()
             self.closed_one.set()
 
-    def _converse(self, connection: PeerConnection) -> None:
+
+class HttpPeer(Peer):
+    """An HTTP server that behaves, request by request, as ``script`` says; the last behaviour goes on for ever.
+
+    ``requests`` holds what has come in.
+    """
+
+    def __init__(
+        self, *script: Behaviour, context: ssl.SSLContext | None = None, reads_whole_requests: bool = True
+    ) -> None:
+        super().__init__(context=context)
+        self.script = list(script)
+        self.requests: list[Received] = []
+        self._reads_whole_requests = reads_whole_requests
+
+    @property
+    def url(self) -> str:
+        return f"{'https' if self._context else 'http'}://127.0.0.1:{self.port}/send"
+
+    def converse(self, connection: PeerConnection) -> None:
         goes_on = True
         while goes_on:
             received = connection.receive(self._reads_whole_requests)
@@ -153,6 +182,58 @@ class HttpPeer:
                 self.requests.append(received)
                 behave = self.script.pop(0) if len(self.script) > 1 else self.script[0]
             goes_on = behave(connection)
+
+
+class SmtpPeer(Peer):
+    """A mail server that does as ``script`` says and else answers well.
+
+    The script's keys are commands, ``greeting`` and ``content`` (the mail itself); a value is a reply, a behaviour, or
+    a list of them, of which the last goes on for ever. ``mails`` holds what was accepted.
+    """
+
+    WELL: Mapping[str, bytes] = {
+        "greeting": b"220 peer.test",
+        "EHLO": b"250-peer.test\r\n250-SIZE 20000000\r\n250 SMTPUTF8",
+        "HELO": b"250 peer.test",
+        "MAIL": b"250 2.1.0 Ok",
+        "RCPT": b"250 2.1.5 Ok",
+        "DATA": b"354 Go on",
+        "content": b"250 2.0.0 Ok: queued as 4711",
+        "RSET": b"250 2.0.0 Ok",
+        "QUIT": b"221 2.0.0 Bye",
+    }
+
+    def __init__(self, **script: Reply | list[Reply]) -> None:
+        super().__init__()
+        self.script = {key: list(value) if isinstance(value, list) else [value] for key, value in script.items()}
+        self.commands: list[str] = []
+        self.mails: list[bytes] = []
+
+    def converse(self, connection: PeerConnection) -> None:
+        goes_on = self._do("greeting", connection)
+        while goes_on and (line := connection.receive_until(b"\r\n")) is not None:
+            verb, _, rest = line.decode().partition(" ")
+            verb = verb.upper()
+            with self._lock:
+                self.commands.append(f"{verb} {rest}".strip())
+            goes_on = self._do(verb, connection)
+            if goes_on and connection.is_reading_mail:
+                connection.is_reading_mail = False
+                content = connection.receive_until(b"\r\n.\r\n")
+                goes_on = content is not None and self._do("content", connection, content)
+
+    def _do(self, step: str, connection: PeerConnection, content: bytes = b"") -> bool:
+        with self._lock:
+            scripted = self.script.get(step)
+            reply = scripted.pop(0) if scripted and len(scripted) > 1 else scripted[0] if scripted else self.WELL[step]
+        if callable(reply):
+            return reply(connection)
+        if step == "content" and reply.startswith(b"2"):
+            with self._lock:
+                self.mails.append(content.replace(b"\r\n..", b"\r\n.") + b"\r\n")
+        connection.is_reading_mail = reply.startswith(b"354")
+        connection.send(reply + b"\r\n")
+        return step != "QUIT"
 
 
 def _shut(sock: socket.socket) -> None:
@@ -198,7 +279,7 @@ def drip(data: bytes) -> Behaviour:
 
 def be_silent(connection: PeerConnection) -> bool:
     """No answer until the other side gives up."""
-    connection.receive(is_whole_request=True)
+    connection.receive_all()
     return False
 
 

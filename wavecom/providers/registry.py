@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 CLASSES = {
     "http": "HttpProvider",
     "sandbox": "SandboxProvider",
+    "smtp": "SmtpProvider",
 }
 
 

@@ -140,6 +140,16 @@ def flag() -> fields.Field[Any]:
     return fields.Boolean(error_messages=_always("must be true or false"))
 
 
+def host_name() -> fields.Field[Any]:
+    """A host's name or IP address, without scheme and port."""
+
+    def check(value: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,253}|[0-9A-Fa-f:.]{2,45}", value):
+            raise ValidationError('must be a host such as "mail.example" or an IP address, without a port')
+
+    return text(check=check)
+
+
 def http_url() -> fields.Field[Any]:
     """An absolute http or https address in ASCII."""
 

@@ -10,7 +10,6 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -21,6 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from wavecom.providers.transport.deadline import Deadline, DeadlineSocket, Resolve, connect, tls_context
+from wavecom.providers.transport.faults import FaultTable, fault_of
 from wavecom.providers.transport.port import (
     CONNECT_SECONDS,
     IDLE_SECONDS,
@@ -33,8 +33,8 @@ from wavecom.providers.transport.port import (
     UnclearError,
 )
 
-#: The first one that stands in an error's chain of causes says why; what is not listed is ``Fault.OTHER``.
-FAULTS: Final[tuple[tuple[type[BaseException], Fault], ...]] = (
+#: See ``fault_of``.
+FAULTS: Final[FaultTable] = (
     (socket.gaierror, Fault.DNS),
     (ConnectionRefusedError, Fault.CONNECT),
     (ssl.SSLError, Fault.TLS),
@@ -67,7 +67,7 @@ class RequestsTransport:
         try:
             return self._send(request)
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
-            fault = _fault_of(error)
+            fault = fault_of(error, FAULTS)
             raise (UnclearError(fault) if _call.is_sent else NotSentError(fault)) from None  # its text has the address
 
     def close(self) -> None:
@@ -171,22 +171,3 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-
-
-def _fault_of(error: BaseException) -> Fault:
-    causes = list(_chain(error))
-    for kind, fault in FAULTS:
-        if any(isinstance(cause, kind) for cause in causes):
-            return fault
-    return Fault.OTHER
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what lies beneath it, be it as cause, as context or as argument, as urllib3 nests them."""
-    while error is not None:
-        yield error
-        for argument in error.args:
-            if isinstance(argument, BaseException):
-                yield from _chain(argument)
-        reason = getattr(error, "reason", None)
-        error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
