@@ -59,7 +59,7 @@ def run() -> None:
     Two copies side by side:
       WAVECOM_HOME=/tmp/second WAVECOM_PORT=8001 WAVECOM_FLOWER_PORT=5556 wavecom run
 
-    Exit code: 0 stopped as asked, 1 did not start, already runs or had to be killed, 2 wrongly set up.
+    Exit code: 0 stopped as asked, 1 did not start, already runs or killed by a second Ctrl-C, 2 wrongly set up.
     """
     # Imported here: the other commands need neither Celery's queues nor rich.
     from wavecom.local.launcher import run as run_everything

@@ -28,8 +28,9 @@ START_SECONDS = 180
 DEATHS_AT_START = 3
 
 # Seconds after Ctrl-C at which what still runs is killed, in the order of ending. Killed workers and servers lose
-# nothing: their jobs' leases run out, what the servers acknowledged is on disk.
-_WEB_UNTIL, _WORKERS_UNTIL, _FLOWER_UNTIL, _SERVERS_UNTIL = 4.5, 8, 9, 14.2
+# nothing: their jobs' leases run out, what the servers acknowledged is on disk. RabbitMQ takes 6 s when all is well:
+# its management agent has to be given up on after 5.
+_WEB_UNTIL, _WORKERS_UNTIL, _FLOWER_UNTIL, _SERVERS_UNTIL = 4, 7.5, 8.5, 13.5
 
 _FLOWER_USER = "operator"
 _POLL_SECONDS = 0.2
@@ -46,7 +47,7 @@ class Interrupted(Exception):  # noqa: N818 - nothing went wrong
 def run(environment: Mapping[str, str], screen: Screen) -> int:
     """Start everything and keep it running until SIGINT, SIGTERM or SIGHUP.
 
-    Returns the exit code: 0 stopped as asked; 1 already running, did not come up, or had to be killed. Raises
+    Returns the exit code: 0 stopped as asked; 1 already running, did not come up, or killed by a second signal. Raises
     ``ConfigurationError`` when it can't start as it is set up.
     """
     home = Home(Path(environment.get("WAVECOM_HOME") or default_home()).resolve())
@@ -96,8 +97,8 @@ class _Launcher:
                 self._interrupts.pause(_POLL_SECONDS)
             exit_code = 0
         finally:
-            all_ended = self._stop()
-        return exit_code if all_ended else 1
+            was_patient = self._stop()
+        return exit_code if was_patient else 1
 
     def _start(self) -> None:
         self._start_servers()
@@ -224,7 +225,7 @@ class _Launcher:
         workers = [*by_name["beat"], *by_name["worker"], *by_name["worker-high"], *by_name["ops"]]
         quick_first = sorted(self._servers, key=lambda server: server.stop_seconds)
         try:
-            all_ended = self._supervisor.stop(
+            was_patient = self._supervisor.stop(
                 [
                     Phase(services=by_name["web"], until_seconds=_WEB_UNTIL),
                     Phase(services=workers, until_seconds=_WORKERS_UNTIL),
@@ -236,7 +237,7 @@ class _Launcher:
         finally:
             self._home.forget_servers()
         self._screen.say("Stopped.")
-        return all_ended
+        return was_patient
 
 
 def _addresses(server: PrivateServer) -> dict[str, str]:

@@ -40,7 +40,7 @@ PROGRAMS = (
         "web",
         "granian --interface wsgi --host ${WAVECOM_HOST:-127.0.0.1} --port ${WAVECOM_PORT:-8000}"
         " --workers ${WAVECOM_WEB_WORKERS:-1} --blocking-threads ${WAVECOM_WEB_THREADS:-64} --backpressure 512"
-        " --no-ws --respawn-failed-workers --workers-kill-timeout 4 --log-level warning wavecom.wsgi:app",
+        " --no-ws --respawn-failed-workers --workers-kill-timeout 3 --log-level warning wavecom.wsgi:app",
     ),
     Program(
         "worker",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
+import subprocess
 from collections.abc import Sequence
 
 from wavecom.local.ports import LOOPBACK, free_ports
@@ -49,4 +51,14 @@ class PrivateRedis(PrivateServer):
             "daemonize": "no",
             "loglevel": "warning",
         }
+        if _version(program) >= (6, 2):
+            # Its own title would overwrite the environment, by which a launcher knows what it has left behind.
+            options["set-proc-title"] = "no"
         return [program, *(part for name, value in options.items() for part in (f"--{name}", value))]
+
+
+def _version(program: str) -> tuple[int, int]:
+    """0.0 when it doesn't say."""
+    says = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"v=(\d+)\.(\d+)", says)
+    return (int(found[1]), int(found[2])) if found else (0, 0)

@@ -82,11 +82,11 @@ class Supervisor:
                 cap(service.log)
 
     def stop(self, phases: Sequence[Phase], interrupts: Interrupts) -> bool:
-        """End the phases one after the other. Whether all ended by themselves; another interrupt kills everything."""
+        """End the phases one after the other. Another interrupt kills everything; returns whether there was none."""
         started_at = self._now()
         interrupts_at_start = interrupts.count
         self._watched.clear()
-        all_ended = True
+        is_impatient = False
         for phase in phases:
             for service in phase.services:
                 service.terminate()
@@ -96,12 +96,11 @@ class Supervisor:
                     for service in running:
                         self._say(f"{service.title} did not end in time and was killed.")
                         service.kill()
-                    all_ended = False
                     break
                 interrupts.pause(0.1)
             for service in phase.services:
                 service.kill()  # what it may have left beside it
-        return all_ended
+        return not is_impatient
 
     def _plan_restart(self, watched: _Watched) -> None:
         service = watched.service

@@ -184,11 +184,11 @@ def test_phases_end_one_after_the_other(
         supervisor.start(service)
     events.clear()
 
-    all_ended = supervisor.stop(
+    was_patient = supervisor.stop(
         [Phase(services=[service], until_seconds=5) for service in (web, worker, server)], interrupts
     )
 
-    assert all_ended
+    assert was_patient
     assert events == ["web is asked to end", "worker is asked to end", "server is asked to end"]
 
 
@@ -199,9 +199,9 @@ def test_what_does_not_end_in_time_is_killed_and_named(
     supervisor.start(stubborn)
     started_at = clock()
 
-    all_ended = supervisor.stop([Phase(services=[stubborn], until_seconds=5)], interrupts)
+    was_patient = supervisor.stop([Phase(services=[stubborn], until_seconds=5)], interrupts)
 
-    assert not all_ended
+    assert was_patient
     assert not stubborn.is_running
     assert 5 <= clock() - started_at < 5.5
     assert said == ["worker1 did not end in time and was killed."]
@@ -217,8 +217,9 @@ def test_a_second_interrupt_kills_at_once(
     interrupts.interrupt_at = clock() + 1
     started_at = clock()
 
-    supervisor.stop([Phase(services=[service], until_seconds=60) for service in stubborn], interrupts)
+    was_patient = supervisor.stop([Phase(services=[service], until_seconds=60) for service in stubborn], interrupts)
 
+    assert not was_patient
     assert not any(service.is_running for service in stubborn)
     assert clock() - started_at < 2
 
