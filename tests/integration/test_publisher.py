@@ -131,7 +131,7 @@ def test_threads_share_a_publisher(publisher: AmqpPublisher) -> None:
 def test_nobody_waits_for_a_broker_that_is_away_and_it_is_found_again(
     publisher: AmqpPublisher, rabbitmq: PrivateRabbitMQ
 ) -> None:
-    publisher.publish([hint()])
+    wait_until(lambda: publisher.publish([hint()]) == [True])
     rabbitmq.kill()
 
     assert publisher.publish([hint(), hint()]) == [False, False]
@@ -140,14 +140,15 @@ def test_nobody_waits_for_a_broker_that_is_away_and_it_is_found_again(
 
     rabbitmq.start()
     wait_until(lambda: publisher.publish([hint()]) == [True])
-    assert publisher.depth("notifications.sms.normal") == 2
+    # Nothing that was confirmed is gone; what was not may have arrived all the same.
+    assert (publisher.depth("notifications.sms.normal") or 0) >= 2
 
 
 def test_a_broker_blocked_by_an_alarm_holds_nobody_up(
     publisher: AmqpPublisher, amqp_url: str, rabbitmq: PrivateRabbitMQ
 ) -> None:
     impatient = AmqpPublisher(amqp_url, origin="test", timeout_seconds=1.0, pause_seconds=0.1)
-    assert impatient.publish([hint()]) == [True]
+    wait_until(lambda: impatient.publish([hint()]) == [True])
     rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1")
     try:
         assert impatient.publish([hint()]) == [False]
