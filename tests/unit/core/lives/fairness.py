@@ -1,0 +1,101 @@
+"""From wherever jobs stand: if sweep and workers are given their turns, every job comes to its end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import Enum
+
+from tests.unit.core.lives.world import POLICY, Hint, World
+from wavecom.core.engine import AttemptFinished, ClaimRequested, DeadLettered, DueReached, Transition, decide
+from wavecom.core.job import Answer, Claim, Job, Outcome, Try
+from wavecom.core.states import FINAL, HANDED_OVER, Status
+
+#: What a turn of the sweep, and a hint looked for once more, may add to a deadline.
+SLACK = POLICY.hint_grace + timedelta(seconds=10)
+
+
+class ProviderMood(Enum):
+    """What every call comes to from now on; None: every worker dies in the call."""
+
+    TAKES_ALL = Outcome.ACCEPTED
+    REFUSES_ALL = Outcome.UNAVAILABLE
+    HANGS = Outcome.UNKNOWN
+    KILLS_WORKERS = None
+
+
+def settle(world: World, mood: ProviderMood) -> None:
+    """Play the future on a copy of the jobs. All workers and all writes on their way are lost first: the worst case."""
+    _Future(world, mood).play()
+
+
+class _Future:
+    def __init__(self, world: World, mood: ProviderMood) -> None:
+        self._now = world.now
+        self._jobs = dict(world.jobs)
+        self._hints = list(world.hints)
+        self._mood = mood
+        self._claims = 0
+        self._let_go_by = {job.job_id: _let_go_by(job, world.now) for job in world.jobs.values()}
+
+    def play(self) -> None:
+        while any(not _is_settled(job) for job in self._jobs.values()):
+            self._sweep()
+            self._work()
+            self._watch()
+            self._now = self._next_moment()
+
+    def _sweep(self) -> None:
+        for job in list(self._jobs.values()):
+            is_hint_lost = all(hint.job_id != job.job_id for hint in self._hints)
+            self._write(decide(job, DueReached(is_hint_lost=is_hint_lost), self._now, POLICY))
+
+    def _work(self) -> None:
+        for hint in [hint for hint in self._hints if hint.at <= self._now]:
+            self._hints.remove(hint)
+            self._claims += 1
+            claim = Claim(f"fair-{self._claims}", "fair", self._now + POLICY.lease)
+            if not self._write(decide(self._jobs[hint.job_id], ClaimRequested(claim), self._now, POLICY)):
+                continue
+            if self._mood.value is not None:
+                answer = Answer(self._mood.value, "mood")
+                report = AttemptFinished(claim.token, (Try("fair", answer, self._now, 1),))
+                assert self._write(decide(self._jobs[hint.job_id], report, self._now, POLICY))
+
+    def _write(self, transition: Transition | None) -> bool:
+        if transition is None or not transition.guard.holds(self._jobs[transition.job_id]):
+            return False
+        job = transition.applied_to(self._jobs[transition.job_id])
+        self._jobs[job.job_id] = job
+        if transition.hint is not None:
+            self._hints.append(Hint(job.job_id, self._now + timedelta(seconds=transition.hint.delay_seconds)))
+        if transition.needs_dead_letter:
+            self._write(decide(job, DeadLettered(), self._now, POLICY))
+        return True
+
+    def _watch(self) -> None:
+        for job in self._jobs.values():
+            let_go_by = self._let_go_by[job.job_id]
+            if self._now > let_go_by:
+                assert job.status in FINAL | HANDED_OVER, f"still {job.status} after its deadline"
+            if self._now > let_go_by + POLICY.receipt_deadline + SLACK:
+                assert _is_settled(job), f"still {job.status} after every deadline"
+
+    def _next_moment(self) -> datetime:
+        moments = [hint.at for hint in self._hints]
+        for job in self._jobs.values():
+            if not _is_settled(job):
+                assert job.due_at is not None
+                moments.append(job.due_at)
+                if job.status is Status.PROCESSING and job.claim is not None:
+                    moments.append(job.claim.lease_until)
+        return min((moment for moment in moments if moment > self._now), default=self._now + timedelta(seconds=1))
+
+
+def _is_settled(job: Job) -> bool:
+    return job.status in FINAL and job.due_at is None
+
+
+def _let_go_by(job: Job, now: datetime) -> datetime:
+    """When the job must be out of our hands: its deadline, and a worker that holds it then has a whole lease."""
+    lease_until = job.claim.lease_until if job.status is Status.PROCESSING and job.claim is not None else now
+    return max(job.expires_at + POLICY.lease, lease_until, now) + SLACK
