@@ -40,9 +40,20 @@ SEND_ONLY_KEY = "wc_live_" + "s" * 43
 CLIENT = "acme"
 
 
-def key_store(now: datetime) -> MemoryKeyStore:
+class Keys(MemoryKeyStore):
+    """A key store whose server can be taken away."""
+
+    is_up = True
+
+    def find(self, key_hash: str) -> KeyRecord | None:
+        if not self.is_up:
+            raise StoreError("mongodb.internal:27017 does not answer")
+        return super().find(key_hash)
+
+
+def key_store(now: datetime) -> Keys:
     """Four keys of one client, with different rights."""
-    store = MemoryKeyStore()
+    store = Keys()
     rights = {
         KEY: frozenset(Scope),
         READ_ONLY_KEY: frozenset({Scope.READ}),
@@ -127,16 +138,15 @@ class Jobs(MemoryJobRepository):
 class World:
     """The services, the app over them, and what tests ask of both."""
 
-    def __init__(
-        self, home: Path, *, operator_password: str | None = PASSWORD, secret_key: str | None = "s" * 32
-    ) -> None:
+    def __init__(self, home: Path, **settings: Any) -> None:
+        self.settings = Settings(home=home, **{"operator_password": PASSWORD, "secret_key": "s" * 32} | settings)
         self.clock = FakeClock(NOW)
         self.jobs = Jobs(self.clock.now)
         self.stats = MinuteStats(self.clock)
+        self.keys = key_store(self.clock.now())
         self.publisher = RecordingPublisher()
         self.outbox = MemoryOutbox()
         self.down: set[str] = set()
-        self.settings = Settings(home=home, operator_password=operator_password, secret_key=secret_key)
         self.services = WebServices(
             settings=self.settings,
             clock=self.clock,
@@ -151,7 +161,7 @@ class World:
                 policy=Policy(),
             ),
             stats=self.stats,
-            keys=KeyRing(key_store(self.clock.now()), self.clock),
+            keys=KeyRing(self.keys, self.clock),
             outbox=self.outbox,
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )
