@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import wavecom.settings
+from wavecom.errors import SettingsError
+from wavecom.settings import SERVERS_FILE, Settings
+
+REPOSITORY = Path(wavecom.settings.__file__).parents[1]
+SOURCE = Path(wavecom.settings.__file__).read_text(encoding="utf-8")
+
+
+def test_without_anything_set_there_are_defaults_for_one_machine() -> None:
+    settings = Settings.from_environment({})
+
+    assert (settings.host, settings.port, settings.providers_file) == ("127.0.0.1", 8000, None)
+
+
+def test_variables_are_read_by_their_type(tmp_path: Path) -> None:
+    settings = Settings.from_environment(
+        {"WAVECOM_HOME": str(tmp_path), "WAVECOM_PORT": "9001", "WAVECOM_RETRY_BASE_SECONDS": "1.5", "WAVECOM_HOST": ""}
+    )
+
+    assert (settings.home, settings.port, settings.retry_base_seconds) == (tmp_path, 9001, 1.5)
+    assert settings.host == "127.0.0.1", "an empty variable counts as one that is not set"
+
+
+def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment(
+            {
+                "WAVECOM_PORT": "http",
+                "WAVECOM_WORKERS": "0",
+                "AMQP_URL": "rabbit:5672",
+                "WAVECOM_API_KEY": "short",
+                "WAVECOM_PROVIDERS": str(tmp_path / "missing.toml"),
+                "WAVECOM_LOG_LEVEL": "loud",
+            }
+        )
+
+    assert {problem.where for problem in refusal.value.problems} == {
+        "WAVECOM_PORT",
+        "WAVECOM_WORKERS",
+        "AMQP_URL",
+        "WAVECOM_API_KEY",
+        "WAVECOM_PROVIDERS",
+        "WAVECOM_LOG_LEVEL",
+    }
+
+
+def test_a_wrong_secret_is_never_shown() -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({"WAVECOM_API_KEY": "hunter2", "AMQP_URL": "rabbit://user:hunter2@host"})
+
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_secrets_are_not_in_the_representation() -> None:
+    settings = Settings.from_environment(
+        {"WAVECOM_API_KEY": "key-0123456789abcdef", "WAVECOM_SECRET_KEY": "sec-0123456789abcdef", "TOKEN": "tok-1"}
+    )
+
+    shown = repr(settings)
+
+    assert "key-0" not in shown
+    assert "sec-0" not in shown
+    assert "tok-1" not in shown
+
+
+def test_servers_of_a_running_launcher_are_found_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / SERVERS_FILE).write_text("AMQP_URL=amqp://private//\nREDIS_URL=redis://private\n")
+
+    settings = Settings.from_environment({"WAVECOM_HOME": str(tmp_path), "REDIS_URL": "redis://ours"})
+
+    assert (settings.amqp_url, settings.redis_url) == ("amqp://private//", "redis://ours")
+
+
+def test_every_setting_is_documented_and_nothing_else_is() -> None:
+    read = set(re.findall(r'"((?:WAVECOM_[A-Z_]+)|MONGODB_URI|AMQP_URL|REDIS_URL)"', SOURCE))
+    table = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8").split("## Processes")[0]
+    documented = set(re.findall(r"`((?:WAVECOM_[A-Z_]+)|MONGODB_URI|AMQP_URL|REDIS_URL)`", table))
+
+    assert documented == read
+
+
+def test_nothing_else_reads_the_environment() -> None:
+    # The launcher and the command line are the processes' first readers: they hand the environment on.
+    readers = {
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "wavecom").rglob("*.py")
+        if "os.environ" in path.read_text(encoding="utf-8") and "local" not in path.parts
+    }
+
+    assert readers <= {"wavecom/settings.py", "wavecom/cli.py"}
