@@ -68,7 +68,8 @@ beat_schedule = {
     "sweep": {
         "task": topology.SWEEP_TASK,
         "schedule": 1.0,
-        # A tick that nobody took in time is worth nothing: the next one does its work.
-        "options": {"expires": 5, "retry": False},
+        # A tick that nobody took in time is worth nothing: the next one does its work. Publishing is retried all the
+        # same (task_publish_retry_policy): without, kombu never revives a connection that was lost, and beat is mute.
+        "options": {"expires": 5},
     }
 }
