@@ -14,7 +14,7 @@ from wavecom import bootstrap
 from wavecom.bootstrap import WebServices
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, dashboard, edge, health, problems
+from wavecom.web import api, dashboard, edge, health, problems, reference
 from wavecom.web.orjson_provider import OrjsonProvider
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     edge.install(app, settings.max_requests_in_flight)
     problems.register(app)
     app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
+    app.register_blueprint(reference.make_blueprint())
     api.register(app, services)
     dashboard.register(app, services)
     return app

@@ -29,65 +29,114 @@ REFERENCE = "/docs/errors"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """How one class of errors is answered. ``detail`` None: the error's own text, which is meant for clients."""
+    """How one class of errors is answered.
+
+    ``remedy`` tells what to do, for ``REFERENCE`` and docs/api.md. ``detail`` None: the error's own text is the detail
+    of the answer, because it is meant for clients.
+    """
 
     status: int
     title: str
+    remedy: str
     detail: str | None = None
 
 
-_OURS = "The mistake is on our side and has been logged. Try again later; if it stays, report the requestId."
+_WAIT = "try again after `Retry-After` seconds"
+_OURS = Entry(
+    500,
+    "Internal error",
+    "try again later; report the `requestId`",
+    "The mistake is on our side and has been logged. Try again later; if it stays, report the requestId.",
+)
 
 #: Every class of ``wavecom.errors``; the nearest one in an error's ancestry answers for it.
 PROBLEMS: dict[type[WaveComError], Entry] = {
-    errors.RefusedError: Entry(400, "The request can't be taken"),
-    errors.MalformedBodyError: Entry(400, "The body is not JSON"),
-    errors.BodyTooLargeError: Entry(413, "The body is too large"),
-    errors.UnsupportedMediaTypeError: Entry(415, "The body is not declared as JSON"),
-    errors.InvalidRequestError: Entry(422, "The request has fields that are wrong"),
-    errors.UnauthenticatedError: Entry(401, "An API key is needed"),
-    errors.ForbiddenError: Entry(403, "The API key lacks a right"),
-    errors.JobNotFoundError: Entry(404, "There is no such notification"),
-    errors.IdempotencyMismatchError: Entry(422, "The Idempotency-Key belongs to another request"),
-    errors.ConflictError: Entry(409, "The notification's status does not allow this"),
-    errors.TransitionError: Entry(409, "The notification's status does not allow this"),
+    errors.RefusedError: Entry(400, "The request can't be taken", "see `detail`"),
+    errors.MalformedBodyError: Entry(400, "The body is not JSON", "send valid JSON in UTF-8"),
+    errors.BodyTooLargeError: Entry(413, "The body is too large", "send less"),
+    errors.UnsupportedMediaTypeError: Entry(
+        415, "The body is not declared as JSON", "send `Content-Type: application/json`, not compressed"
+    ),
+    errors.InvalidRequestError: Entry(
+        422, "The request has fields that are wrong", "mend the fields that `errors` names"
+    ),
+    errors.UnauthenticatedError: Entry(401, "An API key is needed", "send a key that is valid"),
+    errors.ForbiddenError: Entry(403, "The API key lacks a right", "use a key with the scope that `detail` names"),
+    errors.JobNotFoundError: Entry(
+        404,
+        "There is no such notification",
+        "check the id, and that it was made with a key of the same client",
+    ),
+    errors.IdempotencyMismatchError: Entry(
+        422, "The Idempotency-Key belongs to another request", "use a new key for a new notification"
+    ),
+    errors.ConflictError: Entry(409, "The notification's status does not allow this", "see `detail`"),
+    errors.TransitionError: Entry(
+        409,
+        "The notification's status does not allow this",
+        "read the notification: its status does not allow this",
+    ),
     errors.LostRaceError: Entry(
         409,
         "Somebody else changed the notification first",
+        "read the notification again, then decide again",
         "The notification changed at the same moment and nothing was done. Read it again, then decide again.",
     ),
     errors.UnavailableError: Entry(
-        503, "Not available now", "A server that WaveCom needs does not answer now. Nothing was done. Try again."
+        503, "Not available now", _WAIT, "A server that WaveCom needs does not answer now. Nothing was done. Try again."
     ),
     errors.StoreError: Entry(
-        503, "The store can't be reached", "MongoDB does not answer now. Nothing was stored. Try again."
+        503,
+        "The store can't be reached",
+        f"{_WAIT}; nothing was stored",
+        "MongoDB does not answer now. Nothing was stored. Try again.",
     ),
     errors.UncertainWriteError: Entry(
         503,
         "It is not known whether this was stored",
+        "repeat it with the same `Idempotency-Key`: it may have been stored",
         "MongoDB went away in the middle of the write: the request may or may not have been accepted. Repeat it with "
         "the same Idempotency-Key: that never sends twice. Without one, a repetition may.",
     ),
-    errors.BrokerError: Entry(503, "The broker can't be reached", "RabbitMQ does not answer now. Try again."),
+    errors.BrokerError: Entry(503, "The broker can't be reached", _WAIT, "RabbitMQ does not answer now. Try again."),
     errors.OverloadedError: Entry(
-        503, "Too many requests at once", "More requests are in flight than this server holds. Try again in a moment."
+        503,
+        "Too many requests at once",
+        _WAIT,
+        "More requests are in flight than this server holds. Try again in a moment.",
     ),
     # These never leave a process that serves requests; the table is complete so that one that did would say nothing.
-    errors.WaveComError: Entry(500, "Internal error", _OURS),
-    errors.ConfigurationError: Entry(500, "Internal error", _OURS),
-    errors.SettingsError: Entry(500, "Internal error", _OURS),
-    errors.ProvidersFileError: Entry(500, "Internal error", _OURS),
-    errors.RetryLater: Entry(500, "Internal error", _OURS),
+    errors.WaveComError: _OURS,
+    errors.ConfigurationError: _OURS,
+    errors.SettingsError: _OURS,
+    errors.ProvidersFileError: _OURS,
+    errors.RetryLater: _OURS,
 }
 
-#: HTTP's own errors, by status: code and, where the usual sentence does not say what to do, detail.
-HTTP_CODES: dict[int, tuple[str, str | None]] = {
-    400: ("bad_request", None),
-    404: ("not_found", "There is nothing at this address. Check it for mistyped or missing parts."),
-    405: ("method_not_allowed", None),
-    413: ("body_too_large", None),
+#: HTTP's own errors, by status, with their codes. A status that is not here is answered in werkzeug's words.
+HTTP_PROBLEMS: dict[int, tuple[str, Entry]] = {
+    400: ("bad_request", Entry(400, "Bad Request", "send valid HTTP")),
+    404: (
+        "not_found",
+        Entry(
+            404,
+            "Not Found",
+            "check the address",
+            "There is nothing at this address. Check it for mistyped or missing parts.",
+        ),
+    ),
+    405: ("method_not_allowed", Entry(405, "Method Not Allowed", "use a method of the `Allow` header")),
+    413: (errors.BodyTooLargeError.code, PROBLEMS[errors.BodyTooLargeError]),
     500: ("internal_error", _OURS),
 }
+
+
+def documented() -> dict[str, Entry]:
+    """The entry of every code that a client can meet, in the order of their statuses."""
+    codes = {error.code: entry for error, entry in PROBLEMS.items() if entry is not _OURS} | dict(
+        HTTP_PROBLEMS.values()
+    )
+    return dict(sorted(codes.items(), key=lambda each: each[1].status))
 
 
 def entry_for(error: WaveComError) -> Entry:
@@ -116,14 +165,15 @@ def answer(error: WaveComError) -> Response:
 def http_answer(error: HTTPException) -> Response:
     """The response for an error of HTTP's own: unknown address, wrong method, a bug of ours."""
     status = error.code or 500
-    phrase = error.name
-    code, detail = HTTP_CODES.get(status, (phrase.lower().replace(" ", "_").replace("-", "_"), None))
+    words = error.name.lower().replace(" ", "_").replace("-", "_")
+    code, entry = HTTP_PROBLEMS.get(status, (words, Entry(status, error.name, "")))
+    detail = entry.detail or error.description or error.name
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = f"The body is over the limit of {current_app.config['MAX_CONTENT_LENGTH']} bytes. Send less."
     if isinstance(error, MethodNotAllowed):
         detail = f"This address takes {', '.join(sorted(error.valid_methods or ()))}, not {request.method}."
     headers = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
-    return _response(status, phrase, code, detail or error.description or phrase, headers)
+    return _response(status, entry.title, code, detail, headers)
 
 
 def register(app: Flask) -> None:

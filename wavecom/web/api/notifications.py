@@ -70,7 +70,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         job = services.jobs.get(JobId(job_id.lower()), caller().client) if _JOB_ID.fullmatch(job_id) else None
         if job is None:
             raise JobNotFoundError(
-                "There is no notification with this id for your key. Ids are kept until a notification is purged."
+                "There is no notification with this id for your key. Check the id; its time of keeping may also be over."
             )
         return _json(representation.detail(job))
 

@@ -1,0 +1,113 @@
+"""docs/api.md says what the code does: every table there is held to its table here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from flask.testing import FlaskClient
+
+from tests.factories import make_job
+from tests.unit.web.conftest import NOW, World
+from wavecom.core.states import Status
+from wavecom.web import body
+from wavecom.web.api import representation
+from wavecom.web.api.faults import FaultCode
+from wavecom.web.api.schemas.base import BaseSchema
+from wavecom.web.api.schemas.email import EmailPayload, EmailTo, MailHeaders
+from wavecom.web.api.schemas.listing import ListQuery
+from wavecom.web.api.schemas.notification import NotificationSchema
+from wavecom.web.api.schemas.push import PushPayload, PushTo
+from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
+from wavecom.web.dashboard.words import EVENTS
+from wavecom.web.problems import documented
+
+PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+def _first_column(header: str) -> list[str]:
+    """What stands in backquotes in the first column of every table whose header begins so."""
+    words: list[str] = []
+    for table in re.findall(rf"^\| {re.escape(header)} \|.*\n\|[-|]+\n((?:\|.*\n)+)", PAGE, re.MULTILINE):
+        words += re.findall(r"^\| `([^`]+)`", table, re.MULTILINE)
+    return words
+
+
+def _names(schema: BaseSchema, prefix: str = "") -> set[str]:
+    return {prefix + (field.data_key or name) for name, field in schema.fields.items()}
+
+
+def test_every_error_is_in_the_table_with_its_status_and_remedy() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\d{3}) \| (.*) \|$", PAGE, re.MULTILINE)
+
+    assert {(code, int(status), remedy) for code, status, remedy in rows} == {
+        (code, entry.status, entry.remedy) for code, entry in documented().items()
+    }
+
+
+def test_every_code_of_a_field_is_in_the_table() -> None:
+    assert _first_column("`code` of a field") == list(FaultCode)
+
+
+def test_every_status_is_in_the_table() -> None:
+    assert _first_column("status") == list(Status)
+
+
+def test_every_event_of_the_log_is_in_the_table() -> None:
+    assert set(_first_column("event")) == set(EVENTS)
+
+
+def test_every_field_that_can_be_sent_or_read_is_in_a_table(world: World) -> None:
+    sent = _names(NotificationSchema(lambda: NOW))
+    sent |= _names(EmailTo(), "to.") | _names(EmailPayload(), "payload.")
+    sent |= _names(SmsTo(), "to.") | _names(SmsPayload(), "payload.")
+    sent |= _names(PushTo(), "to.") | _names(PushPayload(), "payload.")
+    read = set(representation.detail(make_job()))
+
+    assert set(_first_column("field")) == sent | read
+
+
+def test_every_parameter_is_in_the_table() -> None:
+    assert set(_first_column("parameter")) == _names(ListQuery())
+
+
+def test_every_call_is_in_the_table_with_its_path(world: World) -> None:
+    rules = {
+        f"{method} {rule}".replace("<job_id>", "<jobId>")
+        for rule in world.app.url_map.iter_rules()
+        if rule.endpoint.split(".")[0] in {"notifications", "health"}
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+    assert set(_first_column("call")) == rules
+
+
+def test_headers_and_limits_are_those_of_the_code() -> None:
+    for name in MailHeaders.ALLOWED:
+        assert f"`{name}`" in PAGE.lower()
+    assert f"{body.DEPTH_LIMIT} levels" in PAGE
+    assert f"{body.VALUES_LIMIT:,} values" in PAGE
+
+
+def test_the_example_of_an_error_is_what_the_api_answers(api: FlaskClient) -> None:
+    example = re.search(r"```json\n(\{\n  \"type\".*?)```", PAGE, re.DOTALL)
+    assert example is not None
+    wanted = api.application.json.loads(example[1])
+    request = {
+        "type": "sms",
+        "to": {"phone": "07700 900123"},
+        "payload": {"text": "Hello"},
+        "maxattempts": 3,
+    }
+
+    answer = api.post("/api/notifications", json=request)
+
+    assert answer.json | {"requestId": ""} == wanted | {"requestId": ""}
+
+
+def test_the_link_of_every_error_leads_to_its_explanation(world: World) -> None:
+    answer = world.client(None).get("/docs/errors")
+
+    assert answer.mimetype == "text/html"
+    assert re.findall(r'id="(\w+)"', answer.text) == list(documented())
+    assert "use a method of the <code>Allow</code> header" in answer.text
