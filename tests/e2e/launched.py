@@ -23,17 +23,27 @@ STOP_SECONDS = 15
 
 
 class Launched:
-    """``command`` (``wavecom run``, ``make run``) in ``folder`` with a home and ports of its own."""
+    """``command`` (``wavecom run``, ``make run``) in ``folder`` with a home and ports of its own.
+
+    It inherits ``environment`` (default: ours); ``variables`` are set in it.
+    """
 
     def __init__(
-        self, command: Sequence[str], home: Path, folder: Path, environment: Mapping[str, str] | None = None
+        self,
+        command: Sequence[str],
+        home: Path,
+        folder: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self.command = list(command)
         self.home = home
         self.folder = folder
         self.port, self.flower_port = free_ports(2)
         self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = dict(environment or {})
+        self._environment = dict(os.environ if environment is None else environment)
+        self._variables = dict(variables or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._output = home.with_name(f"{home.name}.out")
 
@@ -59,12 +69,12 @@ class Launched:
     def environment(self) -> dict[str, str]:
         """What it is started with, and what a second copy beside it would be."""
         return {
-            **os.environ,
+            **self._environment,
             "WAVECOM_HOME": str(self.home),
             "WAVECOM_PORT": str(self.port),
             "WAVECOM_FLOWER_PORT": str(self.flower_port),
             "WAVECOM_WORKER_CONCURRENCY": "4",
-            **self._environment,
+            **self._variables,
         }
 
     def start(self, seconds: float = START_SECONDS) -> None:

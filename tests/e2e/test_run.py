@@ -97,7 +97,8 @@ def test_a_process_that_is_killed_starts_again(launched: Launched, title: str, w
 
 
 def test_stopped_or_killed_it_leaves_nothing_behind_and_the_next_start_has_all_data(tmp_path: Path) -> None:
-    launched = Launched(RUN, tmp_path / "wave com", tmp_path, {"WAVECOM_WORKERS": "2", "WAVECOM_WEB_WORKERS": "2"})
+    two_of_each = {"WAVECOM_WORKERS": "2", "WAVECOM_WEB_WORKERS": "2"}
+    launched = Launched(RUN, tmp_path / "wave com", tmp_path, variables=two_of_each)
     try:
         launched.start()
         key = launched.api_key
