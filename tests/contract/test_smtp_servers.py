@@ -356,7 +356,7 @@ def test_until_the_mail_is_sent_a_failure_means_that_it_was_not_taken(
 @pytest.mark.parametrize("failure", FAILURES, ids=FAILURE_NAMES)
 def test_without_a_reply_to_the_sent_mail_nobody_can_tell(make: Make, failure: peers.Behaviour) -> None:
     with SmtpPeer(content=failure) as peer:
-        answer = make(peer.port, timeout_seconds=0.4).send(message())
+        answer = make(peer.port, timeout_seconds=1.5).send(message())
 
         assert peer.commands.count("DATA") == 1
     assert answer.outcome is Outcome.UNKNOWN

@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 
+import orjson
+
 from wavecom.core.job import Answer, Channel, Outcome
 from wavecom.core.ports import Clock, Message, Provider, Sleep
 from wavecom.providers.configuration.values import ProviderConfig, ProvidersConfig
@@ -22,6 +24,9 @@ OptionsT = TypeVar("OptionsT")
 
 #: No provider's wish holds a message back for longer.
 LONGEST_WAIT_SECONDS: Final = 86_400
+
+#: Characters kept of a provider's name for a message.
+LONGEST_ID: Final = 200
 
 
 class Outbox(Protocol):
@@ -130,6 +135,26 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
             wait = retry_after_seconds(response.headers.get("retry-after"), self.surroundings.clock.now())
         # The answer's body may repeat the recipient, so nothing of it is told.
         return Answer(outcome, code, _phrase(response.status), retry_after_seconds=wait)
+
+
+def json_body(content: object) -> bytes:
+    """``content`` as JSON in UTF-8. Raises ``UnsendableError``."""
+    try:
+        return orjson.dumps(content, default=dict)  # messages hold mappings of any kind
+    except orjson.JSONEncodeError:
+        raise UnsendableError("a part of the message can't be written as JSON") from None
+
+
+def json_field(response: Response, *names: str) -> str | None:
+    """The first of these fields that a JSON answer holds as text or number; None for any other answer."""
+    try:
+        content = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(content, dict):
+        return None
+    found = next((content[name] for name in names if content.get(name)), None)
+    return str(found)[:LONGEST_ID] if isinstance(found, str | int) else None
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:

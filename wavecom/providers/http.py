@@ -11,12 +11,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-import orjson
 from marshmallow import ValidationError, fields
 
 from wavecom.core.job import Outcome
 from wavecom.core.ports import Message
-from wavecom.providers.base import BaseHttpProvider, StatusTable, Surroundings, UnsendableError
+from wavecom.providers.base import BaseHttpProvider, StatusTable, Surroundings, json_body, json_field
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import flag, header_table, http_url, pem_file, tuple_of
 from wavecom.providers.transport import Request, Response
@@ -103,24 +102,13 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
             "metadata": message.metadata,
             "attempt": message.attempt,
         }
-        try:
-            body = orjson.dumps(content, default=dict)
-        except orjson.JSONEncodeError:
-            raise UnsendableError("the payload or metadata can't be written as JSON") from None
         headers = {
             "Content-Type": "application/json",
             "Idempotency-Key": message.delivery_key,
             **self.options.headers,
         }
-        return Request(self.options.url, body, headers, self.config.timeout_seconds, self.options.ca_file)
+        return Request(self.options.url, json_body(content), headers, self.config.timeout_seconds, self.options.ca_file)
 
     def message_id(self, response: Response) -> str | None:
         """Read from a JSON answer, where there is one."""
-        try:
-            content = orjson.loads(response.body)
-        except orjson.JSONDecodeError:
-            return None
-        if not isinstance(content, dict):
-            return None
-        found = next((content[name] for name in ID_FIELDS if content.get(name)), None)
-        return str(found)[:200] if isinstance(found, str | int) else None
+        return json_field(response, *ID_FIELDS)

@@ -50,7 +50,7 @@ MAGIC: dict[str, Magic] = {
         Answer(Outcome.UNKNOWN, "timeout", "magic recipient: no answer in time"),
         "unknown outcome, every time; nothing reaches the outbox",
     ),
-    "slow": Magic(ACCEPTED, "accepted after 5 seconds (a timeout when `timeout_seconds` is less)", seconds=5),
+    "slow": Magic(ACCEPTED, "accepted after 3 seconds (a timeout when `timeout_seconds` is less)", seconds=3),
     "recovering": Magic(
         Answer(Outcome.UNAVAILABLE, "http_503", "magic recipient: back at the next attempt"),
         "unavailable at the first attempt, accepted at the second",

@@ -141,7 +141,7 @@ def test_a_text_that_holds_the_border_stays_one_text() -> None:
 # --- Any text -----------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(subject=LINE, name=NAME, text=BODY)
 def test_any_text_comes_back_whole(subject: str, name: str, text: str) -> None:
     recipient = Mailbox("ada@example.org", name)
@@ -156,7 +156,7 @@ def test_any_text_comes_back_whole(subject: str, name: str, text: str) -> None:
     assert body_of(message, "html") == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(LINE.map(str.strip).filter(bool))  # this reader strips names
 def test_any_file_name_comes_back_whole(name: str) -> None:
     content = mail(attachments=[Attachment(name, "application/pdf", "QQ==")]).as_bytes()

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from wavecom.core.job import Channel
 from wavecom.errors import ProvidersFileError
-from wavecom.providers.configuration import Alternative, ProvidersConfig, Step, parse_providers, read_providers_file
+from wavecom.providers.configuration import (
+    Alternative,
+    BreakerConfig,
+    ProvidersConfig,
+    Step,
+    parse_providers,
+    read_providers_file,
+)
+from wavecom.routing.breaker import BreakerSettings
 
 BOX = '[providers.box]\ntype = "sandbox"\n'
 ROUTES = '[routes]\nemail = ["box"]\nsms = ["box"]\npush = ["box"]\n'
@@ -39,6 +48,12 @@ def test_keys_that_are_left_out_have_defaults() -> None:
     assert box.rate_per_second is None
     assert box.breaker.failure_rate == 0.5
     assert box.options.latency_ms == 0
+
+
+def test_the_file_leaves_the_breakers_own_defaults_alone() -> None:
+    shared = asdict(BreakerConfig())
+
+    assert {name: getattr(BreakerSettings(), name) for name in shared} == shared
 
 
 def test_every_common_key_is_read() -> None:
@@ -186,7 +201,7 @@ MISTAKES = [
     (sms('["box", "box"]'), 5, "routes.sms", 'provider "box" stands here twice'),
     (sms("[7]"), 5, "routes.sms", "must be a provider's name or"),
     (sms('[{ provider = "box", wait = 3 }]'), 5, "routes.sms.wait", 'is not known here; did you mean "weight"?'),
-    (sms('[{ provider = "box", weight = 0 }]'), 5, "routes.sms.weight", "must be a whole number from 1"),
+    (sms('[{ provider = "box", weight = -1 }]'), 5, "routes.sms.weight", "must be a whole number from 0"),
     (sms("[{ weight = 1 }]"), 5, "routes.sms", 'needs the key "provider"'),
 ]
 

@@ -99,10 +99,10 @@ def test_the_recovering_recipient_takes_the_second_attempt(world: World, new_mes
     assert answer.outcome is Outcome.ACCEPTED
 
 
-def test_the_slow_recipient_takes_five_seconds(world: World, new_message: NewMessage) -> None:
+def test_the_slow_recipient_takes_three_seconds(world: World, new_message: NewMessage) -> None:
     sandbox(world).send(new_message(to={"email": "slow@sandbox.wavecom.test"}))
 
-    assert world.slept == [5]
+    assert world.slept == [3]
 
 
 def test_slower_than_the_deadline_is_a_timeout_at_the_deadline(world: World, new_message: NewMessage) -> None:

@@ -24,10 +24,10 @@ class BreakerConfig:
     failure_rate: Annotated[float, number(0.01, 1)] = 0.5
     #: Fewer calls than this say nothing.
     min_calls: Annotated[int, whole_number(1, 10_000)] = 10
-    window_seconds: Annotated[float, number(1, 600)] = 30
-    open_seconds: Annotated[float, number(0.1, 600)] = 15
-    #: A call that takes longer counts as failed, whatever its answer; None: the time doesn't count.
-    slow_seconds: Annotated[float | None, number(0.05, LONGEST_TIMEOUT_SECONDS)] = None
+    window_seconds: Annotated[float, number(1, 600)] = 10
+    open_seconds: Annotated[float, number(0.1, 600)] = 5
+    #: A call that takes longer is slow; where most are, that is as bad as failing.
+    slow_seconds: Annotated[float, number(0.05, LONGEST_TIMEOUT_SECONDS)] = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class ProviderConfig(Generic[OptionsT]):
     timeout_seconds: Annotated[float, number(0.1, LONGEST_TIMEOUT_SECONDS)] = LONGEST_TIMEOUT_SECONDS
     #: Calls per second over all workers together; None: no limit.
     rate_per_second: Annotated[float | None, number(0.01, 100_000)] = None
-    #: Calls that may come at once after a pause; None: as many as one second's rate.
+    #: Calls that may come at once after a pause; None: a tenth of a second's rate.
     burst: Annotated[int | None, whole_number(1, 100_000)] = None
     #: Calls under way at once in one worker; None: half of its threads.
     max_concurrency: Annotated[int | None, whole_number(1, 512)] = None
@@ -55,10 +55,13 @@ class ProviderConfig(Generic[OptionsT]):
 
 @dataclass(frozen=True, slots=True)
 class Alternative:
-    """One provider of a step and its share of the traffic, relative to the step's other weights."""
+    """One provider of a step and its share of the traffic, relative to the step's other weights.
+
+    A weight of 0 means: only when the others of the step are unavailable.
+    """
 
     provider: Annotated[str, text()]
-    weight: Annotated[int, whole_number(1, 1_000_000)] = 1
+    weight: Annotated[int, whole_number(0, 1_000_000)] = 1
 
 
 @dataclass(frozen=True, slots=True)

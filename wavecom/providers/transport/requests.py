@@ -59,6 +59,8 @@ class RequestsTransport:
         self._resolve = resolve
         self._of_thread = _OfThread()
         self._adapters: WeakSet[_Adapter] = WeakSet()
+        #: By file of authorities; one for all threads, for reading the file takes long.
+        self._contexts: dict[str, ssl.SSLContext] = {}
         self._lock = threading.Lock()
 
     def send(self, request: Request) -> Response:
@@ -78,10 +80,10 @@ class RequestsTransport:
             adapter.close()
 
     def _send(self, request: Request) -> Response:
-        ca_file = request.ca_file or certifi.where()
         headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
         prepared = requests.Request("POST", request.url, headers=headers, data=request.body).prepare()
-        answer = self._adapter(ca_file).send(prepared, stream=True, timeout=request.timeout_seconds, verify=ca_file)
+        adapter = self._adapter(request)
+        answer = adapter.send(prepared, stream=True, timeout=request.timeout_seconds)
         with answer:
             body = answer.raw.read(MAX_BODY_BYTES + 1, decode_content=False)
             if len(body) <= MAX_BODY_BYTES:
@@ -89,18 +91,21 @@ class RequestsTransport:
         answer_headers = {name.lower(): value for name, value in answer.raw.headers.items()}
         return Response(answer.status_code, answer_headers, body[:MAX_BODY_BYTES])
 
-    def _adapter(self, ca_file: str) -> _Adapter:
+    def _adapter(self, request: Request) -> _Adapter:
         adapters = self._of_thread.adapters
+        ca_file = (request.ca_file or certifi.where()) if request.url.startswith("https") else None
         if ca_file not in adapters:
-            adapters[ca_file] = _Adapter(ca_file)
             with self._lock:
+                if ca_file and ca_file not in self._contexts:
+                    self._contexts[ca_file] = tls_context(ca_file)
+                adapters[ca_file] = _Adapter(self._contexts.get(ca_file or ""))
                 self._adapters.add(adapters[ca_file])
         return adapters[ca_file]
 
 
 class _OfThread(threading.local):
     def __init__(self) -> None:
-        self.adapters: dict[str, _Adapter] = {}
+        self.adapters: dict[str | None, _Adapter] = {}
 
 
 class _Call(threading.local):
@@ -162,12 +167,19 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """Connections with a deadline, trusting the authorities of one file."""
+    """Connections with a deadline, which trust what ``context`` trusts."""
 
-    def __init__(self, ca_file: str) -> None:
-        self._context = tls_context(ca_file)
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self._context = context
         super().__init__(pool_maxsize=1, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+
+    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
+        host, _ = super().build_connection_pool_key_attributes(*args, **kwargs)
+        return host, {}  # without requests' own idea of what to trust
+
+    def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:
+        """The context does it, whereas requests would add the usual authorities to it at every connection."""

@@ -1,0 +1,154 @@
+"""Files, registry, documentation and the example file agree; the documented example works."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+
+import wavecom.providers
+from wavecom.core.job import Answer, Channel, Outcome
+from wavecom.core.ports import Message
+from wavecom.providers.base import BaseProvider, build_providers
+from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, parse_providers
+from wavecom.providers.configuration.options import checks_of, load
+from wavecom.providers.registry import CLASSES, provider_class
+from wavecom.providers.transport import Response
+
+if TYPE_CHECKING:
+    from tests.unit.providers.conftest import World
+
+ROOT = Path(__file__).resolve().parents[3]
+GUIDE = (ROOT / "docs" / "adding-a-provider.md").read_text("utf-8")
+EXAMPLE = (ROOT / "providers.example.toml").read_text("utf-8")
+#: Modules beside the providers that are none.
+SUPPORT = {"__init__", "base", "registry"}
+
+
+def test_every_file_is_registered_under_its_name() -> None:
+    [folder] = wavecom.providers.__path__
+    files = {path.stem for path in Path(folder).glob("*.py")} - SUPPORT
+
+    assert files == set(CLASSES)
+
+
+@pytest.mark.parametrize("type_name", CLASSES)
+def test_a_registered_class_is_a_provider_with_options(type_name: str) -> None:
+    cls = provider_class(type_name)
+
+    assert issubclass(cls, BaseProvider)
+    assert cls.__name__ == f"{type_name.title()}Provider"
+    assert cls.channels
+    # Each option is one that the file can set, and hides its value.
+    assert {field.name for field in fields(cls.options_class)} == set(checks_of(cls.options_class))
+    assert cls.options_class.__repr__ is object.__repr__
+
+
+def test_the_guide_lists_every_provider_with_its_channels_and_keys() -> None:
+    table = GUIDE.partition("## The providers there are")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \| .* \| (.*) \|$", table, re.MULTILINE)
+    documented = {
+        name: (frozenset(channels.split(", ")), re.findall(r"`(\w+)`", keys)) for name, channels, keys in rows[1:]
+    }
+
+    assert documented == {
+        name: (provider_class(name).channels, list(checks_of(provider_class(name).options_class))) for name in CLASSES
+    }
+
+
+def test_the_guide_names_every_common_key() -> None:
+    for key in (*checks_of(ProviderConfig), "breaker"):
+        assert f"`{key}`" in GUIDE
+
+
+def test_the_example_file_is_right_and_shows_every_key() -> None:
+    config = parse_providers(EXAMPLE, {"GATEWAY_TOKEN": "t"})
+
+    assert {provider.type for provider in config.providers.values()} == set(CLASSES)
+    shown = set(re.findall(r"^(?:# )?(\w+) = ", EXAMPLE, re.MULTILINE))
+    keys = {"breaker", *checks_of(ProviderConfig)}
+    for name in CLASSES:
+        keys |= set(checks_of(provider_class(name).options_class))
+    assert keys <= shown
+
+
+def test_the_lines_that_the_example_file_leaves_out_are_right_too() -> None:
+    source = re.sub(r"^# (\w+ = )", r"\1", EXAMPLE, flags=re.MULTILINE).replace("WAVECOM_PROVIDERS = ", "# ")
+    source = re.sub(r'^ca_file = .*$|^rejected = .*$|^tls = "starttls".*$', "", source, flags=re.MULTILINE)
+    source = source.replace('channels = ["email", "sms", "push"]', 'channels = ["push", "sms", "email"]')
+
+    config = parse_providers(
+        source.replace('host = "127.0.0.1"', 'host = "mail.example"'), {"GATEWAY_TOKEN": "t", "SMTP_PASSWORD": "p"}
+    )
+
+    assert config.providers["gateway"].rate_per_second == 200
+    assert config.providers["mail"].options.username == "wavecom"
+
+
+def test_providers_are_built_by_name(world: World) -> None:
+    config = parse_providers(EXAMPLE, {"GATEWAY_TOKEN": "t"})
+    around = world.surroundings()
+
+    providers = build_providers(config, transport=around.transport, outbox=around.outbox, clock=around.clock)
+
+    assert set(providers) == {"gateway", "mail", "sandbox"}
+    for name, provider in providers.items():
+        assert provider.name == name
+        assert provider.channels == config.providers[name].channels
+        provider.close()
+        provider.close()
+
+
+def test_without_a_file_there_is_a_sandbox_that_delivers(world: World, new_message: Callable[..., Message]) -> None:
+    around = world.surroundings()
+    [provider] = build_providers(
+        ProvidersConfig.default(), transport=around.transport, outbox=around.outbox, clock=around.clock
+    ).values()
+
+    assert provider.send(new_message()).outcome is Outcome.ACCEPTED
+    assert len(world.outbox.entries) == 1
+
+
+# --- The guide's example --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pigeon(world: World) -> Any:
+    code = next(block for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if "class Pigeon" in block)
+    module = ModuleType("pigeon_of_the_guide")
+    sys.modules[module.__name__] = module  # dataclasses look their module up
+    exec(compile(code, "docs/adding-a-provider.md", "exec"), module.__dict__)
+    options = load(module.PigeonOptions, {"token": "t0ken"}).value
+    config: ProviderConfig[Any] = ProviderConfig(name="pigeon", type="pigeon", options=options)
+    yield module.PigeonProvider(config, world.surroundings())
+    del sys.modules[module.__name__]
+
+
+def test_the_guides_example_sends_what_it_says(pigeon: Any, world: World, new_message: Callable[..., Message]) -> None:
+    world.transport.script = Response(201, {}, b'{"flight": "f-1"}')
+
+    answer = pigeon.send(new_message(Channel.SMS))
+
+    assert answer == Answer(Outcome.ACCEPTED, "http_201", message_id="f-1")
+    [request] = world.transport.requests
+    assert orjson.loads(request.body)["text"] == "Your code is 123456."
+    assert request.headers["Authorization"] == "Bearer t0ken"
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(402, Outcome.UNAVAILABLE), (404, Outcome.REJECTED), (500, Outcome.UNKNOWN), (503, Outcome.UNAVAILABLE)],
+)
+def test_the_guides_example_reads_answers_by_its_table(
+    pigeon: Any, world: World, new_message: Callable[..., Message], status: int, outcome: Outcome
+) -> None:
+    world.transport.script = Response(status, {}, b"")
+
+    assert pigeon.send(new_message(Channel.SMS)).outcome is outcome
