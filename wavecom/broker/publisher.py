@@ -78,7 +78,7 @@ class AmqpPublisher:
         self._timeout_seconds = timeout_seconds
         self._pause_seconds = pause_seconds
         self._lock = threading.Lock()
-        self._connection: Connection | None = None
+        self._connection: Any = None
         self._channel: Any = None
         self._next_tag = 1
         self._in_flight: dict[int, _Outgoing] = {}
@@ -148,7 +148,7 @@ class AmqpPublisher:
                 remaining = deadline - self._monotonic()
                 if remaining <= 0:
                     raise TimeoutError("the broker did not confirm in time")
-                self._connection.drain_events(timeout=remaining)  # type: ignore[union-attr]
+                self._connection.drain_events(timeout=remaining)
         except _TROUBLE as error:
             self._drop()
             self._paused_until = self._monotonic() + self._pause_seconds
@@ -164,7 +164,7 @@ class AmqpPublisher:
     def _connect(self) -> None:
         if self._channel is not None:
             return
-        self._connection = Connection(
+        address = Connection(
             self._amqp_url,
             connect_timeout=_CONNECT_TIMEOUT_SECONDS,
             transport_options={
@@ -173,7 +173,8 @@ class AmqpPublisher:
                 "client_properties": {"connection_name": f"wavecom publisher {self._origin}"},
             },
         )
-        self._connection.connect()
+        # Not address.connect(): that tries twice and sleeps two seconds in between, while every request waits.
+        self._connection = address.transport.establish_connection()
         # kombu's channel is py-amqp's with conveniences; its type does not say so.
         channel: Any = self._connection.channel()
         topology.declare(channel)
