@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +28,7 @@ from wavecom.providers.transport import (
     make_transport,
 )
 from wavecom.providers.transport.curl import CurlTransport
+from wavecom.providers.transport.deadline import Resolve
 from wavecom.providers.transport.port import MAX_BODY_BYTES
 from wavecom.providers.transport.requests import RequestsTransport
 
@@ -394,11 +397,53 @@ def test_dripping_over_tls_ends_at_the_deadline_too(
     assert error.fault is Fault.TIMEOUT
 
 
+# --- Addresses ----------------------------------------------------------------------------------------------------
+
+
+def address(host: str, port: int) -> tuple[object, ...]:
+    return (socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port))
+
+
+def test_of_several_addresses_the_first_that_answers_is_used() -> None:
+    with HttpPeer(peers.reply(204)) as peer:
+        found = [address("127.0.0.1", peers.free_port()), address("127.0.0.1", peer.port)]
+        transport = RequestsTransport(resolve=lambda *_args, **_named: found)
+
+        assert transport.send(request_to("http://gateway.invalid/")).status == 204
+        transport.close()
+
+
+def no_address(*_args: object, **_named: object) -> list[object]:
+    return []
+
+
+def no_such_name(*_args: object, **_named: object) -> list[object]:
+    raise socket.gaierror(socket.EAI_NONAME, "unknown")
+
+
+def no_name_at_all(*_args: object, **_named: object) -> list[object]:
+    raise UnicodeError("label too long")
+
+
+@pytest.mark.parametrize("resolve", [no_address, no_such_name, no_name_at_all])
+def test_a_look_up_that_finds_nothing_sent_nothing(resolve: Resolve) -> None:
+    error = fault_of(RequestsTransport(resolve=resolve), request_to("http://gateway.invalid/"))
+
+    assert isinstance(error, NotSentError)
+    assert error.fault is Fault.DNS
+
+
 # --- The choice ---------------------------------------------------------------------------------------------------
 
 
 def test_the_fast_transport_is_chosen_where_it_can_be_imported() -> None:
     assert isinstance(make_transport(), CurlTransport)
+
+
+def test_without_pycurl_requests_will_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wavecom.providers.transport.curl", None)  # importing it fails, as without pycurl
+
+    assert isinstance(make_transport(), RequestsTransport)
 
 
 def test_urllib3_is_the_original() -> None:
