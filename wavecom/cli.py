@@ -45,6 +45,7 @@ def run() -> None:
       AMQP_URL                    amqp://user:password@host:5672/vhost
       REDIS_URL                   redis://host:6379/0
       MONGODB_URI                 mongodb://host/wavecom?replicaSet=rs0&w=majority&journal=true
+      WAVECOM_MONGO_SERVER        the program to run as private MongoDB (mongod, else SecantusDB)
     \b
     Where and how much:
       WAVECOM_HOME                folder of data, logs and keys (var/ of the checkout)

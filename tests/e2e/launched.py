@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -135,7 +136,7 @@ class Launched:
         words = ["curl", "--disable", "--fail-with-body", *shlex.split(self.curl_line)[1:]]
         done = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-        answer: dict[str, Any] = requests.models.complexjson.loads(done.stdout)
+        answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
     def wait_for_status(self, job_id: str, status: str, seconds: float = 30) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def test_rabbitmq_keeps_its_port_and_messages_over_a_restart(own_rabbitmq: Priva
 
         assert own_rabbitmq.url == url
         with connected(own_rabbitmq) as connection:
-            assert connection.channel().basic_get("kept", no_ack=True).body == "still here"
+            kept = connection.channel().basic_get("kept", no_ack=True)
+        assert kept is not None
+        assert kept.body == "still here"
 
 
 def test_rabbitmq_leaves_no_process_behind_not_even_its_port_mapper(own_rabbitmq: PrivateRabbitMQ) -> None:
