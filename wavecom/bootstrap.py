@@ -162,8 +162,9 @@ def worker_services(settings: Settings) -> WorkerServices:
         monotonic=time.monotonic,
         draw=random.random,
     )
+    transport = make_transport()
     providers: dict[str, Provider] = build_providers(
-        config, transport=make_transport(), outbox=MongoOutbox(database), clock=clock
+        config, transport=transport, outbox=MongoOutbox(database), clock=clock
     )
 
     def note_taken(job: Job) -> None:
@@ -198,6 +199,7 @@ def worker_services(settings: Settings) -> WorkerServices:
     closing = [
         gate.close,
         *(provider.close for provider in providers.values()),
+        transport.close,
         stats.close,
         publisher.close,
         clock.close,
