@@ -135,13 +135,14 @@ class World:
             assert after.replays == before.replays + 1, "a final job was moved without a replay"
         if before.status in FINAL and after.replays == before.replays:
             assert after.finished_at == before.finished_at, "a job was finished twice"
-        if author is not None and after.claim is not None:
-            assert before.claim is not None, "a result was recorded for a job that nobody holds"
+        if author is not None:
+            assert author.job.replays == before.replays, "a worker recorded into a life that is not its job's"
+            assert before.claim is not None, "a worker recorded for a job that nobody holds"
             assert before.claim.token == author.token, "a worker recorded over another's claim"
         is_claim = after.status is Status.PROCESSING and before.status is not Status.PROCESSING
         if is_claim:
             for other in self.workers:
-                if other.job.job_id == after.job_id and other.job.replays == after.replays:
+                if other.job.job_id == after.job_id:
                     assert other.job.claim is not None
                     assert other.job.claim.lease_until <= self.now + MAX_SKEW, "two live claims"
 
