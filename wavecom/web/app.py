@@ -45,7 +45,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     process that serves, after any fork.
     """
     app = WaveComFlask("wavecom.web", static_folder=None)
-    app.config.update(MAX_CONTENT_LENGTH=settings.max_body_bytes, SECRET_KEY=settings.secret_key)
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     if services is None:
         services = bootstrap.web_services(settings, _database(app, settings))
     # After PyMongo, which would let clients write ObjectIds and dates of BSON into their JSON.

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from wavecom.errors import BodyTooLargeError, MalformedBodyError, UnsupportedMediaTypeError
 
@@ -23,10 +24,14 @@ def read_json(request: Request) -> Any:
     """The value in the body of ``request``; of names given twice in an object the last one counts.
 
     Raises ``UnsupportedMediaTypeError``, ``BodyTooLargeError``, ``MalformedBodyError``, and werkzeug's
-    ``RequestEntityTooLarge`` for one that is longer than the app's ``MAX_CONTENT_LENGTH``, before reading it.
+    ``RequestEntityTooLarge`` for one that is longer than the app's ``MAX_CONTENT_LENGTH``, of which no more is read.
     """
     _check_declared(request)
     body = request.get_data(cache=False)
+    limit = request.max_content_length
+    if request.content_length is None and limit is not None and len(body) >= limit:
+        # A body in chunks does not say how long it is; werkzeug cuts it off at the limit without a word.
+        raise RequestEntityTooLarge
     if not body:
         raise MalformedBodyError("The body is empty. Send a JSON object.")
     check_shape(body)

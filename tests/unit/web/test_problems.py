@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
@@ -67,6 +68,17 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
 
     _is_problem(answer, 413, "body_too_large")
     assert "2000 bytes" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(("size", "status"), [(1999, 202), (2000, 413), (50_000, 413)])
+def test_a_body_in_chunks_is_held_to_the_limit_too(size: int, status: int) -> None:
+    world = make_world(Settings(max_body_bytes=2000, secret_key="a secret for tests"))
+    body = b'{"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}'.ljust(size)
+    chunked = {"wsgi.input_terminated": True, "wsgi.input": io.BytesIO(body), "HTTP_TRANSFER_ENCODING": "chunked"}
+
+    answer = world.client().post("/api/notifications", content_type="application/json", environ_overrides=chunked)
+
+    assert answer.status_code == status
 
 
 def test_wrong_content_is_told_what_is_right(api: FlaskClient) -> None:
