@@ -70,7 +70,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         job = services.jobs.get(JobId(job_id.lower()), caller().client) if _JOB_ID.fullmatch(job_id) else None
         if job is None:
             raise JobNotFoundError(
-                "There is no notification with this id for your key. Check the id; its time of keeping may also be over."
+                "There is no notification with this id for your key. It may have been deleted at the end of its time."
             )
         return _json(representation.detail(job))
 
