@@ -27,7 +27,7 @@ def test_it_counts_each_status_over_the_last_hour(world: World, browser: Browser
     page = browser.get("/status").text
 
     found = counts(page)
-    assert list(found) == [look.word for look in STATUSES.values()]
+    assert list(found) == [look.word for status, look in STATUSES.items() if status is not Status.PROCESSING]
     assert found["Delivered"] == "1234"
     assert found["Failed"] == "2"
     assert found["Queued"] == "0"

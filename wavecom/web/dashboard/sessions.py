@@ -16,7 +16,8 @@ from wavecom.settings import Settings
 #: After this, an operator must log in again, however busy.
 LIFETIME = timedelta(hours=12)
 
-_SECRET_FILE = "session-secret"  # noqa: S105 - the name of a file
+#: The same file that ``wavecom run`` keeps, so that web processes started by hand share its sessions.
+_SECRET_FILE = "secret-key"  # noqa: S105 - the name of a file
 
 
 class _PageSessions(SecureCookieSessionInterface):
@@ -44,7 +45,7 @@ def set_up_sessions(app: Flask, settings: Settings) -> bytes:
 def _kept_secret(path: Path) -> str:
     """The secret in ``path``, made on first use; several processes at once agree on one."""
     try:
-        return path.read_text(encoding="ascii")
+        return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
@@ -56,4 +57,4 @@ def _kept_secret(path: Path) -> str:
         pass  # another process was first: its secret is the one
     finally:
         draft.unlink()
-    return path.read_text(encoding="ascii")
+    return path.read_text(encoding="ascii").strip()
