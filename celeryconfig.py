@@ -64,6 +64,7 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 worker_enable_prefetch_count_reduction = False
 
 beat_max_loop_interval = 5
+beat_schedule_filename = str(_settings.home / "beat-schedule")
 beat_schedule = {
     "sweep": {
         "task": topology.SWEEP_TASK,

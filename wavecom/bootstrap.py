@@ -79,6 +79,8 @@ class WorkerServices:
     sweep: Sweep
     #: Single hints of many threads, published together; answers whether the broker confirmed.
     hints: GroupCommit[Hint, bool]
+    #: Messages ready in a queue; None when the broker can't be asked.
+    depth: Callable[[str], int | None]
     #: Set when the worker shuts down; ends every wait.
     stopping: threading.Event
     closing: Sequence[Callable[[], None]]
@@ -210,6 +212,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         delivery=delivery,
         sweep=sweep,
         hints=GroupCommit(publisher.publish),
+        depth=publisher.depth,
         stopping=stopping,
         closing=closing,
     )

@@ -14,7 +14,7 @@ from wavecom.settings import Settings
 
 app = Celery("wavecom", include=["wavecom.tasks.deliver", "wavecom.tasks.sweep"])
 app.config_from_object("celeryconfig")
-app.steps["consumer"].add("wavecom.tasks.admission:Admission")
+app.steps["consumer"].update({"wavecom.tasks.admission:Admission", "wavecom.tasks.pulse:Pulse"})
 
 
 @signals.worker_init.connect

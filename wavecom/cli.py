@@ -71,5 +71,23 @@ def run() -> None:
     raise SystemExit(exit_code)
 
 
+@main.command()
+@click.argument("node")
+def health(node: str) -> None:
+    """Say whether the worker NODE makes progress, for supervisors and orchestrators.
+
+    NODE is a name that `celery -A wavecom status` shows, such as worker1@host. To be run where the worker runs: it
+    reads the report that the worker writes into WAVECOM_HOME every five seconds.
+
+    Exit code: 0 all is well, 1 it hangs, makes no progress or is gone; the reason is printed.
+    """
+    from wavecom.health import health_of
+    from wavecom.settings import Settings
+
+    found = health_of(Settings.from_environment().home, node)
+    click.echo("well" if found.is_well else found.reason, err=not found.is_well)
+    raise SystemExit(0 if found.is_well else 1)
+
+
 if __name__ == "__main__":
     main()

@@ -7,6 +7,7 @@ brings the sweep to it.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -81,6 +82,35 @@ class Patience(Protocol):
         ...
 
 
+class Activity:
+    """What is being delivered right now, for the health check. Thread-safe: each thread touches only its own entry."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._since: dict[int, float | None] = {}
+
+    @property
+    def running(self) -> int:
+        """How many deliveries are under way."""
+        return len(self._since)
+
+    def oldest_age(self, now: float) -> float:
+        """Seconds that the longest one has been at it; those that wait for the store do not count."""
+        return max((now - since for since in list(self._since.values()) if since is not None), default=0.0)
+
+    def enter(self) -> None:
+        """This thread begins, or is at it again after a wait."""
+        self._since[threading.get_ident()] = self._monotonic()
+
+    def wait_for_store(self) -> None:
+        """This thread can do nothing until the store is back."""
+        self._since[threading.get_ident()] = None
+
+    def leave(self) -> None:
+        """This thread is done."""
+        self._since.pop(threading.get_ident(), None)
+
+
 class GiveBackError(WaveComError):
     """The message can't be worked on here and now: hand it back to the broker."""
 
@@ -126,6 +156,7 @@ class Delivery:
         self._new_token = new_token
         self._retry_floors = retry_floors or {}
         self._on_claimed = on_claimed
+        self.activity = Activity(clock.monotonic)
         self._claims = batcher(self._flush_claims)
         self._records = batcher(self._flush_records)
 
@@ -137,6 +168,13 @@ class Delivery:
         ``GiveBackError`` when the store stayed away or the worker is stopping. May be called any number of times
         for the same job: only the caller that is granted the claim sends.
         """
+        self.activity.enter()
+        try:
+            self._deliver(job_id, permit)
+        finally:
+            self.activity.leave()
+
+    def _deliver(self, job_id: JobId, permit: Permit) -> None:
         job = self._claim(job_id, permit)
         if job is None:
             return
@@ -276,12 +314,16 @@ class Delivery:
         pause_seconds = 0.2
         while True:
             try:
-                return call()
+                result = call()
             except StoreError as error:
+                self.activity.wait_for_store()
                 is_stopping = self._stopping.wait(pause_seconds)
                 if is_stopping or self._clock.monotonic() > deadline:
                     raise GiveBackError("the store is away") from error
                 pause_seconds = min(5.0, pause_seconds * 2)
+            else:
+                self.activity.enter()
+                return result
 
 
 def bury(jobs: JobRepository, publisher: Publisher, failed: Sequence[Job], now: datetime, policy: Policy) -> int:

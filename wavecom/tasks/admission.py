@@ -38,6 +38,16 @@ _SHORTEST_PAUSE_SECONDS = 0.005
 _wakers: list[Callable[[], None]] = []
 
 
+#: When the last message came from the broker (monotonic), and how many are held.
+_last_received_at = [time.monotonic()]
+_held_count: list[Callable[[], int]] = []
+
+
+def received() -> tuple[float, int]:
+    """When the last message came (monotonic seconds), and how many are held at the door."""
+    return _last_received_at[0], sum(count() for count in _held_count)
+
+
 def wake() -> None:
     """A worker thread is free again: somebody held at the door may have its place. Called from that thread."""
     for waker in _wakers:
@@ -68,6 +78,7 @@ class Admission(bootsteps.StartStopStep):
         topology.declare(consumer.connection.default_channel)
         self._forget()
         _wakers[:] = [self._wake]
+        _held_count[:] = [lambda: sum(map(len, self._held.values()))]
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""
@@ -80,6 +91,7 @@ class Admission(bootsteps.StartStopStep):
         self._is_woken = False
 
     def _admit(self, request: Any) -> None:
+        _last_received_at[0] = time.monotonic()
         lane = topology.lane_of(request.delivery_info.get("routing_key") or "")
         if request.name != topology.DELIVER_TASK or lane is None or request.id in state.revoked:
             self._dispatch(request)

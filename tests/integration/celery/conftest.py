@@ -123,6 +123,10 @@ class LocalWorker:
         os.killpg(self._process.pid, number)
         self._process.wait(30)
 
+    def signal(self, name: str) -> None:
+        assert self._process is not None
+        os.killpg(self._process.pid, _number(name))
+
     def restart(self, timeout: float = START_SECONDS) -> None:
         if self.status == "running":
             self.kill("SIGTERM")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, Job, JobId, Priority
 from wavecom.core.states import Status
+from wavecom.health import health_of
 
 Submit = Callable[..., Job]
 Read = Callable[[JobId], Job]
@@ -167,3 +170,18 @@ def test_a_message_for_a_job_that_is_gone_is_dropped(
 
     assert read(gone.job_id).attempts == 0
     assert taken(topology.DEAD_QUEUE) == []
+
+
+def test_its_health_check_tells_a_worker_that_works_from_one_that_hangs(
+    celery_setup: CeleryTestSetup, worker_environment: dict[str, str], submit: Submit, read: Read
+) -> None:
+    home = Path(worker_environment["WAVECOM_HOME"])
+    wait_for_status(read, submit(type=Channel.SMS), Status.DELIVERED)
+    wait_for(lambda: health_of(home, "worker@local").is_well, "the first report")
+
+    celery_setup.worker.container.signal("SIGSTOP")
+    stopped = health_of(home, "worker@local", now=time.time() + 60)
+    celery_setup.worker.container.signal("SIGCONT")
+
+    assert not stopped.is_well
+    wait_for(lambda: health_of(home, "worker@local").is_well, "its recovery")
