@@ -35,8 +35,10 @@ UNPUBLISHED = Counter("wavecom_unpublished_total", "Messages the broker did not 
 
 #: How long a batch may take in all, from the first byte to the last confirm.
 _TIMEOUT_SECONDS: Final = 3.0
-#: After a failure nobody tries for this long: requests must not queue up behind a broker that is away.
+#: After a failure nobody tries for this long: requests must not queue up behind a broker that is away. Each failure in a
+#: row doubles it, so that a broker that is frozen or blocked, which costs the whole timeout to find out, is asked rarely.
 _PAUSE_SECONDS: Final = 1.0
+_LONGEST_PAUSE_SECONDS: Final = 8.0
 _CONNECT_TIMEOUT_SECONDS: Final = 2.0
 #: The delay exchange that Celery's workers declare at their start.
 _DELAY_EXCHANGE: Final = level_name(27)
@@ -85,6 +87,7 @@ class AmqpPublisher:
         self._by_message_id: dict[str, list[_Outgoing]] = {}
         self._paused_until = float("-inf")
         self._is_healthy = True
+        self._failures = 0
 
     def publish(self, hints: Sequence[Hint]) -> list[bool]:
         """See ``Publisher.publish``. Delayed hints need a worker to have started once: it declares the delay queues."""
@@ -151,7 +154,9 @@ class AmqpPublisher:
                 self._connection.drain_events(timeout=remaining)
         except _TROUBLE as error:
             self._drop()
-            self._paused_until = self._monotonic() + self._pause_seconds
+            self._failures += 1
+            pause = min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2.0 ** min(self._failures - 1, 10))
+            self._paused_until = self._monotonic() + pause
             if self._is_healthy:
                 # Once per outage, not per batch; the counter has the rest.
                 log.warning("broker_unreachable", error=type(error).__name__, detail=str(error)[:200])
@@ -160,6 +165,7 @@ class AmqpPublisher:
             if not self._is_healthy:
                 log.warning("broker_reachable_again")
             self._is_healthy = True
+            self._failures = 0
 
     def _connect(self) -> None:
         if self._channel is not None:
