@@ -20,7 +20,7 @@ def outbox(request: pytest.FixtureRequest) -> MemoryOutbox | MongoOutbox:
     if request.param == "memory":
         return MemoryOutbox()
     database: Database[dict[str, Any]] = request.getfixturevalue("indexed_database")
-    return MongoOutbox(database)
+    return MongoOutbox(database, system_now=lambda: NOW)
 
 
 def _entry(key: str = "job-1", **overrides: Any) -> dict[str, Any]:

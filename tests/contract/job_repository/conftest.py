@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
+from tests.factories import NOW
 from wavecom.core.ports import JobRepository
 from wavecom.storage.memory import MemoryJobRepository
 from wavecom.storage.mongo.jobs import MongoJobRepository
@@ -19,7 +20,8 @@ def rivals(request: pytest.FixtureRequest) -> tuple[JobRepository, JobRepository
         memory = MemoryJobRepository()
         return memory, memory
     database: Database[dict[str, Any]] = request.getfixturevalue("indexed_database")
-    return MongoJobRepository(database["jobs"]), MongoJobRepository(database["jobs"])
+    first, second = (MongoJobRepository(database["jobs"], system_now=lambda: NOW) for _ in range(2))
+    return first, second
 
 
 @pytest.fixture

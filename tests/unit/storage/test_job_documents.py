@@ -21,7 +21,7 @@ PUBLISHED = {
     "dueAt", "finishedAt", "deadLetteredAt", "purgeAt", "logCount",
 }  # fmt: skip
 #: Derived from the others, for indexes and guards.
-INTERNAL = {"recipient", "parkedUntil", "hasEscapedKeys", "writes"}
+INTERNAL = {"queue", "recipient", "parkedUntil", "hasEscapedKeys", "writes"}
 
 
 @pytest.mark.parametrize("status", Status)

@@ -85,6 +85,7 @@ def to_document(job: Job) -> Document:
         "client": job.client,
         "type": job.type.value,
         "priority": job.priority.value,
+        "queue": queue_of(job.type, job.priority),
         "to": job.to,
         "payload": job.payload,
         "metadata": job.metadata,
@@ -177,6 +178,11 @@ def claim_document(claim: Claim, job_id: JobId) -> Document:
 def fence(token: str, job_id: JobId) -> str:
     """See ``claim_document``."""
     return f"{token}/{job_id}"
+
+
+def queue_of(channel: Channel, priority: Priority) -> str:
+    """Channel and lane in one field, so that one index leads to what is due in a queue."""
+    return f"{channel.value}.{priority.value}"
 
 
 def _recipient(job: Job) -> str | None:

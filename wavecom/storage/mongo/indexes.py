@@ -43,18 +43,19 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("jobId", unique=True),
         # One job per idempotency key. Partial: jobs without a key must not collide.
         _index("client", "idempotencyKey", unique=True, only=_present("idempotencyKey")),
-        # The sweep; also lists of open jobs. Small: a finished job has no dueAt.
-        _index("status", "dueAt", only=_present("dueAt")),
+        # The sweep, queue by queue; also lists of open jobs, by status alone. Not partial, because the embedded Python
+        # server plans with no partial index; what finished jobs leave in it is small: they share all but the job.
+        _index("status", "queue", "dueAt"),
         # The sweep's look for parked jobs beside a deep backlog of due ones. Small: hardly any job is ever parked.
-        _index("parkedUntil", only=_present("parkedUntil")),
+        _index("parkedUntil", sparse=True),
         # A client's list, newest first, with the tie-breaker of its cursor.
         _index("client", "createdAt", "jobId"),
-        # The operators' list over all clients, and the oldest and newest job for the windows of every list.
+        # The operators' list over all clients; and every list in windows (``windows``), on the embedded servers.
         _index("createdAt", "jobId"),
         # Lists of what went wrong. Small, and not touched by a notification that goes well.
         _index("status", "createdAt", "jobId", only={"status": {"$in": _UNLUCKY}}),
         # "Did this customer get our message?" Written once, at the insert.
-        _index("recipient", "createdAt", "jobId", only=_present("recipient")),
+        _index("recipient", "createdAt", "jobId"),
         # Receipts of providers that echo no job id. Written once, with the record.
         _index("provider", "providerMessageId", only=_present("providerMessageId")),
         # Finished jobs go when their retention is over. Partial: open jobs have no purgeAt and cost nothing here.

@@ -7,6 +7,7 @@ key first, ``$in`` and ``$not`` instead of ``$or``, and a bounded window in ever
 
 from __future__ import annotations
 
+import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -29,7 +30,7 @@ from wavecom.core.job import Channel, Claim, Job, JobId, Priority
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, NOT_FINAL, Status
 from wavecom.errors import UncertainWriteError
-from wavecom.storage.mongo.documents import CODEC, Document, encode_job, to_job
+from wavecom.storage.mongo.documents import CODEC, Document, encode_job, queue_of, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
 from wavecom.storage.mongo.transitions import Write, claiming, operations
 from wavecom.storage.mongo.windows import windows
@@ -64,11 +65,13 @@ class MongoJobRepository:
         *,
         hint_grace: timedelta = _USUAL_HINT_GRACE,
         monotonic: Callable[[], float] = time.monotonic,
+        system_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         # "Accepted" and "recorded" must survive the loss of any one server, whatever the client was set to.
         self._jobs = collection.with_options(codec_options=CODEC, write_concern=WriteConcern("majority", j=True))
         self._hint_grace = hint_grace
         self._monotonic = monotonic
+        self._system_now = system_now
         self._nonce = secrets.token_bytes(8)
 
     # --- insert -------------------------------------------------------------------------------------------------------
@@ -198,7 +201,7 @@ class MongoJobRepository:
         wanted = limit + 1
         with reading():
             for window in self._windows(where, after):
-                cursor = self._jobs.find(conditions | window, _FOR_LISTS)
+                cursor = self._jobs.find(window | conditions, _FOR_LISTS)
                 cursor.sort([("createdAt", DESCENDING), ("jobId", DESCENDING)]).max_time_ms(_LIST_LIMIT_MS)
                 found += map(to_job, cursor.limit(wanted - len(found)))
                 if len(found) >= wanted:
@@ -214,13 +217,12 @@ class MongoJobRepository:
             # Jobs of the cursor's own millisecond, then whatever is older: a keyset without $or.
             yield {"createdAt": after.created_at, "jobId": {"$lt": after.job_id}}
             before = after.created_at if before is None else min(before, after.created_at)
-        upper: Document = {} if before is None else {"$lt": before}
         if where.recipient is not None or (where.statuses and where.statuses <= NOT_FINAL):
             # One index finds these few, whatever their age.
-            bounds = upper if since is None else upper | {"$gte": since}
-            yield {"createdAt": bounds} if bounds else {}
+            bounds = {"$gte": since, "$lt": before}
+            yield {"createdAt": {name: at for name, at in bounds.items() if at is not None}} if since or before else {}
             return
-        yield from windows(self._jobs, "createdAt", since, before)
+        yield from windows("createdAt", since, before, self._system_now())
 
     def due(
         self,
@@ -234,30 +236,40 @@ class MongoJobRepository:
         expired_only: bool = False,
     ) -> list[Job]:
         """See the port."""
-        narrowed: Document = {}
-        if channel is not None:
-            narrowed["type"] = channel.value
-        if priority is not None:
-            narrowed["priority"] = priority.value
-        if expired_only:
-            narrowed["expiresAt"] = {"$lte": now}
-        due: Document = {"status": status.value, "dueAt": {"$lte": now}}
-        if queued_before is None or status not in CLAIMABLE:
-            if queued_before is not None:
-                narrowed["queuedAt"] = {"$not": {"$gte": queued_before}}
-            return self._due(due | narrowed, limit)
-        # A deep backlog is due all the time, without anything to be done about it. Neither search walks through it:
-        # parked jobs have an index of their own, and the others are due soon after they were queued.
-        found = self._due({"parkedUntil": {"$lte": now}} | due | narrowed, limit)
-        if queued_before > _LONG_AGO:
-            due["dueAt"] = {"$lte": min(now, queued_before + self._hint_grace)}
-            found += self._due(due | {"queuedAt": {"$lt": queued_before}} | narrowed, limit)
-            found.sort(key=lambda job: job.due_at or now)
+        found: list[Job] = []
+        narrowed: Document = {"expiresAt": {"$lte": now}} if expired_only else {}
+        if queued_before is not None and status not in CLAIMABLE:
+            narrowed["queuedAt"] = {"$not": {"$gte": queued_before}}
+            queued_before = None
+        channels = Channel if channel is None else [channel]
+        priorities = Priority if priority is None else [priority]
+        with reading():
+            # Queue by queue, even when all are wanted: then one index leads straight to what is due, and a deep backlog
+            # in one queue is not walked through for the others.
+            for each in itertools.product(channels, priorities):
+                where = {"status": status.value, "queue": queue_of(*each)}
+                found += self._due_in(where, narrowed, now, limit, queued_before)
+        found.sort(key=lambda job: job.due_at or now)
         return found[:limit]
 
-    def _due(self, where: Document, limit: int) -> list[Job]:
-        with reading():
-            return [to_job(found) for found in self._jobs.find(where, _FOR_LISTS).sort("dueAt", 1).limit(limit)]
+    def _due_in(
+        self, where: Document, narrowed: Document, now: datetime, limit: int, queued_before: datetime | None
+    ) -> list[Job]:
+        if queued_before is None:
+            due = self._jobs.find(where | {"dueAt": {"$lte": now}} | narrowed, _FOR_LISTS)
+            return [to_job(document) for document in due.sort("dueAt").limit(limit)]
+        # A deep backlog is due all the time, with nothing to be done about it. Neither search walks through it: parked
+        # jobs have an index of their own, and the others are due soon after they were queued.
+        parked = self._jobs.find({"parkedUntil": {"$lte": now}} | where | narrowed, _FOR_LISTS)
+        found = [to_job(document) for document in parked.sort("parkedUntil").limit(limit)]
+        if queued_before > _LONG_AGO:
+            last_due = min(now, queued_before + self._hint_grace)
+            hinted = self._jobs.find(where | {"dueAt": {"$lte": last_due}} | narrowed, _FOR_LISTS)
+            with hinted.sort("dueAt").batch_size(limit) as documents:
+                # Asked here and not in the filter, where it would keep the embedded servers from using the index.
+                lost = (job for job in map(to_job, documents) if job.queued_at and job.queued_at < queued_before)
+                found += itertools.islice(lost, limit)
+        return found
 
     def now(self) -> datetime:
         """See the port."""
@@ -325,8 +337,6 @@ def _conditions(where: JobFilter) -> Document:
         conditions["client"] = where.client
     if where.statuses:
         conditions["status"] = {"$in": sorted(where.statuses)}
-    if where.statuses and where.statuses <= NOT_FINAL:
-        conditions["dueAt"] = {"$exists": True}  # It has one, and saying so opens the small index of open jobs.
     if where.type is not None:
         conditions["type"] = where.type.value
     if where.priority is not None:

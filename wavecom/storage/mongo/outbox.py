@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from bson.objectid import ObjectId
@@ -36,10 +36,13 @@ class OutboxPage:
 class MongoOutbox:
     """``wavecom.providers.base.Outbox``; safe to share between threads, one per process."""
 
-    def __init__(self, database: Database[Document]) -> None:
+    def __init__(
+        self, database: Database[Document], *, system_now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
         self._entries = database["sandbox_outbox"].with_options(
             codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
         )
+        self._system_now = system_now
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """See ``Outbox``."""
@@ -67,7 +70,7 @@ class MongoOutbox:
     def _windows(self, after: OutboxCursor | None) -> Iterator[Document]:
         if after is not None:
             yield {"at": after.at, "deliveryKey": {"$lt": after.delivery_key}}
-        yield from windows(self._entries, "at", None, after.at if after is not None else None)
+        yield from windows("at", None, None if after is None else after.at, self._system_now())
 
 
 def _to_entry(document: Document) -> Document:
