@@ -120,7 +120,8 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "max_body_bytes": env.int(
             "WAVECOM_MAX_BODY_BYTES",
             None,
-            validate=validate.Range(1024, error="must be at least {min} bytes, not {input}"),
+            # A job must fit into one MongoDB document of 16 MiB, with everything that is not the body.
+            validate=validate.Range(1024, 15 * 1024 * 1024, error="must be bytes from {min} to {max}, not {input}"),
         ),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
         "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),

@@ -28,7 +28,7 @@ def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
     publisher.close()
 
 
-def wait_until(is_so: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(is_so: Callable[[], bool], seconds: float = 45) -> None:
     deadline = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < deadline, "it did not come about in time"
@@ -97,7 +97,7 @@ def test_a_dead_letter_says_why(publisher: AmqpPublisher, amqp_url: str) -> None
 def test_an_unroutable_hint_is_noticed_and_the_others_of_its_batch_go_through(
     publisher: AmqpPublisher, amqp_url: str
 ) -> None:
-    publisher.publish([hint(Channel.EMAIL)])
+    wait_until(lambda: publisher.publish([hint(Channel.EMAIL)]) == [True])
     with Connection(amqp_url) as connection:
         channel: Any = connection.channel()
         channel.queue_delete("notifications.push.high")

@@ -35,8 +35,9 @@ UNPUBLISHED = Counter("wavecom_unpublished_total", "Messages the broker did not 
 
 #: How long a batch may take in all, from the first byte to the last confirm.
 _TIMEOUT_SECONDS: Final = 3.0
-#: After a failure nobody tries for this long: requests must not queue up behind a broker that is away. Each failure in a
-#: row doubles it, so that a broker that is frozen or blocked, which costs the whole timeout to find out, is asked rarely.
+#: After a failure nobody tries for this long: requests must not queue up behind a broker that is away. Each failure in
+#: a row doubles it, so that a broker that is frozen or blocked, which costs the whole timeout to find out, is asked
+#: rarely.
 _PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 8.0
 _CONNECT_TIMEOUT_SECONDS: Final = 2.0
@@ -170,19 +171,8 @@ class AmqpPublisher:
     def _connect(self) -> None:
         if self._channel is not None:
             return
-        address = Connection(
-            self._amqp_url,
-            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-            transport_options={
-                "read_timeout": self._timeout_seconds,
-                "write_timeout": self._timeout_seconds,
-                "client_properties": {"connection_name": f"wavecom publisher {self._origin}"},
-            },
-        )
-        # Not address.connect(): that tries twice and sleeps two seconds in between, while every request waits.
-        self._connection = address.transport.establish_connection()
-        # kombu's channel is py-amqp's with conveniences; its type does not say so.
-        channel: Any = self._connection.channel()
+        self._connection = _connected(self._amqp_url, self._timeout_seconds, f"wavecom publisher {self._origin}")
+        channel = self._connection.channel()
         topology.declare(channel)
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
@@ -235,6 +225,34 @@ class AmqpPublisher:
         self._by_message_id = {}
         if connection is not None:
             connection.collect()
+
+
+def _connected(amqp_url: str, timeout_seconds: float, name: str) -> Any:
+    """A connection with every wait bounded.
+
+    kombu reads the address, no more: its own ``connect()`` tries twice with two seconds of sleep in between, while
+    every request waits behind it, and leaves the socket open when the broker refuses after the handshake.
+    """
+    address = Connection(amqp_url)
+    transport: Any = address.transport  # reading it makes amqps:// set ssl
+    defaults = transport.default_connection_params
+    connection = transport.Connection(
+        host=f"{address.hostname or defaults['hostname']}:{address.port or defaults['port']}",
+        userid=address.userid or defaults["userid"],
+        password=address.password or defaults["password"],
+        virtual_host=address.virtual_host or "/",
+        ssl=address.ssl,
+        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+        read_timeout=timeout_seconds,
+        write_timeout=timeout_seconds,
+        client_properties={"connection_name": name},
+    )
+    try:
+        connection.connect()
+    except BaseException:
+        connection.collect()
+        raise
+    return connection
 
 
 def _task_message(hint: Hint, origin: str) -> _Outgoing:
