@@ -9,6 +9,7 @@ import asyncio
 import http.client
 import json
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,11 @@ async def serve(port: int, verbs: Mapping[str, Verb]) -> asyncio.Server:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             verb, arguments = await _read_request(reader)
-            writer.write(await _perform(verbs, verb, arguments))
+            try:
+                response = await _perform(verbs, verb, arguments)
+            except Exception:  # noqa: BLE001 - the border of the process: who asked must learn what failed
+                response = _response("500 Internal Server Error", traceback.format_exc().encode())
+            writer.write(response)
             await writer.drain()
         finally:
             writer.close()
@@ -82,7 +87,7 @@ class HelperProcess(Service):
         finally:
             connection.close()
         if response.status != 200:
-            raise OSError(f"{self.title} refused {verb}: {body.decode()}; see {self.log}")
+            raise OSError(f"{self.title} could not {verb}: {body.decode()}")
         return json.loads(body)
 
     def answers(self) -> bool:

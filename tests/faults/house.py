@@ -40,6 +40,8 @@ PROVIDER_TIMEOUT_SECONDS = 3
 PROVIDER_RATE = 200
 CONCURRENCY = 16
 START_SECONDS = 120
+#: A worker has its start behind it by then, and work in its hands.
+SETTLED_SECONDS = 6
 _POLL_SECONDS = 0.1
 _OBSERVE_SECONDS = 1.0
 
@@ -441,6 +443,13 @@ class House:
             for title, program in self.programs.items()
             if title.startswith("worker") and program.is_running
         }
+
+    def settled_workers(self) -> list[str]:
+        """Titles of the delivery workers that have been at work for a while."""
+        now = time.monotonic()
+        return sorted(
+            title for title in self.delivery_workers if now - self.programs[title].started_at > SETTLED_SECONDS
+        )
 
     def claimants_since(self, moment: float) -> set[str]:
         """The names of those workers who claimed a job that was accepted after ``moment``."""

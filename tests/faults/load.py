@@ -77,7 +77,7 @@ class Notification:
     latency_seconds: float | None = None
     job_ids: list[str] = field(default_factory=list)
     #: Statuses, and ``timeout``, ``refused``, ``broken``, with counts.
-    answers: Counter[str] = field(default_factory=Counter)
+    answers: dict[str, int] = field(default_factory=dict)
     #: 503 "may have been accepted" was among them.
     was_told_maybe: bool = False
     unexpected: str | None = None
@@ -314,7 +314,7 @@ class Load:
             notification.fate = fate
 
     def _note(self, notification: Notification, answer: str) -> None:
-        notification.answers[answer] += 1
+        notification.answers[answer] = notification.answers.get(answer, 0) + 1
         self._answers[int(time.time())][answer] += 1
 
 

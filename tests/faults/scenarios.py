@@ -50,13 +50,11 @@ class Scenario:
 
 def _kill_workers(house: House) -> None:
     dice = random.Random(f"{house.plan.seed}/kill-workers")
-    kills = 0
-    while kills < 10:
-        running = sorted(house.delivery_workers)
-        if running:
-            house.kill_program(dice.choice(running))
-            kills += 1
+    for _ in range(10):
         house.pause(dice.uniform(2, 5))
+        # One that is still starting holds nothing that could be lost.
+        house.wait_until(lambda: bool(house.settled_workers()), 60)
+        house.kill_program(dice.choice(house.settled_workers()))
 
 
 def _kill_web(house: House) -> None:
