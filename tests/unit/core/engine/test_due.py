@@ -34,6 +34,15 @@ def test_a_job_that_owes_nothing_is_left_alone_for_ever(status: Status) -> None:
     assert transition is None
 
 
+@pytest.mark.parametrize("status", [Status.DELIVERED, Status.EXPIRED, Status.CANCELLED])
+def test_a_settled_job_is_left_alone_even_if_it_looks_due(status: Status) -> None:
+    job = make_job(status=status, due_at=later(1))
+
+    transition = decide(job, DueReached(), later(100))
+
+    assert transition is None
+
+
 def test_of_two_sweeps_that_saw_the_same_job_only_one_moves_it() -> None:
     job = make_job(status=Status.QUEUED)
     first = sweep(job, 30)

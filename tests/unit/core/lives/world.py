@@ -190,5 +190,8 @@ class World:
             assert not sends, f"{job.status} promises that nothing was sent"
         if job.status is Status.FAILED and not job.may_have_been_sent:
             assert all(send.is_reported_failed for send in sends), "failed without a doubt, yet something was sent"
+        if job.error is not None and job.error.code == "undelivered" and job.provider_message_id is not None:
+            its_own = [send for send in self.sends if send.message_id == job.provider_message_id]
+            assert all(send.is_reported_failed for send in its_own), "failed by the receipt of another message"
         if job.status in {Status.SENT, Status.DELIVERED}:
             assert any(send.job_id == job.job_id for send in self.sends), f"{job.status}, but nothing was ever sent"
