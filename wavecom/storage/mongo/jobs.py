@@ -236,40 +236,57 @@ class MongoJobRepository:
         expired_only: bool = False,
     ) -> list[Job]:
         """See the port."""
+        channels = list(Channel) if channel is None else [channel]
+        priorities = list(Priority) if priority is None else [priority]
+        queues = [queue_of(*each) for each in itertools.product(channels, priorities)]
         found: list[Job] = []
-        narrowed: Document = {"expiresAt": {"$lte": now}} if expired_only else {}
-        if queued_before is not None and status not in CLAIMABLE:
-            narrowed["queuedAt"] = {"$not": {"$gte": queued_before}}
-            queued_before = None
-        channels = Channel if channel is None else [channel]
-        priorities = Priority if priority is None else [priority]
         with reading():
-            # Queue by queue, even when all are wanted: then one index leads straight to what is due, and a deep backlog
-            # in one queue is not walked through for the others.
-            for each in itertools.product(channels, priorities):
-                where = {"status": status.value, "queue": queue_of(*each)}
-                found += self._due_in(where, narrowed, now, limit, queued_before)
+            if expired_only or (queued_before is not None and status not in CLAIMABLE):
+                found = self._due_among_all(status, queues, now, limit, queued_before, expired_only)
+            else:
+                # Queue by queue, even when all are wanted: then one index leads straight to what is due, and a deep
+                # backlog in one queue is not walked through for the others.
+                for queue in queues:
+                    found += self._due_in(status, queue, now, limit, queued_before)
         found.sort(key=lambda job: job.due_at or now)
         return found[:limit]
 
     def _due_in(
-        self, where: Document, narrowed: Document, now: datetime, limit: int, queued_before: datetime | None
+        self, status: Status, queue: str, now: datetime, limit: int, queued_before: datetime | None
     ) -> list[Job]:
+        where: Document = {"status": status.value, "queue": queue}
         if queued_before is None:
-            due = self._jobs.find(where | {"dueAt": {"$lte": now}} | narrowed, _FOR_LISTS)
+            due = self._jobs.find(where | {"dueAt": {"$lte": now}}, _FOR_LISTS)
             return [to_job(document) for document in due.sort("dueAt").limit(limit)]
         # A deep backlog is due all the time, with nothing to be done about it. Neither search walks through it: parked
         # jobs have an index of their own, and the others are due soon after they were queued.
-        parked = self._jobs.find({"parkedUntil": {"$lte": now}} | where | narrowed, _FOR_LISTS)
+        parked = self._jobs.find({"parkedUntil": {"$lte": now}} | where, _FOR_LISTS)
         found = [to_job(document) for document in parked.sort("parkedUntil").limit(limit)]
         if queued_before > _LONG_AGO:
             last_due = min(now, queued_before + self._hint_grace)
-            hinted = self._jobs.find(where | {"dueAt": {"$lte": last_due}} | narrowed, _FOR_LISTS)
+            hinted = self._jobs.find(where | {"dueAt": {"$lte": last_due}}, _FOR_LISTS)
             with hinted.sort("dueAt").batch_size(limit) as documents:
                 # Asked here and not in the filter, where it would keep the embedded servers from using the index.
                 lost = (job for job in map(to_job, documents) if job.queued_at and job.queued_at < queued_before)
                 found += itertools.islice(lost, limit)
         return found
+
+    def _due_among_all(
+        self,
+        status: Status,
+        queues: list[str],
+        now: datetime,
+        limit: int,
+        queued_before: datetime | None,
+        expired_only: bool,
+    ) -> list[Job]:
+        """For what no index knows: looks at every due job of the status."""
+        where: Document = {"status": status.value, "dueAt": {"$lte": now}, "queue": {"$in": queues}}
+        if expired_only:
+            where["expiresAt"] = {"$lte": now}
+        if queued_before is not None:
+            where["queuedAt"] = {"$not": {"$gte": queued_before}}
+        return [to_job(document) for document in self._jobs.find(where, _FOR_LISTS).sort("dueAt").limit(limit)]
 
     def now(self) -> datetime:
         """See the port."""
