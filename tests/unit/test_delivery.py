@@ -22,7 +22,7 @@ from wavecom.core.engine import DueReached, Policy, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
 from wavecom.core.ports import Permit
 from wavecom.core.states import Status
-from wavecom.errors import RetryLater, StoreError
+from wavecom.errors import RetryLater, StoreError, UncertainWriteError
 from wavecom.storage.memory import MemoryJobRepository
 
 
@@ -349,6 +349,74 @@ def house_with_a_shaky_store() -> tuple[House, AwayFor, ScriptedProvider]:
     house.jobs = store
     house.delivery._jobs = store
     return house, store, provider
+
+
+class LosesAnswers(MemoryJobRepository):
+    """A store that makes the next claims but whose answers do not arrive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lost = 0
+
+    def claim(self, job_ids: Sequence[JobId], claim: Claim, now: Any) -> dict[JobId, Job]:
+        granted = super().claim(job_ids, claim, now)
+        if self.lost > 0:
+            self.lost -= 1
+            raise UncertainWriteError("no answer")
+        return granted
+
+
+def house_whose_claims_go_unanswered(lost: int) -> tuple[House, ScriptedProvider]:
+    provider = ScriptedProvider("first")
+    house = House(provider)
+    store = LosesAnswers()
+    store.lost = lost
+    house.jobs = store
+    house.delivery._jobs = store
+    return house, provider
+
+
+def test_a_claim_whose_answer_was_lost_is_found_by_its_own_token() -> None:
+    house, provider = house_whose_claims_go_unanswered(lost=2)
+    job = house.job()
+
+    after = house.deliver(job)
+
+    assert after.status is Status.DELIVERED
+    assert not after.may_have_been_sent
+    assert len(provider.messages) == 1
+    assert house.delivery._doubtful_tokens == {}
+
+
+def test_a_claim_found_after_a_long_time_is_sent_under_a_full_lease() -> None:
+    house, provider = house_whose_claims_go_unanswered(lost=1)
+    job = house.job()
+    house.patience.on_wait = lambda: house.clock.advance(29)
+    leases = []
+    provider.on_send = lambda _message: leases.append(house.read(job).claim)
+
+    house.deliver(job)
+
+    assert leases[0] is not None
+    assert leases[0].lease_until == house.clock.now() + timedelta(seconds=30)
+
+
+def test_a_claim_that_the_sweep_took_away_meanwhile_is_not_sent() -> None:
+    house, provider = house_whose_claims_go_unanswered(lost=1)
+    job = house.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
+
+    def lease_runs_out() -> None:
+        house.clock.advance(40)
+        transition = decide(house.read(job), DueReached(), house.clock.now())
+        assert transition is not None
+        house.jobs.apply([transition])
+
+    house.patience.on_wait = lease_runs_out
+
+    house.deliver(job)
+
+    assert house.read(job).status is Status.UNCONFIRMED
+    assert provider.messages == []
 
 
 def test_nothing_is_sent_while_the_store_is_away_and_the_message_is_given_back_at_shutdown() -> None:

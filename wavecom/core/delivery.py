@@ -157,6 +157,8 @@ class Delivery:
         self._retry_floors = retry_floors or {}
         self._on_claimed = on_claimed
         self.activity = Activity(clock.monotonic)
+        #: Jobs whose claim was tried and not answered, by the token it was tried with.
+        self._doubtful_tokens: dict[JobId, str] = {}
         self._claims = batcher(self._flush_claims)
         self._records = batcher(self._flush_records)
 
@@ -196,6 +198,7 @@ class Delivery:
         try:
             claimed: _Claimed = self._patiently(lambda: self._claims.submit(job_id))
         except BaseException:
+            self._doubtful_tokens.pop(job_id, None)
             self._route.release(permit, None)
             raise
         if claimed.job is None:
@@ -205,12 +208,34 @@ class Delivery:
     def _flush_claims(self, job_ids: Sequence[JobId]) -> Sequence[_Claimed]:
         now = self._clock.now()
         # A token of its own for every batch: two batches, in whatever processes, can't mistake each other's jobs.
-        claim = Claim(self._new_token(), self._worker, now + self._policy.lease)
-        granted = self._jobs.claim(list(dict.fromkeys(job_ids)), claim, now)
+        fresh = self._new_token()
+        batches: dict[str, list[JobId]] = {}
+        for job_id in dict.fromkeys(job_ids):
+            # Of a claim whose answer was lost only its own token tells whether it was made.
+            batches.setdefault(self._doubtful_tokens.setdefault(job_id, fresh), []).append(job_id)
+        granted: dict[JobId, Job] = {}
+        for token, ids in batches.items():
+            granted |= self._claim_batch(ids, Claim(token, self._worker, now + self._policy.lease), now)
+        for job_id in job_ids:
+            self._doubtful_tokens.pop(job_id, None)
         for job in granted.values():
             self._on_claimed(job)
         # A job id that came twice in this batch is granted once: popped by the first, gone for the second.
         return [_Claimed(granted.pop(job_id, None)) for job_id in job_ids]
+
+    def _claim_batch(self, job_ids: Sequence[JobId], claim: Claim, now: datetime) -> dict[JobId, Job]:
+        granted = self._jobs.claim(job_ids, claim, now)
+        # Held since an earlier call whose answer was lost: nothing was sent under it, but its lease has been running.
+        older = [job for job in granted.values() if job.claim is not None and job.claim.lease_until < claim.lease_until]
+        renewals = [(job, decide(job, LeaseRenewed(claim.token), now, self._policy)) for job in older]
+        planned = [(job, transition) for job, transition in renewals if transition is not None]
+        written = self._jobs.apply([transition for _, transition in planned])
+        for (job, transition), is_written in zip(planned, written, strict=True):
+            if is_written:
+                granted[job.job_id] = transition.applied_to(job)
+            else:
+                del granted[job.job_id]
+        return granted
 
     # --- call -----------------------------------------------------------------------------------------------------
 
@@ -331,20 +356,7 @@ def bury(jobs: JobRepository, publisher: Publisher, failed: Sequence[Job], now: 
 
     Returns how many are noted. A crash in between leaves a dead letter twice in the queue, never none.
     """
-    letters = [
-        DeadLetter(
-            job_id=job.job_id,
-            channel=job.type,
-            priority=job.priority,
-            code=job.error.code if job.error else "unknown",
-            message=job.error.message if job.error else "",
-            provider=job.error.provider if job.error else None,
-            attempts=job.attempts,
-            failed_at=job.finished_at or now,
-        )
-        for job in failed
-    ]
-    confirmed = publisher.bury(letters)
+    confirmed = publisher.bury([letter_of(job, now) for job in failed])
     transitions = [
         transition
         for job, is_confirmed in zip(failed, confirmed, strict=True)
@@ -356,6 +368,20 @@ def bury(jobs: JobRepository, publisher: Publisher, failed: Sequence[Job], now: 
         return sum(jobs.apply(transitions))
     except StoreError:
         return 0
+
+
+def letter_of(job: Job, now: datetime) -> DeadLetter:
+    """The dead letter of a failed job."""
+    return DeadLetter(
+        job_id=job.job_id,
+        channel=job.type,
+        priority=job.priority,
+        code=job.error.code if job.error else "unknown",
+        message=job.error.message if job.error else "",
+        provider=job.error.provider if job.error else None,
+        attempts=job.attempts,
+        failed_at=job.finished_at or now,
+    )
 
 
 def _token(job: Job) -> str:
