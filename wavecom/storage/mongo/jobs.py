@@ -1,8 +1,9 @@
 """The truth about every job: ``JobRepository`` on the collection ``jobs``.
 
 Filters are written for two readers: MongoDB's planner, which does not care, and the embedded servers, which take the
-clauses in the order written and scan the collection for a top-level ``$or`` (docs/operations.md). Hence the unique
-key first, ``$in`` and ``$not`` instead of ``$or``, and a bounded window in every list.
+clauses in the order written, scan the collection for a top-level ``$or``, and use an index for a range only when the
+range is on its first key or its keys are all that is asked for. Hence the unique key or the window first, ``$in`` and
+``$not`` instead of ``$or``, and the sweep queue by queue.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
-from pymongo import DESCENDING, WriteConcern
+from pymongo import DESCENDING
 from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
@@ -30,7 +31,8 @@ from wavecom.core.job import Channel, Claim, Job, JobId, Priority
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, NOT_FINAL, Status
 from wavecom.errors import UncertainWriteError
-from wavecom.storage.mongo.documents import CODEC, Document, encode_job, queue_of, to_job
+from wavecom.storage.mongo.client import durable
+from wavecom.storage.mongo.documents import Document, encode_job, queue_of, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
 from wavecom.storage.mongo.transitions import Write, claiming, operations
 from wavecom.storage.mongo.windows import windows
@@ -67,8 +69,7 @@ class MongoJobRepository:
         monotonic: Callable[[], float] = time.monotonic,
         system_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        # "Accepted" and "recorded" must survive the loss of any one server, whatever the client was set to.
-        self._jobs = collection.with_options(codec_options=CODEC, write_concern=WriteConcern("majority", j=True))
+        self._jobs = durable(collection)
         self._hint_grace = hint_grace
         self._monotonic = monotonic
         self._system_now = system_now

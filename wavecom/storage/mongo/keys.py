@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymongo import WriteConcern
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from wavecom.core.keys import KeyRecord
-from wavecom.storage.mongo.documents import CODEC, Document
+from wavecom.storage.mongo.client import durable
+from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import reading, writing
 
 
@@ -18,7 +18,7 @@ class MongoKeyStore:
     """``wavecom.core.keys.KeyStore``; safe to share between threads, one per process."""
 
     def __init__(self, database: Database[Document]) -> None:
-        self._keys = database["keys"].with_options(codec_options=CODEC, write_concern=WriteConcern("majority", j=True))
+        self._keys = durable(database["keys"])
 
     def find(self, key_hash: str) -> KeyRecord | None:
         """See the port."""

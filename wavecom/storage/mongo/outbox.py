@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bson.objectid import ObjectId
-from pymongo import DESCENDING, WriteConcern
+from pymongo import DESCENDING
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from wavecom.storage.mongo.documents import CODEC, Document, decode_json, encode
+from wavecom.storage.mongo.client import durable
+from wavecom.storage.mongo.documents import Document, decode_json, encode
 from wavecom.storage.mongo.errors import reading, writing
 from wavecom.storage.mongo.windows import windows
 
@@ -39,9 +40,7 @@ class MongoOutbox:
     def __init__(
         self, database: Database[Document], *, system_now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
-        self._entries = database["sandbox_outbox"].with_options(
-            codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
-        )
+        self._entries = durable(database["sandbox_outbox"])
         self._system_now = system_now
 
     def append(self, entry: Mapping[str, Any]) -> None:

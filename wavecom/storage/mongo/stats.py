@@ -15,14 +15,15 @@ from typing import NamedTuple
 
 import structlog
 from bson.objectid import ObjectId
-from pymongo import UpdateOne, WriteConcern
+from pymongo import UpdateOne
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from wavecom.core.job import Channel
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
-from wavecom.storage.mongo.documents import CODEC, Document
+from wavecom.storage.mongo.client import durable
+from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
 
 log = structlog.get_logger()
@@ -65,9 +66,7 @@ class MongoStats:
         interval_seconds: float = 1.0,
         capacity: int = 20_000,
     ) -> None:
-        self._stats = database["stats"].with_options(
-            codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
-        )
+        self._stats = durable(database["stats"])
         self._now = now
         self._interval_seconds = interval_seconds
         self._capacity = capacity

@@ -1,0 +1,48 @@
+"""Who did what to dead letters: the collection ``audit``, one document a run, never purged by WaveCom."""
+
+from __future__ import annotations
+
+from pymongo import WriteConcern
+from pymongo.database import Database
+
+from wavecom.core.dead_letters import Run
+from wavecom.storage.mongo.documents import CODEC, Document
+from wavecom.storage.mongo.errors import writing
+
+
+class MongoAuditLog:
+    """``wavecom.core.dead_letters.AuditLog``; safe to share between threads."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._entries = database["audit"].with_options(
+            codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
+        )
+
+    def record(self, run: Run) -> None:
+        """See the port. May be repeated: the entry of a run is replaced whole."""
+        with writing():
+            self._entries.replace_one({"_id": run.run_id}, _document(run), upsert=True)
+
+
+def _document(run: Run) -> Document:
+    document: Document = {
+        "_id": run.run_id,
+        "action": run.action.value,
+        "operator": run.operator,
+        "startedAt": run.started_at,
+        "finishedAt": run.finished_at,
+        "state": run.state.value,
+        "filters": dict(run.filters),
+        "dryRun": run.is_dry_run,
+        "done": run.done,
+        "alreadyDone": run.already_done,
+        "unknown": run.unknown,
+        "unpublished": run.unpublished,
+        "firstJobId": run.first_id,
+        "lastJobId": run.last_id,
+        "reasons": [
+            {"code": reason.code, "provider": reason.provider, "count": count}
+            for reason, count in run.reasons.most_common()
+        ],
+    }
+    return {name: value for name, value in document.items() if value is not None}

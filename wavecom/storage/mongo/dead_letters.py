@@ -1,0 +1,124 @@
+"""Failed jobs as the operators' commands and the reconciliation read them: ``BuriedJobs`` on the collection ``jobs``.
+
+A job has ``deadLetteredAt`` exactly as long as it should have a letter in the queue: a replay and a discard take it
+away. The condition on it comes first in every filter, for the embedded servers (``MongoJobRepository``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from pymongo import ASCENDING, DESCENDING
+from pymongo.database import Database
+
+from wavecom.core.dead_letters import LetterFilter, Place, Reason
+from wavecom.core.job import Job, JobId
+from wavecom.core.states import Status
+from wavecom.storage.mongo.documents import CODEC, Document, to_job
+from wavecom.storage.mongo.errors import reading
+
+_FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
+#: A date, instead of "exists": that way the sparse index can answer alone.
+_EVER = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
+
+
+class MongoBuriedJobs:
+    """``wavecom.core.dead_letters.BuriedJobs``; safe to share between threads."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._jobs = database["jobs"].with_options(codec_options=CODEC)
+
+    def page(
+        self,
+        where: LetterFilter,
+        limit: int,
+        *,
+        until: datetime | None = None,
+        after: Place | None = None,
+        newest_first: bool = False,
+    ) -> tuple[list[Job], Place | None]:
+        """See the port."""
+        conditions = _conditions(where)
+        bounds: Document = conditions["deadLetteredAt"]
+        if until is not None:
+            bounds["$lte"] = until
+        if after is not None:
+            # That very time again, less what was read of it: many are dead-lettered in one millisecond.
+            edge = "$lte" if newest_first else "$gte"
+            bounds.pop("$gt", None)
+            bounds[edge] = after.at
+        seen = after.job_ids if after is not None else frozenset()
+        with reading():
+            cursor = self._jobs.find(conditions, _FOR_LISTS)
+            cursor.sort("deadLetteredAt", DESCENDING if newest_first else ASCENDING)
+            found = [to_job(document) for document in cursor.limit(limit + len(seen))]
+        is_last = len(found) < limit + len(seen)
+        jobs = [job for job in found if job.job_id not in seen][:limit]
+        return jobs, None if is_last or not jobs else _place(jobs, after)
+
+    def tally(self, where: LetterFilter) -> Mapping[Reason, int]:
+        """See the port."""
+        group = {"_id": {"code": "$error.code", "provider": "$error.provider"}, "count": {"$sum": 1}}
+        with reading():
+            found = list(self._jobs.aggregate([{"$match": _conditions(where)}, {"$group": group}]))
+        return {Reason(row["_id"].get("code", "unknown"), row["_id"].get("provider")): row["count"] for row in found}
+
+    def count(self) -> int:
+        """See the port."""
+        with reading():
+            return self._jobs.count_documents({"deadLetteredAt": _EVER})
+
+    def owed(self) -> int:
+        """See the port."""
+        with reading():
+            return self._jobs.count_documents({"status": Status.FAILED.value, "dueAt": _EVER})
+
+    def wanted(self, job_ids: Sequence[JobId]) -> Mapping[JobId, datetime | None]:
+        """See the port."""
+        if not job_ids:
+            return {}
+        where = {"jobId": {"$in": list(job_ids)}, "status": Status.FAILED.value}
+        shown = {"_id": 0, "jobId": 1, "finishedAt": 1, "deadLetteredAt": 1, "dueAt": 1}
+        with reading():
+            return {
+                found["jobId"]: found.get("finishedAt")
+                for found in self._jobs.find(where, shown)
+                if "deadLetteredAt" in found or "dueAt" in found
+            }
+
+    def find(self, job_ids: Sequence[JobId]) -> list[Job]:
+        """See the port."""
+        with reading():
+            return [to_job(found) for found in self._jobs.find({"jobId": {"$in": list(job_ids)}}, _FOR_LISTS)]
+
+
+def _place(jobs: Sequence[Job], after: Place | None) -> Place:
+    at = jobs[-1].dead_lettered_at
+    if at is None:
+        raise AssertionError(f"job {jobs[-1].job_id} was found by a date that it does not have")
+    seen = frozenset(job.job_id for job in jobs if job.dead_lettered_at == at)
+    return Place(at, seen | after.job_ids if after is not None and after.at == at else seen)
+
+
+def _conditions(where: LetterFilter) -> Document:
+    conditions: Document = {"deadLetteredAt": dict(_EVER)}
+    if where.failed_since is not None:
+        # A job fails before it is dead-lettered: that bound narrows what the index is read for.
+        conditions["deadLetteredAt"] = {"$gte": where.failed_since}
+    failed_at: Document = {}
+    if where.failed_since is not None:
+        failed_at["$gte"] = where.failed_since
+    if where.failed_before is not None:
+        failed_at["$lt"] = where.failed_before
+    if failed_at:
+        conditions["finishedAt"] = failed_at
+    if where.error_code is not None:
+        conditions["error.code"] = where.error_code
+    if where.provider is not None:
+        conditions["error.provider"] = where.provider
+    if where.type is not None:
+        conditions["type"] = where.type.value
+    if where.client is not None:
+        conditions["client"] = where.client
+    return conditions
