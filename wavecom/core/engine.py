@@ -123,14 +123,25 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequested:
-    """An operator or the client wants a failed job to be tried again from the start."""
+    """An operator or the client wants a failed job to be tried again from the start. ``note`` goes into its log."""
 
     expires_at: datetime
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLettered:
     """The dead letter of a failed job is confirmed by the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """An operator wants no more of a failed job: it stays failed and has no dead letter. ``note`` goes into its log.
+
+    Answered with None when that was done before. A replay is still possible.
+    """
+
+    note: str = ""
 
 
 Event = (
@@ -144,6 +155,7 @@ Event = (
     | CancelRequested
     | ReplayRequested
     | DeadLettered
+    | Discarded
 )
 
 
@@ -220,10 +232,12 @@ def decide(job: Job, event: Event, now: datetime, policy: Policy = Policy()) -> 
             return _receipt(job, event, now, policy)
         case CancelRequested():
             return _cancel(job, now, policy)
-        case ReplayRequested(expires_at):
-            return _replay(job, expires_at, now, policy)
+        case ReplayRequested():
+            return _replay(job, event, now, policy)
         case DeadLettered():
             return _dead_lettered(job, now)
+        case Discarded(note):
+            return _discard(job, note, now)
 
 
 def claimed_changes(claim: Claim, now: datetime) -> dict[str, Any]:
@@ -435,7 +449,7 @@ def _cancel(job: Job, now: datetime, policy: Policy) -> Transition:
     return _transition(job, changes, (LogEntry(now, "cancelled"),), guard=_exact(job))
 
 
-def _replay(job: Job, expires_at: datetime, now: datetime, policy: Policy) -> Transition:
+def _replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:
     if job.status is not Status.FAILED:
         raise TransitionError(f"Only a failed job can be replayed; this one is {job.status}.", code="not_failed")
     changes: dict[str, Any] = {
@@ -451,20 +465,36 @@ def _replay(job: Job, expires_at: datetime, now: datetime, policy: Policy) -> Tr
         "finished_at": None,
         "dead_lettered_at": None,
         "purge_at": None,
-        "expires_at": expires_at,
+        "expires_at": event.expires_at,
         "queued_at": now,
-        "due_at": min(now + policy.hint_grace, expires_at),
+        "due_at": min(now + policy.hint_grace, event.expires_at),
         "updated_at": now,
     }
-    return _transition(job, changes, (LogEntry(now, "replayed"),), guard=_exact(job), hint=job.hint())
+    entry = LogEntry(now, "replayed", message=event.note or None)
+    return _transition(job, changes, (entry,), guard=_exact(job), hint=job.hint())
 
 
 def _dead_lettered(job: Job, now: datetime) -> Transition | None:
-    if job.status is not Status.FAILED or job.dead_lettered_at is not None:
+    if job.status is not Status.FAILED or job.dead_lettered_at is not None or job.due_at is None:
         return None
     return _transition(
         job, {"dead_lettered_at": now, "due_at": None}, guard=Guard(frozenset({Status.FAILED}), _token(job))
     )
+
+
+def _discard(job: Job, note: str, now: datetime) -> Transition | None:
+    if job.status is not Status.FAILED:
+        raise TransitionError(f"Only a failed job can be discarded; this one is {job.status}.", code="not_failed")
+    if job.dead_lettered_at is None and job.due_at is None:
+        return None
+    changes = {
+        "dead_lettered_at": None,
+        "due_at": None,
+        # Without its token the confirmation of a dead letter that is on its way can't be written any more.
+        "claim": None,
+        "updated_at": now,
+    }
+    return _transition(job, changes, (LogEntry(now, "discarded", message=note or None),), guard=_exact(job))
 
 
 # --- Pieces -------------------------------------------------------------------------------------------------------

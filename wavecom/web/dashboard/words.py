@@ -47,6 +47,7 @@ EVENTS: dict[str, Look] = {
     "expired": Look("Expired before it could be sent", "hourglass", "bad"),
     "cancelled": Look("Cancelled", "slash"),
     "replayed": Look("Replayed from the start", "again", "busy"),
+    "discarded": Look("Put aside by an operator", "slash"),
 }
 
 CHANNELS: dict[Channel, str] = {Channel.EMAIL: "E-mail", Channel.SMS: "SMS", Channel.PUSH: "Push"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from tests.factories import later, make_claim, make_job, make_try
@@ -10,6 +12,7 @@ from wavecom.core.engine import (
     CancelRequested,
     ClaimRequested,
     DeadLettered,
+    Discarded,
     DueReached,
     ReplayRequested,
     Transition,
@@ -182,3 +185,72 @@ def test_the_confirmation_of_a_former_life_s_dead_letter_is_not_taken_for_the_ne
     confirmation = done(decide(job, DeadLettered(), later(60)))
 
     assert not confirmation.guard.holds(failed_again)
+
+
+# --- discard ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "dates",
+    [{"dead_lettered_at": later(2), "due_at": None}, {"due_at": later(30)}],
+    ids=["buried", "letter still owed"],
+)
+def test_a_discarded_job_stays_failed_and_nobody_looks_at_it_again(dates: dict[str, datetime | None]) -> None:
+    job = make_job(status=Status.FAILED, **dates)
+
+    transition = done(decide(job, Discarded("run 7"), later(60)))
+
+    discarded = transition.applied_to(job)
+    assert (discarded.status, discarded.error, discarded.finished_at) == (Status.FAILED, job.error, job.finished_at)
+    assert (discarded.dead_lettered_at, discarded.due_at) == (None, None)
+    assert [(entry.event, entry.message) for entry in transition.entries] == [("discarded", "run 7")]
+    assert (transition.hint, transition.needs_dead_letter) == (None, False)
+    assert decide(discarded, DueReached(), later(hours=100)) is None
+
+
+def test_discarding_twice_is_once() -> None:
+    job = make_job(status=Status.FAILED)
+    discarded = done(decide(job, Discarded(), later(60))).applied_to(job)
+
+    assert decide(discarded, Discarded(), later(61)) is None
+
+
+def test_a_confirmation_that_comes_late_does_not_bring_a_discarded_job_s_dead_letter_back() -> None:
+    job = make_job(status=Status.FAILED)
+    confirmation = done(decide(job, DeadLettered(), later(2)))
+
+    discarded = done(decide(job, Discarded(), later(3))).applied_to(job)
+
+    assert not confirmation.guard.holds(discarded)
+    assert decide(discarded, DeadLettered(), later(4)) is None
+
+
+def test_a_discarded_job_can_be_replayed() -> None:
+    job = make_job(status=Status.FAILED)
+    discarded = done(decide(job, Discarded(), later(60))).applied_to(job)
+
+    again = done(decide(discarded, REPLAY, later(61))).applied_to(discarded)
+
+    assert again.status is Status.QUEUED
+
+
+def test_a_discard_loses_the_race_against_a_replay() -> None:
+    job = make_job(status=Status.FAILED)
+    discard = done(decide(job, Discarded(), later(60)))
+
+    again = done(decide(job, REPLAY, later(59))).applied_to(job)
+
+    assert not discard.guard.holds(again)
+
+
+def test_only_a_failed_job_can_be_discarded() -> None:
+    with pytest.raises(TransitionError) as refusal:
+        decide(make_job(status=Status.RETRYING), Discarded(), later(60))
+
+    assert refusal.value.code == "not_failed"
+
+
+def test_the_log_says_on_whose_behalf_a_job_was_replayed() -> None:
+    transition = done(decide(make_job(status=Status.FAILED), ReplayRequested(later(hours=72), "run 7"), later(60)))
+
+    assert [(entry.event, entry.message) for entry in transition.entries] == [("replayed", "run 7")]

@@ -1,0 +1,484 @@
+"""Dead letters: jobs that failed for good, and what an operator does about them.
+
+The truth is in the store: a failed job with ``dead_lettered_at`` is one. The queue ``notifications.dead`` holds a
+letter for each, and besides them strangers: messages that RabbitMQ itself put there because nobody could understand
+them. Moving a job is compare-and-set in the store, so every run here may be killed anywhere and started again, and two
+may run at once; whose letter is then wrong in the queue, ``wavecom.core.reconciliation`` puts right.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from wavecom.core.engine import Discarded, Event, Policy, ReplayRequested, Transition, decide
+from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.ports import Clock, JobRepository, Publisher, Sleep, Stats
+from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
+from wavecom.errors import BrokerError, StoreError, TransitionError
+
+_BATCH = 500
+#: Batches a second: fewer make the pace jerky, more cost round trips.
+_BATCHES_PER_SECOND = 5
+#: Somebody else's walk through the queue takes seconds.
+_QUEUE_PATIENCE_SECONDS = 15.0
+
+
+# --- What is in the store -----------------------------------------------------------------------------------------
+
+
+class Reason(NamedTuple):
+    """Why jobs failed, and at whose hands; what dead letters are counted by."""
+
+    code: str
+    provider: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFilter:
+    """Which dead letters; None means "any". Times bound when the job failed: since ≤ t < before."""
+
+    error_code: str | None = None
+    provider: str | None = None
+    type: Channel | None = None
+    client: str | None = None
+    failed_since: datetime | None = None
+    failed_before: datetime | None = None
+
+
+#: Dead letters by what they have in common, or jobs by name: those may also be discarded ones.
+Selection = LetterFilter | tuple[JobId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How far a list ordered by ``dead_lettered_at`` has been read: all before ``at``, and of that time ``job_ids``."""
+
+    at: datetime
+    job_ids: frozenset[JobId]
+
+
+class BuriedJobs(Protocol):
+    """The failed jobs that have a dead letter, as the store knows them. Raises ``StoreError``."""
+
+    def page(
+        self,
+        where: LetterFilter,
+        limit: int,
+        *,
+        until: datetime | None = None,
+        after: Place | None = None,
+        newest_first: bool = False,
+    ) -> tuple[list[Job], Place | None]:
+        """Up to ``limit`` jobs by ``dead_lettered_at``, without payloads and logs, and where to go on (None: the end).
+
+        ``until`` leaves out jobs that were dead-lettered after it: those that fail again while they are replayed.
+        """
+        ...
+
+    def tally(self, where: LetterFilter) -> Mapping[Reason, int]:
+        """How many there are for each reason."""
+        ...
+
+    def count(self) -> int:
+        """How many there are. Cheap."""
+        ...
+
+    def owed(self) -> int:
+        """How many failed jobs still wait for their dead letter, because the broker has not confirmed it."""
+        ...
+
+    def wanted(self, job_ids: Sequence[JobId]) -> Mapping[JobId, datetime | None]:
+        """Those of the jobs that should have a letter in the queue, or are about to get one, and when they failed."""
+        ...
+
+    def find(self, job_ids: Sequence[JobId]) -> list[Job]:
+        """Those of the jobs that exist, whatever became of them, without payloads and logs."""
+        ...
+
+
+# --- What is in the queue -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedLetter:
+    """One message of the dead-letter queue. ``job_id`` is None for a stranger: a message that RabbitMQ put there."""
+
+    job_id: JobId | None
+    failed_at: datetime | None
+    #: Why it is here: ``failed_job``, or RabbitMQ's word (``rejected``, ``delivery_limit``, …).
+    reason: str
+    #: Where RabbitMQ took it from; empty for a letter.
+    queue: str
+    size_bytes: int
+    #: The first bytes of the body.
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """What a walk through the queue came to; ``is_complete``: each letter that was there at its start was seen."""
+
+    seen: int
+    removed: int
+    is_complete: bool
+
+
+#: Answers for each letter of a batch whether it must leave the queue.
+Judge = Callable[[Sequence[QueuedLetter]], Sequence[bool]]
+
+
+class QueueBusyError(BrokerError):
+    """Somebody else is walking through the dead-letter queue."""
+
+    code = "dead_letter_queue_busy"
+
+
+class LetterQueue(Protocol):
+    """The dead-letter queue."""
+
+    def walk(self, judge: Judge, budget_seconds: float | None = None) -> Walk:
+        """Show ``judge`` every letter, batch by batch, remove what it condemns, give the rest back in its order.
+
+        Ends early, incomplete, when the budget is used up. Raises ``BrokerError`` (``QueueBusyError``), and whatever
+        ``judge`` raises: then all letters that it has not condemned are back in the queue.
+        """
+        ...
+
+
+# --- What is left behind ------------------------------------------------------------------------------------------
+
+
+class Action(StrEnum):
+    """What an operator did."""
+
+    REPLAY = "replay"
+    DISCARD = "discard"
+    DISCARD_RAW = "discard_raw"
+    REVEAL = "reveal"
+
+
+class RunState(StrEnum):
+    """How far a run has come. One that stays ``running`` was killed; its counts are those of its last batch."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+@dataclass(slots=True)
+class Run:
+    """One use of an operator's command: its audit entry, kept up to date while it goes on."""
+
+    run_id: str
+    action: Action
+    operator: str
+    started_at: datetime
+    filters: Mapping[str, str]
+    is_dry_run: bool = False
+    state: RunState = RunState.RUNNING
+    finished_at: datetime | None = None
+    #: What was moved, or in a dry run would be, by reason.
+    reasons: Counter[Reason] = field(default_factory=Counter)
+    #: Jobs that were found moved already, or not failed: nothing was left to do for them.
+    already_done: int = 0
+    #: Job ids that nobody has heard of.
+    unknown: int = 0
+    #: Replayed jobs whose hint the broker did not confirm; the sweep publishes them.
+    unpublished: int = 0
+    first_id: JobId | None = None
+    last_id: JobId | None = None
+
+    @property
+    def done(self) -> int:
+        """Jobs or messages that this run moved; in a dry run those that it would."""
+        return self.reasons.total()
+
+    @property
+    def looked_at(self) -> int:
+        """For progress bars."""
+        return self.done + self.already_done + self.unknown
+
+
+class AuditLog(Protocol):
+    """Who did what, kept for good. Raises ``StoreError``."""
+
+    def record(self, run: Run) -> None:
+        """Write the entry of this run, in place of an earlier state of it."""
+        ...
+
+
+# --- The use cases ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How a run is to go: on whose behalf, how many jobs a second, at most how many, or only to count them."""
+
+    operator: str
+    rate_per_second: float = 50
+    limit: int | None = None
+    is_dry_run: bool = False
+
+
+Progress = Callable[[Run], None]
+
+
+class DeadLetters:
+    """What ``wavecom dead-letters`` does. Every method raises ``StoreError`` and ``BrokerError``."""
+
+    def __init__(
+        self,
+        *,
+        jobs: JobRepository,
+        buried: BuriedJobs,
+        queue: LetterQueue,
+        publisher: Publisher,
+        audit: AuditLog,
+        stats: Stats,
+        clock: Clock,
+        policy: Policy,
+        sleep: Sleep,
+        new_id: Callable[[], str],
+    ) -> None:
+        self.buried = buried
+        self._jobs = jobs
+        self._queue = queue
+        self._publisher = publisher
+        self._audit = audit
+        self._stats = stats
+        self._clock = clock
+        self._policy = policy
+        self._sleep = sleep
+        self._new_id = new_id
+
+    def replay(self, selection: Selection, order: Order, on_progress: Progress = lambda _run: None) -> Run:
+        """Start failed jobs again, oldest dead letter first, each with all its attempts and a new deadline.
+
+        Jobs that fail again meanwhile are not taken a second time. May be repeated, or run twice at once.
+        """
+
+        def event(run: Run) -> Event:
+            return ReplayRequested(self._clock.now() + DEFAULT_TIME_TO_LIVE, _note(run))
+
+        return self._run(Action.REPLAY, selection, order, event, on_progress)
+
+    def discard(self, selection: Selection, order: Order, on_progress: Progress = lambda _run: None) -> Run:
+        """Put failed jobs aside: they stay failed, without a dead letter. May be repeated, or run twice at once."""
+        return self._run(Action.DISCARD, selection, order, lambda run: Discarded(_note(run)), on_progress)
+
+    def expected(self, selection: Selection, limit: int | None = None) -> int:
+        """How many jobs a run would look at."""
+        count = len(selection) if isinstance(selection, tuple) else sum(self.buried.tally(selection).values())
+        return count if limit is None else min(count, limit)
+
+    def strangers(self, limit: int) -> tuple[list[QueuedLetter], int]:
+        """The first ``limit`` messages that RabbitMQ itself dead-lettered, and how many there are."""
+        found: list[QueuedLetter] = []
+        count = 0
+
+        def judge(letters: Sequence[QueuedLetter]) -> list[bool]:
+            nonlocal count
+            strangers = [letter for letter in letters if letter.job_id is None]
+            found.extend(strangers[: limit - len(found)])
+            count += len(strangers)
+            return [False] * len(letters)
+
+        self._walk(judge)
+        return found, count
+
+    def discard_strangers(self, order: Order, on_progress: Progress = lambda _run: None) -> Run:
+        """Drop the messages that RabbitMQ itself dead-lettered; counted in the audit entry before they go."""
+        run = self._begin(Action.DISCARD_RAW, {}, order)
+
+        def judge(letters: Sequence[QueuedLetter]) -> list[bool]:
+            verdicts = []
+            for letter in letters:
+                is_condemned = letter.job_id is None and (order.limit is None or run.done < order.limit)
+                if is_condemned:
+                    run.reasons[Reason(letter.reason, letter.queue)] += 1
+                verdicts.append(is_condemned and not order.is_dry_run)
+            if any(verdicts):
+                self._audit.record(run)
+            on_progress(run)
+            return verdicts
+
+        with _Closing(run, self._audit, self._clock):
+            self._walk(judge)
+        return run
+
+    def reveal(self, job_id: JobId, operator: str) -> None:
+        """Leave an audit entry for somebody who looks at a job's recipient and payload."""
+        run = self._begin(Action.REVEAL, {"jobs": job_id}, Order(operator=operator))
+        with _Closing(run, self._audit, self._clock):
+            run.first_id = run.last_id = job_id
+
+    # --- a run --------------------------------------------------------------------------------------------------------
+
+    def _run(
+        self,
+        action: Action,
+        selection: Selection,
+        order: Order,
+        event: Callable[[Run], Event],
+        on_progress: Progress,
+    ) -> Run:
+        run = self._begin(action, _as_text(selection), order)
+        pace = _Pace(order.rate_per_second, self._sleep, self._clock.monotonic)
+        size = _BATCH if order.is_dry_run else pace.batch_size
+        with _Closing(run, self._audit, self._clock):
+            for jobs in self._batches(selection, run, size, order.limit):
+                if order.is_dry_run:
+                    self._only_count(jobs, event(run), run)
+                else:
+                    pace.wait_for(len(jobs))
+                    self._move(jobs, event(run), run)
+                    self._audit.record(run)
+                on_progress(run)
+        return run
+
+    def _begin(self, action: Action, filters: Mapping[str, str], order: Order) -> Run:
+        """Nothing is changed before its audit entry is written."""
+        run = Run(self._new_id(), action, order.operator, self._clock.now(), filters, order.is_dry_run)
+        self._audit.record(run)
+        return run
+
+    def _batches(self, selection: Selection, run: Run, size: int, limit: int | None) -> Iterator[list[Job]]:
+        remaining = limit
+        if isinstance(selection, tuple):
+            job_ids = list(dict.fromkeys(selection))[:limit]
+            for start in range(0, len(job_ids), size):
+                part = job_ids[start : start + size]
+                jobs = self.buried.find(part)
+                run.unknown += len(part) - len(jobs)
+                yield jobs
+            return
+        place: Place | None = None
+        while remaining is None or remaining > 0:
+            wanted = size if remaining is None else min(size, remaining)
+            jobs, place = self.buried.page(selection, wanted, until=run.started_at, after=place)
+            if jobs:
+                yield jobs
+            if remaining is not None:
+                remaining -= len(jobs)
+            if place is None:
+                return
+
+    def _move(self, jobs: Sequence[Job], event: Event, run: Run) -> None:
+        planned = self._planned(jobs, event, run)
+        written = self._jobs.apply([transition for _, transition in planned])
+        mine = [pair for pair, is_written in zip(planned, written, strict=True) if is_written]
+        # Who lost the race was moved by somebody else: there is nothing left to do.
+        run.already_done += len(planned) - len(mine)
+        for job, transition in mine:
+            if transition.status is not job.status:
+                self._stats.add(job.client, job.type, transition.status)
+        hints = [transition.hint for _, transition in mine if transition.hint is not None]
+        run.unpublished += self._publisher.publish(hints).count(False)
+        self._count([job for job, _ in mine], run)
+
+    def _only_count(self, jobs: Sequence[Job], event: Event, run: Run) -> None:
+        self._count([job for job, _ in self._planned(jobs, event, run)], run)
+
+    def _planned(self, jobs: Sequence[Job], event: Event, run: Run) -> list[tuple[Job, Transition]]:
+        now = self._clock.now()
+        planned = []
+        for job in jobs:
+            try:
+                transition = decide(job, event, now, self._policy)
+            except TransitionError:
+                transition = None
+            if transition is None:
+                run.already_done += 1
+            else:
+                planned.append((job, transition))
+        return planned
+
+    def _count(self, jobs: Sequence[Job], run: Run) -> None:
+        for job in jobs:
+            error = job.error
+            run.reasons[Reason(error.code if error else "unknown", error.provider if error else job.provider)] += 1
+            run.first_id = run.first_id or job.job_id
+            run.last_id = job.job_id
+
+    def _walk(self, judge: Judge) -> Walk:
+        return patiently(lambda: self._queue.walk(judge), self._clock, self._sleep)
+
+
+def patiently(walk: Callable[[], Walk], clock: Clock, sleep: Sleep) -> Walk:
+    """Repeat a walk while somebody else is walking. Raises ``QueueBusyError`` after a quarter of a minute."""
+    deadline = clock.monotonic() + _QUEUE_PATIENCE_SECONDS
+    while True:
+        try:
+            return walk()
+        except QueueBusyError:
+            if clock.monotonic() >= deadline:
+                raise
+            sleep(0.5)
+
+
+class _Closing:
+    """Around a run: its audit entry says in the end how it ended."""
+
+    def __init__(self, run: Run, audit: AuditLog, clock: Clock) -> None:
+        self._run = run
+        self._audit = audit
+        self._clock = clock
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
+        states = {type(None): RunState.FINISHED, KeyboardInterrupt: RunState.INTERRUPTED}
+        self._run.state = states.get(type(error), RunState.FAILED)
+        self._run.finished_at = self._clock.now()
+        try:
+            self._audit.record(self._run)
+        except StoreError:
+            # What ended the run matters more than that its entry still says "running".
+            if error is None:
+                raise
+
+
+class _Pace:
+    """At most so many a second, over batches."""
+
+    def __init__(self, rate_per_second: float, sleep: Sleep, monotonic: Callable[[], float]) -> None:
+        self._rate_per_second = rate_per_second
+        self._sleep = sleep
+        self._monotonic = monotonic
+        self._free_at = monotonic()
+        self.batch_size = max(1, min(_BATCH, int(rate_per_second / _BATCHES_PER_SECOND)))
+
+    def wait_for(self, count: int) -> None:
+        """Sleep until ``count`` more may go."""
+        wait_seconds = self._free_at - self._monotonic()
+        if wait_seconds > 0:
+            self._sleep(wait_seconds)
+        self._free_at = max(self._free_at, self._monotonic()) + count / self._rate_per_second
+
+
+def _note(run: Run) -> str:
+    # Not the operator's name: clients read this log. The audit entry of this id has it.
+    return f"by an operator, audit entry {run.run_id}"
+
+
+#: Ids kept in an audit entry; the count of the rest is.
+_IDS_KEPT = 100
+
+
+def _as_text(selection: Selection) -> dict[str, str]:
+    if isinstance(selection, tuple):
+        rest = f" and {len(selection) - _IDS_KEPT} more" if len(selection) > _IDS_KEPT else ""
+        return {"jobs": " ".join(selection[:_IDS_KEPT]) + rest}
+    values = {each.name: getattr(selection, each.name) for each in fields(selection)}
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else str(value)
+        for name, value in values.items()
+        if value is not None
+    }
