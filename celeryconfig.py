@@ -43,7 +43,10 @@ task_default_queue = topology.PERIODIC_QUEUE
 task_default_exchange = topology.PERIODIC.name
 task_default_exchange_type = topology.PERIODIC.type
 task_default_routing_key = topology.PERIODIC_QUEUE
-task_routes = {topology.SWEEP_TASK: {"queue": topology.PERIODIC_QUEUE}}
+task_routes = {
+    topology.SWEEP_TASK: {"queue": topology.PERIODIC_QUEUE},
+    topology.RECONCILE_TASK: {"queue": topology.PERIODIC_QUEUE},
+}
 
 task_acks_late = True
 # An unexpected exception rejects the message, so that it is dead-lettered instead of silently acknowledged.
@@ -72,5 +75,10 @@ beat_schedule = {
         # A tick that nobody took in time is worth nothing: the next one does its work. Publishing is retried all the
         # same (task_publish_retry_policy): without, kombu never revives a connection that was lost, and beat is mute.
         "options": {"expires": 5},
-    }
+    },
+    "reconcile-dead-letters": {
+        "task": topology.RECONCILE_TASK,
+        "schedule": 10.0,
+        "options": {"expires": 10},
+    },
 }

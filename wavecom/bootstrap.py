@@ -19,11 +19,15 @@ from wavecom.accounts import KeyRing
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
+from wavecom.broker.deadletter import DeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
+from wavecom.core.ids import uuid7
 from wavecom.core.job import Hint, Job
 from wavecom.core.ports import Clock, JobRepository, Provider, Stats
+from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.submission import Submission
 from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, StoreError, UnavailableError
@@ -38,8 +42,10 @@ from wavecom.routing.routes import Alternative, Route, RouteStep
 from wavecom.routing.shared import Scripts
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
+from wavecom.storage.mongo.dead_letters import MongoBuriedJobs
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
@@ -84,6 +90,22 @@ class WorkerServices:
     #: Set when the worker shuts down; ends every wait.
     stopping: threading.Event
     closing: Sequence[Callable[[], None]]
+
+    def close(self) -> None:
+        """Let go of threads and connections, in order."""
+        for close in self.closing:
+            close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorServices:
+    """What the commands of people who run WaveCom work with, and the reconciliation of dead letters."""
+
+    clock: Clock
+    jobs: JobRepository
+    dead_letters: DeadLetters
+    reconciliation: Reconciliation
+    closing: Sequence[Callable[[], None]] = ()
 
     def close(self) -> None:
         """Let go of threads and connections, in order."""
@@ -215,6 +237,44 @@ def worker_services(settings: Settings) -> WorkerServices:
         depth=publisher.depth,
         stopping=stopping,
         closing=closing,
+    )
+
+
+def operator_services(settings: Settings) -> OperatorServices:
+    """Services of an operator's command, or of the reconciliation. Connects when first used."""
+    policy = policy_of(settings)
+    client = connect_mongo(settings.mongodb_uri, pool_size=4)
+    database = default_database(client)
+    jobs = MongoJobRepository(database["jobs"], hint_grace=policy.hint_grace)
+    clock = StoreClock(jobs.now).start()
+    stats = MongoStats(database)
+    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    buried = MongoBuriedJobs(database)
+    queue = DeadLetterQueue(settings.amqp_url, origin=settings.worker_name)
+    return OperatorServices(
+        clock=clock,
+        jobs=jobs,
+        dead_letters=DeadLetters(
+            jobs=jobs,
+            buried=buried,
+            queue=queue,
+            publisher=publisher,
+            audit=MongoAuditLog(database),
+            stats=stats,
+            clock=clock,
+            policy=policy,
+            sleep=time.sleep,
+            new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)),
+        ),
+        reconciliation=Reconciliation(
+            buried=buried,
+            queue=queue,
+            depth=lambda: publisher.depth(topology.DEAD_QUEUE),
+            publisher=publisher,
+            clock=clock,
+            sleep=time.sleep,
+        ),
+        closing=[stats.close, publisher.close, clock.close, client.close],
     )
 
 

@@ -12,7 +12,7 @@ from celery import Celery, signals
 from wavecom.observability import configure_logging
 from wavecom.settings import Settings
 
-app = Celery("wavecom", include=["wavecom.tasks.deliver", "wavecom.tasks.sweep"])
+app = Celery("wavecom", include=["wavecom.tasks.deliver", "wavecom.tasks.sweep", "wavecom.tasks.dead_letters"])
 app.config_from_object("celeryconfig")
 app.steps["consumer"].update({"wavecom.tasks.admission:Admission", "wavecom.tasks.pulse:Pulse"})
 

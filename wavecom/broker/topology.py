@@ -21,6 +21,7 @@ DEAD_QUEUE = "notifications.dead"
 PERIODIC_QUEUE = "ops.periodic"
 DELIVER_TASK = "wavecom.deliver"
 SWEEP_TASK = "wavecom.sweep"
+RECONCILE_TASK = "wavecom.reconcile_dead_letters"
 
 #: Arguments can't be changed later without deleting the queue (406 PRECONDITION_FAILED).
 _DELIVERY_ARGUMENTS: dict[str, Any] = {

@@ -58,8 +58,14 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("recipient", "createdAt", "jobId"),
         # Receipts of providers that echo no job id. Written once, with the record.
         _index("provider", "providerMessageId", only=_present("providerMessageId")),
+        # Dead letters: counted every few seconds, listed and replayed by the operators. Small: few jobs ever have one.
+        _index("deadLetteredAt", sparse=True),
         # Finished jobs go when their retention is over. Partial: open jobs have no purgeAt and cost nothing here.
         _index("purgeAt", only=_present("purgeAt"), expireAfterSeconds=0),
+    ],
+    "audit": [
+        # What happened lately? Never purged: an operator's decision.
+        _index("startedAt"),
     ],
     "keys": [
         _index("hash", unique=True),

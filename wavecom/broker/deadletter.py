@@ -1,0 +1,178 @@
+"""Walking through the dead-letter queue, and taking out of it what no longer belongs there.
+
+A queue gives up messages only from its head, so whoever wants one out of the middle must take them all. They are taken
+without being acknowledged, in batches, and only those that must go are acknowledged; when the channel ends, the broker
+puts the others back where they were. That costs nothing (50,000: some milliseconds), whereas a quorum queue without a
+delivery limit appends each *rejected* message again (50,000: half a minute, and nobody can publish meanwhile), so
+nothing is rejected here. A walk that dies anywhere leaves the queue whole.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+
+import amqp
+import orjson
+from amqp.exceptions import NotFound, ResourceLocked
+from kombu import Connection
+
+from wavecom.broker import topology
+from wavecom.core.dead_letters import Judge, QueueBusyError, QueuedLetter, Walk
+from wavecom.core.job import JobId
+from wavecom.errors import BrokerError
+
+#: Exclusive to the connection that walks: while it is there, nobody else does. Two would each see half of the queue.
+_LOCK_QUEUE: Final = f"{topology.DEAD_QUEUE}.reader"
+#: Letters that one consumer may hold; AMQP counts them in 16 bits. A deeper queue gets several consumers.
+_PREFETCH: Final = 60_000
+_BATCH: Final = 500
+#: A broker that says nothing for so long, though letters are left, is in trouble or has others reading.
+_SILENCE_SECONDS: Final = 5.0
+_CONNECT_TIMEOUT_SECONDS: Final = 2.0
+_TIMEOUT_SECONDS: Final = 10.0
+_HEAD_BYTES: Final = 256
+
+_TROUBLE: Final = (amqp.AMQPError, OSError, socket.timeout)
+
+
+class DeadLetterQueue:
+    """Implements ``wavecom.core.dead_letters.LetterQueue``; a connection of its own for each walk.
+
+    Holds one batch of letters at a time, and of each no more than the first bytes.
+    """
+
+    def __init__(
+        self,
+        amqp_url: str,
+        *,
+        origin: str,
+        monotonic: Callable[[], float] = time.monotonic,
+        silence_seconds: float = _SILENCE_SECONDS,
+    ) -> None:
+        self._amqp_url = amqp_url
+        self._origin = origin
+        self._monotonic = monotonic
+        self._silence_seconds = silence_seconds
+
+    def walk(self, judge: Judge, budget_seconds: float | None = None) -> Walk:
+        """See ``LetterQueue.walk``."""
+        deadline = float("inf") if budget_seconds is None else self._monotonic() + budget_seconds
+        connection: Any = None
+        try:
+            connection = self._connect()
+            channel = connection.channel()
+            # Bodies as they are: what lies here may be in no encoding at all.
+            channel.auto_decode = False
+            walked = self._walk(connection, channel, judge, deadline)
+            # Answered only after every acknowledgement before it was taken.
+            channel.close()
+        except ResourceLocked as error:
+            raise QueueBusyError(
+                "Somebody else is going through the dead-letter queue; try again in a minute."
+            ) from error
+        except _TROUBLE as error:
+            raise BrokerError(f"RabbitMQ can't be reached or refused to serve ({type(error).__name__}).") from error
+        finally:
+            if connection is not None:
+                # Without a handshake, which a blocked broker would not answer.
+                connection.collect()
+        return walked
+
+    def _connect(self) -> Any:
+        address = Connection(
+            self._amqp_url,
+            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
+            transport_options={
+                "read_timeout": _TIMEOUT_SECONDS,
+                "write_timeout": _TIMEOUT_SECONDS,
+                "client_properties": {"connection_name": f"wavecom dead letters {self._origin}"},
+            },
+        )
+        return address.transport.establish_connection()
+
+    def _walk(self, connection: Any, channel: Any, judge: Judge, deadline: float) -> Walk:
+        channel.queue_declare(_LOCK_QUEUE, exclusive=True, auto_delete=True)
+        try:
+            found = channel.queue_declare(topology.DEAD_QUEUE, passive=True)
+        except NotFound:
+            # Nothing has been declared yet, so nothing has died.
+            return Walk(0, 0, is_complete=False)
+        # Ready ones only: nobody else walks, but a consumer that is not ours would hold some of them.
+        waiting, is_shared = found.message_count, found.consumer_count > 0
+        progress = _Progress(channel, judge)
+        if waiting:
+            channel.basic_qos(0, _PREFETCH, False)
+            for number in range(waiting // _PREFETCH + 1):
+                # nowait: the answer would stand in line behind what the first consumers are sent.
+                channel.basic_consume(
+                    topology.DEAD_QUEUE, f"walk-{number}", callback=progress.take, nowait=True, no_ack=False
+                )
+        while progress.taken < waiting and self._monotonic() < deadline:
+            try:
+                connection.drain_events(timeout=self._silence_seconds)
+            except TimeoutError:
+                break
+            if len(progress.batch) >= _BATCH:
+                progress.settle()
+        progress.settle()
+        return Walk(progress.taken, progress.removed, is_complete=progress.taken >= waiting and not is_shared)
+
+
+class _Progress:
+    """The letters in our hands."""
+
+    def __init__(self, channel: Any, judge: Judge) -> None:
+        self.batch: list[tuple[int, QueuedLetter]] = []
+        self.taken = 0
+        self.removed = 0
+        self._channel = channel
+        self._judge = judge
+
+    def take(self, message: Any) -> None:
+        """One delivery."""
+        self.batch.append((message.delivery_tag, _letter(message)))
+        self.taken += 1
+
+    def settle(self) -> None:
+        """Have the batch judged, and let go of what is condemned."""
+        if not self.batch:
+            return
+        tags = [tag for tag, _ in self.batch]
+        verdicts = self._judge([letter for _, letter in self.batch])
+        condemned = [tag for tag, is_condemned in zip(tags, verdicts, strict=True) if is_condemned]
+        if len(condemned) == len(tags) and self.removed + len(tags) == self.taken:
+            # Nothing was kept so far: one acknowledgement does for all, and spares the broker 499.
+            self._channel.basic_ack(tags[-1], multiple=True)
+        else:
+            for tag in condemned:
+                self._channel.basic_ack(tag)
+        self.removed += len(condemned)
+        self.batch = []
+
+
+def _letter(message: Any) -> QueuedLetter:
+    body: bytes = message.body if isinstance(message.body, bytes) else str(message.body).encode()
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    job_id = message.properties.get("message_id")
+    is_ours = headers.get("kind") == "failed_job" and isinstance(job_id, str) and not headers.get("x-death")
+    deaths = headers.get("x-death")
+    death = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
+    return QueuedLetter(
+        job_id=JobId(job_id) if is_ours and isinstance(job_id, str) else None,
+        failed_at=_failed_at(body) if is_ours else None,
+        reason="failed_job" if is_ours else str(death.get("reason", "unknown")),
+        queue="" if is_ours else str(death.get("queue", "")),
+        size_bytes=len(body),
+        head=body[:_HEAD_BYTES],
+    )
+
+
+def _failed_at(body: bytes) -> datetime | None:
+    with suppress(orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+        return datetime.fromisoformat(orjson.loads(body)["failedAt"])
+    return None
