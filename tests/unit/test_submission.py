@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 from tests.factories import NOW, PAYLOADS, RECIPIENTS
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
 from wavecom.core.engine import Policy
-from wavecom.core.job import Channel, Hint, Priority
+from wavecom.core.job import Channel, Hint, Job, Priority
 from wavecom.core.states import Status
 from wavecom.core.submission import NewNotification, Submission
-from wavecom.errors import IdempotencyMismatchError
+from wavecom.errors import IdempotencyMismatchError, InvalidRequestError, Problem
 from wavecom.storage.memory import MemoryJobRepository
 
 
@@ -137,3 +138,26 @@ def test_two_clients_may_use_the_same_key() -> None:
     second = house.submission.accept(new(client="shop", idempotency_key="k", fingerprint="g"))
 
     assert second.job.job_id != first.job.job_id
+
+
+class Picky(MemoryJobRepository):
+    """A store that refuses a whole batch for one job in it, as BSON does."""
+
+    def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
+        if any("unstorable" in job.metadata for job in jobs):
+            raise InvalidRequestError([Problem("/metadata", "can't be stored")])
+        return super().insert(jobs)
+
+
+def test_a_job_that_cannot_be_stored_costs_nobody_else_of_its_batch() -> None:
+    house = House()
+    store = Picky()
+    house.submission._jobs = store
+    good, bad = house.submission._job(new()), house.submission._job(new(metadata={"unstorable": True}))
+    other = house.submission._job(new())
+
+    first, second, third = house.submission._flush([good, bad, other])
+
+    assert (first, third) == (None, None)
+    assert isinstance(second, InvalidRequestError)
+    assert [hint.job_id for hint in house.publisher.hints] == [good.job_id, other.job_id]

@@ -12,7 +12,7 @@ from wavecom.core.ids import uuid7
 from wavecom.core.job import Channel, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
 from wavecom.core.states import Status
-from wavecom.errors import IdempotencyMismatchError
+from wavecom.errors import IdempotencyMismatchError, RefusedError
 
 #: How long a notification may wait for its delivery when its sender does not say.
 DEFAULT_TIME_TO_LIVE = timedelta(hours=72)
@@ -98,13 +98,22 @@ class Submission:
             )
         return Accepted(existing, is_replay=True)
 
-    def _flush(self, jobs: Sequence[Job]) -> Sequence[Job | None]:
-        results = self._jobs.insert(jobs)
+    def _flush(self, jobs: Sequence[Job]) -> Sequence[Job | None | RefusedError]:
+        results = self._insert(jobs)
         stored = [job for job, existing in zip(jobs, results, strict=True) if existing is None]
         for job in stored:
             self._stats.add(job.client, job.type, job.status)
         self._publisher.publish([job.hint() for job in stored if job.status is Status.QUEUED])
         return results
+
+    def _insert(self, jobs: Sequence[Job]) -> Sequence[Job | None | RefusedError]:
+        try:
+            return self._jobs.insert(jobs)
+        except RefusedError as error:
+            # Nothing was stored. One of them can't be: that must not cost the others, who only came at the same time.
+            if len(jobs) == 1:
+                return [error]
+            return [result for job in jobs for result in self._insert([job])]
 
     def _job(self, new: NewNotification) -> Job:
         now = self._clock.now()

@@ -51,7 +51,7 @@ class Sweep:
         clock: Clock,
         policy: Policy,
         jitter: Callable[[], float],
-        batch: int = 500,
+        batch: int = 1000,
         budget_seconds: float = 20.0,
         expiry_period_seconds: float = 10.0,
     ) -> None:
