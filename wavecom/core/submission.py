@@ -98,7 +98,7 @@ class Submission:
             )
         return Accepted(existing, is_replay=True)
 
-    def _flush(self, jobs: Sequence[Job]) -> Sequence[Job | None | RefusedError]:
+    def _flush(self, jobs: Sequence[Job]) -> Sequence[Job | RefusedError | None]:
         results = self._insert(jobs)
         stored = [job for job, existing in zip(jobs, results, strict=True) if existing is None]
         for job in stored:
@@ -106,7 +106,7 @@ class Submission:
         self._publisher.publish([job.hint() for job in stored if job.status is Status.QUEUED])
         return results
 
-    def _insert(self, jobs: Sequence[Job]) -> Sequence[Job | None | RefusedError]:
+    def _insert(self, jobs: Sequence[Job]) -> Sequence[Job | RefusedError | None]:
         try:
             return self._jobs.insert(jobs)
         except RefusedError as error:
