@@ -254,6 +254,7 @@ def test_what_a_call_weighs_more_than_was_asked_for_is_paid_by_the_next(fleet: F
     first.charge(permit, 30)
 
     wait_until(is_refused(second, gate.RATE_LIMIT), "the surplus is charged")
+    assert refusal(second).retry_after_seconds > 20 / SLOW
 
 
 def test_a_permit_that_was_not_used_is_there_for_the_next(fleet: Fleet) -> None:
@@ -359,6 +360,18 @@ def test_failures_of_several_processes_add_up(fleet: Fleet) -> None:
     knows(second, BreakerState.OPEN)
 
 
+def test_failures_in_a_row_open_the_breaker_however_good_the_time_before_was(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=LONG)
+    first, second = fleet.join(settings), fleet.join(settings)
+    call(first, GOOD, times=200)
+    wait_until(lambda: health(first).calls > 0, "the good calls are counted")
+
+    call(first, BAD, times=5)
+    call(second, BAD, times=5)
+
+    knows(first, BreakerState.OPEN)
+
+
 def test_slow_answers_open_the_breaker_though_they_are_good(fleet: Fleet) -> None:
     settings = GateSettings(breaker=LONG)
     first, second = fleet.join(settings), fleet.join(settings)
@@ -444,6 +457,26 @@ def test_a_probe_that_died_does_not_block_and_comes_back_in_vain(fleet: Fleet) -
     dead.release(lost, BAD, 5)
     dead.close()
     second.release(permit, GOOD, 5)
+    knows(second, BreakerState.CLOSED)
+
+
+def test_probes_of_an_earlier_time_take_no_place_and_prove_nothing(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2))
+    first, second = fleet.join(settings), fleet.join(settings)
+    open_breaker(first, second)
+    (failing, permit), *hanging = probes(first)
+    failing.release(permit, BAD, 5)
+
+    out = probes(second)
+    for member, permit in hanging:
+        member.release(permit, GOOD, 5)
+    for member, permit in out[1:]:
+        member.release(permit, GOOD, 5)
+    first.close()
+
+    assert len(out) == settings.breaker.max_probes
+    wait_until(lambda: health(second).state is BreakerState.HALF_OPEN, "the breaker is still half open")
+    out[0][0].release(out[0][1], GOOD, 5)
     knows(second, BreakerState.CLOSED)
 
 
