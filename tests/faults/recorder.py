@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import random
 import socket
 import struct
@@ -99,7 +100,7 @@ class Provider:
             self._server.close()
             self._server = None
         for connection in list(self.connections):
-            connection.reset()
+            connection.abandon()
 
     def draw(self) -> Fault | None:
         """The fault that the next request meets; None: none."""
@@ -117,7 +118,8 @@ class Connection(asyncio.Protocol):
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self._buffer = bytearray()
-        self._is_busy = False
+        #: The request that waits for its answer.
+        self._pending: Record | None = None
         self._headers: dict[str, str] | None = None
         self._fault: Fault | None = None
         self._transport: asyncio.Transport
@@ -132,8 +134,25 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        if not self._is_busy:
+        if self._pending is None:
             self._next()
+
+    def abandon(self) -> None:
+        """Reset it, whatever is on its way."""
+        if self._pending is not None:
+            self._settle(self._pending, Kind.RESET, is_sent=True)
+        else:
+            self._buffer += self._unread()
+            if self._headers is not None or self._read_head():
+                self._note_early_reset()
+        self.reset()
+
+    def _unread(self) -> bytes:
+        """What has arrived and was not handed to us yet: its sender thinks of it as sent."""
+        handle = self._transport.get_extra_info("socket")
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(handle.fileno())) as twin:
+            return twin.recv(65536, socket.MSG_DONTWAIT)
+        return b""
 
     def reset(self) -> None:
         """Close with RST, as a crashed host would."""
@@ -147,9 +166,7 @@ class Connection(asyncio.Protocol):
             return
         headers = self._headers or {}
         if self._fault is not None and self._fault.kind is Kind.EARLY_RESET:
-            key = headers.get("idempotency-key", "")
-            record = self._note(key, key.partition(":")[0], 0)
-            self._settle(record, Kind.EARLY_RESET, is_sent=False)
+            self._note_early_reset()
             self.reset()
             return
         length = int(headers.get("content-length", "0"))
@@ -158,9 +175,13 @@ class Connection(asyncio.Protocol):
         body = json.loads(bytes(self._buffer[:length]))
         del self._buffer[:length]
         self._headers = None
-        self._is_busy = True
         record = self._note(headers.get("idempotency-key", ""), body["jobId"], body["attempt"])
+        self._pending = record
         self._treat(record, self._fault, (body.get("metadata") or {}).get("provider"))
+
+    def _note_early_reset(self) -> None:
+        key = (self._headers or {}).get("idempotency-key", "")
+        self._settle(self._note(key, key.partition(":")[0], 0), Kind.EARLY_RESET, is_sent=False)
 
     def _read_head(self) -> bool:
         head_end = self._buffer.find(b"\r\n\r\n")
@@ -183,11 +204,13 @@ class Connection(asyncio.Protocol):
         elif fault.kind is Kind.STATUS:
             loop.call_later(latency_seconds, self._answer, record, fault.status, fault.retry_after_seconds)
         elif fault.kind is Kind.RESET:
-            loop.call_later(latency_seconds, self._reset_after_body, record)
+            loop.call_later(latency_seconds, self.abandon)
         # Silence: the record says so from its beginning.
 
     def _answer(self, record: Record, status: int, retry_after_seconds: int | None) -> None:
-        self._is_busy = False
+        if record.answered_at is not None:
+            return
+        self._pending = None
         if self._transport.is_closing():
             # Whatever we meant to say, to the other side this was a silence after a whole body.
             self._settle(record, "gone", is_sent=True)
@@ -199,10 +222,6 @@ class Connection(asyncio.Protocol):
         self._transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         self._settle(record, str(status), is_sent=200 <= status < 300)
         self._next()
-
-    def _reset_after_body(self, record: Record) -> None:
-        self._settle(record, Kind.RESET, is_sent=True)
-        self.reset()
 
     def _note(self, delivery_key: str, job_id: str, attempt: int) -> Record:
         record = Record(time.time(), self._provider.name, delivery_key, job_id, attempt)
