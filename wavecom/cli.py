@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 import click
@@ -11,9 +12,26 @@ from rich.console import Console
 import wavecom
 from wavecom.errors import ConfigurationError
 
+#: Name of a command → its module in ``wavecom.commands``, and its name there.
+_OPERATORS = {"dead-letters": "dead_letters"}
+
 
 class _Commands(click.Group):
-    """Commands whose wrong set-up is told in words, with exit code 2, as click does for wrong options."""
+    """Commands whose wrong set-up is told in words, with exit code 2, as click does for wrong options.
+
+    Those for operators are imported only when they are called: `wavecom run` needs none of what they need.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_OPERATORS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _OPERATORS:
+            command: click.Command = getattr(
+                import_module(f"wavecom.commands.{_OPERATORS[cmd_name]}"), _OPERATORS[cmd_name]
+            )
+            return command
+        return super().get_command(ctx, cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -1,0 +1,1 @@
+"""The subcommands of ``wavecom`` for people who run it; ``wavecom.cli`` puts them together."""

@@ -1,0 +1,428 @@
+"""``wavecom dead-letters``: look at jobs that failed for good, start them again, or put them aside."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from functools import wraps
+from typing import Any, Final, NoReturn
+
+import click
+import orjson
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from wavecom.bootstrap import OperatorServices, operator_services
+from wavecom.commands.parameters import When, at, moment
+from wavecom.core.dead_letters import LetterFilter, Order, Place, QueueBusyError, QueuedLetter, Run, Selection
+from wavecom.core.job import Channel, Job, JobId
+from wavecom.errors import BrokerError, StoreError, UnavailableError
+from wavecom.observability import configure_logging
+from wavecom.settings import Settings
+
+_PAGE: Final = 500
+_SHOWN_BYTES: Final = 60
+
+#: Exit codes besides 0 (done) and 2 (asked for wrongly).
+UNAVAILABLE: Final = 1
+INTERRUPTED: Final = 130
+
+
+@click.group("dead-letters", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def dead_letters() -> None:
+    """Look at notifications that failed for good; start them again, or put them aside.
+
+    A dead letter is a failed notification: MongoDB knows it, and the queue notifications.dead holds a message for it.
+    Messages that nobody could understand lie in that queue, too: see --raw.
+
+    \b
+    Exit code: 0 done, 1 a server is away or a job is unknown, 2 asked for wrongly, 130 interrupted.
+    Everything here may be interrupted and repeated without harm.
+    """
+
+
+def _services() -> OperatorServices:
+    """Made only now that the command line was understood. A test hands in its own as the context's object."""
+    root = click.get_current_context().find_root()
+    if root.obj is None:
+        settings = Settings.from_environment()
+        configure_logging(settings.log_level, "dead-letters")
+        root.obj = operator_services(settings)
+        root.call_on_close(root.obj.close)
+    services: OperatorServices = root.obj
+    return services
+
+
+# --- options ------------------------------------------------------------------------------------------------------
+
+
+def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Arguments and options that say which dead letters are meant; the command gets them as ``selection``."""
+
+    @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
+    @click.option("--error-code", metavar="CODE", help="Failed for this reason (rejected, attempts_exhausted, ...).")
+    @click.option("--provider", metavar="NAME", help="Failed at this provider.")
+    @click.option("--type", "channel", type=click.Choice([each.value for each in Channel]), help="Of this channel.")
+    @click.option("--client", metavar="NAME", help="Of this client.")
+    @click.option("--since", type=moment, metavar="TIME", help="Failed then or later: 2h, 3d, 2026-03-14T09:00Z.")
+    @click.option("--until", type=moment, metavar="TIME", help="Failed before then.")
+    @wraps(command)
+    def with_selection(
+        job_ids: tuple[str, ...],
+        error_code: str | None,
+        provider: str | None,
+        channel: str | None,
+        client: str | None,
+        since: When | None,
+        until: When | None,
+        **options: Any,
+    ) -> Any:
+        filters = (error_code, provider, channel, client, since, until)
+        if job_ids and any(value is not None for value in filters):
+            raise click.UsageError("Give job ids or filters, not both.")
+        if options.get("raw") and (job_ids or any(value is not None for value in filters)):
+            raise click.UsageError("--raw is about messages that belong to no job: neither ids nor filters apply.")
+        services = _services()
+        now = services.clock.now()
+        selection: Selection = tuple(map(JobId, job_ids)) or LetterFilter(
+            error_code=error_code,
+            provider=provider,
+            type=None if channel is None else Channel(channel),
+            client=client,
+            failed_since=at(since, now),
+            failed_before=at(until, now),
+        )
+        with _said_in_words():
+            return command(services, selection=selection, **options)
+
+    return with_selection
+
+
+def _running(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of the commands that change something."""
+
+    @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="No more than N of them.")
+    @click.option("--dry-run", is_flag=True, help="Only count them; changes nothing.")
+    @click.option(
+        "--rate", type=click.FloatRange(0.1, 10_000), default=50, show_default=True, metavar="N", help="A second."
+    )
+    @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
+    @click.option("--operator", metavar="NAME", default=lambda: _user(), help="For the audit entry (user@host).")
+    @wraps(command)
+    def with_order(
+        *args: Any, limit: int | None, dry_run: bool, rate: float, yes: bool, operator: str, **options: Any
+    ) -> Any:
+        order = Order(operator=operator, rate_per_second=rate, limit=limit, is_dry_run=dry_run)
+        is_asking = not (yes or dry_run) and sys.stdin.isatty()
+        return command(*args, order=order, is_asking=is_asking, **options)
+
+    return with_order
+
+
+def _user() -> str:
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError):
+        name = "unknown"
+    return f"{name}@{socket.gethostname()}"
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+@dead_letters.command("list")
+@_selecting
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The newest N.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--raw", is_flag=True, help="Messages that RabbitMQ itself put there, because nobody understood them.")
+def list_(services: OperatorServices, selection: Selection, limit: int, as_json: bool, raw: bool) -> None:
+    """List dead letters, the newest first.
+
+    Recipients are masked. With --raw: the messages in the queue that belong to no failed notification.
+    """
+    if raw:
+        _list_raw(services, limit, as_json)
+        return
+    jobs = _newest(services, selection, limit)
+    if as_json:
+        for job in jobs:
+            _print_json(_summary(job))
+        return
+    table = _table("failed (UTC)", "job", "type", "client", "recipient", "error", "provider", "attempts")
+    for job in jobs:
+        table.add_row(
+            _time(job.finished_at),
+            job.job_id,
+            job.type.value,
+            job.client,
+            _masked(job),
+            job.error.code if job.error else "",
+            job.provider or "",
+            str(job.attempts),
+        )
+    _console().print(table)
+    if isinstance(selection, tuple):
+        _console().print(f"{len(jobs)} of {len(selection)} jobs found.")
+        return
+    count = services.dead_letters.expected(selection)
+    _console().print(f"{len(jobs)} of {count} shown." if count > len(jobs) else f"{count} in all.")
+    owed = services.dead_letters.buried.owed()
+    if owed:
+        _console().print(f"{owed} more failed; RabbitMQ has not yet confirmed their dead letters.")
+
+
+@dead_letters.command()
+@click.argument("job_id")
+@click.option("--reveal", is_flag=True, help="With recipient, payload and metadata; leaves an audit entry.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--operator", metavar="NAME", default=lambda: _user(), help="For the audit entry (user@host).")
+def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
+    """Tell all about one notification, with its log.
+
+    Recipient, payload and metadata are personal data: they are shown only when asked for.
+    """
+    services = _services()
+    with _said_in_words():
+        job = services.jobs.get(JobId(job_id))
+        if job is None:
+            raise click.ClickException(
+                f"There is no notification {job_id}. It may have been purged after its retention."
+            )
+        if reveal:
+            services.dead_letters.reveal(job.job_id, operator)
+        detail = _detail(job, is_revealed=reveal)
+        if as_json:
+            _print_json(detail)
+            return
+        _print_detail(detail)
+
+
+@dead_letters.command()
+@_selecting
+@_running
+def replay(services: OperatorServices, selection: Selection, order: Order, is_asking: bool) -> None:
+    """Start failed notifications again, with all their attempts and a new deadline.
+
+    Those that fail again meanwhile are not taken twice. A discarded one is replayed when named by its id. Leaves an
+    audit entry.
+    """
+    _run(services, services.dead_letters.replay, selection, order, is_asking, ("replay", "replayed"))
+
+
+@dead_letters.command()
+@_selecting
+@_running
+@click.option("--raw", is_flag=True, help="Drop the messages that RabbitMQ itself put there.")
+def discard(services: OperatorServices, selection: Selection, order: Order, is_asking: bool, raw: bool) -> None:
+    """Put failed notifications aside: they stay failed, and lose their dead letter.
+
+    With --raw: drop the messages in the queue that belong to no failed notification. Those are gone then. Leaves an
+    audit entry.
+    """
+    if raw:
+        _discard_raw(services, order, is_asking)
+        return
+    _run(services, services.dead_letters.discard, selection, order, is_asking, ("discard", "discarded"))
+
+
+# --- runs ---------------------------------------------------------------------------------------------------------
+
+
+def _run(
+    services: OperatorServices,
+    use_case: Callable[[Selection, Order, Callable[[Run], None]], Run],
+    selection: Selection,
+    order: Order,
+    is_asking: bool,
+    words: tuple[str, str],
+) -> None:
+    verb, participle = words
+    expected = services.dead_letters.expected(selection, order.limit)
+    if is_asking and expected:
+        click.confirm(f"{verb.capitalize()} {_counted(expected, 'notification')}?", abort=True, err=True)
+    with _progress(expected) as on_progress:
+        run = use_case(selection, order, on_progress)
+    _print_run(run, participle)
+    if run.unpublished:
+        click.echo(f"RabbitMQ did not take {run.unpublished} of them yet; the sweep publishes them when it does.")
+    if run.done and not run.is_dry_run:
+        _reconcile(services)
+    if run.unknown:
+        click.echo(f"{_counted(run.unknown, 'job id')} unknown: check them, or they were purged.", err=True)
+        raise SystemExit(UNAVAILABLE)
+
+
+def _reconcile(services: OperatorServices) -> None:
+    try:
+        services.reconciliation.run()
+    except QueueBusyError:
+        pass  # whoever is walking through the queue removes the letters, or does so ten seconds later
+    except BrokerError as error:
+        click.echo(f"{error} The messages leave notifications.dead by themselves when it is back.", err=True)
+
+
+def _discard_raw(services: OperatorServices, order: Order, is_asking: bool) -> None:
+    if is_asking:
+        _, count = services.dead_letters.strangers(0)
+        if count:
+            click.confirm(f"Drop {_counted(count, 'message')} for good?", abort=True, err=True)
+    _print_run(services.dead_letters.discard_strangers(order), "dropped", "from queue")
+
+
+def _list_raw(services: OperatorServices, limit: int, as_json: bool) -> None:
+    letters, count = services.dead_letters.strangers(limit)
+    if as_json:
+        for letter in letters:
+            _print_json(
+                {
+                    "reason": letter.reason,
+                    "queue": letter.queue,
+                    "sizeBytes": letter.size_bytes,
+                    "head": _escaped(letter),
+                }
+            )
+        return
+    table = _table("reason", "from queue", "bytes", "begins with")
+    for letter in letters:
+        table.add_row(letter.reason, letter.queue, str(letter.size_bytes), Text(_escaped(letter)))
+    _console().print(table)
+    _console().print(f"{len(letters)} of {count} shown." if count > len(letters) else f"{count} in all.")
+
+
+def _newest(services: OperatorServices, selection: Selection, limit: int) -> list[Job]:
+    buried = services.dead_letters.buried
+    if isinstance(selection, tuple):
+        return buried.find(selection)[:limit]
+    jobs: list[Job] = []
+    place: Place | None = None
+    while len(jobs) < limit:
+        page, place = buried.page(selection, min(_PAGE, limit - len(jobs)), after=place, newest_first=True)
+        jobs += page
+        if place is None:
+            break
+    return jobs
+
+
+# --- what people see ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _said_in_words() -> Iterator[None]:
+    """Around everything that needs a server: what went wrong, and what to do about it, instead of a traceback."""
+    try:
+        yield
+    except StoreError as error:
+        _give_up(error, "Check MONGODB_URI and that MongoDB runs")
+    except QueueBusyError as error:
+        _give_up(error)
+    except BrokerError as error:
+        _give_up(error, "Check AMQP_URL and that RabbitMQ runs")
+    except KeyboardInterrupt:
+        click.echo("Interrupted. What is done is done; run the same command again for the rest.", err=True)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _give_up(error: UnavailableError, advice: str = "") -> NoReturn:
+    what = str(error).rstrip(".") + "."
+    click.echo(f"{what} {advice}, then run the same command again: what is done is done." if advice else what, err=True)
+    raise SystemExit(UNAVAILABLE)
+
+
+@contextmanager
+def _progress(expected: int) -> Iterator[Callable[[Run], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=expected)
+        yield lambda run: progress.update(task, completed=run.looked_at)
+
+
+def _print_run(run: Run, participle: str, whose: str = "provider") -> None:
+    if run.reasons:
+        table = _table("error" if whose == "provider" else "reason", whose, "count")
+        for (code, provider), count in run.reasons.most_common():
+            table.add_row(code, provider or "", str(count))
+        _console().print(table)
+    would_be = "would be " if run.is_dry_run else ""
+    done_before = f", {run.already_done} were done already or are not failed" if run.already_done else ""
+    click.echo(f"{run.done} {would_be}{participle}{done_before}. Audit entry {run.run_id}.")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _console() -> Console:
+    console = Console(highlight=False, markup=False, emoji=False)
+    # A file or a pipe has no width: nothing is folded there.
+    return console if console.is_terminal else Console(width=240, highlight=False, markup=False, emoji=False)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=column in {"job", "failed (UTC)", "bytes", "count"})
+    return table
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+
+
+def _escaped(letter: QueuedLetter) -> str:
+    """The first bytes, with nothing in them that a terminal would act on."""
+    shown = letter.head[:_SHOWN_BYTES]
+    more = "…" if letter.size_bytes > len(shown) else ""
+    return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in shown) + more
+
+
+def _masked(job: Job) -> str:
+    from wavecom.web.dashboard.formatting import masked_recipient
+
+    return masked_recipient(job)
+
+
+def _summary(job: Job) -> dict[str, Any]:
+    """As the API shows it, without personal data."""
+    # Imported here: most of what is done here does not need the web's schemas.
+    from wavecom.web.api.representation import summary
+
+    shown = {name: value for name, value in summary(job).items() if name not in {"metadata", "idempotencyKey"}}
+    return shown | {"client": job.client, "to": _masked(job), "deadLetteredAt": job.dead_lettered_at}
+
+
+def _detail(job: Job, *, is_revealed: bool) -> dict[str, Any]:
+    from wavecom.web.api.representation import detail
+
+    whole = detail(job)
+    if is_revealed:
+        return whole | {"client": job.client, "deadLetteredAt": job.dead_lettered_at}
+    return _summary(job) | {"logs": whole["logs"], "logCount": whole["logCount"]}
+
+
+def _print_json(value: Mapping[str, Any]) -> None:
+    click.echo(orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z))
+
+
+def _print_detail(detail: Mapping[str, Any]) -> None:
+    facts = Table.grid(padding=(0, 2))
+    for name, value in detail.items():
+        if name != "logs" and value is not None:
+            text = (
+                value if isinstance(value, str) else orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z).decode()
+            )
+            facts.add_row(Text(name), Text(text))
+    _console().print(facts)
+    logs: Sequence[Mapping[str, Any]] = detail["logs"]
+    table = _table("at", "event", "attempt", "provider", "code", "message")
+    for entry in logs:
+        cells = [str(entry.get(name, "")) for name in ("at", "event", "attempt", "provider", "code", "message")]
+        table.add_row(*(Text(cell) for cell in cells))
+    _console().print()
+    _console().print(table)

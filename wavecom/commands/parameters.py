@@ -1,0 +1,41 @@
+"""Kinds of command-line values that several commands take."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import click
+
+#: A moment, or how long ago it was: only the command knows the time.
+When = datetime | timedelta
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LONGEST: Final = timedelta(days=365 * 50)
+_RELATIVE: Final = re.compile(r"(\d{1,6})([smhdw])")
+
+
+def moment(value: str | When) -> When:
+    """ISO 8601 (UTC where it names no zone), or how long ago: ``90s``, ``15m``, ``2h``, ``3d``, ``1w``.
+
+    For ``type=`` of an option. Raises ``click.BadParameter``.
+    """
+    if not isinstance(value, str):
+        return value
+    relative = _RELATIVE.fullmatch(value.strip())
+    if relative is not None:
+        return timedelta(**{_UNITS[relative[2]]: int(relative[1])})
+    try:
+        exact = datetime.fromisoformat(value.strip())
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is no time; write 2h, 3d or 2026-03-14T09:00:00Z.") from error
+    return exact if exact.tzinfo is not None else exact.replace(tzinfo=UTC)
+
+
+def at(when: When | None, now: datetime) -> datetime | None:
+    """The moment that was meant."""
+    if isinstance(when, timedelta):
+        return max(now - min(when, _LONGEST), _EPOCH)
+    return when
