@@ -21,7 +21,7 @@ from wavecom.errors import TransitionError
 #: A hint may come a little before its time (clocks differ); a job so close to its next attempt is claimed all the same.
 EARLY_CLAIM = timedelta(seconds=2)
 
-#: ``Guard.token`` for "whoever holds it"; ``None`` there means "nobody has ever claimed it".
+#: ``Guard.token`` for "whoever holds it"; ``None`` there means "neither claimed nor replayed yet".
 ANY_TOKEN: Final = "*"  # noqa: S105 - not a password
 
 
@@ -167,7 +167,7 @@ class Guard:
     """What must still hold in the store for a transition to be written; if it does not, nothing is."""
 
     statuses: frozenset[Status]
-    #: The claim token the job must carry: a token, None (never claimed) or ``ANY_TOKEN``.
+    #: The claim token the job must carry: a token, None (never claimed nor replayed) or ``ANY_TOKEN``.
     token: str | None = ANY_TOKEN
     due_at: datetime | None = None
 
@@ -452,15 +452,17 @@ def _cancel(job: Job, now: datetime, policy: Policy) -> Transition:
 def _replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:
     if job.status is not Status.FAILED:
         raise TransitionError(f"Only a failed job can be replayed; this one is {job.status}.", code="not_failed")
+    replays = job.replays + 1
     changes: dict[str, Any] = {
         "status": Status.QUEUED,
         "attempts": 0,
-        "replays": job.replays + 1,
+        "replays": replays,
         "error": None,
         # The message that failed: a second receipt for it must not be taken for one of the new life's message.
         "provider_message_id": None,
-        # Without its token a late result of the former life can't be written any more.
-        "claim": None,
+        # A hold that nobody has: its token shuts out late results of the former life, and whatever was decided about
+        # one life can't be written into the next, even if nobody ever claims the job in between.
+        "claim": Claim(f"replay-{replays}", "replay", now),
         "next_attempt_at": None,
         "finished_at": None,
         "dead_lettered_at": None,

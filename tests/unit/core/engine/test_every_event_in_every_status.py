@@ -248,7 +248,7 @@ def test_without_a_receipt_the_evidence_at_hand_decides(status: Status, expected
     assert transition.status is expected
 
 
-# Queued is left out: a job gets there by its first acceptance or a replay, and neither leaves it with a token.
+# Queued is left out: no worker holds the token of a job there, be it new or replayed.
 @pytest.mark.parametrize("report", REPORTS)
 @pytest.mark.parametrize("found", sorted(set(Status) - {Status.QUEUED}))
 def test_a_result_is_written_wherever_its_token_may_find_the_job_and_nowhere_else(

@@ -18,7 +18,7 @@ from wavecom.core.engine import (
     Transition,
     decide,
 )
-from wavecom.core.job import JobError
+from wavecom.core.job import Job, JobError
 from wavecom.core.states import Status
 from wavecom.errors import TransitionError
 
@@ -28,6 +28,11 @@ REPLAY = ReplayRequested(expires_at=later(hours=72))
 def done(transition: Transition | None) -> Transition:
     assert transition is not None
     return transition
+
+
+def fail_in_the_queue(job: Job) -> Job:
+    """A doubtful job whose deadline passes before any worker claims it; its dead letter is still owed."""
+    return done(decide(job, DueReached(), job.expires_at)).applied_to(job)
 
 
 # --- cancel -------------------------------------------------------------------------------------------------------
@@ -98,7 +103,7 @@ def test_a_replay_starts_a_new_life() -> None:
 
     again = transition.applied_to(job)
     assert (again.status, again.attempts, again.replays) == (Status.QUEUED, 0, 1)
-    assert (again.error, again.claim, again.provider_message_id, again.next_attempt_at) == (None, None, None, None)
+    assert (again.error, again.provider_message_id, again.next_attempt_at) == (None, None, None)
     assert (again.finished_at, again.dead_lettered_at, again.purge_at) == (None, None, None)
     assert (again.expires_at, again.queued_at, again.due_at) == (later(hours=72), later(60), later(90))
     assert [entry.event for entry in transition.entries] == ["replayed"]
@@ -140,6 +145,19 @@ def test_two_operators_replay_a_job_once() -> None:
     again = first.applied_to(job)
 
     assert not second.guard.holds(again)
+
+
+def test_a_replay_that_comes_late_is_not_taken_for_one_of_the_next_life() -> None:
+    """Neither life was ever claimed: the first ran out of time in the queue, and so did the second."""
+    job = make_job(status=Status.FAILED, may_have_been_sent=True)
+    first_life = fail_in_the_queue(done(decide(job, REPLAY, later(60))).applied_to(job))
+    one = done(decide(first_life, REPLAY, later(hours=80)))
+    other = done(decide(first_life, REPLAY, later(hours=80)))
+
+    second_life = fail_in_the_queue(one.applied_to(first_life))
+
+    assert one.guard.holds(first_life)
+    assert not other.guard.holds(second_life)
 
 
 def test_a_replay_is_looked_at_no_later_than_its_own_deadline() -> None:
@@ -185,6 +203,17 @@ def test_the_confirmation_of_a_former_life_s_dead_letter_is_not_taken_for_the_ne
     confirmation = done(decide(job, DeadLettered(), later(60)))
 
     assert not confirmation.guard.holds(failed_again)
+
+
+def test_neither_is_it_when_nobody_ever_claimed_the_job() -> None:
+    job = make_job(status=Status.FAILED, may_have_been_sent=True)
+    first_life = fail_in_the_queue(done(decide(job, REPLAY, later(60))).applied_to(job))
+    second_life = fail_in_the_queue(done(decide(first_life, REPLAY, later(hours=80))).applied_to(first_life))
+
+    confirmation = done(decide(first_life, DeadLettered(), later(hours=80)))
+
+    assert confirmation.guard.holds(first_life)
+    assert not confirmation.guard.holds(second_life)
 
 
 # --- discard ------------------------------------------------------------------------------------------------------
