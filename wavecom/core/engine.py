@@ -21,7 +21,7 @@ from wavecom.errors import TransitionError
 #: A hint may come a little before its time (clocks differ); a job so close to its next attempt is claimed all the same.
 EARLY_CLAIM = timedelta(seconds=2)
 
-#: ``Guard.token`` for "whoever holds it"; ``None`` there means "neither claimed nor replayed yet".
+#: ``Guard.token`` for "whoever holds it"; ``None`` there means "neither claimed nor replayed nor discarded yet".
 ANY_TOKEN: Final = "*"  # noqa: S105 - not a password
 
 
@@ -167,7 +167,7 @@ class Guard:
     """What must still hold in the store for a transition to be written; if it does not, nothing is."""
 
     statuses: frozenset[Status]
-    #: The claim token the job must carry: a token, None (never claimed nor replayed) or ``ANY_TOKEN``.
+    #: The claim token the job must carry: a token, None (never claimed, replayed or discarded) or ``ANY_TOKEN``.
     token: str | None = ANY_TOKEN
     due_at: datetime | None = None
 
@@ -492,8 +492,8 @@ def _discard(job: Job, note: str, now: datetime) -> Transition | None:
     changes = {
         "dead_lettered_at": None,
         "due_at": None,
-        # Without its token the confirmation of a dead letter that is on its way can't be written any more.
-        "claim": None,
+        # A hold that nobody has, as after a replay: the confirmation of a dead letter on its way can't be written now.
+        "claim": Claim(f"discard-{job.replays}", "discard", now),
         "updated_at": now,
     }
     return _transition(job, changes, (LogEntry(now, "discarded", message=note or None),), guard=_exact(job))

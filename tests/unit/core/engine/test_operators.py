@@ -216,6 +216,19 @@ def test_neither_is_it_when_nobody_ever_claimed_the_job() -> None:
     assert not confirmation.guard.holds(second_life)
 
 
+def test_a_replay_that_comes_late_is_not_taken_for_one_of_the_next_life_when_both_were_discarded() -> None:
+    job = make_job(status=Status.FAILED, may_have_been_sent=True)
+    first_life = done(decide(job, Discarded(), later(60))).applied_to(job)
+    one = done(decide(first_life, REPLAY, later(61)))
+    other = done(decide(first_life, REPLAY, later(61)))
+
+    again = fail_in_the_queue(one.applied_to(first_life))
+    second_life = done(decide(again, Discarded(), later(hours=80))).applied_to(again)
+
+    assert one.guard.holds(first_life)
+    assert not other.guard.holds(second_life)
+
+
 # --- discard ------------------------------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from wavecom.core.engine import (
     CancelRequested,
     ClaimRequested,
     DeadLettered,
+    Discarded,
     DueReached,
     Event,
     LeaseRenewed,
@@ -143,10 +144,11 @@ class JobLives(RuleBasedStateMachine):
         self.put(self.decide(jobs[pick % len(jobs)], CancelRequested()), is_slow=is_slow)
 
     @precondition(lambda self: any(job.status is Status.FAILED for job in self.world.jobs.values()))
-    @rule(pick=picks, life=lives, is_slow=rarely)
-    def replay(self, pick: int, life: timedelta, is_slow: bool) -> None:
+    @rule(pick=picks, life=lives, is_discarded=rarely, is_slow=rarely)
+    def replay_or_discard(self, pick: int, life: timedelta, is_discarded: bool, is_slow: bool) -> None:
         failed = [job for job in self.world.jobs.values() if job.status is Status.FAILED]
-        transition = self.decide(failed[pick % len(failed)], ReplayRequested(self.world.now + life))
+        event = Discarded() if is_discarded else ReplayRequested(self.world.now + life)
+        transition = self.decide(failed[pick % len(failed)], event)
         if transition is not None:
             self.put(transition, is_slow=is_slow, told=lambda is_written: is_written and self.publish(transition))
 

@@ -84,6 +84,8 @@ class World:
     granted: set[tuple[JobId, str]] = field(default_factory=set)
     #: Job and life of each dead letter in the queue.
     letters: set[tuple[JobId, int]] = field(default_factory=set)
+    #: Job and life of each dead letter that somebody wanted no more.
+    discarded: set[tuple[JobId, int]] = field(default_factory=set)
     #: All entries ever written, with the life they belong to; the job itself keeps only the last ones.
     history: dict[JobId, list[tuple[int, LogEntry]]] = field(default_factory=dict)
 
@@ -106,6 +108,8 @@ class World:
             self.granted.add((after.job_id, after.claim.token))
         self.jobs[after.job_id] = after
         self.history[after.job_id] += [(after.replays, entry) for entry in transition.entries]
+        if any(entry.event == "discarded" for entry in transition.entries):
+            self.discarded.add((after.job_id, after.replays))
         write.told(True)
 
     def send(self, worker: Worker) -> Send:
@@ -169,7 +173,10 @@ class World:
     def _watch_dates(self, job: Job) -> None:
         match job.status:
             case Status.FAILED:
-                assert (job.due_at is None) is (job.dead_lettered_at is not None), "a dead letter is owed by nobody"
+                is_discarded = (job.job_id, job.replays) in self.discarded
+                assert not is_discarded or (job.due_at, job.dead_lettered_at) == (None, None), "discarded in vain"
+                is_done = is_discarded or job.dead_lettered_at is not None
+                assert (job.due_at is None) is is_done, "a dead letter is owed by nobody"
                 if job.dead_lettered_at is not None:
                     assert (job.job_id, job.replays) in self.letters, "noted a dead letter that does not exist"
             case status if status in FINAL:
