@@ -43,6 +43,7 @@ START_SECONDS = 120
 #: A worker has its start behind it by then, and work in its hands.
 SETTLED_SECONDS = 6
 _POLL_SECONDS = 0.1
+_CLOCK_FOLDER = Path(__file__).with_name("clock")
 _OBSERVE_SECONDS = 1.0
 
 #: What every provider does to a few requests on its best day.
@@ -268,6 +269,7 @@ class House:
             "FAKETIME_CACHE_DURATION": "1",
             # A clock that is set moves the wall clock; the monotonic one never jumps.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "PYTHONPATH": os.pathsep.join(filter(None, [str(_CLOCK_FOLDER), self._base.get("PYTHONPATH")])),
         }
 
     def _wait_for(self, services: Sequence[Any], reason: Callable[[Any], str | None]) -> None:

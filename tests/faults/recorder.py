@@ -87,6 +87,7 @@ class Provider:
         self._port = port
         self._dice = dice
         self._server: asyncio.Server | None = None
+        self._late: list[asyncio.Task[None]] = []
 
     async def listen(self) -> None:
         """Take connections. Does nothing when it does."""
@@ -97,10 +98,25 @@ class Provider:
     async def refuse(self) -> None:
         """Take no connections, and reset those there are."""
         if self._server is not None:
+            self._take_waiting(self._server.sockets[0].fileno())
             self._server.close()
             self._server = None
+        # Whoever has just connected has said what he wants by then, and it can be noted.
+        await asyncio.sleep(0.02)
         for connection in list(self.connections):
             connection.abandon()
+
+    def _take_waiting(self, listener: int) -> None:
+        """Connections that only the kernel has taken so far: closing the listener would reset them unseen."""
+        loop = asyncio.get_running_loop()
+        with socket.socket(fileno=os.dup(listener)) as twin, contextlib.suppress(BlockingIOError):
+            while True:
+                waiting, _ = twin.accept()
+                waiting.setblocking(False)
+                self._late.append(loop.create_task(self._adopt(waiting)))
+
+    async def _adopt(self, waiting: socket.socket) -> None:
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), waiting)
 
     def draw(self) -> Fault | None:
         """The fault that the next request meets; None: none."""
