@@ -123,7 +123,14 @@ class Launched:
 
     def pid_of(self, words: str) -> int:
         """The one process that it started with ``words`` in its command line."""
-        found = [pid for pid in self.left_behind() if words in command_line(pid)]
+        # A child that was forked a moment ago still bears the launcher's command line.
+        found: list[int] = []
+
+        def is_there() -> bool:
+            found[:] = [pid for pid in self.left_behind() if words in command_line(pid)]
+            return len(found) == 1
+
+        wait_until(is_there, 20)
         assert len(found) == 1, f"{len(found)} processes with {words!r}"
         return found[0]
 

@@ -107,7 +107,7 @@ class House:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def wait_until_settled(self, job_ids: list[str], seconds: float = 60) -> dict[str, Any]:
+    def wait_until_settled(self, job_ids: list[str], seconds: float = 120) -> dict[str, Any]:
         """Every job, once it is final."""
         deadline = time.monotonic() + seconds
         settled: dict[str, Any] = {}
@@ -118,7 +118,7 @@ class House:
                     if job["status"] in {"delivered", "failed", "expired"}:
                         settled[job_id] = job
             waiting = [job_id for job_id in job_ids if job_id not in settled]
-            assert time.monotonic() < deadline, f"not settled: {[self.get(f'/api/notifications/{j}') for j in waiting]}"
+            assert time.monotonic() < deadline, f"not settled: {waiting}"
             time.sleep(0.1)
         return settled
 

@@ -24,6 +24,9 @@ from tests.unit.dashboard.world import PASSWORD, World
 from wavecom.core.job import Channel, JobError, LogEntry
 from wavecom.core.states import Status
 
+# The pages are quick; a machine that runs other tests beside them is not.
+expect.set_options(timeout=20_000)
+
 FLAGS = [
     "--disable-gpu",
     "--disable-quic",

@@ -16,7 +16,6 @@ from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, Hint, Priority
 from wavecom.core.ports import DeadLetter
-from wavecom.local.servers import PrivateRabbitMQ
 
 
 @pytest.fixture
@@ -126,50 +125,3 @@ def test_threads_share_a_publisher(publisher: AmqpPublisher) -> None:
 
     assert results == [True] * 320
     assert publisher.depth("notifications.sms.normal") == 320
-
-
-def test_nobody_waits_for_a_broker_that_is_away_and_it_is_found_again(
-    publisher: AmqpPublisher, rabbitmq: PrivateRabbitMQ
-) -> None:
-    wait_until(lambda: publisher.publish([hint()]) == [True])
-    rabbitmq.kill()
-
-    assert publisher.publish([hint(), hint()]) == [False, False]
-    assert publisher.depth("notifications.sms.normal") is None
-    assert publisher.ping() is False
-
-    rabbitmq.start()
-    wait_until(lambda: publisher.publish([hint()]) == [True])
-    # Nothing that was confirmed is gone; what was not may have arrived all the same.
-    assert (publisher.depth("notifications.sms.normal") or 0) >= 2
-
-
-def test_a_broker_blocked_by_an_alarm_holds_nobody_up(
-    publisher: AmqpPublisher, amqp_url: str, rabbitmq: PrivateRabbitMQ
-) -> None:
-    impatient = AmqpPublisher(amqp_url, origin="test", timeout_seconds=1.0, pause_seconds=0.1)
-    wait_until(lambda: impatient.publish([hint()]) == [True])
-    rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1")
-    try:
-        assert impatient.publish([hint()]) == [False]
-    finally:
-        rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "2GB")
-
-    wait_until(lambda: impatient.publish([hint()]) == [True])
-    impatient.close()
-
-
-def test_after_a_failure_nobody_tries_for_a_while(publisher: AmqpPublisher, rabbitmq: PrivateRabbitMQ) -> None:
-    now = [1000.0]
-    patient = AmqpPublisher(rabbitmq.url, origin="test", monotonic=lambda: now[0], pause_seconds=5)
-    rabbitmq.kill()
-    patient.publish([hint()])
-    rabbitmq.start()
-    wait_until(publisher.ping)
-
-    during_the_pause = patient.publish([hint()])
-    now[0] += 5.1
-    after_the_pause = patient.publish([hint()])
-    patient.close()
-
-    assert (during_the_pause, after_the_pause) == ([False], [True])

@@ -1,0 +1,100 @@
+"""The publisher when RabbitMQ goes away, is blocked, and comes back: on a broker of its own, because a kill is no
+good neighbour to other tests' queues."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.factories import make_job_id
+from wavecom.broker import topology
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.job import Channel, Hint, Priority
+from wavecom.local.servers import PrivateRabbitMQ
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMQ]:
+    with PrivateRabbitMQ(Path(tmp_path_factory.mktemp("broker")), plugins=()) as broker:
+        yield broker
+
+
+@pytest.fixture
+def publisher(broker: PrivateRabbitMQ) -> Iterator[AmqpPublisher]:
+    publisher = AmqpPublisher(broker.url, origin="test", pause_seconds=0.1)
+    broker.start()
+    wait_until(lambda: publisher.publish([hint()]) == [True])
+    yield publisher
+    publisher.close()
+
+
+def hint() -> Hint:
+    return Hint(make_job_id(), Channel.SMS, Priority.NORMAL)
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.1)
+
+
+def kill(broker: PrivateRabbitMQ) -> None:
+    """RabbitMQ 3.10 writes a new quorum queue's name to disk late; killed before that, it never serves it again."""
+    names = [f"_{queue.name}".encode() for queue in (*topology.DELIVERY_QUEUES, topology.DEAD)]
+    [file] = broker.home.glob("data/*/quorum/*/names.dets")
+    wait_until(lambda: all(name in file.read_bytes() for name in names))
+    broker.kill()
+
+
+def test_nobody_waits_for_a_broker_that_is_away_and_it_is_found_again(
+    publisher: AmqpPublisher, broker: PrivateRabbitMQ
+) -> None:
+    before = publisher.depth("notifications.sms.normal") or 0
+    kill(broker)
+
+    assert publisher.publish([hint(), hint()]) == [False, False]
+    assert publisher.depth("notifications.sms.normal") is None
+    assert publisher.ping() is False
+
+    broker.start()
+    wait_until(lambda: publisher.publish([hint()]) == [True])
+    # Nothing that was confirmed is gone; what was not may have arrived all the same.
+    assert (publisher.depth("notifications.sms.normal") or 0) >= before + 1
+
+
+def test_a_broker_blocked_by_an_alarm_holds_nobody_up(publisher: AmqpPublisher, broker: PrivateRabbitMQ) -> None:
+    impatient = AmqpPublisher(broker.url, origin="test", timeout_seconds=1.0, pause_seconds=0.1)
+    wait_until(lambda: impatient.publish([hint()]) == [True])
+    broker.ctl("set_vm_memory_high_watermark", "absolute", "1")
+    try:
+        wait_until(lambda: impatient.publish([hint()]) == [False])
+    finally:
+        broker.ctl("set_vm_memory_high_watermark", "absolute", "2GB")
+
+    wait_until(lambda: impatient.publish([hint()]) == [True])
+    impatient.close()
+
+
+def test_after_a_failure_nobody_tries_for_a_while_and_longer_each_time(
+    publisher: AmqpPublisher, broker: PrivateRabbitMQ
+) -> None:
+    now = [1000.0]
+    patient = AmqpPublisher(broker.url, origin="test", monotonic=lambda: now[0], pause_seconds=2)
+    kill(broker)
+    patient.publish([hint()])
+    now[0] += 2.1
+    patient.publish([hint()])
+    broker.start()
+    wait_until(lambda: publisher.publish([hint()]) == [True])
+
+    now[0] += 2.1
+    during_the_longer_pause = patient.publish([hint()])
+    now[0] += 2
+    after_it = patient.publish([hint()])
+    patient.close()
+
+    assert (during_the_longer_pause, after_it) == ([False], [True])
