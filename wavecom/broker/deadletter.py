@@ -69,8 +69,11 @@ class DeadLetterQueue:
             # Bodies as they are: what lies here may be in no encoding at all.
             channel.auto_decode = False
             walked = self._walk(connection, channel, judge, deadline)
-            # Answered only after every acknowledgement before it was taken.
-            channel.close()
+            if walked.is_complete:
+                # Answered only after every acknowledgement was taken. Not worth waiting for behind thousands of letters
+                # on their way to us; those that are left will be met again.
+                channel.close()
+                self._wait_for_return(connection, walked.seen - walked.removed)
         except ResourceLocked as error:
             raise QueueBusyError(
                 "Somebody else is going through the dead-letter queue; try again in a minute."
@@ -95,6 +98,15 @@ class DeadLetterQueue:
         )
         return address.transport.establish_connection()
 
+    def _wait_for_return(self, connection: Any, kept: int) -> None:
+        """Until the letters are back, some tenths of a second: who walks next must not take the queue for empty."""
+        deadline = self._monotonic() + self._silence_seconds
+        channel = connection.channel()
+        while channel.queue_declare(topology.DEAD_QUEUE, passive=True).message_count < kept:
+            if self._monotonic() > deadline:
+                return
+            time.sleep(0.05)
+
     def _walk(self, connection: Any, channel: Any, judge: Judge, deadline: float) -> Walk:
         channel.queue_declare(_LOCK_QUEUE, exclusive=True, auto_delete=True)
         try:
@@ -105,13 +117,11 @@ class DeadLetterQueue:
         # Ready ones only: nobody else walks, but a consumer that is not ours would hold some of them.
         waiting, is_shared = found.message_count, found.consumer_count > 0
         progress = _Progress(channel, judge)
-        if waiting:
-            channel.basic_qos(0, _PREFETCH, False)
-            for number in range(waiting // _PREFETCH + 1):
-                # nowait: the answer would stand in line behind what the first consumers are sent.
-                channel.basic_consume(
-                    topology.DEAD_QUEUE, f"walk-{number}", callback=progress.take, nowait=True, no_ack=False
-                )
+        consumers = [f"walk-{number}" for number in range(waiting // _PREFETCH + 1)] if waiting else []
+        channel.basic_qos(0, _PREFETCH, False)
+        for consumer in consumers:
+            # nowait: the answer would stand in line behind what the first consumers are sent.
+            channel.basic_consume(topology.DEAD_QUEUE, consumer, callback=progress.take, nowait=True, no_ack=False)
         while progress.taken < waiting and self._monotonic() < deadline:
             try:
                 connection.drain_events(timeout=self._silence_seconds)
@@ -120,7 +130,11 @@ class DeadLetterQueue:
             if len(progress.batch) >= _BATCH:
                 progress.settle()
         progress.settle()
-        return Walk(progress.taken, progress.removed, is_complete=progress.taken >= waiting and not is_shared)
+        seen, is_complete = progress.taken, progress.taken >= waiting
+        if is_complete:
+            for consumer in consumers:
+                channel.basic_cancel(consumer)
+        return Walk(seen, progress.removed, is_complete and not is_shared)
 
 
 class _Progress:

@@ -25,6 +25,9 @@ _BATCH = 500
 #: ``dead_lettered_at`` is set after the letter was published, to a time taken before: by the publisher's time limit,
 #: two writes and some air later the letter of a healthy job is in the queue.
 _SETTLED_AFTER = timedelta(seconds=15)
+#: The letters of somebody who was killed in the middle of a walk come back to the queue some seconds later, so letters
+#: are missing only if they are missed twice, this far apart.
+_MISSED_AGAIN_AFTER_SECONDS = 5.0
 #: Walking may take up to this share of the time, however deep the queue is.
 _LOAD = 0.1
 
@@ -55,7 +58,7 @@ class Reconciliation:
         publisher: Publisher,
         clock: Clock,
         sleep: Sleep,
-        budget_seconds: float = 20.0,
+        budget_seconds: float = 120.0,
         full_check_seconds: float = 300.0,
     ) -> None:
         self._buried = buried
@@ -69,6 +72,7 @@ class Reconciliation:
         self._strangers = 0
         self._not_before = float("-inf")
         self._full_check_at = float("-inf")
+        self._missed_at: float | None = None
 
     def run_if_needed(self) -> ReconciliationReport | None:
         """Compare two numbers, and walk through the queue when they differ; None when nothing was to be done.
@@ -88,7 +92,10 @@ class Reconciliation:
             return None
 
     def run(self) -> ReconciliationReport:
-        """Walk through the queue now, to its end. Raises ``StoreError`` and ``BrokerError``."""
+        """Walk through the queue now, to its end. Raises ``StoreError`` and ``BrokerError``.
+
+        What is missing is published only when an earlier walk of this object has missed it, too.
+        """
         return self._run(None, is_patient=True)
 
     def _is_due(self, depth: int) -> bool:
@@ -141,6 +148,11 @@ class Reconciliation:
 
     def _bury_missing(self, seen: set[JobId], settled: datetime) -> int:
         if self._buried.count() <= len(seen):
+            self._missed_at = None
+            return 0
+        mark = self._clock.monotonic()
+        self._missed_at = mark if self._missed_at is None else self._missed_at
+        if mark - self._missed_at < _MISSED_AGAIN_AFTER_SECONDS:
             return 0
         now = self._clock.now()
         buried = missing = 0

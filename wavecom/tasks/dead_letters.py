@@ -11,7 +11,7 @@ from wavecom.bootstrap import OperatorServices, operator_services
 from wavecom.broker import topology
 from wavecom.settings import Settings
 
-_lock = threading.Lock()
+_is_running = threading.Lock()
 
 
 @cache
@@ -23,12 +23,20 @@ def _made() -> OperatorServices:
 @shared_task(name=topology.RECONCILE_TASK, ignore_result=True, send_events=False)
 def reconcile_dead_letters() -> None:
     """Cheap when store and queue agree. Beat sends a tick every ten seconds; several at once do no harm."""
-    with _lock:
-        services = _made()
-    services.reconciliation.run_if_needed()
+    if _is_running.acquire(blocking=False):
+        # In a thread of its own: a walk through a deep queue takes many seconds, and the sweep shares this worker.
+        threading.Thread(target=_reconcile, name="reconciliation", daemon=True).start()
+
+
+def _reconcile() -> None:
+    try:
+        _made().reconciliation.run_if_needed()
+    finally:
+        _is_running.release()
 
 
 @signals.worker_shutdown.connect
 def _close(**_: object) -> None:
+    # A walk that goes on without its servers ends in an error that it expects; the broker takes the letters back.
     if _made.cache_info().currsize:
         _made().close()

@@ -1,0 +1,416 @@
+"""Dead letters on a real RabbitMQ and a real store: what is written, what leaves the queue, who may die between."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from kombu import Connection
+from pymongo.database import Database
+
+from tests.factories import NOW, later, make_job
+from wavecom.bootstrap import OperatorServices, operator_services
+from wavecom.broker import topology
+from wavecom.broker.deadletter import DeadLetterQueue
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.commands.dead_letters import dead_letters as command
+from wavecom.core.dead_letters import LetterFilter, Order, QueueBusyError, QueuedLetter, Run
+from wavecom.core.delivery import letter_of
+from wavecom.core.job import Job, JobError, JobId
+from wavecom.core.states import Status
+from wavecom.errors import BrokerError
+from wavecom.settings import Settings
+from wavecom.storage.mongo.jobs import MongoJobRepository
+
+EVERYTHING = LetterFilter()
+FAST = Order(operator="ada@ops", rate_per_second=10_000)
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not come about in time"
+        time.sleep(0.05)
+
+
+class House:
+    """The servers as an operator's command finds them."""
+
+    def __init__(self, amqp_url: str, mongodb_uri: str, database: Database[dict[str, Any]]) -> None:
+        self.amqp_url = amqp_url
+        self.mongodb_uri = mongodb_uri
+        self.database = database
+        self.jobs = MongoJobRepository(database["jobs"])
+        self.publisher = AmqpPublisher(amqp_url, origin="test", pause_seconds=0.1, timeout_seconds=15)
+        self.services = self.new_services()
+
+    def new_services(self, **settings: Any) -> OperatorServices:
+        return operator_services(Settings(**{"amqp_url": self.amqp_url, "mongodb_uri": self.mongodb_uri} | settings))
+
+    def close(self) -> None:
+        self.services.close()
+        self.publisher.close()
+
+    def dead(self, count: int, **overrides: Any) -> list[Job]:
+        """Failed jobs, oldest first, each with its letter in the queue."""
+        dates = [later(number) for number in range(count)]
+        jobs = [
+            make_job(status=Status.FAILED, **{"finished_at": at, "dead_lettered_at": at, "due_at": None} | overrides)
+            for at in dates
+        ]
+        assert self.jobs.insert(jobs) == [None] * count
+        assert all(self.publisher.bury([letter_of(job, NOW) for job in jobs]))
+        return jobs
+
+    def strangers(self, *bodies: bytes) -> None:
+        """Messages that a worker rejects, as it does with what it can't understand."""
+        before = self.depth()
+        with Connection(self.amqp_url) as connection:
+            channel: Any = connection.channel()
+            topology.declare(channel)
+            lane = "notifications.sms.normal"
+            for body in bodies:
+                message = channel.prepare_message(body, content_type="application/json", content_encoding="utf-8")
+                channel.basic_publish(message, topology.NOTIFICATIONS.name, lane)
+            for _ in bodies:
+                taken: list[Any] = []
+                wait_until(lambda taken=taken: bool(_get(channel, lane, taken)))  # type: ignore[misc]
+                channel.basic_reject(taken[0].delivery_tag, requeue=False)
+        wait_until(lambda: self.depth() == before + len(bodies))
+
+    def depth(self) -> int:
+        return self.publisher.depth(topology.DEAD_QUEUE) or 0
+
+    def queued(self) -> list[QueuedLetter]:
+        """What lies in the dead-letter queue, in order; looked at without taking anything."""
+        found: list[QueuedLetter] = []
+
+        def look(letters: Sequence[QueuedLetter]) -> list[bool]:
+            found.extend(letters)
+            return [False] * len(letters)
+
+        DeadLetterQueue(self.amqp_url, origin="test").walk(look)
+        return found
+
+    def ids(self) -> list[JobId | None]:
+        return [letter.job_id for letter in self.queued()]
+
+    def hinted(self) -> int:
+        return sum(self.publisher.depth(queue.name) or 0 for queue in topology.DELIVERY_QUEUES)
+
+    def everything(self) -> object:
+        return list(self.database["jobs"].find().sort("jobId")), self.queued(), self.hinted()
+
+
+def _get(channel: Any, queue: str, taken: list[Any]) -> list[Any]:
+    message = channel.basic_get(queue)
+    if message is not None:
+        taken.append(message)
+    return taken
+
+
+@pytest.fixture
+def house(amqp_url: str, mongodb_uri: str, database: Database[dict[str, Any]]) -> Iterator[House]:
+    house = House(amqp_url, mongodb_uri, database)
+    wait_until(house.publisher.ping)
+    yield house
+    house.close()
+
+
+# --- the queue ------------------------------------------------------------------------------------------------------
+
+
+def test_a_walk_takes_what_is_condemned_and_leaves_the_rest_in_its_order(house: House) -> None:
+    jobs = house.dead(1300)
+    doomed = {job.job_id for job in jobs[::3]}
+
+    walk = DeadLetterQueue(house.amqp_url, origin="test").walk(
+        lambda letters: [letter.job_id in doomed for letter in letters]
+    )
+
+    assert (walk.seen, walk.removed, walk.is_complete) == (1300, len(doomed), True)
+    assert house.ids() == [job.job_id for job in jobs if job.job_id not in doomed]
+
+
+def test_a_whole_queue_can_be_taken(house: House) -> None:
+    house.dead(1300)
+
+    walk = DeadLetterQueue(house.amqp_url, origin="test").walk(lambda letters: [True] * len(letters))
+
+    assert (walk.removed, house.queued()) == (1300, [])
+
+
+class Killed(BaseException):
+    """The process is gone: nobody may tidy up after it."""
+
+
+def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(house: House) -> None:
+    jobs = house.dead(1300)
+    batches: list[int] = []
+
+    def die(letters: Sequence[QueuedLetter]) -> list[bool]:
+        batches.append(len(letters))
+        if len(batches) == 2:
+            raise Killed
+        return [letter.job_id == jobs[7].job_id for letter in letters]
+
+    with pytest.raises(Killed):
+        DeadLetterQueue(house.amqp_url, origin="test").walk(die)
+    wait_until(lambda: house.depth() >= 1299)
+
+    left = house.ids()
+    # The one acknowledgement may have died with its connection; that costs another walk, never a letter.
+    assert [job_id for job_id in left if job_id != jobs[7].job_id] == [job.job_id for job in jobs if job is not jobs[7]]
+
+
+def test_a_budget_ends_a_walk_early(house: House) -> None:
+    house.dead(600)
+
+    walk = DeadLetterQueue(house.amqp_url, origin="test").walk(lambda letters: [True] * len(letters), budget_seconds=0)
+
+    assert not walk.is_complete
+    wait_until(lambda: house.depth() == 600 - walk.removed)
+
+
+def test_two_do_not_walk_at_once(house: House) -> None:
+    house.dead(2)
+    refusals: list[BaseException] = []
+
+    def look(letters: Sequence[QueuedLetter]) -> list[bool]:
+        try:
+            DeadLetterQueue(house.amqp_url, origin="second").walk(look)
+        except QueueBusyError as error:
+            refusals.append(error)
+        return [False] * len(letters)
+
+    DeadLetterQueue(house.amqp_url, origin="first").walk(look)
+
+    assert len(refusals) == 1
+    assert len(house.queued()) == 2
+
+
+def test_a_queue_that_nobody_has_declared_is_empty(amqp_url: str) -> None:
+    walk = DeadLetterQueue(amqp_url, origin="test").walk(lambda letters: [True] * len(letters))
+
+    assert (walk.seen, walk.is_complete) == (0, False)
+
+
+def test_messages_that_rabbitmq_put_there_are_told_from_letters(house: House) -> None:
+    [job] = house.dead(1)
+    house.strangers(b"\xff\xfe not json", b"[]")
+
+    letter, *strangers = house.queued()
+
+    assert (letter.job_id, letter.reason, letter.failed_at) == (job.job_id, "failed_job", NOW)
+    assert [(each.job_id, each.reason, each.queue) for each in strangers] == [
+        (None, "rejected", "notifications.sms.normal")
+    ] * 2
+    assert {each.head for each in strangers} == {b"\xff\xfe not json", b"[]"}
+
+
+# --- runs -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_replay_publishes_hints_and_its_letters_leave_the_queue(house: House) -> None:
+    jobs = house.dead(20)
+    [other] = house.dead(1, error=JobError("outcome_unknown", "timeout", "mail"))
+
+    result = CliRunner().invoke(
+        command, ["replay", "--error-code", "rejected", "--rate", "1000", "--operator", "ada"], obj=house.services
+    )
+
+    assert result.exit_code == 0, result.output
+    replayed = [house.jobs.get(job.job_id) for job in jobs]
+    assert {(job.status, job.replays, job.logs[-1].event) for job in replayed if job} == {
+        (Status.QUEUED, 1, "replayed")
+    }
+    assert (house.hinted(), house.ids()) == (20, [other.job_id])
+    [entry] = house.database["audit"].find()
+    assert {name: entry[name] for name in ("action", "operator", "state", "filters", "dryRun", "done")} == {
+        "action": "replay",
+        "operator": "ada",
+        "state": "finished",
+        "filters": {"error_code": "rejected"},
+        "dryRun": False,
+        "done": 20,
+    }
+    assert (entry["firstJobId"], entry["lastJobId"]) == (jobs[0].job_id, jobs[-1].job_id)
+    assert entry["reasons"] == [{"code": "rejected", "provider": "sandbox", "count": 20}]
+
+
+def test_a_discarded_job_has_no_letter_and_can_still_be_replayed_by_its_id(house: House) -> None:
+    job, _ = house.dead(2)
+
+    discarded = CliRunner().invoke(command, ["discard", job.job_id], obj=house.services)
+    again = CliRunner().invoke(command, ["discard", job.job_id], obj=house.services)
+    depth = len(house.queued())
+    replayed = CliRunner().invoke(command, ["replay", job.job_id], obj=house.services)
+
+    assert "1 discarded." in discarded.output
+    assert "0 discarded, 1 were done already" in again.output
+    assert "1 replayed." in replayed.output
+    assert depth == 1
+    stored = house.jobs.get(job.job_id)
+    assert stored is not None
+    assert [entry.event for entry in stored.logs] == ["accepted", "discarded", "replayed"]
+
+
+@pytest.mark.parametrize("action", ["replay", "discard"])
+def test_a_dry_run_changes_nothing(house: House, action: str) -> None:
+    house.dead(5)
+    house.strangers(b"x")
+    before = house.everything()
+
+    result = CliRunner().invoke(command, [action, "--dry-run"], obj=house.services)
+    raw = CliRunner().invoke(command, ["discard", "--raw", "--dry-run"], obj=house.services)
+
+    assert "5 would be" in result.output
+    assert "1 would be dropped" in raw.output
+    assert house.everything() == before
+    assert house.database["audit"].count_documents({"dryRun": True}) == 2
+
+
+def test_raw_messages_are_dropped_and_letters_stay(house: House) -> None:
+    jobs = house.dead(3)
+    house.strangers(b"one", b"two")
+
+    listed = CliRunner().invoke(command, ["list", "--raw"], obj=house.services)
+    dropped = CliRunner().invoke(command, ["discard", "--raw"], obj=house.services)
+
+    assert "2 in all." in listed.output
+    assert "2 dropped." in dropped.output
+    assert house.ids() == [job.job_id for job in jobs]
+
+
+@pytest.mark.parametrize("action", ["replay", "discard"])
+def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(house: House, action: str) -> None:
+    jobs = house.dead(30)
+    environment = {**os.environ, "AMQP_URL": house.amqp_url, "MONGODB_URI": house.mongodb_uri}
+    first = subprocess.Popen(
+        [sys.executable, "-m", "wavecom.cli", "dead-letters", action, "--yes", "--rate", "5"],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: house.database["jobs"].count_documents({"deadLetteredAt": {"$exists": False}}) >= 3, 60)
+    finally:
+        first.send_signal(signal.SIGKILL)
+        first.wait(10)
+
+    second = getattr(house.services.dead_letters, action)(EVERYTHING, FAST)
+    house.services.reconciliation.run()
+
+    assert 0 < second.done < 30
+    stored = [house.jobs.get(job.job_id) for job in jobs]
+    done = {"replay": "replayed", "discard": "discarded"}[action]
+    assert {tuple(entry.event for entry in job.logs) for job in stored if job} == {("accepted", done)}
+    assert house.queued() == []
+    states = {entry["state"]: entry["done"] for entry in house.database["audit"].find()}
+    assert set(states) == {"running", "finished"}
+    # Its last batch may be written and not counted yet.
+    assert 30 - second.done - states["running"] in {0, 1}
+
+
+def test_two_operators_at_once_replay_each_job_once(house: House) -> None:
+    jobs = house.dead(40)
+    second = house.new_services()
+    others: list[Run] = []
+
+    def meanwhile(_run: Run) -> None:
+        if not others:
+            others.append(second.dead_letters.replay(EVERYTHING, FAST))
+
+    try:
+        first = house.services.dead_letters.replay(EVERYTHING, Order(operator="ada", rate_per_second=50), meanwhile)
+    finally:
+        second.close()
+
+    assert first.done + others[0].done == 40
+    stored = [house.jobs.get(job.job_id) for job in jobs]
+    assert [job.replays for job in stored if job] == [1] * 40
+    assert house.hinted() == 40
+
+
+# --- reconciliation -------------------------------------------------------------------------------------------------
+
+
+def test_after_a_crash_between_store_and_queue_the_letters_go(house: House) -> None:
+    jobs = house.dead(10)
+    house.strangers(b"x")
+    # A run that dies right after its last write to the store.
+    house.services.dead_letters.replay(tuple(job.job_id for job in jobs[:6]), FAST)
+    assert house.depth() == 11
+
+    report = house.services.reconciliation.run_if_needed()
+
+    assert report is not None
+    assert (report.removed, report.buried_again, report.strangers) == (6, 0, 1)
+    assert house.ids() == [*(job.job_id for job in jobs[6:]), None]
+    assert house.services.reconciliation.run_if_needed() is None
+
+
+def test_a_purged_queue_is_filled_again_from_the_store(house: House) -> None:
+    jobs = house.dead(700)
+    with Connection(house.amqp_url) as connection:
+        channel: Any = connection.channel()
+        channel.queue_purge(topology.DEAD_QUEUE)
+
+    # Missed once they may be in somebody's hands; nobody waits here for the next tick.
+    first = house.services.reconciliation.run()
+    wait_until(lambda: house.services.reconciliation.run().buried_again == 700)
+
+    assert first.buried_again == 0
+    assert sorted(map(str, house.ids())) == sorted(job.job_id for job in jobs)
+
+
+def test_an_agreeing_queue_is_left_alone(house: House) -> None:
+    house.dead(3)
+    first = house.services.reconciliation.run_if_needed()
+
+    assert first is not None
+    assert (first.removed, first.buried_again, first.is_complete) == (0, 0, True)
+    assert len(house.queued()) == 3
+
+
+# --- servers away ---------------------------------------------------------------------------------------------------
+
+
+def test_a_broker_that_is_away_is_said_in_words(house: House) -> None:
+    house.dead(1)
+    services = house.new_services(amqp_url="amqp://guest:guest@127.0.0.1:1//")
+
+    try:
+        raw = CliRunner().invoke(command, ["list", "--raw"], obj=services)
+        listed = CliRunner().invoke(command, ["list"], obj=services)
+        tick = services.reconciliation.run_if_needed()
+        with pytest.raises(BrokerError):
+            services.reconciliation.run()
+    finally:
+        services.close()
+
+    assert (raw.exit_code, "Check AMQP_URL" in raw.stderr) == (1, True)
+    assert (listed.exit_code, "1 in all." in listed.output) == (0, True)
+    assert tick is None
+
+
+def test_a_store_that_is_away_is_said_in_words(house: House) -> None:
+    services = house.new_services(mongodb_uri="mongodb://127.0.0.1:1/wavecom")
+
+    try:
+        result = CliRunner().invoke(command, ["replay"], obj=services)
+        tick = services.reconciliation.run_if_needed()
+    finally:
+        services.close()
+
+    assert (result.exit_code, "Check MONGODB_URI" in result.stderr) == (1, True)
+    assert isinstance(result.exception, SystemExit)
+    assert tick is None
