@@ -465,7 +465,9 @@ def test_probes_of_an_earlier_time_take_no_place_and_prove_nothing(fleet: Fleet)
     first, second = fleet.join(settings), fleet.join(settings)
     open_breaker(first, second)
     (failing, permit), *hanging = probes(first)
+    earlier = health(first).epoch
     failing.release(permit, BAD, 5)
+    wait_until(lambda: health(first).epoch > earlier, "the breaker is open again")
 
     out = probes(second)
     for member, permit in hanging:
@@ -702,6 +704,17 @@ def test_a_redis_that_hangs_is_given_up(shared: Fleet) -> None:
         count = drain(member, Priority.HIGH)
 
     assert count == 3
+    assert not health(member).is_shared
+
+
+def test_a_redis_that_was_never_there_costs_no_place(shared: Fleet, redis_server: PrivateRedis) -> None:
+    redis_server.kill()
+    member = shared.join(GateSettings(max_concurrency=1))
+
+    permit = member.acquire("sms", Priority.HIGH)
+
+    assert isinstance(permit, Permit)
+    assert health(member).in_flight == 1
     assert not health(member).is_shared
 
 

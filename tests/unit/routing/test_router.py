@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -166,8 +167,9 @@ def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
     waiting = Thread(target=router.reserve, args=(Channel.SMS, Priority.BULK), kwargs={"wait_seconds": 1})
     waiting.start()
     gate.on_refusal.wait(10)
+    deadline = time.monotonic() + 10
     while router.is_open(Channel.SMS, Priority.BULK):
-        pass
+        assert time.monotonic() < deadline, "the thread has not begun to wait"
 
     refusal = router.reserve(Channel.SMS, Priority.BULK, wait_seconds=1)
 
