@@ -11,6 +11,7 @@ from tests.faults.scenarios import SHORT
 from wavecom.local.servers import PrivateMongo
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_one_kill_of_each_kind_loses_nothing_and_repeats_nothing_in_silence(
     tmp_path: Path, mongo_server: PrivateMongo
