@@ -655,7 +655,19 @@ def test_breakers_work_locally_without_redis(shared: Fleet, redis_server: Privat
     call(first, BAD, times=10)
 
     assert refusal(first).reason == gate.BREAKER_OPEN
+    assert first.wait_seconds("sms", Priority.HIGH) > 1
     call(second, GOOD)
+    assert second.wait_seconds("sms", Priority.HIGH) == 0
+
+
+def test_a_surplus_without_redis_is_paid_by_the_workers_own_share(shared: Fleet, redis_server: PrivateRedis) -> None:
+    [member] = redis_gates(shared, GateSettings(rate_per_second=SLOW, burst=12), count=1)
+    redis_server.kill()
+    wait_until(lambda: not is_shared(member)(), "the loss is noticed")
+
+    member.charge(granted(member), 30)
+
+    assert refusal(member).retry_after_seconds > 10 / SLOW
 
 
 def test_a_pause_learned_without_redis_is_told_when_it_is_back(shared: Fleet, redis_server: PrivateRedis) -> None:

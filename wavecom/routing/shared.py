@@ -70,11 +70,6 @@ class News:
     #: Probes that came back, with "success", "failure" or "unused".
     probes: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def is_worth_telling(self) -> bool:
-        """Whether there is anything in it."""
-        return bool(self.tally.calls or self.throttled_for_seconds or self.debt or self.probes)
-
 
 class SharedProvider:
     """One provider's side of the conversation: its keys, and its settings in the words of the scripts."""

@@ -23,14 +23,12 @@ class ScriptedGate:
     asked: list[str] = field(default_factory=list)
     released: list[tuple[Permit, Answer | None, float]] = field(default_factory=list)
     charged: list[tuple[Permit, int]] = field(default_factory=list)
-    on_refusal: Event = field(default_factory=Event)
 
     def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Permit | Refusal:
         self.asked.append(provider)
         wait = self.waits[provider]
         if wait == 0:
             return Permit(provider)
-        self.on_refusal.set()
         return Refusal(provider, "busy", wait)
 
     def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
@@ -164,21 +162,29 @@ def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
         monotonic=lambda: 0.0,
         draw=lambda: 0.5,
     )
-    waiting = Thread(target=router.reserve, args=(Channel.SMS, Priority.BULK), kwargs={"wait_seconds": 1})
-    waiting.start()
-    gate.on_refusal.wait(10)
-    deadline = time.monotonic() + 10
-    while router.is_open(Channel.SMS, Priority.BULK):
-        assert time.monotonic() < deadline, "the thread has not begun to wait"
+    answers: list[Permit | Refusal] = []
 
-    refusal = router.reserve(Channel.SMS, Priority.BULK, wait_seconds=1)
+    def ask() -> None:
+        answers.append(router.reserve(Channel.SMS, Priority.BULK, wait_seconds=1))
 
-    assert isinstance(refusal, Refusal)
-    assert waiting.is_alive()
-    assert router.is_open(Channel.SMS, Priority.HIGH)
-    stopping.set()
-    waiting.join(10)
+    waiting, late = Thread(target=ask), Thread(target=ask)
+    try:
+        waiting.start()
+        deadline = time.monotonic() + 10
+        while router.is_open(Channel.SMS, Priority.BULK):
+            assert time.monotonic() < deadline, "the thread has not begun to wait"
+
+        late.start()
+        late.join(10)
+
+        assert not late.is_alive()
+        assert waiting.is_alive()
+        assert router.is_open(Channel.SMS, Priority.HIGH)
+    finally:
+        stopping.set()
+        waiting.join(10)
     assert router.is_open(Channel.SMS, Priority.BULK)
+    assert [type(answer) for answer in answers] == [Refusal, Refusal]
 
 
 def test_failover_goes_to_a_provider_that_was_not_tried() -> None:
