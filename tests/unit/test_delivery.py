@@ -312,6 +312,27 @@ def test_the_lease_is_renewed_before_a_failover_that_it_would_not_cover() -> Non
     assert leases[0].lease_until == house.clock.now() + timedelta(seconds=30)
 
 
+def test_a_first_call_never_starts_under_a_lease_that_is_almost_spent() -> None:
+    provider = ScriptedProvider("first")
+    house = House(provider)
+    job = house.job()
+    leases = []
+    provider.on_send = lambda _message: leases.append(house.read(job).claim)
+    claim = house.jobs.claim
+
+    def slowly(*args: Any) -> dict[JobId, Job]:
+        granted = claim(*args)
+        house.clock.advance(25)
+        return granted
+
+    house.jobs.claim = slowly  # type: ignore[method-assign]
+
+    house.deliver(job)
+
+    assert leases[0] is not None
+    assert leases[0].lease_until == house.clock.now() + timedelta(seconds=30)
+
+
 def test_an_sms_is_charged_by_its_segments() -> None:
     house = House()
     job = house.job(type=Channel.SMS, payload={"text": "x" * 400})

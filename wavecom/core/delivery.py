@@ -242,23 +242,21 @@ class Delivery:
     def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
         """One attempt: provider after provider until one does more than be unavailable. Gives every permit back."""
         tries: list[Try] = []
-        current: Permit | None = self._preferred(job, permit)
+        upcoming: Permit | Refusal | None = self._preferred(job, permit)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
-        while current is not None:
-            provider = self._providers[current.provider]
-            try_ = self._call(job, provider, current)
-            tries.append(try_)
-            if try_.answer.outcome is not Outcome.UNAVAILABLE:
-                return tuple(tries), provider.expects_receipts
-            upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
-            if not isinstance(upcoming, Permit):
-                break
+        while isinstance(upcoming, Permit):
+            # Before the first call too: the claim itself may have taken long, with a store that hesitated.
             renewed = self._renew_lease(job, lease_until)
             if renewed is None:
                 self._route.release(upcoming, None)
                 break
             lease_until = renewed
-            current = upcoming
+            provider = self._providers[upcoming.provider]
+            try_ = self._call(job, provider, upcoming)
+            tries.append(try_)
+            if try_.answer.outcome is not Outcome.UNAVAILABLE:
+                return tuple(tries), provider.expects_receipts
+            upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
         return tuple(tries), False
 
     def _preferred(self, job: Job, permit: Permit) -> Permit:
