@@ -11,7 +11,6 @@ from tests.faults.scenarios import SHORT
 from wavecom.local.servers import PrivateMongo
 
 
-@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_one_kill_of_each_kind_loses_nothing_and_repeats_nothing_in_silence(
     tmp_path: Path, mongo_server: PrivateMongo
