@@ -9,14 +9,12 @@ answer.
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-import amqp
 import orjson
 import structlog
 from amqp import spec
@@ -43,8 +41,6 @@ _LONGEST_PAUSE_SECONDS: Final = 8.0
 _CONNECT_TIMEOUT_SECONDS: Final = 2.0
 #: The delay exchange that Celery's workers declare at their start.
 _DELAY_EXCHANGE: Final = level_name(27)
-
-_TROUBLE: Final = (amqp.AMQPError, OSError, socket.timeout)
 
 
 @dataclass(slots=True)
@@ -100,24 +96,28 @@ class AmqpPublisher:
 
     def ping(self) -> bool:
         """Whether the broker answers now; connects when it has to."""
+        if self._is_paused():
+            return False
         with self._lock:
             try:
                 self._connect()
                 # A queue of ours, asked for passively: one round trip that a blocked broker still answers.
                 self._channel.queue_declare(topology.DEAD_QUEUE, passive=True)
-            except _TROUBLE:
-                self._drop()
+            except Exception as error:  # noqa: BLE001 - see _fail
+                self._fail(error)
                 return False
             return True
 
     def depth(self, queue: str) -> int | None:
         """Messages ready in ``queue`` (those in workers' hands not counted), or None when it can't be asked."""
+        if self._is_paused():
+            return None
         with self._lock:
             try:
                 self._connect()
                 return int(self._channel.queue_declare(queue, passive=True).message_count)
-            except _TROUBLE:
-                self._drop()
+            except Exception as error:  # noqa: BLE001 - see _fail
+                self._fail(error)
                 return None
 
     def close(self) -> None:
@@ -128,9 +128,11 @@ class AmqpPublisher:
     def _send(self, kind: str, messages: list[_Outgoing]) -> list[bool]:
         if not messages:
             return []
-        with self._lock:
-            if self._monotonic() >= self._paused_until:
-                self._send_batch(messages)
+        # Asked before the lock too: while a broker is frozen, whoever holds it may be waiting for seconds.
+        if not self._is_paused():
+            with self._lock:
+                if not self._is_paused():
+                    self._send_batch(messages)
         confirmed = [message.is_confirmed and not message.is_returned for message in messages]
         count = sum(confirmed)
         PUBLISHED.labels(kind).inc(count)
@@ -149,24 +151,33 @@ class AmqpPublisher:
             for message in messages:
                 self._write(message)
             while self._in_flight:
-                remaining = deadline - self._monotonic()
-                if remaining <= 0:
-                    raise TimeoutError("the broker did not confirm in time")
-                self._connection.drain_events(timeout=remaining)
-        except _TROUBLE as error:
-            self._drop()
-            self._failures += 1
-            pause = min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2.0 ** min(self._failures - 1, 10))
-            self._paused_until = self._monotonic() + pause
-            if self._is_healthy:
-                # Once per outage, not per batch; the counter has the rest.
-                log.warning("broker_unreachable", error=type(error).__name__, detail=str(error)[:200])
-            self._is_healthy = False
+                # Past the deadline only what has already come is read; then this times out.
+                self._connection.drain_events(timeout=max(0.001, deadline - self._monotonic()))
+        except Exception as error:  # noqa: BLE001 - see _fail
+            self._fail(error)
         else:
             if not self._is_healthy:
                 log.warning("broker_reachable_again")
             self._is_healthy = True
             self._failures = 0
+
+    def _is_paused(self) -> bool:
+        return self._monotonic() < self._paused_until
+
+    def _fail(self, error: Exception) -> None:
+        """Drop the connection and leave the broker alone for a while.
+
+        For every exception: py-amqp raises more than it says on a connection that is half closed, and one that is kept
+        after any of them has confirms on the way that belong to nobody.
+        """
+        self._drop()
+        self._failures += 1
+        pause = min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2.0 ** min(self._failures - 1, 10))
+        self._paused_until = self._monotonic() + pause
+        if self._is_healthy:
+            # Once per outage, not per batch; the counter has the rest.
+            log.warning("broker_unreachable", error=type(error).__name__, detail=str(error)[:200])
+        self._is_healthy = False
 
     def _connect(self) -> None:
         if self._channel is not None:

@@ -281,12 +281,12 @@ class Delivery:
             attempt=job.attempts + 1,
             stops_on_unknown=job.on_unknown_outcome == "stop",
         )
-        if job.type is Channel.SMS:
-            self._route.charge(permit, segments(str(job.payload.get("text", ""))).count - 1)
         at = self._clock.now()
         started = self._clock.monotonic()
         try_: Try | None = None
         try:
+            if job.type is Channel.SMS:
+                self._route.charge(permit, segments(str(job.payload.get("text", ""))).count - 1)
             answer = provider.send(message)
             try_ = Try(provider.name, answer, at, (self._clock.monotonic() - started) * 1000)
         finally:

@@ -7,12 +7,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
+import structlog
+
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
-from wavecom.core.job import Channel, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
+from wavecom.core.job import Channel, Hint, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
 from wavecom.core.states import Status
-from wavecom.errors import IdempotencyMismatchError, RefusedError
+from wavecom.errors import IdempotencyMismatchError, RefusedError, StoreError
+
+log = structlog.get_logger()
+
+#: What became of one job of a batch: stored (None), already there, or not stored and why.
+_Inserted = Job | RefusedError | StoreError | None
 
 #: How long a notification may wait for its delivery when its sender does not say.
 DEFAULT_TIME_TO_LIVE = timedelta(hours=72)
@@ -98,22 +105,34 @@ class Submission:
             )
         return Accepted(existing, is_replay=True)
 
-    def _flush(self, jobs: Sequence[Job]) -> Sequence[Job | RefusedError | None]:
+    def _flush(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         results = self._insert(jobs)
         stored = [job for job, existing in zip(jobs, results, strict=True) if existing is None]
         for job in stored:
             self._stats.add(job.client, job.type, job.status)
-        self._publisher.publish([job.hint() for job in stored if job.status is Status.QUEUED])
+        self._publish([job.hint() for job in stored if job.status is Status.QUEUED])
         return results
 
-    def _insert(self, jobs: Sequence[Job]) -> Sequence[Job | RefusedError | None]:
+    def _publish(self, hints: Sequence[Hint]) -> None:
+        try:
+            self._publisher.publish(hints)
+        except Exception:
+            # The jobs are stored: whatever went wrong with their hints must not make their clients send them again.
+            log.exception("publish_failed")
+
+    def _insert(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         try:
             return self._jobs.insert(jobs)
         except RefusedError as error:
             # Nothing was stored. One of them can't be: that must not cost the others, who only came at the same time.
-            if len(jobs) == 1:
-                return [error]
-            return [result for job in jobs for result in self._insert([job])]
+            return [error] if len(jobs) == 1 else [self._insert_one(job) for job in jobs]
+
+    def _insert_one(self, job: Job) -> _Inserted:
+        try:
+            [existing] = self._jobs.insert([job])
+        except (RefusedError, StoreError) as error:
+            return error
+        return existing
 
     def _job(self, new: NewNotification) -> Job:
         now = self._clock.now()

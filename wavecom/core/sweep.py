@@ -78,7 +78,7 @@ class Sweep:
         deadline = self._clock.monotonic() + self._budget_seconds
         try:
             for find in self._searches():
-                self._until_empty(find, report, deadline)
+                self._search(find, report, deadline)
         except StoreError as error:
             if self._leases_count_from < self._clock.monotonic():
                 log.warning("sweep_store_away", error=type(error).__name__)
@@ -111,6 +111,15 @@ class Sweep:
             return self._jobs.due(status, now, self._batch, channel=channel, priority=priority, queued_before=before)
 
         return find
+
+    def _search(self, find: Callable[[datetime], list[Job]], report: SweepReport, deadline: float) -> None:
+        try:
+            self._until_empty(find, report, deadline)
+        except StoreError:
+            raise
+        except Exception:
+            # One document that nobody can read must not keep every other job from being put right.
+            log.exception("sweep_search_failed")
 
     def _until_empty(self, find: Callable[[datetime], list[Job]], report: SweepReport, deadline: float) -> None:
         while self._clock.monotonic() < deadline:

@@ -18,6 +18,7 @@ DRIFT = Gauge("wavecom_clock_drift_seconds", "This machine's clock minus the sto
 
 _REFRESH_SECONDS = 10.0
 _NOTABLE_DRIFT_SECONDS = 1.0
+_LONGEST_READING_SECONDS = 0.5
 
 
 class StoreClock:
@@ -39,6 +40,7 @@ class StoreClock:
         self._monotonic = monotonic
         self._anchor = (system_now(), monotonic())
         self._is_drifting = False
+        self._is_anchored = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -57,8 +59,13 @@ class StoreClock:
         before = self._monotonic()
         at = self._store_now()
         after = self._monotonic()
+        if self._is_anchored and after - before > _LONGEST_READING_SECONDS:
+            # Nobody can tell when in all that time the store read its clock; the old anchor is better.
+            log.debug("clock_reading_too_slow", seconds=round(after - before, 3))
+            return
         # The store read its clock somewhere between the two; in the middle is the best guess.
         self._anchor = (at, (before + after) / 2)
+        self._is_anchored = True
         drift = (self._system_now() - self.now()).total_seconds()
         DRIFT.set(drift)
         is_drifting = abs(drift) > _NOTABLE_DRIFT_SECONDS

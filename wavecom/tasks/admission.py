@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from celery.exceptions import InvalidTaskError
 from celery.worker import state
 
 from wavecom.broker import topology
@@ -32,6 +33,8 @@ Lane = tuple[Channel, Priority]
 _HOLD_LIMIT_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _SHORTEST_PAUSE_SECONDS = 0.005
+
+_POOLS_IN_THIS_PROCESS = frozenset({"thread", "solo", "gevent", "eventlet"})
 
 
 #: The admission step of this process, once its consumer has started.
@@ -68,9 +71,12 @@ class Admission(bootsteps.StartStopStep):
         }
         self._drain_at = float("inf")
         self._is_woken = False
-        # Celery reads both when the consumer starts, after every step was made.
+        # A permit is of use only where the task runs in this process (not under prefork).
+        self._hands_out_permits = type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS
+        # Celery reads these when the consumer starts, after every step was made.
         consumer.on_task_request = self._admit
         consumer.on_decode_error = self._reject_undecodable
+        consumer.update_strategies = _guarding(consumer.strategies, consumer.update_strategies)
 
     def start(self, consumer: Any) -> None:
         """Begin with nothing held; also called after each reconnection."""
@@ -93,8 +99,14 @@ class Admission(bootsteps.StartStopStep):
     def _admit(self, request: Any) -> None:
         _last_received_at[0] = time.monotonic()
         lane = topology.lane_of(request.delivery_info.get("routing_key") or "")
-        if request.name != topology.DELIVER_TASK or lane is None or request.id in state.revoked:
+        if request.name != topology.DELIVER_TASK or lane is None or not self._hands_out_permits:
             self._dispatch(request)
+            return
+        if not _names_a_job(request):
+            # Before it costs a permit: a task that can't even be called would never give it back.
+            state.task_ready(request)
+            log.error("message_names_no_job")
+            request.reject(requeue=False)
             return
         # Behind what is held already: within a lane the order stays, and a drain is planned.
         pause = 0.0 if self._held[lane] else self._try(lane, request)
@@ -104,7 +116,9 @@ class Admission(bootsteps.StartStopStep):
                 self._plan_drain(pause)
 
     def _try(self, lane: Lane, request: Any) -> float | None:
-        """Let one request in; or the seconds after which it is worth trying again."""
+        """Let one request in, or drop a revoked one (None); or the seconds after which it is worth trying again."""
+        if request.revoked():
+            return None
         permit = services().router.reserve(*lane)
         if not isinstance(permit, Permit):
             return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
@@ -115,6 +129,14 @@ class Admission(bootsteps.StartStopStep):
     def _drain(self) -> None:
         self._drain_at = float("inf")
         self._is_woken = False
+        try:
+            self._let_in()
+        except Exception:
+            # Whatever it was: without another drain planned, what is held here would wait for ever.
+            log.exception("admission_failed")
+            self._plan_drain(_LONGEST_PAUSE_SECONDS)
+
+    def _let_in(self) -> None:
         too_old = time.monotonic() - _HOLD_LIMIT_SECONDS
         pauses = []
         for lane, waiting in self._held.items():
@@ -145,3 +167,31 @@ class Admission(bootsteps.StartStopStep):
         """Into the dead-letter queue; Celery would acknowledge it, which loses it."""
         log.error("message_undecodable", error=type(error).__name__)
         message.reject(requeue=False)
+
+
+def _names_a_job(request: Any) -> bool:
+    return len(request.args) == 1 and isinstance(request.args[0], str) and not request.kwargs
+
+
+def _guarding(strategies: dict[str, Callable[..., Any]], update: Callable[[], None]) -> Callable[[], None]:
+    """``update``, with every strategy it makes refusing what it can't read instead of ending the worker.
+
+    Celery takes a body of the wrong shape (``[]``, ``7``, no id) for a bug of its own: the exception ends the worker,
+    and the message goes on to the next one.
+    """
+
+    def guarded(strategy: Callable[..., Any]) -> Callable[..., Any]:
+        def handle(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return strategy(*args, **kwargs)
+            except (ValueError, TypeError, KeyError) as error:
+                raise InvalidTaskError(f"not a task message of ours ({type(error).__name__})") from error
+
+        return handle
+
+    def update_and_guard() -> None:
+        update()
+        for name, strategy in list(strategies.items()):
+            strategies[name] = guarded(strategy)
+
+    return update_and_guard

@@ -69,8 +69,12 @@ class Pulse(bootsteps.StartStopStep):
     def _watch(self) -> None:
         path = report_path(services().settings.home, self._consumer.hostname)
         while not self._stopping.wait(_LOOK_SECONDS):
-            vitals = self._measure()
-            found = problems(vitals)
+            try:
+                found = problems(self._measure())
+            except Exception:
+                # A look that failed says nothing about the worker; the next one may.
+                log.exception("pulse_failed")
+                continue
             STALLED.set(1 if found else 0)
             _write(path, {"at": time.time(), "pid": os.getpid(), "problems": found})
             self._troubled_looks = self._troubled_looks + 1 if found else 0

@@ -146,12 +146,19 @@ def test_what_cannot_be_understood_goes_to_the_dead_letters_and_stops_nobody(
         ("malformed body", b"{not json", ours, json_type),
         ("no argument", b"[[], {}, {}]", ours, json_type),
         ("no job id", b"[[7], {}, {}]", ours, json_type),
+        ("two arguments", b'[["a", "b"], {}, {}]', ours, json_type),
+        ("an empty list", b"[]", ours, json_type),
+        ("too short", b'[["a"], {}]', ours, json_type),
+        ("a number", b"7", ours, json_type),
+        ("null", b"null", ours, json_type),
+        ("no id", b'[["a"], {}, {}]', {"task": "wavecom.deliver"}, json_type),
         ("unknown task", b'[["a"], {}, {}]', {"task": "no.such.task", "id": "1"}, json_type),
         ("pickle", b"\x80\x04.", ours, "application/x-python-serialize"),
         ("no task message at all", b"hello", {}, "text/plain"),
     ]
 
-    for what, body, headers, content_type in bad:
+    # More often than there are threads: none of it may cost a permit.
+    for what, body, headers, content_type in bad + bad[1:4] * 2:
         publish_raw(amqp_url, body, headers, content_type)
         [dead] = wait_for(lambda: taken(topology.DEAD_QUEUE) or None, f"the dead letter of: {what}")
         found = dead.body if isinstance(dead.body, bytes) else dead.body.encode()
