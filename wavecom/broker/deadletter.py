@@ -19,9 +19,9 @@ from typing import Any, Final
 import amqp
 import orjson
 from amqp.exceptions import NotFound, ResourceLocked
-from kombu import Connection
 
 from wavecom.broker import topology
+from wavecom.broker.connection import connect
 from wavecom.core.dead_letters import Judge, QueueBusyError, QueuedLetter, Walk
 from wavecom.core.job import JobId
 from wavecom.errors import BrokerError
@@ -33,7 +33,6 @@ _PREFETCH: Final = 60_000
 _BATCH: Final = 500
 #: A broker that says nothing for so long, though letters are left, is in trouble or has others reading.
 _SILENCE_SECONDS: Final = 5.0
-_CONNECT_TIMEOUT_SECONDS: Final = 2.0
 _TIMEOUT_SECONDS: Final = 10.0
 _HEAD_BYTES: Final = 256
 
@@ -64,7 +63,7 @@ class DeadLetterQueue:
         deadline = float("inf") if budget_seconds is None else self._monotonic() + budget_seconds
         connection: Any = None
         try:
-            connection = self._connect()
+            connection = connect(self._amqp_url, _TIMEOUT_SECONDS, f"wavecom dead letters {self._origin}")
             channel = connection.channel()
             # Bodies as they are: what lies here may be in no encoding at all.
             channel.auto_decode = False
@@ -85,18 +84,6 @@ class DeadLetterQueue:
                 # Without a handshake, which a blocked broker would not answer.
                 connection.collect()
         return walked
-
-    def _connect(self) -> Any:
-        address = Connection(
-            self._amqp_url,
-            connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-            transport_options={
-                "read_timeout": _TIMEOUT_SECONDS,
-                "write_timeout": _TIMEOUT_SECONDS,
-                "client_properties": {"connection_name": f"wavecom dead letters {self._origin}"},
-            },
-        )
-        return address.transport.establish_connection()
 
     def _wait_for_return(self, connection: Any, kept: int) -> None:
         """Until the letters are back, some tenths of a second: who walks next must not take the queue for empty."""

@@ -18,11 +18,11 @@ from typing import Any, Final
 import orjson
 import structlog
 from amqp import spec
-from kombu import Connection
 from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 from prometheus_client import Counter
 
 from wavecom.broker import topology
+from wavecom.broker.connection import connect
 from wavecom.core.job import Hint
 from wavecom.core.ports import DeadLetter
 
@@ -38,7 +38,6 @@ _TIMEOUT_SECONDS: Final = 3.0
 #: rarely.
 _PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 8.0
-_CONNECT_TIMEOUT_SECONDS: Final = 2.0
 #: The delay exchange that Celery's workers declare at their start.
 _DELAY_EXCHANGE: Final = level_name(27)
 
@@ -182,7 +181,7 @@ class AmqpPublisher:
     def _connect(self) -> None:
         if self._channel is not None:
             return
-        self._connection = _connected(self._amqp_url, self._timeout_seconds, f"wavecom publisher {self._origin}")
+        self._connection = connect(self._amqp_url, self._timeout_seconds, f"wavecom publisher {self._origin}")
         channel = self._connection.channel()
         topology.declare(channel)
         channel.confirm_select()
@@ -236,34 +235,6 @@ class AmqpPublisher:
         self._by_message_id = {}
         if connection is not None:
             connection.collect()
-
-
-def _connected(amqp_url: str, timeout_seconds: float, name: str) -> Any:
-    """A connection with every wait bounded.
-
-    kombu reads the address, no more: its own ``connect()`` tries twice with two seconds of sleep in between, while
-    every request waits behind it, and leaves the socket open when the broker refuses after the handshake.
-    """
-    address = Connection(amqp_url)
-    transport: Any = address.transport  # reading it makes amqps:// set ssl
-    defaults = transport.default_connection_params
-    connection = transport.Connection(
-        host=f"{address.hostname or defaults['hostname']}:{address.port or defaults['port']}",
-        userid=address.userid or defaults["userid"],
-        password=address.password or defaults["password"],
-        virtual_host=address.virtual_host or "/",
-        ssl=address.ssl,
-        connect_timeout=_CONNECT_TIMEOUT_SECONDS,
-        read_timeout=timeout_seconds,
-        write_timeout=timeout_seconds,
-        client_properties={"connection_name": name},
-    )
-    try:
-        connection.connect()
-    except BaseException:
-        connection.collect()
-        raise
-    return connection
 
 
 def _task_message(hint: Hint, origin: str) -> _Outgoing:
