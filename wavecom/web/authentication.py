@@ -14,6 +14,9 @@ from wavecom.errors import ForbiddenError, UnauthenticatedError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: The attribute of a guarded view that names the scope it asks for.
+SCOPE = "scope"
+
 
 def caller() -> Caller:
     """Who calls the current view; only in views behind ``requires``."""
@@ -36,6 +39,8 @@ class Guard:
                 g.caller = self._admit(scope)
                 return view(*args, **kwargs)
 
+            # For the OpenAPI document.
+            setattr(guarded, SCOPE, scope)
             return guarded
 
         return decorate

@@ -1,40 +1,109 @@
-"""flask-smorest with our way of reading arguments; the one place that knows that it has no types."""
+"""flask-smorest with our way of reading arguments; the one place that knows that it has no types.
+
+How an operation is declared
+----------------------------
+Everything that a client may send or get stands above its view, and the OpenAPI document is made of it::
+
+    @blueprint.operation("POST", "", id="sendNotification")      # outermost; the id is the operationId
+    @guard.requires(Scope.SEND)                                  # 401, 403 and the key in the document
+    @blueprint.takes(IDEMPOTENCY_KEY)                            # headers, parts of the path: ``Parameter``s
+    @blueprint.reads(NotificationSchema(now), example=EXAMPLE)   # 400, 413, 415, 422; for "query" 422 only
+    @blueprint.answers(202, ACCEPTED, example=..., headers={"Location": "where it can be read"})
+    @blueprint.fails(errors.IdempotencyMismatchError)            # what this operation alone can answer
+    def send(notification: NotificationRequest) -> Response:
+        \"\"\"Accept one notification for one recipient.   (the summary; a further paragraph is the description)
+
+* ``answers`` once for each status of success (200 and 207, say), with the ``Shape`` of the body (``shapes.py``, the
+  shapes themselves in ``answers.py``), an example that fits it, the headers that matter, and ``links``: what of this
+  answer another operation takes, as ``{"readNotification": {"job_id": "/jobId"}}``.
+* ``fails`` with classes of ``wavecom.errors``; their statuses and codes come from the table in ``problems.py``. What
+  every operation can answer needs no mention: ``UNIVERSAL``, ``GUARDED`` and ``READING`` in ``declarations.py`` add
+  it. An error that all operations share (a rate limit, say) belongs into one of these.
+* A new error goes into ``errors.py`` and ``problems.PROBLEMS`` (which gives it its example and its place on
+  ``/docs/errors``). A new field class says what it takes in ``json_schema()`` (see ``fields.Explained``).
+* No decorator here but ``reads`` costs a call at run time. Tests hold the document against the application.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
 from flask import Response
 from flask_smorest import Blueprint  # type: ignore[import-untyped]
 from marshmallow import Schema
 
+from wavecom.errors import WaveComError
+from wavecom.web.api.declarations import Answer, Failures, Parameter, Read
 from wavecom.web.api.parser import ArgumentsParser
+from wavecom.web.api.shapes import Shape
 
 P = ParamSpec("P")
 View = Callable[P, Response]
 
+#: Under this name flask-smorest's notes on a view hold ours.
+DECLARED = "declared"
+
 
 class ApiBlueprint(Blueprint):  # type: ignore[misc]
-    """Views that read their arguments through ``ArgumentsParser`` and are documented by their schemas."""
+    """Views that read their arguments through ``ArgumentsParser`` and declare all that a client can meet."""
 
     ARGUMENTS_PARSER = ArgumentsParser()
 
-    def operation(self, method: str, rule: str) -> Callable[[View[P]], View[P]]:
-        """Serve ``method`` at ``rule``."""
+    def operation(self, method: str, rule: str, *, id: str) -> Callable[[View[P]], View[P]]:
+        """Serve ``method`` at ``rule``; ``id`` names the operation in the document and is unique there."""
 
         def decorate(view: View[P]) -> View[P]:
-            self.route(rule, methods=[method])(view)
+            self.route(rule, methods=[method])(self.doc_only(view, operationId=id))
             return view
 
         return decorate
 
-    def reads(self, schema: Schema, location: str = "json") -> Callable[[Callable[..., Response]], View[[]]]:
+    def reads(
+        self, schema: Schema, location: str = "json", *, example: Any
+    ) -> Callable[[Callable[..., Response]], View[[]]]:
         """Hand what ``schema`` loads from ``location`` ("json" or "query") to the view. An instance: built once."""
         decorate: Any = self.arguments(schema, location=location)
-        return decorate  # type: ignore[no-any-return]
 
-    def answers(self, status: int) -> Callable[[View[P]], View[P]]:
-        """Document the status of the response that the view makes itself."""
-        decorate: Any = self.response(status)
-        return decorate  # type: ignore[no-any-return]
+        def read(view: Callable[..., Response]) -> View[[]]:
+            return _declare(decorate(view), Read(location, example))
+
+        return read
+
+    def takes(self, *parameters: Parameter) -> Callable[[View[P]], View[P]]:
+        """Document headers and parts of the path, which the view reads itself."""
+        return lambda view: _declare(view, *parameters)
+
+    def answers(
+        self,
+        status: int,
+        shape: Shape | None = None,
+        *,
+        example: Any = None,
+        description: str = "",
+        headers: Mapping[str, str] | None = None,
+        links: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> Callable[[View[P]], View[P]]:
+        """Document one status of success; the view makes the response itself."""
+        answer = Answer(status, shape, example, description, headers or {}, links or {})
+        return lambda view: _declare(view, answer)
+
+    def fails(self, *classes: type[WaveComError]) -> Callable[[View[P]], View[P]]:
+        """Document errors that this operation, other than most, can answer with."""
+        return lambda view: _declare(view, Failures(classes))
+
+    @staticmethod
+    def doc_only(view: View[P], **manual: Any) -> View[P]:
+        """``Blueprint.doc`` without its wrapper around the view."""
+        noted: Any = view
+        known = getattr(view, "_apidoc", {})
+        noted._apidoc = {**known, "manual_doc": {**known.get("manual_doc", {}), **manual}}
+        return view
+
+
+def _declare(view: View[P], *what: Parameter | Answer | Read | Failures) -> View[P]:
+    """Note ``what`` where flask-smorest keeps its own notes: wrappers around the view carry them along."""
+    noted: Any = view
+    known = getattr(view, "_apidoc", {})
+    noted._apidoc = {**known, DECLARED: [*what, *known.get(DECLARED, [])]}
+    return view

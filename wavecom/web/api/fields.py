@@ -40,6 +40,10 @@ class Explained(fields.Field[T], Generic[T]):
         }
         super().__init__(error_messages=messages, metadata={"description": must.capitalize()}, **options)
 
+    def json_schema(self) -> dict[str, Any]:
+        """What the field takes, as JSON Schema: as exactly as that can say it, never narrower than the field."""
+        raise NotImplementedError
+
     def wrong_type(self, value: object) -> ValidationError:
         """For a value that is not even of the right JSON type."""
         return refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")

@@ -7,10 +7,20 @@ import re
 from flask import Request
 
 from wavecom.errors import InvalidRequestError, Problem
+from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.faults import FaultCode
+from wavecom.web.api.shapes import text
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
+
+IDEMPOTENCY_KEY = Parameter(
+    HEADER,
+    "header",
+    text(minLength=1, maxLength=255, pattern=r"^[ -~]*[!-~][ -~]*$"),
+    "Your own name for this request. Repeated with the same body it gets the first answer and sends nothing twice.",
+    "order-42-otp-1",
+)
 
 _FORM = re.compile(r"[\x20-\x7e]{1,255}")
 

@@ -8,18 +8,28 @@ from urllib.parse import urlencode
 import orjson
 from flask import Response, request
 
+from wavecom import errors
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
 from wavecom.core.job import JobId
 from wavecom.errors import ForbiddenError, JobNotFoundError
-from wavecom.web.api import cursors, representation
+from wavecom.web.api import answers, cursors, representation
 from wavecom.web.api.blueprint import ApiBlueprint
-from wavecom.web.api.idempotency import REPLAYED, idempotency_key
+from wavecom.web.api.declarations import JOB_ID
+from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.api.schemas.notification import NotificationRequest, NotificationSchema
 from wavecom.web.authentication import Guard, caller
 
 PATH = "/api/notifications"
+
+SEND_EXAMPLE = {
+    "type": "sms",
+    "to": {"phone": "+447700900123"},
+    "payload": {"text": "493817 is your code. It is valid for 5 minutes."},
+    "priority": "high",
+    "ttlSeconds": 300,
+}
 
 _JOB_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -31,10 +41,19 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     )
     guard = Guard(services.keys)
 
-    @blueprint.operation("POST", "")
+    @blueprint.operation("POST", "", id="sendNotification")
     @guard.requires(Scope.SEND)
-    @blueprint.reads(NotificationSchema(services.clock.now))
-    @blueprint.answers(202)
+    @blueprint.takes(IDEMPOTENCY_KEY)
+    @blueprint.reads(NotificationSchema(services.clock.now), example=SEND_EXAMPLE)
+    @blueprint.answers(
+        202,
+        answers.ACCEPTED,
+        example=answers.ACCEPTED_EXAMPLE,
+        description="Stored: WaveCom delivers it or says why not.",
+        headers={"Location": "where it can be read", REPLAYED: "`true` where this repeats an earlier answer"},
+        links={"readNotification": {"job_id": "/jobId"}},
+    )
+    @blueprint.fails(errors.IdempotencyMismatchError, errors.UncertainWriteError)
     def send(notification: NotificationRequest) -> Response:
         """Accept one notification for one recipient."""
         key = idempotency_key(request)
@@ -48,10 +67,15 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             response.headers[REPLAYED] = "true"
         return response
 
-    @blueprint.operation("GET", "")
+    @blueprint.operation("GET", "", id="listNotifications")
     @guard.requires(Scope.READ)
-    @blueprint.reads(ListQuery(), "query")
-    @blueprint.answers(200)
+    @blueprint.reads(ListQuery(), "query", example={"status": "failed,expired", "limit": 20})
+    @blueprint.answers(
+        200,
+        answers.PAGE,
+        example={"items": [answers.SUMMARY_EXAMPLE], "next": None},
+        headers={"Link": "the address of the next page, where there is one"},
+    )
     def find(query: ListRequest) -> Response:
         """List notifications, newest first."""
         page = services.jobs.search(query.for_client(caller().client), query.limit, query.after)
@@ -62,9 +86,11 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             response.headers["Link"] = f'<{next_link}>; rel="next"'
         return response
 
-    @blueprint.operation("GET", "/<job_id>")
+    @blueprint.operation("GET", "/<job_id>", id="readNotification")
     @guard.requires(Scope.READ)
-    @blueprint.answers(200)
+    @blueprint.takes(JOB_ID)
+    @blueprint.answers(200, answers.NOTIFICATION, example=answers.NOTIFICATION_EXAMPLE)
+    @blueprint.fails(errors.JobNotFoundError)
     def read(job_id: str) -> Response:
         """One notification with its log."""
         job = services.jobs.get(JobId(job_id.lower()), caller().client) if _JOB_ID.fullmatch(job_id) else None

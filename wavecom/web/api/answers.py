@@ -1,0 +1,144 @@
+"""The shapes of what is answered about notifications. ``representation.py`` makes them, docs/api.md explains them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wavecom.core.job import Channel, Outcome, Priority, UnknownOutcomePolicy
+from wavecom.core.states import Status
+from wavecom.web.api.schemas.push import Platform
+from wavecom.web.api.shapes import Json, anything, flag, many, moment, nullable, record, text, uuid, whole, word
+
+EXAMPLE_ID = "019cebab-8995-7000-8000-000000000001"
+
+ACCEPTED = record(
+    "Accepted",
+    {
+        "jobId": uuid("the notification's id"),
+        "status": word([Status.QUEUED, Status.SCHEDULED]),
+        "type": word(Channel),
+        "priority": word(Priority),
+        "createdAt": moment("when it was accepted"),
+        "sendAt": moment("as sent; only where it is scheduled"),
+    },
+    optional={"sendAt"},
+    description="The first answer about a notification; a replay repeats it word for word.",
+)
+ACCEPTED_EXAMPLE: Json = {
+    "jobId": EXAMPLE_ID,
+    "status": "queued",
+    "type": "sms",
+    "priority": "high",
+    "createdAt": "2026-03-14T09:26:53.589Z",
+}
+
+_TO = {
+    "anyOf": [
+        record("EmailRecipient", {"email": text(), "name": text(), "asSent": text()}, optional={"name", "asSent"}),
+        record("SmsRecipient", {"phone": text(), "asSent": text()}, optional={"asSent"}),
+        record(
+            "PushRecipient",
+            {"platform": word(Platform), "token": text(), "subscription": anything()},
+            optional={"token", "subscription"},
+        ),
+    ],
+    "description": "whom, in the form that is sent to and searched for; `asSent` where you wrote it differently",
+}
+_ERROR = record("JobError", {"code": text(), "message": text(), "provider": nullable(text())})
+
+_SUMMARY: dict[str, Any] = {
+    "jobId": uuid("the id"),
+    "type": word(Channel),
+    "to": _TO,
+    "status": word(Status),
+    "priority": word(Priority),
+    "attempts": whole("how many have been made and recorded"),
+    "maxAttempts": whole(minimum=1),
+    "onUnknownOutcome": word(UnknownOutcomePolicy),
+    "mayHaveBeenSent": flag("an attempt ended without a clear answer: the recipient may have the message"),
+    "replays": whole("how often it was started again after it had failed"),
+    "provider": nullable(text("who was tried last")),
+    "providerMessageId": nullable(text("the provider's own id for the message")),
+    "error": nullable(_ERROR),
+    "metadata": {
+        "type": "object",
+        "additionalProperties": {"type": ["string", "number", "boolean"]},
+        "description": "as sent",
+    },
+    "idempotencyKey": nullable(text("as sent")),
+    "createdAt": moment("when it was accepted"),
+    "updatedAt": moment("when it last changed"),
+    "sendAt": nullable(moment("as sent")),
+    "expiresAt": moment("when WaveCom gives up"),
+    "nextAttemptAt": nullable(moment("when the next attempt is due")),
+    "finishedAt": nullable(moment("when it came to its end")),
+}
+SUMMARY = record("NotificationSummary", _SUMMARY)
+
+_LOG_ENTRY = record(
+    "LogEntry",
+    {
+        "at": moment(),
+        "event": text("one of the words that docs/api.md lists"),
+        "attempt": whole(minimum=1),
+        "provider": text(),
+        "outcome": word(Outcome),
+        "code": text("the provider's answer, such as http_503 or timeout"),
+        "message": text(),
+        "latencyMs": {"type": "number", "minimum": 0},
+        "nextAttemptAt": moment(),
+    },
+    optional={"attempt", "provider", "outcome", "code", "message", "latencyMs", "nextAttemptAt"},
+)
+NOTIFICATION = record(
+    "Notification",
+    _SUMMARY
+    | {
+        "payload": anything("as sent; attachments with `filename`, `contentType` and `size`, without their content"),
+        "logs": many(_LOG_ENTRY, "what happened, oldest first; the last entries"),
+        "logCount": whole("how many entries there have been"),
+    },
+)
+PAGE = record(
+    "NotificationPage",
+    {"items": many(SUMMARY), "next": nullable(text("the address of the next page; null on the last"))},
+)
+
+SUMMARY_EXAMPLE: Json = {
+    "jobId": EXAMPLE_ID,
+    "type": "sms",
+    "to": {"phone": "+447700900123", "asSent": "+44 7700 900123"},
+    "status": "delivered",
+    "priority": "high",
+    "attempts": 1,
+    "maxAttempts": 5,
+    "onUnknownOutcome": "retry",
+    "mayHaveBeenSent": False,
+    "replays": 0,
+    "provider": "sandbox",
+    "providerMessageId": "sb-1",
+    "error": None,
+    "metadata": {"order": 42},
+    "idempotencyKey": "order-42-otp-1",
+    "createdAt": "2026-03-14T09:26:53.589Z",
+    "updatedAt": "2026-03-14T09:26:53.702Z",
+    "sendAt": None,
+    "expiresAt": "2026-03-14T09:31:53.589Z",
+    "nextAttemptAt": None,
+    "finishedAt": "2026-03-14T09:26:53.702Z",
+}
+NOTIFICATION_EXAMPLE: Json = SUMMARY_EXAMPLE | {
+    "payload": {"text": "493817 is your code. It is valid for 5 minutes."},
+    "logs": [
+        {"at": "2026-03-14T09:26:53.589Z", "event": "accepted"},
+        {
+            "at": "2026-03-14T09:26:53.702Z",
+            "event": "delivered",
+            "attempt": 1,
+            "provider": "sandbox",
+            "outcome": "accepted",
+            "latencyMs": 61.4,
+        },
+    ],
+    "logCount": 2,
+}

@@ -1,0 +1,84 @@
+"""What answers look like, as JSON Schema (2020-12): a few words to write it with. Requests have marshmallow schemas."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A schema with a name of its own in the document; may stand inside others wherever a schema may."""
+
+    name: str
+    schema: Json
+
+
+def record(name: str, fields: Mapping[str, Any], *, optional: Collection[str] = (), description: str = "") -> Shape:
+    """An object with exactly these fields, all of them there but the ``optional`` ones."""
+    schema: Json = {
+        "type": "object",
+        "properties": dict(fields),
+        "required": [field for field in fields if field not in optional],
+        "additionalProperties": False,
+    }
+    return Shape(name, schema | ({"description": description} if description else {}))
+
+
+def text(description: str = "", **limits: Any) -> Json:
+    """A text; ``limits`` in JSON Schema's own words, such as ``maxLength`` or ``pattern``."""
+    return _described({"type": "string", **limits}, description)
+
+
+def whole(description: str = "", *, minimum: int = 0, **limits: Any) -> Json:
+    """An integer."""
+    return _described({"type": "integer", "minimum": minimum, **limits}, description)
+
+
+def flag(description: str = "") -> Json:
+    """True or false."""
+    return _described({"type": "boolean"}, description)
+
+
+def word(words: type[StrEnum] | Collection[str], description: str = "") -> Json:
+    """One of these words."""
+    return _described({"type": "string", "enum": [str(each) for each in words]}, description)
+
+
+def moment(description: str = "") -> Json:
+    """A time as WaveCom writes it: UTC, milliseconds, Z."""
+    form = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$"
+    return _described({"type": "string", "format": "date-time", "pattern": form}, description)
+
+
+def uuid(description: str = "") -> Json:
+    """An id in its usual form."""
+    return _described({"type": "string", "format": "uuid"}, description)
+
+
+def many(item: Any, description: str = "", **limits: Any) -> Json:
+    """A list of ``item``."""
+    return _described({"type": "array", "items": item, **limits}, description)
+
+
+def anything(description: str = "") -> Json:
+    """An object with fields of its own."""
+    return _described({"type": "object", "additionalProperties": True}, description)
+
+
+def nullable(schema: Any) -> Json:
+    """``schema``, or null."""
+    if isinstance(schema, Shape):
+        return {"anyOf": [schema, {"type": "null"}]}
+    opened: Json = {**schema, "type": [schema["type"], "null"]}
+    if "enum" in opened:
+        opened["enum"] = [*opened["enum"], None]
+    return opened
+
+
+def _described(schema: Json, description: str) -> Json:
+    return schema | ({"description": description} if description else {})
