@@ -157,7 +157,7 @@ class _Drill:
         house.wait_until(all_work, max(1.0, healed_at + PROGRESS_SECONDS - time.time()), 1)
         titles = [title for title in house.programs if title.startswith("worker")]
         dead = [title for title in titles if title not in house.delivery_workers]
-        house.wait_until(lambda: house.load.ask("progress")["begun"] >= self._size.notifications, 300)
+        house.wait_until(lambda: house.load.ask("progress")["accepted"] >= self._size.notifications, 300)
         return idle + dead
 
     def _settle(self) -> float | None:
