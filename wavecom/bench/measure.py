@@ -1,0 +1,311 @@
+"""What a stretch of load came to: reconciled with the provider, timed from end to end, and priced."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wavecom.bench.load import Fate
+from wavecom.bench.processes import Sample
+from wavecom.bench.stage import Stage
+
+_POLL_SECONDS = 0.5
+#: Nothing received for so long although something is missing: it will not come.
+STILL_SECONDS = 45.0
+#: A backlog that is larger at the end than in the middle by more than this many seconds of load is growing.
+GROWTH_SECONDS = 0.25
+
+#: Begun, accepted and received until now, and the seconds gone by.
+Watch = Callable[[int, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Latencies:
+    """Milliseconds."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+    most: float
+
+    @classmethod
+    def of(cls, seconds: Sequence[float]) -> Latencies:
+        """Of these measurements; all 0 when there are none."""
+        if not seconds:
+            return cls(0, 0, 0, 0, 0)
+        ordered = sorted(seconds)
+        return cls(len(ordered), *(round(1000 * _quantile(ordered, share), 2) for share in (0.5, 0.95, 0.99, 1)))
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """One phase of load, measured. Times in seconds, rates per second, latencies in milliseconds."""
+
+    #: Notifications that were to be submitted, those answered 202 and those of them that arrived at the provider.
+    offered: int
+    accepted: int
+    received: int
+    #: Accepted and never received; accepted and received more than once; never accepted and received all the same.
+    lost: int
+    repeated: int
+    unexpected: int
+    #: Status, or what became of it -> requests.
+    answers: Mapping[str, int]
+    #: From the first request until the last answer, and until the last was received.
+    accept_seconds: float
+    seconds: float
+    accepted_per_second: float
+    end_to_end_per_second: float
+    #: From the moment a request was meant to be sent (corrected for coordinated omission), and from when it was sent.
+    accept: Latencies
+    accept_from_sending: Latencies
+    #: From the answer to the arrival at the provider; below 0 when that was first, which counts as 0.
+    end_to_end: Latencies
+    #: The backlog grew: more was waiting at the end than in the middle.
+    is_growing: bool
+    #: Group -> milliseconds of processor time per accepted notification.
+    cpu_ms: Mapping[str, float]
+    cpu_ms_total: float
+    #: Group -> MiB at the end.
+    memory_mib: Mapping[str, float]
+    #: Group -> MiB of the largest process at the end.
+    process_mib: Mapping[str, float]
+    #: Cores that programs other than the stage kept busy meanwhile.
+    noise_cores: float
+    #: Cores that the stage kept busy.
+    used_cores: float
+    #: Name of a curve -> second since the beginning -> count.
+    curves: Mapping[str, Mapping[int, int]] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whatever was accepted was received exactly once."""
+        return not (self.lost or self.repeated or self.unexpected)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the load generator remembers of a request."""
+
+    intended: float
+    sent: float
+    answered: float
+    status: int
+    job_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What the provider remembers of a delivery key."""
+
+    at: float
+    times: int
+    provider: str
+
+
+class Meter:
+    """Runs phases of load on ``stage`` and measures them. ``watch`` is told how far it is, twice a second."""
+
+    def __init__(self, stage: Stage, watch: Watch) -> None:
+        self._stage = stage
+        self._watch = watch
+        self._phases: list[str] = []
+        self._began: dict[str, tuple[float, Sample]] = {}
+
+    def paced(self, rate: float, seconds: float, *, name: str = "paced", **mix: object) -> str:
+        """Begin open-loop load; the name by which the other methods know it."""
+        return self._start("pace", name, mix, rate=rate, seconds=seconds)
+
+    def flood(self, notifications: int, *, name: str = "flood", connections: int = 256, **mix: object) -> str:
+        """Begin closed-loop load of so many notifications; the name by which the other methods know it."""
+        batch = int(str(mix.get("batch", 1)))
+        return self._start("flood", name, mix, count=-(-notifications // batch), connections=connections)
+
+    def _start(self, verb: str, name: str, mix: Mapping[str, object], **how: float) -> str:
+        name = f"{name}-{len(self._phases)}"
+        self._phases.append(name)
+        self._began[name] = (time.monotonic(), self._stage.sample())
+        self._stage.load.ask(verb, name=name, mix=mix, **how)
+        return name
+
+    def wait_answered(self, name: str) -> None:
+        """Until every request of the phase has met its fate."""
+        while not self._progress(name)["is_over"]:
+            time.sleep(_POLL_SECONDS)
+
+    def wait_drained(self) -> bool:
+        """Whether the provider has received all that was accepted; False when nothing comes any more."""
+        accepted = sum(int(str(self._stage.load.ask("progress", name=name)["accepted"])) for name in self._phases)
+        before, since = -1, time.monotonic()
+        while True:
+            received = self._progress(self._phases[-1])["received"]
+            if received >= accepted:
+                return True
+            if received != before:
+                before, since = received, time.monotonic()
+            elif time.monotonic() - since > STILL_SECONDS:
+                return False
+            time.sleep(_POLL_SECONDS)
+
+    def _progress(self, name: str) -> dict[str, int]:
+        self._stage.check()
+        load = self._stage.load.ask("progress", name=name)
+        received = self._stage.provider.ask("progress")["received"]
+        self._watch(load["begun"], load["accepted"], received)
+        return {**load, "received": received}
+
+    def measure(self, name: str) -> Figures:
+        """Measure a phase that is over, and drained if its end-to-end figures are to be whole."""
+        began_at, before = self._began[name]
+        after = self._stage.sample()
+        ended_at = time.monotonic()
+        arrivals = self.arrivals()
+        requests = {each: self.requests(each) for each in self._phases}
+        own = requests[name]
+        known = {job_id for each in requests.values() for request in each for job_id in request.job_ids}
+        unknown = sum(job_id not in known for job_id in arrivals)
+        unanswered = sum(
+            request.status in (Fate.TIMED_OUT, Fate.BROKEN) or request.status >= 500
+            for each in requests.values()
+            for request in each
+        )
+        batch = max((len(request.job_ids) for request in own), default=1) or 1
+        return _figures(
+            own,
+            arrivals,
+            batch=batch,
+            unexpected=max(0, unknown - unanswered * batch),
+            span=(began_at, ended_at),
+            samples=(before, after),
+        )
+
+    def cost_so_far(self, name: str) -> float:
+        """Milliseconds of processor time per notification accepted in the phase until now, all groups together."""
+        before, now = self._began[name][1], self._stage.sample()
+        used = sum(usage.cpu_seconds - before.groups[group].cpu_seconds for group, usage in now.groups.items())
+        accepted = int(str(self._stage.load.ask("progress", name=name)["accepted"]))
+        return round(1000 * used / max(1, accepted), 3)
+
+    def requests(self, name: str) -> list[Request]:
+        """All of the phase, as its clients saw them."""
+        path = self._stage.home / f"{name}.requests"
+        self._stage.load.ask("write", name=name, path=str(path), timeout_seconds=120)
+        return read_requests(path)
+
+    def arrivals(self) -> dict[str, Arrival]:
+        """All that the provider has received on this stage."""
+        path = self._stage.home / "arrivals"
+        self._stage.provider.ask("write", path=str(path), timeout_seconds=120)
+        return read_arrivals(path)
+
+
+def read_requests(path: Path) -> list[Request]:
+    """What ``Load.write`` wrote."""
+    found = []
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            intended, sent, answered, status, job_ids = line.rstrip("\n").split(" ")
+            ids = tuple(job_ids.split(",")) if job_ids else ()
+            found.append(Request(float(intended), float(sent), float(answered), int(status), ids))
+    return found
+
+
+def read_arrivals(path: Path) -> dict[str, Arrival]:
+    """What ``Providers.write`` wrote."""
+    found = {}
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            key, at, times, provider = line.split()
+            found[key] = Arrival(float(at), int(times), provider)
+    return found
+
+
+def _figures(
+    requests: Sequence[Request],
+    arrivals: Mapping[str, Arrival],
+    *,
+    batch: int,
+    unexpected: int,
+    span: tuple[float, float],
+    samples: tuple[Sample, Sample],
+) -> Figures:
+    accepted = [(request.answered, job_id) for request in requests for job_id in request.job_ids]
+    arrived = [(at, arrivals[job_id]) for at, job_id in accepted if job_id in arrivals]
+    answered = [request for request in requests if request.job_ids]
+    first = min((request.intended for request in requests), default=span[0])
+    last_answer = max((request.answered for request in answered), default=first)
+    last_arrival = max((arrival.at for _, arrival in arrived), default=last_answer)
+    moments = sorted(arrival.at for _, arrival in arrived)
+    count = max(1, len(accepted))
+    before, after = samples
+    cpu = {group: usage.cpu_seconds - before.groups[group].cpu_seconds for group, usage in after.groups.items()}
+    elapsed = span[1] - span[0]
+    used = sum(cpu.values())
+    return Figures(
+        offered=len(requests) * batch,
+        accepted=len(accepted),
+        received=len(arrived),
+        lost=len(accepted) - len(arrived),
+        repeated=sum(arrival.times > 1 for _, arrival in arrived),
+        unexpected=unexpected,
+        answers=Counter(_word(request) for request in requests),
+        accept_seconds=round(last_answer - first, 3),
+        seconds=round(last_arrival - first, 3),
+        accepted_per_second=_per_second(len(accepted), last_answer - first),
+        end_to_end_per_second=_per_second(len(arrived), last_arrival - first),
+        accept=Latencies.of([request.answered - request.intended for request in answered]),
+        accept_from_sending=Latencies.of([request.answered - request.sent for request in answered]),
+        end_to_end=Latencies.of([max(0.0, arrival.at - at) for at, arrival in arrived]),
+        is_growing=is_growing(sorted(at for at, _ in accepted), moments, first, last_answer),
+        cpu_ms={group: round(1000 * seconds / count, 4) for group, seconds in cpu.items()},
+        cpu_ms_total=round(1000 * used / count, 4),
+        memory_mib={group: round(usage.memory_mib, 1) for group, usage in after.groups.items()},
+        process_mib={group: round(max(usage.processes, default=0), 1) for group, usage in after.groups.items()},
+        noise_cores=round(max(0.0, after.machine_seconds - before.machine_seconds - used) / elapsed, 3),
+        used_cores=round(used / elapsed, 3),
+        curves={
+            "accepted": per_second([at for at, _ in accepted], first),
+            "received": per_second(moments, first),
+        },
+    )
+
+
+def _word(request: Request) -> str:
+    if request.status > 0:
+        return str(request.status)
+    return Fate(request.status).name.lower()
+
+
+def _per_second(count: int, seconds: float) -> float:
+    return round(count / seconds, 1) if seconds > 0 else 0.0
+
+
+def per_second(moments: Sequence[float], since: float) -> dict[int, int]:
+    """Second since ``since`` -> how many of ``moments`` fell into it."""
+    return dict(sorted(Counter(int(moment - since) for moment in moments).items()))
+
+
+def is_growing(accepted: Sequence[float], received: Sequence[float], since: float, until: float) -> bool:
+    """Whether what waits between the two (ordered moments) was more in the last quarter than in the second.
+
+    By more, that is, than chance and a hiccup explain: a quarter of a second's load.
+    """
+
+    def waiting(share_from: float, share_to: float) -> float:
+        span = until - since
+        steps = [since + span * (share_from + (share_to - share_from) * step / 20) for step in range(21)]
+        return sum(bisect_left(accepted, at) - bisect_left(received, at) for at in steps) / len(steps)
+
+    if until <= since:
+        return False
+    rate = len(accepted) / (until - since)
+    return waiting(0.75, 1) - waiting(0.25, 0.5) > max(5.0, GROWTH_SECONDS * rate)

@@ -1,0 +1,78 @@
+"""All chosen scenarios, with every subject, as often as asked; the report is written after each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from wavecom.bench.display import Display
+from wavecom.bench.subject import GROUPS, Subject
+from wavecom.bench.trial import Options, Outcome, Scenario, Trial
+
+Keep = Callable[[Sequence[Outcome]], None]
+
+
+def run(
+    scenarios: Sequence[Scenario],
+    subjects: Sequence[Subject],
+    options: Options,
+    *,
+    home: Path,
+    repeats: int,
+    display: Display,
+    keep: Keep,
+) -> list[Outcome]:
+    """Subjects take turns within a scenario, so that the machine's moods fall on all alike.
+
+    Raises ``StageError`` or ``ConfigurationError`` when something does not start or dies.
+    """
+    outcomes: list[Outcome] = []
+    for number, scenario in enumerate(scenarios, 1):
+        for repeat in range(repeats):
+            for subject in (subject for subject in subjects if scenario.suits(subject)):
+                again = f", {repeat + 1} of {repeats}" if repeats > 1 else ""
+                display.begin(f"[{number}/{len(scenarios)}] {scenario.name}, {subject.name}{again}")
+                trial = Trial(home, subject, options, display, scenario.name)
+                began = time.monotonic()
+                scenario.play(trial)
+                trial.outcome.seconds = round(time.monotonic() - began, 1)
+                outcomes.append(trial.outcome)
+                tell(trial.outcome, display)
+                keep(outcomes)
+    return outcomes
+
+
+def tell(outcome: Outcome, display: Display) -> None:
+    """A few lines on the terminal about what has just been measured."""
+    display.line(f"{outcome.scenario}, {outcome.subject} ({outcome.seconds:.0f} s)")
+    for words, value in outcome.values.items():
+        display.line(f"    {words}: {value:,.10g}")
+    for name, figures in outcome.phases.items():
+        books = (
+            "every one once"
+            if figures.is_whole
+            else (f"LOST {figures.lost}, REPEATED {figures.repeated}, UNEXPECTED {figures.unexpected}")
+        )
+        accept, end_to_end = figures.accept, figures.end_to_end
+        display.line(
+            f"    {name}: {figures.accepted:,} of {figures.offered:,} accepted ({_counts(figures.answers)}), received"
+            f" {figures.received:,}, {books}; {figures.accepted_per_second:,.0f}/s accepted,"
+            f" {figures.end_to_end_per_second:,.0f}/s end to end"
+        )
+        display.line(
+            f"        accept p50/p95/p99 {accept.p50:.0f}/{accept.p95:.0f}/{accept.p99:.0f} ms, to the provider"
+            f" {end_to_end.p50:.0f}/{end_to_end.p95:.0f}/{end_to_end.p99:.0f} ms; others kept {figures.noise_cores:.2f}"
+            f" cores busy, we {figures.used_cores:.2f}"
+        )
+        split = "  ".join(f"{group} {figures.cpu_ms[group]:.2f}" for group in GROUPS if group in figures.cpu_ms)
+        display.line(f"        CPU {figures.cpu_ms_total:.2f} ms each: {split}")
+    for goal in outcome.goals:
+        sign = "≥" if goal.is_floor else "≤"
+        word = "met" if goal.is_met else "missed"
+        display.line(f"    {word}: {goal.what} {goal.value:,.10g} {goal.unit} ({sign} {goal.limit:g})")
+
+
+def _counts(answers: object) -> str:
+    assert isinstance(answers, dict)  # noqa: S101
+    return ", ".join(f"{word}: {count}" for word, count in answers.items())

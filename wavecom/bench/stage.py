@@ -1,0 +1,193 @@
+"""The stage: servers, a recording provider, an application and its clients, all real processes, all watched."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from wavecom.bench.control import HelperProcess
+from wavecom.bench.processes import Sample, sample
+from wavecom.bench.subject import (
+    LOAD,
+    MONGODB,
+    OPS,
+    PROVIDER,
+    RABBITMQ,
+    REDIS,
+    WORKER,
+    Place,
+    Process,
+    Shape,
+    Subject,
+)
+from wavecom.errors import ConfigurationError, Problem
+from wavecom.local.logs import tail
+from wavecom.local.ports import free_ports
+from wavecom.local.readiness import Check
+from wavecom.local.server import PrivateServer
+from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
+from wavecom.local.service import MARK, Service
+
+START_SECONDS = 120
+_POLL_SECONDS = 0.05
+
+Tell = Callable[[str], None]
+
+
+class StageError(Exception):
+    """Something that the benchmark itself needs does not work."""
+
+
+class Stage:
+    """A context manager, to be used from the main thread: what it starts dies with it."""
+
+    def __init__(
+        self, home: Path, subject: Subject, shape: Shape, *, mongo_program: Path | None, progress: Tell
+    ) -> None:
+        self.home = home.absolute()
+        self.subject = subject
+        self.shape = shape
+        self.provider: HelperProcess
+        self.load: HelperProcess
+        self._progress = progress
+        self._logs = self.home / "logs"
+        base = {name: value for name, value in os.environ.items() if not name.startswith(("WAVECOM_", "FLOWER_"))}
+        for name in ("AMQP_URL", "REDIS_URL", "MONGODB_URI"):
+            base.pop(name, None)
+        self._base = base | {MARK: str(self.home), "PYTHONUNBUFFERED": "1"}
+        self.rabbitmq = PrivateRabbitMQ(
+            self.home / "rabbitmq", log=self._logs / "rabbitmq.log", environment=self._base, plugins=[]
+        )
+        self.redis = PrivateRedis(self.home / "redis", log=self._logs / "redis.log", environment=self._base)
+        self.mongodb = PrivateMongo(
+            self.home / "mongodb", log=self._logs / "mongodb.log", environment=self._base, program=mongo_program
+        )
+        self._servers: Mapping[str, PrivateServer] = {
+            RABBITMQ: self.rabbitmq,
+            REDIS: self.redis,
+            MONGODB: self.mongodb,
+        }
+        self._helpers: dict[str, HelperProcess] = {}
+        self._processes: list[Process] = []
+        self.place: Place
+
+    def __enter__(self) -> Self:
+        try:
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything, and throw the servers' data away. May be called twice."""
+        started: list[Service] = [process.service for process in self._processes]
+        for service in (*started, *self._helpers.values(), *self._servers.values()):
+            service.kill()
+        for server in self._servers.values():
+            shutil.rmtree(server.home, ignore_errors=True)
+
+    # --- what scenarios do ----------------------------------------------------------------------------------------
+
+    def sample(self) -> Sample:
+        """What every group has used until now."""
+        roots: dict[str, list[int]] = {}
+        for process in self._processes:
+            roots.setdefault(process.group, []).append(process.service.pid)
+        for group, service in (*self._servers.items(), *self._helpers.items()):
+            roots[group] = [service.pid]
+        return sample(roots)
+
+    def check(self) -> None:
+        """Raises ``StageError`` when one of the processes has died."""
+        for service in (*(process.service for process in self._processes), *self._servers.values()):
+            if not service.is_running:
+                raise StageError(f"{service.title} has ended with {service.exit_code}; see {service.log}")
+
+    @contextlib.contextmanager
+    def workers_stopped(self) -> Iterator[None]:
+        """The workers, and what finds messages that none of them takes, are frozen as long as this lasts."""
+        frozen = [process.service.pid for process in self._processes if process.group in (WORKER, OPS)]
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+
+    def behave(self, provider: str, **behaviour: Any) -> None:
+        """A provider's manners from now on (``wavecom.bench.provider.Behaviour``)."""
+        self.provider.ask("behave", provider=provider, behaviour=behaviour)
+
+    # --- opening --------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+        self._logs.mkdir(parents=True)
+        self._progress("starting servers")
+        for server in self._servers.values():
+            server.launch()
+        self._wait_for(
+            [(server, _answers(server)) for server in self._servers.values()],
+        )
+        ports = dict(zip(self.shape.providers, free_ports(len(self.shape.providers)), strict=True))
+        [api_port] = free_ports(1)
+        self.place = Place(
+            home=self.home,
+            logs=self._logs,
+            shape=self.shape,
+            environment=self._base,
+            api_port=api_port,
+            api_key=secrets.token_urlsafe(24),
+            amqp_url=self.rabbitmq.url,
+            redis_url=self.redis.url,
+            mongodb_uri=self.mongodb.url,
+            provider_ports=ports,
+        )
+        self.provider = self._help(PROVIDER, "provider", [f"--provider={name}={port}" for name, port in ports.items()])
+        self.load = self._help(LOAD, "load", [f"--api-port={api_port}"])
+        self._wait_for([(helper, _answers(helper)) for helper in self._helpers.values()])
+        for name, plan in self.shape.providers.items():
+            self.behave(name, latency_seconds=plan.latency_seconds)
+        self._progress(f"starting {self.subject.name}")
+        for process in self.subject.processes(self.place):
+            self._processes.append(process)
+            process.service.launch()
+        self._wait_for([(process.service, process.check) for process in self._processes])
+
+    def _help(self, group: str, module: str, arguments: Sequence[str]) -> HelperProcess:
+        helper = self._helpers[group] = HelperProcess(
+            f"wavecom.bench.{module}",
+            arguments,
+            log=self._logs / f"{module}.log",
+            environment={**self._base, "WAVECOM_API_KEY": self.place.api_key},
+        )
+        helper.launch()
+        return helper
+
+    def _wait_for(self, services: Sequence[tuple[Service, Check]]) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        for service, check in services:
+            while (reason := check()) is not None:
+                if not service.is_running or time.monotonic() > deadline:
+                    end = tail(service.log)
+                    raise ConfigurationError([Problem(service.title, f"did not start ({reason}):\n{end}")])
+                time.sleep(_POLL_SECONDS)
+
+
+def _answers(service: PrivateServer | HelperProcess) -> Check:
+    return lambda: None if service.answers() else "does not answer yet"

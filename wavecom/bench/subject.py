@@ -1,0 +1,141 @@
+"""What is measured: how an application of this kind is started. WaveCom is one; ``benchmarks/reference`` is another."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from wavecom.local.ports import LOOPBACK
+from wavecom.local.programs import PROGRAMS, ProgramService
+from wavecom.local.readiness import Check, check_of
+from wavecom.local.service import Service
+from wavecom.settings import Settings
+
+#: Groups of processes, in the order in which reports show them.
+WEB, WORKER, OPS = "web", "worker", "ops"
+MONGODB, RABBITMQ, REDIS = "MongoDB", "RabbitMQ", "Redis"
+PROVIDER, LOAD = "provider", "load"
+GROUPS = (WEB, WORKER, OPS, MONGODB, RABBITMQ, REDIS, PROVIDER, LOAD)
+
+MAIN = "main"
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderPlan:
+    """A provider of the stage."""
+
+    latency_seconds: float = 0.05
+    #: What the application is told it may send to it; None: as much as it can.
+    rate_per_second: float | None = None
+    channels: tuple[str, ...] = ("email", "sms", "push")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the application is built up for a scenario."""
+
+    providers: Mapping[str, ProviderPlan] = field(default_factory=lambda: {MAIN: ProviderPlan()})
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where everything is that the application works with."""
+
+    home: Path
+    logs: Path
+    shape: Shape
+    environment: Mapping[str, str]
+    api_port: int
+    api_key: str
+    amqp_url: str
+    redis_url: str
+    mongodb_uri: str
+    provider_ports: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of the application: the group whose cost it is, and how to tell that it is ready."""
+
+    service: Service
+    group: str
+    check: Check
+
+
+class Subject(Protocol):
+    """An application that takes ``POST /api/notifications`` and calls a provider for each."""
+
+    #: For reports.
+    name: str
+    #: It has ``POST /api/notifications/batch``.
+    has_batch: bool
+    #: The workers of one lane leave the others' messages alone.
+    has_lanes: bool
+    #: It has pages and lists.
+    has_lists: bool
+
+    def processes(self, place: Place) -> Sequence[Process]:
+        """What to launch, in this order. Writes the files that they need."""
+
+
+class WaveCom:
+    """The product, by its Procfile's own commands and default settings. ``extra``: environment variables on top."""
+
+    name = "WaveCom"
+    has_batch = True
+    has_lanes = True
+    has_lists = True
+
+    def __init__(self, extra: Mapping[str, str] | None = None) -> None:
+        self._extra = dict(extra or {})
+
+    def processes(self, place: Place) -> Sequence[Process]:
+        providers = place.home / "providers.toml"
+        providers.write_text(_providers_file(place), encoding="utf-8")
+        environment = {
+            **place.environment,
+            "WAVECOM_HOME": str(place.home),
+            "WAVECOM_HOST": LOOPBACK,
+            "WAVECOM_PORT": str(place.api_port),
+            "WAVECOM_API_KEY": place.api_key,
+            "WAVECOM_SECRET_KEY": secrets.token_urlsafe(24),
+            "WAVECOM_PROVIDERS": str(providers),
+            "WAVECOM_WORKERS": str(place.shape.workers),
+            "AMQP_URL": place.amqp_url,
+            "REDIS_URL": place.redis_url,
+            "MONGODB_URI": place.mongodb_uri,
+            **self._extra,
+        }
+        settings = Settings.from_environment(environment)
+        groups = {"web": WEB, "worker": WORKER, "worker-high": WORKER, "ops": OPS, "beat": OPS}
+        found = []
+        for program in PROGRAMS:
+            if program.name not in groups:
+                continue
+            for number in range(1, (place.shape.workers if program.name == "worker" else 1) + 1):
+                title = f"worker{number}" if program.name == "worker" else program.name
+                service = ProgramService(program, title=title, log=place.logs / f"{title}.log", environment=environment)
+                found.append(Process(service, groups[program.name], check_of(service, settings)))
+        return found
+
+
+def _providers_file(place: Place) -> str:
+    lines: list[str] = []
+    routes: dict[str, str] = {}
+    for name, plan in place.shape.providers.items():
+        lines += [
+            f"[providers.{name}]",
+            'type = "http"',
+            f'url = "http://{LOOPBACK}:{place.provider_ports[name]}/send"',
+            # Every repetition must reach the recorder: it is there to see them.
+            "is_idempotent = true",
+        ]
+        if plan.rate_per_second is not None:
+            lines.append(f"rate_per_second = {plan.rate_per_second:g}")
+        routes |= dict.fromkeys(plan.channels, name)
+    lines += ["[routes]", *(f'{channel} = ["{name}"]' for channel, name in routes.items())]
+    return "\n".join(lines) + "\n"

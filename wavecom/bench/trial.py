@@ -1,0 +1,144 @@
+"""One trial: a scenario, played once with one subject; and what it came to."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wavecom.bench.display import Display
+from wavecom.bench.measure import Figures, Meter
+from wavecom.bench.stage import Stage
+from wavecom.bench.subject import MAIN, ProviderPlan, Shape, Subject
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the user may choose."""
+
+    #: A tour of everything in small; its figures say that it works, no more.
+    is_quick: bool = False
+    #: Notifications a second, where a scenario would search for the highest or derive it from that.
+    rate: float | None = None
+    #: How long the steady rate is held.
+    minutes: float = 1.0
+    latency_seconds: float = 0.05
+    #: The share of the provider's calls that it answers 503.
+    failing: float = 0.0
+    #: The share of the requests that carry an Idempotency-Key.
+    keys: float = 0.5
+    mongo_program: Path | None = None
+
+    def size(self, full: int, quick: int) -> int:
+        """``full``, or ``quick`` on a quick tour."""
+        return quick if self.is_quick else full
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """A figure and the limit that it is held against. ``limit`` is the most, or with ``is_floor`` the least."""
+
+    what: str
+    value: float
+    limit: float
+    unit: str = ""
+    is_floor: bool = False
+
+    @property
+    def is_met(self) -> bool:
+        """Within the limit."""
+        return self.value >= self.limit if self.is_floor else self.value <= self.limit
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a trial came to."""
+
+    scenario: str
+    subject: str
+    #: Name of a phase -> its figures.
+    phases: dict[str, Figures] = field(default_factory=dict)
+    #: What the scenario is about, in its own words -> value.
+    values: dict[str, float] = field(default_factory=dict)
+    goals: list[Goal] = field(default_factory=list)
+    #: What happened from when until when, seconds since the beginning of the first phase.
+    spans: list[tuple[str, float, float]] = field(default_factory=list)
+    #: Name of a picture -> curves: name -> (x, y).
+    pictures: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def is_whole(self) -> bool:
+        """Everything that was accepted was received exactly once, in every phase."""
+        return all(figures.is_whole for figures in self.phases.values())
+
+
+class Trial:
+    """What a scenario works with: stages on which the subject stands, meters, the user's options."""
+
+    def __init__(self, home: Path, subject: Subject, options: Options, display: Display, scenario: str) -> None:
+        self.subject = subject
+        self.options = options
+        self.outcome = Outcome(scenario, subject.name)
+        self._home = home
+        self._display = display
+
+    @contextmanager
+    def stage(self, shape: Shape | None = None) -> Iterator[Stage]:
+        """Everything started, empty and ready; ended afterwards, its logs kept."""
+        options = self.options
+        shape = shape or Shape({MAIN: ProviderPlan(options.latency_seconds)})
+        home = self._home / self.subject.name.lower() / self.outcome.scenario
+        with Stage(
+            home, self.subject, shape, mongo_program=options.mongo_program, progress=self._display.progress
+        ) as stage:
+            if options.failing:
+                for name, plan in shape.providers.items():
+                    stage.behave(name, latency_seconds=plan.latency_seconds, failing=options.failing)
+            yield stage
+        for leftover in (*home.glob("*.requests"), home / "arrivals"):
+            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+
+    def meter(self, stage: Stage) -> Meter:
+        """Measures phases on ``stage``, and shows how far they are."""
+        return Meter(stage, self.watch("load"))
+
+    def watch(self, what: str) -> Callable[[int, int, int], None]:
+        """Shows how far a phase is."""
+
+        def show(begun: int, accepted: int, received: int) -> None:
+            self._display.progress(
+                f"{what}: {begun:,} submitted, {accepted:,} accepted, {received:,} received by the provider"
+            )
+
+        return show
+
+    def progress(self, text: str) -> None:
+        """What is being done now."""
+        self._display.progress(text)
+
+    def warm_up(self, meter: Meter) -> None:
+        """Connections are made, code is loaded, indexes exist: nobody's latency is that of the first requests."""
+        name = meter.paced(50, 1 if self.options.is_quick else 3, name="warm-up", keys=0.5)
+        meter.wait_answered(name)
+        meter.wait_drained()
+
+
+Play = Callable[[Trial], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A play, and which subjects it needs."""
+
+    name: str
+    what: str
+    play: Play
+    needs_batch: bool = False
+    needs_lists: bool = False
+
+    def suits(self, subject: Subject) -> bool:
+        """Whether ``subject`` has what it is about."""
+        return (subject.has_batch or not self.needs_batch) and (subject.has_lists or not self.needs_lists)

@@ -1,0 +1,128 @@
+"""``wavecom bench``: how much WaveCom carries on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import click
+from rich.console import Console
+
+from wavecom.bench import runner, scenarios
+from wavecom.bench.display import Display
+from wavecom.bench.stage import StageError
+from wavecom.bench.subject import Subject, WaveCom
+from wavecom.bench.toolbox import mongo_server
+from wavecom.bench.trial import Options, Scenario
+from wavecom.errors import ConfigurationError
+from wavecom.settings import default_home
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option("--only", multiple=True, metavar="NAME", help="Play this scenario; may be given several times.")
+@click.option("--list", "is_list", is_flag=True, help="List the scenarios and stop.")
+@click.option("--quick", is_flag=True, help="Everything in small, in a few minutes: does it work here?")
+@click.option("--rate", type=click.FloatRange(1, 20_000), help="Notifications a second. Default: what holds.")
+@click.option("--minutes", type=click.FloatRange(0.05, 1440), default=1.0, help="How long a rate must hold.")
+@click.option("--repeats", type=click.IntRange(1, 20), default=1, help="Play each scenario so often.")
+@click.option("--latency", type=click.FloatRange(0, 9000), default=50.0, help="Milliseconds to the provider's answer.")
+@click.option("--failing", type=click.FloatRange(0, 1), default=0.0, help="Share of calls that it answers 503.")
+@click.option("--keys", type=click.FloatRange(0, 1), default=0.5, help="Share of requests with an Idempotency-Key.")
+def bench(**asked: object) -> None:
+    """Measure what WaveCom carries on this machine.
+
+    Starts WaveCom's processes by the commands of its Procfile, a RabbitMQ, a Redis and a MongoDB-wire server, a
+    recording provider and a load generator, each in processes of its own, and asks for a steady rate, a spike of 50,000
+    and more. Every scenario ends with a reconciliation: what was accepted must have arrived at the provider exactly
+    once. Costs are processor time per notification, split by process. WAVECOM_* variables set for this command
+    reach the processes, so that settings can be compared.
+
+    \b
+      wavecom bench                                 everything
+      wavecom bench --only steady                   the highest rate that holds for a minute
+      wavecom bench --only steady --rate 833 --minutes 10
+      wavecom bench --quick
+
+    Exit code: 0 measured, 1 something was lost or sent twice, 2 it could not be run.
+    """
+    run_bench([WaveCom(_own_settings())], reports=default_home() / "bench" / "report", **asked)  # type: ignore[arg-type]
+
+
+def run_bench(
+    subjects: Sequence[Subject],
+    *,
+    reports: Path,
+    only: tuple[str, ...],
+    is_list: bool,
+    quick: bool,
+    rate: float | None,
+    minutes: float,
+    repeats: int,
+    latency: float,
+    failing: float,
+    keys: float,
+) -> None:
+    """Play what was asked for with ``subjects``; ends the process."""
+    if is_list:
+        for scenario in scenarios.SCENARIOS:
+            click.echo(f"{scenario.name:<12} {scenario.what}")
+        return
+    chosen = _chosen(only)
+    options = Options(
+        is_quick=quick,
+        rate=rate,
+        minutes=minutes,
+        latency_seconds=latency / 1000,
+        failing=failing,
+        keys=keys,
+    )
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
+    console = Console()
+    try:
+        with Display(console) as display:
+            display.begin("preparing")
+            outcomes = runner.run(
+                chosen,
+                subjects,
+                replace(options, mongo_program=mongo_server(display.progress)),
+                home=default_home() / "bench",
+                repeats=repeats,
+                display=display,
+                keep=lambda _outcomes: None,
+            )
+    except (StageError, ConfigurationError) as error:
+        console.print(f"The benchmark could not be run: {error}", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        console.print("Interrupted; everything that was started has been ended.")
+        sys.exit(130)
+    sys.exit(0 if all(outcome.is_whole for outcome in outcomes) else 1)
+
+
+def _own_settings() -> dict[str, str]:
+    """``WAVECOM_*`` of our environment, save what the stage itself decides."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith("WAVECOM_") and name not in ("WAVECOM_HOME", "WAVECOM_PROVIDERS", "WAVECOM_API_KEY")
+    }
+
+
+def _chosen(names: tuple[str, ...]) -> list[Scenario]:
+    if not names:
+        return list(scenarios.SCENARIOS)
+    found = {name: scenarios.find(name) for name in names}
+    unknown = [name for name, scenario in found.items() if scenario is None]
+    if unknown:
+        raise click.BadParameter(f"there is no scenario {', '.join(unknown)}; --list names them", param_hint="--only")
+    return [scenario for scenario in found.values() if scenario is not None]
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
