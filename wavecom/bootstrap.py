@@ -26,7 +26,7 @@ from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Hint, Job
-from wavecom.core.ports import Clock, JobRepository, Provider, Stats
+from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.submission import Submission
 from wavecom.core.sweep import Sweep
@@ -187,18 +187,22 @@ def worker_services(settings: Settings) -> WorkerServices:
         draw=random.random,
     )
     transport = make_transport()
-    providers: dict[str, Provider] = build_providers(
-        config, transport=transport, outbox=MongoOutbox(database), clock=clock
-    )
+    outbox = MongoOutbox(database)
+    providers: dict[str, Provider] = build_providers(config, transport=transport, outbox=outbox, clock=clock)
+    # Whatever the providers file says, and apart from any sandbox that it declares.
+    [sandbox] = build_providers(
+        ProvidersConfig.sandbox(TEST_SANDBOX), transport=transport, outbox=outbox, clock=clock
+    ).values()
 
     def note_taken(job: Job) -> None:
         if job.queued_at is not None:
-            watermarks.note(topology.queue_name(job.type, job.priority), job.queued_at)
+            watermarks.note(topology.queue_of(job.hint()), job.queued_at)
 
     delivery = Delivery(
         jobs=jobs,
         route=router,
         providers=providers,
+        sandbox=sandbox,
         publisher=publisher,
         stats=stats,
         clock=clock,

@@ -20,7 +20,7 @@ from tests.fakes import (
 from wavecom.core.delivery import Delivery, GiveBackError
 from wavecom.core.engine import DueReached, Policy, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
-from wavecom.core.ports import Permit
+from wavecom.core.ports import TEST_SANDBOX, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater, StoreError, UncertainWriteError
 from wavecom.storage.memory import MemoryJobRepository
@@ -29,10 +29,16 @@ from wavecom.storage.memory import MemoryJobRepository
 class House:
     """A delivery with everything around it, over the memory store."""
 
-    def __init__(self, *providers: ScriptedProvider, floors: dict[str, float] | None = None) -> None:
+    def __init__(
+        self,
+        *providers: ScriptedProvider,
+        floors: dict[str, float] | None = None,
+        sandbox: ScriptedProvider | None = None,
+    ) -> None:
         self.clock = FakeClock(NOW + timedelta(seconds=1))
         self.jobs = MemoryJobRepository()
         self.providers = {provider.name: provider for provider in providers or (ScriptedProvider("first"),)}
+        self.sandbox = sandbox or ScriptedProvider(TEST_SANDBOX)
         self.route = FixedRoute(*self.providers)
         self.publisher = RecordingPublisher()
         self.stats = CountingStats()
@@ -42,6 +48,7 @@ class House:
             jobs=self.jobs,
             route=self.route,
             providers=self.providers,
+            sandbox=self.sandbox,
             publisher=self.publisher,
             stats=self.stats,
             clock=self.clock,

@@ -21,12 +21,16 @@ class FixedBacklog:
 
     def __init__(self) -> None:
         self.is_deep = False
+        self.are_tests_deep = False
         self.lost: datetime | None = None
 
     def lost_before(self, channel: Channel, priority: Priority, now: datetime) -> datetime | None:
         if self.is_deep:
             return self.lost
         return now
+
+    def tests_lost_before(self, now: datetime) -> datetime | None:
+        return self.lost if self.are_tests_deep else now
 
 
 class Store(MemoryJobRepository):
@@ -269,3 +273,26 @@ def test_the_budget_ends_a_run_that_would_last_too_long() -> None:
 
     assert report.moved == 30
     assert timedelta(seconds=20) <= house.clock.now() - NOW < timedelta(seconds=32)
+
+
+def test_a_deep_live_queue_says_nothing_about_the_lost_hint_of_a_test() -> None:
+    house = House()
+    house.backlog.is_deep = True
+    house.job(due_at=later(-1), queued_at=later(-31))
+    test = house.job(client="acme:test", due_at=later(-1), queued_at=later(-31))
+
+    house.sweep.run()
+
+    assert house.hinted() == [test.job_id]
+    assert house.publisher.hints[0].is_test
+
+
+def test_a_deep_queue_of_tests_is_left_alone_too() -> None:
+    house = House()
+    house.backlog.are_tests_deep = True
+    live = house.job(due_at=later(-1), queued_at=later(-31))
+    house.job(client="acme:test", due_at=later(-1), queued_at=later(-31))
+
+    house.sweep.run()
+
+    assert house.hinted() == [live.job_id]

@@ -9,6 +9,7 @@ import structlog
 
 from wavecom.accounts.keys import Scope, hash_of
 from wavecom.accounts.memory import Memory
+from wavecom.core.account import account_of
 from wavecom.core.keys import KeyRecord, KeyStore
 from wavecom.core.ports import Clock
 from wavecom.errors import UnauthenticatedError
@@ -24,8 +25,10 @@ _LENGTH_LIMIT = 512
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is calling. Jobs of a key that is not live must never reach a real provider."""
+    """Who is calling."""
 
+    #: The account (``core.account``), under which everything of this caller is kept: of a test key another than of a
+    #: live one of the same client.
     client: str
     scopes: frozenset[str]
     is_live: bool
@@ -50,7 +53,7 @@ class KeyRing:
         record = self._record(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
         if record is None or not record.is_valid(self._clock.now()):
             raise UnauthenticatedError("This API key is not known here, or it has expired or was revoked.")
-        return Caller(record.client, record.scopes, record.is_live, record.key_id)
+        return Caller(account_of(record.client, record.is_live), record.scopes, record.is_live, record.key_id)
 
     def ensure_first_key(self, key: str) -> None:
         """Make ``key`` a live key with all scopes, unless it is stored already. May be called by every process."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from wavecom.broker.topology import queue_name
+from wavecom.broker.topology import TEST_QUEUE, queue_name
 from wavecom.core.job import Channel, Priority
 
 #: Queues keep their order but for redeliveries and delayed retries: a hint this much older than one that has already
@@ -26,7 +26,13 @@ class QueueBacklog:
 
     def lost_before(self, channel: Channel, priority: Priority, now: datetime) -> datetime | None:
         """See ``Backlog.lost_before``."""
-        queue = queue_name(channel, priority)
+        return self._lost_before(queue_name(channel, priority), now)
+
+    def tests_lost_before(self, now: datetime) -> datetime | None:
+        """See ``Backlog.tests_lost_before``."""
+        return self._lost_before(TEST_QUEUE, now)
+
+    def _lost_before(self, queue: str, now: datetime) -> datetime | None:
         depth = self._depth(queue)
         if depth is None:
             return None

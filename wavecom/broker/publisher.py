@@ -239,7 +239,7 @@ class AmqpPublisher:
 
 def _task_message(hint: Hint, origin: str) -> _Outgoing:
     """A Celery task message (protocol 2) without the detours: any Celery worker takes it."""
-    key = topology.queue_name(hint.channel, hint.priority)
+    key = topology.routing_key(hint.channel, hint.priority, is_test=hint.is_test)
     exchange = topology.NOTIFICATIONS.name
     if hint.delay_seconds > 0:
         exchange, key = _DELAY_EXCHANGE, calculate_routing_key(hint.delay_seconds, key)

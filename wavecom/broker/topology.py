@@ -3,21 +3,26 @@
 One quorum queue per channel and lane, so that a channel none of whose providers may be called can wait without
 holding up another, and a higher lane is never behind a lower one. A routing key is its queue's name; none is a
 dot-suffix of another, because Celery binds ``#.<key>`` for delayed delivery (facts: trap T12).
+
+Jobs of test accounts have one queue for all channels and lanes: what holds up live messages never holds up a test, and
+no flood of tests stands before a live message. Their routing keys name channel and lane all the same.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from kombu import Exchange, Queue
 
-from wavecom.core.job import Channel, Priority
+from wavecom.core.job import Channel, Hint, Priority
 
 NOTIFICATIONS = Exchange("notifications", type="topic", durable=True)  # topic: delayed delivery needs it
 DEAD_LETTERS = Exchange("notifications.dlx", type="fanout", durable=True)
 PERIODIC = Exchange("ops", type="direct", durable=True)
 
 DEAD_QUEUE = "notifications.dead"
+TEST_QUEUE = "notifications.test"
 PERIODIC_QUEUE = "ops.periodic"
 DELIVER_TASK = "wavecom.deliver"
 SWEEP_TASK = "wavecom.sweep"
@@ -35,29 +40,50 @@ _DELIVERY_ARGUMENTS: dict[str, Any] = {
 }
 
 
+#: Delayed messages carry a prefix before the key.
+_ROUTING_KEY = re.compile(r"(?:.*\.)?notifications\.(?P<test>test\.)?(?P<channel>[^.]+)\.(?P<lane>[^.]+)", re.DOTALL)
+
+
 def queue_name(channel: Channel, priority: Priority) -> str:
     """The queue, and the routing key, of one channel and lane."""
     return f"notifications.{channel}.{priority}"
 
 
+def queue_of(hint: Hint) -> str:
+    """The queue that a hint travels through."""
+    return TEST_QUEUE if hint.is_test else queue_name(hint.channel, hint.priority)
+
+
+def routing_key(channel: Channel, priority: Priority, *, is_test: bool = False) -> str:
+    """The key that leads a hint into its queue."""
+    return f"{TEST_QUEUE}.{channel}.{priority}" if is_test else queue_name(channel, priority)
+
+
 def lane_of(routing_key: str) -> tuple[Channel, Priority] | None:
-    """The channel and lane that a routing key names; delayed messages carry a prefix before it. None if neither."""
-    parts = routing_key.rsplit(".", 3)[-3:]
-    if len(parts) != 3 or parts[0] != "notifications":
+    """The channel and lane that a routing key names, that of a test too; None if neither."""
+    found = _ROUTING_KEY.fullmatch(routing_key)
+    if found is None:
         return None
     try:
-        return Channel(parts[1]), Priority(parts[2])
+        return Channel(found["channel"]), Priority(found["lane"])
     except ValueError:
         return None
 
 
-def _delivery_queue(channel: Channel, priority: Priority) -> Queue:
-    name = queue_name(channel, priority)
-    return Queue(name, NOTIFICATIONS, routing_key=name, durable=True, queue_arguments=dict(_DELIVERY_ARGUMENTS))
+def is_test(routing_key: str) -> bool:
+    """Whether a message with this key is about a job of a test account."""
+    found = _ROUTING_KEY.fullmatch(routing_key)
+    return found is not None and found["test"] is not None
 
 
-DELIVERY_QUEUES: tuple[Queue, ...] = tuple(
-    _delivery_queue(channel, priority) for channel in Channel for priority in Priority
+def _delivery_queue(name: str, routing_key: str) -> Queue:
+    return Queue(name, NOTIFICATIONS, routing_key=routing_key, durable=True, queue_arguments=dict(_DELIVERY_ARGUMENTS))
+
+
+_LANES = tuple(queue_name(channel, priority) for channel in Channel for priority in Priority)
+DELIVERY_QUEUES: tuple[Queue, ...] = (
+    *(_delivery_queue(name, name) for name in _LANES),
+    _delivery_queue(TEST_QUEUE, f"{TEST_QUEUE}.*.*"),
 )
 #: Classic and without a dead-letter exchange: ticks expire, and an expired tick is no dead letter (trap T15).
 PERIODIC_TASKS = Queue(PERIODIC_QUEUE, PERIODIC, routing_key=PERIODIC_QUEUE, durable=True)

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from wavecom.core.account import is_test_account
 from wavecom.core.engine import (
     AttemptFinished,
     AttemptPrevented,
@@ -26,6 +27,7 @@ from wavecom.core.engine import (
 )
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, Priority, Try
 from wavecom.core.ports import (
+    TEST_SANDBOX,
     Clock,
     DeadLetter,
     JobRepository,
@@ -123,7 +125,11 @@ class _Claimed:
 
 
 class Delivery:
-    """The use case behind the task ``wavecom.deliver``."""
+    """The use case behind the task ``wavecom.deliver``.
+
+    ``providers`` are those that live jobs go to, by the names that permits carry; ``sandbox`` is the only one that a
+    job of a test account ever meets, whatever its message or its permit says.
+    """
 
     def __init__(
         self,
@@ -131,6 +137,7 @@ class Delivery:
         jobs: JobRepository,
         route: Route,
         providers: Mapping[str, Provider],
+        sandbox: Provider,
         publisher: Publisher,
         stats: Stats,
         clock: Clock,
@@ -146,6 +153,7 @@ class Delivery:
         self._jobs = jobs
         self._route = route
         self._providers = providers
+        self._sandbox = sandbox
         self._publisher = publisher
         self._stats = stats
         self._clock = clock
@@ -180,7 +188,8 @@ class Delivery:
         job = self._claim(job_id, permit)
         if job is None:
             return
-        tries, expects_receipt = self._attempt(job, permit)
+        attempt = self._rehearse if is_test_account(job.client) else self._attempt
+        tries, expects_receipt = attempt(job, permit)
         now = self._clock.now()
         token = _token(job)
         if tries:
@@ -242,7 +251,9 @@ class Delivery:
     def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
         """One attempt: provider after provider until one does more than be unavailable. Gives every permit back."""
         tries: list[Try] = []
-        upcoming: Permit | Refusal | None = self._preferred(job, permit)
+        upcoming = self._real(job, permit)
+        if isinstance(upcoming, Permit):
+            upcoming = self._preferred(job, upcoming)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
         while isinstance(upcoming, Permit):
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
@@ -259,6 +270,28 @@ class Delivery:
             upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
         return tuple(tries), False
 
+    def _rehearse(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
+        """One attempt of a test account's job: in the sandbox and nowhere else. Gives the permit back."""
+        place: Permit | None = permit
+        if permit.provider != TEST_SANDBOX:
+            # The message came through a lane of live ones, whose permit it must not use up. The sandbox needs no
+            # protection: it is called without.
+            self._route.release(permit, None)
+            place = None
+        lease_until = job.claim.lease_until if job.claim else self._clock.now()
+        if self._renew_lease(job, lease_until) is None:
+            if place is not None:
+                self._route.release(place, None)
+            return (), False
+        return (self._call(job, self._sandbox, place),), self._sandbox.expects_receipts
+
+    def _real(self, job: Job, permit: Permit) -> Permit | Refusal | None:
+        """``permit``, unless it is one for the sandbox, which is worth nothing to a live job."""
+        if permit.provider != TEST_SANDBOX:
+            return permit
+        self._route.release(permit, None)
+        return self._route.reserve_next(job.type, job.priority, [])
+
     def _preferred(self, job: Job, permit: Permit) -> Permit:
         """After an unknown outcome the same provider comes first, if it can recognise a repetition."""
         last = self._providers.get(job.provider or "")
@@ -270,7 +303,7 @@ class Delivery:
         self._route.release(permit, None)
         return better
 
-    def _call(self, job: Job, provider: Provider, permit: Permit) -> Try:
+    def _call(self, job: Job, provider: Provider, permit: Permit | None) -> Try:
         message = Message(
             job_id=job.job_id,
             delivery_key=job.delivery_key,
@@ -285,12 +318,13 @@ class Delivery:
         started = self._clock.monotonic()
         try_: Try | None = None
         try:
-            if job.type is Channel.SMS:
+            if job.type is Channel.SMS and permit is not None:
                 self._route.charge(permit, segments(str(job.payload.get("text", ""))).count - 1)
             answer = provider.send(message)
             try_ = Try(provider.name, answer, at, (self._clock.monotonic() - started) * 1000)
         finally:
-            self._route.release(permit, try_)
+            if permit is not None:
+                self._route.release(permit, try_)
         return try_
 
     def _renew_lease(self, job: Job, lease_until: datetime) -> datetime | None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType
 
+from wavecom.core.account import is_test_account
 from wavecom.core.states import Status
 
 JobId = NewType("JobId", str)
@@ -117,6 +118,8 @@ class Hint:
     channel: Channel
     priority: Priority
     delay_seconds: int = 0
+    #: For a job of a test account, whose hints travel apart from live ones.
+    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +171,7 @@ class Job:
 
     def hint(self, delay_seconds: int = 0) -> Hint:
         """The message that makes a worker look at this job."""
-        return Hint(self.job_id, self.type, self.priority, delay_seconds)
+        return Hint(self.job_id, self.type, self.priority, delay_seconds, is_test_account(self.client))
 
     def with_changes(self, changes: Mapping[str, Any], entries: tuple[LogEntry, ...] = ()) -> Job:
         """This job after a transition: fields replaced, entries appended, the log kept bounded."""

@@ -105,9 +105,12 @@ class JobRepository(Protocol):
         priority: Priority | None = None,
         queued_before: datetime | None = None,
         expired_only: bool = False,
+        tests_only: bool = False,
     ) -> list[Job]:
         """Jobs of one status whose ``due_at`` has passed, longest due first, without payloads and logs.
 
+        ``channel`` and ``priority`` narrow them to live jobs in these lanes, ``tests_only`` to those of test accounts,
+        which share a queue whatever their lane.
         ``queued_before`` leaves out jobs whose ``queued_at`` is at or after it; a job without ``queued_at`` (parked:
         no hint of it is in any queue) always counts. ``expired_only`` leaves out those whose ``expires_at`` is to come.
         """
@@ -158,6 +161,10 @@ class Backlog(Protocol):
         """Hints queued before this time and not yet taken are lost; None when that can't be said (deep or unknown)."""
         ...
 
+    def tests_lost_before(self, now: datetime) -> datetime | None:
+        """The same for the hints of all test accounts."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -195,6 +202,10 @@ class Provider(Protocol):
     def close(self) -> None:
         """Let go of connections. May be called twice."""
         ...
+
+
+#: Names the provider that takes the jobs of test accounts. No providers file can declare it, for its colon.
+TEST_SANDBOX = "sandbox:test"
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,9 @@ class Sweep:
                 lost = self._backlog.lost_before(channel, priority, self._clock.now())
                 for status in _HINTED:
                     yield self._lost_hints(status, channel, priority, lost)
+        lost = self._backlog.tests_lost_before(self._clock.now())
+        for status in _HINTED:
+            yield self._lost_test_hints(status, lost)
         if self._clock.monotonic() >= self._expiry_after:
             self._expiry_after = self._clock.monotonic() + self._expiry_period_seconds
             for status in _HINTED:
@@ -109,6 +112,12 @@ class Sweep:
         def find(now: datetime) -> list[Job]:
             before = lost or _LONG_AGO
             return self._jobs.due(status, now, self._batch, channel=channel, priority=priority, queued_before=before)
+
+        return find
+
+    def _lost_test_hints(self, status: Status, lost: datetime | None) -> Callable[[datetime], list[Job]]:
+        def find(now: datetime) -> list[Job]:
+            return self._jobs.due(status, now, self._batch, tests_only=True, queued_before=lost or _LONG_AGO)
 
         return find
 

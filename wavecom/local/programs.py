@@ -21,6 +21,9 @@ def _queues(*priorities: Priority) -> str:
     return ",".join(topology.queue_name(channel, priority) for channel in Channel for priority in priorities)
 
 
+_PATIENT_QUEUES = f"{_queues(Priority.NORMAL, Priority.BULK)},{topology.TEST_QUEUE}"
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """A line of the Procfile. ``command`` is shell; of its language only words, quotes and ``${NAME:-default}``."""
@@ -44,7 +47,7 @@ PROGRAMS = (
     ),
     Program(
         "worker",
-        f"celery -A wavecom worker -n ${{HONCHO_PROCESS_NAME:-worker}}@%h -Q {_queues(Priority.NORMAL, Priority.BULK)}",
+        f"celery -A wavecom worker -n ${{HONCHO_PROCESS_NAME:-worker}}@%h -Q {_PATIENT_QUEUES}",
     ),
     Program("worker-high", f"celery -A wavecom worker -n high@%h -Q {_queues(Priority.HIGH)}"),
     Program("ops", f"celery -A wavecom worker -n ops@%h -P solo -Q {topology.PERIODIC_QUEUE}"),

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from threading import Event, Lock
 
 from wavecom.core.job import Channel, Priority, Try
-from wavecom.core.ports import Permit, Refusal
-from wavecom.routing.gate import RoutingGate
+from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
+from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
+from wavecom.routing.gate import BULKHEAD, RoutingGate
 from wavecom.routing.routes import Route
 
 #: No thread waits for a permit for longer, whatever its caller asks for.
@@ -16,6 +17,9 @@ LONGEST_WAIT_SECONDS = 1.0
 SHORTEST_PAUSE_SECONDS = 0.001
 #: What each lane may use of the waiting places, so that a thread for a one-time password always finds one.
 WAITING_SHARES = {Priority.HIGH: 1.0, Priority.NORMAL: 0.75, Priority.BULK: 0.5}
+
+#: Of a process's threads, what the sandbox of the test accounts may hold: tests never take what live traffic needs.
+SANDBOX_SHARE = 0.25
 
 NO_ROUTE = "no_route"
 NO_ROUTE_RETRY_SECONDS = 60.0
@@ -44,6 +48,9 @@ class Router:
         self._monotonic = monotonic
         self._draw = draw
         self._places = {lane: max(1, int(threads / 4 * share)) for lane, share in WAITING_SHARES.items()}
+        # In this process alone and without a breaker: there is nothing to protect but our own threads, and what a magic
+        # recipient brings to one test must not close the sandbox to the others.
+        self._sandbox = Bulkhead({TEST_SANDBOX: max(1, int(threads * SANDBOX_SHARE))}, threads)
         self._waiting = 0
         self._lock = Lock()
 
@@ -74,6 +81,12 @@ class Router:
         finally:
             self._stop_waiting()
 
+    def reserve_sandbox(self) -> Permit | Refusal:
+        """Leave to call the sandbox of the test accounts. Asks no gate, so no live provider can stand in the way."""
+        if self._sandbox.enter(TEST_SANDBOX):
+            return Permit(TEST_SANDBOX)
+        return Refusal(TEST_SANDBOX, BULKHEAD, RETRY_AFTER_SECONDS)
+
     def reserve_next(
         self,
         channel: Channel,
@@ -89,14 +102,16 @@ class Router:
 
     def release(self, permit: Permit, outcome: Try | None) -> None:
         """Give a permit back; ``outcome`` is None when the provider was not called. Once for each permit."""
-        if outcome is None:
+        if permit.provider == TEST_SANDBOX:
+            self._sandbox.leave(TEST_SANDBOX)
+        elif outcome is None:
             self._gate.release(permit, None, 0)
         else:
             self._gate.release(permit, outcome.answer, outcome.latency_ms)
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         """The message weighs ``extra_cost`` more than was reserved (SMS: segments), known only after the claim."""
-        if extra_cost > 0:
+        if extra_cost > 0 and permit.provider != TEST_SANDBOX:
             self._gate.charge(permit, extra_cost)
 
     def is_open(self, channel: Channel, priority: Priority = Priority.HIGH) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 
 import bson
 
+from wavecom.core.account import is_test_account
 from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority
 from wavecom.core.keys import KeyRecord
@@ -117,8 +118,10 @@ class MemoryJobRepository:
         priority: Priority | None = None,
         queued_before: datetime | None = None,
         expired_only: bool = False,
+        tests_only: bool = False,
     ) -> list[Job]:
         """See the port."""
+        is_narrowed = channel is not None or priority is not None
         with self._lock:
             found = [
                 (job.due_at, job)
@@ -127,6 +130,7 @@ class MemoryJobRepository:
                 and (job.due_at is not None and job.due_at <= now)
                 and channel in {None, job.type}
                 and priority in {None, job.priority}
+                and (not is_test_account(job.client) if is_narrowed else is_test_account(job.client) or not tests_only)
                 and (queued_before is None or job.queued_at is None or job.queued_at < queued_before)
                 and (not expired_only or job.expires_at <= now)
             ]

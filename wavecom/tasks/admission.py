@@ -3,7 +3,8 @@
 Not being able to call is not an attempt. While no provider of a channel may be called (breaker open, rate used up, all
 threads of its bulkhead busy) its messages are held here, unacknowledged, in the worker's memory: that costs no thread,
 no write and no delayed message, and since the broker hands out no more than the prefetch count per queue, everything
-behind them waits in RabbitMQ for free. Higher lanes are let in first.
+behind them waits in RabbitMQ for free. Higher lanes are let in first, and jobs of test accounts last: those come from a
+queue of their own and need only a place in the sandbox.
 
 Runs entirely on the worker's main loop, so it needs no lock.
 """
@@ -27,7 +28,8 @@ from wavecom.tasks.runtime import services
 
 log = structlog.get_logger()
 
-Lane = tuple[Channel, Priority]
+#: Channel and priority of live jobs; None: the jobs of test accounts, all together.
+Lane = tuple[Channel, Priority] | None
 
 #: RabbitMQ closes the channel of a consumer that holds a message for 30 minutes; they are given back well before.
 _HOLD_LIMIT_SECONDS = 600.0
@@ -67,7 +69,8 @@ class Admission(bootsteps.StartStopStep):
         self._consumer = consumer
         self._dispatch: Callable[[Any], None] = consumer.on_task_request
         self._held: dict[Lane, deque[tuple[float, Any]]] = {
-            (channel, priority): deque() for priority in Priority for channel in Channel
+            **{(channel, priority): deque() for priority in Priority for channel in Channel},
+            None: deque(),
         }
         self._drain_at = float("inf")
         self._is_woken = False
@@ -98,8 +101,9 @@ class Admission(bootsteps.StartStopStep):
 
     def _admit(self, request: Any) -> None:
         _last_received_at[0] = time.monotonic()
-        lane = topology.lane_of(request.delivery_info.get("routing_key") or "")
-        if request.name != topology.DELIVER_TASK or lane is None or not self._hands_out_permits:
+        routing_key = request.delivery_info.get("routing_key") or ""
+        named = topology.lane_of(routing_key)
+        if request.name != topology.DELIVER_TASK or named is None or not self._hands_out_permits:
             self._dispatch(request)
             return
         if not _names_a_job(request):
@@ -108,6 +112,7 @@ class Admission(bootsteps.StartStopStep):
             log.error("message_names_no_job")
             request.reject(requeue=False)
             return
+        lane = None if topology.is_test(routing_key) else named
         # Behind what is held already: within a lane the order stays, and a drain is planned.
         pause = 0.0 if self._held[lane] else self._try(lane, request)
         if pause is not None:
@@ -119,7 +124,8 @@ class Admission(bootsteps.StartStopStep):
         """Let one request in, or drop a revoked one (None); or the seconds after which it is worth trying again."""
         if request.revoked():
             return None
-        permit = services().router.reserve(*lane)
+        router = services().router
+        permit = router.reserve_sandbox() if lane is None else router.reserve(*lane)
         if not isinstance(permit, Permit):
             return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
         request.request_dict["permit"] = permit

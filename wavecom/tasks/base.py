@@ -45,7 +45,7 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         would reject the message into the dead-letter queue.)
         """
         delay_seconds = exc.delay_seconds if isinstance(exc, RetryLater) else 1
-        queue = topology.queue_name(*self.lane())
+        queue = topology.routing_key(*self.lane(), is_test=self.is_test())
         try:
             return super().retry(args, kwargs, exc=exc, throw=throw, countdown=delay_seconds, queue=queue)
         except Reject as error:
@@ -62,24 +62,33 @@ class DeliverTask(Task):  # type: ignore[type-arg]
     ) -> AsyncResult:  # type: ignore[type-arg]
         """Publish a hint through our publisher, so that every path to the broker is confirmed and bounded in time.
 
-        ``args`` is ``(job_id,)``; ``queue`` names the lane; ``countdown`` is in seconds. Raises ``BrokerError``.
+        ``args`` is ``(job_id,)``; ``queue`` is the routing key of the lane; ``countdown`` is in seconds. Raises
+        ``BrokerError``.
         """
         lane = topology.lane_of(queue or "")
         if lane is None:
             raise ValueError(f"queue={queue!r} names no lane; give one such as 'notifications.sms.normal'")
         [job_id] = args or (kwargs or {}).values()
-        hint = Hint(JobId(job_id), *lane, delay_seconds=max(0, round(countdown or 0)))
+        hint = Hint(
+            JobId(job_id), *lane, delay_seconds=max(0, round(countdown or 0)), is_test=topology.is_test(queue or "")
+        )
         if not services().hints.submit(hint):
             raise BrokerError("The broker did not confirm the message; the sweep publishes it later.")
         return self.AsyncResult(job_id)
 
     def lane(self) -> tuple[Channel, Priority]:
         """The channel and lane of the message being worked on, by the key it was routed with."""
-        routing_key = (self.request.delivery_info or {}).get("routing_key") or ""
-        lane = topology.lane_of(routing_key)
+        lane = topology.lane_of(self._routing_key())
         if lane is None:
-            refuse(f"routing key {routing_key!r} names no lane")
+            refuse(f"routing key {self._routing_key()!r} names no lane")
         return lane
+
+    def is_test(self) -> bool:
+        """Whether the message being worked on is about a job of a test account."""
+        return topology.is_test(self._routing_key())
+
+    def _routing_key(self) -> str:
+        return (self.request.delivery_info or {}).get("routing_key") or ""
 
 
 def refuse(reason: str) -> NoReturn:

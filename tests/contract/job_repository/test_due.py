@@ -56,6 +56,21 @@ def test_one_lane_at_a_time(jobs: JobRepository, queued_before: datetime | None)
     assert len(jobs.due(Status.QUEUED, NOW, 10, priority=Priority.BULK)) == 3
 
 
+@pytest.mark.parametrize("queued_before", [None, later(3600)])
+def test_jobs_of_test_accounts_are_in_no_lane_but_together(jobs: JobRepository, queued_before: datetime | None) -> None:
+    live = make_job(type=Channel.SMS, due_at=NOW)
+    tests = [make_job(client="acme:test", type=channel, due_at=NOW) for channel in Channel]
+    jobs.insert([live, *tests])
+
+    in_the_lane = jobs.due(Status.QUEUED, NOW, 10, channel=Channel.SMS, queued_before=queued_before)
+    of_tests = jobs.due(Status.QUEUED, NOW, 10, tests_only=True, queued_before=queued_before)
+    of_all = jobs.due(Status.QUEUED, NOW, 10, queued_before=queued_before)
+
+    assert _ids(in_the_lane) == [live.job_id]
+    assert set(_ids(of_tests)) == set(_ids(tests))
+    assert len(of_all) == 4
+
+
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
 def test_a_hint_is_only_lost_before_its_time(jobs: JobRepository, status: Status) -> None:
     def queued(at: datetime | None, due_at: datetime) -> Job:

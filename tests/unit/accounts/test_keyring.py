@@ -67,9 +67,17 @@ def _is_refused(keys: KeyRing, key: str) -> bool:
 
 
 def test_a_known_key_names_its_client_scopes_and_kind(keys: KeyRing, store: CountingKeyStore, clock: FakeClock) -> None:
-    store.add(_record(KEY, clock))
+    store.add(_record(KEY, clock, is_live=True))
 
-    assert keys.authenticate(KEY) == Caller("acme", frozenset({"send"}), False, "key-1")
+    assert keys.authenticate(KEY) == Caller("acme", frozenset({"send"}), True, "key-1")
+
+
+def test_a_test_key_stands_for_its_clients_test_account(
+    keys: KeyRing, store: CountingKeyStore, clock: FakeClock
+) -> None:
+    store.add(_record(KEY, clock, is_live=False))
+
+    assert keys.authenticate(KEY) == Caller("acme:test", frozenset({"send"}), False, "key-1")
 
 
 def test_an_unknown_key_is_refused(keys: KeyRing) -> None:

@@ -170,9 +170,14 @@ def test_the_operator_sends_as_the_operator(world: World, browser: Browser) -> N
     assert sent(world, browser.send("sms", **SMS)).client == "operator"
 
 
-@pytest.mark.parametrize("secret", [READ_ONLY_KEY, TEST_KEY])
-def test_a_key_that_may_not_send_is_told_so(world: World, secret: str) -> None:
-    browser = world.browser(secret)
+def test_a_test_key_sends_to_the_sandbox(world: World) -> None:
+    job = sent(world, world.browser(TEST_KEY).send("sms", **SMS))
+
+    assert job.client == f"{CLIENT}:test"
+
+
+def test_a_key_that_may_not_send_is_told_so(world: World) -> None:
+    browser = world.browser(READ_ONLY_KEY)
 
     shown = browser.get("/send")
     tried = browser.post("/send?type=sms", SMS)

@@ -9,7 +9,7 @@ from threading import Event, Thread
 import pytest
 
 from wavecom.core.job import Answer, Channel, Outcome, Priority, Try
-from wavecom.core.ports import Permit, Refusal
+from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.router import NO_ROUTE, Router
 from wavecom.routing.routes import Route
@@ -257,3 +257,28 @@ def test_only_a_surplus_is_charged() -> None:
     router.charge(Permit("first"), 2)
 
     assert gate.charged == [(Permit("first"), 2)]
+
+
+def test_a_place_in_the_sandbox_asks_no_gate_and_tells_it_nothing() -> None:
+    gate = ScriptedGate({"first": 60, "second": 60})
+    router = a_router(gate)
+
+    permit = router.reserve_sandbox()
+    assert isinstance(permit, Permit)
+    router.charge(permit, 3)
+    router.release(
+        permit, Try(TEST_SANDBOX, Answer(Outcome.UNAVAILABLE, "http_503"), datetime(2026, 1, 1, tzinfo=UTC), 9)
+    )
+
+    assert (gate.asked, gate.charged, gate.released) == ([], [], [])
+
+
+def test_the_sandbox_holds_no_more_than_its_share_of_the_threads() -> None:
+    router = a_router(ScriptedGate({"first": 0, "second": 0}), threads=16)
+
+    answers = [router.reserve_sandbox() for _ in range(5)]
+    router.release(Permit(TEST_SANDBOX), None)
+    again = router.reserve_sandbox()
+
+    assert [isinstance(answer, Permit) for answer in answers] == [True] * 4 + [False]
+    assert isinstance(again, Permit)

@@ -102,13 +102,17 @@ def test_the_table_of_calls_above_has_every_address_of_the_api(world: World) -> 
     assert rules == {(method, path) for method, path, _ in CALLS}
 
 
-def test_a_test_key_sends_nothing(world: World) -> None:
+def test_what_a_test_key_sends_is_kept_apart_from_what_live_keys_of_its_client_send(world: World) -> None:
     _add_key(world, "wc_test_key", is_live=False)
+    headers = {"Idempotency-Key": "1"}
+    live = world.client().post("/api/notifications", json=SMS, headers=headers)
 
-    answer = world.client("wc_test_key").post("/api/notifications", json=SMS)
+    test = world.client("wc_test_key").post("/api/notifications", json=SMS, headers=headers)
 
-    assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
-    assert world.jobs.search(JobFilter(), 1).jobs == ()
+    assert test.status_code == 202
+    assert test.json["jobId"] != live.json["jobId"]
+    assert {job.client for job in world.jobs.search(JobFilter(), 9).jobs} == {"default", "default:test"}
+    assert [hint.is_test for hint in world.publisher.hints] == [False, True]
 
 
 def test_two_clients_see_nothing_of_each_other(world: World) -> None:

@@ -85,7 +85,11 @@ class ProvidersConfig:
     @classmethod
     def default(cls) -> ProvidersConfig:
         """Without a providers file the sandbox serves every channel."""
+        return cls.sandbox("sandbox")
+
+    @classmethod
+    def sandbox(cls, name: str) -> ProvidersConfig:
+        """One sandbox with usual options, called ``name``, for every channel."""
         options = provider_class("sandbox").options_class()
-        sandbox: ProviderConfig[Any] = ProviderConfig(name="sandbox", type="sandbox", options=options)
-        route = (Step((Alternative("sandbox"),)),)
-        return cls({"sandbox": sandbox}, dict.fromkeys(Channel, route))
+        sandbox: ProviderConfig[Any] = ProviderConfig(name=name, type="sandbox", options=options)
+        return cls({name: sandbox}, dict.fromkeys(Channel, (Step((Alternative(name),)),)))

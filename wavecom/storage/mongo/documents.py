@@ -16,6 +16,7 @@ from bson.errors import InvalidDocument
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
+from wavecom.core.account import is_test_account
 from wavecom.core.engine import Transition
 from wavecom.core.job import (
     Channel,
@@ -85,7 +86,7 @@ def to_document(job: Job) -> Document:
         "client": job.client,
         "type": job.type.value,
         "priority": job.priority.value,
-        "queue": queue_of(job.type, job.priority),
+        "queue": TESTS if is_test_account(job.client) else queue_of(job.type, job.priority),
         "to": job.to,
         "payload": job.payload,
         "metadata": job.metadata,
@@ -178,6 +179,10 @@ def claim_document(claim: Claim, job_id: JobId) -> Document:
 def fence(token: str, job_id: JobId) -> str:
     """See ``claim_document``."""
     return f"{token}/{job_id}"
+
+
+#: What ``queue`` holds for all jobs of test accounts: they wait together.
+TESTS = "test"
 
 
 def queue_of(channel: Channel, priority: Priority) -> str:

@@ -32,7 +32,7 @@ from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, NOT_FINAL, Status
 from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.client import durable
-from wavecom.storage.mongo.documents import Document, encode_job, queue_of, to_job
+from wavecom.storage.mongo.documents import TESTS, Document, encode_job, queue_of, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
 from wavecom.storage.mongo.transitions import Write, claiming, operations
 from wavecom.storage.mongo.windows import windows
@@ -235,11 +235,14 @@ class MongoJobRepository:
         priority: Priority | None = None,
         queued_before: datetime | None = None,
         expired_only: bool = False,
+        tests_only: bool = False,
     ) -> list[Job]:
         """See the port."""
         channels = list(Channel) if channel is None else [channel]
         priorities = list(Priority) if priority is None else [priority]
-        queues = [queue_of(*each) for each in itertools.product(channels, priorities)]
+        queues = [] if tests_only else [queue_of(*each) for each in itertools.product(channels, priorities)]
+        if tests_only or (channel is None and priority is None):
+            queues.append(TESTS)
         found: list[Job] = []
         with reading():
             if expired_only or (queued_before is not None and status not in CLAIMABLE):

@@ -12,7 +12,7 @@ from wavecom import errors
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
 from wavecom.core.job import JobId
-from wavecom.errors import ForbiddenError, JobNotFoundError
+from wavecom.errors import JobNotFoundError
 from wavecom.web.api import answers, cursors, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.declarations import JOB_ID
@@ -57,9 +57,6 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     def send(notification: NotificationRequest) -> Response:
         """Accept one notification for one recipient."""
         key = idempotency_key(request)
-        if not caller().is_live:
-            # Until test keys have a sandbox of their own, the safe thing is to send nothing.
-            raise ForbiddenError("This is a test key, and test keys can't send yet. Use a live key.")
         accepted = services.submission.accept(notification.to_notification(caller().client, key))
         response = _json(representation.accepted(accepted.job), 202)
         response.headers["Location"] = f"{_root()}/{accepted.job.job_id}"

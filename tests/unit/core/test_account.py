@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.factories import make_job
+from wavecom.core.account import account_of, client_of, is_client_name, is_test_account
+
+
+@pytest.mark.parametrize("client", ["default", "acme", "a", "Acme-2.eu_west", "test", "x" * 64])
+def test_a_clients_two_accounts_are_told_apart_and_lead_back_to_it(client: str) -> None:
+    live, test = account_of(client, is_live=True), account_of(client, is_live=False)
+
+    assert is_client_name(client)
+    assert live != test
+    assert (is_test_account(live), is_test_account(test)) == (False, True)
+    assert client_of(live) == client_of(test) == client
+
+
+@pytest.mark.parametrize(
+    "name", ["", "acme:test", "a:", ":", " acme", "-acme", "acme\n", "x" * 65, "äcme", "a/b", "$a"]
+)
+def test_no_client_is_called_what_could_be_another_account(name: str) -> None:
+    assert not is_client_name(name)
+
+
+def test_a_live_account_is_called_as_its_client() -> None:
+    assert account_of("acme", is_live=True) == "acme"
+
+
+def test_a_job_knows_which_way_its_hints_go() -> None:
+    assert make_job(client="acme:test").hint().is_test
+    assert not make_job(client="acme").hint(5).is_test
