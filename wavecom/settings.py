@@ -7,6 +7,7 @@ variables in docs/operations.md is held equal to this module by a test.
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -54,6 +55,8 @@ class Settings:
     worker_concurrency: int = 32
     max_body_bytes: int = 14 * 1024 * 1024
     max_requests_in_flight: int = 512
+    #: Sites whose pages may use the API, as ``https://shop.example``; usually none.
+    cors_origins: tuple[str, ...] = ()
     retry_base_seconds: float = 4
     retry_cap_seconds: float = 600
     log_level: str = "warning"
@@ -123,6 +126,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             # A job must fit into one MongoDB document of 16 MiB, with everything that is not the body.
             validate=validate.Range(1024, 15 * 1024 * 1024, error="must be bytes from {min} to {max}, not {input}"),
         ),
+        "cors_origins": _origins(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
         "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),
         "retry_cap_seconds": env.float("WAVECOM_RETRY_CAP_SECONDS", None, validate=seconds),
@@ -144,6 +148,22 @@ def _address(*schemes: str) -> Callable[[str], None]:
             raise ValidationError(f"must begin with {' or '.join(schemes)}")
 
     return check
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
+def _are_origins(value: str) -> None:
+    for origin in _origins(value) or ():
+        if not _ORIGIN.fullmatch(origin):
+            raise ValidationError(
+                f"must be origins parted by commas, such as https://shop.example, without paths and never *; "
+                f"{origin} is none"
+            )
+
+
+def _origins(value: str | None) -> tuple[str, ...] | None:
+    return None if value is None else tuple(filter(None, (part.strip() for part in value.split(","))))
 
 
 def _is_file(path: Path) -> None:

@@ -14,7 +14,7 @@ from wavecom import bootstrap
 from wavecom.bootstrap import WebServices
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, dashboard, edge, health, problems, reference
+from wavecom.web import api, cors, dashboard, edge, health, problems, reference, try_it
 from wavecom.web.orjson_provider import OrjsonProvider
 
 if TYPE_CHECKING:
@@ -50,11 +50,13 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
         services = bootstrap.web_services(settings, _database(app, settings))
     # After PyMongo, which would let clients write ObjectIds and dates of BSON into their JSON.
     app.json = OrjsonProvider(app)
+    # Functions after a request run in the reverse order: this one sees the headers that the edge has set.
+    cors.install(app, settings.cors_origins)
     edge.install(app, settings.max_requests_in_flight)
     problems.register(app)
     app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
     app.register_blueprint(reference.make_blueprint())
-    api.register(app, services)
+    app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
     dashboard.register(app, services)
     return app
 

@@ -24,6 +24,9 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
+#: Two years (RFC 6797), this host alone: what else lives in the domain is not ours to decide.
+STRICT_TRANSPORT = "max-age=63072000"
+
 #: Blueprints that answer however busy the process is: whoever watches it must not take it for dead.
 ALWAYS_ANSWERED = frozenset({"health"})
 
@@ -55,6 +58,9 @@ def install(app: Flask, max_in_flight: int) -> None:
         # Pages bring their own, all of them or none.
         if "Content-Security-Policy" not in headers:
             headers.extend(HEADERS)
+        # Over plain HTTP it would mean nothing. A proxy with TLS says that it has it (docs/operations.md).
+        if request.is_secure or request.headers.get("X-Forwarded-Proto") == "https":
+            headers["Strict-Transport-Security"] = STRICT_TRANSPORT
         return response
 
     def leave(_error: BaseException | None) -> None:

@@ -7,6 +7,7 @@ and what to do), ``code`` (stable), ``requestId`` and, for input that is wrong, 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -39,6 +40,8 @@ class Entry:
     title: str
     remedy: str
     detail: str | None = None
+    #: Where ``detail`` is None: what an error's text may be, for the OpenAPI document.
+    example: str = ""
 
 
 _WAIT = "try again after `Retry-After` seconds"
@@ -51,30 +54,59 @@ _OURS = Entry(
 
 #: Every class of ``wavecom.errors``; the nearest one in an error's ancestry answers for it.
 PROBLEMS: dict[type[WaveComError], Entry] = {
-    errors.RefusedError: Entry(400, "The request can't be taken", "see `detail`"),
-    errors.MalformedBodyError: Entry(400, "The body is not JSON", "send valid JSON in UTF-8"),
-    errors.BodyTooLargeError: Entry(413, "The body is too large", "send less"),
+    errors.RefusedError: Entry(
+        400, "The request can't be taken", "see `detail`", example="What was asked for can't be done."
+    ),
+    errors.MalformedBodyError: Entry(
+        400, "The body is not JSON", "send valid JSON in UTF-8", example="The body is empty. Send a JSON object."
+    ),
+    errors.BodyTooLargeError: Entry(
+        413, "The body is too large", "send less", example="The body is over the limit of 14680064 bytes. Send less."
+    ),
     errors.UnsupportedMediaTypeError: Entry(
-        415, "The body is not declared as JSON", "send `Content-Type: application/json`, not compressed"
+        415,
+        "The body is not declared as JSON",
+        "send `Content-Type: application/json`, not compressed",
+        example="The Content-Type must be application/json, not text/plain.",
     ),
     errors.InvalidRequestError: Entry(
         422, "The request has fields that are wrong", "mend the fields that `errors` names"
     ),
-    errors.UnauthenticatedError: Entry(401, "An API key is needed", "send a key that is valid"),
-    errors.ForbiddenError: Entry(403, "The API key lacks a right", "use a key with the scope that `detail` names"),
+    errors.UnauthenticatedError: Entry(
+        401,
+        "An API key is needed",
+        "send a key that is valid",
+        example="There is no API key. Send it in the header Authorization: Bearer <key>.",
+    ),
+    errors.ForbiddenError: Entry(
+        403,
+        "The API key lacks a right",
+        "use a key with the scope that `detail` names",
+        example="This API key may not do this: it needs the scope send.",
+    ),
     errors.JobNotFoundError: Entry(
         404,
         "There is no such notification",
         "check the id, and that it was made with a key of the same client",
+        example="There is no notification with this id for your key.",
     ),
     errors.IdempotencyMismatchError: Entry(
-        422, "The Idempotency-Key belongs to another request", "use a new key for a new notification"
+        422,
+        "The Idempotency-Key belongs to another request",
+        "use a new key for a new notification",
+        example="This Idempotency-Key was used before, with another body. Use a new key for a new notification.",
     ),
-    errors.ConflictError: Entry(409, "The notification's status does not allow this", "see `detail`"),
+    errors.ConflictError: Entry(
+        409,
+        "The notification's status does not allow this",
+        "see `detail`",
+        example="The notification has been sent already.",
+    ),
     errors.TransitionError: Entry(
         409,
         "The notification's status does not allow this",
         "read the notification: its status does not allow this",
+        example="A notification that is delivered can't be moved any more.",
     ),
     errors.LostRaceError: Entry(
         409,
@@ -115,7 +147,7 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
 
 #: HTTP's own errors, by status, with their codes. A status that is not here is answered in werkzeug's words.
 HTTP_PROBLEMS: dict[int, tuple[str, Entry]] = {
-    400: ("bad_request", Entry(400, "Bad Request", "send valid HTTP")),
+    400: ("bad_request", Entry(400, "Bad Request", "send valid HTTP", example="The request is not valid HTTP.")),
     404: (
         "not_found",
         Entry(
@@ -125,10 +157,27 @@ HTTP_PROBLEMS: dict[int, tuple[str, Entry]] = {
             "There is nothing at this address. Check it for mistyped or missing parts.",
         ),
     ),
-    405: ("method_not_allowed", Entry(405, "Method Not Allowed", "use a method of the `Allow` header")),
+    405: (
+        "method_not_allowed",
+        Entry(
+            405,
+            "Method Not Allowed",
+            "use a method of the `Allow` header",
+            example="This address takes GET, HEAD, OPTIONS, not DELETE.",
+        ),
+    ),
     413: (errors.BodyTooLargeError.code, PROBLEMS[errors.BodyTooLargeError]),
     500: ("internal_error", _OURS),
 }
+
+
+_EXAMPLE_ERRORS = [
+    {
+        "pointer": "/to/phone",
+        "message": "must be a phone number in E.164 form, such as +447700900123: begin with + and the country code",
+        "code": "invalid",
+    }
+]
 
 
 def documented() -> dict[str, Entry]:
@@ -139,9 +188,21 @@ def documented() -> dict[str, Entry]:
     return dict(sorted(codes.items(), key=lambda each: each[1].status))
 
 
+def example(code: str, entry: Entry) -> dict[str, Any]:
+    """A body as a client may get it."""
+    wrong = _EXAMPLE_ERRORS if code == errors.InvalidRequestError.code else []
+    detail = _summary(len(wrong)) if wrong else (entry.detail or entry.example or f"{entry.title}.")
+    return _body(entry, code, detail, "5d6cf3b0a1b54bb08f0c0f2f4d1e6a77", wrong)
+
+
+def entry_of(error: type[WaveComError]) -> Entry:
+    """The entry of the nearest class in the ancestry of ``error``."""
+    return next(PROBLEMS[each] for each in error.__mro__ if each in PROBLEMS)
+
+
 def entry_for(error: WaveComError) -> Entry:
     """The entry of the nearest class in the error's ancestry."""
-    return next(PROBLEMS[each] for each in type(error).__mro__ if each in PROBLEMS)
+    return entry_of(type(error))
 
 
 def answer(error: WaveComError) -> Response:
@@ -159,7 +220,7 @@ def answer(error: WaveComError) -> Response:
         log.warning("request_failed", code=error.code, error=str(error), endpoint=request.endpoint)
     wrong = error.problems if isinstance(error, InvalidRequestError) else ()
     detail = _summary(len(wrong)) if wrong else (entry.detail or str(error))
-    return _response(entry.status, entry.title, error.code, detail, headers, [_place(problem) for problem in wrong])
+    return _response(entry, error.code, detail, headers, [_place(problem) for problem in wrong])
 
 
 def http_answer(error: HTTPException) -> Response:
@@ -173,7 +234,7 @@ def http_answer(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed):
         detail = f"This address takes {', '.join(sorted(error.valid_methods or ()))}, not {request.method}."
     headers = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
-    return _response(status, entry.title, code, detail, headers)
+    return _response(entry, code, detail, headers)
 
 
 def register(app: Flask) -> None:
@@ -184,24 +245,22 @@ def register(app: Flask) -> None:
 
 
 def _response(
-    status: int,
-    title: str,
-    code: str,
-    detail: str,
-    headers: dict[str, str],
-    wrong: list[dict[str, str]] | None = None,
+    entry: Entry, code: str, detail: str, headers: dict[str, str], wrong: Sequence[Mapping[str, str]] = ()
 ) -> Response:
+    body = _body(entry, code, detail, request_id(), wrong)
+    return Response(orjson.dumps(body), entry.status, headers, content_type=MEDIA_TYPE)
+
+
+def _body(entry: Entry, code: str, detail: str, request_id: str, wrong: Sequence[Mapping[str, str]]) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": f"{REFERENCE}#{code}",
-        "title": title,
-        "status": status,
+        "title": entry.title,
+        "status": entry.status,
         "detail": detail,
         "code": code,
-        "requestId": request_id(),
+        "requestId": request_id,
     }
-    if wrong:
-        body["errors"] = wrong
-    return Response(orjson.dumps(body), status, headers, content_type=MEDIA_TYPE)
+    return body | {"errors": list(wrong)} if wrong else body
 
 
 def _summary(count: int) -> str:

@@ -12,13 +12,13 @@ from werkzeug.exceptions import HTTPException
 from wavecom import __version__
 from wavecom.bootstrap import WebServices
 from wavecom.web import problems
-from wavecom.web.api import notifications
+from wavecom.web.api import notifications, openapi
 
 _SETTINGS: dict[str, Any] = {
     "API_TITLE": "WaveCom",
     "API_VERSION": __version__,
     "OPENAPI_VERSION": "3.1.0",
-    # Built from the schemas at start; served under no address yet.
+    # Not flask-smorest's pages, which would build the document at each request: ``web/reference.py`` serves ours.
     "OPENAPI_URL_PREFIX": None,
 }
 
@@ -26,13 +26,23 @@ _SETTINGS: dict[str, Any] = {
 class ProblemApi(Api):  # type: ignore[misc]
     """flask-smorest that answers errors as the rest of the app does."""
 
+    def _register_responses(self) -> None:
+        """None: flask-smorest's own errors, in a form of its own, are never answered."""
+
+    def _register_etag_headers(self) -> None:
+        """None, as no operation uses them."""
+
+    def _register_pagination_header(self) -> None:
+        """None, as no operation uses it."""
+
     def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
         """See ``problems.http_answer``."""
         return problems.http_answer(error)
 
 
-def register(app: Flask, services: WebServices) -> None:
-    """Add the API to ``app``."""
+def register(app: Flask, services: WebServices) -> dict[str, Any]:
+    """Add the API to ``app``; its OpenAPI document."""
     app.config.update(_SETTINGS)
-    api = ProblemApi(app)
+    api = ProblemApi(app, spec_kwargs=openapi.spec_options())
     api.register_blueprint(notifications.make_blueprint(services))
+    return openapi.document(api.spec)

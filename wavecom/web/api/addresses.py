@@ -13,7 +13,7 @@ from marshmallow import ValidationError
 from marshmallow.schema import Schema
 
 from wavecom.web.api.faults import FaultCode, refusal
-from wavecom.web.api.fields import Explained, Object, control_character, text_fault
+from wavecom.web.api.fields import Explained, Object, control_character, text_fault, whole_pattern
 
 
 class EmailAddress(Explained[str]):
@@ -23,6 +23,10 @@ class EmailAddress(Explained[str]):
 
     def __init__(self, must: str = "an e-mail address, such as amina@example.com", **options: Any) -> None:
         super().__init__(must, **options)
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "string", "format": "idn-email", "minLength": 3, "maxLength": self._LENGTH_LIMIT}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
@@ -52,6 +56,10 @@ class Phone(Explained[str]):
 
     def __init__(self, must: str = "a phone number in E.164 form, such as +447700900123", **options: Any) -> None:
         super().__init__(must, **options)
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "string", "pattern": whole_pattern(self._FORM.pattern)}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
@@ -126,6 +134,10 @@ class Mailbox(Explained[Any]):
         self._schema = schema
         self._address = EmailAddress()
 
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"anyOf": [self._address.json_schema(), self._schema]}
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if isinstance(value, dict):
             return self._schema.load(value)
@@ -139,13 +151,27 @@ class Mailbox(Explained[Any]):
 class Url(Explained[str]):
     """An absolute URL with a host. ``schemes`` None: any that opens an app, save those that run or read something."""
 
-    _FORM = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://[!#-;=?-\[\]_a-z~]+")
+    _SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
+    _REST = r"://[!#-;=?-\[\]_a-z~]+"
+    _FORM = re.compile(f"({_SCHEME}){_REST}")
     _LENGTH_LIMIT = 2048
     _NEVER = frozenset({"javascript", "data", "vbscript", "file", "about", "blob"})
 
     def __init__(self, must: str, *, schemes: Collection[str] | None = ("https",), **options: Any) -> None:
         super().__init__(must, **options)
         self._schemes = schemes
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        scheme = "".join
+        forms = [scheme(f"[{letter.upper()}{letter}]" for letter in name) for name in sorted(self._schemes or ())]
+        beginning = f"(?:{'|'.join(forms)})" if forms else self._SCHEME
+        return {
+            "type": "string",
+            "format": "uri",
+            "maxLength": self._LENGTH_LIMIT,
+            "pattern": whole_pattern(beginning + self._REST),
+        }
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):

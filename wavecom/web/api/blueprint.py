@@ -21,6 +21,7 @@ Everything that a client may send or get stands above its view, and the OpenAPI 
   it. An error that all operations share (a rate limit, say) belongs into one of these.
 * A new error goes into ``errors.py`` and ``problems.PROBLEMS`` (which gives it its example and its place on
   ``/docs/errors``). A new field class says what it takes in ``json_schema()`` (see ``fields.Explained``).
+* ``python -m tests.openapi`` writes the copy in docs/openapi.json anew; do so as well when a rebase can't merge it.
 * No decorator here but ``reads`` costs a call at run time. Tests hold the document against the application.
 """
 
@@ -34,15 +35,18 @@ from flask_smorest import Blueprint  # type: ignore[import-untyped]
 from marshmallow import Schema
 
 from wavecom.errors import WaveComError
+from wavecom.web.api import openapi
 from wavecom.web.api.declarations import Answer, Failures, Parameter, Read
 from wavecom.web.api.parser import ArgumentsParser
-from wavecom.web.api.shapes import Shape
+from wavecom.web.api.shapes import Json, Shape
+from wavecom.web.authentication import SCOPE
 
 P = ParamSpec("P")
 View = Callable[P, Response]
 
-#: Under this name flask-smorest's notes on a view hold ours.
-DECLARED = "declared"
+#: The attribute of a view under which flask-smorest keeps its notes; in them, ours.
+NOTES = "_apidoc"
+DECLARED, DESCRIBED = "declared", "described"
 
 
 class ApiBlueprint(Blueprint):  # type: ignore[misc]
@@ -50,11 +54,19 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = ArgumentsParser()
 
+    def __init__(self, name: str, import_name: str, **options: Any) -> None:
+        super().__init__(name, import_name, **options)
+        self._prepare_doc_cbks = [self._prepare_arguments_doc, _prepare_declared]
+
     def operation(self, method: str, rule: str, *, id: str) -> Callable[[View[P]], View[P]]:
         """Serve ``method`` at ``rule``; ``id`` names the operation in the document and is unique there."""
 
         def decorate(view: View[P]) -> View[P]:
-            self.route(rule, methods=[method])(self.doc_only(view, operationId=id))
+            noted: Any = view
+            known = getattr(view, NOTES, {})
+            described = openapi.operation(known.get(DECLARED, ()), getattr(view, SCOPE, None))
+            noted._apidoc = {**known, DESCRIBED: described | {"operationId": id}}
+            self.route(rule, methods=[method])(view)
             return view
 
         return decorate
@@ -63,7 +75,8 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         self, schema: Schema, location: str = "json", *, example: Any
     ) -> Callable[[Callable[..., Response]], View[[]]]:
         """Hand what ``schema`` loads from ``location`` ("json" or "query") to the view. An instance: built once."""
-        decorate: Any = self.arguments(schema, location=location)
+        body = {"example": example} if location == "json" else {}
+        decorate: Any = self.arguments(schema, location=location, **body)
 
         def read(view: Callable[..., Response]) -> View[[]]:
             return _declare(decorate(view), Read(location, example))
@@ -92,18 +105,17 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         """Document errors that this operation, other than most, can answer with."""
         return lambda view: _declare(view, Failures(classes))
 
-    @staticmethod
-    def doc_only(view: View[P], **manual: Any) -> View[P]:
-        """``Blueprint.doc`` without its wrapper around the view."""
-        noted: Any = view
-        known = getattr(view, "_apidoc", {})
-        noted._apidoc = {**known, "manual_doc": {**known.get("manual_doc", {}), **manual}}
-        return view
+
+def _prepare_declared(doc: Json, doc_info: Json, **_: Any) -> Json:
+    """What flask-smorest calls for each operation: its own knowledge of the arguments, our knowledge of the rest."""
+    described: Json = doc_info[DESCRIBED]
+    # flask-smorest guesses one response from the arguments; ours are complete.
+    return doc | described | {"parameters": [*described["parameters"], *doc.get("parameters", [])]}
 
 
 def _declare(view: View[P], *what: Parameter | Answer | Read | Failures) -> View[P]:
     """Note ``what`` where flask-smorest keeps its own notes: wrappers around the view carry them along."""
     noted: Any = view
-    known = getattr(view, "_apidoc", {})
+    known = getattr(view, NOTES, {})
     noted._apidoc = {**known, DECLARED: [*what, *known.get(DECLARED, [])]}
     return view

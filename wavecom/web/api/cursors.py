@@ -13,7 +13,9 @@ from wavecom.core.job import JobId
 from wavecom.core.ports import Cursor
 
 _LAYOUT = struct.Struct(">q16s4s")  # milliseconds, job id, check sum
-_FORM = re.compile(r"[A-Za-z0-9_-]{38}")
+#: The form of every cursor, as JSON Schema has it.
+PATTERN = "^[A-Za-z0-9_-]{38}$"
+_FORM = re.compile(PATTERN)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 

@@ -25,8 +25,10 @@ Faults = dict[Any, Any]
 #: Integers beyond this are not the same in every JSON reader (RFC 8259 section 6).
 SAFE_INTEGER = 2**53 - 1
 
-_NOT_IN_A_LINE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_NOT_IN_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_CONTROLS_OF_LINES = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+_CONTROLS_OF_TEXT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+_NOT_IN_A_LINE = re.compile(rf"[{_CONTROLS_OF_LINES}\ud800-\udfff]")
+_NOT_IN_TEXT = re.compile(rf"[{_CONTROLS_OF_TEXT}\ud800-\udfff]")
 
 
 class Explained(fields.Field[T], Generic[T]):
@@ -41,7 +43,10 @@ class Explained(fields.Field[T], Generic[T]):
         super().__init__(error_messages=messages, metadata={"description": must.capitalize()}, **options)
 
     def json_schema(self) -> dict[str, Any]:
-        """What the field takes, as JSON Schema: as exactly as that can say it, never narrower than the field."""
+        """What the field takes, as JSON Schema: as exactly as that can say it, never narrower than the field.
+
+        Null and the description are added by ``openapi.py``. marshmallow schemas may stand where a schema may.
+        """
         raise NotImplementedError
 
     def wrong_type(self, value: object) -> ValidationError:
@@ -84,6 +89,21 @@ def control_character(text: str, *, is_line: bool) -> Fault | None:
     )
 
 
+def text_schema(max_length: int, *, is_line: bool = True, pattern: str | None = None) -> dict[str, Any]:
+    """What ``text_fault`` takes, as JSON Schema; with a ``pattern``, what the whole text must match besides."""
+    if pattern is not None:
+        return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": whole_pattern(pattern)}
+    # In words that every dialect of regular expressions has: at least one character that is not white space.
+    refused = _CONTROLS_OF_LINES if is_line else _CONTROLS_OF_TEXT
+    form = rf"^[^{refused}]*[^\s{refused}][^{refused}]*$"
+    return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": form}
+
+
+def whole_pattern(pattern: str) -> str:
+    """A pattern that JSON Schema, which looks for it anywhere, finds only where it is the whole text."""
+    return f"^(?:{pattern})$"
+
+
 def text_fault(value: str, max_length: int, *, is_line: bool = True) -> Fault | None:
     """What is wrong with a text that must be there, not be too long and be free of control characters."""
     if not value or value.isspace():
@@ -105,6 +125,12 @@ class Text(Explained[str]):
         self._is_line = is_line
         self._pattern = re.compile(pattern) if pattern else None
 
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return text_schema(
+            self.max_length, is_line=self._is_line, pattern=self._pattern.pattern if self._pattern else None
+        )
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
             raise refusal(FaultCode.WRONG_TYPE, f"must be a text, not {json_type(value)}")
@@ -123,6 +149,10 @@ class Whole(Explained[int]):
         self.minimum = minimum
         self.maximum = maximum
 
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
         if type(value) is not int:
             raise self.wrong_type(value)
@@ -137,6 +167,10 @@ class Choice(Explained[EnumT], Generic[EnumT]):
     def __init__(self, words: type[EnumT], **options: Any) -> None:
         super().__init__(f"one of {', '.join(words)}", **options)
         self.words: dict[object, EnumT] = {word.value: word for word in words}
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "string", "enum": list(self.words)}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> EnumT:
         if not isinstance(value, str):
@@ -153,11 +187,16 @@ class Moment(Explained[datetime]):
     """A time with its offset (RFC 3339); comes out as aware UTC in whole milliseconds."""
 
     _FORM = re.compile(
-        r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)", re.ASCII
+        r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+        r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
     )
 
     def __init__(self, **options: Any) -> None:
         super().__init__("a time in RFC 3339 form with its offset, such as 2026-11-23T09:30:00+01:00", **options)
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "string", "format": "date-time", "pattern": whole_pattern(self._FORM.pattern)}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         if not isinstance(value, str):
@@ -197,6 +236,10 @@ class Object(fields.Nested):
 class AnyObject(Explained[dict[str, Any]]):
     """An object whose shape can't be checked, because what decides it is missing or wrong."""
 
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "object"}
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise self.wrong_type(value)
@@ -213,13 +256,13 @@ class Items(fields.List[Any]):
         }
         super().__init__(item, error_messages=messages, **options)
         self.must = must
-        self._max_items = max_items
+        self.max_items = max_items
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
             raise refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
-        if len(value) > self._max_items:
-            raise refusal(FaultCode.TOO_MANY, f"must have at most {self._max_items} items; it has {len(value)}")
+        if len(value) > self.max_items:
+            raise refusal(FaultCode.TOO_MANY, f"must have at most {self.max_items} items; it has {len(value)}")
         return super()._deserialize(value, *args, **kwargs)
 
 
@@ -230,6 +273,23 @@ class KeyedValues(Explained[dict[str, Any]]):
         super().__init__(must, **options)
         self._max_items = max_items
         self._max_bytes = max_bytes
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {
+            "type": "object",
+            "maxProperties": self._max_items,
+            "propertyNames": self.name_schema(),
+            "additionalProperties": self.item_schema(),
+        }
+
+    def name_schema(self) -> dict[str, Any]:
+        """What ``fault`` takes as a name, as JSON Schema."""
+        raise NotImplementedError
+
+    def item_schema(self) -> dict[str, Any]:
+        """What ``fault`` takes as a value, as JSON Schema."""
+        raise NotImplementedError
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
         if not isinstance(value, dict):

@@ -28,6 +28,17 @@ class BaseSchema(Schema):
     #: Names that people bring along from other systems -> the name here.
     aliases: ClassVar[Mapping[str, str]] = {}
 
+    #: Its name in the OpenAPI document, where that is not the name of the class.
+    component: ClassVar[str] = ""
+
+    def rules(self) -> dict[str, Any]:
+        """What the schema asks for beyond its single fields, as JSON Schema, where that can say it."""
+        return {}
+
+    def variants(self) -> Mapping[str, BaseSchema]:
+        """For a schema that leaves the checking to others: value of the field ``type`` → the schema that checks."""
+        return {}
+
     def __deepcopy__(self, memo: object) -> BaseSchema:
         # flask-smorest copies its documentation, schemas included; there must be one instance only.
         return self

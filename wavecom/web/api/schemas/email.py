@@ -11,7 +11,7 @@ from marshmallow import ValidationError, validates_schema
 from wavecom.web.api.addresses import EmailAddress, Mailbox
 from wavecom.web.api.encodings import Base64, base64_size
 from wavecom.web.api.faults import Fault, FaultCode
-from wavecom.web.api.fields import Items, KeyedValues, Object, Text, text_fault
+from wavecom.web.api.fields import Items, KeyedValues, Object, Text, text_fault, text_schema
 from wavecom.web.api.schemas.base import BaseSchema
 
 #: What all attachments of a mail may hold together, decoded.
@@ -19,8 +19,9 @@ ATTACHMENTS_LIMIT_BYTES = 10 * 1024 * 1024
 _TEXT_LIMIT = 1024 * 1024
 # RFC 2045 section 5.1; multipart and message bodies must not be base64, so they can't be attachments here.
 _CONTENT_TYPE = (
-    r"(?!(?i:multipart|message)/)[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,99}"
-    r"(; ?[A-Za-z0-9_-]{1,30}=(\"[ !#-\[\]-~]{0,99}\"|[A-Za-z0-9!#$&^_.+-]{1,99})){0,5}"
+    r"(?!([Mm][Uu][Ll][Tt][Ii][Pp][Aa][Rr][Tt]|[Mm][Ee][Ss][Ss][Aa][Gg][Ee])/)"
+    r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,99}"
+    r'(; ?[A-Za-z0-9_-]{1,30}=("[ !#-\[\]-~]{0,99}"|[A-Za-z0-9!#$&^_.+-]{1,99})){0,5}'
 )
 
 
@@ -98,6 +99,16 @@ class MailHeaders(KeyedValues):
     def __init__(self, **options: Any) -> None:
         super().__init__('an object of texts, such as {"X-Campaign": "spring"}', max_items=30, **options)
 
+    def name_schema(self) -> dict[str, Any]:
+        """See ``KeyedValues``."""
+        allowed = "|".join(_any_case(name) for name in sorted(self.ALLOWED))
+        pattern = rf"^(?:(?:[Xx]|[Ll][Ii][Ss][Tt])-[A-Za-z0-9_.-]*|{allowed})$"
+        return {"type": "string", "maxLength": 76, "pattern": pattern}
+
+    def item_schema(self) -> dict[str, Any]:
+        """See ``KeyedValues``."""
+        return text_schema(self._VALUE_LIMIT)
+
     def fault(self, name: str, item: object) -> Fault | None:
         """See ``KeyedValues``."""
         lower = name.lower()
@@ -124,6 +135,10 @@ class MailHeaders(KeyedValues):
         return faults
 
 
+def _any_case(name: str) -> str:
+    return "".join(f"[{each.upper()}{each}]" if each.isalpha() else re.escape(each) for each in name)
+
+
 class EmailPayload(BaseSchema):
     """``payload`` of an e-mail: ``text``, ``html`` or both, alternatives of one another."""
 
@@ -147,6 +162,10 @@ class EmailPayload(BaseSchema):
         "a list of objects with filename, contentType and content",
         max_items=50,
     )
+
+    def rules(self) -> dict[str, Any]:
+        """See ``BaseSchema``."""
+        return {"anyOf": [{"required": ["text"]}, {"required": ["html"]}]}
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_bodies(self, data: Mapping[str, Any], original: object, **_: Any) -> None:

@@ -46,6 +46,10 @@ class Words(Explained[frozenset[EnumT]], Generic[EnumT]):
         super().__init__(f"one or more of {', '.join(words)}, parted by commas", **options)
         self._words: dict[str, EnumT] = {word.value: word for word in words}
 
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "array", "items": {"type": "string", "enum": list(self._words)}, "minItems": 1}
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> frozenset[EnumT]:
         words = [word.strip() for part in value for word in part.split(",")]
         for word in words:
@@ -93,6 +97,10 @@ class RecipientInQuery(Text):
 
 class CursorField(Explained[Cursor]):
     """Where the last page ended."""
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "string", "pattern": cursors.PATTERN}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Cursor:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wavecom.web.api.faults import Fault, FaultCode
-from wavecom.web.api.fields import SAFE_INTEGER, KeyedValues, control_character, text_fault
+from wavecom.web.api.fields import SAFE_INTEGER, KeyedValues, control_character, text_fault, text_schema
 
 
 class Metadata(KeyedValues):
@@ -17,6 +17,15 @@ class Metadata(KeyedValues):
         super().__init__(
             "an object of at most 50 texts, numbers and booleans", max_items=50, max_bytes=8 * 1024, **options
         )
+
+    def name_schema(self) -> dict[str, Any]:
+        """See ``KeyedValues``."""
+        return text_schema(self.KEY_LIMIT)
+
+    def item_schema(self) -> dict[str, Any]:
+        """See ``KeyedValues``."""
+        # In the other types minimum and maximum say nothing.
+        return {"type": ["string", "number", "boolean"], "minimum": -SAFE_INTEGER, "maximum": SAFE_INTEGER}
 
     def fault(self, name: str, item: object) -> Fault | None:
         """See ``KeyedValues``."""

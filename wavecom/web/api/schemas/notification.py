@@ -79,6 +79,10 @@ class CommonSchema(BaseSchema):
         super().__init__()
         self._now = now
 
+    def rules(self) -> dict[str, Any]:
+        """See ``BaseSchema``."""
+        return {"not": {"required": ["expiresAt", "ttlSeconds"]}}
+
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_times(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
         send_at, expires_at = data.get("send_at"), data.get("expires_at")
@@ -149,6 +153,8 @@ class NotificationSchema(CommonSchema):
     ``load`` answers a ``NotificationRequest``. ``now`` is the time against which sendAt and expiresAt are held.
     """
 
+    component = "NewNotification"
+
     to = AnyObject("an object that says whom, as the type wants it", required=True)
     payload = AnyObject("an object that says what, as the type wants it", required=True)
 
@@ -159,6 +165,10 @@ class NotificationSchema(CommonSchema):
             Channel.SMS.value: SmsNotification(now),
             Channel.PUSH.value: PushNotification(now),
         }
+
+    def variants(self) -> Mapping[str, BaseSchema]:
+        """See ``BaseSchema``."""
+        return {str(type_): schema for type_, schema in self.by_type.items()}
 
     def load(self, data: Any, **_: Any) -> NotificationRequest:
         """The checked body. Raises ``ValidationError`` with every fault in it."""

@@ -13,7 +13,17 @@ from marshmallow import ValidationError, validates_schema
 from wavecom.web.api.addresses import Url
 from wavecom.web.api.encodings import Base64Url
 from wavecom.web.api.faults import Fault, FaultCode
-from wavecom.web.api.fields import Choice, KeyedValues, Object, Text, Whole, control_character, text_fault
+from wavecom.web.api.fields import (
+    Choice,
+    KeyedValues,
+    Object,
+    Text,
+    Whole,
+    control_character,
+    text_fault,
+    text_schema,
+    whole_pattern,
+)
 from wavecom.web.api.schemas.base import BaseSchema
 
 #: FCM, APNs and web push all stop at 4 KiB.
@@ -21,6 +31,8 @@ PAYLOAD_LIMIT_BYTES = 4096
 _FOUR_WEEKS = 28 * 24 * 3600
 _APNS_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2}){32,100}")
 _EPOCH_LIMIT = 10**15
+#: The JSON Schema that nothing fits; apispec takes a plain False for the name of another.
+_NEVER: dict[str, Any] = {"not": {}}
 
 
 class Platform(StrEnum):
@@ -73,6 +85,26 @@ class PushTo(BaseSchema):
     )
     subscription = Object(Subscription(), "an object with endpoint and keys, as the browser gives it")
 
+    def rules(self) -> dict[str, Any]:
+        """See ``BaseSchema``."""
+        apns_token = {"type": "string", "pattern": whole_pattern(_APNS_TOKEN.pattern)}
+        return {
+            "oneOf": [
+                {
+                    "properties": {"platform": {"const": "fcm"}, "subscription": _NEVER},
+                    "required": ["token"],
+                },
+                {
+                    "properties": {"platform": {"const": "apns"}, "token": apns_token, "subscription": _NEVER},
+                    "required": ["token"],
+                },
+                {
+                    "properties": {"platform": {"const": "webpush"}, "token": _NEVER},
+                    "required": ["subscription"],
+                },
+            ]
+        }
+
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_platform(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
         platform = data.get("platform")
@@ -107,6 +139,15 @@ class PushData(KeyedValues):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("an object of texts", max_items=100, **options)
+
+    def name_schema(self) -> dict[str, Any]:
+        """See ``KeyedValues``."""
+        reserved = {"enum": sorted(self._RESERVED)}, {"pattern": r"^(google|gcm)\."}
+        return {**text_schema(128), "not": {"anyOf": list(reserved)}}
+
+    def item_schema(self) -> dict[str, Any]:
+        """See ``KeyedValues``."""
+        return {"type": "string"}
 
     def fault(self, name: str, item: object) -> Fault | None:
         """See ``KeyedValues``."""
@@ -152,6 +193,10 @@ class PushPayload(BaseSchema):
         data_key="clickUrl",
         attribute="clickUrl",
     )
+
+    def rules(self) -> dict[str, Any]:
+        """See ``BaseSchema``."""
+        return {"anyOf": [{"required": ["title"]}, {"required": ["body"]}, {"required": ["data"]}]}
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_content(self, data: Mapping[str, Any], original: object, **_: Any) -> None:

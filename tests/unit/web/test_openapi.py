@@ -1,0 +1,191 @@
+"""The OpenAPI document: it says what the application does, and all of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import jsonschema_rs
+import orjson
+import pytest
+
+from tests.corpus.bodies import good_notifications
+from tests.factories import make_job
+from tests.openapi import COPY, as_text, served_document
+from tests.unit.web.conftest import World, make_world
+from wavecom.core.job import JobError, LogEntry
+from wavecom.web.api import representation
+from wavecom.web.problems import documented
+
+DOCUMENT = served_document()
+METHODS = {"get", "put", "post", "delete", "patch"}
+
+Case = tuple[str, str, dict[str, Any]]
+
+
+def _operations() -> Iterator[Case]:
+    for path, item in DOCUMENT["paths"].items():
+        for method in item.keys() & METHODS:
+            yield method.upper(), path, item[method]
+
+
+OPERATIONS = sorted(_operations(), key=lambda case: case[:2])
+GUARDED = [operation for _, path, operation in OPERATIONS if path.startswith("/api/")]
+IDS = [f"{method} {path}" for method, path, _ in OPERATIONS]
+
+
+def _faults(schema: Any, value: Any) -> list[str]:
+    """What of ``value`` does not fit ``schema``, a part of the document."""
+    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", **DOCUMENT, "allOf": [schema]}
+    return [str(error) for error in jsonschema_rs.Draft202012Validator(whole).iter_errors(value)]
+
+
+def _named(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def test_the_copy_among_the_documents_is_what_is_served() -> None:
+    assert COPY.read_text(encoding="utf-8") == as_text(DOCUMENT), "write it anew: python -m tests.openapi"
+
+
+def test_it_is_openapi_3_1_for_this_host() -> None:
+    assert DOCUMENT["openapi"] == "3.1.0"
+    assert DOCUMENT["servers"] == [{"url": "/"}]
+    assert "http" not in orjson.dumps(DOCUMENT["info"]).decode()
+
+
+def test_every_address_of_the_api_is_in_it(world: World) -> None:
+    rules = {
+        (method, re.sub("<(?:[a-z]+:)?([a-z_]+)>", "{}", str(rule)))
+        for rule in world.app.url_map.iter_rules()
+        if str(rule).startswith(("/api/", "/healthz", "/readyz"))
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+    described = {(method, re.sub(r"\{\w+\}", "{}", path)) for method, path, _ in OPERATIONS}
+
+    assert described == rules - {("GET", "/api/openapi.json")}
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    ids = [operation["operationId"] for _, _, operation in OPERATIONS]
+
+    assert len(set(ids)) == len(ids)
+    assert all(re.fullmatch("[a-z]+[A-Za-z]+", each) for each in ids)
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=IDS)
+def test_an_operation_is_explained_with_examples_that_fit(method: str, path: str, operation: dict[str, Any]) -> None:
+    assert operation["summary"]
+    parts = set(re.findall(r"\{(\w+)\}", path))
+    assert {each["name"] for each in operation.get("parameters", ()) if each["in"] == "path"} == parts
+    if method in {"POST", "PUT", "PATCH"} and "requestBody" in operation:
+        content = operation["requestBody"]["content"]["application/json"]
+        assert _faults(content["schema"], content["example"]) == []
+    for parameter in operation.get("parameters", ()):
+        if "example" in parameter and parameter["schema"].get("type") != "array":
+            assert _faults(parameter["schema"], parameter["example"]) == [], parameter["name"]
+    assert {status[0] for status in operation["responses"]} >= {"2", "5"}
+    for status, response in operation["responses"].items():
+        assert response["description"]
+        for media in response.get("content", {}).values():
+            examples = [media["example"]] if "example" in media else [_example(each) for each in media["examples"]]
+            assert examples, status
+            for example in examples:
+                assert _faults(media["schema"], example) == [], status
+
+
+def _example(name: str) -> Any:
+    return DOCUMENT["components"]["examples"][name]["value"]
+
+
+@pytest.mark.parametrize("operation", GUARDED, ids=lambda operation: operation["operationId"])
+def test_a_call_of_the_api_needs_a_key_and_says_so(operation: dict[str, Any]) -> None:
+    [[(scheme, scopes)]] = [list(each.items()) for each in operation["security"]]
+
+    assert DOCUMENT["components"]["securitySchemes"][scheme] == {"type": "http", "scheme": "bearer"}
+    assert f"`{scopes[0]}`" in operation["description"]
+    assert {"401", "403", "500", "503"} <= operation["responses"].keys()
+    if "requestBody" in operation:
+        assert {"400", "413", "415", "422"} <= operation["responses"].keys()
+
+
+def test_every_error_code_has_an_example_that_is_a_problem_of_its_status() -> None:
+    examples = DOCUMENT["components"]["examples"]
+
+    assert examples.keys() == documented().keys()
+    for code, entry in documented().items():
+        assert _faults(_named("Problem"), examples[code]["value"]) == []
+        assert (examples[code]["value"]["code"], examples[code]["value"]["status"]) == (code, entry.status)
+        assert len(examples[code]["value"]["detail"]) > 15
+
+
+def test_every_part_that_is_referred_to_is_there_and_none_is_idle() -> None:
+    text = orjson.dumps(DOCUMENT).decode()
+    references = set(re.findall(r'"#/components/(\w+)/([\w.-]+)"', text))
+    parts = {(kind, name) for kind, named in DOCUMENT["components"].items() for name in named}
+
+    # Examples are there for every code; those of errors that no operation has are the ones of other addresses.
+    idle = {(kind, name) for kind, name in parts - references if kind not in {"securitySchemes", "examples"}}
+
+    assert references <= parts
+    assert idle == set()
+
+
+@pytest.mark.parametrize("entry", good_notifications(), ids=lambda entry: entry["name"])
+def test_what_is_taken_fits_the_schema_of_what_is_taken(entry: dict[str, Any]) -> None:
+    assert _faults(_named("NewNotification"), entry["body"]) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"type": "fax", "to": {}, "payload": {}},
+        {"type": "sms", "to": {"phone": "07700 900123"}, "payload": {"text": "Hello"}},
+        {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": " "}},
+        {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}, "maxattempts": 3},
+        {"type": "email", "to": {"email": "amina@example.com"}, "payload": {"subject": "Hello"}},
+        {"type": "push", "to": {"platform": "webpush", "token": "a"}, "payload": {"title": "Hello"}},
+        {"type": "push", "to": {"platform": "fcm", "token": "a"}, "payload": {"badge": 1}},
+    ],
+)
+def test_what_is_refused_for_its_shape_does_not_fit_the_schema(body: dict[str, Any], world: World) -> None:
+    assert _faults(_named("NewNotification"), body)
+    assert world.client().post("/api/notifications", json=body).status_code == 422
+
+
+def test_what_is_answered_fits_the_schema_of_answers(world: World) -> None:
+    error = JobError("rejected", "No such subscriber.", "sandbox")
+    entry = LogEntry(make_job().created_at, "rejected", 1, "sandbox", "rejected", "http_400", "no", 1.5)
+    world.jobs.insert([make_job(client="default", error=error, logs=(entry,)), make_job(client="default")])
+
+    for job in (make_job(error=error, logs=(entry,)), make_job()):
+        assert _faults(_named("Notification"), representation.detail(job)) == []
+    assert _faults(_named("NotificationPage"), world.client().get("/api/notifications?limit=1").json) == []
+
+
+def test_it_is_built_once_and_the_same_for_everybody() -> None:
+    world = make_world()
+
+    first, second = (world.client(None).get("/api/openapi.json") for _ in range(2))
+
+    assert first.data == second.data
+    assert first.mimetype == "application/json"
+
+
+def test_the_page_to_try_it_refers_to_no_other_host(world: World) -> None:
+    client = world.client(None)
+
+    page = client.get("/docs")
+    start = client.get("/docs/assets/start.js")
+
+    assert "//" not in page.text
+    assert "validatorUrl: null" in start.text
+    assert "//" not in start.text
+    for asset in re.findall(r'(?:href|src)="([^"]+)"', page.text):
+        assert client.get(f"/{asset}").status_code == 200
+    assert "script-src 'self';" in page.headers["Content-Security-Policy"]
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+    assert page.headers["X-Content-Type-Options"] == "nosniff"
