@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults check lock format clean
+.PHONY: help setup run test faults bench check lock format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ test: ## set up and run all tests; they start the servers they need
 faults: ## break everything under load, then hold the books against each other; about an hour (see ARGS=--help)
 	@tools/bootstrap test
 	@$(PYTHON) -m tests.faults $(ARGS)
+
+bench: ## measure what it carries, beside a plain application of the same stack; hours (see ARGS=--help)
+	@tools/bootstrap test
+	@$(PYTHON) -m benchmarks $(ARGS)
 
 check: ## format, lint, types, import contracts, spelling, then all tests with branch coverage
 	@tools/bootstrap test

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
-import re
-import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 from tests.faults import house
-from tests.faults.control import CHECKOUT
 from tests.faults.drill import Outcome, Size
 from tests.faults.plot import timeline
 from tests.faults.reconcile import ORPHAN_LIMIT_SECONDS, RATE_TOLERANCE
+from wavecom.bench import machine
+from wavecom.bench.tables import table
 
 PICTURES = "faults"
 
@@ -82,7 +77,7 @@ def _page(outcomes: Sequence[Outcome], facts: dict[str, str], circumstances: Cir
         " provider and from the dead-letter queue, not from the code under test. On every line"
         " accepted = delivered + failed + expired + unconfirmed + waiting + lost.",
         "",
-        *_table(
+        *table(
             (
                 "scenario",
                 "kept",
@@ -104,7 +99,7 @@ def _page(outcomes: Sequence[Outcome], facts: dict[str, str], circumstances: Cir
         "",
         "## How fast it recovered",
         "",
-        *_table(
+        *table(
             (
                 "scenario",
                 "kills",
@@ -192,7 +187,7 @@ def _failover(outcomes: Sequence[Outcome]) -> list[str]:
         "",
         "From the moment the first provider fails until the second carries four fifths of what is accepted.",
         "",
-        *_table(("scenario", "taken over in s", "failed calls until then", "delivered"), rows),
+        *table(("scenario", "taken over in s", "failed calls until then", "delivered"), rows),
         "",
     ]
 
@@ -246,59 +241,15 @@ def _section(outcome: Outcome) -> list[str]:
     return lines
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> list[str]:
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return lines + [f"| {' | '.join(str(cell) for cell in row)} |" for row in rows]
-
-
 def _facts(circumstances: Circumstances) -> dict[str, str]:
     minutes = (circumstances.ended - circumstances.began).total_seconds() / 60
-    cores = f"{os.cpu_count()} cores ({_cpu()})"
-    libraries = ("celery", "kombu", "amqp", "pymongo", "redis", "flask", "granian")
-    mongo = str(circumstances.mongo_program)
     return {
         "command": f"`{circumstances.command}`",
         "seed": str(circumstances.seed),
         "date": f"{circumstances.began.astimezone(UTC):%Y-%m-%d %H:%M} UTC, {minutes:.0f} minutes",
-        "code": _output(["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty", "--abbrev=12"]),
-        "machine": f"{cores}, {_memory_gib():.0f} GiB, {platform.system()} {platform.release()}",
+        "code": machine.code(),
+        "machine": machine.machine(),
         "processes": f"1 web, 2 workers and 1 of the high lane with {house.CONCURRENCY} threads each, ops, beat",
-        "Python": ", ".join([platform.python_version(), *(f"{name} {version(name)}" for name in libraries)]),
-        "RabbitMQ": _rabbitmq_version(),
-        "Redis": _first(r"v=(\S+)", _output(["redis-server", "--version"])),
-        "MongoDB server": f"{Path(mongo).name} " + _first(r"(\d+\.\d+\.\S+)", _output([mongo, "--version"])),
+        "Python": machine.libraries(),
+        **machine.servers(circumstances.mongo_program),
     }
-
-
-def _output(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
-        )
-    except OSError:
-        return ""
-    return done.stdout.strip()
-
-
-def _first(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
-    return found[1] if found else text.partition("\n")[0]
-
-
-def _rabbitmq_version() -> str:
-    program = shutil.which("rabbitmq-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    for folder in Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"):
-        return folder.name.partition("-")[2]
-    return program or "unknown"
-
-
-def _cpu() -> str:
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return platform.processor()
-    return _first(r"model name\s*:\s*(.+)", text)
-
-
-def _memory_gib() -> float:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

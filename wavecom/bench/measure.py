@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wavecom.bench.load import Fate
-from wavecom.bench.processes import Sample
+from wavecom.bench.processes import NOTHING, Sample
 from wavecom.bench.stage import Stage
 
 _POLL_SECONDS = 0.5
@@ -19,8 +19,8 @@ STILL_SECONDS = 45.0
 #: A backlog that is larger at the end than in the middle by more than this many seconds of load is growing.
 GROWTH_SECONDS = 0.25
 
-#: Begun, accepted and received until now, and the seconds gone by.
-Watch = Callable[[int, int, int], None]
+#: What is being done; begun, accepted and received until now.
+Watch = Callable[[str, int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +118,15 @@ class Meter:
     def __init__(self, stage: Stage, watch: Watch) -> None:
         self._stage = stage
         self._watch = watch
+        self._label = "load"
         self._phases: list[str] = []
         self._began: dict[str, tuple[float, Sample]] = {}
 
-    def paced(self, rate: float, seconds: float, *, name: str = "paced", **mix: object) -> str:
+    def paced(self, rate: float, seconds: float, *, name: str, **mix: object) -> str:
         """Begin open-loop load; the name by which the other methods know it."""
         return self._start("pace", name, mix, rate=rate, seconds=seconds)
 
-    def flood(self, notifications: int, *, name: str = "flood", connections: int = 256, **mix: object) -> str:
+    def flood(self, notifications: int, *, name: str, connections: int = 256, **mix: object) -> str:
         """Begin closed-loop load of so many notifications; the name by which the other methods know it."""
         batch = int(str(mix.get("batch", 1)))
         return self._start("flood", name, mix, count=-(-notifications // batch), connections=connections)
@@ -137,31 +138,63 @@ class Meter:
         self._stage.load.ask(verb, name=name, mix=mix, **how)
         return name
 
+    def label(self, text: str) -> None:
+        """What is shown from now on as being done."""
+        self._label = text
+
     def wait_answered(self, name: str) -> None:
         """Until every request of the phase has met its fate."""
-        while not self._progress(name)["is_over"]:
+        while not self.is_answered(name):
             time.sleep(_POLL_SECONDS)
 
-    def wait_drained(self) -> bool:
-        """Whether the provider has received all that was accepted; False when nothing comes any more."""
-        accepted = sum(int(str(self._stage.load.ask("progress", name=name)["accepted"])) for name in self._phases)
+    def wait(self, name: str, seconds: float) -> None:
+        """So long, with the phase going on."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self._progress(name)
+            time.sleep(min(_POLL_SECONDS, left))
+
+    def is_answered(self, name: str) -> bool:
+        """Whether every request of the phase has met its fate. Raises ``StageError`` when a process has died."""
+        return bool(self._progress(name)["is_over"])
+
+    def accepted(self, name: str) -> int:
+        """Notifications of the phase accepted until now."""
+        return self._progress(name)["accepted"]
+
+    def backlog(self) -> int:
+        """Accepted, in all phases, and not received yet."""
+        accepted: int = sum(self._stage.load.ask("progress", name=name)["accepted"] for name in self._phases)
+        received: int = self._stage.provider.ask("progress")["received"]
+        return max(0, accepted - received)
+
+    def wait_drained(self, still_seconds: float = STILL_SECONDS) -> bool:
+        """Whether the provider has received all that was accepted; False when nothing came for ``still_seconds``."""
+        for name in self._phases:
+            self.wait_answered(name)
         before, since = -1, time.monotonic()
-        while True:
-            received = self._progress(self._phases[-1])["received"]
-            if received >= accepted:
-                return True
-            if received != before:
-                before, since = received, time.monotonic()
-            elif time.monotonic() - since > STILL_SECONDS:
+        while (left := self.backlog()) > 0:
+            self._progress(self._phases[-1])
+            if left != before:
+                before, since = left, time.monotonic()
+            elif time.monotonic() - since > still_seconds:
                 return False
             time.sleep(_POLL_SECONDS)
+        return True
 
     def _progress(self, name: str) -> dict[str, int]:
         self._stage.check()
         load = self._stage.load.ask("progress", name=name)
         received = self._stage.provider.ask("progress")["received"]
-        self._watch(load["begun"], load["accepted"], received)
+        self._watch(self._label, load["begun"], load["accepted"], received)
         return {**load, "received": received}
+
+    def caught_up(self, name: str, moment: float) -> float:
+        """Seconds after ``moment`` (monotonic) at which all that was accepted before had arrived; 0: it had by then."""
+        arrivals = self.arrivals()
+        accepted = (job_id for each in self.requests(name) if each.answered < moment for job_id in each.job_ids)
+        latest = max((arrivals[job_id].at for job_id in accepted if job_id in arrivals), default=moment)
+        return max(0.0, latest - moment)
 
     def measure(self, name: str) -> Figures:
         """Measure a phase that is over, and drained if its end-to-end figures are to be whole."""
@@ -179,7 +212,7 @@ class Meter:
             for request in each
         )
         batch = max((len(request.job_ids) for request in own), default=1) or 1
-        return _figures(
+        return figures_of(
             own,
             arrivals,
             batch=batch,
@@ -191,8 +224,8 @@ class Meter:
     def cost_so_far(self, name: str) -> float:
         """Milliseconds of processor time per notification accepted in the phase until now, all groups together."""
         before, now = self._began[name][1], self._stage.sample()
-        used = sum(usage.cpu_seconds - before.groups[group].cpu_seconds for group, usage in now.groups.items())
-        accepted = int(str(self._stage.load.ask("progress", name=name)["accepted"]))
+        used = sum(_spent(before, now).values())
+        accepted = self.accepted(name)
         return round(1000 * used / max(1, accepted), 3)
 
     def requests(self, name: str) -> list[Request]:
@@ -229,7 +262,7 @@ def read_arrivals(path: Path) -> dict[str, Arrival]:
     return found
 
 
-def _figures(
+def figures_of(
     requests: Sequence[Request],
     arrivals: Mapping[str, Arrival],
     *,
@@ -238,6 +271,7 @@ def _figures(
     span: tuple[float, float],
     samples: tuple[Sample, Sample],
 ) -> Figures:
+    """What ``requests`` of ``batch`` notifications each came to between both moments of ``span``."""
     accepted = [(request.answered, job_id) for request in requests for job_id in request.job_ids]
     arrived = [(at, arrivals[job_id]) for at, job_id in accepted if job_id in arrivals]
     answered = [request for request in requests if request.job_ids]
@@ -247,7 +281,7 @@ def _figures(
     moments = sorted(arrival.at for _, arrival in arrived)
     count = max(1, len(accepted))
     before, after = samples
-    cpu = {group: usage.cpu_seconds - before.groups[group].cpu_seconds for group, usage in after.groups.items()}
+    cpu = _spent(before, after)
     elapsed = span[1] - span[0]
     used = sum(cpu.values())
     return Figures(
@@ -257,7 +291,7 @@ def _figures(
         lost=len(accepted) - len(arrived),
         repeated=sum(arrival.times > 1 for _, arrival in arrived),
         unexpected=unexpected,
-        answers=Counter(_word(request) for request in requests),
+        answers=dict(Counter(_word(request) for request in requests)),
         accept_seconds=round(last_answer - first, 3),
         seconds=round(last_arrival - first, 3),
         accepted_per_second=_per_second(len(accepted), last_answer - first),
@@ -277,6 +311,14 @@ def _figures(
             "received": per_second(moments, first),
         },
     )
+
+
+def _spent(before: Sample, after: Sample) -> dict[str, float]:
+    """Group -> seconds of processor time; of one that was started in between, all that it has used."""
+    return {
+        group: usage.cpu_seconds - before.groups.get(group, NOTHING).cpu_seconds
+        for group, usage in after.groups.items()
+    }
 
 
 def _word(request: Request) -> str:

@@ -22,6 +22,10 @@ class Usage:
     processes: tuple[float, ...] = ()
 
 
+#: Of a group that has not been started.
+NOTHING = Usage()
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """All groups at one moment, and how busy the whole machine has been since it was started, in core-seconds."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wavecom.bench.display import Display
 from wavecom.bench.subject import GROUPS, Subject
 from wavecom.bench.trial import Options, Outcome, Scenario, Trial
 
-Keep = Callable[[Sequence[Outcome]], None]
+Keep = Callable[[Sequence[Outcome]], object]
 
 
 def run(
@@ -28,12 +28,13 @@ def run(
     Raises ``StageError`` or ``ConfigurationError`` when something does not start or dies.
     """
     outcomes: list[Outcome] = []
+    rates: dict[str, float] = {}
     for number, scenario in enumerate(scenarios, 1):
         for repeat in range(repeats):
             for subject in (subject for subject in subjects if scenario.suits(subject)):
                 again = f", {repeat + 1} of {repeats}" if repeats > 1 else ""
                 display.begin(f"[{number}/{len(scenarios)}] {scenario.name}, {subject.name}{again}")
-                trial = Trial(home, subject, options, display, scenario.name)
+                trial = Trial(home, subject, options, display, scenario.name, rates)
                 began = time.monotonic()
                 scenario.play(trial)
                 trial.outcome.seconds = round(time.monotonic() - began, 1)
@@ -73,6 +74,5 @@ def tell(outcome: Outcome, display: Display) -> None:
         display.line(f"    {word}: {goal.what} {goal.value:,.10g} {goal.unit} ({sign} {goal.limit:g})")
 
 
-def _counts(answers: object) -> str:
-    assert isinstance(answers, dict)  # noqa: S101
+def _counts(answers: Mapping[str, int]) -> str:
     return ", ".join(f"{word}: {count}" for word, count in answers.items())

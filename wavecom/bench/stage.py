@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import shutil
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +16,6 @@ from wavecom.bench.processes import Sample, sample
 from wavecom.bench.subject import (
     LOAD,
     MONGODB,
-    OPS,
     PROVIDER,
     RABBITMQ,
     REDIS,
@@ -50,7 +47,14 @@ class Stage:
     """A context manager, to be used from the main thread: what it starts dies with it."""
 
     def __init__(
-        self, home: Path, subject: Subject, shape: Shape, *, mongo_program: Path | None, progress: Tell
+        self,
+        home: Path,
+        subject: Subject,
+        shape: Shape,
+        *,
+        mongo_program: Path | None,
+        progress: Tell,
+        with_workers: bool = True,
     ) -> None:
         self.home = home.absolute()
         self.subject = subject
@@ -58,6 +62,7 @@ class Stage:
         self.provider: HelperProcess
         self.load: HelperProcess
         self._progress = progress
+        self._with_workers = with_workers
         self._logs = self.home / "logs"
         base = {name: value for name, value in os.environ.items() if not name.startswith(("WAVECOM_", "FLOWER_"))}
         for name in ("AMQP_URL", "REDIS_URL", "MONGODB_URI"):
@@ -77,6 +82,7 @@ class Stage:
         }
         self._helpers: dict[str, HelperProcess] = {}
         self._processes: list[Process] = []
+        self._held: list[Process] = []
         self.place: Place
 
     def __enter__(self) -> Self:
@@ -117,17 +123,10 @@ class Stage:
             if not service.is_running:
                 raise StageError(f"{service.title} has ended with {service.exit_code}; see {service.log}")
 
-    @contextlib.contextmanager
-    def workers_stopped(self) -> Iterator[None]:
-        """The workers, and what finds messages that none of them takes, are frozen as long as this lasts."""
-        frozen = [process.service.pid for process in self._processes if process.group in (WORKER, OPS)]
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
+    def start_workers(self) -> None:
+        """Those that were held back at the opening; returns when they consume. May be called twice."""
+        missing = [process for process in self._held if process not in self._processes]
+        self._launch(missing)
 
     def behave(self, provider: str, **behaviour: Any) -> None:
         """A provider's manners from now on (``wavecom.bench.provider.Behaviour``)."""
@@ -164,10 +163,16 @@ class Stage:
         for name, plan in self.shape.providers.items():
             self.behave(name, latency_seconds=plan.latency_seconds)
         self._progress(f"starting {self.subject.name}")
-        for process in self.subject.processes(self.place):
+        processes = self.subject.processes(self.place)
+        if not self._with_workers:
+            self._held = [process for process in processes if process.group == WORKER]
+        self._launch([process for process in processes if process not in self._held])
+
+    def _launch(self, processes: Sequence[Process]) -> None:
+        for process in processes:
             self._processes.append(process)
             process.service.launch()
-        self._wait_for([(process.service, process.check) for process in self._processes])
+        self._wait_for([(process.service, process.check) for process in processes])
 
     def _help(self, group: str, module: str, arguments: Sequence[str]) -> HelperProcess:
         helper = self._helpers[group] = HelperProcess(

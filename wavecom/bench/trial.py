@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +62,8 @@ class Outcome:
     #: What the scenario is about, in its own words -> value.
     values: dict[str, float] = field(default_factory=dict)
     goals: list[Goal] = field(default_factory=list)
+    #: Phases beside which others went on: what they cost alone can't be said.
+    costless: list[str] = field(default_factory=list)
     #: What happened from when until when, seconds since the beginning of the first phase.
     spans: list[tuple[str, float, float]] = field(default_factory=list)
     #: Name of a picture -> curves: name -> (x, y).
@@ -78,42 +79,52 @@ class Outcome:
 class Trial:
     """What a scenario works with: stages on which the subject stands, meters, the user's options."""
 
-    def __init__(self, home: Path, subject: Subject, options: Options, display: Display, scenario: str) -> None:
+    def __init__(
+        self,
+        home: Path,
+        subject: Subject,
+        options: Options,
+        display: Display,
+        scenario: str,
+        rates: MutableMapping[str, float],
+    ) -> None:
         self.subject = subject
         self.options = options
+        #: Subject -> the highest rate that it held in this run.
+        self.rates = rates
         self.outcome = Outcome(scenario, subject.name)
         self._home = home
         self._display = display
 
     @contextmanager
-    def stage(self, shape: Shape | None = None) -> Iterator[Stage]:
+    def stage(self, shape: Shape | None = None, *, with_workers: bool = True) -> Iterator[Stage]:
         """Everything started, empty and ready; ended afterwards, its logs kept."""
         options = self.options
         shape = shape or Shape({MAIN: ProviderPlan(options.latency_seconds)})
         home = self._home / self.subject.name.lower() / self.outcome.scenario
         with Stage(
-            home, self.subject, shape, mongo_program=options.mongo_program, progress=self._display.progress
+            home,
+            self.subject,
+            shape,
+            mongo_program=options.mongo_program,
+            progress=self._display.progress,
+            with_workers=with_workers,
         ) as stage:
             if options.failing:
                 for name, plan in shape.providers.items():
                     stage.behave(name, latency_seconds=plan.latency_seconds, failing=options.failing)
             yield stage
-        for leftover in (*home.glob("*.requests"), home / "arrivals"):
-            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+        for evidence in (*home.glob("*.requests"), home / "arrivals"):
+            evidence.unlink(missing_ok=True)
 
     def meter(self, stage: Stage) -> Meter:
         """Measures phases on ``stage``, and shows how far they are."""
-        return Meter(stage, self.watch("load"))
+        return Meter(stage, self._watch)
 
-    def watch(self, what: str) -> Callable[[int, int, int], None]:
-        """Shows how far a phase is."""
-
-        def show(begun: int, accepted: int, received: int) -> None:
-            self._display.progress(
-                f"{what}: {begun:,} submitted, {accepted:,} accepted, {received:,} received by the provider"
-            )
-
-        return show
+    def _watch(self, what: str, begun: int, accepted: int, received: int) -> None:
+        self._display.progress(
+            f"{what}: {begun:,} submitted, {accepted:,} accepted, {received:,} received by the provider"
+        )
 
     def progress(self, text: str) -> None:
         """What is being done now."""

@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 
@@ -15,12 +16,16 @@ from rich.console import Console
 
 from wavecom.bench import runner, scenarios
 from wavecom.bench.display import Display
+from wavecom.bench.report import Circumstances, Report
 from wavecom.bench.stage import StageError
 from wavecom.bench.subject import Subject, WaveCom
 from wavecom.bench.toolbox import mongo_server
 from wavecom.bench.trial import Options, Scenario
 from wavecom.errors import ConfigurationError
 from wavecom.settings import default_home
+
+#: Logs of what was started, and reports that nobody wants elsewhere.
+HOME = default_home() / "bench"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -32,6 +37,12 @@ from wavecom.settings import default_home
 @click.option("--repeats", type=click.IntRange(1, 20), default=1, help="Play each scenario so often.")
 @click.option("--latency", type=click.FloatRange(0, 9000), default=50.0, help="Milliseconds to the provider's answer.")
 @click.option("--failing", type=click.FloatRange(0, 1), default=0.0, help="Share of calls that it answers 503.")
+@click.option(
+    "--report",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the report. Default: bench/report in WAVECOM_HOME.",
+)
 @click.option("--keys", type=click.FloatRange(0, 1), default=0.5, help="Share of requests with an Idempotency-Key.")
 def bench(**asked: object) -> None:
     """Measure what WaveCom carries on this machine.
@@ -50,13 +61,13 @@ def bench(**asked: object) -> None:
 
     Exit code: 0 measured, 1 something was lost or sent twice, 2 it could not be run.
     """
-    run_bench([WaveCom(_own_settings())], reports=default_home() / "bench" / "report", **asked)  # type: ignore[arg-type]
+    run_bench([WaveCom(own_settings())], command=" ".join(["wavecom", *sys.argv[1:]]), **asked)  # type: ignore[arg-type]
 
 
 def run_bench(
     subjects: Sequence[Subject],
     *,
-    reports: Path,
+    command: str,
     only: tuple[str, ...],
     is_list: bool,
     quick: bool,
@@ -66,6 +77,7 @@ def run_bench(
     latency: float,
     failing: float,
     keys: float,
+    folder: Path | None,
 ) -> None:
     """Play what was asked for with ``subjects``; ends the process."""
     if is_list:
@@ -87,15 +99,25 @@ def run_bench(
     try:
         with Display(console) as display:
             display.begin("preparing")
+            mongo_program = mongo_server(display.progress)
+            circumstances = Circumstances(
+                command=command,
+                options=options,
+                repeats=repeats,
+                began=datetime.now(UTC),
+                mongo_program=mongo_program,
+            )
+            report = Report(folder or HOME / "report", chosen, circumstances)
             outcomes = runner.run(
                 chosen,
                 subjects,
-                replace(options, mongo_program=mongo_server(display.progress)),
-                home=default_home() / "bench",
+                replace(options, mongo_program=mongo_program),
+                home=HOME,
                 repeats=repeats,
                 display=display,
-                keep=lambda _outcomes: None,
+                keep=report.write,
             )
+            display.line(f"report: {report.write(outcomes)}")
     except (StageError, ConfigurationError) as error:
         console.print(f"The benchmark could not be run: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
@@ -105,7 +127,7 @@ def run_bench(
     sys.exit(0 if all(outcome.is_whole for outcome in outcomes) else 1)
 
 
-def _own_settings() -> dict[str, str]:
+def own_settings() -> dict[str, str]:
     """``WAVECOM_*`` of our environment, save what the stage itself decides."""
     return {
         name: value

@@ -1,0 +1,96 @@
+"""The report, written from figures that nobody has measured."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from tests.unit.bench.test_figures import accepted, measured
+from wavecom.bench.measure import Arrival
+from wavecom.bench.report import Circumstances, Report
+from wavecom.bench.scenarios import SCENARIOS, find
+from wavecom.bench.scenarios.resources import slope
+from wavecom.bench.trial import Goal, Options, Outcome
+
+STEADY = find("steady")
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Report:
+    circumstances = Circumstances(
+        command="make bench", options=Options(), repeats=1, began=datetime.now(UTC), mongo_program=Path("/bin/true")
+    )
+    assert STEADY is not None
+    return Report(tmp_path, [STEADY], circumstances)
+
+
+def outcome(subject: str, rate: float, *, lost: int = 0) -> Outcome:
+    figures = replace(measured([accepted(0, "a")], {"a": Arrival(0.5, 1, "main")}), lost=lost)
+    return Outcome(
+        "steady",
+        subject,
+        phases={"steady": figures},
+        values={"highest steady rate, per second": rate},
+        goals=[Goal("carried end to end", rate, 833, "/s", is_floor=True)],
+        spans=[("something happens", 1, 2)],
+        pictures={"a curve": {"line": [(0, 1), (10, 2)]}},
+    )
+
+
+def test_the_page_says_what_was_aimed_at_and_whether_it_was_met(report: Report) -> None:
+    page = report.write([outcome("WaveCom", 900), outcome("Reference", 300)]).read_text(encoding="utf-8")
+
+    assert "| steady | carried end to end | 900 | ≥ 833 /s | yes |" in page
+
+
+def test_every_figure_is_also_a_ratio_to_the_reference(report: Report) -> None:
+    page = report.write([outcome("WaveCom", 900), outcome("Reference", 300)]).read_text(encoding="utf-8")
+
+    assert "| highest steady rate, per second | 900 | 300 | 3.00 |" in page
+
+
+def test_repeats_are_given_with_their_range(report: Report) -> None:
+    page = report.write([outcome("WaveCom", rate) for rate in (800, 900, 850)]).read_text(encoding="utf-8")
+
+    assert "850 (800 to 900)" in page
+    assert "2 of 3 times" in page
+
+
+def test_what_was_lost_is_said_in_the_first_lines(report: Report) -> None:
+    page = report.write([outcome("WaveCom", 900, lost=3)]).read_text(encoding="utf-8")
+
+    assert "3 of them never arrived" in page.partition("##")[0]
+
+
+def test_programs_find_the_same_in_the_json_file(report: Report, tmp_path: Path) -> None:
+    report.write([outcome("WaveCom", 900)])
+
+    [found] = json.loads((tmp_path / "performance.json").read_text(encoding="utf-8"))["outcomes"]
+
+    assert found["values"] == {"highest steady rate, per second": 900}
+    assert found["goals"][0]["is_met"] is True
+    assert found["is_whole"] is True
+
+
+def test_every_picture_on_the_page_is_there_and_well_formed(report: Report, tmp_path: Path) -> None:
+    page = report.write([outcome("WaveCom", 900), outcome("Reference", 300)]).read_text(encoding="utf-8")
+
+    shown = {part.partition(")")[0] for part in page.split("](performance/")[1:]}
+
+    assert shown == {f"{name}.svg" for name in ("cost", "steady", "steady-a-curve")}
+    for name in shown:
+        ET.parse(tmp_path / "performance" / name)
+
+
+def test_scenarios_have_names_of_their_own() -> None:
+    assert len({scenario.name for scenario in SCENARIOS}) == len(SCENARIOS)
+
+
+def test_the_slope_of_a_straight_line_is_its_own() -> None:
+    assert slope([(0, 1), (1, 3), (2, 5)]) == pytest.approx(2)
+    assert slope([(1, 1)]) == 0

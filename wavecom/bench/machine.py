@@ -1,0 +1,76 @@
+"""What a reader must know of the machine, and of everything that ran on it, to believe and repeat a measurement."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from wavecom.settings import default_home
+
+_LIBRARIES = ("celery", "kombu", "amqp", "pymongo", "redis", "flask", "granian")
+
+
+def code() -> str:
+    """The commit that this checkout stands at; empty outside of one."""
+    return output(["git", "-C", str(default_home().parent), "describe", "--always", "--dirty", "--abbrev=12"])
+
+
+def machine() -> str:
+    """Processor, memory, kernel."""
+    return f"{os.cpu_count()} cores ({_processor()}), {_memory_gib():.0f} GiB, {platform.system()} {platform.release()}"
+
+
+def libraries() -> str:
+    """Python, and what matters of what it has installed."""
+    return ", ".join([platform.python_version(), *(f"{name} {version(name)}" for name in _LIBRARIES)])
+
+
+def servers(mongo_program: Path) -> dict[str, str]:
+    """Versions of the three."""
+    return {
+        "RabbitMQ": _rabbitmq_version(),
+        "Redis": _first(r"v=(\S+)", output(["redis-server", "--version"])),
+        "MongoDB server": f"{mongo_program.name} "
+        + _first(r"(\d+\.\d+\.\S+)", output([str(mongo_program), "--version"])),
+    }
+
+
+def output(command: Sequence[str]) -> str:
+    """What ``command`` prints; empty when there is no such program."""
+    try:
+        done = subprocess.run(  # noqa: S603 - our own short list of commands
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False
+        )
+    except OSError:
+        return ""
+    return done.stdout.strip()
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found[1] if found else text.partition("\n")[0]
+
+
+def _rabbitmq_version() -> str:
+    program = shutil.which("rabbitmq-server", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    for folder in Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*"):
+        return folder.name.partition("-")[2]
+    return program or "unknown"
+
+
+def _processor() -> str:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return platform.processor()
+    return _first(r"model name\s*:\s*(.+)", text)
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

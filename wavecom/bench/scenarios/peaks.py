@@ -1,0 +1,142 @@
+"""More than can be worked off at once: spikes, batches, urgent ones behind a backlog, too much for minutes."""
+
+from __future__ import annotations
+
+from wavecom.bench.load import Fate
+from wavecom.bench.measure import Figures, Latencies
+from wavecom.bench.scenarios.rates import sustainable_rate
+from wavecom.bench.trial import Goal, Trial
+
+BATCH_SIZE = 500
+_BATCH_CONNECTIONS = 8
+
+OTP_RATE = 10.0
+_SETTLED_MS = 100.0
+
+
+def spike(trial: Trial) -> None:
+    """As many single requests as are taken, all at once; then the backlog is worked off."""
+    count = trial.options.size(50_000, 1_500)
+    outcome = trial.outcome
+    with trial.stage() as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        name = meter.flood(count, name="spike", keys=trial.options.keys)
+        meter.wait_answered(name)
+        until_taken = meter.cost_so_far(name)
+        meter.wait_drained()
+        figures = meter.measure(name)
+    outcome.phases["spike"] = figures
+    outcome.values |= {
+        "accepted in, seconds": figures.accept_seconds,
+        "accepted, per second": figures.accepted_per_second,
+        "drained after, seconds": figures.seconds,
+        "end to end, per second": figures.end_to_end_per_second,
+        "CPU until all were accepted, ms": until_taken,
+        "refused": figures.offered - figures.accepted,
+    }
+    outcome.goals += [
+        Goal("accepted in", figures.accept_seconds * 50_000 / count, 25, "s for 50,000"),
+        Goal("refused", figures.offered - figures.accepted, 0),
+        Goal("accept p99", figures.accept.p99, 500, "ms"),
+    ]
+
+
+def batch(trial: Trial) -> None:
+    """The batch endpoint, twice: with no workers, so that accepting is all that is done; and beside them."""
+    count = trial.options.size(100_000, 2_000)
+    outcome = trial.outcome
+    for phase, with_workers in (("without workers", False), ("beside workers", True)):
+        with trial.stage(with_workers=with_workers) as stage:
+            meter = trial.meter(stage)
+            name = meter.flood(
+                count,
+                name="batch",
+                batch=min(BATCH_SIZE, count // 8),
+                connections=_BATCH_CONNECTIONS,
+                keys=trial.options.keys,
+            )
+            meter.wait_answered(name)
+            outcome.values[f"CPU of accepting, {phase}, ms"] = meter.cost_so_far(name)
+            stage.start_workers()
+            meter.wait_drained()
+            figures = meter.measure(name)
+        outcome.phases[phase] = figures
+        outcome.values[f"accepted {phase}, per second"] = figures.accepted_per_second
+    figures = outcome.phases["without workers"]
+    outcome.goals.append(Goal("accepted without workers", figures.accepted_per_second, 8000, "/s", is_floor=True))
+    outcome.goals.append(Goal("refused", figures.offered - figures.accepted, 0))
+
+
+def lanes(trial: Trial) -> None:
+    """A campaign fills the bulk lane; one-time passwords must not wait behind it."""
+    count, seconds = trial.options.size(50_000, 1_000), trial.options.size(30, 4)
+    outcome = trial.outcome
+    with trial.stage(with_workers=False) as stage:
+        meter = trial.meter(stage)
+        bulk = meter.flood(count, name="bulk", priority="bulk", keys=0)
+        meter.wait_answered(bulk)
+        stage.start_workers()
+        otp = meter.paced(OTP_RATE, seconds, name="otp", priority="high", channels=["sms"], keys=1)
+        meter.wait_answered(otp)
+        waiting = meter.backlog()
+        meter.wait_drained()
+        passwords, campaign = meter.measure(otp), meter.measure(bulk)
+    outcome.phases |= {"bulk": campaign, "one-time passwords": passwords}
+    outcome.values |= {
+        "bulk still waiting after the last password": waiting,
+        "accept to provider p50, ms": passwords.end_to_end.p50,
+        "accept to provider p95, ms": passwords.end_to_end.p95,
+    }
+    outcome.goals.append(Goal("accept to provider p95 of passwords", passwords.end_to_end.p95, 1000, "ms"))
+    outcome.costless.append("one-time passwords")
+
+
+def overload(trial: Trial) -> None:
+    """Three times what can be carried. Then a third of it, to see how soon all is as it was."""
+    sustainable = sustainable_rate(trial)
+    outcome, options = trial.outcome, trial.options
+    with trial.stage() as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        burst = meter.paced(3 * sustainable, options.size(60, 5), name="overload", keys=options.keys)
+        meter.wait_answered(burst)
+        after = meter.paced(sustainable / 3, options.size(60, 5), name="after", keys=options.keys)
+        meter.wait_answered(after)
+        meter.wait_drained()
+        figures, calm = meter.measure(burst), meter.measure(after)
+        late = [
+            request for request in meter.requests(after) if request.answered - request.intended > _SETTLED_MS / 1000
+        ]
+        began = meter.requests(after)[0].intended
+        refused = [request.answered - request.sent for request in meter.requests(burst) if request.status in (429, 503)]
+    outcome.phases |= {"overload": figures, "after": calm}
+    outcome.costless.append("after")
+    timed_out = figures.answers.get(Fate.TIMED_OUT.name.lower(), 0)
+    broken = figures.answers.get(Fate.BROKEN.name.lower(), 0)
+    rate = figures.accepted / options.size(60, 5)
+    settled = max((request.intended - began for request in late), default=0.0)
+    outcome.values |= {
+        "sustainable, per second": round(sustainable, 1),
+        "offered, per second": round(3 * sustainable, 1),
+        "accepted, per second offered": round(rate, 1),
+        "answered 503 or 429": len(refused),
+        "slowest refusal, ms": Latencies.of(refused).most,
+        "timed out": timed_out,
+        "broken connections": broken,
+        "never sent, all connections busy": figures.answers.get(Fate.NEVER_SENT.name.lower(), 0),
+        "accepting as usual again after, seconds": round(settled, 1),
+        "drained after, seconds": figures.seconds,
+    }
+    outcome.goals += [
+        Goal("time-outs and broken connections", timed_out + broken, 0),
+        Goal("accepted of what can be carried", rate / sustainable, 0.9, is_floor=True),
+        Goal("slowest answer from sending", figures.accept_from_sending.most, 10_000, "ms"),
+        Goal("accepting as usual again after", settled, 60, "s"),
+    ]
+    _books(outcome.goals, figures)
+
+
+def _books(goals: list[Goal], figures: Figures) -> None:
+    goals.append(Goal("lost", figures.lost, 0))
+    goals.append(Goal("received twice", figures.repeated, 0))

@@ -1,0 +1,94 @@
+"""Providers that fail or dawdle."""
+
+from __future__ import annotations
+
+import time
+
+from wavecom.bench.measure import Figures
+from wavecom.bench.subject import MAIN, ProviderPlan, Shape
+from wavecom.bench.trial import Goal, Trial
+
+_LIMIT = 200.0
+_OFFERED = 120.0
+#: A job that was refused four times may rest for some minutes; what comes later than that does not come.
+_PATIENCE_SECONDS = 150.0
+
+FAST, SLOW = "fast", "slow"
+
+
+def storm(trial: Trial) -> None:
+    """Half of the storm 503, half 429. When it is over, the backlog must not be let loose on the provider."""
+    quick, outcome = trial.options.is_quick, trial.outcome
+    limit = _LIMIT / 4 if quick else _LIMIT
+    offered = limit * _OFFERED / _LIMIT
+    before, half, after = (2, 2, 3) if quick else (10, 30, 50)
+    latency = trial.options.latency_seconds
+    shape = Shape({MAIN: ProviderPlan(latency, rate_per_second=limit)})
+    with trial.stage(shape) as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        name = meter.paced(offered, before + 2 * half + after, name="storm", keys=trial.options.keys)
+        began = time.monotonic()
+        meter.wait(name, before)
+        stage.behave(MAIN, latency_seconds=latency, failing=1.0, status=503)
+        meter.wait(name, half)
+        stage.behave(MAIN, latency_seconds=latency, failing=1.0, status=429, retry_after_seconds=1)
+        meter.wait(name, half)
+        stage.behave(MAIN, latency_seconds=latency)
+        healed = time.monotonic()
+        calls_in_storm = stage.provider.ask("progress")["refused"]
+        meter.wait_answered(name)
+        meter.wait_drained(still_seconds=10 if quick else _PATIENCE_SECONDS)
+        figures = meter.measure(name)
+        calls = stage.provider.ask("calls", provider=MAIN, since=began)
+        caught_up = meter.caught_up(name, healed)
+    outcome.phases["storm"] = figures
+    outcome.spans.append(("the provider refuses everything", before, before + 2 * half))
+    outcome.values |= {
+        "the provider's limit, per second": limit,
+        "busiest second at the provider": calls["busiest"],
+        "calls refused in the storm": calls_in_storm,
+        "all that was accepted before had arrived after healing, seconds": round(caught_up, 1),
+        "lost": figures.lost,
+    }
+    outcome.goals += [
+        Goal("busiest second at the provider", calls["busiest"], 1.2 * limit),
+        Goal("lost", figures.lost, 0),
+    ]
+
+
+def slow(trial: Trial) -> None:
+    """First the fast provider alone, then with a slow one beside it that has more to do than it can."""
+    quick, outcome = trial.options.is_quick, trial.outcome
+    seconds, rate = (4, 20.0) if quick else (30, 100.0)
+    shape = Shape(
+        {
+            FAST: ProviderPlan(0.05, channels=("sms",)),
+            SLOW: ProviderPlan(2.0, channels=("email", "push")),
+        }
+    )
+    with trial.stage(shape) as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        alone = meter.paced(rate, seconds, name="alone", channels=["sms"], keys=trial.options.keys)
+        meter.wait_answered(alone)
+        meter.wait_drained()
+        without = meter.measure(alone)
+        slow_ones = meter.paced(rate / 5, seconds + 2, name="slow", channels=["email"], keys=trial.options.keys)
+        meter.wait(slow_ones, 2)
+        beside = meter.paced(rate, seconds, name="beside", channels=["sms"], keys=trial.options.keys)
+        meter.wait_answered(beside)
+        meter.wait_answered(slow_ones)
+        meter.wait_drained()
+        with_slow, slow_figures = meter.measure(beside), meter.measure(slow_ones)
+    outcome.phases |= {"fast alone": without, "fast beside slow": with_slow, "slow": slow_figures}
+    outcome.costless += ["fast beside slow", "slow"]
+    outcome.values |= {
+        "fast alone, end-to-end p95, ms": without.end_to_end.p95,
+        "fast beside slow, end-to-end p95, ms": with_slow.end_to_end.p95,
+    }
+    outcome.goals.append(Goal("p95 of the fast one grows by", _growth(without, with_slow), 100, "ms"))
+
+
+def _growth(before: Figures, after: Figures) -> float:
+    return round(max(0.0, after.end_to_end.p95 - before.end_to_end.p95), 1)

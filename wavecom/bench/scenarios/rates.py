@@ -1,0 +1,109 @@
+"""Even rates: the highest that holds, and one so low that nothing has company."""
+
+from __future__ import annotations
+
+from wavecom.bench.measure import Figures, Meter
+from wavecom.bench.trial import Goal, Trial
+
+#: 50,000 a minute.
+TARGET_RATE = 833.0
+LONGEST_P95_MS = 2000.0
+
+_FIRST_RATE = 150.0
+_STEP_UP = 1.4
+_PRECISION = 1.06
+_PROBE_SECONDS = 12.0
+_GIVE_WAY = 0.93
+_LOWEST_RATE = 5.0
+
+
+def steady(trial: Trial) -> None:
+    """Single requests at a fixed rate."""
+    options, outcome = trial.options, trial.outcome
+    seconds = 6.0 if options.is_quick else 60 * options.minutes
+    rate = options.rate or (100.0 if options.is_quick else None)
+    with trial.stage() as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        if rate is None:
+            rate, figures = find_rate(trial, meter, seconds=seconds)
+            trial.rates[trial.subject.name] = rate
+            outcome.values["highest steady rate, per second"] = round(rate, 1)
+        else:
+            figures = hold(trial, meter, rate, seconds)
+    outcome.phases["steady"] = figures
+    outcome.values["offered, per second"] = round(rate, 1)
+    outcome.values["carried end to end, per second"] = figures.end_to_end_per_second
+    outcome.goals += [
+        Goal("offered and carried end to end", rate if _holds(figures) else 0, TARGET_RATE, "/s", is_floor=True),
+        Goal("end-to-end p95", figures.end_to_end.p95, LONGEST_P95_MS, "ms"),
+        Goal("CPU per notification", figures.cpu_ms_total, 2.4, "ms"),
+        Goal("backlog grows", float(figures.is_growing), 0),
+    ]
+
+
+def idle(trial: Trial) -> None:
+    """One request at a time: nothing may wait for company that does not come."""
+    with trial.stage() as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        name = meter.paced(5, trial.options.size(60, 6), name="idle", keys=trial.options.keys)
+        meter.wait_answered(name)
+        meter.wait_drained()
+        figures = meter.measure(name)
+    trial.outcome.phases["idle"] = figures
+    trial.outcome.values["accept p95, ms"] = figures.accept.p95
+    trial.outcome.goals.append(Goal("accept p95", figures.accept.p95, 15, "ms"))
+
+
+def sustainable_rate(trial: Trial) -> float:
+    """What ``steady`` has found in this run, or what the user named; else a search, on a stage of its own."""
+    if trial.options.rate is not None:
+        return trial.options.rate
+    if trial.subject.name not in trial.rates:
+        with trial.stage() as stage:
+            meter = trial.meter(stage)
+            trial.warm_up(meter)
+            seconds = 3.0 if trial.options.is_quick else _PROBE_SECONDS
+            trial.rates[trial.subject.name] = find_rate(trial, meter, seconds=seconds)[0]
+    return trial.rates[trial.subject.name]
+
+
+def find_rate(trial: Trial, meter: Meter, *, seconds: float) -> tuple[float, Figures]:
+    """The highest rate that holds for ``seconds``, to about 6 %, and its figures."""
+    probe_seconds = 3.0 if trial.options.is_quick else _PROBE_SECONDS
+    low, high = 0.0, _FIRST_RATE
+    while _holds(hold(trial, meter, high, probe_seconds)):
+        low, high = high, high * _STEP_UP
+    low = low or _FIRST_RATE / 3
+    while high / low > _PRECISION:
+        middle = (low * high) ** 0.5
+        if _holds(hold(trial, meter, middle, probe_seconds)):
+            low = middle
+        else:
+            high = middle
+    while True:
+        figures = hold(trial, meter, low, seconds)
+        if _holds(figures) or low < _LOWEST_RATE:
+            return low, figures
+        low *= _GIVE_WAY
+
+
+def hold(trial: Trial, meter: Meter, rate: float, seconds: float) -> Figures:
+    """``rate`` for ``seconds``, drained and measured."""
+    meter.label(f"{rate:,.0f}/s for {seconds:g} s")
+    name = meter.paced(rate, seconds, name="steady", keys=trial.options.keys)
+    meter.wait_answered(name)
+    meter.wait_drained()
+    return meter.measure(name)
+
+
+def _holds(figures: Figures) -> bool:
+    """The rate was carried: all taken, in time, nothing piling up."""
+    return (
+        figures.accepted == figures.offered
+        and figures.is_whole
+        and not figures.is_growing
+        and figures.end_to_end.p95 <= LONGEST_P95_MS
+        and figures.accept.p95 <= LONGEST_P95_MS
+    )
