@@ -58,7 +58,8 @@ task_store_errors_even_if_ignored = False
 
 worker_pool = "threads"
 worker_concurrency = _settings.worker_concurrency
-worker_prefetch_multiplier = 1  # per queue, with quorum queues
+# Per queue, with quorum queues. Twice the calls at once: what is being claimed and recorded is in hand as well.
+worker_prefetch_multiplier = 2
 worker_disable_rate_limits = True
 worker_send_task_events = False
 worker_hijack_root_logger = True

@@ -52,7 +52,7 @@ class Settings:
     web_workers: int = 1
     web_threads: int = 64
     workers: int = 1
-    worker_concurrency: int = 32
+    worker_concurrency: int = 128
     max_body_bytes: int = 14 * 1024 * 1024
     max_requests_in_flight: int = 512
     #: Sites whose pages may use the API, as ``https://shop.example``; usually none.

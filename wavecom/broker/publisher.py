@@ -243,22 +243,8 @@ def _task_message(hint: Hint, origin: str) -> _Outgoing:
     exchange = topology.NOTIFICATIONS.name
     if hint.delay_seconds > 0:
         exchange, key = _DELAY_EXCHANGE, calculate_routing_key(hint.delay_seconds, key)
-    headers = {
-        "lang": "py",
-        "task": topology.DELIVER_TASK,
-        "id": hint.job_id,
-        "root_id": hint.job_id,
-        "parent_id": None,
-        "group": None,
-        "argsrepr": "",
-        "kwargsrepr": "",
-        "origin": origin,
-        "retries": 0,
-        "eta": None,
-        "expires": None,
-        "timelimit": [None, None],
-        "ignore_result": True,
-    }
+    # No more than a worker needs: encoding and decoding each header costs more than the body.
+    headers = {"task": topology.DELIVER_TASK, "id": hint.job_id, "origin": origin}
     body = orjson.dumps([[hint.job_id], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
     return _Outgoing(exchange, key, body, headers, {"correlation_id": hint.job_id, "message_id": hint.job_id})
 

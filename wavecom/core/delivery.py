@@ -120,8 +120,12 @@ class GiveBackError(WaveComError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Claimed:
-    job: Job | None
+class Attempted:
+    """What a worker knows of a job that it holds once it has tried to send it; no ``tries``: it was not able to."""
+
+    job: Job
+    tries: tuple[Try, ...]
+    expects_receipt: bool
 
 
 class Delivery:
@@ -188,33 +192,41 @@ class Delivery:
         job = self._claim(job_id, permit)
         if job is None:
             return
-        attempt = self._rehearse if is_test_account(job.client) else self._attempt
-        tries, expects_receipt = attempt(job, permit)
-        now = self._clock.now()
-        token = _token(job)
-        if tries:
-            floor = max(self._retry_floors.get(try_.provider, 0) for try_ in tries)
-            event = AttemptFinished(token, tries, self._jitter(), expects_receipt, floor)
-            transition = decide(job, event, now, self._policy)
-        else:
-            transition = decide(job, AttemptPrevented(token, 1.0), now, self._policy)
-        if transition is not None:
-            self._conclude(job, transition, tries)
+        attempted = self.attempt(job, permit)
+        transition = self._decided(attempted, self._clock.now())
+        if transition is None:
+            return
+        is_written: bool = self._patiently(lambda: self._records.submit(transition))
+        [retry] = self._follow_up([(attempted, transition, is_written)])
+        if retry is not None:
+            raise retry
 
     # --- claim --------------------------------------------------------------------------------------------------------
 
+    def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
+        """Claim many jobs at once: each as it is after the claim, or None for one that is not to be sent.
+
+        An id that comes twice is granted once. Waits while the store is away; raises ``GiveBackError`` as ``deliver``.
+        """
+        try:
+            return self._patiently(lambda: self._flush_claims(job_ids))
+        except BaseException:
+            for job_id in job_ids:
+                self._doubtful_tokens.pop(job_id, None)
+            raise
+
     def _claim(self, job_id: JobId, permit: Permit) -> Job | None:
         try:
-            claimed: _Claimed = self._patiently(lambda: self._claims.submit(job_id))
+            job: Job | None = self._patiently(lambda: self._claims.submit(job_id))
         except BaseException:
             self._doubtful_tokens.pop(job_id, None)
             self._route.release(permit, None)
             raise
-        if claimed.job is None:
+        if job is None:
             self._route.release(permit, None)
-        return claimed.job
+        return job
 
-    def _flush_claims(self, job_ids: Sequence[JobId]) -> Sequence[_Claimed]:
+    def _flush_claims(self, job_ids: Sequence[JobId]) -> list[Job | None]:
         now = self._clock.now()
         # A token of its own for every batch: two batches, in whatever processes, can't mistake each other's jobs.
         fresh = self._new_token()
@@ -230,7 +242,7 @@ class Delivery:
         for job in granted.values():
             self._on_claimed(job)
         # A job id that came twice in this batch is granted once: popped by the first, gone for the second.
-        return [_Claimed(granted.pop(job_id, None)) for job_id in job_ids]
+        return [granted.pop(job_id, None) for job_id in job_ids]
 
     def _claim_batch(self, job_ids: Sequence[JobId], claim: Claim, now: datetime) -> dict[JobId, Job]:
         granted = self._jobs.claim(job_ids, claim, now)
@@ -248,8 +260,14 @@ class Delivery:
 
     # --- call -----------------------------------------------------------------------------------------------------
 
+    def attempt(self, job: Job, permit: Permit) -> Attempted:
+        """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded."""
+        attempt = self._rehearse if is_test_account(job.client) else self._attempt
+        tries, expects_receipt = attempt(job, permit)
+        return Attempted(job, tries, expects_receipt)
+
     def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
-        """One attempt: provider after provider until one does more than be unavailable. Gives every permit back."""
+        """Provider after provider until one does more than be unavailable."""
         tries: list[Try] = []
         upcoming = self._real(job, permit)
         if isinstance(upcoming, Permit):
@@ -271,7 +289,7 @@ class Delivery:
         return tuple(tries), False
 
     def _rehearse(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
-        """One attempt of a test account's job: in the sandbox and nowhere else. Gives the permit back."""
+        """For a test account's job: in the sandbox and nowhere else."""
         place: Permit | None = permit
         if permit.provider != TEST_SANDBOX:
             # The message came through a lane of live ones, whose permit it must not use up. The sandbox needs no
@@ -343,25 +361,59 @@ class Delivery:
 
     # --- record -------------------------------------------------------------------------------------------------------
 
-    def _conclude(self, job: Job, transition: Transition, tries: Sequence[Try]) -> None:
-        is_written: bool = self._patiently(lambda: self._records.submit(transition))
-        if not is_written:
-            # The lease ran out and another worker, or a replay, owns the job now. Say what we know all the same.
-            log.warning(
-                "late_result_discarded",
-                job_id=job.job_id,
-                status=transition.status,
-                outcomes=[try_.answer.outcome for try_ in tries],
-            )
-            return
-        self._stats.add(job.client, job.type, transition.status)
-        if transition.needs_dead_letter:
-            bury(self._jobs, self._publisher, [transition.applied_to(job)], self._clock.now(), self._policy)
-        if transition.hint is not None:
-            raise RetryLater(transition.hint.delay_seconds, f"attempt {job.attempts + 1} did not succeed")
+    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
+        """Record what came of many attempts at once; for each when its job is to be tried again, None for never.
+
+        Waits while the store is away; raises ``GiveBackError`` as ``deliver``. A result that came too late, because
+        another worker or a replay owns the job by now, is logged and changes nothing.
+        """
+        now = self._clock.now()
+        decided = [(attempted, self._decided(attempted, now)) for attempted in attempts]
+        planned = [(attempted, transition) for attempted, transition in decided if transition is not None]
+        transitions = [transition for _, transition in planned]
+        written = self._patiently(lambda: self._jobs.apply(transitions))
+        retries = self._follow_up([(*each, is_written) for each, is_written in zip(planned, written, strict=True)])
+        by_job = {id(attempted): retry for (attempted, _), retry in zip(planned, retries, strict=True)}
+        return [by_job.get(id(attempted)) for attempted in attempts]
 
     def _flush_records(self, transitions: Sequence[Transition]) -> Sequence[bool]:
         return self._jobs.apply(transitions)
+
+    def _decided(self, attempted: Attempted, now: datetime) -> Transition | None:
+        job, tries = attempted.job, attempted.tries
+        token = _token(job)
+        if not tries:
+            return decide(job, AttemptPrevented(token, 1.0), now, self._policy)
+        floor = max(self._retry_floors.get(try_.provider, 0) for try_ in tries)
+        event = AttemptFinished(token, tries, self._jitter(), attempted.expects_receipt, floor)
+        return decide(job, event, now, self._policy)
+
+    def _follow_up(self, results: Sequence[tuple[Attempted, Transition, bool]]) -> list[RetryLater | None]:
+        """What is to be done once the store has answered."""
+        retries: list[RetryLater | None] = []
+        failed: list[Job] = []
+        for attempted, transition, is_written in results:
+            job = attempted.job
+            retry = None
+            if is_written:
+                self._stats.add(job.client, job.type, transition.status)
+                if transition.needs_dead_letter:
+                    failed.append(transition.applied_to(job))
+                if transition.hint is not None:
+                    text = f"attempt {job.attempts + 1} did not succeed"
+                    retry = RetryLater(transition.hint.delay_seconds, text)
+            else:
+                # The lease ran out and another worker, or a replay, owns the job now. Say what we know all the same.
+                log.warning(
+                    "late_result_discarded",
+                    job_id=job.job_id,
+                    status=transition.status,
+                    outcomes=[try_.answer.outcome for try_ in attempted.tries],
+                )
+            retries.append(retry)
+        if failed:
+            bury(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
+        return retries
 
     # --- the store away -----------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Admission: a message reaches a worker thread only with leave to call a provider in its hand.
+"""Admission: a message enters the delivery line only with leave to call a provider in its hand.
 
 Not being able to call is not an attempt. While no provider of a channel may be called (breaker open, rate used up, all
 threads of its bulkhead busy) its messages are held here, unacknowledged, in the worker's memory: that costs no thread,
@@ -6,24 +6,32 @@ no write and no delayed message, and since the broker hands out no more than the
 behind them waits in RabbitMQ for free. Higher lanes are let in first, and jobs of test accounts last: those come from a
 queue of their own and need only a place in the sandbox.
 
-Runs entirely on the worker's main loop, so it needs no lock.
+Stands where Celery would make a task of each message, and takes those of ``wavecom.deliver`` for itself; everything
+else goes on to Celery, and so do they where the pool's tasks do not run in this process (prefork).
+
+Runs on the worker's main loop, so it needs no lock; what the line's threads tell it, it hears there.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
+import orjson
 import structlog
+from amqp.exceptions import AMQPError
 from celery import bootsteps
 from celery.exceptions import InvalidTaskError
 from celery.worker import state
 
 from wavecom.broker import topology
-from wavecom.core.job import Channel, Priority
+from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Permit
+from wavecom.errors import RetryLater
+from wavecom.tasks.ledger import Ledger
+from wavecom.tasks.line import DeliveryLine, End, Parcel
 from wavecom.tasks.runtime import services
 
 log = structlog.get_logger()
@@ -35,13 +43,10 @@ Lane = tuple[Channel, Priority] | None
 _HOLD_LIMIT_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _SHORTEST_PAUSE_SECONDS = 0.005
+#: At a shutdown: what is being sent is finished first; a call takes ten seconds at most, and its record comes after.
+_DRAIN_SECONDS = 30.0
 
 _POOLS_IN_THIS_PROCESS = frozenset({"thread", "solo", "gevent", "eventlet"})
-
-
-#: The admission step of this process, once its consumer has started.
-_wakers: list[Callable[[], None]] = []
-
 
 #: When the last message came from the broker (monotonic), and how many are held.
 _last_received_at = [time.monotonic()]
@@ -49,14 +54,16 @@ _held_count: list[Callable[[], int]] = []
 
 
 def received() -> tuple[float, int]:
-    """When the last message came (monotonic seconds), and how many are held at the door."""
+    """When the last message came (monotonic seconds), and how many are held at the door or being worked on."""
     return _last_received_at[0], sum(count() for count in _held_count)
 
 
-def wake() -> None:
-    """A worker thread is free again: somebody held at the door may have its place. Called from that thread."""
-    for waker in _wakers:
-        waker()
+class _Held(NamedTuple):
+    since: float
+    job_id: JobId
+    routing_key: str
+    channel: Any
+    tag: int
 
 
 class Admission(bootsteps.StartStopStep):
@@ -67,69 +74,107 @@ class Admission(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         self._consumer = consumer
-        self._dispatch: Callable[[Any], None] = consumer.on_task_request
-        self._held: dict[Lane, deque[tuple[float, Any]]] = {
+        self._held: dict[Lane, deque[_Held]] = {
             **{(channel, priority): deque() for priority in Priority for channel in Channel},
             None: deque(),
         }
         self._drain_at = float("inf")
         self._is_woken = False
-        # A permit is of use only where the task runs in this process (not under prefork).
-        self._hands_out_permits = type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS
+        self._ledger = Ledger()
+        self._channel: Any = None
+        #: What the line has told and the broker has not been told yet.
+        self._ended: deque[tuple[Parcel, End]] = deque()
+        self._is_settling = False
+        self._line = DeliveryLine(
+            services().delivery,
+            threads=consumer.pool.limit or 1,
+            release=lambda permit: services().router.release(permit, None),
+            retry=self._retry,
+            on_end=self._hear,
+            on_freed=self._wake,
+        )
         # Celery reads these when the consumer starts, after every step was made.
-        consumer.on_task_request = self._admit
         consumer.on_decode_error = self._reject_undecodable
         consumer.update_strategies = _guarding(consumer.strategies, consumer.update_strategies)
+        # A permit is of use only where the call is made in this process.
+        if type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS:
+            self._others = consumer.create_task_handler
+            consumer.create_task_handler = self._make_handler
 
     def start(self, consumer: Any) -> None:
         """Begin with nothing held; also called after each reconnection."""
         # The dead-letter queue above all: Celery declares only what it consumes, and what is rejected needs a place.
-        topology.declare(consumer.connection.default_channel)
-        self._forget()
-        _wakers[:] = [self._wake]
-        _held_count[:] = [lambda: sum(map(len, self._held.values()))]
+        self._channel = consumer.connection.default_channel
+        topology.declare(self._channel)
+        self._forget_held()
+        # Tags count from one again, and what is still being worked on was of an earlier channel.
+        self._ledger = Ledger()
+        self._is_settling = False
+        _held_count[:] = [self._in_hand]
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""
-        self._forget()
+        self._forget_held()
+        if services().stopping.is_set():
+            # The line's last words can still be passed on: the channel is closed later.
+            if not self._line.drain(_DRAIN_SECONDS):
+                log.error("shutdown_leaves_deliveries", count=self._line.in_hand)
+            self._settle()
 
-    def _forget(self) -> None:
+    def _forget_held(self) -> None:
         for waiting in self._held.values():
             waiting.clear()
         self._drain_at = float("inf")
         self._is_woken = False
 
-    def _admit(self, request: Any) -> None:
-        _last_received_at[0] = time.monotonic()
-        routing_key = request.delivery_info.get("routing_key") or ""
+    def _in_hand(self) -> int:
+        return sum(map(len, self._held.values())) + self._line.in_hand
+
+    # --- in -----------------------------------------------------------------------------------------------------------
+
+    def _make_handler(self) -> Callable[[Any], Any]:
+        """What Celery calls with every message."""
+        others = self._others()
+
+        def on_message(message: Any) -> Any:
+            _last_received_at[0] = time.monotonic()
+            headers = message.headers
+            if isinstance(headers, dict) and headers.get("task") == topology.DELIVER_TASK:
+                return self._admit(message)
+            self._ledger.receive_foreign(message.delivery_tag, message)
+            return others(message)
+
+        return on_message
+
+    def _admit(self, message: Any) -> None:
+        routing_key = message.delivery_info.get("routing_key") or ""
         named = topology.lane_of(routing_key)
-        if request.name != topology.DELIVER_TASK or named is None or not self._hands_out_permits:
-            self._dispatch(request)
-            return
-        if not _names_a_job(request):
-            # Before it costs a permit: a task that can't even be called would never give it back.
-            state.task_ready(request)
+        job_id = _job_id(message)
+        if named is None or job_id is None:
+            # Before it costs a permit: again would only meet it again.
             log.error("message_names_no_job")
-            request.reject(requeue=False)
+            message.reject(requeue=False)
             return
+        self._ledger.receive(message.delivery_tag)
+        held = _Held(_last_received_at[0], job_id, routing_key, message.channel, message.delivery_tag)
         lane = None if topology.is_test(routing_key) else named
         # Behind what is held already: within a lane the order stays, and a drain is planned.
-        pause = 0.0 if self._held[lane] else self._try(lane, request)
+        pause = 0.0 if self._held[lane] else self._try(lane, held)
         if pause is not None:
-            self._held[lane].append((time.monotonic(), request))
+            self._held[lane].append(held)
             if pause > 0:
                 self._plan_drain(pause)
 
-    def _try(self, lane: Lane, request: Any) -> float | None:
-        """Let one request in, or drop a revoked one (None); or the seconds after which it is worth trying again."""
-        if request.revoked():
+    def _try(self, lane: Lane, held: _Held) -> float | None:
+        """Let one message in, or drop a revoked one (None); or the seconds after which it is worth trying again."""
+        if held.job_id in state.revoked:
+            self._answer([held.tag], End.DONE)
             return None
         router = services().router
         permit = router.reserve_sandbox() if lane is None else router.reserve(*lane)
         if not isinstance(permit, Permit):
             return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
-        request.request_dict["permit"] = permit
-        self._dispatch(request)
+        self._line.offer(Parcel(held.job_id, held.routing_key, permit, held.channel, held.tag))
         return None
 
     def _drain(self) -> None:
@@ -147,13 +192,13 @@ class Admission(bootsteps.StartStopStep):
         pauses = []
         for lane, waiting in self._held.items():
             while waiting:
-                held_since, request = waiting[0]
-                pause = self._try(lane, request)
-                if pause is not None and held_since > too_old:
+                held = waiting[0]
+                pause = self._try(lane, held)
+                if pause is not None and held.since > too_old:
                     pauses.append(pause)
                     break
                 if pause is not None:
-                    request.reject(requeue=True)
+                    self._answer([held.tag], End.GIVE_BACK)
                 waiting.popleft()
         if pauses:
             self._plan_drain(min(pauses))
@@ -165,9 +210,45 @@ class Admission(bootsteps.StartStopStep):
             self._consumer.timer.call_after(seconds, self._drain)
 
     def _wake(self) -> None:
+        """A permit has come back: somebody held at the door may have its place. Called from the line's threads."""
         if not self._is_woken and self._consumer.hub is not None and any(self._held.values()):
             self._is_woken = True
             self._consumer.hub.call_soon(self._drain)
+
+    # --- out ----------------------------------------------------------------------------------------------------------
+
+    def _hear(self, ends: Sequence[tuple[Parcel, End]]) -> None:
+        """Called from the line's threads; the socket belongs to the main loop."""
+        self._ended.extend(ends)
+        if not self._is_settling and self._consumer.hub is not None:
+            self._is_settling = True
+            self._consumer.hub.call_soon(self._settle)
+
+    def _settle(self) -> None:
+        self._is_settling = False
+        tags: dict[End, list[int]] = {end: [] for end in End}
+        while self._ended:
+            parcel, end = self._ended.popleft()
+            if parcel.channel is self._channel:  # of an earlier connection: the broker has given it to somebody
+                tags[end].append(parcel.tag)
+        for end in (End.DEAD, End.GIVE_BACK, End.DONE):
+            self._answer(tags[end], end)
+
+    def _answer(self, tags: Sequence[int], end: End) -> None:
+        try:
+            if end is End.DONE:
+                for ack in self._ledger.settle(tags):
+                    self._channel.basic_ack(ack.tag, multiple=ack.is_multiple)
+            else:
+                for tag in filter(self._ledger.drop, tags):
+                    self._channel.basic_reject(tag, requeue=end is End.GIVE_BACK)
+        except (AMQPError, OSError, AttributeError) as error:
+            # The connection is gone, which the main loop is about to find out; the broker has the messages again.
+            log.warning("answer_undeliverable", error=type(error).__name__, count=len(tags))
+
+    def _retry(self, parcel: Parcel, retry: RetryLater) -> None:
+        task: Any = self._consumer.app.tasks[topology.DELIVER_TASK]
+        task.retry_of(parcel.job_id, parcel.routing_key, retry)
 
     def _reject_undecodable(self, message: Any, error: Exception) -> None:
         """Into the dead-letter queue; Celery would acknowledge it, which loses it."""
@@ -175,8 +256,19 @@ class Admission(bootsteps.StartStopStep):
         message.reject(requeue=False)
 
 
-def _names_a_job(request: Any) -> bool:
-    return len(request.args) == 1 and isinstance(request.args[0], str) and not request.kwargs
+def _job_id(message: Any) -> JobId | None:
+    """The one argument of a task message (protocol 2) of ours; None when it is none."""
+    if message.content_type != "application/json" or not isinstance(message.headers.get("id"), str):
+        return None
+    try:
+        body = orjson.loads(message.body)
+    except ValueError:
+        return None
+    match body:
+        case [[str(job_id)], {**named}, _] if not named:
+            return JobId(job_id)
+        case _:
+            return None
 
 
 def _guarding(strategies: dict[str, Callable[..., Any]], update: Callable[[], None]) -> Callable[[], None]:

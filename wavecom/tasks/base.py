@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
+import structlog
 from celery import Task
 from celery.exceptions import Ignore, Reject
 from celery.result import AsyncResult
@@ -13,6 +14,8 @@ from wavecom.broker import topology
 from wavecom.core.job import Channel, Hint, JobId, Priority
 from wavecom.errors import BrokerError, RetryLater
 from wavecom.tasks.runtime import services
+
+log = structlog.get_logger()
 
 
 class DeliverTask(Task):  # type: ignore[type-arg]
@@ -50,6 +53,25 @@ class DeliverTask(Task):  # type: ignore[type-arg]
             return super().retry(args, kwargs, exc=exc, throw=throw, countdown=delay_seconds, queue=queue)
         except Reject as error:
             raise Ignore from error
+
+    def retry_of(self, job_id: JobId, routing_key: str, error: RetryLater) -> None:
+        """``retry`` for a message that is worked on outside of a task: publishes the next attempt's message.
+
+        Never raises for a broker that is away.
+        """
+        self.push_request(
+            id=job_id,
+            args=(job_id,),
+            kwargs={},
+            called_directly=False,
+            delivery_info={"routing_key": routing_key},
+        )
+        try:
+            self.retry(exc=error, throw=False)
+        except Ignore:
+            log.info("retry_left_to_the_sweep", job_id=job_id)
+        finally:
+            self.pop_request()
 
     def apply_async(  # type: ignore[override]
         self,

@@ -87,8 +87,7 @@ class Pulse(bootsteps.StartStopStep):
     def _measure(self) -> Vitals:
         now = time.monotonic()
         activity = services().delivery.activity
-        received_at, held = admission.received()
-        in_hand = held + activity.running
+        received_at, in_hand = admission.received()
         is_silent = in_hand == 0 and now - received_at > TICK_SECONDS
         return Vitals(
             loop_age=self._loop_age(now),

@@ -27,6 +27,7 @@ from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestWorke
 from tests.factories import make_job
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Job, JobId
+from wavecom.local.servers import PrivateRabbitMQ
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
 T = TypeVar("T")
@@ -247,6 +248,16 @@ def read(jobs: MongoJobRepository) -> Callable[[JobId], Job]:
         return job
 
     return stored
+
+
+@pytest.fixture
+def close_connections(rabbitmq: PrivateRabbitMQ, amqp_url: str) -> Callable[[], None]:
+    """Has the broker close every connection of this test's virtual host."""
+
+    def close() -> None:
+        rabbitmq.ctl("close_all_connections", "--vhost", amqp_url.rsplit("/", 1)[-1], "a test wants it")
+
+    return close
 
 
 @pytest.fixture

@@ -89,6 +89,53 @@ def test_the_messages_of_a_killed_worker_are_redelivered(
     assert {read(job.job_id).status for job in in_the_call} == {Status.PROCESSING}
 
 
+def test_what_was_delivered_is_acknowledged_and_comes_to_nobody_again(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken
+) -> None:
+    # The worker's sweep ticks run on the same channel meanwhile, and are acknowledged by Celery.
+    jobs = [submit(type=Channel.SMS) for _ in range(40)]
+    for job in jobs:
+        wait_for_status(read, job, Status.DELIVERED)
+    celery_setup.app.send_task(topology.SWEEP_TASK, queue=topology.PERIODIC_TASKS)
+    late = submit(type=Channel.EMAIL)
+    wait_for_status(read, late, Status.DELIVERED)
+    time.sleep(1)
+
+    celery_setup.worker.kill()
+
+    assert [taken(queue.name) for queue in topology.DELIVERY_QUEUES] == [[]] * len(topology.DELIVERY_QUEUES)
+    assert {read(job.job_id).attempts for job in [*jobs, late]} == {1}
+
+
+def test_a_message_that_comes_twice_is_sent_once_and_both_are_done_with(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, publisher: AmqpPublisher, taken: Taken
+) -> None:
+    jobs = [submit(type=Channel.SMS) for _ in range(10)]
+    publisher.publish([job.hint() for job in jobs] * 2)
+
+    for job in jobs:
+        wait_for_status(read, job, Status.DELIVERED)
+    time.sleep(1)
+    celery_setup.worker.kill()
+
+    assert {read(job.job_id).attempts for job in jobs} == {1}
+    assert taken("notifications.sms.normal") == []
+
+
+def test_a_worker_that_lost_its_connection_goes_on_with_the_next(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, close_connections: Callable[[], None]
+) -> None:
+    in_the_call = submit(type=Channel.SMS, to=SLOW)
+    wait_for_status(read, in_the_call, Status.PROCESSING)
+    jobs = [submit(type=Channel.SMS) for _ in range(5)]
+
+    close_connections()
+
+    for job in [in_the_call, *jobs, submit(type=Channel.PUSH)]:
+        after = wait_for_status(read, job, Status.DELIVERED, seconds=60)
+        assert after.attempts == 1
+
+
 def test_a_graceful_stop_finishes_what_is_running_and_leaves_nothing_processing(
     celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken
 ) -> None:

@@ -139,12 +139,14 @@ class MongoJobRepository:
             "expiresAt": {"$gt": now},
         }
         taken = claiming(claimed_changes(claim, now))
-        held = {"jobId": {"$in": ids}, "claim.token": claim.token, "status": Status.PROCESSING.value}
+        # By nothing but their ids: told a status as well, the embedded servers walk through all jobs in that status.
+        asked_for = {"jobId": {"$in": ids}}
 
         def step() -> dict[JobId, Job]:
             # Again after an error: what the first call has taken does not match any more and is only read back.
             self._jobs.update_many(takeable, taken)
-            return {job.job_id: job for job in map(to_job, self._jobs.find(held, _WITHOUT_LOG))}
+            found = map(to_job, self._jobs.find(asked_for, _WITHOUT_LOG))
+            return {job.job_id: job for job in found if _is_held(job, claim)}
 
         return self._repeatedly(step)
 
@@ -324,6 +326,10 @@ class MongoJobRepository:
                 if not tries_left or is_late or not _is_passing(error):
                     raise (UncertainWriteError(str(failure)) if is_uncertain else failure) from error
         raise AssertionError("unreachable")
+
+
+def _is_held(job: Job, claim: Claim) -> bool:
+    return job.status is Status.PROCESSING and job.claim is not None and job.claim.token == claim.token
 
 
 def _is_passing(error: PyMongoError) -> bool:

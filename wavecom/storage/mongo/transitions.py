@@ -115,10 +115,20 @@ def _many(group: Sequence[tuple[Write, Patch]]) -> UpdateMany:
         [_fence(transition) for transition in transitions],
         [write.id for write, _ in group],
     )
-    # Values go in as literals: a text that begins with a dollar must not be taken for an expression.
-    own = [{**patch.values, "_logs": patch.logs, "_writes": [write.id]} for write, patch in group]
     first = group[0][1]
-    changed: Document = {name: f"$_own.{name}" for name in first.values}
+    # What all have in common stands once: the server copies the whole list of what they have not for every job.
+    common = {
+        name: value for name, value in first.values.items() if all(patch.values[name] == value for _, patch in group)
+    }
+    # Values go in as literals: a text that begins with a dollar must not be taken for an expression.
+    own = [
+        {name: value for name, value in patch.values.items() if name not in common}
+        | {"_logs": patch.logs, "_writes": [write.id]}
+        for write, patch in group
+    ]
+    changed: Document = {
+        name: {"$literal": common[name]} if name in common else f"$_own.{name}" for name in first.values
+    }
     changed["writes"] = _appended("$writes", "$_own._writes", _WRITES_KEPT)
     if first.logs:
         changed["logs"] = _appended("$logs", "$_own._logs", LOG_LIMIT)

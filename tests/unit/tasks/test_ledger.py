@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wavecom.tasks.ledger import Ack, Ledger
+
+
+class ForeignMessage:
+    def __init__(self) -> None:
+        self.acknowledged = False
+
+
+def ledger_of(*tags: int) -> Ledger:
+    ledger = Ledger()
+    for tag in tags:
+        ledger.receive(tag)
+    return ledger
+
+
+def test_what_is_done_from_the_start_on_takes_one_frame() -> None:
+    ledger = ledger_of(1, 2, 3, 4)
+
+    assert ledger.settle([3, 1, 2]) == [Ack(3, is_multiple=True)]
+    assert ledger.settle([4]) == [Ack(4, is_multiple=False)]
+    assert len(ledger) == 0
+
+
+def test_a_message_still_worked_on_is_never_acknowledged_with_later_ones() -> None:
+    ledger = ledger_of(1, 2, 3, 4, 5)
+
+    assert ledger.settle([1, 3, 5]) == [Ack(3, is_multiple=False), Ack(5, is_multiple=False), Ack(1, is_multiple=False)]
+    assert ledger.settle([2, 4]) == [Ack(4, is_multiple=True)]
+
+
+def test_a_message_that_celery_answers_is_never_acknowledged_for_it() -> None:
+    ledger, tick = Ledger(), ForeignMessage()
+    ledger.receive(1)
+    ledger.receive_foreign(2, tick)
+    ledger.receive(3)
+    ledger.receive(4)
+
+    assert ledger.settle([1, 3]) == [Ack(3, is_multiple=False), Ack(1, is_multiple=False)]
+    tick.acknowledged = True
+    ledger.receive(5)
+    assert ledger.settle([4, 5]) == [Ack(5, is_multiple=True)]
+
+
+def test_a_message_is_answered_once() -> None:
+    ledger = ledger_of(1, 2)
+
+    assert ledger.drop(1)
+    assert not ledger.drop(1)
+    assert ledger.settle([1]) == []
+    assert ledger.settle([2, 2]) == [Ack(2, is_multiple=False)]
+
+
+@given(
+    st.integers(1, 40).flatmap(lambda n: st.tuples(st.just(n), st.sets(st.integers(1, n)), st.permutations(range(n))))
+)
+def test_in_whatever_order_messages_end_each_is_acknowledged_exactly_once(
+    drawn: tuple[int, set[int], list[int]],
+) -> None:
+    count, foreign_tags, order = drawn
+    ledger = Ledger()
+    foreign = {tag: ForeignMessage() for tag in foreign_tags}
+    for tag in range(1, count + 1):
+        if tag in foreign:
+            ledger.receive_foreign(tag, foreign[tag])
+        else:
+            ledger.receive(tag)
+    unanswered = set(range(1, count + 1))
+    ended = [number + 1 for number in order]
+
+    while ended:
+        batch, ended = set(ended[:7]), ended[7:]
+        for tag in batch & foreign_tags:
+            foreign[tag].acknowledged = True
+            unanswered.remove(tag)
+        acknowledged: set[int] = set()
+        for ack in ledger.settle(batch - foreign_tags):
+            assert ack.tag in unanswered
+            covered = {tag for tag in unanswered if tag <= ack.tag} if ack.is_multiple else {ack.tag}
+            acknowledged |= covered
+            unanswered -= covered
+        assert acknowledged == batch - foreign_tags
+
+    assert unanswered == set()

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+
+from tests.factories import make_answer, make_job
+from wavecom.core.delivery import Activity, Attempted, GiveBackError
+from wavecom.core.job import Job, JobId, Try
+from wavecom.core.ports import Permit
+from wavecom.errors import RetryLater
+from wavecom.tasks.line import DeliveryLine, End, Parcel
+
+
+class FakeStages:
+    """A delivery that notes what it is asked for. A job's id says what becomes of it: "gone", "again" and so on."""
+
+    def __init__(self) -> None:
+        self.activity = Activity(time.monotonic)
+        self.claims: list[list[JobId]] = []
+        self.records: list[list[JobId]] = []
+        self.calls: list[JobId] = []
+        self.store_is_away = False
+        self.may_claim = threading.Event()
+        self.may_call = threading.Event()
+        self.may_claim.set()
+        self.may_call.set()
+        self.calling = 0
+        self.most_calling = 0
+        self._lock = threading.Lock()
+
+    def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
+        assert self.may_claim.wait(10)
+        if self.store_is_away:
+            raise GiveBackError("the store is away")
+        if "unreadable" in job_ids:
+            raise ValueError("what is this?")
+        self.claims.append(list(job_ids))
+        return [None if job_id.startswith("gone") else make_job(job_id=job_id) for job_id in job_ids]
+
+    def attempt(self, job: Job, permit: Permit) -> Attempted:
+        with self._lock:
+            self.calling += 1
+            self.most_calling = max(self.most_calling, self.calling)
+        assert self.may_call.wait(10)
+        with self._lock:
+            self.calling -= 1
+            self.calls.append(job.job_id)
+        if job.job_id.startswith("odd"):
+            raise ValueError("a bug")
+        return Attempted(job, (Try("first", make_answer(), job.created_at, 1.0),), expects_receipt=False)
+
+    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
+        ids = [attempted.job.job_id for attempted in attempts]
+        if self.store_is_away:
+            raise GiveBackError("the store is away")
+        if any(job_id.startswith("unwritable") for job_id in ids):
+            raise ValueError("can't be written")
+        self.records.append(ids)
+        return [RetryLater(4, "again") if job_id.startswith("again") else None for job_id in ids]
+
+
+class House:
+    """A line with everything around it."""
+
+    def __init__(self, threads: int = 4) -> None:
+        self.stages = FakeStages()
+        self.released: list[Permit] = []
+        self.retried: list[JobId] = []
+        self.retry_fails = False
+        self.ends: dict[int, End] = {}
+        self.told: list[int] = []
+        self.events: list[str] = []
+        self.freed = 0
+        self._tags = 0
+        self.line = DeliveryLine(
+            self.stages,
+            threads=threads,
+            release=self.released.append,
+            retry=self._retry,
+            on_end=self._hear,
+            on_freed=self._free,
+            window_seconds=0.002,
+        )
+
+    def send(self, *job_ids: str) -> None:
+        for job_id in job_ids:
+            self._tags += 1
+            self.line.offer(Parcel(JobId(job_id), "notifications.sms.normal", Permit("first"), None, self._tags))
+
+    def wait_for_ends(self, count: int) -> None:
+        self.wait_until(lambda: len(self.told) >= count)
+
+    @staticmethod
+    def wait_until(is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 10
+        while not is_so():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.001)
+
+    def _retry(self, parcel: Parcel, _retry: RetryLater) -> None:
+        self.events.append(f"retry {parcel.job_id}")
+        self.retried.append(parcel.job_id)
+        if self.retry_fails:
+            raise ConnectionError("away")
+
+    def _hear(self, ends: Sequence[tuple[Parcel, End]]) -> None:
+        for parcel, end in ends:
+            self.events.append(f"end {parcel.job_id}")
+            self.ends[parcel.tag] = end
+            self.told.append(parcel.tag)
+
+    def _free(self) -> None:
+        self.freed += 1
+
+
+@pytest.fixture
+def house() -> Iterator[House]:
+    house = House()
+    yield house
+    house.stages.may_claim.set()
+    house.stages.may_call.set()
+    assert house.line.drain(10)
+
+
+def test_a_job_is_claimed_sent_recorded_and_only_then_done(house: House) -> None:
+    house.stages.may_call.clear()
+
+    house.send("one")
+    house.wait_until(lambda: house.stages.calling == 1)
+    ends_before_the_call = dict(house.ends)
+    house.stages.may_call.set()
+    house.wait_for_ends(1)
+
+    assert ends_before_the_call == {}
+    assert (house.stages.claims, house.stages.calls, house.stages.records) == ([["one"]], ["one"], [["one"]])
+    assert house.ends == {1: End.DONE}
+
+
+def test_what_waits_is_claimed_together_and_no_more_than_there_are_threads(house: House) -> None:
+    house.stages.may_claim.clear()
+    house.send("first")
+    house.wait_until(lambda: not house.line._to_claim._items)
+
+    house.send(*(f"job-{number}" for number in range(9)))
+    house.stages.may_call.clear()
+    house.stages.may_claim.set()
+    house.wait_until(lambda: house.stages.calling == 4)
+    claimed_while_all_are_busy = [len(batch) for batch in house.stages.claims]
+    house.stages.may_call.set()
+    house.wait_for_ends(10)
+
+    assert claimed_while_all_are_busy == [1, 3]
+    assert house.stages.most_calling == 4
+    assert sorted(job_id for batch in house.stages.claims for job_id in batch) == sorted(house.stages.calls)
+    assert set(house.ends.values()) == {End.DONE}
+
+
+def test_a_hint_that_comes_twice_is_done_with_and_its_permit_given_back(house: House) -> None:
+    house.send("gone")
+    house.wait_for_ends(1)
+
+    assert house.ends == {1: End.DONE}
+    assert house.released == [Permit("first")]
+    assert house.stages.calls == []
+    assert house.freed >= 1
+
+
+def test_without_a_store_messages_are_given_back_and_nothing_is_sent(house: House) -> None:
+    house.stages.store_is_away = True
+
+    house.send("one", "two")
+    house.wait_for_ends(2)
+
+    assert set(house.ends.values()) == {End.GIVE_BACK}
+    assert len(house.released) == 2
+    assert house.stages.calls == []
+
+
+def test_a_result_that_could_not_be_recorded_gives_its_message_back(house: House) -> None:
+    house.stages.may_call.clear()
+    house.send("one")
+    house.wait_until(lambda: house.stages.calling == 1)
+
+    house.stages.store_is_away = True
+    house.stages.may_call.set()
+    house.wait_for_ends(1)
+
+    assert house.ends == {1: End.GIVE_BACK}
+    assert house.released == []  # the attempt has given its permit back
+
+
+def test_a_job_to_be_tried_again_is_published_before_its_message_is_done(house: House) -> None:
+    house.send("again")
+    house.wait_for_ends(1)
+
+    assert house.events == ["retry again", "end again"]
+
+
+def test_a_retry_that_can_not_be_published_is_left_to_the_sweep(house: House) -> None:
+    house.retry_fails = True
+
+    house.send("again")
+    house.wait_for_ends(1)
+
+    assert house.ends == {1: End.DONE}
+
+
+def test_a_bug_in_one_job_costs_only_that_one_its_message(house: House) -> None:
+    house.stages.may_claim.clear()
+    house.send("first")
+    house.wait_until(lambda: not house.line._to_claim._items)
+
+    house.send("unreadable", "odd", "unwritable", "fine")
+    house.stages.may_claim.set()
+    house.wait_for_ends(5)
+
+    assert house.ends == {1: End.DONE, 2: End.DEAD, 3: End.DEAD, 4: End.DEAD, 5: End.DONE}
+    assert house.released == [Permit("first")]  # of the one that was not even claimed
+
+
+def test_a_shutdown_finishes_what_is_claimed_and_gives_back_what_is_not(house: House) -> None:
+    house.stages.may_call.clear()
+    house.send("a", "b", "c", "d", "late")
+    house.wait_until(lambda: house.stages.calling == 4)
+
+    threading.Timer(0.1, house.stages.may_call.set).start()
+    is_drained = house.line.drain(10)
+
+    assert is_drained
+    assert house.ends == {1: End.DONE, 2: End.DONE, 3: End.DONE, 4: End.DONE, 5: End.GIVE_BACK}
+
+
+def test_a_shutdown_waits_no_longer_than_it_is_told() -> None:
+    house = House()
+    house.stages.may_call.clear()
+    house.send("slow")
+    house.wait_until(lambda: house.stages.calling == 1)
+
+    assert not house.line.drain(0.05)
+
+    house.stages.may_call.set()
+    assert house.line.drain(10)
+
+
+def test_every_parcel_of_many_ends_exactly_once() -> None:
+    house = House(threads=16)
+    kinds = ["job", "gone", "again"]
+
+    house.send(*(f"{kinds[number % 3]}-{number}" for number in range(1200)))
+    house.wait_for_ends(1200)
+
+    assert sorted(house.told) == list(range(1, 1201))
+    assert house.line.in_hand == 0
+    assert len(house.stages.calls) == 800
+    assert len(house.retried) == 400
+    assert house.stages.most_calling <= 16
+    assert len(house.stages.claims) < 1200 / 2
