@@ -11,6 +11,7 @@
     │   ├── BodyTooLargeError           over a limit of size, depth or field count
     │   ├── UnsupportedMediaTypeError   not application/json
     │   ├── InvalidRequestError         fields are wrong; names every one of them
+    │   ├── NothingAcceptedError        a batch of which not one could be taken
     │   ├── UnauthenticatedError        no key, or one that nobody issued
     │   ├── ForbiddenError              a key without the scope
     │   ├── JobNotFoundError            no such job for this client
@@ -111,6 +112,12 @@ class InvalidRequestError(RefusedError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{problem.where}: {problem.message}" for problem in self.problems))
+
+
+class NothingAcceptedError(RefusedError):
+    """Every notification of a batch was refused, each for a reason of its own."""
+
+    code = "nothing_accepted"
 
 
 class UnauthenticatedError(RefusedError):

@@ -11,8 +11,8 @@ from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Hint, Job, Priority
 from wavecom.core.states import Status
-from wavecom.core.submission import NewNotification, Submission
-from wavecom.errors import IdempotencyMismatchError, InvalidRequestError, Problem
+from wavecom.core.submission import Accepted, NewNotification, Submission
+from wavecom.errors import IdempotencyMismatchError, InvalidRequestError, Problem, StoreError
 from wavecom.storage.memory import MemoryJobRepository
 
 
@@ -21,7 +21,7 @@ class House:
         self.jobs = MemoryJobRepository()
         self.publisher = RecordingPublisher()
         self.stats = CountingStats()
-        numbers = iter(range(1, 1000))
+        numbers = iter(range(1, 100_000))
         self.submission = Submission(
             jobs=self.jobs,
             publisher=self.publisher,
@@ -153,11 +153,105 @@ def test_a_job_that_cannot_be_stored_costs_nobody_else_of_its_batch() -> None:
     house = House()
     store = Picky()
     house.submission._jobs = store
-    good, bad = house.submission._job(new()), house.submission._job(new(metadata={"unstorable": True}))
-    other = house.submission._job(new())
 
-    first, second, third = house.submission._flush([good, bad, other])
+    first, second, third = house.submission.accept_many([new(), new(metadata={"unstorable": True}), new()])
 
-    assert (first, third) == (None, None)
+    assert isinstance(first, Accepted)
+    assert isinstance(third, Accepted)
     assert isinstance(second, InvalidRequestError)
-    assert [hint.job_id for hint in house.publisher.hints] == [good.job_id, other.job_id]
+    assert [hint.job_id for hint in house.publisher.hints] == [first.job.job_id, third.job.job_id]
+
+
+# --- Many at once -----------------------------------------------------------------------------------------------------
+
+
+class Counted(MemoryJobRepository):
+    """Counts its writes; ``fails_after`` that many it is away."""
+
+    def __init__(self, fails_after: int = 1_000_000) -> None:
+        super().__init__()
+        self.writes = 0
+        self._fails_after = fails_after
+
+    def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
+        if any("unstorable" in job.metadata for job in jobs):
+            raise InvalidRequestError([Problem("/metadata", "can't be stored")])
+        self.writes += 1
+        if self.writes > self._fails_after:
+            raise StoreError("away")
+        return super().insert(jobs)
+
+
+def test_many_are_stored_in_one_write_and_published_in_one_go() -> None:
+    house = House()
+    store = Counted()
+    house.submission._jobs = store
+
+    outcomes = house.submission.accept_many([new(metadata={"number": number}) for number in range(1000)])
+
+    assert store.writes == 1
+    jobs = [outcome.job for outcome in outcomes if isinstance(outcome, Accepted)]
+    assert [job.metadata["number"] for job in jobs] == list(range(1000))
+    assert [hint.job_id for hint in house.publisher.hints] == [job.job_id for job in jobs]
+    assert house.stats.counts == {Status.QUEUED: 1000}
+
+
+def test_none_are_nothing() -> None:
+    assert House().submission.accept_many([]) == []
+
+
+def test_of_equal_ones_with_one_key_the_first_is_accepted_and_the_others_repeat_it() -> None:
+    house = House()
+
+    first, second, other = house.submission.accept_many(
+        [new(idempotency_key="k", fingerprint=letter) for letter in ("f", "f", "g")]
+    )
+
+    assert isinstance(first, Accepted)
+    assert isinstance(second, Accepted)
+    assert (first.is_replay, second.is_replay) == (False, True)
+    assert second.job == first.job
+    assert isinstance(other, IdempotencyMismatchError)
+    assert len(house.publisher.hints) == 1
+
+
+def test_many_again_repeat_what_each_was_answered() -> None:
+    house = House()
+    news = [new(idempotency_key=f"k-{number}", fingerprint="f") for number in range(3)]
+    first = house.submission.accept_many(news[:2])
+
+    second = house.submission.accept_many(news)
+
+    assert [outcome.is_replay for outcome in second if isinstance(outcome, Accepted)] == [True, True, False]
+    assert [o.job.job_id for o in second[:2] if isinstance(o, Accepted)] == [
+        o.job.job_id for o in first if isinstance(o, Accepted)
+    ]
+
+
+def test_a_store_that_is_away_is_an_error_for_all() -> None:
+    house = House()
+    house.submission._jobs = Counted(fails_after=0)
+
+    with pytest.raises(StoreError):
+        house.submission.accept_many([new(), new()])
+
+    assert house.publisher.hints == []
+
+
+def test_a_store_that_goes_away_among_refusals_fails_only_what_was_not_stored() -> None:
+    house = House()
+    house.submission._jobs = Counted(fails_after=1)
+    bad = new(metadata={"unstorable": True})
+
+    outcomes = house.submission.accept_many([new(), bad, bad, new()])
+
+    assert [type(outcome) for outcome in outcomes] == [Accepted, InvalidRequestError, InvalidRequestError, StoreError]
+
+
+def test_what_was_accepted_before_is_found_by_its_key_and_body_only() -> None:
+    house = House()
+    first = house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+
+    assert house.submission.earlier("bank", {"k": "f"})["k"].job.job_id == first.job.job_id
+    assert house.submission.earlier("bank", {"k": "g", "l": "f"}) == {}
+    assert house.submission.earlier("shop", {"k": "f"}) == {}

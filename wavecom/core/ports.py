@@ -91,6 +91,10 @@ class JobRepository(Protocol):
         """The whole job with its log, or None; None too when it belongs to another client than ``client``."""
         ...
 
+    def by_idempotency_key(self, client: str, keys: Sequence[str]) -> dict[str, Job]:
+        """For each of the client's keys that was used, the job that holds it, without its log."""
+        ...
+
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """A page of at most ``limit`` jobs, newest first, without payloads and logs."""
         ...

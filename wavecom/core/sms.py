@@ -11,6 +11,11 @@ _GSM7_BASIC: Final = frozenset(
 )
 #: Each takes two septets: an escape and a character of the extension table.
 _GSM7_EXTENDED: Final = frozenset("\f^{}\\[~]|€")
+_GSM7: Final = _GSM7_BASIC | _GSM7_EXTENDED
+
+
+#: The words for ``Segments.encoding``.
+ENCODINGS: Final = ("GSM-7", "UCS-2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,9 @@ def segments(text: str) -> Segments:
     carries a header. A character of two units is never split over two pieces, which can cost one piece more.
     """
     characters = set(text)
-    if characters <= _GSM7_BASIC | _GSM7_EXTENDED:
+    if characters <= _GSM7_BASIC:
+        return Segments("GSM-7", 1 if len(text) <= 160 else -(-len(text) // 153))
+    if characters <= _GSM7:
         widths = [2 if character in _GSM7_EXTENDED else 1 for character in text]
         return Segments("GSM-7", _pieces(widths, single=160, part=153))
     widths = [2 if ord(character) > 0xFFFF else 1 for character in text]

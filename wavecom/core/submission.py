@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -62,6 +63,9 @@ class Batcher(Protocol):
         ...
 
 
+#: What became of one of many: accepted, or refused or not stored and why.
+Outcome = Accepted | RefusedError | StoreError
+
 MakeBatcher = Callable[[Callable[[Sequence[Any]], Sequence[Any]]], Batcher]
 
 
@@ -94,22 +98,59 @@ class Submission:
         stored), ``UncertainWriteError`` (it may have been), ``IdempotencyMismatchError``. May be repeated safely with
         an idempotency key.
         """
-        job = self._job(new)
+        job = self._job(new, self._clock.now())
         existing: Job | None = self._batcher.submit(job)
         if existing is None:
             return Accepted(job)
-        if existing.fingerprint != job.fingerprint:
-            raise IdempotencyMismatchError(
-                "This Idempotency-Key was used before with another body. "
-                "Send the same body again, or use a new key for a new notification."
-            )
-        return Accepted(existing, is_replay=True)
+        outcome = _repeated(existing, job.fingerprint)
+        if isinstance(outcome, IdempotencyMismatchError):
+            raise outcome
+        return outcome
+
+    def accept_many(self, news: Sequence[NewNotification]) -> list[Outcome]:
+        """Store many jobs in one write and publish their hints together; what became of each, in order.
+
+        One that is refused costs no other. Of those that share an idempotency key the first is accepted; the others
+        are repetitions of it, or refused. Raises ``StoreError`` and ``UncertainWriteError`` as ``accept``, for all.
+        """
+        now = self._clock.now()
+        jobs = [self._job(new, now) for new in news]
+        firsts: dict[tuple[str, str], int] = {}
+        #: For each job the place of the one that stands for it: its own, or that of the first with its key.
+        places = [
+            index if job.idempotency_key is None else firsts.setdefault((job.client, job.idempotency_key), index)
+            for index, job in enumerate(jobs)
+        ]
+        sent = [index for index, place in enumerate(places) if place == index]
+        # Past the batcher, where it would hold up those who came alone: it is a batch already.
+        results = dict(zip(sent, self._flush([jobs[index] for index in sent]), strict=True)) if sent else {}
+        outcomes: list[Outcome] = []
+        for index, (job, place) in enumerate(zip(jobs, places, strict=True)):
+            result = results[place]
+            if isinstance(result, Exception):
+                outcomes.append(result)
+            elif result is None and place == index:
+                outcomes.append(Accepted(job))
+            else:
+                outcomes.append(_repeated(result or jobs[place], job.fingerprint))
+        return outcomes
+
+    def earlier(self, client: str, fingerprints: Mapping[str, str]) -> dict[str, Accepted]:
+        """By idempotency key, what was accepted before with the body that has this fingerprint.
+
+        For requests that can't be accepted (any more): a repetition gets the first answer whatever the time is now.
+        Raises ``StoreError``.
+        """
+        holders = self._jobs.by_idempotency_key(client, list(fingerprints)) if fingerprints else {}
+        return {
+            key: Accepted(job, is_replay=True) for key, job in holders.items() if job.fingerprint == fingerprints[key]
+        }
 
     def _flush(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         results = self._insert(jobs)
         stored = [job for job, existing in zip(jobs, results, strict=True) if existing is None]
-        for job in stored:
-            self._stats.add(job.client, job.type, job.status)
+        for (client, channel, status), count in Counter((job.client, job.type, job.status) for job in stored).items():
+            self._stats.add(client, channel, status, count)
         self._publish([job.hint() for job in stored if job.status is Status.QUEUED])
         return results
 
@@ -124,18 +165,20 @@ class Submission:
         try:
             return self._jobs.insert(jobs)
         except RefusedError as error:
-            # Nothing was stored. One of them can't be: that must not cost the others, who only came at the same time.
-            return [error] if len(jobs) == 1 else [self._insert_one(job) for job in jobs]
+            if len(jobs) == 1:
+                return [error]
+        # Nothing was stored. Some of them can't be: that must not cost the others, who only came at the same time.
+        middle = len(jobs) // 2
+        return [*self._insert_some(jobs[:middle]), *self._insert_some(jobs[middle:])]
 
-    def _insert_one(self, job: Job) -> _Inserted:
+    def _insert_some(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         try:
-            [existing] = self._jobs.insert([job])
-        except (RefusedError, StoreError) as error:
-            return error
-        return existing
+            return self._insert(jobs)
+        except StoreError as error:
+            # Others of the same flush may be stored already: theirs is another answer.
+            return [error] * len(jobs)
 
-    def _job(self, new: NewNotification) -> Job:
-        now = self._clock.now()
+    def _job(self, new: NewNotification, now: datetime) -> Job:
         is_scheduled = new.send_at is not None and new.send_at > now
         starts_at = new.send_at if is_scheduled and new.send_at is not None else now
         expires_at = new.expires_at or starts_at + DEFAULT_TIME_TO_LIVE
@@ -163,3 +206,13 @@ class Submission:
             logs=(LogEntry(now, "accepted"),),
             log_count=1,
         )
+
+
+def _repeated(existing: Job, fingerprint: str | None) -> Accepted | IdempotencyMismatchError:
+    """What a request gets whose idempotency key ``existing`` holds."""
+    if existing.fingerprint == fingerprint:
+        return Accepted(existing, is_replay=True)
+    return IdempotencyMismatchError(
+        "This Idempotency-Key was used before with another body. "
+        "Send the same body again, or use a new key for a new notification."
+    )

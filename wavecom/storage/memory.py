@@ -97,6 +97,12 @@ class MemoryJobRepository:
             job = self._jobs.get(job_id)
         return job if job is not None and client in {None, job.client} else None
 
+    def by_idempotency_key(self, client: str, keys: Sequence[str]) -> dict[str, Job]:
+        """See the port."""
+        with self._lock:
+            ids = {key: self._ids_by_key[client, key] for key in keys if (client, key) in self._ids_by_key}
+            return {key: _without_log(self._jobs[job_id]) for key, job_id in ids.items()}
+
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port."""
         with self._lock:

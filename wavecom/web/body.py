@@ -14,13 +14,15 @@ from wavecom.errors import BodyTooLargeError, MalformedBodyError, UnsupportedMed
 DEPTH_LIMIT = 20
 #: Members and items, containers included; ten times what the largest sensible notification has.
 VALUES_LIMIT = 5_000
+#: The same for a thousand notifications; five times what they have when each says all that it can in few words.
+BATCH_VALUES_LIMIT = 100_000
 
 # Possessive, and an unterminated string runs to the end: linear whatever comes.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 
 
-def read_json(request: Request) -> Any:
+def read_json(request: Request, *, values_limit: int = VALUES_LIMIT) -> Any:
     """The value in the body of ``request``; of names given twice in an object the last one counts.
 
     Raises ``UnsupportedMediaTypeError``, ``BodyTooLargeError``, ``MalformedBodyError``, and werkzeug's
@@ -34,7 +36,7 @@ def read_json(request: Request) -> Any:
         raise RequestEntityTooLarge
     if not body:
         raise MalformedBodyError("The body is empty. Send a JSON object.")
-    check_shape(body)
+    check_shape(body, values_limit)
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -52,18 +54,18 @@ def _check_declared(request: Request) -> None:
         raise UnsupportedMediaTypeError("The body must not be compressed; leave the Content-Encoding out.")
 
 
-def check_shape(body: bytes) -> None:
+def check_shape(body: bytes, values_limit: int = VALUES_LIMIT) -> None:
     """Raise ``BodyTooLargeError`` for JSON that is too deep or has too many values, without parsing it.
 
     What is not JSON at all may pass: the parser refuses it.
     """
     # Counting what is inside strings too errs on the safe side, and is enough for nearly every body.
     openings = body.count(b"{") + body.count(b"[")
-    if openings <= DEPTH_LIMIT and body.count(b",") + openings < VALUES_LIMIT:
+    if openings <= DEPTH_LIMIT and body.count(b",") + openings < values_limit:
         return
     bare = _STRING.sub(b"", body)
-    if bare.count(b",") + bare.count(b"{") + bare.count(b"[") >= VALUES_LIMIT:
-        raise BodyTooLargeError(f"The body has too many values; at most {VALUES_LIMIT} are taken.")
+    if bare.count(b",") + bare.count(b"{") + bare.count(b"[") >= values_limit:
+        raise BodyTooLargeError(f"The body has too many values; at most {values_limit} are taken.")
     depth = 0
     for bracket in _BRACKET.finditer(bare):
         depth += 1 if bracket[0] in b"{[" else -1

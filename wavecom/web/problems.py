@@ -72,6 +72,12 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
     errors.InvalidRequestError: Entry(
         422, "The request has fields that are wrong", "mend the fields that `errors` names"
     ),
+    errors.NothingAcceptedError: Entry(
+        422,
+        "None of the notifications was accepted",
+        "read `results`: each item has its own problem",
+        example="None of the 2 notifications was accepted; results tells why, for each.",
+    ),
     errors.UnauthenticatedError: Entry(
         401,
         "An API key is needed",
@@ -205,9 +211,8 @@ def entry_for(error: WaveComError) -> Entry:
     return entry_of(type(error))
 
 
-def answer(error: WaveComError) -> Response:
-    """The response that tells a client about ``error``."""
-    entry = entry_for(error)
+def answer(error: WaveComError, **members: Any) -> Response:
+    """The response that tells a client about ``error``; ``members`` go into its body beside those of every problem."""
     headers = {}
     if isinstance(error, UnavailableError):
         headers["Retry-After"] = str(error.retry_after_seconds)
@@ -215,12 +220,19 @@ def answer(error: WaveComError) -> Response:
         headers["WWW-Authenticate"] = 'Bearer realm="wavecom"'
     if isinstance(error, errors.UnsupportedMediaTypeError):
         headers |= {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
-    if entry.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    body = describe(error) | members
+    if body["status"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
         # The error's own text may name hosts: it goes to the log, not to the client.
         log.warning("request_failed", code=error.code, error=str(error), endpoint=request.endpoint)
+    return Response(orjson.dumps(body), body["status"], headers, content_type=MEDIA_TYPE)
+
+
+def describe(error: WaveComError) -> dict[str, Any]:
+    """The problem details of ``error``, for an answer of its own or as a part of one."""
+    entry = entry_for(error)
     wrong = error.problems if isinstance(error, InvalidRequestError) else ()
     detail = _summary(len(wrong)) if wrong else (entry.detail or str(error))
-    return _response(entry, error.code, detail, headers, [_place(problem) for problem in wrong])
+    return _body(entry, error.code, detail, request_id(), [_place(problem) for problem in wrong])
 
 
 def http_answer(error: HTTPException) -> Response:
@@ -234,7 +246,8 @@ def http_answer(error: HTTPException) -> Response:
     if isinstance(error, MethodNotAllowed):
         detail = f"This address takes {', '.join(sorted(error.valid_methods or ()))}, not {request.method}."
     headers = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
-    return _response(entry, code, detail, headers)
+    body = _body(entry, code, detail, request_id(), ())
+    return Response(orjson.dumps(body), status, headers, content_type=MEDIA_TYPE)
 
 
 def register(app: Flask) -> None:
@@ -242,13 +255,6 @@ def register(app: Flask) -> None:
     app.register_error_handler(WaveComError, answer)
     app.register_error_handler(HTTPException, http_answer)
     app.register_error_handler(InternalServerError, http_answer)
-
-
-def _response(
-    entry: Entry, code: str, detail: str, headers: dict[str, str], wrong: Sequence[Mapping[str, str]] = ()
-) -> Response:
-    body = _body(entry, code, detail, request_id(), wrong)
-    return Response(orjson.dumps(body), entry.status, headers, content_type=MEDIA_TYPE)
 
 
 def _body(entry: Entry, code: str, detail: str, request_id: str, wrong: Sequence[Mapping[str, str]]) -> dict[str, Any]:

@@ -197,6 +197,13 @@ class MongoJobRepository:
             document = self._jobs.find_one(where, {"writes": 0})
         return None if document is None else to_job(document)
 
+    def by_idempotency_key(self, client: str, keys: Sequence[str]) -> dict[str, Job]:
+        """See the port."""
+        where = {"client": client, "idempotencyKey": {"$in": list(keys)}}
+        with reading():
+            jobs = [to_job(document) for document in self._jobs.find(where, _WITHOUT_LOG)]
+        return {job.idempotency_key: job for job in jobs if job.idempotency_key is not None}
+
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port. Reads window after window of ``createdAt``, so what is rare takes longer to find."""
         conditions = _conditions(where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wavecom.core.job import Channel, Outcome, Priority, UnknownOutcomePolicy
+from wavecom.core.sms import ENCODINGS
 from wavecom.core.states import Status
 from wavecom.web.api.schemas.push import Platform
 from wavecom.web.api.shapes import Json, anything, flag, many, moment, nullable, record, text, uuid, whole, word
@@ -20,8 +21,10 @@ ACCEPTED = record(
         "priority": word(Priority),
         "createdAt": moment("when it was accepted"),
         "sendAt": moment("as sent; only where it is scheduled"),
+        "segments": whole("how many parts networks will bill; SMS only", minimum=1),
+        "encoding": word(ENCODINGS, "what the text needs; SMS only"),
     },
-    optional={"sendAt"},
+    optional={"sendAt", "segments", "encoding"},
     description="The first answer about a notification; a replay repeats it word for word.",
 )
 ACCEPTED_EXAMPLE: Json = {
@@ -30,6 +33,8 @@ ACCEPTED_EXAMPLE: Json = {
     "type": "sms",
     "priority": "high",
     "createdAt": "2026-03-14T09:26:53.589Z",
+    "segments": 1,
+    "encoding": "GSM-7",
 }
 
 _TO = {

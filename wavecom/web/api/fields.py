@@ -6,7 +6,7 @@ Each is built once, at start, and used by many threads; each refuses with every 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
@@ -221,6 +221,7 @@ class Object(fields.Nested):
         }
         super().__init__(schema, error_messages=messages, **options)
         self._shared = schema
+        self._load_good: Callable[[Any], Any] = getattr(schema, "load_good", schema.load)
 
     @property
     def schema(self) -> Schema:
@@ -231,6 +232,10 @@ class Object(fields.Nested):
         if not isinstance(value, dict):
             raise refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
         return self._shared.load(value)
+
+    def load_good(self, value: Any, *_: Any) -> Any:
+        """See ``BaseSchema.load_good``."""
+        return self._load_good(value)
 
 
 class AnyObject(Explained[dict[str, Any]]):

@@ -22,6 +22,8 @@ IDEMPOTENCY_KEY = Parameter(
     "order-42-otp-1",
 )
 
+MUST = "must be 1 to 255 printable ASCII characters, such as a UUID or your own order number"
+
 _FORM = re.compile(r"[\x20-\x7e]{1,255}")
 
 
@@ -30,7 +32,11 @@ def idempotency_key(request: Request) -> str | None:
     key = request.headers.get(HEADER)
     if key is None:
         return None
-    if not _FORM.fullmatch(key) or key.isspace():
-        message = "must be 1 to 255 printable ASCII characters, such as a UUID or your own order number"
-        raise InvalidRequestError([Problem(HEADER, message, FaultCode.INVALID)])
+    if not is_idempotency_key(key):
+        raise InvalidRequestError([Problem(HEADER, MUST, FaultCode.INVALID)])
     return key
+
+
+def is_idempotency_key(text: str) -> bool:
+    """Whether a text has the form of a key."""
+    return _FORM.fullmatch(text) is not None and not text.isspace()

@@ -12,13 +12,19 @@ from wavecom import errors
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
 from wavecom.core.job import JobId
-from wavecom.errors import JobNotFoundError
-from wavecom.web.api import answers, cursors, representation
+from wavecom.core.submission import Accepted, Submission
+from wavecom.errors import InvalidRequestError, JobNotFoundError
+from wavecom.web.api import answers, batch, cursors, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.declarations import JOB_ID
 from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
-from wavecom.web.api.schemas.notification import NotificationRequest, NotificationSchema
+from wavecom.web.api.schemas.notification import (
+    NotificationRequest,
+    RefusedRequest,
+    RepeatableSchema,
+    fingerprint,
+)
 from wavecom.web.authentication import Guard, caller
 
 PATH = "/api/notifications"
@@ -44,7 +50,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.operation("POST", "", id="sendNotification")
     @guard.requires(Scope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
-    @blueprint.reads(NotificationSchema(services.clock.now), example=SEND_EXAMPLE)
+    @blueprint.reads(RepeatableSchema(services.clock.now), example=SEND_EXAMPLE)
     @blueprint.answers(
         202,
         answers.ACCEPTED,
@@ -54,10 +60,9 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         links={"readNotification": {"job_id": "/jobId"}},
     )
     @blueprint.fails(errors.IdempotencyMismatchError, errors.UncertainWriteError)
-    def send(notification: NotificationRequest) -> Response:
+    def send(notification: NotificationRequest | RefusedRequest) -> Response:
         """Accept one notification for one recipient."""
-        key = idempotency_key(request)
-        accepted = services.submission.accept(notification.to_notification(caller().client, key))
+        accepted = _submit(services.submission, caller().client, notification)
         response = _json(representation.accepted(accepted.job), 202)
         response.headers["Location"] = f"{_root()}/{accepted.job.job_id}"
         if accepted.is_replay:
@@ -97,7 +102,23 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             )
         return _json(representation.detail(job))
 
+    batch.add_to(blueprint, guard, services)
     return blueprint
+
+
+def _submit(submission: Submission, account: str, notification: NotificationRequest | RefusedRequest) -> Accepted:
+    """Accept it, or find it accepted before: also where it could not be accepted any more, its time having passed."""
+    if isinstance(notification, NotificationRequest):
+        return submission.accept(notification.to_notification(account, idempotency_key(request)))
+    try:
+        key = idempotency_key(request)
+    except InvalidRequestError as header_error:
+        raise InvalidRequestError([*notification.wrong, *header_error.problems]) from header_error
+    if key is not None:
+        found = submission.earlier(account, {key: fingerprint(notification.body)}).get(key)
+        if found is not None:
+            return found
+    raise InvalidRequestError(notification.wrong)
 
 
 def _root() -> str:

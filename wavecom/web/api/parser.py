@@ -11,7 +11,7 @@ from webargs.flaskparser import FlaskParser
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.faults import problems
 from wavecom.web.api.idempotency import idempotency_key
-from wavecom.web.body import read_json
+from wavecom.web.body import VALUES_LIMIT, read_json
 
 
 class ArgumentsParser(FlaskParser):
@@ -22,7 +22,7 @@ class ArgumentsParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The parsed body."""
-        return read_json(req)
+        return read_json(req, values_limit=getattr(schema, "values_limit", VALUES_LIMIT))
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:
         """The query as name → values."""

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from wavecom.core.job import Channel, Job, JobError, LogEntry
+from wavecom.core.sms import segments
 from wavecom.core.states import Status
 from wavecom.web.api.encodings import base64_size
 
@@ -31,6 +32,10 @@ def accepted(job: Job) -> Json:
     }
     if was_scheduled:
         body["sendAt"] = _time(job.send_at)
+    if job.type is Channel.SMS:
+        taken = segments(job.payload["text"])
+        body["segments"] = taken.count
+        body["encoding"] = taken.encoding
     return body
 
 

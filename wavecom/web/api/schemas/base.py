@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from marshmallow import RAISE, Schema, ValidationError
-from marshmallow.fields import Nested
+from marshmallow import RAISE, Schema, ValidationError, missing
+from marshmallow.decorators import POST_LOAD, PRE_LOAD, VALIDATES, VALIDATES_SCHEMA
+from marshmallow.fields import Field, Nested
 
 from wavecom.web.api.faults import SUGGESTION_LIMIT, Fault, FaultCode, nearest
+from wavecom.web.body import VALUES_LIMIT
 
 _UNKNOWN = Fault(FaultCode.UNKNOWN_FIELD, "is not a known field")
+
+
+#: How fields with schemas of their own name the short cut through them; see ``BaseSchema.load_good``.
+GOOD = "load_good"
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """How one field is loaded when nothing is wrong with it."""
+
+    name: str
+    attribute: str
+    convert: Callable[[Any, str, Any], Any]
+    is_required: bool
+    default: Any
 
 
 class BaseSchema(Schema):
@@ -27,6 +45,53 @@ class BaseSchema(Schema):
     }
     #: Names that people bring along from other systems -> the name here.
     aliases: ClassVar[Mapping[str, str]] = {}
+    #: How many values a body for this schema may have; see ``body.check_shape``.
+    values_limit: ClassVar[int] = VALUES_LIMIT
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        if any(self._hooks[kind] for kind in (PRE_LOAD, POST_LOAD, VALIDATES)):
+            raise TypeError(f"{type(self).__name__} has hooks that the short cut would pass by")
+        self._steps = [_step(name, field) for name, field in self.load_fields.items()]
+        self._checks: list[tuple[Callable[..., None], bool]] = [
+            (getattr(self, name), bool(options.get("pass_original"))) for name, _, options in self._hooks[VALIDATES_SCHEMA]
+        ]
+
+    def load(self, data: Any, **options: Any) -> Any:
+        """As marshmallow's, which costs four times as much and is needed only to say what is wrong."""
+        if not options:
+            try:
+                return self.load_good(data)
+            except ValidationError:
+                pass
+        return super().load(data, **options)
+
+    def load_good(self, data: Any) -> dict[str, Any]:
+        """What ``load`` answers for data that are right; for any other, and for a null, an error that says nothing."""
+        if type(data) is not dict:
+            raise _NOT_GOOD
+        loaded: dict[str, Any] = {}
+        known = 0
+        for step in self._steps:
+            value = data.get(step.name, missing)
+            if value is missing:
+                if step.is_required:
+                    raise _NOT_GOOD
+                if step.default is not missing:
+                    loaded[step.attribute] = step.default
+                continue
+            if value is None:
+                raise _NOT_GOOD
+            loaded[step.attribute] = step.convert(value, step.name, data)
+            known += 1
+        if known != len(data):
+            raise _NOT_GOOD
+        for check, wants_original in self._checks:
+            if wants_original:
+                check(loaded, data)
+            else:
+                check(loaded)
+        return loaded
 
     #: Its name in the OpenAPI document, where that is not the name of the class.
     component: ClassVar[str] = ""
@@ -69,3 +134,11 @@ class BaseSchema(Schema):
                 else f"; the only one is {next(iter(known))}"
             )
         return f"; did you mean `{meant}`?" if meant in known else f"; use {meant}"
+
+
+_NOT_GOOD = ValidationError("not good")
+
+
+def _step(name: str, field: Field[Any]) -> _Step:
+    convert = getattr(field, GOOD, None) or (field.deserialize if field.validators else field._deserialize)
+    return _Step(field.data_key or name, field.attribute or name, convert, field.required, field.load_default)

@@ -13,7 +13,7 @@ from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.job import Channel, Priority, UnknownOutcomePolicy
 from wavecom.core.submission import NewNotification
-from wavecom.errors import InvalidRequestError
+from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.addresses import Recipient
 from wavecom.web.api.faults import Fault, FaultCode, problems
 from wavecom.web.api.fields import AnyObject, Choice, Moment, Object, Whole
@@ -44,7 +44,20 @@ class NotificationRequest:
 
     def fingerprint(self) -> str:
         """Equal for bodies that are equal as JSON, whatever the order of their names and their white space."""
-        return hashlib.sha256(orjson.dumps(self.body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        return fingerprint(self.body)
+
+
+def fingerprint(body: object) -> str:
+    """See ``NotificationRequest.fingerprint``: of the body as it was sent, so it does not change with time."""
+    return hashlib.sha256(orjson.dumps(body, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRequest:
+    """A body in which something is wrong now; it may still be the repetition of one that once was right."""
+
+    body: object
+    wrong: tuple[Problem, ...]
 
 
 class CommonSchema(BaseSchema):
@@ -154,17 +167,18 @@ class NotificationSchema(CommonSchema):
     """
 
     component = "NewNotification"
+    kinds: ClassVar[Mapping[Channel, type[CommonSchema]]] = {
+        Channel.EMAIL: EmailNotification,
+        Channel.SMS: SmsNotification,
+        Channel.PUSH: PushNotification,
+    }
 
     to = AnyObject("an object that says whom, as the type wants it", required=True)
     payload = AnyObject("an object that says what, as the type wants it", required=True)
 
     def __init__(self, now: Now) -> None:
         super().__init__(now)
-        self.by_type: dict[object, CommonSchema] = {
-            Channel.EMAIL.value: EmailNotification(now),
-            Channel.SMS.value: SmsNotification(now),
-            Channel.PUSH.value: PushNotification(now),
-        }
+        self.by_type: dict[object, CommonSchema] = {type_.value: kind(now) for type_, kind in self.kinds.items()}
 
     def variants(self) -> Mapping[str, BaseSchema]:
         """See ``BaseSchema``."""
@@ -191,3 +205,14 @@ class NotificationSchema(CommonSchema):
             return self.load(body)
         except ValidationError as error:
             raise InvalidRequestError(problems(error)) from error
+
+
+class RepeatableSchema(NotificationSchema):
+    """``NotificationSchema`` whose ``load`` never raises: the view has to look first whether it knows the request."""
+
+    def load(self, data: Any, **options: Any) -> NotificationRequest | RefusedRequest:  # type: ignore[override]
+        """The checked body, or what is wrong with it."""
+        try:
+            return super().load(data, **options)
+        except ValidationError as error:
+            return RefusedRequest(data, tuple(problems(error)))

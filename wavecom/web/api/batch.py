@@ -1,0 +1,156 @@
+"""``POST /api/notifications/batch``: up to a thousand at once, each with an answer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from flask import Response, request
+
+from wavecom import errors
+from wavecom.accounts import Scope
+from wavecom.bootstrap import WebServices
+from wavecom.core.submission import Accepted, NewNotification, Outcome, Submission
+from wavecom.errors import InvalidRequestError, NothingAcceptedError, RefusedError, StoreError
+from wavecom.web import problems
+from wavecom.web.api import answers, representation
+from wavecom.web.api.blueprint import ApiBlueprint
+from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, idempotency_key
+from wavecom.web.api.openapi import PROBLEM
+from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
+from wavecom.web.api.shapes import Json, flag, many, record, whole
+from wavecom.web.authentication import Guard, caller
+
+EXAMPLE = {
+    "notifications": [
+        {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}, "idempotencyKey": "hello-1"},
+        {"type": "sms", "to": {"phone": "+447700900124"}, "payload": {"text": "Hello"}, "idempotencyKey": "hello-2"},
+    ]
+}
+
+_RESULT = record(
+    "BatchResult",
+    {
+        "status": whole("what this item would have been answered by itself", minimum=200, maximum=599),
+        "notification": answers.ACCEPTED,
+        "replayed": flag("this repeats an earlier answer"),
+        "problem": PROBLEM,
+    },
+    optional={"notification", "replayed", "problem"},
+    description="Of one item: `notification` where it was accepted, else `problem`, whose pointers begin at the item.",
+)
+_RESULTS = record(
+    "BatchResults",
+    {
+        "accepted": whole("how many items were accepted, now or before"),
+        "refused": whole("how many were not"),
+        "results": many(_RESULT, "one for each item, in order"),
+    },
+)
+_TAKEN: Json = {"status": 202, "notification": answers.ACCEPTED_EXAMPLE}
+_REFUSED: Json = {
+    "status": 422,
+    "problem": {
+        "type": "/docs/errors#invalid_request",
+        "title": "The request has fields that are wrong",
+        "status": 422,
+        "detail": "One field is wrong; see errors.",
+        "code": "invalid_request",
+        "requestId": "5d6cf3b0a1b54bb08f0c0f2f4d1e6a77",
+        "errors": [{"pointer": "/payload/text", "message": "must not be empty", "code": "empty"}],
+    },
+}
+
+
+def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices) -> None:
+    """Add the operation to the blueprint of notifications."""
+
+    @blueprint.operation("POST", "/batch", id="sendNotifications")
+    @guard.requires(Scope.SEND)
+    @blueprint.takes(IDEMPOTENCY_KEY)
+    @blueprint.reads(BatchSchema(services.clock.now), example=EXAMPLE)
+    @blueprint.answers(
+        202,
+        _RESULTS,
+        example={"accepted": 1, "refused": 0, "results": [_TAKEN]},
+        description="All were accepted.",
+    )
+    @blueprint.answers(
+        207,
+        _RESULTS,
+        example={"accepted": 1, "refused": 1, "results": [_TAKEN, _REFUSED]},
+        description="Some were accepted, some were not: see `results`.",
+    )
+    @blueprint.fails(errors.NothingAcceptedError, errors.UncertainWriteError)
+    def send_batch(items: list[BatchItem]) -> Response:
+        """Accept up to 1,000 notifications, each for itself.
+
+        What is wrong with one costs no other. An item may have an `idempotencyKey` of its own; with the header
+        `Idempotency-Key` those without one take the header's, a slash and their place in the list, from 0.
+        """
+        account = caller().client
+        keys = _keys(items, idempotency_key(request))
+        outcomes = _submit(services.submission, account, items, keys)
+        return _answer(outcomes)
+
+
+def _keys(items: Sequence[BatchItem], common: str | None) -> list[str | None]:
+    if common is None:
+        return [item.key for item in items]
+    return [f"{common}/{index}" if item.key is None else item.key for index, item in enumerate(items)]
+
+
+def _submit(
+    submission: Submission, account: str, items: Sequence[BatchItem], keys: Sequence[str | None]
+) -> list[Outcome]:
+    news: list[NewNotification] = []
+    outcomes: list[Outcome | None] = []
+    for item, key in zip(items, keys, strict=True):
+        if item.request is None:
+            outcomes.append(InvalidRequestError(item.wrong))
+        else:
+            outcomes.append(None)
+            news.append(item.request.to_notification(account, key))
+    accepted = iter(submission.accept_many(news))
+    repeated = _earlier(submission, account, items, keys)
+    return [
+        next(accepted) if outcome is None else repeated.get(index, outcome) for index, outcome in enumerate(outcomes)
+    ]
+
+
+def _earlier(
+    submission: Submission, account: str, items: Sequence[BatchItem], keys: Sequence[str | None]
+) -> dict[int, Accepted]:
+    """What was accepted before of the items that could not be accepted now, by their places."""
+    wrong = [(index, key) for index, key in enumerate(keys) if key is not None and items[index].request is None]
+    found = submission.earlier(account, {key: items[index].fingerprint() for index, key in wrong})
+    return {index: found[key] for index, key in wrong if key in found}
+
+
+def _answer(outcomes: Sequence[Outcome]) -> Response:
+    accepted = sum(isinstance(outcome, Accepted) for outcome in outcomes)
+    if not accepted:
+        # Then there is nothing that an answer for each would protect: come back with all of them.
+        for outcome in outcomes:
+            if isinstance(outcome, StoreError):
+                raise outcome
+    results = [_result(outcome) for outcome in outcomes]
+    if not accepted:
+        error = NothingAcceptedError(
+            f"None of the {len(outcomes)} notifications was accepted; results tells why, for each."
+        )
+        return problems.answer(error, results=results)
+    refused = len(outcomes) - accepted
+    body = {"accepted": accepted, "refused": refused, "results": results}
+    status = HTTPStatus.MULTI_STATUS if refused else HTTPStatus.ACCEPTED
+    return Response(orjson.dumps(body), status, mimetype="application/json")
+
+
+def _result(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, RefusedError | StoreError):
+        problem = problems.describe(outcome)
+        return {"status": problem["status"], "problem": problem}
+    result: dict[str, Any] = {"status": HTTPStatus.ACCEPTED, "notification": representation.accepted(outcome.job)}
+    return result | {"replayed": True} if outcome.is_replay else result

@@ -1,0 +1,147 @@
+"""The body of ``POST /api/notifications/batch``: a list of notifications, each refused or taken for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError
+
+from wavecom.core.job import Channel
+from wavecom.errors import Problem
+from wavecom.web.api.faults import FaultCode, problems, refusal
+from wavecom.web.api.fields import Explained
+from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, MUST, is_idempotency_key
+from wavecom.web.api.schemas.base import BaseSchema
+from wavecom.web.api.schemas.notification import (
+    CommonSchema,
+    EmailNotification,
+    NotificationRequest,
+    NotificationSchema,
+    Now,
+    PushNotification,
+    SmsNotification,
+    fingerprint,
+)
+from wavecom.web.body import BATCH_VALUES_LIMIT
+
+ITEMS_LIMIT = 1000
+_KEY = "idempotencyKey"
+
+
+class KeyField(Explained[str]):
+    """What a single request has in its ``Idempotency-Key`` header."""
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return dict(IDEMPOTENCY_KEY.schema)
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        if not isinstance(value, str):
+            raise self.wrong_type(value)
+        if not is_idempotency_key(value):
+            raise self.invalid()
+        return value
+
+
+class _Keyed(BaseSchema):
+    idempotency_key = KeyField(MUST.removeprefix("must be "), data_key=_KEY)
+
+
+class BatchEmail(_Keyed, EmailNotification):
+    """An item of ``type`` ``email``."""
+
+
+class BatchSms(_Keyed, SmsNotification):
+    """An item of ``type`` ``sms``."""
+
+
+class BatchPush(_Keyed, PushNotification):
+    """An item of ``type`` ``push``."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchItem:
+    """One item: a ``request`` that is right, or what is ``wrong`` with it, by JSON pointers that begin at the item.
+
+    ``body`` is the notification alone, without the item's ``key``: as the same notification would come by itself.
+    """
+
+    body: Any
+    key: str | None
+    request: NotificationRequest | None
+    wrong: tuple[Problem, ...] = ()
+
+    def fingerprint(self) -> str:
+        """See ``NotificationRequest.fingerprint``; of bodies that are wrong too."""
+        return fingerprint(self.body)
+
+
+class BatchItemSchema(_Keyed, NotificationSchema):
+    """One item, whatever its type."""
+
+    component = "BatchItem"
+    kinds: ClassVar[Mapping[Channel, type[CommonSchema]]] = {
+        Channel.EMAIL: BatchEmail,
+        Channel.SMS: BatchSms,
+        Channel.PUSH: BatchPush,
+    }
+
+    def item(self, data: Any) -> BatchItem:
+        """The item checked; never raises."""
+        body, key = data, None
+        if type(data) is dict and _KEY in data:
+            body = {name: value for name, value in data.items() if name != _KEY}
+            given = data[_KEY]
+            key = given if isinstance(given, str) and is_idempotency_key(given) else None
+        try:
+            request = self.load(data)
+        except ValidationError as error:
+            return BatchItem(body, key, None, tuple(problems(error)))
+        if body is not data:
+            fields = dict(request.fields)
+            del fields["idempotency_key"]
+            request = replace(request, fields=fields, body=body)
+        return BatchItem(body, key, request)
+
+
+class BatchItems(Explained[list[Any]]):
+    """The items, unchecked: what is wrong with one of them is not the others' fault."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(f"a list of 1 to {ITEMS_LIMIT} notifications", **options)
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "array", "minItems": 1, "maxItems": ITEMS_LIMIT, "items": self.parent.item}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.wrong_type(value)
+        if not value:
+            raise refusal(FaultCode.EMPTY, f"must be {self.must}")
+        if len(value) > ITEMS_LIMIT:
+            raise refusal(FaultCode.TOO_MANY, f"must have at most {ITEMS_LIMIT} items; it has {len(value)}")
+        return value
+
+
+class BatchSchema(BaseSchema):
+    """Notifications, each as ``NotificationSchema`` takes it, with an ``idempotencyKey`` of its own where it likes.
+
+    ``load`` answers a list of ``BatchItem``, in order. Raises ``ValidationError`` only for what is no batch at all.
+    """
+
+    component = "Batch"
+    aliases: ClassVar[Mapping[str, str]] = {"items": "notifications", "messages": "notifications"}
+    values_limit: ClassVar[int] = BATCH_VALUES_LIMIT
+
+    notifications = BatchItems(required=True)
+
+    def __init__(self, now: Now) -> None:
+        super().__init__()
+        self.item = BatchItemSchema(now)
+
+    def load(self, data: Any, **options: Any) -> list[BatchItem]:
+        """See the class."""
+        return [self.item.item(item) for item in super().load(data, **options)["notifications"]]
