@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 
+import phonenumbers
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from wavecom.web.api.addresses import EmailAddress, Phone
+from wavecom.web.api.addresses import EmailAddress, Phone, is_plain_e164
 from wavecom.web.api.encodings import Base64, base64_size
 
 PHONES = [
@@ -36,6 +37,25 @@ def test_a_phone_number_comes_out_in_e164(given_number: str, normalised: str) ->
 def test_what_is_no_phone_number_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
         Phone().deserialize(text)
+
+
+@given(
+    st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)),
+    st.text("0123456789", min_size=3, max_size=13),
+)
+@settings(max_examples=600)
+def test_the_short_cut_past_the_parser_of_numbers_takes_only_what_the_parser_leaves_alone(code: int, rest: str) -> None:
+    number = f"+{code}{rest}"
+
+    if is_plain_e164(number):
+        parsed = phonenumbers.parse(number, None)
+        assert phonenumbers.is_possible_number(parsed)
+        assert phonenumbers.format_number(parsed, phonenumbers.PhoneNumberFormat.E164) == number
+
+
+@pytest.mark.parametrize("number", ["+447700900123", "+12025550143", "+491713920012", "+8613800138000"])
+def test_usual_numbers_take_the_short_cut(number: str) -> None:
+    assert is_plain_e164(number)
 
 
 EMAILS = [

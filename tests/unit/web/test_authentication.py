@@ -69,6 +69,7 @@ def test_nothing_of_a_strangers_body_is_read(world: World) -> None:
 
 CALLS = [
     ("POST", "/api/notifications", Scope.SEND),
+    ("POST", "/api/notifications/batch", Scope.SEND),
     ("GET", "/api/notifications", Scope.READ),
     ("GET", "/api/notifications/{job_id}", Scope.READ),
 ]
@@ -81,7 +82,7 @@ def test_each_call_needs_its_scope(method: str, path: str, scope: Scope, world: 
     _add_key(world, "a key without the scope", scopes=frozenset(Scope) - {scope})
     _add_key(world, "a key with just the scope", scopes=frozenset({scope}))
     path = path.format(job_id=job.job_id)
-    body = SMS if method == "POST" else None
+    body = {"notifications": [SMS]} if path.endswith("batch") else SMS if method == "POST" else None
 
     refused = world.client("a key without the scope").open(path, method=method, json=body)
     let_through = world.client("a key with just the scope").open(path, method=method, json=body)

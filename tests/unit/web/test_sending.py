@@ -58,6 +58,8 @@ def test_the_answer_names_the_job_and_where_it_is(world: World, api: FlaskClient
         "type": "sms",
         "priority": "normal",
         "createdAt": "2026-03-14T09:26:53.589Z",
+        "segments": 1,
+        "encoding": "GSM-7",
     }
     assert answer.headers["Location"] == f"/api/notifications/{job.job_id}"
     assert api.get(answer.headers["Location"]).json["jobId"] == job.job_id
@@ -206,6 +208,36 @@ def test_a_replay_of_a_scheduled_job_says_scheduled_even_when_it_has_gone_on(wor
     second = _send(api, body)
 
     assert second.data == first.data
+
+
+def test_a_replay_wins_over_a_send_at_that_has_passed_meanwhile(world: World, api: FlaskClient) -> None:
+    body = SMS | {"sendAt": later(30).isoformat()}
+    first = _send(api, body)
+    world.clock.advance(3600)
+
+    second = _send(api, body)
+
+    assert (second.status_code, second.data) == (202, first.data)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert _send(api, body, "another").status_code == 422
+    assert _send(api, body | {"priority": "high"}).json["code"] == "invalid_request"
+    assert len(world.jobs.search(JobFilter(), 5).jobs) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "segments", "encoding"),
+    [
+        ("a" * 160, 1, "GSM-7"),
+        ("a" * 161, 2, "GSM-7"),
+        ("€" * 80, 1, "GSM-7"),
+        ("é☃", 1, "UCS-2"),
+        ("☃" * 71, 2, "UCS-2"),
+    ],
+)
+def test_the_segments_of_an_sms_are_in_the_answer(text: str, segments: int, encoding: str, api: FlaskClient) -> None:
+    answer = api.post("/api/notifications", json=SMS | {"payload": {"text": text}})
+
+    assert (answer.json["segments"], answer.json["encoding"]) == (segments, encoding)
 
 
 def test_the_order_of_names_and_white_space_do_not_make_another_body(api: FlaskClient) -> None:

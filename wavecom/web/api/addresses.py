@@ -70,7 +70,7 @@ class Phone(Explained[str]):
 
     def normalised(self, value: str) -> str:
         """The one form of the number that is stored, sent to and searched for. Raises ``ValidationError``."""
-        if _is_plain_e164(value):
+        if is_plain_e164(value):
             return value
         if not value or value.isspace():
             raise refusal(FaultCode.EMPTY, "must not be empty")
@@ -93,7 +93,7 @@ class Phone(Explained[str]):
 _PLAIN = re.compile(r"\+[1-9][0-9]{6,14}")
 
 
-def _is_plain_e164(value: str) -> bool:
+def is_plain_e164(value: str) -> bool:
     """Whether ``value`` is certainly its own E.164 form, by the tables of phonenumbers but without its detours.
 
     Its own parser takes as long as everything else about an SMS together. False means only: ask that.
@@ -114,6 +114,7 @@ class _Plan:
     prefix: re.Pattern[str] | None
 
     def takes(self, value: str) -> bool:
+        """Whether this number of ours, in E.164 form but for its sense, is one of them."""
         start = 1 + self.code_length
         # A leading zero may be a trunk prefix or belong to the number: only the library knows.
         return (
@@ -129,9 +130,10 @@ def _plan(code: str) -> _Plan | None:
     if regions is None:
         return None
     metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(code), regions[0])
-    general = metadata.general_desc
+    if metadata is None or metadata.general_desc is None:
+        return None
     prefix = metadata.national_prefix_for_parsing
-    return _Plan(len(code), frozenset(general.possible_length), re.compile(prefix) if prefix else None)
+    return _Plan(len(code), frozenset(metadata.general_desc.possible_length), re.compile(prefix) if prefix else None)
 
 
 _PARSE_FAULTS = {

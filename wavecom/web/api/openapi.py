@@ -22,7 +22,7 @@ from wavecom.web.api import declarations
 from wavecom.web.api.declarations import Answer, Failures, Parameter, Read
 from wavecom.web.api.fields import Explained, Items, Object
 from wavecom.web.api.schemas.base import BaseSchema
-from wavecom.web.api.shapes import Json, Shape, many, record, text, whole
+from wavecom.web.api.shapes import Json, Shape, anything, many, record, text, whole
 from wavecom.web.health import OK
 
 _BEARER = "apiKey"
@@ -57,8 +57,9 @@ PROBLEM = record(
         "code": text("stable"),
         "requestId": text("names this request in our logs"),
         "errors": many(_FIELD_ERROR, "every field that is wrong, at most a hundred"),
+        "results": many(anything(), "of a batch: one for each item, in order"),
     },
-    optional={"errors"},
+    optional={"errors", "results"},
     description="RFC 9457 problem details.",
 )
 _HEALTH = record("Health", {"status": text()})

@@ -28,6 +28,7 @@ class _Step:
     attribute: str
     convert: Callable[[Any, str, Any], Any]
     is_required: bool
+    takes_null: bool
     default: Any
 
 
@@ -54,7 +55,8 @@ class BaseSchema(Schema):
             raise TypeError(f"{type(self).__name__} has hooks that the short cut would pass by")
         self._steps = [_step(name, field) for name, field in self.load_fields.items()]
         self._checks: list[tuple[Callable[..., None], bool]] = [
-            (getattr(self, name), bool(options.get("pass_original"))) for name, _, options in self._hooks[VALIDATES_SCHEMA]
+            (getattr(self, name), bool(options.get("pass_original")))
+            for name, _, options in self._hooks[VALIDATES_SCHEMA]
         ]
 
     def load(self, data: Any, **options: Any) -> Any:
@@ -67,25 +69,28 @@ class BaseSchema(Schema):
         return super().load(data, **options)
 
     def load_good(self, data: Any) -> dict[str, Any]:
-        """What ``load`` answers for data that are right; for any other, and for a null, an error that says nothing."""
+        """What ``load`` answers for data that are right; for any other an error that need not say what is wrong."""
         if type(data) is not dict:
-            raise _NOT_GOOD
+            raise _not_good()
         loaded: dict[str, Any] = {}
         known = 0
         for step in self._steps:
             value = data.get(step.name, missing)
             if value is missing:
                 if step.is_required:
-                    raise _NOT_GOOD
+                    raise _not_good()
                 if step.default is not missing:
                     loaded[step.attribute] = step.default
                 continue
-            if value is None:
-                raise _NOT_GOOD
-            loaded[step.attribute] = step.convert(value, step.name, data)
+            if value is not None:
+                loaded[step.attribute] = step.convert(value, step.name, data)
+            elif step.takes_null:
+                loaded[step.attribute] = None
+            else:
+                raise _not_good()
             known += 1
         if known != len(data):
-            raise _NOT_GOOD
+            raise _not_good()
         for check, wants_original in self._checks:
             if wants_original:
                 check(loaded, data)
@@ -136,9 +141,17 @@ class BaseSchema(Schema):
         return f"; did you mean `{meant}`?" if meant in known else f"; use {meant}"
 
 
-_NOT_GOOD = ValidationError("not good")
+def _not_good() -> ValidationError:
+    return ValidationError("not good")
 
 
 def _step(name: str, field: Field[Any]) -> _Step:
     convert = getattr(field, GOOD, None) or (field.deserialize if field.validators else field._deserialize)
-    return _Step(field.data_key or name, field.attribute or name, convert, field.required, field.load_default)
+    return _Step(
+        field.data_key or name,
+        field.attribute or name,
+        convert,
+        field.required,
+        bool(field.allow_none),
+        field.load_default,
+    )

@@ -114,7 +114,8 @@ class BatchItems(Explained[list[Any]]):
 
     def json_schema(self) -> dict[str, Any]:
         """See ``Explained``."""
-        return {"type": "array", "minItems": 1, "maxItems": ITEMS_LIMIT, "items": self.parent.item}
+        item: Any = self.parent.item if isinstance(self.parent, BatchSchema) else {}
+        return {"type": "array", "minItems": 1, "maxItems": ITEMS_LIMIT, "items": item}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> list[Any]:
         if not isinstance(value, list):
