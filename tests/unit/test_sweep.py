@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.factories import NOW, later, make_claim, make_job
 from tests.fakes import CountingStats, FakeClock, RecordingPublisher
@@ -99,6 +101,20 @@ def test_a_lost_hint_is_published_again_once() -> None:
 
     assert house.hinted() == [job.job_id]
     assert house.read(job).due_at == later(30)
+
+
+def test_a_job_that_nobody_can_make_sense_of_costs_only_itself() -> None:
+    house = House()
+    nonsense: Any = "soon"
+    odd = house.job(status=Status.PROCESSING, due_at=later(-2), claim=replace(make_claim(), lease_until=nonsense))
+    job = house.job(due_at=later(-1), queued_at=later(-31))
+    lost = house.job(status=Status.PROCESSING, due_at=later(-1), claim=replace(make_claim(), lease_until=later(-1)))
+
+    with capture_logs() as logs:
+        house.sweep.run()
+
+    assert set(house.hinted()) == {job.job_id, lost.job_id}
+    assert [entry["job_id"] for entry in logs if entry["event"] == "sweep_job_failed"] == [odd.job_id]
 
 
 def test_a_deep_backlog_is_neither_published_nor_written_again() -> None:

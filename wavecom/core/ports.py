@@ -75,7 +75,8 @@ class JobRepository(Protocol):
         """Take those of the jobs that may be delivered now (``decide(job, ClaimRequested(claim))``), in one batch.
 
         ``job_ids`` are distinct. Answers the jobs granted, as they are after the claim and without their logs; who is
-        missing was taken by another, is not due, or is done. May be repeated with the same claim after an error.
+        missing was taken by another, is not due, is done, or can't be read by this release. May be repeated with the
+        same claim after an error.
         """
         ...
 

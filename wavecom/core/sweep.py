@@ -141,7 +141,7 @@ class Sweep:
         now = self._clock.now()
         planned: list[tuple[Job, Transition]] = []
         for job in jobs:
-            transition = decide(job, DueReached(jitter=self._jitter()), now, self._policy)
+            transition = self._decide(job, now)
             if transition is not None:
                 planned.append((job, transition))
         if not planned:
@@ -158,3 +158,11 @@ class Sweep:
             report.dead_lettered += bury(self._jobs, self._publisher, owed, now, self._policy)
         report.moved += len(mine)
         return len(mine)
+
+    def _decide(self, job: Job, now: datetime) -> Transition | None:
+        try:
+            return decide(job, DueReached(jitter=self._jitter()), now, self._policy)
+        except Exception:
+            # A job that was edited into nonsense costs only itself.
+            log.exception("sweep_job_failed", job_id=job.job_id)
+            return None

@@ -15,8 +15,9 @@ from pymongo.database import Database
 from wavecom.core.dead_letters import LetterFilter, Place, Reason
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import Status
-from wavecom.storage.mongo.documents import CODEC, Document, to_job
+from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import reading
+from wavecom.storage.mongo.unreadable import JobReader
 
 _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
 #: A date, instead of "exists": that way the sparse index can answer alone.
@@ -28,6 +29,7 @@ class MongoBuriedJobs:
 
     def __init__(self, database: Database[Document]) -> None:
         self._jobs = database["jobs"].with_options(codec_options=CODEC)
+        self._reader = JobReader()
 
     def page(
         self,
@@ -52,10 +54,10 @@ class MongoBuriedJobs:
         with reading():
             cursor = self._jobs.find(conditions, _FOR_LISTS)
             cursor.sort("deadLetteredAt", DESCENDING if newest_first else ASCENDING)
-            found = [to_job(document) for document in cursor.limit(limit + len(seen))]
+            found = list(cursor.limit(limit + len(seen)))
         is_last = len(found) < limit + len(seen)
-        jobs = [job for job in found if job.job_id not in seen][:limit]
-        return jobs, None if is_last or not jobs else _place(jobs, after)
+        read = [document for document in found if document["jobId"] not in seen][:limit]
+        return list(self._reader.jobs(read)), None if is_last or not read else _place(read, after)
 
     def tally(self, where: LetterFilter) -> Mapping[Reason, int]:
         """See the port."""
@@ -90,14 +92,12 @@ class MongoBuriedJobs:
     def find(self, job_ids: Sequence[JobId]) -> list[Job]:
         """See the port."""
         with reading():
-            return [to_job(found) for found in self._jobs.find({"jobId": {"$in": list(job_ids)}}, _FOR_LISTS)]
+            return list(self._reader.jobs(self._jobs.find({"jobId": {"$in": list(job_ids)}}, _FOR_LISTS)))
 
 
-def _place(jobs: Sequence[Job], after: Place | None) -> Place:
-    at = jobs[-1].dead_lettered_at
-    if at is None:
-        raise AssertionError(f"job {jobs[-1].job_id} was found by a date that it does not have")
-    seen = frozenset(job.job_id for job in jobs if job.dead_lettered_at == at)
+def _place(read: Sequence[Document], after: Place | None) -> Place:
+    at: datetime = read[-1]["deadLetteredAt"]
+    seen = frozenset(document["jobId"] for document in read if document["deadLetteredAt"] == at)
     return Place(at, seen | after.job_ids if after is not None and after.at == at else seen)
 
 

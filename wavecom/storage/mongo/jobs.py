@@ -11,7 +11,7 @@ from __future__ import annotations
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -34,7 +34,8 @@ from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import TESTS, Document, encode_job, queue_of, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
-from wavecom.storage.mongo.transitions import Write, claiming, operations
+from wavecom.storage.mongo.transitions import Write, claiming, operations, releasing
+from wavecom.storage.mongo.unreadable import JobReader
 from wavecom.storage.mongo.windows import windows
 
 T = TypeVar("T")
@@ -50,6 +51,9 @@ _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
 
 #: After this a list is given up, and the server stops working on it.
 _LIST_LIMIT_MS = 8_000
+
+#: A job that was claimed and can't be read goes to those who can, if there are any, no sooner than this.
+_UNREADABLE_PAUSE = timedelta(seconds=60)
 
 #: No job was queued before this: who asks for those wants none.
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -74,6 +78,7 @@ class MongoJobRepository:
         self._monotonic = monotonic
         self._system_now = system_now
         self._nonce = secrets.token_bytes(8)
+        self._reader = JobReader()
 
     # --- insert -------------------------------------------------------------------------------------------------------
 
@@ -114,14 +119,14 @@ class MongoJobRepository:
         if not refused:
             return {}
         ids = [job.job_id for job in refused]
-        holders = {job.job_id: job for job in map(to_job, self._jobs.find({"jobId": {"$in": ids}}, _WITHOUT_LOG))}
+        holders = {job.job_id: job for job in self._reader.jobs(self._jobs.find({"jobId": {"$in": ids}}, _WITHOUT_LOG))}
         keys: dict[str, list[Job]] = {}
         for job in refused:
             if job.job_id not in holders and job.idempotency_key is not None:
                 keys.setdefault(job.client, []).append(job)
         for client, others in keys.items():
             where = {"client": client, "idempotencyKey": {"$in": [job.idempotency_key for job in others]}}
-            by_key = {job.idempotency_key: job for job in map(to_job, self._jobs.find(where, _WITHOUT_LOG))}
+            by_key = {job.idempotency_key: job for job in self._reader.jobs(self._jobs.find(where, _WITHOUT_LOG))}
             holders |= {job.job_id: by_key[job.idempotency_key] for job in others if job.idempotency_key in by_key}
         return holders
 
@@ -145,8 +150,14 @@ class MongoJobRepository:
         def step() -> dict[JobId, Job]:
             # Again after an error: what the first call has taken does not match any more and is only read back.
             self._jobs.update_many(takeable, taken)
-            found = map(to_job, self._jobs.find(asked_for, _WITHOUT_LOG))
-            return {job.job_id: job for job in found if _is_held(job, claim)}
+            documents = list(self._jobs.find(asked_for, _WITHOUT_LOG))
+            readable = {job.job_id: job for job in self._reader.jobs(documents)}
+            unreadable = [document["jobId"] for document in documents if document["jobId"] not in readable]
+            if unreadable:
+                # Nothing was sent, so nobody needs to wait for the lease and doubt it.
+                held = {"jobId": {"$in": unreadable}, "claim.token": claim.token, "status": Status.PROCESSING.value}
+                self._jobs.update_many(held, releasing(now + _UNREADABLE_PAUSE, now))
+            return {job_id: job for job_id, job in readable.items() if _is_held(job, claim)}
 
         return self._repeatedly(step)
 
@@ -211,14 +222,19 @@ class MongoJobRepository:
         wanted = limit + 1
         with reading():
             for window in self._windows(where, after):
-                cursor = self._jobs.find(window | conditions, _FOR_LISTS)
-                cursor.sort([("createdAt", DESCENDING), ("jobId", DESCENDING)]).max_time_ms(_LIST_LIMIT_MS)
-                found += map(to_job, cursor.limit(wanted - len(found)))
+                found += self._reader.first(wanted - len(found), self._newest(window | conditions))
                 if len(found) >= wanted:
                     break
         jobs = tuple(found[:limit])
         last = jobs[-1] if len(found) > limit and jobs else None
         return Page(jobs, None if last is None else Cursor(last.created_at, last.job_id))
+
+    def _newest(self, where: Document) -> Callable[[int], Iterable[Document]]:
+        def find(limit: int) -> Iterable[Document]:
+            cursor = self._jobs.find(where, _FOR_LISTS).sort([("createdAt", DESCENDING), ("jobId", DESCENDING)])
+            return cursor.max_time_ms(_LIST_LIMIT_MS).limit(limit)
+
+        return find
 
     def _windows(self, where: JobFilter, after: Cursor | None) -> Iterator[Document]:
         """Conditions on ``createdAt`` that part what is to be listed into ranges, the newest first."""
@@ -269,18 +285,17 @@ class MongoJobRepository:
     ) -> list[Job]:
         where: Document = {"status": status.value, "queue": queue}
         if queued_before is None:
-            due = self._jobs.find(where | {"dueAt": {"$lte": now}}, _FOR_LISTS)
-            return [to_job(document) for document in due.sort("dueAt").limit(limit)]
+            return self._reader.first(limit, self._earliest("dueAt", where | {"dueAt": {"$lte": now}}))
         # A deep backlog is due all the time, with nothing to be done about it. Neither search walks through it: parked
         # jobs have an index of their own, and the others are due soon after they were queued.
-        parked = self._jobs.find({"parkedUntil": {"$lte": now}} | where, _FOR_LISTS)
-        found = [to_job(document) for document in parked.sort("parkedUntil").limit(limit)]
+        found = self._reader.first(limit, self._earliest("parkedUntil", {"parkedUntil": {"$lte": now}} | where))
         if queued_before > _LONG_AGO:
             last_due = min(now, queued_before + self._hint_grace)
             hinted = self._jobs.find(where | {"dueAt": {"$lte": last_due}}, _FOR_LISTS)
             with hinted.sort("dueAt").batch_size(limit) as documents:
                 # Asked here and not in the filter, where it would keep the embedded servers from using the index.
-                lost = (job for job in map(to_job, documents) if job.queued_at and job.queued_at < queued_before)
+                hints = self._reader.jobs(documents)
+                lost = (job for job in hints if job.queued_at and job.queued_at < queued_before)
                 found += itertools.islice(lost, limit)
         return found
 
@@ -299,7 +314,10 @@ class MongoJobRepository:
             where["expiresAt"] = {"$lte": now}
         if queued_before is not None:
             where["queuedAt"] = {"$not": {"$gte": queued_before}}
-        return [to_job(document) for document in self._jobs.find(where, _FOR_LISTS).sort("dueAt").limit(limit)]
+        return self._reader.first(limit, self._earliest("dueAt", where))
+
+    def _earliest(self, name: str, where: Document) -> Callable[[int], Iterable[Document]]:
+        return lambda limit: self._jobs.find(where, _FOR_LISTS).sort(name).limit(limit)
 
     def now(self) -> datetime:
         """See the port."""

@@ -8,12 +8,14 @@ then takes a fifth of what 50 ``UpdateOne`` take. The guard is in the filter eit
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from pymongo import UpdateMany, UpdateOne
 
 from wavecom.core.engine import ANY_TOKEN, Guard, Transition
 from wavecom.core.job import LOG_LIMIT, Claim, JobId
+from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import Document, Patch, fence, to_patch
 
 #: How many of the last writes to a job are remembered in it, so that a repeated one is recognised.
@@ -44,6 +46,13 @@ def claiming(changes: Mapping[str, Any]) -> list[Document]:
         },
         {"$unset": "parkedUntil"},
     ]
+
+
+def releasing(next_attempt_at: datetime, now: datetime) -> list[Document]:
+    """An update that parks claimed jobs which nobody has tried: as after ``AttemptPrevented``, of a job unseen."""
+    due_at = {"$min": [next_attempt_at, "$expiresAt"]}
+    parked = {"nextAttemptAt": next_attempt_at, "updatedAt": now, "dueAt": due_at, "parkedUntil": due_at}
+    return [{"$set": {"status": Status.RETRYING.value} | parked}, {"$unset": ["claim", "queuedAt"]}]
 
 
 class Write(NamedTuple):
