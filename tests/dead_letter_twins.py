@@ -77,8 +77,8 @@ class MemoryBuriedJobs:
             if job.job_id in set(job_ids) and (job.dead_lettered_at is not None or job.due_at is not None)
         }
 
-    def find(self, job_ids: Sequence[JobId]) -> list[Job]:
-        page = self._jobs.search(JobFilter(), 1_000_000)
+    def find(self, job_ids: Sequence[JobId], client: str | None = None) -> list[Job]:
+        page = self._jobs.search(JobFilter(client=client), 1_000_000)
         return [job for job in page.jobs if job.job_id in set(job_ids)]
 
 

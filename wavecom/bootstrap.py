@@ -26,6 +26,7 @@ from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Hint, Job
+from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.submission import Submission
@@ -68,6 +69,8 @@ class WebServices:
     clock: Clock
     jobs: JobRepository
     submission: Submission
+    operations: Operations
+    dead_letters: DeadLetters
     stats: Stats
     keys: KeyRing
     outbox: MongoOutbox
@@ -146,6 +149,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             random_bytes=secrets.token_bytes,
             policy=policy_of(settings),
         ),
+        operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy_of(settings)),
+        dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
         stats=stats,
         keys=keys,
         outbox=MongoOutbox(database),
@@ -253,32 +258,41 @@ def operator_services(settings: Settings) -> OperatorServices:
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
-    buried = MongoBuriedJobs(database)
-    queue = DeadLetterQueue(settings.amqp_url, origin=settings.worker_name)
     return OperatorServices(
         clock=clock,
         jobs=jobs,
-        dead_letters=DeadLetters(
-            jobs=jobs,
-            buried=buried,
-            queue=queue,
-            publisher=publisher,
-            audit=MongoAuditLog(database),
-            stats=stats,
-            clock=clock,
-            policy=policy,
-            sleep=time.sleep,
-            new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)),
-        ),
+        dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
         reconciliation=Reconciliation(
-            buried=buried,
-            queue=queue,
+            buried=MongoBuriedJobs(database),
+            queue=DeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
             depth=lambda: publisher.depth(topology.DEAD_QUEUE),
             publisher=publisher,
             clock=clock,
             sleep=time.sleep,
         ),
         closing=[stats.close, publisher.close, clock.close, client.close],
+    )
+
+
+def _dead_letters(
+    settings: Settings,
+    database: Database[dict[str, Any]],
+    jobs: JobRepository,
+    publisher: AmqpPublisher,
+    stats: Stats,
+    clock: Clock,
+) -> DeadLetters:
+    return DeadLetters(
+        jobs=jobs,
+        buried=MongoBuriedJobs(database),
+        queue=DeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
+        publisher=publisher,
+        audit=MongoAuditLog(database),
+        stats=stats,
+        clock=clock,
+        policy=policy_of(settings),
+        sleep=time.sleep,
+        new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)),
     )
 
 

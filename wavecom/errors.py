@@ -18,6 +18,9 @@
     │   └── IdempotencyMismatchError    same key, other body
     ├── ConflictError               the job is not in a state that allows this
     │   ├── TransitionError             the state machine has no such arrow
+    │   │   ├── TooLateToCancelError        it is on its way, or done
+    │   │   ├── MayHaveBeenSentError        nobody can tell whether it was sent
+    │   │   └── NotFailedError              only what failed can be replayed or discarded
     │   └── LostRaceError               compare-and-set: somebody else moved the job first
     ├── UnavailableError            a server of ours can't be reached now; try again later
     │   ├── StoreError                  MongoDB
@@ -155,9 +158,23 @@ class TransitionError(ConflictError):
 
     code = "invalid_transition"
 
-    def __init__(self, message: str, *, code: str = "invalid_transition") -> None:
-        super().__init__(message)
-        self.code = code
+
+class TooLateToCancelError(TransitionError):
+    """A worker or a provider has the job, or it is done."""
+
+    code = "too_late_to_cancel"
+
+
+class MayHaveBeenSentError(TransitionError):
+    """An attempt ended without a clear answer: that the recipient gets nothing can't be promised any more."""
+
+    code = "may_have_been_sent"
+
+
+class NotFailedError(TransitionError):
+    """Only a failed job can be started again or put aside."""
+
+    code = "not_failed"
 
 
 class LostRaceError(ConflictError):

@@ -135,4 +135,6 @@ def test_jobs_are_found_by_id_whatever_became_of_them(store: Store) -> None:
     found = store.buried.find([dead.job_id, queued.job_id, make_job_id()])
 
     assert {job.job_id for job in found} == {dead.job_id, queued.job_id}
+    assert store.buried.find([dead.job_id], "acme")[0].job_id == dead.job_id
+    assert store.buried.find([dead.job_id], "globex") == []
     assert all(job.payload == {} and job.logs == () for job in found)

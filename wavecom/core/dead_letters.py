@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from datetime import datetime
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from wavecom.core.engine import Discarded, Event, Policy, ReplayRequested, Transition, decide
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.core.ports import Clock, JobRepository, Publisher, Sleep, Stats
+from wavecom.core.states import Status
 from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
 from wavecom.errors import BrokerError, StoreError, TransitionError
 
@@ -96,8 +97,8 @@ class BuriedJobs(Protocol):
         """Those of the jobs that should have a letter in the queue, or are about to get one, and when they failed."""
         ...
 
-    def find(self, job_ids: Sequence[JobId]) -> list[Job]:
-        """Those of the jobs that exist, whatever became of them, without payloads and logs."""
+    def find(self, job_ids: Sequence[JobId], client: str | None = None) -> list[Job]:
+        """Those of the jobs that exist (of this client), whatever became of them, without payloads and logs."""
         ...
 
 
@@ -218,15 +219,44 @@ class AuditLog(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """How a run is to go: on whose behalf, how many jobs a second, at most how many, or only to count them."""
+    """How a run is to go: on whose behalf, how many jobs a second, at most how many, or only to count them.
+
+    With ``starts_at`` a replay does not wait between batches: each job gets a second of its own to start in, from that
+    time on, and the sweep publishes it then.
+    """
 
     operator: str
     rate_per_second: float = 50
     limit: int | None = None
     is_dry_run: bool = False
+    #: The client that asks; none but its own jobs are looked at. None: an operator, for everybody's.
+    client: str | None = None
+    starts_at: datetime | None = None
+
+    def start_of(self, position: int) -> datetime | None:
+        """When the job that is replayed after ``position`` others starts; None: at once."""
+        if self.starts_at is None:
+            return None
+        return self.starts_at + timedelta(seconds=int(position / self.rate_per_second))
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a replay would start again, without doing it."""
+
+    reasons: Mapping[Reason, int]
+    #: A few of them, the newest first, without payloads and logs.
+    sample: Sequence[Job]
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(self.reasons.values())
 
 
 Progress = Callable[[Run], None]
+#: What is to happen to the job that comes after so many others of a run.
+_EventOf = Callable[[Run, int], Event]
 
 
 class DeadLetters:
@@ -263,19 +293,33 @@ class DeadLetters:
         Jobs that fail again meanwhile are not taken a second time. May be repeated, or run twice at once.
         """
 
-        def event(run: Run) -> Event:
-            return ReplayRequested(self._clock.now() + DEFAULT_TIME_TO_LIVE, _note(run))
+        def event(run: Run, position: int) -> Event:
+            starts_at = order.start_of(position)
+            now = self._clock.now()
+            expires_at = max(now, starts_at or now) + DEFAULT_TIME_TO_LIVE
+            return ReplayRequested(expires_at, _note(run, order), starts_at)
 
         return self._run(Action.REPLAY, selection, order, event, on_progress)
 
     def discard(self, selection: Selection, order: Order, on_progress: Progress = lambda _run: None) -> Run:
         """Put failed jobs aside: they stay failed, without a dead letter. May be repeated, or run twice at once."""
-        return self._run(Action.DISCARD, selection, order, lambda run: Discarded(_note(run)), on_progress)
+        return self._run(Action.DISCARD, selection, order, lambda run, _: Discarded(_note(run, order)), on_progress)
 
     def expected(self, selection: Selection, limit: int | None = None) -> int:
         """How many jobs a run would look at."""
         count = len(selection) if isinstance(selection, tuple) else sum(self.buried.tally(selection).values())
         return count if limit is None else min(count, limit)
+
+    def preview(self, selection: Selection, order: Order, sample_size: int) -> Preview:
+        """What a replay would find; ``order.limit`` does not count. Changes nothing and leaves no audit entry."""
+        if isinstance(selection, tuple):
+            found = self.buried.find(selection, order.client)
+            failed = [job for job in found if job.status is Status.FAILED]
+            failed.sort(key=lambda job: job.job_id, reverse=True)
+            return Preview(Counter(map(_reason, failed)), failed[:sample_size])
+        selection = _of_client(selection, order)
+        sample, _ = self.buried.page(selection, sample_size, newest_first=True) if sample_size else ([], None)
+        return Preview(self.buried.tally(selection), sample)
 
     def strangers(self, limit: int) -> tuple[list[QueuedLetter], int]:
         """The first ``limit`` messages that RabbitMQ itself dead-lettered, and how many there are."""
@@ -325,19 +369,22 @@ class DeadLetters:
         action: Action,
         selection: Selection,
         order: Order,
-        event: Callable[[Run], Event],
+        event: _EventOf,
         on_progress: Progress,
     ) -> Run:
-        run = self._begin(action, _as_text(selection), order)
+        if isinstance(selection, LetterFilter):
+            selection = _of_client(selection, order)
+        run = self._begin(action, _as_text(selection, order), order)
         pace = _Pace(order.rate_per_second, self._sleep, self._clock.monotonic)
-        size = _BATCH if order.is_dry_run else pace.batch_size
+        is_waiting = not order.is_dry_run and order.starts_at is None
         with _Closing(run, self._audit, self._clock):
-            for jobs in self._batches(selection, run, size, order.limit):
-                if order.is_dry_run:
-                    self._only_count(jobs, event(run), run)
-                else:
+            for jobs in self._batches(selection, run, pace.batch_size if is_waiting else _BATCH, order):
+                if is_waiting:
                     pace.wait_for(len(jobs))
-                    self._move(jobs, event(run), run)
+                if order.is_dry_run:
+                    self._only_count(jobs, event, run)
+                else:
+                    self._move(jobs, event, run)
                     self._audit.record(run)
                 on_progress(run)
         return run
@@ -348,13 +395,13 @@ class DeadLetters:
         self._audit.record(run)
         return run
 
-    def _batches(self, selection: Selection, run: Run, size: int, limit: int | None) -> Iterator[list[Job]]:
-        remaining = limit
+    def _batches(self, selection: Selection, run: Run, size: int, order: Order) -> Iterator[list[Job]]:
+        remaining = order.limit
         if isinstance(selection, tuple):
-            job_ids = list(dict.fromkeys(selection))[:limit]
+            job_ids = list(dict.fromkeys(selection))[: order.limit]
             for start in range(0, len(job_ids), size):
                 part = job_ids[start : start + size]
-                jobs = self.buried.find(part)
+                jobs = self.buried.find(part, order.client)
                 run.unknown += len(part) - len(jobs)
                 yield jobs
             return
@@ -369,7 +416,7 @@ class DeadLetters:
             if place is None:
                 return
 
-    def _move(self, jobs: Sequence[Job], event: Event, run: Run) -> None:
+    def _move(self, jobs: Sequence[Job], event: _EventOf, run: Run) -> None:
         planned = self._planned(jobs, event, run)
         written = self._jobs.apply([transition for _, transition in planned])
         mine = [pair for pair, is_written in zip(planned, written, strict=True) if is_written]
@@ -382,15 +429,15 @@ class DeadLetters:
         run.unpublished += self._publisher.publish(hints).count(False)
         self._count([job for job, _ in mine], run)
 
-    def _only_count(self, jobs: Sequence[Job], event: Event, run: Run) -> None:
+    def _only_count(self, jobs: Sequence[Job], event: _EventOf, run: Run) -> None:
         self._count([job for job, _ in self._planned(jobs, event, run)], run)
 
-    def _planned(self, jobs: Sequence[Job], event: Event, run: Run) -> list[tuple[Job, Transition]]:
+    def _planned(self, jobs: Sequence[Job], event: _EventOf, run: Run) -> list[tuple[Job, Transition]]:
         now = self._clock.now()
-        planned = []
+        planned: list[tuple[Job, Transition]] = []
         for job in jobs:
             try:
-                transition = decide(job, event, now, self._policy)
+                transition = decide(job, event(run, run.done + len(planned)), now, self._policy)
             except TransitionError:
                 transition = None
             if transition is None:
@@ -401,8 +448,7 @@ class DeadLetters:
 
     def _count(self, jobs: Sequence[Job], run: Run) -> None:
         for job in jobs:
-            error = job.error
-            run.reasons[Reason(error.code if error else "unknown", error.provider if error else job.provider)] += 1
+            run.reasons[_reason(job)] += 1
             run.first_id = run.first_id or job.job_id
             run.last_id = job.job_id
 
@@ -463,19 +509,30 @@ class _Pace:
         self._free_at = max(self._free_at, self._monotonic()) + count / self._rate_per_second
 
 
-def _note(run: Run) -> str:
+def _of_client(where: LetterFilter, order: Order) -> LetterFilter:
+    return where if order.client is None else replace(where, client=order.client)
+
+
+def _reason(job: Job) -> Reason:
+    error = job.error
+    return Reason(error.code if error else "unknown", error.provider if error else job.provider)
+
+
+def _note(run: Run, order: Order) -> str:
     # Not the operator's name: clients read this log. The audit entry of this id has it.
-    return f"by an operator, audit entry {run.run_id}"
+    who = "an operator" if order.client is None else "the client"
+    return f"by {who}, audit entry {run.run_id}"
 
 
 #: Ids kept in an audit entry; the count of the rest is.
 _IDS_KEPT = 100
 
 
-def _as_text(selection: Selection) -> dict[str, str]:
+def _as_text(selection: Selection, order: Order) -> dict[str, str]:
     if isinstance(selection, tuple):
         rest = f" and {len(selection) - _IDS_KEPT} more" if len(selection) > _IDS_KEPT else ""
-        return {"jobs": " ".join(selection[:_IDS_KEPT]) + rest}
+        whose = {} if order.client is None else {"client": order.client}
+        return {"jobs": " ".join(selection[:_IDS_KEPT]) + rest} | whose
     values = {each.name: getattr(selection, each.name) for each in fields(selection)}
     return {
         name: value.isoformat() if isinstance(value, datetime) else str(value)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from wavecom.core import backoff
 from wavecom.core.job import Answer, Claim, Hint, Job, JobError, JobId, LogEntry, Outcome, Try, UnknownOutcomePolicy
 from wavecom.core.states import CLAIMABLE, HANDED_OVER, NOT_FINAL, ORIGINS, WAITING, Status
-from wavecom.errors import TransitionError
+from wavecom.errors import MayHaveBeenSentError, NotFailedError, TooLateToCancelError, TransitionError
 
 #: A hint may come a little before its time (clocks differ); a job so close to its next attempt is claimed all the same.
 EARLY_CLAIM = timedelta(seconds=2)
@@ -123,10 +123,15 @@ class CancelRequested:
 
 @dataclass(frozen=True, slots=True)
 class ReplayRequested:
-    """An operator or the client wants a failed job to be tried again from the start. ``note`` goes into its log."""
+    """An operator or the client wants a failed job to be tried again from the start. ``note`` goes into its log.
+
+    Not before ``starts_at``, where that is to come: then the sweep publishes it, so that many can be replayed at once
+    without all of them going at once.
+    """
 
     expires_at: datetime
     note: str = ""
+    starts_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -438,20 +443,19 @@ def _receipt(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> 
 
 
 def _cancel(job: Job, now: datetime, policy: Policy) -> Transition:
-    if job.status not in WAITING:
-        raise TransitionError(f"A job that is {job.status} can't be cancelled any more.", code="too_late_to_cancel")
-    if job.may_have_been_sent:
-        raise TransitionError(
-            "An earlier attempt ended without a clear answer, so the recipient may already have the message.",
-            code="may_have_been_sent",
+    if job.may_have_been_sent and job.status in WAITING | {Status.UNCONFIRMED}:
+        raise MayHaveBeenSentError(
+            "An earlier attempt ended without a clear answer, so the recipient may already have the message."
         )
+    if job.status not in WAITING:
+        raise TooLateToCancelError(f"A notification that is {job.status} can't be cancelled any more.")
     changes = {"updated_at": now} | _final(Status.CANCELLED, now, policy)
     return _transition(job, changes, (LogEntry(now, "cancelled"),), guard=_exact(job))
 
 
 def _replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:
     if job.status is not Status.FAILED:
-        raise TransitionError(f"Only a failed job can be replayed; this one is {job.status}.", code="not_failed")
+        raise NotFailedError(f"Only a failed notification can be started again; this one is {job.status}.")
     replays = job.replays + 1
     changes: dict[str, Any] = {
         "status": Status.QUEUED,
@@ -472,8 +476,12 @@ def _replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> 
         "due_at": min(now + policy.hint_grace, event.expires_at),
         "updated_at": now,
     }
+    is_parked = event.starts_at is not None and event.starts_at > now
+    if is_parked:
+        changes |= {"next_attempt_at": event.starts_at, "queued_at": None}
+        changes["due_at"] = min(event.starts_at or now, event.expires_at)
     entry = LogEntry(now, "replayed", message=event.note or None)
-    return _transition(job, changes, (entry,), guard=_exact(job), hint=job.hint())
+    return _transition(job, changes, (entry,), guard=_exact(job), hint=None if is_parked else job.hint())
 
 
 def _dead_lettered(job: Job, now: datetime) -> Transition | None:
@@ -486,7 +494,7 @@ def _dead_lettered(job: Job, now: datetime) -> Transition | None:
 
 def _discard(job: Job, note: str, now: datetime) -> Transition | None:
     if job.status is not Status.FAILED:
-        raise TransitionError(f"Only a failed job can be discarded; this one is {job.status}.", code="not_failed")
+        raise NotFailedError(f"Only a failed notification can be discarded; this one is {job.status}.")
     if job.dead_lettered_at is None and job.due_at is None:
         return None
     changes = {

@@ -34,16 +34,15 @@ class Operations:
     def cancel(self, job_id: JobId, client: str | None = None) -> Job:
         """Make sure that the job is never sent; answers it as it is then. Cancelling twice is once.
 
-        Raises ``JobNotFoundError``, or ``TransitionError`` with code ``too_late_to_cancel`` or ``may_have_been_sent``:
-        then it is, or may have been, on its way.
+        Raises ``JobNotFoundError``, ``TooLateToCancelError`` (it is on its way, or done) or ``MayHaveBeenSentError``.
         """
         return self._move(job_id, client, lambda _job: CancelRequested(), is_done=lambda job: job.status == "cancelled")
 
     def replay(self, job_id: JobId, client: str | None = None, *, time_to_live: timedelta | None = None) -> Job:
         """Start a failed job again, with all its attempts and a new deadline; answers it as it is then.
 
-        Raises ``JobNotFoundError``, or ``TransitionError`` with code ``not_failed``. The provider gets a new
-        idempotency key: it is a new message that somebody asked for.
+        Raises ``JobNotFoundError`` or ``NotFailedError``. The provider gets a new idempotency key: it is a new message
+        that somebody asked for.
         """
         lifetime = time_to_live or DEFAULT_TIME_TO_LIVE
         return self._move(job_id, client, lambda _job: ReplayRequested(self._clock.now() + lifetime))

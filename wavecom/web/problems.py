@@ -114,6 +114,25 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
         "read the notification: its status does not allow this",
         example="A notification that is delivered can't be moved any more.",
     ),
+    errors.TooLateToCancelError: Entry(
+        409,
+        "It is too late to cancel",
+        "read the notification: it is on its way, or done",
+        example="A notification that is delivered can't be cancelled any more.",
+    ),
+    errors.MayHaveBeenSentError: Entry(
+        409,
+        "It may have been sent already",
+        "read the notification's log: an attempt ended without a clear answer, so nobody can promise that nothing "
+        "was sent",
+        example="An earlier attempt ended without a clear answer, so the recipient may already have the message.",
+    ),
+    errors.NotFailedError: Entry(
+        409,
+        "The notification has not failed",
+        "read the notification: only a failed one can be started again",
+        example="Only a failed notification can be started again; this one is delivered.",
+    ),
     errors.LostRaceError: Entry(
         409,
         "Somebody else changed the notification first",

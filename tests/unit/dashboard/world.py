@@ -17,13 +17,16 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.test import TestResponse
 
+from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyRing, Scope, hash_of
 from wavecom.bootstrap import WebServices
+from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.core.keys import KeyRecord
+from wavecom.core.operations import Operations
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import Status
 from wavecom.core.submission import Submission
@@ -159,6 +162,21 @@ class World:
                 batcher=OneByOne,
                 random_bytes=os.urandom,
                 policy=Policy(),
+            ),
+            operations=Operations(
+                jobs=self.jobs, publisher=self.publisher, stats=self.stats, clock=self.clock, policy=Policy()
+            ),
+            dead_letters=DeadLetters(
+                jobs=self.jobs,
+                buried=MemoryBuriedJobs(self.jobs),
+                queue=MemoryLetterQueue(),
+                publisher=self.publisher,
+                audit=MemoryAuditLog(),
+                stats=self.stats,
+                clock=self.clock,
+                policy=Policy(),
+                sleep=self.clock.advance,
+                new_id=lambda: "run",
             ),
             stats=self.stats,
             keys=KeyRing(self.keys, self.clock),

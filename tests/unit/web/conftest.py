@@ -11,13 +11,16 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
+from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue
+from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyRing
 from wavecom.bootstrap import WebServices
+from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
+from wavecom.core.operations import Operations
 from wavecom.core.submission import Submission
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryJobRepository, MemoryKeyStore
+from wavecom.storage.memory import MemoryJobRepository, MemoryKeyStore, MemoryStats
 from wavecom.web import create_app
 
 #: The time of these tests. Their own, because the corpora have dates in them.
@@ -37,6 +40,8 @@ class World:
     clock: FakeClock
     jobs: MemoryJobRepository
     publisher: RecordingPublisher
+    audit: MemoryAuditLog
+    stats: MemoryStats
     keys: MemoryKeyStore
     services: WebServices
     app: Flask
@@ -66,7 +71,8 @@ def make_world(
         keys = KeyRing(key_store, clock)
         keys.ensure_first_key(KEY)
     numbers = iter(range(1, 1_000_000))
-    stats = CountingStats()
+    stats = MemoryStats(clock.now)
+    audit = MemoryAuditLog()
     submission = Submission(
         jobs=jobs,
         publisher=publisher,
@@ -81,6 +87,19 @@ def make_world(
         clock=clock,
         jobs=jobs,
         submission=submission,
+        operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=Policy()),
+        dead_letters=DeadLetters(
+            jobs=jobs,
+            buried=MemoryBuriedJobs(jobs),
+            queue=MemoryLetterQueue(),
+            publisher=publisher,
+            audit=audit,
+            stats=stats,
+            clock=clock,
+            policy=Policy(),
+            sleep=clock.advance,
+            new_id=lambda: f"run-{len(audit.runs) + 1}",
+        ),
         stats=stats,
         keys=keys,
         outbox=cast(Any, None),
@@ -88,7 +107,7 @@ def make_world(
     )
     app = create_app(settings, services)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return World(clock, jobs, publisher, key_store, services, app)
+    return World(clock, jobs, publisher, audit, stats, key_store, services, app)
 
 
 @pytest.fixture

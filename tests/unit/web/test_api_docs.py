@@ -18,6 +18,7 @@ from wavecom.web.api.schemas.email import EmailPayload, EmailTo, MailHeaders
 from wavecom.web.api.schemas.listing import ListQuery
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.schemas.push import PushPayload, PushTo
+from wavecom.web.api.schemas.replay import ReplaySchema
 from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
 from wavecom.web.dashboard.words import EVENTS
 from wavecom.web.problems import documented
@@ -65,6 +66,10 @@ def test_every_field_that_can_be_sent_or_read_is_in_a_table(world: World) -> Non
     read = set(representation.detail(make_job()))
 
     assert set(_first_column("field")) == sent | read
+
+
+def test_every_field_of_a_replay_is_in_the_table() -> None:
+    assert set(_first_column("field of a replay")) == _names(ReplaySchema(lambda: NOW))
 
 
 def test_every_parameter_is_in_the_table() -> None:

@@ -12,6 +12,7 @@ from tests.unit.web.conftest import KEY, NOW, World, make_world
 from wavecom.accounts import KeyRing, Scope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.core.ports import JobFilter
+from wavecom.core.states import Status
 from wavecom.errors import StoreError
 
 SMS = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}
@@ -72,17 +73,25 @@ CALLS = [
     ("POST", "/api/notifications/batch", Scope.SEND),
     ("GET", "/api/notifications", Scope.READ),
     ("GET", "/api/notifications/{job_id}", Scope.READ),
+    ("POST", "/api/notifications/{job_id}/cancel", Scope.MANAGE),
+    ("POST", "/api/notifications/{job_id}/retry", Scope.MANAGE),
+    ("POST", "/api/notifications/replay", Scope.MANAGE),
 ]
+BODIES: dict[str, Any] = {
+    "/api/notifications": SMS,
+    "/api/notifications/batch": {"notifications": [SMS]},
+    "/api/notifications/replay": {"type": "sms", "dryRun": True},
+}
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), CALLS)
 def test_each_call_needs_its_scope(method: str, path: str, scope: Scope, world: World) -> None:
-    job = make_job(client="default")
+    job = make_job(client="default", status=Status.FAILED if path.endswith("/retry") else Status.QUEUED)
     world.jobs.insert([job])
     _add_key(world, "a key without the scope", scopes=frozenset(Scope) - {scope})
     _add_key(world, "a key with just the scope", scopes=frozenset({scope}))
+    body = BODIES.get(path) if method == "POST" else None
     path = path.format(job_id=job.job_id)
-    body = {"notifications": [SMS]} if path.endswith("batch") else SMS if method == "POST" else None
 
     refused = world.client("a key without the scope").open(path, method=method, json=body)
     let_through = world.client("a key with just the scope").open(path, method=method, json=body)

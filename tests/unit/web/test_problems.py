@@ -122,7 +122,7 @@ def test_a_bug_is_logged_but_answered_without_a_word_about_it() -> None:
 
 ERRORS: list[WaveComError] = [
     errors.ConflictError("The job has moved."),
-    errors.TransitionError("A job that is sent can't be cancelled any more.", code="too_late_to_cancel"),
+    errors.TooLateToCancelError("A notification that is sent can't be cancelled any more."),
     errors.LostRaceError("job 7"),
     errors.BrokerError("amqp.internal"),
     errors.OverloadedError("full"),

@@ -89,10 +89,11 @@ class MongoBuriedJobs:
                 if "deadLetteredAt" in found or "dueAt" in found
             }
 
-    def find(self, job_ids: Sequence[JobId]) -> list[Job]:
+    def find(self, job_ids: Sequence[JobId], client: str | None = None) -> list[Job]:
         """See the port."""
+        where: Document = {"jobId": {"$in": list(job_ids)}} | ({} if client is None else {"client": client})
         with reading():
-            return list(self._reader.jobs(self._jobs.find({"jobId": {"$in": list(job_ids)}}, _FOR_LISTS)))
+            return list(self._reader.jobs(self._jobs.find(where, _FOR_LISTS)))
 
 
 def _place(read: Sequence[Document], after: Place | None) -> Place:

@@ -109,6 +109,28 @@ PAGE = record(
     {"items": many(SUMMARY), "next": nullable(text("the address of the next page; null on the last"))},
 )
 
+_REASONS = many(
+    record("Reason", {"code": text("an `error.code`"), "provider": nullable(text()), "count": whole(minimum=1)}),
+    "why they had failed, the most frequent first",
+)
+REPLAY = record(
+    "ReplayResult",
+    {
+        "auditId": text("under which WaveCom remembers who asked for this; also in the log of each notification"),
+        "replayed": whole("how many this call starts again"),
+        "skipped": whole("how many were found started already, or not failed"),
+        "unknown": whole("how many of the ids name none of your notifications"),
+        "reasons": _REASONS,
+        "lastStartsAt": nullable(moment("when the last of them starts")),
+        "remaining": whole("how many more there are"),
+        "next": nullable(anything("the body of the next call; null when nothing remains")),
+    },
+)
+REPLAY_PREVIEW = record(
+    "ReplayPreview",
+    {"count": whole("how many there are"), "reasons": _REASONS, "sample": many(SUMMARY, "a few, the newest first")},
+)
+
 SUMMARY_EXAMPLE: Json = {
     "jobId": EXAMPLE_ID,
     "type": "sms",
@@ -146,4 +168,73 @@ NOTIFICATION_EXAMPLE: Json = SUMMARY_EXAMPLE | {
         },
     ],
     "logCount": 2,
+}
+CANCELLED_EXAMPLE: Json = NOTIFICATION_EXAMPLE | {
+    "status": "cancelled",
+    "attempts": 0,
+    "provider": None,
+    "providerMessageId": None,
+    "logs": [
+        {"at": "2026-03-14T09:26:53.589Z", "event": "accepted"},
+        {"at": "2026-03-14T09:26:53.702Z", "event": "cancelled"},
+    ],
+}
+RETRIED_EXAMPLE: Json = NOTIFICATION_EXAMPLE | {
+    "status": "queued",
+    "attempts": 0,
+    "replays": 1,
+    "providerMessageId": None,
+    "finishedAt": None,
+    "logs": [
+        {"at": "2026-03-14T09:26:53.589Z", "event": "accepted"},
+        {
+            "at": "2026-03-14T09:26:53.702Z",
+            "event": "rejected",
+            "attempt": 1,
+            "provider": "sandbox",
+            "outcome": "rejected",
+            "code": "http_400",
+            "latencyMs": 61.4,
+        },
+        {
+            "at": "2026-03-14T09:26:53.702Z",
+            "event": "failed",
+            "provider": "sandbox",
+            "code": "rejected",
+            "message": "http_400",
+        },
+        {"at": "2026-03-14T10:02:11.040Z", "event": "replayed"},
+    ],
+    "logCount": 4,
+}
+REPLAY_EXAMPLE: Json = {
+    "auditId": "019ceba1-0000-7000-8000-000000000001",
+    "replayed": 1000,
+    "skipped": 0,
+    "unknown": 0,
+    "reasons": [{"code": "attempts_exhausted", "provider": "gateway", "count": 1000}],
+    "lastStartsAt": "2026-03-14T10:02:30.000Z",
+    "remaining": 204,
+    "next": {
+        "errorCode": "attempts_exhausted",
+        "provider": "gateway",
+        "failedSince": "2026-03-14T08:00:00Z",
+        "ratePerSecond": 50,
+        "failedBefore": "2026-03-14T10:02:11.000Z",
+        "startsAt": "2026-03-14T10:02:32.000Z",
+    },
+}
+REPLAY_PREVIEW_EXAMPLE: Json = {
+    "count": 1204,
+    "reasons": [{"code": "attempts_exhausted", "provider": "gateway", "count": 1204}],
+    "sample": [
+        SUMMARY_EXAMPLE
+        | {
+            "status": "failed",
+            "attempts": 5,
+            "provider": "gateway",
+            "providerMessageId": None,
+            "error": {"code": "attempts_exhausted", "message": "http_503", "provider": "gateway"},
+        }
+    ],
 }

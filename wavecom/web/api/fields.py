@@ -161,6 +161,19 @@ class Whole(Explained[int]):
         return value
 
 
+class Flag(Explained[bool]):
+    """True or false."""
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "boolean"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.wrong_type(value)
+        return value
+
+
 class Choice(Explained[EnumT], Generic[EnumT]):
     """One of the words of a ``StrEnum``."""
 

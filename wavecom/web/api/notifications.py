@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import urlencode
 
-import orjson
 from flask import Response, request
 
 from wavecom import errors
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
-from wavecom.core.job import JobId
 from wavecom.core.submission import Accepted, Submission
 from wavecom.errors import InvalidRequestError, JobNotFoundError
 from wavecom.web.api import answers, batch, cursors, representation
 from wavecom.web.api.blueprint import ApiBlueprint
+from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
 from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
@@ -36,8 +34,6 @@ SEND_EXAMPLE = {
     "priority": "high",
     "ttlSeconds": 300,
 }
-
-_JOB_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 def make_blueprint(services: WebServices) -> ApiBlueprint:
@@ -63,7 +59,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     def send(notification: NotificationRequest | RefusedRequest) -> Response:
         """Accept one notification for one recipient."""
         accepted = _submit(services.submission, caller().client, notification)
-        response = _json(representation.accepted(accepted.job), 202)
+        response = json_response(representation.accepted(accepted.job), 202)
         response.headers["Location"] = f"{_root()}/{accepted.job.job_id}"
         if accepted.is_replay:
             response.headers[REPLAYED] = "true"
@@ -83,7 +79,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         page = services.jobs.search(query.for_client(caller().client), query.limit, query.after)
         next_link = None if page.next is None else _with_cursor(cursors.encode(page.next))
         body = {"items": [representation.summary(job) for job in page.jobs], "next": next_link}
-        response = _json(body)
+        response = json_response(body)
         if next_link is not None:
             response.headers["Link"] = f'<{next_link}>; rel="next"'
         return response
@@ -95,12 +91,10 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.fails(errors.JobNotFoundError)
     def read(job_id: str) -> Response:
         """One notification with its log."""
-        job = services.jobs.get(JobId(job_id.lower()), caller().client) if _JOB_ID.fullmatch(job_id) else None
+        job = services.jobs.get(job_id_in_path(job_id), caller().client)
         if job is None:
-            raise JobNotFoundError(
-                "There is no notification with this id for your key. It may have been deleted at the end of its time."
-            )
-        return _json(representation.detail(job))
+            raise JobNotFoundError(NO_SUCH_JOB)
+        return json_response(representation.detail(job))
 
     batch.add_to(blueprint, guard, services)
     return blueprint
@@ -130,7 +124,3 @@ def _with_cursor(cursor: str) -> str:
     """The current list's address with another cursor."""
     query = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
     return f"{_root()}?{urlencode([*query, ('cursor', cursor)])}"
-
-
-def _json(body: object, status: int = 200) -> Response:
-    return Response(orjson.dumps(body), status, mimetype="application/json")

@@ -119,7 +119,7 @@ EXPECTED: dict[str, tuple[Event, dict[Status, str]]] = {
             Status.PROCESSING: TOO_LATE,
             Status.RETRYING: Status.CANCELLED,
             Status.SENT: TOO_LATE,
-            Status.UNCONFIRMED: TOO_LATE,
+            Status.UNCONFIRMED: UNCERTAIN,
             Status.DELIVERED: TOO_LATE,
             Status.FAILED: TOO_LATE,
             Status.EXPIRED: TOO_LATE,

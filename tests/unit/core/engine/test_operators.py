@@ -296,3 +296,21 @@ def test_the_log_says_on_whose_behalf_a_job_was_replayed() -> None:
     transition = done(decide(make_job(status=Status.FAILED), ReplayRequested(later(hours=72), "run 7"), later(60)))
 
     assert [(entry.event, entry.message) for entry in transition.entries] == [("replayed", "run 7")]
+
+
+def test_a_replay_that_starts_later_is_parked_until_then_without_a_hint() -> None:
+    job = make_job(status=Status.FAILED)
+
+    transition = done(decide(job, ReplayRequested(later(hours=72), starts_at=later(90)), later(60)))
+
+    after = transition.applied_to(job)
+    assert transition.hint is None
+    assert (after.status, after.next_attempt_at, after.queued_at, after.due_at) == (
+        Status.QUEUED,
+        later(90),
+        None,
+        later(90),
+    )
+    assert decide(after, ClaimRequested(make_claim()), later(80)) is None
+    published = done(decide(after, DueReached(), later(90)))
+    assert published.hint == job.hint()

@@ -1,0 +1,283 @@
+"""``POST /api/notifications/<jobId>/cancel``, ``…/retry`` and ``POST /api/notifications/replay``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.factories import make_claim, make_job, make_job_id
+from tests.unit.web.conftest import NOW, World, later
+from wavecom.core.job import Channel, Job, JobError, JobId
+from wavecom.core.states import Status
+
+
+def _store(world: World, **fields: Any) -> Job:
+    job = make_job(**({"client": "default", "created_at": NOW} | fields))
+    assert world.jobs.insert([job]) == [None]
+    return job
+
+
+def _failed(world: World, number: int = 0, **fields: Any) -> Job:
+    """A dead letter that failed so many seconds before ``NOW``."""
+    dates = {"finished_at": later(-number), "dead_lettered_at": later(-number), "due_at": None}
+    return _store(world, status=Status.FAILED, created_at=later(-3600), **dates | fields)
+
+
+def _status(world: World, job: Job) -> Status:
+    stored = world.jobs.get(job.job_id)
+    assert stored is not None
+    return stored.status
+
+
+# --- Cancel ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [Status.SCHEDULED, Status.QUEUED, Status.RETRYING])
+def test_what_was_not_sent_is_cancelled_for_good_and_told_whole(status: Status, world: World, api: FlaskClient) -> None:
+    job = _store(world, status=status)
+
+    answer = api.post(f"/api/notifications/{job.job_id}/cancel")
+
+    assert (answer.status_code, answer.json["status"]) == (200, "cancelled")
+    assert answer.json["logs"][-1]["event"] == "cancelled"
+    assert answer.json == api.get(f"/api/notifications/{job.job_id}").json
+    assert world.jobs.claim([job.job_id], make_claim(), later(60)) == {}
+
+
+def test_cancelling_again_gets_the_same_answer(world: World, api: FlaskClient) -> None:
+    path = f"/api/notifications/{_store(world).job_id}/cancel"
+    first = api.post(path)
+
+    second = api.post(path)
+
+    assert (second.status_code, second.json) == (200, first.json)
+    assert sum(world.stats.totals(NOW.replace(second=0, microsecond=0), later(60)).values()) == 1
+
+
+@pytest.mark.parametrize("status", [Status.PROCESSING, Status.SENT, Status.DELIVERED, Status.FAILED, Status.EXPIRED])
+def test_what_is_on_its_way_or_done_is_too_late_to_cancel(status: Status, world: World, api: FlaskClient) -> None:
+    job = _store(world, status=status)
+
+    answer = api.post(f"/api/notifications/{job.job_id}/cancel")
+
+    assert (answer.status_code, answer.json["code"]) == (409, "too_late_to_cancel")
+    assert status in answer.json["detail"]
+    assert answer.json["type"] == "/docs/errors#too_late_to_cancel"
+    assert world.jobs.get(job.job_id) == job
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING, Status.UNCONFIRMED])
+def test_what_may_have_been_sent_is_not_called_cancelled(status: Status, world: World, api: FlaskClient) -> None:
+    job = _store(world, status=status, may_have_been_sent=True)
+
+    answer = api.post(f"/api/notifications/{job.job_id}/cancel")
+
+    assert (answer.status_code, answer.json["code"]) == (409, "may_have_been_sent")
+    assert world.jobs.get(job.job_id) == job
+
+
+# --- Retry ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_one_starts_again_with_all_its_attempts(world: World, api: FlaskClient) -> None:
+    job = _failed(world, attempts=5)
+
+    answer = api.post(f"/api/notifications/{job.job_id}/retry")
+
+    assert (answer.status_code, answer.json["status"]) == (202, "queued")
+    assert (answer.json["attempts"], answer.json["replays"], answer.json["error"]) == (0, 1, None)
+    assert answer.json["logs"][-1]["event"] == "replayed"
+    assert [hint.job_id for hint in world.publisher.hints] == [job.job_id]
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.FAILED])
+def test_only_a_failed_one_can_be_started_again(status: Status, world: World, api: FlaskClient) -> None:
+    job = _store(world, status=status)
+
+    answer = api.post(f"/api/notifications/{job.job_id}/retry")
+
+    assert (answer.status_code, answer.json["code"]) == (409, "not_failed")
+    assert world.jobs.get(job.job_id) == job
+
+
+@pytest.mark.parametrize("action", ["cancel", "retry"])
+@pytest.mark.parametrize("job_id", [make_job_id(), "nonsense", "replay"])
+def test_an_unknown_id_is_not_found(action: str, job_id: str, api: FlaskClient) -> None:
+    answer = api.post(f"/api/notifications/{job_id}/{action}")
+
+    assert (answer.status_code, answer.json["code"]) == (404, "job_not_found")
+
+
+@pytest.mark.parametrize(("action", "status"), [("cancel", Status.QUEUED), ("retry", Status.FAILED)])
+def test_another_clients_job_is_answered_like_none_and_left_alone(
+    action: str, status: Status, world: World, api: FlaskClient
+) -> None:
+    foreign = _store(world, status=status, client="somebody else")
+
+    answer = api.post(f"/api/notifications/{foreign.job_id}/{action}")
+
+    assert (answer.status_code, answer.json["code"]) == (404, "job_not_found")
+    assert world.jobs.get(foreign.job_id) == foreign
+
+
+# --- Replay ---------------------------------------------------------------------------------------------------------
+
+PATH = "/api/notifications/replay"
+
+
+def test_a_replay_starts_what_matches_all_filters_and_nothing_else(world: World, api: FlaskClient) -> None:
+    error = JobError("attempts_exhausted", "http_503", "gateway")
+    meant = [_failed(world, number, error=error) for number in (30, 20, 10)]
+    others = [
+        _failed(world, 20, error=JobError("rejected", "http_400", "gateway")),
+        _failed(world, 20, error=JobError("attempts_exhausted", "http_503", "mail")),
+        _failed(world, 20, error=error, type=Channel.EMAIL),
+        _failed(world, 99, error=error),
+        _failed(world, 5, error=error),
+        _failed(world, 20, error=error, client="somebody else"),
+        _failed(world, 20, error=error, client="default:test"),
+    ]
+    filters = {
+        "errorCode": "attempts_exhausted",
+        "provider": "gateway",
+        "type": "sms",
+        "failedSince": later(-30).isoformat(),
+        "failedBefore": later(-5).isoformat(),
+    }
+
+    answer = api.post(PATH, json=filters)
+
+    assert answer.status_code == 202
+    assert answer.json == {
+        "auditId": "run-1",
+        "replayed": 3,
+        "skipped": 0,
+        "unknown": 0,
+        "reasons": [{"code": "attempts_exhausted", "provider": "gateway", "count": 3}],
+        "lastStartsAt": "2026-03-14T09:26:53.589Z",
+        "remaining": 0,
+        "next": None,
+    }
+    assert [hint.job_id for hint in world.publisher.hints] == [job.job_id for job in meant]
+    assert {_status(world, job) for job in meant} == {Status.QUEUED}
+    assert {_status(world, job) for job in others} == {Status.FAILED}
+    run = world.audit.only()
+    assert run.operator.startswith("key ")
+    assert run.filters["client"] == "default"
+    [*_, entry] = world.jobs.get(meant[0].job_id).logs  # type: ignore[union-attr]
+    assert (entry.event, entry.message) == ("replayed", "by the client, audit entry run-1")
+
+
+def test_ids_of_others_are_unknown_ones(world: World, api: FlaskClient) -> None:
+    mine, delivered = _failed(world), _store(world, status=Status.DELIVERED)
+    foreign = _failed(world, client="somebody else")
+    ids = [job.job_id for job in (mine, foreign, delivered)] + [make_job_id(), mine.job_id.upper()]
+
+    answer = api.post(PATH, json={"jobIds": ids})
+
+    assert answer.status_code == 202
+    assert (answer.json["replayed"], answer.json["skipped"], answer.json["unknown"]) == (1, 1, 2)
+    assert _status(world, foreign) is Status.FAILED
+    assert world.audit.only().filters["client"] == "default"
+
+
+def test_a_dry_run_counts_and_shows_some_and_changes_nothing(world: World, api: FlaskClient) -> None:
+    jobs = [_failed(world, number) for number in range(12)]
+    _failed(world, 3, client="somebody else")
+
+    by_filter = api.post(PATH, json={"type": "sms", "dryRun": True, "limit": 5})
+    by_id = api.post(PATH, json={"jobIds": [jobs[0].job_id, make_job_id()], "dryRun": True})
+
+    assert by_filter.status_code == by_id.status_code == 200
+    assert by_filter.json["count"] == 12
+    assert by_filter.json["reasons"] == [{"code": "rejected", "provider": "sandbox", "count": 12}]
+    assert [item["jobId"] for item in by_filter.json["sample"]] == [job.job_id for job in jobs[:10]]
+    assert (by_id.json["count"], by_id.json["sample"][0]["jobId"]) == (1, jobs[0].job_id)
+    assert [world.jobs.get(job.job_id) for job in jobs] == jobs
+    assert (world.publisher.hints, world.audit.runs) == ([], {})
+
+
+def test_no_more_start_in_a_second_than_the_rate_says_whatever_the_number_of_calls(
+    world: World, api: FlaskClient
+) -> None:
+    jobs = [_failed(world, 60 - number) for number in range(12)]
+    body: dict[str, Any] | None = {"type": "sms", "ratePerSecond": 2, "limit": 5}
+    answers = []
+
+    while body is not None:
+        answers.append(api.post(PATH, json=body))
+        assert answers[-1].status_code == 202
+        body = answers[-1].json["next"]
+
+    assert [answer.json["replayed"] for answer in answers] == [5, 5, 2]
+    assert [answer.json["remaining"] for answer in answers] == [7, 2, 0]
+    # The first two start at once; for the others the sweep publishes when their second has come.
+    assert [hint.job_id for hint in world.publisher.hints] == [job.job_id for job in jobs[:2]]
+    starts = [world.jobs.get(job.job_id).next_attempt_at or NOW for job in jobs]  # type: ignore[union-attr]
+    assert starts == [later(second) for second in (0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 6, 6)]
+    assert answers[-1].json["lastStartsAt"] == "2026-03-14T09:26:59.589Z"
+
+
+def test_what_fails_again_meanwhile_is_not_taken_by_the_next_call(world: World, api: FlaskClient) -> None:
+    for number in range(3):
+        _failed(world, number + 1)
+    first = api.post(PATH, json={"type": "sms", "limit": 2}).json
+    world.clock.advance(60)
+    again = _failed(world, -30)
+
+    second = api.post(PATH, json=first["next"]).json
+
+    assert (second["replayed"], second["next"]) == (1, None)
+    assert _status(world, again) is Status.FAILED
+
+
+def test_a_replay_may_be_repeated(world: World, api: FlaskClient) -> None:
+    _failed(world)
+    body = {"type": "sms"}
+    api.post(PATH, json=body)
+
+    again = api.post(PATH, json=body)
+
+    assert (again.status_code, again.json["replayed"], again.json["next"]) == (202, 0, None)
+    assert len(world.publisher.hints) == 1
+
+
+def test_what_rabbitmq_does_not_take_is_published_by_the_sweep(world: World, api: FlaskClient) -> None:
+    job = _failed(world)
+    world.publisher.is_up = False
+
+    answer = api.post(PATH, json={"type": "sms"})
+
+    assert (answer.status_code, answer.json["replayed"]) == (202, 1)
+    assert [found.job_id for found in world.jobs.due(Status.QUEUED, later(31), 9)] == [job.job_id]
+
+
+BAD_BODIES: list[tuple[dict[str, Any], dict[str, str]]] = [
+    ({}, {"": "required"}),
+    ({"dryRun": True}, {"": "required"}),
+    ({"jobIds": [make_job_id()], "type": "sms"}, {"/type": "conflict"}),
+    ({"jobIds": ["nonsense", make_job_id()]}, {"/jobIds/0": "invalid"}),
+    ({"jobIds": [str(JobId(make_job_id()))] * 1001}, {"/jobIds": "too_many"}),
+    ({"type": "fax"}, {"/type": "unknown_value"}),
+    ({"type": "sms", "limit": 1001}, {"/limit": "out_of_range"}),
+    ({"type": "sms", "ratePerSecond": 0}, {"/ratePerSecond": "out_of_range"}),
+    ({"type": "sms", "dryRun": "yes"}, {"/dryRun": "wrong_type"}),
+    ({"type": "sms", "client": "globex"}, {"/client": "unknown_field"}),
+    ({"type": "sms", "startsAt": later(days=8).isoformat()}, {"/startsAt": "out_of_range"}),
+    ({"failedSince": later(5).isoformat(), "failedBefore": later(5).isoformat()}, {"/failedBefore": "out_of_range"}),
+]
+
+
+@pytest.mark.parametrize(("body", "expected"), BAD_BODIES)
+def test_a_wrong_body_is_refused_and_starts_nothing(
+    body: dict[str, Any], expected: dict[str, str], world: World, api: FlaskClient
+) -> None:
+    job = _failed(world)
+
+    answer = api.post(PATH, json=body)
+
+    assert (answer.status_code, answer.json["code"]) == (422, "invalid_request")
+    assert {error["pointer"]: error["code"] for error in answer.json["errors"]} == expected
+    assert _status(world, job) is Status.FAILED

@@ -1,0 +1,154 @@
+"""``/api/notifications/…``: cancel one, start a failed one again, start many failed ones again."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from flask import Response
+
+from wavecom import errors
+from wavecom.accounts import Caller, Scope
+from wavecom.bootstrap import WebServices
+from wavecom.core.dead_letters import Order, Preview, Reason, Run
+from wavecom.web.api import answers, representation
+from wavecom.web.api.blueprint import ApiBlueprint
+from wavecom.web.api.common import job_id_in_path, json_response
+from wavecom.web.api.declarations import JOB_ID
+from wavecom.web.api.notifications import PATH
+from wavecom.web.api.schemas.replay import ReplayRequest, ReplaySchema
+from wavecom.web.authentication import Guard, caller
+
+REPLAY_EXAMPLE = {
+    "errorCode": "attempts_exhausted",
+    "provider": "gateway",
+    "failedSince": "2026-03-14T08:00:00Z",
+    "ratePerSecond": 50,
+}
+#: Notifications that a dry run shows.
+_SAMPLE = 10
+
+
+def make_blueprint(services: WebServices) -> ApiBlueprint:
+    """The views over ``services``; schemas are built here, once."""
+    blueprint = ApiBlueprint("actions", __name__, url_prefix=PATH, description="Act on notifications.")
+    guard = Guard(services.keys)
+
+    @blueprint.operation("POST", "/<job_id>/cancel", id="cancelNotification")
+    @guard.requires(Scope.MANAGE)
+    @blueprint.takes(JOB_ID)
+    @blueprint.answers(
+        200, answers.NOTIFICATION, example=answers.CANCELLED_EXAMPLE, description="It will never be sent."
+    )
+    @blueprint.fails(
+        errors.JobNotFoundError,
+        errors.TooLateToCancelError,
+        errors.MayHaveBeenSentError,
+        errors.LostRaceError,
+        errors.UncertainWriteError,
+    )
+    def cancel(job_id: str) -> Response:
+        """Make sure that a notification is never sent.
+
+        200 is a promise: no provider has had it, and none will. May be repeated. Where that can't be promised any more
+        the answer is 409 and says why.
+        """
+        job = services.operations.cancel(job_id_in_path(job_id), caller().client)
+        return json_response(representation.detail(job))
+
+    @blueprint.operation("POST", "/<job_id>/retry", id="retryNotification")
+    @guard.requires(Scope.MANAGE)
+    @blueprint.takes(JOB_ID)
+    @blueprint.answers(
+        202, answers.NOTIFICATION, example=answers.RETRIED_EXAMPLE, description="Queued again, from the start."
+    )
+    @blueprint.fails(errors.JobNotFoundError, errors.NotFailedError, errors.LostRaceError, errors.UncertainWriteError)
+    def retry(job_id: str) -> Response:
+        """Start a failed notification again.
+
+        With all its attempts and 72 hours from now on. The provider gets a new idempotency key, because it is a new
+        message that you ask for. 409 for one that has not failed, also when this is repeated.
+        """
+        job = services.operations.replay(job_id_in_path(job_id), caller().client)
+        return json_response(representation.detail(job), 202)
+
+    @blueprint.operation("POST", "/replay", id="replayNotifications")
+    @guard.requires(Scope.MANAGE)
+    @blueprint.reads(ReplaySchema(services.clock.now), example=REPLAY_EXAMPLE)
+    @blueprint.answers(
+        200, answers.REPLAY_PREVIEW, example=answers.REPLAY_PREVIEW_EXAMPLE, description="What a replay would start."
+    )
+    @blueprint.answers(202, answers.REPLAY, example=answers.REPLAY_EXAMPLE, description="They start at the rate given.")
+    @blueprint.fails(errors.UncertainWriteError)
+    def replay(wanted: ReplayRequest) -> Response:
+        """Start many failed notifications again.
+
+        Those that match all filters, or those named by their ids; at most a thousand a call, the ones that failed first
+        first. Where there are more, `next` is the body of the next call. Each starts in a second of its own, so many a
+        second. May be repeated: what has been started is not failed any more.
+        """
+        if wanted.is_dry_run:
+            preview = services.dead_letters.preview(wanted.selection, _order(wanted, caller()), _SAMPLE)
+            return json_response(_preview(preview))
+        now = services.clock.now()
+        order = _order(wanted, caller(), starts_at=max(now, wanted.starts_at or now))
+        run = services.dead_letters.replay(wanted.selection, order)
+        return json_response(_replayed(wanted, order, run), 202)
+
+    def _replayed(wanted: ReplayRequest, order: Order, run: Run) -> dict[str, Any]:
+        remaining, following = 0, None
+        if run.looked_at >= wanted.limit:
+            following = _following(wanted, order, run)
+            rest = ReplaySchema(services.clock.now).load(following)
+            remaining = services.dead_letters.preview(rest.selection, order, 0).count
+        last = order.start_of(run.done - 1) if run.done else None
+        return {
+            "auditId": run.run_id,
+            "replayed": run.done,
+            "skipped": run.already_done,
+            "unknown": run.unknown,
+            "reasons": _reasons(run.reasons),
+            "lastStartsAt": None if last is None else representation.rfc3339(last),
+            "remaining": remaining,
+            "next": following if remaining else None,
+        }
+
+    return blueprint
+
+
+def _order(wanted: ReplayRequest, by: Caller, **more: Any) -> Order:
+    return Order(
+        operator=f"key {by.key_id}",
+        client=by.client,
+        rate_per_second=wanted.rate_per_second,
+        limit=wanted.limit,
+        is_dry_run=wanted.is_dry_run,
+        **more,
+    )
+
+
+def _following(wanted: ReplayRequest, order: Order, run: Run) -> dict[str, Any]:
+    """The body of the call that goes on where this one ended: the same pace, and none that has failed again since."""
+    body = dict(wanted.body)
+    if isinstance(wanted.selection, tuple):
+        body["jobIds"] = list(wanted.selection[wanted.limit :])
+    elif wanted.selection.failed_before is None or wanted.selection.failed_before > run.started_at:
+        body["failedBefore"] = representation.rfc3339(run.started_at)
+    starts_at = order.start_of(run.done)
+    if starts_at is not None:
+        # The second of the last one may be full.
+        body["startsAt"] = representation.rfc3339(starts_at + timedelta(seconds=1))
+    return body
+
+
+def _preview(preview: Preview) -> dict[str, Any]:
+    return {
+        "count": preview.count,
+        "reasons": _reasons(preview.reasons),
+        "sample": [representation.summary(job) for job in preview.sample],
+    }
+
+
+def _reasons(reasons: Any) -> list[dict[str, Any]]:
+    found: list[tuple[Reason, int]] = sorted(reasons.items(), key=lambda each: (-each[1], each[0].code))
+    return [{"code": reason.code, "provider": reason.provider, "count": count} for reason, count in found]

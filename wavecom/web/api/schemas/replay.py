@@ -1,0 +1,131 @@
+"""The body of ``POST /api/notifications/replay``: which failed notifications to start again, and how fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+
+from marshmallow import ValidationError, validates_schema
+
+from wavecom.core.dead_letters import LetterFilter, Selection
+from wavecom.core.job import Channel, JobId
+from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.fields import Choice, Flag, Items, Moment, Text, Whole
+from wavecom.web.api.schemas.base import BaseSchema
+
+#: Notifications that one call starts again at most; its answer says how to go on.
+LIMIT = 1_000
+RATE_DEFAULT = 50
+RATE_MAXIMUM = 1_000
+#: So far ahead a start may be: the time that the largest replay takes to go out, and less than a retention.
+FARTHEST_START = timedelta(days=7)
+
+_FILTERS = {
+    "errorCode": "error_code",
+    "provider": "provider",
+    "type": "type",
+    "failedSince": "failed_since",
+    "failedBefore": "failed_before",
+}
+_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequest:
+    """A body that is right; ``body`` is as it was sent."""
+
+    selection: Selection
+    body: Mapping[str, Any]
+    is_dry_run: bool
+    rate_per_second: int
+    limit: int
+    starts_at: datetime | None
+
+
+class ReplaySchema(BaseSchema):
+    """``load`` answers a ``ReplayRequest``. ``now`` is the time against which startsAt is held."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "ids": "jobIds",
+        "channel": "type",
+        "since": "failedSince",
+        "createdSince": "failedSince",
+        "until": "failedBefore",
+        "createdBefore": "failedBefore",
+        "rate": "ratePerSecond",
+        "sendAt": "startsAt",
+        "preview": "dryRun",
+        "error": "errorCode",
+    }
+
+    error_code = Text("an error's code", max_length=100, data_key="errorCode")
+    provider = Text("the name of a provider", max_length=100)
+    type = Choice(Channel)
+    failed_since = Moment(data_key="failedSince")
+    failed_before = Moment(data_key="failedBefore")
+    job_ids = Items(
+        Text("the id of a notification", max_length=36, pattern=_UUID),
+        f"a list of at most {LIMIT} ids of notifications",
+        max_items=LIMIT,
+        data_key="jobIds",
+    )
+    dry_run = Flag("true to count only, or false", data_key="dryRun", load_default=False)
+    rate_per_second = Whole(
+        "a whole number", minimum=1, maximum=RATE_MAXIMUM, data_key="ratePerSecond", load_default=RATE_DEFAULT
+    )
+    limit = Whole("a whole number", minimum=1, maximum=LIMIT, load_default=LIMIT)
+    starts_at = Moment(data_key="startsAt")
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        super().__init__()
+        self._now = now
+
+    def rules(self) -> dict[str, Any]:
+        """See ``BaseSchema``."""
+        never_with_ids = [{"required": [name]} for name in _FILTERS]
+        return {
+            "oneOf": [
+                {"required": ["jobIds"], "not": {"anyOf": never_with_ids}},
+                {"not": {"required": ["jobIds"]}, "anyOf": never_with_ids},
+            ]
+        }
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_selection(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
+        if not isinstance(original, dict):
+            return
+        given = [name for name in _FILTERS if name in original]
+        if "jobIds" in original and given:
+            fault = Fault(FaultCode.CONFLICT, "must not stand beside `jobIds`; give ids or filters")
+            raise ValidationError({name: [fault] for name in given})
+        if "jobIds" not in original and not given:
+            # A body that was meant to have a filter must not start everything again.
+            known = ", ".join(_FILTERS)
+            raise ValidationError(Fault(FaultCode.REQUIRED, f"must have jobIds, or at least one of {known}"))
+        since, before = data.get("failed_since"), data.get("failed_before")
+        if since is not None and before is not None and before <= since:
+            fault = Fault(FaultCode.OUT_OF_RANGE, "must be after `failedSince`, or nothing is meant")
+            raise ValidationError({"failedBefore": [fault]})
+        starts_at = data.get("starts_at")
+        if starts_at is not None and starts_at > self._now() + FARTHEST_START:
+            fault = Fault(FaultCode.OUT_OF_RANGE, f"must be within {FARTHEST_START.days} days from now")
+            raise ValidationError({"startsAt": [fault]})
+
+    def load(self, data: Any, **_: Any) -> ReplayRequest:
+        """The checked body. Raises ``ValidationError`` with every fault in it."""
+        fields: dict[str, Any] = super().load(data)
+        selection: Selection
+        if "job_ids" in fields:
+            selection = tuple(JobId(each.lower()) for each in dict.fromkeys(fields["job_ids"]))
+        else:
+            selection = LetterFilter(**{name: fields[name] for name in _FILTERS.values() if name in fields})
+        return ReplayRequest(
+            selection,
+            data,
+            fields["dry_run"],
+            fields["rate_per_second"],
+            fields["limit"],
+            fields.get("starts_at"),
+        )
