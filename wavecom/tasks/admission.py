@@ -30,6 +30,7 @@ from wavecom.broker import topology
 from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
+from wavecom.tasks.intake import Intake
 from wavecom.tasks.ledger import Ledger
 from wavecom.tasks.line import DeliveryLine, End, Parcel
 from wavecom.tasks.runtime import services
@@ -111,6 +112,9 @@ class Admission(bootsteps.StartStopStep):
         self._ledger = Ledger()
         self._is_settling = False
         _held_count[:] = [self._in_hand]
+        connection = consumer.connection.connection
+        if consumer.hub is not None and Intake.serves(connection):
+            consumer.hub.add_reader(connection.sock, Intake(connection).read)
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""
@@ -210,10 +214,13 @@ class Admission(bootsteps.StartStopStep):
             self._consumer.timer.call_after(seconds, self._drain)
 
     def _wake(self) -> None:
-        """A permit has come back: somebody held at the door may have its place. Called from the line's threads."""
+        """A permit has come back: somebody held at the door may have its place. Called from the line's threads.
+
+        Not at once: under full load permits come back all the time, and each would wake the loop for itself.
+        """
         if not self._is_woken and self._consumer.hub is not None and any(self._held.values()):
             self._is_woken = True
-            self._consumer.hub.call_soon(self._drain)
+            self._consumer.hub.call_soon(self._plan_drain, _SHORTEST_PAUSE_SECONDS)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
