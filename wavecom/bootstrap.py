@@ -24,7 +24,7 @@ from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
-from wavecom.core.ids import uuid7
+from wavecom.core.ids import RandomStock, uuid7
 from wavecom.core.job import Hint, Job
 from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
@@ -146,7 +146,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             stats=stats,
             clock=clock,
             batcher=GroupCommit,
-            random_bytes=secrets.token_bytes,
+            random_bytes=RandomStock(secrets.token_bytes).take,
             policy=policy_of(settings),
         ),
         operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy_of(settings)),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,3 +25,30 @@ def uuid7(now: datetime, random_bytes: bytes) -> str:
     value = (value & ~(0xF << 76)) | (0x7 << 76)
     value = (value & ~(0x3 << 62)) | (0x2 << 62)
     return str(uuid.UUID(int=value))
+
+
+class RandomStock:
+    """Random bytes in small portions, fetched in large ones. Thread-safe. Empty at first: it may be made before a fork.
+
+    ``fetch(size)`` asks the system, which lets go of the interpreter's lock: in a busy process a thread then waits its
+    turn for it, which takes far longer than the call.
+    """
+
+    def __init__(self, fetch: Callable[[int], bytes], *, stock_bytes: int = 4096) -> None:
+        self._fetch = fetch
+        self._stock_bytes = stock_bytes
+        self._lock = threading.Lock()
+        self._stock = b""
+        self._used = 0
+
+    def take(self, size: int) -> bytes:
+        """``size`` bytes that nobody else gets; at most as many as are fetched at once."""
+        with self._lock:
+            if self._used + size > len(self._stock):
+                self._stock = self._fetch(self._stock_bytes)
+                self._used = 0
+            taken = self._stock[self._used : self._used + size]
+            self._used += size
+        if len(taken) != size:
+            raise ValueError(f"{size} random bytes were asked for; at most {self._stock_bytes} are fetched at once")
+        return taken

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import secrets
 import threading
-import uuid
 
 import structlog
 from flask import Flask, Response, g, request
 
+from wavecom.core.ids import RandomStock
 from wavecom.errors import OverloadedError
 
 REQUEST_ID = "X-Request-ID"
@@ -40,10 +41,11 @@ def request_id() -> str:
 def install(app: Flask, max_in_flight: int) -> None:
     """Pass every request of ``app`` through here; more than ``max_in_flight`` at once get ``OverloadedError``."""
     slots = threading.BoundedSemaphore(max_in_flight)
+    chance = RandomStock(secrets.token_bytes)
 
     def enter() -> None:
         given = request.headers.get(REQUEST_ID, "")
-        g.request_id = given if _SANE_ID.fullmatch(given) else uuid.uuid4().hex
+        g.request_id = given if _SANE_ID.fullmatch(given) else chance.take(16).hex()
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         if request.blueprint in ALWAYS_ANSWERED:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecom.core.ids import uuid7
+from wavecom.core.ids import RandomStock, uuid7
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -66,3 +66,28 @@ def test_too_little_chance_is_refused_because_ids_would_come_twice(length: int) 
 def test_a_time_without_a_zone_is_refused() -> None:
     with pytest.raises(TypeError):
         uuid7(datetime(2026, 1, 1), bytes(10))  # noqa: DTZ001 - that is the mistake
+
+
+def test_a_stock_of_random_bytes_gives_each_byte_to_one_caller_and_fetches_rarely() -> None:
+    fetched = []
+
+    def fetch(size: int) -> bytes:
+        fetched.append(size)
+        return bytes(range(len(fetched) * 10, len(fetched) * 10 + size))
+
+    stock = RandomStock(fetch, stock_bytes=10)
+
+    assert [stock.take(4), stock.take(4), stock.take(4), stock.take(6)] == [
+        bytes(range(10, 14)),
+        bytes(range(14, 18)),
+        bytes(range(20, 24)),
+        bytes(range(24, 30)),
+    ]
+    assert fetched == [10, 10]
+
+
+def test_more_than_the_stock_holds_is_refused_instead_of_cut_short() -> None:
+    stock = RandomStock(lambda size: bytes(size), stock_bytes=10)
+
+    with pytest.raises(ValueError, match="11 random bytes"):
+        stock.take(11)
