@@ -218,18 +218,18 @@ class Admission(bootsteps.StartStopStep):
 
         Not at once: under full load permits come back all the time, and each would wake the loop for itself.
         """
-        if not self._is_woken and self._consumer.hub is not None and any(self._held.values()):
+        if not self._is_woken and any(self._held.values()):
             self._is_woken = True
-            self._consumer.hub.call_soon(self._plan_drain, _SHORTEST_PAUSE_SECONDS)
+            self._consumer.call_soon(self._plan_drain, _SHORTEST_PAUSE_SECONDS)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
     def _hear(self, ends: Sequence[tuple[Parcel, End]]) -> None:
         """Called from the line's threads; the socket belongs to the main loop."""
         self._ended.extend(ends)
-        if not self._is_settling and self._consumer.hub is not None:
+        if not self._is_settling:
             self._is_settling = True
-            self._consumer.hub.call_soon(self._settle)
+            self._consumer.call_soon(self._settle)
 
     def _settle(self) -> None:
         self._is_settling = False

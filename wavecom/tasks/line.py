@@ -149,10 +149,14 @@ class DeliveryLine:
     def _claim_always(self) -> None:
         while True:
             parcels = self._to_claim.take(min(MAX_BATCH, self._wait_for_room()))
-            if self._is_closing:
-                self._turn_away(parcels, End.GIVE_BACK)
-            else:
-                self._claim(parcels)
+            try:
+                if self._is_closing:
+                    self._turn_away(parcels, End.GIVE_BACK)
+                else:
+                    self._claim(parcels)
+            except Exception:
+                # The thread's border: without it nothing would be claimed any more.
+                log.exception("line_failed", stage="claim", jobs=len(parcels))
 
     def _wait_for_room(self) -> int:
         with self._lock:
@@ -228,7 +232,11 @@ class DeliveryLine:
 
     def _record_always(self) -> None:
         while True:
-            self._record(self._to_record.take(MAX_BATCH))
+            results = self._to_record.take(MAX_BATCH)
+            try:
+                self._record(results)
+            except Exception:
+                log.exception("line_failed", stage="record", jobs=len(results))
 
     def _record(self, results: Sequence[tuple[Parcel, Attempted]]) -> None:
         self._stages.activity.enter()
