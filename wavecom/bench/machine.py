@@ -31,14 +31,13 @@ def libraries() -> str:
     return ", ".join([platform.python_version(), *(f"{name} {version(name)}" for name in _LIBRARIES)])
 
 
-def servers(mongo_program: Path) -> dict[str, str]:
-    """Versions of the three."""
-    return {
-        "RabbitMQ": _rabbitmq_version(),
-        "Redis": _first(r"v=(\S+)", output(["redis-server", "--version"])),
-        "MongoDB server": f"{mongo_program.name} "
-        + _first(r"(\d+\.\d+\.\S+)", output([str(mongo_program), "--version"])),
-    }
+def servers(mongo_program: Path | None) -> dict[str, str]:
+    """Versions of the programs that are started."""
+    found = {"RabbitMQ": _rabbitmq_version(), "Redis": _first(r"v=(\S+)", output(["redis-server", "--version"]))}
+    if mongo_program is not None:
+        number = _first(r"(\d+\.\d+\.\S+)", output([str(mongo_program), "--version"]))
+        found["MongoDB server"] = f"{mongo_program.name} {number}"
+    return found
 
 
 def output(command: Sequence[str]) -> str:

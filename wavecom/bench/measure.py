@@ -120,6 +120,8 @@ class Meter:
         self._watch = watch
         self._label = "load"
         self._phases: list[str] = []
+        #: Phase -> notifications in each of its requests.
+        self._batches: dict[str, int] = {}
         self._began: dict[str, tuple[float, Sample]] = {}
 
     def paced(self, rate: float, seconds: float, *, name: str, **mix: object) -> str:
@@ -133,6 +135,7 @@ class Meter:
 
     def _start(self, verb: str, name: str, mix: Mapping[str, object], **how: float) -> str:
         name = f"{name}-{len(self._phases)}"
+        self._batches[name] = int(str(mix.get("batch", 1)))
         self._phases.append(name)
         self._began[name] = (time.monotonic(), self._stage.sample())
         self._stage.load.ask(verb, name=name, mix=mix, **how)
@@ -211,7 +214,7 @@ class Meter:
             for each in requests.values()
             for request in each
         )
-        batch = max((len(request.job_ids) for request in own), default=1) or 1
+        batch = self._batches[name]
         return figures_of(
             own,
             arrivals,

@@ -30,7 +30,8 @@ class Circumstances:
     options: Options
     repeats: int
     began: datetime
-    mongo_program: Path
+    #: None: MongoDB is the user's own.
+    mongo_program: Path | None
 
     def facts(self) -> dict[str, str]:
         """Words -> what they say."""
@@ -45,6 +46,7 @@ class Circumstances:
             "machine": machine.machine(),
             "Python": machine.libraries(),
             **machine.servers(self.mongo_program),
+            **({"servers of the user's own": ", ".join(options.addresses)} if options.addresses else {}),
             "provider": f"answers after {options.latency_seconds * 1000:g} ms, {options.failing:.0%} of the calls 503",
             "clients": f"at most 256 connections, patience 10 s, {options.keys:.0%} with an Idempotency-Key",
         }

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from wavecom.bench.borrowed import ADDRESSES, AMQP_URL, MONGODB_URI, REDIS_URL, check_unused, clean
 from wavecom.bench.control import HelperProcess
 from wavecom.bench.processes import Sample, sample
 from wavecom.bench.subject import (
@@ -55,6 +56,7 @@ class Stage:
         mongo_program: Path | None,
         progress: Tell,
         with_workers: bool = True,
+        addresses: Mapping[str, str] | None = None,
     ) -> None:
         self.home = home.absolute()
         self.subject = subject
@@ -63,27 +65,38 @@ class Stage:
         self.load: HelperProcess
         self._progress = progress
         self._with_workers = with_workers
+        self._addresses = dict(addresses or {})
         self._logs = self.home / "logs"
         base = {name: value for name, value in os.environ.items() if not name.startswith(("WAVECOM_", "FLOWER_"))}
-        for name in ("AMQP_URL", "REDIS_URL", "MONGODB_URI"):
+        for name in ADDRESSES:
             base.pop(name, None)
         self._base = base | {MARK: str(self.home), "PYTHONUNBUFFERED": "1"}
-        self.rabbitmq = PrivateRabbitMQ(
-            self.home / "rabbitmq", log=self._logs / "rabbitmq.log", environment=self._base, plugins=[]
-        )
-        self.redis = PrivateRedis(self.home / "redis", log=self._logs / "redis.log", environment=self._base)
-        self.mongodb = PrivateMongo(
-            self.home / "mongodb", log=self._logs / "mongodb.log", environment=self._base, program=mongo_program
-        )
-        self._servers: Mapping[str, PrivateServer] = {
-            RABBITMQ: self.rabbitmq,
-            REDIS: self.redis,
-            MONGODB: self.mongodb,
-        }
+        self._servers = self._private_servers(mongo_program)
         self._helpers: dict[str, HelperProcess] = {}
         self._processes: list[Process] = []
         self._held: list[Process] = []
+        #: Borrowed servers were empty when we came.
+        self._is_ours = False
         self.place: Place
+
+    def _private_servers(self, mongo_program: Path | None) -> dict[str, PrivateServer]:
+        """Those whose address we were not given."""
+        logs, base = self._logs, self._base
+        servers: dict[str, PrivateServer] = {}
+        if AMQP_URL not in self._addresses:
+            servers[RABBITMQ] = PrivateRabbitMQ(
+                self.home / "rabbitmq", log=logs / "rabbitmq.log", environment=base, plugins=[]
+            )
+        if REDIS_URL not in self._addresses:
+            servers[REDIS] = PrivateRedis(self.home / "redis", log=logs / "redis.log", environment=base)
+        if MONGODB_URI not in self._addresses:
+            servers[MONGODB] = PrivateMongo(
+                self.home / "mongodb", log=logs / "mongodb.log", environment=base, program=mongo_program
+            )
+        return servers
+
+    def _address(self, variable: str, group: str) -> str:
+        return self._addresses.get(variable) or self._servers[group].url
 
     def __enter__(self) -> Self:
         try:
@@ -105,6 +118,8 @@ class Stage:
             service.kill()
         for server in self._servers.values():
             shutil.rmtree(server.home, ignore_errors=True)
+        if self._is_ours:
+            clean(self._addresses)
 
     # --- what scenarios do ----------------------------------------------------------------------------------------
 
@@ -137,6 +152,8 @@ class Stage:
     def _open(self) -> None:
         shutil.rmtree(self.home, ignore_errors=True)
         self._logs.mkdir(parents=True)
+        check_unused(self._addresses)
+        self._is_ours = True
         self._progress("starting servers")
         for server in self._servers.values():
             server.launch()
@@ -152,9 +169,9 @@ class Stage:
             environment=self._base,
             api_port=api_port,
             api_key=secrets.token_urlsafe(24),
-            amqp_url=self.rabbitmq.url,
-            redis_url=self.redis.url,
-            mongodb_uri=self.mongodb.url,
+            amqp_url=self._address(AMQP_URL, RABBITMQ),
+            redis_url=self._address(REDIS_URL, REDIS),
+            mongodb_uri=self._address(MONGODB_URI, MONGODB),
             provider_ports=ports,
         )
         self.provider = self._help(PROVIDER, "provider", [f"--provider={name}={port}" for name, port in ports.items()])

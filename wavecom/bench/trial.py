@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +29,8 @@ class Options:
     #: The share of the requests that carry an Idempotency-Key.
     keys: float = 0.5
     mongo_program: Path | None = None
+    #: Servers to use instead of private ones: AMQP_URL, REDIS_URL, MONGODB_URI.
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     def size(self, full: int, quick: int) -> int:
         """``full``, or ``quick`` on a quick tour."""
@@ -109,6 +111,7 @@ class Trial:
             mongo_program=options.mongo_program,
             progress=self._display.progress,
             with_workers=with_workers,
+            addresses=options.addresses,
         ) as stage:
             if options.failing:
                 for name, plan in shape.providers.items():

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 
 from wavecom.bench import runner, scenarios
+from wavecom.bench.borrowed import ADDRESSES, MONGODB_URI
 from wavecom.bench.display import Display
 from wavecom.bench.report import Circumstances, Report
 from wavecom.bench.stage import StageError
@@ -52,6 +53,9 @@ def bench(**asked: object) -> None:
     and more. Every scenario ends with a reconciliation: what was accepted must have arrived at the provider exactly
     once. Costs are processor time per notification, split by process. WAVECOM_* variables set for this command
     reach the processes, so that settings can be compared.
+
+    To measure with servers of yours set AMQP_URL, REDIS_URL or MONGODB_URI, as for `wavecom run`: an empty database
+    and a virtual host of its own, because everything in them is deleted afterwards. They must be empty.
 
     \b
       wavecom bench                                 everything
@@ -92,6 +96,7 @@ def run_bench(
         latency_seconds=latency / 1000,
         failing=failing,
         keys=keys,
+        addresses={name: os.environ[name] for name in ADDRESSES if os.environ.get(name)},
     )
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _as_interrupt)
@@ -99,7 +104,7 @@ def run_bench(
     try:
         with Display(console) as display:
             display.begin("preparing")
-            mongo_program = mongo_server(display.progress)
+            mongo_program = None if MONGODB_URI in options.addresses else mongo_server(display.progress)
             circumstances = Circumstances(
                 command=command,
                 options=options,

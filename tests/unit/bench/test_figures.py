@@ -18,6 +18,7 @@ from wavecom.bench.measure import (
     read_requests,
 )
 from wavecom.bench.processes import Sample, Usage
+from wavecom.bench.scenarios.peaks import settled_after
 
 
 def accepted(at: float, *job_ids: str, latency: float = 0.01) -> Request:
@@ -125,3 +126,11 @@ def test_what_the_helpers_write_is_read_back(tmp_path: Path) -> None:
 
     assert read_requests(requests) == [Request(1, 1.5, 2, 202, ("a", "b")), Request(3, 0, 13, -3, ())]
     assert read_arrivals(arrivals) == {"a": Arrival(2.5, 1, "main")}
+
+
+def test_acceptance_is_as_usual_again_after_the_last_slow_window() -> None:
+    slow = [accepted(number / 10, "a", latency=0.5) for number in range(70)]
+    usual = [accepted(number / 10, "a", latency=0.02) for number in range(70, 200)]
+
+    assert settled_after([*slow, *usual]) == 10
+    assert settled_after(usual) == 0

@@ -42,7 +42,7 @@ def growth(trial: Trial) -> None:
     sizes = (500, 5_000) if quick else (1_000, 100_000, 1_000_000)
     rate, seconds = (60.0, 4) if quick else (150.0, 30)
     costs: list[tuple[float, float]] = []
-    with trial.stage() as stage, MongoClient[dict[str, Any]](stage.mongodb.url) as client:
+    with trial.stage() as stage, MongoClient[dict[str, Any]](stage.place.mongodb_uri) as client:
         meter = trial.meter(stage)
         meter.paced(50, 4, name="templates", keys=trial.options.keys)
         meter.wait_drained()

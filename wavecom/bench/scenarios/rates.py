@@ -9,6 +9,8 @@ from wavecom.bench.trial import Goal, Trial
 TARGET_RATE = 833.0
 LONGEST_P95_MS = 2000.0
 
+#: On a quick tour nothing is searched for.
+_QUICK_RATE = 100.0
 _FIRST_RATE = 150.0
 _STEP_UP = 1.4
 _PRECISION = 1.06
@@ -21,7 +23,7 @@ def steady(trial: Trial) -> None:
     """Single requests at a fixed rate."""
     options, outcome = trial.options, trial.outcome
     seconds = 6.0 if options.is_quick else 60 * options.minutes
-    rate = options.rate or (100.0 if options.is_quick else None)
+    rate = options.rate or (_QUICK_RATE if options.is_quick else None)
     with trial.stage() as stage:
         meter = trial.meter(stage)
         trial.warm_up(meter)
@@ -60,25 +62,25 @@ def sustainable_rate(trial: Trial) -> float:
     """What ``steady`` has found in this run, or what the user named; else a search, on a stage of its own."""
     if trial.options.rate is not None:
         return trial.options.rate
+    if trial.options.is_quick:
+        return _QUICK_RATE
     if trial.subject.name not in trial.rates:
         with trial.stage() as stage:
             meter = trial.meter(stage)
             trial.warm_up(meter)
-            seconds = 3.0 if trial.options.is_quick else _PROBE_SECONDS
-            trial.rates[trial.subject.name] = find_rate(trial, meter, seconds=seconds)[0]
+            trial.rates[trial.subject.name] = find_rate(trial, meter, seconds=_PROBE_SECONDS)[0]
     return trial.rates[trial.subject.name]
 
 
 def find_rate(trial: Trial, meter: Meter, *, seconds: float) -> tuple[float, Figures]:
     """The highest rate that holds for ``seconds``, to about 6 %, and its figures."""
-    probe_seconds = 3.0 if trial.options.is_quick else _PROBE_SECONDS
     low, high = 0.0, _FIRST_RATE
-    while _holds(hold(trial, meter, high, probe_seconds)):
+    while _holds(hold(trial, meter, high, _PROBE_SECONDS)):
         low, high = high, high * _STEP_UP
     low = low or _FIRST_RATE / 3
     while high / low > _PRECISION:
         middle = (low * high) ** 0.5
-        if _holds(hold(trial, meter, middle, probe_seconds)):
+        if _holds(hold(trial, meter, middle, _PROBE_SECONDS)):
             low = middle
         else:
             high = middle

@@ -34,7 +34,7 @@ def workers(trial: Trial) -> None:
 def memory(trial: Trial) -> None:
     """A long run at four fifths of what can be carried, with the memory of web and workers read all the time."""
     count = trial.options.size(500_000, 1_500)
-    rate = 0.8 * sustainable_rate(trial) if not trial.options.is_quick else 150.0
+    rate = 0.8 * sustainable_rate(trial)
     outcome = trial.outcome
     curves: dict[str, list[tuple[float, float]]] = {WEB: [], WORKER: []}
     with trial.stage() as stage:
