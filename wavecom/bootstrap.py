@@ -25,6 +25,7 @@ from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
 from wavecom.core.ids import RandomStock, uuid7
+from wavecom.core.intake import Intake
 from wavecom.core.job import Hint, Job
 from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
@@ -53,6 +54,8 @@ from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.intake import TIMEOUT_SECONDS as INTAKE_TIMEOUT_SECONDS
+from wavecom.storage.redis.intake import RedisIntake
 from wavecom.storage.redis.scripts import RedisScripts
 from wavecom.storage.redis.watermarks import RedisWatermarks
 
@@ -73,6 +76,7 @@ class WebServices:
     dead_letters: DeadLetters
     stats: Stats
     keys: KeyRing
+    intake: Intake
     outbox: MongoOutbox
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
     checks: Mapping[str, Check]
@@ -153,6 +157,9 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
         stats=stats,
         keys=keys,
+        intake=RedisIntake(
+            connect_redis(settings.redis_url, max_connections=4, timeout_seconds=INTAKE_TIMEOUT_SECONDS)
+        ),
         outbox=MongoOutbox(database),
         checks={
             "mongodb": check_store,

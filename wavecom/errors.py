@@ -15,7 +15,9 @@
     │   ├── UnauthenticatedError        no key, or one that nobody issued
     │   ├── ForbiddenError              a key without the scope
     │   ├── JobNotFoundError            no such job for this client
-    │   └── IdempotencyMismatchError    same key, other body
+    │   ├── IdempotencyMismatchError    same key, other body
+    │   └── RateLimitedError            the key has sent too much in too short a time
+    │       └── QuotaExhaustedError         or all that it may in a day
     ├── ConflictError               the job is not in a state that allows this
     │   ├── TransitionError             the state machine has no such arrow
     │   │   ├── TooLateToCancelError        it is on its way, or done
@@ -34,7 +36,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -145,6 +147,29 @@ class IdempotencyMismatchError(RefusedError):
     """The idempotency key was used before with another body."""
 
     code = "idempotency_mismatch"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was used before with another body. "
+            "Send the same body again, or use a new key for a new notification."
+        )
+
+
+class RateLimitedError(RefusedError):
+    """A key has no room for this now. Nothing was counted; ``headers`` tell its limits and what is left of them."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after_seconds: int, headers: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        self.headers = headers
+
+
+class QuotaExhaustedError(RateLimitedError):
+    """The same for the rest of the day."""
+
+    code = "quota_exhausted"
 
 
 class ConflictError(WaveComError):

@@ -57,6 +57,9 @@ class Settings:
     max_requests_in_flight: int = 512
     #: Sites whose pages may use the API, as ``https://shop.example``; usually none.
     cors_origins: tuple[str, ...] = ()
+    #: What a key may send, unless its record says otherwise; None: as much as it likes.
+    key_rate_per_second: float | None = None
+    key_daily_quota: int | None = None
     retry_base_seconds: float = 4
     retry_cap_seconds: float = 600
     log_level: str = "warning"
@@ -128,6 +131,16 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         ),
         "cors_origins": _origins(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
+        "key_rate_per_second": env.float(
+            "WAVECOM_KEY_RATE_PER_SECOND",
+            None,
+            validate=validate.Range(0.01, 1_000_000, error="must be a number from {min} to {max}, not {input}"),
+        ),
+        "key_daily_quota": env.int(
+            "WAVECOM_KEY_DAILY_QUOTA",
+            None,
+            validate=validate.Range(1, 10**12, error="must be a whole number from {min} to {max}, not {input}"),
+        ),
         "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),
         "retry_cap_seconds": env.float("WAVECOM_RETRY_CAP_SECONDS", None, validate=seconds),
         "log_level": env.str("WAVECOM_LOG_LEVEL", None, validate=level),

@@ -33,6 +33,9 @@ class Caller:
     scopes: frozenset[str]
     is_live: bool
     key_id: str
+    #: The key's own limits; None: what the settings say.
+    rate_per_second: float | None = None
+    daily_quota: int | None = None
 
 
 class KeyRing:
@@ -53,7 +56,14 @@ class KeyRing:
         record = self._record(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
         if record is None or not record.is_valid(self._clock.now()):
             raise UnauthenticatedError("This API key is not known here, or it has expired or was revoked.")
-        return Caller(account_of(record.client, record.is_live), record.scopes, record.is_live, record.key_id)
+        return Caller(
+            account_of(record.client, record.is_live),
+            record.scopes,
+            record.is_live,
+            record.key_id,
+            record.rate_per_second,
+            record.daily_quota,
+        )
 
     def ensure_first_key(self, key: str) -> None:
         """Make ``key`` a live key with all scopes, unless it is stored already. May be called by every process."""

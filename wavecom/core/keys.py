@@ -22,6 +22,9 @@ class KeyRecord:
     is_live: bool
     created_at: datetime
     name: str = ""
+    #: What the key may send; None: what the settings say.
+    rate_per_second: float | None = None
+    daily_quota: int | None = None
     #: From then on the key is refused; None: never.
     expires_at: datetime | None = None
     revoked_at: datetime | None = None

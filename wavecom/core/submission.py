@@ -212,7 +212,4 @@ def _repeated(existing: Job, fingerprint: str | None) -> Accepted | IdempotencyM
     """What a request gets whose idempotency key ``existing`` holds."""
     if existing.fingerprint == fingerprint:
         return Accepted(existing, is_replay=True)
-    return IdempotencyMismatchError(
-        "This Idempotency-Key was used before with another body. "
-        "Send the same body again, or use a new key for a new notification."
-    )
+    return IdempotencyMismatchError()

@@ -18,7 +18,7 @@ from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from wavecom import errors
-from wavecom.errors import InvalidRequestError, Problem, UnavailableError, WaveComError
+from wavecom.errors import InvalidRequestError, Problem, RateLimitedError, UnavailableError, WaveComError
 from wavecom.web.edge import request_id
 
 log = structlog.get_logger()
@@ -101,6 +101,18 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
         "The Idempotency-Key belongs to another request",
         "use a new key for a new notification",
         example="This Idempotency-Key was used before, with another body. Use a new key for a new notification.",
+    ),
+    errors.RateLimitedError: Entry(
+        429,
+        "Too many notifications at once",
+        f"{_WAIT}; `RateLimit` tells what is left",
+        example="This key may send 100 notifications in 10 seconds, and this request came too soon.",
+    ),
+    errors.QuotaExhaustedError: Entry(
+        429,
+        "The day's notifications are used up",
+        f"{_WAIT}, or ask for a larger quota",
+        example="This key may send 1000 notifications a day (UTC) and 0 are left; this request has 1.",
     ),
     errors.ConflictError: Entry(
         409,
@@ -233,8 +245,10 @@ def entry_for(error: WaveComError) -> Entry:
 def answer(error: WaveComError, **members: Any) -> Response:
     """The response that tells a client about ``error``; ``members`` go into its body beside those of every problem."""
     headers = {}
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | RateLimitedError):
         headers["Retry-After"] = str(error.retry_after_seconds)
+    if isinstance(error, RateLimitedError):
+        headers |= error.headers
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="wavecom"'
     if isinstance(error, errors.UnsupportedMediaTypeError):

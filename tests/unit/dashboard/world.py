@@ -24,6 +24,7 @@ from wavecom.accounts import KeyRing, Scope, hash_of
 from wavecom.bootstrap import WebServices
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
+from wavecom.core.intake import OpenIntake
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
@@ -180,6 +181,7 @@ class World:
             ),
             stats=self.stats,
             keys=KeyRing(self.keys, self.clock),
+            intake=OpenIntake(),
             outbox=self.outbox,
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )

@@ -17,6 +17,7 @@ from wavecom.accounts import KeyRing
 from wavecom.bootstrap import WebServices
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
+from wavecom.core.intake import Intake, OpenIntake
 from wavecom.core.operations import Operations
 from wavecom.core.submission import Submission
 from wavecom.settings import Settings
@@ -60,6 +61,7 @@ def make_world(
     jobs: MemoryJobRepository | None = None,
     keys: KeyRing | None = None,
     checks: Mapping[str, Callable[[], None]] | None = None,
+    intake: Intake | None = None,
 ) -> World:
     """An app at ``NOW`` with one key, ``KEY``, that may do everything."""
     settings = settings or Settings(secret_key="a secret for tests only")
@@ -102,6 +104,7 @@ def make_world(
         ),
         stats=stats,
         keys=keys,
+        intake=intake or OpenIntake(),
         outbox=cast(Any, None),
         checks=checks or {},
     )

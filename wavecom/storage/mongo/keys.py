@@ -62,6 +62,10 @@ def _to_document(record: KeyRecord) -> Document:
         "isLive": record.is_live,
         "createdAt": record.created_at,
     }
+    if record.rate_per_second is not None:
+        document["ratePerSecond"] = record.rate_per_second
+    if record.daily_quota is not None:
+        document["dailyQuota"] = record.daily_quota
     if record.expires_at is not None:
         document["expiresAt"] = record.expires_at
     if record.revoked_at is not None:
@@ -78,6 +82,8 @@ def _to_record(document: Mapping[str, Any]) -> KeyRecord:
         scopes=frozenset(document["scopes"]),
         is_live=document["isLive"],
         created_at=document["createdAt"],
+        rate_per_second=document.get("ratePerSecond"),
+        daily_quota=document.get("dailyQuota"),
         expires_at=document.get("expiresAt"),
         revoked_at=document.get("revokedAt"),
     )

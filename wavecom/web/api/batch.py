@@ -18,6 +18,7 @@ from wavecom.web import problems
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, idempotency_key
+from wavecom.web.api.limits import ERRORS, HEADERS, Gatekeeper, headers
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
 from wavecom.web.api.shapes import Json, flag, many, record, whole
@@ -64,7 +65,7 @@ _REFUSED: Json = {
 }
 
 
-def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices) -> None:
+def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices, gatekeeper: Gatekeeper) -> None:
     """Add the operation to the blueprint of notifications."""
 
     @blueprint.operation("POST", "/batch", id="sendNotifications")
@@ -76,24 +77,30 @@ def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices) -> None
         _RESULTS,
         example={"accepted": 1, "refused": 0, "results": [_TAKEN]},
         description="All were accepted.",
+        headers=HEADERS,
     )
     @blueprint.answers(
         207,
         _RESULTS,
         example={"accepted": 1, "refused": 1, "results": [_TAKEN, _REFUSED]},
         description="Some were accepted, some were not: see `results`.",
+        headers=HEADERS,
     )
-    @blueprint.fails(errors.NothingAcceptedError, errors.UncertainWriteError)
+    @blueprint.fails(errors.NothingAcceptedError, errors.UncertainWriteError, *ERRORS)
     def send_batch(items: list[BatchItem]) -> Response:
         """Accept up to 1,000 notifications, each for itself.
 
         What is wrong with one costs no other. An item may have an `idempotencyKey` of its own; with the header
-        `Idempotency-Key` those without one take the header's, a slash and their place in the list, from 0.
+        `Idempotency-Key` those without one take the header's, a slash and their place in the list, from 0. Of the
+        key's limits a batch uses up one for each item that is right.
         """
-        account = caller().client
+        who = caller()
         keys = _keys(items, idempotency_key(request))
-        outcomes = _submit(services.submission, account, items, keys)
-        return _answer(outcomes)
+        verdict = gatekeeper.admit(who, sum(item.request is not None for item in items))
+        outcomes = _submit(services.submission, who.client, items, keys)
+        response = _answer(outcomes)
+        response.headers.extend(headers(verdict.rooms))
+        return response
 
 
 def _keys(items: Sequence[BatchItem], common: str | None) -> list[str | None]:

@@ -9,20 +9,20 @@ from flask import Response, request
 from wavecom import errors
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
-from wavecom.core.submission import Accepted, Submission
-from wavecom.errors import InvalidRequestError, JobNotFoundError
-from wavecom.web.api import answers, batch, cursors, representation
+from wavecom.errors import JobNotFoundError
+from wavecom.web.api import answers, batch, cursors, limits, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
-from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
+from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, REPLAYED
+from wavecom.web.api.limits import Gatekeeper
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.api.schemas.notification import (
     NotificationRequest,
     RefusedRequest,
     RepeatableSchema,
-    fingerprint,
 )
+from wavecom.web.api.sending import Sending
 from wavecom.web.authentication import Guard, caller
 
 PATH = "/api/notifications"
@@ -42,6 +42,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         "notifications", __name__, url_prefix=PATH, description="Send notifications and follow them."
     )
     guard = Guard(services.keys)
+    gatekeeper = Gatekeeper(services.intake, services.settings)
+    sending = Sending(services.submission, gatekeeper)
 
     @blueprint.operation("POST", "", id="sendNotification")
     @guard.requires(Scope.SEND)
@@ -52,18 +54,14 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         answers.ACCEPTED,
         example=answers.ACCEPTED_EXAMPLE,
         description="Stored: WaveCom delivers it or says why not.",
-        headers={"Location": "where it can be read", REPLAYED: "`true` where this repeats an earlier answer"},
+        headers={"Location": "where it can be read", REPLAYED: "`true` where this repeats an earlier answer"}
+        | limits.HEADERS,
         links={"readNotification": {"job_id": "/jobId"}},
     )
-    @blueprint.fails(errors.IdempotencyMismatchError, errors.UncertainWriteError)
+    @blueprint.fails(errors.IdempotencyMismatchError, errors.UncertainWriteError, *limits.ERRORS)
     def send(notification: NotificationRequest | RefusedRequest) -> Response:
         """Accept one notification for one recipient."""
-        accepted = _submit(services.submission, caller().client, notification)
-        response = json_response(representation.accepted(accepted.job), 202)
-        response.headers["Location"] = f"{_root()}/{accepted.job.job_id}"
-        if accepted.is_replay:
-            response.headers[REPLAYED] = "true"
-        return response
+        return sending.send(caller(), notification, request).response(_root())
 
     @blueprint.operation("GET", "", id="listNotifications")
     @guard.requires(Scope.READ)
@@ -96,23 +94,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             raise JobNotFoundError(NO_SUCH_JOB)
         return json_response(representation.detail(job))
 
-    batch.add_to(blueprint, guard, services)
+    batch.add_to(blueprint, guard, services, gatekeeper)
     return blueprint
-
-
-def _submit(submission: Submission, account: str, notification: NotificationRequest | RefusedRequest) -> Accepted:
-    """Accept it, or find it accepted before: also where it could not be accepted any more, its time having passed."""
-    if isinstance(notification, NotificationRequest):
-        return submission.accept(notification.to_notification(account, idempotency_key(request)))
-    try:
-        key = idempotency_key(request)
-    except InvalidRequestError as header_error:
-        raise InvalidRequestError([*notification.wrong, *header_error.problems]) from header_error
-    if key is not None:
-        found = submission.earlier(account, {key: fingerprint(notification.body)}).get(key)
-        if found is not None:
-            return found
-    raise InvalidRequestError(notification.wrong)
 
 
 def _root() -> str:
