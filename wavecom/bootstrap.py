@@ -45,6 +45,7 @@ from wavecom.routing.shared import Scripts
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
+from wavecom.storage.mongo.blobs import MongoBlobStore
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.dead_letters import MongoBuriedJobs
@@ -146,6 +147,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         jobs=jobs,
         submission=Submission(
             jobs=jobs,
+            blobs=MongoBlobStore(database),
             publisher=publisher,
             stats=stats,
             clock=clock,
@@ -212,6 +214,7 @@ def worker_services(settings: Settings) -> WorkerServices:
 
     delivery = Delivery(
         jobs=jobs,
+        blobs=MongoBlobStore(database),
         route=router,
         providers=providers,
         sandbox=sandbox,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -17,13 +18,14 @@ from tests.fakes import (
     RecordingPublisher,
     ScriptedProvider,
 )
+from wavecom.core.attachments import keep_until, names_in, set_apart
 from wavecom.core.delivery import Delivery, GiveBackError
 from wavecom.core.engine import DueReached, Policy, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
 from wavecom.core.ports import TEST_SANDBOX, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater, StoreError, UncertainWriteError
-from wavecom.storage.memory import MemoryJobRepository
+from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 
 
 class House:
@@ -44,8 +46,10 @@ class House:
         self.stats = CountingStats()
         self.patience = NeverStopping(self.clock)
         tokens = itertools.count(1)
+        self.blobs = MemoryBlobStore()
         self.delivery = Delivery(
             jobs=self.jobs,
+            blobs=self.blobs,
             route=self.route,
             providers=self.providers,
             sandbox=self.sandbox,
@@ -481,3 +485,68 @@ def test_a_result_is_recorded_when_the_store_comes_back() -> None:
 
     assert after.status is Status.DELIVERED
     assert len(provider.messages) == 1
+
+
+# --- Attachments that are stored apart --------------------------------------------------------------------------------
+
+MAIL = {"subject": "Invoice", "text": "Attached."}
+FILE = {"filename": "a.pdf", "contentType": "application/pdf", "content": b64encode(b"a" * 100_000).decode()}
+
+
+def _mail_apart(house: House, *, client: str = "acme") -> Job:
+    payload, blobs = set_apart(MAIL | {"attachments": [FILE]})
+    house.blobs.put(blobs, NOW + timedelta(days=1))
+    return house.job(type=Channel.EMAIL, payload=payload, client=client)
+
+
+@pytest.mark.parametrize("client", ["acme", "acme:test"])
+def test_the_provider_gets_attachments_as_they_were_sent(client: str) -> None:
+    house = House()
+    job = _mail_apart(house, client=client)
+
+    after = house.deliver(job)
+
+    assert after.status is Status.DELIVERED
+    [message] = [*house.providers["first"].messages, *house.sandbox.messages]
+    assert message.payload == MAIL | {"attachments": [FILE]}
+
+
+def test_a_job_whose_attachment_is_gone_fails_for_good_and_says_so() -> None:
+    house = House()
+    job = _mail_apart(house)
+    house.blobs.purge(NOW + timedelta(days=2))
+
+    after = house.deliver(job)
+
+    assert (after.status, after.attempts) == (Status.FAILED, 1)
+    assert after.error is not None
+    assert (after.error.code, after.error.provider) == ("rejected", None)
+    assert after.error.message.startswith("attachment_missing")
+    assert house.providers["first"].messages == []
+    assert house.route.released == [None], "no provider is to blame"
+
+
+def test_a_store_that_is_away_for_an_attachment_uses_up_no_attempt() -> None:
+    house = House()
+    job = _mail_apart(house)
+
+    def away(*_: object) -> dict[str, bytes]:
+        raise StoreError("away")
+
+    house.blobs.get = away  # type: ignore[method-assign]
+
+    after = house.deliver(job)
+
+    assert (after.status, after.attempts) == (Status.RETRYING, 0)
+    assert after.due_at is not None
+    assert house.providers["first"].messages == []
+
+
+def test_a_late_delivery_keeps_the_file_for_as_long_as_its_job() -> None:
+    house = House()
+    job = _mail_apart(house)
+
+    house.deliver(job)
+    house.blobs.purge(keep_until(job.expires_at, Policy()) - timedelta(seconds=1))
+
+    assert house.blobs.get(names_in(job.payload), NOW)

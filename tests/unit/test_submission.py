@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -8,12 +9,13 @@ import pytest
 
 from tests.factories import NOW, PAYLOADS, RECIPIENTS
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
+from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Hint, Job, Priority
 from wavecom.core.states import Status
 from wavecom.core.submission import Accepted, NewNotification, Submission
-from wavecom.errors import IdempotencyMismatchError, InvalidRequestError, Problem, StoreError
-from wavecom.storage.memory import MemoryJobRepository
+from wavecom.errors import IdempotencyMismatchError, InvalidRequestError, Problem, StoreError, UncertainWriteError
+from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 
 
 class House:
@@ -22,8 +24,10 @@ class House:
         self.publisher = RecordingPublisher()
         self.stats = CountingStats()
         numbers = iter(range(1, 100_000))
+        self.blobs = MemoryBlobStore()
         self.submission = Submission(
             jobs=self.jobs,
+            blobs=self.blobs,
             publisher=self.publisher,
             stats=self.stats,
             clock=FakeClock(NOW),
@@ -255,3 +259,44 @@ def test_what_was_accepted_before_is_found_by_its_key_and_body_only() -> None:
     assert house.submission.earlier("bank", {"k": "f"})["k"].job.job_id == first.job.job_id
     assert house.submission.earlier("bank", {"k": "g", "l": "f"}) == {}
     assert house.submission.earlier("shop", {"k": "f"}) == {}
+
+
+# --- Attachments ------------------------------------------------------------------------------------------------------
+
+FILE = {"filename": "a.pdf", "contentType": "application/pdf", "content": b64encode(b"a" * 100_000).decode()}
+MAIL = {"type": Channel.EMAIL, "to": RECIPIENTS[Channel.EMAIL], "payload": {"subject": "x", "attachments": [FILE]}}
+
+
+def test_large_attachments_are_stored_before_their_job_and_apart_from_it() -> None:
+    house = House()
+    seen: list[bool] = []
+    insert = house.jobs.insert
+
+    def look_first(jobs: Sequence[Job]) -> list[Job | None]:
+        seen.extend(len(house.blobs.get(names_in(job.payload), NOW)) == 1 for job in jobs)
+        return insert(jobs)
+
+    house.jobs.insert = look_first  # type: ignore[method-assign]
+
+    one = house.submission.accept(new(**MAIL))
+    house.submission.accept_many([new(**MAIL), new(**MAIL)])
+
+    assert seen == [True, True, True]
+    stored = house.jobs.get(one.job.job_id)
+    assert stored is not None
+    assert "content" not in stored.payload["attachments"][0]
+
+
+def test_files_that_cannot_be_stored_leave_no_job() -> None:
+    house = House()
+
+    def cut(*_: object) -> None:
+        raise UncertainWriteError("cut")
+
+    house.blobs.put = cut  # type: ignore[method-assign]
+
+    with pytest.raises(StoreError) as error:
+        house.submission.accept(new(**MAIL))
+
+    assert not isinstance(error.value, UncertainWriteError), "of the job certainly nothing was stored"
+    assert house.publisher.hints == []

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
 
 import structlog
 
 from wavecom.core.account import is_test_account
+from wavecom.core.attachments import BlobStore, keep_until, names_in, put_back
 from wavecom.core.engine import (
     AttemptFinished,
     AttemptPrevented,
@@ -25,7 +26,7 @@ from wavecom.core.engine import (
     Transition,
     decide,
 )
-from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, Priority, Try
+from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, Priority, Try
 from wavecom.core.ports import (
     TEST_SANDBOX,
     Clock,
@@ -139,6 +140,7 @@ class Delivery:
         self,
         *,
         jobs: JobRepository,
+        blobs: BlobStore,
         route: Route,
         providers: Mapping[str, Provider],
         sandbox: Provider,
@@ -155,6 +157,7 @@ class Delivery:
         on_claimed: Callable[[Job], None] = lambda _job: None,
     ) -> None:
         self._jobs = jobs
+        self._blobs = blobs
         self._route = route
         self._providers = providers
         self._sandbox = sandbox
@@ -262,9 +265,31 @@ class Delivery:
 
     def attempt(self, job: Job, permit: Permit) -> Attempted:
         """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded."""
+        try:
+            missing, whole = self._with_files(job)
+        except StoreError:
+            # Not being able to attempt is not an attempt.
+            self._route.release(permit, None)
+            return Attempted(job, (), expects_receipt=False)
+        if missing is not None:
+            self._route.release(permit, None)
+            return Attempted(job, (missing,), expects_receipt=False)
         attempt = self._rehearse if is_test_account(job.client) else self._attempt
-        tries, expects_receipt = attempt(job, permit)
+        tries, expects_receipt = attempt(whole, permit)
         return Attempted(job, tries, expects_receipt)
+
+    def _with_files(self, job: Job) -> tuple[Try | None, Job]:
+        """The job with the attachments that are stored apart; the end of it when one is not there any more."""
+        names = names_in(job.payload) if job.type is Channel.EMAIL else None
+        if not names:
+            return None, job
+        now = self._clock.now()
+        blobs = self._blobs.get(names, keep_until(job.expires_at, self._policy))
+        if len(blobs) < len(names):
+            log.error("attachment_missing", job_id=job.job_id, count=len(names) - len(blobs))
+            answer = Answer(Outcome.REJECTED, "attachment_missing", "an attachment is not stored any more")
+            return Try("", answer, now, 0), job
+        return None, replace(job, payload=put_back(job.payload, blobs))
 
     def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
         """Provider after provider until one does more than be unavailable."""

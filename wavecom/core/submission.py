@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
 
+from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Channel, Hint, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
 from wavecom.core.states import Status
-from wavecom.errors import IdempotencyMismatchError, RefusedError, StoreError
+from wavecom.errors import IdempotencyMismatchError, RefusedError, StoreError, UncertainWriteError
 
 log = structlog.get_logger()
 
@@ -76,6 +77,7 @@ class Submission:
         self,
         *,
         jobs: JobRepository,
+        blobs: BlobStore,
         publisher: Publisher,
         stats: Stats,
         clock: Clock,
@@ -84,6 +86,7 @@ class Submission:
         policy: Policy,
     ) -> None:
         self._jobs = jobs
+        self._blobs = blobs
         self._publisher = publisher
         self._stats = stats
         self._clock = clock
@@ -99,6 +102,7 @@ class Submission:
         an idempotency key.
         """
         job = self._job(new, self._clock.now())
+        [job] = self._without_files([job])
         existing: Job | None = self._batcher.submit(job)
         if existing is None:
             return Accepted(job)
@@ -114,7 +118,7 @@ class Submission:
         are repetitions of it, or refused. Raises ``StoreError`` and ``UncertainWriteError`` as ``accept``, for all.
         """
         now = self._clock.now()
-        jobs = [self._job(new, now) for new in news]
+        jobs = self._without_files([self._job(new, now) for new in news])
         firsts: dict[tuple[str, str], int] = {}
         #: For each job the place of the one that stands for it: its own, or that of the first with its key.
         places = [
@@ -145,6 +149,25 @@ class Submission:
         return {
             key: Accepted(job, is_replay=True) for key, job in holders.items() if job.fingerprint == fingerprints[key]
         }
+
+    def _without_files(self, jobs: list[Job]) -> list[Job]:
+        """The jobs with their large attachments set apart, which are stored: before the jobs that refer to them."""
+        files: dict[str, bytes] = {}
+        latest: datetime | None = None
+        for index, job in enumerate(jobs):
+            if job.type is Channel.EMAIL and "attachments" in job.payload:
+                payload, found = set_apart(job.payload)
+                if found:
+                    files |= found
+                    latest = job.expires_at if latest is None else max(latest, job.expires_at)
+                    jobs[index] = replace(job, payload=payload)
+        if latest is not None:
+            try:
+                self._blobs.put(files, keep_until(latest, self._policy))
+            except UncertainWriteError as error:
+                # Of the files, maybe; of the jobs certainly nothing has been stored.
+                raise StoreError(str(error)) from error
+        return jobs
 
     def _flush(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         results = self._insert(jobs)

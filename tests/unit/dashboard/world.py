@@ -33,7 +33,7 @@ from wavecom.core.states import Status
 from wavecom.core.submission import Submission
 from wavecom.errors import StoreError
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryJobRepository, MemoryKeyStore, MemoryOutbox
+from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository, MemoryKeyStore, MemoryOutbox
 from wavecom.web import create_app
 
 PASSWORD = "correct horse battery staple"
@@ -157,6 +157,7 @@ class World:
             jobs=self.jobs,
             submission=Submission(
                 jobs=self.jobs,
+                blobs=MemoryBlobStore(),
                 publisher=self.publisher,
                 stats=self.stats,
                 clock=self.clock,

@@ -21,7 +21,7 @@ from wavecom.core.intake import Intake, OpenIntake
 from wavecom.core.operations import Operations
 from wavecom.core.submission import Submission
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryJobRepository, MemoryKeyStore, MemoryStats
+from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository, MemoryKeyStore, MemoryStats
 from wavecom.web import create_app
 
 #: The time of these tests. Their own, because the corpora have dates in them.
@@ -77,6 +77,7 @@ def make_world(
     audit = MemoryAuditLog()
     submission = Submission(
         jobs=jobs,
+        blobs=MemoryBlobStore(),
         publisher=publisher,
         stats=stats,
         clock=clock,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 
@@ -177,6 +178,26 @@ def test_a_store_that_is_away_is_said_without_naming_its_address(error: Exceptio
     assert words in answer.json["detail"]
     assert answer.headers["Retry-After"] == "5"
     assert "mongodb.internal" not in answer.text
+
+
+def test_an_attachment_stored_apart_is_told_by_its_size(api: FlaskClient) -> None:
+    content = b64encode(b"a" * 100_000).decode()
+    mail = {
+        "type": "email",
+        "to": {"email": "amina@example.com"},
+        "payload": {
+            "subject": "Invoice",
+            "text": "Attached.",
+            "attachments": [{"filename": "a.pdf", "contentType": "application/pdf", "content": content}],
+        },
+    }
+    sent = api.post("/api/notifications", json=mail)
+
+    answer = api.get(sent.headers["Location"])
+
+    assert answer.json["payload"]["attachments"] == [
+        {"filename": "a.pdf", "contentType": "application/pdf", "size": 100_000}
+    ]
 
 
 # --- Idempotency ----------------------------------------------------------------------------------------------------

@@ -63,6 +63,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Finished jobs go when their retention is over. Partial: open jobs have no purgeAt and cost nothing here.
         _index("purgeAt", only=_present("purgeAt"), expireAfterSeconds=0),
     ],
+    "blobs": [
+        # Attachments go when the last job that has them can have gone.
+        _index("purgeAt", expireAfterSeconds=0),
+    ],
     "audit": [
         # What happened lately? Never purged: an operator's decision.
         _index("startedAt"),

@@ -82,7 +82,8 @@ def _payload(job: Job) -> Mapping[str, Any]:
         {
             "filename": attachment["filename"],
             "contentType": attachment["contentType"],
-            "size": base64_size(attachment["content"]),
+            # Large ones are stored apart, and not read for this.
+            "size": attachment["size"] if "blob" in attachment else base64_size(attachment["content"]),
         }
         for attachment in job.payload["attachments"]
     ]

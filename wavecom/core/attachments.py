@@ -1,0 +1,71 @@
+"""Large attachments are stored apart from their jobs: a job is read and written often, a file twice.
+
+In the payload of a stored job such an attachment has ``blob`` (the SHA-256 of the file) and ``size`` (bytes) in place
+of ``content``. Files are kept once however many jobs have them, and go when the last of those jobs can have gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from binascii import a2b_base64, b2a_base64
+from collections.abc import Collection, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from wavecom.core.engine import Policy
+
+#: Base64 text that is longer than this is stored apart.
+LIMIT_CHARACTERS = 64 * 1024
+#: How long a file outlives what is certain, for whatever takes longer than it should.
+_MARGIN = timedelta(days=7)
+
+
+class BlobStore(Protocol):
+    """Files by their SHA-256 (hexadecimal). Raises ``StoreError`` when the store can't be reached."""
+
+    def put(self, blobs: Mapping[str, bytes], purge_at: datetime) -> None:
+        """Keep each until ``purge_at`` at least. Durable when it returns; may be repeated."""
+        ...
+
+    def get(self, names: Collection[str], purge_at: datetime) -> dict[str, bytes]:
+        """Those that are there, which are then kept until ``purge_at`` at least."""
+        ...
+
+
+def set_apart(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, bytes]]:
+    """The payload as it is stored with its job, and the files to be stored before, by their names."""
+    blobs: dict[str, bytes] = {}
+    attachments = []
+    for attachment in payload.get("attachments", ()):
+        content = attachment["content"]
+        if len(content) <= LIMIT_CHARACTERS:
+            attachments.append(attachment)
+            continue
+        held = a2b_base64(content)
+        name = hashlib.sha256(held).hexdigest()
+        blobs[name] = held
+        kept = {key: value for key, value in attachment.items() if key != "content"}
+        attachments.append(kept | {"blob": name, "size": len(held)})
+    return ({**payload, "attachments": attachments} if blobs else payload), blobs
+
+
+def names_in(payload: Mapping[str, Any]) -> set[str]:
+    """The files that were set apart from this payload."""
+    return {attachment["blob"] for attachment in payload.get("attachments", ()) if "blob" in attachment}
+
+
+def put_back(payload: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Mapping[str, Any]:
+    """The payload as it was before ``set_apart``. Every file of ``names_in(payload)`` must be in ``blobs``."""
+    attachments = []
+    for attachment in payload["attachments"]:
+        if "blob" not in attachment:
+            attachments.append(attachment)
+            continue
+        kept = {key: value for key, value in attachment.items() if key not in {"blob", "size"}}
+        attachments.append(kept | {"content": b2a_base64(blobs[attachment["blob"]], newline=False).decode()})
+    return {**payload, "attachments": attachments}
+
+
+def keep_until(expires_at: datetime, policy: Policy) -> datetime:
+    """Until when the files of a job are needed at most, if it is not replayed: a replay asks for them again."""
+    return expires_at + policy.receipt_deadline + policy.retention + _MARGIN
