@@ -20,6 +20,9 @@ BATCH_VALUES_LIMIT = 100_000
 # Possessive, and an unterminated string runs to the end: linear whatever comes.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+#: Brackets of one kind, and nothing else.
+_ONE_KIND = bytes.maketrans(b"[]", b"{}")
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 def read_json(request: Request, *, values_limit: int = VALUES_LIMIT) -> Any:
@@ -66,8 +69,21 @@ def check_shape(body: bytes, values_limit: int = VALUES_LIMIT) -> None:
     bare = _STRING.sub(b"", body)
     if bare.count(b",") + bare.count(b"{") + bare.count(b"[") >= values_limit:
         raise BodyTooLargeError(f"The body has too many values; at most {values_limit} are taken.")
+    if _is_shallow(bare):
+        return
     depth = 0
     for bracket in _BRACKET.finditer(bare):
         depth += 1 if bracket[0] in b"{[" else -1
         if depth > DEPTH_LIMIT:
             raise BodyTooLargeError(f"The body is nested too deeply; at most {DEPTH_LIMIT} levels are taken.")
+
+
+def _is_shallow(bare: bytes) -> bool:
+    """Whether every bracket is closed within ``DEPTH_LIMIT`` levels. Quick; False means only: look at each."""
+    brackets = bare.translate(_ONE_KIND, _NO_BRACKETS)
+    for _ in range(DEPTH_LIMIT):
+        if not brackets:
+            return True
+        # The innermost of every nest.
+        brackets = brackets.replace(b"{}", b"")
+    return not brackets

@@ -25,12 +25,13 @@ class MongoBlobStore:
         # One by one: together they may be larger than a message to the server, and there are few.
         for name, data in blobs.items():
             with writing():
-                if self._extend([name], purge_at):
-                    continue  # It is there already: the file itself need not travel again.
+                known = self._blobs.find_one({"_id": name}, {"purgeAt": 1})
+                if known is not None and (known["purgeAt"] >= purge_at or self._extend(name, purge_at)):
+                    continue  # The file itself need not travel again.
                 try:
                     self._blobs.insert_one({"_id": name, "data": Binary(data), "purgeAt": purge_at})
                 except DuplicateKeyError:
-                    self._extend([name], purge_at)
+                    self._extend(name, purge_at)
 
     def get(self, names: Collection[str], purge_at: datetime) -> dict[str, bytes]:
         """See the port."""
@@ -42,9 +43,10 @@ class MongoBlobStore:
                 if document is not None:
                     found[name] = bytes(document["data"])
                     if document["purgeAt"] < purge_at:
-                        self._extend([name], purge_at)
+                        self._extend(name, purge_at)
         return found
 
-    def _extend(self, names: Collection[str], purge_at: datetime) -> int:
-        result = self._blobs.update_many({"_id": {"$in": list(names)}}, {"$max": {"purgeAt": purge_at}})
-        return result.matched_count
+    def _extend(self, name: str, purge_at: datetime) -> bool:
+        """False where there is nothing to extend: it is gone, or kept longer by now."""
+        where = {"_id": name, "purgeAt": {"$lt": purge_at}}
+        return self._blobs.update_one(where, {"$set": {"purgeAt": purge_at}}).matched_count == 1
