@@ -52,7 +52,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.json = OrjsonProvider(app)
     # Functions after a request run in the reverse order: this one sees the headers that the edge has set.
     cors.install(app, settings.cors_origins)
-    edge.install(app, settings.max_requests_in_flight)
+    edge.install(app, settings.max_requests_in_flight, settings.web_threads)
     problems.register(app)
     app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
     app.register_blueprint(reference.make_blueprint())

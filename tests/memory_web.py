@@ -1,0 +1,25 @@
+"""The web app over memory, for a real HTTP server: how the two hold together. make_world's KEY is another client's."""
+
+from __future__ import annotations
+
+import os
+
+from tests.unit.web.conftest import make_world
+from wavecom.accounts import Scope, hash_of
+from wavecom.core.keys import KeyRecord
+from wavecom.observability import configure_logging
+from wavecom.settings import Settings
+
+configure_logging("warning", "web")
+_world = make_world(Settings.from_environment(os.environ | {"WAVECOM_SECRET_KEY": "a secret for tests only"}))
+_world.keys.add(
+    KeyRecord(
+        key_id="given",
+        hash=hash_of(os.environ["WAVECOM_API_KEY"]),
+        client="acme",
+        scopes=frozenset(Scope),
+        is_live=True,
+        created_at=_world.clock.now(),
+    )
+)
+app = _world.app

@@ -1,0 +1,73 @@
+"""Bodies that come slowly, or never: how many threads may wait for them.
+
+A thread that reads a body waits for its client, and nothing can wake it. So that clients who stall can't hold every
+thread, only some threads may wait at once, and fewer for any one client; the others go on serving. A proxy that
+buffers bodies makes all of this idle (docs/operations.md).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from wavecom.errors import OverloadedError
+
+#: How long a reader waits for a slot. Bodies that have arrived are read in microseconds, so this is plenty for them.
+_PATIENCE_SECONDS = 0.25
+
+
+class ReadingSlots:
+    """Slots of the threads that read bodies, of ``threads`` in all: three quarters for everybody, half for one client.
+
+    May be used by many threads.
+    """
+
+    def __init__(self, threads: int, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        self._total = max(1, threads * 3 // 4)
+        self._each = max(1, threads // 2)
+        self._patience_seconds = patience_seconds
+        self._taken: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def hold(self, reader: str) -> Iterator[None]:
+        """Hold a slot for ``reader`` (a client, or "" for strangers). Raises ``OverloadedError`` if none gets free."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._is_free(reader), self._patience_seconds):
+                raise OverloadedError("too many bodies that have not arrived")
+            self._taken[reader] += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taken[reader] -= 1
+                if not self._taken[reader]:
+                    del self._taken[reader]
+                self._changed.notify_all()
+
+    def _is_free(self, reader: str) -> bool:
+        return self._taken[reader] < self._each and self._taken.total() < self._total
+
+
+class SlottedInput:
+    """``wsgi.input`` whose reads hold a slot; ``who`` tells for whom at that moment."""
+
+    def __init__(self, stream: Any, slots: ReadingSlots, who: Callable[[], str]) -> None:
+        self._stream = stream
+        self._slots = slots
+        self._who = who
+
+    def read(self, size: int = -1) -> bytes:
+        """Up to ``size`` bytes; all of them when it is negative."""
+        with self._slots.hold(self._who()):
+            part: bytes = self._stream.read(size)
+        return part
+
+    def readline(self, size: int = -1) -> bytes:
+        """One line, cut off at ``size`` bytes."""
+        with self._slots.hold(self._who()):
+            line: bytes = self._stream.readline(size)
+        return line
