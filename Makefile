@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults bench check lock format clean
+.PHONY: help setup run test faults fuzz bench check lock format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ faults: ## break everything under load, then hold the books against each other; 
 bench: ## measure what it carries, beside a plain application of the same stack; hours (see ARGS=--help)
 	@tools/bootstrap test
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+fuzz: ## generated calls, good and bad, of all that the API says it does; about half an hour (see ARGS=--help)
+	@tools/bootstrap test
+	@$(PYTHON) -m tests.fuzz $(ARGS)
 
 check: ## format, lint, types, import contracts, spelling, then all tests with branch coverage
 	@tools/bootstrap test

@@ -1,0 +1,123 @@
+"""``python -m tests.fuzz`` (``make fuzz``): thousands of generated calls against real servers, good and bad ones.
+
+Starts RabbitMQ, Redis, MongoDB, the web app and a worker in a temporary folder, then runs schemathesis over what the
+web app serves as its description: first with a key that may do everything, then with keys of one scope each. Exit
+code 0: nothing was found; 1: something was, or fewer cases were generated than asked for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+
+from tests.fuzz.fuzzing import Findings, fuzz
+from tests.web_process import KEY, WebProcess
+from wavecom.accounts import Scope, hash_of, make_key
+from wavecom.core.keys import KeyRecord
+from wavecom.local.programs import PROGRAMS
+from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
+from wavecom.storage.mongo.keys import MongoKeyStore
+
+
+def main() -> int:
+    """Run it; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--cases", type=int, default=5000, help="how many must have been generated (5000)")
+    parser.add_argument("--examples", type=int, default=400, help="at most, for each operation and phase (400)")
+    parser.add_argument("--seconds", type=int, default=900, help="at most, for the key that may do everything (900)")
+    parser.add_argument("--seed", type=int, help="to repeat a run")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="wavecom-fuzz-") as name, _stack(Path(name)) as (web, keys):
+        runs = [("all scopes", KEY, options.examples, options.seconds)]
+        runs += [(f"scope {scope}", key, 15, 60) for scope, key in keys.items()]
+        runs += [("no key that is known", make_key(), 15, 60)]
+        all_found = []
+        for title, key, examples, seconds in runs:
+            started_at = time.monotonic()
+            found = fuzz(web.url, key, Path(name), examples=examples, seconds=seconds, seed=options.seed)
+            all_found.append(found)
+            _tell(title, found, time.monotonic() - started_at)
+        errors = [line for line in web.logged().splitlines() if '"unhandled_error"' in line]
+    cases = sum(found.cases for found in all_found)
+    is_good = all(found.is_clean for found in all_found) and cases >= options.cases and not errors
+    print(f"{cases} cases, {sum(found.failures for found in all_found)} failures, {len(errors)} unhandled errors")
+    return 0 if is_good else 1
+
+
+def _tell(title: str, found: Findings, seconds: float) -> None:
+    print(
+        f"{title}: {found.operations} operations, {found.cases} cases, {found.failures} failures in {seconds:.0f} s",
+        flush=True,
+    )
+    if not found.is_clean:
+        print(found.output, flush=True)
+
+
+@contextmanager
+def _stack(home: Path) -> Iterator[tuple[WebProcess, dict[str, str]]]:
+    """Everything, running; the web app, and a key for each scope."""
+    with ExitStack() as stack:
+        rabbitmq, redis = PrivateRabbitMQ(home / "rabbitmq"), PrivateRedis(home / "redis")
+        program = os.environ.get("WAVECOM_MONGO_SERVER")
+        mongo = PrivateMongo(home / "mongo", program=Path(program) if program else None)
+        for server in (rabbitmq, redis, mongo):
+            stack.callback(server.kill)
+            server.start()
+        servers = {"AMQP_URL": rabbitmq.url, "REDIS_URL": redis.url, "MONGODB_URI": mongo.url_of("wavecom")}
+        web = stack.enter_context(WebProcess(home, servers))
+        stack.enter_context(_worker(home, servers))
+        with MongoClient[dict[str, Any]](servers["MONGODB_URI"], tz_aware=True) as client:
+            store = MongoKeyStore(client.get_default_database())
+            keys = {str(scope): _add_key(store, scope) for scope in Scope}
+        yield web, keys
+
+
+@contextmanager
+def _worker(home: Path, servers: dict[str, str]) -> Iterator[None]:
+    """One that takes every queue, so that what is sent moves on."""
+    [program] = [each for each in PROGRAMS if each.name == "ops"]
+    variables = {**os.environ, **servers, "WAVECOM_HOME": str(home)}
+    commands = [
+        [*program.arguments(variables)],
+        [sys.executable, "-m", "celery", "-A", "wavecom", "worker", "-n", "fuzz@%h"],
+        [sys.executable, "-m", "celery", "-A", "wavecom", "beat", "-s", str(home / "beat"), "--pidfile="],
+    ]
+    with (home / "workers.log").open("wb") as log:
+        processes = [subprocess.Popen(each, env=variables, stdout=log, stderr=log) for each in commands]
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def _add_key(store: MongoKeyStore, scope: Scope) -> str:
+    key = make_key()
+    store.add(
+        KeyRecord(
+            key_id=uuid.uuid4().hex,
+            hash=hash_of(key),
+            client="default",
+            scopes=frozenset({scope}),
+            is_live=True,
+            created_at=datetime.now(UTC),
+        )
+    )
+    return key
+
+
+if __name__ == "__main__":
+    sys.exit(main())
