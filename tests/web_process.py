@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 
+from wavecom.broker import topology
 from wavecom.local.ports import free_ports
 from wavecom.local.programs import PROGRAMS
 
@@ -87,3 +90,24 @@ class WebProcess:
             return requests.get(f"{self.url}/readyz", timeout=5).status_code == 200
         except requests.RequestException:
             return False
+
+
+@contextmanager
+def workers(home: Path, servers: Mapping[str, str], variables: Mapping[str, str] | None = None) -> Iterator[Path]:
+    """A worker of every queue and the scheduler, so that what is sent moves on; the file that they log to."""
+    environment = {**os.environ, "WAVECOM_HOME": str(home), **servers, **(variables or {})}
+    celery = [sys.executable, "-m", "celery", "-A", "wavecom"]
+    commands = [
+        [*celery, "worker", "-n", "all@%h"],
+        [*celery, "worker", "-n", "ops@%h", "-P", "solo", "-Q", topology.PERIODIC_QUEUE],
+        [*celery, "beat", "-s", str(home / "beat-schedule"), "--pidfile="],
+    ]
+    path = home / "workers.log"
+    with path.open("wb") as log:
+        processes = [subprocess.Popen(each, env=environment, cwd=_ROOT, stdout=log, stderr=log) for each in commands]
+    try:
+        yield path
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()

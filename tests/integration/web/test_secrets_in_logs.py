@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +10,7 @@ from typing import Any
 import pytest
 import requests
 
-from tests.web_process import WebProcess
-from wavecom.local.programs import PROGRAMS
+from tests.web_process import WebProcess, workers
 
 KEY = "wc_live_" + "Kq7" * 14 + "z"
 WRONG_KEY = "wc_live_" + "Wx5" * 14 + "z"
@@ -66,14 +63,8 @@ def web(tmp_path: Path, servers: dict[str, str]) -> Iterator[WebProcess]:
 
 @pytest.fixture
 def worker_log(tmp_path: Path, servers: dict[str, str], web: WebProcess) -> Iterator[Path]:
-    [program] = [each for each in PROGRAMS if each.name == "worker"]
-    variables = {**os.environ, **servers, "WAVECOM_HOME": str(tmp_path), "WAVECOM_LOG_LEVEL": "debug"}
-    log = tmp_path / "worker.log"
-    with log.open("wb") as output:
-        worker = subprocess.Popen(program.arguments(variables), env=variables, stdout=output, stderr=output)
-    yield log
-    worker.terminate()
-    worker.wait(30)
+    with workers(tmp_path, servers, {"WAVECOM_LOG_LEVEL": "debug"}) as log:
+        yield log
 
 
 def _drive(web: WebProcess, key: str) -> set[tuple[str, str, int]]:
