@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from structlog.contextvars import merge_contextvars
+from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
 from tests.unit.web.conftest import World, make_world
@@ -214,6 +214,36 @@ def test_api_answers_set_no_cookie_and_vary_with_none(api: FlaskClient) -> None:
     for answer in answers:
         assert "Set-Cookie" not in answer.headers
         assert "Vary" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("scheme", "forwarded", "is_told"),
+    [("http", None, False), ("https", None, True), ("http", "https", True), ("http", "http", False)],
+)
+def test_browsers_are_held_to_tls_where_there_is_tls(
+    scheme: str, forwarded: str | None, is_told: bool, api: FlaskClient
+) -> None:
+    headers = {} if forwarded is None else {"X-Forwarded-Proto": forwarded}
+
+    answer = api.get("/api/notifications", headers=headers, base_url=f"{scheme}://wavecom.example")
+
+    assert ("Strict-Transport-Security" in answer.headers) == is_told
+
+
+def test_every_line_that_a_request_logs_names_the_request() -> None:
+    api = _app_that_raises(make_world(), errors.BrokerError("amqp.internal"))
+
+    with capture_logs(processors=[merge_contextvars]) as lines:
+        answer = api.get("/fail", headers={"X-Request-ID": "order-42"})
+
+    assert [(line["event"], line["request_id"]) for line in lines] == [("request_failed", "order-42")]
+    assert answer.json["requestId"] == "order-42"
+
+
+def test_a_request_leaves_nothing_of_its_id_behind(world: World) -> None:
+    world.client().get("/api/notifications", headers={"X-Request-ID": "order-42"})
+
+    assert "request_id" not in get_contextvars()
 
 
 def test_json_of_the_app_is_strict_and_knows_no_bson(world: World) -> None:
