@@ -15,8 +15,9 @@ from typing import Any
 
 from wavecom.errors import OverloadedError
 
-#: How long a reader waits for a slot. Bodies that have arrived are read in microseconds, so this is plenty for them.
-_PATIENCE_SECONDS = 0.25
+#: How long a reader waits for a slot. Bodies that have arrived are read in microseconds, or in as long as a busy
+#: process lets its threads wait for their turn; under load nobody must be refused for that.
+_PATIENCE_SECONDS = 1
 
 
 class ReadingSlots:
