@@ -15,7 +15,7 @@ import redis
 import structlog
 from pymongo.database import Database
 
-from wavecom.accounts import KeyRing
+from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
@@ -78,6 +78,7 @@ class WebServices:
     stats: Stats
     keys: KeyRing
     intake: Intake
+    key_administration: KeyAdministration
     outbox: MongoOutbox
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
     checks: Mapping[str, Check]
@@ -112,6 +113,7 @@ class OperatorServices:
     clock: Clock
     jobs: JobRepository
     dead_letters: DeadLetters
+    keys: KeyAdministration
     reconciliation: Reconciliation
     closing: Sequence[Callable[[], None]] = ()
 
@@ -127,7 +129,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     clock = StoreClock(jobs.now).start()
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
     stats = MongoStats(database, now=clock.now)
-    keys = KeyRing(MongoKeyStore(database), clock)
+    key_store = MongoKeyStore(database)
+    keys = KeyRing(key_store, clock)
     redis_client = connect_redis(settings.redis_url)
 
     def prepare() -> None:
@@ -161,6 +164,13 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         keys=keys,
         intake=RedisIntake(
             connect_redis(settings.redis_url, max_connections=4, timeout_seconds=INTAKE_TIMEOUT_SECONDS)
+        ),
+        key_administration=KeyAdministration(
+            store=key_store,
+            audit=MongoAuditLog(database),
+            clock=clock,
+            new_id=_key_id,
+            on_ended=keys.forget,
         ),
         outbox=MongoOutbox(database),
         checks={
@@ -272,6 +282,9 @@ def operator_services(settings: Settings) -> OperatorServices:
         clock=clock,
         jobs=jobs,
         dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
+        keys=KeyAdministration(
+            store=MongoKeyStore(database), audit=MongoAuditLog(database), clock=clock, new_id=_key_id
+        ),
         reconciliation=Reconciliation(
             buried=MongoBuriedJobs(database),
             queue=DeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
@@ -316,6 +329,10 @@ def providers_config(settings: Settings) -> ProvidersConfig:
 def policy_of(settings: Settings) -> Policy:
     """The engine's numbers."""
     return Policy(retry_base_seconds=settings.retry_base_seconds, retry_cap_seconds=settings.retry_cap_seconds)
+
+
+def _key_id() -> str:
+    return uuid.uuid4().hex
 
 
 class _Preparation:

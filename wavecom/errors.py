@@ -15,6 +15,7 @@
     │   ├── UnauthenticatedError        no key, or one that nobody issued
     │   ├── ForbiddenError              a key without the scope
     │   ├── JobNotFoundError            no such job for this client
+    │   ├── KeyNotFoundError            no such API key among those that the caller manages
     │   ├── IdempotencyMismatchError    same key, other body
     │   └── RateLimitedError            the key has sent too much in too short a time
     │       └── QuotaExhaustedError         or all that it may in a day
@@ -23,7 +24,8 @@
     │   │   ├── TooLateToCancelError        it is on its way, or done
     │   │   ├── MayHaveBeenSentError        nobody can tell whether it was sent
     │   │   └── NotFailedError              only what failed can be replayed or discarded
-    │   └── LostRaceError               compare-and-set: somebody else moved the job first
+    │   ├── LostRaceError               compare-and-set: somebody else moved the job first
+    │   └── KeyEndedError               the API key is no longer one to be rotated
     ├── UnavailableError            a server of ours can't be reached now; try again later
     │   ├── StoreError                  MongoDB
     │   │   └── UncertainWriteError         the write may or may not have been made
@@ -143,6 +145,12 @@ class JobNotFoundError(RefusedError):
     code = "job_not_found"
 
 
+class KeyNotFoundError(RefusedError):
+    """No such API key, or not one that the caller manages: the two are answered alike on purpose."""
+
+    code = "key_not_found"
+
+
 class IdempotencyMismatchError(RefusedError):
     """The idempotency key was used before with another body."""
 
@@ -206,6 +214,12 @@ class LostRaceError(ConflictError):
     """A compare-and-set write found that somebody else had moved the job first; nothing was written."""
 
     code = "lost_race"
+
+
+class KeyEndedError(ConflictError):
+    """The API key has ended, or another has its place already."""
+
+    code = "key_ended"
 
 
 class UnavailableError(WaveComError):

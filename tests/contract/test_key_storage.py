@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -38,7 +37,18 @@ def _record(**overrides: Any) -> KeyRecord:
 
 @pytest.mark.parametrize(
     "record",
-    [_record(), _record(is_live=False, scopes=frozenset(), name="", expires_at=later(9), revoked_at=later(3))],
+    [
+        _record(),
+        _record(
+            is_live=False,
+            scopes=frozenset(),
+            name="",
+            expires_at=later(9),
+            revoked_at=later(3),
+            hint="x7Qk",
+            replaced_by="k",
+        ),
+    ],
     ids=["usual", "ended"],
 )
 def test_a_key_is_found_by_its_hash_as_it_was_kept(keys: KeyStore, record: KeyRecord) -> None:
@@ -66,39 +76,62 @@ def test_of_many_who_add_the_first_key_at_once_one_is_kept(keys: KeyStore) -> No
     assert keys.of_client("acme") == [keys.find("a" * 64)]
 
 
-def test_a_key_can_be_renamed_narrowed_and_ended_and_opened_again(keys: KeyStore) -> None:
-    keys.add(_record())
-    ended = _record(name="Old backend", scopes=frozenset({"read"}), expires_at=later(60), revoked_at=later(5))
-
-    is_updated = keys.update(ended)
-
-    assert is_updated
-    assert keys.find(ended.hash) == ended
-    assert keys.update(_record())
-    assert keys.find(ended.hash) == _record()
-
-
-def test_an_update_moves_no_key_to_another_client(keys: KeyStore) -> None:
+def test_a_key_is_found_by_its_id(keys: KeyStore) -> None:
     keys.add(_record())
 
-    keys.update(_record(client="globex", is_live=False, name="x"))
+    assert keys.find_by_id("key-1") == _record()
+    assert keys.find_by_id("key-2") is None
 
-    assert keys.find("a" * 64) == replace(_record(), name="x")
+
+def test_the_first_revocation_counts(keys: KeyStore) -> None:
+    keys.add(_record())
+
+    first = keys.revoke("key-1", later(5))
+    second = keys.revoke("key-1", later(9))
+
+    assert first == second == keys.find("a" * 64) == _record(revoked_at=later(5))
+    assert keys.revoke("key-2", later(5)) is None
 
 
-def test_a_key_that_nobody_knows_is_not_updated(keys: KeyStore) -> None:
-    assert not keys.update(_record())
-    assert keys.find("a" * 64) is None
+def test_a_retired_key_ends_in_favour_of_another_however_often_that_is_said(keys: KeyStore) -> None:
+    keys.add(_record())
+
+    answers = [keys.retire("key-1", later(60), "key-2") for _ in range(2)]
+
+    assert answers == [True, True]
+    assert keys.find("a" * 64) == _record(expires_at=later(60), replaced_by="key-2")
+
+
+def test_a_key_is_retired_once_and_never_after_it_was_revoked(keys: KeyStore) -> None:
+    keys.add(_record())
+    keys.add(_record(key_id="revoked", hash="b" * 64, revoked_at=NOW))
+    keys.retire("key-1", later(60), "key-2")
+
+    assert not keys.retire("key-1", later(90), "key-3")
+    assert not keys.retire("revoked", later(90), "key-3")
+    assert not keys.retire("unknown", later(90), "key-3")
+    assert keys.find("a" * 64) == _record(expires_at=later(60), replaced_by="key-2")
+    assert keys.find("b" * 64) == _record(key_id="revoked", hash="b" * 64, revoked_at=NOW)
+
+
+def test_of_many_who_rotate_a_key_at_once_one_wins(keys: KeyStore) -> None:
+    keys.add(_record())
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda number: keys.retire("key-1", later(60), f"key-{number}"), range(2, 10)))
+
+    assert answers.count(True) == 1
 
 
 def test_a_clients_keys_come_newest_first(keys: KeyStore) -> None:
     records = [_record(key_id=f"key-{age}", hash=f"{age:064}", created_at=later(-age)) for age in (3, 1, 2)]
-    for record in [*records, _record(client="globex")]:
+    for record in [*records, _record(key_id="key-9", client="globex")]:
         keys.add(record)
 
     found = keys.of_client("acme")
 
     assert [record.key_id for record in found] == ["key-1", "key-2", "key-3"]
+    assert len(keys.of_client(None)) == 4
 
 
 @pytest.mark.parametrize(

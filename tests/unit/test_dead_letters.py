@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue, stranger
 from tests.factories import NOW, later, make_job, make_job_id
 from tests.fakes import CountingStats, FakeClock
+from wavecom.accounts import KeyAdministration
 from wavecom.bootstrap import OperatorServices
 from wavecom.commands.dead_letters import dead_letters as command
 from wavecom.core.dead_letters import Action, DeadLetters, LetterFilter, Order, Reason, Run, RunState
@@ -533,7 +534,11 @@ def test_servers_that_are_away_are_waited_for(house: House, trouble: str) -> Non
 @pytest.fixture
 def wavecom(house: House) -> Callable[..., Result]:
     services = OperatorServices(
-        clock=house.clock, jobs=house.jobs, dead_letters=house.dead_letters, reconciliation=house.reconciliation
+        clock=house.clock,
+        jobs=house.jobs,
+        dead_letters=house.dead_letters,
+        keys=cast(KeyAdministration, None),
+        reconciliation=house.reconciliation,
     )
 
     def run(*arguments: str) -> Result:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from wavecom.accounts.keys import Scope, hash_of
+from wavecom.accounts.keys import Scope, hash_of, hint_of
 from wavecom.accounts.memory import Memory
 from wavecom.core.account import account_of
 from wavecom.core.keys import KeyRecord, KeyStore
@@ -46,6 +46,7 @@ class KeyRing:
         self._clock = clock
         # Apart, so that a flood of invented keys can't push the real ones out.
         self._known: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
+        self._by_id: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
         self._unknown: Memory[bool] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
 
     def authenticate(self, key: str) -> Caller:
@@ -56,14 +57,24 @@ class KeyRing:
         record = self._record(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
         if record is None or not record.is_valid(self._clock.now()):
             raise UnauthenticatedError("This API key is not known here, or it has expired or was revoked.")
-        return Caller(
-            account_of(record.client, record.is_live),
-            record.scopes,
-            record.is_live,
-            record.key_id,
-            record.rate_per_second,
-            record.daily_quota,
-        )
+        return _caller(record)
+
+    def caller_of(self, key_id: str) -> Caller | None:
+        """The caller that the key of this id stands for, as long as it may be used; for who has shown it before.
+
+        Raises ``StoreError`` when it can't be told.
+        """
+        record = self._by_id.get(key_id)
+        if record is None:
+            record = self._store.find_by_id(key_id)
+            if record is not None:
+                self._by_id.put(key_id, record)
+        return _caller(record) if record is not None and record.is_valid(self._clock.now()) else None
+
+    def forget(self, record: KeyRecord) -> None:
+        """Ask the store for this key again: its end has changed. Other processes find out for themselves."""
+        self._known.forget(record.hash)
+        self._by_id.forget(record.key_id)
 
     def ensure_first_key(self, key: str) -> None:
         """Make ``key`` a live key with all scopes, unless it is stored already. May be called by every process."""
@@ -77,6 +88,8 @@ class KeyRing:
             scopes=frozenset(Scope),
             is_live=True,
             created_at=self._clock.now(),
+            name="first key",
+            hint=hint_of(key),
         )
         self._store.add(record)
         self._unknown.forget(hash_)
@@ -94,3 +107,14 @@ class KeyRing:
         else:
             self._known.put(hash_, record)
         return record
+
+
+def _caller(record: KeyRecord) -> Caller:
+    return Caller(
+        account_of(record.client, record.is_live),
+        record.scopes,
+        record.is_live,
+        record.key_id,
+        record.rate_per_second,
+        record.daily_quota,
+    )

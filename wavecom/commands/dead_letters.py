@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from functools import wraps
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 import click
 import orjson
@@ -18,20 +15,24 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from wavecom.bootstrap import OperatorServices, operator_services
+from wavecom.bootstrap import OperatorServices
+from wavecom.commands.console import (
+    UNAVAILABLE,
+    console,
+    open_services,
+    print_json,
+    said_in_words,
+    table_of,
+    time_text,
+    user,
+)
 from wavecom.commands.parameters import When, at, moment
 from wavecom.core.dead_letters import LetterFilter, Order, Place, QueueBusyError, QueuedLetter, Run, Selection
 from wavecom.core.job import Channel, Job, JobId
-from wavecom.errors import BrokerError, StoreError, UnavailableError
-from wavecom.observability import configure_logging
-from wavecom.settings import Settings
+from wavecom.errors import BrokerError
 
 _PAGE: Final = 500
 _SHOWN_BYTES: Final = 60
-
-#: Exit codes besides 0 (done) and 2 (asked for wrongly).
-UNAVAILABLE: Final = 1
-INTERRUPTED: Final = 130
 
 
 @click.group("dead-letters", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -45,18 +46,6 @@ def dead_letters() -> None:
     Exit code: 0 done, 1 a server is away or a job is unknown, 2 asked for wrongly, 130 interrupted.
     Everything here may be interrupted and repeated without harm.
     """
-
-
-def _services() -> OperatorServices:
-    """Made only now that the command line was understood. A test hands in its own as the context's object."""
-    root = click.get_current_context().find_root()
-    if root.obj is None:
-        settings = Settings.from_environment()
-        configure_logging(settings.log_level, "dead-letters")
-        root.obj = operator_services(settings)
-        root.call_on_close(root.obj.close)
-    services: OperatorServices = root.obj
-    return services
 
 
 # --- options ------------------------------------------------------------------------------------------------------
@@ -88,7 +77,7 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.UsageError("Give job ids or filters, not both.")
         if options.get("raw") and (job_ids or any(value is not None for value in filters)):
             raise click.UsageError("--raw is about messages that belong to no job: neither ids nor filters apply.")
-        services = _services()
+        services = open_services()
         now = services.clock.now()
         selection: Selection = tuple(map(JobId, job_ids)) or LetterFilter(
             error_code=error_code,
@@ -98,7 +87,7 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
             failed_since=at(since, now),
             failed_before=at(until, now),
         )
-        with _said_in_words():
+        with said_in_words():
             return command(services, selection=selection, **options)
 
     return with_selection
@@ -113,7 +102,7 @@ def _running(command: Callable[..., Any]) -> Callable[..., Any]:
         "--rate", type=click.FloatRange(0.1, 10_000), default=50, show_default=True, metavar="N", help="A second."
     )
     @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
-    @click.option("--operator", metavar="NAME", default=lambda: _user(), help="For the audit entry (user@host).")
+    @click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
     @wraps(command)
     def with_order(
         *args: Any, limit: int | None, dry_run: bool, rate: float, yes: bool, operator: str, **options: Any
@@ -123,14 +112,6 @@ def _running(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*args, order=order, is_asking=is_asking, **options)
 
     return with_order
-
-
-def _user() -> str:
-    try:
-        name = getpass.getuser()
-    except (OSError, KeyError):
-        name = "unknown"
-    return f"{name}@{socket.gethostname()}"
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -152,12 +133,12 @@ def list_(services: OperatorServices, selection: Selection, limit: int, as_json:
     jobs = _newest(services, selection, limit)
     if as_json:
         for job in jobs:
-            _print_json(_summary(job))
+            print_json(_summary(job))
         return
     table = _table("failed (UTC)", "job", "type", "client", "recipient", "error", "provider", "attempts")
     for job in jobs:
         table.add_row(
-            _time(job.finished_at),
+            time_text(job.finished_at),
             job.job_id,
             job.type.value,
             job.client,
@@ -166,29 +147,29 @@ def list_(services: OperatorServices, selection: Selection, limit: int, as_json:
             job.provider or "",
             str(job.attempts),
         )
-    _console().print(table)
+    console().print(table)
     if isinstance(selection, tuple):
-        _console().print(f"{len(jobs)} of {len(selection)} jobs found.")
+        console().print(f"{len(jobs)} of {len(selection)} jobs found.")
         return
     count = services.dead_letters.expected(selection)
-    _console().print(f"{len(jobs)} of {count} shown." if count > len(jobs) else f"{count} in all.")
+    console().print(f"{len(jobs)} of {count} shown." if count > len(jobs) else f"{count} in all.")
     owed = services.dead_letters.buried.owed()
     if owed:
-        _console().print(f"{owed} more failed; RabbitMQ has not yet confirmed their dead letters.")
+        console().print(f"{owed} more failed; RabbitMQ has not yet confirmed their dead letters.")
 
 
 @dead_letters.command()
 @click.argument("job_id")
 @click.option("--reveal", is_flag=True, help="With recipient, payload and metadata; leaves an audit entry.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@click.option("--operator", metavar="NAME", default=lambda: _user(), help="For the audit entry (user@host).")
+@click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
 def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
     """Tell all about one notification, with its log.
 
     Recipient, payload and metadata are personal data: they are shown only when asked for.
     """
-    services = _services()
-    with _said_in_words():
+    services = open_services()
+    with said_in_words():
         job = services.jobs.get(JobId(job_id))
         if job is None:
             raise click.ClickException(
@@ -198,7 +179,7 @@ def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
             services.dead_letters.reveal(job.job_id, operator)
         detail = _detail(job, is_revealed=reveal)
         if as_json:
-            _print_json(detail)
+            print_json(detail)
             return
         _print_detail(detail)
 
@@ -279,7 +260,7 @@ def _list_raw(services: OperatorServices, limit: int, as_json: bool) -> None:
     letters, count = services.dead_letters.strangers(limit)
     if as_json:
         for letter in letters:
-            _print_json(
+            print_json(
                 {
                     "reason": letter.reason,
                     "queue": letter.queue,
@@ -291,8 +272,8 @@ def _list_raw(services: OperatorServices, limit: int, as_json: bool) -> None:
     table = _table("reason", "from queue", "bytes", "begins with")
     for letter in letters:
         table.add_row(letter.reason, letter.queue, str(letter.size_bytes), Text(_escaped(letter)))
-    _console().print(table)
-    _console().print(f"{len(letters)} of {count} shown." if count > len(letters) else f"{count} in all.")
+    console().print(table)
+    console().print(f"{len(letters)} of {count} shown." if count > len(letters) else f"{count} in all.")
 
 
 def _newest(services: OperatorServices, selection: Selection, limit: int) -> list[Job]:
@@ -313,28 +294,6 @@ def _newest(services: OperatorServices, selection: Selection, limit: int) -> lis
 
 
 @contextmanager
-def _said_in_words() -> Iterator[None]:
-    """Around everything that needs a server: what went wrong, and what to do about it, instead of a traceback."""
-    try:
-        yield
-    except StoreError as error:
-        _give_up(error, "Check MONGODB_URI and that MongoDB runs")
-    except QueueBusyError as error:
-        _give_up(error)
-    except BrokerError as error:
-        _give_up(error, "Check AMQP_URL and that RabbitMQ runs")
-    except KeyboardInterrupt:
-        click.echo("Interrupted. What is done is done; run the same command again for the rest.", err=True)
-        raise SystemExit(INTERRUPTED) from None
-
-
-def _give_up(error: UnavailableError, advice: str = "") -> NoReturn:
-    what = str(error).rstrip(".") + "."
-    click.echo(f"{what} {advice}, then run the same command again: what is done is done." if advice else what, err=True)
-    raise SystemExit(UNAVAILABLE)
-
-
-@contextmanager
 def _progress(expected: int) -> Iterator[Callable[[Run], None]]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -348,7 +307,7 @@ def _print_run(run: Run, participle: str, whose: str = "provider") -> None:
         table = _table("error" if whose == "provider" else "reason", whose, "count")
         for (code, provider), count in run.reasons.most_common():
             table.add_row(code, provider or "", str(count))
-        _console().print(table)
+        console().print(table)
     would_be = "would be " if run.is_dry_run else ""
     done_before = f", {run.already_done} were done already or are not failed" if run.already_done else ""
     click.echo(f"{run.done} {would_be}{participle}{done_before}. Audit entry {run.run_id}.")
@@ -358,21 +317,8 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _console() -> Console:
-    console = Console(highlight=False, markup=False, emoji=False)
-    # A file or a pipe has no width: nothing is folded there.
-    return console if console.is_terminal else Console(width=240, highlight=False, markup=False, emoji=False)
-
-
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, no_wrap=column in {"job", "failed (UTC)", "bytes", "count"})
-    return table
-
-
-def _time(moment: datetime | None) -> str:
-    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M:%S}"
+    return table_of(*columns, whole=frozenset({"job", "failed (UTC)", "bytes", "count"}))
 
 
 def _escaped(letter: QueuedLetter) -> str:
@@ -406,10 +352,6 @@ def _detail(job: Job, *, is_revealed: bool) -> dict[str, Any]:
     return _summary(job) | {"logs": whole["logs"], "logCount": whole["logCount"]}
 
 
-def _print_json(value: Mapping[str, Any]) -> None:
-    click.echo(orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z))
-
-
 def _print_detail(detail: Mapping[str, Any]) -> None:
     facts = Table.grid(padding=(0, 2))
     for name, value in detail.items():
@@ -418,11 +360,11 @@ def _print_detail(detail: Mapping[str, Any]) -> None:
                 value if isinstance(value, str) else orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z).decode()
             )
             facts.add_row(Text(name), Text(text))
-    _console().print(facts)
+    console().print(facts)
     logs: Sequence[Mapping[str, Any]] = detail["logs"]
     table = _table("at", "event", "attempt", "provider", "code", "message")
     for entry in logs:
         cells = [str(entry.get(name, "")) for name in ("at", "event", "attempt", "provider", "code", "message")]
         table.add_row(*(Text(cell) for cell in cells))
-    _console().print()
-    _console().print(table)
+    console().print()
+    console().print(table)

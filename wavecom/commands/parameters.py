@@ -34,6 +34,16 @@ def moment(value: str | When) -> When:
     return exact if exact.tzinfo is not None else exact.replace(tzinfo=UTC)
 
 
+def duration(value: str | timedelta) -> timedelta:
+    """A length of time: ``0``, ``90s``, ``15m``, ``24h``, ``7d``. For ``type=``. Raises ``click.BadParameter``."""
+    if isinstance(value, timedelta):
+        return value
+    found = _RELATIVE.fullmatch(value.strip() if value.strip() != "0" else "0s")
+    if found is None:
+        raise click.BadParameter(f"{value!r} is no length of time; write 0, 90s, 15m, 24h or 7d.")
+    return min(timedelta(**{_UNITS[found[2]]: int(found[1])}), _LONGEST)
+
+
 def at(when: When | None, now: datetime) -> datetime | None:
     """The moment that was meant."""
     if isinstance(when, timedelta):

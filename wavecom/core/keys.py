@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import Protocol
+
+
+class KeyStatus(StrEnum):
+    """Whether a key may be used. The words are part of the published API."""
+
+    ACTIVE = "active"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,31 +34,87 @@ class KeyRecord:
     #: What the key may send; None: what the settings say.
     rate_per_second: float | None = None
     daily_quota: int | None = None
+    #: The key's last four characters, to tell keys apart by; "" for one that is too short to give any away.
+    hint: str = ""
     #: From then on the key is refused; None: never.
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    #: Id of the key that took this one's place when it was rotated.
+    replaced_by: str | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the key may be used at ``now``."""
-        ends = [at for at in (self.expires_at, self.revoked_at) if at is not None]
-        return all(now < at for at in ends)
+        return self.status(now) is KeyStatus.ACTIVE
+
+    def status(self, now: datetime) -> KeyStatus:
+        """How the key stands at ``now``."""
+        if self.revoked_at is not None and self.revoked_at <= now:
+            return KeyStatus.REVOKED
+        if self.expires_at is not None and self.expires_at <= now:
+            return KeyStatus.EXPIRED
+        return KeyStatus.ACTIVE
 
 
 class KeyStore(Protocol):
-    """All keys. Raises ``StoreError`` when the store can't be reached. May be called from several threads at once."""
+    """All keys. Raises ``StoreError`` when the store can't be reached. May be called from several threads at once.
+
+    There is no general update: each change is a narrow one, so that none can undo another that came in between.
+    """
 
     def find(self, key_hash: str) -> KeyRecord | None:
         """The record of the key with this hash."""
+        ...
+
+    def find_by_id(self, key_id: str) -> KeyRecord | None:
+        """The record of the key with this id."""
         ...
 
     def add(self, record: KeyRecord) -> None:
         """Keep a new key. Adding a hash that is there already changes nothing, so it may be repeated after an error."""
         ...
 
-    def update(self, record: KeyRecord) -> bool:
-        """Keep the name, scopes and end of a key; False when there is none with this hash. May be repeated."""
+    def revoke(self, key_id: str, at: datetime) -> KeyRecord | None:
+        """End a key for good and answer it as it is then; None when there is none. The first revocation counts."""
         ...
 
-    def of_client(self, client: str) -> Sequence[KeyRecord]:
-        """A client's keys, the newest first, those that are no longer valid included."""
+    def retire(self, key_id: str, at: datetime, replaced_by: str) -> bool:
+        """Let a key expire at ``at``, in favour of another one.
+
+        False when there is none, or it is revoked, or another has its place already. May be repeated.
+        """
+        ...
+
+    def of_client(self, client: str | None) -> Sequence[KeyRecord]:
+        """A client's keys, or all (None), the newest first, those that are no longer valid included."""
+        ...
+
+
+class KeyAction(StrEnum):
+    """What can be done to a key."""
+
+    CREATE = "create_key"
+    ROTATE = "rotate_key"
+    REVOKE = "revoke_key"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyEvent:
+    """That somebody did something to a key: an entry of the audit."""
+
+    event_id: str
+    action: KeyAction
+    #: An operator, or ``key <keyId>``.
+    actor: str
+    at: datetime
+    key_id: str
+    client: str
+    #: What else is worth knowing later; nothing of the key.
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+class KeyAudit(Protocol):
+    """Who did what to which key, kept for good. Raises ``StoreError``."""
+
+    def record_key_event(self, event: KeyEvent) -> None:
+        """Write the entry. May be repeated."""
         ...

@@ -17,7 +17,7 @@ import bson
 from wavecom.core.account import is_test_account
 from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority
-from wavecom.core.keys import KeyRecord
+from wavecom.core.keys import KeyEvent, KeyRecord
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import CODEC, decode_job, decode_json, encode, encode_job
@@ -203,24 +203,31 @@ class MemoryKeyStore:
         with self._lock:
             self._records.setdefault(record.hash, record)
 
-    def update(self, record: KeyRecord) -> bool:
+    def find_by_id(self, key_id: str) -> KeyRecord | None:
+        """See the port."""
+        return next((record for record in list(self._records.values()) if record.key_id == key_id), None)
+
+    def revoke(self, key_id: str, at: datetime) -> KeyRecord | None:
         """See the port."""
         with self._lock:
-            known = self._records.get(record.hash)
-            if known is None:
-                return False
-            self._records[record.hash] = replace(
-                known,
-                name=record.name,
-                scopes=record.scopes,
-                expires_at=record.expires_at,
-                revoked_at=record.revoked_at,
-            )
-            return True
+            record = self.find_by_id(key_id)
+            if record is not None and record.revoked_at is None:
+                record = self._records[record.hash] = replace(record, revoked_at=at)
+            return record
 
-    def of_client(self, client: str) -> list[KeyRecord]:
+    def retire(self, key_id: str, at: datetime, replaced_by: str) -> bool:
         """See the port."""
-        records = [record for record in self._records.values() if record.client == client]
+        with self._lock:
+            record = self.find_by_id(key_id)
+            if record is None:
+                return False
+            if record.revoked_at is None and record.replaced_by is None:
+                record = self._records[record.hash] = replace(record, expires_at=at, replaced_by=replaced_by)
+            return record.replaced_by == replaced_by
+
+    def of_client(self, client: str | None) -> list[KeyRecord]:
+        """See the port."""
+        records = [record for record in self._records.values() if client in {None, record.client}]
         return sorted(records, key=lambda record: (record.created_at, record.key_id), reverse=True)
 
 
@@ -250,6 +257,17 @@ class MemoryBlobStore:
         """Let go of what need not be kept any more."""
         with self._lock:
             self._blobs = {name: each for name, each in self._blobs.items() if each[1] > now}
+
+
+class MemoryKeyAudit:
+    """``wavecom.core.keys.KeyAudit`` without a server."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, KeyEvent] = {}
+
+    def record_key_event(self, event: KeyEvent) -> None:
+        """See the port."""
+        self.events[event.event_id] = event
 
 
 class MemoryOutbox:

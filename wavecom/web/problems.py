@@ -96,6 +96,9 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
         "check the id, and that it was made with a key of the same client",
         example="There is no notification with this id for your key.",
     ),
+    errors.KeyNotFoundError: Entry(
+        404, "There is no such key", "check the id in the list of the keys that your key manages"
+    ),
     errors.IdempotencyMismatchError: Entry(
         422,
         "The Idempotency-Key belongs to another request",
@@ -151,6 +154,7 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
         "read the notification again, then decide again",
         "The notification changed at the same moment and nothing was done. Read it again, then decide again.",
     ),
+    errors.KeyEndedError: Entry(409, "The key's state does not allow this", "list the keys, then decide"),
     errors.UnavailableError: Entry(
         503, "Not available now", _WAIT, "A server that WaveCom needs does not answer now. Nothing was done. Try again."
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -20,7 +21,7 @@ from werkzeug.test import TestResponse
 from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
-from wavecom.accounts import KeyRing, Scope, hash_of
+from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.bootstrap import WebServices
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
@@ -33,7 +34,7 @@ from wavecom.core.states import Status
 from wavecom.core.submission import Submission
 from wavecom.errors import StoreError
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository, MemoryKeyStore, MemoryOutbox
+from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository, MemoryKeyAudit, MemoryKeyStore, MemoryOutbox
 from wavecom.web import create_app
 
 PASSWORD = "correct horse battery staple"
@@ -53,6 +54,11 @@ class Keys(MemoryKeyStore):
         if not self.is_up:
             raise StoreError("mongodb.internal:27017 does not answer")
         return super().find(key_hash)
+
+    def find_by_id(self, key_id: str) -> KeyRecord | None:
+        if not self.is_up:
+            raise StoreError("mongodb.internal:27017 does not answer")
+        return super().find_by_id(key_id)
 
 
 def key_store(now: datetime) -> Keys:
@@ -148,6 +154,7 @@ class World:
         self.jobs = Jobs(self.clock.now)
         self.stats = MinuteStats(self.clock)
         self.keys = key_store(self.clock.now())
+        self.key_ring = KeyRing(self.keys, self.clock)
         self.publisher = RecordingPublisher()
         self.outbox = MemoryOutbox()
         self.down: set[str] = set()
@@ -181,8 +188,15 @@ class World:
                 new_id=lambda: "run",
             ),
             stats=self.stats,
-            keys=KeyRing(self.keys, self.clock),
             intake=OpenIntake(),
+            keys=self.key_ring,
+            key_administration=KeyAdministration(
+                store=self.keys,
+                audit=MemoryKeyAudit(),
+                clock=self.clock,
+                new_id=lambda: uuid.uuid4().hex,
+                on_ended=self.key_ring.forget,
+            ),
             outbox=self.outbox,
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )

@@ -13,7 +13,7 @@ from flask.testing import FlaskClient
 
 from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
-from wavecom.accounts import KeyRing
+from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.bootstrap import WebServices
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
@@ -21,7 +21,7 @@ from wavecom.core.intake import Intake, OpenIntake
 from wavecom.core.operations import Operations
 from wavecom.core.submission import Submission
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository, MemoryKeyStore, MemoryStats
+from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository, MemoryKeyAudit, MemoryKeyStore, MemoryStats
 from wavecom.web import create_app
 
 #: The time of these tests. Their own, because the corpora have dates in them.
@@ -44,6 +44,7 @@ class World:
     audit: MemoryAuditLog
     stats: MemoryStats
     keys: MemoryKeyStore
+    key_audit: MemoryKeyAudit
     services: WebServices
     app: Flask
 
@@ -69,6 +70,7 @@ def make_world(
     jobs = jobs or MemoryJobRepository(clock.now)
     publisher = RecordingPublisher()
     key_store = MemoryKeyStore()
+    key_audit = MemoryKeyAudit()
     if keys is None:
         keys = KeyRing(key_store, clock)
         keys.ensure_first_key(KEY)
@@ -106,12 +108,19 @@ def make_world(
         stats=stats,
         keys=keys,
         intake=intake or OpenIntake(),
+        key_administration=KeyAdministration(
+            store=key_store,
+            audit=key_audit,
+            clock=clock,
+            new_id=lambda: next(numbers).to_bytes(16, "big").hex(),
+            on_ended=keys.forget,
+        ),
         outbox=cast(Any, None),
         checks=checks or {},
     )
     app = create_app(settings, services)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return World(clock, jobs, publisher, audit, stats, key_store, services, app)
+    return World(clock, jobs, publisher, audit, stats, key_store, key_audit, services, app)
 
 
 @pytest.fixture

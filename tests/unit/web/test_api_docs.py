@@ -78,7 +78,7 @@ def test_every_parameter_is_in_the_table() -> None:
 
 def test_every_call_is_in_the_table_with_its_path(world: World) -> None:
     rules = {
-        f"{method} {rule}".replace("<job_id>", "<jobId>")
+        f"{method} {rule}".replace("<job_id>", "<jobId>").replace("<key_id>", "<keyId>")
         for rule in world.app.url_map.iter_rules()
         if str(rule).startswith("/api/") or str(rule) in {"/docs", "/healthz", "/readyz"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -1,4 +1,4 @@
-"""Who did what to dead letters: the collection ``audit``, one document a run, never purged by WaveCom."""
+"""Who did what to dead letters and to keys: the collection ``audit``, one document a deed, never purged by WaveCom."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pymongo import WriteConcern
 from pymongo.database import Database
 
 from wavecom.core.dead_letters import Run
+from wavecom.core.keys import KeyEvent
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import writing
 
 
 class MongoAuditLog:
-    """``wavecom.core.dead_letters.AuditLog``; safe to share between threads."""
+    """``wavecom.core.dead_letters.AuditLog`` and ``wavecom.core.keys.KeyAudit``; safe to share between threads."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._entries = database["audit"].with_options(
@@ -22,6 +23,20 @@ class MongoAuditLog:
         """See the port. May be repeated: the entry of a run is replaced whole."""
         with writing():
             self._entries.replace_one({"_id": run.run_id}, _document(run), upsert=True)
+
+    def record_key_event(self, event: KeyEvent) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": event.action.value,
+            "operator": event.actor,
+            "startedAt": event.at,
+            "keyId": event.key_id,
+            "client": event.client,
+            **event.details,
+        }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 
 
 def _document(run: Run) -> Document:

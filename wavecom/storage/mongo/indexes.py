@@ -73,6 +73,8 @@ INDEXES: dict[str, list[IndexModel]] = {
     ],
     "keys": [
         _index("hash", unique=True),
+        # Rotating and revoking; and whether the key that a page's session was opened with is still good.
+        _index("keyId", unique=True),
         _index("client"),
     ],
     "stats": [

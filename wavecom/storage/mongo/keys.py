@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from pymongo.database import Database
@@ -13,6 +14,15 @@ from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import reading, writing
 
+_ABSENT = {"$exists": False}
+_OPTIONAL = {
+    "rate_per_second": "ratePerSecond",
+    "daily_quota": "dailyQuota",
+    "expires_at": "expiresAt",
+    "revoked_at": "revokedAt",
+    "replaced_by": "replacedBy",
+}
+
 
 class MongoKeyStore:
     """``wavecom.core.keys.KeyStore``; safe to share between threads, one per process."""
@@ -22,9 +32,11 @@ class MongoKeyStore:
 
     def find(self, key_hash: str) -> KeyRecord | None:
         """See the port."""
-        with reading():
-            document = self._keys.find_one({"hash": key_hash})
-        return None if document is None else _to_record(document)
+        return self._find_one({"hash": key_hash})
+
+    def find_by_id(self, key_id: str) -> KeyRecord | None:
+        """See the port."""
+        return self._find_one({"keyId": key_id})
 
     def add(self, record: KeyRecord) -> None:
         """See the port."""
@@ -34,22 +46,34 @@ class MongoKeyStore:
             except DuplicateKeyError:
                 return  # It is there already, which is all that was asked.
 
-    def update(self, record: KeyRecord) -> bool:
+    def revoke(self, key_id: str, at: datetime) -> KeyRecord | None:
         """See the port."""
-        changes: Document = {"name": record.name, "scopes": sorted(record.scopes)}
-        ends = {"expiresAt": record.expires_at, "revokedAt": record.revoked_at}
-        update: Document = {"$set": changes | {name: at for name, at in ends.items() if at is not None}}
-        removed = {name: "" for name, at in ends.items() if at is None}
-        if removed:
-            update["$unset"] = removed
         with writing():
-            return self._keys.update_one({"hash": record.hash}, update).matched_count == 1
+            self._keys.update_one({"keyId": key_id, "revokedAt": _ABSENT}, {"$set": {"revokedAt": at}})
+        return self.find_by_id(key_id)
 
-    def of_client(self, client: str) -> list[KeyRecord]:
+    def retire(self, key_id: str, at: datetime, replaced_by: str) -> bool:
+        """See the port."""
+        still_there = {"keyId": key_id, "revokedAt": _ABSENT, "replacedBy": _ABSENT}
+        with writing():
+            result = self._keys.update_one(still_there, {"$set": {"expiresAt": at, "replacedBy": replaced_by}})
+        if result.matched_count == 1:
+            return True
+        # Perhaps by an earlier call, whose answer was lost.
+        record = self.find_by_id(key_id)
+        return record is not None and record.replaced_by == replaced_by
+
+    def of_client(self, client: str | None) -> list[KeyRecord]:
         """See the port."""
         with reading():
-            records = [_to_record(document) for document in self._keys.find({"client": client})]
+            found = self._keys.find({} if client is None else {"client": client})
+            records = [_to_record(document) for document in found]
         return sorted(records, key=lambda record: (record.created_at, record.key_id), reverse=True)
+
+    def _find_one(self, where: Document) -> KeyRecord | None:
+        with reading():
+            document = self._keys.find_one(where)
+        return None if document is None else _to_record(document)
 
 
 def _to_document(record: KeyRecord) -> Document:
@@ -58,18 +82,15 @@ def _to_document(record: KeyRecord) -> Document:
         "keyId": record.key_id,
         "client": record.client,
         "name": record.name,
+        "hint": record.hint,
         "scopes": sorted(record.scopes),
         "isLive": record.is_live,
         "createdAt": record.created_at,
     }
-    if record.rate_per_second is not None:
-        document["ratePerSecond"] = record.rate_per_second
-    if record.daily_quota is not None:
-        document["dailyQuota"] = record.daily_quota
-    if record.expires_at is not None:
-        document["expiresAt"] = record.expires_at
-    if record.revoked_at is not None:
-        document["revokedAt"] = record.revoked_at
+    for attribute, name in _OPTIONAL.items():
+        value = getattr(record, attribute)
+        if value is not None:
+            document[name] = value
     return document
 
 
@@ -79,11 +100,9 @@ def _to_record(document: Mapping[str, Any]) -> KeyRecord:
         hash=document["hash"],
         client=document["client"],
         name=document["name"],
+        hint=document.get("hint", ""),
         scopes=frozenset(document["scopes"]),
         is_live=document["isLive"],
         created_at=document["createdAt"],
-        rate_per_second=document.get("ratePerSecond"),
-        daily_quota=document.get("dailyQuota"),
-        expires_at=document.get("expiresAt"),
-        revoked_at=document.get("revokedAt"),
+        **{attribute: document.get(name) for attribute, name in _OPTIONAL.items()},
     )

@@ -265,9 +265,11 @@ class AnyObject(Explained[dict[str, Any]]):
 
 
 class Items(fields.List[Any]):
-    """A list of at most ``max_items``; every wrong item is named."""
+    """A list of ``min_items`` to ``max_items``; every wrong item is named."""
 
-    def __init__(self, item: fields.Field[Any], must: str, *, max_items: int, **options: Any) -> None:
+    def __init__(
+        self, item: fields.Field[Any], must: str, *, max_items: int, min_items: int = 0, **options: Any
+    ) -> None:
         messages: ErrorMessages = {
             "required": Fault(FaultCode.REQUIRED, f"is missing; it must be {must}"),
             "null": Fault(FaultCode.WRONG_TYPE, f"must be {must}, not null"),
@@ -275,12 +277,15 @@ class Items(fields.List[Any]):
         super().__init__(item, error_messages=messages, **options)
         self.must = must
         self.max_items = max_items
+        self.min_items = min_items
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
             raise refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
         if len(value) > self.max_items:
             raise refusal(FaultCode.TOO_MANY, f"must have at most {self.max_items} items; it has {len(value)}")
+        if len(value) < self.min_items:
+            raise refusal(FaultCode.EMPTY, f"must be {self.must}, and have at least {self.min_items}")
         return super()._deserialize(value, *args, **kwargs)
 
 

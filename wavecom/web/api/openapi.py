@@ -85,6 +85,7 @@ class _Converter(OpenAPIConverter):
                 found = {
                     "type": "array",
                     "items": self.field2property(field.inner),
+                    "minItems": field.min_items,
                     "maxItems": field.max_items,
                     "description": field.must,
                 }

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Flask, redirect, request, session, url_for
+from flask import Blueprint, Flask, g, redirect, request, session, url_for
 from flask_login import LoginManager, current_user
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response
 
 from wavecom import __version__
 from wavecom.bootstrap import WebServices
+from wavecom.errors import StoreError
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.dashboard import errors, formatting, headers, login, notifications, outbox, send, status, words
 from wavecom.web.dashboard.access import Access, Viewer
@@ -74,7 +75,12 @@ def _set_up_login(app: Flask, access: Access, services: WebServices) -> None:
 
     def load(viewer_id: str) -> Viewer | None:
         ticket = session.get(login.TICKET)
-        viewer = access.viewer_of(ticket, services.clock.now()) if ticket else None
+        try:
+            viewer = access.viewer_of(ticket, services.clock.now()) if ticket else None
+        except StoreError as error:
+            # Whoever it is, nobody can tell now: kept for ``admit``, because error pages too ask who is looking.
+            g.unknown_viewer = error
+            return None
         return viewer if viewer is not None and viewer.id == viewer_id else None
 
     manager.user_loader(load)
@@ -98,6 +104,8 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
         limit = _STRANGERS_LIMIT_BYTES
         if request.endpoint not in OPEN:
             if not current_user.is_authenticated:
+                if "unknown_viewer" in g:
+                    raise g.unknown_viewer
                 return _to_login()
             limit = request.max_content_length or limit
         request.max_content_length = request.max_form_memory_size = limit

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from wavecom.accounts import KeyRing, Scope
+from wavecom.accounts import Caller, KeyRing, Scope
+from wavecom.core.account import client_of
 from wavecom.core.ports import JobFilter
 from wavecom.errors import ForbiddenError, UnauthenticatedError
 from wavecom.web.dashboard.sessions import LIFETIME
@@ -25,6 +26,8 @@ class Viewer:
     client: str | None
     sends_as: str
     may_send: bool
+    #: Of the key that opened the session; None for the operator.
+    key_id: str | None = None
 
     # What flask-login asks of its users.
     is_authenticated = True
@@ -61,28 +64,46 @@ class Access:
             return None
         if Scope.READ not in caller.scopes:
             raise ForbiddenError(f"This key may not look at notifications: it needs the scope {Scope.READ}.")
-        may_send = Scope.SEND in caller.scopes
-        return Viewer(f"key {caller.key_id}", caller.client, caller.client, caller.client, may_send)
+        return _viewer(caller)
 
     def ticket(self, viewer: Viewer, now: datetime) -> dict[str, Any]:
         """What a session keeps of its viewer: nothing secret, because a session is signed but not hidden."""
         ticket: dict[str, Any] = {"id": viewer.id, "since": int(now.timestamp())}
         if viewer.client is None:
             return ticket | {"mark": self._mark()}
-        return ticket | {"client": viewer.client, "may_send": viewer.may_send}
+        return ticket | {"key_id": viewer.key_id}
 
     def viewer_of(self, ticket: Mapping[str, Any], now: datetime) -> Viewer | None:
-        """The viewer whose session this is; None when it is too old, or the operator's password is another now."""
+        """The viewer whose session this is, with the rights of today.
+
+        None when the session is too old, when its key has ended or may not look any more (told within seconds, see
+        ``KeyRing``), or when the operator's password is another now. Raises ``StoreError`` when keys can't be looked
+        up.
+        """
         if now.timestamp() - ticket["since"] >= LIFETIME.total_seconds():
             return None
         if ticket["id"] != OPERATOR:
-            return Viewer(ticket["id"], ticket["client"], ticket["client"], ticket["client"], ticket["may_send"])
+            # Sessions of before a key's id was kept in them have none: they end.
+            caller = self._keys.caller_of(ticket.get("key_id", ""))
+            return _viewer(caller) if caller is not None and Scope.READ in caller.scopes else None
         return _operator() if _is_same(ticket["mark"], self._mark()) else None
 
     def _mark(self) -> str:
         """Changes with the operator's password."""
         password = (self._operator_password or "").encode()
         return hmac.digest(self._session_secret, b"operator " + password, "sha256").hex()[:16]
+
+
+def _viewer(caller: Caller) -> Viewer:
+    name = client_of(caller.client)
+    return Viewer(
+        id=f"key {caller.key_id}",
+        name=name if caller.is_live else f"{name} (test)",
+        client=caller.client,
+        sends_as=caller.client,
+        may_send=Scope.SEND in caller.scopes,
+        key_id=caller.key_id,
+    )
 
 
 def _operator() -> Viewer:

@@ -1,0 +1,322 @@
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.fakes import FakeClock
+from wavecom.accounts import Administrator, Caller, KeyAdministration, KeyRing, NewKey, Scope
+from wavecom.accounts.keyring import MEMORY_SECONDS
+from wavecom.core.keys import KeyAction, KeyEvent, KeyStatus
+from wavecom.errors import ForbiddenError, KeyEndedError, KeyNotFoundError, StoreError, UnauthenticatedError
+from wavecom.storage.memory import MemoryKeyAudit, MemoryKeyStore
+
+OPERATOR = Administrator("ada@ops")
+EVERY_SCOPE = frozenset(Scope)
+
+
+class Store(MemoryKeyStore):
+    """Runs ``before_retire`` in the moment between the look and the write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before_retire: Callable[[], object] = lambda: None
+
+    def retire(self, key_id: str, at: datetime, replaced_by: str) -> bool:
+        self.before_retire()
+        return super().retire(key_id, at, replaced_by)
+
+
+class Audit(MemoryKeyAudit):
+    is_up = True
+
+    def record_key_event(self, event: KeyEvent) -> None:
+        if not self.is_up:
+            raise StoreError("away")
+        super().record_key_event(event)
+
+
+class Office:
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.store = Store()
+        self.audit = Audit()
+        self.ring = KeyRing(self.store, self.clock)
+        numbers = itertools.count(1)
+        self.administration = KeyAdministration(
+            store=self.store,
+            audit=self.audit,
+            clock=self.clock,
+            new_id=lambda: f"id-{next(numbers)}",
+            on_ended=self.ring.forget,
+        )
+
+    def make(
+        self,
+        by: Administrator = OPERATOR,
+        *,
+        client: str = "acme",
+        scopes: frozenset[str] = EVERY_SCOPE,
+        is_live: bool = True,
+        expires_at: datetime | None = None,
+    ) -> NewKey:
+        return self.administration.create(
+            by, client=client, name="backend", scopes=scopes, is_live=is_live, expires_at=expires_at
+        )
+
+    def works(self, key: str) -> bool:
+        try:
+            self.ring.authenticate(key)
+        except UnauthenticatedError:
+            return False
+        return True
+
+    def actions(self) -> list[tuple[KeyAction, str, str]]:
+        return [(event.action, event.key_id, event.actor) for event in self.audit.events.values()]
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+def admin_of(
+    client: str = "acme", *, scopes: frozenset[str] = EVERY_SCOPE, is_live: bool = True, key_id: str = "id-0"
+) -> Administrator:
+    account = client if is_live else f"{client}:test"
+    return Administrator.of(Caller(account, scopes, is_live, key_id))
+
+
+@pytest.mark.parametrize(("is_live", "prefix"), [(True, "wc_live_"), (False, "wc_test_")])
+def test_a_new_key_works_and_scanners_would_know_it(office: Office, is_live: bool, prefix: str) -> None:
+    made = office.make(is_live=is_live, scopes=frozenset({"send"}))
+
+    assert made.key.startswith(prefix)
+    assert office.ring.authenticate(made.key) == Caller(
+        "acme" if is_live else "acme:test", frozenset({"send"}), is_live, made.record.key_id
+    )
+    assert made.record.hint == made.key[-4:]
+
+
+def test_nothing_that_is_kept_or_said_holds_the_key(office: Office) -> None:
+    with capture_logs() as lines:
+        made = office.make()
+        again = office.administration.rotate(OPERATOR, made.record.key_id)
+        office.administration.revoke(OPERATOR, again.record.key_id)
+
+    kept = repr((lines, office.store.of_client(None), office.audit.events, made, again))
+    for key in (made.key, again.key):
+        assert key not in kept
+        assert key[8:-4] not in kept
+
+
+def test_every_deed_leaves_an_entry(office: Office) -> None:
+    made = office.make()
+    again = office.administration.rotate(admin_of(), made.record.key_id)
+    office.administration.revoke(OPERATOR, again.record.key_id)
+    office.administration.revoke(OPERATOR, again.record.key_id)
+
+    assert office.actions() == [
+        (KeyAction.CREATE, made.record.key_id, "ada@ops"),
+        (KeyAction.ROTATE, made.record.key_id, "key id-0"),
+        (KeyAction.REVOKE, again.record.key_id, "ada@ops"),
+    ]
+
+
+def test_nothing_is_done_that_the_audit_does_not_hear_of(office: Office) -> None:
+    made = office.make()
+    office.audit.is_up = False
+
+    with pytest.raises(StoreError):
+        office.make()
+    with pytest.raises(StoreError):
+        office.administration.rotate(OPERATOR, made.record.key_id)
+    with pytest.raises(StoreError):
+        office.administration.revoke(OPERATOR, made.record.key_id)
+
+    assert office.store.of_client(None) == [made.record]
+
+
+@pytest.mark.parametrize("client", ["", "acme:test", "a b", "x" * 65])
+def test_no_key_is_made_for_a_client_whose_name_could_be_mistaken(office: Office, client: str) -> None:
+    with pytest.raises(ValueError, match="name"):
+        office.make(client=client)
+
+
+# --- who may do what ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lacking", list(Scope))
+def test_nobody_gives_a_scope_that_they_lack(office: Office, lacking: Scope) -> None:
+    by = admin_of(scopes=EVERY_SCOPE - {lacking})
+    powerful = office.make()
+
+    with pytest.raises(ForbiddenError, match=lacking):
+        office.make(by, scopes=frozenset({lacking}))
+    with pytest.raises(ForbiddenError, match=lacking):
+        office.administration.rotate(by, powerful.record.key_id)
+
+    assert office.store.of_client(None) == [powerful.record]
+    assert office.make(by, scopes=by.scopes).record.scopes == by.scopes
+
+
+def test_a_test_key_makes_and_manages_test_keys_only(office: Office) -> None:
+    live, test = office.make(), office.make(is_live=False)
+    by = admin_of(is_live=False)
+
+    with pytest.raises(ForbiddenError, match="test keys only"):
+        office.make(by, is_live=True)
+    with pytest.raises(KeyNotFoundError):
+        office.administration.rotate(by, live.record.key_id)
+    with pytest.raises(KeyNotFoundError):
+        office.administration.revoke(by, live.record.key_id)
+
+    assert office.administration.list(by) == [test.record]
+    assert not office.make(by, is_live=False).record.is_live
+
+
+def test_a_live_key_manages_the_test_keys_of_its_client_too(office: Office) -> None:
+    test = office.make(is_live=False)
+
+    office.administration.revoke(admin_of(), test.record.key_id)
+
+    assert not office.works(test.key)
+
+
+def test_a_key_manages_nothing_of_another_client(office: Office) -> None:
+    theirs = office.make(client="globex")
+
+    with pytest.raises(ForbiddenError):
+        office.make(admin_of("acme"), client="globex")
+    for act in (office.administration.rotate, office.administration.revoke):
+        with pytest.raises(KeyNotFoundError):
+            act(admin_of("acme"), theirs.record.key_id)
+
+    assert office.administration.list(admin_of("acme"), client="globex") == []
+    assert office.works(theirs.key)
+
+
+def test_the_operator_manages_all(office: Office) -> None:
+    made = {office.make(client=client).record.key_id for client in ("acme", "globex")}
+
+    assert {record.key_id for record in office.administration.list(OPERATOR)} == made
+    assert [record.client for record in office.administration.list(OPERATOR, "globex")] == ["globex"]
+
+
+def test_a_key_made_by_a_key_has_its_limits_and_a_rotated_one_keeps_them(office: Office) -> None:
+    limited = Administrator.of(Caller("acme", EVERY_SCOPE, True, "id-0", rate_per_second=5, daily_quota=100))
+
+    made = office.make(limited)
+    again = office.administration.rotate(OPERATOR, made.record.key_id)
+
+    for key in (made, again):
+        caller = office.ring.authenticate(key.key)
+        assert (caller.rate_per_second, caller.daily_quota) == (5, 100)
+
+
+# --- rotation -----------------------------------------------------------------------------------------------------
+
+
+def test_a_rotated_key_works_beside_the_new_one_for_the_overlap_and_not_longer(office: Office) -> None:
+    old = office.make(scopes=frozenset({"send"}), is_live=False)
+
+    new = office.administration.rotate(OPERATOR, old.record.key_id, timedelta(hours=2))
+
+    assert new.record.scopes == {"send"}
+    assert (new.record.client, new.record.name, new.record.is_live) == ("acme", "backend", False)
+    assert office.works(old.key)
+    assert office.works(new.key)
+    office.clock.advance(2 * 3600)
+    assert not office.works(old.key)
+    assert office.works(new.key)
+
+
+def test_without_an_overlap_the_old_key_ends_at_once(office: Office) -> None:
+    old = office.make()
+    office.works(old.key)
+
+    new = office.administration.rotate(OPERATOR, old.record.key_id, timedelta(0))
+
+    assert not office.works(old.key)
+    assert office.works(new.key)
+
+
+def test_an_overlap_makes_no_key_live_longer_and_a_successor_lives_as_long_as_it_was_meant_to(office: Office) -> None:
+    began = office.clock.now()
+    old = office.make(expires_at=began + timedelta(days=30))
+    office.clock.advance(29.5 * 86_400)
+
+    new = office.administration.rotate(OPERATOR, old.record.key_id)
+
+    retired = office.store.find_by_id(old.record.key_id)
+    assert retired is not None
+    assert retired.expires_at == began + timedelta(days=30)
+    assert new.record.expires_at == office.clock.now() + timedelta(days=30)
+
+
+def test_a_key_that_has_ended_or_been_rotated_is_not_rotated(office: Office) -> None:
+    revoked, expired, rotated = office.make(), office.make(expires_at=office.clock.now()), office.make()
+    office.administration.revoke(OPERATOR, revoked.record.key_id)
+    office.administration.rotate(OPERATOR, rotated.record.key_id)
+    before = office.store.of_client(None)
+
+    for key in (revoked, expired, rotated):
+        with pytest.raises(KeyEndedError):
+            office.administration.rotate(OPERATOR, key.record.key_id)
+
+    assert office.store.of_client(None) == before
+
+
+def test_a_key_that_is_revoked_while_it_is_rotated_stays_revoked_and_has_no_successor(office: Office) -> None:
+    old = office.make()
+    office.store.before_retire = lambda: office.store.revoke(old.record.key_id, office.clock.now())
+
+    with pytest.raises(KeyEndedError, match="at the same moment"):
+        office.administration.rotate(OPERATOR, old.record.key_id)
+
+    records = office.store.of_client(None)
+    assert {record.status(office.clock.now()) for record in records} == {KeyStatus.REVOKED}
+
+
+# --- revocation ---------------------------------------------------------------------------------------------------
+
+
+def test_a_revoked_key_is_refused_at_once_here_and_within_seconds_elsewhere(office: Office) -> None:
+    made = office.make()
+    elsewhere = KeyRing(office.store, office.clock)
+    office.works(made.key)
+    elsewhere.authenticate(made.key)
+
+    office.administration.revoke(OPERATOR, made.record.key_id)
+
+    assert not office.works(made.key)
+    office.clock.advance(MEMORY_SECONDS)
+    with pytest.raises(UnauthenticatedError):
+        elsewhere.authenticate(made.key)
+
+
+def test_who_showed_a_key_before_is_known_by_its_id_until_it_ends(office: Office) -> None:
+    made = office.make()
+    elsewhere = KeyRing(office.store, office.clock)
+
+    before = elsewhere.caller_of(made.record.key_id)
+    office.administration.revoke(OPERATOR, made.record.key_id)
+    office.clock.advance(MEMORY_SECONDS)
+
+    assert before == office_caller(made)
+    assert elsewhere.caller_of(made.record.key_id) is None
+    assert elsewhere.caller_of("nobody's") is None
+
+
+def office_caller(made: NewKey) -> Caller:
+    return Caller("acme", made.record.scopes, True, made.record.key_id)
+
+
+def test_an_unknown_key_is_not_revoked(office: Office) -> None:
+    with pytest.raises(KeyNotFoundError):
+        office.administration.revoke(OPERATOR, "nobody's")
+
+    assert office.audit.events == {}

@@ -1,0 +1,264 @@
+"""Nobody sees or changes anything of another account's, on whatever address there is.
+
+Every operation of the API and every page is tried for three pairs: two clients, in both directions, and the live and
+the test key of one client. The operations are those of the application: one that is added and not described in
+``ATTEMPTS`` or ``PAGES`` makes a test fail.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from tests.factories import make_job
+from tests.unit.web.conftest import NOW, World, later
+from wavecom.accounts import Scope, hash_of
+from wavecom.core.account import account_of
+from wavecom.core.job import Job, JobId
+from wavecom.core.keys import KeyRecord
+from wavecom.core.ports import JobFilter
+from wavecom.core.states import Status
+
+SMS = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A client's live or test key, and what belongs to it."""
+
+    client: str
+    is_live: bool = True
+
+    @property
+    def account(self) -> str:
+        return account_of(self.client, self.is_live)
+
+    @property
+    def key(self) -> str:
+        return f"the {'live' if self.is_live else 'test'} key of {self.client}"
+
+    @property
+    def key_id(self) -> str:
+        return f"key-of-{self.client}-{self.is_live}"
+
+    @property
+    def secret(self) -> str:
+        """Stands in every job of this account; who sees it has seen too much."""
+        return f"secret-of-{self.client}-{self.is_live}"
+
+
+ACME, GLOBEX, ACME_TEST = Tenant("acme"), Tenant("globex"), Tenant("acme", is_live=False)
+
+#: Who tries, at whose things.
+PAIRS = [(ACME, GLOBEX), (GLOBEX, ACME), (ACME, ACME_TEST), (ACME_TEST, ACME), (GLOBEX, ACME_TEST)]
+
+
+@dataclass(frozen=True)
+class House:
+    """Accounts with jobs in every status, each of which somebody else tries to get at."""
+
+    world: World
+    jobs: dict[str, list[Job]]
+
+    def api(self, tenant: Tenant) -> FlaskClient:
+        return self.world.client(tenant.key)
+
+    def everything_but(self, owner: Tenant) -> dict[str, object]:
+        """All that is stored of others, to be compared."""
+        jobs = [job for job in self.world.jobs.search(JobFilter(), 1000).jobs if job.client != owner.account]
+        keys = [record for record in self.world.keys.of_client(None) if record.key_id != owner.key_id]
+        return {job.job_id: self.world.jobs.get(job.job_id) for job in jobs} | {key.key_id: key for key in keys}
+
+
+@pytest.fixture
+def house(world: World) -> House:
+    jobs: dict[str, list[Job]] = {}
+    for tenant in (ACME, GLOBEX, ACME_TEST):
+        world.keys.add(
+            KeyRecord(
+                key_id=tenant.key_id,
+                hash=hash_of(tenant.key),
+                client=tenant.client,
+                scopes=frozenset(Scope),
+                is_live=tenant.is_live,
+                created_at=NOW,
+                name=tenant.secret,
+            )
+        )
+        jobs[tenant.account] = [
+            make_job(
+                client=tenant.account,
+                status=status,
+                created_at=later(-60),
+                metadata={"secret": tenant.secret},
+                payload={"text": tenant.secret},
+                dead_lettered_at=NOW if status is Status.FAILED else None,
+            )
+            for status in Status
+        ]
+        world.jobs.insert(jobs[tenant.account])
+    return House(world, jobs)
+
+
+Attempt = Callable[[FlaskClient, House, Tenant], list[TestResponse]]
+
+
+def _at_each_job(method: str, path: str, body: Any = None, *, refused_with: int = 404) -> Attempt:
+    def attempt(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+        answers = [
+            api.open(path.format(job_id=job.job_id), method=method, json=body) for job in house.jobs[victim.account]
+        ]
+        assert {answer.status_code for answer in answers} == {refused_with}
+        return answers
+
+    return attempt
+
+
+def _at_the_key(method: str, path: str, body: Any = None) -> Attempt:
+    def attempt(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+        answer = api.open(path.format(key_id=victim.key_id), method=method, json=body)
+        assert (answer.status_code, answer.json["code"]) == (404, "key_not_found")
+        return [answer]
+
+    return attempt
+
+
+def _list(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    queries = ["", "?limit=2", f"?client={victim.account}", f"?recipient={house.jobs[victim.account][0].to['phone']}"]
+    queries += [f"?status={status}" for status in Status]
+    return [api.get(f"/api/notifications{query}") for query in queries]
+
+
+def _send(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    headers = {"Idempotency-Key": "the same"}
+    theirs = house.api(victim).post("/api/notifications", json=SMS, headers=headers)
+    mine = api.post("/api/notifications", json=SMS, headers=headers)
+    pushed_in = api.post("/api/notifications", json=SMS | {"client": victim.account})
+    assert (theirs.status_code, mine.status_code, pushed_in.status_code) == (202, 202, 422)
+    assert "Idempotent-Replayed" not in mine.headers
+    assert mine.json["jobId"] != theirs.json["jobId"]
+    assert api.get(theirs.headers["Location"]).status_code == 404
+    stored = house.world.jobs.get(mine.json["jobId"])
+    assert stored is not None
+    assert stored.client != victim.account
+    return [mine]
+
+
+def _send_many(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    batch = {"notifications": [SMS | {"idempotencyKey": "the same"}, SMS | {"client": victim.account}]}
+    theirs = house.api(victim).post("/api/notifications/batch", json=batch)
+    mine = api.post("/api/notifications/batch", json=batch)
+    assert (theirs.status_code, mine.status_code) == (207, 207)
+    their_id, my_id = (_job_ids(answer)[0] for answer in (theirs, mine))
+    assert my_id != their_id
+    assert api.get(f"/api/notifications/{their_id}").status_code == 404
+    stored = house.world.jobs.get(my_id)
+    assert stored is not None
+    assert stored.client != victim.account
+    return [mine]
+
+
+def _job_ids(answer: TestResponse) -> list[JobId]:
+    return [JobId(found) for found in re.findall(r'"jobId":\s*"([^"]+)"', answer.text)]
+
+
+def _replay(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    theirs = [job.job_id for job in house.jobs[victim.account]]
+    wanted: list[dict[str, Any]] = [{"jobIds": theirs}, {"type": "sms"}, {"type": "sms", "dryRun": True}]
+    answers = [api.post("/api/notifications/replay", json=body) for body in wanted]
+    assert [answer.status_code for answer in answers] == [202, 202, 200]
+    assert answers[0].json["replayed"] == 0
+    assert answers[0].json["unknown"] == len(theirs)
+    return answers
+
+
+def _list_keys(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    return [api.get("/api/keys"), api.get(f"/api/keys?client={victim.client}")]
+
+
+def _make_key(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    wanted = {"name": "mine", "scopes": ["read"]}
+    pushed_in = api.post("/api/keys", json=wanted | {"client": victim.client})
+    answer = api.post("/api/keys", json=wanted)
+    assert (pushed_in.status_code, answer.status_code) == (422, 201)
+    made = house.world.client(answer.json["key"])
+    return [answer, *_list(made, house, victim)]
+
+
+#: Each operation → how somebody tries to get at another's things through it. Answers what they got to see.
+ATTEMPTS: dict[tuple[str, str], Attempt] = {
+    ("POST", "/api/notifications"): _send,
+    ("POST", "/api/notifications/batch"): _send_many,
+    ("GET", "/api/notifications"): _list,
+    ("GET", "/api/notifications/<job_id>"): _at_each_job("GET", "/api/notifications/{job_id}"),
+    ("POST", "/api/notifications/<job_id>/cancel"): _at_each_job("POST", "/api/notifications/{job_id}/cancel"),
+    ("POST", "/api/notifications/<job_id>/retry"): _at_each_job("POST", "/api/notifications/{job_id}/retry"),
+    ("POST", "/api/notifications/replay"): _replay,
+    ("GET", "/api/keys"): _list_keys,
+    ("POST", "/api/keys"): _make_key,
+    ("POST", "/api/keys/<key_id>/rotate"): _at_the_key("POST", "/api/keys/{key_id}/rotate", {}),
+    ("POST", "/api/keys/<key_id>/revoke"): _at_the_key("POST", "/api/keys/{key_id}/revoke"),
+}
+#: The same in everybody's eyes: it holds nothing of any client's.
+PUBLIC = {("GET", "/api/openapi.json")}
+
+#: A live admin key manages the test keys of its own client, so it sees and changes those.
+KEY_RULES = {"/api/keys", "/api/keys/<key_id>/rotate", "/api/keys/<key_id>/revoke"}
+CASES = [
+    (operation, attacker, victim)
+    for operation in ATTEMPTS
+    for attacker, victim in PAIRS
+    if not (operation[1] in KEY_RULES and (attacker, victim) == (ACME, ACME_TEST))
+]
+
+
+def _operations(world: World, *, of_api: bool) -> set[tuple[str, str]]:
+    return {
+        (method, rule.rule)
+        for rule in world.app.url_map.iter_rules()
+        if (rule.rule.startswith("/api/") if of_api else rule.endpoint.startswith("dashboard."))
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def test_every_operation_of_the_api_is_tried_here(world: World) -> None:
+    assert _operations(world, of_api=True) - PUBLIC == set(ATTEMPTS)
+
+
+@pytest.mark.parametrize(
+    ("operation", "attacker", "victim"),
+    CASES,
+    ids=[f"{' '.join(operation)}, {attacker.account} at {victim.account}" for operation, attacker, victim in CASES],
+)
+def test_nobody_gets_at_anothers_things_through_the_api(
+    house: House, operation: tuple[str, str], attacker: Tenant, victim: Tenant
+) -> None:
+    before = house.everything_but(attacker)
+
+    seen = ATTEMPTS[operation](house.api(attacker), house, victim)
+
+    for answer in seen:
+        assert victim.secret not in answer.text
+        assert victim.key_id not in answer.text
+        if answer.status_code < 400:
+            # A refusal may repeat the id that was asked for.
+            assert not [job.job_id for job in house.jobs[victim.account] if job.job_id in answer.text]
+    after = house.everything_but(attacker)
+    assert {name: after.get(name) for name in before} == before
+
+
+@pytest.mark.parametrize("tenant", [ACME, GLOBEX, ACME_TEST], ids=lambda tenant: tenant.account)
+def test_everybody_gets_at_their_own(house: House, tenant: Tenant) -> None:
+    api = house.api(tenant)
+
+    listed = api.get("/api/notifications?limit=100").json["items"]
+    read = [api.get(f"/api/notifications/{job.job_id}").json for job in house.jobs[tenant.account]]
+
+    assert {item["jobId"] for item in listed} == {job.job_id for job in house.jobs[tenant.account]}
+    assert {each["payload"]["text"] for each in read} == {tenant.secret}
