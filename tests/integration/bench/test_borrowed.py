@@ -60,7 +60,7 @@ def test_what_was_left_is_deleted(addresses: Addresses, database: Database[dict[
 
 
 def test_a_server_that_cannot_be_reached_is_named_without_its_password() -> None:
-    with pytest.raises(ConfigurationError, match="AMQP_URL can't be used") as error:
+    with pytest.raises(ConfigurationError, match="AMQP_URL: can't be used") as error:
         check_unused({"AMQP_URL": "amqp://user:sesame@127.0.0.1:1//"})
 
     assert "sesame" not in str(error.value)
