@@ -123,6 +123,12 @@ class Meter:
         #: Phase -> notifications in each of its requests.
         self._batches: dict[str, int] = {}
         self._began: dict[str, tuple[float, Sample]] = {}
+        #: Notifications accepted in phases that are over, and what their clients saw, once it has been asked for.
+        self._accepted: dict[str, int] = {}
+        self._requests: dict[str, list[Request]] = {}
+        # The stage may have served another meter before.
+        self._since = time.monotonic()
+        self._received_before: int = stage.provider.ask("progress")["received"]
 
     def paced(self, rate: float, seconds: float, *, name: str, **mix: object) -> str:
         """Begin open-loop load; the name by which the other methods know it."""
@@ -159,7 +165,12 @@ class Meter:
 
     def is_answered(self, name: str) -> bool:
         """Whether every request of the phase has met its fate. Raises ``StageError`` when a process has died."""
-        return bool(self._progress(name)["is_over"])
+        progress = self._progress(name)
+        if progress["is_over"] and name not in self._accepted:
+            self._accepted[name] = progress["accepted"]
+            # Idle connections of phases gone by would only be ballast to the web app.
+            self._stage.load.ask("close", name=name)
+        return bool(progress["is_over"])
 
     def accepted(self, name: str) -> int:
         """Notifications of the phase accepted until now."""
@@ -167,14 +178,21 @@ class Meter:
 
     def backlog(self) -> int:
         """Accepted, in all phases, and not received yet."""
-        accepted: int = sum(self._stage.load.ask("progress", name=name)["accepted"] for name in self._phases)
+        accepted = sum(
+            self._accepted[name] if name in self._accepted else self._progress(name)["accepted"]
+            for name in self._phases
+        )
+        return max(0, accepted - self._received())
+
+    def _received(self) -> int:
         received: int = self._stage.provider.ask("progress")["received"]
-        return max(0, accepted - received)
+        return received - self._received_before
 
     def wait_drained(self, still_seconds: float = STILL_SECONDS) -> bool:
         """Whether the provider has received all that was accepted; False when nothing came for ``still_seconds``."""
         for name in self._phases:
-            self.wait_answered(name)
+            if name not in self._accepted:
+                self.wait_answered(name)
         before, since = -1, time.monotonic()
         while (left := self.backlog()) > 0:
             self._progress(self._phases[-1])
@@ -188,9 +206,8 @@ class Meter:
     def _progress(self, name: str) -> dict[str, int]:
         self._stage.check()
         load = self._stage.load.ask("progress", name=name)
-        received = self._stage.provider.ask("progress")["received"]
-        self._watch(self._label, load["begun"], load["accepted"], received)
-        return {**load, "received": received}
+        self._watch(self._label, load["begun"], load["accepted"], self._received())
+        return dict(load)
 
     def caught_up(self, name: str, moment: float) -> float:
         """Seconds after ``moment`` (monotonic) at which all that was accepted before had arrived; 0: it had by then."""
@@ -233,15 +250,20 @@ class Meter:
 
     def requests(self, name: str) -> list[Request]:
         """All of the phase, as its clients saw them."""
+        if name in self._requests:
+            return self._requests[name]
         path = self._stage.home / f"{name}.requests"
         self._stage.load.ask("write", name=name, path=str(path), timeout_seconds=120)
-        return read_requests(path)
+        found = read_requests(path)
+        if name in self._accepted:
+            self._requests[name] = found
+        return found
 
     def arrivals(self) -> dict[str, Arrival]:
-        """All that the provider has received on this stage."""
+        """All that the provider has received since this meter was made."""
         path = self._stage.home / "arrivals"
         self._stage.provider.ask("write", path=str(path), timeout_seconds=120)
-        return read_arrivals(path)
+        return {key: arrival for key, arrival in read_arrivals(path).items() if arrival.at >= self._since}
 
 
 def read_requests(path: Path) -> list[Request]:
@@ -307,7 +329,7 @@ def figures_of(
         cpu_ms_total=round(1000 * used / count, 4),
         memory_mib={group: round(usage.memory_mib, 1) for group, usage in after.groups.items()},
         process_mib={group: round(max(usage.processes, default=0), 1) for group, usage in after.groups.items()},
-        noise_cores=round(max(0.0, after.machine_seconds - before.machine_seconds - used) / elapsed, 3),
+        noise_cores=round(max(0.0, after.others_seconds - before.others_seconds - used) / elapsed, 3),
         used_cores=round(used / elapsed, 3),
         curves={
             "accepted": per_second([at for at, _ in accepted], first),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,10 +29,10 @@ NOTHING = Usage()
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """All groups at one moment, and how busy the whole machine has been since it was started, in core-seconds."""
+    """All groups at one moment, and for how many core-seconds everything but this very process has kept the machine."""
 
     groups: Mapping[str, Usage]
-    machine_seconds: float
+    others_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def sample(roots: Mapping[str, Sequence[int]]) -> Sample:
         tree = [processes[pid] for root in pids for pid in _descent(root, children) if pid in processes]
         memory = tuple(process.memory_mib for process in tree)
         groups[group] = Usage(sum(process.cpu_seconds for process in tree), sum(memory), memory)
-    return Sample(groups, _machine_seconds())
+    return Sample(groups, _machine_seconds() - time.process_time())
 
 
 def _all_processes() -> Iterator[tuple[int, _Process]]:

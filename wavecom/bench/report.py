@@ -166,7 +166,10 @@ def _goal_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
     own = [outcome for outcome in outcomes if outcome.subject == "WaveCom"]
     for scenario in dict.fromkeys(outcome.scenario for outcome in own):
-        repeats = [outcome for outcome in own if outcome.scenario == scenario]
+        repeats = [outcome for outcome in own if outcome.scenario == scenario and outcome.goals]
+        if not repeats:
+            rows.append((scenario, "could not be measured", "–", "–", "**no**"))
+            continue
         for number, goal in enumerate(repeats[0].goals):
             values = [outcome.goals[number].value for outcome in repeats]
             sign = "≥" if goal.is_floor else "≤"
@@ -246,6 +249,12 @@ def _section(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[str]:
         "",
         f"{scenario.what[:1].upper()}{scenario.what[1:]}.",
         "",
+        *(
+            f"- **{outcome.subject} could not be measured to the end**: {outcome.failure}"
+            for outcome in own
+            if outcome.failure
+        ),
+        *([""] if any(outcome.failure for outcome in own) else []),
         *(line for name in names for line in (f"![{name}]({PICTURES}/{name}.svg)", "")),
         *table((scenario.name, *subjects, *ratio), rows),
         "",
@@ -302,6 +311,8 @@ def _timeline(scenario: str, outcomes: Sequence[Outcome]) -> str:
     colours = iter(COLOURS)
     curves = []
     for outcome in outcomes:
+        if not outcome.phases:
+            continue
         name, figures = next(iter(outcome.phases.items()))
         words = outcome.subject if name == scenario else f"{outcome.subject}, {name}"
         seconds = max([10, *(second for counts in figures.curves.values() for second in counts)]) + 1

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wavecom.bench.display import Display
+from wavecom.bench.stage import StageError
 from wavecom.bench.subject import GROUPS, Subject
-from wavecom.bench.trial import Options, Outcome, Scenario, Trial
+from wavecom.bench.trial import Options, Outcome, Scenario, SharedStage, Trial
 
+Round = tuple[Scenario, Subject]
 Keep = Callable[[Sequence[Outcome]], object]
 
 
@@ -25,28 +27,48 @@ def run(
 ) -> list[Outcome]:
     """Subjects take turns within a scenario, so that the machine's moods fall on all alike.
 
-    Raises ``StageError`` or ``ConfigurationError`` when something does not start or dies.
+    On a quick tour one follows the other, so that they need not be started for each scenario. When a process dies,
+    that is the outcome of its trial. Raises ``ConfigurationError`` when something does not start.
     """
     outcomes: list[Outcome] = []
     rates: dict[str, float] = {}
-    for number, scenario in enumerate(scenarios, 1):
-        for repeat in range(repeats):
-            for subject in (subject for subject in subjects if scenario.suits(subject)):
-                again = f", {repeat + 1} of {repeats}" if repeats > 1 else ""
-                display.begin(f"[{number}/{len(scenarios)}] {scenario.name}, {subject.name}{again}")
-                trial = Trial(home, subject, options, display, scenario.name, rates)
-                began = time.monotonic()
+    rounds = _by_subject(scenarios, subjects) if options.is_quick else _in_turn(scenarios, subjects, repeats)
+    with SharedStage() as shared:
+        for number, (scenario, subject) in enumerate(rounds, 1):
+            display.begin(f"[{number}/{len(rounds)}] {scenario.name}, {subject.name}")
+            trial = Trial(home, subject, options, display, scenario.name, rates, shared)
+            began = time.monotonic()
+            try:
                 scenario.play(trial)
-                trial.outcome.seconds = round(time.monotonic() - began, 1)
-                outcomes.append(trial.outcome)
-                tell(trial.outcome, display)
-                keep(outcomes)
+            except (StageError, OSError) as error:
+                trial.outcome.failure = str(error)
+                shared.close()
+            trial.outcome.seconds = round(time.monotonic() - began, 1)
+            outcomes.append(trial.outcome)
+            tell(trial.outcome, display)
+            keep(outcomes)
     return outcomes
+
+
+def _in_turn(scenarios: Sequence[Scenario], subjects: Sequence[Subject], repeats: int) -> list[Round]:
+    return [
+        (scenario, subject)
+        for scenario in scenarios
+        for _ in range(repeats)
+        for subject in subjects
+        if scenario.suits(subject)
+    ]
+
+
+def _by_subject(scenarios: Sequence[Scenario], subjects: Sequence[Subject]) -> list[Round]:
+    return [(scenario, subject) for subject in subjects for scenario in scenarios if scenario.suits(subject)]
 
 
 def tell(outcome: Outcome, display: Display) -> None:
     """A few lines on the terminal about what has just been measured."""
     display.line(f"{outcome.scenario}, {outcome.subject} ({outcome.seconds:.0f} s)")
+    if outcome.failure:
+        display.line(f"    FAILED: {outcome.failure}")
     for words, value in outcome.values.items():
         display.line(f"    {words}: {value:,.10g}")
     for name, figures in outcome.phases.items():

@@ -134,7 +134,8 @@ class Stage:
 
     def check(self) -> None:
         """Raises ``StageError`` when one of the processes has died."""
-        for service in (*(process.service for process in self._processes), *self._servers.values()):
+        programs = [process.service for process in self._processes]
+        for service in (*programs, *self._servers.values(), *self._helpers.values()):
             if not service.is_running:
                 raise StageError(f"{service.title} has ended with {service.exit_code}; see {service.log}")
 
@@ -142,6 +143,11 @@ class Stage:
         """Those that were held back at the opening; returns when they consume. May be called twice."""
         missing = [process for process in self._held if process not in self._processes]
         self._launch(missing)
+
+    def behave_well(self) -> None:
+        """All providers as planned."""
+        for name, plan in self.shape.providers.items():
+            self.behave(name, latency_seconds=plan.latency_seconds, failing=plan.failing)
 
     def behave(self, provider: str, **behaviour: Any) -> None:
         """A provider's manners from now on (``wavecom.bench.provider.Behaviour``)."""
@@ -177,8 +183,7 @@ class Stage:
         self.provider = self._help(PROVIDER, "provider", [f"--provider={name}={port}" for name, port in ports.items()])
         self.load = self._help(LOAD, "load", [f"--api-port={api_port}"])
         self._wait_for([(helper, _answers(helper)) for helper in self._helpers.values()])
-        for name, plan in self.shape.providers.items():
-            self.behave(name, latency_seconds=plan.latency_seconds)
+        self.behave_well()
         self._progress(f"starting {self.subject.name}")
         processes = self.subject.processes(self.place)
         if not self._with_workers:

@@ -28,6 +28,8 @@ class ProviderPlan:
     """A provider of the stage."""
 
     latency_seconds: float = 0.05
+    #: The share of its calls that it answers 503.
+    failing: float = 0.0
     #: What the application is told it may send to it; None: as much as it can.
     rate_per_second: float | None = None
     channels: tuple[str, ...] = ("email", "sms", "push")

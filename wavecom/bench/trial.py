@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from wavecom.bench.display import Display
 from wavecom.bench.measure import Figures, Meter
@@ -71,11 +73,44 @@ class Outcome:
     #: Name of a picture -> curves: name -> (x, y).
     pictures: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
     seconds: float = 0.0
+    #: Why it could not be played to its end; empty: it was.
+    failure: str = ""
 
     @property
     def is_whole(self) -> bool:
         """Everything that was accepted was received exactly once, in every phase."""
-        return all(figures.is_whole for figures in self.phases.values())
+        return not self.failure and all(figures.is_whole for figures in self.phases.values())
+
+
+class SharedStage:
+    """A context manager: keeps the stage of a scenario open for the next, on a quick tour."""
+
+    def __init__(self) -> None:
+        self._stage: Stage | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def open(self, wanted: Stage) -> Stage:
+        """``wanted``, or the one that stands already if it is alike; closes that if it isn't."""
+        kept = self._stage
+        if kept is not None and kept.subject is wanted.subject and kept.shape == wanted.shape:
+            kept.behave_well()
+            return kept
+        self.close()
+        self._stage = wanted.__enter__()
+        return wanted
+
+    def close(self) -> None:
+        """Close what is kept. May be called twice."""
+        if self._stage is not None:
+            self._stage.close()
+            self._stage = None
 
 
 class Trial:
@@ -89,6 +124,7 @@ class Trial:
         display: Display,
         scenario: str,
         rates: MutableMapping[str, float],
+        shared: SharedStage,
     ) -> None:
         self.subject = subject
         self.options = options
@@ -96,29 +132,28 @@ class Trial:
         self.rates = rates
         self.outcome = Outcome(scenario, subject.name)
         self._home = home
+        self._shared = shared
         self._display = display
 
     @contextmanager
     def stage(self, shape: Shape | None = None, *, with_workers: bool = True) -> Iterator[Stage]:
-        """Everything started, empty and ready; ended afterwards, its logs kept."""
+        """Everything started and ready; empty, save on a quick tour. Ended afterwards, its logs kept."""
         options = self.options
-        shape = shape or Shape({MAIN: ProviderPlan(options.latency_seconds)})
-        home = self._home / self.subject.name.lower() / self.outcome.scenario
-        with Stage(
-            home,
+        shape = shape or Shape({MAIN: ProviderPlan(options.latency_seconds, options.failing)})
+        stage = Stage(
+            self._home / self.subject.name.lower() / self.outcome.scenario,
             self.subject,
             shape,
             mongo_program=options.mongo_program,
             progress=self._display.progress,
             with_workers=with_workers,
             addresses=options.addresses,
-        ) as stage:
-            if options.failing:
-                for name, plan in shape.providers.items():
-                    stage.behave(name, latency_seconds=plan.latency_seconds, failing=options.failing)
+        )
+        if options.is_quick and with_workers:
+            yield self._shared.open(stage)
+            return
+        with stage:
             yield stage
-        for evidence in (*home.glob("*.requests"), home / "arrivals"):
-            evidence.unlink(missing_ok=True)
 
     def meter(self, stage: Stage) -> Meter:
         """Measures phases on ``stage``, and shows how far they are."""

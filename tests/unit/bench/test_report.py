@@ -67,6 +67,16 @@ def test_what_was_lost_is_said_in_the_first_lines(report: Report) -> None:
     assert "3 of them never arrived" in page.partition("##")[0]
 
 
+def test_what_died_on_the_way_is_said_and_spoils_no_other_figure(report: Report) -> None:
+    died = Outcome("steady", "WaveCom", failure="worker1 has ended with -9")
+
+    page = report.write([died, outcome("Reference", 300)]).read_text(encoding="utf-8")
+
+    assert "| steady | could not be measured | – | – | **no** |" in page
+    assert "WaveCom could not be measured to the end**: worker1 has ended with -9" in page
+    assert not died.is_whole
+
+
 def test_programs_find_the_same_in_the_json_file(report: Report, tmp_path: Path) -> None:
     report.write([outcome("WaveCom", 900)])
 
