@@ -10,6 +10,8 @@ COLOURS = ("#1f6feb", "#1a7f37", "#9a6700", "#8250df", "#cf222e", "#0a7ea4", "#8
 
 _WIDTH, _HEIGHT = 920, 250
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 10, 34, 30
+#: About the width of one, so that words in the legend do not run into each other.
+_LETTER = 6.2
 _STEPS = (0.1, 0.2, 0.5)
 
 
@@ -54,7 +56,7 @@ def bars(title: str, rows: Mapping[str, Mapping[str, float]], colours: Mapping[s
     most = max([0.001, *(sum(parts.values()) for parts in rows.values())])
     per_unit = (_WIDTH - left - 90) / most
     height = 50 + len(rows) * (bar + gap)
-    drawn = [*_opening(title, height), *_legend(list(colours.items()), "", step=110)]
+    drawn = [*_opening(title, height), *_legend(list(colours.items()), "")]
     for number, (name, parts) in enumerate(rows.items()):
         y, x = 40 + number * (bar + gap), float(left)
         drawn.append(f'<text x="{left - 8}" y="{y + 15}" text-anchor="end" fill="#24292f">{escape(name)}</text>')
@@ -135,13 +137,13 @@ def _line(curve: Curve, scale: _Scale) -> str:
     return f'<polyline points="{points}" fill="none" stroke="{curve.colour}" stroke-width="1.6"/>'
 
 
-def _legend(entries: Sequence[tuple[str, str]], shade: str, step: int = 200) -> list[str]:
+def _legend(entries: Sequence[tuple[str, str]], shade: str) -> list[str]:
     parts = []
     x = _LEFT
     for words, colour in entries:
         parts.append(f'<rect x="{x}" y="12" width="14" height="4" fill="{colour}"/>')
         parts.append(f'<text x="{x + 19}" y="18" fill="#24292f">{escape(words)}</text>')
-        x += step
+        x += 44 + round(_LETTER * len(words))
     if shade:
         parts.append(f'<rect x="{x}" y="8" width="14" height="12" fill="#cf222e" fill-opacity="0.16"/>')
         parts.append(f'<text x="{x + 19}" y="18" fill="#24292f">{escape(shade)}</text>')

@@ -313,11 +313,10 @@ def _timeline(scenario: str, outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         if not outcome.phases:
             continue
-        name, figures = next(iter(outcome.phases.items()))
-        words = outcome.subject if name == scenario else f"{outcome.subject}, {name}"
+        figures = next(iter(outcome.phases.values()))
         seconds = max([10, *(second for counts in figures.curves.values() for second in counts)]) + 1
         curves += [
-            Curve(f"{words}: {what}/s", next(colours), per_second_points(counts, seconds))
+            Curve(f"{outcome.subject}: {what} a second", next(colours), per_second_points(counts, seconds))
             for what, counts in figures.curves.items()
         ]
     spans = [Span(*span) for span in outcomes[0].spans]
