@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ TAIL_SECONDS = 10.0
 PROGRESS_SECONDS = 60.0
 SETTLE_SECONDS = 240.0
 CLIENTS_SECONDS = 300.0
+#: So long a walk through the dead-letter queue that is under way may take to put it back.
+LETTERS_SECONDS = 60.0
 
 Tell = Callable[[str], None]
 
@@ -122,12 +126,13 @@ class _Drill:
         self._progress("waiting until all is settled")
         settled_at = self._settle()
         self._progress("reconciling")
+        dead_letters = self._dead_letters()
         told = load.ask("fetch", timeout_seconds=60)
         return Evidence(
             notifications=told["notifications"],
             jobs=list(house.jobs.find({}, {"payload": 0, "to": 0})),
             records=house.recorder.ask("fetch", timeout_seconds=60),
-            dead_letters=_dead_letters(house),
+            dead_letters=dead_letters,
             notes=house.notes,
             began_at=began_at,
             load_ended_at=load_ended_at,
@@ -173,15 +178,35 @@ class _Drill:
 
         return time.time() if house.wait_until(is_settled, SETTLE_SECONDS, 1) else None
 
+    def _dead_letters(self) -> list[str]:
+        """Take everything out of the dead-letter queue; "" for what names no job.
 
-def _dead_letters(house: House) -> list[str]:
-    """Take everything out of the dead-letter queue; "" for what names no job."""
-    port = house.rabbitmq.url.rpartition(":")[2].partition("/")[0]
+        Without ticks from beat: a walk of the ops worker through the same queue has some of the letters in its hands
+        meanwhile, and begins as soon as it sees that we have taken some.
+        """
+        house = self._house
+        port = house.rabbitmq.url.rpartition(":")[2].partition("/")[0]
+        owed = house.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": True}})
+        beat = house.programs["beat"].pid
+        with amqp.Connection(f"{LOOPBACK}:{port}", "guest", "guest", confirm_publish=False) as connection:
+            channel = connection.channel()
+            os.kill(beat, signal.SIGSTOP)
+            try:
+                # The last tick may have begun a walk, and letters may be owed again after a queue was lost.
+                house.wait_until(lambda: _depth(channel) >= owed, LETTERS_SECONDS, 1)
+                return _taken(channel)
+            finally:
+                os.kill(beat, signal.SIGCONT)
+
+
+def _depth(channel: amqp.Channel) -> int:
+    return int(channel.queue_declare(topology.DEAD_QUEUE, passive=True).message_count)
+
+
+def _taken(channel: amqp.Channel) -> list[str]:
     found = []
-    with amqp.Connection(f"{LOOPBACK}:{port}", "guest", "guest", confirm_publish=False) as connection:
-        channel = connection.channel()
-        while (message := channel.basic_get(topology.DEAD_QUEUE, no_ack=True)) is not None:
-            found.append(_named_job(message.body))
+    while (message := channel.basic_get(topology.DEAD_QUEUE, no_ack=True)) is not None:
+        found.append(_named_job(message.body))
     return found
 
 
