@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis
@@ -61,6 +62,9 @@ from wavecom.storage.redis.scripts import RedisScripts
 from wavecom.storage.redis.watermarks import RedisWatermarks
 
 Check = Callable[[], None]
+
+#: How long a request may wait for company under load. Less than elsewhere: somebody waits for its answer.
+ACCEPT_WINDOW_SECONDS = 0.015
 
 log = structlog.get_logger()
 
@@ -154,7 +158,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             publisher=publisher,
             stats=stats,
             clock=clock,
-            batcher=GroupCommit,
+            batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
             random_bytes=RandomStock(secrets.token_bytes).take,
             policy=policy_of(settings),
         ),
