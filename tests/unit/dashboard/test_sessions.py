@@ -6,7 +6,7 @@ import stat
 import threading
 from pathlib import Path
 
-from flask import Flask
+from flask import Flask, session
 
 from wavecom.settings import Settings
 from wavecom.web.dashboard.sessions import set_up_sessions
@@ -51,3 +51,18 @@ def test_processes_that_start_together_agree_on_one(tmp_path: Path) -> None:
     assert len(secrets) == 8
     assert len(set(secrets)) == 1
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_api_opens_no_session_whatever_cookie_comes_along(tmp_path: Path) -> None:
+    app = Flask(__name__)
+    set_up_sessions(app, Settings(home=tmp_path))
+
+    with app.test_request_context("/login"):
+        session["operator"] = "ann"
+        response = app.process_response(app.make_response(""))
+        cookie = response.headers["Set-Cookie"]
+    with app.test_request_context("/api/notifications", headers={"Cookie": cookie}):
+        assert "operator" not in session
+        assert "Set-Cookie" not in app.process_response(app.make_response("")).headers
+    with app.test_request_context("/notifications", headers={"Cookie": cookie}):
+        assert session["operator"] == "ann"

@@ -8,8 +8,8 @@ import secrets
 from datetime import timedelta
 from pathlib import Path
 
-from flask import Flask, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from wavecom.settings import Settings
 
@@ -20,7 +20,14 @@ LIFETIME = timedelta(hours=12)
 _SECRET_FILE = "secret-key"  # noqa: S105 - the name of a file
 
 
+#: Where there are no sessions: a request with a key pays nothing for a cookie that it does not have.
+_WITHOUT = ("/api/",)
+
+
 class _PageSessions(SecureCookieSessionInterface):
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        return None if request.path.startswith(_WITHOUT) else super().open_session(app, request)
+
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
 
