@@ -114,7 +114,7 @@ class Admission(bootsteps.StartStopStep):
         _held_count[:] = [self._in_hand]
         connection = consumer.connection.connection
         if consumer.hub is not None and Intake.serves(connection):
-            consumer.hub.add_reader(connection.sock, Intake(connection).read)
+            consumer.hub.add_reader(connection.sock, Intake(connection, consumer.hub.call_soon).read)
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""

@@ -9,6 +9,7 @@ complete frames handled from there.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from struct import unpack_from
 from typing import Any
 
@@ -18,10 +19,15 @@ _HEAD_BYTES = 7
 
 
 class Intake:
-    """Reads for one connection (``amqp.Connection``). Put on the event loop in place of kombu's reader."""
+    """Reads for one connection (``amqp.Connection``). Put on the event loop in place of kombu's reader.
 
-    def __init__(self, connection: Any) -> None:
+    ``again`` has the loop call something soon.
+    """
+
+    def __init__(self, connection: Any, again: Callable[[Callable[[], None]], Any]) -> None:
         self._connection = connection
+        self._again = again
+        # Kept, because py-amqp connects anew when it is asked for the transport of a connection that is gone.
         self._transport = connection.transport
 
     @staticmethod
@@ -31,18 +37,34 @@ class Intake:
         return type(getattr(transport, "sock", None)) is socket.socket and hasattr(transport, "_read_buffer")
 
     def read(self) -> None:
-        """Handle everything that has come, at least once. Raises ``OSError`` when the connection is gone."""
+        """Handle everything that has come. Raises ``OSError`` when the connection is gone."""
         transport = self._transport
-        try:
-            data = transport.sock.recv(_AT_ONCE_BYTES, socket.MSG_DONTWAIT)
-        except (BlockingIOError, InterruptedError):
+        if not transport.connected:
             return
+        # Into its own buffer, because who waits for an answer in the middle of all this reads from there too.
+        transport._read_buffer += self._received()
+        try:
+            while transport.connected and _holds_a_frame(transport._read_buffer):
+                self._connection.on_inbound_frame(transport.read_frame())
+        except BaseException:
+            if transport.connected and _holds_a_frame(transport._read_buffer):
+                # The socket will not tell of these any more.
+                self._again(self.read)
+            raise
+
+    def _received(self) -> bytes:
+        """What has come; empty when nothing has."""
+        try:
+            data: bytes = self._transport.sock.recv(_AT_ONCE_BYTES, socket.MSG_DONTWAIT)
+        except (BlockingIOError, InterruptedError):
+            return b""
+        except OSError:
+            self._transport.connected = False
+            raise
         if not data:
+            self._transport.connected = False
             raise OSError("the broker has closed the connection")
-        # Its own buffer, because who waits for an answer in the middle of all this reads from there too.
-        transport._read_buffer += data
-        while self._transport is self._connection.transport and _holds_a_frame(transport._read_buffer):
-            self._connection.on_inbound_frame(transport.read_frame())
+        return data
 
 
 def _holds_a_frame(buffer: bytes) -> bool:
