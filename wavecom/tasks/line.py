@@ -33,7 +33,7 @@ log = structlog.get_logger()
 Item = TypeVar("Item")
 
 #: Company is waited for so long at most, twice in a notification's life.
-WINDOW_SECONDS = 0.02
+WINDOW_SECONDS = 0.025
 MAX_BATCH = 100
 
 
