@@ -37,7 +37,8 @@ class Ledger:
         self._foreign: dict[int, Foreign] = {}
 
     def __len__(self) -> int:
-        return len(self._owed)
+        """How many messages are kept track of."""
+        return len(self._owed) + len(self._foreign)
 
     def receive(self, tag: int) -> None:
         """A message of ours has come."""
@@ -45,6 +46,9 @@ class Ledger:
 
     def receive_foreign(self, tag: int, message: Foreign) -> None:
         """A message has come that is not ours to answer."""
+        # A worker may get nothing but these, so they are not left for a message of ours to clear away.
+        for answered in [tag for tag, message in self._foreign.items() if message.acknowledged]:
+            del self._foreign[answered]
         self._foreign[tag] = message
 
     def drop(self, tag: int) -> bool:

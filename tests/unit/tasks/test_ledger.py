@@ -46,6 +46,17 @@ def test_a_message_that_celery_answers_is_never_acknowledged_for_it() -> None:
     assert ledger.settle([4, 5]) == [Ack(5, is_multiple=True)]
 
 
+def test_messages_that_celery_has_answered_are_forgotten_even_if_no_other_ever_comes() -> None:
+    ledger = Ledger()
+
+    for tag in range(1, 1001):
+        tick = ForeignMessage()
+        ledger.receive_foreign(tag, tick)
+        tick.acknowledged = True
+
+    assert len(ledger) == 1
+
+
 def test_a_message_is_answered_once() -> None:
     ledger = ledger_of(1, 2)
 
