@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.factories import make_answer, make_job
 from wavecom.core.delivery import Activity, Attempted, GiveBackError
@@ -32,7 +34,7 @@ class FakeStages:
         self._lock = threading.Lock()
 
     def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
-        assert self.may_claim.wait(10)
+        assert self.may_claim.wait(30)
         if self.store_is_away:
             raise GiveBackError("the store is away")
         if "unreadable" in job_ids:
@@ -44,7 +46,7 @@ class FakeStages:
         with self._lock:
             self.calling += 1
             self.most_calling = max(self.most_calling, self.calling)
-        assert self.may_call.wait(10)
+        assert self.may_call.wait(30)
         with self._lock:
             self.calling -= 1
             self.calls.append(job.job_id)
@@ -95,7 +97,7 @@ class House:
 
     @staticmethod
     def wait_until(is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 30
         while not is_so():
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.001)
@@ -116,13 +118,20 @@ class House:
         self.freed += 1
 
 
+@pytest.fixture(autouse=True)
+def logs() -> Iterator[list[MutableMapping[str, Any]]]:
+    """What was logged; and tracebacks of the bugs that these tests have on purpose are not drawn."""
+    with capture_logs() as logs:
+        yield logs
+
+
 @pytest.fixture
 def house() -> Iterator[House]:
     house = House()
     yield house
     house.stages.may_claim.set()
     house.stages.may_call.set()
-    assert house.line.drain(10)
+    assert house.line.drain(30)
 
 
 def test_a_job_is_claimed_sent_recorded_and_only_then_done(house: House) -> None:
@@ -242,7 +251,7 @@ def test_a_shutdown_waits_no_longer_than_it_is_told() -> None:
     assert not house.line.drain(0.05)
 
     house.stages.may_call.set()
-    assert house.line.drain(10)
+    assert house.line.drain(30)
 
 
 def test_every_parcel_of_many_ends_exactly_once() -> None:
