@@ -487,6 +487,31 @@ def test_a_result_is_recorded_when_the_store_comes_back() -> None:
     assert len(provider.messages) == 1
 
 
+class ChokesOnBatches(MemoryJobRepository):
+    """A store that claims what it is asked for and then trips over an answer of more than one job."""
+
+    def claim(self, job_ids: Sequence[JobId], claim: Claim, now: Any) -> dict[JobId, Job]:
+        granted = super().claim(job_ids, claim, now)
+        if len(job_ids) > 1:
+            raise ValueError("a bug")
+        return granted
+
+
+def test_jobs_claimed_by_a_batch_that_met_a_bug_are_found_again_one_by_one() -> None:
+    house = House()
+    store = ChokesOnBatches()
+    house.jobs = store
+    house.delivery._jobs = store
+    jobs = [house.job(), house.job()]
+
+    with pytest.raises(ValueError, match="a bug"):
+        house.delivery.claim([job.job_id for job in jobs])
+    again = [house.delivery.claim([job.job_id])[0] for job in jobs]
+
+    assert [job is not None for job in again] == [True, True]
+    assert house.delivery._doubtful_tokens == {}
+
+
 # --- Attachments that are stored apart --------------------------------------------------------------------------------
 
 MAIL = {"subject": "Invoice", "text": "Attached."}

@@ -210,12 +210,14 @@ class Delivery:
         """Claim many jobs at once: each as it is after the claim, or None for one that is not to be sent.
 
         An id that comes twice is granted once. Waits while the store is away; raises ``GiveBackError`` as ``deliver``.
+        After any other error from many, each may be asked for alone: what the first call claimed is found again then.
         """
         try:
             return self._patiently(lambda: self._flush_claims(job_ids))
-        except BaseException:
-            for job_id in job_ids:
-                self._doubtful_tokens.pop(job_id, None)
+        except BaseException as error:
+            if len(job_ids) == 1 or isinstance(error, GiveBackError):
+                for job_id in job_ids:
+                    self._doubtful_tokens.pop(job_id, None)
             raise
 
     def _claim(self, job_id: JobId, permit: Permit) -> Job | None:
