@@ -41,6 +41,9 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 8000
     flower_port: int = 5555
+    #: Where each process serves its metrics: the first free port from this one on; None: nowhere.
+    metrics_port: int | None = None
+    metrics_host: str = "127.0.0.1"
     #: The providers file; None: the sandbox serves every channel.
     providers_file: Path | None = None
     #: When set, this key exists, live, with all rights.
@@ -115,6 +118,8 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "host": env.str("WAVECOM_HOST", None),
         "port": env.int("WAVECOM_PORT", None, validate=port),
         "flower_port": env.int("WAVECOM_FLOWER_PORT", None, validate=port),
+        "metrics_port": env.int("WAVECOM_METRICS_PORT", None, validate=port),
+        "metrics_host": env.str("WAVECOM_METRICS_HOST", None),
         "providers_file": env.path("WAVECOM_PROVIDERS", None, validate=_is_file),
         "api_key": env.str("WAVECOM_API_KEY", None, validate=secret),
         "operator_password": env.str("WAVECOM_OPERATOR_PASSWORD", None, validate=secret),

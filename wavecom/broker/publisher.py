@@ -21,7 +21,7 @@ from amqp import spec
 from amqp.method_framing import frame_writer
 from amqp.serialization import dumps
 from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
@@ -31,6 +31,12 @@ from wavecom.core.ports import DeadLetter
 log = structlog.get_logger()
 
 PUBLISHED = Counter("wavecom_published_total", "Messages confirmed by the broker", ["kind"])
+DEAD_LETTERS = Counter(
+    "wavecom_dead_letters_total", "Letters of failed jobs confirmed by the broker, by the job's error", ["code"]
+)
+BROKER_UP = Gauge("wavecom_broker_up", "1 when this process's last call of RabbitMQ was answered, and before the first")
+BROKER_UP.set(1)
+BROKER_LOSSES = Counter("wavecom_broker_losses_total", "Times that this process lost RabbitMQ")
 UNPUBLISHED = Counter("wavecom_unpublished_total", "Messages the broker did not confirm; the sweep owns them", ["kind"])
 
 #: How long a batch may take in all, from the first byte to the last confirm.
@@ -144,7 +150,11 @@ class AmqpPublisher:
 
     def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
         """See ``Publisher.bury``."""
-        return self._send("dead_letter", letters)
+        confirmed = self._send("dead_letter", letters)
+        for letter, is_confirmed in zip(letters, confirmed, strict=True):
+            if is_confirmed:
+                DEAD_LETTERS.labels(letter.code).inc()
+        return confirmed
 
     def ping(self) -> bool:
         """Whether the broker answers now; connects when it has to."""
@@ -158,6 +168,7 @@ class AmqpPublisher:
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(error)
                 return False
+            BROKER_UP.set(1)
             return True
 
     def depth(self, queue: str) -> int | None:
@@ -167,10 +178,12 @@ class AmqpPublisher:
         with self._lock:
             try:
                 self._connect()
-                return int(self._channel.queue_declare(queue, passive=True).message_count)
+                depth = int(self._channel.queue_declare(queue, passive=True).message_count)
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(error)
                 return None
+            BROKER_UP.set(1)
+            return depth
 
     def close(self) -> None:
         """Drop the connection. The next call makes a new one."""
@@ -210,6 +223,7 @@ class AmqpPublisher:
             if not self._is_healthy:
                 log.warning("broker_reachable_again")
             self._is_healthy = True
+            BROKER_UP.set(1)
             self._failures = 0
 
     def _is_paused(self) -> bool:
@@ -228,7 +242,9 @@ class AmqpPublisher:
         if self._is_healthy:
             # Once per outage, not per batch; the counter has the rest.
             log.warning("broker_unreachable", error=type(error).__name__, detail=str(error)[:200])
+            BROKER_LOSSES.inc()
         self._is_healthy = False
+        BROKER_UP.set(0)
 
     def _connect(self) -> None:
         if self._channel is not None:

@@ -8,13 +8,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from wavecom.errors import StoreError
 
 log = structlog.get_logger()
 
 DRIFT = Gauge("wavecom_clock_drift_seconds", "This machine's clock minus the store's")
+STORE_UP = Gauge("wavecom_store_up", "0 while this process can't reach MongoDB, as it finds when it asks for the time")
+STORE_LOSSES = Counter("wavecom_store_losses_total", "Times that this process lost MongoDB")
 
 _REFRESH_SECONDS = 10.0
 _NOTABLE_DRIFT_SECONDS = 1.0
@@ -41,6 +43,7 @@ class StoreClock:
         self._anchor = (system_now(), monotonic())
         self._is_drifting = False
         self._is_anchored = False
+        self._is_away = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -76,7 +79,7 @@ class StoreClock:
     def start(self) -> StoreClock:
         """Anchor now and every ten seconds from now on, in a thread of its own."""
         self._thread = threading.Thread(target=self._keep, name="clock", daemon=True)
-        self._try_refresh()
+        self.look()
         self._thread.start()
         return self
 
@@ -88,10 +91,20 @@ class StoreClock:
 
     def _keep(self) -> None:
         while not self._closing.wait(_REFRESH_SECONDS):
-            self._try_refresh()
+            self.look()
 
-    def _try_refresh(self) -> None:
+    def look(self) -> None:
+        """``refresh``, or say that the store is away: in a process without work the clock is the first to know."""
         try:
             self.refresh()
-        except StoreError:
-            log.debug("clock_store_away")
+        except StoreError as error:
+            STORE_UP.set(0)
+            if not self._is_away:
+                STORE_LOSSES.inc()
+                log.warning("store_unreachable", error=error.code)
+            self._is_away = True
+        else:
+            STORE_UP.set(1)
+            if self._is_away:
+                log.warning("store_reachable_again")
+            self._is_away = False

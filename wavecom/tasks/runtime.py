@@ -7,6 +7,7 @@ from functools import cache
 
 from celery import signals
 
+from wavecom import metrics
 from wavecom.bootstrap import WorkerServices, worker_services
 from wavecom.settings import Settings
 
@@ -27,7 +28,7 @@ def services() -> WorkerServices:
 @signals.worker_init.connect
 def _start_early(**_: object) -> None:
     """Wrong settings stop the start, instead of failing every task."""
-    services()
+    metrics.serve(services().settings, "celery")
 
 
 @signals.worker_shutting_down.connect

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from pytest_celery import CeleryTestSetup
 
 from tests.factories import later
 from tests.integration.celery.conftest import wait_for
+from tests.peers import free_port
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, Job, JobId, Priority
@@ -35,7 +37,19 @@ UNAVAILABLE = {
 
 @pytest.fixture
 def worker_environment(worker_environment: dict[str, str]) -> dict[str, str]:
-    return worker_environment | {"WAVECOM_WORKER_CONCURRENCY": "4", "WAVECOM_RETRY_BASE_SECONDS": "8"}
+    return worker_environment | {
+        "WAVECOM_WORKER_CONCURRENCY": "4",
+        "WAVECOM_RETRY_BASE_SECONDS": "8",
+        "WAVECOM_METRICS_PORT": str(free_port()),
+    }
+
+
+def metrics_of(environment: dict[str, str]) -> dict[str, float]:
+    """Sample with its labels → value, as the worker tells them."""
+    address = f"http://127.0.0.1:{environment['WAVECOM_METRICS_PORT']}/metrics"
+    with urllib.request.urlopen(address, timeout=10) as answer:
+        lines = answer.read().decode().splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
 
 
 def wait_for_status(read: Read, job: Job, *statuses: Status, seconds: float = 30) -> Job:
@@ -170,8 +184,8 @@ def test_a_retry_of_every_lane_stays_in_its_lane_and_comes_when_the_store_says(
     assert taken(topology.PERIODIC_QUEUE) == []
 
 
-def test_a_job_whose_attempts_are_used_up_fails_with_a_dead_letter(
-    celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken
+def test_a_job_whose_attempts_are_used_up_fails_with_a_dead_letter_and_is_counted(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken, worker_environment: dict[str, str]
 ) -> None:
     job = submit(type=Channel.SMS, to=UNAVAILABLE[Channel.SMS], max_attempts=1)
 
@@ -182,6 +196,10 @@ def test_a_job_whose_attempts_are_used_up_fails_with_a_dead_letter(
     [letter] = wait_for(lambda: taken(topology.DEAD_QUEUE) or None, "the dead letter")
     assert json.loads(letter.body)["jobId"] == job.job_id
     wait_for(lambda: read(job.job_id).dead_lettered_at, "the note that it is dead-lettered")
+    metrics = metrics_of(worker_environment)
+    assert metrics['wavecom_dead_letters_total{code="attempts_exhausted"}'] == 1
+    assert metrics['wavecom_jobs_total{status="failed",type="sms"}'] == 1
+    assert (metrics["wavecom_store_up"], metrics["wavecom_broker_up"], metrics["wavecom_gate_degraded"]) == (1, 1, 0)
 
 
 def test_what_cannot_be_understood_goes_to_the_dead_letters_and_stops_nobody(

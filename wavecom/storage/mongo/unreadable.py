@@ -17,7 +17,9 @@ from wavecom.storage.mongo.documents import Document, to_job
 
 log = structlog.get_logger()
 
-_UNREADABLE = Counter("wavecom_jobs_unreadable", "Stored jobs that this process met and can't read, each counted once.")
+_UNREADABLE = Counter(
+    "wavecom_jobs_unreadable_total", "Stored jobs that this process met and can't read, each counted once."
+)
 
 #: More are met again as if they were new: that costs log lines, not memory.
 _REMEMBERED = 10_000

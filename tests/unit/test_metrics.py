@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import re
+import socket
+import urllib.request
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import prometheus_client
+import pytest
+from structlog.testing import capture_logs
+
+import wavecom
+from tests.factories import NOW
+from wavecom import metrics
+from wavecom.errors import StoreError
+from wavecom.settings import Settings
+from wavecom.storage.clock import StoreClock
+
+REPOSITORY = Path(wavecom.__file__).parents[1]
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        yield taken.getsockname()[1]
+
+
+def scrape(port: int) -> str:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        body: bytes = answer.read()
+    return body.decode()
+
+
+def test_without_a_port_nothing_is_served() -> None:
+    assert metrics.serve(Settings(), "web") is None
+
+
+def test_each_process_serves_on_the_first_port_that_is_free(taken_port: int) -> None:
+    settings = Settings(metrics_port=taken_port, worker_name="this-host:1")
+
+    port = metrics.serve(settings, "web")
+
+    assert port is not None
+    assert taken_port < port < taken_port + metrics.PORTS
+    assert 'wavecom_process{name="this-host:1",process="web"} 1.0' in scrape(port)
+
+
+def test_a_host_that_is_not_this_machine_costs_the_metrics_and_not_the_start(taken_port: int) -> None:
+    with capture_logs() as logs:
+        port = metrics.serve(Settings(metrics_port=taken_port, metrics_host="192.0.2.1"), "web")
+
+    assert (port, [entry["event"] for entry in logs]) == (None, ["metrics_not_served"])
+
+
+def test_every_metric_is_documented_and_nothing_else_is() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "wavecom").rglob("*.py"))
+    counted = re.findall(r'\b(?:Counter|Gauge|Histogram)\(\s*"(wavecom_\w+)"', source)
+
+    section = (
+        (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8").split("\n## Metrics")[1].split("\n## ")[0]
+    )
+
+    assert len(counted) > 10
+    assert set(re.findall(r"`(wavecom_\w+)", section)) == set(counted)
+
+
+def test_a_store_that_goes_away_is_counted_and_told_once_and_so_is_its_return() -> None:
+    answers = iter([True, False, False, True])
+
+    def read() -> datetime:
+        if not next(answers):
+            raise StoreError("away")
+        return NOW
+
+    def value(name: str) -> float:
+        return prometheus_client.REGISTRY.get_sample_value(name) or 0.0
+
+    clock = StoreClock(read)
+    losses = value("wavecom_store_losses_total")
+    seen = []
+    with capture_logs() as logs:
+        for _ in range(4):
+            clock.look()
+            seen.append(value("wavecom_store_up"))
+
+    assert seen == [1, 0, 0, 1]
+    assert value("wavecom_store_losses_total") - losses == 1
+    assert [entry["event"] for entry in logs if "reachable" in entry["event"]] == [
+        "store_unreachable",
+        "store_reachable_again",
+    ]
