@@ -86,6 +86,12 @@ class WebServices:
     outbox: MongoOutbox
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
     checks: Mapping[str, Check]
+    closing: Sequence[Callable[[], None]] = ()
+
+    def close(self) -> None:
+        """Let go of threads and connections, in order; the database's client is Flask-PyMongo's."""
+        for close in self.closing:
+            close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +142,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     key_store = MongoKeyStore(database)
     keys = KeyRing(key_store, clock)
     redis_client = connect_redis(settings.redis_url)
+    # Apart, because a request waits for it: few connections, and little patience.
+    intake_client = connect_redis(settings.redis_url, max_connections=4, timeout_seconds=INTAKE_TIMEOUT_SECONDS)
 
     def prepare() -> None:
         ensure_indexes(database)
@@ -166,9 +174,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
         stats=stats,
         keys=keys,
-        intake=RedisIntake(
-            connect_redis(settings.redis_url, max_connections=4, timeout_seconds=INTAKE_TIMEOUT_SECONDS)
-        ),
+        intake=RedisIntake(intake_client),
         key_administration=KeyAdministration(
             store=key_store,
             audit=MongoAuditLog(database),
@@ -182,6 +188,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             "rabbitmq": _broker_check(publisher),
             "redis": _redis_check(redis_client),
         },
+        closing=[stats.close, publisher.close, clock.close, intake_client.close, redis_client.close],
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
 from tests.integration.celery.conftest import wait_for
+from wavecom.bootstrap import web_services
 from wavecom.core.job import JobId
 from wavecom.core.states import Status
 from wavecom.local.servers import PrivateRedis
@@ -27,7 +29,9 @@ SMS = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hel
 
 
 @pytest.fixture
-def app(amqp_url: str, redis_url: str, mongodb_uri: str, tmp_path: Path) -> Flask:
+def app(
+    amqp_url: str, redis_url: str, mongodb_uri: str, database: Database[dict[str, Any]], tmp_path: Path
+) -> Iterator[Flask]:
     settings = Settings(
         home=tmp_path,
         amqp_url=amqp_url,
@@ -37,10 +41,12 @@ def app(amqp_url: str, redis_url: str, mongodb_uri: str, tmp_path: Path) -> Flas
         secret_key="a secret for tests only",
         web_threads=REQUESTS,
     )
-    app = create_app(settings)
+    services = web_services(settings, database)
+    app = create_app(settings, services)
     client = app.test_client()
     wait_for(lambda: client.get("/readyz").status_code == 200, "the app to be ready")
-    return app
+    yield app
+    services.close()
 
 
 def _post_at_once(app: Flask, key: str, body: dict[str, Any]) -> list[Any]:
