@@ -467,6 +467,19 @@ CONTRAST = """() => {
 }"""
 
 
+def test_the_api_can_be_tried_in_a_page_of_our_own(visitor: Visitor) -> None:
+    page = visitor.open("/docs")
+
+    # Whatever it loads from elsewhere, or its own security policy refuses, the visitor notes.
+    expect(page.locator("#operations-notifications-sendNotification")).to_be_visible()
+    page.locator("#operations-notifications-sendNotification .opblock-summary-control").click()
+    page.get_by_role("button", name="Try it out").click()
+    page.get_by_role("button", name="Execute").click()
+    expect(page.locator(".live-responses-table .response-col_status").last).to_contain_text("401")
+    expect(page.locator(".live-responses-table")).to_contain_text("There is no API key.")
+    expect(page.locator(".errors-wrapper")).to_have_count(0)
+
+
 @pytest.mark.parametrize("visitor", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
 def test_every_text_can_be_read_in_light_and_dark(visitor: Visitor) -> None:
     page = visitor.log_in()
