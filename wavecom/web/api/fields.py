@@ -89,10 +89,16 @@ def control_character(text: str, *, is_line: bool) -> Fault | None:
     )
 
 
+#: Tools make one expression of a pattern and a length; for long texts they take seconds to compile that.
+_LONGEST_PATTERN = 256
+
+
 def text_schema(max_length: int, *, is_line: bool = True, pattern: str | None = None) -> dict[str, Any]:
     """What ``text_fault`` takes, as JSON Schema; with a ``pattern``, what the whole text must match besides."""
     if pattern is not None:
         return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": whole_pattern(pattern)}
+    if max_length > _LONGEST_PATTERN:
+        return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": r"\S"}
     # In words that every dialect of regular expressions has: at least one character that is not white space.
     refused = _CONTROLS_OF_LINES if is_line else _CONTROLS_OF_TEXT
     form = rf"^[^{refused}]*[^\s{refused}][^{refused}]*$"
