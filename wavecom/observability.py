@@ -9,6 +9,9 @@ from typing import Any
 import orjson
 import structlog
 
+#: Libraries whose debug lines show what they carry: whole documents, whole addresses.
+_TELLTALES = ("pymongo", "urllib3", "amqp", "kombu")
+
 
 def configure_logging(level: str, process: str) -> None:
     """JSON lines on standard error, ours and those of the libraries; call once per process.
@@ -47,6 +50,8 @@ def configure_logging(level: str, process: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)
+    for name in _TELLTALES:
+        logging.getLogger(name).setLevel(max(number, logging.INFO))
 
 
 def _dumps(event: Any, **_: Any) -> bytes:
