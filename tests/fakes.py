@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wavecom.core.job import Answer, Channel, Hint, Outcome, Priority, Try
-from wavecom.core.ports import DeadLetter, Message, Permit, Refusal
+from wavecom.core.ports import Counts, DeadLetter, Message, Permit, Refusal, Step
 from wavecom.core.states import Status
 
 
@@ -70,6 +70,11 @@ class CountingStats:
 
     def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
         return dict(self.counts)
+
+    def series(
+        self, since: datetime, before: datetime, step: Step, client: str | None = None
+    ) -> dict[datetime, Counts]:
+        return {}
 
 
 class ScriptedProvider:

@@ -13,6 +13,7 @@ from pymongo.database import Database
 from tests.contract.lines import Line, lost_on_the_way_back, lost_on_the_way_out, no_server
 from tests.factories import NOW
 from wavecom.core.job import Channel
+from wavecom.core.ports import Step
 from wavecom.core.states import Status
 from wavecom.errors import StoreError, UncertainWriteError
 from wavecom.storage.mongo.stats import MongoStats
@@ -26,11 +27,12 @@ def line(indexed_database: Database[dict[str, Any]]) -> Line:
 
 
 @pytest.fixture
-def make_stats(line: Line) -> Iterator[Callable[..., MongoStats]]:
+def make_stats(line: Line, indexed_database: Database[dict[str, Any]]) -> Iterator[Callable[..., MongoStats]]:
     made: list[MongoStats] = []
 
     def make(*, interval_seconds: float = 3600, capacity: int = 100) -> MongoStats:
-        database = cast("Database[dict[str, Any]]", {"stats": line})
+        collections = {"stats": line, "stats_hourly": indexed_database["stats_hourly"]}
+        database = cast("Database[dict[str, Any]]", collections)
         made.append(MongoStats(database, now=lambda: NOW, interval_seconds=interval_seconds, capacity=capacity))
         return made[-1]
 
@@ -74,6 +76,8 @@ def test_a_flush_of_unknown_fate_counts_once(make_stats: Callable[..., MongoStat
 
     assert stats.totals(*FOREVER) == {Status.QUEUED: 7}
     assert stats.totals(*FOREVER, "acme") == {Status.QUEUED: 5}
+    [hour] = stats.series(*FOREVER, Step.HOUR).values()
+    assert hour == {Channel.SMS: {Status.QUEUED: 7}}
 
 
 def test_counts_are_written_by_themselves_and_again_after_an_outage(

@@ -13,6 +13,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later
 from wavecom.core.job import Channel
+from wavecom.core.ports import Step
 from wavecom.core.states import Status
 from wavecom.storage.memory import MemoryStats
 from wavecom.storage.mongo.stats import MongoStats
@@ -116,3 +117,40 @@ def test_closing_writes_what_is_left(make_stats: Callable[[], AnyStats]) -> None
         stats.add("acme", Channel.SMS, Status.QUEUED)
 
     assert make_stats().totals(*FOREVER) == {Status.QUEUED: 1}
+
+
+def test_a_series_has_each_step_by_channel_and_status(stats: AnyStats, watch: Watch) -> None:
+    for hours in (0, 1, 25):
+        watch.at = later(hours=hours)
+        stats.add("acme", Channel.SMS, Status.QUEUED, 2)
+        stats.add("acme", Channel.EMAIL, Status.DELIVERED)
+        stats.add("globex", Channel.SMS, Status.QUEUED, 5)
+        stats.flush()
+    day, hour = NOW.replace(hour=0, minute=0, second=0, microsecond=0), MINUTE.replace(minute=0)
+    mine = {Channel.SMS: {Status.QUEUED: 2}, Channel.EMAIL: {Status.DELIVERED: 1}}
+
+    by_minute = stats.series(MINUTE, MINUTE + timedelta(hours=1), Step.MINUTE, "acme")
+    by_hour = stats.series(hour, hour + timedelta(hours=25), Step.HOUR, "acme")
+    by_day = stats.series(day, day + timedelta(days=3), Step.DAY)
+
+    assert by_minute == {MINUTE: mine}
+    assert by_hour == {hour: mine, hour + timedelta(hours=1): mine}
+    assert by_day == {
+        day: {Channel.SMS: {Status.QUEUED: 14}, Channel.EMAIL: {Status.DELIVERED: 2}},
+        day + timedelta(days=1): {Channel.SMS: {Status.QUEUED: 7}, Channel.EMAIL: {Status.DELIVERED: 1}},
+    }
+    assert stats.series(day, day + timedelta(days=3), Step.DAY, "nobody") == {}
+
+
+def test_hours_add_up_to_what_minutes_do(stats: AnyStats, watch: Watch) -> None:
+    for minutes in range(0, 120, 7):
+        watch.at = later(minutes=minutes)
+        stats.add("acme", Channel.PUSH, Status.QUEUED)
+        if minutes % 2:
+            stats.flush()
+    stats.flush()
+
+    day = Step.DAY.start_of(NOW)
+    for step in Step:
+        series = stats.series(day, day + timedelta(days=1), step, "acme")
+        assert sum(counts[Channel.PUSH][Status.QUEUED] for counts in series.values()) == 18

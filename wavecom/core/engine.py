@@ -428,7 +428,12 @@ def _lease_ended(job: Job, event: DueReached, now: datetime, policy: Policy, gua
 
 def _receipt(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Transition | None:
     entry = LogEntry(
-        now, "receipt", provider=job.provider, outcome="delivered" if event.is_delivered else "failed", code=event.code
+        now,
+        "receipt",
+        provider=job.provider,
+        outcome="delivered" if event.is_delivered else "failed",
+        code=event.code or None,
+        message=event.message or None,
     )
     guard = _exact(job)
     if event.is_delivered and (job.status in HANDED_OVER or (job.status in CLAIMABLE and _was_tried(job))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -108,6 +109,11 @@ class Claim:
     token: str
     worker: str
     lease_until: datetime
+
+
+def label_text(value: object) -> str:
+    """A value of ``metadata`` as people write it when they look for it: texts as they are, 42, true."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from wavecom.core.engine import Transition
@@ -39,6 +40,9 @@ class JobFilter:
     error_code: str | None = None
     #: Exactly as it was sent: the e-mail address, phone number or push token.
     recipient: str | None = None
+    #: A name in ``metadata``; with ``metadata_value`` (as ``job.label_text`` writes it), that name with that value.
+    metadata_key: str | None = None
+    metadata_value: str | None = None
     created_since: datetime | None = None
     created_before: datetime | None = None
 
@@ -242,6 +246,32 @@ class Gate(Protocol):
         ...
 
 
+class Step(StrEnum):
+    """How long a step of a series is. Days are those of UTC."""
+
+    MINUTE = "minute"
+    HOUR = "hour"
+    DAY = "day"
+
+    @property
+    def length(self) -> timedelta:
+        """As a time span."""
+        return timedelta(**{f"{self.value}s": 1})
+
+    def start_of(self, moment: datetime) -> datetime:
+        """The beginning of the step that ``moment`` (aware UTC) lies in."""
+        cleared = {"second": 0, "microsecond": 0}
+        if self is not Step.MINUTE:
+            cleared["minute"] = 0
+        if self is Step.DAY:
+            cleared["hour"] = 0
+        return moment.replace(**cleared)  # type: ignore[arg-type]
+
+
+#: How many jobs entered each status, by channel.
+Counts = Mapping[Channel, Mapping[Status, int]]
+
+
 class Stats(Protocol):
     """Kept counters: how many jobs entered a status, per minute, client and channel."""
 
@@ -251,6 +281,15 @@ class Stats(Protocol):
 
     def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
         """Sums over whole minutes in [since, before)."""
+        ...
+
+    def series(
+        self, since: datetime, before: datetime, step: Step, client: str | None = None
+    ) -> dict[datetime, Counts]:
+        """Sums for each step in [since, before), by its beginning; a step in which nothing was counted is missing.
+
+        ``since`` and ``before`` are beginnings of steps.
+        """
         ...
 
 

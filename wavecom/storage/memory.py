@@ -16,9 +16,9 @@ import bson
 
 from wavecom.core.account import is_test_account
 from wavecom.core.engine import ClaimRequested, Transition, decide
-from wavecom.core.job import Channel, Claim, Job, JobId, Priority
+from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text
 from wavecom.core.keys import KeyEvent, KeyRecord
-from wavecom.core.ports import Cursor, JobFilter, Page
+from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import CODEC, decode_job, decode_json, encode, encode_job
 from wavecom.storage.mongo.outbox import OutboxCursor, OutboxPage
@@ -160,6 +160,7 @@ def _matches(job: Job, where: JobFilter) -> bool:
         and where.provider in {None, job.provider}
         and where.error_code in {None, job.error.code if job.error else None}
         and (where.recipient is None or where.recipient in _addresses(job))
+        and _has_label(job, where)
         and (where.created_since is None or where.created_since <= job.created_at)
         and (where.created_before is None or job.created_at < where.created_before)
     )
@@ -173,6 +174,13 @@ def _addresses(job: Job) -> set[object]:
             return {job.to.get("phone")}
         case Channel.PUSH:
             return {job.to.get("token"), (job.to.get("subscription") or {}).get("endpoint")}
+
+
+def _has_label(job: Job, where: JobFilter) -> bool:
+    key, value = where.metadata_key, where.metadata_value
+    if key is None:
+        return True
+    return key in job.metadata and (value is None or label_text(job.metadata[key]) == value)
 
 
 def _newest_last(job: Job) -> tuple[datetime, JobId]:
@@ -304,21 +312,33 @@ class MemoryStats:
     def __init__(self, now: Callable[[], datetime] = _system_time) -> None:
         self._now = now
         self._lock = threading.Lock()
-        self._counts: Counter[tuple[datetime, str, Status]] = Counter()
+        self._counts: Counter[tuple[datetime, str, Channel, Status]] = Counter()
 
     def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
         """See the port."""
         with self._lock:
-            self._counts[self._now().replace(second=0, microsecond=0), client, status] += count
+            self._counts[Step.MINUTE.start_of(self._now()), client, channel, status] += count
 
     def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
         """See the port."""
         sums: Counter[Status] = Counter()
         with self._lock:
-            for (minute, owner, status), count in self._counts.items():
+            for (minute, owner, _, status), count in self._counts.items():
                 if since <= minute < before and client in {None, owner}:
                     sums[status] += count
         return dict(sums)
+
+    def series(
+        self, since: datetime, before: datetime, step: Step, client: str | None = None
+    ) -> dict[datetime, Counts]:
+        """See the port."""
+        found: dict[datetime, dict[Channel, Counter[Status]]] = {}
+        with self._lock:
+            for (minute, owner, channel, status), count in self._counts.items():
+                if since <= minute < before and client in {None, owner}:
+                    counts = found.setdefault(step.start_of(minute), {})
+                    counts.setdefault(channel, Counter())[status] += count
+        return dict(found)
 
     def flush(self) -> None:
         """Nothing waits here."""

@@ -47,6 +47,7 @@ def _crowd(count: int) -> list[Job]:
                 provider=provider,
                 error=JobError(chance.choice(["rejected", "expired"]), "", provider) if number % 3 else None,
                 to=chance.choice(_RECIPIENTS[channel]),
+                metadata=chance.choice(_METADATA),
             )
         )
     chance.shuffle(crowd)
@@ -61,6 +62,14 @@ _RECIPIENTS: dict[Channel, list[dict[str, object]]] = {
         {"platform": "webpush", "subscription": {"endpoint": "https://push.example/1", "keys": {"auth": "x"}}},
     ],
 }
+
+
+_METADATA: list[dict[str, object]] = [
+    {},
+    {"order": 42, "a.b": "x", "$set": True},
+    {"order": "42", "note": "n" * 300},
+    {"order": 43, "vip": False, "ratio": 0.5, "empty": ""},
+]
 
 
 def test_pages_hold_every_job_once_newest_first(jobs: JobRepository) -> None:
@@ -114,6 +123,17 @@ _FILTERS = [
     JobFilter(recipient="token-1", client="acme"),
     JobFilter(recipient="https://push.example/1"),
     JobFilter(recipient="amina@example.com", statuses=frozenset({Status.DELIVERED})),
+    JobFilter(metadata_key="order"),
+    JobFilter(metadata_key="orde"),
+    JobFilter(metadata_key="order", metadata_value="42"),
+    JobFilter(metadata_key="order", metadata_value="4"),
+    JobFilter(metadata_key="a.b", metadata_value="x"),
+    JobFilter(metadata_key="$set", metadata_value="true", client="acme"),
+    JobFilter(metadata_key="vip", metadata_value="false", type=Channel.SMS),
+    JobFilter(metadata_key="ratio", metadata_value="0.5", created_before=later(-1)),
+    JobFilter(metadata_key="empty", metadata_value=""),
+    JobFilter(metadata_key="note", metadata_value="n" * 300, created_since=later(-90_000)),
+    JobFilter(metadata_key="note", metadata_value="n" * 299),
     JobFilter(created_since=later(-90)),
     JobFilter(created_before=later(-90)),
     JobFilter(created_since=later(-90_000), created_before=later(-1)),
@@ -146,10 +166,17 @@ def _is_meant(job: Job, where: JobFilter) -> bool:
             where.provider in {None, job.provider},
             where.error_code is None or (job.error is not None and job.error.code == where.error_code),
             where.recipient in {None, to.get("email"), to.get("phone"), to.get("token"), subscription.get("endpoint")},
+            where.metadata_key is None or where.metadata_key in job.metadata,
+            where.metadata_value is None
+            or where.metadata_value == _as_people_write_it(job.metadata.get(str(where.metadata_key))),
             where.created_since is None or job.created_at >= where.created_since,
             where.created_before is None or job.created_at < where.created_before,
         ]
     )
+
+
+def _as_people_write_it(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def test_lists_carry_neither_payload_nor_log(jobs: JobRepository) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import uuid
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
@@ -26,15 +25,21 @@ from wavecom.bootstrap import WebServices
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.intake import OpenIntake
-from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
-from wavecom.core.ports import Cursor, JobFilter, Page
-from wavecom.core.states import Status
+from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
 from wavecom.core.submission import Submission
 from wavecom.errors import StoreError
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository, MemoryKeyAudit, MemoryKeyStore, MemoryOutbox
+from wavecom.storage.memory import (
+    MemoryBlobStore,
+    MemoryJobRepository,
+    MemoryKeyAudit,
+    MemoryKeyStore,
+    MemoryOutbox,
+    MemoryStats,
+)
 from wavecom.web import create_app
 
 PASSWORD = "correct horse battery staple"
@@ -101,26 +106,17 @@ class CompiledTemplates(BytecodeCache):
 TEMPLATES = CompiledTemplates()
 
 
-class MinuteStats:
-    """Counters by minute and client, as the store keeps them."""
+class Counters(MemoryStats):
+    """Counters whose server can be taken away."""
 
-    def __init__(self, clock: FakeClock) -> None:
-        self._clock = clock
-        self._counts: Counter[tuple[datetime, str, Status]] = Counter()
-        self.is_up = True
+    is_up = True
 
-    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
-        minute = self._clock.now().replace(second=0, microsecond=0)
-        self._counts[minute, client, status] += count
-
-    def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
+    def series(
+        self, since: datetime, before: datetime, step: Step, client: str | None = None
+    ) -> dict[datetime, Counts]:
         if not self.is_up:
             raise StoreError("away")
-        found: Counter[Status] = Counter()
-        for (minute, owner, status), count in self._counts.items():
-            if since <= minute < before and client in {None, owner}:
-                found[status] += count
-        return dict(found)
+        return super().series(since, before, step, client)
 
 
 class Jobs(MemoryJobRepository):
@@ -152,7 +148,7 @@ class World:
         self.settings = Settings(home=home, **{"operator_password": PASSWORD, "secret_key": "s" * 32} | settings)
         self.clock = FakeClock(NOW)
         self.jobs = Jobs(self.clock.now)
-        self.stats = MinuteStats(self.clock)
+        self.stats = Counters(self.clock.now)
         self.keys = key_store(self.clock.now())
         self.key_ring = KeyRing(self.keys, self.clock)
         self.publisher = RecordingPublisher()

@@ -20,6 +20,7 @@ from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.schemas.push import PushPayload, PushTo
 from wavecom.web.api.schemas.replay import ReplaySchema
 from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
+from wavecom.web.api.schemas.stats import StatsQuery
 from wavecom.web.dashboard.words import EVENTS
 from wavecom.web.problems import documented
 
@@ -74,6 +75,10 @@ def test_every_field_of_a_replay_is_in_the_table() -> None:
 
 def test_every_parameter_is_in_the_table() -> None:
     assert set(_first_column("parameter")) == _names(ListQuery())
+
+
+def test_every_parameter_of_the_counts_is_in_the_table() -> None:
+    assert set(_first_column("parameter of the counts")) == _names(StatsQuery(lambda: NOW))
 
 
 def test_every_call_is_in_the_table_with_its_path(world: World) -> None:

@@ -81,6 +81,7 @@ CALLS = [
     ("GET", "/api/keys", Scope.ADMIN),
     ("POST", "/api/keys/{key_id}/rotate", Scope.ADMIN),
     ("POST", "/api/keys/{key_id}/revoke", Scope.ADMIN),
+    ("GET", "/api/stats", Scope.READ),
 ]
 BODIES: dict[str, Any] = {
     "/api/notifications": SMS,

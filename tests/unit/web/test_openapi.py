@@ -161,7 +161,8 @@ def test_what_is_answered_fits_the_schema_of_answers(world: World) -> None:
     entry = LogEntry(make_job().created_at, "rejected", 1, "sandbox", "rejected", "http_400", "no", 1.5)
     world.jobs.insert([make_job(client="default", error=error, logs=(entry,)), make_job(client="default")])
 
-    for job in (make_job(error=error, logs=(entry,)), make_job()):
+    receipt = LogEntry(make_job().created_at, "receipt", provider="sandbox", outcome="failed", code="bounced")
+    for job in (make_job(error=error, logs=(entry, receipt)), make_job()):
         assert _faults(_named("Notification"), representation.detail(job)) == []
     assert _faults(_named("NotificationPage"), world.client().get("/api/notifications?limit=1").json) == []
 

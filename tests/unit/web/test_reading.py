@@ -196,6 +196,10 @@ FILTERS = [
     ("recipient=%2B447700900999", ["urgent"]),
     ("recipient=+44%207700%20900-999", ["urgent"]),
     ("recipient=cD3f:APA91bH", ["push"]),
+    ("metadataKey=order", ["urgent", "late"]),
+    ("metadataKey=order&metadataValue=42", ["urgent"]),
+    ("metadataKey=order&metadataValue=A%20b", ["late"]),
+    ("metadataKey=42", []),
     ("createdSince=2026-03-14T10:26:53.589Z", ["late"]),
     ("createdSince=2026-03-14T11:26:53.589+01:00", ["late"]),
     ("createdBefore=2026-03-14T09:26:53.589Z", []),
@@ -209,9 +213,9 @@ def test_a_list_can_be_narrowed(query: str, expected: list[str], world: World, a
         _store(world, status=Status.FAILED, error=JobError("rejected", "no", "sandbox")).job_id: "failed",
         _store(world, status=Status.DELIVERED, provider="gateway").job_id: "delivered",
         _store(world, type=Channel.EMAIL).job_id: "mail",
-        _store(world, priority=Priority.HIGH, to={"phone": "+447700900999"}).job_id: "urgent",
+        _store(world, priority=Priority.HIGH, to={"phone": "+447700900999"}, metadata={"order": 42}).job_id: "urgent",
         _store(world, type=Channel.PUSH, to={"platform": "fcm", "token": "cD3f:APA91bH"}).job_id: "push",
-        _store(world, status=Status.CANCELLED, created_at=later(hours=1)).job_id: "late",
+        _store(world, status=Status.CANCELLED, created_at=later(hours=1), metadata={"order": "A b"}).job_id: "late",
     }
 
     answer = api.get(f"/api/notifications?{query}")
@@ -233,6 +237,10 @@ BAD_QUERIES = [
     ("provider=", {"provider": "empty"}),
     ("provider=a%00b", {"provider": "control_character"}),
     ("recipient=", {"recipient": "empty"}),
+    ("metadataKey=", {"metadataKey": "empty"}),
+    ("metadataKey=" + "k" * 65, {"metadataKey": "too_long"}),
+    ("metadataValue=42", {"metadataKey": "required"}),
+    ("metadataKey=a&metadataValue=b%00", {"metadataValue": "control_character"}),
     ("createdSince=yesterday", {"createdSince": "invalid"}),
     ("createdSince=2026-03-14", {"createdSince": "invalid"}),
     ("createdSince=2026-03-15T00:00:00Z&createdBefore=2026-03-14T00:00:00Z", {"createdBefore": "out_of_range"}),

@@ -20,7 +20,7 @@ from tests.factories import make_job
 from tests.unit.web.conftest import NOW, World, later
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.account import account_of
-from wavecom.core.job import Job, JobId
+from wavecom.core.job import Channel, Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
@@ -178,6 +178,15 @@ def _replay(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse
     return answers
 
 
+def _count(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    house.world.stats.add(victim.account, Channel.SMS, Status.DELIVERED, 7)
+    pushed_in = api.get(f"/api/stats?client={victim.account}")
+    answer = api.get("/api/stats")
+    assert (pushed_in.status_code, answer.status_code) == (422, 200)
+    assert answer.json["totals"]["delivered"] == 0
+    return [answer]
+
+
 def _list_keys(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
     return [api.get("/api/keys"), api.get(f"/api/keys?client={victim.client}")]
 
@@ -200,6 +209,7 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/notifications/<job_id>/cancel"): _at_each_job("POST", "/api/notifications/{job_id}/cancel"),
     ("POST", "/api/notifications/<job_id>/retry"): _at_each_job("POST", "/api/notifications/{job_id}/retry"),
     ("POST", "/api/notifications/replay"): _replay,
+    ("GET", "/api/stats"): _count,
     ("GET", "/api/keys"): _list_keys,
     ("POST", "/api/keys"): _make_key,
     ("POST", "/api/keys/<key_id>/rotate"): _at_the_key("POST", "/api/keys/{key_id}/rotate", {}),

@@ -6,6 +6,7 @@ came, dots and dollars in keys included; only updates would trip over those, and
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,7 @@ from wavecom.core.job import (
     LogEntry,
     Priority,
     UnknownOutcomePolicy,
+    label_text,
 )
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
@@ -113,6 +115,8 @@ def to_document(job: Job) -> Document:
     recipient = _recipient(job)
     if recipient is not None:
         document["recipient"] = recipient
+    if job.metadata:
+        document["labels"] = [label for key, value in job.metadata.items() for label in _labels(key, value)]
     if job.status in CLAIMABLE and job.queued_at is None and job.due_at is not None:
         document["parkedUntil"] = job.due_at
     return document
@@ -188,6 +192,28 @@ TESTS = "test"
 def queue_of(channel: Channel, priority: Priority) -> str:
     """Channel and lane in one field, so that one index leads to what is due in a queue."""
     return f"{channel.value}.{priority.value}"
+
+
+#: Between name and value of a label; in neither, because both are free of control characters.
+_LABEL_MARK = "\x1f"
+#: A longer value is kept in the index as its hash.
+_LABEL_LIMIT = 128
+
+
+def label(key: str, value: str | None = None) -> str:
+    """What stands in ``labels`` for a name of ``metadata``, or for a name with a value as ``job.label_text`` writes it.
+
+    In one field, because names are the client's own: dots and dollars in them would mean something else in a query.
+    """
+    if value is None:
+        return key
+    if len(value) > _LABEL_LIMIT:
+        value = hashlib.sha256(value.encode()).hexdigest()
+    return f"{key}{_LABEL_MARK}{value}"
+
+
+def _labels(key: str, value: object) -> tuple[str, str]:
+    return label(key), label(key, label_text(value))
 
 
 def _recipient(job: Job) -> str | None:

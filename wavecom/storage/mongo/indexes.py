@@ -56,6 +56,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("status", "createdAt", "jobId", only={"status": {"$in": _UNLUCKY}}),
         # "Did this customer get our message?" Written once, at the insert.
         _index("recipient", "createdAt", "jobId"),
+        # "What became of order 42?" Written once, at the insert, for those that have metadata.
+        _index("labels", "createdAt", "jobId", only=_present("labels")),
         # Receipts of providers that echo no job id. Written once, with the record.
         _index("provider", "providerMessageId", only=_present("providerMessageId")),
         # Dead letters: counted every few seconds, listed and replayed by the operators. Small: few jobs ever have one.
@@ -81,6 +83,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Totals over a range of minutes; and counters older than the longest report go.
         _index("minute", expireAfterSeconds=400 * _DAY_SECONDS),
         _index("client", "minute"),
+    ],
+    "stats_hourly": [
+        # The same over days and months.
+        _index("hour", expireAfterSeconds=400 * _DAY_SECONDS),
+        _index("client", "hour"),
     ],
     "sandbox_outbox": [
         # A repeated delivery is counted, not kept twice.

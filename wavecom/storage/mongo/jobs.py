@@ -32,7 +32,7 @@ from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, NOT_FINAL, Status
 from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.client import durable
-from wavecom.storage.mongo.documents import TESTS, Document, encode_job, queue_of, to_job
+from wavecom.storage.mongo.documents import TESTS, Document, encode_job, label, queue_of, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
 from wavecom.storage.mongo.transitions import Write, claiming, operations, releasing
 from wavecom.storage.mongo.unreadable import JobReader
@@ -47,7 +47,7 @@ _TRIES = 3
 _USUAL_HINT_GRACE = Policy().hint_grace
 
 _WITHOUT_LOG = {"logs": 0, "writes": 0}
-_FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
+_FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0, "labels": 0}
 
 #: After this a list is given up, and the server stops working on it.
 _LIST_LIMIT_MS = 8_000
@@ -385,6 +385,8 @@ def _conditions(where: JobFilter) -> Document:
     conditions: Document = {}
     if where.recipient is not None:
         conditions["recipient"] = where.recipient
+    if where.metadata_key is not None:
+        conditions["labels"] = label(where.metadata_key, where.metadata_value)
     if where.client is not None:
         conditions["client"] = where.client
     if where.statuses:

@@ -1,12 +1,13 @@
-"""Kept counters: the collection ``stats``, one document per minute, client and channel.
+"""Kept counters: the collections ``stats`` and ``stats_hourly``, one document per minute or hour, client and channel.
 
 Counted in memory and written about once a second, so that counting costs nothing where it happens and the pages never
-have to count jobs. Each flush carries an id that the documents remember: a flush of which nobody knows whether it was
-written is simply repeated, and counts once.
+have to count jobs; by hours too, so that a year is not added up from half a million minutes. Each flush carries an id
+that the documents remember: a flush of which nobody knows whether it was written is simply repeated, and counts once.
 """
 
 from __future__ import annotations
 
+import collections
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -17,10 +18,12 @@ import structlog
 from bson.objectid import ObjectId
 from prometheus_client import Counter
 from pymongo import UpdateOne
+from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from wavecom.core.job import Channel
+from wavecom.core.ports import Counts, Step
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.storage.mongo.client import durable
@@ -36,9 +39,9 @@ _FLUSHES_KEPT = 64
 
 
 class _Key(NamedTuple):
-    """Which document: the beginning of a minute, whose jobs, which channel."""
+    """Which document: the beginning of a minute or hour, whose jobs, which channel."""
 
-    minute: datetime
+    at: datetime
     client: str
     channel: Channel
 
@@ -70,6 +73,7 @@ class MongoStats:
         capacity: int = 20_000,
     ) -> None:
         self._stats = durable(database["stats"])
+        self._hourly = durable(database["stats_hourly"])
         self._now = now
         self._interval_seconds = interval_seconds
         self._capacity = capacity
@@ -85,7 +89,7 @@ class MongoStats:
     def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
         """See the port. Counts for Prometheus too, where no client is told from another."""
         ENTERED.labels(channel.value, status.value).inc(count)
-        key = _Key(self._now().replace(second=0, microsecond=0), client, channel)
+        key = _Key(Step.MINUTE.start_of(self._now()), client, channel)
         with self._lock:
             counts = self._counts.get(key)
             if counts is None:
@@ -106,6 +110,21 @@ class MongoStats:
         with reading():
             found = list(self._stats.aggregate([{"$match": where}, {"$group": {"_id": None} | sums}]))
         return {status: group[status.value] for group in found for status in Status if group[status.value]}
+
+    def series(
+        self, since: datetime, before: datetime, step: Step, client: str | None = None
+    ) -> dict[datetime, Counts]:
+        """See the port. Raises ``StoreError``."""
+        kept, unit = (self._stats, "minute") if step is Step.MINUTE else (self._hourly, "hour")
+        where: Document = {} if client is None else {"client": client}
+        where[unit] = {"$gte": since, "$lt": before}
+        found: dict[datetime, dict[Channel, collections.Counter[Status]]] = {}
+        with reading():
+            for document in kept.find(where, {"_id": 0, unit: 1, "type": 1, "counts": 1}):
+                counts = found.setdefault(step.start_of(document[unit]), {})
+                kinds = counts.setdefault(Channel(document["type"]), collections.Counter())
+                kinds.update({Status(status): count for status, count in document["counts"].items()})
+        return dict(found)
 
     def flush(self) -> None:
         """Write everything counted so far. Raises ``StoreError``; nothing is lost then, the next flush has it."""
@@ -138,24 +157,17 @@ class MongoStats:
         return self._unconfirmed
 
     def _write(self, flush: _Flush) -> None:
-        updates = [_update(flush.id, key, counts) for key, counts in flush.counts.items()]
+        hourly: _Counts = {}
+        for key, counts in flush.counts.items():
+            sums = hourly.setdefault(key._replace(at=Step.HOUR.start_of(key.at)), {})
+            for status, count in counts.items():
+                sums[status] = sums.get(status, 0) + count
         with writing():
-            refused = self._refused(updates)
-            # Another process made the document in this very moment, or this flush is in it: this time the two differ.
-            self._refused([updates[index] for index in refused])
-
-    def _refused(self, updates: list[UpdateOne]) -> list[int]:
-        """Apply updates; the indexes of those that met a document without being allowed to change it."""
-        if not updates:
-            return []
-        try:
-            self._stats.bulk_write(updates, ordered=False)
-        except BulkWriteError as error:
-            failures = error.details["writeErrors"]
-            if error.details["writeConcernErrors"] or any(each["code"] != DUPLICATE_KEY for each in failures):
-                raise
-            return [each["index"] for each in failures]
-        return []
+            for kept, unit, counted in ((self._stats, "minute", flush.counts), (self._hourly, "hour", hourly)):
+                updates = [_update(flush.id, unit, key, counts) for key, counts in counted.items()]
+                refused = _refused(kept, updates)
+                # Another process made the document in this very moment, or this flush is in it: now the two differ.
+                _refused(kept, [updates[index] for index in refused])
 
     def _keep_flushing(self) -> None:
         is_away = False
@@ -179,15 +191,29 @@ class MongoStats:
         return len(self._counts) + (len(unconfirmed.counts) if unconfirmed else 0)
 
 
-def _update(flush_id: ObjectId, key: _Key, counts: dict[Status, int]) -> UpdateOne:
+def _refused(kept: Collection[Document], updates: list[UpdateOne]) -> list[int]:
+    """Apply updates; the indexes of those that met a document without being allowed to change it."""
+    if not updates:
+        return []
+    try:
+        kept.bulk_write(updates, ordered=False)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if error.details["writeConcernErrors"] or any(each["code"] != DUPLICATE_KEY for each in failures):
+            raise
+        return [each["index"] for each in failures]
+    return []
+
+
+def _update(flush_id: ObjectId, unit: str, key: _Key, counts: dict[Status, int]) -> UpdateOne:
     """Adds the counts unless the document remembers this flush; then the upsert meets its ``_id`` and is refused."""
-    minute, client, channel = key.minute, key.client, key.channel.value
+    at, client, channel = key.at, key.client, key.channel.value
     return UpdateOne(
-        {"_id": {"minute": minute, "client": client, "type": channel}, "flushes": {"$ne": flush_id}},
+        {"_id": {unit: at, "client": client, "type": channel}, "flushes": {"$ne": flush_id}},
         {
             "$inc": {f"counts.{status.value}": count for status, count in counts.items()},
             "$push": {"flushes": {"$each": [flush_id], "$slice": -_FLUSHES_KEPT}},
-            "$setOnInsert": {"minute": minute, "client": client, "type": channel},
+            "$setOnInsert": {unit: at, "client": client, "type": channel},
         },
         upsert=True,
     )

@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 from wavecom import __version__
 from wavecom.bootstrap import WebServices
 from wavecom.web import problems
-from wavecom.web.api import actions, keys, notifications, openapi
+from wavecom.web.api import actions, keys, notifications, openapi, stats
 
 _SETTINGS: dict[str, Any] = {
     "API_TITLE": "WaveCom",
@@ -47,4 +47,5 @@ def register(app: Flask, services: WebServices) -> dict[str, Any]:
     api.register_blueprint(notifications.make_blueprint(services))
     api.register_blueprint(actions.make_blueprint(services))
     api.register_blueprint(keys.make_blueprint(services))
+    api.register_blueprint(stats.make_blueprint(services))
     return openapi.document(api.spec)

@@ -87,7 +87,7 @@ _LOG_ENTRY = record(
         "event": text("one of the words that docs/api.md lists"),
         "attempt": whole(minimum=1),
         "provider": text(),
-        "outcome": word(Outcome),
+        "outcome": word([*Outcome, "delivered", "failed"], "of an attempt; the last two: of a receipt"),
         "code": text("the provider's answer, such as http_503 or timeout"),
         "message": text(),
         "latencyMs": {"type": "number", "minimum": 0},

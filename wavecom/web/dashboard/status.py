@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from flask import Response, redirect, render_template, url_for
 from werkzeug.wrappers import Response as Redirect
 
+from wavecom.core import ports
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.web.dashboard.chart import Step, stacked_bars
@@ -88,7 +90,7 @@ def _overview() -> dict[str, Any]:
         steps = _totals(since, before)
     except StoreError:
         return context | {"counts": None}
-    sums = {each: sum(totals.get(each, 0) for _, totals in steps) for each in COUNTED}
+    sums = {each: sum(totals[each] for _, totals in steps) for each in COUNTED}
     bars = [TimeStep(at, _sum(totals, GOOD), _sum(totals, BAD)) for at, totals in steps]
     return context | {
         "counts": [Count(each, STATUSES[each], value) for each, value in sums.items()],
@@ -103,11 +105,16 @@ def _servers() -> list[Server]:
     return [Server(*SERVERS.get(name, (name, "")), is_up=result == OK) for name, result in results.items()]
 
 
-def _totals(since: datetime, before: datetime) -> list[tuple[datetime, dict[Status, int]]]:
-    starts = [since + STEP * index for index in range(HOUR // STEP)]
-    stats = pages().services.stats
-    return [(at, stats.totals(at, min(at + STEP, before), viewer().client)) for at in starts]
+def _totals(since: datetime, before: datetime) -> list[tuple[datetime, Counter[Status]]]:
+    totals: list[tuple[datetime, Counter[Status]]] = [
+        (since + STEP * index, Counter()) for index in range(HOUR // STEP)
+    ]
+    minutes = pages().services.stats.series(since, before, ports.Step.MINUTE, viewer().client)
+    for minute, by_channel in minutes.items():
+        for counts in by_channel.values():
+            totals[(minute - since) // STEP][1].update(counts)
+    return totals
 
 
-def _sum(totals: dict[Status, int], statuses: tuple[Status, ...]) -> int:
-    return sum(totals.get(each, 0) for each in statuses)
+def _sum(totals: Counter[Status], statuses: tuple[Status, ...]) -> int:
+    return sum(totals[each] for each in statuses)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -17,8 +16,9 @@ from wavecom.core.states import Status
 from wavecom.web.api import cursors
 from wavecom.web.api.addresses import EmailAddress, Phone
 from wavecom.web.api.faults import Fault, FaultCode, nearest, refusal
-from wavecom.web.api.fields import Choice, Explained, Moment, Text, Whole
-from wavecom.web.api.schemas.base import BaseSchema
+from wavecom.web.api.fields import Choice, Explained, Text, control_character
+from wavecom.web.api.schemas.metadata import Metadata
+from wavecom.web.api.schemas.query import MomentInQuery, QuerySchema, WholeInQuery
 
 LIMIT_DEFAULT = 50
 LIMIT_MAXIMUM = 200
@@ -60,22 +60,6 @@ class Words(Explained[frozenset[EnumT]], Generic[EnumT]):
         return frozenset(self._words[word] for word in words)
 
 
-class WholeInQuery(Whole):
-    """``Whole``, written in digits."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
-        if not re.fullmatch(r"-?[0-9]{1,9}", value):
-            raise self.invalid()
-        return super()._deserialize(int(value), *args, **kwargs)
-
-
-class MomentInQuery(Moment):
-    """``Moment``, also where the + of its offset was not escaped and so arrived as a space."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
-        return super()._deserialize(re.sub(r" (?=\d\d:\d\d$)", "+", value), *args, **kwargs)
-
-
 class RecipientInQuery(Text):
     """An address in any form in which it could have been sent; comes out in the form that is stored."""
 
@@ -95,6 +79,24 @@ class RecipientInQuery(Text):
             return text
 
 
+class MetadataValue(Explained[str]):
+    """A value as it was sent, without the quotes of a text: ``A-42``, ``42``, ``true``. May be empty."""
+
+    LIMIT = 8 * 1024
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "string", "maxLength": self.LIMIT}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
+        text: str = value
+        if len(text) > self.LIMIT:
+            raise refusal(FaultCode.TOO_LONG, f"must have at most {self.LIMIT} characters; it has {len(text)}")
+        if fault := control_character(text, is_line=False):
+            raise ValidationError(fault)
+        return text
+
+
 class CursorField(Explained[Cursor]):
     """Where the last page ended."""
 
@@ -109,7 +111,7 @@ class CursorField(Explained[Cursor]):
             raise self.invalid() from None
 
 
-class ListQuery(BaseSchema):
+class ListQuery(QuerySchema):
     """Filters and paging. ``load`` takes the query as name → values and answers a ``ListRequest``."""
 
     aliases: ClassVar[Mapping[str, str]] = {
@@ -126,6 +128,9 @@ class ListQuery(BaseSchema):
         "pageSize": "limit",
         "perPage": "limit",
         "page": "cursor",
+        "metadata": "metadataKey",
+        "key": "metadataKey",
+        "value": "metadataValue",
     }
 
     statuses = Words(Status, data_key="status")
@@ -134,10 +139,21 @@ class ListQuery(BaseSchema):
     provider = Text("the name of a provider", max_length=100)
     error_code = Text("an error's code", max_length=100, data_key="errorCode")
     recipient = RecipientInQuery("an e-mail address, phone number or push token", max_length=4096)
+    metadata_key = Text("a name in metadata", max_length=Metadata.KEY_LIMIT, data_key="metadataKey")
+    metadata_value = MetadataValue("a value in metadata, beside its name", data_key="metadataValue")
     created_since = MomentInQuery(data_key="createdSince")
     created_before = MomentInQuery(data_key="createdBefore")
     limit = WholeInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
     cursor = CursorField("the cursor of a next link, unchanged")
+
+    repeatable: ClassVar[frozenset[str]] = frozenset({"status"})
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_metadata(self, data: Mapping[str, Any], **_: Any) -> None:
+        if "metadata_value" in data and "metadata_key" not in data:
+            raise ValidationError(
+                {"metadataKey": [Fault(FaultCode.REQUIRED, "is missing: the name to which `metadataValue` belongs")]}
+            )
 
     @validates_schema
     def _check_times(self, data: Mapping[str, Any], **_: Any) -> None:
@@ -149,18 +165,6 @@ class ListQuery(BaseSchema):
 
     def load(self, data: Mapping[str, list[str]], **_: Any) -> ListRequest:  # type: ignore[override]
         """See the class. Raises ``ValidationError`` with every fault in the query."""
-        repeatable = {"status"}
-        values = {name: given if name in repeatable else given[0] for name, given in data.items()}
-        known = {field.data_key or name for name, field in self.load_fields.items()}
-        repeated = {name for name, given in data.items() if len(given) > 1} & known - repeatable
-        faults: dict[str, Any] = {}
-        fields: dict[str, Any] = {}
-        try:
-            fields = super().load(values)
-        except ValidationError as error:
-            faults = error.messages_dict
-        faults |= {name: [Fault(FaultCode.DUPLICATE, "must be given once")] for name in sorted(repeated)}
-        if faults:
-            raise ValidationError(faults)
+        fields = self.load_query(data)
         limit, after = fields.pop("limit"), fields.pop("cursor", None)
         return ListRequest(JobFilter(**fields), limit, after)
