@@ -212,7 +212,7 @@ class MongoJobRepository:
         """See the port."""
         where = {"client": client, "idempotencyKey": {"$in": list(keys)}}
         with reading():
-            jobs = [to_job(document) for document in self._jobs.find(where, _WITHOUT_LOG)]
+            jobs = list(self._reader.jobs(self._jobs.find(where, _WITHOUT_LOG)))
         return {job.idempotency_key: job for job in jobs if job.idempotency_key is not None}
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
