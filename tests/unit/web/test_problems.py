@@ -49,6 +49,8 @@ def test_a_trailing_slash_is_another_address(api: FlaskClient) -> None:
     [
         ("DELETE", "/api/notifications", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("POST", "/api/notifications/x", {"GET", "HEAD", "OPTIONS"}),
+        ("GET", "/api/notifications/batch", {"OPTIONS", "POST"}),
+        ("GET", "/api/notifications/replay", {"OPTIONS", "POST"}),
         ("BREW", "/api/notifications", {"GET", "HEAD", "OPTIONS", "POST"}),
         ("POST", "/healthz", {"GET", "HEAD", "OPTIONS"}),
     ],

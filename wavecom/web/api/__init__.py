@@ -8,6 +8,7 @@ from flask import Flask
 from flask.typing import ResponseReturnValue
 from flask_smorest import Api  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, UnicodeConverter
 
 from wavecom import __version__
 from wavecom.bootstrap import WebServices
@@ -21,6 +22,18 @@ _SETTINGS: dict[str, Any] = {
     # Not flask-smorest's pages, which would build the document at each request: ``web/reference.py`` serves ours.
     "OPENAPI_URL_PREFIX": None,
 }
+
+
+#: What stands in a path where an id may stand: GET of these is a wrong method (405), not an unknown id (404).
+RESERVED = ("batch", "replay")
+
+
+class PathPart(UnicodeConverter):
+    """A part of a path that is none of the ``RESERVED`` words."""
+
+    def __init__(self, url_map: Map, **options: Any) -> None:
+        super().__init__(url_map, **options)
+        self.regex = rf"(?!(?:{'|'.join(RESERVED)})$){self.regex}"
 
 
 class ProblemApi(Api):  # type: ignore[misc]
@@ -43,6 +56,7 @@ class ProblemApi(Api):  # type: ignore[misc]
 def register(app: Flask, services: WebServices) -> dict[str, Any]:
     """Add the API to ``app``; its OpenAPI document."""
     app.config.update(_SETTINGS)
+    app.url_map.converters["default"] = PathPart
     api = ProblemApi(app, spec_kwargs=openapi.spec_options())
     api.register_blueprint(notifications.make_blueprint(services))
     api.register_blueprint(actions.make_blueprint(services))
