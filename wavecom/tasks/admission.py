@@ -30,6 +30,7 @@ from wavecom.broker import topology
 from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
+from wavecom.tasks.alarm import Alarm
 from wavecom.tasks.intake import Intake
 from wavecom.tasks.ledger import Ledger
 from wavecom.tasks.line import DeliveryLine, End, Parcel
@@ -79,7 +80,7 @@ class Admission(bootsteps.StartStopStep):
             **{(channel, priority): deque() for priority in Priority for channel in Channel},
             None: deque(),
         }
-        self._drain_at = float("inf")
+        self._next_drain = Alarm(consumer.timer, self._drain)
         self._is_woken = False
         self._ledger = Ledger()
         self._channel: Any = None
@@ -128,7 +129,7 @@ class Admission(bootsteps.StartStopStep):
     def _forget_held(self) -> None:
         for waiting in self._held.values():
             waiting.clear()
-        self._drain_at = float("inf")
+        self._next_drain.turn_off()
         self._is_woken = False
 
     def _in_hand(self) -> int:
@@ -167,7 +168,7 @@ class Admission(bootsteps.StartStopStep):
         if pause is not None:
             self._held[lane].append(held)
             if pause > 0:
-                self._plan_drain(pause)
+                self._next_drain.set(pause)
 
     def _try(self, lane: Lane, held: _Held) -> float | None:
         """Let one message in, or drop a revoked one (None); or the seconds after which it is worth trying again."""
@@ -182,14 +183,13 @@ class Admission(bootsteps.StartStopStep):
         return None
 
     def _drain(self) -> None:
-        self._drain_at = float("inf")
         self._is_woken = False
         try:
             self._let_in()
         except Exception:
             # Whatever it was: without another drain planned, what is held here would wait for ever.
             log.exception("admission_failed")
-            self._plan_drain(_LONGEST_PAUSE_SECONDS)
+            self._next_drain.set(_LONGEST_PAUSE_SECONDS)
 
     def _let_in(self) -> None:
         too_old = time.monotonic() - _HOLD_LIMIT_SECONDS
@@ -205,13 +205,7 @@ class Admission(bootsteps.StartStopStep):
                     self._answer([held.tag], End.GIVE_BACK)
                 waiting.popleft()
         if pauses:
-            self._plan_drain(min(pauses))
-
-    def _plan_drain(self, seconds: float) -> None:
-        at = time.monotonic() + seconds
-        if at < self._drain_at:
-            self._drain_at = at
-            self._consumer.timer.call_after(seconds, self._drain)
+            self._next_drain.set(min(pauses))
 
     def _wake(self) -> None:
         """A permit has come back: somebody held at the door may have its place. Called from the line's threads.
@@ -220,7 +214,7 @@ class Admission(bootsteps.StartStopStep):
         """
         if not self._is_woken and any(self._held.values()):
             self._is_woken = True
-            self._consumer.call_soon(self._plan_drain, _SHORTEST_PAUSE_SECONDS)
+            self._consumer.call_soon(self._next_drain.set, _SHORTEST_PAUSE_SECONDS)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 

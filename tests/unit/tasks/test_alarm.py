@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from wavecom.tasks.alarm import Alarm
+
+
+class FakeTimer:
+    """A timer and its clock: whatever it was asked for happens, in order, when time goes by."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.pending: list[tuple[float, Callable[..., Any], tuple[Any, ...]]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def call_after(self, secs: float, fun: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.pending.append((self.now + secs, fun, args))
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while due := [entry for entry in self.pending if entry[0] <= end]:
+            entry = min(due, key=lambda each: each[0])
+            self.pending.remove(entry)
+            self.now, fun, args = entry
+            fun(*args)
+        self.now = end
+
+
+class Listener:
+    """Notes when the alarm rings and sets it again, as long as there is something to wait for."""
+
+    def __init__(self, timer: FakeTimer, every: float | None = None) -> None:
+        self.rings: list[float] = []
+        self.alarm = Alarm(timer, self._hear, timer.monotonic)
+        self._timer = timer
+        self._every = every
+
+    def _hear(self) -> None:
+        self.rings.append(round(self._timer.now - 100.0, 3))
+        if self._every is not None:
+            self.alarm.set(self._every)
+
+
+def test_an_alarm_rings_once_at_the_earliest_of_its_times() -> None:
+    timer = FakeTimer()
+    listener = Listener(timer)
+
+    for seconds in (1.0, 0.2, 0.5):
+        listener.alarm.set(seconds)
+    timer.pass_time(5.0)
+
+    assert listener.rings == [0.2]
+
+
+def test_an_alarm_that_is_set_early_again_and_again_does_not_multiply() -> None:
+    timer = FakeTimer()
+    listener = Listener(timer, every=0.05)
+
+    listener.alarm.set(0.05)
+    for _ in range(100):
+        timer.pass_time(0.01)
+        listener.alarm.set(0.005)
+    listener.rings.clear()
+    timer.pass_time(1.0)
+
+    assert len(listener.rings) <= 21
+    assert len(timer.pending) == 1
+
+
+def test_an_alarm_that_was_turned_off_is_silent_until_it_is_set_again() -> None:
+    timer = FakeTimer()
+    listener = Listener(timer)
+
+    listener.alarm.set(0.2)
+    listener.alarm.turn_off()
+    timer.pass_time(1.0)
+    listener.alarm.set(0.2)
+    timer.pass_time(1.0)
+
+    assert listener.rings == [1.2]
