@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -38,3 +38,11 @@ def test_windows_go_back_from_the_newest_and_are_few(since: datetime | None, bef
     assert starts == sorted(starts, reverse=True)
     assert starts[0] >= NOW - timedelta(seconds=90)
     assert len(made) <= 9
+
+
+@pytest.mark.parametrize("before", [datetime.min.replace(tzinfo=UTC), datetime(4, 1, 1, tzinfo=UTC)])
+def test_before_the_first_years_of_our_era_there_is_nothing_and_no_error(before: datetime) -> None:
+    made = [window["at"] for window in windows("at", None, before, NOW)]
+
+    assert made[0]["$lt"] == before
+    assert "$gte" not in made[-1]

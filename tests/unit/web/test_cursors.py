@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import struct
 import uuid
+from base64 import urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,3 +40,13 @@ def test_other_texts_are_refused(text: str) -> None:
 def test_texts_of_the_right_form_are_refused_too(text: str) -> None:
     with pytest.raises(ValueError, match="damaged"):
         decode(text)
+
+
+@pytest.mark.parametrize("milliseconds", [2**63 - 1, -(2**63), 253_402_300_800_000, -62_135_596_800_001])
+def test_a_forged_cursor_with_a_time_that_does_not_exist_is_refused(milliseconds: int) -> None:
+    job_id = uuid.uuid4().bytes
+    check_sum = hashlib.sha256(b"wavecom cursor %d " % milliseconds + job_id).digest()[:4]
+    forged = urlsafe_b64encode(struct.pack(">q16s4s", milliseconds, job_id, check_sum)).decode().rstrip("=")
+
+    with pytest.raises(ValueError, match="no such time"):
+        decode(forged)

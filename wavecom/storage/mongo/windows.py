@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from wavecom.storage.mongo.documents import Document
 
 #: How far back each range reaches before the one that came before it; what is older still is the last range.
 _REACHES = tuple(timedelta(minutes=8**power) for power in range(8))
+_BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
 def windows(field: str, since: datetime | None, before: datetime | None, now: datetime) -> Iterator[Document]:
@@ -22,6 +23,9 @@ def windows(field: str, since: datetime | None, before: datetime | None, now: da
     end = now if before is None else min(now, before)
     upper: Document = {} if before is None else {"$lt": before}
     for reach in _REACHES:
+        if end - _BEGINNING < reach:
+            # Somebody asks for the first years of our era: there is no time so far before.
+            break
         end -= reach
         if since is not None and end <= since:
             break
