@@ -46,6 +46,8 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     """
     app = WaveComFlask("wavecom.web", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    # Else /api//notifications would be led to a page of HTML with the caller's Host in it, and a POST would come twice.
+    app.url_map.merge_slashes = False
     if services is None:
         services = bootstrap.web_services(settings, _database(app, settings))
     # After PyMongo, which would let clients write ObjectIds and dates of BSON into their JSON.

@@ -46,6 +46,11 @@ def read_json(request: Request, *, values_limit: int = VALUES_LIMIT) -> Any:
         raise MalformedBodyError(f"The body is not valid JSON in UTF-8: {error}.") from error
 
 
+def is_left_out(request: Request) -> bool:
+    """Whether ``request`` says that it has no body: then nothing needs to be declared."""
+    return not request.content_length and "Transfer-Encoding" not in request.headers
+
+
 def _check_declared(request: Request) -> None:
     if request.mimetype != "application/json":
         given = f"not {request.mimetype[:100]}" if request.mimetype else "and none was given"

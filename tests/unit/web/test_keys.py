@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
@@ -113,6 +114,23 @@ def test_a_rotated_key_works_beside_the_new_one_for_a_day(world: World, api: Fla
     assert listed[old["keyId"]]["expiresAt"] == later(hours=24).isoformat(timespec="milliseconds")[:-6] + "Z"
     again = api.post(f"/api/keys/{old['keyId']}/rotate", json={})
     assert (again.status_code, again.json["code"]) == (409, "key_ended")
+
+
+def test_a_key_is_rotated_without_a_body_too(api: FlaskClient) -> None:
+    old = created(api)
+
+    answer = api.post(f"/api/keys/{old['keyId']}/rotate")
+
+    assert (answer.status_code, answer.json["name"]) == (201, old["name"])
+
+
+def test_a_rotation_that_has_a_body_must_declare_it(api: FlaskClient) -> None:
+    path = f"/api/keys/{created(api)['keyId']}/rotate"
+
+    whole = api.post(path, data="overlapSeconds=60")
+    in_chunks = api.post(path, input_stream=io.BytesIO(b"{}"), headers={"Transfer-Encoding": "chunked"})
+
+    assert (whole.status_code, in_chunks.status_code) == (415, 415)
 
 
 @pytest.mark.parametrize("seconds", [-1, 0.5, "60", 30 * 86_400 + 1])

@@ -75,7 +75,9 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         self, schema: Schema, location: str = "json", *, example: Any
     ) -> Callable[[Callable[..., Response]], View[[]]]:
         """Hand what ``schema`` loads from ``location`` ("json" or "query") to the view. An instance: built once."""
-        body = {"example": example} if location == "json" else {}
+        body: Json = {}
+        if location == "json":
+            body = {"example": example, "required": not getattr(schema, "may_be_left_out", False)}
         decorate: Any = self.arguments(schema, location=location, **body)
 
         def read(view: Callable[..., Response]) -> View[[]]:

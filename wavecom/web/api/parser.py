@@ -11,7 +11,7 @@ from webargs.flaskparser import FlaskParser
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.faults import problems
 from wavecom.web.api.idempotency import idempotency_key
-from wavecom.web.body import VALUES_LIMIT, read_json
+from wavecom.web.body import VALUES_LIMIT, is_left_out, read_json
 
 
 class ArgumentsParser(FlaskParser):
@@ -22,6 +22,8 @@ class ArgumentsParser(FlaskParser):
 
     def load_json(self, req: Request, schema: Schema) -> Any:
         """The parsed body."""
+        if getattr(schema, "may_be_left_out", False) and is_left_out(req):
+            return {}
         return read_json(req, values_limit=getattr(schema, "values_limit", VALUES_LIMIT))
 
     def load_querystring(self, req: Request, schema: Schema) -> Any:

@@ -48,6 +48,8 @@ class BaseSchema(Schema):
     aliases: ClassVar[Mapping[str, str]] = {}
     #: How many values a body for this schema may have; see ``body.check_shape``.
     values_limit: ClassVar[int] = VALUES_LIMIT
+    #: Whether a request without a body means ``{}``.
+    may_be_left_out: ClassVar[bool] = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -61,6 +61,7 @@ class RotationSchema(BaseSchema):
     """What ``POST /api/keys/<keyId>/rotate`` takes."""
 
     aliases: ClassVar[Mapping[str, str]] = {"overlap": "overlapSeconds", "gracePeriod": "overlapSeconds"}
+    may_be_left_out: ClassVar[bool] = True
 
     overlap_seconds = Whole(
         "whole seconds", minimum=0, maximum=int(LONGEST_OVERLAP.total_seconds()), data_key="overlapSeconds"
