@@ -47,6 +47,7 @@ def _record(**overrides: Any) -> KeyRecord:
             revoked_at=later(3),
             hint="x7Qk",
             replaced_by="k",
+            counts_as="j",
         ),
     ],
     ids=["usual", "ended"],

@@ -131,7 +131,8 @@ class KeyAdministration:
     def rotate(self, by: Administrator, key_id: str, overlap: timedelta = DEFAULT_OVERLAP) -> NewKey:
         """A new key with the name and the rights of an old one, which ends after ``overlap`` (0: now).
 
-        A key that was to expire is followed by one that lives as long as it was meant to. Raises
+        A key that was to expire is followed by one that lives as long as it was meant to. The two share one count of
+        what they send under their limits. Raises
         ``KeyNotFoundError``, ``KeyEndedError`` for a key that has ended or been rotated before, ``ForbiddenError``.
         """
         now = self._clock.now()
@@ -145,7 +146,9 @@ class KeyAdministration:
         _check_scopes(by, old.scopes)
         lifetime = None if old.expires_at is None else old.expires_at - old.created_at
         expires_at = None if lifetime is None else now + lifetime
-        new = self._draft(replace(old, created_at=now, expires_at=expires_at))
+        # Else a rotation would be a fresh quota, and the two together have twice the limits during the overlap.
+        counts_as = old.counts_as or old.key_id
+        new = self._draft(replace(old, created_at=now, expires_at=expires_at, counts_as=counts_as))
         ends_at = now + overlap if old.expires_at is None else min(now + overlap, old.expires_at)
         self._note(KeyAction.ROTATE, by, old, newKeyId=new.record.key_id, endsAt=ends_at)
         # The new one first: whatever fails in between, there is a key that works.

@@ -36,6 +36,8 @@ class Caller:
     #: The key's own limits; None: what the settings say.
     rate_per_second: float | None = None
     daily_quota: int | None = None
+    #: Under which key's id the limits are counted; None: its own. See ``KeyRecord``.
+    counts_as: str | None = None
 
 
 class KeyRing:
@@ -117,4 +119,5 @@ def _caller(record: KeyRecord) -> Caller:
         record.key_id,
         record.rate_per_second,
         record.daily_quota,
+        record.counts_as,
     )

@@ -41,6 +41,8 @@ class KeyRecord:
     revoked_at: datetime | None = None
     #: Id of the key that took this one's place when it was rotated.
     replaced_by: str | None = None
+    #: Id of the key whose count this one goes on with, the first of those that were rotated into it; None: its own.
+    counts_as: str | None = None
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the key may be used at ``now``."""

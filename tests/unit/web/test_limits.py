@@ -138,3 +138,16 @@ def test_answers_are_remembered_by_account_and_without_the_key_itself() -> None:
     [name] = intake.finished
     assert name.startswith("default:")
     assert len(name) == len("default:") + 64
+
+
+def test_a_rotated_key_goes_on_with_the_count_of_the_one_it_replaces() -> None:
+    intake = ScriptedIntake(Verdict(ROOMS))
+    world = make_world(_settings(key_daily_quota=5000), intake=intake)
+    first = world.client().post("/api/keys", json={"name": "backend", "scopes": ["send"]}).json
+    second = world.client().post(f"/api/keys/{first['keyId']}/rotate").json
+    third = world.client().post(f"/api/keys/{second['keyId']}/rotate").json
+
+    for each in (first, second, third):
+        assert world.client(each["key"]).post(PATH, json=sms()).status_code == 202
+
+    assert {ask.key_id for ask in intake.asks} == {first["keyId"]}

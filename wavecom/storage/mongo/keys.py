@@ -21,6 +21,7 @@ _OPTIONAL = {
     "expires_at": "expiresAt",
     "revoked_at": "revokedAt",
     "replaced_by": "replacedBy",
+    "counts_as": "countsAs",
 }
 
 

@@ -44,7 +44,7 @@ class Gatekeeper:
         if idempotency_key is None and (limits is None or cost == 0):
             return GO_ON
         answer = None if idempotency_key is None else _name(caller.client, idempotency_key)
-        verdict = self._intake.ask(Ask(caller.key_id, limits or Limits(), cost, answer))
+        verdict = self._intake.ask(Ask(caller.counts_as or caller.key_id, limits or Limits(), cost, answer))
         if verdict.refused is not None:
             raise _refusal(verdict, cost)
         return verdict
