@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import itertools
 from base64 import b64encode
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from tests.fakes import (
 )
 from wavecom.core.attachments import keep_until, names_in, set_apart
 from wavecom.core.delivery import Delivery, GiveBackError
-from wavecom.core.engine import DueReached, Policy, decide
+from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
 from wavecom.core.ports import TEST_SANDBOX, Permit
 from wavecom.core.states import Status
@@ -565,6 +565,60 @@ def test_a_store_that_is_away_for_an_attachment_uses_up_no_attempt() -> None:
     assert (after.status, after.attempts) == (Status.RETRYING, 0)
     assert after.due_at is not None
     assert house.providers["first"].messages == []
+
+
+class BlobsWithABug(MemoryBlobStore):
+    """A store that trips over whatever is asked for."""
+
+    def get(self, names: Collection[str], purge_at: datetime) -> dict[str, bytes]:
+        raise ValueError("a bug")
+
+
+def test_a_job_that_meets_a_bug_gives_its_permit_back() -> None:
+    house = House()
+    job = _mail_apart(house)
+    house.delivery._blobs = BlobsWithABug()
+
+    with pytest.raises(ValueError, match="a bug"):
+        house.deliver(job)
+
+    assert house.route.released == [None]
+    assert house.providers["first"].messages == []
+
+
+class HesitatesAndTrips(MemoryJobRepository):
+    """A store that takes as long for a claim as the lease lasts, and trips over whatever is to be written then."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__()
+        self._house_clock = clock
+        self.granted = 0
+
+    def claim(self, job_ids: Sequence[JobId], claim: Claim, now: datetime) -> dict[JobId, Job]:
+        granted = super().claim(job_ids, claim, now)
+        self._house_clock.advance(25)
+        self.granted += len(granted)
+        return granted
+
+    def apply(self, transitions: Sequence[Transition]) -> list[bool]:
+        if transitions and self.granted:
+            raise ValueError("a bug")
+        return super().apply(transitions)
+
+
+@pytest.mark.parametrize(("client", "permit"), [("acme", "first"), ("acme:test", TEST_SANDBOX)])
+def test_a_lease_that_can_not_be_renewed_for_a_bug_gives_the_permit_back(client: str, permit: str) -> None:
+    house = House()
+    store = HesitatesAndTrips(house.clock)
+    house.jobs = store
+    house.delivery._jobs = store
+    job = house.job(client=client)
+
+    with pytest.raises(ValueError, match="a bug"):
+        house.delivery.deliver(job.job_id, Permit(permit))
+
+    assert store.granted == 1
+    assert house.route.released == [None]
 
 
 def test_a_late_delivery_keeps_the_file_for_as_long_as_its_job() -> None:

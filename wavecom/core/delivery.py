@@ -8,7 +8,8 @@ brings the sweep to it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, TypeVar
@@ -268,10 +269,10 @@ class Delivery:
     def attempt(self, job: Job, permit: Permit) -> Attempted:
         """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded."""
         try:
-            missing, whole = self._with_files(job)
+            with self._given_back_on_error(permit):
+                missing, whole = self._with_files(job)
         except StoreError:
             # Not being able to attempt is not an attempt.
-            self._route.release(permit, None)
             return Attempted(job, (), expects_receipt=False)
         if missing is not None:
             self._route.release(permit, None)
@@ -279,6 +280,16 @@ class Delivery:
         attempt = self._rehearse if is_test_account(job.client) else self._attempt
         tries, expects_receipt = attempt(whole, permit)
         return Attempted(job, tries, expects_receipt)
+
+    @contextmanager
+    def _given_back_on_error(self, permit: Permit | None) -> Iterator[None]:
+        """A bug that a job meets must not take a place from the others for as long as the worker lives."""
+        try:
+            yield
+        except BaseException:
+            if permit is not None:
+                self._route.release(permit, None)
+            raise
 
     def _with_files(self, job: Job) -> tuple[Try | None, Job]:
         """The job with the attachments that are stored apart; the end of it when one is not there any more."""
@@ -302,7 +313,8 @@ class Delivery:
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
         while isinstance(upcoming, Permit):
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
-            renewed = self._renew_lease(job, lease_until)
+            with self._given_back_on_error(upcoming):
+                renewed = self._renew_lease(job, lease_until)
             if renewed is None:
                 self._route.release(upcoming, None)
                 break
@@ -324,7 +336,9 @@ class Delivery:
             self._route.release(permit, None)
             place = None
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
-        if self._renew_lease(job, lease_until) is None:
+        with self._given_back_on_error(place):
+            renewed = self._renew_lease(job, lease_until)
+        if renewed is None:
             if place is not None:
                 self._route.release(place, None)
             return (), False
