@@ -189,6 +189,7 @@ def test_with_the_header_the_whole_batch_may_be_repeated(world: World, api: Flas
         result["notification"] for result in first.json["results"]
     ]
     assert all(result["replayed"] for result in second.json["results"])
+    assert (first.headers.get("Idempotent-Replayed"), second.headers["Idempotent-Replayed"]) == (None, "true")
     keys = [job.idempotency_key for job in world.jobs.search(JobFilter(), 9).jobs]
     assert sorted(map(str, keys)) == ["campaign-7/0", "campaign-7/2", "mine"]
 
@@ -202,6 +203,7 @@ def test_a_repetition_wins_over_times_that_have_passed_meanwhile(world: World, a
 
     assert second.status_code == 202
     assert second.json["results"][0] == first.json["results"][0] | {"replayed": True}
+    assert "Idempotent-Replayed" not in second.headers, "the other one is new"
     assert _count(world) == 3
 
 

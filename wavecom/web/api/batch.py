@@ -17,7 +17,7 @@ from wavecom.errors import InvalidRequestError, NothingAcceptedError, RefusedErr
 from wavecom.web import problems
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint
-from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, idempotency_key
+from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from wavecom.web.api.limits import ERRORS, HEADERS, Gatekeeper, headers
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
@@ -77,7 +77,7 @@ def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices, gatekee
         _RESULTS,
         example={"accepted": 1, "refused": 0, "results": [_TAKEN]},
         description="All were accepted.",
-        headers=HEADERS,
+        headers={REPLAYED: "`true` where every item repeats an earlier answer"} | HEADERS,
     )
     @blueprint.answers(
         207,
@@ -152,7 +152,10 @@ def _answer(outcomes: Sequence[Outcome]) -> Response:
     refused = len(outcomes) - accepted
     body = {"accepted": accepted, "refused": refused, "results": results}
     status = HTTPStatus.MULTI_STATUS if refused else HTTPStatus.ACCEPTED
-    return Response(orjson.dumps(body), status, mimetype="application/json")
+    response = Response(orjson.dumps(body), status, mimetype="application/json")
+    if all(isinstance(outcome, Accepted) and outcome.is_replay for outcome in outcomes):
+        response.headers[REPLAYED] = "true"
+    return response
 
 
 def _result(outcome: Outcome) -> dict[str, Any]:
