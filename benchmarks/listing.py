@@ -1,12 +1,13 @@
 """How long lists and details take with few and with many notifications stored.
 
-    python -m benchmarks.listing [--jobs 1000 200000] [--rounds 40] [--json FILE] [--report docs/reports/listing.md]
+    python -m benchmarks.listing [--jobs 1000 200000] [--rounds 40] [--campaign 0.5] [--json FILE]
+        [--report docs/reports/listing.md]
 
 Starts a MongoDB-wire server of its own (mongod or secantusd-rs; WAVECOM_MONGO_SERVER names another) and a Redis, stores
 the jobs and asks the web app for each list in turn, through everything but the socket: key, query, store, JSON.
 
-Half of the jobs are spread over thirty days, the other half are a campaign of the last four minutes: dense and sparse
-at once, so that no window suits both.
+The jobs are spread over thirty days; with --campaign that share of them came within four minutes, just now: dense and
+sparse at once, so that no window suits both.
 """
 
 from __future__ import annotations
@@ -85,6 +86,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, nargs="+", default=[1_000, 200_000], help="how many are stored")
     parser.add_argument("--rounds", type=int, default=40, help="how often each is asked for")
+    parser.add_argument("--campaign", type=float, default=0.0, metavar="SHARE", help="share that came just now, 0 to 1")
     parser.add_argument("--json", type=Path, help="where to write the figures")
     parser.add_argument("--report", type=Path, help="where to write them for people")
     options = parser.parse_args()
@@ -106,7 +108,7 @@ def main() -> None:
             )
             database = default_database(connect(mongo.url))
             ensure_indexes(database)
-            store(database["jobs"], count)
+            store(database["jobs"], count, options.campaign)
             client = create_app(settings).test_client()
             client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {_KEY}"
             figures += measure(client, count, options.rounds)
@@ -114,18 +116,18 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n", encoding="utf-8")
     if options.report:
-        options.report.write_text(report(figures, program.name), encoding="utf-8")
+        options.report.write_text(report(figures, program.name, options.campaign), encoding="utf-8")
 
 
 # --- jobs -----------------------------------------------------------------------------------------------------------
 
 
-def store(collection: Any, count: int) -> None:
+def store(collection: Any, count: int, campaign: float) -> None:
     """Insert ``count`` jobs as they are some time after they were accepted."""
     now = datetime.now().astimezone().replace(microsecond=0)
     chance = random.Random(5)
     ages = sorted(
-        (_SPREAD if number % 2 else _CAMPAIGN) * chance.random() for number in range(count)
+        (_CAMPAIGN if number < count * campaign else _SPREAD) * chance.random() for number in range(count)
     )  # as inserts come: in the order of time
     ages.reverse()
     marked = set(chance.sample(range(count), _RARE))
@@ -220,7 +222,7 @@ def _print(figures: list[Figure]) -> None:
     Console().print(table)
 
 
-def report(figures: list[Figure], server: str) -> str:
+def report(figures: list[Figure], server: str, campaign: float) -> str:
     """The figures as a page."""
     counts, rows = _rows(figures)
     lines = [
@@ -228,8 +230,8 @@ def report(figures: list[Figure], server: str) -> str:
         "",
         f"`python -m benchmarks.listing`, {os.cpu_count()} cores, {server}. Each cell: items on the page, then the",
         "median and the 95th percentile in milliseconds of a request to the web app, without the socket.",
-        "Half of the jobs are spread over thirty days, half are a campaign of the last four minutes. A page of a rare",
-        "filter may be short: it goes on with `next`.",
+        f"The jobs are spread over thirty days; {campaign:.0%} of them are a campaign of the last four minutes. A page",
+        "of a rare filter may be short: no list reads for much longer than a quarter of a second; `next` goes on.",
         "",
         f"| list | {' | '.join(f'{count:,} jobs' for count in counts)} |",
         f"|---|{'---|' * len(counts)}",

@@ -57,7 +57,10 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Jobs without payload and log, newest first; ``next`` is None on the last page."""
+    """Jobs without payload and log, newest first; ``next`` is None on the last page.
+
+    A page of a filter that matches little may be short, or empty, and go on all the same: no list reads everything.
+    """
 
     jobs: tuple[Job, ...]
     next: Cursor | None

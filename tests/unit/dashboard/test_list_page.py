@@ -10,7 +10,8 @@ import pytest
 
 from tests.factories import NOW, make_job
 from tests.unit.dashboard.world import KEY, Browser, World
-from wavecom.core.job import Channel, Job, JobError, Priority
+from wavecom.core.job import Channel, Job, JobError, JobId, Priority
+from wavecom.core.ports import Cursor
 from wavecom.core.states import Status
 
 
@@ -197,3 +198,16 @@ def test_a_list_that_matches_nothing_says_so(world: World, browser: Browser) -> 
 
     assert "Nothing matches" in page
     assert "Clear the filters" in page
+
+
+def test_a_search_that_was_given_up_goes_on_further_back(world: World, browser: Browser) -> None:
+    old = make_job(created_at=NOW)
+    world.put(old)
+    world.jobs.gives_up_at = Cursor(NOW + timedelta(seconds=1), JobId("00000000-0000-0000-0000-000000000000"))
+
+    page = browser.get("/notifications?type=" + old.type).text
+
+    assert ids(page) == []
+    further = re.search(r'<a class="button" href="([^"]+)">Look further back</a>', page)
+    assert further is not None
+    assert ids(browser.get(html.unescape(further[1])).text) == [old.job_id]

@@ -120,9 +120,10 @@ class Counters(MemoryStats):
 
 
 class Jobs(MemoryJobRepository):
-    """A repository whose server can be taken away."""
+    """A repository whose server can be taken away, and which gives a search up (once) when told where."""
 
     is_up = True
+    gives_up_at: Cursor | None = None
 
     def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
         self._check()
@@ -134,6 +135,9 @@ class Jobs(MemoryJobRepository):
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         self._check()
+        if self.gives_up_at is not None:
+            rest, self.gives_up_at = self.gives_up_at, None
+            return Page((), rest)
         return super().search(where, limit, after)
 
     def _check(self) -> None:

@@ -36,7 +36,7 @@ from wavecom.storage.mongo.documents import TESTS, Document, encode_job, label, 
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
 from wavecom.storage.mongo.transitions import Write, claiming, operations, releasing
 from wavecom.storage.mongo.unreadable import JobReader
-from wavecom.storage.mongo.windows import windows
+from wavecom.storage.mongo.windows import Windows
 
 T = TypeVar("T")
 
@@ -51,6 +51,10 @@ _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0, "labels": 0}
 
 #: After this a list is given up, and the server stops working on it.
 _LIST_LIMIT_MS = 8_000
+#: And after this one that has found too little says where to go on: its page is short, or even empty.
+_LIST_BUDGET_SECONDS = 0.25
+#: Below every job id there is.
+_LOWEST_ID = JobId("00000000-0000-0000-0000-000000000000")
 
 #: A job that was claimed and can't be read goes to those who can, if there are any, no sooner than this.
 _UNREADABLE_PAUSE = timedelta(seconds=60)
@@ -220,14 +224,15 @@ class MongoJobRepository:
         conditions = _conditions(where)
         found: list[Job] = []
         wanted = limit + 1
+        ranges = _Ranges(where, after, self._system_now(), self._monotonic)
         with reading():
-            for window in self._windows(where, after):
-                found += self._reader.first(wanted - len(found), self._newest(window | conditions))
+            for bounds in ranges:
+                found += self._reader.first(wanted - len(found), self._newest(bounds | conditions))
                 if len(found) >= wanted:
                     break
-        jobs = tuple(found[:limit])
-        last = jobs[-1] if len(found) > limit and jobs else None
-        return Page(jobs, None if last is None else Cursor(last.created_at, last.job_id))
+        if len(found) > limit:
+            return Page(tuple(found[:limit]), Cursor(found[limit - 1].created_at, found[limit - 1].job_id))
+        return Page(tuple(found), ranges.rest)
 
     def _newest(self, where: Document) -> Callable[[int], Iterable[Document]]:
         def find(limit: int) -> Iterable[Document]:
@@ -235,20 +240,6 @@ class MongoJobRepository:
             return cursor.max_time_ms(_LIST_LIMIT_MS).limit(limit)
 
         return find
-
-    def _windows(self, where: JobFilter, after: Cursor | None) -> Iterator[Document]:
-        """Conditions on ``createdAt`` that part what is to be listed into ranges, the newest first."""
-        since, before = where.created_since, where.created_before
-        if after is not None:
-            # Jobs of the cursor's own millisecond, then whatever is older: a keyset without $or.
-            yield {"createdAt": after.created_at, "jobId": {"$lt": after.job_id}}
-            before = after.created_at if before is None else min(before, after.created_at)
-        if where.recipient is not None or (where.statuses and where.statuses <= NOT_FINAL):
-            # One index finds these few, whatever their age.
-            bounds = {"$gte": since, "$lt": before}
-            yield {"createdAt": {name: at for name, at in bounds.items() if at is not None}} if since or before else {}
-            return
-        yield from windows("createdAt", since, before, self._system_now())
 
     def due(
         self,
@@ -381,16 +372,53 @@ def _rounds(transitions: Sequence[Transition]) -> Iterator[list[int]]:
         remaining = later
 
 
+class _Ranges:
+    """Conditions on ``createdAt`` that part what is to be listed, the newest first. Iterate once.
+
+    ``rest`` is where to go on when it was given up before the end; None when all was read.
+    """
+
+    def __init__(self, where: JobFilter, after: Cursor | None, now: datetime, monotonic: Callable[[], float]) -> None:
+        since, before = where.created_since, where.created_before
+        if after is not None:
+            before = after.created_at if before is None else min(before, after.created_at)
+        self._where = where
+        self._after = after
+        self._since = since
+        self._before = before
+        self._windows = Windows(
+            "createdAt", since, before, now, budget_seconds=_LIST_BUDGET_SECONDS, monotonic=monotonic
+        )
+
+    @property
+    def rest(self) -> Cursor | None:
+        stopped_at = self._windows.stopped_at
+        return None if stopped_at is None else Cursor(stopped_at, _LOWEST_ID)
+
+    def __iter__(self) -> Iterator[Document]:
+        if self._after is not None:
+            # Jobs of the cursor's own millisecond, then whatever is older: a keyset without $or.
+            yield {"createdAt": self._after.created_at, "jobId": {"$lt": self._after.job_id}}
+        if self._where.recipient is not None or (self._where.statuses and self._where.statuses <= NOT_FINAL):
+            # One index finds these few, whatever their age.
+            bounds = {"$gte": self._since, "$lt": self._before}
+            given = {name: at for name, at in bounds.items() if at is not None}
+            yield {"createdAt": given} if given else {}
+            return
+        yield from self._windows
+
+
 def _conditions(where: JobFilter) -> Document:
     conditions: Document = {}
     if where.recipient is not None:
         conditions["recipient"] = where.recipient
     if where.metadata_key is not None:
         conditions["labels"] = label(where.metadata_key, where.metadata_value)
+    if where.statuses:
+        # Before the client, whose index leads the embedded servers through all that the client has.
+        conditions["status"] = {"$in": sorted(where.statuses)}
     if where.client is not None:
         conditions["client"] = where.client
-    if where.statuses:
-        conditions["status"] = {"$in": sorted(where.statuses)}
     if where.type is not None:
         conditions["type"] = where.type.value
     if where.priority is not None:
