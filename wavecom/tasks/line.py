@@ -76,6 +76,12 @@ class Stages(Protocol):
         ...
 
 
+def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
 class DeliveryLine:
     """Takes parcels in with ``offer`` and tells how each ended. Thread-safe.
 
@@ -96,6 +102,7 @@ class DeliveryLine:
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
         window_seconds: float = WINDOW_SECONDS,
+        spawn: Callable[[Callable[[], None], str], threading.Thread] = _spawn,
     ) -> None:
         self._stages = stages
         self._threads = threads
@@ -111,6 +118,7 @@ class DeliveryLine:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
+        self._spawn = spawn
         self._in_hand = 0
         #: Parcels claimed and not recorded. Never more than there are threads: what a worker that is killed leaves in
         #: doubt is no more than that.
@@ -130,8 +138,8 @@ class DeliveryLine:
             self._in_hand += 1
             if not self._is_started:
                 self._is_started = True
-                threading.Thread(target=self._claim_always, name="claimer", daemon=True).start()
-                threading.Thread(target=self._record_always, name="recorder", daemon=True).start()
+                _spawn(self._claim_always, "claimer")
+                _spawn(self._record_always, "recorder")
         self._to_claim.put(parcel)
 
     def drain(self, seconds: float) -> bool:
@@ -179,9 +187,10 @@ class DeliveryLine:
         granted = [(parcel, job) for parcel, job in zip(parcels, jobs, strict=True) if job is not None]
         with self._lock:
             self._claimed += len(granted)
-            self._hire()
         for parcel, job in granted:
             self._work.put(_Call(self, parcel, job))
+        with self._lock:
+            self._hire()
         if len(granted) < len(parcels):
             # Already done, or in another worker's hands: a hint that comes twice is nothing to worry about.
             self._turn_away([each for each, job in zip(parcels, jobs, strict=True) if job is None], End.DONE)
@@ -205,9 +214,12 @@ class DeliveryLine:
     def _hire(self) -> None:
         """As many threads as there are calls, up to the limit. They stay."""
         while len(self._callers) < min(self._threads, self._claimed):
-            caller = threading.Thread(target=self._call_always, name=f"caller-{len(self._callers) + 1}", daemon=True)
-            self._callers.append(caller)
-            caller.start()
+            try:
+                self._callers.append(self._spawn(self._call_always, f"caller-{len(self._callers) + 1}"))
+            except RuntimeError:
+                # The system has no more threads for us: those there are do the work, and the next claim asks again.
+                log.exception("caller_not_started", callers=len(self._callers))
+                return
 
     def _call_always(self) -> None:
         while (work := self._work.get()) is not None:

@@ -64,10 +64,16 @@ class FakeStages:
         return [RetryLater(4, "again") if job_id.startswith("again") else None for job_id in ids]
 
 
+def start(work: Callable[[], None], name: str) -> threading.Thread:
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
 class House:
     """A line with everything around it."""
 
-    def __init__(self, threads: int = 4) -> None:
+    def __init__(self, threads: int = 4, spawn: Callable[[Callable[[], None], str], threading.Thread] = start) -> None:
         self.stages = FakeStages()
         self.released: list[Permit] = []
         self.retried: list[JobId] = []
@@ -85,6 +91,7 @@ class House:
             on_end=self._hear,
             on_freed=self._free,
             window_seconds=0.002,
+            spawn=spawn,
         )
 
     def send(self, *job_ids: str) -> None:
@@ -267,3 +274,23 @@ def test_every_parcel_of_many_ends_exactly_once() -> None:
     assert len(house.retried) == 400
     assert house.stages.most_calling <= 16
     assert len(house.stages.claims) < 1200 / 2
+
+
+def test_a_system_that_refuses_more_threads_costs_nobody_a_delivery() -> None:
+    started: list[str] = []
+
+    def grudging(work: Callable[[], None], name: str) -> threading.Thread:
+        if started:
+            raise RuntimeError("can't start new thread")
+        started.append(name)
+        return start(work, name)
+
+    house = House(spawn=grudging)
+
+    with capture_logs():
+        house.send("a", "b", "c")
+        house.wait_for_ends(3)
+
+    assert set(house.ends.values()) == {End.DONE}
+    assert sorted(house.stages.calls) == ["a", "b", "c"]
+    assert house.line.drain(5)
