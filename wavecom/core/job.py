@@ -111,9 +111,14 @@ class Claim:
     lease_until: datetime
 
 
-def label_text(value: object) -> str:
-    """A value of ``metadata`` as people write it when they look for it: texts as they are, 42, true."""
-    return value if isinstance(value, str) else json.dumps(value)
+def label_text(value: object) -> str | None:
+    """A value of ``metadata`` as people write it when they look for it: texts as they are, 42, true.
+
+    None for what nobody looks for: the API takes no lists and objects there, but who stores jobs himself may.
+    """
+    if isinstance(value, str):
+        return value
+    return json.dumps(value) if value is None or isinstance(value, bool | int | float) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,3 +90,11 @@ def test_parts_of_a_message_that_the_pages_do_not_know_are_shown_all_the_same() 
 
     assert content.texts == (("Text", "Hello"),)
     assert content.facts == (("somethingNew", '{\n  "a": 1\n}'),)
+
+
+def test_an_attachment_that_is_stored_apart_has_the_size_of_the_file() -> None:
+    stored = {"filename": "a.pdf", "contentType": "application/pdf", "blob": "5f" * 32, "size": 51_200}
+
+    [attachment] = describe({"attachments": [stored]}).attachments
+
+    assert attachment.size == 51_200

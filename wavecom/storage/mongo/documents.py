@@ -7,7 +7,7 @@ came, dots and dollars in keys included; only updates would trip over those, and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -212,8 +212,11 @@ def label(key: str, value: str | None = None) -> str:
     return f"{key}{_LABEL_MARK}{value}"
 
 
-def _labels(key: str, value: object) -> tuple[str, str]:
-    return label(key), label(key, label_text(value))
+def _labels(key: str, value: object) -> Iterator[str]:
+    yield label(key)
+    text = label_text(value)
+    if text is not None:
+        yield label(key, text)
 
 
 def _recipient(job: Job) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wavecom.web.api.encodings import base64_size
 from wavecom.web.dashboard.formatting import readable
 
 _FACTS = {"subject": "Subject", "title": "Title", "from": "From", "replyTo": "Reply to", "senderId": "Sender"}
@@ -58,7 +59,6 @@ def _person(value: object) -> str:
 
 
 def _attachment(value: Mapping[str, Any]) -> Attachment:
-    content = str(value.get("content", ""))
-    # Of base64 without decoding it: four characters hold three bytes, less the padding.
-    size = len(content) * 3 // 4 - content[-2:].count("=")
-    return Attachment(str(value.get("filename", "")), max(size, 0), str(value.get("contentType", "")))
+    # A large one is stored apart from its job, which says how large.
+    size = int(value["size"]) if "blob" in value else base64_size(str(value.get("content", "")))
+    return Attachment(str(value.get("filename", "")), size, str(value.get("contentType", "")))
