@@ -244,7 +244,7 @@ class Meter:
     def cost_so_far(self, name: str) -> float:
         """Milliseconds of processor time per notification accepted in the phase until now, all groups together."""
         before, now = self._began[name][1], self._stage.sample()
-        used = sum(_spent(before, now).values())
+        used = sum(spent_between(before, now).values())
         accepted = self.accepted(name)
         return round(1000 * used / max(1, accepted), 3)
 
@@ -306,7 +306,7 @@ def figures_of(
     moments = sorted(arrival.at for _, arrival in arrived)
     count = max(1, len(accepted))
     before, after = samples
-    cpu = _spent(before, after)
+    cpu = spent_between(before, after)
     elapsed = span[1] - span[0]
     used = sum(cpu.values())
     return Figures(
@@ -338,7 +338,7 @@ def figures_of(
     )
 
 
-def _spent(before: Sample, after: Sample) -> dict[str, float]:
+def spent_between(before: Sample, after: Sample) -> dict[str, float]:
     """Group -> seconds of processor time; of one that was started in between, all that it has used."""
     return {
         group: usage.cpu_seconds - before.groups.get(group, NOTHING).cpu_seconds

@@ -3,11 +3,16 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
+
+import pytest
+from pymongo.database import Database
 
 from tests.factories import NOW, later, make_job, make_job_id
 from wavecom.core.job import Channel, Job, JobError, JobId, Priority
 from wavecom.core.ports import Cursor, JobFilter, JobRepository, Page
 from wavecom.core.states import NOT_FINAL, Status
+from wavecom.storage.mongo.jobs import MongoJobRepository
 
 
 def _pages(jobs: JobRepository, where: JobFilter, limit: int) -> list[Page]:
@@ -209,3 +214,50 @@ def test_a_job_is_shown_to_its_client_only(jobs: JobRepository) -> None:
     assert jobs.get(job.job_id, "acme") == job
     assert jobs.get(job.job_id, "globex") is None
     assert jobs.get(make_job_id()) is None
+
+
+class _Dragging:
+    """A clock by which reading becomes slow after some days, as with a great many jobs."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+
+    def __call__(self) -> float:
+        self._calls += 1
+        return 0.001 * self._calls if self._calls < 18 else float(self._calls)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [JobFilter(client="acme"), JobFilter(statuses=frozenset({Status.FAILED})), JobFilter(provider="nobody")],
+    ids=["everything", "failed", "nothing"],
+)
+def test_lists_that_are_given_up_halfway_hold_every_job_once_all_the_same(
+    indexed_database: Database[dict[str, Any]], where: JobFilter
+) -> None:
+    crowd = _crowd(120)
+    MongoJobRepository(indexed_database["jobs"]).insert(crowd)
+
+    dragging = MongoJobRepository(indexed_database["jobs"], system_now=lambda: NOW, monotonic=_Dragging())
+    quick = MongoJobRepository(indexed_database["jobs"], system_now=lambda: NOW)
+
+    pages = [dragging.search(where, 100, None)]
+    while (after := pages[-1].next) is not None:
+        pages.append(quick.search(where, 10, after))
+
+    meant = [job for job in crowd if _is_meant(job, where)]
+    assert _ids(pages) == _newest_first(meant)
+    assert pages[0].next is not None
+
+
+def test_what_is_rare_among_the_newest_is_found_by_its_label_on_the_first_page(
+    indexed_database: Database[dict[str, Any]],
+) -> None:
+    old = make_job(created_at=NOW - timedelta(days=20), metadata={"order": 42})
+    repository = MongoJobRepository(indexed_database["jobs"], system_now=lambda: NOW, monotonic=_Dragging())
+    repository.insert([old, make_job(created_at=NOW, metadata={"order": 41})])
+
+    page = repository.search(JobFilter(metadata_key="order", metadata_value="42"), 10)
+
+    assert _ids([page]) == [old.job_id]
+    assert page.next is None

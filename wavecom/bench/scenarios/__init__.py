@@ -16,6 +16,9 @@ SCENARIOS = (
     Scenario("overload", "three times the sustainable rate for a minute", peaks.overload),
     Scenario("storm", "the provider answers 503, then 429, for a minute, then it is back", providers.storm),
     Scenario("slow", "a provider that takes 2 s beside one that takes 50 ms", providers.slow),
+    Scenario(
+        "waiting", "50,000 bulk notifications behind an open breaker, then behind a limit of 200/s", providers.waiting
+    ),
     Scenario("workers", "one worker and two, with the processor as the limit", resources.workers),
     Scenario("growth", "cost and latencies with 1,000, 100,000 and 1,000,000 jobs stored", growth.growth),
     Scenario("memory", "what the processes hold after 500,000 notifications", resources.memory),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from wavecom.bench.measure import Figures
+from wavecom.bench.measure import Figures, spent_between
+from wavecom.bench.stage import Stage
 from wavecom.bench.subject import MAIN, ProviderPlan, Shape
 from wavecom.bench.trial import Goal, Trial
 
@@ -12,6 +13,9 @@ _LIMIT = 200.0
 _OFFERED = 120.0
 #: A job that was refused four times may rest for some minutes; what comes later than that does not come.
 _PATIENCE_SECONDS = 150.0
+
+#: One-time passwords a second beside a campaign.
+_OTP_RATE = 10.0
 
 FAST, SLOW = "fast", "slow"
 
@@ -88,6 +92,59 @@ def slow(trial: Trial) -> None:
         "fast beside slow, end-to-end p95, ms": with_slow.end_to_end.p95,
     }
     outcome.goals.append(Goal("p95 of the fast one grows by", _growth(without, with_slow), 100, "ms"))
+
+
+def waiting(trial: Trial) -> None:
+    """What a campaign costs while it can't go out, and what stands in the way of one-time passwords: nothing should.
+
+    First nobody wants anything; then the campaign waits behind an open breaker; then, the provider well again, behind
+    its rate limit, while one-time passwords are sent through the same provider.
+    """
+    quick, outcome = trial.options.is_quick, trial.outcome
+    count, seconds = trial.options.size(50_000, 1_000), trial.options.size(20, 4)
+    latency = trial.options.latency_seconds
+    with trial.stage(Shape({MAIN: ProviderPlan(latency, rate_per_second=_LIMIT)})) as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        idle = _load(stage, seconds)
+        stage.behave(MAIN, latency_seconds=latency, failing=1.0, status=503)
+        bulk = meter.flood(count, name="bulk", channels=["sms"], priority="bulk", keys=0, batch=100)
+        meter.wait_answered(bulk)
+        # The breaker has opened for its longest, and the first attempts have been recorded.
+        time.sleep(3 if quick else 20)
+        refused = stage.provider.ask("progress")["refused"]
+        shut = _load(stage, seconds)
+        probes = stage.provider.ask("progress")["refused"] - refused
+        stage.behave(MAIN, latency_seconds=latency)
+        time.sleep(3 if quick else 20)
+        otp = meter.paced(_OTP_RATE, seconds, name="otp", channels=["sms"], priority="high", keys=1)
+        meter.wait_answered(otp)
+        time.sleep(2)
+        passwords, left = meter.measure(otp), meter.backlog()
+    outcome.phases["one-time passwords"] = passwords
+    outcome.costless.append("one-time passwords")
+    outcome.values |= {
+        "waiting": count,
+        "calls while the breaker was open": probes,
+        **{f"idle, {group}, ms of CPU a second": value for group, value in idle.items()},
+        **{f"breaker open, {group}, ms of CPU a second": value for group, value in shut.items()},
+        "still waiting after the last password": left,
+        "accept to provider p95 of passwords, ms": passwords.end_to_end.p95,
+    }
+    outcome.goals += [
+        Goal("waiting costs more than idling", round(sum(shut.values()) - sum(idle.values()), 1), 50, "ms/s"),
+        Goal("accept to provider p95 of passwords", passwords.end_to_end.p95, 1000, "ms"),
+    ]
+
+
+def _load(stage: Stage, seconds: float) -> dict[str, float]:
+    """Group -> milliseconds of processor time a second, of what WaveCom and its servers are made of."""
+    before = stage.sample()
+    time.sleep(seconds)
+    spent = spent_between(before, stage.sample())
+    return {
+        group: round(used * 1000 / seconds, 1) for group, used in spent.items() if group not in {"load", "provider"}
+    }
 
 
 def _growth(before: Figures, after: Figures) -> float:

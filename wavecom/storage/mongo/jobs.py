@@ -53,6 +53,8 @@ _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0, "labels": 0}
 _LIST_LIMIT_MS = 8_000
 #: And after this one that has found too little says where to go on: its page is short, or even empty.
 _LIST_BUDGET_SECONDS = 0.25
+#: Where another index can go on: soon.
+_LABEL_BUDGET_SECONDS = 0.05
 #: Below every job id there is.
 _LOWEST_ID = JobId("00000000-0000-0000-0000-000000000000")
 
@@ -386,14 +388,9 @@ class _Ranges:
         self._after = after
         self._since = since
         self._before = before
-        self._windows = Windows(
-            "createdAt", since, before, now, budget_seconds=_LIST_BUDGET_SECONDS, monotonic=monotonic
-        )
-
-    @property
-    def rest(self) -> Cursor | None:
-        stopped_at = self._windows.stopped_at
-        return None if stopped_at is None else Cursor(stopped_at, _LOWEST_ID)
+        budget_seconds = _LIST_BUDGET_SECONDS if where.metadata_key is None else _LABEL_BUDGET_SECONDS
+        self._windows = Windows("createdAt", since, before, now, budget_seconds=budget_seconds, monotonic=monotonic)
+        self.rest: Cursor | None = None
 
     def __iter__(self) -> Iterator[Document]:
         if self._after is not None:
@@ -401,11 +398,24 @@ class _Ranges:
             yield {"createdAt": self._after.created_at, "jobId": {"$lt": self._after.job_id}}
         if self._where.recipient is not None or (self._where.statuses and self._where.statuses <= NOT_FINAL):
             # One index finds these few, whatever their age.
-            bounds = {"$gte": self._since, "$lt": self._before}
-            given = {name: at for name, at in bounds.items() if at is not None}
+            given = _bounds(self._since, self._before)
             yield {"createdAt": given} if given else {}
             return
         yield from self._windows
+        stopped_at = self._windows.stopped_at
+        if stopped_at is None:
+            return
+        if self._where.metadata_key is None:
+            self.rest = Cursor(stopped_at, _LOWEST_ID)
+        else:
+            # Rare among the newest, so probably rare: now its own index leads to the others, whatever their age.
+            text = label(self._where.metadata_key, self._where.metadata_value)
+            yield {"labels": text, "createdAt": _bounds(self._since, stopped_at)}
+
+
+def _bounds(since: datetime | None, before: datetime | None) -> Document:
+    bounds = {"$gte": since, "$lt": before}
+    return {name: at for name, at in bounds.items() if at is not None}
 
 
 def _conditions(where: JobFilter) -> Document:
