@@ -145,6 +145,12 @@ class _Plugin(MarshmallowPlugin):
     Converter = _Converter
 
 
+#: granian's own answer, before the application is asked; some 64 KiB.
+_TOO_LONG: Json = {
+    "description": "The address is far too long. The web server refuses it by itself, so there is no body."
+}
+
+
 def _name(schema: Any) -> str:
     own: str = schema.component
     return own or type(schema).__name__.removesuffix("Schema")
@@ -198,7 +204,11 @@ def operation(declared: Sequence[Any], scope: str | None) -> Json:
     if any(each.place == "path" for each in parameters):
         codes[404] = ["not_found"]
     described: Json = {
-        "responses": {str(each.status): _success(each) for each in answers} | _failures(errors, codes),
+        "responses": {
+            **{str(each.status): _success(each) for each in answers},
+            **_failures(errors, codes),
+            **({"414": _TOO_LONG} if any(read.location == "query" for read in reads) else {}),
+        },
         "parameters": [_parameter(each) for each in parameters],
     }
     if scope is not None:
