@@ -116,7 +116,11 @@ def waiting(trial: Trial) -> None:
         shut = _load(stage, seconds)
         probes = stage.provider.ask("progress")["refused"] - refused
         stage.behave(MAIN, latency_seconds=latency)
-        time.sleep(3 if quick else 20)
+        # Until the breaker has found out, and the campaign is at the provider's limit.
+        flowing_from = stage.provider.ask("progress")["received"] + 2 * _LIMIT
+        while stage.provider.ask("progress")["received"] < flowing_from:
+            time.sleep(0.5)
+            stage.check()
         otp = meter.paced(_OTP_RATE, seconds, name="otp", channels=["sms"], priority="high", keys=1)
         meter.wait_answered(otp)
         time.sleep(2)
