@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 import shutil
-import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
@@ -19,6 +17,7 @@ from tests.faults.display import Display
 from tests.faults.drill import Outcome, Size
 from tests.faults.house import HouseError
 from tests.faults.scenarios import Scenario
+from wavecom.commands.parameters import chosen, interrupt_on_termination
 from wavecom.errors import ConfigurationError
 
 QUICK = Size(notifications=300, rate=60, pace=0.35)
@@ -74,18 +73,17 @@ def main(
         for scenario in scenarios.SCENARIOS:
             click.echo(f"{scenario.name:<18} {scenario.what}")
         return
-    chosen = _chosen(only)
+    selected = chosen(only, scenarios.SCENARIOS, [scenarios.SHORT])
     size = QUICK if quick else Size()
     if rate is not None:
         size = Size(size.notifications, rate, size.pace)
     whole = not only and not quick
     seed = random.SystemRandom().randrange(1, 1_000_000) if seed is None else seed
-    signal.signal(signal.SIGTERM, _as_interrupt)
-    signal.signal(signal.SIGHUP, _as_interrupt)
+    interrupt_on_termination()
     console = Console()
     try:
         with Display(console, is_talkative=verbose) as display:
-            is_good = _Run(chosen, size, seed, display, folder or (REPORTS if whole else HOME / "report")).run(
+            is_good = _Run(selected, size, seed, display, folder or (REPORTS if whole else HOME / "report")).run(
                 stop_at_failure=stop_at_failure
             )
     except (HouseError, ConfigurationError) as error:
@@ -147,20 +145,6 @@ class _Run:
         good = sum(outcome.is_good for outcome in outcomes)
         display.line(f"{good} of {len(outcomes)} scenarios kept every promise; report: {page}")
         return good == len(outcomes)
-
-
-def _chosen(names: tuple[str, ...]) -> list[Scenario]:
-    if not names:
-        return list(scenarios.SCENARIOS)
-    found = {name: scenarios.find(name) for name in names}
-    unknown = [name for name, scenario in found.items() if scenario is None]
-    if unknown:
-        raise click.BadParameter(f"there is no scenario {', '.join(unknown)}; --list names them", param_hint="--only")
-    return [scenario for scenario in found.values() if scenario is not None]
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

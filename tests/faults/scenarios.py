@@ -305,8 +305,3 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("mixed", "pairs of random faults of all kinds, 8 times", _mixed, may_exhaust_attempts=True),
 )
-
-
-def find(name: str) -> Scenario | None:
-    """The scenario of this name."""
-    return next((scenario for scenario in (*SCENARIOS, SHORT) if scenario.name == name), None)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 
 import click
 from rich.console import Console
@@ -21,7 +19,8 @@ from wavecom.bench.report import Circumstances, Report
 from wavecom.bench.stage import StageError
 from wavecom.bench.subject import Subject, WaveCom
 from wavecom.bench.toolbox import mongo_server
-from wavecom.bench.trial import Options, Scenario
+from wavecom.bench.trial import Options
+from wavecom.commands.parameters import chosen, interrupt_on_termination
 from wavecom.errors import ConfigurationError
 from wavecom.settings import default_home
 
@@ -88,7 +87,7 @@ def run_bench(
         for scenario in scenarios.SCENARIOS:
             click.echo(f"{scenario.name:<12} {scenario.what}")
         return
-    chosen = _chosen(only)
+    selected = chosen(only, scenarios.SCENARIOS)
     options = Options(
         is_quick=quick,
         rate=rate,
@@ -98,8 +97,7 @@ def run_bench(
         keys=keys,
         addresses={name: os.environ[name] for name in ADDRESSES if os.environ.get(name)},
     )
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _as_interrupt)
+    interrupt_on_termination()
     console = Console()
     try:
         with Display(console) as display:
@@ -112,9 +110,9 @@ def run_bench(
                 began=datetime.now(UTC),
                 mongo_program=mongo_program,
             )
-            report = Report(folder or HOME / "report", chosen, circumstances)
+            report = Report(folder or HOME / "report", selected, circumstances)
             outcomes = runner.run(
-                chosen,
+                selected,
                 subjects,
                 replace(options, mongo_program=mongo_program),
                 home=HOME,
@@ -139,17 +137,3 @@ def own_settings() -> dict[str, str]:
         for name, value in os.environ.items()
         if name.startswith("WAVECOM_") and name not in ("WAVECOM_HOME", "WAVECOM_PROVIDERS", "WAVECOM_API_KEY")
     }
-
-
-def _chosen(names: tuple[str, ...]) -> list[Scenario]:
-    if not names:
-        return list(scenarios.SCENARIOS)
-    found = {name: scenarios.find(name) for name in names}
-    unknown = [name for name, scenario in found.items() if scenario is None]
-    if unknown:
-        raise click.BadParameter(f"there is no scenario {', '.join(unknown)}; --list names them", param_hint="--only")
-    return [scenario for scenario in found.values() if scenario is not None]
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

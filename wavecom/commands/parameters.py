@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from types import FrameType
+from typing import Final, Protocol, TypeVar
 
 import click
 
@@ -49,3 +52,34 @@ def at(when: When | None, now: datetime) -> datetime | None:
     if isinstance(when, timedelta):
         return max(now - min(when, _LONGEST), _EPOCH)
     return when
+
+
+class Named(Protocol):
+    """Something that ``--only`` names and ``--list`` lists."""
+
+    @property
+    def name(self) -> str:
+        """One word."""
+        ...
+
+
+NamedT = TypeVar("NamedT", bound=Named)
+
+
+def chosen(names: Sequence[str], usual: Sequence[NamedT], unlisted: Sequence[NamedT] = ()) -> list[NamedT]:
+    """Those that ``--only`` names, in that order; without a name the usual ones. Raises ``click.BadParameter``."""
+    by_name = {each.name: each for each in (*usual, *unlisted)}
+    unknown = [name for name in names if name not in by_name]
+    if unknown:
+        raise click.BadParameter(f"there is no scenario {', '.join(unknown)}; --list names them", param_hint="--only")
+    return [by_name[name] for name in dict.fromkeys(names)] if names else list(usual)
+
+
+def interrupt_on_termination() -> None:
+    """From now on SIGTERM and SIGHUP end the command as Ctrl-C does, so that what it started ends with it."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _as_interrupt)
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -28,9 +28,6 @@ class Limits:
         return 0 if self.rate_per_second is None else max(1, math.floor(self.rate_per_second * self.BURST_SECONDS))
 
 
-UNLIMITED = Limits()
-
-
 @dataclass(frozen=True, slots=True)
 class Finished:
     """An answer that was given: the request's fingerprint, the job, and the body as it went out."""
