@@ -11,6 +11,7 @@ from pathlib import Path
 
 from wavecom.bench.load import Fate
 from wavecom.bench.processes import NOTHING, Sample
+from wavecom.bench.speed import Pace, Probe
 from wavecom.bench.stage import Stage
 
 _POLL_SECONDS = 0.5
@@ -83,6 +84,8 @@ class Figures:
     noise_cores: float
     #: Cores that the stage kept busy.
     used_cores: float
+    #: How fast the cores were meanwhile.
+    pace: Pace
     #: Name of a curve -> second since the beginning -> count.
     curves: Mapping[str, Mapping[int, int]] = field(default_factory=dict, repr=False)
 
@@ -90,6 +93,11 @@ class Figures:
     def is_whole(self) -> bool:
         """Whatever was accepted was received exactly once."""
         return not (self.lost or self.repeated or self.unexpected)
+
+    @property
+    def cpu_ms_at_full_speed(self) -> float:
+        """What a notification would have cost on cores that nobody slows down."""
+        return round(self.cpu_ms_total * self.pace.speed, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +121,15 @@ class Arrival:
 
 
 class Meter:
-    """Runs phases of load on ``stage`` and measures them. ``watch`` is told how far it is, twice a second."""
+    """Runs phases of load on ``stage`` and measures them, with an eye on ``probe``.
 
-    def __init__(self, stage: Stage, watch: Watch) -> None:
+    ``watch`` is told how far it is, twice a second.
+    """
+
+    def __init__(self, stage: Stage, watch: Watch, probe: Probe) -> None:
         self._stage = stage
         self._watch = watch
+        self._probe = probe
         self._label = "load"
         self._phases: list[str] = []
         #: Phase -> notifications in each of its requests.
@@ -239,6 +251,7 @@ class Meter:
             unexpected=max(0, unknown - unanswered * batch),
             span=(began_at, ended_at),
             samples=(before, after),
+            pace=self._probe.between(began_at, ended_at),
         )
 
     def cost_so_far(self, name: str) -> float:
@@ -295,6 +308,7 @@ def figures_of(
     unexpected: int,
     span: tuple[float, float],
     samples: tuple[Sample, Sample],
+    pace: Pace,
 ) -> Figures:
     """What ``requests`` of ``batch`` notifications each came to between both moments of ``span``."""
     accepted = [(request.answered, job_id) for request in requests for job_id in request.job_ids]
@@ -331,6 +345,7 @@ def figures_of(
         process_mib={group: round(max(usage.processes, default=0), 1) for group, usage in after.groups.items()},
         noise_cores=round(max(0.0, after.others_seconds - before.others_seconds - used) / elapsed, 3),
         used_cores=round(used / elapsed, 3),
+        pace=pace,
         curves={
             "accepted": per_second([at for at, _ in accepted], first),
             "received": per_second(moments, first),

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from wavecom.bench import machine
+from wavecom.bench import machine, noise
 from wavecom.bench.measure import Figures
 from wavecom.bench.plot import COLOURS, Curve, Span, bars, lines, per_second_points
 from wavecom.bench.subject import GROUPS
@@ -18,8 +18,6 @@ from wavecom.bench.trial import Options, Outcome, Scenario
 
 PICTURES = "performance"
 _GROUP_COLOURS = dict(zip(GROUPS, COLOURS, strict=True))
-#: More than this in the hands of other programs, and a reader is warned.
-_QUIET_CORES = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +60,7 @@ class Report:
 
     def write(self, outcomes: Sequence[Outcome]) -> Path:
         """Write everything; answers the path of the page."""
+        outcomes = noise.with_common_best(outcomes)
         pictures = self._folder / PICTURES
         pictures.mkdir(parents=True, exist_ok=True)
         facts = self._circumstances.facts()
@@ -70,6 +69,7 @@ class Report:
             "outcomes": [
                 {
                     **asdict(outcome),
+                    "phases": {name: _content(figures) for name, figures in outcome.phases.items()},
                     "goals": [{**asdict(goal), "is_met": goal.is_met} for goal in outcome.goals],
                     "is_whole": outcome.is_whole,
                 }
@@ -84,7 +84,6 @@ class Report:
         return page
 
     def _page(self, outcomes: Sequence[Outcome], facts: dict[str, str]) -> str:
-        noise = [figures.noise_cores for outcome in outcomes for figures in outcome.phases.values()]
         phases = [figures for outcome in outcomes for figures in outcome.phases.values()]
         page = [
             "# The performance report",
@@ -97,13 +96,7 @@ class Report:
             f" {sum(each.repeated for each in phases):,} arrived more than once (of WaveCom's:"
             f" {_count(outcomes, 'WaveCom', 'lost'):,} and {_count(outcomes, 'WaveCom', 'repeated'):,}).**",
             "",
-            f"Other programs kept {median(noise or [0]):.2f} of the machine's cores busy meanwhile"
-            f" (at most {max(noise, default=0):.2f}).",
-            *(
-                ["**That is not a quiet machine: take rates and latencies as lower bounds, and costs as upper ones.**"]
-                if median(noise or [0]) > _QUIET_CORES
-                else []
-            ),
+            *noise.summary(outcomes),
             "",
             "## What was aimed at",
             "",
@@ -112,11 +105,14 @@ class Report:
             "## Where the processor time goes",
             "",
             "Milliseconds of processor time (user and system) per accepted notification, by groups of processes. Only"
-            " equal rates compare: the less there is to do, the fewer share a wake-up.",
+            " equal rates compare: the less there is to do, the fewer share a wake-up. *Speed* and *at full speed*: see"
+            " Noise, below.",
             "",
             f"![processor time per notification]({PICTURES}/cost.svg)",
             "",
-            *table(("scenario, phase", "who", "/s", "total", *GROUPS), _cost_rows(outcomes)),
+            *table(
+                ("scenario, phase", "who", "/s", "total", "speed", "total at full speed", *GROUPS), _cost_rows(outcomes)
+            ),
             "",
             "## Rates and latencies",
             "",
@@ -136,11 +132,13 @@ class Report:
                     "lost",
                     "twice",
                     "answers",
+                    "speed",
                     "others' cores",
                 ),
                 _rate_rows(outcomes),
             ),
             "",
+            *noise.section(outcomes),
             "## The run",
             "",
             *(f"- {name}: {value}" for name, value in facts.items()),
@@ -151,6 +149,14 @@ class Report:
             *(line for scenario in self._scenarios for line in _section(scenario, outcomes)),
         ]
         return "\n".join(page).rstrip() + "\n"
+
+
+def _content(figures: Figures) -> dict[str, object]:
+    return {
+        **asdict(figures),
+        "speed": round(figures.pace.speed, 3),
+        "cpu_ms_total_at_full_speed": figures.cpu_ms_at_full_speed,
+    }
 
 
 def _count(outcomes: Sequence[Outcome], subject: str, what: str) -> int:
@@ -199,6 +205,8 @@ def _cost_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
             outcome.subject,
             f"{figures.end_to_end_per_second:,.0f}",
             f"**{figures.cpu_ms_total:.2f}**",
+            f"{figures.pace.speed:.2f}",
+            f"{figures.cpu_ms_at_full_speed:.2f}",
             *(f"{figures.cpu_ms[group]:.2f}" if group in figures.cpu_ms else "–" for group in GROUPS),
         )
         for outcome, name, figures in _phases(outcomes)
@@ -223,6 +231,7 @@ def _rate_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
                 figures.lost,
                 figures.repeated,
                 ", ".join(f"{word}: {count:,}" for word, count in figures.answers.items()),
+                f"{figures.pace.speed:.2f}",
                 f"{figures.noise_cores:.2f}",
             )
         )

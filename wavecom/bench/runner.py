@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wavecom.bench.display import Display
+from wavecom.bench.speed import Probe
 from wavecom.bench.stage import StageError
 from wavecom.bench.subject import GROUPS, Subject
 from wavecom.bench.trial import Options, Outcome, Scenario, SharedStage, Trial
@@ -23,6 +24,7 @@ def run(
     home: Path,
     repeats: int,
     display: Display,
+    probe: Probe,
     keep: Keep,
 ) -> list[Outcome]:
     """Subjects take turns within a scenario, so that the machine's moods fall on all alike.
@@ -36,7 +38,7 @@ def run(
     with SharedStage() as shared:
         for number, (scenario, subject) in enumerate(rounds, 1):
             display.begin(f"[{number}/{len(rounds)}] {scenario.name}, {subject.name}")
-            trial = Trial(home, subject, options, display, scenario.name, rates, shared)
+            trial = Trial(home, subject, options, display, scenario.name, rates, shared, probe)
             began = time.monotonic()
             try:
                 scenario.play(trial)
@@ -89,7 +91,10 @@ def tell(outcome: Outcome, display: Display) -> None:
             f" cores busy, we {figures.used_cores:.2f}"
         )
         split = "  ".join(f"{group} {figures.cpu_ms[group]:.2f}" for group in GROUPS if group in figures.cpu_ms)
-        display.line(f"        CPU {figures.cpu_ms_total:.2f} ms each: {split}")
+        display.line(
+            f"        CPU {figures.cpu_ms_total:.2f} ms each: {split}; the cores at {figures.pace.speed:.2f} of their"
+            f" best, {figures.cpu_ms_at_full_speed:.2f} ms at full speed"
+        )
     for goal in outcome.goals:
         sign = "≥" if goal.is_floor else "≤"
         word = "met" if goal.is_met else "missed"

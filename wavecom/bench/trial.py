@@ -11,6 +11,7 @@ from typing import Self
 
 from wavecom.bench.display import Display
 from wavecom.bench.measure import Figures, Meter
+from wavecom.bench.speed import Probe
 from wavecom.bench.stage import Stage
 from wavecom.bench.subject import MAIN, ProviderPlan, Shape, Subject
 
@@ -125,6 +126,7 @@ class Trial:
         scenario: str,
         rates: MutableMapping[str, float],
         shared: SharedStage,
+        probe: Probe,
     ) -> None:
         self.subject = subject
         self.options = options
@@ -133,6 +135,7 @@ class Trial:
         self.outcome = Outcome(scenario, subject.name)
         self._home = home
         self._shared = shared
+        self._probe = probe
         self._display = display
 
     @contextmanager
@@ -157,7 +160,7 @@ class Trial:
 
     def meter(self, stage: Stage) -> Meter:
         """Measures phases on ``stage``, and shows how far they are."""
-        return Meter(stage, self._watch)
+        return Meter(stage, self._watch, self._probe)
 
     def _watch(self, what: str, begun: int, accepted: int, received: int) -> None:
         self._display.progress(

@@ -16,6 +16,7 @@ from wavecom.bench import runner, scenarios
 from wavecom.bench.borrowed import ADDRESSES, MONGODB_URI
 from wavecom.bench.display import Display
 from wavecom.bench.report import Circumstances, Report
+from wavecom.bench.speed import Probe
 from wavecom.bench.stage import StageError
 from wavecom.bench.subject import Subject, WaveCom
 from wavecom.bench.toolbox import mongo_server
@@ -26,6 +27,9 @@ from wavecom.settings import default_home
 
 #: Logs of what was started, and reports that nobody wants elsewhere.
 HOME = default_home() / "bench"
+
+#: Slow spells last for seconds: long enough to find a moment between two.
+_CALIBRATION_SECONDS = 5.0
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -100,9 +104,12 @@ def run_bench(
     interrupt_on_termination()
     console = Console()
     try:
-        with Display(console) as display:
+        with Display(console) as display, Probe() as probe:
             display.begin("preparing")
             mongo_program = None if MONGODB_URI in options.addresses else mongo_server(display.progress)
+            display.progress("finding out how fast the cores are")
+            best = probe.calibrate(_CALIBRATION_SECONDS)
+            display.line(f"While nothing runs the cores are at {best.speed:.2f} of their best, on average.")
             circumstances = Circumstances(
                 command=command,
                 options=options,
@@ -118,6 +125,7 @@ def run_bench(
                 home=HOME,
                 repeats=repeats,
                 display=display,
+                probe=probe,
                 keep=report.write,
             )
             display.line(f"report: {report.write(outcomes)}")

@@ -19,16 +19,20 @@ from wavecom.bench.measure import (
 )
 from wavecom.bench.processes import Sample, Usage
 from wavecom.bench.scenarios.peaks import settled_after
+from wavecom.bench.speed import Pace
 
 
 def accepted(at: float, *job_ids: str, latency: float = 0.01) -> Request:
     return Request(at, at, at + latency, 202, job_ids)
 
 
-def measured(requests: list[Request], arrivals: dict[str, Arrival]) -> Figures:
+AT_FULL_SPEED = Pace(mean=500.0, best=500.0)
+
+
+def measured(requests: list[Request], arrivals: dict[str, Arrival], pace: Pace = AT_FULL_SPEED) -> Figures:
     before = Sample({"web": Usage(1.0, 50, (50,))}, 100.0)
     after = Sample({"web": Usage(1.5, 60, (20, 40)), "worker": Usage(0.25, 80, (80,))}, 101.0)
-    return figures_of(requests, arrivals, batch=1, unexpected=0, span=(0, 10), samples=(before, after))
+    return figures_of(requests, arrivals, batch=1, unexpected=0, span=(0, 10), samples=(before, after), pace=pace)
 
 
 def test_what_arrived_once_is_neither_lost_nor_repeated() -> None:
@@ -78,6 +82,13 @@ def test_processor_time_is_shared_out_over_what_was_accepted() -> None:
     assert figures.cpu_ms_total == 375
     assert figures.noise_cores == pytest.approx(0.025)
     assert figures.process_mib == {"web": 40, "worker": 80}
+
+
+def test_what_a_notification_costs_at_full_speed_stands_beside_what_it_cost_on_slow_cores() -> None:
+    figures = measured([accepted(0, "a"), accepted(1, "b")], {}, Pace(mean=250.0, best=400.0))
+
+    assert figures.cpu_ms_total == 375
+    assert figures.cpu_ms_at_full_speed == pytest.approx(375 / 1.6)
 
 
 def test_answers_are_counted_by_status_and_by_what_became_of_the_unanswered() -> None:

@@ -15,6 +15,7 @@ from wavecom.bench.measure import Arrival
 from wavecom.bench.report import Circumstances, Report
 from wavecom.bench.scenarios import SCENARIOS, find
 from wavecom.bench.scenarios.resources import slope
+from wavecom.bench.speed import Pace
 from wavecom.bench.trial import Goal, Options, Outcome
 
 STEADY = find("steady")
@@ -95,6 +96,36 @@ def test_every_picture_on_the_page_is_there_and_well_formed(report: Report, tmp_
     assert shown == {f"{name}.svg" for name in ("cost", "steady", "steady-a-curve")}
     for name in shown:
         ET.parse(tmp_path / "performance" / name)
+
+
+def slowed(each: Outcome, mean: float, best: float, cpu_ms: float) -> Outcome:
+    figures = replace(each.phases["steady"], pace=Pace(mean, best), cpu_ms_total=cpu_ms)
+    return replace(each, phases={"steady": figures})
+
+
+def test_every_phase_is_held_against_the_best_speed_of_the_whole_run(report: Report, tmp_path: Path) -> None:
+    first = slowed(outcome("WaveCom", 900), mean=200, best=250, cpu_ms=2.0)
+    later = slowed(outcome("Reference", 300), mean=400, best=500, cpu_ms=6.0)
+
+    page = report.write([first, later]).read_text(encoding="utf-8")
+
+    found = json.loads((tmp_path / "performance.json").read_text(encoding="utf-8"))["outcomes"]
+    assert [each["phases"]["steady"]["speed"] for each in found] == [0.4, 0.8]
+    assert [each["phases"]["steady"]["cpu_ms_total_at_full_speed"] for each in found] == [0.8, 4.8]
+    assert "| steady | WaveCom | 2 | **2.00** | 0.40 | 0.80 |" in page
+    assert "ran at 0.60 of their best speed (at worst 0.40)" in page
+    assert "not a quiet machine" in page
+
+
+def test_the_spread_of_repeats_is_given_as_measured_and_at_full_speed(report: Report) -> None:
+    calm = slowed(outcome("WaveCom", 900), mean=500, best=500, cpu_ms=2.0)
+    disturbed = slowed(outcome("WaveCom", 900), mean=250, best=500, cpu_ms=4.0)
+
+    page = report.write([calm, disturbed]).read_text(encoding="utf-8")
+
+    assert (
+        "| steady | WaveCom | 2 | 0.75 (0.50 to 1.00) | 3.00 (2.00 to 4.00) | 67% | 2.00 (2.00 to 2.00) | 0% |" in page
+    )
 
 
 def test_scenarios_have_names_of_their_own() -> None:
