@@ -128,6 +128,7 @@ def run_bench(
                 probe=probe,
                 keep=report.write,
             )
+            runner.tell_judgement(outcomes, display)
             display.line(f"report: {report.write(outcomes)}")
     except (StageError, ConfigurationError) as error:
         console.print(f"The benchmark could not be run: {error}", markup=False, highlight=False, soft_wrap=True)
