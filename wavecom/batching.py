@@ -7,8 +7,8 @@ one of them (the leader) makes the call for all, and each gets the result of its
 There is no thread of its own behind it: a lone caller leads at once, on its own thread, and pays nothing. While a
 flush runs, later callers gather and form the next batch. Under load a leader additionally waits a moment for
 company (the window): without it a batch holds what came during the last flush, three or so, and costs three times as
-much CPU as one of ten. The window grows with the batches, is bounded, counts from the first caller's arrival, and is
-zero when calls come one at a time.
+much CPU as one of ten. The window grows with the batches, is bounded, counts from the first caller's arrival, ends when
+there is company enough, and is zero when calls come one at a time.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ Result = TypeVar("Result")
 _QUIET_BATCH = 2.0
 #: From this size on the whole window is waited for.
 _BUSY_BATCH = 6.0
+#: With so many a batch is about as cheap per item as it gets (docs/performance.md): they wait for nobody else.
+_COMPANY_ENOUGH = 48
 
 
 class Window:
@@ -75,17 +77,23 @@ class GroupCommit(Generic[Item, Result]):
         *,
         max_batch: int = 200,
         max_window_seconds: float = 0.02,
-        sleep: Callable[[float], None] = time.sleep,
+        enough: int = _COMPANY_ENOUGH,
+        wait: Callable[[threading.Lock, float], bool] = lambda lock, seconds: lock.acquire(timeout=seconds),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._flush = flush
         self._max_batch = max_batch
         self._window = Window(max_window_seconds)
-        self._sleep = sleep
+        self._enough = min(enough, max_batch)
+        self._wait = wait
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._is_led = False
+        #: Locked; let go by the caller that makes company enough for a leader who waits for it.
+        self._gathered = threading.Lock()
+        self._gathered.acquire()
+        self._is_gathering = False
 
     def submit(self, item: Item) -> Result:
         """Hand over one item; returns its result when the batch that holds it has been flushed."""
@@ -94,6 +102,9 @@ class GroupCommit(Generic[Item, Result]):
             self._waiting.append(entry)
             leads = not self._is_led
             self._is_led = True
+            if self._is_gathering and len(self._waiting) >= self._enough:
+                self._is_gathering = False
+                self._gathered.release()
         if not leads:
             entry.ready.acquire()
         if not entry.is_done:
@@ -106,7 +117,7 @@ class GroupCommit(Generic[Item, Result]):
         """Flush the batch at the head of the queue (the caller's own entry is in it), then hand the lead on."""
         pause = self._pause()
         if pause > 0:
-            self._sleep(pause)
+            self._gather(pause)
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
         self._window.note(len(batch))
@@ -136,9 +147,24 @@ class GroupCommit(Generic[Item, Result]):
             if not isinstance(error, Exception):
                 raise
 
+    def _gather(self, seconds: float) -> None:
+        """Wait for company enough, at most so long."""
+        with self._lock:
+            if len(self._waiting) >= self._enough:
+                return
+            self._is_gathering = True
+        if self._wait(self._gathered, seconds):
+            return
+        with self._lock:
+            if self._is_gathering:
+                self._is_gathering = False
+                return
+        # It was let go in this very moment.
+        self._gathered.acquire()
+
     def _pause(self) -> float:
         """What is left of the window, counted from when the first caller came."""
         window = self._window.seconds()
-        if window == 0 or len(self._waiting) >= self._max_batch:
+        if window == 0:
             return 0.0
         return window - (self._monotonic() - self._waiting[0].arrived_at)

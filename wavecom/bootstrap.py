@@ -19,6 +19,7 @@ from pymongo.database import Database
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
+from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.deadletter import DeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
@@ -138,6 +139,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     jobs = MongoJobRepository(database["jobs"], hint_grace=policy_of(settings).hint_grace)
     clock = StoreClock(jobs.now).start()
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    background = BackgroundPublisher(publisher)
     stats = MongoStats(database, now=clock.now)
     key_store = MongoKeyStore(database)
     keys = KeyRing(key_store, clock)
@@ -163,7 +165,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         submission=Submission(
             jobs=jobs,
             blobs=MongoBlobStore(database),
-            publisher=publisher,
+            publisher=background,
             stats=stats,
             clock=clock,
             batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
@@ -188,7 +190,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             "rabbitmq": _broker_check(publisher),
             "redis": _redis_check(redis_client),
         },
-        closing=[stats.close, publisher.close, clock.close, intake_client.close, redis_client.close],
+        closing=[stats.close, background.close, publisher.close, clock.close, intake_client.close, redis_client.close],
     )
 
 

@@ -55,7 +55,7 @@ def test_a_lone_call_is_flushed_at_once_on_its_own_thread() -> None:
         threads.append(threading.get_ident())
         return [item + 1 for item in items]
 
-    commit: GroupCommit[int, int] = GroupCommit(flush, sleep=lambda _seconds: pytest.fail("a lone call waited"))
+    commit: GroupCommit[int, int] = GroupCommit(flush, wait=lambda _lock, _seconds: pytest.fail("a lone call waited"))
 
     assert [commit.submit(1), commit.submit(2), commit.submit(3)] == [2, 3, 4]
     assert set(threads) == {threading.get_ident()}
@@ -117,13 +117,31 @@ def test_a_flush_that_answers_too_few_results_fails_its_callers_instead_of_leavi
 def test_under_load_the_leader_waits_for_company_within_its_bound() -> None:
     pauses: list[float] = []
     flush = Gathering()
-    commit: GroupCommit[int, int] = GroupCommit(flush, max_window_seconds=0.005, sleep=pauses.append)
+
+    def note(_lock: threading.Lock, seconds: float) -> bool:
+        pauses.append(seconds)
+        return False
+
+    commit: GroupCommit[int, int] = GroupCommit(flush, max_window_seconds=0.005, wait=note)
 
     for _ in range(6):
         submit_behind_a_running_flush(flush, commit, list(range(1, 13)))
 
     assert pauses, "no leader ever waited for company"
     assert max(pauses) <= 0.005
+
+
+def test_a_leader_with_company_enough_does_not_wait_for_the_rest_of_its_window() -> None:
+    flush = Gathering()
+    commit: GroupCommit[int, int] = GroupCommit(flush, max_window_seconds=60, enough=8)
+    commit._window.note(1000)
+
+    with ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(commit.submit, item) for item in range(80)]
+        results = [future.result(20) for future in futures]
+
+    assert results == [item * 10 for item in range(80)]
+    assert {len(batch) for batch in flush.batches} == {8}
 
 
 def test_many_threads_get_each_their_own_result_and_flushes_never_overlap() -> None:

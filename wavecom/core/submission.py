@@ -14,7 +14,7 @@ from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Channel, Hint, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
-from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
+from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.states import Status
 from wavecom.errors import IdempotencyMismatchError, RefusedError, StoreError, UncertainWriteError
 
@@ -64,6 +64,14 @@ class Batcher(Protocol):
         ...
 
 
+class Announcer(Protocol):
+    """A ``Publisher`` of hints of which nobody needs to know whether they were confirmed."""
+
+    def publish(self, hints: Sequence[Hint]) -> object:
+        """Publish them, now or soon."""
+        ...
+
+
 #: What became of one of many: accepted, or refused or not stored and why.
 Outcome = Accepted | RefusedError | StoreError
 
@@ -78,7 +86,7 @@ class Submission:
         *,
         jobs: JobRepository,
         blobs: BlobStore,
-        publisher: Publisher,
+        publisher: Announcer,
         stats: Stats,
         clock: Clock,
         batcher: MakeBatcher,

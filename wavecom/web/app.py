@@ -14,7 +14,9 @@ from wavecom import bootstrap
 from wavecom.bootstrap import WebServices
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, cors, dashboard, edge, health, problems, reference, try_it
+from wavecom.web import api, cors, dashboard, health, problems, reference, try_it
+from wavecom.web.edge import Edge
+from wavecom.web.express import Express
 from wavecom.web.orjson_provider import OrjsonProvider
 
 if TYPE_CHECKING:
@@ -54,12 +56,15 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.json = OrjsonProvider(app)
     # Functions after a request run in the reverse order: this one sees the headers that the edge has set.
     cors.install(app, settings.cors_origins)
-    edge.install(app, settings.max_requests_in_flight, settings.web_threads)
+    edge = Edge(settings.max_requests_in_flight, settings.web_threads)
+    edge.install(app)
     problems.register(app)
     app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
     app.register_blueprint(reference.make_blueprint())
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
     dashboard.register(app, services)
+    # Flask's own place for what goes before it.
+    app.wsgi_app = Express(app.wsgi_app, services, edge)  # type: ignore[method-assign]
     return app
 
 

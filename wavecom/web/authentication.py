@@ -36,7 +36,7 @@ class Guard:
         def decorate(view: Callable[P, R]) -> Callable[P, R]:
             @wraps(view)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-                g.caller = self._admit(scope)
+                g.caller = self.admit(request.headers.get("Authorization"), scope)
                 return view(*args, **kwargs)
 
             # For the OpenAPI document.
@@ -45,8 +45,10 @@ class Guard:
 
         return decorate
 
-    def _admit(self, scope: Scope) -> Caller:
-        found = self._keys.authenticate(_bearer(request.headers.get("Authorization")))
+    def admit(self, authorization: str | None, scope: Scope) -> Caller:
+        """Who sends this ``Authorization`` header. Raises ``UnauthenticatedError``, and ``ForbiddenError`` without
+        ``scope``."""
+        found = self._keys.authenticate(_bearer(authorization))
         if scope not in found.scopes:
             raise ForbiddenError(f"This API key may not do this: it needs the scope {scope}.")
         return found

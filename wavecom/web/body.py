@@ -37,6 +37,11 @@ def read_json(request: Request, *, values_limit: int = VALUES_LIMIT) -> Any:
     if request.content_length is None and limit is not None and len(body) >= limit:
         # A body in chunks does not say how long it is; werkzeug cuts it off at the limit without a word.
         raise RequestEntityTooLarge
+    return parse_json(body, values_limit)
+
+
+def parse_json(body: bytes, values_limit: int = VALUES_LIMIT) -> Any:
+    """The value in ``body``. Raises ``BodyTooLargeError`` and ``MalformedBodyError``."""
     if not body:
         raise MalformedBodyError("The body is empty. Send a JSON object.")
     check_shape(body, values_limit)

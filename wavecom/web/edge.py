@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -27,7 +29,10 @@ HEADERS = {
 }
 
 #: Two years (RFC 6797), this host alone: what else lives in the domain is not ours to decide.
-STRICT_TRANSPORT = "max-age=63072000"
+STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=63072000")
+
+#: Where in a WSGI environ the error of a request lies that ``express`` hands on.
+HANDED_ON = "wavecom.error"
 
 #: Methods whose bodies, which should not be there, nobody reads.
 BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -42,48 +47,85 @@ def request_id() -> str:
     return found
 
 
-def install(app: Flask, max_in_flight: int, threads: int) -> None:
-    """Pass every request of ``app`` through here; more than ``max_in_flight`` at once get ``OverloadedError``.
+class InFlight:
+    """How many requests are being served, of ``most`` that may be. Thread-safe."""
+
+    def __init__(self, most: int) -> None:
+        self._free = most
+        self._lock = threading.Lock()
+
+    def enter(self) -> None:
+        """Count one in. Raises ``OverloadedError`` when there is no room for it."""
+        with self._lock:
+            if self._free == 0:
+                raise OverloadedError("too many requests in flight")
+            self._free -= 1
+
+    def leave(self) -> None:
+        """Count it out."""
+        with self._lock:
+            self._free += 1
+
+
+class Edge:
+    """More than ``max_in_flight`` requests at once get ``OverloadedError``.
 
     ``threads`` serve requests; only some of them may wait for bodies (``patience.py``).
     """
-    slots = threading.BoundedSemaphore(max_in_flight)
-    chance = RandomStock(secrets.token_bytes)
-    reading = ReadingSlots(threads)
 
-    def enter() -> None:
-        given = request.headers.get(REQUEST_ID, "")
-        g.request_id = given if _SANE_ID.fullmatch(given) else chance.take(16).hex()
+    def __init__(self, max_in_flight: int, threads: int) -> None:
+        self.in_flight = InFlight(max_in_flight)
+        self.reading = ReadingSlots(threads)
+        self._chance = RandomStock(secrets.token_bytes)
+
+    def identify(self, given: str | None) -> str:
+        """The id of a request that came with ``given`` as its ``X-Request-ID``; our log lines carry it from now on."""
+        found = given if given is not None and _SANE_ID.fullmatch(given) else self._chance.take(16).hex()
         structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        structlog.contextvars.bind_contextvars(request_id=found)
+        return found
+
+    def install(self, app: Flask) -> None:
+        """Pass every request of ``app`` through here."""
+        app.before_request(self._enter)
+        app.after_request(self._finish)
+        app.teardown_request(self._leave)
+
+    def _enter(self) -> None:
+        g.request_id = self.identify(request.headers.get(REQUEST_ID))
+        if HANDED_ON in request.environ:
+            raise request.environ[HANDED_ON]
         if request.method not in BODILESS:
             # Nobody has touched the stream yet.
-            request.environ["wsgi.input"] = SlottedInput(request.environ["wsgi.input"], reading, _reader)
+            request.environ["wsgi.input"] = SlottedInput(request.environ["wsgi.input"], self.reading, _reader)
         if request.blueprint in ALWAYS_ANSWERED:
             return
-        if not slots.acquire(blocking=False):
-            raise OverloadedError("too many requests in flight")
+        self.in_flight.enter()
         g.holds_slot = True
 
-    def finish(response: Response) -> Response:
+    @staticmethod
+    def _finish(response: Response) -> Response:
         headers = response.headers
         headers[REQUEST_ID] = g.request_id
         # Pages bring their own, all of them or none.
         if "Content-Security-Policy" not in headers:
             headers.extend(HEADERS)
-        # Over plain HTTP it would mean nothing. A proxy with TLS says that it has it (docs/operations.md).
-        if request.is_secure or request.headers.get("X-Forwarded-Proto") == "https":
-            headers["Strict-Transport-Security"] = STRICT_TRANSPORT
+        if is_secure(request.environ):
+            headers.set(*STRICT_TRANSPORT)
         return response
 
-    def leave(_error: BaseException | None) -> None:
+    def _leave(self, _error: BaseException | None) -> None:
         if g.pop("holds_slot", False):
-            slots.release()
+            self.in_flight.leave()
         structlog.contextvars.clear_contextvars()
 
-    app.before_request(enter)
-    app.after_request(finish)
-    app.teardown_request(leave)
+
+def is_secure(environ: Mapping[str, Any]) -> bool:
+    """Whether the client speaks TLS, with us or with a proxy, which says so (docs/operations.md).
+
+    Over plain HTTP ``STRICT_TRANSPORT`` would mean nothing.
+    """
+    return environ["wsgi.url_scheme"] == "https" or environ.get("HTTP_X_FORWARDED_PROTO") == "https"
 
 
 def _reader() -> str:

@@ -8,7 +8,6 @@ buffers bodies makes all of this idle (docs/operations.md).
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,30 +26,53 @@ class ReadingSlots:
     """
 
     def __init__(self, threads: int, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
-        self._total = max(1, threads * 3 // 4)
-        self._each = max(1, threads // 2)
+        self._most = max(1, threads * 3 // 4)
+        self._most_each = max(1, threads // 2)
         self._patience_seconds = patience_seconds
-        self._taken: Counter[str] = Counter()
-        self._changed = threading.Condition()
+        self._taken = 0
+        self._taken_by: dict[str, int] = {}
+        self._waiting = 0
+        self._changed = threading.Condition(threading.Lock())
+
+    def take(self, reader: str) -> None:
+        """Take a slot for ``reader`` (a client, or "" for strangers). Raises ``OverloadedError`` if none gets free."""
+        with self._changed:
+            if not self._is_free(reader):
+                self._wait(reader)
+            self._taken += 1
+            self._taken_by[reader] = self._taken_by.get(reader, 0) + 1
+
+    def give(self, reader: str) -> None:
+        """Give back what was taken."""
+        with self._changed:
+            self._taken -= 1
+            left = self._taken_by[reader] - 1
+            if left:
+                self._taken_by[reader] = left
+            else:
+                del self._taken_by[reader]
+            if self._waiting:
+                self._changed.notify_all()
 
     @contextmanager
     def hold(self, reader: str) -> Iterator[None]:
-        """Hold a slot for ``reader`` (a client, or "" for strangers). Raises ``OverloadedError`` if none gets free."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._is_free(reader), self._patience_seconds):
-                raise OverloadedError("too many bodies that have not arrived")
-            self._taken[reader] += 1
+        """``take``, and ``give`` at the end."""
+        self.take(reader)
         try:
             yield
         finally:
-            with self._changed:
-                self._taken[reader] -= 1
-                if not self._taken[reader]:
-                    del self._taken[reader]
-                self._changed.notify_all()
+            self.give(reader)
+
+    def _wait(self, reader: str) -> None:
+        self._waiting += 1
+        try:
+            if not self._changed.wait_for(lambda: self._is_free(reader), self._patience_seconds):
+                raise OverloadedError("too many bodies that have not arrived")
+        finally:
+            self._waiting -= 1
 
     def _is_free(self, reader: str) -> bool:
-        return self._taken[reader] < self._each and self._taken.total() < self._total
+        return self._taken < self._most and self._taken_by.get(reader, 0) < self._most_each
 
 
 class SlottedInput:

@@ -17,7 +17,7 @@ from wavecom.errors import InvalidRequestError, NothingAcceptedError, RefusedErr
 from wavecom.web import problems
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint
-from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, REPLAYED, idempotency_key
+from wavecom.web.api.idempotency import HEADER, IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from wavecom.web.api.limits import ERRORS, HEADERS, Gatekeeper, headers
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
@@ -95,7 +95,7 @@ def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices, gatekee
         key's limits a batch uses up one for each item that is right.
         """
         who = caller()
-        keys = _keys(items, idempotency_key(request))
+        keys = _keys(items, idempotency_key(request.headers.get(HEADER)))
         verdict = gatekeeper.admit(who, sum(item.request is not None for item in items))
         outcomes = _submit(services.submission, who.client, items, keys)
         response = _answer(outcomes)

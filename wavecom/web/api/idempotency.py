@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from flask import Request
-
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.faults import FaultCode
@@ -27,14 +25,14 @@ MUST = "must be 1 to 255 printable ASCII characters, such as a UUID or your own 
 _FORM = re.compile(r"[\x20-\x7e]{1,255}")
 
 
-def idempotency_key(request: Request) -> str | None:
-    """The key as it was sent, or None. Raises ``InvalidRequestError`` for one that is not 1 to 255 ASCII characters."""
-    key = request.headers.get(HEADER)
-    if key is None:
-        return None
-    if not is_idempotency_key(key):
+def idempotency_key(header: str | None) -> str | None:
+    """The key in the ``header`` of this name, or None.
+
+    Raises ``InvalidRequestError`` for one that is not 1 to 255 ASCII characters.
+    """
+    if header is not None and not is_idempotency_key(header):
         raise InvalidRequestError([Problem(HEADER, MUST, FaultCode.INVALID)])
-    return key
+    return header
 
 
 def is_idempotency_key(text: str) -> bool:

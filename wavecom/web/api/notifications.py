@@ -14,7 +14,7 @@ from wavecom.web.api import answers, batch, cursors, limits, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
-from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, REPLAYED
+from wavecom.web.api.idempotency import HEADER, IDEMPOTENCY_KEY, REPLAYED
 from wavecom.web.api.limits import Gatekeeper
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.api.schemas.notification import (
@@ -43,7 +43,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     )
     guard = Guard(services.keys)
     gatekeeper = Gatekeeper(services.intake, services.settings)
-    sending = Sending(services.submission, gatekeeper)
+    sending = Sending.over(services)
 
     @blueprint.operation("POST", "", id="sendNotification")
     @guard.requires(Scope.SEND)
@@ -61,7 +61,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.fails(errors.IdempotencyMismatchError, errors.UncertainWriteError, *limits.ERRORS)
     def send(notification: NotificationRequest | RefusedRequest) -> Response:
         """Accept one notification for one recipient."""
-        return sending.send(caller(), notification, request).response(_root())
+        return sending.send(caller(), notification, request.headers.get(HEADER)).response(_root())
 
     @blueprint.operation("GET", "", id="listNotifications")
     @guard.requires(Scope.READ)

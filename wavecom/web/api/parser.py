@@ -10,7 +10,7 @@ from webargs.flaskparser import FlaskParser
 
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.faults import problems
-from wavecom.web.api.idempotency import idempotency_key
+from wavecom.web.api.idempotency import HEADER, idempotency_key
 from wavecom.web.body import VALUES_LIMIT, is_left_out, read_json
 
 
@@ -38,7 +38,7 @@ class ArgumentsParser(FlaskParser):
         if location == "query":
             wrong = [Problem(f"?{problem.where[1:]}", problem.message, problem.code) for problem in wrong]
         try:
-            idempotency_key(req)
+            idempotency_key(req.headers.get(HEADER))
         except InvalidRequestError as header_error:
             wrong += header_error.problems
         raise InvalidRequestError(wrong) from error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Self
 
 import orjson
-from flask import Request, Response
+from flask import Response
 
 from wavecom.accounts import Caller
+from wavecom.bootstrap import WebServices
 from wavecom.core.intake import Finished, Room, Verdict
 from wavecom.core.submission import Submission
 from wavecom.errors import IdempotencyMismatchError, InvalidRequestError
@@ -26,15 +28,18 @@ class Answer:
     is_replay: bool = False
     rooms: tuple[Room, ...] = field(default=())
 
-    def response(self, root: str) -> Response:
-        """As HTTP; ``root`` is the path under which jobs are read."""
-        response = Response(self.body, 202, mimetype="application/json")
-        response.headers["Location"] = f"{root}/{self.job_id}"
+    def headers(self, root: str) -> list[tuple[str, str]]:
+        """Its headers as HTTP; ``root`` is the path under which jobs are read."""
+        found = [("Location", f"{root}/{self.job_id}")]
         if self.is_replay:
-            response.headers[REPLAYED] = "true"
+            found.append((REPLAYED, "true"))
         if self.rooms:
-            response.headers.extend(headers(self.rooms))
-        return response
+            found.extend(headers(self.rooms).items())
+        return found
+
+    def response(self, root: str) -> Response:
+        """As HTTP."""
+        return Response(self.body, 202, self.headers(root), mimetype="application/json")
 
 
 class Sending:
@@ -44,11 +49,19 @@ class Sending:
         self._submission = submission
         self._gatekeeper = gatekeeper
 
-    def send(self, who: Caller, notification: NotificationRequest | RefusedRequest, request: Request) -> Answer:
-        """Accept it, or answer as before. Raises as ``Submission.accept`` and ``Gatekeeper.admit`` do."""
+    @classmethod
+    def over(cls, services: WebServices) -> Self:
+        """The one that ``services`` make."""
+        return cls(services.submission, Gatekeeper(services.intake, services.settings))
+
+    def send(self, who: Caller, notification: NotificationRequest | RefusedRequest, key_header: str | None) -> Answer:
+        """Accept it, or answer as before; ``key_header`` is the Idempotency-Key as it came.
+
+        Raises as ``Submission.accept`` and ``Gatekeeper.admit`` do, and ``InvalidRequestError``.
+        """
         if isinstance(notification, RefusedRequest):
-            return self._again(who, notification, request)
-        key = idempotency_key(request)
+            return self._again(who, notification, key_header)
+        key = idempotency_key(key_header)
         new = notification.to_notification(who.client, key)
         verdict = self._gatekeeper.admit(who, 1, key)
         if verdict.finished is not None:
@@ -59,10 +72,10 @@ class Sending:
             self._gatekeeper.remember(who, key, Finished(new.fingerprint, accepted.job.job_id, body.decode()))
         return Answer(accepted.job.job_id, body, accepted.is_replay, _rooms(verdict))
 
-    def _again(self, who: Caller, refused: RefusedRequest, request: Request) -> Answer:
+    def _again(self, who: Caller, refused: RefusedRequest, key_header: str | None) -> Answer:
         """The first answer of a request that could not be accepted any more, its time having passed."""
         try:
-            key = idempotency_key(request)
+            key = idempotency_key(key_header)
         except InvalidRequestError as header_error:
             raise InvalidRequestError([*refused.wrong, *header_error.problems]) from header_error
         if key is not None:
