@@ -32,6 +32,7 @@ _SWEEP_SECONDS = 0.25
 _HEAD_END = b"\r\n\r\n"
 _JOB_ID = re.compile(rb'"jobId":\s*"([0-9a-f-]{36})"')
 _LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+_RETRY_AFTER = re.compile(rb"\r\nretry-after:\s*\S", re.IGNORECASE)
 _CLOSE = re.compile(rb"\r\nconnection:\s*close", re.IGNORECASE)
 
 
@@ -106,6 +107,8 @@ class Phase:
         self.sent = array("d")
         self.answered = array("d")
         self.status = array("h")
+        #: 1: the answer said when to come again.
+        self.retry_after = array("b")
         self.job_ids: list[bytes] = []
         self.accepted = 0
         self.is_paced_out = False
@@ -133,6 +136,7 @@ class Phase:
         self.sent.append(0)
         self.answered.append(0)
         self.status.append(Fate.WAITING)
+        self.retry_after.append(0)
         self.job_ids.append(b"")
         if self._idle:
             self._send(self._idle.pop(), number)
@@ -158,12 +162,14 @@ class Phase:
             self._idle.remove(client)
         self._open_more()
 
-    def is_answered(self, number: int, status: int, body: bytes) -> None:
+    def is_answered(self, number: int, status: int, head: bytes, body: bytes) -> None:
         """An answer is there."""
         if status in (200, 202, 207):
             found = _JOB_ID.findall(body)
             self.accepted += len(found)
             self.job_ids[number] = b",".join(found)
+        elif _RETRY_AFTER.search(head):
+            self.retry_after[number] = 1
         self._end(number, status)
 
     def lose_patience(self) -> None:
@@ -258,7 +264,7 @@ class _Client(asyncio.Protocol):
             return
         self._buffer = data[whole:]
         number, self._number = self._number, None
-        self._phase.is_answered(number, int(data[9:12]), data[head_end:whole])
+        self._phase.is_answered(number, int(data[9:12]), head, data[head_end:whole])
         if _CLOSE.search(head):
             self._transport.close()
         else:
@@ -310,11 +316,12 @@ class Load:
         self._phases[name].close()
 
     def write(self, name: str, path: str) -> None:
-        """A line ``intended sent answered status job ids`` for each request of the phase, into the file ``path``."""
+        """A line ``intended sent answered status retry-after job ids`` for each request of the phase, into ``path``."""
         phase = self._phases[name]
-        rows = zip(phase.intended, phase.sent, phase.answered, phase.status, phase.job_ids, strict=True)
+        moments = phase.intended, phase.sent, phase.answered
+        rows = zip(*moments, phase.status, phase.retry_after, phase.job_ids, strict=True)
         with Path(path).open("wb") as file:
-            file.writelines(b"%.6f %.6f %.6f %d %b\n" % row for row in rows)
+            file.writelines(b"%.6f %.6f %.6f %d %d %b\n" % row for row in rows)
 
     def forget(self, name: str) -> None:
         """Free the memory of a phase that has been written."""

@@ -109,6 +109,8 @@ class Request:
     answered: float
     status: int
     job_ids: tuple[str, ...]
+    #: The answer said when to come again.
+    has_retry_after: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,14 +281,20 @@ class Meter:
         return {key: arrival for key, arrival in read_arrivals(path).items() if arrival.at >= self._since}
 
 
+def cost_ratio_at_full_speed(one: Figures, other: Figures) -> float:
+    """What a notification of ``one`` would have cost, to one of ``other``, had the cores been as fast in both."""
+    return round(one.cpu_ms_total * one.pace.mean / (other.cpu_ms_total * other.pace.mean), 3)
+
+
 def read_requests(path: Path) -> list[Request]:
     """What ``Load.write`` wrote."""
     found = []
     with path.open(encoding="ascii") as file:
         for line in file:
-            intended, sent, answered, status, job_ids = line.rstrip("\n").split(" ")
+            intended, sent, answered, status, retry_after, job_ids = line.rstrip("\n").split(" ")
             ids = tuple(job_ids.split(",")) if job_ids else ()
-            found.append(Request(float(intended), float(sent), float(answered), int(status), ids))
+            moments = float(intended), float(sent), float(answered)
+            found.append(Request(*moments, int(status), ids, has_retry_after=retry_after == "1"))
     return found
 
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from statistics import median
 
 from wavecom.bench import machine, noise
+from wavecom.bench.judgement import judge, limit, spread, verdict
 from wavecom.bench.measure import Figures
 from wavecom.bench.plot import COLOURS, Curve, Span, bars, lines, per_second_points
-from wavecom.bench.subject import GROUPS
+from wavecom.bench.subject import GROUPS, JUDGED
 from wavecom.bench.tables import table
 from wavecom.bench.trial import Options, Outcome, Scenario
 
@@ -66,6 +67,18 @@ class Report:
         facts = self._circumstances.facts()
         content = {
             "circumstances": facts,
+            "judgements": [
+                {
+                    "scenario": each.scenario,
+                    **asdict(each.goal),
+                    "value": each.median,
+                    "values": each.values,
+                    "repeats_met": each.repeats,
+                    "is_met": each.is_met,
+                    "aim_is_met": each.aim_is_met,
+                }
+                for each in judge(outcomes)
+            ],
             "outcomes": [
                 {
                     **asdict(outcome),
@@ -94,13 +107,18 @@ class Report:
             f"**{sum(each.accepted for each in phases):,} notifications were accepted:"
             f" {sum(each.lost for each in phases):,} of them never arrived at the provider,"
             f" {sum(each.repeated for each in phases):,} arrived more than once (of WaveCom's:"
-            f" {_count(outcomes, 'WaveCom', 'lost'):,} and {_count(outcomes, 'WaveCom', 'repeated'):,}).**",
+            f" {_count(outcomes, JUDGED, 'lost'):,} and {_count(outcomes, JUDGED, 'repeated'):,}).**",
             "",
             *noise.summary(outcomes),
             "",
-            "## What was aimed at",
+            "## What must be shown",
             "",
-            *table(("scenario", "figure", "WaveCom", "aim", "met"), _goal_rows(outcomes)),
+            "*Must be* is judged, for each repeat and for the median of all; the *aim* is what we would rather see.",
+            "",
+            *table(
+                ("scenario", "figure", JUDGED, "must be", "each repeat", "median", "aim", "reached"),
+                _goal_rows(outcomes),
+            ),
             "",
             "## Where the processor time goes",
             "",
@@ -170,18 +188,12 @@ def _count(outcomes: Sequence[Outcome], subject: str, what: str) -> int:
 
 def _goal_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
-    own = [outcome for outcome in outcomes if outcome.subject == "WaveCom"]
-    for scenario in dict.fromkeys(outcome.scenario for outcome in own):
-        repeats = [outcome for outcome in own if outcome.scenario == scenario and outcome.goals]
-        if not repeats:
-            rows.append((scenario, "could not be measured", "–", "–", "**no**"))
-            continue
-        for number, goal in enumerate(repeats[0].goals):
-            values = [outcome.goals[number].value for outcome in repeats]
-            sign = "≥" if goal.is_floor else "≤"
-            met = sum(outcome.goals[number].is_met for outcome in repeats)
-            word = "yes" if met == len(repeats) else "**no**" if met == 0 else f"{met} of {len(repeats)} times"
-            rows.append((scenario, goal.what, _spread(values), f"{sign} {goal.limit:,.6g} {goal.unit}".strip(), word))
+    for each in judge(outcomes):
+        goal = each.goal
+        measured, repeats, middle = verdict(each)
+        reached = "–" if goal.aim is None else "yes" if each.aim_is_met else "no"
+        must = limit(goal, goal.limit) if each.median is not None else "–"
+        rows.append((each.scenario, goal.what, measured, must, repeats, middle, limit(goal, goal.aim), reached))
     return rows
 
 
@@ -249,7 +261,7 @@ def _section(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[str]:
             values.setdefault(words, {}).setdefault(outcome.subject, []).append(value)
     rows = []
     for words, by_subject in values.items():
-        cells = [_spread(by_subject[subject]) if subject in by_subject else "–" for subject in subjects]
+        cells = [spread(by_subject[subject]) if subject in by_subject else "–" for subject in subjects]
         rows.append((words, *cells, *([_ratio(by_subject, subjects)] if len(subjects) > 1 else [])))
     ratio = [f"{subjects[0]} / {subjects[1]}"] if len(subjects) > 1 else []
     names = [scenario.name, *(f"{scenario.name}-{_slug(name)}" for name in own[0].pictures)]
@@ -268,12 +280,6 @@ def _section(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[str]:
         *table((scenario.name, *subjects, *ratio), rows),
         "",
     ]
-
-
-def _spread(values: Sequence[float]) -> str:
-    """The middle one, with the range when it was measured more than once."""
-    middle = f"{median(values):,.6g}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):,.6g} to {max(values):,.6g})"
 
 
 def _ratio(by_subject: dict[str, list[float]], subjects: Sequence[str]) -> str:

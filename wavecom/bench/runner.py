@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from wavecom.bench.display import Display
+from wavecom.bench.judgement import judge, limit, verdict
 from wavecom.bench.speed import Probe
 from wavecom.bench.stage import StageError
-from wavecom.bench.subject import GROUPS, Subject
+from wavecom.bench.subject import GROUPS, JUDGED, Subject
 from wavecom.bench.trial import Options, Outcome, Scenario, SharedStage, Trial
 
 Round = tuple[Scenario, Subject]
@@ -95,10 +96,20 @@ def tell(outcome: Outcome, display: Display) -> None:
             f"        CPU {figures.cpu_ms_total:.2f} ms each: {split}; the cores at {figures.pace.speed:.2f} of their"
             f" best, {figures.cpu_ms_at_full_speed:.2f} ms at full speed"
         )
-    for goal in outcome.goals:
-        sign = "≥" if goal.is_floor else "≤"
+    for goal in outcome.goals if outcome.subject == JUDGED else ():
         word = "met" if goal.is_met else "missed"
-        display.line(f"    {word}: {goal.what} {goal.value:,.10g} {goal.unit} ({sign} {goal.limit:g})")
+        aim = f", aim {limit(goal, goal.aim)}" if goal.aim is not None else ""
+        display.line(f"    {word}: {goal.what} {goal.value:,.10g} (must be {limit(goal, goal.limit)}{aim})")
+
+
+def tell_judgement(outcomes: Sequence[Outcome], display: Display) -> None:
+    """Every goal, in one line, when all has been measured."""
+    for each in judge(outcomes):
+        measured, repeats, middle = verdict(each)
+        must = limit(each.goal, each.goal.limit)
+        display.line(
+            f"{middle.strip('*'):<7} {each.scenario}: {each.goal.what} {measured} ({must}); repeats: {repeats}"
+        )
 
 
 def _counts(answers: Mapping[str, int]) -> str:

@@ -22,6 +22,9 @@ GROUPS = (WEB, WORKER, OPS, MONGODB, RABBITMQ, REDIS, PROVIDER, LOAD)
 
 MAIN = "main"
 
+#: The subject that goals are about; others are there to compare.
+JUDGED = "WaveCom"
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderPlan:
@@ -87,7 +90,7 @@ class Subject(Protocol):
 class WaveCom:
     """The product, by its Procfile's own commands and default settings. ``extra``: environment variables on top."""
 
-    name = "WaveCom"
+    name = JUDGED
     has_batch = True
     has_lanes = True
     has_lists = True

@@ -42,18 +42,27 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """A figure and the limit that it is held against. ``limit`` is the most, or with ``is_floor`` the least."""
+    """A figure and the limit that it is held against. ``limit`` is the most, or with ``is_floor`` the least.
+
+    ``aim`` is what we would rather see; nothing is missed when it is not reached.
+    """
 
     what: str
     value: float
     limit: float
     unit: str = ""
     is_floor: bool = False
+    aim: float | None = None
 
     @property
     def is_met(self) -> bool:
         """Within the limit."""
-        return self.value >= self.limit if self.is_floor else self.value <= self.limit
+        return self.is_met_by(self.value)
+
+    def is_met_by(self, value: float, limit: float | None = None) -> bool:
+        """Whether ``value`` would be within the limit, or within this other one."""
+        limit = self.limit if limit is None else limit
+        return value >= limit if self.is_floor else value <= limit
 
 
 @dataclass(slots=True)

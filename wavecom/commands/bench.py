@@ -15,6 +15,7 @@ from rich.console import Console
 from wavecom.bench import runner, scenarios
 from wavecom.bench.borrowed import ADDRESSES, MONGODB_URI
 from wavecom.bench.display import Display
+from wavecom.bench.lock import alone_in
 from wavecom.bench.report import Circumstances, Report
 from wavecom.bench.speed import Probe
 from wavecom.bench.stage import StageError
@@ -25,8 +26,8 @@ from wavecom.commands.parameters import chosen, interrupt_on_termination
 from wavecom.errors import ConfigurationError
 from wavecom.settings import default_home
 
-#: Logs of what was started, and reports that nobody wants elsewhere.
-HOME = default_home() / "bench"
+#: Where logs of what was started are, and reports that nobody wants elsewhere.
+HOME = Path(os.environ.get("WAVECOM_HOME") or default_home()) / "bench"
 
 #: Slow spells last for seconds: long enough to find a moment between two.
 _CALIBRATION_SECONDS = 5.0
@@ -59,6 +60,7 @@ def bench(**asked: object) -> None:
 
     To measure with servers of yours set AMQP_URL, REDIS_URL or MONGODB_URI, as for `wavecom run`: an empty database
     and a virtual host of its own, because everything in them is deleted afterwards. They must be empty.
+    One benchmark at a time in a home: a second one says who is there, and ends.
 
     \b
       wavecom bench                                 everything
@@ -104,7 +106,7 @@ def run_bench(
     interrupt_on_termination()
     console = Console()
     try:
-        with Display(console) as display, Probe() as probe:
+        with alone_in(HOME), Display(console) as display, Probe() as probe:
             display.begin("preparing")
             mongo_program = None if MONGODB_URI in options.addresses else mongo_server(display.progress)
             display.progress("finding out how fast the cores are")
@@ -128,6 +130,7 @@ def run_bench(
                 probe=probe,
                 keep=report.write,
             )
+            runner.tell_judgement(outcomes, display)
             display.line(f"report: {report.write(outcomes)}")
     except (StageError, ConfigurationError) as error:
         console.print(f"The benchmark could not be run: {error}", markup=False, highlight=False, soft_wrap=True)

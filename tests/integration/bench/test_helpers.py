@@ -115,6 +115,7 @@ class Api(http.server.BaseHTTPRequestHandler):
     numbers: ClassVar[Iterator[int]] = itertools.count()
     status = 202
     pause_seconds = 0.0
+    retry_after: str | None = None
 
     def do_POST(self) -> None:
         content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -125,6 +126,8 @@ class Api(http.server.BaseHTTPRequestHandler):
         body = json.dumps({"notifications": ids} if count > 1 else ids[0]).encode()
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(body)))
+        if self.retry_after is not None:
+            self.send_header("Retry-After", self.retry_after)
         self.end_headers()
         self.wfile.write(body)
 
@@ -220,4 +223,15 @@ def test_a_refusal_is_kept_as_what_it_was(load: HelperProcess, api: tuple[type[A
     requests = outcome(load, tmp_path)
 
     assert [request.status for request in requests] == [503, 503, 503]
-    assert all(not request.job_ids for request in requests)
+    assert all(not request.job_ids and not request.has_retry_after for request in requests)
+
+
+def test_a_refusal_that_says_when_to_come_again_is_told_apart(
+    load: HelperProcess, api: tuple[type[Api], int], tmp_path: Path
+) -> None:
+    api[0].status, api[0].retry_after = 503, "1"
+    load.ask("flood", name="phase", count=3, mix={})
+
+    requests = outcome(load, tmp_path)
+
+    assert all(request.has_retry_after for request in requests)

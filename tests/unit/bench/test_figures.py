@@ -11,6 +11,7 @@ from wavecom.bench.measure import (
     Figures,
     Latencies,
     Request,
+    cost_ratio_at_full_speed,
     figures_of,
     is_growing,
     per_second,
@@ -18,7 +19,7 @@ from wavecom.bench.measure import (
     read_requests,
 )
 from wavecom.bench.processes import Sample, Usage
-from wavecom.bench.scenarios.peaks import settled_after
+from wavecom.bench.scenarios.peaks import Answers, settled_after
 from wavecom.bench.speed import Pace
 
 
@@ -132,10 +133,16 @@ def test_moments_are_counted_by_the_second() -> None:
 
 def test_what_the_helpers_write_is_read_back(tmp_path: Path) -> None:
     requests, arrivals = tmp_path / "requests", tmp_path / "arrivals"
-    requests.write_bytes(b"1.000000 1.500000 2.000000 202 a,b\n3.000000 0.000000 13.000000 -3 \n")
+    requests.write_bytes(
+        b"1.000000 1.500000 2.000000 202 0 a,b\n3.000000 0.000000 13.000000 -3 0 \n4.000000 4.000000 5.000000 503 1 \n"
+    )
     arrivals.write_bytes(b"a 2.500000 1 main\n")
 
-    assert read_requests(requests) == [Request(1, 1.5, 2, 202, ("a", "b")), Request(3, 0, 13, -3, ())]
+    assert read_requests(requests) == [
+        Request(1, 1.5, 2, 202, ("a", "b")),
+        Request(3, 0, 13, -3, ()),
+        Request(4, 4, 5, 503, (), has_retry_after=True),
+    ]
     assert read_arrivals(arrivals) == {"a": Arrival(2.5, 1, "main")}
 
 
@@ -145,3 +152,27 @@ def test_acceptance_is_as_usual_again_after_the_last_slow_window() -> None:
 
     assert settled_after([*slow, *usual]) == 10
     assert settled_after(usual) == 0
+
+
+def test_what_is_accepted_after_an_overload_does_not_count_as_carried_through_it() -> None:
+    requests = [accepted(0, "a"), accepted(9, "b"), accepted(9.5, "c", latency=0.7)]
+
+    assert Answers.of(requests, seconds=10).accepted_per_second == pytest.approx(0.2)
+
+
+def test_every_answer_to_an_overload_is_an_acceptance_a_promise_or_odd() -> None:
+    promised = Request(0, 1, 1.5, 503, (), has_retry_after=True)
+    bare, broken, too_many = Request(0, 1, 3, 503, ()), Request(0, 1, 1.1, 500, ()), Request(0, 1, 1.1, 429, ())
+    given_up, never_sent = Request(0, 1, 11, -1, ()), Request(0, 0, 10, -3, ())
+
+    answers = Answers.of([accepted(0, "a"), promised, bare, broken, too_many, given_up, never_sent], seconds=10)
+
+    assert (answers.refused, answers.unpromised, answers.odd) == (2, 1, 2)
+    assert (answers.slowest_refusal_ms, answers.slowest_acceptance_ms) == (2000, 10)
+
+
+def test_costs_compare_as_if_the_cores_had_been_as_fast_in_both() -> None:
+    calm = measured([accepted(0, "a"), accepted(1, "b")], {}, Pace(mean=500, best=500))
+    slow = measured([accepted(0, "a"), accepted(1, "b")], {}, Pace(mean=400, best=500))
+
+    assert cost_ratio_at_full_speed(slow, calm) == 0.8

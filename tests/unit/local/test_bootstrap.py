@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from wavecom.bench.machine import python_build
 
 ROOT = Path(__file__).parents[3]
 ORDINARY = ("sh", "cat", "cksum", "dirname", "env", "mkdir", "sed", "tail", "touch")
@@ -151,6 +155,100 @@ def test_a_failed_step_shows_the_end_of_its_output(user: Machine) -> None:
     assert done.returncode == 1
     assert "no network here" in done.stdout
     assert not list((user.checkout / ".venv").glob(".wavecom*"))
+
+
+class Pythons:
+    """Stand-ins for interpreters, in folders of their own on PATH; whichever makes the environment is noted."""
+
+    def __init__(self, user: Machine, folder: Path) -> None:
+        for name in ("redis-server", "rabbitmq-server"):
+            user.install(name)
+        user.install("cp", f'exec {shutil.which("cp")} "$@"')
+        shutil.rmtree(user.checkout / ".venv")
+        user._write(user.checkout / "new-python", PYTHON.format(calls=user.calls))
+        self._user = user
+        self._root = folder
+        self._folders: list[str] = []
+
+    def add(self, folder: str, name: str = "python3", *, is_suitable: bool = True, is_optimised: bool = False) -> str:
+        """Behind those that are there already."""
+        path = self._root / folder / name
+        script = '#!/bin/sh\ncase "$*" in\n'
+        script += f"*ensurepip*) exit {int(not is_suitable)} ;;\n*sysconfig*) exit {int(not is_optimised)} ;;\n"
+        script += f'*venv*--clear*) echo made by {path} >>"{self._user.calls}"\n'
+        script += f"    {shutil.which('mkdir')} -p .venv/bin; cp new-python .venv/bin/python ;;\nesac\n"
+        self._user._write(path, script)
+        if str(path.parent) not in self._folders:
+            self._folders.append(str(path.parent))
+        return str(path)
+
+    def chosen(self, **environment: str) -> str:
+        """The one that makes the environment, or what is said when none does."""
+        path = ":".join([*self._folders, str(self._user.programs)])
+        done = self._user.bootstrap(PATH=path, **environment)
+        made = [line.removeprefix("made by ") for line in self._user.noted() if line.startswith("made by ")]
+        return made[0] if made else done.stdout
+
+
+@pytest.fixture
+def pythons(user: Machine, tmp_path: Path) -> Pythons:
+    return Pythons(user, tmp_path / "path with spaces")
+
+
+def test_a_profile_optimised_python_is_preferred_wherever_it_is_on_the_path(pythons: Pythons) -> None:
+    pythons.add("version-manager")
+    pythons.add("version-manager", "python3.13")
+    system = pythons.add("system", is_optimised=True)
+
+    assert pythons.chosen() == system
+
+
+def test_the_first_python_will_do_when_none_is_optimised(pythons: Pythons) -> None:
+    pythons.add("old", is_suitable=False)
+    first = pythons.add("version-manager")
+    pythons.add("system")
+
+    assert pythons.chosen() == first
+
+
+def test_an_optimised_python_that_is_too_old_is_none(pythons: Pythons) -> None:
+    pythons.add("old", is_suitable=False, is_optimised=True)
+    plain = pythons.add("old", "python3.12")
+
+    assert pythons.chosen() == plain
+
+
+def test_a_python_that_is_named_is_taken_whatever_else_there_is(pythons: Pythons) -> None:
+    pythons.add("system", is_optimised=True)
+    named = pythons.add("own", "python-of-mine")
+
+    assert pythons.chosen(WAVECOM_PYTHON=named) == named
+
+
+def test_a_named_python_that_will_not_do_is_no_reason_to_take_another(pythons: Pythons) -> None:
+    pythons.add("system", is_optimised=True)
+    named = pythons.add("old", is_suitable=False)
+
+    assert f"WAVECOM_PYTHON names {named}, which is no Python 3.11" in pythons.chosen(WAVECOM_PYTHON=named)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "profile_flag", "is_optimised"),
+    [("'--enable-optimizations'", "-fprofile-use", True), ("", "-fprofile-use", False), ("", "", True)],
+    ids=["by its own options", "plain", "by its distribution"],
+)
+def test_how_a_python_was_built_is_told_alike_by_script_and_report(
+    arguments: str, profile_flag: str, is_optimised: bool
+) -> None:
+    variables = {"CONFIG_ARGS": arguments, "PGO_PROF_GEN_FLAG": "-fprofile-generate", "PGO_PROF_USE_FLAG": profile_flag}
+    code = re.search(r"is_optimised\(\) \{.*?-c '(.*?)'", (ROOT / "tools/bootstrap").read_text(), re.DOTALL)
+    assert code is not None
+    stubbed = code[1].replace("known = sysconfig.get_config_var", f"known = {variables!r}.get")
+
+    done = subprocess.run([sys.executable, "-c", stubbed], check=False)
+
+    assert (done.returncode == 0) is is_optimised
+    assert ("profile-guided" in python_build(variables).split(",")[0]) is is_optimised
 
 
 def test_without_a_python_that_is_new_enough_it_says_what_is_needed(user: Machine) -> None:

@@ -11,6 +11,8 @@ from wavecom.bench.trial import Goal, Trial
 
 _LIMIT = 200.0
 _OFFERED = 120.0
+#: Twice what the arithmetic says: 60 s of backlog, worked off with the 80/s that the limit leaves beside the load.
+_RECOVERY_SECONDS = 180.0
 #: A job that was refused four times may rest for some minutes; what comes later than that does not come.
 _PATIENCE_SECONDS = 150.0
 
@@ -56,7 +58,9 @@ def storm(trial: Trial) -> None:
         "lost": figures.lost,
     }
     outcome.goals += [
-        Goal("busiest second at the provider", calls["busiest"], 1.2 * limit),
+        Goal("busiest second at the provider", calls["busiest"], round(1.2 * limit, 1), "calls"),
+        Goal("all that had waited has arrived after", round(caught_up, 1), _RECOVERY_SECONDS, "s"),
+        Goal("received twice", figures.repeated, 0),
         Goal("lost", figures.lost, 0),
     ]
 
@@ -91,7 +95,7 @@ def slow(trial: Trial) -> None:
         "fast alone, end-to-end p95, ms": without.end_to_end.p95,
         "fast beside slow, end-to-end p95, ms": with_slow.end_to_end.p95,
     }
-    outcome.goals.append(Goal("p95 of the fast one grows by", _growth(without, with_slow), 100, "ms"))
+    outcome.goals.append(Goal("end-to-end p95 of the fast one grows by", _growth(without, with_slow), 100, "ms"))
 
 
 def waiting(trial: Trial) -> None:
