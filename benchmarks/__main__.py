@@ -34,7 +34,7 @@ def main(names: tuple[str, ...], **asked: Any) -> None:
     """
     subjects: list[Subject] = [WaveCom(bench.own_settings()), Reference()]
     chosen = [subject for subject in subjects if not names or subject.name.lower() in names]
-    whole = not (asked["only"] or asked["quick"] or names)
+    whole = not (asked["only"] or asked["quick"] or asked["merge"] or names)
     if whole and asked["folder"] is None:
         asked["folder"] = CHECKOUT / "docs" / "reports"
     bench.run_bench(chosen, command=" ".join(["python -m benchmarks", *sys.argv[1:]]), **asked)

@@ -37,6 +37,7 @@ class Reference:
     has_batch = False
     has_lanes = False
     has_lists = False
+    has_limits = False
 
     def processes(self, place: Place) -> Sequence[Process]:
         channels = {

@@ -35,7 +35,7 @@ def run(
     """
     outcomes: list[Outcome] = []
     rates: dict[str, float] = {}
-    rounds = _by_subject(scenarios, subjects) if options.is_quick else _in_turn(scenarios, subjects, repeats)
+    rounds = _by_subject(scenarios, subjects) if options.is_quick else in_turn(scenarios, subjects, repeats)
     with SharedStage() as shared:
         for number, (scenario, subject) in enumerate(rounds, 1):
             display.begin(f"[{number}/{len(rounds)}] {scenario.name}, {subject.name}")
@@ -53,13 +53,14 @@ def run(
     return outcomes
 
 
-def _in_turn(scenarios: Sequence[Scenario], subjects: Sequence[Subject], repeats: int) -> list[Round]:
+def in_turn(scenarios: Sequence[Scenario], subjects: Sequence[Subject], repeats: int) -> list[Round]:
+    """What is played, in this order."""
     return [
         (scenario, subject)
         for scenario in scenarios
-        for _ in range(repeats)
+        for number in range(repeats)
         for subject in subjects
-        if scenario.suits(subject)
+        if number < scenario.times(subject, repeats)
     ]
 
 

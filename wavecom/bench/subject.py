@@ -82,6 +82,8 @@ class Subject(Protocol):
     has_lanes: bool
     #: It has pages and lists.
     has_lists: bool
+    #: It sends no more to a provider than it is told that this one takes.
+    has_limits: bool
 
     def processes(self, place: Place) -> Sequence[Process]:
         """What to launch, in this order. Writes the files that they need."""
@@ -94,6 +96,7 @@ class WaveCom:
     has_batch = True
     has_lanes = True
     has_lists = True
+    has_limits = True
 
     def __init__(self, extra: Mapping[str, str] | None = None) -> None:
         self._extra = dict(extra or {})

@@ -13,7 +13,10 @@ from wavecom.bench.display import Display
 from wavecom.bench.measure import Figures, Meter
 from wavecom.bench.speed import Probe
 from wavecom.bench.stage import Stage
-from wavecom.bench.subject import MAIN, ProviderPlan, Shape, Subject
+from wavecom.bench.subject import JUDGED, MAIN, ProviderPlan, Shape, Subject
+
+#: Of an amount, as much is enough for those who are there to compare with: rates and costs don't depend on it.
+_YARDSTICK_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +179,11 @@ class Trial:
             f"{what}: {begun:,} submitted, {accepted:,} accepted, {received:,} received by the provider"
         )
 
+    def amount(self, full: int, quick: int, *, share: float = _YARDSTICK_SHARE) -> int:
+        """So many notifications: ``full``, ``quick`` on a quick tour; only a share of ``full`` for a yardstick."""
+        is_judged = self.subject.name == JUDGED
+        return self.options.size(full if is_judged else round(full * share), quick)
+
     def progress(self, text: str) -> None:
         """What is being done now."""
         self._display.progress(text)
@@ -198,8 +206,19 @@ class Scenario:
     what: str
     play: Play
     needs_batch: bool = False
-    needs_lists: bool = False
+    needs_limits: bool = False
+    #: Too long to be repeated, and not worth it: what it shows hardly depends on the machine's mood.
+    is_played_once: bool = False
+    #: A goal is a ratio to the others, so they are repeated as well; elsewhere they are measured once.
+    is_comparison: bool = False
 
     def suits(self, subject: Subject) -> bool:
         """Whether ``subject`` has what it is about."""
-        return (subject.has_batch or not self.needs_batch) and (subject.has_lists or not self.needs_lists)
+        return (subject.has_batch or not self.needs_batch) and (subject.has_limits or not self.needs_limits)
+
+    def times(self, subject: Subject, repeats: int) -> int:
+        """How often it is played with ``subject`` in a run of so many repeats."""
+        if not self.suits(subject):
+            return 0
+        is_repeated = not self.is_played_once and (self.is_comparison or subject.name == JUDGED)
+        return repeats if is_repeated else 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from wavecom.bench import runner, scenarios
+from wavecom.bench import results, runner, scenarios
 from wavecom.bench.borrowed import ADDRESSES, MONGODB_URI
 from wavecom.bench.display import Display
 from wavecom.bench.lock import alone_in
@@ -39,7 +39,9 @@ _CALIBRATION_SECONDS = 5.0
 @click.option("--quick", is_flag=True, help="Everything in small, in a few minutes: does it work here?")
 @click.option("--rate", type=click.FloatRange(1, 20_000), help="Notifications a second. Default: what holds.")
 @click.option("--minutes", type=click.FloatRange(0.05, 1440), default=1.0, help="How long a rate must hold.")
-@click.option("--repeats", type=click.IntRange(1, 20), default=1, help="Play each scenario so often.")
+@click.option(
+    "--repeats", type=click.IntRange(1, 20), default=1, help="Play each scenario so often, save the long ones."
+)
 @click.option("--latency", type=click.FloatRange(0, 9000), default=50.0, help="Milliseconds to the provider's answer.")
 @click.option("--failing", type=click.FloatRange(0, 1), default=0.0, help="Share of calls that it answers 503.")
 @click.option(
@@ -47,6 +49,13 @@ _CALIBRATION_SECONDS = 5.0
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder for the report. Default: bench/report in WAVECOM_HOME.",
+)
+@click.option(
+    "--merge",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    multiple=True,
+    metavar="FOLDER",
+    help="Play nothing; make one report of the one in this folder and others. Give it for each.",
 )
 @click.option("--keys", type=click.FloatRange(0, 1), default=0.5, help="Share of requests with an Idempotency-Key.")
 def bench(**asked: object) -> None:
@@ -67,6 +76,8 @@ def bench(**asked: object) -> None:
       wavecom bench --only steady                   the highest rate that holds for a minute
       wavecom bench --only steady --rate 833 --minutes 10
       wavecom bench --quick
+      wavecom bench --only memory --report here     a part of it; every trial is kept as soon as it is played
+      wavecom bench --merge here --merge there --report whole
 
     Exit code: 0 measured, 1 something was lost or sent twice, 2 it could not be run.
     """
@@ -87,11 +98,15 @@ def run_bench(
     failing: float,
     keys: float,
     folder: Path | None,
+    merge: tuple[Path, ...] = (),
 ) -> None:
     """Play what was asked for with ``subjects``; ends the process."""
     if is_list:
         for scenario in scenarios.SCENARIOS:
             click.echo(f"{scenario.name:<12} {scenario.what}")
+        return
+    if merge:
+        _merge(merge, folder or HOME / "report")
         return
     selected = chosen(only, scenarios.SCENARIOS)
     options = Options(
@@ -119,7 +134,7 @@ def run_bench(
                 began=datetime.now(UTC),
                 mongo_program=mongo_program,
             )
-            report = Report(folder or HOME / "report", selected, circumstances)
+            report = Report(folder or HOME / "report", selected, circumstances.facts)
             outcomes = runner.run(
                 selected,
                 subjects,
@@ -139,6 +154,19 @@ def run_bench(
         console.print("Interrupted; everything that was started has been ended.")
         sys.exit(130)
     sys.exit(0 if all(outcome.is_whole for outcome in outcomes) else 1)
+
+
+def _merge(folders: Sequence[Path], folder: Path) -> None:
+    """One report of several, in ``folder``, which may be one of them; ends the process when one can't be read."""
+    try:
+        facts, outcomes = results.merged([results.read(each) for each in folders])
+    except ConfigurationError as error:
+        click.echo(f"The reports could not be merged: {error}", err=True)
+        sys.exit(2)
+    order = [scenario.name for scenario in scenarios.SCENARIOS]
+    outcomes.sort(key=lambda outcome: order.index(outcome.scenario))
+    report = Report(folder, scenarios.SCENARIOS, lambda: facts)
+    click.echo(f"report: {report.write(outcomes)}")
 
 
 def own_settings() -> dict[str, str]:

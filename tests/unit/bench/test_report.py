@@ -27,7 +27,7 @@ def report(tmp_path: Path) -> Report:
         command="make bench", options=Options(), repeats=1, began=datetime.now(UTC), mongo_program=Path("/bin/true")
     )
     assert STEADY is not None
-    return Report(tmp_path, [STEADY], circumstances)
+    return Report(tmp_path, [STEADY], circumstances.facts)
 
 
 def outcome(subject: str, rate: float, *, lost: int = 0) -> Outcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from wavecom.bench.measure import Figures, spent_between
-from wavecom.bench.stage import Stage
+from wavecom.bench.stage import Stage, StageError
 from wavecom.bench.subject import MAIN, ProviderPlan, Shape
 from wavecom.bench.trial import Goal, Trial
 
@@ -15,6 +15,9 @@ _OFFERED = 120.0
 _RECOVERY_SECONDS = 180.0
 #: A job that was refused four times may rest for some minutes; what comes later than that does not come.
 _PATIENCE_SECONDS = 150.0
+
+#: A breaker stays open for a minute at most.
+_FLOWING_SECONDS = 180.0
 
 #: One-time passwords a second beside a campaign.
 _OTP_RATE = 10.0
@@ -122,7 +125,10 @@ def waiting(trial: Trial) -> None:
         stage.behave(MAIN, latency_seconds=latency)
         # Until the breaker has found out, and the campaign is at the provider's limit.
         flowing_from = stage.provider.ask("progress")["received"] + 2 * _LIMIT
+        deadline = time.monotonic() + _FLOWING_SECONDS
         while stage.provider.ask("progress")["received"] < flowing_from:
+            if time.monotonic() > deadline:
+                raise StageError(f"the campaign did not flow again within {_FLOWING_SECONDS:g} s")
             time.sleep(0.5)
             stage.check()
         otp = meter.paced(_OTP_RATE, seconds, name="otp", channels=["sms"], priority="high", keys=1)

@@ -15,9 +15,11 @@ LONGEST_P95_MS = 2000.0
 #: On a quick tour nothing is searched for.
 _QUICK_RATE = 100.0
 _FIRST_RATE = 150.0
-_STEP_UP = 1.4
+_STEP_UP = 1.5
 _PRECISION = 1.06
-_PROBE_SECONDS = 12.0
+_RAMP_SECONDS, _PROBE_SECONDS = 6.0, 10.0
+#: Where a repeat begins, of what was found before, and in which steps it goes up.
+_BELOW_THE_LAST, _SMALL_STEP_UP = 0.85, 1.12
 _GIVE_WAY = 0.93
 _LOWEST_RATE = 5.0
 
@@ -59,7 +61,7 @@ def idle(trial: Trial) -> None:
     with trial.stage() as stage:
         meter = trial.meter(stage)
         trial.warm_up(meter)
-        name = meter.paced(5, trial.options.size(60, 6), name="idle", keys=trial.options.keys)
+        name = meter.paced(5, trial.options.size(40, 6), name="idle", keys=trial.options.keys)
         meter.wait_answered(name)
         meter.wait_drained()
         figures = meter.measure(name)
@@ -83,11 +85,17 @@ def sustainable_rate(trial: Trial) -> float:
 
 
 def find_rate(trial: Trial, meter: Meter, *, seconds: float) -> tuple[float, Figures]:
-    """The highest rate that holds for ``seconds``, to about 6 %, and its figures."""
-    low, high = 0.0, _FIRST_RATE
-    while _holds(hold(trial, meter, high, _PROBE_SECONDS)):
-        low, high = high, high * _STEP_UP
-    low = low or _FIRST_RATE / 3
+    """The highest rate that holds for ``seconds``, to about 6 %, and its figures.
+
+    Short trials find it: upwards in large steps, a repeat's in small ones from where it was last; then between the last
+    that held and the first that did not. What they found must then hold for all of ``seconds``.
+    """
+    last = trial.rates.get(trial.subject.name)
+    first, step = (last * _BELOW_THE_LAST, _SMALL_STEP_UP) if last else (_FIRST_RATE, _STEP_UP)
+    low, high = 0.0, first
+    while _holds(hold(trial, meter, high, _PROBE_SECONDS if last else _RAMP_SECONDS)):
+        low, high = high, high * step
+    low = low or first / 3
     while high / low > _PRECISION:
         middle = (low * high) ** 0.5
         if _holds(hold(trial, meter, middle, _PROBE_SECONDS)):

@@ -12,11 +12,13 @@ from wavecom.bench.trial import Goal, Trial
 #: So short that a worker's threads are never all waiting for the provider: the processor is the limit.
 _SHORT_LATENCY_SECONDS = 0.005
 _SAMPLE_SECONDS = 5.0
+#: An hour of the reference application would tell no more than some minutes of it.
+_YARDSTICK_SHARE = 0.05
 
 
 def workers(trial: Trial) -> None:
     """The same spike for one worker process and for two."""
-    count = trial.options.size(20_000, 800)
+    count = trial.amount(20_000, 800)
     outcome = trial.outcome
     for number, phase in ((1, "one worker"), (2, "two workers")):
         with trial.stage(Shape({MAIN: ProviderPlan(_SHORT_LATENCY_SECONDS)}, workers=number)) as stage:
@@ -35,7 +37,7 @@ def workers(trial: Trial) -> None:
 
 def memory(trial: Trial) -> None:
     """A long run at four fifths of what can be carried, with the memory of web and workers read all the time."""
-    count = trial.options.size(500_000, 1_500)
+    count = trial.amount(500_000, 1_500, share=_YARDSTICK_SHARE)
     rate = 0.8 * sustainable_rate(trial)
     outcome = trial.outcome
     curves: dict[str, list[tuple[float, float]]] = {WEB: [], WORKER: []}
