@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 import trustme
 import urllib3
+from structlog.testing import capture_logs
 
 from tests import peers
 from tests.peers import HttpPeer
@@ -36,7 +38,19 @@ from wavecom.providers.transport.requests import RequestsTransport
 pytestmark = pytest.mark.timeout(60)
 
 
-@pytest.fixture(params=[CurlTransport, RequestsTransport])
+class StartedTransport(CurlTransport):
+    """Every call started, on the one thread for all; who wants the answer waits here."""
+
+    def send(self, request: Request) -> Response:
+        ends: SimpleQueue[Response | Exception] = SimpleQueue()
+        assert self.start(request, ends.put)
+        end = ends.get(timeout=60)
+        if isinstance(end, Exception):
+            raise end from None
+        return end
+
+
+@pytest.fixture(params=[CurlTransport, StartedTransport, RequestsTransport])
 def transport(request: pytest.FixtureRequest) -> Iterator[HttpTransport]:
     made = request.param()
     yield made
@@ -266,7 +280,7 @@ def test_a_kept_connection_that_dies_with_a_request_does_not_send_it_again(
     assert after.status == 200
 
 
-@pytest.mark.parametrize("kind", [CurlTransport, RequestsTransport])
+@pytest.mark.parametrize("kind", [CurlTransport, StartedTransport, RequestsTransport])
 def test_a_connection_idle_for_long_is_not_used_again(kind: type[CurlTransport] | type[RequestsTransport]) -> None:
     transport = kind(idle_seconds=1)
     with HttpPeer(peers.reply(200, b"{}")) as peer:
@@ -431,6 +445,71 @@ def test_a_look_up_that_finds_nothing_sent_nothing(resolve: Resolve) -> None:
 
     assert isinstance(error, NotSentError)
     assert error.fault is Fault.DNS
+
+
+# --- Many on one thread -------------------------------------------------------------------------------------------
+
+
+def test_started_calls_run_at_once_and_their_connections_are_kept() -> None:
+    transport = CurlTransport()
+    ends: SimpleQueue[Response | Exception] = SimpleQueue()
+
+    def slow(connection: peers.PeerConnection) -> bool:
+        time.sleep(0.2)
+        return peers.reply(200, b"{}")(connection)
+
+    threads_before = threading.active_count()
+    with HttpPeer(slow) as peer:
+        started = time.monotonic()
+        for _ in range(2):
+            for _ in range(20):
+                assert transport.start(request_to(peer.url), ends.put)
+            assert {getattr(ends.get(timeout=30), "status", None) for _ in range(20)} == {200}
+        took_seconds = time.monotonic() - started
+
+        assert len(peer.requests) == 40
+        assert peer.connections == 20
+    transport.close()
+    assert took_seconds < 40 * 0.2 / 2
+    assert threading.active_count() <= threads_before
+
+
+def test_closing_waits_for_started_calls_and_the_next_one_starts_anew() -> None:
+    transport = CurlTransport()
+    ends: SimpleQueue[Response | Exception] = SimpleQueue()
+
+    def slow(connection: peers.PeerConnection) -> bool:
+        time.sleep(0.3)
+        return peers.reply(200, b"{}")(connection)
+
+    with HttpPeer(slow) as peer:
+        assert transport.start(request_to(peer.url), ends.put)
+        transport.close()
+        ended_by_the_close = ends.qsize()
+        assert transport.start(request_to(peer.url), ends.put)
+        transport.close()
+
+    assert ended_by_the_close == 1
+    assert [getattr(ends.get_nowait(), "status", None) for _ in range(2)] == [200, 200]
+
+
+def test_who_trips_over_an_answer_costs_the_others_nothing() -> None:
+    transport = CurlTransport()
+    ends: SimpleQueue[Response | Exception] = SimpleQueue()
+
+    def trip(_: Response | Exception) -> None:
+        raise ValueError("a bug")
+
+    with capture_logs(), HttpPeer(peers.reply(200, b"{}")) as peer:
+        assert transport.start(request_to(peer.url), trip)
+        assert transport.start(Request(peer.url, b"", {"X-Key": "gr\u00fc\u00df \u2014"}, 5), ends.put)
+        tripped = ends.get(timeout=30)
+        assert transport.start(request_to(peer.url), ends.put)
+        after = ends.get(timeout=30)
+        transport.close()
+
+    assert isinstance(tripped, Exception)
+    assert isinstance(after, Response)
 
 
 # --- The choice ---------------------------------------------------------------------------------------------------

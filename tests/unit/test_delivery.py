@@ -19,10 +19,10 @@ from tests.fakes import (
     ScriptedProvider,
 )
 from wavecom.core.attachments import keep_until, names_in, set_apart
-from wavecom.core.delivery import Delivery, GiveBackError
+from wavecom.core.delivery import Attempted, Delivery, GiveBackError, Unfinished
 from wavecom.core.engine import DueReached, Policy, Transition, decide
-from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
-from wavecom.core.ports import TEST_SANDBOX, Permit
+from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
+from wavecom.core.ports import TEST_SANDBOX, Message, OnAnswer, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater, StoreError, UncertainWriteError
 from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
@@ -351,6 +351,121 @@ def test_an_sms_is_charged_by_its_segments() -> None:
     house.deliver(job)
 
     assert house.route.charged == [2]
+
+
+# --- Calls that nobody waits for ----------------------------------------------------------------------------------
+
+
+class SwiftScriptedProvider(ScriptedProvider):
+    """Answers when it is told to."""
+
+    def __init__(self, name: str, *answers: Answer, bug: Exception | None = None) -> None:
+        super().__init__(name, *answers)
+        self.bug = bug
+        self.started: list[tuple[Message, OnAnswer]] = []
+
+    def start(self, message: Message, on_answer: OnAnswer) -> bool:
+        self.started.append((message, on_answer))
+        return True
+
+    def answer(self) -> None:
+        for message, on_answer in self.started:
+            on_answer(self.bug or self.send(message))
+
+
+def begin(house: House, job: Job) -> tuple[bool, list[Attempted | Unfinished | Exception]]:
+    permit = house.route.reserve(job.type, job.priority)
+    assert isinstance(permit, Permit)
+    [claimed] = house.delivery.claim([job.job_id])
+    assert claimed is not None
+    heard: list[Attempted | Unfinished | Exception] = []
+    is_begun = house.delivery.begin(claimed, permit, heard.append)
+    if not is_begun:
+        house.route.release(permit, None)
+    return is_begun, heard
+
+
+def test_a_call_that_nobody_waits_for_ends_as_one_that_somebody_does() -> None:
+    provider = SwiftScriptedProvider("first", make_answer(message_id="p-77"))
+    house = House(provider)
+    job = house.job(type=Channel.SMS, payload={"text": "x" * 200})
+
+    is_begun, heard = begin(house, job)
+    heard_before_the_answer = list(heard)
+    out_before_the_answer = house.route.out
+    provider.answer()
+    [attempted] = heard
+    assert isinstance(attempted, Attempted)
+    house.delivery.record([attempted])
+
+    assert (is_begun, heard_before_the_answer, out_before_the_answer) == (True, [], 1)
+    assert house.route.out == 0
+    assert house.route.charged == [1]
+    after = house.read(job)
+    assert (after.status, after.provider_message_id, after.attempts) == (Status.DELIVERED, "p-77", 1)
+
+
+def test_an_attempt_that_nobody_waits_for_is_failed_over_by_who_can_wait() -> None:
+    first = SwiftScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    second = SwiftScriptedProvider("second", make_answer())
+    house = House(first, second)
+    job = house.job()
+
+    _, heard = begin(house, job)
+    first.answer()
+    [unfinished] = heard
+    assert isinstance(unfinished, Unfinished)
+    house.delivery.record([house.delivery.finish(unfinished)])
+
+    after = house.read(job)
+    assert (after.status, after.provider, after.attempts) == (Status.DELIVERED, "second", 1)
+    assert [entry.provider for entry in after.logs[-2:]] == ["first", "second"]
+    assert house.route.out == 0
+
+
+def test_a_bug_behind_a_call_that_nobody_waits_for_gives_the_permit_back_and_is_told() -> None:
+    bug = ValueError("a bug")
+    provider = SwiftScriptedProvider("first", bug=bug)
+    house = House(provider)
+
+    _, heard = begin(house, house.job())
+    provider.answer()
+
+    assert heard == [bug]
+    assert house.route.out == 0
+
+
+@pytest.mark.parametrize(
+    "special",
+    [{"client": "acme:test"}, {"may_have_been_sent": True}],
+    ids=["of a test account", "perhaps sent before"],
+)
+def test_a_job_that_takes_more_than_a_plain_call_is_not_begun(special: dict[str, Any]) -> None:
+    provider = SwiftScriptedProvider("first")
+    house = House(provider)
+
+    is_begun, heard = begin(house, house.job(**special))
+
+    assert not is_begun
+    assert (heard, provider.started, house.route.out) == ([], [], 0)
+
+
+def test_a_call_is_not_begun_under_a_lease_that_is_almost_spent() -> None:
+    provider = SwiftScriptedProvider("first")
+    house = House(provider)
+    job = house.job()
+    permit = house.route.reserve(job.type, job.priority)
+    assert isinstance(permit, Permit)
+    [claimed] = house.delivery.claim([job.job_id])
+    assert claimed is not None
+
+    house.clock.advance(20)
+
+    assert not house.delivery.begin(claimed, permit, lambda _: None)
+    assert provider.started == []
+
+
+# --- The store away -----------------------------------------------------------------------------------------------
 
 
 class AwayFor(MemoryJobRepository):

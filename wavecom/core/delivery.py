@@ -39,6 +39,7 @@ from wavecom.core.ports import (
     Publisher,
     Refusal,
     Stats,
+    SwiftProvider,
 )
 from wavecom.core.sms import segments
 from wavecom.core.submission import MakeBatcher
@@ -87,7 +88,7 @@ class Patience(Protocol):
 
 
 class Activity:
-    """What is being delivered right now, for the health check. Thread-safe: each thread touches only its own entry."""
+    """What is being delivered right now, for the health check. Thread-safe: each touches only its own entry."""
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
@@ -105,6 +106,14 @@ class Activity:
     def enter(self) -> None:
         """This thread begins, or is at it again after a wait."""
         self._since[threading.get_ident()] = self._monotonic()
+
+    def begin(self, call: object) -> None:
+        """A call begins that no thread waits for; ``call`` is known by its identity."""
+        self._since[-id(call)] = self._monotonic()
+
+    def end(self, call: object) -> None:
+        """It is over."""
+        self._since.pop(-id(call), None)
 
     def wait_for_store(self) -> None:
         """This thread can do nothing until the store is back."""
@@ -128,6 +137,19 @@ class Attempted:
     job: Job
     tries: tuple[Try, ...]
     expects_receipt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An attempt whose first provider was unavailable: the next ones are still to be tried, which may wait."""
+
+    job: Job
+    tries: tuple[Try, ...]
+    lease_until: datetime
+
+
+#: Hears what came of an attempt, or the bug that it met.
+OnAttempted = Callable[[Attempted | Unfinished | Exception], None]
 
 
 class Delivery:
@@ -161,6 +183,7 @@ class Delivery:
         self._blobs = blobs
         self._route = route
         self._providers = providers
+        self._swift = {name: each for name, each in providers.items() if isinstance(each, SwiftProvider)}
         self._sandbox = sandbox
         self._publisher = publisher
         self._stats = stats
@@ -281,6 +304,53 @@ class Delivery:
         tries, expects_receipt = attempt(whole, permit)
         return Attempted(job, tries, expects_receipt)
 
+    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
+        """An attempt that no thread has to wait for; ``on_attempted`` hears once what came of it, on whatever thread.
+
+        It must be quick, and must not raise. False, with nothing done, for a job that takes more than one plain call:
+        that one needs ``attempt``. What comes back ``Unfinished`` goes on with ``finish``.
+        """
+        provider = self._swift.get(permit.provider)
+        now = self._clock.now()
+        if (
+            provider is None
+            or job.claim is None
+            or job.may_have_been_sent
+            or is_test_account(job.client)
+            or (job.type is Channel.EMAIL and names_in(job.payload))
+            or (job.claim.lease_until - now).total_seconds() < LEASE_MARGIN_SECONDS
+        ):
+            return False
+        lease_until = job.claim.lease_until
+        expects_receipt = self._providers[permit.provider].expects_receipts
+        started = self._clock.monotonic()
+
+        def on_answer(answer: Answer | Exception) -> None:
+            if isinstance(answer, Exception):
+                self._route.release(permit, None)
+                on_attempted(answer)
+                return
+            try_ = Try(permit.provider, answer, now, (self._clock.monotonic() - started) * 1000)
+            self._route.release(permit, try_)
+            if answer.outcome is Outcome.UNAVAILABLE:
+                on_attempted(Unfinished(job, (try_,), lease_until))
+            else:
+                on_attempted(Attempted(job, (try_,), expects_receipt))
+
+        with self._given_back_on_error(permit):
+            extra_cost = _extra_cost(job)
+            is_begun = provider.start(_message(job), on_answer)
+        if is_begun and extra_cost:
+            self._route.charge(permit, extra_cost)
+        return is_begun
+
+    def finish(self, unfinished: Unfinished) -> Attempted:
+        """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet."""
+        job, tries = unfinished.job, unfinished.tries
+        upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
+        all_tries, expects_receipt = self._go_on(job, upcoming, unfinished.lease_until, list(tries))
+        return Attempted(job, all_tries, expects_receipt)
+
     @contextmanager
     def _given_back_on_error(self, permit: Permit | None) -> Iterator[None]:
         """A bug that a job meets must not take a place from the others for as long as the worker lives."""
@@ -306,11 +376,15 @@ class Delivery:
 
     def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
         """Provider after provider until one does more than be unavailable."""
-        tries: list[Try] = []
         upcoming = self._real(job, permit)
         if isinstance(upcoming, Permit):
             upcoming = self._preferred(job, upcoming)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
+        return self._go_on(job, upcoming, lease_until, [])
+
+    def _go_on(
+        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[Try]
+    ) -> tuple[tuple[Try, ...], bool]:
         while isinstance(upcoming, Permit):
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
             with self._given_back_on_error(upcoming):
@@ -363,22 +437,13 @@ class Delivery:
         return better
 
     def _call(self, job: Job, provider: Provider, permit: Permit | None) -> Try:
-        message = Message(
-            job_id=job.job_id,
-            delivery_key=job.delivery_key,
-            type=job.type,
-            to=job.to,
-            payload=job.payload,
-            metadata=job.metadata,
-            attempt=job.attempts + 1,
-            stops_on_unknown=job.on_unknown_outcome == "stop",
-        )
+        message = _message(job)
         at = self._clock.now()
         started = self._clock.monotonic()
         try_: Try | None = None
         try:
-            if job.type is Channel.SMS and permit is not None:
-                self._route.charge(permit, segments(str(job.payload.get("text", ""))).count - 1)
+            if permit is not None:
+                self._route.charge(permit, _extra_cost(job))
             answer = provider.send(message)
             try_ = Try(provider.name, answer, at, (self._clock.monotonic() - started) * 1000)
         finally:
@@ -506,6 +571,24 @@ def letter_of(job: Job, now: datetime) -> DeadLetter:
         provider=job.error.provider if job.error else None,
         attempts=job.attempts,
         failed_at=job.finished_at or now,
+    )
+
+
+def _extra_cost(job: Job) -> int:
+    """What the message weighs beyond the 1 of its permit: networks bill an SMS by its segments."""
+    return segments(str(job.payload.get("text", ""))).count - 1 if job.type is Channel.SMS else 0
+
+
+def _message(job: Job) -> Message:
+    return Message(
+        job_id=job.job_id,
+        delivery_key=job.delivery_key,
+        type=job.type,
+        to=job.to,
+        payload=job.payload,
+        metadata=job.metadata,
+        attempt=job.attempts + 1,
+        stops_on_unknown=job.on_unknown_outcome == "stop",
     )
 
 

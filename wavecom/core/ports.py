@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wavecom.core.engine import Transition
 from wavecom.core.job import Answer, Channel, Claim, Hint, Job, JobId, Priority
@@ -213,6 +213,23 @@ class Provider(Protocol):
 
     def close(self) -> None:
         """Let go of connections. May be called twice."""
+        ...
+
+
+#: Hears a provider's answer, or the bug that it met.
+OnAnswer = Callable[[Answer | Exception], None]
+
+
+@runtime_checkable
+class SwiftProvider(Protocol):
+    """A provider whose calls need no thread to wait for each of them."""
+
+    def start(self, message: Message, on_answer: OnAnswer) -> bool:
+        """As ``Provider.send`` without waiting: ``on_answer`` gets the answer, once, on whatever thread.
+
+        It may be called before this returns, must be quick, and must not raise. False, with nothing done, where this
+        call needs ``send``.
+        """
         ...
 
 

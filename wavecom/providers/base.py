@@ -15,10 +15,17 @@ from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
 import orjson
 
 from wavecom.core.job import Answer, Channel, Outcome
-from wavecom.core.ports import Clock, Message, Provider, Sleep
+from wavecom.core.ports import Clock, Message, OnAnswer, Provider, Sleep
 from wavecom.providers.configuration.values import ProviderConfig, ProvidersConfig
 from wavecom.providers.registry import provider_class
-from wavecom.providers.transport import HttpTransport, NotSentError, Request, Response, UnclearError
+from wavecom.providers.transport import (
+    HttpTransport,
+    NotSentError,
+    Request,
+    Response,
+    TransportError,
+    UnclearError,
+)
 
 OptionsT = TypeVar("OptionsT")
 
@@ -114,13 +121,28 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         """See ``core.ports.Provider.send``."""
         try:
             response = self.surroundings.transport.send(self.request(message))
-        except UnsendableError as error:
-            return Answer(Outcome.REJECTED, "unsendable", str(error))
-        except NotSentError as error:
-            return Answer(Outcome.UNAVAILABLE, error.fault.value, str(error))
-        except UnclearError as error:
-            return Answer(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
+        except (UnsendableError, TransportError) as error:
+            return _meaning_of(error)
         return self._meaning(response, message)
+
+    def start(self, message: Message, on_answer: OnAnswer) -> bool:
+        """See ``core.ports.SwiftProvider.start``. A subclass that overrides ``send`` overrides this as well."""
+
+        def on_end(result: Response | Exception) -> None:
+            try:
+                answer: Answer | Exception = (
+                    self._meaning(result, message) if isinstance(result, Response) else _meaning_of(result)
+                )
+            except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
+                answer = error
+            on_answer(answer)
+
+        try:
+            request = self.request(message)
+        except UnsendableError as error:
+            on_answer(_meaning_of(error))
+            return True
+        return self.surroundings.transport.start(request, on_end)
 
     def _meaning(self, response: Response, message: Message) -> Answer:
         outcome = self.statuses.outcome(response.status)
@@ -135,6 +157,19 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
             wait = retry_after_seconds(response.headers.get("retry-after"), self.surroundings.clock.now())
         # The answer's body may repeat the recipient, so nothing of it is told.
         return Answer(outcome, code, _phrase(response.status), retry_after_seconds=wait)
+
+
+def _meaning_of(error: Exception) -> Answer:
+    """What it means that there is no answer. Raises whatever else it is, which is a bug."""
+    match error:
+        case UnsendableError():
+            return Answer(Outcome.REJECTED, "unsendable", str(error))
+        case NotSentError():
+            return Answer(Outcome.UNAVAILABLE, error.fault.value, str(error))
+        case UnclearError():
+            return Answer(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
+        case _:
+            raise error
 
 
 def json_body(content: object) -> bytes:

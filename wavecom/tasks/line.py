@@ -1,9 +1,10 @@
-"""The worker's hot path: deliveries in three stages, claimed together, called one a thread, recorded together.
+"""The worker's hot path: deliveries in three stages, claimed together, called, recorded together.
 
 What a notification costs on this stack is round trips and waking threads (docs/performance.md). A Celery task per
 message takes 0.4 to 0.5 ms for itself, and its thread is woken three times: for the task, by the claim's batch and by
-the record's. Here one thread claims for all and one records for all, so that of the many threads each is woken once,
-for the call itself, and none is held up by the store.
+the record's. Here one thread claims for all and one records for all, and a call by HTTP waits on no thread at all: the
+transport's own thread takes the answers of all. Whatever else there is to call (a mail server, the second provider of a
+route) has a thread for as long as it takes.
 
 The promises are the same, step by step: a permit before anything, a claim before the call, the record before the
 acknowledgement. The line never talks to the broker: how each message ended goes to ``on_end``.
@@ -17,13 +18,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 from typing import Generic, Protocol, TypeVar
 
 import structlog
 
 from wavecom.batching import Window
-from wavecom.core.delivery import Activity, Attempted, GiveBackError
+from wavecom.core.delivery import Activity, Attempted, GiveBackError, OnAttempted, Unfinished
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
@@ -71,6 +73,14 @@ class Stages(Protocol):
         """One of them; gives the permit back."""
         ...
 
+    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
+        """One of them, without waiting for it; False where that can't be."""
+        ...
+
+    def finish(self, unfinished: Unfinished) -> Attempted:
+        """The rest of what ``begin`` has begun."""
+        ...
+
     def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
         """Many results at once."""
         ...
@@ -85,7 +95,7 @@ def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
 class DeliveryLine:
     """Takes parcels in with ``offer`` and tells how each ended. Thread-safe.
 
-    ``threads`` is how many calls run at once; no more jobs are claimed than there are threads ready to send them.
+    ``threads`` is how many calls run at once, on threads or not; no more jobs are claimed than that.
     ``release`` gives a permit back unused, ``retry`` publishes a job's next attempt, and ``on_freed`` hears that a
     permit came back. ``on_end`` gets every parcel exactly once, in batches, from a thread of the line.
     """
@@ -114,15 +124,17 @@ class DeliveryLine:
         self._on_freed = on_freed
         self._to_claim: _Basket[Parcel] = _Basket(window_seconds, monotonic, sleep)
         self._to_record: _Basket[tuple[Parcel, Attempted]] = _Basket(window_seconds, monotonic, sleep)
-        #: What the many threads do: calls, and now and then the publishing of a retry.
+        #: What the many threads do: calls that must be waited for, and now and then the publishing of a retry.
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
         self._spawn = spawn
         self._in_hand = 0
-        #: Parcels claimed and not recorded. Never more than there are threads: what a worker that is killed leaves in
-        #: doubt is no more than that.
+        #: Parcels claimed and not recorded. Never more than calls at once: what a worker that is killed leaves in doubt
+        #: is no more than that.
         self._claimed = 0
+        #: What has been put into ``_work`` and is not done.
+        self._on_threads = 0
         self._callers: list[threading.Thread] = []
         self._is_started = False
         self._is_closing = False
@@ -188,9 +200,8 @@ class DeliveryLine:
         with self._lock:
             self._claimed += len(granted)
         for parcel, job in granted:
-            self._work.put(_Call(self, parcel, job))
-        with self._lock:
-            self._hire()
+            if not self._begin(parcel, job):
+                self._put_to_work(partial(self.call, parcel, partial(self._stages.attempt, job, parcel.permit)))
         if len(granted) < len(parcels):
             # Already done, or in another worker's hands: a hint that comes twice is nothing to worry about.
             self._turn_away([each for each, job in zip(parcels, jobs, strict=True) if job is None], End.DONE)
@@ -211,9 +222,42 @@ class DeliveryLine:
 
     # --- call ---------------------------------------------------------------------------------------------------------
 
+    def _begin(self, parcel: Parcel, job: Job) -> bool:
+        """A call that nobody waits for; False when this one needs a thread."""
+        self._stages.activity.begin(parcel)
+        is_begun = False
+        try:
+            is_begun = self._stages.begin(job, parcel.permit, partial(self._hear, parcel))
+        except Exception as error:  # noqa: BLE001 - told there
+            self._hear(parcel, error)
+            return True
+        finally:
+            if not is_begun:
+                self._stages.activity.end(parcel)
+        return is_begun
+
+    def _hear(self, parcel: Parcel, result: Attempted | Unfinished | Exception) -> None:
+        """How a call ended; on a thread that others are waiting for."""
+        self._stages.activity.end(parcel)
+        if isinstance(result, Attempted):
+            self._to_record.put((parcel, result))
+        elif isinstance(result, Unfinished):
+            self._put_to_work(partial(self.call, parcel, partial(self._stages.finish, result)))
+        else:
+            log.error("attempt_failed", job_id=parcel.job_id, exc_info=result)
+            self._let_go(1)
+            self._tell([(parcel, End.DEAD)])
+        self._on_freed()
+
+    def _put_to_work(self, work: Callable[[], None]) -> None:
+        with self._lock:
+            self._on_threads += 1
+            self._hire()
+        self._work.put(work)
+
     def _hire(self) -> None:
-        """As many threads as there are calls, up to the limit. They stay."""
-        while len(self._callers) < min(self._threads, self._claimed):
+        """As many threads as there is work for them, up to the limit. They stay."""
+        while len(self._callers) < min(self._threads, self._on_threads):
             try:
                 self._callers.append(self._spawn(self._call_always, f"caller-{len(self._callers) + 1}"))
             except RuntimeError:
@@ -224,12 +268,14 @@ class DeliveryLine:
     def _call_always(self) -> None:
         while (work := self._work.get()) is not None:
             work()
+            with self._lock:
+                self._on_threads -= 1
 
-    def call(self, parcel: Parcel, job: Job) -> None:
+    def call(self, parcel: Parcel, attempt: Callable[[], Attempted]) -> None:
         """One call, on one of the threads."""
         self._stages.activity.enter()
         try:
-            attempted = self._stages.attempt(job, parcel.permit)
+            attempted = attempt()
         except Exception:
             log.exception("attempt_failed", job_id=parcel.job_id)
             self._let_go(1)
@@ -276,7 +322,7 @@ class DeliveryLine:
                 done.append((parcel, End.DONE))
             else:
                 # On the many threads, so that their messages too are published together.
-                self._work.put(_Retry(self, parcel, retry))
+                self._put_to_work(partial(self.publish_retry, parcel, retry))
         if done:
             self._tell(done)
 
@@ -304,26 +350,6 @@ class DeliveryLine:
                 self._in_hand -= len(ends)
                 if self._is_closing:
                     self._room.notify_all()
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    line: DeliveryLine
-    parcel: Parcel
-    job: Job
-
-    def __call__(self) -> None:
-        self.line.call(self.parcel, self.job)
-
-
-@dataclass(frozen=True, slots=True)
-class _Retry:
-    line: DeliveryLine
-    parcel: Parcel
-    retry: RetryLater
-
-    def __call__(self) -> None:
-        self.line.publish_retry(self.parcel, self.retry)
 
 
 class _Basket(Generic[Item]):

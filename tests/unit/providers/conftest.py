@@ -12,7 +12,7 @@ import pytest
 from wavecom.core.job import Channel, JobId
 from wavecom.core.ports import Message
 from wavecom.providers.base import Surroundings
-from wavecom.providers.transport import Request, Response, TransportError
+from wavecom.providers.transport import OnEnd, Request, Response
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -55,14 +55,19 @@ class ListOutbox:
 class ScriptedTransport:
     """Answers every request with ``script``, and keeps the requests."""
 
-    script: Response | TransportError = field(default_factory=lambda: Response(200, {}, b""))
+    script: Response | Exception = field(default_factory=lambda: Response(200, {}, b""))
     requests: list[Request] = field(default_factory=list)
 
     def send(self, request: Request) -> Response:
         self.requests.append(request)
-        if isinstance(self.script, TransportError):
+        if isinstance(self.script, Exception):
             raise self.script
         return self.script
+
+    def start(self, request: Request, on_end: OnEnd) -> bool:
+        self.requests.append(request)
+        on_end(self.script)
+        return True
 
     def close(self) -> None:
         """Nothing is open."""

@@ -280,3 +280,48 @@ def test_a_wrong_table_is_told_by_line(lines: str, line: int, message: str) -> N
 
     assert where == f"providers.toml:{line}"
     assert said.startswith(message)
+
+
+# --- Without waiting ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        Response(200, {}, b'{"id": "m-1"}'),
+        Response(400, {}, b""),
+        Response(503, {"retry-after": "7"}, b""),
+        NotSentError(Fault.CONNECT),
+        UnclearError(Fault.TIMEOUT),
+    ],
+    ids=lambda script: type(script).__name__,
+)
+def test_a_started_call_means_what_a_sent_one_does(
+    world: World, new_message: NewMessage, script: Response | NotSentError | UnclearError
+) -> None:
+    world.transport.script = script
+    answers: list[object] = []
+
+    assert gateway(world).start(new_message(Channel.SMS), answers.append)
+
+    assert answers == [gateway(world).send(new_message(Channel.SMS))]
+    assert world.transport.requests[0] == world.transport.requests[1]
+
+
+def test_a_message_that_can_not_be_sent_is_answered_when_it_is_started(world: World, new_message: NewMessage) -> None:
+    answers: list[object] = []
+
+    assert gateway(world).start(new_message(Channel.SMS, payload={"text": "\ud800"}), answers.append)
+
+    assert [getattr(answer, "code", None) for answer in answers] == ["unsendable"]
+    assert world.transport.requests == []
+
+
+def test_a_bug_of_the_transport_is_handed_on(world: World, new_message: NewMessage) -> None:
+    bug = ValueError("a bug")
+    world.transport.script = bug
+    answers: list[object] = []
+
+    assert gateway(world).start(new_message(Channel.SMS), answers.append)
+
+    assert answers == [bug]

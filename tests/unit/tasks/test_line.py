@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.factories import make_answer, make_job
-from wavecom.core.delivery import Activity, Attempted, GiveBackError
+from wavecom.core.delivery import Activity, Attempted, GiveBackError, OnAttempted, Unfinished
 from wavecom.core.job import Job, JobId, Try
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
@@ -31,6 +31,8 @@ class FakeStages:
         self.may_call.set()
         self.calling = 0
         self.most_calling = 0
+        #: Jobs called "swift" need no thread: here they wait for ``answer``.
+        self.begun: list[tuple[Job, OnAttempted]] = []
         self._lock = threading.Lock()
 
     def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
@@ -53,6 +55,28 @@ class FakeStages:
         if job.job_id.startswith("odd"):
             raise ValueError("a bug")
         return Attempted(job, (Try("first", make_answer(), job.created_at, 1.0),), expects_receipt=False)
+
+    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
+        if job.job_id.startswith("tripping"):
+            raise ValueError("a bug")
+        if job.job_id.startswith("swift"):
+            self.begun.append((job, on_attempted))
+        return job.job_id.startswith("swift")
+
+    def answer(self) -> None:
+        """All that was begun has an answer now."""
+        begun, self.begun = self.begun, []
+        for job, on_attempted in begun:
+            tries = (Try("first", make_answer(), job.created_at, 1.0),)
+            if job.job_id.startswith("swift odd"):
+                on_attempted(ValueError("a bug"))
+            elif job.job_id.startswith("swift unfinished"):
+                on_attempted(Unfinished(job, tries, job.expires_at))
+            else:
+                on_attempted(Attempted(job, tries, expects_receipt=False))
+
+    def finish(self, unfinished: Unfinished) -> Attempted:
+        return self.attempt(unfinished.job, Permit("second"))
 
     def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
         ids = [attempted.job.job_id for attempted in attempts]
@@ -235,6 +259,82 @@ def test_a_bug_in_one_job_costs_only_that_one_its_message(house: House) -> None:
 
     assert house.ends == {1: End.DONE, 2: End.DEAD, 3: End.DEAD, 4: End.DEAD, 5: End.DONE}
     assert house.released == [Permit("first")]  # of the one that was not even claimed
+
+
+def test_calls_that_need_no_thread_get_none_and_are_recorded_together(house: House) -> None:
+    house.send("swift one", "swift two", "swift three")
+    house.wait_until(lambda: len(house.stages.begun) == 3)
+
+    house.stages.answer()
+    house.wait_for_ends(3)
+
+    assert set(house.ends.values()) == {End.DONE}
+    assert house.stages.calls == []
+    assert sorted(job_id for batch in house.stages.records for job_id in batch) == [
+        "swift one",
+        "swift three",
+        "swift two",
+    ]
+    assert house.stages.activity.running == 0
+    assert house.freed == 3
+
+
+def test_calls_without_a_thread_count_among_those_at_once(house: House) -> None:
+    house.send(*(f"swift {number}" for number in range(6)))
+    house.wait_until(lambda: len(house.stages.begun) == 4)
+    time.sleep(0.05)
+    begun_while_all_are_busy = len(house.stages.begun)
+
+    house.stages.answer()
+    house.wait_until(lambda: len(house.stages.begun) == 2)
+    house.stages.answer()
+    house.wait_for_ends(6)
+
+    assert begun_while_all_are_busy == 4
+
+
+def test_a_call_under_way_shows_in_the_health_check_until_it_is_answered(house: House) -> None:
+    house.send("swift one")
+    house.wait_until(lambda: len(house.stages.begun) == 1)
+    house.wait_until(lambda: house.stages.activity.running == 1)
+    age_under_way = house.stages.activity.oldest_age(time.monotonic() + 100)
+
+    house.stages.answer()
+    house.wait_for_ends(1)
+
+    assert age_under_way >= 100
+
+
+def test_an_attempt_that_its_first_provider_could_not_make_goes_on_with_a_thread(house: House) -> None:
+    house.send("swift unfinished")
+    house.wait_until(lambda: len(house.stages.begun) == 1)
+
+    house.stages.answer()
+    house.wait_for_ends(1)
+
+    assert house.stages.calls == ["swift unfinished"]
+    assert house.ends == {1: End.DONE}
+
+
+def test_a_bug_met_without_a_thread_costs_only_that_one_its_message(house: House) -> None:
+    house.send("tripping", "swift odd", "swift fine")
+    house.wait_until(lambda: len(house.stages.begun) == 2)
+
+    house.stages.answer()
+    house.wait_for_ends(3)
+
+    assert house.ends == {1: End.DEAD, 2: End.DEAD, 3: End.DONE}
+    assert house.stages.activity.running == 0
+
+
+def test_a_shutdown_finishes_calls_that_have_no_thread(house: House) -> None:
+    house.send("swift one")
+    house.wait_until(lambda: len(house.stages.begun) == 1)
+
+    threading.Timer(0.1, house.stages.answer).start()
+
+    assert house.line.drain(10)
+    assert house.ends == {1: End.DONE}
 
 
 def test_a_shutdown_finishes_what_is_claimed_and_gives_back_what_is_not(house: House) -> None:

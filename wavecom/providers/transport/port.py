@@ -9,7 +9,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, Protocol
@@ -93,13 +93,24 @@ class UnclearError(TransportError):
     """The request went out, at least in part, and no whole answer came: the other side may have acted on it."""
 
 
+#: Hears how a call ended: the answer, or the error that ``send`` would have raised.
+OnEnd = Callable[[Response | Exception], None]
+
+
 class HttpTransport(Protocol):
-    """Sends requests; may be used by many threads at once, each of which keeps its own connections."""
+    """Sends requests; may be used by many threads at once, none of which waits for another's call."""
 
     def send(self, request: Request) -> Response:
         """The answer, whatever its status. Follows no redirect and sends nothing twice.
 
         Raises ``NotSentError`` or ``UnclearError``, always within ``request.timeout_seconds``.
+        """
+        ...
+
+    def start(self, request: Request, on_end: OnEnd) -> bool:
+        """Send without waiting: ``on_end`` hears of the end, once, on a thread that all calls share.
+
+        So it must be quick, and it must not raise. False, with nothing done, where this needs ``send``.
         """
         ...
 

@@ -28,6 +28,7 @@ from wavecom.providers.transport.port import (
     USER_AGENT,
     Fault,
     NotSentError,
+    OnEnd,
     Request,
     Response,
     UnclearError,
@@ -71,6 +72,10 @@ class RequestsTransport:
         except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
             fault = fault_of(error, FAULTS)
             raise (UnclearError(fault) if _call.is_sent else NotSentError(fault)) from None  # its text has the address
+
+    def start(self, request: Request, on_end: OnEnd) -> bool:
+        """See ``HttpTransport.start``: not without a thread that waits."""
+        return False
 
     def close(self) -> None:
         """See ``HttpTransport.close``."""
