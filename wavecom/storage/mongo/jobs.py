@@ -156,7 +156,8 @@ class MongoJobRepository:
         def step() -> dict[JobId, Job]:
             # Again after an error: what the first call has taken does not match any more and is only read back.
             self._jobs.update_many(takeable, taken)
-            documents = list(self._jobs.find(asked_for, _WITHOUT_LOG))
+            # Whole, and the log dropped here: a projection costs the embedded servers more than it saves.
+            documents = [_without_log(document) for document in self._jobs.find(asked_for)]
             readable = {job.job_id: job for job in self._reader.jobs(documents)}
             unreadable = [document["jobId"] for document in documents if document["jobId"] not in readable]
             if unreadable:
@@ -344,6 +345,12 @@ class MongoJobRepository:
                 if not tries_left or is_late or not _is_passing(error):
                     raise (UncertainWriteError(str(failure)) if is_uncertain else failure) from error
         raise AssertionError("unreachable")
+
+
+def _without_log(document: Document) -> Document:
+    for name in _WITHOUT_LOG:
+        document.pop(name, None)
+    return document
 
 
 def _is_held(job: Job, claim: Claim) -> bool:
