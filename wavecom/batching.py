@@ -26,15 +26,21 @@ Result = TypeVar("Result")
 _QUIET_BATCH = 2.0
 #: From this size on the whole window is waited for.
 _BUSY_BATCH = 6.0
+#: And from this size on what there may be beyond it.
+_CROWDED_BATCH = 16.0
 #: With so many a batch is about as cheap per item as it gets (docs/performance.md): they wait for nobody else.
 _COMPANY_ENOUGH = 48
 
 
 class Window:
-    """How long to wait for company before the next batch, learned from the sizes of the last ones. Not thread-safe."""
+    """How long to wait for company before the next batch, learned from the sizes of the last ones. Not thread-safe.
 
-    def __init__(self, most_seconds: float) -> None:
+    ``crowded_seconds`` is for batches that are large all the time; at least ``most_seconds``, and by default no more.
+    """
+
+    def __init__(self, most_seconds: float, crowded_seconds: float | None = None) -> None:
         self._most_seconds = most_seconds
+        self._beyond_seconds = (crowded_seconds or most_seconds) - most_seconds
         #: Moving average of the batch sizes: the sign of load that the window follows.
         self._usual_batch = 1.0
 
@@ -45,7 +51,10 @@ class Window:
     def seconds(self) -> float:
         """From the arrival of a batch's first item to the batch; 0 while items come one at a time."""
         load = (self._usual_batch - _QUIET_BATCH) / (_BUSY_BATCH - _QUIET_BATCH)
-        return self._most_seconds * max(0.0, min(1.0, load))
+        if load < 1:
+            return self._most_seconds * max(0.0, load)
+        crowd = (self._usual_batch - _BUSY_BATCH) / (_CROWDED_BATCH - _BUSY_BATCH)
+        return self._most_seconds + self._beyond_seconds * min(1.0, crowd)
 
 
 class _Entry(Generic[Item, Result]):

@@ -8,6 +8,7 @@ brings the sweep to it.
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -42,6 +43,7 @@ from wavecom.core.ports import (
     SwiftProvider,
 )
 from wavecom.core.sms import segments
+from wavecom.core.states import Status
 from wavecom.core.submission import MakeBatcher
 from wavecom.errors import RetryLater, StoreError, WaveComError
 
@@ -498,11 +500,12 @@ class Delivery:
         """What is to be done once the store has answered."""
         retries: list[RetryLater | None] = []
         failed: list[Job] = []
+        counts: Counter[tuple[str, Channel, Status]] = Counter()
         for attempted, transition, is_written in results:
             job = attempted.job
             retry = None
             if is_written:
-                self._stats.add(job.client, job.type, transition.status)
+                counts[job.client, job.type, transition.status] += 1
                 if transition.needs_dead_letter:
                     failed.append(transition.applied_to(job))
                 if transition.hint is not None:
@@ -517,6 +520,8 @@ class Delivery:
                     outcomes=[try_.answer.outcome for try_ in attempted.tries],
                 )
             retries.append(retry)
+        for (client, channel, status), count in counts.items():
+            self._stats.add(client, channel, status, count)
         if failed:
             bury(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
         return retries

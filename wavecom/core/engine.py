@@ -624,5 +624,5 @@ def _transition(
     if not statuses:
         raise TransitionError(f"There is no arrow from {job.status} to {new}.")
     if statuses != guard.statuses:
-        guard = replace(guard, statuses=statuses)
+        guard = Guard(statuses, guard.token, guard.due_at)
     return Transition(job.job_id, guard, changes, entries, hint, needs_dead_letter, job.status, job)

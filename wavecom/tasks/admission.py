@@ -17,6 +17,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -98,8 +99,10 @@ class Admission(bootsteps.StartStopStep):
         # Celery reads these when the consumer starts, after every step was made.
         consumer.on_decode_error = self._reject_undecodable
         consumer.update_strategies = _guarding(consumer.strategies, consumer.update_strategies)
+        self._last_admitted = ""
         # A permit is of use only where the call is made in this process.
-        if type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS:
+        self._takes_hints = type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS
+        if self._takes_hints:
             self._others = consumer.create_task_handler
             consumer.create_task_handler = self._make_handler
 
@@ -115,7 +118,8 @@ class Admission(bootsteps.StartStopStep):
         _held_count[:] = [self._in_hand]
         connection = consumer.connection.connection
         if consumer.hub is not None and Intake.serves(connection):
-            consumer.hub.add_reader(connection.sock, Intake(connection, consumer.hub.call_soon).read)
+            intake = Intake(connection, consumer.hub.call_soon, self if self._takes_hints else None)
+            consumer.hub.add_reader(connection.sock, intake.read)
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""
@@ -142,6 +146,7 @@ class Admission(bootsteps.StartStopStep):
         others = self._others()
 
         def on_message(message: Any) -> Any:
+            self._last_admitted = ""
             _last_received_at[0] = time.monotonic()
             headers = message.headers
             if isinstance(headers, dict) and headers.get("task") == topology.DELIVER_TASK:
@@ -160,9 +165,19 @@ class Admission(bootsteps.StartStopStep):
             log.error("message_names_no_job")
             message.reject(requeue=False)
             return
-        self._ledger.receive(message.delivery_tag)
-        held = _Held(_last_received_at[0], job_id, routing_key, message.channel, message.delivery_tag)
-        lane = None if topology.is_test(routing_key) else named
+        self._last_admitted = job_id
+        self.admit(message.channel, message.delivery_tag, routing_key, job_id)
+
+    def has_admitted(self, job_id: str) -> bool:
+        """See ``wavecom.tasks.intake.Doorkeeper``."""
+        return self._last_admitted == job_id
+
+    def admit(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
+        """See ``wavecom.tasks.intake.Doorkeeper``. ``routing_key`` must name a lane."""
+        now = _last_received_at[0] = time.monotonic()
+        self._ledger.receive(tag)
+        held = _Held(now, job_id, routing_key, channel, tag)
+        lane = _lane_at_the_door(routing_key)
         # Behind what is held already: within a lane the order stays, and a drain is planned.
         pause = 0.0 if self._held[lane] else self._try(lane, held)
         if pause is not None:
@@ -255,6 +270,11 @@ class Admission(bootsteps.StartStopStep):
         """Into the dead-letter queue; Celery would acknowledge it, which loses it."""
         log.error("message_undecodable", error=type(error).__name__)
         message.reject(requeue=False)
+
+
+@lru_cache(maxsize=256)
+def _lane_at_the_door(routing_key: str) -> Lane:
+    return None if topology.is_test(routing_key) else topology.lane_of(routing_key)
 
 
 def _job_id(message: Any) -> JobId | None:

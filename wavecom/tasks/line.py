@@ -34,8 +34,9 @@ log = structlog.get_logger()
 
 Item = TypeVar("Item")
 
-#: Company is waited for so long at most, twice in a notification's life.
+#: Company is waited for so long at most, twice in a notification's life; and so much longer where there is a crowd.
 WINDOW_SECONDS = 0.025
+CROWD_FACTOR = 1.6
 MAX_BATCH = 100
 
 
@@ -356,7 +357,7 @@ class _Basket(Generic[Item]):
     """Where many put items in and one takes them out, a batch at a time."""
 
     def __init__(self, window_seconds: float, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._window = Window(window_seconds)
+        self._window = Window(window_seconds, window_seconds * CROWD_FACTOR)
         self._monotonic = monotonic
         self._sleep = sleep
         self._items: deque[tuple[float, Item]] = deque()

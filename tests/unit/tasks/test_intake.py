@@ -3,13 +3,14 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from amqp.transport import TCPTransport
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wavecom.core.job import JobId
 from wavecom.tasks.intake import Intake
 
 
@@ -127,3 +128,121 @@ def test_frames_arrive_whole_in_whatever_pieces_the_network_brings_them(payloads
 
     assert [payload for _, _, payload in line.frames] == payloads
     line.close()
+
+
+# --- Hints that are like others -----------------------------------------------------------------------------------
+
+ONE, TWO, THREE = (f"0199f5e0-0000-7000-8000-00000000000{number}" for number in (1, 2, 3))
+
+
+def text(value: str) -> bytes:
+    return struct.pack(f">B{len(value)}s", len(value), value.encode())
+
+
+def hint(
+    job_id: str, tag: int, *, key: str = "notifications.sms.normal", consumer: str = "c1", rest: str = "{}"
+) -> bytes:
+    body = f'[["{job_id}"],{rest},{{"chain":null}}]'.encode()
+    method = (
+        struct.pack(">HH", 60, 60) + text(consumer) + struct.pack(">QB", tag, 0) + text("notifications") + text(key)
+    )
+    header = struct.pack(">HHQH", 60, 0, len(body), 0x0400) + text(job_id)
+    frames = ((1, method), (2, header), (3, body))
+    return b"".join(struct.pack(f">BHI{len(part)}sB", kind, 1, len(part), part, 0xCE) for kind, part in frames)
+
+
+class Channel:
+    """A channel with one consumer."""
+
+    callbacks: ClassVar = {"c1": None}
+
+
+class Door:
+    """Takes what py-amqp would have brought it, as long as ``understands``."""
+
+    def __init__(self, line: Line) -> None:
+        self.understands = True
+        self.admitted: list[tuple[int, str, str]] = []
+        self.channel = Channel()
+        line.channels = {1: self.channel}  # type: ignore[attr-defined]
+        line.bytes_recv = 0  # type: ignore[attr-defined]
+        self._line = line
+
+    def has_admitted(self, job_id: str) -> bool:
+        return self.understands and job_id.encode() in self._line.frames[-1][2]
+
+    def admit(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
+        assert channel is self.channel
+        self.admitted.append((tag, routing_key, job_id))
+
+
+def read_all(line: Line, door: Door, *hints: bytes) -> None:
+    line.broker.sendall(b"".join(hints))
+    Intake(line, line.again.append, door).read()
+
+
+def test_a_hint_like_one_that_was_understood_is_not_taken_apart_again(line: Line) -> None:
+    door = Door(line)
+
+    read_all(line, door, hint(ONE, 1), hint(TWO, 2), hint(THREE, 2**40))
+
+    assert len(line.frames) == 3  # the first one's
+    assert door.admitted == [
+        (2, "notifications.sms.normal", TWO),
+        (2**40, "notifications.sms.normal", THREE),
+    ]
+    assert line.bytes_recv == 6  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        hint(TWO, 2, key="notifications.email.normal"),
+        hint(TWO, 2, rest='{"a":1}'),
+        hint(TWO, 2, consumer="cancelled"),
+        hint("x" * 36, 2),
+        hint("short", 2),
+        frame(b"\x00\x3c\x00\x50"),
+    ],
+    ids=[
+        "of another lane",
+        "with other arguments",
+        "of a consumer that is gone",
+        "of no id",
+        "of a short id",
+        "no message",
+    ],
+)
+def test_whatever_differs_goes_its_usual_way(line: Line, other: bytes) -> None:
+    door = Door(line)
+
+    read_all(line, door, hint(ONE, 1), other)
+
+    assert door.admitted == []
+    assert len(line.frames) > 3
+
+
+def test_what_was_not_understood_once_is_not_taken_for_a_hint_later(line: Line) -> None:
+    door = Door(line)
+    door.understands = False
+
+    read_all(line, door, hint(ONE, 1), hint(TWO, 2))
+
+    assert door.admitted == []
+    assert len(line.frames) == 6
+
+
+def test_half_a_hint_waits_for_its_other_half(line: Line) -> None:
+    door = Door(line)
+    intake = Intake(line, line.again.append, door)
+    line.broker.sendall(hint(ONE, 1))
+    intake.read()
+    whole = hint(TWO, 2) + hint(THREE, 3)
+
+    for at in range(0, len(whole), 50):
+        line.broker.sendall(whole[at : at + 50])
+        intake.read()
+
+    heard = [payload for _, _, payload in line.frames]
+    assert sum(THREE.encode() in part for part in heard) + len([1 for tag, _, _ in door.admitted if tag == 3]) >= 1
+    assert sum(TWO.encode() in part for part in heard) + len([1 for tag, _, _ in door.admitted if tag == 2]) >= 1

@@ -29,7 +29,7 @@ HAS_EPOLL: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 
 #: With so many calls under way answers are taken together, every few milliseconds, in place of one by one.
 _BUSY_CALLS: Final = 16
-_PAUSE_SECONDS: Final = 0.004
+_PAUSE_SECONDS: Final = 0.008
 #: How long ``close`` waits for the calls under way: longer than any may take.
 _CLOSE_SECONDS: Final = 15.0
 
