@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import Celery, signals
 
+from wavecom.niceness import niceness_for, step_back
 from wavecom.observability import configure_logging
 from wavecom.settings import Settings
 
@@ -22,6 +23,13 @@ def _quieten(sender: Any, **_: Any) -> None:
     """No gossip and no mingle: workers have nothing to tell each other, and each costs messages and start-up time."""
     sender.options["without_gossip"] = True
     sender.options["without_mingle"] = True
+
+
+@signals.celeryd_after_setup.connect
+def _step_back(instance: Any, **_: Any) -> None:
+    """Before any thread of the worker's is started: they inherit it."""
+    queues = instance.app.amqp.queues.consume_from
+    step_back(niceness_for(queues, Settings.from_environment().worker_niceness))
 
 
 @signals.worker_ready.connect

@@ -53,9 +53,11 @@ class Settings:
     #: Signs the pages' session cookies; must be the same for all web processes. None: kept in a file under ``home``.
     secret_key: str | None = field(default=None, repr=False)
     web_workers: int = 1
-    web_threads: int = 64
+    web_threads: int = 128
     workers: int = 1
-    worker_concurrency: int = 128
+    worker_concurrency: int = 256
+    #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
+    worker_niceness: int = 10
     max_body_bytes: int = 14 * 1024 * 1024
     max_requests_in_flight: int = 512
     #: Sites whose pages may use the API, as ``https://shop.example``; usually none.
@@ -128,6 +130,11 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "web_threads": env.int("WAVECOM_WEB_THREADS", None, validate=count),
         "workers": env.int("WAVECOM_WORKERS", None, validate=count),
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
+        "worker_niceness": env.int(
+            "WAVECOM_WORKER_NICENESS",
+            None,
+            validate=validate.Range(0, 19, error="must be a whole number from {min} to {max}, not {input}"),
+        ),
         "max_body_bytes": env.int(
             "WAVECOM_MAX_BODY_BYTES",
             None,

@@ -42,7 +42,7 @@ PROGRAMS = (
     Program(
         "web",
         "granian --interface wsgi --host ${WAVECOM_HOST:-127.0.0.1} --port ${WAVECOM_PORT:-8000}"
-        " --workers ${WAVECOM_WEB_WORKERS:-1} --blocking-threads ${WAVECOM_WEB_THREADS:-64} --backlog 2048"
+        " --workers ${WAVECOM_WEB_WORKERS:-1} --blocking-threads ${WAVECOM_WEB_THREADS:-128} --backlog 2048"
         # Connections held at once, idle ones too: as many as that may stall without anybody noticing.
         " --backpressure 2048 --http1-header-read-timeout 10000"
         " --no-ws --respawn-failed-workers --workers-kill-timeout 3 --log-level warning wavecom.wsgi:app",
