@@ -384,7 +384,7 @@ def _gate_settings(provider: Any) -> GateSettings:
     return GateSettings(
         rate_per_second=provider.rate_per_second,
         burst=provider.burst,
-        max_concurrency=provider.max_concurrency,
+        max_concurrency=provider.most_calls,
         breaker=BreakerSettings(
             window_seconds=breaker.window_seconds,
             min_calls=breaker.min_calls,

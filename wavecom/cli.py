@@ -73,7 +73,7 @@ def run() -> None:
       WAVECOM_API_KEY             the first API key (one is made, kept in WAVECOM_HOME and shown)
       WAVECOM_WEB_WORKERS         web processes (1)
       WAVECOM_WORKERS             delivery worker processes (1)
-      WAVECOM_WORKER_CONCURRENCY  calls that each of them makes at once (256)
+      WAVECOM_WORKER_CONCURRENCY  calls that each of them makes at once (384)
     \b
     Two copies side by side:
       WAVECOM_HOME=/tmp/second WAVECOM_PORT=8001 WAVECOM_FLOWER_PORT=5556 wavecom run

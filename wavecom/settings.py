@@ -55,7 +55,7 @@ class Settings:
     web_workers: int = 1
     web_threads: int = 128
     workers: int = 1
-    worker_concurrency: int = 256
+    worker_concurrency: int = 384
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
     worker_niceness: int = 10
     max_body_bytes: int = 14 * 1024 * 1024

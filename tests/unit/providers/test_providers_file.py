@@ -79,6 +79,19 @@ def test_every_common_key_is_read() -> None:
     assert (box.breaker.open_seconds, box.breaker.slow_seconds) == (5, 2)
 
 
+def test_a_mail_server_gets_no_more_connections_than_it_is_told_or_than_is_usual() -> None:
+    mail = '[providers.box]\ntype = "smtp"\nhost = "mail.example.com"\nsender = "bank@example.com"\n'
+    told = mail + "max_concurrency = 8\n"
+
+    rest = '[providers.other]\ntype = "sandbox"\n[routes]\nemail = ["box"]\nsms = ["other"]\npush = ["other"]\n'
+
+    configs = [parse_providers(text + rest, {}) for text in (mail, told)]
+    sandbox = parse_providers(BOX + ROUTES, {})
+
+    assert [config.providers["box"].most_calls for config in configs] == [128, 8]
+    assert sandbox.providers["box"].most_calls is None
+
+
 # --- Routes -------------------------------------------------------------------------------------------------------
 
 TWO_MORE = '[providers.b]\ntype = "sandbox"\n[providers.c]\ntype = "sandbox"\n'

@@ -30,6 +30,10 @@ class BreakerConfig:
     slow_seconds: Annotated[float, number(0.05, LONGEST_TIMEOUT_SECONDS)] = 5
 
 
+#: A call by SMTP takes a thread of ours and a connection of the server's, which counts them.
+_MAIL_CONNECTIONS = 128
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConfig(Generic[OptionsT]):
     """One ``[providers.<name>]`` table: the keys that every type has, and ``options``, its type's own."""
@@ -46,11 +50,18 @@ class ProviderConfig(Generic[OptionsT]):
     rate_per_second: Annotated[float | None, number(0.01, 100_000)] = None
     #: Calls that may come at once after a pause; None: a tenth of a second's rate.
     burst: Annotated[int | None, whole_number(1, 100_000)] = None
-    #: Calls under way at once in one worker; None: half of its threads.
+    #: Calls under way at once in one worker; None: see ``most_calls``.
     max_concurrency: Annotated[int | None, whole_number(1, 512)] = None
     #: No retry sooner than this after an attempt that ended with this provider.
     retry_floor_seconds: Annotated[float, number(0, 86_400)] = 0
     breaker: BreakerConfig = BreakerConfig()
+
+    @property
+    def most_calls(self) -> int | None:
+        """Calls under way at once in one worker; None: as many as it makes, half of them where there are others."""
+        if self.max_concurrency is None and self.type == "smtp":
+            return _MAIL_CONNECTIONS
+        return self.max_concurrency
 
 
 @dataclass(frozen=True, slots=True)
