@@ -146,6 +146,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     redis_client = connect_redis(settings.redis_url)
     # Apart, because a request waits for it: few connections, and little patience.
     intake_client = connect_redis(settings.redis_url, max_connections=4, timeout_seconds=INTAKE_TIMEOUT_SECONDS)
+    intake = RedisIntake(intake_client)
 
     def prepare() -> None:
         ensure_indexes(database)
@@ -171,12 +172,13 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
             random_bytes=RandomStock(secrets.token_bytes).take,
             policy=policy_of(settings),
+            intake=intake,
         ),
         operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy_of(settings)),
         dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
         stats=stats,
         keys=keys,
-        intake=RedisIntake(intake_client),
+        intake=intake,
         key_administration=KeyAdministration(
             store=key_store,
             audit=MongoAuditLog(database),

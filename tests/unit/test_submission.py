@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -11,6 +11,7 @@ from tests.factories import NOW, PAYLOADS, RECIPIENTS
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
 from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
+from wavecom.core.intake import Ask, Finished, Limits, Room, Verdict
 from wavecom.core.job import Channel, Hint, Job, Priority
 from wavecom.core.states import Status
 from wavecom.core.submission import Accepted, NewNotification, Submission
@@ -300,3 +301,122 @@ def test_files_that_cannot_be_stored_leave_no_job() -> None:
 
     assert not isinstance(error.value, UncertainWriteError), "of the job certainly nothing was stored"
     assert house.publisher.hints == []
+
+
+# --- Asking first -------------------------------------------------------------------------------------------------
+
+
+class Counter:
+    """An ``Intake`` that refuses what costs 7 and knows the answer named "known"."""
+
+    def __init__(self) -> None:
+        self.steps: list[list[Ask]] = []
+
+    def ask(self, ask: Ask) -> Verdict:
+        [verdict] = self.ask_many([ask])
+        return verdict
+
+    def ask_many(self, asks: Sequence[Ask]) -> list[Verdict]:
+        self.steps.append(list(asks))
+        return [self._verdict(ask) for ask in asks]
+
+    def remember(self, answer: str, finished: Finished) -> None:
+        raise AssertionError("answers are kept by who gives them")
+
+    @staticmethod
+    def _verdict(ask: Ask) -> Verdict:
+        if ask.answer == "known":
+            return Verdict(finished=KNOWN)
+        return Verdict(ROOMS, refused="rate", retry_after_seconds=3) if ask.cost == 7 else Verdict(ROOMS)
+
+
+KNOWN = Finished("f", "j", "{}")
+ROOMS = (Room("rate", 10, 10, 9, 1),)
+FREE, REFUSED, REPEATED = (Ask("k", Limits(), cost, answer) for cost, answer in ((1, "new"), (7, "new"), (1, "known")))
+
+
+class Together(OneByOne):
+    """What a batcher calls when several came at one time."""
+
+    flush: Callable[[Sequence[Any]], Sequence[Any]]
+
+    def __init__(self, flush: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
+        super().__init__(flush)
+        Together.flush = staticmethod(flush)
+
+
+def asking_house() -> tuple[House, Counter]:
+    house, counter = House(), Counter()
+    numbers = iter(range(1, 100_000))
+    house.submission = Submission(
+        jobs=house.jobs,
+        blobs=house.blobs,
+        publisher=house.publisher,
+        stats=house.stats,
+        clock=FakeClock(NOW),
+        batcher=Together,
+        random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
+        policy=Policy(),
+        intake=counter,
+    )
+    return house, counter
+
+
+def test_who_may_go_on_is_stored_and_who_may_not_is_only_told_why() -> None:
+    house, _ = asking_house()
+
+    verdicts = [house.submission.accept_asking(new(), ask) for ask in (None, FREE, REFUSED, REPEATED)]
+
+    assert [accepted is not None for _, accepted in verdicts] == [True, True, False, False]
+    assert [verdict.rooms for verdict, _ in verdicts] == [(), ROOMS, ROOMS, ()]
+    assert (verdicts[2][0].refused, verdicts[3][0].finished) == ("rate", KNOWN)
+    assert len(house.publisher.hints) == 2
+
+
+def test_all_that_came_at_one_time_are_asked_for_in_one_step_and_each_gets_its_own_answer() -> None:
+    house, counter = asking_house()
+    asks = [REFUSED, None, FREE, REPEATED, FREE, REFUSED]
+    jobs = [house.submission._job(new(metadata={"n": number}), NOW) for number in range(len(asks))]
+
+    results = Together.flush(list(zip(jobs, asks, strict=True)))
+
+    assert counter.steps == [[ask for ask in asks if ask is not None]]
+    assert [verdict.is_yes for verdict, _ in results] == [False, True, True, False, True, False]
+    assert [house.jobs.get(job.job_id) is not None for job in jobs] == [False, True, True, False, True, False]
+
+
+def test_one_that_is_refused_by_the_store_is_told_so_and_costs_no_verdict() -> None:
+    house, _ = asking_house()
+    bad = InvalidRequestError([Problem("/metadata", "can't be stored", "invalid")])
+    jobs = [house.submission._job(new(), NOW) for _ in range(3)]
+    insert = house.jobs.insert
+
+    def refuse(given: Sequence[Job]) -> Sequence[Any]:
+        if jobs[1] in given:
+            raise bad
+        return insert(given)
+
+    house.jobs.insert = refuse  # type: ignore[method-assign,assignment]
+
+    results = Together.flush([(jobs[0], FREE), (jobs[1], FREE), (jobs[2], REFUSED)])
+
+    assert results[0] == (Verdict(ROOMS), None)
+    assert results[1] is bad
+    assert results[2][0].refused == "rate"
+
+
+def test_what_is_refused_leaves_no_files_behind() -> None:
+    house, counter = asking_house()
+    large = b64encode(b"x" * 200_000).decode()
+    payload = PAYLOADS[Channel.EMAIL] | {
+        "attachments": [{"filename": "a.txt", "contentType": "text/plain", "content": large}]
+    }
+    mail = new(type=Channel.EMAIL, to=RECIPIENTS[Channel.EMAIL], payload=payload)
+
+    refused, nothing = house.submission.accept_asking(mail, REFUSED)
+    files_after_refusal = len(house.blobs._blobs)
+    allowed, accepted = house.submission.accept_asking(mail, FREE)
+
+    assert (refused.refused, nothing, files_after_refusal) == ("rate", None, 0)
+    assert (allowed.rooms, accepted is not None, len(house.blobs._blobs)) == (ROOMS, True, 1)
+    assert counter.steps == [[REFUSED], [FREE]]

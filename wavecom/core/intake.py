@@ -72,6 +72,11 @@ class Verdict:
     refused: str | None = None
     retry_after_seconds: int = 0
 
+    @property
+    def is_yes(self) -> bool:
+        """Whether the request may go on."""
+        return self.finished is None and self.refused is None
+
 
 #: When nobody can be asked, or there is nothing to ask.
 GO_ON = Verdict()
@@ -82,6 +87,10 @@ class Intake(Protocol):
 
     def ask(self, ask: Ask) -> Verdict:
         """Count the request in, unless it was answered before or there is no room for it."""
+        ...
+
+    def ask_many(self, asks: Sequence[Ask]) -> Sequence[Verdict]:
+        """``ask`` for each of many that came at one time, in one step; in their order."""
         ...
 
     def remember(self, answer: str, finished: Finished) -> None:
@@ -95,6 +104,10 @@ class OpenIntake:
     def ask(self, ask: Ask) -> Verdict:
         """See the port."""
         return GO_ON
+
+    def ask_many(self, asks: Sequence[Ask]) -> Sequence[Verdict]:
+        """See the port."""
+        return [GO_ON] * len(asks)
 
     def remember(self, answer: str, finished: Finished) -> None:
         """See the port."""

@@ -13,6 +13,7 @@ import structlog
 from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
+from wavecom.core.intake import GO_ON, Ask, Intake, OpenIntake, Verdict
 from wavecom.core.job import Channel, Hint, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.states import Status
@@ -92,6 +93,7 @@ class Submission:
         batcher: MakeBatcher,
         random_bytes: Callable[[int], bytes],
         policy: Policy,
+        intake: Intake | None = None,
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
@@ -100,6 +102,7 @@ class Submission:
         self._clock = clock
         self._random_bytes = random_bytes
         self._policy = policy
+        self._intake = intake or OpenIntake()
         self._batcher = batcher(self._flush)
 
     def accept(self, new: NewNotification) -> Accepted:
@@ -109,15 +112,36 @@ class Submission:
         stored), ``UncertainWriteError`` (it may have been), ``IdempotencyMismatchError``. May be repeated safely with
         an idempotency key.
         """
+        _, accepted = self.accept_asking(new, None)
+        assert accepted is not None  # noqa: S101 - there was nobody to say no
+        return accepted
+
+    def accept_asking(self, new: NewNotification, ask: Ask | None) -> tuple[Verdict, Accepted | None]:
+        """``accept``, if ``ask`` is answered with yes; else there is nothing but the verdict.
+
+        All that come at one time are asked for in one step.
+        """
         job = self._job(new, self._clock.now())
-        [job] = self._without_files([job])
-        existing: Job | None = self._batcher.submit(job)
+        verdict = GO_ON
+        if "attachments" in job.payload:
+            # What is refused must leave no files behind.
+            verdict = GO_ON if ask is None else self._intake.ask(ask)
+            if not verdict.is_yes:
+                return verdict, None
+            [job] = self._without_files([job])
+            ask = None
+        answer: tuple[Verdict, Job | None] = self._batcher.submit((job, ask))
+        if ask is not None:
+            verdict = answer[0]
+        if not verdict.is_yes:
+            return verdict, None
+        existing = answer[1]
         if existing is None:
-            return Accepted(job)
+            return verdict, Accepted(job)
         outcome = _repeated(existing, job.fingerprint)
         if isinstance(outcome, IdempotencyMismatchError):
             raise outcome
-        return outcome
+        return verdict, outcome
 
     def accept_many(self, news: Sequence[NewNotification]) -> list[Outcome]:
         """Store many jobs in one write and publish their hints together; what became of each, in order.
@@ -135,7 +159,7 @@ class Submission:
         ]
         sent = [index for index, place in enumerate(places) if place == index]
         # Past the batcher, where it would hold up those who came alone: it is a batch already.
-        results = dict(zip(sent, self._flush([jobs[index] for index in sent]), strict=True)) if sent else {}
+        results = dict(zip(sent, self._store([jobs[index] for index in sent]), strict=True)) if sent else {}
         outcomes: list[Outcome] = []
         for index, (job, place) in enumerate(zip(jobs, places, strict=True)):
             result = results[place]
@@ -177,7 +201,23 @@ class Submission:
                 raise StoreError(str(error)) from error
         return jobs
 
-    def _flush(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
+    def _flush(
+        self, requests: Sequence[tuple[Job, Ask | None]]
+    ) -> Sequence[tuple[Verdict, Job | None] | RefusedError | StoreError]:
+        """Ask for all who have something to ask, then store those who may go on."""
+        asks = [ask for _, ask in requests if ask is not None]
+        verdicts = iter(self._intake.ask_many(asks) if asks else ())
+        found = [GO_ON if ask is None else next(verdicts) for _, ask in requests]
+        stored = iter(self._store([job for (job, _), verdict in zip(requests, found, strict=True) if verdict.is_yes]))
+        results: list[tuple[Verdict, Job | None] | RefusedError | StoreError] = []
+        for verdict in found:
+            result = next(stored) if verdict.is_yes else None
+            results.append(result if isinstance(result, Exception) else (verdict, result))
+        return results
+
+    def _store(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
+        if not jobs:
+            return []
         results = self._insert(jobs)
         stored = [job for job, existing in zip(jobs, results, strict=True) if existing is None]
         for (client, channel, status), count in Counter((job.client, job.type, job.status) for job in stored).items():

@@ -86,6 +86,7 @@ def make_world(
         batcher=OneByOne,
         random_bytes=lambda size: next(numbers).to_bytes(size, "big"),
         policy=Policy(),
+        intake=intake,
     )
     services = WebServices(
         settings=settings,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from tests.unit.web.conftest import KEY, NOW, make_world
@@ -30,6 +31,9 @@ class ScriptedIntake:
         self.asks.append(ask)
         found = self.finished.get(ask.answer or "")
         return self.verdict if found is None else Verdict(finished=found)
+
+    def ask_many(self, asks: Sequence[Ask]) -> list[Verdict]:
+        return [self.ask(ask) for ask in asks]
 
     def remember(self, answer: str, finished: Finished) -> None:
         self.finished[answer] = finished

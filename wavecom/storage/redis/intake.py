@@ -45,7 +45,8 @@ class RedisIntake:
         self._client = client
         self._scripts = RedisScripts(client)
         self._monotonic = monotonic
-        self._asks: GroupCommit[Ask, Verdict] = GroupCommit(self._flush, max_window_seconds=0.003)
+        #: Of those who ask alone; they need not wait long for company.
+        self._asks: GroupCommit[Ask, Verdict] = GroupCommit(self.ask_many, max_window_seconds=0.003)
         self._paused_until = float("-inf")
         self._is_away = False
         #: The oldest are forgotten when Redis can't keep up.
@@ -79,7 +80,8 @@ class RedisIntake:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def _flush(self, asks: Sequence[Ask]) -> Sequence[Verdict]:
+    def ask_many(self, asks: Sequence[Ask]) -> Sequence[Verdict]:
+        """See the port."""
         # Again: those who waited for a batch that failed must not try it one after the other.
         if self._monotonic() < self._paused_until:
             SKIPPED.inc(len(asks))
@@ -125,12 +127,17 @@ class RedisIntake:
             if self._monotonic() < self._paused_until:
                 continue
             try:
-                with self._client.pipeline(transaction=False) as pipeline:
-                    for name, finished in batch:
-                        value = orjson.dumps([finished.fingerprint, finished.job_id, finished.body])
-                        pipeline.set(_answer_key(name), value, ex=KEEP_SECONDS)
-                    pipeline.execute()
-            except redis.RedisError as error:
+                self._scripts.run(
+                    "remember",
+                    [_answer_key(name) for name, _ in batch],
+                    {
+                        "keep": KEEP_SECONDS,
+                        "values": [
+                            orjson.dumps([each.fingerprint, each.job_id, each.body]).decode() for _, each in batch
+                        ],
+                    },
+                )
+            except UnavailableError as error:
                 self._fail(error)
 
 

@@ -35,19 +35,26 @@ class Gatekeeper:
         self._rate_per_second = settings.key_rate_per_second
         self._daily_quota = settings.key_daily_quota
 
-    def admit(self, caller: Caller, cost: int, idempotency_key: str | None = None) -> Verdict:
-        """Count ``cost`` notifications in, or tell what the key was answered before.
+    def admit(self, caller: Caller, cost: int) -> Verdict:
+        """Count ``cost`` notifications in. Raises ``RateLimitedError`` and ``QuotaExhaustedError``."""
+        question = self.question(caller, cost)
+        verdict = GO_ON if question is None else self._intake.ask(question)
+        self.check(verdict, cost)
+        return verdict
 
-        Raises ``RateLimitedError`` and ``QuotaExhaustedError``.
-        """
+    def question(self, caller: Caller, cost: int, idempotency_key: str | None = None) -> Ask | None:
+        """What is to be asked before ``cost`` notifications are accepted; None: nothing."""
         limits = self._limits(caller)
         if idempotency_key is None and (limits is None or cost == 0):
-            return GO_ON
+            return None
         answer = None if idempotency_key is None else _name(caller.client, idempotency_key)
-        verdict = self._intake.ask(Ask(caller.counts_as or caller.key_id, limits or Limits(), cost, answer))
+        return Ask(caller.counts_as or caller.key_id, limits or Limits(), cost, answer)
+
+    @staticmethod
+    def check(verdict: Verdict, cost: int) -> None:
+        """Raises ``RateLimitedError`` or ``QuotaExhaustedError`` for a verdict that refuses."""
         if verdict.refused is not None:
             raise _refusal(verdict, cost)
-        return verdict
 
     def remember(self, caller: Caller, idempotency_key: str, finished: Finished) -> None:
         """Keep an answer, so that a repetition gets it at once."""

@@ -57,16 +57,17 @@ class Sending:
     def send(self, who: Caller, notification: NotificationRequest | RefusedRequest, key_header: str | None) -> Answer:
         """Accept it, or answer as before; ``key_header`` is the Idempotency-Key as it came.
 
-        Raises as ``Submission.accept`` and ``Gatekeeper.admit`` do, and ``InvalidRequestError``.
+        Raises as ``Submission.accept`` and ``Gatekeeper.check`` do, and ``InvalidRequestError``.
         """
         if isinstance(notification, RefusedRequest):
             return self._again(who, notification, key_header)
         key = idempotency_key(key_header)
         new = notification.to_notification(who.client, key)
-        verdict = self._gatekeeper.admit(who, 1, key)
+        verdict, accepted = self._submission.accept_asking(new, self._gatekeeper.question(who, 1, key))
+        self._gatekeeper.check(verdict, 1)
         if verdict.finished is not None:
             return _repeated(verdict.finished, new.fingerprint)
-        accepted = self._submission.accept(new)
+        assert accepted is not None  # noqa: S101 - nothing else was left
         body = orjson.dumps(representation.accepted(accepted.job))
         if key is not None and new.fingerprint is not None:
             self._gatekeeper.remember(who, key, Finished(new.fingerprint, accepted.job.job_id, body.decode()))
