@@ -57,7 +57,7 @@ class Settings:
     workers: int = 1
     worker_concurrency: int = 384
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
-    worker_niceness: int = 10
+    worker_niceness: int = 15
     max_body_bytes: int = 14 * 1024 * 1024
     max_requests_in_flight: int = 512
     #: Sites whose pages may use the API, as ``https://shop.example``; usually none.
