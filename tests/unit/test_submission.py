@@ -11,16 +11,16 @@ from tests.factories import NOW, PAYLOADS, RECIPIENTS
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
 from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
-from wavecom.core.intake import Ask, Finished, Limits, Room, Verdict
+from wavecom.core.intake import Ask, Finished, Intake, Limits, Room, Verdict
 from wavecom.core.job import Channel, Hint, Job, Priority
 from wavecom.core.states import Status
-from wavecom.core.submission import Accepted, NewNotification, Submission
+from wavecom.core.submission import Accepted, MakeBatcher, NewNotification, Submission
 from wavecom.errors import IdempotencyMismatchError, InvalidRequestError, Problem, StoreError, UncertainWriteError
 from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 
 
 class House:
-    def __init__(self) -> None:
+    def __init__(self, batcher: MakeBatcher = OneByOne, intake: Intake | None = None) -> None:
         self.jobs = MemoryJobRepository()
         self.publisher = RecordingPublisher()
         self.stats = CountingStats()
@@ -32,9 +32,10 @@ class House:
             publisher=self.publisher,
             stats=self.stats,
             clock=FakeClock(NOW),
-            batcher=OneByOne,
+            batcher=batcher,
             random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
             policy=Policy(),
+            intake=intake,
         )
 
 
@@ -346,20 +347,8 @@ class Together(OneByOne):
 
 
 def asking_house() -> tuple[House, Counter]:
-    house, counter = House(), Counter()
-    numbers = iter(range(1, 100_000))
-    house.submission = Submission(
-        jobs=house.jobs,
-        blobs=house.blobs,
-        publisher=house.publisher,
-        stats=house.stats,
-        clock=FakeClock(NOW),
-        batcher=Together,
-        random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
-        policy=Policy(),
-        intake=counter,
-    )
-    return house, counter
+    counter = Counter()
+    return House(Together, counter), counter
 
 
 def test_who_may_go_on_is_stored_and_who_may_not_is_only_told_why() -> None:
