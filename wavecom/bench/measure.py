@@ -230,14 +230,17 @@ class Meter:
         latest = max((arrivals[job_id].at for job_id in accepted if job_id in arrivals), default=moment)
         return max(0.0, latest - moment)
 
-    def measure(self, name: str) -> Figures:
-        """Measure a phase that is over, and drained if its end-to-end figures are to be whole."""
+    def measure(self, name: str, *more: str) -> Figures:
+        """Measure a phase that is over, and drained if its end-to-end figures are to be whole.
+
+        ``more``: later phases of the same kind, measured together with it; what the stage used between them counts.
+        """
         began_at, before = self._began[name]
         after = self._stage.sample()
         ended_at = time.monotonic()
         arrivals = self.arrivals()
         requests = {each: self.requests(each) for each in self._phases}
-        own = requests[name]
+        own = [requests[each] for each in (name, *more)]
         known = {job_id for each in requests.values() for request in each for job_id in request.job_ids}
         unknown = sum(job_id not in known for job_id in arrivals)
         unanswered = sum(
@@ -309,7 +312,7 @@ def read_arrivals(path: Path) -> dict[str, Arrival]:
 
 
 def figures_of(
-    requests: Sequence[Request],
+    stretches: Sequence[Sequence[Request]],
     arrivals: Mapping[str, Arrival],
     *,
     batch: int,
@@ -318,14 +321,18 @@ def figures_of(
     samples: tuple[Sample, Sample],
     pace: Pace,
 ) -> Figures:
-    """What ``requests`` of ``batch`` notifications each came to between both moments of ``span``."""
-    accepted = [(request.answered, job_id) for request in requests for job_id in request.job_ids]
+    """What requests of ``batch`` notifications each came to between both moments of ``span``.
+
+    ``stretches``: those that came one after the other, with pauses between one stretch and the next; rates leave the
+    pauses out.
+    """
+    parts = [_timed(stretch, arrivals, span[0]) for stretch in stretches]
+    requests = [request for stretch in stretches for request in stretch]
+    accepted = [each for part in parts for each in part.accepted]
     arrived = [(at, arrivals[job_id]) for at, job_id in accepted if job_id in arrivals]
     answered = [request for request in requests if request.job_ids]
-    first = min((request.intended for request in requests), default=span[0])
-    last_answer = max((request.answered for request in answered), default=first)
-    last_arrival = max((arrival.at for _, arrival in arrived), default=last_answer)
-    moments = sorted(arrival.at for _, arrival in arrived)
+    accept_seconds, seconds = sum(part.accept_seconds for part in parts), sum(part.seconds for part in parts)
+    first = min((part.first for part in parts), default=span[0])
     count = max(1, len(accepted))
     before, after = samples
     cpu = spent_between(before, after)
@@ -339,15 +346,15 @@ def figures_of(
         repeated=sum(arrival.times > 1 for _, arrival in arrived),
         unexpected=unexpected,
         answers=dict(Counter(_word(request) for request in requests)),
-        accept_seconds=round(last_answer - first, 3),
-        seconds=round(last_arrival - first, 3),
-        accepted_per_second=_per_second(len(accepted), last_answer - first),
-        end_to_end_per_second=_per_second(len(arrived), last_arrival - first),
+        accept_seconds=round(accept_seconds, 3),
+        seconds=round(seconds, 3),
+        accepted_per_second=_per_second(len(accepted), accept_seconds),
+        end_to_end_per_second=_per_second(len(arrived), seconds),
         accept=Latencies.of([request.answered - request.intended for request in answered]),
         accept_from_sending=Latencies.of([request.answered - request.sent for request in answered]),
         end_to_end=Latencies.of([max(0.0, arrival.at - at) for at, arrival in arrived]),
-        is_growing=is_growing(sorted(at for at, _ in accepted), moments, first, last_answer),
-        cpu_ms={group: round(1000 * seconds / count, 4) for group, seconds in cpu.items()},
+        is_growing=any(part.is_growing for part in parts),
+        cpu_ms={group: round(1000 * spent / count, 4) for group, spent in cpu.items()},
         cpu_ms_total=round(1000 * used / count, 4),
         memory_mib={group: round(usage.memory_mib, 1) for group, usage in after.groups.items()},
         process_mib={group: round(max(usage.processes, default=0), 1) for group, usage in after.groups.items()},
@@ -356,8 +363,34 @@ def figures_of(
         pace=pace,
         curves={
             "accepted": per_second([at for at, _ in accepted], first),
-            "received": per_second(moments, first),
+            "received": per_second([arrival.at for _, arrival in arrived], first),
         },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Load without a pause: what was accepted, with the moment of the answer, and how long it took."""
+
+    accepted: Sequence[tuple[float, str]]
+    first: float
+    accept_seconds: float
+    seconds: float
+    is_growing: bool
+
+
+def _timed(requests: Sequence[Request], arrivals: Mapping[str, Arrival], since: float) -> _Stretch:
+    accepted = [(request.answered, job_id) for request in requests for job_id in request.job_ids]
+    answers = sorted(at for at, _ in accepted)
+    moments = sorted(arrivals[job_id].at for _, job_id in accepted if job_id in arrivals)
+    first = min((request.intended for request in requests), default=since)
+    last_answer = max(answers, default=first)
+    return _Stretch(
+        accepted,
+        first,
+        accept_seconds=last_answer - first,
+        seconds=max(moments, default=last_answer) - first,
+        is_growing=is_growing(answers, moments, first, last_answer),
     )
 
 

@@ -151,12 +151,15 @@ class Trial:
         self._display = display
 
     @contextmanager
-    def stage(self, shape: Shape | None = None, *, with_workers: bool = True) -> Iterator[Stage]:
-        """Everything started and ready; empty, save on a quick tour. Ended afterwards, its logs kept."""
+    def stage(self, shape: Shape | None = None, *, with_workers: bool = True, beside: bool = False) -> Iterator[Stage]:
+        """Everything started and ready; empty, save on a quick tour. Ended afterwards, its logs kept.
+
+        ``beside``: a second one, while the first stands; only where servers are not the user's own.
+        """
         options = self.options
         shape = shape or Shape({MAIN: ProviderPlan(options.latency_seconds, options.failing)})
         stage = Stage(
-            self._home / self.subject.name.lower() / self.outcome.scenario,
+            self._home / self.subject.name.lower() / (self.outcome.scenario + ("-beside" if beside else "")),
             self.subject,
             shape,
             mongo_program=options.mongo_program,
@@ -164,7 +167,7 @@ class Trial:
             with_workers=with_workers,
             addresses=options.addresses,
         )
-        if options.is_quick and with_workers:
+        if options.is_quick and with_workers and not beside:
             yield self._shared.open(stage)
             return
         with stage:
