@@ -7,8 +7,9 @@ one of them (the leader) makes the call for all, and each gets the result of its
 There is no thread of its own behind it: a lone caller leads at once, on its own thread, and pays nothing. While a
 flush runs, later callers gather and form the next batch. Under load a leader additionally waits a moment for
 company (the window): without it a batch holds what came during the last flush, three or so, and costs three times as
-much CPU as one of ten. The window grows with the batches, is bounded, counts from the first caller's arrival, ends when
-there is company enough, and is zero when calls come one at a time.
+much CPU as one of ten. The window grows with the rate of arrivals, is bounded, counts from the first caller's arrival
+and ends when there is company enough: never more than were ever seen here at once, because whoever sends the next
+when the last is answered would otherwise be waited for in vain.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Batches no larger than this come about by chance: a call now and then must not be taxed.
+#: Where a whole window would gather no more than this, a call now and then must not be taxed.
 _QUIET_BATCH = 2.0
 #: From this size on the whole window is waited for.
 _BUSY_BATCH = 6.0
@@ -31,30 +32,69 @@ _CROWDED_BATCH = 16.0
 #: With so many a batch is about as cheap per item as it gets (docs/performance.md): they wait for nobody else.
 _COMPANY_ENOUGH = 48
 
+#: Pauses between batches count for no longer: after a quiet hour a burst is to be noticed at once.
+_LONGEST_PAUSE_SECONDS = 0.05
+#: How many were here at once is known from so many batches, or twice as many.
+_REMEMBERED_BATCHES = 32
+
 
 class Window:
-    """How long to wait for company before the next batch, learned from the sizes of the last ones. Not thread-safe.
+    """How long to wait for company before the next batch, learned from the rate of arrivals. Not thread-safe.
 
     ``crowded_seconds`` is for batches that are large all the time; at least ``most_seconds``, and by default no more.
+    From the rate, not from the batches that came about: those are small because nobody waits.
     """
 
     def __init__(self, most_seconds: float, crowded_seconds: float | None = None) -> None:
         self._most_seconds = most_seconds
         self._beyond_seconds = (crowded_seconds or most_seconds) - most_seconds
-        #: Moving average of the batch sizes: the sign of load that the window follows.
-        self._usual_batch = 1.0
+        #: Moving averages of the batches' sizes and of the seconds between them: together the rate.
+        self._size = 1.0
+        self._between_seconds = _LONGEST_PAUSE_SECONDS
+        self._noted_at = float("-inf")
 
-    def note(self, size: int) -> None:
-        """A batch of ``size`` has been made."""
-        self._usual_batch += (size - self._usual_batch) / 4
+    def note(self, size: int, now: float) -> None:
+        """A batch of ``size`` has been made; ``now``: monotonic seconds."""
+        self._size += (size - self._size) / 8
+        between = min(_LONGEST_PAUSE_SECONDS, now - self._noted_at)
+        self._between_seconds += (between - self._between_seconds) / 8
+        self._noted_at = now
 
     def seconds(self) -> float:
-        """From the arrival of a batch's first item to the batch; 0 while items come one at a time."""
-        load = (self._usual_batch - _QUIET_BATCH) / (_BUSY_BATCH - _QUIET_BATCH)
+        """From the arrival of a batch's first item to the batch; 0 while so few come that it is not worth it."""
+        batch = 1 + self._most_seconds * self._size / max(1e-6, self._between_seconds)
+        load = (batch - _QUIET_BATCH) / (_BUSY_BATCH - _QUIET_BATCH)
         if load < 1:
             return self._most_seconds * max(0.0, load)
-        crowd = (self._usual_batch - _BUSY_BATCH) / (_CROWDED_BATCH - _BUSY_BATCH)
+        crowd = (batch - _BUSY_BATCH) / (_CROWDED_BATCH - _BUSY_BATCH)
         return self._most_seconds + self._beyond_seconds * min(1.0, crowd)
+
+
+class _Attendance:
+    """How many have lately been here at once, at most. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._here = 0
+        self._most, self._most_before = 1, 1
+        self._batches = 0
+
+    @property
+    def most(self) -> int:
+        """At least 1."""
+        return max(self._most, self._most_before)
+
+    def come(self) -> None:
+        """One more is here."""
+        self._here += 1
+        self._most = max(self._most, self._here)
+
+    def leave(self, count: int) -> None:
+        """A batch of so many has its results."""
+        self._here -= count
+        self._batches += 1
+        if self._batches >= _REMEMBERED_BATCHES:
+            self._batches = 0
+            self._most, self._most_before = max(1, self._here), self._most
 
 
 class _Entry(Generic[Item, Result]):
@@ -99,6 +139,7 @@ class GroupCommit(Generic[Item, Result]):
         self._lock = threading.Lock()
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._is_led = False
+        self._attendance = _Attendance()
         #: Locked; let go by the caller that makes company enough for a leader who waits for it.
         self._gathered = threading.Lock()
         self._gathered.acquire()
@@ -109,9 +150,10 @@ class GroupCommit(Generic[Item, Result]):
         entry: _Entry[Item, Result] = _Entry(item, self._monotonic())
         with self._lock:
             self._waiting.append(entry)
+            self._attendance.come()
             leads = not self._is_led
             self._is_led = True
-            if self._is_gathering and len(self._waiting) >= self._enough:
+            if self._is_gathering and self._has_company():
                 self._is_gathering = False
                 self._gathered.release()
         if not leads:
@@ -129,11 +171,12 @@ class GroupCommit(Generic[Item, Result]):
             self._gather(pause)
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
-        self._window.note(len(batch))
+        self._window.note(len(batch), self._monotonic())
         try:
             self._run(batch)
         finally:
             with self._lock:
+                self._attendance.leave(len(batch))
                 follower = self._waiting[0] if self._waiting else None
                 self._is_led = follower is not None
             for entry in batch:
@@ -159,7 +202,7 @@ class GroupCommit(Generic[Item, Result]):
     def _gather(self, seconds: float) -> None:
         """Wait for company enough, at most so long."""
         with self._lock:
-            if len(self._waiting) >= self._enough:
+            if self._has_company():
                 return
             self._is_gathering = True
         if self._wait(self._gathered, seconds):
@@ -170,6 +213,9 @@ class GroupCommit(Generic[Item, Result]):
                 return
         # It was let go in this very moment.
         self._gathered.acquire()
+
+    def _has_company(self) -> bool:
+        return len(self._waiting) >= min(self._enough, self._attendance.most)
 
     def _pause(self) -> float:
         """What is left of the window, counted from when the first caller came."""

@@ -385,5 +385,5 @@ class _Basket(Generic[Item]):
                 self._sleep(pause)
         with self._filled:
             items = [self._items.popleft()[1] for _ in range(min(len(self._items), most))]
-        self._window.note(len(items))
+        self._window.note(len(items), self._monotonic())
         return items
