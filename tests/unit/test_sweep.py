@@ -312,3 +312,74 @@ def test_a_deep_queue_of_tests_is_left_alone_too() -> None:
     house.sweep.run()
 
     assert house.hinted() == [live.job_id]
+
+
+def test_appointments_are_kept_by_every_run() -> None:
+    house = House()
+    house.sweep.run()
+    scheduled = house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
+    parked = house.job(status=Status.RETRYING, queued_at=None, due_at=later(0))
+
+    house.sweep.run()
+
+    assert set(house.hinted()) == {scheduled.job_id, parked.job_id}
+
+
+def test_what_only_a_crash_leaves_behind_is_not_looked_for_by_every_run_but_within_seconds() -> None:
+    house = House()
+    house.sweep.run()
+    crashed = house.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+    lost = house.job(due_at=later(-1), queued_at=later(-31))
+    sent = house.job(status=Status.SENT, due_at=later(-1))
+    found: dict[str, int] = {}
+
+    for second in range(6):
+        house.sweep.run()
+        for job in (crashed, lost, sent):
+            if house.read(job).due_at != job.due_at:
+                found.setdefault(job.job_id, second)
+        house.clock.advance(1)
+
+    assert found == {crashed.job_id: 2, lost.job_id: 5, sent.job_id: 5}
+
+
+def test_a_search_that_was_not_finished_goes_on_with_the_next_run() -> None:
+    house = House(batch=10)
+    jobs = [house.job(due_at=later(-1), queued_at=later(-31)) for _ in range(100)]
+    original = house.publisher.publish
+
+    def slowly(hints: Sequence[Any]) -> list[bool]:
+        house.clock.advance(8)
+        return original(hints)
+
+    house.publisher.publish = slowly  # type: ignore[method-assign]
+
+    for _ in range(4):
+        house.sweep.run()
+
+    assert set(house.hinted()) == {job.job_id for job in jobs}
+
+
+def test_after_a_storm_passwords_are_published_before_campaigns() -> None:
+    house = House(batch=10)
+    campaign = [house.job(priority=Priority.BULK, queued_at=None, due_at=later(-5)) for _ in range(30)]
+    password = house.job(priority=Priority.HIGH, queued_at=None, due_at=later(-1))
+
+    house.sweep.run()
+
+    assert house.hinted()[0] == password.job_id
+    assert len(house.hinted()) == len(campaign) + 1
+
+
+def test_a_quiet_run_asks_the_store_only_for_appointments() -> None:
+    house = House()
+    asked: list[Status] = []
+    original = house.jobs.due
+    house.jobs.due = lambda status, *args, **kwargs: (asked.append(status), original(status, *args, **kwargs))[1]  # type: ignore[method-assign]
+    house.sweep.run()
+    asked.clear()
+
+    house.clock.advance(1)
+    house.sweep.run()
+
+    assert asked == [Status.SCHEDULED]

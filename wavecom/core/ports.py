@@ -128,6 +128,13 @@ class JobRepository(Protocol):
         """
         ...
 
+    def parked(self, priority: Priority, now: datetime, limit: int) -> list[Job]:
+        """Parked jobs (queued or retrying, no hint of them in any queue) whose ``due_at`` has passed, of all channels.
+
+        Longest due first, without payloads and logs.
+        """
+        ...
+
     def now(self) -> datetime:
         """The store's own time (aware UTC, milliseconds): the clock every process agrees on."""
         ...

@@ -2,13 +2,19 @@
 
 Run every second. Any number may run at once: every write is compare-and-set, so a job is moved once. The store is
 written first, the hint published after: a crash in between is found by the next ``due_at``.
+
+What has an appointment (scheduled and parked jobs) is looked for by every run. What only a crash or a silent provider
+leaves behind may wait some seconds more, so those searches rest in between: there are dozens of them, and they would be
+most of what the quiet hours cost.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import partial
+from typing import Any
 
 import structlog
 
@@ -21,12 +27,17 @@ from wavecom.errors import StoreError
 
 log = structlog.get_logger()
 
-#: Statuses whose jobs are put right whatever the queues hold.
-_UNCONDITIONAL = (Status.SCHEDULED, Status.PROCESSING, Status.SENT, Status.UNCONFIRMED, Status.FAILED)
 #: Statuses whose hint may simply still wait in a deep queue.
 _HINTED = (Status.QUEUED, Status.RETRYING)
 
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+#: How long the search for jobs of a status rests when it has found nothing more. Half a second less than so many ticks,
+#: so that one that comes a little early does not miss its turn.
+_REST_SECONDS = {Status.PROCESSING: 1.5, Status.FAILED: 1.5, Status.SENT: 4.5, Status.UNCONFIRMED: 4.5}
+_HINTS_REST_SECONDS = 4.5
+_EXPIRY_REST_SECONDS = 9.5
+
+#: What is due at a time and has not been found yet, a batch at most.
+Find = Callable[[datetime], list[Job]]
 
 
 @dataclass(slots=True)
@@ -53,7 +64,6 @@ class Sweep:
         jitter: Callable[[], float],
         batch: int = 1000,
         budget_seconds: float = 20.0,
-        expiry_period_seconds: float = 10.0,
     ) -> None:
         self._jobs = jobs
         self._publisher = publisher
@@ -64,8 +74,8 @@ class Sweep:
         self._jitter = jitter
         self._batch = batch
         self._budget_seconds = budget_seconds
-        self._expiry_period_seconds = expiry_period_seconds
-        self._expiry_after = float("-inf")
+        #: What is looked for -> until when (monotonic) it need not be.
+        self._rests_until: dict[str, float] = {}
         self._leases_count_from: float = float("-inf")
 
     def run(self) -> SweepReport:
@@ -77,8 +87,8 @@ class Sweep:
         report = SweepReport()
         deadline = self._clock.monotonic() + self._budget_seconds
         try:
-            for find in self._searches():
-                self._search(find, report, deadline)
+            for name, rest_seconds, finds in self._searches():
+                self._search(name, rest_seconds, finds, report, deadline)
         except StoreError as error:
             if self._leases_count_from < self._clock.monotonic():
                 log.warning("sweep_store_away", error=type(error).__name__)
@@ -87,55 +97,61 @@ class Sweep:
             log.info("swept", moved=report.moved, published=report.published, dead_lettered=report.dead_lettered)
         return report
 
-    def _searches(self) -> Iterator[Callable[[datetime], list[Job]]]:
-        for status in _UNCONDITIONAL:
-            if status is Status.PROCESSING and self._clock.monotonic() < self._leases_count_from:
-                continue
-            yield lambda now, status=status: self._jobs.due(status, now, self._batch)  # type: ignore[misc]
+    def _searches(self) -> Iterator[tuple[str, float, Iterable[Find]]]:
+        """What is looked for: its name, how long it may rest afterwards, and where to look."""
+        yield "scheduled", 0, [self._in(Status.SCHEDULED)]
+        # Lane by lane: a storm leaves tens of thousands behind, and no password may wait behind a campaign.
+        yield "parked", 0, [partial(self._parked, priority) for priority in Priority]
+        for status, rest_seconds in _REST_SECONDS.items():
+            if status is not Status.PROCESSING or self._clock.monotonic() >= self._leases_count_from:
+                yield status.value, rest_seconds, [self._in(status)]
+        yield "lost hints", _HINTS_REST_SECONDS, self._lost_hints()
+        yield "expired", _EXPIRY_REST_SECONDS, [self._in(status, expired_only=True) for status in _HINTED]
+
+    def _in(self, status: Status, **narrowed: Any) -> Find:
+        return lambda now: self._jobs.due(status, now, self._batch, **narrowed)
+
+    def _parked(self, priority: Priority, now: datetime) -> list[Job]:
+        return self._jobs.parked(priority, now, self._batch)
+
+    def _lost_hints(self) -> Iterator[Find]:
+        """Queue by queue, each asked about in its turn."""
         for channel in Channel:
             for priority in Priority:
-                # None: the queue is deep or can't be asked. Only parked jobs, of which no hint is out, are due then.
                 lost = self._backlog.lost_before(channel, priority, self._clock.now())
-                for status in _HINTED:
-                    yield self._lost_hints(status, channel, priority, lost)
+                if lost is not None:
+                    for status in _HINTED:
+                        yield self._in(status, channel=channel, priority=priority, queued_before=lost)
         lost = self._backlog.tests_lost_before(self._clock.now())
-        for status in _HINTED:
-            yield self._lost_test_hints(status, lost)
-        if self._clock.monotonic() >= self._expiry_after:
-            self._expiry_after = self._clock.monotonic() + self._expiry_period_seconds
+        if lost is not None:
             for status in _HINTED:
-                yield lambda now, status=status: self._jobs.due(status, now, self._batch, expired_only=True)  # type: ignore[misc]
+                yield self._in(status, tests_only=True, queued_before=lost)
 
-    def _lost_hints(
-        self, status: Status, channel: Channel, priority: Priority, lost: datetime | None
-    ) -> Callable[[datetime], list[Job]]:
-        def find(now: datetime) -> list[Job]:
-            before = lost or _LONG_AGO
-            return self._jobs.due(status, now, self._batch, channel=channel, priority=priority, queued_before=before)
+    def _search(
+        self, name: str, rest_seconds: float, finds: Iterable[Find], report: SweepReport, deadline: float
+    ) -> None:
+        if self._clock.monotonic() < self._rests_until.get(name, float("-inf")):
+            return
+        is_through = True
+        for find in finds:
+            try:
+                is_through &= self._until_empty(find, report, deadline)
+            except StoreError:
+                raise
+            except Exception:
+                # One document that nobody can read must not keep every other job from being put right.
+                log.exception("sweep_search_failed", search=name)
+        if is_through:
+            self._rests_until[name] = self._clock.monotonic() + rest_seconds
 
-        return find
-
-    def _lost_test_hints(self, status: Status, lost: datetime | None) -> Callable[[datetime], list[Job]]:
-        def find(now: datetime) -> list[Job]:
-            return self._jobs.due(status, now, self._batch, tests_only=True, queued_before=lost or _LONG_AGO)
-
-        return find
-
-    def _search(self, find: Callable[[datetime], list[Job]], report: SweepReport, deadline: float) -> None:
-        try:
-            self._until_empty(find, report, deadline)
-        except StoreError:
-            raise
-        except Exception:
-            # One document that nobody can read must not keep every other job from being put right.
-            log.exception("sweep_search_failed")
-
-    def _until_empty(self, find: Callable[[datetime], list[Job]], report: SweepReport, deadline: float) -> None:
+    def _until_empty(self, find: Find, report: SweepReport, deadline: float) -> bool:
+        """Whether it was; False when the time was up before."""
         while self._clock.monotonic() < deadline:
             jobs = find(self._clock.now())
             moved = self._put_right(jobs, report)
             if len(jobs) < self._batch or not moved:
-                return
+                return True
+        return False
 
     def _put_right(self, jobs: list[Job], report: SweepReport) -> int:
         now = self._clock.now()

@@ -19,7 +19,7 @@ from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text
 from wavecom.core.keys import KeyEvent, KeyRecord
 from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
-from wavecom.core.states import Status
+from wavecom.core.states import CLAIMABLE, Status
 from wavecom.storage.mongo.documents import CODEC, decode_job, decode_json, encode, encode_job
 from wavecom.storage.mongo.outbox import OutboxCursor, OutboxPage
 
@@ -139,6 +139,20 @@ class MemoryJobRepository:
                 and (not is_test_account(job.client) if is_narrowed else is_test_account(job.client) or not tests_only)
                 and (queued_before is None or job.queued_at is None or job.queued_at < queued_before)
                 and (not expired_only or job.expires_at <= now)
+            ]
+        found.sort(key=lambda pair: pair[0])
+        return [_for_lists(job) for _, job in found[:limit]]
+
+    def parked(self, priority: Priority, now: datetime, limit: int) -> list[Job]:
+        """See the port."""
+        with self._lock:
+            found = [
+                (job.due_at, job)
+                for job in self._jobs.values()
+                if job.status in CLAIMABLE
+                and job.queued_at is None
+                and job.priority is priority
+                and (job.due_at is not None and job.due_at <= now)
             ]
         found.sort(key=lambda pair: pair[0])
         return [_for_lists(job) for _, job in found[:limit]]

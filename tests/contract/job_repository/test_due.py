@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import itertools
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -13,7 +16,7 @@ from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
 
 
-def _ids(found: list[Job]) -> list[JobId]:
+def _ids(found: Iterable[Job]) -> list[JobId]:
     return [job.job_id for job in found]
 
 
@@ -130,6 +133,35 @@ def test_a_parked_job_that_was_taken_is_not_due_as_parked(jobs: JobRepository) -
 
     assert jobs.due(Status.QUEUED, later(60), 10, queued_before=later(60)) == []
     assert _ids(found) == [job.job_id]
+
+
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
+def test_parked_jobs_of_all_queues_are_found_by_their_priority(jobs: JobRepository, status: Status) -> None:
+    def stored(due_at: datetime, queued_at: datetime | None = None, **what: Any) -> Job:
+        job = make_job(status=status, queued_at=queued_at, due_at=due_at, **what)
+        jobs.insert([job])
+        return job
+
+    parked = [
+        stored(later(-number), type=channel, client=client, priority=Priority.HIGH)
+        for number, (channel, client) in enumerate(itertools.product(Channel, ["acme", "acme:test"]))
+    ]
+    stored(later(-9), priority=Priority.BULK)
+    stored(later(-9), priority=Priority.HIGH, queued_at=later(-40))
+    stored(later(1), priority=Priority.HIGH)
+
+    assert _ids(jobs.parked(Priority.HIGH, NOW, 10)) == _ids(reversed(parked))
+    assert _ids(jobs.parked(Priority.HIGH, NOW, 2)) == _ids([parked[-1], parked[-2]])
+    assert all(not job.payload and not job.logs for job in jobs.parked(Priority.HIGH, NOW, 10))
+
+
+def test_a_job_that_was_taken_is_not_parked_any_more(jobs: JobRepository) -> None:
+    job = make_job(queued_at=None, next_attempt_at=NOW, due_at=NOW)
+    jobs.insert([job])
+
+    jobs.claim([job.job_id], make_claim(), NOW)
+
+    assert jobs.parked(job.priority, later(60), 10) == []
 
 
 @pytest.mark.parametrize("queued_before", [None, later(3600)])

@@ -274,6 +274,12 @@ class MongoJobRepository:
         found.sort(key=lambda job: job.due_at or now)
         return found[:limit]
 
+    def parked(self, priority: Priority, now: datetime, limit: int) -> list[Job]:
+        """See the port."""
+        where: Document = {"parkedUntil": {"$lte": now}, "priority": priority.value}
+        with reading():
+            return self._reader.first(limit, self._earliest("parkedUntil", where))
+
     def _due_in(
         self, status: Status, queue: str, now: datetime, limit: int, queued_before: datetime | None
     ) -> list[Job]:
