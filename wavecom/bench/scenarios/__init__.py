@@ -8,6 +8,8 @@ from wavecom.bench.trial import Scenario
 SCENARIOS = (
     Scenario("steady", "single requests at the highest rate that holds for a minute", rates.steady, is_comparison=True),
     Scenario("idle", "one request at a time, five a second: what the quiet hours pay", rates.idle),
+    Scenario("levels", "one rate after the other, from a quiet morning to the headline", rates.levels),
+    Scenario("clients", "few clients and many, each sending the next when the last is answered", rates.clients),
     Scenario(
         "spike",
         "50,000 single requests as fast as they are taken, then the backlog is worked off; then 400 a second",

@@ -1,9 +1,12 @@
-"""Even rates: the highest that holds, and one so low that nothing has company."""
+"""Even rates: the highest that holds, one so low that nothing has company, and what lies between; and even clients."""
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from wavecom.bench.judgement import STEADY_RATE
 from wavecom.bench.measure import Figures, Meter
+from wavecom.bench.subject import JUDGED
 from wavecom.bench.trial import Goal, Trial
 
 #: 50,000 a minute.
@@ -22,6 +25,13 @@ _RAMP_SECONDS, _PROBE_SECONDS = 6.0, 10.0
 _BELOW_THE_LAST, _SMALL_STEP_UP = 0.85, 1.12
 _GIVE_WAY = 0.93
 _LOWEST_RATE = 5.0
+
+#: From a quiet morning to the headline; what is only there to compare with is spared what it can't carry.
+_RATES = (25.0, 50.0, 100.0, 150.0, 200.0, 400.0, 800.0)
+_YARDSTICK_RATE = 150.0
+_RATE_SECONDS = 12.0
+#: Clients that send the next when the last is answered, and how many requests there are of all together.
+_CLIENTS = ((1, 800), (2, 1_200), (4, 1_600), (8, 2_400), (16, 3_200), (64, 6_400))
 
 
 def steady(trial: Trial) -> None:
@@ -68,6 +78,52 @@ def idle(trial: Trial) -> None:
     trial.outcome.phases["idle"] = figures
     trial.outcome.values["accept p95, ms"] = figures.accept.p95
     trial.outcome.goals.append(Goal("accept p95", figures.accept.p95, 15, "ms"))
+
+
+def levels(trial: Trial) -> None:
+    """The same clients at one rate after the other: what a notification costs and how long it takes."""
+    outcome, is_quick = trial.outcome, trial.options.is_quick
+    chosen = [rate for rate in _RATES if trial.subject.name == JUDGED or rate <= _YARDSTICK_RATE]
+    measured: list[tuple[float, Figures]] = []
+    with trial.stage() as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        seconds = 2 if is_quick else _RATE_SECONDS
+        measured += [(rate, hold(trial, meter, rate, seconds)) for rate in (chosen[:2] if is_quick else chosen)]
+    outcome.phases |= {f"{rate:g}/s": figures for rate, figures in measured}
+    outcome.pictures |= {
+        "CPU ms per notification, by rate": {"CPU": [(rate, each.cpu_ms_total) for rate, each in measured]},
+        "p95 in ms, by rate": {
+            "accept": [(rate, each.accept.p95) for rate, each in measured],
+            "deliver": [(rate, each.end_to_end.p95) for rate, each in measured],
+        },
+    }
+    busier = [figures.used_cores for _, figures in measured]
+    steps = [round(lower / higher, 3) for lower, higher in pairwise(busier)]
+    # Less to do must not be more work: what is grouped less costs more each, but not in all.
+    outcome.goals.append(Goal("cores in use, at any of these rates to the next higher", max(steps), 1.25))
+
+
+def clients(trial: Trial) -> None:
+    """So many clients, each of which sends the next notification when the last has been answered."""
+    outcome = trial.outcome
+    measured: list[tuple[int, Figures]] = []
+    with trial.stage() as stage:
+        meter = trial.meter(stage)
+        trial.warm_up(meter)
+        for connections, count in _CLIENTS[:2] if trial.options.is_quick else _CLIENTS:
+            count = trial.amount(count, 50)
+            name = meter.flood(count, name="clients", connections=connections, keys=trial.options.keys)
+            meter.wait_answered(name)
+            meter.wait_drained()
+            measured.append((connections, meter.measure(name)))
+    outcome.phases |= {f"{number} clients": figures for number, figures in measured}
+    rates = [(float(number), figures.accepted_per_second) for number, figures in measured]
+    outcome.pictures["accepted per second, by clients"] = {"accepted": rates}
+    steps = [round(more / fewer, 3) for (_, fewer), (_, more) in pairwise(rates)]
+    outcome.goals.append(
+        Goal("accepted per second, with any of these numbers to the next smaller", min(steps), 1.0, is_floor=True)
+    )
 
 
 def sustainable_rate(trial: Trial) -> float:
