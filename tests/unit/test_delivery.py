@@ -19,7 +19,8 @@ from tests.fakes import (
     ScriptedProvider,
 )
 from wavecom.core.attachments import keep_until, names_in, set_apart
-from wavecom.core.delivery import Attempted, Delivery, GiveBackError, Unfinished
+from wavecom.core.calls import Attempted, Unfinished
+from wavecom.core.delivery import Delivery, GiveBackError
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
 from wavecom.core.ports import TEST_SANDBOX, Message, OnAnswer, Permit
@@ -379,7 +380,7 @@ def begin(house: House, job: Job) -> tuple[bool, list[Attempted | Unfinished | E
     [claimed] = house.delivery.claim([job.job_id])
     assert claimed is not None
     heard: list[Attempted | Unfinished | Exception] = []
-    is_begun = house.delivery.begin(claimed, permit, heard.append)
+    is_begun = house.delivery.calls.begin(claimed, permit, heard.append)
     if not is_begun:
         house.route.release(permit, None)
     return is_begun, heard
@@ -415,7 +416,7 @@ def test_an_attempt_that_nobody_waits_for_is_failed_over_by_who_can_wait() -> No
     first.answer()
     [unfinished] = heard
     assert isinstance(unfinished, Unfinished)
-    house.delivery.record([house.delivery.finish(unfinished)])
+    house.delivery.record([house.delivery.calls.finish(unfinished)])
 
     after = house.read(job)
     assert (after.status, after.provider, after.attempts) == (Status.DELIVERED, "second", 1)
@@ -461,7 +462,7 @@ def test_a_call_is_not_begun_under_a_lease_that_is_almost_spent() -> None:
 
     house.clock.advance(20)
 
-    assert not house.delivery.begin(claimed, permit, lambda _: None)
+    assert not house.delivery.calls.begin(claimed, permit, lambda _: None)
     assert provider.started == []
 
 
@@ -692,7 +693,7 @@ class BlobsWithABug(MemoryBlobStore):
 def test_a_job_that_meets_a_bug_gives_its_permit_back() -> None:
     house = House()
     job = _mail_apart(house)
-    house.delivery._blobs = BlobsWithABug()
+    house.blobs.get = BlobsWithABug().get  # type: ignore[method-assign]
 
     with pytest.raises(ValueError, match="a bug"):
         house.deliver(job)

@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from wavecom.core.burial import letter_of
 from wavecom.core.dead_letters import BuriedJobs, LetterFilter, LetterQueue, Place, QueuedLetter, Walk, patiently
-from wavecom.core.delivery import letter_of
 from wavecom.core.job import JobId
 from wavecom.core.ports import Clock, Publisher, Sleep
 from wavecom.errors import BrokerError, StoreError

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from wavecom.core.delivery import bury
+from wavecom.core.burial import bury
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Channel, Job, Priority
 from wavecom.core.ports import Backlog, Clock, JobRepository, Publisher, Stats

@@ -90,6 +90,7 @@ class Admission(bootsteps.StartStopStep):
         self._is_settling = False
         self._line = DeliveryLine(
             services().delivery,
+            services().delivery.calls,
             threads=consumer.pool.limit or 1,
             release=lambda permit: services().router.release(permit, None),
             retry=self._retry,

@@ -25,7 +25,8 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from wavecom.batching import Window
-from wavecom.core.delivery import Activity, Attempted, GiveBackError, OnAttempted, Unfinished
+from wavecom.core.calls import Attempted, OnAttempted, Unfinished
+from wavecom.core.delivery import Activity, GiveBackError
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
@@ -70,6 +71,14 @@ class Stages(Protocol):
         """Many jobs at once."""
         ...
 
+    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
+        """Many results at once."""
+        ...
+
+
+class Calls(Protocol):
+    """``wavecom.core.calls.Calls``, as the line uses it."""
+
     def attempt(self, job: Job, permit: Permit) -> Attempted:
         """One of them; gives the permit back."""
         ...
@@ -80,10 +89,6 @@ class Stages(Protocol):
 
     def finish(self, unfinished: Unfinished) -> Attempted:
         """The rest of what ``begin`` has begun."""
-        ...
-
-    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
-        """Many results at once."""
         ...
 
 
@@ -104,6 +109,7 @@ class DeliveryLine:
     def __init__(
         self,
         stages: Stages,
+        calls: Calls,
         *,
         threads: int,
         release: Callable[[Permit], None],
@@ -116,6 +122,7 @@ class DeliveryLine:
         spawn: Callable[[Callable[[], None], str], threading.Thread] = _spawn,
     ) -> None:
         self._stages = stages
+        self._calls = calls
         self._threads = threads
         #: Under full load so many threads are waited for before the next claim, or each would claim for itself.
         self._least_room = max(1, threads // 16)
@@ -202,7 +209,7 @@ class DeliveryLine:
             self._claimed += len(granted)
         for parcel, job in granted:
             if not self._begin(parcel, job):
-                self._put_to_work(partial(self.call, parcel, partial(self._stages.attempt, job, parcel.permit)))
+                self._put_to_work(partial(self.call, parcel, partial(self._calls.attempt, job, parcel.permit)))
         if len(granted) < len(parcels):
             # Already done, or in another worker's hands: a hint that comes twice is nothing to worry about.
             self._turn_away([each for each, job in zip(parcels, jobs, strict=True) if job is None], End.DONE)
@@ -228,7 +235,7 @@ class DeliveryLine:
         self._stages.activity.begin(parcel)
         is_begun = False
         try:
-            is_begun = self._stages.begin(job, parcel.permit, partial(self._hear, parcel))
+            is_begun = self._calls.begin(job, parcel.permit, partial(self._hear, parcel))
         except Exception as error:  # noqa: BLE001 - told there
             self._hear(parcel, error)
             return True
@@ -243,7 +250,7 @@ class DeliveryLine:
         if isinstance(result, Attempted):
             self._to_record.put((parcel, result))
         elif isinstance(result, Unfinished):
-            self._put_to_work(partial(self.call, parcel, partial(self._stages.finish, result)))
+            self._put_to_work(partial(self.call, parcel, partial(self._calls.finish, result)))
         else:
             log.error("attempt_failed", job_id=parcel.job_id, exc_info=result)
             self._let_go(1)

@@ -9,7 +9,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.factories import make_answer, make_job
-from wavecom.core.delivery import Activity, Attempted, GiveBackError, OnAttempted, Unfinished
+from wavecom.core.calls import Attempted, OnAttempted, Unfinished
+from wavecom.core.delivery import Activity, GiveBackError
 from wavecom.core.job import Job, JobId, Try
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
@@ -108,6 +109,7 @@ class House:
         self.freed = 0
         self._tags = 0
         self.line = DeliveryLine(
+            self.stages,
             self.stages,
             threads=threads,
             release=self.released.append,

@@ -1,0 +1,304 @@
+"""Calling providers for a job that is claimed: one attempt, with the next provider where one is unavailable.
+
+Nothing is called without a permit, and every permit is given back, with what came of the call where there was one. What
+came of the attempt is the caller's to record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from wavecom.core.account import is_test_account
+from wavecom.core.attachments import BlobStore, keep_until, names_in, put_back
+from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
+from wavecom.core.job import Answer, Channel, Job, Outcome, Priority, Try
+from wavecom.core.ports import TEST_SANDBOX, Clock, Message, Permit, Provider, Refusal, SwiftProvider
+from wavecom.core.sms import segments
+from wavecom.errors import StoreError
+
+log = structlog.get_logger()
+
+#: A lease with less than this left is renewed before another provider is called: the longest call, and some air.
+LEASE_MARGIN_SECONDS = 15.0
+
+
+class Route(Protocol):
+    """Whom to call, as ``wavecom.routing`` decides it."""
+
+    def reserve(
+        self, channel: Channel, priority: Priority, *, wait_seconds: float = 0.0, prefer: str | None = None
+    ) -> Permit | Refusal:
+        """Leave to call the first provider of the channel's route that may be called now."""
+        ...
+
+    def reserve_next(
+        self, channel: Channel, priority: Priority, tried: Sequence[str], *, prefer: str | None = None
+    ) -> Permit | Refusal | None:
+        """The same for a provider not yet tried; None when the route has no more."""
+        ...
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        """The message weighs more than the 1 that was reserved."""
+        ...
+
+    def release(self, permit: Permit, outcome: Try | None) -> None:
+        """Give a permit back; ``outcome`` is None when the provider was not called."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted:
+    """What a worker knows of a job that it holds once it has tried to send it; no ``tries``: it was not able to."""
+
+    job: Job
+    tries: tuple[Try, ...]
+    expects_receipt: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An attempt whose first provider was unavailable: the next ones are still to be tried, which may wait."""
+
+    job: Job
+    tries: tuple[Try, ...]
+    lease_until: datetime
+
+
+#: Hears what came of an attempt, or the bug that it met.
+OnAttempted = Callable[[Attempted | Unfinished | Exception], None]
+
+
+class Calls:
+    """Attempts at claimed jobs.
+
+    ``providers`` are those that live jobs go to, by the names that permits carry; ``sandbox`` is the only one that a
+    job of a test account ever meets, whatever its message or its permit says. ``renew`` writes the renewal of a lease
+    and tells whether the job was still held.
+    """
+
+    def __init__(
+        self,
+        *,
+        route: Route,
+        providers: Mapping[str, Provider],
+        sandbox: Provider,
+        blobs: BlobStore,
+        clock: Clock,
+        policy: Policy,
+        renew: Callable[[Transition], bool],
+    ) -> None:
+        self._route = route
+        self._providers = providers
+        self._swift = {name: each for name, each in providers.items() if isinstance(each, SwiftProvider)}
+        self._sandbox = sandbox
+        self._blobs = blobs
+        self._clock = clock
+        self._policy = policy
+        self._renew = renew
+
+    def attempt(self, job: Job, permit: Permit) -> Attempted:
+        """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded."""
+        try:
+            with self._given_back_on_error(permit):
+                missing, whole = self._with_files(job)
+        except StoreError:
+            # Not being able to attempt is not an attempt.
+            return Attempted(job, (), expects_receipt=False)
+        if missing is not None:
+            self._route.release(permit, None)
+            return Attempted(job, (missing,), expects_receipt=False)
+        attempt = self._rehearse if is_test_account(job.client) else self._attempt
+        tries, expects_receipt = attempt(whole, permit)
+        return Attempted(job, tries, expects_receipt)
+
+    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
+        """An attempt that no thread has to wait for; ``on_attempted`` hears once what came of it, on whatever thread.
+
+        It must be quick, and must not raise. False, with nothing done, for a job that takes more than one plain call:
+        that one needs ``attempt``. What comes back ``Unfinished`` goes on with ``finish``.
+        """
+        provider = self._swift.get(permit.provider)
+        now = self._clock.now()
+        if (
+            provider is None
+            or job.claim is None
+            or job.may_have_been_sent
+            or is_test_account(job.client)
+            or (job.type is Channel.EMAIL and names_in(job.payload))
+            or (job.claim.lease_until - now).total_seconds() < LEASE_MARGIN_SECONDS
+        ):
+            return False
+        lease_until = job.claim.lease_until
+        expects_receipt = self._providers[permit.provider].expects_receipts
+        started = self._clock.monotonic()
+
+        def on_answer(answer: Answer | Exception) -> None:
+            if isinstance(answer, Exception):
+                self._route.release(permit, None)
+                on_attempted(answer)
+                return
+            try_ = Try(permit.provider, answer, now, (self._clock.monotonic() - started) * 1000)
+            self._route.release(permit, try_)
+            if answer.outcome is Outcome.UNAVAILABLE:
+                on_attempted(Unfinished(job, (try_,), lease_until))
+            else:
+                on_attempted(Attempted(job, (try_,), expects_receipt))
+
+        with self._given_back_on_error(permit):
+            extra_cost = _extra_cost(job)
+            is_begun = provider.start(_message(job), on_answer)
+        if is_begun and extra_cost:
+            self._route.charge(permit, extra_cost)
+        return is_begun
+
+    def finish(self, unfinished: Unfinished) -> Attempted:
+        """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet."""
+        job, tries = unfinished.job, unfinished.tries
+        upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
+        all_tries, expects_receipt = self._go_on(job, upcoming, unfinished.lease_until, list(tries))
+        return Attempted(job, all_tries, expects_receipt)
+
+    @contextmanager
+    def _given_back_on_error(self, permit: Permit | None) -> Iterator[None]:
+        """A bug that a job meets must not take a place from the others for as long as the worker lives."""
+        try:
+            yield
+        except BaseException:
+            if permit is not None:
+                self._route.release(permit, None)
+            raise
+
+    def _with_files(self, job: Job) -> tuple[Try | None, Job]:
+        """The job with the attachments that are stored apart; the end of it when one is not there any more."""
+        names = names_in(job.payload) if job.type is Channel.EMAIL else None
+        if not names:
+            return None, job
+        now = self._clock.now()
+        blobs = self._blobs.get(names, keep_until(job.expires_at, self._policy))
+        if len(blobs) < len(names):
+            log.error("attachment_missing", job_id=job.job_id, count=len(names) - len(blobs))
+            answer = Answer(Outcome.REJECTED, "attachment_missing", "an attachment is not stored any more")
+            return Try("", answer, now, 0), job
+        return None, replace(job, payload=put_back(job.payload, blobs))
+
+    def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
+        """Provider after provider until one does more than be unavailable."""
+        upcoming = self._real(job, permit)
+        if isinstance(upcoming, Permit):
+            upcoming = self._preferred(job, upcoming)
+        lease_until = job.claim.lease_until if job.claim else self._clock.now()
+        return self._go_on(job, upcoming, lease_until, [])
+
+    def _go_on(
+        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[Try]
+    ) -> tuple[tuple[Try, ...], bool]:
+        while isinstance(upcoming, Permit):
+            # Before the first call too: the claim itself may have taken long, with a store that hesitated.
+            with self._given_back_on_error(upcoming):
+                renewed = self._renew_lease(job, lease_until)
+            if renewed is None:
+                self._route.release(upcoming, None)
+                break
+            lease_until = renewed
+            provider = self._providers[upcoming.provider]
+            try_ = self._call(job, provider, upcoming)
+            tries.append(try_)
+            if try_.answer.outcome is not Outcome.UNAVAILABLE:
+                return tuple(tries), provider.expects_receipts
+            upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
+        return tuple(tries), False
+
+    def _rehearse(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
+        """For a test account's job: in the sandbox and nowhere else."""
+        place: Permit | None = permit
+        if permit.provider != TEST_SANDBOX:
+            # The message came through a lane of live ones, whose permit it must not use up. The sandbox needs no
+            # protection: it is called without.
+            self._route.release(permit, None)
+            place = None
+        lease_until = job.claim.lease_until if job.claim else self._clock.now()
+        with self._given_back_on_error(place):
+            renewed = self._renew_lease(job, lease_until)
+        if renewed is None:
+            if place is not None:
+                self._route.release(place, None)
+            return (), False
+        return (self._call(job, self._sandbox, place),), self._sandbox.expects_receipts
+
+    def _real(self, job: Job, permit: Permit) -> Permit | Refusal | None:
+        """``permit``, unless it is one for the sandbox, which is worth nothing to a live job."""
+        if permit.provider != TEST_SANDBOX:
+            return permit
+        self._route.release(permit, None)
+        return self._route.reserve_next(job.type, job.priority, [])
+
+    def _preferred(self, job: Job, permit: Permit) -> Permit:
+        """After an unknown outcome the same provider comes first, if it can recognise a repetition."""
+        last = self._providers.get(job.provider or "")
+        if not job.may_have_been_sent or last is None or not last.is_idempotent or last.name == permit.provider:
+            return permit
+        better = self._route.reserve_next(job.type, job.priority, [], prefer=last.name)
+        if not isinstance(better, Permit):
+            return permit
+        self._route.release(permit, None)
+        return better
+
+    def _call(self, job: Job, provider: Provider, permit: Permit | None) -> Try:
+        message = _message(job)
+        at = self._clock.now()
+        started = self._clock.monotonic()
+        try_: Try | None = None
+        try:
+            if permit is not None:
+                self._route.charge(permit, _extra_cost(job))
+            answer = provider.send(message)
+            try_ = Try(provider.name, answer, at, (self._clock.monotonic() - started) * 1000)
+        finally:
+            if permit is not None:
+                self._route.release(permit, try_)
+        return try_
+
+    def _renew_lease(self, job: Job, lease_until: datetime) -> datetime | None:
+        """The end of a lease long enough for one more call; None when the job is no longer ours."""
+        now = self._clock.now()
+        if (lease_until - now).total_seconds() >= LEASE_MARGIN_SECONDS:
+            return lease_until
+        transition = decide(job, LeaseRenewed(token_of(job)), now, self._policy)
+        if transition is None:
+            return None
+        try:
+            is_renewed: bool = self._renew(transition)
+        except StoreError:
+            return None
+        return now + self._policy.lease if is_renewed else None
+
+
+def token_of(job: Job) -> str:
+    """The token under which a claimed job is held."""
+    if job.claim is None:
+        raise AssertionError(f"job {job.job_id} was granted without a claim")
+    return job.claim.token
+
+
+def _extra_cost(job: Job) -> int:
+    """What the message weighs beyond the 1 of its permit: networks bill an SMS by its segments."""
+    return segments(str(job.payload.get("text", ""))).count - 1 if job.type is Channel.SMS else 0
+
+
+def _message(job: Job) -> Message:
+    return Message(
+        job_id=job.job_id,
+        delivery_key=job.delivery_key,
+        type=job.type,
+        to=job.to,
+        payload=job.payload,
+        metadata=job.metadata,
+        attempt=job.attempts + 1,
+        stops_on_unknown=job.on_unknown_outcome == "stop",
+    )
