@@ -32,10 +32,10 @@ _CROWDED_BATCH = 16.0
 #: With so many a batch is about as cheap per item as it gets (docs/performance.md): they wait for nobody else.
 _COMPANY_ENOUGH = 48
 
-#: Pauses between batches count for no longer: after a quiet hour a burst is to be noticed at once.
+#: A pause between batches weighs as one of this length, or as several: after a quiet hour a burst is to be noticed at
+#: once, and after a burst the quiet.
 _LONGEST_PAUSE_SECONDS = 0.05
-#: How many were here at once is known from so many batches, or twice as many.
-_REMEMBERED_BATCHES = 32
+_REMEMBERED_BATCHES = 8
 
 
 class Window:
@@ -55,13 +55,17 @@ class Window:
 
     def note(self, size: int, now: float) -> None:
         """A batch of ``size`` has been made; ``now``: monotonic seconds."""
-        self._size += (size - self._size) / 8
+        pauses = max(1.0, (now - self._noted_at) / _LONGEST_PAUSE_SECONDS)
         between = min(_LONGEST_PAUSE_SECONDS, now - self._noted_at)
-        self._between_seconds += (between - self._between_seconds) / 8
+        weight = min(1.0, pauses / _REMEMBERED_BATCHES)
+        self._size += (size / pauses - self._size) * weight
+        self._between_seconds += (between - self._between_seconds) * weight
         self._noted_at = now
 
-    def seconds(self) -> float:
+    def seconds(self, now: float) -> float:
         """From the arrival of a batch's first item to the batch; 0 while so few come that it is not worth it."""
+        if now - self._noted_at > _REMEMBERED_BATCHES * _LONGEST_PAUSE_SECONDS:
+            return 0.0
         batch = 1 + self._most_seconds * self._size / max(1e-6, self._between_seconds)
         load = (batch - _QUIET_BATCH) / (_BUSY_BATCH - _QUIET_BATCH)
         if load < 1:
@@ -71,30 +75,24 @@ class Window:
 
 
 class _Attendance:
-    """How many have lately been here at once, at most. Not thread-safe."""
+    """How many were here at once, at most. Not thread-safe."""
 
     def __init__(self) -> None:
         self._here = 0
-        self._most, self._most_before = 1, 1
-        self._batches = 0
-
-    @property
-    def most(self) -> int:
-        """At least 1."""
-        return max(self._most, self._most_before)
+        self.most = 1
 
     def come(self) -> None:
         """One more is here."""
         self._here += 1
-        self._most = max(self._most, self._here)
+        self.most = max(self.most, self._here)
 
     def leave(self, count: int) -> None:
-        """A batch of so many has its results."""
+        """So many have their results."""
         self._here -= count
-        self._batches += 1
-        if self._batches >= _REMEMBERED_BATCHES:
-            self._batches = 0
-            self._most, self._most_before = max(1, self._here), self._most
+
+    def miss(self) -> None:
+        """The others were waited for and did not come; once more, and perhaps they are not expected any more."""
+        self.most = self._here + (self.most - self._here) // 2
 
 
 class _Entry(Generic[Item, Result]):
@@ -166,9 +164,13 @@ class GroupCommit(Generic[Item, Result]):
 
     def _lead(self) -> None:
         """Flush the batch at the head of the queue (the caller's own entry is in it), then hand the lead on."""
-        pause = self._pause()
-        if pause > 0:
-            self._gather(pause)
+        try:
+            self._gather()
+        finally:
+            # Whatever interrupted the wait: others rely on the leader.
+            self._flush_head()
+
+    def _flush_head(self) -> None:
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
         self._window.note(len(batch), self._monotonic())
@@ -199,10 +201,12 @@ class GroupCommit(Generic[Item, Result]):
             if not isinstance(error, Exception):
                 raise
 
-    def _gather(self, seconds: float) -> None:
-        """Wait for company enough, at most so long."""
+    def _gather(self) -> None:
+        """Wait for company enough, or for what is left of the window, counted from when the first caller came."""
+        now = self._monotonic()
         with self._lock:
-            if self._has_company():
+            seconds = self._window.seconds(now) - (now - self._waiting[0].arrived_at)
+            if seconds <= 0 or self._has_company():
                 return
             self._is_gathering = True
         if self._wait(self._gathered, seconds):
@@ -210,16 +214,10 @@ class GroupCommit(Generic[Item, Result]):
         with self._lock:
             if self._is_gathering:
                 self._is_gathering = False
+                self._attendance.miss()
                 return
         # It was let go in this very moment.
         self._gathered.acquire()
 
     def _has_company(self) -> bool:
         return len(self._waiting) >= min(self._enough, self._attendance.most)
-
-    def _pause(self) -> float:
-        """What is left of the window, counted from when the first caller came."""
-        window = self._window.seconds()
-        if window == 0:
-            return 0.0
-        return window - (self._monotonic() - self._waiting[0].arrived_at)

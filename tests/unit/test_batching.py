@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -131,36 +132,91 @@ def test_under_load_the_leader_waits_for_company_within_its_bound() -> None:
     assert max(pauses) <= 0.005
 
 
-def test_a_leader_with_company_enough_does_not_wait_for_the_rest_of_its_window() -> None:
-    flush = Gathering()
-    commit: GroupCommit[int, int] = GroupCommit(flush, max_window_seconds=60, enough=8)
+class Waits:
+    """A leader's waits: each lasts until there is company enough, but no longer than ``patience_seconds``."""
 
-    with ThreadPoolExecutor(8) as pool:
-        futures = [pool.submit(commit.submit, item) for item in range(80)]
-        results = [future.result(20) for future in futures]
+    def __init__(self, patience_seconds: float = 20) -> None:
+        self.patience_seconds = patience_seconds
+        self.were_worth_it: list[bool] = []
 
-    assert results == [item * 10 for item in range(80)]
-    assert max(len(batch) for batch in flush.batches) <= 8
+    def __call__(self, gathered: threading.Lock, seconds: float) -> bool:
+        has_come = gathered.acquire(timeout=min(seconds, self.patience_seconds))
+        self.were_worth_it.append(has_come)
+        return has_come
 
 
-def test_nobody_waits_for_more_than_were_ever_here_at_once() -> None:
-    flush = Gathering()
-    # Whoever waited for a fourth would wait for a minute.
-    commit: GroupCommit[int, int] = GroupCommit(flush, max_window_seconds=60)
+def commit_under_load(flush: Gathering, waits: Waits, most_at_once: int, **options: Any) -> GroupCommit[int, int]:
+    """One with a window of a minute, which has seen so many at once."""
+    commit: GroupCommit[int, int] = GroupCommit(
+        flush, max_window_seconds=60, wait=waits, monotonic=lambda: 0.0, **options
+    )
+    commit._window.note(1000, 0.0)
+    commit._window.note(1000, 0.0)
+    for _ in range(most_at_once):
+        commit._attendance.come()
+    commit._attendance.leave(most_at_once)
+    return commit
+
+
+@pytest.mark.parametrize(
+    ("most_at_once", "enough"), [(9, 3), (3, 48)], ids=["a batch is large enough", "never were more here"]
+)
+def test_a_leader_with_company_enough_does_not_wait_for_the_rest_of_its_window(most_at_once: int, enough: int) -> None:
+    flush, waits = Gathering(), Waits()
+    commit = commit_under_load(flush, waits, most_at_once, enough=enough)
 
     with ThreadPoolExecutor(3) as pool:
-        results = list(pool.map(commit.submit, range(300)))
+        results = list(pool.map(commit.submit, [1, 2, 3]))
 
-    assert results == [item * 10 for item in range(300)]
+    assert results == [10, 20, 30]
+    assert [sorted(batch) for batch in flush.batches] == [[1, 2, 3]]
+    assert waits.were_worth_it == [True]
 
 
-def window_after(batches: Sequence[tuple[int, float]], most_seconds: float = 0.02) -> float:
-    """The window after batches of so many items, so many seconds apart."""
-    window, now = Window(most_seconds, 2 * most_seconds), 0.0
+def test_who_was_waited_for_in_vain_is_soon_not_waited_for_any_more() -> None:
+    flush, waits = Gathering(), Waits(patience_seconds=0.001)
+    commit = commit_under_load(flush, waits, most_at_once=20)
+
+    results = [commit.submit(item) for item in range(50)]
+
+    assert results == [item * 10 for item in range(50)]
+    assert waits.were_worth_it == [False] * 5, "20 were expected, then 10, 5, 3, 2 and nobody"
+
+
+def test_one_client_that_now_and_then_has_company_does_not_wait_for_it_afterwards() -> None:
+    flush, waits = Gathering(), Waits(patience_seconds=0.001)
+    commit = commit_under_load(flush, waits, most_at_once=2)
+
+    for item in range(200):
+        commit.submit(item)
+
+    assert waits.were_worth_it == [False]
+
+
+def test_a_wait_that_is_interrupted_leaves_nobody_behind() -> None:
+    flush = Gathering()
+
+    def interrupted(_lock: threading.Lock, _seconds: float) -> bool:
+        raise KeyboardInterrupt
+
+    commit = commit_under_load(flush, Waits(), most_at_once=5)
+    commit._wait = interrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        commit.submit(1)
+    commit._wait = Waits(patience_seconds=0.001)
+
+    assert commit.submit(2) == 20
+    assert flush.batches == [[1], [2]]
+
+
+def window_after(batches: Sequence[tuple[int, float]], *, silence: float = 0.0) -> float:
+    """The window, of 20 ms or in a crowd 40, after batches of so many items, so many seconds apart, and a silence."""
+    window, now = Window(0.02, 0.04), 0.0
     for size, pause in batches:
         now += pause
         window.note(size, now)
-    return window.seconds()
+    return window.seconds(now + silence)
 
 
 def test_the_window_grows_with_the_rate_of_arrivals_up_to_its_bounds() -> None:
@@ -171,7 +227,7 @@ def test_the_window_grows_with_the_rate_of_arrivals_up_to_its_bounds() -> None:
     assert windows == sorted(windows)
     assert windows[:2] == [0, 0], "calls that come now and then were taxed"
     assert 0 < windows[2] < windows[3] < windows[4] == pytest.approx(0.02 + 0.02 * 0.3, rel=0.01)
-    assert windows[-2:] == [0.04, 0.04]
+    assert windows[-2:] == pytest.approx([0.04, 0.04])
 
 
 def test_a_rate_is_the_same_rate_however_it_is_parted() -> None:
@@ -180,12 +236,18 @@ def test_a_rate_is_the_same_rate_however_it_is_parted() -> None:
     assert singles == pytest.approx(tens)
 
 
-def test_a_burst_after_a_quiet_hour_is_noticed_at_once() -> None:
-    quiet = [(1, 600.0)] * 20
+def test_many_at_once_now_and_then_are_no_high_rate() -> None:
+    assert window_after([(20, 1.0)] * 20) == 0
+    assert window_after([(3, 3600.0)] * 20) == 0
+
+
+def test_a_burst_after_a_quiet_hour_is_noticed_at_once_and_so_is_the_quiet() -> None:
+    quiet, burst = [(1, 600.0)] * 20, [(1, 0.002)] * 30
 
     assert window_after(quiet) == 0
-    assert window_after([*quiet, *[(1, 0.002)] * 30]) > 0.015
-    assert window_after([*quiet, *[(1, 0.002)] * 300, (1, 3600.0), *[(1, 1.0)] * 20]) == 0
+    assert window_after([*quiet, *burst]) > 0.015
+    assert window_after([*burst * 10, (1, 3600.0)]) == 0
+    assert window_after(burst * 10, silence=3600) == 0
 
 
 def test_many_threads_get_each_their_own_result_and_flushes_never_overlap() -> None:

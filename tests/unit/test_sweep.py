@@ -97,6 +97,7 @@ def test_a_lost_hint_is_published_again_once() -> None:
     job = house.job(due_at=later(-1), queued_at=later(-31))
 
     house.sweep.run()
+    house.clock.advance(5)
     house.sweep.run()
 
     assert house.hinted() == [job.job_id]
@@ -360,15 +361,41 @@ def test_a_search_that_was_not_finished_goes_on_with_the_next_run() -> None:
     assert set(house.hinted()) == {job.job_id for job in jobs}
 
 
-def test_after_a_storm_passwords_are_published_before_campaigns() -> None:
+def test_after_a_storm_passwords_are_published_before_campaigns_also_while_those_are_published() -> None:
     house = House(batch=10)
     campaign = [house.job(priority=Priority.BULK, queued_at=None, due_at=later(-5)) for _ in range(30)]
-    password = house.job(priority=Priority.HIGH, queued_at=None, due_at=later(-1))
+    passwords = [house.job(priority=Priority.HIGH, queued_at=None, due_at=later(due)) for due in (-1, 1)]
+    original = house.publisher.publish
+
+    def slowly(hints: Sequence[Any]) -> list[bool]:
+        house.clock.advance(2)
+        return original(hints)
+
+    house.publisher.publish = slowly  # type: ignore[method-assign]
 
     house.sweep.run()
 
-    assert house.hinted()[0] == password.job_id
-    assert len(house.hinted()) == len(campaign) + 1
+    hinted = house.hinted()
+    assert hinted[0] == passwords[0].job_id
+    assert hinted[10] == passwords[1].job_id, "it became due while the first batch was published"
+    assert len(hinted) == len(campaign) + 2
+
+
+def test_a_search_that_met_an_error_does_not_rest() -> None:
+    house = House()
+    job = house.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+    original = house.jobs.apply
+
+    def trip(_transitions: Sequence[Transition]) -> list[bool]:
+        raise ValueError("a bug")
+
+    house.jobs.apply = trip  # type: ignore[method-assign]
+    house.sweep.run()
+    house.jobs.apply = original  # type: ignore[method-assign]
+
+    house.sweep.run()
+
+    assert house.read(job).status is Status.RETRYING
 
 
 def test_a_quiet_run_asks_the_store_only_for_appointments() -> None:

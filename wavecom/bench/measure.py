@@ -61,7 +61,7 @@ class Figures:
     unexpected: int
     #: Status, or what became of it -> requests.
     answers: Mapping[str, int]
-    #: From the first request until the last answer, and until the last was received.
+    #: From the first request until the last answer, and until the last was received; pauses left out.
     accept_seconds: float
     seconds: float
     accepted_per_second: float
@@ -137,6 +137,8 @@ class Meter:
         #: Phase -> notifications in each of its requests.
         self._batches: dict[str, int] = {}
         self._began: dict[str, tuple[float, Sample]] = {}
+        #: Of phases whose account has been closed.
+        self._ended: dict[str, tuple[float, Sample]] = {}
         #: Notifications accepted in phases that are over, and what their clients saw, once it has been asked for.
         self._accepted: dict[str, int] = {}
         self._requests: dict[str, list[Request]] = {}
@@ -230,17 +232,22 @@ class Meter:
         latest = max((arrivals[job_id].at for job_id in accepted if job_id in arrivals), default=moment)
         return max(0.0, latest - moment)
 
+    def close(self, name: str) -> None:
+        """The phase is over and drained; what the stage uses from now on is not its own."""
+        self._ended[name] = (time.monotonic(), self._stage.sample())
+
     def measure(self, name: str, *more: str) -> Figures:
         """Measure a phase that is over, and drained if its end-to-end figures are to be whole.
 
-        ``more``: later phases of the same kind, measured together with it; what the stage used between them counts.
+        ``more``: later phases of the same kind, measured together with it; all of them closed.
         """
-        began_at, before = self._began[name]
-        after = self._stage.sample()
-        ended_at = time.monotonic()
+        now = time.monotonic(), self._stage.sample()
+        stretches = []
         arrivals = self.arrivals()
         requests = {each: self.requests(each) for each in self._phases}
-        own = [requests[each] for each in (name, *more)]
+        for each in (name, *more):
+            (began_at, before), (ended_at, after) = self._began[each], self._ended.get(each, now)
+            stretches.append(Stretch(requests[each], (began_at, ended_at), (before, after)))
         known = {job_id for each in requests.values() for request in each for job_id in request.job_ids}
         unknown = sum(job_id not in known for job_id in arrivals)
         unanswered = sum(
@@ -250,13 +257,11 @@ class Meter:
         )
         batch = self._batches[name]
         return figures_of(
-            own,
+            stretches,
             arrivals,
             batch=batch,
             unexpected=max(0, unknown - unanswered * batch),
-            span=(began_at, ended_at),
-            samples=(before, after),
-            pace=self._probe.between(began_at, ended_at),
+            pace=self._probe.during([stretch.span for stretch in stretches]),
         )
 
     def cost_so_far(self, name: str) -> float:
@@ -311,33 +316,37 @@ def read_arrivals(path: Path) -> dict[str, Arrival]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Load without a pause: its requests, and when (monotonic) and what everybody had used before and after it."""
+
+    requests: Sequence[Request]
+    span: tuple[float, float]
+    samples: tuple[Sample, Sample]
+
+
 def figures_of(
-    stretches: Sequence[Sequence[Request]],
+    stretches: Sequence[Stretch],
     arrivals: Mapping[str, Arrival],
     *,
     batch: int,
     unexpected: int,
-    span: tuple[float, float],
-    samples: tuple[Sample, Sample],
     pace: Pace,
 ) -> Figures:
-    """What requests of ``batch`` notifications each came to between both moments of ``span``.
-
-    ``stretches``: those that came one after the other, with pauses between one stretch and the next; rates leave the
-    pauses out.
-    """
-    parts = [_timed(stretch, arrivals, span[0]) for stretch in stretches]
-    requests = [request for stretch in stretches for request in stretch]
+    """What requests of ``batch`` notifications each came to; pauses between one stretch and the next don't count."""
+    parts = [_timed(stretch, arrivals) for stretch in stretches]
+    requests = [request for stretch in stretches for request in stretch.requests]
     accepted = [each for part in parts for each in part.accepted]
     arrived = [(at, arrivals[job_id]) for at, job_id in accepted if job_id in arrivals]
     answered = [request for request in requests if request.job_ids]
     accept_seconds, seconds = sum(part.accept_seconds for part in parts), sum(part.seconds for part in parts)
-    first = min((part.first for part in parts), default=span[0])
+    first = min(part.first for part in parts)
     count = max(1, len(accepted))
-    before, after = samples
-    cpu = spent_between(before, after)
-    elapsed = span[1] - span[0]
-    used = sum(cpu.values())
+    groups = dict.fromkeys(group for part in parts for group in part.cpu)
+    cpu = {group: sum(part.cpu.get(group, 0.0) for part in parts) for group in groups}
+    used, elapsed = sum(cpu.values()), sum(until - since for since, until in (each.span for each in stretches))
+    others = sum(after.others_seconds - before.others_seconds for before, after in (each.samples for each in stretches))
+    last = stretches[-1].samples[1]
     return Figures(
         offered=len(requests) * batch,
         accepted=len(accepted),
@@ -356,9 +365,9 @@ def figures_of(
         is_growing=any(part.is_growing for part in parts),
         cpu_ms={group: round(1000 * spent / count, 4) for group, spent in cpu.items()},
         cpu_ms_total=round(1000 * used / count, 4),
-        memory_mib={group: round(usage.memory_mib, 1) for group, usage in after.groups.items()},
-        process_mib={group: round(max(usage.processes, default=0), 1) for group, usage in after.groups.items()},
-        noise_cores=round(max(0.0, after.others_seconds - before.others_seconds - used) / elapsed, 3),
+        memory_mib={group: round(usage.memory_mib, 1) for group, usage in last.groups.items()},
+        process_mib={group: round(max(usage.processes, default=0), 1) for group, usage in last.groups.items()},
+        noise_cores=round(max(0.0, others - used) / elapsed, 3),
         used_cores=round(used / elapsed, 3),
         pace=pace,
         curves={
@@ -369,28 +378,31 @@ def figures_of(
 
 
 @dataclass(frozen=True, slots=True)
-class _Stretch:
-    """Load without a pause: what was accepted, with the moment of the answer, and how long it took."""
+class _Timed:
+    """A stretch: what was accepted, with the moment of the answer; how long that took and what it cost."""
 
     accepted: Sequence[tuple[float, str]]
     first: float
     accept_seconds: float
     seconds: float
     is_growing: bool
+    cpu: Mapping[str, float]
 
 
-def _timed(requests: Sequence[Request], arrivals: Mapping[str, Arrival], since: float) -> _Stretch:
+def _timed(stretch: Stretch, arrivals: Mapping[str, Arrival]) -> _Timed:
+    requests = stretch.requests
     accepted = [(request.answered, job_id) for request in requests for job_id in request.job_ids]
     answers = sorted(at for at, _ in accepted)
     moments = sorted(arrivals[job_id].at for _, job_id in accepted if job_id in arrivals)
-    first = min((request.intended for request in requests), default=since)
+    first = min((request.intended for request in requests), default=stretch.span[0])
     last_answer = max(answers, default=first)
-    return _Stretch(
+    return _Timed(
         accepted,
         first,
         accept_seconds=last_answer - first,
         seconds=max(moments, default=last_answer) - first,
         is_growing=is_growing(answers, moments, first, last_answer),
+        cpu=spent_between(*stretch.samples),
     )
 
 

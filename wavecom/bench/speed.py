@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -69,7 +69,12 @@ class Probe:
 
     def between(self, since: float, until: float) -> Pace:
         """Between these moments (monotonic); where none of its readings fell in between, at this moment."""
-        paces = [pace for at, pace in self._readings if since <= at <= until] or [self._read()]
+        return self.during([(since, until)])
+
+    def during(self, spans: Sequence[tuple[float, float]]) -> Pace:
+        """During all of these spans; where none of its readings fell into any, at this moment."""
+        paces = [pace for at, pace in self._readings if any(since <= at <= until for since, until in spans)]
+        paces = paces or [self._read()]
         return Pace(sum(paces) / len(paces), max(pace for _, pace in self._readings))
 
     def _run(self) -> None:

@@ -123,8 +123,8 @@ class JobRepository(Protocol):
 
         ``channel`` and ``priority`` narrow them to live jobs in these lanes, ``tests_only`` to those of test accounts,
         which share a queue whatever their lane.
-        ``queued_before`` leaves out jobs whose ``queued_at`` is at or after it; a job without ``queued_at`` (parked:
-        no hint of it is in any queue) always counts. ``expired_only`` leaves out those whose ``expires_at`` is to come.
+        ``queued_before`` leaves only jobs whose ``queued_at`` is before it, so none that are parked (see ``parked``).
+        ``expired_only`` leaves out those whose ``expires_at`` is to come.
         """
         ...
 

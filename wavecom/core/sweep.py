@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 import structlog
@@ -100,19 +99,24 @@ class Sweep:
     def _searches(self) -> Iterator[tuple[str, float, Iterable[Find]]]:
         """What is looked for: its name, how long it may rest afterwards, and where to look."""
         yield "scheduled", 0, [self._in(Status.SCHEDULED)]
-        # Lane by lane: a storm leaves tens of thousands behind, and no password may wait behind a campaign.
-        yield "parked", 0, [partial(self._parked, priority) for priority in Priority]
         for status, rest_seconds in _REST_SECONDS.items():
             if status is not Status.PROCESSING or self._clock.monotonic() >= self._leases_count_from:
                 yield status.value, rest_seconds, [self._in(status)]
+        # After those, because a storm leaves tens of thousands behind.
+        yield "parked", 0, [self._parked]
         yield "lost hints", _HINTS_REST_SECONDS, self._lost_hints()
         yield "expired", _EXPIRY_REST_SECONDS, [self._in(status, expired_only=True) for status in _HINTED]
 
     def _in(self, status: Status, **narrowed: Any) -> Find:
         return lambda now: self._jobs.due(status, now, self._batch, **narrowed)
 
-    def _parked(self, priority: Priority, now: datetime) -> list[Job]:
-        return self._jobs.parked(priority, now, self._batch)
+    def _parked(self, now: datetime) -> list[Job]:
+        """High lanes first, asked anew for every batch: no password may wait until a campaign is through."""
+        found: list[Job] = []
+        for priority in Priority:
+            if len(found) < self._batch:
+                found += self._jobs.parked(priority, now, self._batch - len(found))
+        return found
 
     def _lost_hints(self) -> Iterator[Find]:
         """Queue by queue, each asked about in its turn."""
@@ -130,7 +134,8 @@ class Sweep:
     def _search(
         self, name: str, rest_seconds: float, finds: Iterable[Find], report: SweepReport, deadline: float
     ) -> None:
-        if self._clock.monotonic() < self._rests_until.get(name, float("-inf")):
+        began = self._clock.monotonic()
+        if began < self._rests_until.get(name, float("-inf")):
             return
         is_through = True
         for find in finds:
@@ -141,16 +146,17 @@ class Sweep:
             except Exception:
                 # One document that nobody can read must not keep every other job from being put right.
                 log.exception("sweep_search_failed", search=name)
+                is_through = False
         if is_through:
-            self._rests_until[name] = self._clock.monotonic() + rest_seconds
+            self._rests_until[name] = began + rest_seconds
 
     def _until_empty(self, find: Find, report: SweepReport, deadline: float) -> bool:
-        """Whether it was; False when the time was up before."""
+        """Whether it was; False when the time was up before, or when others were at the same jobs."""
         while self._clock.monotonic() < deadline:
             jobs = find(self._clock.now())
             moved = self._put_right(jobs, report)
             if len(jobs) < self._batch or not moved:
-                return True
+                return len(jobs) < self._batch
         return False
 
     def _put_right(self, jobs: list[Job], report: SweepReport) -> int:

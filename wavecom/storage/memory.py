@@ -137,7 +137,7 @@ class MemoryJobRepository:
                 and channel in {None, job.type}
                 and priority in {None, job.priority}
                 and (not is_test_account(job.client) if is_narrowed else is_test_account(job.client) or not tests_only)
-                and (queued_before is None or job.queued_at is None or job.queued_at < queued_before)
+                and (queued_before is None or (job.queued_at is not None and job.queued_at < queued_before))
                 and (not expired_only or job.expires_at <= now)
             ]
         found.sort(key=lambda pair: pair[0])

@@ -384,9 +384,10 @@ class _Basket(Generic[Item]):
             while not self._items:
                 self._is_awaited = True
                 self._filled.wait()
-        pause = self._window.seconds()
+        now = self._monotonic()
+        pause = self._window.seconds(now)
         if pause > 0 and len(self._items) < most:
-            pause -= self._monotonic() - self._items[0][0]
+            pause -= now - self._items[0][0]
             if pause > 0:
                 # Slept through, not waited for: nobody is to be woken by every item that comes meanwhile.
                 self._sleep(pause)

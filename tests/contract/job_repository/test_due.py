@@ -4,7 +4,7 @@ import itertools
 import random
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -88,18 +88,9 @@ def test_a_hint_is_only_lost_before_its_time(jobs: JobRepository, status: Status
 
     found = jobs.due(status, NOW, 10, queued_before=later(-59))
 
-    assert _ids(found) == _ids([parked_long_ago, lost, parked])
-    assert _ids(jobs.due(status, NOW, 2, queued_before=later(-59))) == _ids([parked_long_ago, lost])
+    assert _ids(found) == [lost.job_id]
     assert _ids(jobs.due(status, NOW, 10)) == _ids([parked_long_ago, lost, waiting, parked])
-
-
-def test_in_a_backlog_of_unknown_depth_only_parked_jobs_are_due(jobs: JobRepository) -> None:
-    parked = make_job(queued_at=None, due_at=NOW)
-    jobs.insert([make_job(queued_at=later(-9000), due_at=later(-8970)), parked])
-
-    found = jobs.due(Status.QUEUED, NOW, 10, queued_before=datetime.min.replace(tzinfo=UTC))
-
-    assert _ids(found) == [parked.job_id]
+    assert _ids(jobs.parked(lost.priority, NOW, 10)) == _ids([parked_long_ago, parked])
 
 
 def test_a_job_parked_by_a_worker_is_due_until_its_hint_is_out(jobs: JobRepository) -> None:
@@ -112,27 +103,13 @@ def test_a_job_parked_by_a_worker_is_due_until_its_hint_is_out(jobs: JobReposito
         decide(taken, AttemptPrevented(claim.token, 6), NOW),
     ]
     jobs.apply([transition for transition in parked if transition is not None])
-    never = datetime.min.replace(tzinfo=UTC)
 
-    due = [jobs.due(status, later(6), 10, queued_before=never) for status in (Status.QUEUED, Status.RETRYING)]
-    published = [decide(job, DueReached(), later(6)) for found in due for job in found]
+    found = jobs.parked(waiting.priority, later(6), 10)
+    published = [decide(job, DueReached(), later(6)) for job in found]
     jobs.apply([transition for transition in published if transition is not None])
-    after = [jobs.due(status, later(6000), 10, queued_before=never) for status in (Status.QUEUED, Status.RETRYING)]
 
-    assert [_ids(found) for found in due] == [[waiting.job_id], [tried.job_id]]
-    assert after == [[], []]
-
-
-def test_a_parked_job_that_was_taken_is_not_due_as_parked(jobs: JobRepository) -> None:
-    job = make_job(queued_at=None, next_attempt_at=NOW, due_at=NOW)
-    jobs.insert([job])
-    claim = make_claim()
-    jobs.claim([job.job_id], claim, NOW)
-
-    found = jobs.due(Status.PROCESSING, later(60), 10, queued_before=datetime.min.replace(tzinfo=UTC))
-
-    assert jobs.due(Status.QUEUED, later(60), 10, queued_before=later(60)) == []
-    assert _ids(found) == [job.job_id]
+    assert set(_ids(found)) == {waiting.job_id, tried.job_id}
+    assert jobs.parked(waiting.priority, later(6000), 10) == []
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
@@ -162,6 +139,8 @@ def test_a_job_that_was_taken_is_not_parked_any_more(jobs: JobRepository) -> Non
     jobs.claim([job.job_id], make_claim(), NOW)
 
     assert jobs.parked(job.priority, later(60), 10) == []
+    assert jobs.due(Status.QUEUED, later(60), 10) == []
+    assert _ids(jobs.due(Status.PROCESSING, later(60), 10)) == [job.job_id]
 
 
 @pytest.mark.parametrize("queued_before", [None, later(3600)])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -10,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.factories import NOW, later, make_claim, make_job
 from wavecom.core.dead_letters import LetterFilter
-from wavecom.core.job import Job
+from wavecom.core.job import Job, Priority
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 from wavecom.storage.mongo.dead_letters import MongoBuriedJobs
@@ -64,10 +66,10 @@ def test_a_job_that_was_mended_is_due_again_without_a_doubt_about_it(
     jobs.insert([job])
     _damage(indexed_database, job)
     jobs.claim([job.job_id], make_claim(), NOW)
-    while_broken = jobs.due(Status.RETRYING, later(60), 10, queued_before=NOW)
+    while_broken = jobs.parked(job.priority, later(60), 10)
 
     _damage(indexed_database, job, {"$set": {"replays": 0}})
-    [mended] = jobs.due(Status.RETRYING, later(60), 10, queued_before=NOW)
+    [mended] = jobs.parked(job.priority, later(60), 10)
 
     assert (while_broken, mended.job_id, mended.may_have_been_sent) == ([], job.job_id, False)
     assert list(jobs.claim([job.job_id], make_claim(), later(60))) == [job.job_id]
@@ -86,19 +88,27 @@ def test_a_job_that_cannot_be_read_is_due_no_later_than_its_deadline(
     assert left["dueAt"].timestamp() == later(5).timestamp()
 
 
-@pytest.mark.parametrize("queued_before", [None, later(3600)])
-@pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING, Status.PROCESSING])
+SEARCHES: dict[str, tuple[datetime | None, Callable[[MongoJobRepository, Status], list[Job]]]] = {
+    "due": (later(-40), lambda jobs, status: jobs.due(status, NOW, 2)),
+    "lost": (later(-40), lambda jobs, status: jobs.due(status, NOW, 2, queued_before=later(3600))),
+    "parked": (None, lambda jobs, _: jobs.parked(Priority.NORMAL, NOW, 2)),
+}
+
+
+@pytest.mark.parametrize("search", SEARCHES)
+@pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
 def test_what_cannot_be_read_takes_nobodys_place_among_the_due(
-    indexed_database: Database[Document], jobs: MongoJobRepository, status: Status, queued_before: Any
+    indexed_database: Database[Document], jobs: MongoJobRepository, status: Status, search: str
 ) -> None:
-    broken = [make_job(status=status, due_at=later(-9), queued_at=None) for _ in range(5)]
-    sound = [make_job(status=status, due_at=later(-number), queued_at=None) for number in (3, 2, 1)]
+    queued_at, find = SEARCHES[search]
+    broken = [make_job(status=status, due_at=later(-9), queued_at=queued_at) for _ in range(5)]
+    sound = [make_job(status=status, due_at=later(-number), queued_at=queued_at) for number in (3, 2, 1)]
     jobs.insert([*broken, *sound])
     for job in broken:
         _damage(indexed_database, job)
 
     with capture_logs() as logs:
-        found = [jobs.due(status, NOW, 2, queued_before=queued_before) for _ in range(2)]
+        found = [find(jobs, status) for _ in range(2)]
 
     assert [[job.job_id for job in each] for each in found] == [[job.job_id for job in sound[:2]]] * 2
     assert sorted(_reported(logs)) == sorted(job.job_id for job in broken)

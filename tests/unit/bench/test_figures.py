@@ -11,6 +11,7 @@ from wavecom.bench.measure import (
     Figures,
     Latencies,
     Request,
+    Stretch,
     cost_ratio_at_full_speed,
     figures_of,
     is_growing,
@@ -30,16 +31,14 @@ def accepted(at: float, *job_ids: str, latency: float = 0.01) -> Request:
 AT_FULL_SPEED = Pace(mean=500.0, best=500.0)
 
 
-def measured(requests: list[Request], arrivals: dict[str, Arrival], pace: Pace = AT_FULL_SPEED) -> Figures:
-    return measured_in_stretches([requests], arrivals, pace)
-
-
-def measured_in_stretches(
-    stretches: list[list[Request]], arrivals: dict[str, Arrival], pace: Pace = AT_FULL_SPEED
-) -> Figures:
+def stretch(requests: list[Request], since: float = 0, until: float = 10) -> Stretch:
     before = Sample({"web": Usage(1.0, 50, (50,))}, 100.0)
     after = Sample({"web": Usage(1.5, 60, (20, 40)), "worker": Usage(0.25, 80, (80,))}, 101.0)
-    return figures_of(stretches, arrivals, batch=1, unexpected=0, span=(0, 10), samples=(before, after), pace=pace)
+    return Stretch(requests, (since, until), (before, after))
+
+
+def measured(requests: list[Request], arrivals: dict[str, Arrival], pace: Pace = AT_FULL_SPEED) -> Figures:
+    return figures_of([stretch(requests)], arrivals, batch=1, unexpected=0, pace=pace)
 
 
 def test_what_arrived_once_is_neither_lost_nor_repeated() -> None:
@@ -177,17 +176,20 @@ def test_every_answer_to_an_overload_is_an_acceptance_a_promise_or_odd() -> None
     assert (answers.slowest_refusal_ms, answers.slowest_acceptance_ms) == (2000, 10)
 
 
-def test_pauses_between_stretches_of_load_are_left_out_of_rates_but_not_of_costs() -> None:
-    first, second = [accepted(0, "a"), accepted(0.99, "b")], [accepted(8, "c"), accepted(8.99, "d")]
-    arrivals = {key: Arrival(at, 1, "main") for key, at in {"a": 0.5, "b": 1.5, "c": 8.5, "d": 9.5}.items()}
+def test_pauses_between_stretches_of_load_do_not_count() -> None:
+    first, second = [accepted(0, "a"), accepted(0.99, "b")], [accepted(80, "c"), accepted(80.99, "d")]
+    arrivals = {key: Arrival(at, 1, "main") for key, at in {"a": 0.5, "b": 1.5, "c": 80.5, "d": 81.5}.items()}
+    stretches = [stretch(first, 0, 2), stretch(second, 80, 82)]
 
-    figures = measured_in_stretches([first, second], arrivals)
+    figures = figures_of(stretches, arrivals, batch=1, unexpected=0, pace=AT_FULL_SPEED)
 
     assert (figures.accepted, figures.received) == (4, 4)
     assert (figures.accept_seconds, figures.seconds) == (2, 3)
     assert figures.accepted_per_second == 2
-    assert figures.cpu_ms_total == 187.5
-    assert figures.used_cores == pytest.approx(0.075)
+    # Twice 0.5 s of web and 0.25 of the worker, of twice one second that the machine was kept busy, in twice two.
+    assert figures.cpu_ms == {"web": 250, "worker": 125}
+    assert figures.used_cores == pytest.approx(0.375)
+    assert figures.noise_cores == pytest.approx(0.125)
 
 
 def test_costs_compare_as_if_the_cores_had_been_as_fast_in_both() -> None:

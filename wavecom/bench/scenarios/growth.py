@@ -30,6 +30,7 @@ _SETTLE_SECONDS = 8
 #: Load in each house, turn after turn: per second, so many seconds.
 _RATE, _TURN_SECONDS, _TURNS = 150.0, 5, 8
 _QUICK_RATE, _QUICK_TURN_SECONDS, _QUICK_TURNS = 60.0, 2, 2
+_AFTERMATH_SECONDS = 1
 _MOST_GROWTH = 1.1
 _CSRF = re.compile(r'name="csrf_token"[^>]*value="([^"]+)"')
 
@@ -46,8 +47,8 @@ LISTS = {
 def growth(trial: Trial) -> None:
     """Fill the store with finished jobs, and compare what a notification costs there and where hardly any are stored.
 
-    Both houses stand beside each other and take turns of a few seconds, so that the machine's moods fall on both alike.
-    On servers of the user's own there is room for one only: it is measured before and after it is filled.
+    Both stand beside each other and take turns of a few seconds, so that the machine's moods fall on both alike. On
+    servers of the user's own there is room for one only: it is measured before and after it is filled.
     """
     few, *many = (500, 5_000) if trial.options.is_quick else (1_000, 100_000, 1_000_000)
     if trial.subject.name != JUDGED:
@@ -55,16 +56,26 @@ def growth(trial: Trial) -> None:
     outcome = trial.outcome
     ratios = [(float(few), 1.0)]
     with trial.stage() as stage, Storehouse(trial, stage) as filling:
-        before = filling.with_stored(few) if trial.options.addresses else None
+        alone = None if _has_room_for_two(trial) else filling.with_stored(few)
+        if alone is not None:
+            outcome.phases[f"{few:,} stored"] = alone
         for size in many:
-            small, large = (before, filling.with_stored(size)) if before else _in_turns(trial, few, filling, size)
-            outcome.phases[f"{few:,} stored, beside {size:,}"] = small
+            if alone is None:
+                small, large = _in_turns(trial, few, filling, size)
+                outcome.phases[f"{few:,} stored, beside {size:,}"] = small
+            else:
+                small, large = alone, filling.with_stored(size)
             outcome.phases[f"{size:,} stored"] = large
             ratio = round(large.cpu_ms_total / small.cpu_ms_total, 3)
             ratios.append((size, ratio))
             what = f"CPU per notification with {size:,} stored, to that with {few:,}"
             outcome.goals.append(Goal(what, ratio, _MOST_GROWTH))
     outcome.pictures[f"CPU per notification, to that with {few:,} stored"] = {"ratio": ratios}
+
+
+def _has_room_for_two(trial: Trial) -> bool:
+    """Servers of the user's own hold one store at a time."""
+    return not trial.options.addresses
 
 
 def _in_turns(trial: Trial, few: int, filling: Storehouse, size: int) -> tuple[Figures, Figures]:
@@ -131,10 +142,13 @@ class Storehouse:
         name = meter.paced(rate, seconds, name="load", keys=options.keys)
         meter.wait_answered(name)
         meter.wait_drained()
+        # What is written just afterwards is its own as well.
+        time.sleep(_AFTERMATH_SECONDS)
+        meter.close(name)
         self._phases.append(name)
 
     def measured(self) -> Figures:
-        """All load since the last time, and whatever was done between it."""
+        """All load since the last time, together."""
         figures = self._meter.measure(*self._phases)
         self._phases.clear()
         return figures

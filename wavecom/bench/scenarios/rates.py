@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from wavecom.bench.judgement import STEADY_RATE
 from wavecom.bench.measure import Figures, Meter
@@ -28,10 +28,14 @@ _LOWEST_RATE = 5.0
 
 #: From a quiet morning to the headline; what is only there to compare with is spared what it can't carry.
 _RATES = (25.0, 50.0, 100.0, 150.0, 200.0, 400.0, 800.0)
+#: Played twice, after a lower rate and after a higher one.
+_AGAIN = 400.0
 _YARDSTICK_RATE = 150.0
 _RATE_SECONDS = 12.0
 #: Clients that send the next when the last is answered, and how many requests there are of all together.
 _CLIENTS = ((1, 800), (2, 1_200), (4, 1_600), (8, 2_400), (16, 3_200), (64, 6_400))
+#: So many of them, with others beside them that come now and then.
+_MIXED_CLIENTS, _OTHERS_RATE = 4, 20.0
 
 
 def steady(trial: Trial) -> None:
@@ -81,49 +85,65 @@ def idle(trial: Trial) -> None:
 
 
 def levels(trial: Trial) -> None:
-    """The same clients at one rate after the other: what a notification costs and how long it takes."""
+    """The same load at one rate after the other: what a notification costs and how long it takes."""
     outcome, is_quick = trial.outcome, trial.options.is_quick
     chosen = [rate for rate in _RATES if trial.subject.name == JUDGED or rate <= _YARDSTICK_RATE]
-    measured: list[tuple[float, Figures]] = []
+    seconds = 2 if is_quick else _RATE_SECONDS
     with trial.stage() as stage:
         meter = trial.meter(stage)
         trial.warm_up(meter)
-        seconds = 2 if is_quick else _RATE_SECONDS
-        measured += [(rate, hold(trial, meter, rate, seconds)) for rate in (chosen[:2] if is_quick else chosen)]
-    outcome.phases |= {f"{rate:g}/s": figures for rate, figures in measured}
+        measured = {rate: hold(trial, meter, rate, seconds) for rate in (chosen[:2] if is_quick else chosen)}
+        again = hold(trial, meter, _AGAIN, seconds) if _AGAIN in measured else None
+    outcome.phases |= {f"{rate:g}/s": figures for rate, figures in measured.items()}
     outcome.pictures |= {
-        "CPU ms per notification, by rate": {"CPU": [(rate, each.cpu_ms_total) for rate, each in measured]},
+        "CPU ms per notification, by rate": {"CPU": [(rate, each.cpu_ms_total) for rate, each in measured.items()]},
         "p95 in ms, by rate": {
-            "accept": [(rate, each.accept.p95) for rate, each in measured],
-            "deliver": [(rate, each.end_to_end.p95) for rate, each in measured],
+            "accept": [(rate, each.accept.p95) for rate, each in measured.items()],
+            "deliver": [(rate, each.end_to_end.p95) for rate, each in measured.items()],
         },
     }
-    busier = [figures.used_cores for _, figures in measured]
-    steps = [round(lower / higher, 3) for lower, higher in pairwise(busier)]
     # Less to do must not be more work: what is grouped less costs more each, but not in all.
-    outcome.goals.append(Goal("cores in use, at any of these rates to the next higher", max(steps), 1.25))
+    steps = [(each.used_cores / more.used_cores) for each, more in combinations(measured.values(), 2)]
+    goals = [Goal("cores in use, at any of these rates to any higher", round(max(steps), 3), 1.25)]
+    if again is not None:
+        outcome.phases[f"{_AGAIN:g}/s again"] = again
+        ratio = round(measured[_AGAIN].cpu_ms_total / again.cpu_ms_total, 3)
+        goals.append(Goal(f"CPU at {_AGAIN:g}/s after a lower rate, to that after a higher", ratio, 1.25))
+    outcome.goals += goals
 
 
 def clients(trial: Trial) -> None:
     """So many clients, each of which sends the next notification when the last has been answered."""
     outcome = trial.outcome
-    measured: list[tuple[int, Figures]] = []
+    measured: dict[int, Figures] = {}
     with trial.stage() as stage:
         meter = trial.meter(stage)
         trial.warm_up(meter)
-        for connections, count in _CLIENTS[:2] if trial.options.is_quick else _CLIENTS:
-            count = trial.amount(count, 50)
-            name = meter.flood(count, name="clients", connections=connections, keys=trial.options.keys)
-            meter.wait_answered(name)
-            meter.wait_drained()
-            measured.append((connections, meter.measure(name)))
-    outcome.phases |= {f"{number} clients": figures for number, figures in measured}
-    rates = [(float(number), figures.accepted_per_second) for number, figures in measured]
+        for connections, count in _CLIENTS[:3] if trial.options.is_quick else _CLIENTS:
+            measured[connections] = _from_clients(trial, meter, connections, count)
+        count = dict(_CLIENTS)[_MIXED_CLIENTS]
+        others = meter.paced(_OTHERS_RATE, trial.options.size(4, 2), name="others", keys=trial.options.keys)
+        mixed = _from_clients(trial, meter, _MIXED_CLIENTS, count)
+        meter.wait_answered(others)
+    outcome.phases |= {f"{number} clients": figures for number, figures in measured.items()}
+    beside = f"{_MIXED_CLIENTS} clients beside others"
+    outcome.phases[beside] = mixed
+    outcome.costless.append(beside)
+    rates = [(float(number), figures.accepted_per_second) for number, figures in measured.items()]
     outcome.pictures["accepted per second, by clients"] = {"accepted": rates}
-    steps = [round(more / fewer, 3) for (_, fewer), (_, more) in pairwise(rates)]
-    outcome.goals.append(
-        Goal("accepted per second, with any of these numbers to the next smaller", min(steps), 1.0, is_floor=True)
-    )
+    steps = [more / fewer for (_, fewer), (_, more) in pairwise(rates)]
+    kept = mixed.accepted_per_second / measured[_MIXED_CLIENTS].accepted_per_second
+    outcome.goals += [
+        Goal("accepted, from any of these numbers to the next smaller", round(min(steps), 3), 1.0, is_floor=True),
+        Goal(f"accepted from {_MIXED_CLIENTS} beside others, to alone", round(kept, 3), 0.7, is_floor=True),
+    ]
+
+
+def _from_clients(trial: Trial, meter: Meter, connections: int, count: int) -> Figures:
+    name = meter.flood(trial.amount(count, 60), name="clients", connections=connections, keys=trial.options.keys)
+    meter.wait_answered(name)
+    meter.wait_drained()
+    return meter.measure(name)
 
 
 def sustainable_rate(trial: Trial) -> float:

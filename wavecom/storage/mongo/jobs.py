@@ -61,9 +61,6 @@ _LOWEST_ID = JobId("00000000-0000-0000-0000-000000000000")
 #: A job that was claimed and can't be read goes to those who can, if there are any, no sooner than this.
 _UNREADABLE_PAUSE = timedelta(seconds=60)
 
-#: No job was queued before this: who asks for those wants none.
-_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-
 
 class MongoJobRepository:
     """``wavecom.core.ports.JobRepository``; safe to share between threads, one per process.
@@ -286,18 +283,15 @@ class MongoJobRepository:
         where: Document = {"status": status.value, "queue": queue}
         if queued_before is None:
             return self._reader.first(limit, self._earliest("dueAt", where | {"dueAt": {"$lte": now}}))
-        # A deep backlog is due all the time, with nothing to be done about it. Neither search walks through it: parked
-        # jobs have an index of their own, and the others are due soon after they were queued.
-        found = self._reader.first(limit, self._earliest("parkedUntil", {"parkedUntil": {"$lte": now}} | where))
-        if queued_before > _LONG_AGO:
-            last_due = min(now, queued_before + self._hint_grace)
-            hinted = self._jobs.find(where | {"dueAt": {"$lte": last_due}}, _FOR_LISTS)
-            with hinted.sort("dueAt").batch_size(limit) as documents:
-                # Asked here and not in the filter, where it would keep the embedded servers from using the index.
-                hints = self._reader.jobs(documents)
-                lost = (job for job in hints if job.queued_at and job.queued_at < queued_before)
-                found += itertools.islice(lost, limit)
-        return found
+        # A deep backlog is due all the time, with nothing to be done about it, and is not walked through: what is lost
+        # was due soon after it was queued.
+        last_due = min(now, queued_before + self._hint_grace)
+        hinted = self._jobs.find(where | {"dueAt": {"$lte": last_due}}, _FOR_LISTS)
+        with hinted.sort("dueAt").batch_size(limit) as documents:
+            # Asked here and not in the filter, where it would keep the embedded servers from using the index.
+            hints = self._reader.jobs(documents)
+            lost = (job for job in hints if job.queued_at and job.queued_at < queued_before)
+            return list(itertools.islice(lost, limit))
 
     def _due_among_all(
         self,
@@ -313,7 +307,7 @@ class MongoJobRepository:
         if expired_only:
             where["expiresAt"] = {"$lte": now}
         if queued_before is not None:
-            where["queuedAt"] = {"$not": {"$gte": queued_before}}
+            where["queuedAt"] = {"$lt": queued_before}
         return self._reader.first(limit, self._earliest("dueAt", where))
 
     def _earliest(self, name: str, where: Document) -> Callable[[int], Iterable[Document]]:
