@@ -72,6 +72,21 @@ def test_calls_that_come_during_a_flush_form_one_batch_in_order() -> None:
     assert flush.batches == [[0], [1, 2, 3, 4]]
 
 
+def test_whoever_is_refused_still_wakes_the_next_of_its_batch() -> None:
+    flush = Gathering()
+    commit: GroupCommit[int, int] = GroupCommit(flush)
+
+    results = submit_behind_a_running_flush(flush, commit, [-1, -2, 3, -4, 5])
+
+    assert [result if isinstance(result, int) else str(result) for result in results] == [
+        "odd one: -1",
+        "odd one: -2",
+        30,
+        "odd one: -4",
+        50,
+    ]
+
+
 def test_a_batch_is_never_larger_than_its_bound() -> None:
     flush = Gathering()
     commit: GroupCommit[int, int] = GroupCommit(flush, max_batch=2)
