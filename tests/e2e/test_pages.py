@@ -376,7 +376,8 @@ def test_what_somebody_is_reading_with_the_keyboard_is_not_replaced(visitor: Vis
     page.on("request", lambda request: asked.append(request.url))
     page.clock.run_for(20_000)
     expect(delivered).to_be_focused()
-    assert asked == []
+    # The browser fetches the page's icon when it likes.
+    assert [url for url in asked if not url.endswith("/icon.svg")] == []
 
     page.locator("main").focus()
     page.clock.run_for(5_000)
