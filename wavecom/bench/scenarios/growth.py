@@ -140,7 +140,6 @@ class Storehouse:
         options, meter = self._trial.options, self._meter
         rate, seconds = (_QUICK_RATE, _QUICK_TURN_SECONDS) if options.is_quick else (_RATE, _TURN_SECONDS)
         name = meter.paced(rate, seconds, name="load", keys=options.keys)
-        meter.wait_answered(name)
         meter.wait_drained()
         # What is written just afterwards is its own as well.
         time.sleep(_AFTERMATH_SECONDS)

@@ -122,9 +122,8 @@ def clients(trial: Trial) -> None:
         for connections, count in _CLIENTS[:3] if trial.options.is_quick else _CLIENTS:
             measured[connections] = _from_clients(trial, meter, connections, count)
         count = dict(_CLIENTS)[_MIXED_CLIENTS]
-        others = meter.paced(_OTHERS_RATE, trial.options.size(4, 2), name="others", keys=trial.options.keys)
+        meter.paced(_OTHERS_RATE, trial.options.size(4, 2), name="others", keys=trial.options.keys)
         mixed = _from_clients(trial, meter, _MIXED_CLIENTS, count)
-        meter.wait_answered(others)
     outcome.phases |= {f"{number} clients": figures for number, figures in measured.items()}
     beside = f"{_MIXED_CLIENTS} clients beside others"
     outcome.phases[beside] = mixed
@@ -141,7 +140,6 @@ def clients(trial: Trial) -> None:
 
 def _from_clients(trial: Trial, meter: Meter, connections: int, count: int) -> Figures:
     name = meter.flood(trial.amount(count, 60), name="clients", connections=connections, keys=trial.options.keys)
-    meter.wait_answered(name)
     meter.wait_drained()
     return meter.measure(name)
 
