@@ -1,0 +1,131 @@
+"""What can happen to a job: the events that ``wavecom.core.engine.decide`` takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from wavecom.core.job import Claim, Try
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRequested:
+    """A worker wants to deliver the job now."""
+
+    claim: Claim
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFinished:
+    """A worker tried one provider after another and has the last one's answer.
+
+    ``tries`` is in order and not empty; every one but the last was unavailable. ``token`` is the claim's.
+    """
+
+    token: str
+    tries: tuple[Try, ...]
+    jitter: float = 0.5
+    expects_receipt: bool = False
+    floor_seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptPrevented:
+    """A worker holds the job but no provider may be called now: this is not an attempt.
+
+    Only for a worker that has made no call since its claim.
+    """
+
+    token: str
+    retry_after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseRenewed:
+    """The worker is about to call another provider and needs the full lease for it.
+
+    Answered with None past the deadline: no further provider may be called then.
+    """
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """Not claimed, because no provider may be called before ``until``; the sweep publishes it then."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DueReached:
+    """``due_at`` has passed and nothing else has moved the job.
+
+    ``is_hint_lost`` is the broker's evidence for queued and retrying jobs: False while the hint may still wait in a
+    deep queue, so that a backlog is neither published again nor rewritten.
+    """
+
+    is_hint_lost: bool = True
+    jitter: float = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptArrived:
+    """The provider reports, after the fact, whether the message reached its recipient.
+
+    ``message_id`` is the provider's own name for the message, where the receipt tells it. Answered with None when
+    the job can't take it: while a worker holds the job that may change, so ask again later.
+    """
+
+    is_delivered: bool
+    code: str = ""
+    message: str = ""
+    message_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested:
+    """The client does not want the notification to be sent any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequested:
+    """An operator or the client wants a failed job to be tried again from the start. ``note`` goes into its log.
+
+    Not before ``starts_at``, where that is to come: then the sweep publishes it, so that many can be replayed at once
+    without all of them going at once.
+    """
+
+    expires_at: datetime
+    note: str = ""
+    starts_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettered:
+    """The dead letter of a failed job is confirmed by the broker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """An operator wants no more of a failed job: it stays failed and has no dead letter. ``note`` goes into its log.
+
+    Answered with None when that was done before. A replay is still possible.
+    """
+
+    note: str = ""
+
+
+Event = (
+    ClaimRequested
+    | AttemptFinished
+    | AttemptPrevented
+    | LeaseRenewed
+    | Parked
+    | DueReached
+    | ReceiptArrived
+    | CancelRequested
+    | ReplayRequested
+    | DeadLettered
+    | Discarded
+)

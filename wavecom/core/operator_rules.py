@@ -1,0 +1,80 @@
+"""What people ask for after a job was accepted, as rules: cancel it, start it again, put its dead letter aside. Pure.
+
+A part of ``wavecom.core.engine``, through which everybody goes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from wavecom.core.events import ReplayRequested
+from wavecom.core.job import Claim, Job, LogEntry
+from wavecom.core.states import WAITING, Status
+from wavecom.core.transitions import Guard, Policy, Transition, exact, final, token_in, transition
+from wavecom.errors import MayHaveBeenSentError, NotFailedError, TooLateToCancelError
+
+
+def cancel(job: Job, now: datetime, policy: Policy) -> Transition:
+    if job.may_have_been_sent and job.status in WAITING | {Status.UNCONFIRMED}:
+        raise MayHaveBeenSentError(
+            "An earlier attempt ended without a clear answer, so the recipient may already have the message."
+        )
+    if job.status not in WAITING:
+        raise TooLateToCancelError(f"A notification that is {job.status} can't be cancelled any more.")
+    changes = {"updated_at": now} | final(Status.CANCELLED, now, policy)
+    return transition(job, changes, (LogEntry(now, "cancelled"),), guard=exact(job))
+
+
+def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:
+    if job.status is not Status.FAILED:
+        raise NotFailedError(f"Only a failed notification can be started again; this one is {job.status}.")
+    replays = job.replays + 1
+    changes: dict[str, Any] = {
+        "status": Status.QUEUED,
+        "attempts": 0,
+        "replays": replays,
+        "error": None,
+        # The message that failed: a second receipt for it must not be taken for one of the new life's message.
+        "provider_message_id": None,
+        # A hold that nobody has: its token shuts out late results of the former life, and whatever was decided about
+        # one life can't be written into the next, even if nobody ever claims the job in between.
+        "claim": Claim(f"replay-{replays}", "replay", now),
+        "next_attempt_at": None,
+        "finished_at": None,
+        "dead_lettered_at": None,
+        "purge_at": None,
+        "expires_at": event.expires_at,
+        "queued_at": now,
+        "due_at": min(now + policy.hint_grace, event.expires_at),
+        "updated_at": now,
+    }
+    is_parked = event.starts_at is not None and event.starts_at > now
+    if is_parked:
+        changes |= {"next_attempt_at": event.starts_at, "queued_at": None}
+        changes["due_at"] = min(event.starts_at or now, event.expires_at)
+    entry = LogEntry(now, "replayed", message=event.note or None)
+    return transition(job, changes, (entry,), guard=exact(job), hint=None if is_parked else job.hint())
+
+
+def dead_lettered(job: Job, now: datetime) -> Transition | None:
+    if job.status is not Status.FAILED or job.dead_lettered_at is not None or job.due_at is None:
+        return None
+    return transition(
+        job, {"dead_lettered_at": now, "due_at": None}, guard=Guard(frozenset({Status.FAILED}), token_in(job))
+    )
+
+
+def discard(job: Job, note: str, now: datetime) -> Transition | None:
+    if job.status is not Status.FAILED:
+        raise NotFailedError(f"Only a failed notification can be discarded; this one is {job.status}.")
+    if job.dead_lettered_at is None and job.due_at is None:
+        return None
+    changes = {
+        "dead_lettered_at": None,
+        "due_at": None,
+        # A hold that nobody has, as after a replay: the confirmation of a dead letter on its way can't be written now.
+        "claim": Claim(f"discard-{job.replays}", "discard", now),
+        "updated_at": now,
+    }
+    return transition(job, changes, (LogEntry(now, "discarded", message=note or None),), guard=exact(job))

@@ -1,0 +1,173 @@
+"""A guarded change of one job, and the pieces that the rules of the state machine make it of. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from wavecom.core.job import Hint, Job, JobError, JobId, LogEntry
+from wavecom.core.states import ORIGINS, Status
+from wavecom.errors import TransitionError
+
+#: ``Guard.token`` for "whoever holds it"; ``None`` there means "neither claimed nor replayed nor discarded yet".
+ANY_TOKEN: Final = "*"  # noqa: S105 - not a password
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers that the rules below use. All durations are timedeltas unless the name says otherwise."""
+
+    lease: timedelta = timedelta(seconds=30)
+    #: How long a published hint may stay unseen before the sweep looks whether it was lost.
+    hint_grace: timedelta = timedelta(seconds=30)
+    receipt_deadline: timedelta = timedelta(hours=72)
+    retention: timedelta = timedelta(days=30)
+    retry_base_seconds: float = 4
+    retry_cap_seconds: float = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What must still hold in the store for a transition to be written; if it does not, nothing is."""
+
+    statuses: frozenset[Status]
+    #: The claim token the job must carry: a token, None (never claimed, replayed or discarded) or ``ANY_TOKEN``.
+    token: str | None = ANY_TOKEN
+    due_at: datetime | None = None
+
+    def holds(self, job: Job) -> bool:
+        """The same test that the store makes in its filter."""
+        token = job.claim.token if job.claim else None
+        return (
+            job.status in self.statuses
+            and (self.token == ANY_TOKEN or self.token == token)
+            and (self.due_at is None or self.due_at == job.due_at)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """A guarded change of one job.
+
+    ``changes`` maps fields of ``Job`` to new values; None clears a field. ``hint`` is to be published after the
+    write. ``needs_dead_letter`` says that the job's dead letter is due.
+    """
+
+    job_id: JobId
+    guard: Guard
+    changes: Mapping[str, Any]
+    entries: tuple[LogEntry, ...] = ()
+    hint: Hint | None = None
+    needs_dead_letter: bool = False
+    #: For counters and logs; the status is also in ``changes`` when it changes.
+    old_status: Status = Status.QUEUED
+    job: Job | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def status(self) -> Status:
+        """The status after this transition."""
+        return Status(self.changes.get("status", self.old_status))
+
+    def applied_to(self, job: Job) -> Job:
+        """The job as it is once this transition is written."""
+        return job.with_changes(self.changes, self.entries)
+
+
+# --- Pieces --------------------------------------------------------------------------------------------------------
+
+
+def settle_due(due_at: datetime, job: Job) -> datetime:
+    """A job that is still to be sent is looked at no later than its deadline.
+
+    One that a provider has, or may have, is not: ``expires_at`` ends the sending, a receipt may come long after it.
+    """
+    return min(due_at, job.expires_at)
+
+
+def publish(
+    job: Job,
+    changes: Mapping[str, Any],
+    now: datetime,
+    policy: Policy,
+    guard: Guard,
+    entries: tuple[LogEntry, ...] = (),
+) -> Transition:
+    changes = dict(changes) | {
+        "queued_at": now,
+        "due_at": settle_due(now + policy.hint_grace, job),
+        "updated_at": now,
+    }
+    if job.status is Status.QUEUED:
+        changes["next_attempt_at"] = None
+    return transition(job, changes, entries, guard=guard, hint=job.hint())
+
+
+def parked_changes(job: Job, until: datetime) -> dict[str, Any]:
+    """No hint is out for the job, so none can be lost: the sweep publishes one at ``until``."""
+    return {"next_attempt_at": until, "queued_at": None, "due_at": settle_due(until, job)}
+
+
+def expire(job: Job, now: datetime, policy: Policy, guard: Guard, changes: Mapping[str, Any]) -> Transition:
+    if job.may_have_been_sent:
+        # "expired" promises that nothing was sent; that can't be promised here.
+        error = JobError("outcome_unknown", "the deadline passed after an attempt without a clear answer", job.provider)
+        return fail(job, error, now, policy, changes, (), guard)
+    error = JobError("expired", "the deadline passed before the notification could be sent", job.provider)
+    changes = dict(changes) | {"error": error} | final(Status.EXPIRED, now, policy)
+    return transition(job, changes, (LogEntry(now, "expired"),), guard=guard)
+
+
+def fail(
+    job: Job,
+    error: JobError,
+    now: datetime,
+    policy: Policy,
+    changes: Mapping[str, Any],
+    entries: tuple[LogEntry, ...],
+    guard: Guard,
+) -> Transition:
+    changes = dict(changes) | final(Status.FAILED, now, policy)
+    # Settled for the client, but its dead letter is still owed: the sweep looks again.
+    changes |= {"error": error, "due_at": now + policy.hint_grace, "dead_lettered_at": None}
+    entry = LogEntry(now, "failed", provider=error.provider, code=error.code, message=error.message)
+    return transition(job, changes, (*entries, entry), guard=guard, needs_dead_letter=True)
+
+
+def final(status: Status, now: datetime, policy: Policy) -> dict[str, Any]:
+    return {
+        "status": status,
+        "finished_at": now,
+        "next_attempt_at": None,
+        "due_at": None,
+        "purge_at": now + policy.retention,
+    }
+
+
+def token_in(job: Job) -> str | None:
+    return job.claim.token if job.claim else None
+
+
+def exact(job: Job) -> Guard:
+    """The job must be just as it was read: same status, same holder, not looked at by another sweep."""
+    return Guard(frozenset({job.status}), token_in(job), job.due_at)
+
+
+def transition(
+    job: Job,
+    changes: Mapping[str, Any],
+    entries: tuple[LogEntry, ...] = (),
+    *,
+    guard: Guard,
+    hint: Hint | None = None,
+    needs_dead_letter: bool = False,
+) -> Transition:
+    new = Status(changes.get("status", job.status))
+    # The guard lets the change be written only along declared arrows, wherever the job is found by then.
+    statuses = guard.statuses & ORIGINS[new]
+    if not statuses:
+        raise TransitionError(f"There is no arrow from {job.status} to {new}.")
+    if statuses != guard.statuses:
+        guard = Guard(statuses, guard.token, guard.due_at)
+    return Transition(job.job_id, guard, changes, entries, hint, needs_dead_letter, job.status, job)
