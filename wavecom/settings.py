@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def default_home() -> Path:
     """``var/`` of the source checkout that this package is installed from, else of the current folder."""
     checkout = Path(__file__).resolve().parent.parent
     return (checkout if (checkout / "setup.cfg").is_file() else Path.cwd()) / "var"
+
+
+class MailAddresses(StrEnum):
+    """Who decides which e-mail addresses there may be."""
+
+    INTERNET = "internet"
+    RELAY = "relay"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,8 @@ class Settings:
     worker_niceness: int = 15
     max_body_bytes: int = 14 * 1024 * 1024
     max_requests_in_flight: int = 512
+    #: Which e-mail addresses are taken: the Internet's, or whatever the mail relay may know.
+    mail_addresses: MailAddresses = MailAddresses.INTERNET
     #: Sites whose pages may use the API, as ``https://shop.example``; usually none.
     cors_origins: tuple[str, ...] = ()
     #: What a key may send, unless its record says otherwise; None: as much as it likes.
@@ -140,6 +150,12 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             # A job must fit into one MongoDB document of 16 MiB, with everything that is not the body.
             validate=validate.Range(1024, 15 * 1024 * 1024, error="must be bytes from {min} to {max}, not {input}"),
+        ),
+        "mail_addresses": env.enum(
+            "WAVECOM_MAIL_ADDRESSES",
+            None,
+            enum=MailAddresses,
+            by_value=True,
         ),
         "cors_origins": _origins(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),

@@ -41,7 +41,7 @@ class Express:
         self._app = app
         self._edge = edge
         self._guard = Guard(services.keys)
-        self._schema = RepeatableSchema(services.clock.now)
+        self._schema = RepeatableSchema(services.clock.now, services.settings.mail_addresses)
         self._sending = Sending.over(services)
         self._longest_body = services.settings.max_body_bytes
         self._headers = [("Content-Type", "application/json"), *HEADERS.items()]

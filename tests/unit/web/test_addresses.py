@@ -10,8 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
-from wavecom.web.api.addresses import EmailAddress, Phone, is_plain_e164
+from wavecom.settings import MailAddresses
+from wavecom.web.api import email_addresses
+from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.encodings import Base64, base64_size
+from wavecom.web.api.phone_numbers import Phone, is_plain_e164
 
 PHONES = [
     ("+447700900123", "+447700900123"),
@@ -23,6 +26,12 @@ PHONES = [
     ("+33.6.39.98.00.10", "+33639980010"),
     ("+12025550100", "+12025550100"),
     ("+8613800138000", "+8613800138000"),
+    ("\u202d+44 7700 900123\u202c", "+447700900123"),
+    ("\ufeff+44\u00a07700\u2009900\u2011123", "+447700900123"),
+    ("+44\u200b7700\u2060900123\u00ad", "+447700900123"),
+    ("+49 (0)171 3920012", "+491713920012"),
+    ("+62 0812 3456 7890", "+6281234567890"),
+    ("+54 9 11 5555 5555", "+5491155555555"),
 ]
 
 
@@ -36,6 +45,42 @@ def test_a_phone_number_comes_out_in_e164(given_number: str, normalised: str) ->
 )
 def test_what_is_no_phone_number_is_refused(text: str) -> None:
     with pytest.raises(ValidationError):
+        Phone().deserialize(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("+3758105261733", "+375105261733"),
+        ("+375 8 029 123 45 67", "+375291234567"),
+        ("+1 1 202 555 0143", "+12025550143"),
+        ("+7 8 912 345-67-89", "+79123456789"),
+        ("+36 06 20 123 4567", "+36201234567"),
+    ],
+)
+def test_a_number_that_would_be_dialled_with_other_digits_is_refused_and_named(text: str, other: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Phone().deserialize(text)
+
+    assert f"would be {other}" in str(refused.value)
+
+
+@given(
+    st.sampled_from(sorted(phonenumbers.COUNTRY_CODE_TO_REGION_CODE)), st.text("0123456789", min_size=3, max_size=13)
+)
+@settings(max_examples=600)
+def test_no_number_comes_out_with_other_digits_than_it_had_but_for_a_trunk_zero(code: int, rest: str) -> None:
+    try:
+        normalised = Phone().deserialize(f"+{code}{rest}")
+    except ValidationError:
+        return
+
+    assert normalised in {f"+{code}{rest}", f"+{code}{rest[1:]}" if rest.startswith("0") else None}
+
+
+@pytest.mark.parametrize(("text", "named"), [("+44７700900123", "U+FF17"), ("＋447700900123", "U+FF0B")])
+def test_a_character_that_looks_like_another_is_named(text: str, named: str) -> None:
+    with pytest.raises(ValidationError, match=named.replace("+", r"\+")):
         Phone().deserialize(text)
 
 
@@ -74,6 +119,77 @@ EMAILS = [
 @pytest.mark.parametrize(("given_address", "normalised"), EMAILS)
 def test_an_address_comes_out_with_a_domain_that_any_server_takes(given_address: str, normalised: str) -> None:
     assert EmailAddress().deserialize(given_address) == normalised
+
+
+RELAY_ONLY = [
+    ("amina@corp.local", "amina@corp.local"),
+    ("Amina@Corp.LOCAL", "Amina@corp.local"),
+    ("ops@nas.home.arpa", "ops@nas.home.arpa"),
+    ("root@mailhost", "root@mailhost"),
+    ("root@localhost", "root@localhost"),
+    ("a_b@my_host.corp", "a_b@my_host.corp"),
+    ("a@_x.example.com", "a@_x.example.com"),
+    ("first..last@mobile.example.ne.jp", "first..last@mobile.example.ne.jp"),
+    ("name.@mobile.example.ne.jp", "name.@mobile.example.ne.jp"),
+    (".name@mobile.example.ne.jp", ".name@mobile.example.ne.jp"),
+    ("用户@büro.local", "用户@xn--bro-hoa.local"),
+]
+
+
+@pytest.mark.parametrize(("given_address", "normalised"), RELAY_ONLY)
+def test_what_only_a_relay_may_know_is_taken_where_the_relay_decides(given_address: str, normalised: str) -> None:
+    with pytest.raises(ValidationError):
+        EmailAddress().deserialize(given_address)
+    with email_addresses.rules(MailAddresses.RELAY):
+        assert EmailAddress().deserialize(given_address) == normalised
+        assert EmailAddress().deserialize(normalised) == normalised
+
+
+@pytest.mark.parametrize(("given_address", "normalised"), EMAILS)
+def test_a_relay_gets_the_addresses_of_the_internet_in_the_same_form(given_address: str, normalised: str) -> None:
+    with email_addresses.rules(MailAddresses.RELAY):
+        assert EmailAddress().deserialize(given_address) == normalised
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "corp.local",
+        "@corp.local",
+        "...@corp.local",
+        "a@",
+        "a@.local",
+        "a@corp..local",
+        "a@-corp.local",
+        "a@corp-.local",
+        "a b@corp.local",
+        "a@b@corp.local",
+        "a\r\nRCPT TO:<x>@corp.local",
+        "a@corp.local>",
+        f"{'a' * 65}@corp.local",
+        f"a@{'b' * 64}.local",
+        f"a@{'.'.join(['b' * 50] * 6)}",
+        f"a@{'例' * 245}",
+    ],
+)
+def test_what_no_server_could_know_is_refused_by_a_relay_too(text: str) -> None:
+    with email_addresses.rules(MailAddresses.RELAY), pytest.raises(ValidationError):
+        EmailAddress().deserialize(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("\u202damina@example.com\u202c", "character 1 is U+202D"),
+        ("amina@exa\u200bmple.com", "character 10 is U+200B"),
+        ("amina@example.com\ufeff", "character 18 is U+FEFF"),
+    ],
+)
+def test_an_invisible_character_in_an_address_is_named(text: str, named: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        EmailAddress().deserialize(text)
+
+    assert named in str(refused.value)
 
 
 @given(st.text(max_size=60))

@@ -71,7 +71,7 @@ def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices, gatekee
     @blueprint.operation("POST", "/batch", id="sendNotifications")
     @guard.requires(Scope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
-    @blueprint.reads(BatchSchema(services.clock.now), example=EXAMPLE)
+    @blueprint.reads(BatchSchema(services.clock.now, services.settings.mail_addresses), example=EXAMPLE)
     @blueprint.answers(
         202,
         _RESULTS,

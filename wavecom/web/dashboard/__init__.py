@@ -60,7 +60,7 @@ def register(app: Flask, services: WebServices) -> None:
         access=access,
         brake=LoginBrake(services.clock.monotonic),
         readiness=Readiness(services.checks),
-        schema=NotificationSchema(services.clock.now),
+        schema=NotificationSchema(services.clock.now, services.settings.mail_addresses),
     )
     _set_up_login(app, access, services)
     app.register_blueprint(_make_blueprint(_make_csrf(app)))

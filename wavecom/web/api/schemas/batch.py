@@ -10,6 +10,7 @@ from marshmallow import ValidationError
 
 from wavecom.core.job import Channel
 from wavecom.errors import Problem
+from wavecom.settings import MailAddresses
 from wavecom.web.api.faults import FaultCode, problems, refusal
 from wavecom.web.api.fields import Explained
 from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, MUST, is_idempotency_key
@@ -139,9 +140,9 @@ class BatchSchema(BaseSchema):
 
     notifications = BatchItems(required=True)
 
-    def __init__(self, now: Now) -> None:
+    def __init__(self, now: Now, mail_addresses: MailAddresses = MailAddresses.INTERNET) -> None:
         super().__init__()
-        self.item = BatchItemSchema(now)
+        self.item = BatchItemSchema(now, mail_addresses)
 
     def load(self, data: Any, **options: Any) -> list[BatchItem]:
         """See the class."""

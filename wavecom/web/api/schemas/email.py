@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
 
-from wavecom.web.api.addresses import EmailAddress, Mailbox
+from wavecom.web.api.addresses import Mailbox
+from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.encodings import Base64, base64_size
 from wavecom.web.api.faults import Fault, FaultCode
 from wavecom.web.api.fields import Items, KeyedValues, Object, Text, text_fault, text_schema

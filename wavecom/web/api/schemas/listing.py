@@ -13,10 +13,12 @@ from marshmallow import ValidationError, validates_schema
 from wavecom.core.job import Channel, Priority
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import Status
-from wavecom.web.api import cursors
-from wavecom.web.api.addresses import EmailAddress, Phone
+from wavecom.settings import MailAddresses
+from wavecom.web.api import cursors, email_addresses
+from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.faults import Fault, FaultCode, nearest, refusal
 from wavecom.web.api.fields import Choice, Explained, Text, control_character
+from wavecom.web.api.phone_numbers import Phone
 from wavecom.web.api.schemas.metadata import Metadata
 from wavecom.web.api.schemas.query import MomentInQuery, QuerySchema, WholeInQuery
 
@@ -73,7 +75,9 @@ class RecipientInQuery(Text):
         try:
             if phone.startswith("+"):
                 return self._PHONE.normalised(phone)
-            return self._EMAIL.normalised(text) if "@" in text else text
+            # Whoever looks for an address may have sent to it under other rules.
+            with email_addresses.rules(MailAddresses.RELAY):
+                return self._EMAIL.normalised(text) if "@" in text else text
         except ValidationError:
             # Not an address after all; nothing can have been sent to it, but a push token can look like anything.
             return text

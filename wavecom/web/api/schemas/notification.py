@@ -14,6 +14,8 @@ from marshmallow import ValidationError, validates_schema
 from wavecom.core.job import Channel, Priority, UnknownOutcomePolicy
 from wavecom.core.submission import NewNotification
 from wavecom.errors import InvalidRequestError, Problem
+from wavecom.settings import MailAddresses
+from wavecom.web.api import email_addresses
 from wavecom.web.api.addresses import Recipient
 from wavecom.web.api.faults import Fault, FaultCode, problems
 from wavecom.web.api.fields import AnyObject, Choice, Moment, Object, Whole
@@ -163,7 +165,8 @@ class PushNotification(CommonSchema):
 class NotificationSchema(CommonSchema):
     """Any notification: its ``type`` chooses the schema that checks it, in one pass over all of its fields.
 
-    ``load`` answers a ``NotificationRequest``. ``now`` is the time against which sendAt and expiresAt are held.
+    ``load`` answers a ``NotificationRequest``. ``now`` is the time against which sendAt and expiresAt are held,
+    ``mail_addresses`` says who decides which e-mail addresses there may be.
     """
 
     component = "NewNotification"
@@ -176,8 +179,9 @@ class NotificationSchema(CommonSchema):
     to = AnyObject("an object that says whom, as the type wants it", required=True)
     payload = AnyObject("an object that says what, as the type wants it", required=True)
 
-    def __init__(self, now: Now) -> None:
+    def __init__(self, now: Now, mail_addresses: MailAddresses = MailAddresses.INTERNET) -> None:
         super().__init__(now)
+        self._mail_addresses = mail_addresses
         self.by_type: dict[object, CommonSchema] = {type_.value: kind(now) for type_, kind in self.kinds.items()}
 
     def variants(self) -> Mapping[str, BaseSchema]:
@@ -192,7 +196,8 @@ class NotificationSchema(CommonSchema):
             # Finds at least the type wrong; what can be said without it is said too.
             super().load(data)
             raise AssertionError("a body without a known type was let through")
-        fields: dict[str, Any] = schema.load(data)
+        with email_addresses.rules(self._mail_addresses):
+            fields: dict[str, Any] = schema.load(data)
         ttl_seconds = fields.pop("ttl_seconds", None)
         if ttl_seconds is not None:
             starts_at = fields.get("send_at") or self._now()

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from wavecom.core.sms import segments
-from wavecom.web.api.addresses import Phone
 from wavecom.web.api.faults import FaultCode, refusal
 from wavecom.web.api.fields import Text
+from wavecom.web.api.phone_numbers import Phone
 from wavecom.web.api.schemas.base import BaseSchema
 
 SEGMENTS_LIMIT = 10
