@@ -53,12 +53,31 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
 
 
+class Scope(StrEnum):
+    """What an answer is about, which decides who waits: this message, others to the same place, or everybody.
+
+    Where the answer itself doesn't say, evidence from several recipients does (``wavecom.routing.breaker``).
+    """
+
+    #: This message and no other: its size, its content, its headers.
+    MESSAGE = "message"
+    #: This recipient: a full mailbox, a number that was sent too much.
+    RECIPIENT = "recipient"
+    #: All that goes where this message goes: the domain of a mail (4xx at RCPT), the network of a number.
+    DESTINATION = "destination"
+    #: The provider or our account with it, and so everybody: no connection, a wrong token, the account's limit.
+    PROVIDER = "provider"
+    #: Ourselves: this process could not run when the answer came.
+    WORKER = "worker"
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What one provider call came to.
 
     ``code`` is stable and short (``http_503``, ``smtp_550``, ``timeout``); ``message`` is for people and never
-    holds a secret or a recipient. ``retry_after_seconds`` is the provider's own wish.
+    holds a secret or a recipient. ``retry_after_seconds`` is the provider's own wish. ``scope`` is what the answer
+    is about; None: it doesn't say.
     """
 
     outcome: Outcome
@@ -66,6 +85,7 @@ class Answer:
     message: str = ""
     message_id: str | None = None
     retry_after_seconds: float | None = None
+    scope: Scope | None = None
 
 
 @dataclass(frozen=True, slots=True)
