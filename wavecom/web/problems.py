@@ -186,7 +186,8 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
     errors.RetryLater: _OURS,
 }
 
-#: HTTP's own errors, by status, with their codes. A status that is not here is answered in werkzeug's words.
+#: HTTP's own errors, by status, with their codes. A status that is not here is answered in werkzeug's words, with
+#: the code of 400 or of 500.
 HTTP_PROBLEMS: dict[int, tuple[str, Entry]] = {
     400: ("bad_request", Entry(400, "Bad Request", "send valid HTTP", example="The request is not valid HTTP.")),
     404: (
@@ -275,8 +276,9 @@ def describe(error: WaveComError) -> dict[str, Any]:
 def http_answer(error: HTTPException) -> Response:
     """The response for an error of HTTP's own: unknown address, wrong method, a bug of ours."""
     status = error.code or 500
-    words = error.name.lower().replace(" ", "_").replace("-", "_")
-    code, entry = HTTP_PROBLEMS.get(status, (words, Entry(status, error.name, "")))
+    # The codes are a closed set, which clients' programs know: a status without one of its own has that of its class.
+    code, known = HTTP_PROBLEMS.get(status) or HTTP_PROBLEMS[400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500]
+    entry = known if known.status == status else Entry(status, error.name, "")
     detail = entry.detail or error.description or error.name
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = f"The body is over the limit of {current_app.config['MAX_CONTENT_LENGTH']} bytes. Send less."

@@ -15,10 +15,13 @@ from tests.factories import make_job
 from tests.openapi import COPY, as_text, served_document
 from tests.unit.web.conftest import World, make_world
 from wavecom.core.job import JobError, LogEntry
+from wavecom.core.vocabulary import JobErrorCode, LogEvent
 from wavecom.web.api import representation
+from wavecom.web.api.faults import FaultCode
 from wavecom.web.problems import documented
 
 DOCUMENT = served_document()
+TYPED_FORMATS = {"date-time", "date", "uuid"}
 METHODS = {"get", "put", "post", "delete", "patch"}
 
 Case = tuple[str, str, dict[str, Any]]
@@ -154,6 +157,70 @@ def test_what_is_taken_fits_the_schema_of_what_is_taken(entry: dict[str, Any]) -
 def test_what_is_refused_for_its_shape_does_not_fit_the_schema(body: dict[str, Any], world: World) -> None:
     assert _faults(_named("NewNotification"), body)
     assert world.client().post("/api/notifications", json=body).status_code == 422
+
+
+def _schemas(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(value, dict):
+        yield path, value
+        for name, each in value.items():
+            yield from _schemas(each, f"{path}/{name}")
+    elif isinstance(value, list):
+        for number, each in enumerate(value):
+            yield from _schemas(each, f"{path}/{number}")
+
+
+def test_no_time_and_no_id_has_a_pattern_beside_its_format() -> None:
+    # Generated clients make a time of the text first, and then match that against the pattern.
+    both = [path for path, each in _schemas(DOCUMENT) if "pattern" in each and each.get("format") in TYPED_FORMATS]
+
+    assert both == []
+
+
+def test_no_object_has_variants_beside_its_fields() -> None:
+    # Generators of clients make of these a union of types without the fields.
+    schemas = _schemas(DOCUMENT["components"]["schemas"])
+    mixed = [path for path, each in schemas if "properties" in each and each.keys() & {"anyOf", "oneOf", "allOf"}]
+
+    assert mixed == []
+
+
+def test_every_pattern_begins_at_the_beginning() -> None:
+    # Some readers of patterns match from there and look nowhere else.
+    loose = [each["pattern"] for _, each in _schemas(DOCUMENT) if isinstance(each.get("pattern"), str)]
+
+    assert [pattern for pattern in loose if not pattern.startswith("^")] == []
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=IDS)
+def test_every_declared_error_has_a_body(method: str, path: str, operation: dict[str, Any]) -> None:
+    for status, response in operation["responses"].items():
+        if status >= "400" and path != "/readyz":
+            assert response["content"].keys() == {"application/problem+json"}, status
+
+
+def test_words_that_programs_branch_on_are_listed() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+
+    assert schemas["LogEntry"]["properties"]["event"]["enum"] == list(LogEvent)
+    assert schemas["JobError"]["properties"]["code"]["enum"] == list(JobErrorCode)
+    assert schemas["Problem"]["properties"]["code"]["enum"] == list(documented())
+    assert schemas["FieldError"]["properties"]["code"]["enum"] == list(FaultCode)
+
+
+@pytest.mark.parametrize("kind", ["Email", "Sms", "Push"])
+def test_a_payload_is_answered_with_the_fields_that_can_be_sent(kind: str) -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+
+    assert schemas[f"{kind}Content"]["properties"].keys() == schemas[f"{kind}Payload"]["properties"].keys()
+
+
+@pytest.mark.parametrize("entry", good_notifications(), ids=lambda entry: entry["name"])
+def test_what_is_taken_is_answered_as_the_document_says(entry: dict[str, Any]) -> None:
+    world = make_world()
+
+    job_id = world.client().post("/api/notifications", json=entry["body"]).json["jobId"]
+
+    assert _faults(_named("Notification"), world.client().get(f"/api/notifications/{job_id}").json) == []
 
 
 def test_what_is_answered_fits_the_schema_of_answers(world: World) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from wavecom.core.job import Channel, Outcome, Priority, UnknownOutcomePolicy
 from wavecom.core.sms import ENCODINGS
 from wavecom.core.states import Status
+from wavecom.core.vocabulary import JobErrorCode, LogEvent
 from wavecom.web.api.schemas.push import Platform
 from wavecom.web.api.shapes import Json, anything, flag, many, moment, nullable, record, text, uuid, whole, word
 
@@ -49,7 +50,7 @@ _TO = {
     ],
     "description": "whom, in the form that is sent to and searched for; `asSent` where you wrote it differently",
 }
-_ERROR = record("JobError", {"code": text(), "message": text(), "provider": nullable(text())})
+_ERROR = record("JobError", {"code": word(JobErrorCode), "message": text(), "provider": nullable(text())})
 
 _SUMMARY: dict[str, Any] = {
     "jobId": uuid("the id"),
@@ -80,11 +81,48 @@ _SUMMARY: dict[str, Any] = {
 }
 SUMMARY = record("NotificationSummary", _SUMMARY)
 
+_MAILBOX = {
+    "anyOf": [text("an address"), record("NamedMailbox", {"email": text(), "name": text()}, optional={"name"})],
+    "description": "in the shape in which it was sent",
+}
+#: The payloads as they are answered: the fields of the request's schemas, which a test holds equal.
+EMAIL_CONTENT = record(
+    "EmailContent",
+    {
+        "subject": text(),
+        "text": text(),
+        "html": text(),
+        "from": _MAILBOX,
+        "replyTo": _MAILBOX,
+        "headers": {"type": "object", "additionalProperties": {"type": "string"}},
+        "attachments": many(
+            record(
+                "AttachedFile",
+                {"filename": text(), "contentType": text(), "size": whole("bytes, decoded")},
+            )
+        ),
+    },
+    optional={"text", "html", "from", "replyTo", "headers", "attachments"},
+)
+SMS_CONTENT = record("SmsContent", {"text": text(), "senderId": text()}, optional={"senderId"})
+_PUSH_FIELDS: dict[str, Any] = {
+    "title": text(),
+    "body": text(),
+    "data": {"type": "object", "additionalProperties": {"type": "string"}},
+    "badge": whole(),
+    "sound": text(),
+    "ttlSeconds": whole(),
+    "collapseKey": text(),
+    "imageUrl": text(),
+    "clickUrl": text(),
+}
+PUSH_CONTENT = record("PushContent", _PUSH_FIELDS, optional=_PUSH_FIELDS)
+
 _LOG_ENTRY = record(
     "LogEntry",
     {
         "at": moment(),
-        "event": text("one of the words that docs/api.md lists"),
+        "event": word(LogEvent, "docs/api.md explains each"),
         "attempt": whole(minimum=1),
         "provider": text(),
         "outcome": word([*Outcome, "delivered", "failed"], "of an attempt; the last two: of a receipt"),
@@ -99,7 +137,10 @@ NOTIFICATION = record(
     "Notification",
     _SUMMARY
     | {
-        "payload": anything("as sent; attachments with `filename`, `contentType` and `size`, without their content"),
+        "payload": {
+            "anyOf": [EMAIL_CONTENT, SMS_CONTENT, PUSH_CONTENT],
+            "description": "as sent; of attachments everything but their content",
+        },
         "logs": many(_LOG_ENTRY, "what happened, oldest first; the last entries"),
         "logCount": whole("how many entries there have been"),
     },
@@ -110,7 +151,10 @@ PAGE = record(
 )
 
 _REASONS = many(
-    record("Reason", {"code": text("an `error.code`"), "provider": nullable(text()), "count": whole(minimum=1)}),
+    record(
+        "Reason",
+        {"code": word(JobErrorCode, "an `error.code`"), "provider": nullable(text()), "count": whole(minimum=1)},
+    ),
     "why they had failed, the most frequent first",
 )
 REPLAY = record(

@@ -98,7 +98,8 @@ def text_schema(max_length: int, *, is_line: bool = True, pattern: str | None = 
     if pattern is not None:
         return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": whole_pattern(pattern)}
     if max_length > _LONGEST_PATTERN:
-        return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": r"\S"}
+        # From the beginning on: some readers of patterns look nowhere else.
+        return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": r"^[\s\S]*\S"}
     # In words that every dialect of regular expressions has: at least one character that is not white space.
     refused = _CONTROLS_OF_LINES if is_line else _CONTROLS_OF_TEXT
     form = rf"^[^{refused}]*[^\s{refused}][^{refused}]*$"
@@ -215,7 +216,8 @@ class Moment(Explained[datetime]):
 
     def json_schema(self) -> dict[str, Any]:
         """See ``Explained``."""
-        return {"type": "string", "format": "date-time", "pattern": whole_pattern(self._FORM.pattern)}
+        # No pattern: generated clients make a time of it first, and then fail to match that against the pattern.
+        return {"type": "string", "format": "date-time"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> datetime:
         if not isinstance(value, str):

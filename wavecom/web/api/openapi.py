@@ -20,9 +20,10 @@ from wavecom.errors import WaveComError
 from wavecom.web import problems
 from wavecom.web.api import declarations
 from wavecom.web.api.declarations import Answer, Failures, Parameter, Read
+from wavecom.web.api.faults import FaultCode
 from wavecom.web.api.fields import Explained, Items, Object
 from wavecom.web.api.schemas.base import BaseSchema
-from wavecom.web.api.shapes import Json, Shape, anything, many, record, text, whole
+from wavecom.web.api.shapes import Json, Shape, anything, many, record, text, whole, word
 from wavecom.web.health import OK
 
 _BEARER = "apiKey"
@@ -43,7 +44,7 @@ _FIELD_ERROR = record(
         "parameter": text("the name of a parameter of the query"),
         "header": text("the name of a header"),
         "message": text("what is wrong and how to put it right; may get better"),
-        "code": text("stable"),
+        "code": word(FaultCode, "stable"),
     },
     optional={"pointer", "parameter", "header"},
 )
@@ -54,7 +55,7 @@ PROBLEM = record(
         "title": text(),
         "status": whole(minimum=400, maximum=599),
         "detail": text("what happened and what to do"),
-        "code": text("stable"),
+        "code": word(problems.documented(), "stable"),
         "requestId": text("names this request in our logs"),
         "errors": many(_FIELD_ERROR, "every field that is wrong, at most a hundred"),
         "results": many(anything(), "of a batch: one for each item, in order"),
@@ -145,12 +146,6 @@ class _Plugin(MarshmallowPlugin):
     Converter = _Converter
 
 
-#: granian's own answer, before the application is asked; some 64 KiB.
-_TOO_LONG: Json = {
-    "description": "The address is far too long. The web server refuses it by itself, so there is no body."
-}
-
-
 def _name(schema: Any) -> str:
     own: str = schema.component
     return own or type(schema).__name__.removesuffix("Schema")
@@ -207,7 +202,6 @@ def operation(declared: Sequence[Any], scope: str | None) -> Json:
         "responses": {
             **{str(each.status): _success(each) for each in answers},
             **_failures(errors, codes),
-            **({"414": _TOO_LONG} if any(read.location == "query" for read in reads) else {}),
         },
         "parameters": [_parameter(each) for each in parameters],
     }

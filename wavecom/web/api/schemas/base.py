@@ -107,6 +107,16 @@ class BaseSchema(Schema):
         """What the schema asks for beyond its single fields, as JSON Schema, where that can say it."""
         return {}
 
+    @staticmethod
+    def one_needed(*names: str) -> dict[str, Any]:
+        """The rule that at least one of these fields is there, as JSON Schema.
+
+        With ``if`` and ``else``: of ``anyOf`` beside ``properties``, generators of clients make types without fields.
+        """
+        first, *rest = names
+        needed = {"required": [first]}
+        return {"if": needed, "else": BaseSchema.one_needed(*rest)} if rest else needed
+
     def variants(self) -> Mapping[str, BaseSchema]:
         """For a schema that leaves the checking to others: value of the field ``type`` → the schema that checks."""
         return {}

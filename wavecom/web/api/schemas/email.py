@@ -166,7 +166,7 @@ class EmailPayload(BaseSchema):
 
     def rules(self) -> dict[str, Any]:
         """See ``BaseSchema``."""
-        return {"anyOf": [{"required": ["text"]}, {"required": ["html"]}]}
+        return self.one_needed("text", "html")
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_bodies(self, data: Mapping[str, Any], original: object, **_: Any) -> None:

@@ -88,22 +88,16 @@ class PushTo(BaseSchema):
     def rules(self) -> dict[str, Any]:
         """See ``BaseSchema``."""
         apns_token = {"type": "string", "pattern": whole_pattern(_APNS_TOKEN.pattern)}
-        return {
-            "oneOf": [
-                {
-                    "properties": {"platform": {"const": "fcm"}, "subscription": _NEVER},
-                    "required": ["token"],
-                },
-                {
-                    "properties": {"platform": {"const": "apns"}, "token": apns_token, "subscription": _NEVER},
-                    "required": ["token"],
-                },
-                {
-                    "properties": {"platform": {"const": "webpush"}, "token": _NEVER},
-                    "required": ["subscription"],
-                },
-            ]
+        needs_token = {
+            "required": ["token"],
+            "properties": {"subscription": _NEVER},
+            "if": {"properties": {"platform": {"const": "apns"}}},
+            "then": {"properties": {"token": apns_token}},
         }
+        needs_subscription = {"required": ["subscription"], "properties": {"token": _NEVER}}
+        # Not oneOf, of which generators of clients make a type for each platform without its fields.
+        is_web_push = {"properties": {"platform": {"const": "webpush"}}, "required": ["platform"]}
+        return {"if": is_web_push, "then": needs_subscription, "else": needs_token}
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_platform(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
@@ -196,7 +190,7 @@ class PushPayload(BaseSchema):
 
     def rules(self) -> dict[str, Any]:
         """See ``BaseSchema``."""
-        return {"anyOf": [{"required": ["title"]}, {"required": ["body"]}, {"required": ["data"]}]}
+        return self.one_needed("title", "body", "data")
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_content(self, data: Mapping[str, Any], original: object, **_: Any) -> None:

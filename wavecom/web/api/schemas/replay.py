@@ -84,13 +84,8 @@ class ReplaySchema(BaseSchema):
 
     def rules(self) -> dict[str, Any]:
         """See ``BaseSchema``."""
-        never_with_ids = [{"required": [name]} for name in _FILTERS]
-        return {
-            "oneOf": [
-                {"required": ["jobIds"], "not": {"anyOf": never_with_ids}},
-                {"not": {"required": ["jobIds"]}, "anyOf": never_with_ids},
-            ]
-        }
+        any_filter = {"anyOf": [{"required": [name]} for name in _FILTERS]}
+        return {"if": {"required": ["jobIds"]}, "then": {"not": any_filter}, "else": any_filter}
 
     @validates_schema(pass_original=True, skip_on_field_errors=False)
     def _check_selection(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
