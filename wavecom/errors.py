@@ -13,6 +13,7 @@
     │   ├── InvalidRequestError         fields are wrong; names every one of them
     │   ├── NothingAcceptedError        a batch of which not one could be taken
     │   ├── UnauthenticatedError        no key, or one that nobody issued
+    │   ├── TooManyWrongKeysError       and too many of those from one address
     │   ├── ForbiddenError              a key without the scope
     │   ├── JobNotFoundError            no such job for this client
     │   ├── KeyNotFoundError            no such API key among those that the caller manages
@@ -128,15 +129,40 @@ class NothingAcceptedError(RefusedError):
 
 
 class UnauthenticatedError(RefusedError):
-    """No API key, or one that is unknown, expired or revoked."""
+    """No API key, or one that is unknown, expired or revoked.
+
+    ``reason`` and ``key_id`` (of a key that was known) are for our log: a stranger is told the same in every case.
+    """
 
     code = "unauthenticated"
 
+    def __init__(self, message: str, reason: str = "unknown_key", key_id: str | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.key_id = key_id
+
+
+class TooManyWrongKeysError(RefusedError):
+    """One more wrong key, after many others from the same address or for the same key. A right one is let in."""
+
+    code = "too_many_wrong_keys"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(
+            "Too many wrong API keys came from this address. The right one is let in at any time; "
+            f"with others, wait {retry_after_seconds} seconds."
+        )
+        self.retry_after_seconds = retry_after_seconds
+
 
 class ForbiddenError(RefusedError):
-    """The API key is known but lacks the scope for this operation."""
+    """The API key is known but lacks the scope for this operation. ``key_id`` is for our log."""
 
     code = "forbidden"
+
+    def __init__(self, message: str, key_id: str | None = None) -> None:
+        super().__init__(message)
+        self.key_id = key_id
 
 
 class JobNotFoundError(RefusedError):

@@ -72,6 +72,8 @@ class Settings:
     mail_addresses: MailAddresses = MailAddresses.INTERNET
     #: Sites whose pages may use the API, as ``https://shop.example``; usually none.
     cors_origins: tuple[str, ...] = ()
+    #: Proxies of ours between clients and the web app, one behind the other: what they forward is believed.
+    trusted_proxies: int = 0
     #: What a key may send, unless its record says otherwise; None: as much as it likes.
     key_rate_per_second: float | None = None
     key_daily_quota: int | None = None
@@ -156,6 +158,11 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             enum=MailAddresses,
             by_value=True,
+        ),
+        "trusted_proxies": env.int(
+            "WAVECOM_TRUSTED_PROXIES",
+            None,
+            validate=validate.Range(0, 10, error="must be how many there are, from {min} to {max}, not {input}"),
         ),
         "cors_origins": _origins(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),

@@ -10,7 +10,7 @@ import structlog
 from wavecom.accounts.keys import Scope, hash_of, hint_of
 from wavecom.accounts.memory import Memory
 from wavecom.core.account import account_of
-from wavecom.core.keys import KeyRecord, KeyStore
+from wavecom.core.keys import KeyRecord, KeyStatus, KeyStore
 from wavecom.core.ports import Clock
 from wavecom.errors import UnauthenticatedError
 
@@ -21,6 +21,8 @@ FIRST_CLIENT = "default"
 #: How long a revoked key may still be taken by a process that has just seen it.
 MEMORY_SECONDS = 10
 _LENGTH_LIMIT = 512
+#: The same whatever it is: a stranger learns nothing about keys.
+_REFUSED = "This API key is not known here, or it has expired or was revoked."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +59,11 @@ class KeyRing:
         A comparison in constant time is not needed: what is looked up is the hash, which tells nothing of the key.
         """
         record = self._record(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
-        if record is None or not record.is_valid(self._clock.now()):
-            raise UnauthenticatedError("This API key is not known here, or it has expired or was revoked.")
+        if record is None:
+            raise UnauthenticatedError(_REFUSED)
+        status = record.status(self._clock.now())
+        if status is not KeyStatus.ACTIVE:
+            raise UnauthenticatedError(_REFUSED, f"{status}_key", record.key_id)
         return _caller(record)
 
     def caller_of(self, key_id: str) -> Caller | None:

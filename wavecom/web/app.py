@@ -14,10 +14,11 @@ from wavecom import bootstrap
 from wavecom.bootstrap import WebServices
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, cors, dashboard, health, problems, reference, try_it
+from wavecom.web import api, cors, dashboard, health, problems, reference, security, try_it
 from wavecom.web.edge import Edge
 from wavecom.web.express import Express
 from wavecom.web.orjson_provider import OrjsonProvider
+from wavecom.web.security import SecurityEvents
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -59,10 +60,12 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     edge = Edge(settings.max_requests_in_flight, settings.web_threads)
     edge.install(app)
     problems.register(app)
+    events = SecurityEvents(services.clock.monotonic)
+    security.register(app, events)
     app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
     app.register_blueprint(reference.make_blueprint())
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
-    dashboard.register(app, services)
+    dashboard.register(app, services, events)
     # Flask's own place for what goes before it.
     app.wsgi_app = Express(app.wsgi_app, services, edge)  # type: ignore[method-assign]
     return app

@@ -50,14 +50,14 @@ class Guard:
         ``scope``."""
         found = self._keys.authenticate(_bearer(authorization))
         if scope not in found.scopes:
-            raise ForbiddenError(f"This API key may not do this: it needs the scope {scope}.")
+            raise ForbiddenError(f"This API key may not do this: it needs the scope {scope}.", found.key_id)
         return found
 
 
 def _bearer(header: str | None) -> str:
     if header is None:
-        raise UnauthenticatedError("There is no API key. Send it in the header Authorization: Bearer <key>.")
+        raise UnauthenticatedError("There is no API key. Send it in the header Authorization: Bearer <key>.", "no_key")
     kind, _, value = header.partition(" ")
     if kind.lower() != "bearer" or not value.strip():
-        raise UnauthenticatedError("The Authorization header has another form than Bearer <key>.")
+        raise UnauthenticatedError("The Authorization header has another form than Bearer <key>.", "no_bearer")
     return value.strip()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import threading
-from collections.abc import Mapping
-from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -14,6 +12,7 @@ from flask import Flask, Response, g, request
 from wavecom.core.ids import RandomStock
 from wavecom.errors import OverloadedError
 from wavecom.web.patience import ReadingSlots, SlottedInput
+from wavecom.web.proxies import is_secure
 
 REQUEST_ID = "X-Request-ID"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
@@ -28,7 +27,8 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 
-#: Two years (RFC 6797), this host alone: what else lives in the domain is not ours to decide.
+#: Two years (RFC 6797), this host alone: what else lives in the domain is not ours to decide. Over TLS only: over plain
+#: HTTP it would mean nothing.
 STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=63072000")
 
 #: Where in a WSGI environ the error of a request lies that ``express`` hands on.
@@ -118,14 +118,6 @@ class Edge:
         if g.pop("holds_slot", False):
             self.in_flight.leave()
         structlog.contextvars.clear_contextvars()
-
-
-def is_secure(environ: Mapping[str, Any]) -> bool:
-    """Whether the client speaks TLS, with us or with a proxy, which says so (docs/operations.md).
-
-    Over plain HTTP ``STRICT_TRANSPORT`` would mean nothing.
-    """
-    return environ["wsgi.url_scheme"] == "https" or environ.get("HTTP_X_FORWARDED_PROTO") == "https"
 
 
 def _reader() -> str:

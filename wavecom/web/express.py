@@ -22,7 +22,8 @@ from wavecom.web.api.schemas.notification import RepeatableSchema
 from wavecom.web.api.sending import Answer, Sending
 from wavecom.web.authentication import Guard
 from wavecom.web.body import parse_json
-from wavecom.web.edge import HANDED_ON, HEADERS, REQUEST_ID, STRICT_TRANSPORT, Edge, is_secure
+from wavecom.web.edge import HANDED_ON, HEADERS, REQUEST_ID, STRICT_TRANSPORT, Edge
+from wavecom.web.proxies import TrustedProxies, is_secure
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -43,6 +44,7 @@ class Express:
         self._guard = Guard(services.keys)
         self._schema = RepeatableSchema(services.clock.now, services.settings.mail_addresses)
         self._sending = Sending.over(services)
+        self._proxies = TrustedProxies(services.settings.trusted_proxies)
         self._longest_body = services.settings.max_body_bytes
         self._headers = [("Content-Type", "application/json"), *HEADERS.items()]
         if services.settings.cors_origins:
@@ -51,6 +53,8 @@ class Express:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer, or let ``app`` do it."""
+        # First of all, for both ways.
+        self._proxies.resolve(environ)
         length = self._plain_length(environ)
         if length is None:
             return self._app(environ, start_response)

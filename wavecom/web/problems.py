@@ -84,6 +84,13 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
         "send a key that is valid",
         example="There is no API key. Send it in the header Authorization: Bearer <key>.",
     ),
+    errors.TooManyWrongKeysError: Entry(
+        429,
+        "Too many wrong API keys",
+        f"send the right key, which is let in at any time; with others, {_WAIT}",
+        example="Too many wrong API keys came from this address. The right one is let in at any time; with others, "
+        "wait 3 seconds.",
+    ),
     errors.ForbiddenError: Entry(
         403,
         "The API key lacks a right",
@@ -250,7 +257,7 @@ def entry_for(error: WaveComError) -> Entry:
 def answer(error: WaveComError, **members: Any) -> Response:
     """The response that tells a client about ``error``; ``members`` go into its body beside those of every problem."""
     headers = {}
-    if isinstance(error, UnavailableError | RateLimitedError):
+    if isinstance(error, UnavailableError | RateLimitedError | errors.TooManyWrongKeysError):
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, RateLimitedError):
         headers |= error.headers

@@ -55,6 +55,10 @@ def _full() -> World:
     return make_world(Settings(secret_key="a secret for tests", max_requests_in_flight=1))
 
 
+def _behind_a_proxy() -> World:
+    return make_world(Settings(secret_key="a secret for tests", trusted_proxies=1))
+
+
 def _for_other_sites() -> World:
     return make_world(Settings(secret_key="a secret for tests", cors_origins=("https://shop.example",)))
 
@@ -96,7 +100,8 @@ REQUESTS: dict[str, tuple[Callable[[], World], bytes, dict[str, str]]] = {
     "one for later": (make_world, SMS[:-1] + b', "sendAt": "2026-03-15T09:00:00Z"}', {}),
     "a key": (make_world, SMS, {"Idempotency-Key": "order-1"}),
     "a key that is none": (make_world, SMS, {"Idempotency-Key": "\t"}),
-    "behind TLS": (make_world, SMS, {"X-Forwarded-Proto": "https"}),
+    "behind TLS": (_behind_a_proxy, SMS, {"X-Forwarded-Proto": "https"}),
+    "somebody who pretends to be behind TLS": (make_world, SMS, {"X-Forwarded-Proto": "https"}),
     "a key with limits": (_limited, SMS, {}),
     "no room under a limit": (_without_room, SMS, {}),
     "a site that others may use": (_for_other_sites, SMS, {}),

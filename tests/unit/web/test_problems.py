@@ -231,9 +231,8 @@ def test_api_answers_set_no_cookie_and_vary_with_none(api: FlaskClient) -> None:
     ("scheme", "forwarded", "is_told"),
     [("http", None, False), ("https", None, True), ("http", "https", True), ("http", "http", False)],
 )
-def test_browsers_are_held_to_tls_where_there_is_tls(
-    scheme: str, forwarded: str | None, is_told: bool, api: FlaskClient
-) -> None:
+def test_browsers_are_held_to_tls_where_there_is_tls(scheme: str, forwarded: str | None, is_told: bool) -> None:
+    api = make_world(Settings(secret_key="a secret for tests", trusted_proxies=1)).client()
     headers = {} if forwarded is None else {"X-Forwarded-Proto": forwarded}
 
     answer = api.get("/api/notifications", headers=headers, base_url=f"{scheme}://wavecom.example")

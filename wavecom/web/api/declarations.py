@@ -15,7 +15,12 @@ ErrorClasses = tuple[type[WaveComError], ...]
 #: What any operation can answer with, whatever it does.
 UNIVERSAL: ErrorClasses = (errors.OverloadedError,)
 #: What it can answer with besides when it asks for a key.
-GUARDED: ErrorClasses = (errors.UnauthenticatedError, errors.ForbiddenError, errors.StoreError)
+GUARDED: ErrorClasses = (
+    errors.UnauthenticatedError,
+    errors.TooManyWrongKeysError,
+    errors.ForbiddenError,
+    errors.StoreError,
+)
 #: What it can answer with besides when it reads from there.
 READING: Mapping[str, ErrorClasses] = {
     "json": (

@@ -18,11 +18,11 @@ from wavecom.errors import StoreError
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.dashboard import errors, formatting, headers, login, notifications, outbox, send, status, words
 from wavecom.web.dashboard.access import Access, Viewer
-from wavecom.web.dashboard.brake import LoginBrake
 from wavecom.web.dashboard.context import EXTENSION, Pages
 from wavecom.web.dashboard.fields import sentence
 from wavecom.web.dashboard.sessions import set_up_sessions
 from wavecom.web.health import Readiness
+from wavecom.web.security import SecurityEvents
 
 ROUTES = (
     ("/", "home", status.home, ["GET"]),
@@ -51,14 +51,14 @@ NAVIGATION = (
 _STRANGERS_LIMIT_BYTES = 16 * 1024
 
 
-def register(app: Flask, services: WebServices) -> None:
+def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
     """Add the pages to ``app``: their addresses, login, CSRF protection and error pages. The API is not touched."""
     secret = set_up_sessions(app, services.settings)
     access = Access(services.keys, services.settings.operator_password, secret)
     app.extensions[EXTENSION] = Pages(
         services=services,
         access=access,
-        brake=LoginBrake(services.clock.monotonic),
+        security_events=events,
         readiness=Readiness(services.checks),
         schema=NotificationSchema(services.clock.now, services.settings.mail_addresses),
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from wavecom.accounts import Caller, KeyRing, Scope
+from wavecom.accounts.keys import is_same_secret
 from wavecom.core.account import client_of
 from wavecom.core.ports import JobFilter
 from wavecom.errors import ForbiddenError, UnauthenticatedError
@@ -56,14 +57,16 @@ class Access:
 
         Raises ``ForbiddenError`` for a key that may not look, and ``StoreError`` when keys can't be looked up.
         """
-        if self._operator_password is not None and _is_same(secret, self._operator_password):
+        if self._operator_password is not None and is_same_secret(secret, self._operator_password):
             return _operator()
         try:
             caller = self._keys.authenticate(secret)
         except UnauthenticatedError:
             return None
         if Scope.READ not in caller.scopes:
-            raise ForbiddenError(f"This key may not look at notifications: it needs the scope {Scope.READ}.")
+            raise ForbiddenError(
+                f"This key may not look at notifications: it needs the scope {Scope.READ}.", caller.key_id
+            )
         return _viewer(caller)
 
     def ticket(self, viewer: Viewer, now: datetime) -> dict[str, Any]:
@@ -86,7 +89,7 @@ class Access:
             # Sessions of before a key's id was kept in them have none: they end.
             caller = self._keys.caller_of(ticket.get("key_id", ""))
             return _viewer(caller) if caller is not None and Scope.READ in caller.scopes else None
-        return _operator() if _is_same(ticket["mark"], self._mark()) else None
+        return _operator() if is_same_secret(ticket["mark"], self._mark()) else None
 
     def _mark(self) -> str:
         """Changes with the operator's password."""
@@ -108,7 +111,3 @@ def _viewer(caller: Caller) -> Viewer:
 
 def _operator() -> Viewer:
     return Viewer(OPERATOR, "operator", client=None, sends_as=OPERATOR, may_send=True)
-
-
-def _is_same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())

@@ -10,8 +10,8 @@ from flask_login import current_user
 from wavecom.bootstrap import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.dashboard.access import Access, Viewer
-from wavecom.web.dashboard.brake import LoginBrake
 from wavecom.web.health import Readiness
+from wavecom.web.security import SecurityEvents
 
 EXTENSION = "wavecom_pages"
 
@@ -22,7 +22,7 @@ class Pages:
 
     services: WebServices
     access: Access
-    brake: LoginBrake
+    security_events: SecurityEvents
     readiness: Readiness
     schema: NotificationSchema
 

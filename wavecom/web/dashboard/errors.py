@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from flask import Blueprint, Flask, Response, make_response, render_template, request
+from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, RequestEntityTooLarge
 
 from wavecom.errors import ForbiddenError, JobNotFoundError, StoreError, UnavailableError
 from wavecom.web import problems
+from wavecom.web.dashboard.context import pages
 from wavecom.web.dashboard.headers import add_headers
+from wavecom.web.security import FORBIDDEN, FOREIGN_FORM, PAGES
 
 
 def add_error_pages(blueprint: Blueprint) -> None:
@@ -56,6 +59,7 @@ def http_error(error: HTTPException) -> Response:
 
 
 def _csrf_error(_error: CSRFError) -> Response:
+    pages().security_events.refused(PAGES, FOREIGN_FORM, request.remote_addr or "")
     text = "This form is from an earlier session, or came from another site. Nothing was done. Open the page afresh."
     return _page(400, "The form is out of date", text)
 
@@ -66,6 +70,8 @@ def _job_not_found(_error: JobNotFoundError) -> Response:
 
 
 def _forbidden(error: ForbiddenError) -> Response:
+    key_id = getattr(current_user, "key_id", None)
+    pages().security_events.refused(PAGES, FORBIDDEN, request.remote_addr or "", key_id=key_id)
     return _page(403, "Your key may not do this", str(error))
 
 

@@ -10,8 +10,9 @@ from flask import flash, redirect, render_template, request, session, url_for
 from flask_login import current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
-from wavecom.errors import ForbiddenError, UnavailableError
+from wavecom.errors import ForbiddenError
 from wavecom.web.dashboard.context import pages
+from wavecom.web.security import FORBIDDEN, PAGES, WRONG_LOGIN
 
 log = structlog.get_logger()
 
@@ -26,25 +27,24 @@ def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     """Show the form; check what was typed."""
     if request.method == "GET":
         return redirect(_next()) if current_user.is_authenticated else _form(200)
-    address = request.remote_addr or ""
-    wait_seconds = pages().brake.enter(address)
-    if wait_seconds > 0:
-        seconds = math.ceil(wait_seconds)
-        log.warning("page_login_braked", address=address)
-        text = f"Too many failed attempts. Try again in {seconds} second{'' if seconds == 1 else 's'}."
-        return *_form(429, text), {"Retry-After": str(seconds)}
+    address, secret = request.remote_addr or "", request.form.get("secret", "").strip()
+    events = pages().security_events
     try:
-        viewer = pages().access.viewer_for(request.form.get("secret", "").strip())
+        viewer = pages().access.viewer_for(secret)
     except ForbiddenError as error:
+        events.refused(PAGES, FORBIDDEN, address, secret, error.key_id)
         return _form(403, str(error))
-    except UnavailableError:
-        # Nobody can tell whether it was right, so it was not a failure.
-        pages().brake.undecided(address)
-        raise
     if viewer is None:
-        log.warning("page_login_failed", address=address)
-        return _form(401, "That is not a key or password that WaveCom knows. Check it for missing characters.")
-    pages().brake.succeeded(address)
+        # Asked only now: whatever others have tried, who has the right secret is let in.
+        seconds = math.ceil(events.refused(PAGES, WRONG_LOGIN, address, secret))
+        if not seconds:
+            return _form(401, "That is not a key or password that WaveCom knows. Check it for missing characters.")
+        text = (
+            "That is not a key or password that WaveCom knows either. The right one is let in at any time; "
+            f"with others, wait {seconds} second{'' if seconds == 1 else 's'}."
+        )
+        return *_form(429, text), {"Retry-After": str(seconds)}
+    events.accepted(address)
     # Nothing of the session before the login lives on, its CSRF token included.
     session.clear()
     login_user(viewer)
