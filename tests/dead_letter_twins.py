@@ -11,7 +11,8 @@ from copy import deepcopy
 from datetime import datetime
 
 from tests.fakes import RecordingPublisher
-from wavecom.core.dead_letters import Judge, LetterFilter, Place, QueueBusyError, QueuedLetter, Reason, Run, Walk
+from wavecom.core.audit import Reason, Run
+from wavecom.core.dead_letters import Judge, LetterFilter, Place, QueueBusyError, QueuedLetter, Walk
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import DeadLetter, JobFilter
 from wavecom.core.states import Status

@@ -13,7 +13,7 @@ import wavecom
 from wavecom.errors import ConfigurationError
 
 #: Name of a command → its module in ``wavecom.commands``, and its name there.
-_OPERATORS = {"bench": "bench", "dead-letters": "dead_letters", "keys": "keys"}
+_OPERATORS = {"bench": "bench", "dead-letters": "dead_letters", "keys": "keys", "unconfirmed": "unconfirmed"}
 
 
 class _Commands(click.Group):

@@ -24,6 +24,8 @@
     │   ├── TransitionError             the state machine has no such arrow
     │   │   ├── TooLateToCancelError        it is on its way, or done
     │   │   ├── MayHaveBeenSentError        nobody can tell whether it was sent
+    │   │   ├── DuplicatePossibleError      a replay might send twice, and nobody has accepted that
+    │   │   ├── NotUnconfirmedError         only what is unconfirmed can be settled by hand
     │   │   └── NotFailedError              only what failed can be replayed or discarded
     │   ├── LostRaceError               compare-and-set: somebody else moved the job first
     │   └── KeyEndedError               the API key is no longer one to be rotated
@@ -228,6 +230,22 @@ class MayHaveBeenSentError(TransitionError):
     """An attempt ended without a clear answer: that the recipient gets nothing can't be promised any more."""
 
     code = "may_have_been_sent"
+
+
+class DuplicatePossibleError(TransitionError):
+    """The recipient may already have the message, and it was to be sent at most once: sending again must be asked for.
+
+    ``problems`` names the field that does.
+    """
+
+    code = "duplicate_possible"
+    problems = (Problem("/acceptDuplicate", "must be true: the recipient may already have this message", "required"),)
+
+
+class NotUnconfirmedError(TransitionError):
+    """Only an unconfirmed job can be settled by hand."""
+
+    code = "not_unconfirmed"
 
 
 class NotFailedError(TransitionError):

@@ -9,7 +9,8 @@ from pymongo.database import Database
 
 from tests.dead_letter_twins import MemoryBuriedJobs
 from tests.factories import NOW, later, make_job, make_job_id
-from wavecom.core.dead_letters import BuriedJobs, LetterFilter, Place, Reason
+from wavecom.core.audit import Reason
+from wavecom.core.dead_letters import BuriedJobs, LetterFilter, Place
 from wavecom.core.engine import Discarded, decide
 from wavecom.core.job import Channel, Job, JobError, JobId
 from wavecom.core.ports import JobRepository

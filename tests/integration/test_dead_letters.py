@@ -21,8 +21,9 @@ from wavecom.broker import topology
 from wavecom.broker.deadletter import DeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.commands.dead_letters import dead_letters as command
+from wavecom.core.audit import Run
 from wavecom.core.burial import letter_of
-from wavecom.core.dead_letters import LetterFilter, Order, QueueBusyError, QueuedLetter, Run
+from wavecom.core.dead_letters import LetterFilter, Order, QueueBusyError, QueuedLetter
 from wavecom.core.job import Job, JobError, JobId
 from wavecom.core.states import Status
 from wavecom.errors import BrokerError

@@ -15,8 +15,9 @@ from tests.fakes import CountingStats, FakeClock
 from wavecom.accounts import KeyAdministration
 from wavecom.bootstrap import OperatorServices
 from wavecom.commands.dead_letters import dead_letters as command
+from wavecom.core.audit import Action, Reason, Run, RunState
 from wavecom.core.burial import letter_of
-from wavecom.core.dead_letters import Action, DeadLetters, LetterFilter, Order, Reason, Run, RunState
+from wavecom.core.dead_letters import DeadLetters, LetterFilter, Order
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Job, JobError, JobId
 from wavecom.core.reconciliation import Reconciliation

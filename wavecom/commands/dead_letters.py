@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Final
 
 import click
 import orjson
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +24,9 @@ from wavecom.commands.console import (
     user,
 )
 from wavecom.commands.parameters import When, at, moment
-from wavecom.core.dead_letters import LetterFilter, Order, Place, QueueBusyError, QueuedLetter, Run, Selection
+from wavecom.commands.runs import changing, counted, masked_recipient_of, print_run, progress_bar
+from wavecom.core.audit import Run
+from wavecom.core.dead_letters import LetterFilter, Order, Place, QueueBusyError, QueuedLetter, Selection
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.errors import BrokerError
 
@@ -93,27 +92,6 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
     return with_selection
 
 
-def _running(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of the commands that change something."""
-
-    @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="No more than N of them.")
-    @click.option("--dry-run", is_flag=True, help="Only count them; changes nothing.")
-    @click.option(
-        "--rate", type=click.FloatRange(0.1, 10_000), default=50, show_default=True, metavar="N", help="A second."
-    )
-    @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
-    @click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
-    @wraps(command)
-    def with_order(
-        *args: Any, limit: int | None, dry_run: bool, rate: float, yes: bool, operator: str, **options: Any
-    ) -> Any:
-        order = Order(operator=operator, rate_per_second=rate, limit=limit, is_dry_run=dry_run)
-        is_asking = not (yes or dry_run) and sys.stdin.isatty()
-        return command(*args, order=order, is_asking=is_asking, **options)
-
-    return with_order
-
-
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
@@ -142,7 +120,7 @@ def list_(services: OperatorServices, selection: Selection, limit: int, as_json:
             job.job_id,
             job.type.value,
             job.client,
-            _masked(job),
+            masked_recipient_of(job),
             job.error.code if job.error else "",
             job.provider or "",
             str(job.attempts),
@@ -186,19 +164,24 @@ def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
 
 @dead_letters.command()
 @_selecting
-@_running
-def replay(services: OperatorServices, selection: Selection, order: Order, is_asking: bool) -> None:
+@changing
+@click.option("--accept-duplicate", is_flag=True, help="Those too that may have arrived already.")
+def replay(
+    services: OperatorServices, selection: Selection, order: Order, is_asking: bool, accept_duplicate: bool
+) -> None:
     """Start failed notifications again, with all their attempts and a new deadline.
 
-    Those that fail again meanwhile are not taken twice. A discarded one is replayed when named by its id. Leaves an
-    audit entry.
+    Those that fail again meanwhile are not taken twice. A discarded one is replayed when named by its id. Those that
+    ended as outcome_unknown under onUnknownOutcome "stop" may have arrived: they are left alone and counted, unless
+    you accept that they arrive twice. Leaves an audit entry.
     """
+    order = replace(order, accepts_duplicate=accept_duplicate)
     _run(services, services.dead_letters.replay, selection, order, is_asking, ("replay", "replayed"))
 
 
 @dead_letters.command()
 @_selecting
-@_running
+@changing
 @click.option("--raw", is_flag=True, help="Drop the messages that RabbitMQ itself put there.")
 def discard(services: OperatorServices, selection: Selection, order: Order, is_asking: bool, raw: bool) -> None:
     """Put failed notifications aside: they stay failed, and lose their dead letter.
@@ -226,16 +209,16 @@ def _run(
     verb, participle = words
     expected = services.dead_letters.expected(selection, order.limit)
     if is_asking and expected:
-        click.confirm(f"{verb.capitalize()} {_counted(expected, 'notification')}?", abort=True, err=True)
-    with _progress(expected) as on_progress:
+        click.confirm(f"{verb.capitalize()} {counted(expected, 'notification')}?", abort=True, err=True)
+    with progress_bar(expected) as on_progress:
         run = use_case(selection, order, on_progress)
-    _print_run(run, participle)
+    print_run(run, participle)
     if run.unpublished:
         click.echo(f"RabbitMQ did not take {run.unpublished} of them yet; the sweep publishes them when it does.")
     if run.done and not run.is_dry_run:
         _reconcile(services)
     if run.unknown:
-        click.echo(f"{_counted(run.unknown, 'job id')} unknown: check them, or they were purged.", err=True)
+        click.echo(f"{counted(run.unknown, 'job id')} unknown: check them, or they were purged.", err=True)
         raise SystemExit(UNAVAILABLE)
 
 
@@ -252,8 +235,8 @@ def _discard_raw(services: OperatorServices, order: Order, is_asking: bool) -> N
     if is_asking:
         _, count = services.dead_letters.strangers(0)
         if count:
-            click.confirm(f"Drop {_counted(count, 'message')} for good?", abort=True, err=True)
-    _print_run(services.dead_letters.discard_strangers(order), "dropped", "from queue")
+            click.confirm(f"Drop {counted(count, 'message')} for good?", abort=True, err=True)
+    print_run(services.dead_letters.discard_strangers(order), "dropped", "from queue")
 
 
 def _list_raw(services: OperatorServices, limit: int, as_json: bool) -> None:
@@ -293,30 +276,6 @@ def _newest(services: OperatorServices, selection: Selection, limit: int) -> lis
 # --- what people see ----------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _progress(expected: int) -> Iterator[Callable[[Run], None]]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=expected)
-        yield lambda run: progress.update(task, completed=run.looked_at)
-
-
-def _print_run(run: Run, participle: str, whose: str = "provider") -> None:
-    if run.reasons:
-        table = _table("error" if whose == "provider" else "reason", whose, "count")
-        for (code, provider), count in run.reasons.most_common():
-            table.add_row(code, provider or "", str(count))
-        console().print(table)
-    would_be = "would be " if run.is_dry_run else ""
-    done_before = f", {run.already_done} were done already or are not failed" if run.already_done else ""
-    click.echo(f"{run.done} {would_be}{participle}{done_before}. Audit entry {run.run_id}.")
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def _table(*columns: str) -> Table:
     return table_of(*columns, whole=frozenset({"job", "failed (UTC)", "bytes", "count"}))
 
@@ -328,19 +287,13 @@ def _escaped(letter: QueuedLetter) -> str:
     return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in shown) + more
 
 
-def _masked(job: Job) -> str:
-    from wavecom.web.dashboard.formatting import masked_recipient
-
-    return masked_recipient(job)
-
-
 def _summary(job: Job) -> dict[str, Any]:
     """As the API shows it, without personal data."""
     # Imported here: most of what is done here does not need the web's schemas.
     from wavecom.web.api.representation import summary
 
     shown = {name: value for name, value in summary(job).items() if name not in {"metadata", "idempotencyKey"}}
-    return shown | {"client": job.client, "to": _masked(job), "deadLetteredAt": job.dead_lettered_at}
+    return shown | {"client": job.client, "to": masked_recipient_of(job), "deadLetteredAt": job.dead_lettered_at}
 
 
 def _detail(job: Job, *, is_revealed: bool) -> dict[str, Any]:

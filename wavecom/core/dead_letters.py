@@ -10,33 +10,39 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import NamedTuple, Protocol
+from types import MappingProxyType
+from typing import Protocol
 
-from wavecom.core.engine import Discarded, Event, Policy, ReplayRequested, Transition, decide
+from wavecom.core.audit import Action, AuditLog, Closing, Reason, Run, reason_of
+from wavecom.core.burial import bury
+from wavecom.core.engine import (
+    Discarded,
+    Event,
+    Policy,
+    ReplayRequested,
+    SettleRequested,
+    Transition,
+    decide,
+    is_in_doubt,
+)
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.core.ports import Clock, JobRepository, Publisher, Sleep, Stats
 from wavecom.core.states import Status
 from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
-from wavecom.errors import BrokerError, StoreError, TransitionError
+from wavecom.errors import BrokerError, DuplicatePossibleError, JobNotFoundError, LostRaceError, TransitionError
 
 _BATCH = 500
 #: Batches a second: fewer make the pace jerky, more cost round trips.
 _BATCHES_PER_SECOND = 5
+#: A job moves a handful of times in its life; who loses so often in a row has met something else.
+_TRIES = 10
 #: Somebody else's walk through the queue takes seconds.
 _QUEUE_PATIENCE_SECONDS = 15.0
 
 
 # --- What is in the store -----------------------------------------------------------------------------------------
-
-
-class Reason(NamedTuple):
-    """Why jobs failed, and at whose hands; what dead letters are counted by."""
-
-    code: str
-    provider: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,69 +157,6 @@ class LetterQueue(Protocol):
         ...
 
 
-# --- What is left behind ------------------------------------------------------------------------------------------
-
-
-class Action(StrEnum):
-    """What an operator did."""
-
-    REPLAY = "replay"
-    DISCARD = "discard"
-    DISCARD_RAW = "discard_raw"
-    REVEAL = "reveal"
-
-
-class RunState(StrEnum):
-    """How far a run has come. One that stays ``running`` was killed; its counts are those of its last batch."""
-
-    RUNNING = "running"
-    FINISHED = "finished"
-    INTERRUPTED = "interrupted"
-    FAILED = "failed"
-
-
-@dataclass(slots=True)
-class Run:
-    """One use of an operator's command: its audit entry, kept up to date while it goes on."""
-
-    run_id: str
-    action: Action
-    operator: str
-    started_at: datetime
-    filters: Mapping[str, str]
-    is_dry_run: bool = False
-    state: RunState = RunState.RUNNING
-    finished_at: datetime | None = None
-    #: What was moved, or in a dry run would be, by reason.
-    reasons: Counter[Reason] = field(default_factory=Counter)
-    #: Jobs that were found moved already, or not failed: nothing was left to do for them.
-    already_done: int = 0
-    #: Job ids that nobody has heard of.
-    unknown: int = 0
-    #: Replayed jobs whose hint the broker did not confirm; the sweep publishes them.
-    unpublished: int = 0
-    first_id: JobId | None = None
-    last_id: JobId | None = None
-
-    @property
-    def done(self) -> int:
-        """Jobs or messages that this run moved; in a dry run those that it would."""
-        return self.reasons.total()
-
-    @property
-    def looked_at(self) -> int:
-        """For progress bars."""
-        return self.done + self.already_done + self.unknown
-
-
-class AuditLog(Protocol):
-    """Who did what, kept for good. Raises ``StoreError``."""
-
-    def record(self, run: Run) -> None:
-        """Write the entry of this run, in place of an earlier state of it."""
-        ...
-
-
 # --- The use cases ------------------------------------------------------------------------------------------------
 
 
@@ -232,6 +175,8 @@ class Order:
     #: The client that asks; none but its own jobs are looked at. None: an operator, for everybody's.
     client: str | None = None
     starts_at: datetime | None = None
+    #: Those too that a replay may send a second time: see ``engine.is_in_doubt``.
+    accepts_duplicate: bool = False
 
     def start_of(self, position: int) -> datetime | None:
         """When the job that is replayed after ``position`` others starts; None: at once."""
@@ -290,20 +235,83 @@ class DeadLetters:
     def replay(self, selection: Selection, order: Order, on_progress: Progress = lambda _run: None) -> Run:
         """Start failed jobs again, oldest dead letter first, each with all its attempts and a new deadline.
 
-        Jobs that fail again meanwhile are not taken a second time. May be repeated, or run twice at once.
+        Jobs that fail again meanwhile are not taken a second time. May be repeated, or run twice at once. Jobs in doubt
+        are left alone and counted, unless the order accepts duplicates; with ids those that are unconfirmed may be
+        named, too.
         """
 
         def event(run: Run, position: int) -> Event:
             starts_at = order.start_of(position)
             now = self._clock.now()
             expires_at = max(now, starts_at or now) + DEFAULT_TIME_TO_LIVE
-            return ReplayRequested(expires_at, _note(run, order), starts_at)
+            return ReplayRequested(expires_at, _note(run, order), starts_at, order.accepts_duplicate)
 
         return self._run(Action.REPLAY, selection, order, event, on_progress)
 
     def discard(self, selection: Selection, order: Order, on_progress: Progress = lambda _run: None) -> Run:
         """Put failed jobs aside: they stay failed, without a dead letter. May be repeated, or run twice at once."""
         return self._run(Action.DISCARD, selection, order, lambda run, _: Discarded(_note(run, order)), on_progress)
+
+    def settle(
+        self,
+        job_ids: Sequence[JobId],
+        order: Order,
+        *,
+        is_delivered: bool,
+        reason: str,
+        on_progress: Progress = lambda _run: None,
+    ) -> Run:
+        """Close unconfirmed jobs as delivered or failed, because somebody has found out. May be repeated."""
+
+        def event(run: Run, _position: int) -> Event:
+            return SettleRequested(is_delivered, reason, _note(run, order))
+
+        outcome = {"outcome": "delivered" if is_delivered else "failed", "reason": reason}
+        return self._run(Action.SETTLE, tuple(job_ids), order, event, on_progress, outcome)
+
+    def replay_one(self, job_id: JobId, order: Order) -> Job:
+        """``replay`` of one job, answered with the job as it is then.
+
+        Raises ``JobNotFoundError``, and ``NotFailedError`` or ``DuplicatePossibleError`` with nothing changed.
+        """
+        wanted = ReplayRequested(self._clock.now(), accepts_duplicate=order.accepts_duplicate)
+        return self._one(job_id, order, wanted, lambda: self.replay((job_id,), order))
+
+    def settle_one(self, job_id: JobId, order: Order, *, is_delivered: bool, reason: str) -> Job:
+        """``settle`` of one job, answered with the job as it is then; again with the same outcome, nothing is done.
+
+        Raises ``JobNotFoundError``, and ``NotUnconfirmedError`` with nothing changed.
+        """
+        status = Status.DELIVERED if is_delivered else Status.FAILED
+
+        def run() -> Run:
+            return self.settle((job_id,), order, is_delivered=is_delivered, reason=reason)
+
+        def is_done(job: Job) -> bool:
+            settled = [entry.outcome for entry in job.logs if entry.event == "settled"]
+            return job.status is status and settled[-1:] == [status.value]
+
+        return self._one(job_id, order, SettleRequested(is_delivered, reason), run, is_done)
+
+    def _one(
+        self,
+        job_id: JobId,
+        order: Order,
+        event: Event,
+        run: Callable[[], Run],
+        is_done: Callable[[Job], bool] = lambda _job: False,
+    ) -> Job:
+        for _ in range(_TRIES):
+            job = self._jobs.get(job_id, order.client)
+            if job is None:
+                raise JobNotFoundError(f"There is no notification {job_id}.")
+            if is_done(job):
+                return job
+            # What must be refused is refused before it leaves an audit entry.
+            decide(job, event, self._clock.now(), self._policy)
+            if run().done:
+                return self._jobs.get(job_id, order.client) or job
+        raise LostRaceError(f"Job {job_id} kept moving; ask again.")
 
     def expected(self, selection: Selection, limit: int | None = None) -> int:
         """How many jobs a run would look at."""
@@ -314,9 +322,10 @@ class DeadLetters:
         """What a replay would find; ``order.limit`` does not count. Changes nothing and leaves no audit entry."""
         if isinstance(selection, tuple):
             found = self.buried.find(selection, order.client)
-            failed = [job for job in found if job.status is Status.FAILED]
+            failed = [job for job in found if job.status is Status.FAILED or is_in_doubt(job)]
+            failed = [job for job in failed if order.accepts_duplicate or not is_in_doubt(job)]
             failed.sort(key=lambda job: job.job_id, reverse=True)
-            return Preview(Counter(map(_reason, failed)), failed[:sample_size])
+            return Preview(Counter(map(reason_of, failed)), failed[:sample_size])
         selection = _of_client(selection, order)
         sample, _ = self.buried.page(selection, sample_size, newest_first=True) if sample_size else ([], None)
         return Preview(self.buried.tally(selection), sample)
@@ -352,14 +361,14 @@ class DeadLetters:
             on_progress(run)
             return verdicts
 
-        with _Closing(run, self._audit, self._clock):
+        with Closing(run, self._audit, self._clock):
             self._walk(judge)
         return run
 
     def reveal(self, job_id: JobId, operator: str) -> None:
         """Leave an audit entry for somebody who looks at a job's recipient and payload."""
         run = self._begin(Action.REVEAL, {"jobs": job_id}, Order(operator=operator))
-        with _Closing(run, self._audit, self._clock):
+        with Closing(run, self._audit, self._clock):
             run.first_id = run.last_id = job_id
 
     # --- a run --------------------------------------------------------------------------------------------------------
@@ -371,13 +380,14 @@ class DeadLetters:
         order: Order,
         event: _EventOf,
         on_progress: Progress,
+        details: Mapping[str, str] = MappingProxyType({}),
     ) -> Run:
         if isinstance(selection, LetterFilter):
             selection = _of_client(selection, order)
-        run = self._begin(action, _as_text(selection, order), order)
+        run = self._begin(action, _as_text(selection, order) | dict(details), order)
         pace = _Pace(order.rate_per_second, self._sleep, self._clock.monotonic)
         is_waiting = not order.is_dry_run and order.starts_at is None
-        with _Closing(run, self._audit, self._clock):
+        with Closing(run, self._audit, self._clock):
             for jobs in self._batches(selection, run, pace.batch_size if is_waiting else _BATCH, order):
                 if is_waiting:
                     pace.wait_for(len(jobs))
@@ -412,7 +422,8 @@ class DeadLetters:
             if jobs:
                 yield jobs
             if remaining is not None:
-                remaining -= len(jobs)
+                # Those left alone are found again by every run: they must not use up the limit of all of them.
+                remaining -= sum(order.accepts_duplicate or not is_in_doubt(job) for job in jobs)
             if place is None:
                 return
 
@@ -425,6 +436,9 @@ class DeadLetters:
         for job, transition in mine:
             if transition.status is not job.status:
                 self._stats.add(job.client, job.type, transition.status)
+        failed = [transition.applied_to(job) for job, transition in mine if transition.needs_dead_letter]
+        if failed:
+            bury(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
         hints = [transition.hint for _, transition in mine if transition.hint is not None]
         run.unpublished += self._publisher.publish(hints).count(False)
         self._count([job for job, _ in mine], run)
@@ -438,6 +452,9 @@ class DeadLetters:
         for job in jobs:
             try:
                 transition = decide(job, event(run, run.done + len(planned)), now, self._policy)
+            except DuplicatePossibleError:
+                run.in_doubt += 1
+                continue
             except TransitionError:
                 transition = None
             if transition is None:
@@ -448,7 +465,7 @@ class DeadLetters:
 
     def _count(self, jobs: Sequence[Job], run: Run) -> None:
         for job in jobs:
-            run.reasons[_reason(job)] += 1
+            run.reasons[reason_of(job)] += 1
             run.first_id = run.first_id or job.job_id
             run.last_id = job.job_id
 
@@ -466,29 +483,6 @@ def patiently(walk: Callable[[], Walk], clock: Clock, sleep: Sleep) -> Walk:
             if clock.monotonic() >= deadline:
                 raise
             sleep(0.5)
-
-
-class _Closing:
-    """Around a run: its audit entry says in the end how it ended."""
-
-    def __init__(self, run: Run, audit: AuditLog, clock: Clock) -> None:
-        self._run = run
-        self._audit = audit
-        self._clock = clock
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        states = {type(None): RunState.FINISHED, KeyboardInterrupt: RunState.INTERRUPTED}
-        self._run.state = states.get(type(error), RunState.FAILED)
-        self._run.finished_at = self._clock.now()
-        try:
-            self._audit.record(self._run)
-        except StoreError:
-            # What ended the run matters more than that its entry still says "running".
-            if error is None:
-                raise
 
 
 class _Pace:
@@ -511,11 +505,6 @@ class _Pace:
 
 def _of_client(where: LetterFilter, order: Order) -> LetterFilter:
     return where if order.client is None else replace(where, client=order.client)
-
-
-def _reason(job: Job) -> Reason:
-    error = job.error
-    return Reason(error.code if error else "unknown", error.provider if error else job.provider)
 
 
 def _note(run: Run, order: Order) -> str:

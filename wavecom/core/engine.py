@@ -29,8 +29,10 @@ from wavecom.core.events import (
     Parked,
     ReceiptArrived,
     ReplayRequested,
+    SettleRequested,
 )
 from wavecom.core.job import Answer, Claim, Job, JobError, LogEntry, Outcome, Try, UnknownOutcomePolicy
+from wavecom.core.operator_rules import is_in_doubt
 from wavecom.core.states import CLAIMABLE, HANDED_OVER, NOT_FINAL, WAITING, Status
 from wavecom.core.transitions import (
     ANY_TOKEN,
@@ -65,9 +67,11 @@ __all__ = [
     "Policy",
     "ReceiptArrived",
     "ReplayRequested",
+    "SettleRequested",
     "Transition",
     "claimed_changes",
     "decide",
+    "is_in_doubt",
     "settle_due",
 ]
 
@@ -98,14 +102,8 @@ def decide(job: Job, event: Event, now: datetime, policy: Policy = _USUAL) -> Tr
             return _due(job, event, now, policy)
         case ReceiptArrived():
             return _receipt(job, event, now, policy)
-        case CancelRequested():
-            return operator_rules.cancel(job, now, policy)
-        case ReplayRequested():
-            return operator_rules.replay(job, event, now, policy)
-        case DeadLettered():
-            return operator_rules.dead_lettered(job, now)
-        case Discarded(note):
-            return operator_rules.discard(job, note, now)
+        case CancelRequested() | ReplayRequested() | SettleRequested() | DeadLettered() | Discarded():
+            return operator_rules.decide(job, event, now, policy)
 
 
 def claimed_changes(claim: Claim, now: datetime) -> dict[str, Any]:
@@ -155,8 +153,9 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
         case Outcome.UNKNOWN if job.on_unknown_outcome is UnknownOutcomePolicy.STOP:
             error = _error("outcome_unknown", last)
             changes |= {"status": Status.UNCONFIRMED, "error": error, "next_attempt_at": None}
-            changes |= {"due_at": now + policy.receipt_deadline}
-            entries = (*failed_tries, _tried(attempt, last))
+            closes_at = now + policy.receipt_deadline
+            changes |= {"due_at": closes_at}
+            entries = (*failed_tries, _tried(attempt, last), _unconfirmed(now, closes_at))
             return transition(job, changes, entries, guard=guard)
         case _:
             return _retry_or_fail(job, event, now, policy, changes, failed_tries, guard)
@@ -257,7 +256,8 @@ def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transiti
         case Status.PROCESSING:
             return _lease_ended(job, event, now, policy, guard)
         case Status.UNCONFIRMED:
-            error = job.error or JobError("outcome_unknown", "no receipt came in time", job.provider)
+            known = f"{job.error.message}; " if job.error else ""
+            error = JobError("outcome_unknown", f"{known}no receipt came in time", job.provider)
             return fail(job, error, now, policy, {"updated_at": now}, (), guard)
         case Status.SENT:
             # The provider's acceptance is all the evidence there will be, as with a provider without receipts.
@@ -318,6 +318,15 @@ def _tried(attempt: int, try_: Try, *, event: str | None = None, next_attempt_at
         message=try_.answer.message or None,
         latency_ms=round(try_.latency_ms, 1),
         next_attempt_at=next_attempt_at,
+    )
+
+
+def _unconfirmed(now: datetime, closes_at: datetime) -> LogEntry:
+    return LogEntry(
+        now,
+        "unconfirmed",
+        message="not sent again, because onUnknownOutcome is stop; ends as failed at "
+        f"{closes_at:%Y-%m-%dT%H:%M:%SZ} unless a receipt, a settlement, or a retry with acceptDuplicate comes first",
     )
 
 

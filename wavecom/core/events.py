@@ -92,6 +92,8 @@ class CancelRequested:
 class ReplayRequested:
     """An operator or the client wants a failed job to be tried again from the start. ``note`` goes into its log.
 
+    One that may have been sent and was to be sent at most once (``engine.is_in_doubt``) takes ``accepts_duplicate``.
+
     Not before ``starts_at``, where that is to come: then the sweep publishes it, so that many can be replayed at once
     without all of them going at once.
     """
@@ -99,6 +101,16 @@ class ReplayRequested:
     expires_at: datetime
     note: str = ""
     starts_at: datetime | None = None
+    accepts_duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SettleRequested:
+    """Somebody has found out what became of an unconfirmed job. ``reason`` and ``note`` go into its log."""
+
+    is_delivered: bool
+    reason: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +138,7 @@ Event = (
     | ReceiptArrived
     | CancelRequested
     | ReplayRequested
+    | SettleRequested
     | DeadLettered
     | Discarded
 )

@@ -8,17 +8,62 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from wavecom.core.events import ReplayRequested
-from wavecom.core.job import Claim, Job, LogEntry
+from wavecom.core.events import CancelRequested, DeadLettered, Discarded, ReplayRequested, SettleRequested
+from wavecom.core.job import Claim, Job, JobError, LogEntry, UnknownOutcomePolicy
 from wavecom.core.states import WAITING, Status
-from wavecom.core.transitions import Guard, Policy, Transition, exact, final, token_in, transition
-from wavecom.errors import MayHaveBeenSentError, NotFailedError, TooLateToCancelError
+from wavecom.core.transitions import Guard, Policy, Transition, exact, fail, final, token_in, transition
+from wavecom.errors import (
+    DuplicatePossibleError,
+    MayHaveBeenSentError,
+    NotFailedError,
+    NotUnconfirmedError,
+    TooLateToCancelError,
+)
+
+
+def decide(
+    job: Job,
+    event: CancelRequested | ReplayRequested | SettleRequested | DeadLettered | Discarded,
+    now: datetime,
+    policy: Policy,
+) -> Transition | None:
+    """See ``wavecom.core.engine.decide``."""
+    match event:
+        case CancelRequested():
+            return cancel(job, now, policy)
+        case ReplayRequested():
+            return replay(job, event, now, policy)
+        case SettleRequested():
+            return settle(job, event, now, policy)
+        case DeadLettered():
+            return dead_lettered(job, now)
+        case Discarded(note):
+            return discard(job, note, now)
+
+
+def is_in_doubt(job: Job) -> bool:
+    """Whether another send might be the second, of a job that was to be sent at most once.
+
+    That is so while it is unconfirmed, and stays so when its time for a receipt ends without one.
+    """
+    is_closed_in_doubt = (
+        job.status is Status.FAILED
+        and job.on_unknown_outcome is UnknownOutcomePolicy.STOP
+        and job.error is not None
+        and job.error.code == "outcome_unknown"
+    )
+    return job.status is Status.UNCONFIRMED or is_closed_in_doubt
 
 
 def cancel(job: Job, now: datetime, policy: Policy) -> Transition:
     if job.may_have_been_sent and job.status in WAITING | {Status.UNCONFIRMED}:
+        way_out = (
+            " Find out at the provider and settle it, or retry it with acceptDuplicate."
+            if job.status is Status.UNCONFIRMED
+            else ""
+        )
         raise MayHaveBeenSentError(
-            "An earlier attempt ended without a clear answer, so the recipient may already have the message."
+            f"An earlier attempt ended without a clear answer, so the recipient may already have the message.{way_out}"
         )
     if job.status not in WAITING:
         raise TooLateToCancelError(f"A notification that is {job.status} can't be cancelled any more.")
@@ -27,8 +72,17 @@ def cancel(job: Job, now: datetime, policy: Policy) -> Transition:
 
 
 def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:
-    if job.status is not Status.FAILED:
-        raise NotFailedError(f"Only a failed notification can be started again; this one is {job.status}.")
+    is_doubtful = is_in_doubt(job)
+    if job.status is not Status.FAILED and not is_doubtful:
+        raise NotFailedError(
+            f"Only a failed notification, or an unconfirmed one, can be started again; this one is {job.status}."
+        )
+    if is_doubtful and not event.accepts_duplicate:
+        raise DuplicatePossibleError(
+            f"This notification is {job.status} and the recipient may already have it; onUnknownOutcome is stop, so it "
+            "is not sent a second time unasked. Repeat this with acceptDuplicate: true to send it again all the same, "
+            "or settle an unconfirmed one when you know what became of it."
+        )
     replays = job.replays + 1
     changes: dict[str, Any] = {
         "status": Status.QUEUED,
@@ -53,8 +107,22 @@ def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> T
     if is_parked:
         changes |= {"next_attempt_at": event.starts_at, "queued_at": None}
         changes["due_at"] = min(event.starts_at or now, event.expires_at)
-    entry = LogEntry(now, "replayed", message=event.note or None)
+    accepted = "although the recipient may already have it (acceptDuplicate)" if is_doubtful else ""
+    entry = LogEntry(now, "replayed", message="; ".join(filter(None, (accepted, event.note))) or None)
     return transition(job, changes, (entry,), guard=exact(job), hint=None if is_parked else job.hint())
+
+
+def settle(job: Job, event: SettleRequested, now: datetime, policy: Policy) -> Transition:
+    status = Status.DELIVERED if event.is_delivered else Status.FAILED
+    if job.status is not Status.UNCONFIRMED:
+        raise NotUnconfirmedError(f"Only an unconfirmed notification can be settled by hand; this one is {job.status}.")
+    note = f"{event.reason} ({event.note})" if event.note else event.reason
+    entry = LogEntry(now, "settled", provider=job.provider, outcome=status.value, message=note)
+    if event.is_delivered:
+        changes = {"updated_at": now, "error": None} | final(status, now, policy)
+        return transition(job, changes, (entry,), guard=exact(job))
+    error = JobError("settled", event.reason, job.provider)
+    return fail(job, error, now, policy, {"updated_at": now}, (entry,), exact(job))
 
 
 def dead_lettered(job: Job, now: datetime) -> Transition | None:

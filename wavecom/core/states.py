@@ -50,7 +50,8 @@ ARROWS: dict[Status, frozenset[Status]] = {
         }
     ),
     Status.SENT: frozenset({Status.DELIVERED, Status.FAILED}),
-    Status.UNCONFIRMED: frozenset({Status.DELIVERED, Status.FAILED, Status.SENT, Status.RETRYING}),
+    # → queued: only by a replay that accepts a second message.
+    Status.UNCONFIRMED: frozenset({Status.DELIVERED, Status.FAILED, Status.SENT, Status.RETRYING, Status.QUEUED}),
     Status.DELIVERED: frozenset(),
     Status.FAILED: frozenset({Status.QUEUED}),  # only by replay
     Status.EXPIRED: frozenset(),

@@ -152,8 +152,20 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
     errors.NotFailedError: Entry(
         409,
         "The notification has not failed",
-        "read the notification: only a failed one can be started again",
-        example="Only a failed notification can be started again; this one is delivered.",
+        "read the notification: only a failed one, or an unconfirmed one, can be started again",
+        example="Only a failed notification, or an unconfirmed one, can be started again; this one is delivered.",
+    ),
+    errors.DuplicatePossibleError: Entry(
+        409,
+        "This might send it twice",
+        "repeat it with `acceptDuplicate: true` if a second message is better than none, or settle it",
+        example="This notification is unconfirmed and the recipient may already have it.",
+    ),
+    errors.NotUnconfirmedError: Entry(
+        409,
+        "The notification is not unconfirmed",
+        "read the notification: only an unconfirmed one can be settled by hand",
+        example="Only an unconfirmed notification can be settled by hand; this one is delivered.",
     ),
     errors.LostRaceError: Entry(
         409,
@@ -275,8 +287,9 @@ def answer(error: WaveComError, **members: Any) -> Response:
 def describe(error: WaveComError) -> dict[str, Any]:
     """The problem details of ``error``, for an answer of its own or as a part of one."""
     entry = entry_for(error)
-    wrong = error.problems if isinstance(error, InvalidRequestError) else ()
-    detail = _summary(len(wrong)) if wrong else (entry.detail or str(error))
+    wrong = error.problems if isinstance(error, InvalidRequestError | errors.DuplicatePossibleError) else ()
+    is_summed_up = isinstance(error, InvalidRequestError) and wrong
+    detail = _summary(len(wrong)) if is_summed_up else (entry.detail or str(error))
     return _body(entry, error.code, detail, request_id(), [_place(problem) for problem in wrong])
 
 

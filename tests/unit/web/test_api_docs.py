@@ -13,6 +13,7 @@ from wavecom.core.states import Status
 from wavecom.web import body
 from wavecom.web.api import representation
 from wavecom.web.api.faults import FaultCode
+from wavecom.web.api.schemas.action import RetrySchema, SettleSchema
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo, MailHeaders
 from wavecom.web.api.schemas.listing import ListQuery
@@ -71,6 +72,11 @@ def test_every_field_that_can_be_sent_or_read_is_in_a_table(world: World) -> Non
 
 def test_every_field_of_a_replay_is_in_the_table() -> None:
     assert set(_first_column("field of a replay")) == _names(ReplaySchema(lambda: NOW))
+
+
+def test_every_field_of_a_retry_and_of_a_settlement_is_in_the_table() -> None:
+    assert set(_first_column("field of a retry")) == _names(RetrySchema())
+    assert set(_first_column("field of a settlement")) == _names(SettleSchema())
 
 
 def test_every_parameter_is_in_the_table() -> None:

@@ -76,6 +76,7 @@ CALLS = [
     ("GET", "/api/notifications/{job_id}", Scope.READ),
     ("POST", "/api/notifications/{job_id}/cancel", Scope.MANAGE),
     ("POST", "/api/notifications/{job_id}/retry", Scope.MANAGE),
+    ("POST", "/api/notifications/{job_id}/settle", Scope.MANAGE),
     ("POST", "/api/notifications/replay", Scope.MANAGE),
     ("POST", "/api/keys", Scope.ADMIN),
     ("GET", "/api/keys", Scope.ADMIN),
@@ -86,6 +87,7 @@ CALLS = [
 BODIES: dict[str, Any] = {
     "/api/notifications": SMS,
     "/api/notifications/batch": {"notifications": [SMS]},
+    "/api/notifications/{job_id}/settle": {"outcome": "delivered", "reason": "looked it up"},
     "/api/notifications/replay": {"type": "sms", "dryRun": True},
     "/api/keys": {"name": "new", "scopes": ["admin"]},
     "/api/keys/{key_id}/rotate": {},
@@ -94,7 +96,8 @@ BODIES: dict[str, Any] = {
 
 @pytest.mark.parametrize(("method", "path", "scope"), CALLS)
 def test_each_call_needs_its_scope(method: str, path: str, scope: Scope, world: World) -> None:
-    job = make_job(client="default", status=Status.FAILED if path.endswith("/retry") else Status.QUEUED)
+    statuses = {"retry": Status.FAILED, "settle": Status.UNCONFIRMED}
+    job = make_job(client="default", status=statuses.get(path.rsplit("/", 1)[-1], Status.QUEUED))
     world.jobs.insert([job])
     _add_key(world, "a key without the scope", scopes=frozenset(Scope) - {scope})
     _add_key(world, "a key with just the scope", scopes=frozenset({scope}))

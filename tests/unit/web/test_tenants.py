@@ -208,6 +208,9 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("GET", "/api/notifications/<job_id>"): _at_each_job("GET", "/api/notifications/{job_id}"),
     ("POST", "/api/notifications/<job_id>/cancel"): _at_each_job("POST", "/api/notifications/{job_id}/cancel"),
     ("POST", "/api/notifications/<job_id>/retry"): _at_each_job("POST", "/api/notifications/{job_id}/retry"),
+    ("POST", "/api/notifications/<job_id>/settle"): _at_each_job(
+        "POST", "/api/notifications/{job_id}/settle", {"outcome": "failed", "reason": "looked it up"}
+    ),
     ("POST", "/api/notifications/replay"): _replay,
     ("GET", "/api/stats"): _count,
     ("GET", "/api/keys"): _list_keys,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pymongo import WriteConcern
 from pymongo.database import Database
 
-from wavecom.core.dead_letters import Run
+from wavecom.core.audit import Run
 from wavecom.core.keys import KeyEvent
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import writing
 
 
 class MongoAuditLog:
-    """``wavecom.core.dead_letters.AuditLog`` and ``wavecom.core.keys.KeyAudit``; safe to share between threads."""
+    """``wavecom.core.audit.AuditLog`` and ``wavecom.core.keys.KeyAudit``; safe to share between threads."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._entries = database["audit"].with_options(
@@ -51,6 +51,7 @@ def _document(run: Run) -> Document:
         "dryRun": run.is_dry_run,
         "done": run.done,
         "alreadyDone": run.already_done,
+        "inDoubt": run.in_doubt or None,
         "unknown": run.unknown,
         "unpublished": run.unpublished,
         "firstJobId": run.first_id,

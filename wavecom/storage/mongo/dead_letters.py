@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
-from wavecom.core.dead_letters import LetterFilter, Place, Reason
+from wavecom.core.audit import Reason
+from wavecom.core.dead_letters import LetterFilter, Place
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import CODEC, Document

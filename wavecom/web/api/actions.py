@@ -1,4 +1,4 @@
-"""``/api/notifications/…``: cancel one, start a failed one again, start many failed ones again."""
+"""``/api/notifications/…``: cancel one, start one again or many, settle an unconfirmed one."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from flask import Response
 from wavecom import errors
 from wavecom.accounts import Caller, Scope
 from wavecom.bootstrap import WebServices
-from wavecom.core.dead_letters import Order, Preview, Reason, Run
+from wavecom.core.audit import Reason, Run
+from wavecom.core.dead_letters import Order, Preview
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
 from wavecom.web.api.notifications import PATH
+from wavecom.web.api.schemas.action import RetrySchema, SettledAs, SettleSchema
 from wavecom.web.api.schemas.replay import ReplayRequest, ReplaySchema
 from wavecom.web.authentication import Guard, caller
 
@@ -25,6 +27,8 @@ REPLAY_EXAMPLE = {
     "failedSince": "2026-03-14T08:00:00Z",
     "ratePerSecond": 50,
 }
+RETRY_EXAMPLE = {"acceptDuplicate": True}
+SETTLE_EXAMPLE = {"outcome": "delivered", "reason": "The gateway's console shows it as delivered at 09:27."}
 #: Notifications that a dry run shows.
 _SAMPLE = 10
 
@@ -59,18 +63,53 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.operation("POST", "/<job_id>/retry", id="retryNotification")
     @guard.requires(Scope.MANAGE)
     @blueprint.takes(JOB_ID)
+    @blueprint.reads(RetrySchema(), example=RETRY_EXAMPLE)
     @blueprint.answers(
         202, answers.NOTIFICATION, example=answers.RETRIED_EXAMPLE, description="Queued again, from the start."
     )
-    @blueprint.fails(errors.JobNotFoundError, errors.NotFailedError, errors.LostRaceError, errors.UncertainWriteError)
-    def retry(job_id: str) -> Response:
-        """Start a failed notification again.
+    @blueprint.fails(
+        errors.JobNotFoundError,
+        errors.NotFailedError,
+        errors.DuplicatePossibleError,
+        errors.LostRaceError,
+        errors.UncertainWriteError,
+    )
+    def retry(wanted: dict[str, bool], job_id: str) -> Response:
+        """Start a failed or unconfirmed notification again.
 
         With all its attempts and 72 hours from now on. The provider gets a new idempotency key, because it is a new
-        message that you ask for. 409 for one that has not failed, also when this is repeated.
+        message that you ask for. One that may have been sent and was to be sent at most once (`onUnknownOutcome` is
+        `stop`) needs `acceptDuplicate: true`. 409 for any other status, also when this is repeated.
         """
-        job = services.operations.replay(job_id_in_path(job_id), caller().client)
+        if wanted["accept_duplicate"]:
+            order = Order(operator=f"key {caller().key_id}", client=caller().client, accepts_duplicate=True)
+            job = services.dead_letters.replay_one(job_id_in_path(job_id), order)
+        else:
+            job = services.operations.replay(job_id_in_path(job_id), caller().client)
         return json_response(representation.detail(job), 202)
+
+    @blueprint.operation("POST", "/<job_id>/settle", id="settleNotification")
+    @guard.requires(Scope.MANAGE)
+    @blueprint.takes(JOB_ID)
+    @blueprint.reads(SettleSchema(), example=SETTLE_EXAMPLE)
+    @blueprint.answers(
+        200, answers.NOTIFICATION, example=answers.SETTLED_EXAMPLE, description="It has come to its end."
+    )
+    @blueprint.fails(
+        errors.JobNotFoundError, errors.NotUnconfirmedError, errors.LostRaceError, errors.UncertainWriteError
+    )
+    def settle(wanted: dict[str, str], job_id: str) -> Response:
+        """Close an unconfirmed notification, because you have found out what became of it.
+
+        As `delivered` or as `failed`; a failed one can be retried. The reason stands in its log, and who gave it in the
+        audit log. May be repeated with the same outcome. 409 for one that is not unconfirmed.
+        """
+        order = Order(operator=f"key {caller().key_id}", client=caller().client)
+        is_delivered = wanted["outcome"] == SettledAs.DELIVERED
+        job = services.dead_letters.settle_one(
+            job_id_in_path(job_id), order, is_delivered=is_delivered, reason=wanted["reason"]
+        )
+        return json_response(representation.detail(job))
 
     @blueprint.operation("POST", "/replay", id="replayNotifications")
     @guard.requires(Scope.MANAGE)
@@ -84,8 +123,10 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         """Start many failed notifications again.
 
         Those that match all filters, or those named by their ids; at most a thousand a call, the ones that failed first
-        first. Where there are more, `next` is the body of the next call. Each starts in a second of its own, so many a
-        second. May be repeated: what has been started is not failed any more.
+        first. Those that may have been sent and were to be sent at most once are left alone and counted in `inDoubt`,
+        unless `acceptDuplicate` is true; named by their ids, unconfirmed ones can be started so, too. Where there are
+        more, `next` is the body of the next call. Each starts in a second of its own, so many a second. May be
+        repeated: what has been started is not failed any more.
         """
         if wanted.is_dry_run:
             preview = services.dead_letters.preview(wanted.selection, _order(wanted, caller()), _SAMPLE)
@@ -97,7 +138,9 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 
     def _replayed(wanted: ReplayRequest, order: Order, run: Run) -> dict[str, Any]:
         remaining, following = 0, None
-        if run.looked_at >= wanted.limit:
+        # Of those that match filters, the ones in doubt do not use up the limit.
+        taken = run.looked_at if isinstance(wanted.selection, tuple) else run.looked_at - run.in_doubt
+        if taken >= wanted.limit:
             following = _following(wanted, order, run)
             rest = ReplaySchema(services.clock.now).load(following)
             remaining = services.dead_letters.preview(rest.selection, order, 0).count
@@ -106,6 +149,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             "auditId": run.run_id,
             "replayed": run.done,
             "skipped": run.already_done,
+            "inDoubt": run.in_doubt,
             "unknown": run.unknown,
             "reasons": _reasons(run.reasons),
             "lastStartsAt": None if last is None else representation.rfc3339(last),
@@ -123,6 +167,7 @@ def _order(wanted: ReplayRequest, by: Caller, **more: Any) -> Order:
         rate_per_second=wanted.rate_per_second,
         limit=wanted.limit,
         is_dry_run=wanted.is_dry_run,
+        accepts_duplicate=wanted.accepts_duplicate,
         **more,
     )
 

@@ -163,6 +163,7 @@ REPLAY = record(
         "auditId": text("under which WaveCom remembers who asked for this; also in the log of each notification"),
         "replayed": whole("how many this call starts again"),
         "skipped": whole("how many were found started already, or not failed"),
+        "inDoubt": whole("how many were left alone because they might be sent twice; see `acceptDuplicate`"),
         "unknown": whole("how many of the ids name none of your notifications"),
         "reasons": _REASONS,
         "lastStartsAt": nullable(moment("when the last of them starts")),
@@ -251,10 +252,42 @@ RETRIED_EXAMPLE: Json = NOTIFICATION_EXAMPLE | {
     ],
     "logCount": 4,
 }
+SETTLED_EXAMPLE: Json = NOTIFICATION_EXAMPLE | {
+    "onUnknownOutcome": "stop",
+    "mayHaveBeenSent": True,
+    "logs": [
+        {"at": "2026-03-14T09:26:53.589Z", "event": "accepted"},
+        {
+            "at": "2026-03-14T09:26:53.702Z",
+            "event": "outcome_unknown",
+            "attempt": 1,
+            "provider": "sandbox",
+            "outcome": "unknown",
+            "code": "timeout",
+            "latencyMs": 10000.0,
+        },
+        {
+            "at": "2026-03-14T09:26:53.702Z",
+            "event": "unconfirmed",
+            "message": "not sent again, because onUnknownOutcome is stop; ends as failed at 2026-03-17T09:26:53Z "
+            "unless a receipt, a settlement, or a retry with acceptDuplicate comes first",
+        },
+        {
+            "at": "2026-03-14T10:02:11.040Z",
+            "event": "settled",
+            "provider": "sandbox",
+            "outcome": "delivered",
+            "message": "The gateway's console shows it as delivered at 09:27. (by the client, audit entry "
+            "019ceba1-0000-7000-8000-000000000001)",
+        },
+    ],
+    "logCount": 4,
+}
 REPLAY_EXAMPLE: Json = {
     "auditId": "019ceba1-0000-7000-8000-000000000001",
     "replayed": 1000,
     "skipped": 0,
+    "inDoubt": 0,
     "unknown": 0,
     "reasons": [{"code": "attempts_exhausted", "provider": "gateway", "count": 1000}],
     "lastStartsAt": "2026-03-14T10:02:30.000Z",

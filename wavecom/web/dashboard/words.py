@@ -42,6 +42,8 @@ EVENTS: dict[str, Look] = {
     "unavailable": Look("The provider was unavailable", "alert", "warn"),
     "rejected": Look("Rejected by the provider", "cross", "bad"),
     "outcome_unknown": Look("No clear answer: it may have been sent", "question", "warn"),
+    "unconfirmed": Look("Left unconfirmed, not sent again", "question", "warn"),
+    "settled": Look("Settled by hand", "check"),
     "receipt": Look("Receipt from the provider", "inbox", "busy"),
     "failed": Look("Failed for good", "cross", "bad"),
     "expired": Look("Expired before it could be sent", "hourglass", "bad"),

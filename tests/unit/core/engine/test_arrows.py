@@ -77,7 +77,7 @@ def steps(scene: Scene) -> Iterator[Scene]:
         for event in (DueReached(), ReceiptArrived(True), ReceiptArrived(False), CancelRequested()):
             yield from written(scene, job, event, now)
     if job.replays == 0:
-        yield from written(scene, job, ReplayRequested(too_late + LIFE), too_late)
+        yield from written(scene, job, ReplayRequested(too_late + LIFE, accepts_duplicate=True), too_late)
     if len(scene.held) < 2:
         claim = make_claim(f"{job.replays}-{job.attempts}-{len(scene.held)}", lease_until=in_time)
         for after in written(scene, job, ClaimRequested(claim), in_time):

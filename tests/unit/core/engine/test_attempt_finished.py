@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -214,7 +215,18 @@ def test_an_unknown_outcome_is_never_tried_again_under_stop() -> None:
     assert (stopped.status, stopped.may_have_been_sent, stopped.next_attempt_at) == (Status.UNCONFIRMED, True, None)
     assert stopped.due_at == later(1) + Policy().receipt_deadline
     assert transition.hint is None
-    assert [entry.event for entry in transition.entries] == ["outcome_unknown"]
+    assert [entry.event for entry in transition.entries] == ["outcome_unknown", "unconfirmed"]
+
+
+def test_an_unconfirmed_job_s_log_says_in_words_why_it_waits_until_when_and_what_can_be_done() -> None:
+    job = claimed(on_unknown_outcome=UnknownOutcomePolicy.STOP)
+
+    transition = finish(job, UNKNOWN)
+
+    words = transition.entries[-1].message or ""
+    closes_at = later(1) + Policy().receipt_deadline
+    assert f"{closes_at:%Y-%m-%dT%H:%M:%SZ}" in words
+    assert {"stop", "failed", "receipt", "settlement", "acceptDuplicate"} <= set(re.findall(r"\w+", words))
 
 
 def test_unavailable_is_tried_again_under_stop_because_nothing_was_sent() -> None:
@@ -258,7 +270,10 @@ def test_a_late_success_settles_a_job_that_the_sweep_has_given_up(policy: Unknow
     assert late.guard.holds(given_up)
     settled = late.applied_to(given_up)
     assert (settled.status, settled.attempts, settled.may_have_been_sent) == (Status.DELIVERED, 1, False)
-    assert [entry.event for entry in settled.logs[-2:]] == ["outcome_unknown", "delivered"]
+    assert [entry.event for entry in settled.logs if entry.event != "unconfirmed"][-2:] == [
+        "outcome_unknown",
+        "delivered",
+    ]
 
 
 @pytest.mark.parametrize("policy", UnknownOutcomePolicy)

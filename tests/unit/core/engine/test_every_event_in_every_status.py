@@ -19,6 +19,7 @@ from wavecom.core.engine import (
     Parked,
     ReceiptArrived,
     ReplayRequested,
+    SettleRequested,
     decide,
 )
 from wavecom.core.job import Job, Outcome, UnknownOutcomePolicy
@@ -30,6 +31,8 @@ IGNORED: Final = "ignored"
 TOO_LATE: Final = "too_late_to_cancel"
 UNCERTAIN: Final = "may_have_been_sent"
 NOT_FAILED: Final = "not_failed"
+NOT_UNCONFIRMED: Final = "not_unconfirmed"
+TWICE: Final = "duplicate_possible"
 
 #: Past every ``due_at`` of the factory's jobs, before their expiry but for those that a provider has.
 WHEN_DUE = later(hours=71)
@@ -134,11 +137,56 @@ EXPECTED: dict[str, tuple[Event, dict[Status, str]]] = {
             Status.PROCESSING: NOT_FAILED,
             Status.RETRYING: NOT_FAILED,
             Status.SENT: NOT_FAILED,
-            Status.UNCONFIRMED: NOT_FAILED,
+            Status.UNCONFIRMED: TWICE,
             Status.DELIVERED: NOT_FAILED,
             Status.FAILED: Status.QUEUED,
             Status.EXPIRED: NOT_FAILED,
             Status.CANCELLED: NOT_FAILED,
+        },
+    ),
+    "replay that accepts a duplicate": (
+        ReplayRequested(expires_at=later(hours=144), accepts_duplicate=True),
+        {
+            Status.SCHEDULED: NOT_FAILED,
+            Status.QUEUED: NOT_FAILED,
+            Status.PROCESSING: NOT_FAILED,
+            Status.RETRYING: NOT_FAILED,
+            Status.SENT: NOT_FAILED,
+            Status.UNCONFIRMED: Status.QUEUED,
+            Status.DELIVERED: NOT_FAILED,
+            Status.FAILED: Status.QUEUED,
+            Status.EXPIRED: NOT_FAILED,
+            Status.CANCELLED: NOT_FAILED,
+        },
+    ),
+    "settle as delivered": (
+        SettleRequested(is_delivered=True, reason="the gateway's console says so"),
+        {
+            Status.SCHEDULED: NOT_UNCONFIRMED,
+            Status.QUEUED: NOT_UNCONFIRMED,
+            Status.PROCESSING: NOT_UNCONFIRMED,
+            Status.RETRYING: NOT_UNCONFIRMED,
+            Status.SENT: NOT_UNCONFIRMED,
+            Status.UNCONFIRMED: Status.DELIVERED,
+            Status.DELIVERED: NOT_UNCONFIRMED,
+            Status.FAILED: NOT_UNCONFIRMED,
+            Status.EXPIRED: NOT_UNCONFIRMED,
+            Status.CANCELLED: NOT_UNCONFIRMED,
+        },
+    ),
+    "settle as failed": (
+        SettleRequested(is_delivered=False, reason="the gateway's console says so"),
+        {
+            Status.SCHEDULED: NOT_UNCONFIRMED,
+            Status.QUEUED: NOT_UNCONFIRMED,
+            Status.PROCESSING: NOT_UNCONFIRMED,
+            Status.RETRYING: NOT_UNCONFIRMED,
+            Status.SENT: NOT_UNCONFIRMED,
+            Status.UNCONFIRMED: Status.FAILED,
+            Status.DELIVERED: NOT_UNCONFIRMED,
+            Status.FAILED: NOT_UNCONFIRMED,
+            Status.EXPIRED: NOT_UNCONFIRMED,
+            Status.CANCELLED: NOT_UNCONFIRMED,
         },
     ),
     "discard": (

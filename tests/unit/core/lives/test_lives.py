@@ -26,8 +26,10 @@ from wavecom.core.engine import (
     Parked,
     ReceiptArrived,
     ReplayRequested,
+    SettleRequested,
     Transition,
     decide,
+    is_in_doubt,
 )
 from wavecom.core.job import Answer, Claim, Job, JobId, Outcome, Try, UnknownOutcomePolicy
 from wavecom.core.states import CLAIMABLE, FINAL, WAITING, Status
@@ -149,6 +151,19 @@ class JobLives(RuleBasedStateMachine):
         failed = [job for job in self.world.jobs.values() if job.status is Status.FAILED]
         event = Discarded() if is_discarded else ReplayRequested(self.world.now + life)
         transition = self.decide(failed[pick % len(failed)], event)
+        if transition is not None:
+            self.put(transition, is_slow=is_slow, told=lambda is_written: is_written and self.publish(transition))
+
+    @precondition(lambda self: any(is_in_doubt(job) for job in self.world.jobs.values()))
+    @rule(pick=picks, life=lives, is_settled=st.booleans(), accepts_duplicate=st.booleans(), is_slow=rarely)
+    def end_a_doubt(self, pick: int, life: timedelta, is_settled: bool, accepts_duplicate: bool, is_slow: bool) -> None:
+        """Somebody has looked at the provider's end and says what is true; or would rather send twice than never."""
+        doubtful = [job for job in self.world.jobs.values() if is_in_doubt(job)]
+        job = doubtful[pick % len(doubtful)]
+        event: Event = ReplayRequested(self.world.now + life, accepts_duplicate=accepts_duplicate)
+        if is_settled:
+            event = SettleRequested(bool(self.world.sends_of(job.job_id, job.replays)), "looked it up")
+        transition = self.decide(job, event)
         if transition is not None:
             self.put(transition, is_slow=is_slow, told=lambda is_written: is_written and self.publish(transition))
 

@@ -42,6 +42,7 @@ class ReplayRequest:
     rate_per_second: int
     limit: int
     starts_at: datetime | None
+    accepts_duplicate: bool = False
 
 
 class ReplaySchema(BaseSchema):
@@ -58,6 +59,7 @@ class ReplaySchema(BaseSchema):
         "sendAt": "startsAt",
         "preview": "dryRun",
         "error": "errorCode",
+        "force": "acceptDuplicate",
     }
 
     error_code = Text("an error's code", max_length=100, data_key="errorCode")
@@ -77,6 +79,11 @@ class ReplaySchema(BaseSchema):
     )
     limit = Whole("a whole number", minimum=1, maximum=LIMIT, load_default=LIMIT)
     starts_at = Moment(data_key="startsAt")
+    accept_duplicate = Flag(
+        "true to start those too that may have been sent already, or false",
+        data_key="acceptDuplicate",
+        load_default=False,
+    )
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__()
@@ -123,4 +130,5 @@ class ReplaySchema(BaseSchema):
             fields["rate_per_second"],
             fields["limit"],
             fields.get("starts_at"),
+            fields["accept_duplicate"],
         )

@@ -1,0 +1,76 @@
+"""What commands that change many jobs share: their options, their progress, and what they say at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from wavecom.commands.console import console, table_of, user
+from wavecom.core.audit import Run
+from wavecom.core.dead_letters import Order
+from wavecom.core.job import Job
+
+
+def changing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Options of the commands that change something."""
+
+    @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="No more than N of them.")
+    @click.option("--dry-run", is_flag=True, help="Only count them; changes nothing.")
+    @click.option(
+        "--rate", type=click.FloatRange(0.1, 10_000), default=50, show_default=True, metavar="N", help="A second."
+    )
+    @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
+    @click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
+    @wraps(command)
+    def with_order(
+        *args: Any, limit: int | None, dry_run: bool, rate: float, yes: bool, operator: str, **options: Any
+    ) -> Any:
+        order = Order(operator=operator, rate_per_second=rate, limit=limit, is_dry_run=dry_run)
+        is_asking = not (yes or dry_run) and sys.stdin.isatty()
+        return command(*args, order=order, is_asking=is_asking, **options)
+
+    return with_order
+
+
+@contextmanager
+def progress_bar(expected: int) -> Iterator[Callable[[Run], None]]:
+    """A bar on standard error, where that is a terminal; yields what a run reports its progress to."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("", total=expected)
+        yield lambda run: progress.update(task, completed=run.looked_at)
+
+
+def print_run(run: Run, participle: str, whose: str = "provider") -> None:
+    """How many were moved, by what they have in common, and the audit entry."""
+    if run.reasons:
+        table = table_of("error" if whose == "provider" else "reason", whose, "count", whole=frozenset({"count"}))
+        for (code, provider), count in run.reasons.most_common():
+            table.add_row(code, provider or "", str(count))
+        console().print(table)
+    would_be = "would be " if run.is_dry_run else ""
+    done_before = f", {run.already_done} were done already or are not failed" if run.already_done else ""
+    in_doubt = f", {run.in_doubt} left alone, because they may have arrived already" if run.in_doubt else ""
+    click.echo(f"{run.done} {would_be}{participle}{done_before}{in_doubt}. Audit entry {run.run_id}.")
+    if run.in_doubt:
+        click.echo("Add --accept-duplicate to send those all the same, or settle them: wavecom unconfirmed --help.")
+
+
+def counted(count: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def masked_recipient_of(job: Job) -> str:
+    """The recipient as lists show it."""
+    from wavecom.web.dashboard.formatting import masked_recipient
+
+    return masked_recipient(job)

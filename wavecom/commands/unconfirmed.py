@@ -1,0 +1,203 @@
+"""``wavecom unconfirmed``: what nobody knows to be sent or not sent; settle it, or send it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import wraps
+from itertools import islice
+from typing import Any
+
+import click
+
+from wavecom.bootstrap import OperatorServices
+from wavecom.commands.console import UNAVAILABLE, console, open_services, print_json, said_in_words, table_of, time_text
+from wavecom.commands.parameters import When, at, moment
+from wavecom.commands.runs import changing, counted, masked_recipient_of, print_run, progress_bar
+from wavecom.core.audit import Run
+from wavecom.core.dead_letters import Order
+from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.ports import Cursor, JobFilter
+from wavecom.core.states import Status
+
+_PAGE = 200
+
+
+@click.group("unconfirmed", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def unconfirmed() -> None:
+    """Look at notifications of which nobody can tell whether they were sent; settle them, or send them again.
+
+    With onUnknownOutcome "stop" an attempt without a clear answer ends the sending: better none than two. Without a
+    receipt such a notification ends as failed after 72 hours. Before that you may find out at the provider and settle
+    it, or decide that two are better than none.
+
+    \b
+    What the gateway "sms-a" took this morning, as its console shows:
+      wavecom unconfirmed list --provider sms-a --since 6h
+      wavecom unconfirmed settle delivered --reason "console: delivered" --provider sms-a --since 6h
+
+    \b
+    Exit code: 0 done, 1 a server is away or a job is unknown, 2 asked for wrongly, 130 interrupted.
+    Everything here may be interrupted and repeated without harm. What changes something leaves an audit entry.
+    """
+
+
+def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Arguments and options that say which jobs are meant; the command gets an iterator of them as ``found``."""
+
+    @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
+    @click.option("--provider", metavar="NAME", help="Tried at this provider.")
+    @click.option("--type", "channel", type=click.Choice([each.value for each in Channel]), help="Of this channel.")
+    @click.option("--client", metavar="NAME", help="Of this client.")
+    @click.option("--since", type=moment, metavar="TIME", help="Accepted then or later: 2h, 3d, 2026-03-14T09:00Z.")
+    @click.option("--until", type=moment, metavar="TIME", help="Accepted before then.")
+    @wraps(command)
+    def with_jobs(
+        job_ids: tuple[str, ...],
+        provider: str | None,
+        channel: str | None,
+        client: str | None,
+        since: When | None,
+        until: When | None,
+        **options: Any,
+    ) -> Any:
+        if job_ids and any(value is not None for value in (provider, channel, client, since, until)):
+            raise click.UsageError("Give job ids or filters, not both.")
+        services = open_services()
+        now = services.clock.now()
+        where = JobFilter(
+            client=client,
+            statuses=frozenset({Status.UNCONFIRMED}),
+            type=None if channel is None else Channel(channel),
+            provider=provider,
+            created_since=at(since, now),
+            created_before=at(until, now),
+        )
+        with said_in_words():
+            found = _named(services, job_ids) if job_ids else _all(services, where)
+            return command(services, found=found, **options)
+
+    return with_jobs
+
+
+@unconfirmed.command("list")
+@_selecting
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The newest N.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(services: OperatorServices, found: Iterator[Job], limit: int, as_json: bool) -> None:
+    """List them, the newest first. Recipients are masked."""
+    table = table_of(
+        "accepted (UTC)", "job", "type", "client", "recipient", "provider", "fails at", whole=frozenset({"job"})
+    )
+    shown = 0
+    for job in islice(found, limit):
+        shown += 1
+        if as_json:
+            print_json(
+                {
+                    "jobId": job.job_id,
+                    "type": job.type.value,
+                    "client": job.client,
+                    "to": masked_recipient_of(job),
+                    "status": job.status.value,
+                    "provider": job.provider,
+                    "error": None if job.error is None else {"code": job.error.code, "message": job.error.message},
+                    "createdAt": job.created_at,
+                    "failsAt": job.due_at,
+                }
+            )
+            continue
+        table.add_row(
+            time_text(job.created_at),
+            job.job_id,
+            job.type.value,
+            job.client,
+            masked_recipient_of(job),
+            job.provider or "",
+            time_text(job.due_at),
+        )
+    if not as_json:
+        console().print(table)
+        console().print(f"The newest {shown}; there are more." if next(found, None) else f"{shown} in all.")
+
+
+@unconfirmed.command()
+@_selecting
+@changing
+@click.option("--accept-duplicate", is_flag=True, help="Needed: whoever has the message already gets it twice.")
+def retry(
+    services: OperatorServices, found: Iterator[Job], order: Order, is_asking: bool, accept_duplicate: bool
+) -> None:
+    """Send them again, with all their attempts and a new deadline, although they may have arrived.
+
+    The provider gets a new idempotency key.
+    """
+    if not accept_duplicate:
+        raise click.UsageError("They may have arrived. Add --accept-duplicate if two are better than none.")
+    order = replace(order, accepts_duplicate=accept_duplicate)
+    job_ids = _ids(found, order)
+    _ask(is_asking, f"Send {counted(len(job_ids), 'notification')} again, perhaps for the second time?", job_ids)
+    with progress_bar(len(job_ids)) as on_progress:
+        run = services.dead_letters.replay(job_ids, order, on_progress)
+    _conclude(run, "queued again")
+
+
+@unconfirmed.command()
+@click.argument("outcome", type=click.Choice(["delivered", "failed"]))
+@_selecting
+@changing
+@click.option("--reason", metavar="TEXT", required=True, help="How you know; stands in their logs, which clients read.")
+def settle(
+    services: OperatorServices, found: Iterator[Job], outcome: str, order: Order, is_asking: bool, reason: str
+) -> None:
+    """Close them as OUTCOME (delivered or failed), because you have found out.
+
+    What is settled as failed is a dead letter and can be replayed.
+    """
+    if not reason.strip() or len(reason) > 500 or not reason.isprintable():
+        raise click.BadParameter("A reason has 1 to 500 printable characters.", param_hint="--reason")
+    job_ids = _ids(found, order)
+    _ask(is_asking, f"Settle {counted(len(job_ids), 'notification')} as {outcome}?", job_ids)
+    with progress_bar(len(job_ids)) as on_progress:
+        run = services.dead_letters.settle(
+            job_ids, order, is_delivered=outcome == "delivered", reason=reason.strip(), on_progress=on_progress
+        )
+    _conclude(run, f"settled as {outcome}")
+
+
+def _all(services: OperatorServices, where: JobFilter) -> Iterator[Job]:
+    after: Cursor | None = None
+    while True:
+        page = services.jobs.search(where, _PAGE, after)
+        yield from page.jobs
+        after = page.next
+        if after is None:
+            return
+
+
+def _named(services: OperatorServices, job_ids: tuple[str, ...]) -> Iterator[Job]:
+    wanted = tuple(map(JobId, dict.fromkeys(job_ids)))
+    jobs = services.dead_letters.buried.find(wanted)
+    unknown = set(wanted) - {job.job_id for job in jobs}
+    if unknown:
+        click.echo(f"{counted(len(unknown), 'job id')} unknown: check them, or they were purged.", err=True)
+        raise SystemExit(UNAVAILABLE)
+    others = [job for job in jobs if job.status is not Status.UNCONFIRMED]
+    if others:
+        click.echo(f"Left alone, because not unconfirmed: {len(others)}, such as {others[0].job_id}.", err=True)
+    return iter([job for job in jobs if job.status is Status.UNCONFIRMED])
+
+
+def _ids(found: Iterator[Job], order: Order) -> tuple[JobId, ...]:
+    return tuple(job.job_id for job in islice(found, order.limit))
+
+
+def _ask(is_asking: bool, question: str, job_ids: tuple[JobId, ...]) -> None:
+    if is_asking and job_ids:
+        click.confirm(question, abort=True, err=True)
+
+
+def _conclude(run: Run, participle: str) -> None:
+    print_run(run, participle)
+    if run.unpublished:
+        click.echo(f"RabbitMQ did not take {run.unpublished} of them yet; the sweep publishes them when it does.")
