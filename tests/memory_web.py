@@ -11,7 +11,7 @@ from wavecom.observability import configure_logging
 from wavecom.settings import Settings
 
 configure_logging("warning", "web")
-_world = make_world(Settings.from_environment(os.environ | {"WAVECOM_SECRET_KEY": "a secret for tests only"}))
+_world = make_world(Settings.from_environment(os.environ | {"WAVECOM_SECRET_KEY": "m3Tq8WzXr1LbV6nKc9HsYp2JdGaEuR7f"}))
 _world.keys.add(
     KeyRecord(
         key_id="given",

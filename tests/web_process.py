@@ -18,7 +18,7 @@ from wavecom.local.ports import free_ports
 from wavecom.local.programs import PROGRAMS
 
 START_SECONDS = 60
-KEY = "wc_live_" + "w" * 43
+KEY = "wc_live_w7Rk2TzXm9LbQ4nVc8HsYp0JdGaEuW1fK5oBiMxCzNg"
 
 _ROOT = Path(__file__).parents[1]
 

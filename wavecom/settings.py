@@ -17,10 +17,12 @@ from typing import Any
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
+from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
 from wavecom.errors import Problem, SettingsError
 
 #: Written by ``wavecom run`` while its private servers are up, so that commands typed beside it find them.
 SERVERS_FILE = "servers.env"
+_LONGEST_SECRET = 200
 
 
 def default_home() -> Path:
@@ -121,7 +123,6 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     port = validate.Range(1, 65535, error="must be a port from {min} to {max}, not {input}")
     count = validate.Range(1, 512, error="must be a whole number from {min} to {max}, not {input}")
     seconds = validate.Range(1, 86_400, error="must be seconds from {min} to {max}, not {input}")
-    secret = validate.Length(16, 200, error="must have from {min} to {max} characters")
     level = validate.OneOf(["debug", "info", "warning", "error"], error="must be one of {choices}, not {input}")
     # attribute of Settings -> the value read, None where the variable is not set
     values: dict[str, Any] = {
@@ -135,9 +136,9 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "metrics_port": env.int("WAVECOM_METRICS_PORT", None, validate=port),
         "metrics_host": env.str("WAVECOM_METRICS_HOST", None),
         "providers_file": env.path("WAVECOM_PROVIDERS", None, validate=_is_file),
-        "api_key": env.str("WAVECOM_API_KEY", None, validate=secret),
-        "operator_password": env.str("WAVECOM_OPERATOR_PASSWORD", None, validate=secret),
-        "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=secret),
+        "api_key": env.str("WAVECOM_API_KEY", None, validate=_is_strong),
+        "operator_password": env.str("WAVECOM_OPERATOR_PASSWORD", None, validate=_is_strong),
+        "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=_is_strong),
         "web_workers": env.int("WAVECOM_WEB_WORKERS", None, validate=count),
         "web_threads": env.int("WAVECOM_WEB_THREADS", None, validate=count),
         "workers": env.int("WAVECOM_WORKERS", None, validate=count),
@@ -187,6 +188,18 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         problems = [Problem(name, " ".join(map(str, texts))) for name, texts in messages.items()]
         raise SettingsError(problems) from error
     return Settings(home=home, environment=source, **{key: value for key, value in values.items() if value is not None})
+
+
+def _is_strong(value: str) -> None:
+    """For every secret that WaveCom is asked for: guesses at it are slowed down, never stopped."""
+    # Never echo the value.
+    if len(value) > _LONGEST_SECRET:
+        raise ValidationError(f"must have at most {_LONGEST_SECRET} characters")
+    if estimated_bits(value) < LEAST_BITS:
+        raise ValidationError(
+            f"is too easy to guess: it must have {LEAST_BITS} bits of chance, not words, patterns or repetitions. "
+            f"Make one with: {COMMAND}"
+        )
 
 
 def _address(*schemes: str) -> Callable[[str], None]:

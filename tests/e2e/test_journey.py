@@ -25,7 +25,7 @@ from pymongo.database import Database
 from tests.corpus.bodies import good_notifications
 from wavecom.local.programs import PROGRAMS, ProgramService
 
-KEY = "wc_live_for-the-end-to-end-test-0123456789"
+KEY = "wc_live_e2Xm7RkTz9LbQ4nVc8HsYp0JdGaEuW1fK5oBiMxCzNh"
 RUN = {"web", "worker", "worker-high", "ops", "beat"}
 
 PROVIDERS = """

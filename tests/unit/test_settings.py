@@ -58,15 +58,32 @@ def test_a_wrong_secret_is_never_shown() -> None:
     assert "hunter2" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("name", ["WAVECOM_API_KEY", "WAVECOM_OPERATOR_PASSWORD", "WAVECOM_SECRET_KEY"])
+@pytest.mark.parametrize("secret", ["a" * 16, "correct horse battery staple", "wc_live_" + "k" * 43])
+def test_a_secret_that_can_be_guessed_is_refused_with_the_command_that_makes_a_good_one(name: str, secret: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({name: secret})
+
+    [problem] = refusal.value.problems
+    assert problem.where == name
+    assert "128 bits" in problem.message
+    assert "openssl rand -base64 32" in problem.message
+    assert secret not in str(refusal.value)
+
+
 def test_secrets_are_not_in_the_representation() -> None:
     settings = Settings.from_environment(
-        {"WAVECOM_API_KEY": "key-0123456789abcdef", "WAVECOM_SECRET_KEY": "sec-0123456789abcdef", "TOKEN": "tok-1"}
+        {
+            "WAVECOM_API_KEY": "wc_live_9fQ2xLr7VtB4nZk1mWc8HsYp0JdGaEuT",
+            "WAVECOM_SECRET_KEY": "Zr4mT9qWx2Lk7VbN1cYh8PsJd0GfEuAo",
+            "TOKEN": "tok-1",
+        }
     )
 
     shown = repr(settings)
 
-    assert "key-0" not in shown
-    assert "sec-0" not in shown
+    assert "9fQ2" not in shown
+    assert "Zr4m" not in shown
     assert "tok-1" not in shown
 
 

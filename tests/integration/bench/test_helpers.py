@@ -18,7 +18,7 @@ from wavecom.bench.control import HelperProcess
 from wavecom.bench.measure import Request, read_arrivals, read_requests
 from wavecom.local.ports import LOOPBACK, free_ports
 
-KEY = "0123456789abcdef"
+KEY = "4d43adeac1cba6e9da1c9ee66139a417"
 
 
 def wait_until(is_so: Callable[[], object], seconds: float = 20) -> None:

@@ -12,8 +12,8 @@ import requests
 
 from tests.web_process import WebProcess, workers
 
-KEY = "wc_live_" + "Kq7" * 14 + "z"
-WRONG_KEY = "wc_live_" + "Wx5" * 14 + "z"
+KEY = "wc_live_Kq7vT2mXr9LbZ4nWc8HsYp0JdGaEuT1fQ5oRiKxMzVB"
+WRONG_KEY = "wc_live_Wx5hB8kQz3NcV6tRf1LsJp0YdMaGuX7eC9oTiKvZbEw"
 #: Everything that must be found in no log.
 SECRETS = {
     "key": KEY,
