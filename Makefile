@@ -5,7 +5,7 @@ PYTHON := .venv/bin/python
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults fuzz bench check lock format clean
+.PHONY: help setup run test faults fuzz clients bench check lock format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ bench: ## measure what it carries, beside a plain application of the same stack;
 fuzz: ## generated calls, good and bad, of all that the API says it does; about half an hour (see ARGS=--help)
 	@tools/bootstrap test
 	@$(PYTHON) -m tests.fuzz $(ARGS)
+
+clients: ## make, build and use clients in Python, TypeScript, Go and Java of the API's description; five minutes
+	@tools/bootstrap test
+	@$(PYTHON) -m tests.clients $(ARGS)
 
 check: ## format, lint, types, import contracts, spelling, then all tests with branch coverage
 	@tools/bootstrap test

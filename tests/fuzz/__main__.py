@@ -8,25 +8,16 @@ code 0: nothing was found; 1: something was, or fewer cases were generated than 
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from pymongo import MongoClient
 
 from tests.fuzz.fuzzing import PHASES, Findings, fuzz
-from tests.web_process import KEY, WebProcess, workers
-from wavecom.accounts import Scope, hash_of, make_key
-from wavecom.core.keys import KeyRecord
-from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
-from wavecom.storage.mongo.keys import MongoKeyStore
+from tests.running_api import running_api
+from tests.web_process import KEY
+from wavecom.accounts import make_key
 
 
 def main() -> int:
@@ -37,7 +28,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=900, help="at most, for the key that may do everything (900)")
     parser.add_argument("--seed", type=int, help="to repeat a run")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="wavecom-fuzz-") as name, _stack(Path(name)) as (web, keys):
+    with tempfile.TemporaryDirectory(prefix="wavecom-fuzz-") as name, running_api(Path(name)) as (web, keys):
         few = ("examples", "fuzzing")
         runs: list[tuple[str, str, int, int | None, Sequence[str]]]
         runs = [(f"scope {scope}", key, 5, None, few) for scope, key in keys.items()]
@@ -63,40 +54,6 @@ def _tell(title: str, found: Findings, seconds: float) -> None:
     )
     if not found.is_clean:
         print(found.output, flush=True)
-
-
-@contextmanager
-def _stack(home: Path) -> Iterator[tuple[WebProcess, dict[str, str]]]:
-    """Everything, running; the web app, and a key for each scope."""
-    with ExitStack() as stack:
-        rabbitmq, redis = PrivateRabbitMQ(home / "rabbitmq"), PrivateRedis(home / "redis")
-        program = os.environ.get("WAVECOM_MONGO_SERVER")
-        mongo = PrivateMongo(home / "mongo", program=Path(program) if program else None)
-        for server in (rabbitmq, redis, mongo):
-            stack.callback(server.kill)
-            server.start()
-        servers = {"AMQP_URL": rabbitmq.url, "REDIS_URL": redis.url, "MONGODB_URI": mongo.url_of("wavecom")}
-        web = stack.enter_context(WebProcess(home, servers))
-        stack.enter_context(workers(home, servers))
-        with MongoClient[dict[str, Any]](servers["MONGODB_URI"], tz_aware=True) as client:
-            store = MongoKeyStore(client.get_default_database())
-            keys = {str(scope): _add_key(store, scope) for scope in Scope}
-        yield web, keys
-
-
-def _add_key(store: MongoKeyStore, scope: Scope) -> str:
-    key = make_key()
-    store.add(
-        KeyRecord(
-            key_id=uuid.uuid4().hex,
-            hash=hash_of(key),
-            client="default",
-            scopes=frozenset({scope}),
-            is_live=True,
-            created_at=datetime.now(UTC),
-        )
-    )
-    return key
 
 
 if __name__ == "__main__":

@@ -138,7 +138,7 @@ def test_every_part_that_is_referred_to_is_there_and_none_is_idle() -> None:
 
 @pytest.mark.parametrize("entry", good_notifications(), ids=lambda entry: entry["name"])
 def test_what_is_taken_fits_the_schema_of_what_is_taken(entry: dict[str, Any]) -> None:
-    assert _faults(_named("NewNotification"), entry["body"]) == []
+    assert _faults(_named("NotificationRequest"), entry["body"]) == []
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_what_is_taken_fits_the_schema_of_what_is_taken(entry: dict[str, Any]) -
     ],
 )
 def test_what_is_refused_for_its_shape_does_not_fit_the_schema(body: dict[str, Any], world: World) -> None:
-    assert _faults(_named("NewNotification"), body)
+    assert _faults(_named("NotificationRequest"), body)
     assert world.client().post("/api/notifications", json=body).status_code == 422
 
 
@@ -182,6 +182,13 @@ def test_no_object_has_variants_beside_its_fields() -> None:
     mixed = [path for path, each in schemas if "properties" in each and each.keys() & {"anyOf", "oneOf", "allOf"}]
 
     assert mixed == []
+
+
+def test_no_component_has_the_name_of_another_ones_constructor() -> None:
+    # In generated Go, NewKey makes a Key.
+    names = DOCUMENT["components"]["schemas"].keys()
+
+    assert [name for name in names if f"New{name}" in names] == []
 
 
 def test_every_pattern_begins_at_the_beginning() -> None:

@@ -12,6 +12,7 @@ from marshmallow.schema import Schema
 
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.fields import Explained, Object, text_fault, whole_pattern
+from wavecom.web.api.shapes import Shape, carried
 
 
 class Recipient(Object):
@@ -46,7 +47,7 @@ class Mailbox(Explained[Any]):
 
     def json_schema(self) -> dict[str, Any]:
         """See ``Explained``."""
-        return {"anyOf": [self._address.json_schema(), self._schema]}
+        return carried(Shape("Mailbox", {"anyOf": [self._address.json_schema(), self._schema]}))
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if isinstance(value, dict):

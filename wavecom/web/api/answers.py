@@ -8,8 +8,9 @@ from wavecom.core.job import Channel, Outcome, Priority, UnknownOutcomePolicy
 from wavecom.core.sms import ENCODINGS
 from wavecom.core.states import Status
 from wavecom.core.vocabulary import JobErrorCode, LogEvent
+from wavecom.web.api.schemas.metadata import METADATA_VALUE
 from wavecom.web.api.schemas.push import Platform
-from wavecom.web.api.shapes import Json, anything, flag, many, moment, nullable, record, text, uuid, whole, word
+from wavecom.web.api.shapes import Json, Shape, anything, flag, many, moment, nullable, record, text, uuid, whole, word
 
 EXAMPLE_ID = "019cebab-8995-7000-8000-000000000001"
 
@@ -38,18 +39,30 @@ ACCEPTED_EXAMPLE: Json = {
     "encoding": "GSM-7",
 }
 
-_TO = {
-    "anyOf": [
-        record("EmailRecipient", {"email": text(), "name": text(), "asSent": text()}, optional={"name", "asSent"}),
-        record("SmsRecipient", {"phone": text(), "asSent": text()}, optional={"asSent"}),
-        record(
-            "PushRecipient",
-            {"platform": word(Platform), "token": text(), "subscription": anything()},
-            optional={"token", "subscription"},
-        ),
-    ],
-    "description": "whom, in the form that is sent to and searched for; `asSent` where you wrote it differently",
-}
+_SUBSCRIPTION = record(
+    "WebPushSubscription",
+    {
+        "endpoint": text(),
+        "keys": record("WebPushKeys", {"p256dh": text(), "auth": text()}),
+        "expirationTime": nullable(whole("milliseconds since 1970")),
+    },
+    optional={"expirationTime"},
+)
+_TO = Shape(
+    "Recipient",
+    {
+        "anyOf": [
+            record("EmailRecipient", {"email": text(), "name": text(), "asSent": text()}, optional={"name", "asSent"}),
+            record("SmsRecipient", {"phone": text(), "asSent": text()}, optional={"asSent"}),
+            record(
+                "PushRecipient",
+                {"platform": word(Platform), "token": text(), "subscription": _SUBSCRIPTION},
+                optional={"token", "subscription"},
+            ),
+        ],
+        "description": "whom, in the form that is sent to and searched for; `asSent` where you wrote it differently",
+    },
+)
 _ERROR = record("JobError", {"code": word(JobErrorCode), "message": text(), "provider": nullable(text())})
 
 _SUMMARY: dict[str, Any] = {
@@ -68,7 +81,7 @@ _SUMMARY: dict[str, Any] = {
     "error": nullable(_ERROR),
     "metadata": {
         "type": "object",
-        "additionalProperties": {"type": ["string", "number", "boolean"]},
+        "additionalProperties": METADATA_VALUE,
         "description": "as sent",
     },
     "idempotencyKey": nullable(text("as sent")),
@@ -81,10 +94,13 @@ _SUMMARY: dict[str, Any] = {
 }
 SUMMARY = record("NotificationSummary", _SUMMARY)
 
-_MAILBOX = {
-    "anyOf": [text("an address"), record("NamedMailbox", {"email": text(), "name": text()}, optional={"name"})],
-    "description": "in the shape in which it was sent",
-}
+_MAILBOX = Shape(
+    "MailboxAsSent",
+    {
+        "anyOf": [text("an address"), record("NamedMailbox", {"email": text(), "name": text()}, optional={"name"})],
+        "description": "in the shape in which it was sent",
+    },
+)
 #: The payloads as they are answered: the fields of the request's schemas, which a test holds equal.
 EMAIL_CONTENT = record(
     "EmailContent",
@@ -117,6 +133,14 @@ _PUSH_FIELDS: dict[str, Any] = {
     "clickUrl": text(),
 }
 PUSH_CONTENT = record("PushContent", _PUSH_FIELDS, optional=_PUSH_FIELDS)
+CONTENT = Shape(
+    "Content",
+    {
+        # In this order: who tries one after the other finds the first that has all that it must have.
+        "anyOf": [EMAIL_CONTENT, SMS_CONTENT, PUSH_CONTENT],
+        "description": "as sent; of attachments everything but their content",
+    },
+)
 
 _LOG_ENTRY = record(
     "LogEntry",
@@ -137,10 +161,7 @@ NOTIFICATION = record(
     "Notification",
     _SUMMARY
     | {
-        "payload": {
-            "anyOf": [EMAIL_CONTENT, SMS_CONTENT, PUSH_CONTENT],
-            "description": "as sent; of attachments everything but their content",
-        },
+        "payload": CONTENT,
         "logs": many(_LOG_ENTRY, "what happened, oldest first; the last entries"),
         "logCount": whole("how many entries there have been"),
     },

@@ -23,12 +23,11 @@ from wavecom.web.api.declarations import Answer, Failures, Parameter, Read
 from wavecom.web.api.faults import FaultCode
 from wavecom.web.api.fields import Explained, Items, Object
 from wavecom.web.api.schemas.base import BaseSchema
-from wavecom.web.api.shapes import Json, Shape, anything, many, record, text, whole, word
+from wavecom.web.api.shapes import CARRIED, Json, Shape, anything, carried, many, record, text, whole, word
 from wavecom.web.health import OK
 
 _BEARER = "apiKey"
 _QUERY_EXAMPLE = "x-query-example"
-_SHAPE = "x-shape"
 _DESCRIPTION = """\
 Send notifications by e-mail, SMS and push, follow them, act on them.
 
@@ -135,6 +134,8 @@ class _Converter(OpenAPIConverter):
     def _with_references(self, value: Any) -> Any:
         if isinstance(value, Schema):
             return self._reference(value)
+        if isinstance(value, Shape):
+            return Shape(value.name, self._with_references(value.schema))
         if isinstance(value, Mapping):
             return {name: self._with_references(each) for name, each in value.items()}
         if isinstance(value, list):
@@ -210,6 +211,8 @@ def operation(declared: Sequence[Any], scope: str | None) -> Json:
     for read in reads:
         if read.location == "query":
             described[_QUERY_EXAMPLE] = read.example
+            # Where generators would make a call with a place for each parameter, a new filter would break every call.
+            described["x-group-parameters"] = True
     return described
 
 
@@ -220,7 +223,7 @@ def _success(answer: Answer) -> Json:
         | {name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()},
     }
     if answer.shape is not None:
-        described["content"] = {"application/json": {"schema": _hidden(answer.shape), "example": answer.example}}
+        described["content"] = {"application/json": {"schema": carried(answer.shape), "example": answer.example}}
     if answer.links:
         described["links"] = {
             operation: {
@@ -254,7 +257,7 @@ def failure(status: int, titles: Mapping[str, str]) -> Json:
         "headers": headers,
         "content": {
             problems.MEDIA_TYPE: {
-                "schema": _hidden(PROBLEM),
+                "schema": carried(PROBLEM),
                 "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in titles},
             }
         },
@@ -282,7 +285,7 @@ def _health_paths() -> Json:
             str(status): {
                 "description": HTTPStatus(status).phrase,
                 "headers": {"X-Request-ID": _header("X-Request-ID")},
-                "content": {"application/json": {"schema": _hidden(shape), "example": example}},
+                "content": {"application/json": {"schema": carried(shape), "example": example}},
             }
             for status, example in statuses.items()
         }
@@ -300,11 +303,6 @@ def _health_paths() -> Json:
     }
 
 
-def _hidden(shape: Shape) -> Json:
-    """``shape`` where apispec, which takes a schema that is no dict for one of marshmallow's, leaves it alone."""
-    return {_SHAPE: shape}
-
-
 def _with_shapes(value: Any, found: dict[str, Json]) -> Any:
     """``value`` with every ``Shape`` as a reference; the shapes themselves go into ``found``."""
     match value:
@@ -313,8 +311,8 @@ def _with_shapes(value: Any, found: dict[str, Json]) -> Any:
                 found[value.name] = {}
                 found[value.name] = _with_shapes(value.schema, found)
             return {"$ref": f"#/components/schemas/{value.name}"}
-        case Mapping() if _SHAPE in value:
-            return _with_shapes(value[_SHAPE], found)
+        case Mapping() if CARRIED in value:
+            return _with_shapes(value[CARRIED], found)
         case Mapping():
             return {str(name): _with_shapes(each, found) for name, each in value.items()}
         case list() | tuple():

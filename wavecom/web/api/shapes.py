@@ -12,10 +12,22 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A schema with a name of its own in the document; may stand inside others wherever a schema may."""
+    """A schema with a name of its own in the document; may stand inside others wherever a schema may.
+
+    What has no name there gets one from the place where a generator of clients meets it first.
+    """
 
     name: str
     schema: Json
+
+
+#: Under this name a ``Shape`` is carried through code that takes only dicts for schemas; ``openapi.py`` takes it out.
+CARRIED = "x-shape"
+
+
+def carried(shape: Shape) -> Json:
+    """``shape`` as a dict: fields of requests give dicts, and apispec takes other schemas for marshmallow's."""
+    return {CARRIED: shape}
 
 
 def record(name: str, fields: Mapping[str, Any], *, optional: Collection[str] = (), description: str = "") -> Shape:

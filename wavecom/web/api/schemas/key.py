@@ -28,6 +28,7 @@ class Mode(StrEnum):
 class NewKeySchema(BaseSchema):
     """What ``POST /api/keys`` takes. ``now`` is the time against which expiresAt is held."""
 
+    component = "KeyRequest"
     aliases: ClassVar[Mapping[str, str]] = {
         "scope": "scopes",
         "permissions": "scopes",

@@ -6,6 +6,18 @@ from typing import Any
 
 from wavecom.web.api.faults import Fault, FaultCode
 from wavecom.web.api.fields import SAFE_INTEGER, KeyedValues, control_character, text_fault, text_schema
+from wavecom.web.api.shapes import Shape, carried
+
+METADATA_VALUE = Shape(
+    "MetadataValue",
+    {
+        "anyOf": [
+            {"type": "string"},
+            {"type": "number", "minimum": -SAFE_INTEGER, "maximum": SAFE_INTEGER},
+            {"type": "boolean"},
+        ]
+    },
+)
 
 
 class Metadata(KeyedValues):
@@ -24,8 +36,7 @@ class Metadata(KeyedValues):
 
     def item_schema(self) -> dict[str, Any]:
         """See ``KeyedValues``."""
-        # In the other types minimum and maximum say nothing.
-        return {"type": ["string", "number", "boolean"], "minimum": -SAFE_INTEGER, "maximum": SAFE_INTEGER}
+        return carried(METADATA_VALUE)
 
     def fault(self, name: str, item: object) -> Fault | None:
         """See ``KeyedValues``."""

@@ -169,7 +169,7 @@ class NotificationSchema(CommonSchema):
     ``mail_addresses`` says who decides which e-mail addresses there may be.
     """
 
-    component = "NewNotification"
+    component = "NotificationRequest"
     kinds: ClassVar[Mapping[Channel, type[CommonSchema]]] = {
         Channel.EMAIL: EmailNotification,
         Channel.SMS: SmsNotification,

@@ -32,7 +32,6 @@ _FOUR_WEEKS = 28 * 24 * 3600
 _APNS_TOKEN = re.compile(r"(?:[0-9A-Fa-f]{2}){32,100}")
 _EPOCH_LIMIT = 10**15
 #: The JSON Schema that nothing fits; apispec takes a plain False for the name of another.
-_NEVER: dict[str, Any] = {"not": {}}
 
 
 class Platform(StrEnum):
@@ -90,11 +89,11 @@ class PushTo(BaseSchema):
         apns_token = {"type": "string", "pattern": whole_pattern(_APNS_TOKEN.pattern)}
         needs_token = {
             "required": ["token"],
-            "properties": {"subscription": _NEVER},
+            "not": {"required": ["subscription"]},
             "if": {"properties": {"platform": {"const": "apns"}}},
             "then": {"properties": {"token": apns_token}},
         }
-        needs_subscription = {"required": ["subscription"], "properties": {"token": _NEVER}}
+        needs_subscription = {"required": ["subscription"], "not": {"required": ["token"]}}
         # Not oneOf, of which generators of clients make a type for each platform without its fields.
         is_web_push = {"properties": {"platform": {"const": "webpush"}}, "required": ["platform"]}
         return {"if": is_web_push, "then": needs_subscription, "else": needs_token}
