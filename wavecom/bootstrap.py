@@ -24,7 +24,7 @@ from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.deadletter import DeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.dead_letters import DeadLetters
-from wavecom.core.delivery import Delivery
+from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import Policy
 from wavecom.core.ids import RandomStock, uuid7
 from wavecom.core.intake import Intake
@@ -252,7 +252,10 @@ def worker_services(settings: Settings) -> WorkerServices:
         stopping=stopping,
         jitter=random.random,
         new_token=lambda: uuid.uuid4().hex,
-        retry_floors={name: each.retry_floor_seconds for name, each in config.providers.items()},
+        retry_bounds={
+            name: RetryBounds(each.retry_floor_seconds, each.retry_base_seconds, each.retry_cap_seconds)
+            for name, each in config.providers.items()
+        },
         on_claimed=note_taken,
     )
     sweep = Sweep(
@@ -343,7 +346,11 @@ def providers_config(settings: Settings) -> ProvidersConfig:
 
 def policy_of(settings: Settings) -> Policy:
     """The engine's numbers."""
-    return Policy(retry_base_seconds=settings.retry_base_seconds, retry_cap_seconds=settings.retry_cap_seconds)
+    return Policy(
+        retry_base_seconds=settings.retry_base_seconds,
+        retry_cap_seconds=settings.retry_cap_seconds,
+        max_attempts=settings.max_attempts,
+    )
 
 
 def _key_id() -> str:

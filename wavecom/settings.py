@@ -80,7 +80,9 @@ class Settings:
     key_rate_per_second: float | None = None
     key_daily_quota: int | None = None
     retry_base_seconds: float = 4
-    retry_cap_seconds: float = 600
+    retry_cap_seconds: float = 43_200
+    #: Attempts of a notification that does not say how many.
+    max_attempts: int = 5
     log_level: str = "warning"
     #: What the providers file may refer to with "$NAME": the whole environment, never shown.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -178,6 +180,11 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             validate=validate.Range(1, 10**12, error="must be a whole number from {min} to {max}, not {input}"),
         ),
         "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),
+        "max_attempts": env.int(
+            "WAVECOM_MAX_ATTEMPTS",
+            None,
+            validate=validate.Range(1, 20, error="must be a whole number from {min} to {max}, not {input}"),
+        ),
         "retry_cap_seconds": env.float("WAVECOM_RETRY_CAP_SECONDS", None, validate=seconds),
         "log_level": env.str("WAVECOM_LOG_LEVEL", None, validate=level),
     }

@@ -241,7 +241,7 @@ class House:
             "WAVECOM_WORKERS": str(self.plan.workers),
             "WAVECOM_WORKER_CONCURRENCY": str(CONCURRENCY),
             "WAVECOM_RETRY_BASE_SECONDS": "1",
-            "WAVECOM_RETRY_CAP_SECONDS": "30",
+            "WAVECOM_RETRY_CAP_SECONDS": "8",
             "AMQP_URL": f"amqp://guest:guest@{LOOPBACK}:{proxy_ports[RABBITMQ]}//",
             "REDIS_URL": f"redis://{LOOPBACK}:{proxy_ports[REDIS]}/0",
             "MONGODB_URI": f"mongodb://{LOOPBACK}:{proxy_ports[MONGODB]}/wavecom?w=majority&journal=true",

@@ -20,7 +20,7 @@ from tests.fakes import (
 )
 from wavecom.core.attachments import keep_until, names_in, set_apart
 from wavecom.core.calls import Attempted, Unfinished
-from wavecom.core.delivery import Delivery, GiveBackError
+from wavecom.core.delivery import Delivery, GiveBackError, RetryBounds
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
 from wavecom.core.ports import TEST_SANDBOX, Message, OnAnswer, Permit
@@ -63,7 +63,7 @@ class House:
             stopping=self.patience,
             jitter=lambda: 0.5,
             new_token=lambda: f"token-{next(tokens)}",
-            retry_floors=floors,
+            retry_bounds={name: RetryBounds(floor_seconds=floor) for name, floor in (floors or {}).items()},
         )
 
     def job(self, **overrides: Any) -> Job:

@@ -113,6 +113,8 @@ class WaveCom:
             "WAVECOM_SECRET_KEY": secrets.token_urlsafe(24),
             "WAVECOM_PROVIDERS": str(providers),
             "WAVECOM_WORKERS": str(place.shape.workers),
+            # By default attempts spread over three days; a trial is to end today.
+            "WAVECOM_RETRY_CAP_SECONDS": "30",
             "AMQP_URL": place.amqp_url,
             "REDIS_URL": place.redis_url,
             "MONGODB_URI": place.mongodb_uri,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar
 
@@ -78,10 +79,22 @@ class Activity:
         self._since.pop(threading.get_ident(), None)
 
 
+@dataclass(frozen=True, slots=True)
+class RetryBounds:
+    """What a provider asks of the waits between attempts; None: what the policy says."""
+
+    floor_seconds: float = 0
+    base_seconds: float | None = None
+    cap_seconds: float | None = None
+
+
 class GiveBackError(WaveComError):
     """The message can't be worked on here and now: hand it back to the broker."""
 
     code = "give_back"
+
+
+_USUAL_BOUNDS = RetryBounds()
 
 
 class Delivery:
@@ -108,7 +121,7 @@ class Delivery:
         stopping: Patience,
         jitter: Callable[[], float],
         new_token: Callable[[], str],
-        retry_floors: Mapping[str, float] | None = None,
+        retry_bounds: Mapping[str, RetryBounds] | None = None,
         on_claimed: Callable[[Job], None] = lambda _job: None,
     ) -> None:
         self._jobs = jobs
@@ -121,7 +134,7 @@ class Delivery:
         self._stopping = stopping
         self._jitter = jitter
         self._new_token = new_token
-        self._retry_floors = retry_floors or {}
+        self._retry_bounds = retry_bounds or {}
         self._on_claimed = on_claimed
         self.activity = Activity(clock.monotonic)
         #: Jobs whose claim was tried and not answered, by the token it was tried with.
@@ -249,8 +262,17 @@ class Delivery:
         token = token_of(job)
         if not tries:
             return decide(job, AttemptPrevented(token, 1.0), now, self._policy)
-        floor = max(self._retry_floors.get(try_.provider, 0) for try_ in tries)
-        event = AttemptFinished(token, tries, self._jitter(), attempted.expects_receipt, floor)
+        # Of several providers the most patient one counts.
+        bounds = [self._retry_bounds.get(try_.provider, _USUAL_BOUNDS) for try_ in tries]
+        event = AttemptFinished(
+            token,
+            tries,
+            self._jitter(),
+            attempted.expects_receipt,
+            floor_seconds=max(each.floor_seconds for each in bounds),
+            base_seconds=max(each.base_seconds or self._policy.retry_base_seconds for each in bounds),
+            cap_seconds=max(each.cap_seconds or self._policy.retry_cap_seconds for each in bounds),
+        )
         return decide(job, event, now, self._policy)
 
     def _follow_up(self, results: Sequence[tuple[Attempted, Transition, bool]]) -> list[RetryLater | None]:

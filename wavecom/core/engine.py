@@ -181,8 +181,10 @@ def _retry_or_fail(
     delay = backoff.delay_seconds(
         attempt,
         event.jitter,
-        base_seconds=policy.retry_base_seconds,
-        cap_seconds=policy.retry_cap_seconds,
+        max_attempts=job.max_attempts,
+        seconds_left=(job.expires_at - now).total_seconds(),
+        base_seconds=event.base_seconds or policy.retry_base_seconds,
+        cap_seconds=event.cap_seconds or policy.retry_cap_seconds,
         retry_after_seconds=min(waits),
         floor_seconds=event.floor_seconds,
     )

@@ -19,7 +19,8 @@ class ClaimRequested:
 class AttemptFinished:
     """A worker tried one provider after another and has the last one's answer.
 
-    ``tries`` is in order and not empty; every one but the last was unavailable. ``token`` is the claim's.
+    ``tries`` is in order and not empty; every one but the last was unavailable. ``token`` is the claim's. The seconds
+    bound the wait for the next attempt where the providers' own bounds differ from the policy's.
     """
 
     token: str
@@ -27,6 +28,8 @@ class AttemptFinished:
     jitter: float = 0.5
     expects_receipt: bool = False
     floor_seconds: float = 0
+    base_seconds: float | None = None
+    cap_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

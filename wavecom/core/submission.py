@@ -41,7 +41,8 @@ class NewNotification:
     payload: Mapping[str, Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
-    max_attempts: int = 5
+    #: None: as many as the policy says.
+    max_attempts: int | None = None
     on_unknown_outcome: UnknownOutcomePolicy = UnknownOutcomePolicy.RETRY
     send_at: datetime | None = None
     expires_at: datetime | None = None
@@ -264,7 +265,7 @@ class Submission:
             metadata=new.metadata,
             status=status,
             priority=new.priority,
-            max_attempts=new.max_attempts,
+            max_attempts=new.max_attempts or self._policy.max_attempts,
             on_unknown_outcome=new.on_unknown_outcome,
             idempotency_key=new.idempotency_key,
             fingerprint=new.fingerprint,

@@ -25,7 +25,9 @@ class Policy:
     receipt_deadline: timedelta = timedelta(hours=72)
     retention: timedelta = timedelta(days=30)
     retry_base_seconds: float = 4
-    retry_cap_seconds: float = 600
+    retry_cap_seconds: float = 43_200
+    #: Attempts of a job whose sender does not say how many.
+    max_attempts: int = 5
 
 
 @dataclass(frozen=True, slots=True)

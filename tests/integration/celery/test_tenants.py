@@ -67,6 +67,7 @@ def worker_environment(worker_environment: dict[str, str], provider: HttpPeer, t
         "WAVECOM_PROVIDERS": str(providers_file),
         "WAVECOM_WORKER_CONCURRENCY": str(THREADS),
         "WAVECOM_RETRY_BASE_SECONDS": "1",
+        "WAVECOM_RETRY_CAP_SECONDS": "4",
     }
 
 

@@ -54,6 +54,9 @@ class ProviderConfig(Generic[OptionsT]):
     max_concurrency: Annotated[int | None, whole_number(1, 512)] = None
     #: No retry sooner than this after an attempt that ended with this provider.
     retry_floor_seconds: Annotated[float, number(0, 86_400)] = 0
+    #: The first step between attempts and the longest; None: as the settings say.
+    retry_base_seconds: Annotated[float | None, number(1, 86_400)] = None
+    retry_cap_seconds: Annotated[float | None, number(1, 86_400)] = None
     breaker: BreakerConfig = BreakerConfig()
 
     @property

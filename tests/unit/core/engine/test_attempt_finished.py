@@ -112,7 +112,7 @@ def test_an_attempt_that_no_provider_took_is_followed_by_another() -> None:
     assert (waiting.status, waiting.attempts, waiting.may_have_been_sent) == (Status.RETRYING, 1, False)
     assert waiting.error is not None
     assert waiting.error.code == "provider_unavailable"
-    assert waiting.due_at == later(1 + 3) + Policy().hint_grace
+    assert waiting.due_at == later(1 + 5) + Policy().hint_grace
 
 
 def test_the_delay_that_is_stored_and_the_one_that_is_published_are_the_same_number() -> None:
