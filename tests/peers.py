@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 import struct
@@ -127,7 +128,9 @@ class Peer:
         while True:
             try:
                 sock, _ = self._listener.accept()
-            except OSError:
+            except OSError as error:
+                if error.errno == errno.EMFILE and not self._stopping.wait(0.01):
+                    continue  # a test has taken all descriptors of this process
                 return
             with self._lock:
                 self.connections += 1
@@ -272,6 +275,22 @@ def drip(data: bytes) -> Behaviour:
 
     def behave(connection: PeerConnection) -> bool:
         connection.drip(data)
+        return be_silent(connection)
+
+    return behave
+
+
+def begin(status: int, headers: Mapping[str, str], body: bytes = b"") -> Behaviour:
+    """Status, headers and the beginning of a body, then silence until the other side gives up."""
+
+    return pause_after(head(status, headers) + body)
+
+
+def pause_after(data: bytes) -> Behaviour:
+    """These bytes, then silence until the other side gives up."""
+
+    def behave(connection: PeerConnection) -> bool:
+        connection.send(data)
         return be_silent(connection)
 
     return behave

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -17,11 +18,12 @@ import pytest
 from tests import peers
 from tests.peers import HttpPeer, SmtpPeer
 from wavecom.core.job import Answer, Channel, JobId, Outcome
-from wavecom.core.ports import Message, Provider
+from wavecom.core.ports import Message, Provider, SwiftProvider
 from wavecom.errors import StoreError
 from wavecom.providers.base import build_providers
 from wavecom.providers.configuration import parse_providers
 from wavecom.providers.registry import CLASSES
+from wavecom.providers.sandbox import MAGIC
 from wavecom.providers.transport import HttpTransport
 from wavecom.providers.transport.curl import CurlTransport
 from wavecom.providers.transport.requests import RequestsTransport
@@ -35,9 +37,13 @@ BEHAVIOURS: Mapping[str, Outcome] = {
     "refuses it": Outcome.REJECTED,
     "is overloaded": Outcome.UNAVAILABLE,
     "nobody": Outcome.UNAVAILABLE,
+    "refuses us": Outcome.UNAVAILABLE,
     "takes it and is silent": Outcome.UNKNOWN,
     "takes it and drips": Outcome.UNKNOWN,
     "takes it and hangs up": Outcome.UNKNOWN,
+    "takes it and says no more": Outcome.ACCEPTED,
+    "is overloaded and breaks off": Outcome.UNAVAILABLE,
+    "refuses it with nonsense": Outcome.REJECTED,
 }
 
 
@@ -100,6 +106,12 @@ HTTP_SCRIPTS: Mapping[str, peers.Behaviour] = {
     "takes it and is silent": peers.be_silent,
     "takes it and drips": peers.drip(peers.head(200, {"X-Long": "x" * 5000})),
     "takes it and hangs up": peers.hang_up,
+    "refuses us": peers.reply(401, b"s3cret"),
+    "takes it and says no more": peers.begin(200, {"Content-Length": "5000"}, b'{"id": "m-1"'),
+    "is overloaded and breaks off": peers.send(peers.head(503, {"Content-Length": "5000", "Retry-After": "7"}) + b"a"),
+    "refuses it with nonsense": peers.send(
+        peers.head(422, {"Retry-After": "Fri, 01 Jan 99999999999 00:00:00 GMT", "X-Odd": "\x01"})
+    ),
 }
 SMTP_SCRIPTS: Mapping[str, dict[str, peers.Reply]] = {
     "takes it": {},
@@ -108,6 +120,11 @@ SMTP_SCRIPTS: Mapping[str, dict[str, peers.Reply]] = {
     "takes it and is silent": {"content": peers.be_silent},
     "takes it and drips": {"content": peers.drip(b"250-x\r\n" * 1000)},
     "takes it and hangs up": {"content": peers.hang_up},
+    "refuses us": {"MAIL": b"530 5.7.0 s3cret: authentication required"},
+    # A mail server's reply is its first line: there is no more of it to say or to break off.
+    "takes it and says no more": {},
+    "is overloaded and breaks off": {"RCPT": peers.send(b"451 4.3.0 not now\r\n")},
+    "refuses it with nonsense": {"RCPT": b"550 5.1.1 \xff\xfe\x01"},
 }
 SANDBOX_NAMES: Mapping[str, str] = {
     "takes it": "accepted",
@@ -116,6 +133,10 @@ SANDBOX_NAMES: Mapping[str, str] = {
     "takes it and is silent": "timeout",
     "takes it and drips": "timeout",
     "takes it and hangs up": "timeout",
+    "refuses us": "unavailable",
+    "takes it and says no more": "accepted",
+    "is overloaded and breaks off": "throttled",
+    "refuses it with nonsense": "rejected",
 }
 
 Raise = Callable[[str], Stage]
@@ -138,6 +159,30 @@ def built(table: str, timeout_seconds: float, transport: HttpTransport, outbox: 
     return build_providers(config, transport=transport, outbox=outbox, clock=Clock(), sleep=lambda _: None)["it"]
 
 
+def sent(provider: Provider, message: Message) -> Answer:
+    return provider.send(message)
+
+
+def started(provider: Provider, message: Message) -> Answer:
+    """By ``start`` where a provider has it, as a worker does: what that leaves to ``send`` goes there."""
+    answers: SimpleQueue[Answer | Exception] = SimpleQueue()
+    if not isinstance(provider, SwiftProvider) or not provider.start(message, answers.put):
+        return provider.send(message)
+    answer = answers.get(timeout=60)
+    assert isinstance(answer, Answer)
+    return answer
+
+
+Door = Callable[[Provider, Message], Answer]
+
+
+@pytest.fixture(params=[sent, started])
+def door(request: pytest.FixtureRequest) -> Door:
+    """Both ways to call a provider; a worker uses either."""
+    chosen: Door = request.param
+    return chosen
+
+
 @pytest.fixture(
     params=[
         ("http", CurlTransport, Channel.EMAIL),
@@ -156,7 +201,7 @@ def raise_curtain(request: pytest.FixtureRequest) -> Iterator[Raise]:
     running: list[peers.Peer] = []
     providers: list[Provider] = []
 
-    def started(peer: Any) -> Any:
+    def opened(peer: Any) -> Any:
         running.append(peer.__enter__())
         return peer
 
@@ -170,13 +215,13 @@ def raise_curtain(request: pytest.FixtureRequest) -> Iterator[Raise]:
         taken: Callable[[], list[str]] = lambda: outbox.keys  # noqa: E731
         if kind == "http":
             if behaviour != "nobody":
-                peer = started(HttpPeer(HTTP_SCRIPTS[behaviour]))
+                peer = opened(HttpPeer(HTTP_SCRIPTS[behaviour]))
                 port = peer.port
                 taken = lambda: [each.headers["idempotency-key"] for each in peer.requests]  # noqa: E731
             table = f'type = "http"\nurl = "http://127.0.0.1:{port}/s"\nheaders = {{ Authorization = "$SECRET" }}'
         elif kind == "smtp":
             if behaviour != "nobody":
-                mail_peer = started(SmtpPeer(**SMTP_SCRIPTS[behaviour]))
+                mail_peer = opened(SmtpPeer(**SMTP_SCRIPTS[behaviour]))
                 port = mail_peer.port
                 taken = lambda: [_message_key(mail) for mail in mail_peer.mails]  # noqa: E731
             table = f'type = "smtp"\nhost = "127.0.0.1"\nport = {port}\nsender = "bank@example.org"\nhelo_name = "us"'
@@ -184,8 +229,8 @@ def raise_curtain(request: pytest.FixtureRequest) -> Iterator[Raise]:
             table = 'type = "sandbox"'
             outbox.is_away = behaviour == "nobody"
             name = SANDBOX_NAMES.get(behaviour)
-            if name and behaviour != "takes it":
-                number = {"rejected": 1, "throttled": 3, "timeout": 4}[name]
+            if name and name != "accepted":
+                number = list(MAGIC).index(name)
                 to = {"email": f"{name}@sandbox.wavecom.test", "phone": f"+120255501{number:02}"}
         # Short only where it is waited for.
         timeout_seconds = 1.5 if behaviour.startswith("takes it and") else 10
@@ -212,11 +257,11 @@ def test_every_provider_is_held_to_this_contract() -> None:
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
 @pytest.mark.parametrize("stops_on_unknown", [False, True])
 def test_whatever_the_peer_does_there_is_an_answer(
-    raise_curtain: Raise, behaviour: str, stops_on_unknown: bool
+    raise_curtain: Raise, door: Door, behaviour: str, stops_on_unknown: bool
 ) -> None:
     stage = raise_curtain(behaviour)
 
-    answer = stage.provider.send(stage.message(stops_on_unknown=stops_on_unknown))
+    answer = door(stage.provider, stage.message(stops_on_unknown=stops_on_unknown))
 
     assert answer.outcome is BEHAVIOURS[behaviour]
     assert answer.code.isascii()
@@ -225,51 +270,53 @@ def test_whatever_the_peer_does_there_is_an_answer(
 
 
 @pytest.mark.parametrize("behaviour", BEHAVIOURS)
-def test_an_answer_holds_no_secret_no_recipient_and_no_content(raise_curtain: Raise, behaviour: str) -> None:
+def test_an_answer_holds_no_secret_no_recipient_and_no_content(
+    raise_curtain: Raise, door: Door, behaviour: str
+) -> None:
     stage = raise_curtain(behaviour)
 
-    answer = stage.provider.send(stage.message())
+    answer = door(stage.provider, stage.message())
 
     assert not [word for word in PRIVATE if word in f"{answer.code} {answer.message}"]
     assert not [word for word in PRIVATE if word in repr(stage.provider)]
 
 
-def test_an_accepted_message_has_the_providers_name_for_it(raise_curtain: Raise) -> None:
+def test_an_accepted_message_has_the_providers_name_for_it(raise_curtain: Raise, door: Door) -> None:
     stage = raise_curtain("takes it")
 
-    answer = stage.provider.send(stage.message())
+    answer = door(stage.provider, stage.message())
 
     assert answer.outcome is Outcome.ACCEPTED
     assert answer.message_id
     assert stage.taken() == ["job-1"]
 
 
-def test_a_wish_to_wait_is_passed_on(raise_curtain: Raise) -> None:
+def test_a_wish_to_wait_is_passed_on(raise_curtain: Raise, door: Door) -> None:
     stage = raise_curtain("is overloaded")
 
-    answer = stage.provider.send(stage.message())
+    answer = door(stage.provider, stage.message())
 
     # SMTP has no way to say how long.
     assert answer.retry_after_seconds in {7, 30, None}
     assert (answer.retry_after_seconds is None) is answer.code.startswith("smtp")
 
 
-def test_the_key_of_a_message_is_the_same_at_every_attempt(raise_curtain: Raise) -> None:
+def test_the_key_of_a_message_is_the_same_at_every_attempt(raise_curtain: Raise, door: Door) -> None:
     stage = raise_curtain("takes it")
 
     for attempt in (1, 2):
-        stage.provider.send(stage.message(attempt=attempt))
+        door(stage.provider, stage.message(attempt=attempt))
 
     assert stage.taken() == ["job-1", "job-1"]
 
 
-def test_sixteen_threads_send_each_message_once(raise_curtain: Raise) -> None:
+def test_sixteen_threads_send_each_message_once(raise_curtain: Raise, door: Door) -> None:
     stage = raise_curtain("takes it")
     barrier = threading.Barrier(16)
 
     def work(thread: int) -> list[Answer]:
         barrier.wait()
-        return [stage.provider.send(stage.message(thread * 100 + number)) for number in range(10)]
+        return [door(stage.provider, stage.message(thread * 100 + number)) for number in range(10)]
 
     with ThreadPoolExecutor(16) as pool:
         answers = [answer for batch in pool.map(work, range(16)) for answer in batch]

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import random
 import time
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from http import HTTPStatus
-from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 import orjson
 
-from wavecom.core.job import Answer, Channel, Outcome
+from wavecom.core.job import Answer, Channel, Outcome, Scope
 from wavecom.core.ports import Clock, Message, OnAnswer, Provider, Sleep
+from wavecom.providers.answers import StatusTable, TroubleLog, phrase, retry_after_seconds
 from wavecom.providers.configuration.values import ProviderConfig, ProvidersConfig
 from wavecom.providers.registry import provider_class
 from wavecom.providers.transport import (
+    Fault,
     HttpTransport,
     NotSentError,
     Request,
@@ -28,12 +29,6 @@ from wavecom.providers.transport import (
 )
 
 OptionsT = TypeVar("OptionsT")
-
-#: No provider's wish holds a message back for longer.
-LONGEST_WAIT_SECONDS: Final = 86_400
-
-#: Characters kept of a provider's name for a message.
-LONGEST_ID: Final = 200
 
 
 class Outbox(Protocol):
@@ -87,27 +82,32 @@ class BaseProvider(ABC, Generic[OptionsT]):
         """See ``core.ports.Provider.close``."""
 
 
-class StatusTable:
-    """What each HTTP status means: by its number (429) or, where that is not named, by its class (``"4xx"``)."""
-
-    def __init__(self, meanings: Mapping[int | str, Outcome]) -> None:
-        self._outcomes = [
-            meanings.get(status) or meanings.get(f"{status // 100}xx") or Outcome.UNKNOWN for status in range(600)
-        ]
-
-    def outcome(self, status: int) -> Outcome:
-        """Unknown for what the table doesn't name."""
-        return self._outcomes[status] if status < len(self._outcomes) else Outcome.UNKNOWN
-
-
 class UnsendableError(Exception):
     """The message can't be put into the provider's form and never will; the text says why, without its content."""
 
 
 class BaseHttpProvider(BaseProvider[OptionsT]):
-    """A provider whose call is one HTTP POST: the subclass says what to send, this class what the answer means."""
+    """A provider whose call is one HTTP POST: the subclass says what to send and, if its statuses don't, what an
+    answer means.
+
+    ``send`` and ``start`` are two doors to one thing and belong to this class: what a subclass would like to do with an
+    answer it does in ``interpret``, which both ask.
+    """
 
     statuses: StatusTable
+    #: A status of success means nothing without the body: such a provider's body is waited for to the deadline, and
+    #: where it does not come whole nobody can tell what it said.
+    body_decides: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        doors = {"send", "start"} & vars(cls).keys()
+        if doors:
+            raise TypeError(f"{cls.__name__} must not define {sorted(doors)}: override interpret, which both doors ask")
+
+    def __init__(self, config: ProviderConfig[OptionsT], surroundings: Surroundings) -> None:
+        super().__init__(config, surroundings)
+        self._trouble = TroubleLog(config.name, surroundings.clock.monotonic)
 
     @abstractmethod
     def request(self, message: Message) -> Request:
@@ -117,55 +117,97 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         """The provider's own name for an accepted message, if the answer holds one."""
         return None
 
+    def interpret(self, response: Response, message: Message) -> Answer:
+        """What ``response`` means for ``message``: by its status, unless a subclass looks further.
+
+        To be overridden where the status does not say all; the override begins with ``super().interpret(…)``, and
+        declares ``body_decides`` where it looks at bodies of status 2xx. What it raises is logged; the status counts.
+        """
+        answer = self._by_status(response, message)
+        if answer.outcome is Outcome.ACCEPTED:
+            return replace(answer, message_id=self.message_id(response))
+        if answer.outcome is Outcome.REJECTED:
+            return answer
+        wait = retry_after_seconds(response.headers.get("retry-after"), self.surroundings.clock.now())
+        return replace(answer, retry_after_seconds=wait)
+
+    @final
     def send(self, message: Message) -> Answer:
         """See ``core.ports.Provider.send``."""
         try:
-            response = self.surroundings.transport.send(self.request(message))
+            response = self.surroundings.transport.send(self._request(message))
         except (UnsendableError, TransportError) as error:
             return _meaning_of(error)
-        return self._meaning(response, message)
+        return self._read(response, message)
 
+    @final
     def start(self, message: Message, on_answer: OnAnswer) -> bool:
-        """See ``core.ports.SwiftProvider.start``. A subclass that overrides ``send`` overrides this as well."""
+        """See ``core.ports.SwiftProvider.start``."""
 
         def on_end(result: Response | Exception) -> None:
             try:
                 answer: Answer | Exception = (
-                    self._meaning(result, message) if isinstance(result, Response) else _meaning_of(result)
+                    self._read(result, message) if isinstance(result, Response) else _meaning_of(result)
                 )
             except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
                 answer = error
             on_answer(answer)
 
         try:
-            request = self.request(message)
+            request = self._request(message)
         except UnsendableError as error:
             on_answer(_meaning_of(error))
             return True
         return self.surroundings.transport.start(request, on_end)
 
-    def _meaning(self, response: Response, message: Message) -> Answer:
-        outcome = self.statuses.outcome(response.status)
-        code = f"http_{response.status}"
+    def _request(self, message: Message) -> Request:
+        request = self.request(message)
+        return replace(request, waits_for_body=True) if self.body_decides else request
+
+    def _read(self, response: Response, message: Message) -> Answer:
+        """The one place where an answer gets its meaning: ``interpret``, and what holds even if that goes wrong."""
+        check = self.statuses.meaning(response.status).check
+        if check:
+            self._trouble.note("provider_refuses_us", response.status, status=response.status, check=check)
+        if self.body_decides and not response.is_complete and 200 <= response.status < 300:
+            return Answer(Outcome.UNKNOWN, Fault.SHORT_ANSWER.value, "the body that decides did not come whole")
+        try:
+            return self.interpret(response, message)
+        except Exception as error:  # noqa: BLE001 - whatever a body brought about, the status was read
+            # By its place and not by its text, which may hold what the body held.
+            self._trouble.note("answer_unreadable", type(error).__name__, error=type(error).__name__, at=_place(error))
+        answer = self._by_status(response, message)
+        if self.body_decides and answer.outcome is Outcome.ACCEPTED:
+            return replace(answer, outcome=Outcome.UNKNOWN, message="the body that decides could not be read")
+        return answer
+
+    def _by_status(self, response: Response, message: Message) -> Answer:
+        status = response.status
+        meaning = self.statuses.meaning(status)
+        outcome = meaning.outcome
         if outcome is Outcome.ACCEPTED:
-            return Answer(outcome, code, message_id=self.message_id(response))
-        if response.status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:
+            return Answer(outcome, f"http_{status}")
+        if status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:
             # A server that fell over in the middle may have sent the message before.
             outcome = Outcome.UNKNOWN
-        wait = None
-        if outcome is not Outcome.REJECTED:
-            wait = retry_after_seconds(response.headers.get("retry-after"), self.surroundings.clock.now())
         # The answer's body may repeat the recipient, so nothing of it is told.
-        return Answer(outcome, code, _phrase(response.status), retry_after_seconds=wait)
+        return Answer(outcome, f"http_{status}", phrase(status), scope=meaning.scope)
+
+
+def _place(error: BaseException) -> str:
+    """File and line where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 def _meaning_of(error: Exception) -> Answer:
     """What it means that there is no answer. Raises whatever else it is, which is a bug."""
     match error:
         case UnsendableError():
-            return Answer(Outcome.REJECTED, "unsendable", str(error))
+            return Answer(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
         case NotSentError():
-            return Answer(Outcome.UNAVAILABLE, error.fault.value, str(error))
+            scope = Scope.WORKER if error.fault is Fault.NOT_BEGUN else Scope.PROVIDER
+            return Answer(Outcome.UNAVAILABLE, error.fault.value, str(error), scope=scope)
         case UnclearError():
             return Answer(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
         case _:
@@ -178,42 +220,6 @@ def json_body(content: object) -> bytes:
         return orjson.dumps(content, default=dict)  # messages hold mappings of any kind
     except orjson.JSONEncodeError:
         raise UnsendableError("a part of the message can't be written as JSON") from None
-
-
-def json_field(response: Response, *names: str) -> str | None:
-    """The first of these fields that a JSON answer holds as text or number; None for any other answer."""
-    try:
-        content = orjson.loads(response.body)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(content, dict):
-        return None
-    found = next((content[name] for name in names if content.get(name)), None)
-    return str(found)[:LONGEST_ID] if isinstance(found, str | int) else None
-
-
-def retry_after_seconds(value: str | None, now: datetime) -> float | None:
-    """What a ``Retry-After`` asks for, from 0 to a day; None when it is absent or neither seconds nor a date.
-
-    RFC 9110 section 10.2.3.
-    """
-    if not value:
-        return None
-    if value.isascii() and value.isdigit():
-        return float(min(int(value[:9]), LONGEST_WAIT_SECONDS))
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
-    return min(max(seconds, 0.0), float(LONGEST_WAIT_SECONDS))
-
-
-def _phrase(status: int) -> str:
-    try:
-        return f"HTTP {status} {HTTPStatus(status).phrase}"
-    except ValueError:
-        return f"HTTP {status}"
 
 
 def build_providers(

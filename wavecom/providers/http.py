@@ -13,27 +13,67 @@ from typing import Annotated, Any, ClassVar
 
 from marshmallow import ValidationError, fields
 
-from wavecom.core.job import Outcome
+from wavecom.core.job import Outcome, Scope
 from wavecom.core.ports import Message
-from wavecom.providers.base import BaseHttpProvider, StatusTable, Surroundings, json_body, json_field
+from wavecom.providers.answers import Meaning, StatusTable, json_field
+from wavecom.providers.base import BaseHttpProvider, Surroundings, json_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import flag, header_table, http_url, pem_file, tuple_of
 from wavecom.providers.transport import Request, Response
 
-#: What a status means unless the providers file says otherwise. The 3xx are there because a redirect is not followed:
-#: the message went nowhere, and the address in the providers file is wrong.
-STATUSES: Mapping[int | str, Outcome] = {
-    "2xx": Outcome.ACCEPTED,
-    "3xx": Outcome.UNAVAILABLE,
-    "4xx": Outcome.REJECTED,
-    408: Outcome.UNKNOWN,
-    425: Outcome.UNAVAILABLE,
-    429: Outcome.UNAVAILABLE,
-    "5xx": Outcome.UNKNOWN,
-    500: Outcome.UNAVAILABLE,  # unknown for a message that must not be sent twice: see BaseHttpProvider
-    502: Outcome.UNKNOWN,
-    503: Outcome.UNAVAILABLE,
-    504: Outcome.UNKNOWN,
+ACCEPTED, REJECTED, UNAVAILABLE, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
+
+_OUR_REQUEST = "the gateway does not take what WaveCom sends: check that url is an address for JSON by POST"
+
+
+def _ours(check: str) -> Meaning:
+    """The trouble is ours and every message's."""
+    return Meaning(UNAVAILABLE, Scope.PROVIDER, check)
+
+
+#: What a status means unless the providers file says otherwise (RFC 9110 section 15, RFC 6585, RFC 8470, RFC 7725).
+#:
+#: ``rejected`` ends a message for good, so only what is about *this message* stands there. What says that our address,
+#: our token or our account is wrong would say the same to every message: the next provider is asked, and people are
+#: told what to check. What may have been taken is unknown.
+STATUSES: Mapping[int | str, Outcome | Meaning] = {
+    "1xx": UNKNOWN,  # an interim answer that no final one followed
+    "2xx": ACCEPTED,
+    # A redirect is not followed: the message went nowhere.
+    "3xx": _ours("a redirect, which is not followed: check url, perhaps http or a slash at its end"),
+    400: REJECTED,
+    401: _ours("our credentials are not accepted: check the token in headers"),
+    402: _ours("the account has no credit or is not paid for: check it at the provider"),
+    403: _ours("our account may not do this: check its rights, and whether our address is allowed"),
+    404: _ours("there is nothing at this address: check the path in url"),
+    405: _ours("the address takes no POST: check the path in url"),
+    406: _ours(_OUR_REQUEST),
+    407: _ours("a proxy before the gateway wants credentials: check url and the network"),
+    408: UNKNOWN,  # of a proxy that waited for the gateway: who knows how long it had been at work
+    409: Meaning(UNKNOWN, Scope.MESSAGE),  # it knows the Idempotency-Key: it has the message, or works on it
+    410: REJECTED,
+    413: REJECTED,
+    421: _ours("this server does not answer for the host in url: check it"),
+    422: REJECTED,
+    425: Meaning(UNAVAILABLE, Scope.MESSAGE),
+    426: _ours("the gateway wants another protocol: check whether url must begin with https"),
+    429: UNAVAILABLE,  # of this recipient or of all? many of them will tell
+    431: _ours("the headers are too long for the gateway: check those in headers"),
+    451: REJECTED,  # a legal demand: not to be got round by another provider
+    # 411, 412, 414, 415, 417 and the like speak of the form of the request, which is the same for every message; so
+    # may those that no standard names. A message must not be lost to a guess.
+    "4xx": Meaning(UNAVAILABLE, check=_OUR_REQUEST),
+    "5xx": UNKNOWN,
+    500: UNAVAILABLE,  # unknown for a message that must not be sent twice: see BaseHttpProvider
+    502: UNKNOWN,  # of what stands before the gateway, which may have taken the message
+    503: UNAVAILABLE,
+    504: UNKNOWN,
+    511: _ours("the network wants a login before it lets anything out: check the network"),
+    # What stands before many gateways says that it got no connection to them, so nothing arrived there.
+    521: UNAVAILABLE,
+    523: UNAVAILABLE,
+    525: UNAVAILABLE,
+    526: UNAVAILABLE,
 }
 
 #: Where gateways put their name for the message.

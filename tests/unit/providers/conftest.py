@@ -28,14 +28,17 @@ PAYLOAD: Mapping[Channel, Mapping[str, object]] = {
 }
 
 
+@dataclass
 class StillClock:
-    """A clock that stands."""
+    """A clock that stands where it is put."""
+
+    seconds: float = 0.0
 
     def now(self) -> datetime:
         return NOW
 
     def monotonic(self) -> float:
-        return 0.0
+        return self.seconds
 
 
 @dataclass
@@ -81,12 +84,13 @@ class World:
     outbox: ListOutbox = field(default_factory=ListOutbox)
     slept: list[float] = field(default_factory=list)
     chance: float = 0.5
+    clock: StillClock = field(default_factory=StillClock)
 
     def surroundings(self) -> Surroundings:
         return Surroundings(
             transport=self.transport,
             outbox=self.outbox,
-            clock=StillClock(),
+            clock=self.clock,
             sleep=self.slept.append,
             chance=lambda: self.chance,
         )
@@ -100,17 +104,17 @@ def world() -> World:
 @pytest.fixture
 def new_message() -> Callable[..., Message]:
     """A message for a channel; any field can be set."""
+    return message_for
 
-    def make(type: Channel = Channel.EMAIL, **changes: Any) -> Message:
-        fields: dict[str, Any] = {
-            "job_id": JobId("0193a7b0-0000-7000-8000-000000000001"),
-            "delivery_key": "0193a7b0-0000-7000-8000-000000000001",
-            "type": type,
-            "to": TO[type],
-            "payload": PAYLOAD[type],
-            "metadata": {"order": "A-17"},
-            "attempt": 1,
-        }
-        return Message(**(fields | changes))
 
-    return make
+def message_for(type: Channel = Channel.EMAIL, **changes: Any) -> Message:
+    fields: dict[str, Any] = {
+        "job_id": JobId("0193a7b0-0000-7000-8000-000000000001"),
+        "delivery_key": "0193a7b0-0000-7000-8000-000000000001",
+        "type": type,
+        "to": TO[type],
+        "payload": PAYLOAD[type],
+        "metadata": {"order": "A-17"},
+        "attempt": 1,
+    }
+    return Message(**(fields | changes))

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import orjson
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from wavecom.core.job import Channel, Outcome
+from tests.unit.providers.conftest import World, message_for
+from wavecom.core.job import Answer, Channel, Outcome, Scope
 from wavecom.core.ports import Message
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.configuration import ProviderConfig, parse_providers
 from wavecom.providers.http import HttpOptions, HttpProvider
 from wavecom.providers.transport import Fault, NotSentError, Response, UnclearError
-
-if TYPE_CHECKING:
-    from tests.unit.providers.conftest import World
 
 NewMessage = Callable[..., Message]
 URL = "https://gateway.example/send"
@@ -76,11 +78,15 @@ def test_what_is_not_json_is_rejected_instead_of_tried_for_ever(
 
 # --- What an answer means -----------------------------------------------------------------------------------------
 
+#: Ends a message for good: only what is about this message.
+ABOUT_THE_MESSAGE = {400, 410, 413, 422, 451}
+#: The same for every message, until somebody mends the providers file or the account: told in the log.
+OUR_TROUBLE = {*range(300, 400), *range(401, 408), 421, 426, 431, 511, 404, 411, 412, 414, 415, 417, 418, 428, 498, 499}
 MEANINGS = {
-    Outcome.ACCEPTED: (200, 201, 202, 204, 299),
-    Outcome.UNAVAILABLE: (301, 302, 304, 307, 308, 425, 429, 500, 503),
-    Outcome.REJECTED: (400, 401, 402, 403, 404, 405, 409, 410, 413, 422, 451, 499),
-    Outcome.UNKNOWN: (408, 501, 502, 504, 505, 507, 520, 524, 599, 199, 600, 999),
+    Outcome.ACCEPTED: {200, 201, 202, 203, 204, 206, 207, 299},
+    Outcome.UNAVAILABLE: (OUR_TROUBLE - {408}) | {425, 429, 500, 503, 521, 523, 525, 526},
+    Outcome.REJECTED: ABOUT_THE_MESSAGE,
+    Outcome.UNKNOWN: {101, 199, 408, 409, 501, 502, 504, 505, 507, 508, 520, 522, 524, 599, 600, 999, 0, -1, 99},
 }
 
 
@@ -126,9 +132,12 @@ def test_a_call_without_an_answer_is_unknown(world: World, new_message: NewMessa
 @pytest.mark.parametrize(
     ("lists", "status", "outcome"),
     [
-        ({"unavailable": (401, 403)}, 403, Outcome.UNAVAILABLE),
-        ({"unavailable": (401, 403)}, 404, Outcome.REJECTED),
-        ({"unavailable": (401, 403)}, 429, Outcome.UNAVAILABLE),
+        ({"rejected": (403, 404)}, 403, Outcome.REJECTED),
+        ({"rejected": (403, 404)}, 401, Outcome.UNAVAILABLE),
+        ({"rejected": ("4xx",)}, 418, Outcome.REJECTED),
+        ({"rejected": ("4xx",)}, 401, Outcome.UNAVAILABLE),
+        ({"unavailable": (422,)}, 422, Outcome.UNAVAILABLE),
+        ({"unavailable": (422,)}, 400, Outcome.REJECTED),
         ({"rejected": (500,)}, 500, Outcome.REJECTED),
         ({"accepted": (409,)}, 409, Outcome.ACCEPTED),
         ({"unknown": ("2xx",), "accepted": (202,)}, 202, Outcome.ACCEPTED),
@@ -167,6 +176,11 @@ def test_a_500_declared_as_rejected_stays_so_under_stop(world: World, new_messag
         (b"\xff\xfe", None),
         (b"", None),
         (b'{"id": "' + b"x" * 500 + b'"}', "x" * 200),
+        (b'{"id": true}', None),
+        (b'{"id": 1e400}', None),
+        (b'{"id": "a\\u0000b\\r\\n\\u202ec"}', "abc"),
+        (b'{"id": "\\u0007"}', None),
+        (b'{"id":' * 5000, None),
     ],
 )
 def test_the_message_id_is_read_where_there_is_one(
@@ -195,6 +209,18 @@ def test_the_message_id_is_read_where_there_is_one(
         ("1.5", None),
         ("٣", None),
         ("", None),
+        ("0000000000000000000000007", 7),
+        ("9" * 100_000, 86_400),
+        ("Fri, 01 Jan 99999999999 00:00:00 GMT", None),
+        ("Fri, 01 Jan 2027 00:00:00 +99999999999999999999", None),
+        ("Fri, 01 Jan 2027 00:00:00 -99999999999999999999", None),
+        ("Fri, 99 Jan 2027 00:00:00 GMT", None),
+        ("Fri, 01 Jan 9999 23:59:59 -2359", 86_400),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0),
+        ("Fri, 01 Jan 2027 99:99:99 GMT", None),
+        ("Fri, " + "01 " * 50_000, None),
+        (", " * 30, None),
+        ("\x00", None),
     ],
 )
 @pytest.mark.parametrize("status", [429, 503, 502])
@@ -211,12 +237,189 @@ def test_an_answer_tells_nothing_of_body_headers_or_recipient(world: World, new_
 
     answer = gateway(world, headers={"Authorization": "Bearer s3cret"}).send(new_message())
 
-    assert answer.message == "HTTP 422 Unprocessable Entity"
+    assert answer.message.startswith("HTTP 422 Unprocessable")  # newer Pythons call it content, older ones entity
 
 
 def test_repetitions_are_dropped_by_the_gateway_unless_the_file_denies_it(world: World) -> None:
     assert gateway(world).is_idempotent
     assert not gateway(world, is_idempotent=False).is_idempotent
+
+
+@pytest.mark.parametrize(
+    ("script", "scope"),
+    [
+        *[(Response(status, {}, b""), Scope.PROVIDER) for status in (301, 401, 402, 403, 404, 405, 407, 426)],
+        *[(Response(status, {}, b""), Scope.MESSAGE) for status in (400, 409, 410, 413, 422, 425)],
+        *[(Response(status, {}, b""), None) for status in (418, 429, 500, 503, 504)],
+        (NotSentError(Fault.CONNECT), Scope.PROVIDER),
+        (NotSentError(Fault.NOT_BEGUN), Scope.WORKER),
+        (UnclearError(Fault.TIMEOUT), None),
+    ],
+    ids=lambda value: str(getattr(value, "status", value)),
+)
+def test_an_answer_says_whom_it_concerns(
+    world: World, new_message: NewMessage, script: Response | Exception, scope: Scope | None
+) -> None:
+    world.transport.script = script
+
+    assert both_doors(gateway(world), new_message(Channel.SMS)).scope is scope
+
+
+# --- What a provider says can't hurt --------------------------------------------------------------------------------
+
+
+class Clumsy(HttpProvider):
+    """Trips over every answer."""
+
+    def interpret(self, response: Response, message: Message) -> Answer:
+        raise ValueError(f"can't read {response.body!r}")
+
+
+class Picky(HttpProvider):
+    """Success hides in the body."""
+
+    body_decides = True
+
+    def interpret(self, response: Response, message: Message) -> Answer:
+        answer = super().interpret(response, message)
+        if answer.outcome is Outcome.ACCEPTED and orjson.loads(response.body)["status"] != "0":
+            return Answer(Outcome.REJECTED, "refused")
+        return answer
+
+
+def made(kind: type[HttpProvider], world: World) -> HttpProvider:
+    return kind(ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL)), world.surroundings())
+
+
+def both_doors(provider: HttpProvider, message: Message) -> Answer:
+    """The answer, which is the same whichever way the call is made."""
+    heard: list[Answer | Exception] = []
+    assert provider.start(message, heard.append)
+    assert heard == [provider.send(message)]
+    [answer] = heard
+    assert isinstance(answer, Answer)
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [(200, Outcome.ACCEPTED), (422, Outcome.REJECTED), (429, Outcome.UNAVAILABLE), (504, Outcome.UNKNOWN)],
+)
+def test_a_bug_in_reading_an_answer_keeps_the_status_and_is_told_once(
+    world: World, new_message: NewMessage, status: int, outcome: Outcome
+) -> None:
+    world.transport.script = Response(status, {}, b"ada@example.org")
+    provider = made(Clumsy, world)
+
+    with capture_logs() as logs:
+        answers = {both_doors(provider, new_message(Channel.SMS)) for _ in range(3)}
+
+    assert [(answer.outcome, answer.code) for answer in answers] == [(outcome, f"http_{status}")]
+    [line] = logs
+    assert (line["event"], line["provider"], line["error"]) == ("answer_unreadable", "gateway", "ValueError")
+    assert line["at"].startswith("test_http.py:")
+    assert "ada@" not in str(logs)
+
+
+@pytest.mark.parametrize(
+    ("response", "outcome"),
+    [
+        (Response(200, {}, b'{"status": "0"}'), Outcome.ACCEPTED),
+        (Response(200, {}, b'{"status": "7"}'), Outcome.REJECTED),
+        (Response(200, {}, b"<html>"), Outcome.UNKNOWN),
+        (Response(200, {}, b'{"status": "0"}', is_complete=False), Outcome.UNKNOWN),
+        (Response(401, {}, b"<html>", is_complete=False), Outcome.UNAVAILABLE),
+        (Response(422, {}, b"", is_complete=False), Outcome.REJECTED),
+    ],
+)
+def test_where_the_body_decides_success_needs_a_whole_and_readable_one(
+    world: World, new_message: NewMessage, response: Response, outcome: Outcome
+) -> None:
+    world.transport.script = response
+
+    with capture_logs():
+        assert both_doors(made(Picky, world), new_message(Channel.SMS)).outcome is outcome
+    assert all(request.waits_for_body for request in world.transport.requests)
+
+
+def test_what_a_subclass_can_not_do_is_said_when_it_is_declared() -> None:
+    with pytest.raises(TypeError, match="override interpret"):
+        type("Wrong", (HttpProvider,), {"send": lambda self, message: None})
+
+
+@settings(max_examples=300)
+@given(
+    status=st.integers(100, 999),
+    headers=st.dictionaries(
+        st.sampled_from(["retry-after", "content-type", "content-length", "date", "set-cookie"]),
+        st.one_of(
+            st.binary(max_size=60).map(lambda data: data.decode("latin-1")),
+            st.from_regex(r"\A\w{3}, \d+ (Jan|Feb) \d+ \d+:\d+:\d+ ([+-]\d+|GMT)\Z"),
+        ),
+    ),
+    body=st.one_of(
+        st.binary(),
+        st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists).map(
+            lambda value: json.dumps({"id": value, "messageId": value}).encode()
+        ),
+    ),
+    is_complete=st.booleans(),
+)
+def test_any_bytes_of_an_answer_leave_the_meaning_of_its_status(
+    status: int, headers: dict[str, str], body: bytes, is_complete: bool
+) -> None:
+    world = World()
+    world.transport.script = Response(status, headers, body, is_complete)
+    provider = made(HttpProvider, world)
+    message = message_for(Channel.SMS)
+
+    with capture_logs() as logs:
+        answer = both_doors(provider, message)
+
+    assert answer.outcome is provider.statuses.outcome(status)
+    assert answer.code == f"http_{status}"
+    assert answer.retry_after_seconds is None or 0 <= answer.retry_after_seconds <= 86_400
+    assert answer.message_id is None or (len(answer.message_id) <= 200 and answer.message_id.isprintable())
+    assert "answer_unreadable" not in {line["event"] for line in logs}
+
+
+@pytest.mark.parametrize("status", sorted(OUR_TROUBLE - {408}))
+def test_our_trouble_is_told_once_a_minute_with_what_to_check(
+    world: World, new_message: NewMessage, status: int
+) -> None:
+    world.transport.script = Response(status, {}, b"ada@example.org")
+    provider = gateway(world)
+
+    with capture_logs() as logs:
+        for second in range(0, 90, 2):
+            world.clock.seconds = second
+            provider.send(new_message())
+
+    assert [(line["event"], line["provider"], line["status"]) for line in logs] == [
+        ("provider_refuses_us", "gateway", status)
+    ] * 2
+    assert [line["answers"] for line in logs] == [1, 30]
+    assert {line["log_level"] for line in logs} == {"error"}
+    assert "check" in logs[0]["check"]
+
+
+@pytest.mark.parametrize("status", [200, 400, 408, 409, 410, 413, 422, 425, 429, 500, 502, 503])
+def test_what_is_no_trouble_of_ours_is_not_told(world: World, new_message: NewMessage, status: int) -> None:
+    world.transport.script = Response(status, {}, b"")
+
+    with capture_logs() as logs:
+        gateway(world).send(new_message())
+
+    assert logs == []
+
+
+def test_what_the_file_calls_rejected_is_no_trouble_of_ours(world: World, new_message: NewMessage) -> None:
+    world.transport.script = Response(404, {}, b"")
+
+    with capture_logs() as logs:
+        gateway(world, rejected=(404,)).send(new_message())
+
+    assert logs == []
 
 
 # --- Its table in the providers file ------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -16,9 +17,11 @@ import pytest
 import wavecom.providers
 from wavecom.core.job import Answer, Channel, Outcome
 from wavecom.core.ports import Message
+from wavecom.providers.answers import StatusTable
 from wavecom.providers.base import BaseProvider, build_providers
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, parse_providers
 from wavecom.providers.configuration.options import checks_of, load
+from wavecom.providers.http import STATUSES
 from wavecom.providers.registry import CLASSES, provider_class
 from wavecom.providers.transport import Response
 
@@ -92,6 +95,27 @@ def test_the_lines_that_the_example_file_leaves_out_are_right_too() -> None:
     assert config.providers["mail"].options.username == "wavecom"
 
 
+def test_what_statuses_mean_is_told_as_the_table_has_it() -> None:
+    section = GUIDE.partition("### What a status of the http type means")[2].partition("\n#")[0]
+    rows = dict(re.findall(r"^\| (.*?) \| (rejected|unavailable|unknown|accepted) \|", section, re.MULTILINE))
+    documented = {status: Outcome(outcome) for text, outcome in rows.items() for status in _statuses_in(text)}
+    example = EXAMPLE.partition("# What a status means, unless changed here:")[2].partition("# Each list")[0]
+
+    exact = {key: StatusTable({key: each}).outcome(key) for key, each in STATUSES.items() if isinstance(key, int)}
+    assert documented.items() <= {status: StatusTable(STATUSES).outcome(status) for status in range(600)}.items()
+    assert {key for key, outcome in exact.items() if outcome is not Outcome.UNAVAILABLE} <= documented.keys()
+    [rejected] = re.findall(r"rejected +([\d, ]+)", example)
+    assert {int(each) for each in rejected.split(", ")} == {
+        key for key, each in documented.items() if each is Outcome.REJECTED
+    }
+
+
+def _statuses_in(text: str) -> set[int]:
+    ranges = re.findall(r"(\d{3})–(\d{3})", text)
+    singles = {int(each) for each in re.findall(r"\b\d{3}\b", text)}
+    return singles.union(*(range(int(low), int(high) + 1) for low, high in ranges))
+
+
 def test_providers_are_built_by_name(world: World) -> None:
     config = parse_providers(EXAMPLE, {"GATEWAY_TOKEN": "t"})
     around = world.surroundings()
@@ -120,15 +144,39 @@ def test_without_a_file_there_is_a_sandbox_that_delivers(world: World, new_messa
 
 
 @pytest.fixture
-def pigeon(world: World) -> Any:
-    code = next(block for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if "class Pigeon" in block)
+def birds(world: World) -> Any:
+    """Makes a provider of the guide's, by the name of its class."""
+    blocks = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)]
+    pigeon, gull = (next(block for block in blocks if f"class {name}" in block) for name in ("Pigeon", "Gull"))
+    code = pigeon.replace("import Channel, Outcome", "import Answer, Channel, Outcome") + "\n\n" + gull
     module = ModuleType("pigeon_of_the_guide")
     sys.modules[module.__name__] = module  # dataclasses look their module up
     exec(compile(code, "docs/adding-a-provider.md", "exec"), module.__dict__)
     options = load(module.PigeonOptions, {"token": "t0ken"}).value
     config: ProviderConfig[Any] = ProviderConfig(name="pigeon", type="pigeon", options=options)
-    yield module.PigeonProvider(config, world.surroundings())
+    yield lambda name: getattr(module, name)(config, world.surroundings())
     del sys.modules[module.__name__]
+
+
+@pytest.fixture
+def pigeon(birds: Any) -> Any:
+    return birds("PigeonProvider")
+
+
+@pytest.mark.parametrize(
+    ("body", "outcome"), [(b'{"flight": "f-1"}', Outcome.ACCEPTED), (b'{"error": "no wind"}', Outcome.REJECTED)]
+)
+def test_the_guides_example_of_a_deciding_body_holds_at_both_doors(
+    birds: Any, world: World, new_message: Callable[..., Message], body: bytes, outcome: Outcome
+) -> None:
+    gull = birds("GullProvider")
+    world.transport.script = Response(200, {}, body)
+    heard: list[Answer] = []
+
+    assert gull.start(new_message(Channel.SMS), heard.append)
+
+    assert [answer.outcome for answer in heard] == [outcome]
+    assert gull.send(new_message(Channel.SMS)) == heard[0]
 
 
 def test_the_guides_example_sends_what_it_says(pigeon: Any, world: World, new_message: Callable[..., Message]) -> None:

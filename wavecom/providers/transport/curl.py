@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import select
 import threading
+import time
 from weakref import WeakSet
 
 import pycurl
 
 from wavecom.providers.transport.curl_handle import Handle, origin_of
 from wavecom.providers.transport.curl_loop import HAS_EPOLL, CurlLoop
-from wavecom.providers.transport.port import IDLE_SECONDS, OnEnd, Request, Response
+from wavecom.providers.transport.faults import not_begun_on_error
+from wavecom.providers.transport.port import BODY_SECONDS, IDLE_SECONDS, NotSentError, OnEnd, Request, Response
 
 
 class CurlTransport:
@@ -29,23 +31,28 @@ class CurlTransport:
 
     def send(self, request: Request) -> Response:
         """See ``HttpTransport.send``."""
-        handles = self._of_thread.handles
-        origin = origin_of(request)
-        handle = handles.get(origin)
-        if handle is None or handle.is_closed:
-            handle = handles[origin] = _KeptHandle(self._idle_seconds, request.ca_file)
-            with self._lock:
-                self._handles.add(handle)
+        with not_begun_on_error():
+            handles = self._of_thread.handles
+            origin = origin_of(request)
+            handle = handles.get(origin)
+            if handle is None or handle.is_closed:
+                handle = handles[origin] = _KeptHandle(self._idle_seconds, request.ca_file)
+                with self._lock:
+                    self._handles.add(handle)
         return handle.send(request)
 
     def start(self, request: Request, on_end: OnEnd) -> bool:
         """See ``HttpTransport.start``."""
         if not HAS_EPOLL:
             return False
-        while (loop := self._loop) is None or not loop.put(request, on_end):
-            with self._lock:
-                if self._loop is loop:
-                    self._loop = CurlLoop(self._idle_seconds)
+        try:
+            with not_begun_on_error():
+                while (loop := self._loop) is None or not loop.put(request, on_end):
+                    with self._lock:
+                        if self._loop is loop:
+                            self._loop = CurlLoop(self._idle_seconds)
+        except NotSentError as error:
+            on_end(error)
         return True
 
     def close(self) -> None:
@@ -71,24 +78,41 @@ class _KeptHandle(Handle):
         super().__init__(idle_seconds, ca_file)
         self.is_closed = False
         self._lock = threading.Lock()
+        self._waits_for_body = False
+        self._body_ends_at: float | None = None
+        self.curl.setopt(pycurl.XFERINFOFUNCTION, self._look_at_progress)
+        self.curl.setopt(pycurl.NOPROGRESS, False)
 
     def send(self, request: Request) -> Response:
         with self._lock:
-            self.prepare(request)
-            self.curl.setopt(pycurl.FRESH_CONNECT, self._is_stale())
+            with not_begun_on_error():
+                self.prepare(request)
+                self.curl.setopt(pycurl.FRESH_CONNECT, self._is_stale())
+            self._waits_for_body = request.waits_for_body
+            self._body_ends_at = None
+            code = pycurl.E_OK
             try:
                 self.curl.perform()
             except pycurl.error as error:
-                result = self.result(int(error.args[0]))
-                if isinstance(result, Response):
-                    return result
-                raise result from None  # the error's text holds the address
-            return self.response()
+                code = int(error.args[0])  # its text holds the address
+        result = self.result(code)
+        if isinstance(result, Response):
+            return result
+        raise result from None
 
     def close(self) -> None:
         with self._lock:
             self.is_closed = True
             self.curl.close()
+
+    def _look_at_progress(self, *_counts: int) -> int:
+        """Called by libcurl with every step and at least each second; anything but 0 ends the call."""
+        if self._waits_for_body or not self.has_head:
+            return 0
+        now = time.monotonic()
+        if self._body_ends_at is None:
+            self._body_ends_at = now + BODY_SECONDS
+        return int(now >= self._body_ends_at)
 
     def _is_stale(self) -> bool:
         """Whether the other side has closed the kept connection. libcurl itself looks only after a second's pause."""

@@ -25,6 +25,16 @@ LIFETIME_SECONDS: Final = 300
 #: Don't wait at the end for a name look-up that hangs: CURLOPT_QUICK_EXIT, which pycurl has no name for.
 _QUICK_EXIT: Final = 322
 
+#: No code of libcurl's: the call was given up by us.
+BROKEN_OFF: Final = -1
+
+#: CURLE_TOO_LARGE, which pycurl has no name for.
+_TOO_LARGE: Final = 100
+
+#: libcurl's errors for a head that it refuses to read on: a header that is none, or too much of them. It was the
+#: server's all the same, and its first line was read.
+_REFUSED_HEADS: Final = frozenset({pycurl.E_FTP_WEIRD_SERVER_REPLY, pycurl.E_BAD_CONTENT_ENCODING, _TOO_LARGE})
+
 #: https://curl.se/libcurl/c/libcurl-errors.html; what is not listed is ``Fault.OTHER``.
 FAULTS: Final = {
     pycurl.E_COULDNT_RESOLVE_HOST: Fault.DNS,
@@ -32,6 +42,7 @@ FAULTS: Final = {
     pycurl.E_OPERATION_TIMEDOUT: Fault.TIMEOUT,
     pycurl.E_GOT_NOTHING: Fault.NO_ANSWER,
     pycurl.E_PARTIAL_FILE: Fault.SHORT_ANSWER,
+    pycurl.E_OK: Fault.SHORT_ANSWER,  # libcurl takes the end of the connection for the end of the headers
     pycurl.E_SEND_ERROR: Fault.RESET,
     pycurl.E_RECV_ERROR: Fault.RESET,
     pycurl.E_SEND_FAIL_REWIND: Fault.NO_ANSWER,
@@ -51,11 +62,12 @@ def origin_of(request: Request) -> tuple[str, ...]:
 
 
 class Handle:
-    """Set up once, then for each request ``prepare``, whatever makes ``curl`` do it, and ``response`` or ``result``."""
+    """Set up once, then for each request ``prepare``, whatever makes ``curl`` do it, and ``result``."""
 
     def __init__(self, idle_seconds: int, ca_file: str | None) -> None:
         self._header_lines: list[bytes] = []
         self._body = bytearray()
+        self._is_body_full = False
         self._url = ""
         self._timeout_seconds = 0.0
         self.curl = curl = pycurl.Curl()
@@ -84,6 +96,7 @@ class Handle:
         """Make the next call that of ``request``, of the same origin as the last one."""
         self._header_lines.clear()
         self._body.clear()
+        self._is_body_full = False
         curl = self.curl
         if request.url != self._url:
             curl.setopt(pycurl.URL, request.url)
@@ -97,21 +110,22 @@ class Handle:
             curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(min(request.timeout_seconds, CONNECT_SECONDS)))
             self._timeout_seconds = request.timeout_seconds
 
-    def response(self) -> Response:
-        """The answer, after a call that succeeded."""
-        headers: dict[str, str] = {}
-        for line in self._header_lines:
-            name, is_header, value = line.partition(b":")
-            if line.startswith(b"HTTP/"):
-                headers.clear()  # those before were of an interim answer, such as 100 or 103
-            elif is_header:
-                headers[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
-        return Response(self.curl.getinfo(pycurl.RESPONSE_CODE), headers, bytes(self._body))
+    @property
+    def has_head(self) -> bool:
+        """Whether the answer's status and headers have come, whatever becomes of the rest."""
+        lines = self._header_lines
+        return bool(lines) and not lines[-1].strip() and _read_head(lines)[2]
 
     def result(self, code: int) -> Response | NotSentError | UnclearError:
-        """What libcurl's error ``code`` means."""
-        if code == pycurl.E_WRITE_ERROR:  # which is our own: the body is long enough
-            return self.response()
+        """What came of a call that ended with libcurl's ``code`` (0: well, ``BROKEN_OFF``: by us).
+
+        As soon as status and headers have come they are the answer, whatever the code says of the rest.
+        """
+        status, headers, is_whole = _read_head(self._header_lines)
+        if is_whole or (status and code in _REFUSED_HEADS):
+            # A write error is our own: the body is long enough.
+            is_complete = code == pycurl.E_OK or (code == pycurl.E_WRITE_ERROR and self._is_body_full)
+            return Response(status, headers, bytes(self._body), is_complete)
         fault = FAULTS.get(code, Fault.OTHER)
         is_sent = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
         return UnclearError(fault) if is_sent else NotSentError(fault)
@@ -119,7 +133,36 @@ class Handle:
     def _take_body(self, data: bytes) -> int | None:
         room = MAX_BODY_BYTES - len(self._body)
         self._body += data[:room]
-        return None if len(data) <= room else 0  # taking less than all ends the transfer
+        self._is_body_full = len(data) > room
+        return 0 if self._is_body_full else None  # taking less than all ends the transfer
+
+
+def _read_head(lines: list[bytes]) -> tuple[int, dict[str, str], bool]:
+    """Status, headers and whether they came whole, to the empty line; interim answers (100, 103) are passed by.
+
+    The status is 0 where no answer but interim ones has begun. Trailers, which come after the body, are not headers.
+    """
+    status, headers = 0, dict[str, str]()
+    for line in lines:
+        if status == 0:
+            status = _status_of(line)
+            headers = {}
+        elif not line.strip():
+            if status >= 200 or status == 101:
+                return status, headers, True
+            status = 0
+        else:
+            name, is_header, value = line.partition(b":")
+            if is_header:
+                headers[name.strip().lower().decode("latin-1")] = value.strip().decode("latin-1")
+    return (status, headers, False) if status >= 200 else (0, {}, False)
+
+
+def _status_of(line: bytes) -> int:
+    """The number in ``HTTP/1.1 200 OK``; 0 for another line."""
+    parts = line.split(None, 2)
+    is_status = len(parts) > 1 and line.startswith(b"HTTP/") and parts[1].isdigit() and len(parts[1]) <= 3
+    return int(parts[1]) if is_status else 0
 
 
 def _milliseconds(seconds: float) -> int:

@@ -20,8 +20,9 @@ from typing import Final
 import pycurl
 import structlog
 
-from wavecom.providers.transport.curl_handle import Handle, origin_of
-from wavecom.providers.transport.port import OnEnd, Request
+from wavecom.providers.transport.curl_handle import BROKEN_OFF, Handle, origin_of
+from wavecom.providers.transport.faults import not_begun_on_error
+from wavecom.providers.transport.port import BODY_SECONDS, NotSentError, OnEnd, Request, Response, UnclearError
 
 log = structlog.get_logger()
 
@@ -68,10 +69,11 @@ class CurlLoop:
         with self._lock:
             if self._has_ended:
                 return False
-            self._inbox.append((request, on_end))
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="http", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="http", daemon=True)
+                thread.start()  # before the call is taken: there may be no thread to be had
+                self._thread = thread
+            self._inbox.append((request, on_end))
         self._ring()
         return True
 
@@ -155,44 +157,55 @@ class CurlLoop:
         self._is_rung = False
         while self._inbox:
             request, on_end = self._inbox.popleft()
-            origin = origin_of(request)
-            free = self._free.get(origin)
-            # The one used last, so that those there are too many of grow old.
-            wire = free.pop() if free else _Wire(self, origin, Handle(round(self._idle_seconds), request.ca_file))
+            wire: _Wire | None = None
+            try:
+                with not_begun_on_error():
+                    wire = self._take_wire(request)
+                    wire.begin(request)
+            except NotSentError as error:
+                # A call that was taken is answered whatever happens: who waits for it holds a permit and a lease.
+                if wire is not None:
+                    self._drop(wire)
+                self._tell(on_end, error)
+                continue
             self._running += 1
             wire.on_end = on_end
-            try:
-                wire.begin(request)
-            except Exception as error:  # noqa: BLE001 - handed on to whose call it is
-                self._end(wire, error)
-            else:
-                self._act(wire, pycurl.SOCKET_TIMEOUT, 0)
+            self._act(wire, pycurl.SOCKET_TIMEOUT, 0)
+
+    def _take_wire(self, request: Request) -> _Wire:
+        origin = origin_of(request)
+        free = self._free.get(origin)
+        # The one used last, so that those there are too many of grow old.
+        return free.pop() if free else _Wire(self, origin, Handle(round(self._idle_seconds), request.ca_file))
 
     def _act(self, wire: _Wire, descriptor: int, heard: int) -> None:
         """Let libcurl do what can be done now."""
         try:
             if wire.act(descriptor, heard):
                 self._end(wire, wire.result())
-            elif wire.due_at < wire.alarm_at:
-                wire.alarm_at = wire.due_at
-                heapq.heappush(self._alarms, (wire.due_at, next(self._numbers), wire))
-        except Exception as error:
-            if wire.on_end is not None:
-                self._end(wire, error)
+            elif wire.wants_at < wire.alarm_at:
+                wire.alarm_at = wire.wants_at
+                heapq.heappush(self._alarms, (wire.wants_at, next(self._numbers), wire))
+        except Exception:
             log.exception("http_call_failed")
+            if wire.on_end is not None:
+                self._end(wire, wire.break_off())
 
-    def _end(self, wire: _Wire, result: Exception | object) -> None:
+    def _end(self, wire: _Wire, result: Response | Exception) -> None:
         on_end, wire.on_end = wire.on_end, None
         self._running -= 1
-        if isinstance(result, Exception):
-            # Whatever state it is in, nobody else should get it.
-            self._drop(wire)
-        else:
+        if isinstance(result, Response) and result.is_complete:
             wire.free_since = time.monotonic()
             self._free.setdefault(wire.origin, deque()).append(wire)
+        else:
+            # Whatever state it is in, nobody else should get it.
+            self._drop(wire)
+        if on_end is not None:
+            self._tell(on_end, result)
+
+    def _tell(self, on_end: OnEnd, result: Response | Exception) -> None:
         try:
-            if on_end is not None:
-                on_end(result)  # type: ignore[arg-type]
+            on_end(result)
         except Exception:
             log.exception("http_end_failed")
 
@@ -202,12 +215,14 @@ class CurlLoop:
             _, _, wire = heapq.heappop(self._alarms)
             wire.alarm_at = _NEVER
             if wire.on_end is not None:
-                if wire.due_at <= now:
+                if wire.body_ends_at <= now:
+                    self._end(wire, wire.break_off())
+                elif wire.due_at <= now:
                     wire.due_at = _NEVER
                     self._act(wire, pycurl.SOCKET_TIMEOUT, 0)
-                else:
-                    wire.alarm_at = wire.due_at
-                    heapq.heappush(self._alarms, (wire.due_at, next(self._numbers), wire))
+                elif wire.wants_at < _NEVER:
+                    wire.alarm_at = wire.wants_at
+                    heapq.heappush(self._alarms, (wire.wants_at, next(self._numbers), wire))
 
     def _look_over(self) -> None:
         """Let go of connections that have been idle for too long."""
@@ -268,6 +283,9 @@ class _Wire:
         #: When libcurl wants to be called without anything having happened, and when it will be (monotonic).
         self.due_at = _NEVER
         self.alarm_at = _NEVER
+        #: Until when the rest of an answer is waited for whose status and headers have come.
+        self.body_ends_at = _NEVER
+        self._waits_for_body = False
         self.free_since = 0.0
         self._loop = loop
         self._handle = handle
@@ -280,8 +298,14 @@ class _Wire:
 
     def begin(self, request: Request) -> None:
         """Take a call; ``act`` sends it."""
+        self._waits_for_body = request.waits_for_body
         self._handle.prepare(request)
         self._multi.add_handle(self._handle.curl)
+
+    @property
+    def wants_at(self) -> float:
+        """When it wants to be looked at although nothing happened."""
+        return min(self.due_at, self.body_ends_at)
 
     def act(self, descriptor: int, heard: int) -> bool:
         """Let libcurl go on; True when the call is over."""
@@ -294,18 +318,24 @@ class _Wire:
                     self._loop.only_listen(parted)
                 # Else it is the connection, which is kept: the loop goes on listening, for its end.
             self._parted.clear()
+        if running and self.body_ends_at == _NEVER and self._handle.has_head and not self._waits_for_body:
+            self.body_ends_at = time.monotonic() + BODY_SECONDS
         return not running
 
-    def result(self) -> object:
-        """What came of the call that is over: a ``Response`` or an error."""
+    def result(self) -> Response | NotSentError | UnclearError:
+        """What came of the call that is over."""
         _, _, failed = self._multi.info_read()
         self._multi.remove_handle(self._handle.curl)
-        self.due_at = _NEVER
-        return self._handle.result(failed[0][1]) if failed else self._handle.response()
+        self.due_at = self.body_ends_at = _NEVER
+        return self._handle.result(failed[0][1] if failed else pycurl.E_OK)
+
+    def break_off(self) -> Response | NotSentError | UnclearError:
+        """What has come of the call so far; there will be no more, and the connection is of no more use."""
+        return self._handle.result(BROKEN_OFF)
 
     def close(self) -> None:
         """Let go of the connection."""
-        self.due_at = _NEVER
+        self.due_at = self.body_ends_at = _NEVER
         self._handle.curl.close()
         self._multi.close()
 

@@ -42,10 +42,14 @@ class DeadlineSocket(socket.socket):
     """A connected socket, each use of which raises ``TimeoutError`` once ``deadline`` has passed."""
 
     deadline: Deadline
+    #: The other side has said that nothing more will come.
+    has_ended = False
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(self.deadline.remaining())
-        return super().recv_into(*args, **kwargs)
+        count = super().recv_into(*args, **kwargs)
+        self.has_ended = count == 0
+        return count
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
         self.settimeout(self.deadline.remaining())
@@ -56,10 +60,13 @@ class DeadlineTlsSocket(ssl.SSLSocket):
     """The same over TLS, from a context made by ``tls_context``. ``deadline`` is to be set after the handshake."""
 
     deadline: Deadline
+    has_ended = False
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
         self.settimeout(self.deadline.remaining())
-        return super().read(*args, **kwargs)
+        read = super().read(*args, **kwargs)
+        self.has_ended = not read  # no bytes, or none into the buffer that was given
+        return read
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(self.deadline.remaining())

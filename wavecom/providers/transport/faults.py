@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from wavecom.providers.transport.port import Fault
+import structlog
+
+from wavecom.providers.transport.port import Fault, NotSentError
+
+log = structlog.get_logger()
 
 #: Rows in order of weight: the first whose error stands anywhere in the chain of causes says why.
 FaultTable = Sequence[tuple[type[BaseException], Fault]]
@@ -28,3 +35,33 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
                 yield from _chain(argument)
         reason = getattr(error, "reason", None)
         error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
+
+
+@contextmanager
+def not_begun_on_error() -> Iterator[None]:
+    """Around what comes before the first byte leaves: whatever goes wrong there, the call was not made.
+
+    Descriptors, memory, threads: a machine may run out of any of them, and says so in many ways.
+    """
+    try:
+        yield
+    except NotSentError:
+        raise
+    except Exception as error:
+        _note(error)
+        raise NotSentError(Fault.NOT_BEGUN) from error
+
+
+_noted_at = float("-inf")
+_note_lock = threading.Lock()
+
+
+def _note(error: Exception) -> None:
+    """Once a second: where one call can't begin, hundreds can't."""
+    global _noted_at
+    with _note_lock:
+        now = time.monotonic()
+        if now - _noted_at < 1:
+            return
+        _noted_at = now
+    log.error("call_not_begun", error=type(error).__name__, exc_info=error)

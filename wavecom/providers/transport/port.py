@@ -4,7 +4,11 @@
 
     TransportError
     ├── NotSentError    nothing left this machine: it is safe to send again, anywhere
-    └── UnclearError    the request, or a part of it, went out and no whole answer came
+    └── UnclearError    the request, or a part of it, went out and no answer came
+
+Status and headers are the answer. What follows them may be late, broken or endless: it only adds details, and is read
+within ``BODY_SECONDS`` and ``MAX_BODY_BYTES``. A head that breaks off is no answer; one that is no HTTP behind a status
+line is: the server has spoken, and would say the same again.
 """
 
 from __future__ import annotations
@@ -16,6 +20,9 @@ from typing import Final, Protocol
 
 #: Of a longer answer only this much is read; its status still counts.
 MAX_BODY_BYTES: Final = 64 * 1024
+
+#: So long the rest of an answer is waited for, once its status and headers have come: they say what counts.
+BODY_SECONDS: Final = 3.0
 
 #: What is not connected by then leaves time for another provider.
 CONNECT_SECONDS: Final = 3.0
@@ -38,6 +45,8 @@ class Request:
     timeout_seconds: float
     #: Whose certificates to trust instead of the usual authorities: path of a PEM file.
     ca_file: str | None = None
+    #: Wait for the body to the deadline, and not just for ``BODY_SECONDS``: it says what the status doesn't.
+    waits_for_body: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +57,9 @@ class Response:
     headers: Mapping[str, str] = field(repr=False)
     #: At most ``MAX_BODY_BYTES``; what came after them was not read.
     body: bytes = field(repr=False)
+    #: False where the body, or the headers that are not understood, did not come whole: broken off, not HTTP, too long,
+    #: too slow. The status was read all the same, and counts.
+    is_complete: bool = True
 
 
 class Fault(StrEnum):
@@ -61,6 +73,8 @@ class Fault(StrEnum):
     NO_ANSWER = "no_answer"
     SHORT_ANSWER = "short_answer"
     MALFORMED_ANSWER = "malformed_answer"
+    #: This machine could not begin the call: no descriptors, memory or threads left, or a fault of ours.
+    NOT_BEGUN = "not_begun"
     OTHER = "transport"
 
 
@@ -73,12 +87,13 @@ FAULT_TEXTS: Final[Mapping[Fault, str]] = {
     Fault.NO_ANSWER: "the connection was closed without an answer",
     Fault.SHORT_ANSWER: "the answer ended too early",
     Fault.MALFORMED_ANSWER: "the answer is not HTTP",
+    Fault.NOT_BEGUN: "this machine could not begin the call: it lacks descriptors, memory or threads",
     Fault.OTHER: "the request could not be made",
 }
 
 
 class TransportError(Exception):
-    """No answer. The text names no address, header or recipient."""
+    """No status came. The text names no address, header or recipient."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(FAULT_TEXTS[fault])
@@ -90,7 +105,7 @@ class NotSentError(TransportError):
 
 
 class UnclearError(TransportError):
-    """The request went out, at least in part, and no whole answer came: the other side may have acted on it."""
+    """The request went out, at least in part, and no status came: the other side may have acted on it."""
 
 
 #: Hears how a call ended: the answer, or the error that ``send`` would have raised.
@@ -101,16 +116,18 @@ class HttpTransport(Protocol):
     """Sends requests; may be used by many threads at once, none of which waits for another's call."""
 
     def send(self, request: Request) -> Response:
-        """The answer, whatever its status. Follows no redirect and sends nothing twice.
+        """The answer, whatever its status and whatever follows it. Follows no redirect and sends nothing twice.
 
-        Raises ``NotSentError`` or ``UnclearError``, always within ``request.timeout_seconds``.
+        Raises ``NotSentError`` or ``UnclearError``, always within ``request.timeout_seconds``; whatever goes wrong
+        before the first byte leaves is a ``NotSentError``, want of descriptors, memory and threads included.
         """
         ...
 
     def start(self, request: Request, on_end: OnEnd) -> bool:
         """Send without waiting: ``on_end`` hears of the end, once, on a thread that all calls share.
 
-        So it must be quick, and it must not raise. False, with nothing done, where this needs ``send``.
+        So it must be quick, and it must not raise. It hears of every call that was taken, even of one that could not
+        begin (``NotSentError``). False, with nothing done, where this needs ``send``.
         """
         ...
 

@@ -20,8 +20,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from wavecom.providers.transport.deadline import Deadline, DeadlineSocket, Resolve, connect, tls_context
-from wavecom.providers.transport.faults import FaultTable, fault_of
+from wavecom.providers.transport.faults import FaultTable, fault_of, not_begun_on_error
 from wavecom.providers.transport.port import (
+    BODY_SECONDS,
     CONNECT_SECONDS,
     IDLE_SECONDS,
     MAX_BODY_BYTES,
@@ -49,6 +50,10 @@ FAULTS: Final[FaultTable] = (
 )
 
 
+#: What a network brings about; anything else is a fault of ours.
+_EXPECTED: Final = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+
+
 class RequestsTransport:
     """``HttpTransport`` with one of requests' adapters per thread and set of trusted authorities.
 
@@ -66,10 +71,16 @@ class RequestsTransport:
 
     def send(self, request: Request) -> Response:
         """See ``HttpTransport.send``."""
-        _call.begin(Deadline(request.timeout_seconds), self._resolve, self._idle_seconds)
+        _call.begin(request, self._resolve, self._idle_seconds)
         try:
             return self._send(request)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException, OSError) as error:
+        except Exception as error:
+            if _call.head is not None:
+                # Whatever the libraries made of what followed: the status was read.
+                return Response(*_call.head, bytes(_call.body), is_complete=False)
+            if not _call.is_sent and not isinstance(error, _EXPECTED):
+                with not_begun_on_error():
+                    raise
             fault = fault_of(error, FAULTS)
             raise (UnclearError(fault) if _call.is_sent else NotSentError(fault)) from None  # its text has the address
 
@@ -90,11 +101,12 @@ class RequestsTransport:
         adapter = self._adapter(request)
         answer = adapter.send(prepared, stream=True, timeout=request.timeout_seconds)
         with answer:
-            body = answer.raw.read(MAX_BODY_BYTES + 1, decode_content=False)
-            if len(body) <= MAX_BODY_BYTES:
-                answer.raw.read(1)  # sees the end, so that the connection is kept
-        answer_headers = {name.lower(): value for name, value in answer.raw.headers.items()}
-        return Response(answer.status_code, answer_headers, body[:MAX_BODY_BYTES])
+            while len(_call.body) <= MAX_BODY_BYTES and (
+                part := answer.raw.read1(MAX_BODY_BYTES + 1 - len(_call.body), decode_content=False)
+            ):
+                _call.body += part
+        status, answer_headers = _call.head or (answer.status_code, {})
+        return Response(status, answer_headers, bytes(_call.body[:MAX_BODY_BYTES]))
 
     def _adapter(self, request: Request) -> _Adapter:
         adapters = self._of_thread.adapters
@@ -120,19 +132,64 @@ class _Call(threading.local):
     resolve: Resolve
     idle_seconds: float
     is_sent: bool
+    waits_for_body: bool
+    #: Status and headers, once they have come.
+    head: tuple[int, dict[str, str]] | None
+    body: bytearray
 
-    def begin(self, deadline: Deadline, resolve: Resolve, idle_seconds: float) -> None:
-        self.deadline = deadline
+    def begin(self, request: Request, resolve: Resolve, idle_seconds: float) -> None:
+        self.deadline = Deadline(request.timeout_seconds)
         self.resolve = resolve
         self.idle_seconds = idle_seconds
         self.is_sent = False
+        self.waits_for_body = request.waits_for_body
+        self.head = None
+        self.body = bytearray()
 
 
 _call = _Call()
 
 
+class _Answer(http.client.HTTPResponse):
+    """Keeps status and headers for the call as soon as they have come, before any library looks at them."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self._socket = sock  # a DeadlineSocket, or a DeadlineTlsSocket
+
+    def begin(self) -> None:
+        try:
+            super().begin()
+            while 100 <= self.status < 200 and self.status != 101:  # 103 and the like: the answer is still to come
+                self._refuse_half_a_head()
+                self.headers = None  # type: ignore[assignment]  # as before the first head: then begin reads one more
+                super().begin()
+        except http.client.HTTPException:
+            # No HTTP behind a status line: a header too long, too many of them.
+            if isinstance(self.status, int) and self.status >= 200 and not self._socket.has_ended:
+                _call.head = (self.status, {})
+            raise
+        self._refuse_half_a_head()
+        _call.head = (self.status, {name.lower(): value.strip() for name, value in self.headers.items()})
+        # The libraries get what they need for the body and no more: they look at all sorts of headers, raise what they
+        # like, and log what they can't read together with the address.
+        kept = http.client.HTTPMessage()
+        for name in ("Content-Length", "Transfer-Encoding", "Connection"):
+            if value := self.headers.get(name):
+                kept[name] = value
+        self.headers = self.msg = kept
+        if not _call.waits_for_body:
+            self._socket.deadline = _call.deadline.at_most(BODY_SECONDS)
+
+    def _refuse_half_a_head(self) -> None:
+        """http.client takes the end of the connection for the end of the headers."""
+        if self._socket.has_ended:
+            raise http.client.IncompleteRead(b"")
+
+
 class _Connection(HTTPConnection):
     sock: Any  # a DeadlineSocket, or a DeadlineTlsSocket
+    response_class: Any = _Answer
     _used_at = 0.0
 
     def _new_conn(self) -> DeadlineSocket:
