@@ -8,6 +8,7 @@ for each test: a virtual host, a flushed Redis, a database of its own.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -18,6 +19,7 @@ from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 import redis
@@ -80,6 +82,8 @@ def amqp_url(rabbitmq: PrivateRabbitMQ) -> Iterator[str]:
     """The address of a virtual host of this test's own."""
     vhost = f"test-{uuid.uuid4().hex[:12]}"
     rabbitmq_api(rabbitmq, "PUT", f"vhosts/{vhost}")
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    rabbitmq_api(rabbitmq, "PUT", f"permissions/{vhost}/wavecom", everything)
     yield rabbitmq.url_of(vhost)
     rabbitmq.start()
     # Tidying only, and a broker that was killed a moment ago may refuse it; the server itself is thrown away.
@@ -113,12 +117,17 @@ def database(mongodb_uri: str) -> Iterator[Database[dict[str, Any]]]:
         yield client.get_default_database()
 
 
-def rabbitmq_api(rabbitmq: PrivateRabbitMQ, method: str, path: str) -> bytes:
-    """One call of the management API."""
+def rabbitmq_api(rabbitmq: PrivateRabbitMQ, method: str, path: str, body: object = None) -> bytes:
+    """One call of the management API, by its administrator."""
     # urllib takes no credentials from a URL.
-    url = rabbitmq.api_url.replace("guest:guest@", "") + path
-    credentials = b64encode(b"guest:guest").decode()
-    request = urllib.request.Request(url, method=method, headers={"Authorization": f"Basic {credentials}"})
+    address = urlsplit(rabbitmq.admin_api_url)
+    credentials = b64encode(f"{address.username}:{address.password}".encode()).decode()
+    request = urllib.request.Request(
+        f"http://{address.hostname}:{address.port}{address.path}{path}",
+        None if body is None else json.dumps(body).encode(),
+        method=method,
+        headers={"Authorization": f"Basic {credentials}", "Content-Type": "application/json"},
+    )
     with urllib.request.urlopen(request, timeout=30) as response:
-        body: bytes = response.read()
-    return body
+        answer: bytes = response.read()
+    return answer

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import amqp
 from pymongo.errors import PyMongoError
@@ -185,10 +186,16 @@ class _Drill:
         meanwhile, and begins as soon as it sees that we have taken some.
         """
         house = self._house
-        port = house.rabbitmq.url.rpartition(":")[2].partition("/")[0]
+        broker = urlsplit(house.rabbitmq.url)
         owed = house.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": True}})
         beat = house.programs["beat"].pid
-        with amqp.Connection(f"{LOOPBACK}:{port}", "guest", "guest", confirm_publish=False) as connection:
+        with amqp.Connection(
+            f"{LOOPBACK}:{broker.port}",
+            broker.username,
+            broker.password,
+            virtual_host=unquote(broker.path[1:]),
+            confirm_publish=False,
+        ) as connection:
             channel = connection.channel()
             os.kill(beat, signal.SIGSTOP)
             try:

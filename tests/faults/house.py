@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import redis
 from pymongo import MongoClient
@@ -242,9 +243,9 @@ class House:
             "WAVECOM_WORKER_CONCURRENCY": str(CONCURRENCY),
             "WAVECOM_RETRY_BASE_SECONDS": "1",
             "WAVECOM_RETRY_CAP_SECONDS": "8",
-            "AMQP_URL": f"amqp://guest:guest@{LOOPBACK}:{proxy_ports[RABBITMQ]}//",
-            "REDIS_URL": f"redis://{LOOPBACK}:{proxy_ports[REDIS]}/0",
-            "MONGODB_URI": f"mongodb://{LOOPBACK}:{proxy_ports[MONGODB]}/wavecom?w=majority&journal=true",
+            "AMQP_URL": _at_port(self.rabbitmq.url, proxy_ports[RABBITMQ]),
+            "REDIS_URL": _at_port(self.redis.url, proxy_ports[REDIS]),
+            "MONGODB_URI": _at_port(self.mongodb.url, proxy_ports[MONGODB]),
         }
         self._settings = Settings.from_environment(environment)
         for program in PROGRAMS:
@@ -485,7 +486,15 @@ class House:
 
 
 def _port_of(server: PrivateServer) -> int:
-    return int(server.url.partition("//")[2].rpartition("@")[2].partition(":")[2].partition("/")[0])
+    port = urlsplit(server.url).port
+    assert port is not None
+    return port
+
+
+def _at_port(url: str, port: int) -> str:
+    """The same address behind another port of this machine."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{LOOPBACK}:{port}").geturl()
 
 
 def _children_of(pid: int) -> list[int]:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import amqp
 import pytest
@@ -44,8 +45,14 @@ def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
 
 
 def connected(server: PrivateRabbitMQ) -> amqp.Connection:
-    port = int(server.url.rsplit(":", 1)[1].split("/")[0])
-    return amqp.Connection(f"127.0.0.1:{port}", userid="guest", password="guest", confirm_publish=True)
+    url = urlsplit(server.url)
+    return amqp.Connection(
+        f"127.0.0.1:{url.port}",
+        userid=url.username,
+        password=url.password,
+        virtual_host=unquote(url.path[1:]),
+        confirm_publish=True,
+    )
 
 
 @pytest.fixture

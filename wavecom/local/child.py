@@ -12,6 +12,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wavecom.local import private_files
+
 _LEASH = Path(__file__).with_name("leash.py")
 _POLL_SECONDS = 0.02
 
@@ -20,7 +22,8 @@ class Child:
     """A running program in a process group of its own, so that a Ctrl-C in the terminal reaches only the launcher.
 
     It dies with this process, even if that is killed with SIGKILL (Linux; ``death_signal`` says how gently). The
-    kernel ties that to the starting *thread*, so a child started outside the main thread goes without.
+    kernel ties that to the starting *thread*, so a child started outside the main thread goes without. Its log, and
+    every file that it makes, is for our user alone.
     """
 
     def __init__(
@@ -34,7 +37,7 @@ class Child:
     ) -> None:
         on_leash = threading.current_thread() is threading.main_thread()
         leash = [sys.executable, "-I", "-S", str(_LEASH), str(int(death_signal) if on_leash else 0), str(os.getpid())]
-        with log.open("ab") as output:
+        with open(log, "ab", opener=private_files.opener) as output:
             self._process = subprocess.Popen(
                 [*leash, *command],
                 stdin=subprocess.DEVNULL,
@@ -43,7 +46,9 @@ class Child:
                 env=dict(environment),
                 cwd=folder,
                 start_new_session=True,
+                umask=private_files.UMASK,
             )
+        self.log = log
         self.pid = self._process.pid
         self.started_at = time.monotonic()
 

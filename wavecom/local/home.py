@@ -5,13 +5,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
-import os
-import secrets
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wavecom.errors import ConfigurationError, Problem
+from wavecom.local import private_files
 from wavecom.settings import SERVERS_FILE
+
+#: All that is made in a home, by whoever.
+_CONTENTS = (
+    *("run.lock", "api-key", "secret-key", "flower-password", SERVERS_FILE, "beat-schedule"),
+    *("logs", "health", "rabbitmq", "redis", "mongodb"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +59,12 @@ class Home:
     def occupied(self) -> Iterator[Callable[[Occupant], None]]:
         """Be the only launcher in this home, and say who; raises ``OccupiedError``.
 
-        The lock is the kernel's: it ends with this process however that ends.
+        The lock is the kernel's: it ends with this process however that ends. ``ConfigurationError`` when the folder is
+        one that everybody uses.
         """
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with open(self.path / "run.lock", "a+", encoding="utf-8", opener=_private) as file:
+        self._close_to_others()
+        with open(self.path / "run.lock", "a+", encoding="utf-8", opener=private_files.opener) as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -71,13 +80,25 @@ class Home:
             yield announce
             file.truncate(0)
 
+    def _close_to_others(self) -> None:
+        """An older version may have made it, or another umask. Only what is ours: people put other things beside it."""
+        if self.path.stat().st_mode & stat.S_ISVTX:
+            reason = f"is {self.path}, which all users of this machine share; give WaveCom a folder of its own"
+            raise ConfigurationError([Problem("WAVECOM_HOME", reason)])
+        try:
+            self.path.chmod(0o700)
+        except PermissionError as error:
+            reason = f"is {self.path}, which belongs to another user; give WaveCom a folder of its own"
+            raise ConfigurationError([Problem("WAVECOM_HOME", reason)]) from error
+        private_files.close_to_others(self.path / name for name in _CONTENTS)
+
     def api_key(self) -> str:
         """The first API key; made once. 256 bits of chance: a key is a password that nobody has to remember."""
-        return _kept(self.api_key_file, lambda: f"wc_live_{secrets.token_urlsafe(32)}")
+        return private_files.kept(self.api_key_file, lambda: f"wc_live_{private_files.new_secret()}")
 
     def secret_key(self) -> str:
         """What signs the pages' session cookies; made once."""
-        return _kept(self.path / "secret-key", lambda: secrets.token_urlsafe(32))
+        return private_files.kept(self.path / "secret-key", private_files.new_secret)
 
     def forget_servers(self) -> None:
         """Commands typed beside us no longer find private servers. May be called twice."""
@@ -87,33 +108,7 @@ class Home:
         """Let commands typed beside us find the private servers (``Settings`` reads the file)."""
         lines = ["# Where the servers of the running `wavecom run` are; removed when it stops."]
         lines += [f"{name}={value}" for name, value in addresses.items()]
-        _write(self._servers_file, "\n".join(lines) + "\n")
-
-
-def _kept(path: Path, make: Callable[[], str]) -> str:
-    try:
-        kept = path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        kept = ""
-    if not kept:
-        kept = make()
-        _write(path, f"{kept}\n")
-    return kept
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all: nobody ever reads half a file."""
-    draft = path.with_name(f".{path.name}.new")
-    draft.unlink(missing_ok=True)
-    with open(draft, "x", encoding="utf-8", opener=_private) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+        private_files.write(self._servers_file, "\n".join(lines) + "\n")
 
 
 def _parse_occupant(text: str) -> Occupant | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from wavecom.errors import ConfigurationError, Problem, SettingsError
+from wavecom.local import private_files
 from wavecom.local.home import Home, Occupant, OccupiedError
 from wavecom.local.interrupts import Interrupts
 from wavecom.local.leftovers import end_leftovers
@@ -50,6 +51,7 @@ def run(environment: Mapping[str, str], screen: Screen) -> int:
     Returns the exit code: 0 stopped as asked; 1 already running, did not come up, or killed by a second signal. Raises
     ``ConfigurationError`` when it can't start as it is set up.
     """
+    os.umask(private_files.UMASK)
     home = Home(Path(environment.get("WAVECOM_HOME") or default_home()).resolve())
     try:
         with home.occupied() as announce, Interrupts() as interrupts:
@@ -117,6 +119,12 @@ class _Launcher:
         if problems:
             raise ConfigurationError(problems)
         self._wait_until_ready(servers)
+        for server in servers:
+            if isinstance(server, PrivateMongo) and not server.has_login:
+                self._screen.say(
+                    f"Warning: {server.program} knows no passwords: every user of this machine can read and change all"
+                    " that WaveCom stores. Use mongod or secantusd-py, or set MONGODB_URI to a server of yours."
+                )
         addresses = {name: value for server in servers for name, value in _addresses(server).items()}
         self._environment.update(addresses)
         self._home.publish_servers(addresses)

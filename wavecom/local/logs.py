@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from wavecom.local import private_files
+
 LARGEST_BYTES = 32 * 1024 * 1024
 
 
@@ -18,7 +20,8 @@ def rotate(log: Path) -> None:
 def cap(log: Path, largest_bytes: int = LARGEST_BYTES) -> None:
     """Put a log aside that has grown too large, under its writer: who appends goes on at the new end."""
     if log.exists() and log.stat().st_size > largest_bytes:
-        shutil.copyfile(log, _previous(log))
+        with log.open("rb") as full, open(_previous(log), "wb", opener=private_files.opener) as previous:
+            shutil.copyfileobj(full, previous)
         os.truncate(log, 0)
 
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from wavecom.errors import ConfigurationError, Problem
+from wavecom.local import private_files
+from wavecom.local.child import Child
+from wavecom.local.logs import tail
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.server import PrivateServer, not_installed
 
@@ -18,11 +26,18 @@ _REMEDY = (
     "or set MONGODB_URI to a server of yours."
 )
 
+_USER = "wavecom"
+_POLL_SECONDS = 0.03
+
 
 class PrivateMongo(PrivateServer):
     """The first there is of ``program``, ``mongod``, ``secantusd-rs`` and ``secantusd-py`` (``find_program``).
 
     The last two are beta builds of SecantusDB (GPL-2.0): separate processes, for one machine. Production takes MongoDB.
+
+    Nobody gets in without the password, which is made on the first start and kept in ``home/password``. Data of a
+    time without one stay; users that somebody made meanwhile go. ``has_login`` is False with a program that knows no
+    log-in at all: then every user of the machine can read and write.
     """
 
     name = "MongoDB"
@@ -46,19 +61,28 @@ class PrivateMongo(PrivateServer):
 
     def url_of(self, database: str) -> str:
         """The address with ``database`` as its default one."""
-        return f"mongodb://{LOOPBACK}:{self._port}/{database}?w=majority&journal=true&retryWrites=true"
+        login, source = (f"{_USER}:{self._password}@", "authSource=admin&") if self.has_login else ("", "")
+        place = f"{login}{LOOPBACK}:{self._port}/{database}"
+        return f"mongodb://{place}?{source}w=majority&journal=true&retryWrites=true"
 
     def answers(self) -> bool:
-        if not self.is_running:
-            return False
-        try:
-            with MongoClient[dict[str, object]](
-                self.url, directConnection=True, serverSelectionTimeoutMS=500
-            ) as client:
-                client.admin.command("ping")
-        except PyMongoError:
-            return False
-        return True
+        return self.is_running and _answers(self.url)
+
+    @cached_property
+    def has_login(self) -> bool:
+        """Whether its program can ask for a password."""
+        if self.program is None:
+            return True
+        shown = subprocess.run([self.program, "--help"], capture_output=True, text=True, check=False, timeout=30)
+        return "--auth" in shown.stdout + shown.stderr
+
+    @property
+    def _password_file(self) -> Path:
+        return self.home / "password"
+
+    @cached_property
+    def _password(self) -> str:
+        return self._password_file.read_text(encoding="ascii").strip()
 
     def _environment(self) -> Mapping[str, str]:
         # Nobody here reads change streams, and the log for them costs the Rust build a sixth of its processor time.
@@ -69,18 +93,64 @@ class PrivateMongo(PrivateServer):
         if self.program is None:
             raise not_installed(self.title, _REMEDY)
         self._port = self._port or free_ports(1)[0]
-        data = self.home / "data"
-        data.mkdir(exist_ok=True)
-        if self.program.name == "mongod":
-            place = ["--bind_ip", LOOPBACK, "--port", str(self._port), "--dbpath", str(data), "--quiet"]
-            return [str(self.program), *place, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.5"]
+        (self.home / "data").mkdir(exist_ok=True, mode=0o700)
+        if not self.has_login:
+            return self._command_at(self.program, self._port)
+        if not self._password_file.exists():
+            self._put_on_the_lock(self.program)
+        return [*self._command_at(self.program, self._port), "--auth"]
+
+    def _command_at(self, program: Path, port: int) -> list[str]:
+        data = str(self.home / "data")
+        if program.name == "mongod":
+            place = ["--bind_ip", LOOPBACK, "--port", str(port), "--dbpath", data, "--quiet"]
+            return [str(program), *place, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.5"]
         # An empty configuration of its own: it would otherwise read whichever lies around.
         configuration = self.home / "secantusd.toml"
         configuration.touch()
-        place = ["--host", LOOPBACK, "--port", str(self._port), "--storage-path", str(data)]
+        place = ["--host", LOOPBACK, "--port", str(port), "--storage-path", data]
         # Without it the Rust build loses acknowledged writes when it is killed, journal=true or not.
-        durable = ["--sync-on-commit"] if self.program.name == "secantusd-rs" else []
-        return [str(self.program), "--config", str(configuration), *place, *durable, "--log-level", "WARNING"]
+        durable = ["--sync-on-commit"] if program.name == "secantusd-rs" else []
+        return [str(program), "--config", str(configuration), *place, *durable, "--log-level", "WARNING"]
+
+    def _put_on_the_lock(self, program: Path) -> None:
+        """Make its one user. None of these programs can do that but while it runs without a lock: for about a second,
+        on a port that nobody has been told. Whoever has found it all the same leaves no user behind.
+        """
+        password = private_files.new_secret()
+        [port] = free_ports(1)
+        unlocked = Child(
+            self._command_at(program, port), log=self.log, environment=self._environment(), folder=self.home
+        )
+        try:
+            _make_user(f"mongodb://{LOOPBACK}:{port}/", password, unlocked)
+            unlocked.terminate()
+            if not unlocked.wait(self.stop_seconds):
+                raise ConfigurationError([Problem(self.title, f"did not stop to be locked; see {self.log}")])
+        finally:
+            unlocked.kill()
+        private_files.write(self._password_file, f"{password}\n")
+
+
+def _answers(url: str) -> bool:
+    try:
+        with MongoClient[dict[str, object]](url, directConnection=True, serverSelectionTimeoutMS=500) as client:
+            client.admin.command("ping")
+    except PyMongoError:
+        return False
+    return True
+
+
+def _make_user(url: str, password: str, server: Child) -> None:
+    deadline = time.monotonic() + PrivateMongo.start_seconds
+    while not _answers(url):
+        if not server.is_running or time.monotonic() > deadline:
+            raise ConfigurationError([Problem(PrivateMongo.name, f"did not start to be locked:\n{tail(server.log)}")])
+        time.sleep(_POLL_SECONDS)
+    with MongoClient[dict[str, Any]](url, directConnection=True, serverSelectionTimeoutMS=5000) as client:
+        for user in list(client.admin["system.users"].find({}, {"user": 1, "db": 1})):
+            client[user["db"]].command("dropUser", user["user"])
+        client.admin.command("createUser", _USER, pwd=password, roles=["root"], mechanisms=["SCRAM-SHA-256"])
 
 
 def find_program(tools: Path | None = None) -> Path | None:

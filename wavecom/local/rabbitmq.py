@@ -9,14 +9,18 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 from wavecom.errors import ConfigurationError, Problem
 from wavecom.local.child import Child
 from wavecom.local.ports import LOOPBACK, free_ports
+from wavecom.local.rabbitmq_logins import ADMINISTRATOR, APPLICATION, MONITOR, Logins
 from wavecom.local.server import PrivateServer, not_installed
 
-MANAGEMENT = ("rabbitmq_management", "rabbitmq_prometheus")
+#: Not ``rabbitmq_prometheus``: its page has no lock.
+MANAGEMENT = ("rabbitmq_management",)
 
 _REMEDY = "Install it (apt-get install rabbitmq-server), or set AMQP_URL to one of yours."
 # Quorum queues with message TTL and at-least-once dead-lettering.
@@ -31,9 +35,11 @@ _LITTLE_SPINNING = "+sbwt none +sbwtdcpu none +sbwtdio short"
 
 
 class PrivateRabbitMQ(PrivateServer):
-    """One node for ``guest`` on loopback. ``plugins``: fewer start and stop faster; the HTTP ones drain for 5 s.
+    """One node on loopback. ``plugins``: fewer start and stop faster; the HTTP ones drain for 5 s.
 
-    Its ``epmd`` is its own too: the system's is neither used nor left behind.
+    Its ``epmd`` is its own too: the system's is neither used nor left behind. So are its users (``rabbitmq_logins``)
+    and its Erlang cookie; there is no ``guest``. A node of a time when there was one keeps its data, and is not ready
+    before everybody else is gone.
     """
 
     name = "RabbitMQ"
@@ -53,23 +59,34 @@ class PrivateRabbitMQ(PrivateServer):
         self._ports: dict[str, int] = {}
         self._epmd: Child | None = None
 
+    @cached_property
+    def logins(self) -> Logins:
+        """Who may log in; made on the first start."""
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return Logins.kept_in(self.home, was_open=any((self.home / "data").glob("*")))
+
     @property
     def url(self) -> str:
-        return self.url_of("/")
+        """For the application."""
+        return self.url_of(self.logins.vhost)
 
     def url_of(self, vhost: str) -> str:
-        """The address of ``vhost``."""
-        return f"amqp://guest:guest@{LOOPBACK}:{self._ports.get('amqp', 0)}/{vhost}"
+        """The address of ``vhost``, in which the application has all rights only if it is its own."""
+        place = f"{LOOPBACK}:{self._ports.get('amqp', 0)}/{quote(vhost, safe='')}"
+        return f"amqp://{APPLICATION}:{self.logins.passwords[APPLICATION]}@{place}"
 
     @property
     def api_url(self) -> str:
-        """The management API; answers only with the plugin ``rabbitmq_management``."""
-        return f"http://guest:guest@{LOOPBACK}:{self._ports.get('management', 0)}/api/"
+        """The management API for one who only looks; answers only with the plugin ``rabbitmq_management``."""
+        return self._api_url_of(MONITOR)
 
     @property
-    def metrics_url(self) -> str:
-        """For Prometheus; answers only with the plugin ``rabbitmq_prometheus``."""
-        return f"http://{LOOPBACK}:{self._ports.get('prometheus', 0)}/metrics"
+    def admin_api_url(self) -> str:
+        """The management API for one who may do everything, and the address of its pages' log-in."""
+        return self._api_url_of(ADMINISTRATOR)
+
+    def _api_url_of(self, user: str) -> str:
+        return f"http://{user}:{self.logins.passwords[user]}@{LOOPBACK}:{self._ports.get('management', 0)}/api/"
 
     def answers(self) -> bool:
         if not self.is_running:
@@ -77,9 +94,22 @@ class PrivateRabbitMQ(PrivateServer):
         try:
             with socket.create_connection((LOOPBACK, self._ports["amqp"]), timeout=1) as connection:
                 connection.sendall(_PROTOCOL_HEADER)
-                return connection.recv(3) == _CONNECTION_START
+                is_up = connection.recv(3) == _CONNECTION_START
         except OSError:
             return False
+        return is_up and (not self.logins.was_open or self._is_rid_of_others())
+
+    def _is_rid_of_others(self) -> bool:
+        """Whether nobody is left who could log in when this node was open to all."""
+        try:
+            users = self.ctl("list_users", "--silent", "--no-table-headers").splitlines()
+            for user in (line.partition("\t")[0] for line in users):
+                if user and user not in self.logins.passwords:
+                    self.ctl("delete_user", user)
+        except (subprocess.SubprocessError, OSError):
+            return False
+        self.logins = self.logins.closed()
+        return True
 
     def ctl(self, *arguments: str, seconds: float = 60) -> str:
         """Run ``rabbitmqctl`` on this node and return its output. Raises ``CalledProcessError`` with it on failure."""
@@ -113,21 +143,26 @@ class PrivateRabbitMQ(PrivateServer):
     def _command(self) -> Sequence[str]:
         scripts = _scripts()
         if not self._ports:
-            names = ("amqp", "epmd", "distribution", "ctl", "management", "prometheus")
+            names = ("amqp", "epmd", "distribution", "ctl", "management")
             self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self._write_configuration()
+        self.logins.write_cookie()
         # The node registers with it as it boots, and would start one as a daemon of its own.
         self._start_epmd()
         return [str(scripts / "rabbitmq-server")]
 
     def _write_configuration(self) -> None:
         for folder in ("data", "log", "schema", "config", "plugins"):
-            (self.home / folder).mkdir(exist_ok=True)
+            (self.home / folder).mkdir(exist_ok=True, mode=0o700)
         (self.home / "environment.conf").touch()
         (self.home / "advanced.config").write_text("[].\n", encoding="ascii")
         (self.home / "enabled_plugins").write_text(f"[{','.join(self._plugins)}].\n", encoding="ascii")
         lines = [
             f"listeners.tcp.default = {LOOPBACK}:{self._ports['amqp']}",
+            # Read at every start; with it there is never a guest.
+            f"load_definitions = {self.logins.write_definitions()}",
+            "auth_mechanisms.1 = PLAIN",
+            "auth_mechanisms.2 = AMQPLAIN",
             "vm_memory_high_watermark.absolute = 1GB",
             "disk_free_limit.absolute = 200MB",
             "raft.wal_max_size_bytes = 33554432",
@@ -137,9 +172,8 @@ class PrivateRabbitMQ(PrivateServer):
             "log.console = true",
             "log.console.level = warning",
         ]
-        for plugin in ("management", "prometheus"):
-            if f"rabbitmq_{plugin}" in self._plugins:
-                lines += [f"{plugin}.tcp.ip = {LOOPBACK}", f"{plugin}.tcp.port = {self._ports[plugin]}"]
+        if "rabbitmq_management" in self._plugins:
+            lines += [f"management.tcp.ip = {LOOPBACK}", f"management.tcp.port = {self._ports['management']}"]
         (self.home / "rabbitmq.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
 
     def _environment(self) -> Mapping[str, str]:

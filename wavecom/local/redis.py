@@ -7,30 +7,41 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from functools import cached_property
 
+from wavecom.local import private_files
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.server import PrivateServer, not_installed
 
 
 class PrivateRedis(PrivateServer):
-    """``redis-server`` with an append-only file, synced every second, that never evicts."""
+    """``redis-server`` with an append-only file, synced every second, that never evicts.
+
+    Nobody gets in without the password, which is made on the first start and kept in ``home/password``.
+    """
 
     name = "Redis"
     _port = 0
 
     @property
     def url(self) -> str:
-        return f"redis://{LOOPBACK}:{self._port}/0"
+        return f"redis://:{self._password}@{LOOPBACK}:{self._port}/0"
 
     def answers(self) -> bool:
         if not self.is_running:
             return False
         try:
             with socket.create_connection((LOOPBACK, self._port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(7) == b"+PONG\r\n"  # -LOADING while it reads its file
+                connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode("ascii"))
+                with connection.makefile("rb") as answers:  # -LOADING while it reads its file
+                    return answers.readline() == b"+OK\r\n" and answers.readline() == b"+PONG\r\n"
         except OSError:
             return False
+
+    @cached_property
+    def _password(self) -> str:
+        self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return private_files.kept(self.home / "password", private_files.new_secret)
 
     def _command(self) -> Sequence[str]:
         program = shutil.which("redis-server")
@@ -42,6 +53,7 @@ class PrivateRedis(PrivateServer):
         options = {
             "bind": LOOPBACK,
             "port": str(self._port),
+            "requirepass": self._password,
             "dir": str(self.home),
             "appendonly": "yes",
             "appendfsync": "everysec",
@@ -54,7 +66,15 @@ class PrivateRedis(PrivateServer):
         if _version(program) >= (6, 2):
             # Its own title would overwrite the environment, by which a launcher knows what it has left behind.
             options["set-proc-title"] = "no"
-        return [program, *(part for name, value in options.items() for part in (f"--{name}", value))]
+        # In a file: every user of the machine can read a command line.
+        configuration = self.home / "redis.conf"
+        private_files.write(configuration, "".join(f"{name} {_quoted(value)}\n" for name, value in options.items()))
+        return [program, str(configuration)]
+
+
+def _quoted(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _version(program: str) -> tuple[int, int]:

@@ -67,7 +67,7 @@ class Service(ABC):
         """
         if self.is_running:
             return
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = self._command()
         self._child = Child(
             command,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from wavecom.errors import ConfigurationError
 from wavecom.local.home import Home, Occupant, OccupiedError
 from wavecom.settings import Settings
 
@@ -79,3 +80,40 @@ def test_settings_find_the_published_servers_until_they_are_forgotten(home: Home
 
     assert while_published.redis_url == "redis://127.0.0.1:4711/0"
     assert Settings.from_environment(environment).redis_url == Settings().redis_url
+
+
+def test_what_an_older_version_left_open_is_closed(home: Home) -> None:
+    old = [home.path / "logs", home.path / "logs" / "web.log", home.path / "health", home.path / "api-key"]
+    home.path.mkdir(mode=0o755)
+    for path in old:
+        path.touch(0o644) if path.suffix or "-" in path.name else path.mkdir(0o755)
+    foreign = home.path / "notes.txt"
+    foreign.touch(0o644)
+
+    with home.occupied():
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (home.path, *old)}
+
+    assert modes == {"home": 0o700, "logs": 0o700, "web.log": 0o600, "health": 0o700, "api-key": 0o600}
+    assert stat.S_IMODE(foreign.stat().st_mode) == 0o644
+
+
+def test_a_link_in_a_home_changes_nothing_outside_of_it(home: Home, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.touch(0o644)
+    (home.path / "logs").mkdir(parents=True)
+    (home.path / "logs" / "link").symlink_to(outside)
+
+    with home.occupied():
+        pass
+
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o644
+
+
+def test_a_folder_that_all_users_share_is_no_home(home: Home) -> None:
+    home.path.mkdir()
+    home.path.chmod(0o1777)
+
+    with pytest.raises(ConfigurationError, match=r"WAVECOM_HOME.*folder of its own"), home.occupied():
+        pass
+
+    assert stat.S_IMODE(home.path.stat().st_mode) == 0o1777
