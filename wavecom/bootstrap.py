@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,7 @@ import structlog
 from pymongo.database import Database
 
 from wavecom.accounts import KeyAdministration, KeyRing
+from wavecom.accounts.sessions import Sessions
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
 from wavecom.broker.background import BackgroundPublisher
@@ -29,6 +31,7 @@ from wavecom.core.engine import Policy
 from wavecom.core.ids import RandomStock, uuid7
 from wavecom.core.intake import Intake
 from wavecom.core.job import Hint, Job
+from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
 from wavecom.core.reconciliation import Reconciliation
@@ -55,6 +58,7 @@ from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.outbox import MongoOutbox
+from wavecom.storage.mongo.sessions import MongoSessionStore
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.intake import TIMEOUT_SECONDS as INTAKE_TIMEOUT_SECONDS
@@ -84,6 +88,7 @@ class WebServices:
     keys: KeyRing
     intake: Intake
     key_administration: KeyAdministration
+    sessions: Sessions
     outbox: MongoOutbox
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
     checks: Mapping[str, Check]
@@ -125,6 +130,7 @@ class OperatorServices:
     jobs: JobRepository
     dead_letters: DeadLetters
     keys: KeyAdministration
+    sessions: Sessions
     reconciliation: Reconciliation
     closing: Sequence[Callable[[], None]] = ()
 
@@ -154,6 +160,11 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             keys.ensure_first_key(settings.api_key)
 
     preparation = _Preparation(prepare)
+    sessions = _sessions(settings, database, clock)
+
+    def on_key_ended(record: KeyRecord) -> None:
+        keys.forget(record)
+        sessions.end_with_key(record)
 
     def check_store() -> None:
         jobs.ping()
@@ -184,8 +195,9 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             audit=MongoAuditLog(database),
             clock=clock,
             new_id=_key_id,
-            on_ended=keys.forget,
+            on_ended=on_key_ended,
         ),
+        sessions=sessions,
         outbox=MongoOutbox(database),
         checks={
             "mongodb": check_store,
@@ -296,13 +308,19 @@ def operator_services(settings: Settings) -> OperatorServices:
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    sessions = _sessions(settings, database, clock)
     return OperatorServices(
         clock=clock,
         jobs=jobs,
         dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
         keys=KeyAdministration(
-            store=MongoKeyStore(database), audit=MongoAuditLog(database), clock=clock, new_id=_key_id
+            store=MongoKeyStore(database),
+            audit=MongoAuditLog(database),
+            clock=clock,
+            new_id=_key_id,
+            on_ended=sessions.end_with_key,
         ),
+        sessions=sessions,
         reconciliation=Reconciliation(
             buried=MongoBuriedJobs(database),
             queue=DeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
@@ -312,6 +330,18 @@ def operator_services(settings: Settings) -> OperatorServices:
             sleep=time.sleep,
         ),
         closing=[stats.close, publisher.close, clock.close, client.close],
+    )
+
+
+def _sessions(settings: Settings, database: Database[dict[str, Any]], clock: Clock) -> Sessions:
+    return Sessions(
+        store=MongoSessionStore(database),
+        keys=MongoKeyStore(database),
+        audit=MongoAuditLog(database),
+        clock=clock,
+        new_id=_key_id,
+        idle=timedelta(minutes=settings.session_idle_minutes),
+        lifetime=timedelta(hours=settings.session_hours),
     )
 
 

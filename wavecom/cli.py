@@ -13,7 +13,13 @@ import wavecom
 from wavecom.errors import ConfigurationError
 
 #: Name of a command → its module in ``wavecom.commands``, and its name there.
-_OPERATORS = {"bench": "bench", "dead-letters": "dead_letters", "keys": "keys", "unconfirmed": "unconfirmed"}
+_OPERATORS = {
+    "bench": "bench",
+    "dead-letters": "dead_letters",
+    "keys": "keys",
+    "sessions": "sessions",
+    "unconfirmed": "unconfirmed",
+}
 
 
 class _Commands(click.Group):

@@ -62,6 +62,9 @@ class Settings:
     operator_password: str | None = field(default=None, repr=False)
     #: Signs the pages' session cookies; must be the same for all web processes. None: kept in a file under ``home``.
     secret_key: str | None = field(default=None, repr=False)
+    #: A session of the pages ends so long after somebody looked at one last, and so long after its login.
+    session_idle_minutes: int = 60
+    session_hours: int = 12
     web_workers: int = 1
     web_threads: int = 128
     workers: int = 1
@@ -141,6 +144,16 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "api_key": env.str("WAVECOM_API_KEY", None, validate=_is_strong),
         "operator_password": env.str("WAVECOM_OPERATOR_PASSWORD", None, validate=_is_strong),
         "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=_is_strong),
+        "session_idle_minutes": env.int(
+            "WAVECOM_SESSION_IDLE_MINUTES",
+            None,
+            validate=validate.Range(1, 1440, error="must be minutes from {min} to {max}, not {input}"),
+        ),
+        "session_hours": env.int(
+            "WAVECOM_SESSION_HOURS",
+            None,
+            validate=validate.Range(1, 168, error="must be hours from {min} to {max}, not {input}"),
+        ),
         "web_workers": env.int("WAVECOM_WEB_WORKERS", None, validate=count),
         "web_threads": env.int("WAVECOM_WEB_THREADS", None, validate=count),
         "workers": env.int("WAVECOM_WORKERS", None, validate=count),

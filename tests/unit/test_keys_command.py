@@ -38,6 +38,7 @@ class Office:
         self.ring = KeyRing(self.store, self.clock)
         numbers = itertools.count(1)
         self.services = OperatorServices(
+            sessions=cast(Any, None),
             clock=self.clock,
             jobs=cast(Any, None),
             dead_letters=cast(Any, None),

@@ -63,6 +63,7 @@ class House:
 
     def run(self, *arguments: str) -> Result:
         services = OperatorServices(
+            sessions=cast(Any, None),
             clock=self.clock,
             jobs=self.jobs,
             dead_letters=self.dead_letters,

@@ -19,6 +19,7 @@ from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text
 from wavecom.core.keys import KeyEvent, KeyRecord
 from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
+from wavecom.core.sessions import SessionEnded, SessionRecord
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.storage.mongo.documents import CODEC, decode_job, decode_json, encode, encode_job
 from wavecom.storage.mongo.outbox import OutboxCursor, OutboxPage
@@ -251,6 +252,58 @@ class MemoryKeyStore:
         """See the port."""
         records = [record for record in self._records.values() if client in {None, record.client}]
         return sorted(records, key=lambda record: (record.created_at, record.key_id), reverse=True)
+
+
+class MemorySessionStore:
+    """``wavecom.core.sessions.SessionStore`` without a server."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._records: dict[str, SessionRecord] = {}
+
+    def add(self, record: SessionRecord) -> None:
+        """See the port."""
+        with self._lock:
+            self._records.setdefault(record.session_id, record)
+
+    def find(self, token_hash: str) -> SessionRecord | None:
+        """See the port."""
+        return next((record for record in list(self._records.values()) if record.token_hash == token_hash), None)
+
+    def touch(self, session_id: str, at: datetime) -> None:
+        """See the port."""
+        with self._lock:
+            record = self._records.get(session_id)
+            if record is not None:
+                self._records[session_id] = replace(record, last_seen_at=max(record.last_seen_at, at))
+
+    def end(self, session_id: str) -> bool:
+        """See the port."""
+        with self._lock:
+            return self._records.pop(session_id, None) is not None
+
+    def end_of_key(self, key_id: str) -> int:
+        """See the port."""
+        with self._lock:
+            ended = [record.session_id for record in self._records.values() if record.key_id == key_id]
+            for session_id in ended:
+                del self._records[session_id]
+        return len(ended)
+
+    def all(self) -> list[SessionRecord]:
+        """See the port."""
+        return sorted(self._records.values(), key=lambda record: (record.opened_at, record.session_id), reverse=True)
+
+
+class MemorySessionAudit:
+    """``wavecom.core.sessions.SessionAudit`` without a server."""
+
+    def __init__(self) -> None:
+        self.events: dict[str, SessionEnded] = {}
+
+    def record_session_end(self, event: SessionEnded) -> None:
+        """See the port."""
+        self.events[event.event_id] = event
 
 
 class MemoryBlobStore:

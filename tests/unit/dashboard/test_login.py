@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,9 @@ from tests.unit.dashboard.world import (
     Browser,
     World,
 )
+from wavecom.accounts import hash_of
+from wavecom.storage.memory import MemorySessionStore
 from wavecom.web.dashboard import OPEN
-from wavecom.web.dashboard.sessions import LIFETIME
 
 JOB_ID = "019ceb00-0000-7000-8000-000000000001"
 
@@ -27,7 +27,7 @@ JOB_ID = "019ceb00-0000-7000-8000-000000000001"
 def addresses(world: World) -> list[tuple[str, str]]:
     """(method, path) of every page."""
     return [
-        (method, rule.rule.replace("<job_id>", JOB_ID))
+        (method, rule.rule.replace("<job_id>", JOB_ID).replace("<session_id>", "some"))
         for rule in world.app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) & {"GET", "POST"})
         if rule.endpoint.startswith("dashboard.") and rule.endpoint not in OPEN
@@ -133,24 +133,92 @@ def test_signing_out_ends_the_session(browser: Browser) -> None:
     assert browser.get("/status").status_code == 303
 
 
-def test_a_session_ends_after_its_lifetime(world: World, browser: Browser) -> None:
-    world.clock.advance((LIFETIME - timedelta(seconds=1)).total_seconds())
-    just_before = browser.get("/status").status_code
-    world.clock.advance(2)
+def test_a_cookie_that_was_copied_ends_with_the_logout(world: World, browser: Browser) -> None:
+    copy = Browser(world.app.test_client())
+    cookie = browser.client.get_cookie(cookie_name(browser))
+    assert cookie is not None
+    copy.client.set_cookie(cookie.key, cookie.value)
+    before = copy.get("/status").status_code
 
-    just_after = browser.get("/status").status_code
+    browser.post("/logout", {})
 
-    assert (just_before, just_after) == (200, 303)
+    assert before == 200
+    assert copy.get("/status").status_code == 303
+    assert copy.get("/sessions").status_code == 303
+
+
+def test_a_login_ends_the_session_before_it_and_gives_another_token(world: World, browser: Browser) -> None:
+    copy = Browser(world.app.test_client())
+    cookie = browser.client.get_cookie(cookie_name(browser))
+    assert cookie is not None
+    copy.client.set_cookie(cookie.key, cookie.value)
+
+    browser.post("/login", {"secret": KEY})
+
+    assert copy.get("/status").status_code == 303
+    assert browser.get("/status").status_code == 200
+    assert [record.viewer for record in world.sessions.list()] == ["key id-kk"]
+
+
+def test_a_session_ends_when_nobody_has_looked_for_long_enough(world: World, browser: Browser) -> None:
+    answers = []
+    for minutes in (59, 59, 60):
+        world.clock.advance(minutes * 60)
+        answers.append(browser.get("/status").status_code)
+
+    assert answers == [200, 200, 303]
+
+
+def test_a_page_that_updates_by_itself_does_not_keep_its_session_alive(world: World, browser: Browser) -> None:
+    answers = []
+    for _ in range(4):
+        world.clock.advance(20 * 60)
+        answers.append(browser.get("/status/live").status_code)
+
+    assert answers == [200, 200, 303, 303]
+
+
+def test_a_session_ends_after_its_lifetime_however_busy(world: World, browser: Browser) -> None:
+    answers = []
+    for _ in range(12 * 2):
+        world.clock.advance(1800)
+        answers.append(browser.get("/status").status_code)
+
+    assert answers == [200] * 23 + [303]
+
+
+def test_both_times_are_settings(tmp_path: Path) -> None:
+    world = World(tmp_path, session_idle_minutes=5, session_hours=1)
+    idle, busy = world.browser(), world.browser()
+    answers = []
+    for _ in range(15):
+        world.clock.advance(4 * 60)
+        answers.append(busy.get("/status").status_code)
+
+    assert idle.get("/status").status_code == 303
+    assert answers == [200] * 14 + [303]
+
+
+def test_the_store_keeps_a_hash_and_never_the_token(world: World, browser: Browser) -> None:
+    with browser.client.session_transaction() as session:
+        token = session["token"]
+
+    [record] = world.sessions.list()
+    assert record.token_hash == hash_of(token)
+    assert token not in repr(record) + record.session_id
 
 
 def test_a_new_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
-    old = World(tmp_path).browser()
+    store = MemorySessionStore()
+    old = World(tmp_path, session_store=store).browser()
     cookie = old.client.get_cookie(cookie_name(old))
     assert cookie is not None
-    new = World(tmp_path, operator_password="another password altogether").browser(None)
+    same = World(tmp_path, session_store=store).browser(None)
+    new = World(tmp_path, session_store=store, operator_password="another password altogether").browser(None)
+    for browser in (same, new):
+        browser.client.set_cookie(cookie.key, cookie.value)
 
-    new.client.set_cookie(cookie.key, cookie.value)
-
+    assert same.get("/status").status_code == 200
     assert new.get("/status").status_code == 303
 
 
@@ -168,13 +236,66 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites(world: World) -> None:
     browser = world.browser(None)
 
     plain = browser.get("/login").headers["Set-Cookie"]
-    secure = world.app.test_client().get("/login", base_url="https://wavecom.example").headers["Set-Cookie"]
 
     assert "HttpOnly" in plain
     assert "SameSite=Lax" in plain
     assert "Secure" not in plain
     assert "Expires" not in plain
-    assert "Secure" in secure
+    assert "Domain" not in plain
+    assert not plain.startswith("__Host-")
+
+
+@pytest.mark.parametrize(
+    ("proxies", "url", "forwarded", "is_secure"),
+    [
+        (0, "https://wavecom.example", None, True),
+        (0, "http://wavecom.example", "https", False),
+        (1, "http://wavecom.example", "https", True),
+        (1, "http://wavecom.example", "http", False),
+        (1, "http://wavecom.example", None, False),
+    ],
+)
+def test_over_tls_the_cookie_is_secure_and_bound_to_this_host_as_hsts_is_told(
+    tmp_path: Path, proxies: int, url: str, forwarded: str | None, is_secure: bool
+) -> None:
+    headers = {} if forwarded is None else {"X-Forwarded-Proto": forwarded}
+    client = World(tmp_path, trusted_proxies=proxies).app.test_client()
+
+    answer = client.get("/login", base_url=url, headers=headers)
+
+    cookie = answer.headers["Set-Cookie"]
+    assert cookie.startswith("__Host-wavecom_") is is_secure
+    assert ("; Secure" in cookie) is is_secure
+    assert "; Path=/" in cookie
+    assert ("Strict-Transport-Security" in answer.headers) is is_secure
+
+
+def test_over_tls_a_cookie_that_anybody_could_have_planted_is_not_looked_at(world: World, browser: Browser) -> None:
+    cookie = browser.client.get_cookie(cookie_name(browser))
+    assert cookie is not None
+    stranger = world.app.test_client()
+    stranger.set_cookie(cookie.key, cookie.value)
+
+    assert stranger.get("/status").status_code == 200
+    assert stranger.get("/status", base_url="https://localhost").status_code == 303
+
+
+def test_behind_a_tls_proxy_one_can_log_in_and_out(tmp_path: Path) -> None:
+    browser = World(tmp_path, trusted_proxies=1).browser(None)
+    proxied = {
+        "X-Forwarded-Proto": "https",
+        "X-Forwarded-For": "203.0.113.5",
+        "Referer": "https://localhost/login",
+    }
+    browser.get("/login", headers=proxied)
+
+    entered = browser.post("/login", {"secret": PASSWORD}, headers=proxied)
+    seen = browser.get("/sessions", headers=proxied)
+    left = browser.post("/logout", {}, headers=proxied)
+
+    assert [answer.status_code for answer in (entered, seen, left)] == [303, 200, 303]
+    assert "203.0.113.5" in seen.text
+    assert browser.get("/status", headers=proxied).status_code == 303
 
 
 def test_two_copies_of_wavecom_on_one_machine_have_cookies_of_their_own(tmp_path: Path) -> None:

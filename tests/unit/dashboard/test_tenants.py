@@ -29,6 +29,8 @@ REQUESTS = {
     ("GET", "/outbox"): "/outbox",
     ("GET", "/send"): "/send",
     ("POST", "/send"): "/send?type=sms",
+    ("GET", "/sessions"): "/sessions",
+    ("POST", "/sessions/<session_id>/end"): "/sessions/somebody-elses/end",
     ("POST", "/logout"): "/logout",
 }
 
@@ -139,12 +141,12 @@ def test_a_session_ends_with_the_overlap_of_its_rotated_key(world: World) -> Non
     assert not _is_in(browser)
 
 
-def test_a_session_of_before_sessions_knew_their_key_ends(world: World) -> None:
-    browser = world.browser(KEY)
-    with browser.client.session_transaction() as session:
-        session["ticket"] = {name: value for name, value in session["ticket"].items() if name != "key_id"}
+def test_sessions_of_a_key_that_is_revoked_are_gone_from_the_store(world: World) -> None:
+    world.browser(KEY)
 
-    assert not _is_in(browser)
+    world.services.key_administration.revoke(OPERATOR, _key_id(world, KEY))
+
+    assert list(world.sessions.list()) == []
 
 
 def test_while_keys_cannot_be_looked_up_a_session_is_neither_ended_nor_trusted(world: World) -> None:

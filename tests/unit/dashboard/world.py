@@ -6,7 +6,7 @@ import os
 import re
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +21,7 @@ from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLett
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
+from wavecom.accounts.sessions import Sessions
 from wavecom.bootstrap import WebServices
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
@@ -29,6 +30,7 @@ from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
+from wavecom.core.sessions import SessionStore
 from wavecom.core.submission import Submission
 from wavecom.errors import StoreError
 from wavecom.settings import Settings
@@ -38,6 +40,8 @@ from wavecom.storage.memory import (
     MemoryKeyAudit,
     MemoryKeyStore,
     MemoryOutbox,
+    MemorySessionAudit,
+    MemorySessionStore,
     MemoryStats,
 )
 from wavecom.web import create_app
@@ -148,7 +152,7 @@ class Jobs(MemoryJobRepository):
 class World:
     """The services, the app over them, and what tests ask of both."""
 
-    def __init__(self, home: Path, **settings: Any) -> None:
+    def __init__(self, home: Path, *, session_store: SessionStore | None = None, **settings: Any) -> None:
         self.settings = Settings(home=home, **{"operator_password": PASSWORD, "secret_key": "s" * 32} | settings)
         self.clock = FakeClock(NOW)
         self.jobs = Jobs(self.clock.now)
@@ -158,6 +162,16 @@ class World:
         self.publisher = RecordingPublisher()
         self.outbox = MemoryOutbox()
         self.down: set[str] = set()
+        self.session_audit = MemorySessionAudit()
+        self.sessions = Sessions(
+            store=session_store or MemorySessionStore(),
+            keys=self.keys,
+            audit=self.session_audit,
+            clock=self.clock,
+            new_id=lambda: uuid.uuid4().hex,
+            idle=timedelta(minutes=self.settings.session_idle_minutes),
+            lifetime=timedelta(hours=self.settings.session_hours),
+        )
         self.services = WebServices(
             settings=self.settings,
             clock=self.clock,
@@ -195,13 +209,18 @@ class World:
                 audit=MemoryKeyAudit(),
                 clock=self.clock,
                 new_id=lambda: uuid.uuid4().hex,
-                on_ended=self.key_ring.forget,
+                on_ended=self._on_key_ended,
             ),
+            sessions=self.sessions,
             outbox=self.outbox,
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )
         self.app = create_app(self.settings, self.services)
         self.app.jinja_env.bytecode_cache = TEMPLATES
+
+    def _on_key_ended(self, record: KeyRecord) -> None:
+        self.key_ring.forget(record)
+        self.sessions.end_with_key(record)
 
     def _check(self, name: str) -> None:
         if name in self.down:

@@ -14,6 +14,7 @@ from flask.testing import FlaskClient
 from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyAdministration, KeyRing
+from wavecom.accounts.sessions import Sessions
 from wavecom.bootstrap import WebServices
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
@@ -21,7 +22,15 @@ from wavecom.core.intake import Intake, OpenIntake
 from wavecom.core.operations import Operations
 from wavecom.core.submission import Submission
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository, MemoryKeyAudit, MemoryKeyStore, MemoryStats
+from wavecom.storage.memory import (
+    MemoryBlobStore,
+    MemoryJobRepository,
+    MemoryKeyAudit,
+    MemoryKeyStore,
+    MemorySessionAudit,
+    MemorySessionStore,
+    MemoryStats,
+)
 from wavecom.web import create_app
 
 #: The time of these tests. Their own, because the corpora have dates in them.
@@ -115,6 +124,15 @@ def make_world(
             clock=clock,
             new_id=lambda: next(numbers).to_bytes(16, "big").hex(),
             on_ended=keys.forget,
+        ),
+        sessions=Sessions(
+            store=MemorySessionStore(),
+            keys=key_store,
+            audit=MemorySessionAudit(),
+            clock=clock,
+            new_id=lambda: next(numbers).to_bytes(16, "big").hex(),
+            idle=timedelta(minutes=settings.session_idle_minutes),
+            lifetime=timedelta(hours=settings.session_hours),
         ),
         outbox=cast(Any, None),
         checks=checks or {},

@@ -1,4 +1,4 @@
-"""Who did what to dead letters and to keys: the collection ``audit``, one document a deed, never purged by WaveCom."""
+"""Who did what to dead letters, keys and sessions: the collection ``audit``, a document each, never purged."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pymongo.database import Database
 
 from wavecom.core.audit import Run
 from wavecom.core.keys import KeyEvent
+from wavecom.core.sessions import SessionEnded
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import writing
 
 
 class MongoAuditLog:
-    """``wavecom.core.audit.AuditLog`` and ``wavecom.core.keys.KeyAudit``; safe to share between threads."""
+    """``AuditLog``, ``KeyAudit`` and ``SessionAudit`` of the core; safe to share between threads."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._entries = database["audit"].with_options(
@@ -34,6 +35,19 @@ class MongoAuditLog:
             "keyId": event.key_id,
             "client": event.client,
             **event.details,
+        }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+
+    def record_session_end(self, event: SessionEnded) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": "end_session",
+            "operator": event.actor,
+            "startedAt": event.at,
+            "sessionId": event.session_id,
+            "viewer": event.viewer,
         }
         with writing():
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)

@@ -79,6 +79,14 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("keyId", unique=True),
         _index("client"),
     ],
+    "sessions": [
+        # Who looks at this page?
+        _index("hash", unique=True),
+        _index("sessionId", unique=True),
+        _index("keyId"),
+        # Those that are too old go.
+        _index("expiresAt", expireAfterSeconds=0),
+    ],
     "stats": [
         # Totals over a range of minutes; and counters older than the longest report go.
         _index("minute", expireAfterSeconds=400 * _DAY_SECONDS),

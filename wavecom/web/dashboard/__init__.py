@@ -16,7 +16,18 @@ from wavecom import __version__
 from wavecom.bootstrap import WebServices
 from wavecom.errors import StoreError
 from wavecom.web.api.schemas.notification import NotificationSchema
-from wavecom.web.dashboard import errors, formatting, headers, login, notifications, outbox, send, status, words
+from wavecom.web.dashboard import (
+    errors,
+    formatting,
+    headers,
+    login,
+    notifications,
+    outbox,
+    send,
+    session_list,
+    status,
+    words,
+)
 from wavecom.web.dashboard.access import Access, Viewer
 from wavecom.web.dashboard.context import EXTENSION, Pages
 from wavecom.web.dashboard.fields import sentence
@@ -35,6 +46,8 @@ ROUTES = (
     ("/notifications/<job_id>/live", "notification_live", notifications.notification_live, ["GET"]),
     ("/outbox", "outbox", outbox.outbox, ["GET"]),
     ("/send", "send", send.send, ["GET", "POST"]),
+    ("/sessions", "sessions", session_list.sessions, ["GET"]),
+    ("/sessions/<session_id>/end", "end_session", session_list.end_session, ["POST"]),
 )
 
 #: What somebody who is not logged in may reach.
@@ -47,6 +60,9 @@ NAVIGATION = (
     ("dashboard.send", "Send"),
 )
 
+#: How addresses of parts end that pages load again and again.
+_LIVE = "/live"
+
 #: A login form is small; a stranger's body is not read beyond this.
 _STRANGERS_LIMIT_BYTES = 16 * 1024
 
@@ -54,7 +70,7 @@ _STRANGERS_LIMIT_BYTES = 16 * 1024
 def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
     """Add the pages to ``app``: their addresses, login, CSRF protection and error pages. The API is not touched."""
     secret = set_up_sessions(app, services.settings)
-    access = Access(services.keys, services.settings.operator_password, secret)
+    access = Access(services.keys, services.sessions, services.settings.operator_password, secret)
     app.extensions[EXTENSION] = Pages(
         services=services,
         access=access,
@@ -62,21 +78,22 @@ def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
         readiness=Readiness(services.checks),
         schema=NotificationSchema(services.clock.now, services.settings.mail_addresses),
     )
-    _set_up_login(app, access, services)
+    _set_up_login(app, access)
     app.register_blueprint(_make_blueprint(_make_csrf(app)))
     errors.add_pages_for_lost_addresses(app)
 
 
-def _set_up_login(app: Flask, access: Access, services: WebServices) -> None:
+def _set_up_login(app: Flask, access: Access) -> None:
     manager = LoginManager()
     # Not init_app: for the sake of "remember me", which is not used here, it would open the session of every request
     # to the app, the API's included.
     app.login_manager = manager  # type: ignore[attr-defined]
 
     def load(viewer_id: str) -> Viewer | None:
-        ticket = session.get(login.TICKET)
+        token = session.get(login.TOKEN)
         try:
-            viewer = access.viewer_of(ticket, services.clock.now()) if ticket else None
+            # Pages that update by themselves go on asking when nobody looks any more.
+            viewer = access.viewer_of(token, is_activity=not request.path.endswith(_LIVE)) if token else None
         except StoreError as error:
             # Whoever it is, nobody can tell now: kept for ``admit``, because error pages too ask who is looking.
             g.unknown_viewer = error
@@ -126,7 +143,7 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
 
 def _to_login() -> Response:
     # After a login a form would be asked for again anyway, so only addresses that can be opened are remembered.
-    wanted = request.full_path.rstrip("?") if request.method == "GET" and not request.path.endswith("/live") else None
+    wanted = request.full_path.rstrip("?") if request.method == "GET" and not request.path.endswith(_LIVE) else None
     return redirect(url_for("dashboard.login", next=wanted), 303)
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
 
 from wavecom.accounts import Caller, KeyRing, Scope
 from wavecom.accounts.keys import is_same_secret
+from wavecom.accounts.sessions import Sessions
 from wavecom.core.account import client_of
 from wavecom.core.ports import JobFilter
 from wavecom.errors import ForbiddenError, UnauthenticatedError
-from wavecom.web.dashboard.sessions import LIFETIME
 
 OPERATOR = "operator"
 
@@ -29,6 +26,10 @@ class Viewer:
     may_send: bool
     #: Of the key that opened the session; None for the operator.
     key_id: str | None = None
+    #: Of the session in which this is asked.
+    session_id: str = ""
+    #: May cancel, retry and settle.
+    may_manage: bool = False
 
     # What flask-login asks of its users.
     is_authenticated = True
@@ -47,8 +48,9 @@ class Viewer:
 class Access:
     """Tells viewers by what they typed at the login, and afterwards by their session."""
 
-    def __init__(self, keys: KeyRing, operator_password: str | None, session_secret: bytes) -> None:
+    def __init__(self, keys: KeyRing, sessions: Sessions, operator_password: str | None, session_secret: bytes) -> None:
         self._keys = keys
+        self._sessions = sessions
         self._operator_password = operator_password
         self._session_secret = session_secret
 
@@ -69,27 +71,34 @@ class Access:
             )
         return _viewer(caller)
 
-    def ticket(self, viewer: Viewer, now: datetime) -> dict[str, Any]:
-        """What a session keeps of its viewer: nothing secret, because a session is signed but not hidden."""
-        ticket: dict[str, Any] = {"id": viewer.id, "since": int(now.timestamp())}
-        if viewer.client is None:
-            return ticket | {"mark": self._mark()}
-        return ticket | {"key_id": viewer.key_id}
+    def open_session(self, viewer: Viewer, address: str, browser: str) -> str:
+        """A session for somebody who has just logged in; answers its token. Raises ``StoreError``."""
+        mark = self._mark() if viewer.client is None else None
+        return self._sessions.open(
+            viewer.id, key_id=viewer.key_id, password_mark=mark, address=address, browser=browser
+        )
 
-    def viewer_of(self, ticket: Mapping[str, Any], now: datetime) -> Viewer | None:
+    def end_session(self, token: str) -> None:
+        """End the session, wherever its cookie was copied to. Raises ``StoreError``."""
+        self._sessions.end(token)
+
+    def viewer_of(self, token: str, *, is_activity: bool) -> Viewer | None:
         """The viewer whose session this is, with the rights of today.
 
-        None when the session is too old, when its key has ended or may not look any more (told within seconds, see
-        ``KeyRing``), or when the operator's password is another now. Raises ``StoreError`` when keys can't be looked
-        up.
+        None when the session is over, when its key has ended or may not look any more (told within seconds, see
+        ``KeyRing``), or when the operator's password is another now. Raises ``StoreError`` when it can't be looked up.
         """
-        if now.timestamp() - ticket["since"] >= LIFETIME.total_seconds():
+        session = self._sessions.find(token, is_activity=is_activity)
+        if session is None:
             return None
-        if ticket["id"] != OPERATOR:
-            # Sessions of before a key's id was kept in them have none: they end.
-            caller = self._keys.caller_of(ticket.get("key_id", ""))
-            return _viewer(caller) if caller is not None and Scope.READ in caller.scopes else None
-        return _operator() if is_same_secret(ticket["mark"], self._mark()) else None
+        if session.key_id is not None:
+            caller = self._keys.caller_of(session.key_id)
+            if caller is None or Scope.READ not in caller.scopes:
+                return None
+            return replace(_viewer(caller), session_id=session.session_id)
+        if session.password_mark is None or not is_same_secret(session.password_mark, self._mark()):
+            return None
+        return replace(_operator(), session_id=session.session_id)
 
     def _mark(self) -> str:
         """Changes with the operator's password."""
@@ -105,9 +114,10 @@ def _viewer(caller: Caller) -> Viewer:
         client=caller.client,
         sends_as=caller.client,
         may_send=Scope.SEND in caller.scopes,
+        may_manage=Scope.MANAGE in caller.scopes,
         key_id=caller.key_id,
     )
 
 
 def _operator() -> Viewer:
-    return Viewer(OPERATOR, "operator", client=None, sends_as=OPERATOR, may_send=True)
+    return Viewer(OPERATOR, "operator", client=None, sends_as=OPERATOR, may_send=True, may_manage=True)

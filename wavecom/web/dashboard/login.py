@@ -11,13 +11,13 @@ from flask_login import current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
 from wavecom.errors import ForbiddenError
-from wavecom.web.dashboard.context import pages
+from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.security import FORBIDDEN, PAGES, WRONG_LOGIN
 
 log = structlog.get_logger()
 
-#: Where the session keeps what ``Access.ticket`` gave.
-TICKET = "ticket"
+#: Where the cookie keeps the token of a session.
+TOKEN = "token"  # noqa: S105 - the name of a field
 
 #: A path on this very server: no scheme, no host, and no character that a browser would drop or bend into one.
 _LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
@@ -30,11 +30,11 @@ def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     address, secret = request.remote_addr or "", request.form.get("secret", "").strip()
     events = pages().security_events
     try:
-        viewer = pages().access.viewer_for(secret)
+        found = pages().access.viewer_for(secret)
     except ForbiddenError as error:
         events.refused(PAGES, FORBIDDEN, address, secret, error.key_id)
         return _form(403, str(error))
-    if viewer is None:
+    if found is None:
         # Asked only now: whatever others have tried, who has the right secret is let in.
         seconds = math.ceil(events.refused(PAGES, WRONG_LOGIN, address, secret))
         if not seconds:
@@ -46,19 +46,28 @@ def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
         return *_form(429, text), {"Retry-After": str(seconds)}
     events.accepted(address)
     # Nothing of the session before the login lives on, its CSRF token included.
-    session.clear()
-    login_user(viewer)
-    session[TICKET] = pages().access.ticket(viewer, pages().services.clock.now())
-    log.info("page_login", viewer=viewer.id, address=address)
+    _end_session()
+    token = pages().access.open_session(found, address, request.user_agent.string)
+    login_user(found)
+    session[TOKEN] = token
+    log.info("page_login", viewer=found.id, address=address)
     return redirect(_next(), 303)
 
 
 def logout() -> Response:
-    """Forget the session."""
+    """End the session, here and wherever its cookie was copied to."""
+    log.info("page_logout", viewer=viewer().id, address=request.remote_addr)
+    _end_session()
     logout_user()
-    session.clear()
     flash("You are signed out.", "good")
     return redirect(url_for("dashboard.login"), 303)
+
+
+def _end_session() -> None:
+    token = session.get(TOKEN)
+    if token:
+        pages().access.end_session(token)
+    session.clear()
 
 
 def _form(status: int, error: str = "") -> tuple[str, int]:

@@ -1,20 +1,20 @@
-"""The session cookie: signed, readable by no script, sent to no other site, and only over https where that is used."""
+"""The session cookie: signed, readable by no script, sent to no other site, and only over TLS where that is used.
+
+It holds the token of a session that the store keeps (``wavecom.accounts.sessions``), and what strangers need too: the
+CSRF token and a message to show once.
+"""
 
 from __future__ import annotations
 
 import hmac
 import os
 import secrets
-from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask, Request, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
 from wavecom.settings import Settings
-
-#: After this, an operator must log in again, however busy.
-LIFETIME = timedelta(hours=12)
 
 #: The same file that ``wavecom run`` keeps, so that web processes started by hand share its sessions.
 _SECRET_FILE = "secret-key"  # noqa: S105 - the name of a file
@@ -27,6 +27,12 @@ _WITHOUT = ("/api/",)
 class _PageSessions(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         return None if request.path.startswith(_WITHOUT) else super().open_session(app, request)
+
+    def get_cookie_name(self, app: Flask) -> str:
+        # Browsers take a cookie of this name only from this very host, over TLS and for all paths: neither a neighbour
+        # on another subdomain nor a page over plain HTTP can plant one (RFC 6265bis, section 4.1.3.2).
+        name = super().get_cookie_name(app)
+        return f"__Host-{name}" if request.is_secure else name
 
     def get_cookie_secure(self, app: Flask) -> bool:
         return request.is_secure
@@ -43,7 +49,6 @@ def set_up_sessions(app: Flask, settings: Settings) -> bytes:
         SESSION_COOKIE_NAME=f"wavecom_{own}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        PERMANENT_SESSION_LIFETIME=LIFETIME,
     )
     app.session_interface = _PageSessions()
     return secret

@@ -1,0 +1,57 @@
+"""Who is signed in, and the button that ends a session."""
+
+from __future__ import annotations
+
+from tests.unit.dashboard.world import KEY, READ_ONLY_KEY, Browser, World
+
+
+def _id_of(world: World, viewer: str) -> str:
+    [found] = [record.session_id for record in world.sessions.list() if record.viewer == viewer]
+    return found
+
+
+def test_the_operator_sees_every_session_and_which_is_this_one(world: World, browser: Browser) -> None:
+    world.browser(KEY)
+
+    page = browser.get("/sessions").text
+
+    assert "key id-kk" in page
+    assert "2 open" in page
+    assert page.count("This one") == 1
+    assert page.count(">End</button>") == 1
+
+
+def test_a_session_is_ended_by_its_button_and_written_down(world: World, browser: Browser) -> None:
+    other = world.browser(KEY)
+    session_id = _id_of(world, "key id-kk")
+    browser.get("/sessions")
+
+    answer = browser.post(f"/sessions/{session_id}/end", {})
+
+    assert answer.status_code == 303
+    assert "The session is ended" in browser.get(answer.location).text
+    assert other.get("/status").status_code == 303
+    [event] = world.session_audit.events.values()
+    assert (event.actor, event.viewer, event.session_id) == ("operator", "key id-kk", session_id)
+
+
+def test_a_key_sees_and_ends_only_what_it_has_opened_itself(world: World, browser: Browser) -> None:
+    mine, again = world.browser(READ_ONLY_KEY), world.browser(READ_ONLY_KEY)
+    page = mine.get("/sessions").text
+
+    foreign = mine.post(f"/sessions/{_id_of(world, 'operator')}/end", {})
+    own = [record.session_id for record in world.sessions.list("id-rr")]
+    answers = [mine.post(f"/sessions/{session_id}/end", {}).status_code for session_id in own]
+
+    assert "2 open" in page
+    assert ">operator<" not in page
+    assert foreign.status_code == 404
+    assert answers == [303, 303]
+    assert (mine.get("/status").status_code, again.get("/status").status_code) == (200, 303)
+    assert browser.get("/status").status_code == 200
+
+
+def test_ones_own_session_is_not_ended_by_mistake(world: World, browser: Browser) -> None:
+    answer = browser.post(f"/sessions/{_id_of(world, 'operator')}/end", {})
+
+    assert "Sign out to end it" in browser.get(answer.location).text

@@ -1,0 +1,141 @@
+"""Sessions of the pages: opened at a login, ended at the logout, by idleness, by age, by an operator or with their key.
+
+Kept in the store, so that what is ended is ended wherever its cookie was copied to; only a hash of the token is.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from wavecom.accounts.keys import hash_of
+from wavecom.core.keys import KeyRecord, KeyStore
+from wavecom.core.ports import Clock
+from wavecom.core.sessions import SessionAudit, SessionEnded, SessionRecord, SessionStore
+from wavecom.errors import StoreError
+
+log = structlog.get_logger()
+
+#: How exactly it is known when somebody was there last: most pages then cost a read and no write.
+_TOUCH_AFTER = timedelta(minutes=1)
+_LONGEST_BROWSER = 200
+
+
+class Sessions:
+    """The use cases behind the login, the page of sessions and ``wavecom sessions``. Thread-safe.
+
+    A session ends ``idle`` after somebody was there last, and ``lifetime`` after it was opened. All methods raise
+    ``StoreError``.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: SessionStore,
+        keys: KeyStore,
+        audit: SessionAudit,
+        clock: Clock,
+        new_id: Callable[[], str],
+        idle: timedelta,
+        lifetime: timedelta,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._audit = audit
+        self._clock = clock
+        self._new_id = new_id
+        self._idle = idle
+        self._lifetime = lifetime
+
+    def open(
+        self,
+        viewer: str,
+        *,
+        key_id: str | None = None,
+        password_mark: str | None = None,
+        address: str = "",
+        browser: str = "",
+    ) -> str:
+        """A new session; answers its token, of 256 random bits, which is kept nowhere here."""
+        token, now = secrets.token_urlsafe(32), self._clock.now()
+        record = SessionRecord(
+            session_id=self._new_id(),
+            token_hash=hash_of(token),
+            viewer=viewer,
+            opened_at=now,
+            last_seen_at=now,
+            expires_at=now + self._lifetime,
+            key_id=key_id,
+            password_mark=password_mark,
+            address=address,
+            browser=browser[:_LONGEST_BROWSER],
+        )
+        self._store.add(record)
+        return token
+
+    def find(self, token: str, *, is_activity: bool = True) -> SessionRecord | None:
+        """The session with this token; None when it is over. ``is_activity``: somebody is there, and it goes on."""
+        record = self._store.find(hash_of(token))
+        now = self._clock.now()
+        if record is None or self._is_over(record, now):
+            return None
+        if is_activity and now - record.last_seen_at >= min(_TOUCH_AFTER, self._idle / 10):
+            self._store.touch(record.session_id, now)
+            record = replace(record, last_seen_at=now)
+        return record
+
+    def end(self, token: str) -> None:
+        """The end that its own browser asks for: a logout, or a login that begins anew."""
+        record = self._store.find(hash_of(token))
+        if record is not None:
+            self._store.end(record.session_id)
+
+    def end_with_key(self, record: KeyRecord) -> None:
+        """End the sessions of a key that was revoked. A hook of ``KeyAdministration``.
+
+        Without the store nothing is lost: whoever looks up a session looks at its key as well.
+        """
+        if record.revoked_at is None:
+            return
+        try:
+            self._store.end_of_key(record.key_id)
+        except StoreError as error:
+            log.warning("sessions_not_ended", key_id=record.key_id, error=str(error))
+
+    def list(self, key_id: str | None = None) -> Sequence[SessionRecord]:
+        """Sessions that are open, the newest first; only those of ``key_id`` if it is given."""
+        now = self._clock.now()
+        valid: dict[str, bool] = {}
+        found = []
+        for record in self._store.all():
+            if key_id not in {None, record.key_id} or self._is_over(record, now):
+                continue
+            if record.key_id is not None and record.key_id not in valid:
+                key = self._keys.find_by_id(record.key_id)
+                valid[record.key_id] = key is not None and key.is_valid(now)
+            if record.key_id is None or valid[record.key_id]:
+                found.append(record)
+        return found
+
+    def end_by_id(self, session_id: str, by: str, key_id: str | None = None) -> bool:
+        """End somebody's session, on behalf of ``by``; False when there is none, or none of ``key_id`` if it is given.
+
+        The audit entry comes first: nothing is done without one.
+        """
+        record = next((each for each in self.list(key_id) if each.session_id == session_id), None)
+        if record is None:
+            return False
+        event = SessionEnded(
+            event_id=self._new_id(), actor=by, at=self._clock.now(), session_id=session_id, viewer=record.viewer
+        )
+        self._audit.record_session_end(event)
+        log.info("session_ended", session_id=session_id, viewer=record.viewer, actor=by)
+        self._store.end(session_id)
+        return True
+
+    def _is_over(self, record: SessionRecord, now: datetime) -> bool:
+        return now >= record.expires_at or now - record.last_seen_at >= self._idle
