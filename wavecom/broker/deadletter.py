@@ -34,6 +34,9 @@ _BATCH: Final = 500
 #: A broker that says nothing for so long, though letters are left, is in trouble or has others reading.
 _SILENCE_SECONDS: Final = 5.0
 _TIMEOUT_SECONDS: Final = 10.0
+#: A broker may take that long to notice that who had the lock has gone: RabbitMQ 4 deletes exclusive queues afterwards.
+_LOCK_SECONDS: Final = 3.0
+_LOCK_PAUSE_SECONDS: Final = 0.05
 _HEAD_BYTES: Final = 256
 
 _TROUBLE: Final = (amqp.AMQPError, OSError, socket.timeout)
@@ -64,7 +67,7 @@ class DeadLetterQueue:
         connection: Any = None
         try:
             connection = connect(self._amqp_url, _TIMEOUT_SECONDS, f"wavecom dead letters {self._origin}")
-            channel = connection.channel()
+            channel = self._lock(connection)
             # Bodies as they are: what lies here may be in no encoding at all.
             channel.auto_decode = False
             walked = self._walk(connection, channel, judge, deadline)
@@ -85,6 +88,21 @@ class DeadLetterQueue:
                 connection.collect()
         return walked
 
+    def _lock(self, connection: Any) -> Any:
+        """A channel, when nobody else walks. Raises ``ResourceLocked`` when somebody still does after some seconds."""
+        deadline = self._monotonic() + _LOCK_SECONDS
+        while True:
+            channel = connection.channel()
+            try:
+                channel.queue_declare(_LOCK_QUEUE, exclusive=True, auto_delete=True)
+            except ResourceLocked:
+                # The broker has closed the channel.
+                if self._monotonic() > deadline:
+                    raise
+                time.sleep(_LOCK_PAUSE_SECONDS)
+            else:
+                return channel
+
     def _wait_for_return(self, connection: Any, kept: int) -> None:
         """Until the letters are back, some tenths of a second: who walks next must not take the queue for empty."""
         deadline = self._monotonic() + self._silence_seconds
@@ -95,7 +113,6 @@ class DeadLetterQueue:
             time.sleep(0.05)
 
     def _walk(self, connection: Any, channel: Any, judge: Judge, deadline: float) -> Walk:
-        channel.queue_declare(_LOCK_QUEUE, exclusive=True, auto_delete=True)
         try:
             found = channel.queue_declare(topology.DEAD_QUEUE, passive=True)
         except NotFound:

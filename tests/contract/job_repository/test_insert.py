@@ -117,13 +117,29 @@ def test_what_cannot_be_stored_is_refused_by_name_and_nothing_is_stored(
     assert jobs.get(good.job_id) is None
 
 
-def test_json_without_end_is_refused(jobs: JobRepository) -> None:
+def _nested(levels: int) -> dict[str, Any]:
     nested: dict[str, Any] = {}
-    for _ in range(5_000):
+    for _ in range(levels - 1):
         nested = {"a": nested}
+    return nested
 
+
+@pytest.mark.parametrize("levels", [101, 1_500, 5_000, 50_000])
+def test_json_that_is_nested_too_deeply_is_refused_whatever_the_interpreter_can_take(
+    jobs: JobRepository, levels: int
+) -> None:
     with pytest.raises(InvalidRequestError, match="nested too deeply"):
-        jobs.insert([make_job(metadata=nested)])
+        jobs.insert([make_job(metadata=_nested(levels))])
+
+
+def test_json_of_a_hundred_levels_is_stored(jobs: JobRepository) -> None:
+    job = make_job(metadata=_nested(100))
+
+    jobs.insert([job])
+
+    stored = jobs.get(job.job_id)
+    assert stored is not None
+    assert stored.metadata == job.metadata
 
 
 def test_times_are_kept_to_the_millisecond(jobs: JobRepository) -> None:

@@ -328,6 +328,8 @@ _CHANGEABLE = _OPTIONAL | {
 # --- The client's JSON ----------------------------------------------------------------------------------------------
 
 _JSON_FIELDS = ("to", "payload", "metadata")
+#: MongoDB takes more levels than these, with ours around them; no client's JSON comes near.
+_DEPTH_LIMIT = 100
 _RAW_CODEC: CodecOptions[RawBSONDocument] = CodecOptions(tz_aware=True, document_class=RawBSONDocument)
 
 
@@ -337,6 +339,8 @@ def encode(document: Document) -> RawBSONDocument:
     ``decode_json`` is the reverse for these three. Raises as ``encode_job`` does.
     """
     try:
+        if _is_too_deep(document):
+            raise InvalidDocument("nested too deeply")
         raw = bson.encode(document, codec_options=CODEC)
         if _has_reference_keys(raw):
             document |= {name: _escape(document[name]) for name in _JSON_FIELDS} | {"hasEscapedKeys": True}
@@ -354,6 +358,21 @@ def decode_json(document: Mapping[str, Any]) -> tuple[Any, Any, Any]:
     if document.get("hasEscapedKeys"):
         return _unescape(to), _unescape(payload), _unescape(metadata)
     return to, payload, metadata
+
+
+def _is_too_deep(document: Document) -> bool:
+    """Whether the client's JSON has more levels than are stored; what the encoder can take hangs on the interpreter."""
+    level: list[Any] = [document[name] for name in _JSON_FIELDS]
+    for _ in range(_DEPTH_LIMIT):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer if isinstance(outer, list | tuple) else outer.values())
+            if isinstance(inner, dict | list | tuple)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _has_reference_keys(raw: bytes) -> bool:
@@ -389,8 +408,8 @@ def _unstorable(document: Document) -> Iterable[Problem]:
         where, value, depth = waiting.pop()
         match value:
             case Mapping():
-                if depth > 100:
-                    yield Problem(where[:80], "is nested too deeply; use at most 100 levels")
+                if depth > _DEPTH_LIMIT:
+                    yield Problem(where[:80], f"is nested too deeply; use at most {_DEPTH_LIMIT} levels")
                     continue
                 for key, item in value.items():
                     place = f"{where}/{str(key).replace('~', '~0').replace('/', '~1')}"
