@@ -60,9 +60,18 @@ def retry_after_seconds(value: str | None, now: datetime) -> float | None:
     return min(max(seconds, 0.0), float(LONGEST_WAIT_SECONDS))
 
 
+#: Phrases that newer Pythons have otherwise (RFC 9110 renamed them): a job's log reads the same on all.
+_PHRASES = {
+    413: "Request Entity Too Large",
+    414: "Request-URI Too Long",
+    416: "Requested Range Not Satisfiable",
+    422: "Unprocessable Entity",
+}
+
+
 def phrase(status: int) -> str:
     """``HTTP 503 Service Unavailable``: in the standard's words, never in those of the answer."""
     try:
-        return f"HTTP {status} {HTTPStatus(status).phrase}"
+        return f"HTTP {status} {_PHRASES.get(status) or HTTPStatus(status).phrase}"
     except ValueError:
         return f"HTTP {status}"

@@ -338,9 +338,9 @@ def encode(document: Document) -> RawBSONDocument:
 
     ``decode_json`` is the reverse for these three. Raises as ``encode_job`` does.
     """
+    if _is_too_deep(document):
+        raise InvalidRequestError(list(_unstorable(document)))
     try:
-        if _is_too_deep(document):
-            raise InvalidDocument("nested too deeply")
         raw = bson.encode(document, codec_options=CODEC)
         if _has_reference_keys(raw):
             document |= {name: _escape(document[name]) for name in _JSON_FIELDS} | {"hasEscapedKeys": True}
