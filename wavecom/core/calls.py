@@ -17,6 +17,7 @@ import structlog
 from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, keep_until, names_in, put_back
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
+from wavecom.core.exhaustion import is_exhaustion, not_begun, unclear
 from wavecom.core.job import Answer, Channel, Job, Outcome, Priority, Try
 from wavecom.core.ports import TEST_SANDBOX, Clock, Message, Permit, Provider, Refusal, SwiftProvider
 from wavecom.core.sms import segments
@@ -101,27 +102,34 @@ class Calls:
         self._clock = clock
         self._policy = policy
         self._renew = renew
+        self._silent_until = float("-inf")
 
     def attempt(self, job: Job, permit: Permit) -> Attempted:
-        """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded."""
+        """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded.
+
+        Raises no ``Exception``: whatever goes wrong before a call has begun ends it as not taken, and a bug in the
+        middle of one as unknown.
+        """
+        tries: list[Try] = []
         try:
             with self._given_back_on_error(permit):
                 missing, whole = self._with_files(job)
+            if missing is not None:
+                self._give_back(permit, None)
+                return Attempted(job, (missing,), expects_receipt=False)
+            attempt = self._rehearse if is_test_account(job.client) else self._attempt
+            return Attempted(job, *attempt(whole, permit, tries))
         except StoreError:
             # Not being able to attempt is not an attempt.
-            return Attempted(job, (), expects_receipt=False)
-        if missing is not None:
-            self._route.release(permit, None)
-            return Attempted(job, (missing,), expects_receipt=False)
-        attempt = self._rehearse if is_test_account(job.client) else self._attempt
-        tries, expects_receipt = attempt(whole, permit)
-        return Attempted(job, tries, expects_receipt)
+            return Attempted(job, tuple(tries), expects_receipt=False)
+        except Exception as error:  # noqa: BLE001 - told to the job
+            return self._broken_off(job, tries, error)
 
     def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
         """An attempt that no thread has to wait for; ``on_attempted`` hears once what came of it, on whatever thread.
 
         It must be quick, and must not raise. False, with nothing done, for a job that takes more than one plain call:
-        that one needs ``attempt``. What comes back ``Unfinished`` goes on with ``finish``.
+        that one needs ``attempt``. What comes back ``Unfinished`` goes on with ``finish``. Raises no ``Exception``.
         """
         provider = self._swift.get(permit.provider)
         now = self._clock.now()
@@ -132,37 +140,92 @@ class Calls:
             or is_test_account(job.client)
             or (job.type is Channel.EMAIL and names_in(job.payload))
             or (job.claim.lease_until - now).total_seconds() < LEASE_MARGIN_SECONDS
+            # Past the deadline nobody is called: ``attempt`` says so.
+            or job.expires_at <= now
         ):
             return False
         lease_until = job.claim.lease_until
         expects_receipt = self._providers[permit.provider].expects_receipts
         started = self._clock.monotonic()
+        #: Taken by whoever tells the end: it is told once, whatever a provider does.
+        turn = [True]
 
         def on_answer(answer: Answer | Exception) -> None:
-            if isinstance(answer, Exception):
-                self._route.release(permit, None)
-                on_attempted(answer)
+            if not turn or not turn.pop():
+                log.error("call_answered_twice", job_id=job.job_id, provider=permit.provider)
                 return
-            try_ = Try(permit.provider, answer, now, (self._clock.monotonic() - started) * 1000)
-            self._route.release(permit, try_)
-            if answer.outcome is Outcome.UNAVAILABLE:
-                on_attempted(Unfinished(job, (try_,), lease_until))
-            else:
-                on_attempted(Attempted(job, (try_,), expects_receipt))
+            result: Attempted | Unfinished | Exception
+            try:
+                try_, is_ours = self._read(answer, permit.provider, now, started)
+                self._give_back(permit, None if is_ours else try_)
+                is_unavailable = try_.answer.outcome is Outcome.UNAVAILABLE
+                result = (
+                    Unfinished(job, (try_,), lease_until)
+                    if is_unavailable
+                    else Attempted(job, (try_,), expects_receipt)
+                )
+            except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
+                result = error
+            on_attempted(result)
 
-        with self._given_back_on_error(permit):
+        try:
             extra_cost = _extra_cost(job)
             is_begun = provider.start(_message(job), on_answer)
-        if is_begun and extra_cost:
-            self._route.charge(permit, extra_cost)
+            if is_begun and extra_cost:
+                self._route.charge(permit, extra_cost)
+        except Exception as error:
+            if not turn:
+                # Its end was told, or is being told: what went wrong afterwards changes nothing.
+                log.exception("call_begun_with_error", job_id=job.job_id)
+                return True
+            self._note(job, error)
+            on_answer(not_begun(error))
+            return True
+        except BaseException:
+            self._give_back(permit, None)
+            raise
         return is_begun
 
     def finish(self, unfinished: Unfinished) -> Attempted:
-        """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet."""
-        job, tries = unfinished.job, unfinished.tries
-        upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
-        all_tries, expects_receipt = self._go_on(job, upcoming, unfinished.lease_until, list(tries))
-        return Attempted(job, all_tries, expects_receipt)
+        """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet. As ``attempt``."""
+        job, tries = unfinished.job, list(unfinished.tries)
+        try:
+            upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
+            return Attempted(job, *self._go_on(job, upcoming, unfinished.lease_until, tries))
+        except Exception as error:  # noqa: BLE001 - told to the job
+            return self._broken_off(job, tries, error)
+
+    def _read(self, answer: Answer | Exception, provider: str, at: datetime, started: float) -> tuple[Try, bool]:
+        """An answer as a try, and whether what went wrong is ours: then it says nothing about the provider."""
+        is_ours = isinstance(answer, Exception) or answer.code == "not_begun"
+        if isinstance(answer, Exception):
+            log.error("call_failed", provider=provider, exc_info=answer)
+            answer = unclear(answer)
+        return Try(provider, answer, at, (self._clock.monotonic() - started) * 1000), is_ours
+
+    def _broken_off(self, job: Job, tries: list[Try], error: Exception) -> Attempted:
+        """An attempt that met an error between its calls: those before were unavailable, none was begun since."""
+        self._note(job, error)
+        if not tries:
+            tries.append(Try("", not_begun(error), self._clock.now(), 0))
+        return Attempted(job, tuple(tries), expects_receipt=False)
+
+    def _note(self, job: Job, error: Exception) -> None:
+        """A bug with its trace; that the machine has run out of something once a second, whomever it meets."""
+        if not is_exhaustion(error):
+            log.error("attempt_failed", job_id=job.job_id, exc_info=error)
+        elif self._clock.monotonic() >= self._silent_until:
+            self._silent_until = self._clock.monotonic() + 1
+            log.error("call_not_begun", error=type(error).__name__, reason=str(error))
+
+    def _give_back(self, permit: Permit | None, outcome: Try | None) -> None:
+        """What a call came to must not be lost because its permit could not be given back."""
+        if permit is None:
+            return
+        try:
+            self._route.release(permit, outcome)
+        except Exception:
+            log.exception("permit_not_given_back", provider=permit.provider)
 
     @contextmanager
     def _given_back_on_error(self, permit: Permit | None) -> Iterator[None]:
@@ -170,8 +233,7 @@ class Calls:
         try:
             yield
         except BaseException:
-            if permit is not None:
-                self._route.release(permit, None)
+            self._give_back(permit, None)
             raise
 
     def _with_files(self, job: Job) -> tuple[Try | None, Job]:
@@ -187,13 +249,14 @@ class Calls:
             return Try("", answer, now, 0), job
         return None, replace(job, payload=put_back(job.payload, blobs))
 
-    def _attempt(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
-        """Provider after provider until one does more than be unavailable."""
+    def _attempt(self, job: Job, permit: Permit, tries: list[Try]) -> tuple[tuple[Try, ...], bool]:
+        """Provider after provider until one does more than be unavailable; ``tries`` grows with each."""
         upcoming = self._real(job, permit)
         if isinstance(upcoming, Permit):
-            upcoming = self._preferred(job, upcoming)
+            with self._given_back_on_error(upcoming):
+                upcoming = self._preferred(job, upcoming)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
-        return self._go_on(job, upcoming, lease_until, [])
+        return self._go_on(job, upcoming, lease_until, tries)
 
     def _go_on(
         self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[Try]
@@ -201,9 +264,9 @@ class Calls:
         while isinstance(upcoming, Permit):
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
             with self._given_back_on_error(upcoming):
-                renewed = self._renew_lease(job, lease_until)
+                renewed = self._leave_to_call(job, lease_until)
             if renewed is None:
-                self._route.release(upcoming, None)
+                self._give_back(upcoming, None)
                 break
             lease_until = renewed
             provider = self._providers[upcoming.provider]
@@ -214,28 +277,28 @@ class Calls:
             upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
         return tuple(tries), False
 
-    def _rehearse(self, job: Job, permit: Permit) -> tuple[tuple[Try, ...], bool]:
+    def _rehearse(self, job: Job, permit: Permit, tries: list[Try]) -> tuple[tuple[Try, ...], bool]:
         """For a test account's job: in the sandbox and nowhere else."""
         place: Permit | None = permit
         if permit.provider != TEST_SANDBOX:
             # The message came through a lane of live ones, whose permit it must not use up. The sandbox needs no
             # protection: it is called without.
-            self._route.release(permit, None)
+            self._give_back(permit, None)
             place = None
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
         with self._given_back_on_error(place):
-            renewed = self._renew_lease(job, lease_until)
+            renewed = self._leave_to_call(job, lease_until)
         if renewed is None:
-            if place is not None:
-                self._route.release(place, None)
+            self._give_back(place, None)
             return (), False
-        return (self._call(job, self._sandbox, place),), self._sandbox.expects_receipts
+        tries.append(self._call(job, self._sandbox, place))
+        return tuple(tries), self._sandbox.expects_receipts
 
     def _real(self, job: Job, permit: Permit) -> Permit | Refusal | None:
         """``permit``, unless it is one for the sandbox, which is worth nothing to a live job."""
         if permit.provider != TEST_SANDBOX:
             return permit
-        self._route.release(permit, None)
+        self._give_back(permit, None)
         return self._route.reserve_next(job.type, job.priority, [])
 
     def _preferred(self, job: Job, permit: Permit) -> Permit:
@@ -246,26 +309,37 @@ class Calls:
         better = self._route.reserve_next(job.type, job.priority, [], prefer=last.name)
         if not isinstance(better, Permit):
             return permit
-        self._route.release(permit, None)
+        self._give_back(permit, None)
         return better
 
     def _call(self, job: Job, provider: Provider, permit: Permit | None) -> Try:
-        message = _message(job)
-        at = self._clock.now()
-        started = self._clock.monotonic()
-        try_: Try | None = None
-        try:
+        with self._given_back_on_error(permit):
+            message = _message(job)
             if permit is not None:
                 self._route.charge(permit, _extra_cost(job))
-            answer = provider.send(message)
-            try_ = Try(provider.name, answer, at, (self._clock.monotonic() - started) * 1000)
-        finally:
-            if permit is not None:
-                self._route.release(permit, try_)
+            at = self._clock.now()
+            started = self._clock.monotonic()
+            try:
+                answer: Answer | Exception = provider.send(message)
+            except Exception as error:  # noqa: BLE001 - told to the job
+                # A provider raises where it could not begin (see the port); whatever else it raises is a bug.
+                answer = not_begun(error) if is_exhaustion(error) else error
+                if is_exhaustion(error):
+                    self._note(job, error)
+            try_, is_ours = self._read(answer, provider.name, at, started)
+        self._give_back(permit, None if is_ours else try_)
         return try_
 
+    def _leave_to_call(self, job: Job, lease_until: datetime) -> datetime | None:
+        """The end of a lease long enough for one more call; None when nobody may be called for the job any more.
+
+        That is so when it is no longer ours, and past its deadline: looked at before every call, because waiting for a
+        permit, an earlier call, a claim, or the store may have taken any time.
+        """
+        renewed = self._renew_lease(job, lease_until)
+        return renewed if self._clock.now() < job.expires_at else None
+
     def _renew_lease(self, job: Job, lease_until: datetime) -> datetime | None:
-        """The end of a lease long enough for one more call; None when the job is no longer ours."""
         now = self._clock.now()
         if (lease_until - now).total_seconds() >= LEASE_MARGIN_SECONDS:
             return lease_until

@@ -20,7 +20,8 @@ from wavecom.core.attachments import BlobStore
 from wavecom.core.burial import bury
 from wavecom.core.calls import Attempted, Calls, Route, token_of
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Policy, Transition, decide
-from wavecom.core.job import Channel, Claim, Job, JobId
+from wavecom.core.exhaustion import is_exhaustion
+from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, Scope
 from wavecom.core.ports import Clock, JobRepository, Permit, Provider, Publisher, Stats
 from wavecom.core.states import Status
 from wavecom.core.submission import MakeBatcher
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 #: How long a thread waits for a store that is away before it gives its message back.
 STORE_PATIENCE_SECONDS = 600.0
+#: How long a job rests that met a worker without means; others, on this one or elsewhere, may go on meanwhile.
+_EXHAUSTED_PAUSE_SECONDS = 5.0
 
 
 class Patience(Protocol):
@@ -95,6 +98,11 @@ class GiveBackError(WaveComError):
 
 
 _USUAL_BOUNDS = RetryBounds()
+
+
+def _was_for_want_of_ours(answer: Answer) -> bool:
+    """Certainly not taken, because this worker had no descriptor, memory or thread for it: that is no attempt."""
+    return answer.outcome is Outcome.UNAVAILABLE and answer.scope is Scope.WORKER
 
 
 class Delivery:
@@ -189,7 +197,8 @@ class Delivery:
         try:
             return self._patiently(lambda: self._flush_claims(job_ids))
         except BaseException as error:
-            if len(job_ids) == 1 or isinstance(error, GiveBackError):
+            # Who has run out of memory in the middle asks again, with the token that it may hold the job by.
+            if isinstance(error, GiveBackError) or (len(job_ids) == 1 and not is_exhaustion(error)):
                 for job_id in job_ids:
                     self._doubtful_tokens.pop(job_id, None)
             raise
@@ -262,6 +271,8 @@ class Delivery:
         token = token_of(job)
         if not tries:
             return decide(job, AttemptPrevented(token, 1.0), now, self._policy)
+        if all(_was_for_want_of_ours(try_.answer) for try_ in tries):
+            return decide(job, AttemptPrevented(token, _EXHAUSTED_PAUSE_SECONDS), now, self._policy)
         # Of several providers the most patient one counts.
         bounds = [self._retry_bounds.get(try_.provider, _USUAL_BOUNDS) for try_ in tries]
         event = AttemptFinished(

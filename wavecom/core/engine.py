@@ -176,6 +176,9 @@ def _retry_or_fail(
     if attempt >= job.max_attempts:
         code = "outcome_unknown" if is_unknown else "attempts_exhausted"
         return fail(job, _error(code, last), now, policy, changes, (*failed_tries, _tried(attempt, last)), guard)
+    if job.expires_at <= now and not is_unknown:
+        # Its time ran out during the attempt. In doubt the sweep ends it, so that a late answer may come first.
+        return expire(job, now, policy, guard, changes, (*failed_tries, _tried(attempt, last)))
     # Of several providers the one that wants us back first decides; the others' taps are closed by the gate.
     waits = [try_.answer.retry_after_seconds or 0 for try_ in event.tries]
     delay = backoff.delay_seconds(

@@ -36,7 +36,7 @@ class AttemptFinished:
 class AttemptPrevented:
     """A worker holds the job but no provider may be called now: this is not an attempt.
 
-    Only for a worker that has made no call since its claim.
+    Only for a worker that has made no call since its claim, or none that began.
     """
 
     token: str

@@ -214,7 +214,8 @@ class Provider(Protocol):
     def send(self, message: Message) -> Answer:
         """Hand over one message within the provider's total deadline (at most 10 s).
 
-        Never raises for what a provider or a network can do; the answer says it.
+        Never raises for what a provider or a network can do; the answer says it. Raises only where the machine has no
+        descriptor, memory or thread to begin with, and nothing has left: the call counts as not taken then.
         """
         ...
 
@@ -235,7 +236,7 @@ class SwiftProvider(Protocol):
         """As ``Provider.send`` without waiting: ``on_answer`` gets the answer, once, on whatever thread.
 
         It may be called before this returns, must be quick, and must not raise. False, with nothing done, where this
-        call needs ``send``.
+        call needs ``send``. Raises only with nothing done, too.
         """
         ...
 

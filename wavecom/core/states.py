@@ -50,8 +50,11 @@ ARROWS: dict[Status, frozenset[Status]] = {
         }
     ),
     Status.SENT: frozenset({Status.DELIVERED, Status.FAILED}),
-    # → queued: only by a replay that accepts a second message.
-    Status.UNCONFIRMED: frozenset({Status.DELIVERED, Status.FAILED, Status.SENT, Status.RETRYING, Status.QUEUED}),
+    # → queued: only by a replay that accepts a second message. → expired: the worker that the sweep had given up comes
+    # back after the deadline and knows that nothing was sent.
+    Status.UNCONFIRMED: frozenset(
+        {Status.DELIVERED, Status.FAILED, Status.SENT, Status.RETRYING, Status.QUEUED, Status.EXPIRED}
+    ),
     Status.DELIVERED: frozenset(),
     Status.FAILED: frozenset({Status.QUEUED}),  # only by replay
     Status.EXPIRED: frozenset(),

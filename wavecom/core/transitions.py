@@ -111,14 +111,22 @@ def parked_changes(job: Job, until: datetime) -> dict[str, Any]:
     return {"next_attempt_at": until, "queued_at": None, "due_at": settle_due(until, job)}
 
 
-def expire(job: Job, now: datetime, policy: Policy, guard: Guard, changes: Mapping[str, Any]) -> Transition:
+def expire(
+    job: Job,
+    now: datetime,
+    policy: Policy,
+    guard: Guard,
+    changes: Mapping[str, Any],
+    entries: tuple[LogEntry, ...] = (),
+) -> Transition:
+    """The end of a job whose time is over."""
     if job.may_have_been_sent:
         # "expired" promises that nothing was sent; that can't be promised here.
         error = JobError("outcome_unknown", "the deadline passed after an attempt without a clear answer", job.provider)
-        return fail(job, error, now, policy, changes, (), guard)
+        return fail(job, error, now, policy, changes, entries, guard)
     error = JobError("expired", "the deadline passed before the notification could be sent", job.provider)
     changes = dict(changes) | {"error": error} | final(Status.EXPIRED, now, policy)
-    return transition(job, changes, (LogEntry(now, "expired"),), guard=guard)
+    return transition(job, changes, (*entries, LogEntry(now, "expired")), guard=guard)
 
 
 def fail(

@@ -85,7 +85,7 @@ def steps(scene: Scene) -> Iterator[Scene]:
     for held in scene.held:
         rest = replace(scene, held=tuple(each for each in scene.held if each is not held))
         for event in reports(held):
-            for now in (in_time, too_late):
+            for now in (job.updated_at, in_time, too_late):
                 yield from written(rest, held, event, now)
 
 

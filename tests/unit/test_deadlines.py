@@ -1,0 +1,197 @@
+"""Nobody is called after the deadline, whatever took the time: the clock is looked at before every call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.factories import NOW, make_answer
+from tests.fakes import ScriptedProvider
+from tests.unit.test_delivery import House, SwiftScriptedProvider, begin
+from wavecom.core.attachments import set_apart
+from wavecom.core.calls import Attempted, Unfinished
+from wavecom.core.engine import Transition
+from wavecom.core.job import Channel, Job, Outcome, Priority
+from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
+from wavecom.core.states import Status
+
+#: The house's clock stands a second after the job was accepted.
+TWO_SECONDS = {"expires_at": NOW + timedelta(seconds=3)}
+
+
+def taking(house: House, seconds: float) -> Callable[[Any], None]:
+    return lambda _: house.clock.advance(seconds)
+
+
+def assert_expired_unsent(house: House, job: Job, *unsent: ScriptedProvider) -> None:
+    after = house.read(job)
+    assert (after.status, after.error and after.error.code) == (Status.EXPIRED, "expired")
+    assert not after.may_have_been_sent
+    assert after.logs[-1].event == "expired"
+    assert [provider.messages for provider in unsent] == [[] for _ in unsent]
+    assert house.route.out == 0
+
+
+@pytest.mark.parametrize("max_attempts", [1, 5])
+def test_the_second_provider_is_not_called_when_the_first_took_too_long_to_refuse(max_attempts: int) -> None:
+    first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE, code="http_503"))
+    second = ScriptedProvider("second")
+    house = House(first, second)
+    first.on_send = taking(house, 2.5)
+    job = house.job(**TWO_SECONDS, max_attempts=max_attempts)
+
+    if max_attempts == 1:
+        # All attempts that there may be are used up: that is what it failed of.
+        house.deliver(job)
+        assert house.read(job).status is Status.FAILED
+        assert second.messages == []
+        return
+    house.deliver(job)
+
+    assert_expired_unsent(house, job, second)
+    assert [entry.code for entry in house.read(job).logs if entry.provider == "first"] == ["http_503"]
+    assert house.read(job).attempts == 1
+
+
+def test_nor_by_the_thread_that_goes_on_with_a_call_that_nobody_waited_for() -> None:
+    first = SwiftScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    second = SwiftScriptedProvider("second")
+    house = House(first, second)
+    job = house.job(**TWO_SECONDS)
+    _, heard = begin(house, job)
+    house.clock.advance(2.5)
+    first.answer()
+    [unfinished] = heard
+    assert isinstance(unfinished, Unfinished)
+
+    house.delivery.record([house.delivery.calls.finish(unfinished)])
+
+    assert_expired_unsent(house, job, second)
+    assert second.started == []
+
+
+def test_it_is_called_when_there_is_still_time() -> None:
+    first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    house = House(first, ScriptedProvider("second"))
+    first.on_send = taking(house, 1.9)
+    job = house.job(**TWO_SECONDS)
+
+    assert house.deliver(job).status is Status.DELIVERED
+
+
+def test_waiting_for_a_permit_may_use_up_the_time() -> None:
+    first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    second = ScriptedProvider("second")
+    house = House(first, second)
+    reserve_next = house.route.reserve_next
+
+    def slow(
+        channel: Channel, priority: Priority, tried: Collection[str], *, prefer: str | None = None
+    ) -> Permit | Refusal | None:
+        if tried:
+            house.clock.advance(2.5)
+        return reserve_next(channel, priority, tried, prefer=prefer)
+
+    house.route.reserve_next = slow  # type: ignore[method-assign]
+    job = house.job(**TWO_SECONDS)
+
+    house.deliver(job)
+
+    assert_expired_unsent(house, job, second)
+
+
+@pytest.mark.parametrize(("client", "permit"), [("acme", "first"), ("acme:test", TEST_SANDBOX)])
+@pytest.mark.parametrize("seconds", [2.5, 25])
+def test_a_claim_that_took_long_may_use_up_the_time(client: str, permit: str, seconds: float) -> None:
+    house = House(ScriptedProvider("first"))
+    claim = house.jobs.claim
+
+    def slow(*arguments: Any) -> Any:
+        granted = claim(*arguments)
+        house.clock.advance(seconds)
+        return granted
+
+    house.jobs.claim = slow  # type: ignore[method-assign]
+    job = house.job(client=client, **TWO_SECONDS)
+    house.route.out += 1
+
+    house.delivery.deliver(job.job_id, Permit(permit))
+
+    assert_expired_unsent(house, job, house.providers["first"], house.sandbox)
+
+
+def test_a_call_is_not_begun_after_the_deadline() -> None:
+    provider = SwiftScriptedProvider("first")
+    house = House(provider)
+    job = house.job(**TWO_SECONDS)
+    permit = house.route.reserve(job.type, job.priority)
+    assert isinstance(permit, Permit)
+    [claimed] = house.delivery.claim([job.job_id])
+    assert claimed is not None
+    house.clock.advance(2.5)
+    heard: list[Attempted | Unfinished | Exception] = []
+
+    is_begun = house.delivery.calls.begin(claimed, permit, heard.append)
+    house.delivery.record([house.delivery.calls.attempt(claimed, permit)])
+
+    assert (is_begun, heard, provider.started) == (False, [], [])
+    assert_expired_unsent(house, job, provider)
+
+
+def test_the_renewal_of_a_lease_may_use_up_the_time() -> None:
+    first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    second = ScriptedProvider("second")
+    house = House(first, second)
+    first.on_send = taking(house, 20)
+    apply = house.jobs.apply
+
+    def slow(transitions: Sequence[Transition]) -> list[bool]:
+        if any("claim" in each.changes and each.status is Status.PROCESSING for each in transitions):
+            house.clock.advance(9)
+        return apply(transitions)
+
+    house.jobs.apply = slow  # type: ignore[method-assign]
+    job = house.job(expires_at=NOW + timedelta(seconds=25))
+
+    house.deliver(job)
+
+    assert_expired_unsent(house, job, second)
+
+
+def test_reading_attachments_may_use_up_the_time() -> None:
+    provider = ScriptedProvider("first")
+    house = House(provider)
+    content = "QUJD" * 50_000
+    payload = {
+        "subject": "s",
+        "text": "t",
+        "attachments": [{"filename": "a.bin", "contentType": "application/octet-stream", "content": content}],
+    }
+    payload, blobs = set_apart(payload)
+    house.blobs.put(blobs, NOW + timedelta(days=9))
+    get = house.blobs.get
+
+    def slow(*arguments: Any) -> Any:
+        house.clock.advance(2.5)
+        return get(*arguments)
+
+    house.blobs.get = slow  # type: ignore[method-assign]
+    job = house.job(type=Channel.EMAIL, to={"email": "a@example.com"}, payload=payload, **TWO_SECONDS)
+
+    house.deliver(job)
+
+    assert_expired_unsent(house, job, provider)
+
+
+def test_an_earlier_doubt_is_not_forgotten_at_the_deadline() -> None:
+    first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    house = House(first)
+    first.on_send = taking(house, 2.5)
+    job = house.job(may_have_been_sent=True, **TWO_SECONDS)
+
+    after = house.deliver(job)
+
+    assert (after.status, after.error and after.error.code) == (Status.FAILED, "outcome_unknown")

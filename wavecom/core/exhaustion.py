@@ -1,0 +1,35 @@
+"""What it means for a call that something of ours went wrong: it was not begun, or nobody can tell."""
+
+from __future__ import annotations
+
+import errno
+from typing import Final
+
+from wavecom.core.job import Answer, Outcome, Scope
+
+_ERRNOS: Final = frozenset(
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.ENOSPC}
+)
+
+
+def is_exhaustion(error: BaseException) -> bool:
+    """Whether the machine, or what this process may have of it, has run out: descriptors, memory, threads, ports.
+
+    That passes, and is about no message: what met it is tried again, and is no attempt.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno in _ERRNOS
+    return isinstance(error, RuntimeError) and "start new thread" in str(error)
+
+
+def not_begun(error: Exception) -> Answer:
+    """For a call that ended before anything had left, by whatever error."""
+    scope = Scope.WORKER if is_exhaustion(error) else None
+    return Answer(Outcome.UNAVAILABLE, "not_begun", f"{type(error).__name__} before the call", scope=scope)
+
+
+def unclear(error: Exception) -> Answer:
+    """For a call in the middle of which a bug was met."""
+    return Answer(Outcome.UNKNOWN, "call_failed", f"{type(error).__name__} during the call")
