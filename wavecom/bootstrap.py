@@ -30,7 +30,7 @@ from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import Policy
 from wavecom.core.ids import RandomStock, uuid7
 from wavecom.core.intake import Intake
-from wavecom.core.job import Hint, Job
+from wavecom.core.job import Channel, Hint, Job
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
@@ -39,7 +39,7 @@ from wavecom.core.submission import Submission
 from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, StoreError, UnavailableError
 from wavecom.providers.base import build_providers
-from wavecom.providers.configuration import ProvidersConfig, read_providers_file
+from wavecom.providers.configuration import ProvidersConfig, read_providers_file, served_channels
 from wavecom.providers.transport import make_transport
 from wavecom.routing.breaker import BreakerSettings
 from wavecom.routing.gate import GateSettings
@@ -141,7 +141,10 @@ class OperatorServices:
 
 
 def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebServices:
-    """Services of one web process over the database that flask-pymongo supplies. To be called after the fork."""
+    """Services of one web process over the database that flask-pymongo supplies. To be called after the fork.
+
+    Raises ``ProvidersFileError``.
+    """
     jobs = MongoJobRepository(database["jobs"], hint_grace=policy_of(settings).hint_grace)
     clock = StoreClock(jobs.now).start()
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
@@ -184,6 +187,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             random_bytes=RandomStock(secrets.token_bytes).take,
             policy=policy_of(settings),
             intake=intake,
+            served=served_by(settings),
         ),
         operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy_of(settings)),
         dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
@@ -372,6 +376,11 @@ def providers_config(settings: Settings) -> ProvidersConfig:
     if settings.providers_file is None:
         return ProvidersConfig.default()
     return read_providers_file(settings.providers_file, settings.environment)
+
+
+def served_by(settings: Settings) -> frozenset[Channel]:
+    """The channels that some provider delivers. Raises ``ProvidersFileError`` for a file that can't be read."""
+    return frozenset(Channel) if settings.providers_file is None else served_channels(settings.providers_file)
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -11,6 +11,7 @@
     │   ├── BodyTooLargeError           over a limit of size, depth or field count
     │   ├── UnsupportedMediaTypeError   not application/json
     │   ├── InvalidRequestError         fields are wrong; names every one of them
+    │   │   └── ChannelNotServedError       nobody here delivers what is of this type
     │   ├── NothingAcceptedError        a batch of which not one could be taken
     │   ├── UnauthenticatedError        no key, or one that nobody issued
     │   ├── TooManyWrongKeysError       and too many of those from one address
@@ -122,6 +123,20 @@ class InvalidRequestError(RefusedError):
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{problem.where}: {problem.message}" for problem in self.problems))
+
+
+class ChannelNotServedError(InvalidRequestError):
+    """No provider is set up for the notification's channel: the providers file has no route for it."""
+
+    code = "channel_not_served"
+
+    def __init__(self, channel: str, served: Sequence[str]) -> None:
+        instead = f"send one of: {', '.join(served)}" if served else "there is no channel that is"
+        message = (
+            f"is {channel}, which no provider is set up to deliver here; {instead}, or have a route for {channel} "
+            "added to the providers file (test keys reach the sandbox all the same)"
+        )
+        super().__init__([Problem("/type", message, "not_served")])
 
 
 class NothingAcceptedError(RefusedError):

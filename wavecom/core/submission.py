@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
 
+from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
@@ -17,7 +18,13 @@ from wavecom.core.intake import GO_ON, Ask, Intake, OpenIntake, Verdict
 from wavecom.core.job import Channel, Hint, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.states import Status
-from wavecom.errors import IdempotencyMismatchError, RefusedError, StoreError, UncertainWriteError
+from wavecom.errors import (
+    ChannelNotServedError,
+    IdempotencyMismatchError,
+    RefusedError,
+    StoreError,
+    UncertainWriteError,
+)
 
 log = structlog.get_logger()
 
@@ -95,6 +102,7 @@ class Submission:
         random_bytes: Callable[[int], bytes],
         policy: Policy,
         intake: Intake | None = None,
+        served: Collection[Channel] = frozenset(Channel),
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
@@ -105,13 +113,19 @@ class Submission:
         self._policy = policy
         self._intake = intake or OpenIntake()
         self._batcher = batcher(self._flush)
+        #: Channels that some provider delivers. Test accounts have their sandbox for all.
+        self._served = frozenset(served)
+
+    def serves(self, channel: Channel, client: str) -> bool:
+        """Whether what this account sends over ``channel`` reaches anybody."""
+        return channel in self._served or is_test_account(client)
 
     def accept(self, new: NewNotification) -> Accepted:
         """Store one job durably and publish its hint; returns when the job is stored.
 
         A hint that can't be published changes nothing: the sweep publishes it later. Raises ``StoreError`` (nothing
-        stored), ``UncertainWriteError`` (it may have been), ``IdempotencyMismatchError``. May be repeated safely with
-        an idempotency key.
+        stored), ``UncertainWriteError`` (it may have been), ``IdempotencyMismatchError``, ``ChannelNotServedError``.
+        May be repeated safely with an idempotency key.
         """
         _, accepted = self.accept_asking(new, None)
         assert accepted is not None  # noqa: S101 - there was nobody to say no
@@ -122,6 +136,11 @@ class Submission:
 
         All that come at one time are asked for in one step.
         """
+        if not self.serves(new.type, new.client):
+            [unserved] = self._unserved([new])
+            if isinstance(unserved, ChannelNotServedError):
+                raise unserved
+            return GO_ON, unserved
         job = self._job(new, self._clock.now())
         verdict = GO_ON
         if "attachments" in job.payload:
@@ -150,6 +169,11 @@ class Submission:
         One that is refused costs no other. Of those that share an idempotency key the first is accepted; the others
         are repetitions of it, or refused. Raises ``StoreError`` and ``UncertainWriteError`` as ``accept``, for all.
         """
+        unserved = [new for new in news if not self.serves(new.type, new.client)]
+        if unserved:
+            refused = iter(self._unserved(unserved))
+            taken = iter(self.accept_many([new for new in news if self.serves(new.type, new.client)]))
+            return [next(taken if self.serves(new.type, new.client) else refused) for new in news]
         now = self._clock.now()
         jobs = self._without_files([self._job(new, now) for new in news])
         firsts: dict[tuple[str, str], int] = {}
@@ -182,6 +206,16 @@ class Submission:
         return {
             key: Accepted(job, is_replay=True) for key, job in holders.items() if job.fingerprint == fingerprints[key]
         }
+
+    def _unserved(self, news: Sequence[NewNotification]) -> list[Accepted | ChannelNotServedError]:
+        """What those get whose channel nobody serves: the first answer where this repeats one, else the refusal."""
+        served = sorted(self._served)
+        outcomes: list[Accepted | ChannelNotServedError] = []
+        for new in news:
+            key, fingerprint = new.idempotency_key, new.fingerprint
+            found = self.earlier(new.client, {key: fingerprint}) if key and fingerprint else {}
+            outcomes.append(found.get(key or "") or ChannelNotServedError(new.type, served))
+        return outcomes
 
     def _without_files(self, jobs: list[Job]) -> list[Job]:
         """The jobs with their large attachments set apart, which are stored: before the jobs that refer to them."""

@@ -40,7 +40,8 @@ MAGIC: dict[str, Magic] = {
     ),
     "unavailable": Magic(
         Answer(Outcome.UNAVAILABLE, "http_503", "magic recipient: the provider is out of service"),
-        "unavailable, every time: the job is retried until its attempts are used up",
+        "unavailable, every time: the job is retried until its attempts are used up: over its whole life, so give it "
+        '`"ttlSeconds": 60` to see the end',
     ),
     "throttled": Magic(
         Answer(Outcome.UNAVAILABLE, "http_429", "magic recipient: too many requests", retry_after_seconds=30),

@@ -72,6 +72,11 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
     errors.InvalidRequestError: Entry(
         422, "The request has fields that are wrong", "mend the fields that `errors` names"
     ),
+    errors.ChannelNotServedError: Entry(
+        422,
+        "No provider delivers notifications of this type here",
+        "send another type, or have a route for it added to the providers file",
+    ),
     errors.NothingAcceptedError: Entry(
         422,
         "None of the notifications was accepted",
@@ -232,13 +237,19 @@ HTTP_PROBLEMS: dict[int, tuple[str, Entry]] = {
 }
 
 
-_EXAMPLE_ERRORS = [
-    {
-        "pointer": "/to/phone",
-        "message": "must be a phone number in E.164 form, such as +447700900123: begin with + and the country code",
-        "code": "invalid",
-    }
-]
+_EXAMPLES_OF_ERRORS = {
+    errors.InvalidRequestError.code: [
+        {
+            "pointer": "/to/phone",
+            "message": "must be a phone number in E.164 form, such as +447700900123: begin with + and the country code",
+            "code": "invalid",
+        }
+    ],
+    errors.ChannelNotServedError.code: [
+        {"pointer": problem.where, "message": problem.message, "code": problem.code}
+        for problem in errors.ChannelNotServedError("sms", ["email"]).problems
+    ],
+}
 
 
 def documented() -> dict[str, Entry]:
@@ -251,7 +262,7 @@ def documented() -> dict[str, Entry]:
 
 def example(code: str, entry: Entry) -> dict[str, Any]:
     """A body as a client may get it."""
-    wrong = _EXAMPLE_ERRORS if code == errors.InvalidRequestError.code else []
+    wrong = _EXAMPLES_OF_ERRORS.get(code, [])
     detail = _summary(len(wrong)) if wrong else (entry.detail or entry.example or f"{entry.title}.")
     return _body(entry, code, detail, "5d6cf3b0a1b54bb08f0c0f2f4d1e6a77", wrong)
 

@@ -370,3 +370,39 @@ def test_a_long_text_is_not_too_much_for_the_form(world: World, browser: Browser
     answer = browser.client.post("/send", data=body, content_type=f"multipart/form-data; boundary={boundary}")
 
     assert len(sent(world, answer).payload["html"]) == 1_000_000
+
+
+# --- Channels that nobody delivers ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mail_only(tmp_path: Path) -> World:
+    file = tmp_path / "providers.toml"
+    file.write_text('[providers.mail]\ntype = "sandbox"\n[routes]\nemail = ["mail"]\n')
+    return World(tmp_path, providers_file=file)
+
+
+def tabs(answer: TestResponse) -> list[str]:
+    return re.findall(r'href="/send\?type=(\w+)"', answer.text)
+
+
+def test_only_channels_that_are_delivered_are_offered(mail_only: World) -> None:
+    page = mail_only.browser().get("/send")
+
+    assert tabs(page) == ["email"]
+
+
+def test_the_form_of_another_says_so_and_what_is_sent_by_it_is_refused(mail_only: World) -> None:
+    browser = mail_only.browser()
+
+    page = browser.get("/send?type=sms")
+    answer = browser.send("sms", **SMS)
+
+    assert "SMS is not delivered here" in page.text
+    assert answer.status_code == 422
+    assert "no provider is set up to deliver" in " ".join(problems(answer).values())
+    assert stored(mail_only) == 0
+
+
+def test_a_test_key_is_offered_all(mail_only: World) -> None:
+    assert tabs(mail_only.browser(TEST_KEY).get("/send")) == ["email", "sms", "push"]

@@ -22,7 +22,7 @@ from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.accounts.sessions import Sessions
-from wavecom.bootstrap import WebServices
+from wavecom.bootstrap import WebServices, served_by
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.intake import OpenIntake
@@ -184,6 +184,7 @@ class World:
                 clock=self.clock,
                 batcher=OneByOne,
                 random_bytes=os.urandom,
+                served=served_by(self.settings),
                 policy=Policy(),
             ),
             operations=Operations(

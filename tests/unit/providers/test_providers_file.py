@@ -16,6 +16,7 @@ from wavecom.providers.configuration import (
     Step,
     parse_providers,
     read_providers_file,
+    served_channels,
 )
 from wavecom.routing.breaker import BreakerSettings
 
@@ -154,11 +155,69 @@ def test_a_variable_that_is_not_set_is_named_and_nothing_else_is_said_of_its_key
     ]
 
 
-def test_a_dollar_that_names_nothing_is_a_mistake() -> None:
-    [(where, message)] = problems_of(BOX + 'latency_ms = "$1.50"\n' + ROUTES)
+def header(value: str, environment: dict[str, str] | None = None) -> str:
+    gateway = '[providers.box]\ntype = "http"\nurl = "http://127.0.0.1/"\n'
+    config = parse_providers(f"{gateway}headers = {{ X = '{value}' }}\n{ROUTES}", environment or {})
+    found: str = config.providers["box"].options.headers["X"]
+    return found
 
-    assert where == "providers.toml:3"
-    assert '"$$…"' in message
+
+ENVIRONMENT = {"TOKEN": "t0k$en", "_a1": "b", "OTHER_2": "${TOKEN}", "EMPTY": ""}
+
+
+@pytest.mark.parametrize(
+    ("value", "replaced"),
+    [
+        ("$TOKEN", "t0k$en"),
+        ("${TOKEN}", "t0k$en"),
+        ("Bearer ${TOKEN}", "Bearer t0k$en"),
+        ("${TOKEN}${_a1}-${TOKEN}", "t0k$enb-t0k$en"),
+        ("$OTHER_2", "${TOKEN}"),  # what a variable holds is not looked through again
+        ("$$TOKEN", "$TOKEN"),
+        ("$${TOKEN}", "${TOKEN}"),
+        ("pa$$$${_a1}", "pa$${_a1}"),
+        ("$$$$", "$$"),
+        ("$$${_a1}", "$b"),
+        ("5 $$ or {TOKEN}", "5 $ or {TOKEN}"),
+    ],
+)
+def test_a_name_in_braces_is_replaced_within_text_and_two_dollars_are_one(value: str, replaced: str) -> None:
+    assert header(value, ENVIRONMENT) == replaced
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("Bearer $TOKEN", 'holds $TOKEN within other text; write "${TOKEN}" for the variable, or "$$…" for a real $'),
+        ("$TOKEN ", 'holds $TOKEN within other text; write "${TOKEN}"'),
+        ("$TOKEN-${_a1}", 'holds $TOKEN within other text; write "${TOKEN}"'),
+        ("Bearer $GATEWAY_TOKEN", 'holds $GATEWAY_TOKEN within other text; write "${GATEWAY_TOKEN}"'),
+        # A piece of a password is not repeated.
+        ("pass$word", 'holds a $ that begins no variable; write "${NAME}" for a variable, or "$$…" for a real $'),
+        ("$1.50", "holds a $ that begins no variable"),
+        ("costs 5$", "holds a $ that begins no variable"),
+        ("${TOKEN", "holds a $ that begins no variable"),
+        ("${}", "holds a $ that begins no variable"),
+        ("${TOKEN:-x}", "holds a $ that begins no variable"),
+        ("$$$", "holds a $ that begins no variable"),
+        ("Bearer ${NONE}", "the environment variable NONE is not set; set it before the start"),
+        ("Bearer ${EMPTY}", "the environment variable EMPTY is not set"),
+    ],
+)
+def test_every_other_dollar_is_refused_with_the_fix(value: str, message: str) -> None:
+    with pytest.raises(ProvidersFileError) as caught:
+        header(value, ENVIRONMENT)
+
+    [problem] = caught.value.problems
+    assert problem.where == "providers.toml:4"
+    assert problem.message.startswith(f"providers.box.headers.X: {message}")
+
+
+def test_each_variable_that_is_not_set_is_named_once() -> None:
+    with pytest.raises(ProvidersFileError) as caught:
+        header("${A}:${B} ${A}")
+
+    assert [problem.message.split()[4] for problem in caught.value.problems] == ["A", "B"]
 
 
 # --- Mistakes -----------------------------------------------------------------------------------------------------
@@ -204,8 +263,8 @@ MISTAKES = [
     (box("breaker = 1"), 3, "providers.box.breaker", "must be a table: [providers.box.breaker]"),
     (box("[providers.box.breaker]\nmin_calls = 0"), 4, "providers.box.breaker.min_calls", "must be a whole number"),
     (box("breaker = { mincalls = 5 }"), 3, "providers.box.breaker.mincalls", 'is not known here; did you mean "min_'),
-    (BOX, 1, "routes", "has no route for email; add, for instance, email = "),
-    (BOX + ROUTES.replace("sms", "sns"), 3, "routes", 'has no route for sms; add, for instance, sms = ["box"]'),
+    (BOX, 1, "routes", 'says for no channel who serves it; add, for instance, email = ["box"]'),
+    (BOX + ROUTES.replace("sms", "sns"), 5, "routes.sns", 'is not known here; did you mean "sms"?'),
     (BOX + ROUTES + 'fax = ["box"]', 7, "routes.fax", "is not known here; there are: email, push, sms"),
     (box('channels = ["email", "push"]'), 6, "routes.sms", 'provider "box" doesn\'t send sms, only email, push'),
     (sms('"box"'), 5, "routes.sms", NOT_A_ROUTE),
@@ -251,13 +310,43 @@ def test_all_mistakes_are_listed_at_once_in_the_order_of_the_file() -> None:
 
     lines = [where for where, _ in problems_of(source)]
 
-    assert lines == [f"providers.toml:{line}" for line in (2, 5, 6, 6, 7)]
+    assert lines == [f"providers.toml:{line}" for line in (2, 5, 7)]
 
 
 def test_a_mistake_in_a_provider_is_not_told_again_at_each_route_that_names_it() -> None:
     problems = problems_of(BOX + "latency_ms = -1\n" + ROUTES)
 
     assert len(problems) == 1
+
+
+@pytest.mark.parametrize("channels", [{Channel.EMAIL}, {Channel.SMS, Channel.PUSH}, set(Channel)])
+def test_a_channel_without_a_route_is_not_served(channels: set[Channel], tmp_path: Path) -> None:
+    routes = "".join(f'{channel} = ["box"]\n' for channel in channels)
+    source = f'{BOX}latency_ms = "$UNSET"\n[routes]\n{routes}'
+    file = tmp_path / "providers.toml"
+    file.write_text("\ufeff" + source, encoding="utf-8")
+
+    assert set(parse_providers(source, {"UNSET": "1"}).routes) == channels
+    # Who only accepts needs none of the providers' secrets.
+    assert served_channels(file) == channels
+
+
+@pytest.mark.parametrize("content", [None, b"x", b"\xff\xfe[", b"[routes\n"])
+def test_who_only_accepts_is_told_of_a_file_that_can_not_be_read(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "providers.toml"
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(ProvidersFileError):
+        served_channels(file)
+
+
+def test_a_byte_order_mark_is_passed_by_and_lines_keep_their_count(tmp_path: Path) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + (BOX + ROUTES).replace("\n", "\r\n").encode())
+
+    assert list(read_providers_file(file, {}).providers) == ["box"]
+    assert problems_of("\ufeff" + BOX + "latency_ms = -1\n" + ROUTES)[0][0] == "providers.toml:3"
 
 
 def test_windows_line_ends_keep_the_count() -> None:

@@ -15,7 +15,7 @@ from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLett
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
-from wavecom.bootstrap import WebServices
+from wavecom.bootstrap import WebServices, served_by
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.intake import Intake, OpenIntake
@@ -94,6 +94,7 @@ def make_world(
         clock=clock,
         batcher=OneByOne,
         random_bytes=lambda size: next(numbers).to_bytes(size, "big"),
+        served=served_by(settings),
         policy=Policy(),
         intake=intake,
     )

@@ -1,6 +1,6 @@
 """The providers file: which providers there are, how each is set, and which channel goes through which of them."""
 
-from wavecom.providers.configuration.file import parse_providers, read_providers_file
+from wavecom.providers.configuration.file import parse_providers, read_providers_file, served_channels
 from wavecom.providers.configuration.values import (
     Alternative,
     BreakerConfig,
@@ -19,4 +19,5 @@ __all__ = [
     "Step",
     "parse_providers",
     "read_providers_file",
+    "served_channels",
 ]

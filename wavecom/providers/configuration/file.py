@@ -23,13 +23,13 @@ from wavecom.providers.configuration.values import (
     Route,
     Step,
 )
+from wavecom.providers.configuration.variables import Variables
 from wavecom.providers.registry import CLASSES, provider_class
 
 T = TypeVar("T")
 
 #: Names stand in logs, metrics and keys of other stores.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
-_VARIABLE = re.compile(r"\$([A-Za-z_][A-Za-z0-9_]*)")
 
 _COMMON_KEYS = frozenset(checks_of(ProviderConfig))
 _BREAKER_KEYS = frozenset(checks_of(BreakerConfig))
@@ -37,28 +37,50 @@ _ITEM_KEYS = frozenset(checks_of(Alternative))
 
 
 def read_providers_file(path: Path, environment: Mapping[str, str]) -> ProvidersConfig:
-    """Read and check the file; ``"$NAME"`` is looked up in ``environment``. Raises ``ProvidersFileError``."""
-    try:
-        source = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ProvidersFileError([Problem(path.name, f"can't be read: {error.strerror}", "unreadable")]) from error
-    except UnicodeDecodeError as error:
-        raise ProvidersFileError([Problem(path.name, "is not UTF-8 text; save it as UTF-8", "unreadable")]) from error
-    return parse_providers(source, environment, path.name)
+    """Read and check the file; variables are looked up in ``environment``. Raises ``ProvidersFileError``."""
+    return parse_providers(_read(path), environment, path.name)
+
+
+def served_channels(path: Path) -> frozenset[Channel]:
+    """The channels that the file has a route for, and nothing else of it: no secret is needed for that.
+
+    For processes that accept and don't deliver. Raises ``ProvidersFileError`` where the file can't be read at all.
+    """
+    routes = _tree(_read(path), path.name).get("routes")
+    return frozenset(channel for channel in Channel if isinstance(routes, Mapping) and routes.get(channel.value))
 
 
 def parse_providers(source: str, environment: Mapping[str, str], file_name: str = "providers.toml") -> ProvidersConfig:
     """The same for the text of a file; ``file_name`` is only for messages."""
-    source = source.replace("\r\n", "\n")
-    try:
-        tree = tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
-        raise ProvidersFileError([_syntax_problem(source, file_name, str(error))]) from error
+    source = _plain(source)
+    tree = _tree(source, file_name)
     reader = _Reader(environment)
     config = reader.read(tree)
     if reader.mistakes:
         raise ProvidersFileError(_problems(reader.mistakes, source, file_name))
     return config
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProvidersFileError([Problem(path.name, f"can't be read: {error.strerror}", "unreadable")]) from error
+    except UnicodeDecodeError as error:
+        raise ProvidersFileError([Problem(path.name, "is not UTF-8 text; save it as UTF-8", "unreadable")]) from error
+
+
+def _plain(source: str) -> str:
+    """Without what editors on Windows put in: a byte order mark, and their own ends of lines."""
+    return source.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _tree(source: str, file_name: str) -> dict[str, Any]:
+    source = _plain(source)
+    try:
+        return tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise ProvidersFileError([_syntax_problem(source, file_name, str(error))]) from error
 
 
 def _problems(mistakes: Iterable[Mistake], source: str, file_name: str) -> list[Problem]:
@@ -85,8 +107,8 @@ class _Reader:
     """One reading of one file; goes on after a mistake so as to find all."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self.mistakes: list[Mistake] = []
-        self._environment = environment
+        self._variables = Variables(environment)
+        self.mistakes = self._variables.mistakes
 
     def read(self, tree: Mapping[str, Any]) -> ProvidersConfig:
         self._note((), unknown_keys(tree, ("providers", "routes")))
@@ -115,7 +137,7 @@ class _Reader:
                 )
             return None
         before = len(self.mistakes)
-        config = self._of_type(name, type_name, self._resolve(table, path))
+        config = self._of_type(name, type_name, self._variables.replaced(table, path))
         return config if len(self.mistakes) == before else None
 
     def _of_type(self, name: str, type_name: str, table: dict[str, Any]) -> ProviderConfig[Any] | None:
@@ -146,37 +168,20 @@ class _Reader:
         type_name = raw.get("type") if isinstance(raw, Mapping) else None
         return provider_class(type_name).channels if type_name in CLASSES else frozenset(Channel)
 
-    def _resolve(self, value: Any, path: tuple[str | int, ...]) -> Any:
-        """``value`` with each ``"$NAME"`` replaced by that variable; ``"$$"`` at the beginning stands for one ``$``."""
-        if isinstance(value, dict):
-            return {key: self._resolve(inner, (*path, key)) for key, inner in value.items()}
-        if isinstance(value, list):
-            return [self._resolve(inner, (*path, index)) for index, inner in enumerate(value)]
-        if not isinstance(value, str) or not value.startswith("$"):
-            return value
-        if value.startswith("$$"):
-            return value[1:]
-        variable = _VARIABLE.fullmatch(value)
-        if not variable:
-            self._say(path, 'begins with $ but is no name of a variable; write "$NAME", or "$$…" for a real $', "unset")
-        elif not self._environment.get(variable[1]):
-            self._say(path, f"the environment variable {variable[1]} is not set; set it before the start", "unset")
-        else:
-            return self._environment[variable[1]]
-        return "unresolved"
-
     # --- Routes
 
     def _routes(self, table: Mapping[str, Any], served: Mapping[str, frozenset[Channel]]) -> dict[Channel, Route]:
         self._note(("routes",), unknown_keys(table, [channel.value for channel in Channel]))
-        routes = {}
-        for channel in Channel:
-            if channel.value in table:
-                routes[channel] = self._route(channel, table[channel.value], served)
-            else:
-                example = next((name for name in served if channel in served[name]), "name")
-                message = f'has no route for {channel}; add, for instance, {channel} = ["{example}"]'
-                self._say(("routes",), message, "missing_route")
+        routes = {
+            channel: self._route(channel, table[channel.value], served) for channel in Channel if channel.value in table
+        }
+        if not table:
+            example = next(iter(served), "name")
+            self._say(
+                ("routes",),
+                f'says for no channel who serves it; add, for instance, email = ["{example}"]',
+                "missing_route",
+            )
         return routes
 
     def _route(self, channel: Channel, raw: object, served: Mapping[str, frozenset[Channel]]) -> Route:

@@ -91,7 +91,7 @@ Route = tuple[Step, ...]
 
 @dataclass(frozen=True, slots=True)
 class ProvidersConfig:
-    """The whole file. Every channel has a route, and every name in a route is a provider that serves the channel."""
+    """The whole file. Every name in a route is a provider that serves the channel; without a route nobody serves it."""
 
     providers: Mapping[str, ProviderConfig[Any]]
     routes: Mapping[Channel, Route]

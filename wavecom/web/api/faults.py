@@ -36,6 +36,7 @@ class FaultCode(StrEnum):
     CONFLICT = "conflict"
     DUPLICATE = "duplicate"
     NOT_ALLOWED = "not_allowed"
+    NOT_SERVED = "not_served"
 
 
 class Fault(str):

@@ -58,7 +58,9 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         | limits.HEADERS,
         links={"readNotification": {"job_id": "/jobId"}},
     )
-    @blueprint.fails(errors.IdempotencyMismatchError, errors.UncertainWriteError, *limits.ERRORS)
+    @blueprint.fails(
+        errors.ChannelNotServedError, errors.IdempotencyMismatchError, errors.UncertainWriteError, *limits.ERRORS
+    )
     def send(notification: NotificationRequest | RefusedRequest) -> Response:
         """Accept one notification for one recipient."""
         return sending.send(caller(), notification, request.headers.get(HEADER)).response(_root())

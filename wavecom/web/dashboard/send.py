@@ -38,6 +38,8 @@ def send() -> Response | tuple[str, int]:
     if not viewer().may_send:
         raise ForbiddenError("This key may look, but not send. Sign in with one that may.")
     if request.method == "GET":
+        if "type" not in request.args and not _served(channel):
+            channel = next(filter(_served, Channel), channel)
         return _page(SendForm.blank(channel), 200)
     form = SendForm.filled(channel, request.form)
     try:
@@ -77,4 +79,10 @@ def _merged(form: SendForm, unread: list[Problem], problems: tuple[Problem, ...]
 
 
 def _page(form: SendForm, status: int) -> tuple[str, int]:
-    return render_template("dashboard/send.html", form=form, channels=tuple(Channel)), status
+    channels = {channel: _served(channel) for channel in Channel}
+    return render_template("dashboard/send.html", form=form, channels=channels), status
+
+
+def _served(channel: Channel) -> bool:
+    """Whether what this viewer sends over it is delivered."""
+    return pages().services.submission.serves(channel, viewer().sends_as)
