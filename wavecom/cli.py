@@ -15,6 +15,7 @@ from wavecom.errors import ConfigurationError
 #: Name of a command → its module in ``wavecom.commands``, and its name there.
 _OPERATORS = {
     "bench": "bench",
+    "check": "check",
     "dead-letters": "dead_letters",
     "keys": "keys",
     "sessions": "sessions",
