@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from wavecom.core.attachments import put_back
 from wavecom.core.job import Answer, Channel, Hint, Outcome, Priority, Try
 from wavecom.core.ports import Counts, DeadLetter, Message, Permit, Refusal, Step
 from wavecom.core.states import Status
@@ -81,6 +83,7 @@ class ScriptedProvider:
     """Answers from a list, the last one for ever; keeps the messages it was given."""
 
     channels = frozenset(Channel)
+    longest_call_seconds = 10.0
 
     def __init__(self, name: str, *answers: Answer, is_idempotent: bool = True, expects_receipts: bool = False) -> None:
         self.name = name
@@ -91,7 +94,7 @@ class ScriptedProvider:
         self.on_send: Callable[[Message], None] = lambda _message: None
 
     def send(self, message: Message) -> Answer:
-        self.messages.append(message)
+        self.messages.append(replace(message, payload=put_back(message.payload, message.files.read)))
         self.on_send(message)
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
 

@@ -32,12 +32,14 @@ from wavecom.core.ids import RandomStock, uuid7
 from wavecom.core.intake import Intake
 from wavecom.core.job import Channel, Hint, Job
 from wavecom.core.keys import KeyRecord
+from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.submission import Submission
 from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, StoreError, UnavailableError
+from wavecom.periodic import Periodic
 from wavecom.providers.base import build_providers
 from wavecom.providers.configuration import ProvidersConfig, read_providers_file, served_channels
 from wavecom.providers.transport import make_transport
@@ -273,7 +275,9 @@ def worker_services(settings: Settings) -> WorkerServices:
             for name, each in config.providers.items()
         },
         on_claimed=note_taken,
+        attachment_bytes=settings.attachment_memory_mib * 1024 * 1024,
     )
+    renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
     sweep = Sweep(
         jobs=jobs,
         publisher=publisher,
@@ -284,6 +288,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         jitter=random.random,
     )
     closing = [
+        renewal.close,
         gate.close,
         *(provider.close for provider in providers.values()),
         transport.close,
@@ -433,6 +438,7 @@ def _gate_settings(provider: Any) -> GateSettings:
         rate_per_second=provider.rate_per_second,
         burst=provider.burst,
         max_concurrency=provider.most_calls,
+        is_patient=provider.is_patient,
         breaker=BreakerSettings(
             window_seconds=breaker.window_seconds,
             min_calls=breaker.min_calls,

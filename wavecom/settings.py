@@ -69,6 +69,8 @@ class Settings:
     web_threads: int = 128
     workers: int = 1
     worker_concurrency: int = 384
+    #: What large attachments may take of a worker's memory while they are sent, in MiB.
+    attachment_memory_mib: int = 128
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
     worker_niceness: int = 15
     max_body_bytes: int = 14 * 1024 * 1024
@@ -158,6 +160,11 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "web_threads": env.int("WAVECOM_WEB_THREADS", None, validate=count),
         "workers": env.int("WAVECOM_WORKERS", None, validate=count),
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
+        "attachment_memory_mib": env.int(
+            "WAVECOM_ATTACHMENT_MEMORY_MIB",
+            None,
+            validate=validate.Range(1, 65_536, error="must be MiB from {min} to {max}, not {input}"),
+        ),
         "worker_niceness": env.int(
             "WAVECOM_WORKER_NICENESS",
             None,

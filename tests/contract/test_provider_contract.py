@@ -224,7 +224,8 @@ def raise_curtain(request: pytest.FixtureRequest) -> Iterator[Raise]:
                 mail_peer = opened(SmtpPeer(**SMTP_SCRIPTS[behaviour]))
                 port = mail_peer.port
                 taken = lambda: [_message_key(mail) for mail in mail_peer.mails]  # noqa: E731
-            table = f'type = "smtp"\nhost = "127.0.0.1"\nport = {port}\nsender = "bank@example.org"\nhelo_name = "us"'
+            table = f'type = "smtp"\nhost = "127.0.0.1"\nport = {port}\nsender = "bank@example.org"\nhelo_name = "us"\n'
+            table += "final_reply_seconds = 1.5"
         else:
             table = 'type = "sandbox"'
             outbox.is_away = behaviour == "nobody"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import socket
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,8 +21,9 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests import peers
 from tests.peers import SmtpPeer
-from wavecom.core.job import Answer, Channel, JobId, Outcome
-from wavecom.core.ports import Message
+from wavecom.core.job import Answer, Channel, JobId, Outcome, Scope
+from wavecom.core.ports import Message, MissingFileError
+from wavecom.errors import StoreError
 from wavecom.providers.base import Surroundings
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.smtp import SmtpOptions, SmtpProvider
@@ -288,31 +290,67 @@ def test_an_unknown_recipient_is_rejected_and_the_connection_goes_on(
     assert [envelope.rcpt_tos for envelope in mailbox.envelopes] == [["ada@example.org"]]
 
 
-def test_a_mail_over_the_servers_limit_is_rejected(start: Callable[..., tuple[Mailbox, int]], make: Make) -> None:
-    _, port = start(data_size_limit=1000)
-
-    answer = make(port).send(message(payload={"subject": "x", "text": "y" * 5000}))
-
-    assert (answer.outcome, answer.code) == (Outcome.REJECTED, "smtp_552")
-
-
-def test_letters_beyond_ascii_in_an_address_need_a_server_that_takes_them(
+def test_a_mail_over_the_servers_limit_is_for_another_server(
     start: Callable[..., tuple[Mailbox, int]], make: Make
 ) -> None:
+    mailbox, port = start(data_size_limit=1000)
+    provider = make(port)
+
+    large = provider.send(message(payload={"subject": "x", "text": "y" * 5000}))
+    small = provider.send(message(payload={"subject": "x", "text": "y"}))
+
+    assert (large.outcome, large.code, large.scope) == (UNAVAILABLE, "too_large_for_server", Scope.MESSAGE)
+    assert large.is_final_here
+    assert large.message.endswith("the server takes 1000")
+    assert small.outcome is Outcome.ACCEPTED
+    assert len({session.peer for session in mailbox.sessions}) == 1, "the connection is as good as before"
+
+
+BANK: dict[str, Any] = {"subject": "x", "text": "y"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "place"),
+    [
+        ({"to": "jürgen@bücher.example"}, "to.email"),
+        ({"payload": BANK | {"replyTo": "grüße@bank.example"}}, "payload.replyTo"),
+        ({"payload": BANK | {"replyTo": ["a@bank.example", {"email": "grüße@bank.example"}]}}, "payload.replyTo"),
+        ({"payload": BANK | {"from": "grüße@bank.example"}}, "payload.from"),
+        ({"to": "jürgen@b.example", "payload": BANK | {"from": "ü@b.example"}}, "to.email and payload.from"),
+    ],
+)
+def test_letters_beyond_ascii_in_an_address_need_a_server_that_takes_them(
+    start: Callable[..., tuple[Mailbox, int]], make: Make, changes: dict[str, Any], place: str
+) -> None:
     able, able_port = start(enable_SMTPUTF8=True)
-    _, unable_port = start(enable_SMTPUTF8=False)
-    mail = message(to="jürgen@bücher.example")
+    unable, unable_port = start(enable_SMTPUTF8=False)
+    mail = message(**changes)
 
     accepted = make(able_port).send(mail)
-    rejected = make(unable_port).send(mail)
+    refused = make(unable_port).send(mail)
 
     assert accepted.outcome is Outcome.ACCEPTED
-    assert able.envelopes[0].rcpt_tos == ["jürgen@xn--bcher-kva.example"]
-    assert "SMTPUTF8" in able.envelopes[0].mail_options
-    assert (rejected.outcome, rejected.message) == (
-        Outcome.REJECTED,
-        "the recipient was refused with 550 5.6.7",
-    )
+    assert {"SMTPUTF8", "BODY=8BITMIME"} <= set(able.envelopes[0].mail_options)
+    assert (refused.outcome, refused.code, refused.scope) == (UNAVAILABLE, "smtputf8_missing", Scope.MESSAGE)
+    assert refused.is_final_here
+    assert refused.message.endswith(f"(SMTPUTF8), as in {place}")
+    assert unable.envelopes == []
+
+
+def test_a_domain_beyond_ascii_needs_no_such_server(start: Callable[..., tuple[Mailbox, int]], make: Make) -> None:
+    mailbox, port = start(enable_SMTPUTF8=False)
+
+    assert make(port).send(message(to="ada@bücher.example")).outcome is Outcome.ACCEPTED
+    assert mailbox.envelopes[0].rcpt_tos == ["ada@xn--bcher-kva.example"]
+
+
+def test_a_server_that_promised_to_take_such_letters_and_does_not_is_one_that_can_not(make: Make) -> None:
+    with SmtpPeer(RCPT=b"553 5.6.7 not here") as peer:
+        for_jürgen = make(peer.port).send(message(to="jürgen@example.org"))
+        for_ada = make(peer.port).send(message())
+
+    assert (for_jürgen.outcome, for_jürgen.is_final_here) == (UNAVAILABLE, True)
+    assert (for_ada.outcome, for_ada.is_final_here) == (REJECTED, False)
 
 
 def test_sixteen_threads_send_all_their_mails_once(start: Callable[..., tuple[Mailbox, int]], make: Make) -> None:
@@ -356,7 +394,7 @@ def test_until_the_mail_is_sent_a_failure_means_that_it_was_not_taken(
 @pytest.mark.parametrize("failure", FAILURES, ids=FAILURE_NAMES)
 def test_without_a_reply_to_the_sent_mail_nobody_can_tell(make: Make, failure: peers.Behaviour) -> None:
     with SmtpPeer(content=failure) as peer:
-        answer = make(peer.port, timeout_seconds=1.5).send(message())
+        answer = make(peer.port, final_reply_seconds=1.0).send(message())
 
         assert peer.commands.count("DATA") == 1
     assert answer.outcome is Outcome.UNKNOWN
@@ -376,8 +414,8 @@ def test_a_server_that_stops_reading_in_the_middle_of_a_mail_has_not_taken_it(ma
             {"filename": "a", "contentType": "a/b", "content": base64.b64encode(bytes(12_000_000)).decode()}
         ],
     }
-    with SmtpPeer(DATA=stop_reading) as peer:
-        answer = make(peer.port, timeout_seconds=1.5).send(message(payload=big))
+    with SmtpPeer(DATA=stop_reading, EHLO=b"250 peer.test") as peer:
+        answer = make(peer.port, data_seconds=1.0).send(message(payload=big))
 
     assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "timeout")
 
@@ -396,7 +434,11 @@ REJECTED, UNAVAILABLE, UNKNOWN = Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.
         ("MAIL", b"454 Throttling failure: Maximum sending rate exceeded", UNAVAILABLE),
         ("MAIL", b"530 5.7.0 Must issue a STARTTLS command first", UNAVAILABLE),
         ("MAIL", b"553 5.7.1 sender not owned by user", UNAVAILABLE),
-        ("MAIL", b"552 5.3.4 too big", REJECTED),
+        ("MAIL", b"552 5.3.4 too big", UNAVAILABLE),
+        ("MAIL", b"555 5.5.4 unknown parameter", UNAVAILABLE),
+        ("MAIL", b"502 5.5.1 what", UNAVAILABLE),
+        ("RCPT", b"552 5.2.2 mailbox full", REJECTED),
+        ("RCPT", b"552 no room", REJECTED),
         ("RCPT", b"550 5.1.1 unknown", REJECTED),
         ("RCPT", b"550-5.7.1 blocked\r\n550 5.7.1 by policy", REJECTED),
         ("RCPT", b"553 5.1.3 bad address", REJECTED),
@@ -412,7 +454,8 @@ REJECTED, UNAVAILABLE, UNKNOWN = Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.
         ("content", b"250 2.0.0 queued", Outcome.ACCEPTED),
         ("content", b"451 4.3.0 not now", UNAVAILABLE),
         ("content", b"421 4.3.0 closing", UNAVAILABLE),
-        ("content", b"552 5.2.3 too big", REJECTED),
+        ("content", b"552 5.2.3 too big for this mailbox", REJECTED),
+        ("content", b"552 5.3.4 too big for this server", UNAVAILABLE),
         ("content", b"554 5.7.1 looks like spam", REJECTED),
         ("content", b"354 what", UNKNOWN),
         ("content", b"nonsense", UNKNOWN),
@@ -424,6 +467,44 @@ def test_a_reply_has_a_meaning(make: Make, step: str, reply: bytes, outcome: Out
 
     assert answer.outcome is outcome
     assert answer.code == f"smtp_{reply[:3].decode() if reply[:3].isdigit() else -1}"
+
+
+@pytest.mark.parametrize(
+    ("step", "reply", "scope"),
+    [
+        ("greeting", b"421 too many connections", Scope.PROVIDER),
+        ("MAIL", b"530 5.7.0 Must issue a STARTTLS command first", Scope.PROVIDER),
+        ("MAIL", b"451 4.3.0 not now", Scope.PROVIDER),
+        ("MAIL", b"454 Throttling failure: Maximum sending rate exceeded", Scope.PROVIDER),
+        ("MAIL", b"421 4.3.0 closing", None),
+        ("RCPT", b"451 4.7.1 greylisted", Scope.DESTINATION),
+        ("RCPT", b"450 4.2.0 greylisted", Scope.DESTINATION),
+        ("RCPT", b"451 4.3.0 not now", Scope.DESTINATION),
+        ("RCPT", b"452 4.2.2 mailbox full", Scope.RECIPIENT),
+        ("RCPT", b"550 5.1.1 unknown", Scope.RECIPIENT),
+        ("RCPT", b"421 4.3.0 closing", None),
+        ("RCPT", b"535 5.7.8 authentication needed", Scope.PROVIDER),
+        ("DATA", b"451 4.3.0 not now", None),
+        ("content", b"451 4.7.1 greylisted", Scope.DESTINATION),
+        ("content", b"452 4.3.1 no room", None),
+        ("content", b"454 Throttling failure: Daily message quota exceeded", Scope.PROVIDER),
+        ("content", b"554 5.7.1 looks like spam", Scope.MESSAGE),
+        ("content", b"552 5.3.4 too big", Scope.MESSAGE),
+    ],
+)
+def test_a_reply_says_whom_it_is_about(make: Make, step: str, reply: bytes, scope: Scope | None) -> None:
+    with SmtpPeer(**{step: reply}) as peer:
+        answer = make(peer.port).send(message())
+
+    assert answer.scope is scope
+
+
+def test_nobody_there_is_about_everybody_and_silence_says_nothing(make: Make) -> None:
+    with SmtpPeer(MAIL=peers.be_silent) as peer:
+        silence = make(peer.port, timeout_seconds=0.3).send(message())
+
+    assert make(peers.free_port()).send(message()).scope is Scope.PROVIDER
+    assert (silence.code, silence.scope) == ("timeout", None)
 
 
 def test_a_server_that_wants_no_greeting_of_ours_is_unavailable(make: Make) -> None:
@@ -451,6 +532,123 @@ def test_an_answer_tells_nothing_of_the_recipient(make: Make) -> None:
         answer = make(peer.port).send(message())
 
     assert answer.message == "the recipient was refused with 550 5.1.1"
+
+
+# --- A server that takes its time ---------------------------------------------------------------------------------
+
+
+def takes_its_time(reply: bytes, goes_on: threading.Event) -> peers.Behaviour:
+    def behave(connection: peers.PeerConnection) -> bool:
+        assert goes_on.wait(30)
+        connection.is_reading_mail = reply.startswith(b"354")
+        connection.send(reply + b"\r\n")
+        return True
+
+    return behave
+
+
+def test_who_looks_through_the_mail_before_it_answers_gets_it_once(make: Make) -> None:
+    """Ten times longer than any other step may take: only the server's word says what became of the mail."""
+    is_done = threading.Event()
+    with SmtpPeer(content=takes_its_time(b"250 2.0.0 clean", is_done)) as peer:
+        provider = make(peer.port, timeout_seconds=0.1)
+        threading.Timer(1.0, is_done.set).start()
+
+        answer = provider.send(message())
+
+        assert peer.commands.count("DATA") == 1
+    assert answer.outcome is Outcome.ACCEPTED
+
+
+@pytest.mark.parametrize("step", ["greeting", "EHLO", "MAIL", "RCPT", "DATA"])
+def test_each_step_has_its_own_time(make: Make, step: str) -> None:
+    goes_on = threading.Event()
+    with SmtpPeer(**{step: takes_its_time(SmtpPeer.WELL[step], goes_on)}) as peer:
+        provider = make(peer.port, timeout_seconds=20, data_seconds=0.5, final_reply_seconds=0.5)
+        threading.Timer(1.0, goes_on.set).start()
+
+        assert provider.send(message()).outcome is Outcome.ACCEPTED
+
+
+def test_a_connection_that_fell_silent_is_waited_for_once(make: Make) -> None:
+    with SmtpPeer(MAIL=[SmtpPeer.WELL["MAIL"], peers.be_silent]) as peer:
+        provider = make(peer.port, timeout_seconds=0.5)
+        assert provider.send(message(1)).outcome is Outcome.ACCEPTED
+
+        answer = provider.send(message(2))
+
+        assert peer.connections == 1
+    assert (answer.outcome, answer.code) == (UNAVAILABLE, "timeout")
+
+
+# --- Attachments that are stored apart ----------------------------------------------------------------------------
+
+
+class Shelf:
+    """Files by name; notes what is asked of it."""
+
+    def __init__(self, **held: bytes) -> None:
+        self.held = held
+        self.events: list[str] = []
+        self.error: Exception | None = None
+
+    def read(self, name: str) -> bytes:
+        self.events.append(f"read {name}")
+        if self.error is not None and name == "second":
+            raise self.error
+        return self.held[name]
+
+    def handed_over(self) -> None:
+        self.events.append("handed over")
+
+
+def with_files(shelf: Shelf, **changes: Any) -> Message:
+    attachments = [
+        {"filename": f"{name}.bin", "contentType": "application/octet-stream", "blob": name, "size": len(held)}
+        for name, held in shelf.held.items()
+    ]
+    return message(payload=BANK | {"attachments": attachments}, files=shelf, **changes)
+
+
+@pytest.mark.parametrize("size", [0, 1, 56, 57, 58, 57 * 1024, 57 * 1024 + 1, 300_000])
+def test_files_are_read_when_they_are_sent_and_let_go_before_the_server_answers(
+    start: Callable[..., tuple[Mailbox, int]], make: Make, size: int
+) -> None:
+    shelf = Shelf(first=bytes(range(256)) * (size // 256) + b"x" * (size % 256), second=b".\r\n.\r\n")
+    mailbox, port = start(data_size_limit=2**20)
+
+    answer = make(port).send(with_files(shelf))
+
+    assert answer.outcome is Outcome.ACCEPTED
+    assert [part.get_content() for part in mailbox.mail().iter_attachments()] == list(shelf.held.values())
+    assert shelf.events == ["read first", "read second", "handed over"]
+    [size_told] = [int(each[5:]) for each in mailbox.envelopes[0].mail_options if each.startswith("SIZE=")]
+    assert isinstance(mailbox.envelopes[0].original_content, bytes)
+    assert size_told == len(mailbox.envelopes[0].original_content)
+
+
+def test_a_refused_recipient_costs_no_reading(make: Make) -> None:
+    shelf = Shelf(first=b"x" * 100)
+    with SmtpPeer(RCPT=b"550 5.1.1 unknown") as peer:
+        make(peer.port).send(with_files(shelf))
+
+    assert shelf.events == []
+
+
+@pytest.mark.parametrize("error", [StoreError("away"), MissingFileError("second")])
+def test_a_file_that_can_not_be_read_ends_the_mail_unsent(make: Make, error: Exception) -> None:
+    shelf = Shelf(first=b"x" * 100_000, second=b"y")
+    shelf.error = error
+    with SmtpPeer() as peer:
+        provider = make(peer.port)
+        with pytest.raises(type(error)):
+            provider.send(with_files(shelf))
+        shelf.error = None
+
+        assert peer.closed_one.wait(10)
+        assert peer.mails == []
+        assert provider.send(with_files(shelf)).outcome is Outcome.ACCEPTED
+        assert (peer.connections, len(peer.mails)) == (2, 1)
 
 
 # --- Kept connections ---------------------------------------------------------------------------------------------

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from wavecom.core.engine import Policy
 
-#: Base64 text that is longer than this is stored apart.
+#: Base64 text that is longer than this is stored apart, and whatever takes all that stays with the job beyond it: many
+#: jobs are in a worker's hands at once.
 LIMIT_CHARACTERS = 64 * 1024
 #: How long a file outlives what is certain, for whatever takes longer than it should.
 _MARGIN = timedelta(days=7)
@@ -36,9 +37,11 @@ def set_apart(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, 
     """The payload as it is stored with its job, and the files to be stored before, by their names."""
     blobs: dict[str, bytes] = {}
     attachments = []
+    left = LIMIT_CHARACTERS
     for attachment in payload.get("attachments", ()):
         content = attachment["content"]
-        if len(content) <= LIMIT_CHARACTERS:
+        if len(content) <= left:
+            left -= len(content)
             attachments.append(attachment)
             continue
         held = a2b_base64(content)
@@ -51,18 +54,25 @@ def set_apart(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, 
 
 def names_in(payload: Mapping[str, Any]) -> set[str]:
     """The files that were set apart from this payload."""
-    return {attachment["blob"] for attachment in payload.get("attachments", ()) if "blob" in attachment}
+    return set(sizes_in(payload))
 
 
-def put_back(payload: Mapping[str, Any], blobs: Mapping[str, bytes]) -> Mapping[str, Any]:
-    """The payload as it was before ``set_apart``. Every file of ``names_in(payload)`` must be in ``blobs``."""
+def sizes_in(payload: Mapping[str, Any]) -> dict[str, int]:
+    """The same with the bytes of each."""
+    return {each["blob"]: each["size"] for each in payload.get("attachments", ()) if "blob" in each}
+
+
+def put_back(payload: Mapping[str, Any], read: Callable[[str], bytes]) -> Mapping[str, Any]:
+    """The payload as it was before ``set_apart``; ``read`` gives a file by its name."""
+    if not names_in(payload):
+        return payload
     attachments = []
     for attachment in payload["attachments"]:
         if "blob" not in attachment:
             attachments.append(attachment)
             continue
         kept = {key: value for key, value in attachment.items() if key not in {"blob", "size"}}
-        attachments.append(kept | {"content": b2a_base64(blobs[attachment["blob"]], newline=False).decode()})
+        attachments.append(kept | {"content": b2a_base64(read(attachment["blob"]), newline=False).decode()})
     return {**payload, "attachments": attachments}
 
 

@@ -8,24 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
 from wavecom.core.account import is_test_account
-from wavecom.core.attachments import BlobStore, keep_until, names_in, put_back
+from wavecom.core.activity import Activity
+from wavecom.core.attachments import BlobStore, names_in
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion, not_begun, unclear
+from wavecom.core.files import ByteBudget, StoredFiles
 from wavecom.core.job import Answer, Channel, Job, Outcome, Priority, Try
-from wavecom.core.ports import TEST_SANDBOX, Clock, Message, Permit, Provider, Refusal, SwiftProvider
+from wavecom.core.leases import LeaseKeeper, UnderWay
+from wavecom.core.ports import (
+    TEST_SANDBOX,
+    Clock,
+    Files,
+    Message,
+    MissingFileError,
+    NoFiles,
+    Permit,
+    Provider,
+    Refusal,
+    SwiftProvider,
+    UnreadableFileError,
+)
 from wavecom.core.sms import segments
 from wavecom.errors import StoreError
 
 log = structlog.get_logger()
 
-#: A lease with less than this left is renewed before another provider is called: the longest call, and some air.
+#: A lease with less than this left is renewed before another provider is called: what most calls take at most, and some
+#: air. The lease of a call that takes longer is renewed meanwhile (``leases.py``).
 LEASE_MARGIN_SECONDS = 15.0
 
 
@@ -60,6 +76,8 @@ class Attempted:
     job: Job
     tries: tuple[Try, ...]
     expects_receipt: bool
+    #: No provider of the route is left that was not tried.
+    is_route_used_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +111,9 @@ class Calls:
         clock: Clock,
         policy: Policy,
         renew: Callable[[Transition], bool],
+        leases: LeaseKeeper,
+        budget: ByteBudget,
+        activity: Activity,
     ) -> None:
         self._route = route
         self._providers = providers
@@ -102,6 +123,9 @@ class Calls:
         self._clock = clock
         self._policy = policy
         self._renew = renew
+        self._leases = leases
+        self._budget = budget
+        self._activity = activity
         self._silent_until = float("-inf")
 
     def attempt(self, job: Job, permit: Permit) -> Attempted:
@@ -111,17 +135,26 @@ class Calls:
         middle of one as unknown.
         """
         tries: list[Try] = []
+        attempt = self._rehearse if is_test_account(job.client) else self._attempt
         try:
-            with self._given_back_on_error(permit):
-                missing, whole = self._with_files(job)
-            if missing is not None:
-                self._give_back(permit, None)
-                return Attempted(job, (missing,), expects_receipt=False)
-            attempt = self._rehearse if is_test_account(job.client) else self._attempt
-            return Attempted(job, *attempt(whole, permit, tries))
+            if job.type is not Channel.EMAIL or not names_in(job.payload):
+                return attempt(job, permit, tries, NoFiles())
+            with StoredFiles(self._blobs, self._budget, job, self._policy) as files:
+                leave: Permit | None = permit
+                if not files.may_be_read():
+                    # Others need not wait for bytes: they may have the place of this one meanwhile.
+                    self._give_back(permit, None)
+                    leave = None
+                    if not files.wait_until_they_may_be_read():
+                        return Attempted(job, (), expects_receipt=False)
+                return attempt(job, leave, tries, files)
         except StoreError:
             # Not being able to attempt is not an attempt.
             return Attempted(job, tuple(tries), expects_receipt=False)
+        except MissingFileError:
+            log.error("attachment_missing", job_id=job.job_id)  # noqa: TRY400 - there is no more to know
+            answer = Answer(Outcome.REJECTED, "attachment_missing", "an attachment is not stored any more")
+            return Attempted(job, (*tries, Try("", answer, self._clock.now(), 0)), expects_receipt=False)
         except Exception as error:  # noqa: BLE001 - told to the job
             return self._broken_off(job, tries, error)
 
@@ -170,7 +203,7 @@ class Calls:
 
         try:
             extra_cost = _extra_cost(job)
-            is_begun = provider.start(_message(job), on_answer)
+            is_begun = provider.start(_message(job, NoFiles()), on_answer)
             if is_begun and extra_cost:
                 self._route.charge(permit, extra_cost)
         except Exception as error:
@@ -191,7 +224,7 @@ class Calls:
         job, tries = unfinished.job, list(unfinished.tries)
         try:
             upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
-            return Attempted(job, *self._go_on(job, upcoming, unfinished.lease_until, tries))
+            return self._go_on(job, upcoming, unfinished.lease_until, tries, NoFiles())
         except Exception as error:  # noqa: BLE001 - told to the job
             return self._broken_off(job, tries, error)
 
@@ -236,31 +269,18 @@ class Calls:
             self._give_back(permit, None)
             raise
 
-    def _with_files(self, job: Job) -> tuple[Try | None, Job]:
-        """The job with the attachments that are stored apart; the end of it when one is not there any more."""
-        names = names_in(job.payload) if job.type is Channel.EMAIL else None
-        if not names:
-            return None, job
-        now = self._clock.now()
-        blobs = self._blobs.get(names, keep_until(job.expires_at, self._policy))
-        if len(blobs) < len(names):
-            log.error("attachment_missing", job_id=job.job_id, count=len(names) - len(blobs))
-            answer = Answer(Outcome.REJECTED, "attachment_missing", "an attachment is not stored any more")
-            return Try("", answer, now, 0), job
-        return None, replace(job, payload=put_back(job.payload, blobs))
-
-    def _attempt(self, job: Job, permit: Permit, tries: list[Try]) -> tuple[tuple[Try, ...], bool]:
+    def _attempt(self, job: Job, permit: Permit | None, tries: list[Try], files: Files) -> Attempted:
         """Provider after provider until one does more than be unavailable; ``tries`` grows with each."""
         upcoming = self._real(job, permit)
         if isinstance(upcoming, Permit):
             with self._given_back_on_error(upcoming):
                 upcoming = self._preferred(job, upcoming)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
-        return self._go_on(job, upcoming, lease_until, tries)
+        return self._go_on(job, upcoming, lease_until, tries, files)
 
     def _go_on(
-        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[Try]
-    ) -> tuple[tuple[Try, ...], bool]:
+        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[Try], files: Files
+    ) -> Attempted:
         while isinstance(upcoming, Permit):
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
             with self._given_back_on_error(upcoming):
@@ -268,19 +288,18 @@ class Calls:
             if renewed is None:
                 self._give_back(upcoming, None)
                 break
-            lease_until = renewed
             provider = self._providers[upcoming.provider]
-            try_ = self._call(job, provider, upcoming)
+            try_, lease_until = self._call(job, provider, upcoming, renewed, tries, files)
             tries.append(try_)
             if try_.answer.outcome is not Outcome.UNAVAILABLE:
-                return tuple(tries), provider.expects_receipts
+                return Attempted(job, tuple(tries), provider.expects_receipts)
             upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
-        return tuple(tries), False
+        return Attempted(job, tuple(tries), expects_receipt=False, is_route_used_up=bool(tries) and upcoming is None)
 
-    def _rehearse(self, job: Job, permit: Permit, tries: list[Try]) -> tuple[tuple[Try, ...], bool]:
+    def _rehearse(self, job: Job, permit: Permit | None, tries: list[Try], files: Files) -> Attempted:
         """For a test account's job: in the sandbox and nowhere else."""
-        place: Permit | None = permit
-        if permit.provider != TEST_SANDBOX:
+        place = permit
+        if permit is not None and permit.provider != TEST_SANDBOX:
             # The message came through a lane of live ones, whose permit it must not use up. The sandbox needs no
             # protection: it is called without.
             self._give_back(permit, None)
@@ -290,13 +309,13 @@ class Calls:
             renewed = self._leave_to_call(job, lease_until)
         if renewed is None:
             self._give_back(place, None)
-            return (), False
-        tries.append(self._call(job, self._sandbox, place))
-        return tuple(tries), self._sandbox.expects_receipts
+            return Attempted(job, (), expects_receipt=False)
+        tries.append(self._call(job, self._sandbox, place, renewed, tries, files)[0])
+        return Attempted(job, tuple(tries), self._sandbox.expects_receipts)
 
-    def _real(self, job: Job, permit: Permit) -> Permit | Refusal | None:
-        """``permit``, unless it is one for the sandbox, which is worth nothing to a live job."""
-        if permit.provider != TEST_SANDBOX:
+    def _real(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
+        """``permit``, or another where there is none, or one for the sandbox, which is worth nothing to a live job."""
+        if permit is not None and permit.provider != TEST_SANDBOX:
             return permit
         self._give_back(permit, None)
         return self._route.reserve_next(job.type, job.priority, [])
@@ -312,15 +331,28 @@ class Calls:
         self._give_back(permit, None)
         return better
 
-    def _call(self, job: Job, provider: Provider, permit: Permit | None) -> Try:
+    def _call(
+        self,
+        job: Job,
+        provider: Provider,
+        permit: Permit | None,
+        lease_until: datetime,
+        earlier: Sequence[Try],
+        files: Files,
+    ) -> tuple[Try, datetime]:
+        """What one call came to, and until when the job is leased then: that is renewed for as long as it takes."""
         with self._given_back_on_error(permit):
-            message = _message(job)
+            message = _message(job, files)
             if permit is not None:
                 self._route.charge(permit, _extra_cost(job))
             at = self._clock.now()
             started = self._clock.monotonic()
+            call = UnderWay(job, provider.name, tuple(earlier), at, started, lease_until)
             try:
-                answer: Answer | Exception = provider.send(message)
+                with self._leases.holding(call), self._activity.call(provider.longest_call_seconds):
+                    answer: Answer | Exception = provider.send(message)
+            except (StoreError, MissingFileError, UnreadableFileError):
+                raise  # an attachment could not be read, so the message was not sent
             except Exception as error:  # noqa: BLE001 - told to the job
                 # A provider raises where it could not begin (see the port); whatever else it raises is a bug.
                 answer = not_begun(error) if is_exhaustion(error) else error
@@ -328,7 +360,18 @@ class Calls:
                     self._note(job, error)
             try_, is_ours = self._read(answer, provider.name, at, started)
         self._give_back(permit, None if is_ours else try_)
-        return try_
+        return try_, call.lease_until
+
+    def abandoned(self) -> list[Attempted]:
+        """The calls that threads are waiting for, as attempts that ended without an answer: the worker has to stop."""
+        answer = Answer(
+            Outcome.UNKNOWN, "worker_stopped", "the worker was stopped while it waited for the provider's answer"
+        )
+        now = self._clock.monotonic()
+        return [
+            Attempted(call.job, (*call.tries, call.try_of(answer, now)), expects_receipt=False)
+            for call in self._leases.under_way()
+        ]
 
     def _leave_to_call(self, job: Job, lease_until: datetime) -> datetime | None:
         """The end of a lease long enough for one more call; None when nobody may be called for the job any more.
@@ -365,7 +408,7 @@ def _extra_cost(job: Job) -> int:
     return segments(str(job.payload.get("text", ""))).count - 1 if job.type is Channel.SMS else 0
 
 
-def _message(job: Job) -> Message:
+def _message(job: Job, files: Files) -> Message:
     return Message(
         job_id=job.job_id,
         delivery_key=job.delivery_key,
@@ -375,4 +418,5 @@ def _message(job: Job) -> Message:
         metadata=job.metadata,
         attempt=job.attempts + 1,
         stops_on_unknown=job.on_unknown_outcome == "stop",
+        files=files,
     )

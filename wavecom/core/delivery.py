@@ -7,7 +7,6 @@ brings the sweep to it.
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +15,15 @@ from typing import Protocol, TypeVar
 
 import structlog
 
+from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore
 from wavecom.core.burial import bury
 from wavecom.core.calls import Attempted, Calls, Route, token_of
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion
+from wavecom.core.files import ByteBudget
 from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, Scope
+from wavecom.core.leases import LeaseKeeper
 from wavecom.core.ports import Clock, JobRepository, Permit, Provider, Publisher, Stats
 from wavecom.core.states import Status
 from wavecom.core.submission import MakeBatcher
@@ -43,43 +45,6 @@ class Patience(Protocol):
     def wait(self, timeout: float) -> bool:
         """Wait up to ``timeout`` seconds; True at once when the worker is shutting down."""
         ...
-
-
-class Activity:
-    """What is being delivered right now, for the health check. Thread-safe: each touches only its own entry."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._since: dict[int, float | None] = {}
-
-    @property
-    def running(self) -> int:
-        """How many deliveries are under way."""
-        return len(self._since)
-
-    def oldest_age(self, now: float) -> float:
-        """Seconds that the longest one has been at it; those that wait for the store do not count."""
-        return max((now - since for since in list(self._since.values()) if since is not None), default=0.0)
-
-    def enter(self) -> None:
-        """This thread begins, or is at it again after a wait."""
-        self._since[threading.get_ident()] = self._monotonic()
-
-    def begin(self, call: object) -> None:
-        """A call begins that no thread waits for; ``call`` is known by its identity."""
-        self._since[-id(call)] = self._monotonic()
-
-    def end(self, call: object) -> None:
-        """It is over."""
-        self._since.pop(-id(call), None)
-
-    def wait_for_store(self) -> None:
-        """This thread can do nothing until the store is back."""
-        self._since[threading.get_ident()] = None
-
-    def leave(self) -> None:
-        """This thread is done."""
-        self._since.pop(threading.get_ident(), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +96,7 @@ class Delivery:
         new_token: Callable[[], str],
         retry_bounds: Mapping[str, RetryBounds] | None = None,
         on_claimed: Callable[[Job], None] = lambda _job: None,
+        attachment_bytes: int = 128 * 1024 * 1024,
     ) -> None:
         self._jobs = jobs
         self._route = route
@@ -149,6 +115,7 @@ class Delivery:
         self._doubtful_tokens: dict[JobId, str] = {}
         self._claims = batcher(self._flush_claims)
         self._records = batcher(self._flush_records)
+        self.leases = LeaseKeeper(clock=clock, policy=policy, apply=jobs.apply)
         self.calls = Calls(
             route=route,
             providers=providers,
@@ -157,6 +124,9 @@ class Delivery:
             clock=clock,
             policy=policy,
             renew=self._records.submit,
+            leases=self.leases,
+            budget=ByteBudget(attachment_bytes),
+            activity=self.activity,
         )
 
     def deliver(self, job_id: JobId, permit: Permit) -> None:
@@ -263,6 +233,18 @@ class Delivery:
         by_job = {id(attempted): retry for (attempted, _), retry in zip(planned, retries, strict=True)}
         return [by_job.get(id(attempted)) for attempted in attempts]
 
+    def abandon(self) -> int:
+        """For a worker that has to stop: record the calls still under way as of unknown outcome, and count them.
+
+        Whoever asks again may make a second copy, which is why the job's history says it. A call that ends after all
+        is still recorded, if this process lives so long. Raises ``GiveBackError`` as ``deliver``: then their leases
+        run out, which comes to the same later.
+        """
+        abandoned = self.calls.abandoned()
+        if abandoned:
+            self.record(abandoned)
+        return len(abandoned)
+
     def _flush_records(self, transitions: Sequence[Transition]) -> Sequence[bool]:
         return self._jobs.apply(transitions)
 
@@ -283,6 +265,7 @@ class Delivery:
             floor_seconds=max(each.floor_seconds for each in bounds),
             base_seconds=max(each.base_seconds or self._policy.retry_base_seconds for each in bounds),
             cap_seconds=max(each.cap_seconds or self._policy.retry_cap_seconds for each in bounds),
+            is_route_used_up=attempted.is_route_used_up,
         )
         return decide(job, event, now, self._policy)
 

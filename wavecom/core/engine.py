@@ -94,8 +94,8 @@ def decide(job: Job, event: Event, now: datetime, policy: Policy = _USUAL) -> Tr
             return _finish(job, event, now, policy)
         case AttemptPrevented(token, retry_after_seconds):
             return _prevent(job, token, retry_after_seconds, now, policy)
-        case LeaseRenewed(token):
-            return _renew(job, token, now, policy)
+        case LeaseRenewed():
+            return _renew(job, event, now, policy)
         case Parked(until):
             return _park(job, until, now)
         case DueReached():
@@ -150,6 +150,9 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
             error = _error("rejected", last)
             entries = (*failed_tries, _tried(attempt, last))
             return fail(job, error, now, policy, changes, entries, guard)
+        case Outcome.UNAVAILABLE if event.nobody_can:
+            error = _error("outcome_unknown" if job.may_have_been_sent else "not_supported", last)
+            return fail(job, error, now, policy, changes, (*failed_tries, _tried(attempt, last)), guard)
         case Outcome.UNKNOWN if job.on_unknown_outcome is UnknownOutcomePolicy.STOP:
             error = _error("outcome_unknown", last)
             changes |= {"status": Status.UNCONFIRMED, "error": error, "next_attempt_at": None}
@@ -224,14 +227,14 @@ def _prevent(job: Job, token: str, retry_after_seconds: float, now: datetime, po
     return transition(job, changes, guard=guard)
 
 
-def _renew(job: Job, token: str, now: datetime, policy: Policy) -> Transition | None:
+def _renew(job: Job, event: LeaseRenewed, now: datetime, policy: Policy) -> Transition | None:
     if job.claim is None:
         raise TransitionError(f"Job {job.job_id} is not claimed, so there is no lease to renew.")
-    if job.expires_at <= now:
+    if job.expires_at <= now and not event.is_under_way:
         return None
     lease_until = now + policy.lease
-    claim = Claim(token, job.claim.worker, lease_until)
-    guard = Guard(frozenset({Status.PROCESSING}), token)
+    claim = Claim(event.token, job.claim.worker, lease_until)
+    guard = Guard(frozenset({Status.PROCESSING}), event.token)
     return transition(job, {"claim": claim, "due_at": settle_due(lease_until, job), "updated_at": now}, guard=guard)
 
 

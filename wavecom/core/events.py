@@ -30,6 +30,13 @@ class AttemptFinished:
     floor_seconds: float = 0
     base_seconds: float | None = None
     cap_seconds: float | None = None
+    #: The route has no provider that was not tried.
+    is_route_used_up: bool = False
+
+    @property
+    def nobody_can(self) -> bool:
+        """No provider of the route will ever take this message, whatever is tried again."""
+        return self.is_route_used_up and all(try_.answer.is_final_here for try_ in self.tries)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +52,14 @@ class AttemptPrevented:
 
 @dataclass(frozen=True, slots=True)
 class LeaseRenewed:
-    """The worker is about to call another provider and needs the full lease for it.
+    """The worker is about to call another provider and needs the full lease for it, or a call takes longer than one.
 
-    Answered with None past the deadline: no further provider may be called then.
+    Answered with None past the deadline, when no further provider may be called; but a call that ``is_under_way`` can't
+    be taken back, so its lease goes on.
     """
 
     token: str
+    is_under_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

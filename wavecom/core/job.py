@@ -77,7 +77,8 @@ class Answer:
 
     ``code`` is stable and short (``http_503``, ``smtp_550``, ``timeout``); ``message`` is for people and never
     holds a secret or a recipient. ``retry_after_seconds`` is the provider's own wish. ``scope`` is what the answer
-    is about; None: it doesn't say.
+    is about; None: it doesn't say. ``is_final_here`` says of an unavailable provider that it will never take this
+    message, for want of something that others may have.
     """
 
     outcome: Outcome
@@ -86,6 +87,7 @@ class Answer:
     message_id: str | None = None
     retry_after_seconds: float | None = None
     scope: Scope | None = None
+    is_final_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)

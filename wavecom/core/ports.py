@@ -6,7 +6,7 @@ All methods may be called from several threads at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -185,9 +185,47 @@ class Backlog(Protocol):
         ...
 
 
+class MissingFileError(Exception):
+    """An attachment is not stored any more."""
+
+
+class UnreadableFileError(Exception):
+    """An attachment can't be read, for a bug."""
+
+
+class Files(Protocol):
+    """The attachments of one message that are stored apart from it."""
+
+    def read(self, name: str) -> bytes:
+        """The file called ``name``, the ``blob`` of an attachment. Read anew each time: let go of it soon.
+
+        Raises ``StoreError``, ``MissingFileError`` when it is not there any more, or ``UnreadableFileError``: a
+        provider lets them pass, and has not sent the message then.
+        """
+        ...
+
+    def handed_over(self) -> None:
+        """The provider has no more need of them for this call, however long it still waits for its answer."""
+        ...
+
+
+class NoFiles:
+    """``Files`` of a message that has none apart."""
+
+    def read(self, name: str) -> bytes:
+        """There is none."""
+        raise MissingFileError(name)
+
+    def handed_over(self) -> None:
+        """Nothing to let go of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What a provider is asked to send. The same for every attempt, except ``attempt`` (1, 2, …)."""
+    """What a provider is asked to send. The same for every attempt, except ``attempt`` (1, 2, …).
+
+    An attachment in ``payload`` has ``content`` (base64) or, where it is large, ``blob`` and ``size``: see ``files``.
+    """
 
     job_id: JobId
     #: What the provider may use to recognise a repetition; changes only with a replay.
@@ -199,6 +237,7 @@ class Message:
     attempt: int
     #: True when the client prefers no message over two: an ambiguous answer must then be reported as unknown.
     stops_on_unknown: bool = False
+    files: Files = field(default=NoFiles(), compare=False, repr=False)
 
 
 class Provider(Protocol):
@@ -210,9 +249,11 @@ class Provider(Protocol):
     expects_receipts: bool
     #: The provider itself drops repetitions of the same delivery key.
     is_idempotent: bool
+    #: No call of ``send`` takes longer.
+    longest_call_seconds: float
 
     def send(self, message: Message) -> Answer:
-        """Hand over one message within the provider's total deadline (at most 10 s).
+        """Hand over one message, within ``longest_call_seconds``.
 
         Never raises for what a provider or a network can do; the answer says it. Raises only where the machine has no
         descriptor, memory or thread to begin with, and nothing has left: the call counts as not taken then.

@@ -33,6 +33,7 @@ class JobErrorCode(StrEnum):
     """Why a job failed, or has not been delivered yet."""
 
     REJECTED = "rejected"
+    NOT_SUPPORTED = "not_supported"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"
     OUTCOME_UNKNOWN = "outcome_unknown"

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 
 import orjson
 
+from wavecom.core.attachments import put_back
 from wavecom.core.job import Answer, Channel, Outcome, Scope
 from wavecom.core.ports import Clock, Message, OnAnswer, Provider, Sleep
 from wavecom.providers.answers import StatusTable, TroubleLog, phrase, retry_after_seconds
@@ -59,10 +60,14 @@ class Surroundings:
 class BaseProvider(ABC, Generic[OptionsT]):
     """A ``core.ports.Provider``, built from its table in the providers file.
 
-    A subclass declares ``options_class`` (see ``configuration.options``) and ``channels``, all that it can serve.
+    A subclass declares ``options_class`` (see ``configuration.options``) and ``channels``, all that it can serve; and,
+    where its protocol is slower than HTTP, what ``timeout_seconds`` and the breaker's ``slow_seconds`` are for it.
     """
 
     options_class: ClassVar[type[Any]]
+    usual_timeout_seconds: ClassVar[float] = 10
+    longest_timeout_seconds: ClassVar[float] = 10
+    usual_slow_seconds: ClassVar[float] = 5
     channels: frozenset[Channel] = frozenset(Channel)
     expects_receipts: bool = False
     is_idempotent: bool = False
@@ -73,6 +78,7 @@ class BaseProvider(ABC, Generic[OptionsT]):
         self.config = config
         self.options = config.options
         self.surroundings = surroundings
+        self.longest_call_seconds: float = config.timeout_seconds
 
     @abstractmethod
     def send(self, message: Message) -> Answer:
@@ -212,6 +218,11 @@ def _meaning_of(error: Exception) -> Answer:
             return Answer(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
         case _:
             raise error
+
+
+def whole_payload(message: Message) -> Mapping[str, object]:
+    """The payload with every attachment in it as ``content`` (base64). Raises as ``Files.read``."""
+    return put_back(message.payload, message.files.read)
 
 
 def json_body(content: object) -> bytes:

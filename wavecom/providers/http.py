@@ -16,7 +16,7 @@ from marshmallow import ValidationError, fields
 from wavecom.core.job import Outcome, Scope
 from wavecom.core.ports import Message
 from wavecom.providers.answers import Meaning, StatusTable, json_field
-from wavecom.providers.base import BaseHttpProvider, Surroundings, json_body
+from wavecom.providers.base import BaseHttpProvider, Surroundings, json_body, whole_payload
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import flag, header_table, http_url, pem_file, tuple_of
 from wavecom.providers.transport import Request, Response
@@ -138,7 +138,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
             "jobId": message.job_id,
             "type": message.type,
             "to": message.to,
-            "payload": message.payload,
+            "payload": whole_payload(message),
             "metadata": message.metadata,
             "attempt": message.attempt,
         }

@@ -14,7 +14,7 @@ from typing import Annotated, ClassVar
 from wavecom.core.job import Answer, Channel, Outcome
 from wavecom.core.ports import Message
 from wavecom.errors import StoreError, UncertainWriteError
-from wavecom.providers.base import BaseProvider
+from wavecom.providers.base import BaseProvider, whole_payload
 from wavecom.providers.configuration.options import number
 
 ACCEPTED = Answer(Outcome.ACCEPTED, "ok")
@@ -107,7 +107,7 @@ class SandboxProvider(BaseProvider[SandboxOptions]):
             "provider": self.name,
             "type": message.type.value,
             "to": dict(message.to),
-            "payload": dict(message.payload),
+            "payload": dict(whole_payload(message)),
             "metadata": dict(message.metadata),
             "attempt": message.attempt,
             "at": self.surroundings.clock.now(),

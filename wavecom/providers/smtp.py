@@ -3,52 +3,36 @@
 from __future__ import annotations
 
 import re
-import smtplib
 import socket
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from ipaddress import ip_address
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, Any, ClassVar, cast
 
 import certifi
 from marshmallow import ValidationError
 
-from wavecom.core.job import Answer, Channel, Outcome
-from wavecom.core.ports import Message
+from wavecom.core.exhaustion import is_exhaustion
+from wavecom.core.job import Answer, Channel, Outcome, Scope
+from wavecom.core.ports import Files, Message
 from wavecom.providers.base import BaseProvider, Surroundings, UnsendableError
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import host_name, pem_file, text, whole_number
-from wavecom.providers.mail.conversation import Conversation, Envelope, Reply, Security, Server
-from wavecom.providers.mail.mime import Attachment, Mail, Mailbox
-from wavecom.providers.mail.pool import ConversationPool
-from wavecom.providers.transport.deadline import Deadline, tls_context
-from wavecom.providers.transport.faults import FaultTable, fault_of
-from wavecom.providers.transport.port import FAULT_TEXTS, Fault
-
-#: What the first digit of a reply to a mail means (RFC 5321 section 4.2.1); anything else was no answer.
-REPLIES: Mapping[int, Outcome] = {2: Outcome.ACCEPTED, 4: Outcome.UNAVAILABLE, 5: Outcome.REJECTED}
-
-#: Refusals of us, not of the mail: no or wrong login, too weak a one, encryption wanted (RFC 4954 section 6), no mail
-#: service here at all (RFC 7504).
-REFUSALS_OF_US = frozenset({521, 530, 534, 535, 538})
-
-#: The server is closing down; the reply holds for this connection only.
-SERVICE_ENDS = 421
-
-#: Refused for its size, whoever sends it (RFC 1870).
-TOO_LARGE = 552
-
-FAULTS: FaultTable = (
-    (socket.gaierror, Fault.DNS),
-    (ConnectionRefusedError, Fault.CONNECT),
-    (ssl.SSLError, Fault.TLS),
-    (TimeoutError, Fault.TIMEOUT),
-    (smtplib.SMTPServerDisconnected, Fault.RESET),
-    (ConnectionError, Fault.RESET),
-    (smtplib.SMTPException, Fault.OTHER),
-    (OSError, Fault.CONNECT),
+from wavecom.providers.configuration.options import host_name, number, pem_file, text, whole_number
+from wavecom.providers.mail.conversation import (
+    Conversation,
+    Envelope,
+    IncapableError,
+    Patience,
+    Security,
+    Server,
 )
+from wavecom.providers.mail.mime import Calendar, Content, Mail, Mailbox
+from wavecom.providers.mail.parts import Attachment, StoredContent
+from wavecom.providers.mail.pool import ConversationPool
+from wavecom.providers.mail.replies import SERVICE_ENDS, failure, is_reply, meaning
+from wavecom.providers.transport.deadline import tls_context
+from wavecom.providers.transport.port import Fault
 
 
 def _is_ascii(value: str) -> None:
@@ -86,6 +70,10 @@ class SmtpOptions:
     sender: Annotated[str | None, text(check=_is_mailbox)] = None
     #: What this machine calls itself in its greeting. Default: its host name.
     helo_name: Annotated[str | None, host_name()] = None
+    #: To hand over a mail, attachments and all.
+    data_seconds: Annotated[float, number(0.1, 900)] = 180
+    #: For the server's reply to the mail itself: RFC 5321 section 4.5.3.2.6 asks for ten minutes.
+    final_reply_seconds: Annotated[float, number(0.1, 900)] = 600
 
     def __post_init__(self) -> None:
         if (self.username is None) != (self.password is None):
@@ -107,6 +95,11 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
 
     options_class: ClassVar[type[SmtpOptions]] = SmtpOptions
     channels = frozenset({Channel.EMAIL})
+    # Of each step until the mail is asked for: servers that greet or answer late on purpose do so by some 20 seconds.
+    usual_timeout_seconds = 30
+    longest_timeout_seconds = 300
+    # A mail server that looks through what it gets is not ill.
+    usual_slow_seconds = 3_600
 
     def __init__(self, config: ProviderConfig[SmtpOptions], surroundings: Surroundings) -> None:
         super().__init__(config, surroundings)
@@ -122,22 +115,24 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
             username=options.username,
             password=options.password,
         )
+        self._patience = Patience(config.timeout_seconds, options.data_seconds, options.final_reply_seconds)
+        self.longest_call_seconds = self._patience.longest_call_seconds
         self._pool = ConversationPool()
 
     def send(self, message: Message) -> Answer:
         """See ``core.ports.Provider.send``."""
-        deadline = Deadline(self.config.timeout_seconds)
         try:
             mail = self._mail(message)
-            content = mail.as_bytes()
+            content = mail.content(on_end=message.files.handed_over)
         except UnsendableError as error:
-            return Answer(Outcome.REJECTED, "unsendable", str(error))
+            return Answer(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
         except UnicodeError:
-            return Answer(Outcome.REJECTED, "unsendable", "a text can't be written in UTF-8")
-        envelope = Envelope(mail.sender.address, mail.recipient.address, mail.needs_utf8)
+            return Answer(Outcome.REJECTED, "unsendable", "a text can't be written in UTF-8", scope=Scope.MESSAGE)
+        is_own_sender = "from" in message.payload
+        envelope = Envelope(mail.sender.address, mail.recipient.address, _utf8_places(mail, is_own_sender))
         while True:
             kept = self._pool.take()
-            answer = self._try(kept, envelope, content, deadline, is_own_sender="from" in message.payload)
+            answer = self._try(kept, envelope, content, is_own_sender=is_own_sender)
             if answer is None:
                 continue  # the kept connection had died, and nothing was taken: another, or a new one
             if answer.outcome is Outcome.ACCEPTED:
@@ -149,27 +144,39 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         self._pool.close()
 
     def _try(
-        self, kept: Conversation | None, envelope: Envelope, content: bytes, deadline: Deadline, *, is_own_sender: bool
+        self, kept: Conversation | None, envelope: Envelope, content: Content, *, is_own_sender: bool
     ) -> Answer | None:
         """None when ``kept`` turned out to have ended before the mail was handed over."""
         conversation = kept
         try:
-            conversation = conversation or Conversation(self._server, deadline)
-            conversation.begin(deadline)
+            conversation = conversation or Conversation(self._server, self._patience)
             reply = conversation.deliver(envelope, content)
+        except IncapableError as error:
+            assert conversation is not None  # noqa: S101 - it said so
+            self._pool.put(conversation)
+            return Answer(Outcome.UNAVAILABLE, error.code, str(error), scope=Scope.MESSAGE, is_final_here=True)
         except OSError as error:  # smtplib's errors are among them
             is_past_end = conversation is not None and conversation.is_past_end
             if conversation is not None:
                 conversation.close()
-            return None if kept and not is_past_end else _failure(error, is_past_end)
+            if not is_past_end and is_exhaustion(error):
+                raise  # ours, not the server's; see the port
+            # A connection that had ended says nothing; one that is silent has used up its time.
+            answer = failure(error, is_past_end)
+            return None if kept and not is_past_end and answer.code != Fault.TIMEOUT.value else answer
+        except BaseException:
+            # An attachment could not be read: whatever has been said of the mail, its end was not.
+            if conversation is not None:
+                conversation.close()
+            raise
         is_past_end = conversation.is_past_end  # once given back it is somebody else's
-        if reply.code == SERVICE_ENDS or reply.code // 100 not in REPLIES or conversation.sock is None:
+        if reply.code == SERVICE_ENDS or not is_reply(reply.code) or conversation.sock is None:
             conversation.close()
             if kept and not is_past_end:
                 return None
         else:
             self._pool.put(conversation)
-        return _meaning(reply, is_past_end, is_own_sender)
+        return meaning(reply, is_past_end=is_past_end, is_own_sender=is_own_sender, has_utf8=bool(envelope.utf8_places))
 
     def _mail(self, message: Message) -> Mail:
         payload = message.payload
@@ -181,11 +188,12 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
             subject=str(payload.get("subject") or ""),
             text=_optional_text(payload.get("text")),
             html=_optional_text(payload.get("html")),
-            reply_to=Mailbox.parse(payload["replyTo"]) if payload.get("replyTo") else None,
+            calendar=_calendar(payload.get("calendar")),
+            reply_to=_boxes(payload.get("replyTo")),
             headers=cast(Mapping[str, str], payload.get("headers") or {}),
             attachments=[
-                Attachment(each["filename"], each["contentType"], each["content"])
-                for each in cast(Sequence[Mapping[str, str]], payload.get("attachments") or ())
+                _attachment(each, message.files)
+                for each in cast(Sequence[Mapping[str, Any]], payload.get("attachments") or ())
             ],
             # The same at every attempt, so that mailboxes can drop a repetition.
             message_id=f"<{key}@{sender.domain}>",
@@ -194,31 +202,33 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         )
 
 
-def _meaning(reply: Reply, is_past_end: bool, is_own_sender: bool) -> Answer:
-    outcome = REPLIES.get(reply.code // 100, Outcome.UNKNOWN)
-    if outcome is Outcome.ACCEPTED and is_past_end:
-        return Answer(outcome, f"smtp_{reply.code}")
-    # A sender that the message didn't choose is ours to put right, and says nothing about the recipient.
-    is_about_us = reply.step == "sender" and not is_own_sender and reply.code != TOO_LARGE
-    if reply.code in REFUSALS_OF_US or is_about_us or (outcome is not Outcome.REJECTED and not is_past_end):
-        outcome = Outcome.UNAVAILABLE
-    # The reply's text may repeat the recipient; its enhanced status code (RFC 3463) does not.
-    detail = re.match(r"[245]\.\d{1,3}\.\d{1,3}", reply.text)
-    message = f"the {reply.step} was refused with {reply.code}" + (f" {detail[0]}" if detail else "")
-    return Answer(outcome, f"smtp_{reply.code}", message)
+def _boxes(value: object) -> list[Mailbox]:
+    """One or several, as the message gives them."""
+    return [
+        Mailbox.parse(each)
+        for each in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
+        if each
+    ]
 
 
-def _failure(error: OSError, is_past_end: bool) -> Answer:
-    if is_past_end:
-        fault = fault_of(error, FAULTS)
-        return Answer(Outcome.UNKNOWN, fault.value, f"{FAULT_TEXTS[fault]} after the mail was sent")
-    if isinstance(error, smtplib.SMTPResponseException):
-        message = f"the server refused the connection or the login with {error.smtp_code}"
-        return Answer(Outcome.UNAVAILABLE, f"smtp_{error.smtp_code}", message)
-    fault = fault_of(error, FAULTS)
-    if fault is Fault.OTHER:
-        return Answer(Outcome.UNAVAILABLE, "smtp_unsupported", "the server doesn't offer the login or TLS asked for")
-    return Answer(Outcome.UNAVAILABLE, fault.value, FAULT_TEXTS[fault])
+def _calendar(value: object) -> Calendar | None:
+    return Calendar(str(value["method"]), str(value["content"])) if isinstance(value, Mapping) else None
+
+
+def _attachment(given: Mapping[str, Any], files: Files) -> Attachment:
+    stored = StoredContent(given["size"], partial(files.read, given["blob"])) if "blob" in given else None
+    content = stored or given["content"]
+    return Attachment(given["filename"], given["contentType"], content, given.get("contentId"))
+
+
+def _utf8_places(mail: Mail, is_own_sender: bool) -> tuple[str, ...]:
+    """Where an address has letters beyond ASCII, in the words of the message or the providers file."""
+    boxes = {
+        "to.email": [mail.recipient],
+        "payload.from" if is_own_sender else "the provider's sender": [mail.sender],
+        "payload.replyTo": mail.reply_to,
+    }
+    return tuple(place for place, found in boxes.items() if not all(box.address.isascii() for box in found))
 
 
 def _optional_text(value: object) -> str | None:

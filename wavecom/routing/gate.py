@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from wavecom.core.job import Priority
 from wavecom.core.ports import Gate, Permit
 from wavecom.routing.breaker import BreakerSettings, ProviderHealth
+from wavecom.routing.bulkhead import Bulkhead
 from wavecom.routing.ratelimit import RateSettings
 
 #: Reasons of a ``Refusal``.
@@ -28,6 +30,8 @@ class GateSettings:
     burst: float | None = None
     #: Calls in flight in one process; None: what the bulkhead allows.
     max_concurrency: int | None = None
+    #: Its calls may take minutes: all such providers together leave room for others (``Bulkhead``).
+    is_patient: bool = False
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
 
     @property
@@ -36,6 +40,12 @@ class GateSettings:
         if self.rate_per_second is None:
             return None
         return RateSettings(self.rate_per_second, self.burst or max(1.0, self.rate_per_second / 10))
+
+
+def bulkhead_of(providers: Mapping[str, GateSettings], threads: int) -> Bulkhead:
+    """The bulkhead of one process with so many threads."""
+    limits = {name: settings.max_concurrency for name, settings in providers.items()}
+    return Bulkhead(limits, threads, [name for name, settings in providers.items() if settings.is_patient])
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from wavecom.routing.breaker import (
     throttled_seconds,
 )
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
-from wavecom.routing.gate import GateSettings, Ticket, issued
+from wavecom.routing.gate import GateSettings, Ticket, bulkhead_of, issued
 from wavecom.routing.ratelimit import Limiter
 
 
@@ -46,9 +46,7 @@ class LocalGate:
         bulkhead: Bulkhead | None = None,
     ) -> None:
         self._monotonic = monotonic
-        self._bulkhead = bulkhead or Bulkhead(
-            {name: settings.max_concurrency for name, settings in providers.items()}, threads
-        )
+        self._bulkhead = bulkhead or bulkhead_of(providers, threads)
         self._providers = {
             name: _Provider(
                 name,

@@ -18,8 +18,8 @@ from wavecom.core.ports import Permit, Refusal
 from wavecom.errors import UnavailableError
 from wavecom.routing import gate, reporting
 from wavecom.routing.breaker import ProviderHealth
-from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
-from wavecom.routing.gate import GateSettings, Ticket, issued
+from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS
+from wavecom.routing.gate import GateSettings, Ticket, bulkhead_of, issued
 from wavecom.routing.local_gate import LocalGate
 from wavecom.routing.shared import Scripts, sync
 from wavecom.routing.standing import Standing
@@ -56,7 +56,7 @@ class RedisGate:
         self._monotonic = monotonic
         self._worker = worker
         self._workers = expected_workers
-        self._bulkhead = Bulkhead({name: settings.max_concurrency for name, settings in providers.items()}, threads)
+        self._bulkhead = bulkhead_of(providers, threads)
         self._fallback = LocalGate(providers, threads=threads, monotonic=monotonic, bulkhead=self._bulkhead)
         self._standings = {name: Standing(name, settings, monotonic) for name, settings in providers.items()}
         self._probe_numbers = itertools.count(1)

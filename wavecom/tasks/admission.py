@@ -28,6 +28,7 @@ from celery.exceptions import InvalidTaskError
 from celery.worker import state
 
 from wavecom.broker import topology
+from wavecom.core.delivery import GiveBackError
 from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
@@ -46,8 +47,9 @@ Lane = tuple[Channel, Priority] | None
 _HOLD_LIMIT_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _SHORTEST_PAUSE_SECONDS = 0.005
-#: At a shutdown: what is being sent is finished first; a call takes ten seconds at most, and its record comes after.
-_DRAIN_SECONDS = 30.0
+#: At a shutdown: what is being sent is finished first; nearly every call takes ten seconds at most, and its record
+#: comes after. A mail server that takes minutes is not waited for: see ``Delivery.abandon``.
+_DRAIN_SECONDS = 25.0
 
 _POOLS_IN_THIS_PROCESS = frozenset({"thread", "solo", "gevent", "eventlet"})
 
@@ -128,7 +130,7 @@ class Admission(bootsteps.StartStopStep):
         if services().stopping.is_set():
             # The line's last words can still be passed on: the channel is closed later.
             if not self._line.drain(_DRAIN_SECONDS):
-                log.error("shutdown_leaves_deliveries", count=self._line.in_hand)
+                log.error("shutdown_leaves_deliveries", count=self._line.in_hand, abandoned=_abandon_calls())
             self._settle()
 
     def _forget_held(self) -> None:
@@ -271,6 +273,14 @@ class Admission(bootsteps.StartStopStep):
         """Into the dead-letter queue; Celery would acknowledge it, which loses it."""
         log.error("message_undecodable", error=type(error).__name__)
         message.reject(requeue=False)
+
+
+def _abandon_calls() -> int:
+    """Say of the calls that are not waited for any longer what is known of them; how many there were."""
+    try:
+        return services().delivery.abandon()
+    except GiveBackError:
+        return 0  # the store is away: the sweep finds out when the leases have ended
 
 
 @lru_cache(maxsize=256)

@@ -25,8 +25,9 @@ from typing import Generic, Protocol, TypeVar
 import structlog
 
 from wavecom.batching import Window
+from wavecom.core.activity import Activity
 from wavecom.core.calls import Attempted, OnAttempted, Unfinished
-from wavecom.core.delivery import Activity, GiveBackError
+from wavecom.core.delivery import GiveBackError
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater

@@ -54,7 +54,7 @@ def test_what_is_put_back_is_what_was_sent(sizes: list[int]) -> None:
 
     stored, blobs = set_apart(body)
 
-    assert put_back(stored, blobs) == body
+    assert put_back(stored, blobs.__getitem__) == body
 
 
 def test_files_outlive_every_job_that_is_not_replayed() -> None:

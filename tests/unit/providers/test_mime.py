@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wavecom.providers.base import UnsendableError
-from wavecom.providers.mail.mime import Attachment, Mail, Mailbox
+from wavecom.providers.mail.mime import Mail, Mailbox
+from wavecom.providers.mail.parts import Attachment
 
 #: All of Unicode but what ends lines or can't be seen, as the API lets through.
 LINE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=300)
@@ -45,7 +46,9 @@ def parsed(content: bytes) -> EmailMessage:
     assert isinstance(message, EmailMessage)
     for part in message.walk():
         assert not part.defects
-        assert not any(header.defects for header in part.values())
+        # A name in ASCII beside the one in UTF-8 is on purpose, though this reader calls it a duplicate.
+        headers = [header for name, header in part.items() if name != "Content-Disposition"]
+        assert not any(header.defects for header in headers)
     return message
 
 
@@ -222,7 +225,7 @@ def test_further_headers_are_set_and_folded_without_a_change() -> None:
 
 
 def test_reply_to_is_set() -> None:
-    message = parsed(mail(reply_to=Mailbox("help@bank.example", "Hilfe & Rat, Köln")).as_bytes())
+    message = parsed(mail(reply_to=[Mailbox("help@bank.example", "Hilfe & Rat, Köln")]).as_bytes())
 
     assert message["Reply-To"].addresses[0].display_name == "Hilfe & Rat, Köln"
 
@@ -234,7 +237,7 @@ def test_no_field_can_break_out_of_its_line(place: str, sign: str) -> None:
     changes: dict[str, Any] = {
         "subject": {"subject": bad},
         "name": {"recipient": Mailbox("ada@example.org", bad)},
-        "reply_to": {"reply_to": Mailbox("ada@example.org", bad)},
+        "reply_to": {"reply_to": [Mailbox("ada@example.org", bad)]},
         "header": {"headers": {"X-A": bad}},
         "filename": {"attachments": [Attachment(bad, "a/b", "")]},
         "content_type": {"attachments": [Attachment("a", f"text/plain; x={bad}", "")]},
@@ -311,13 +314,8 @@ def test_what_is_no_address_is_refused(value: object) -> None:
         Mailbox.parse(value)
 
 
-def test_only_addresses_with_letters_beyond_ascii_need_a_server_that_takes_them() -> None:
-    plain = mail(subject="Grüße", recipient=Mailbox("ada@example.org", "Jürgen"))
-    utf8 = mail(recipient=Mailbox("jürgen@example.org"))
-
-    assert not plain.needs_utf8
-    assert utf8.needs_utf8
-    assert "\r\nTo: jürgen@example.org\r\n".encode() in utf8.as_bytes()
+def test_letters_beyond_ascii_in_an_address_stand_in_its_field_as_they_are() -> None:
+    assert "\r\nTo: jürgen@example.org\r\n".encode() in mail(recipient=Mailbox("jürgen@example.org")).as_bytes()
 
 
 def test_the_same_mail_is_built_the_same_every_time() -> None:

@@ -47,3 +47,24 @@ def test_a_place_given_back_can_be_taken_again() -> None:
 
     assert bulkhead.in_flight("only") == 0
     assert bulkhead.enter("only")
+
+
+def test_all_that_may_take_minutes_leave_half_of_the_threads_to_others() -> None:
+    bulkhead = Bulkhead({"mail": None, "post": None, "sms": None}, threads=8, patient=["mail", "post"])
+
+    mail = [bulkhead.enter("mail") for _ in range(3)]
+    post = [bulkhead.enter("post") for _ in range(3)]
+
+    assert mail == [True] * 3
+    assert post == [True, False, False]
+    assert bulkhead.is_full("mail")
+    assert [bulkhead.enter("sms") for _ in range(5)] == [True] * 4 + [False]
+    bulkhead.leave("mail")
+    assert bulkhead.enter("post")
+
+
+def test_where_all_may_take_minutes_they_share_all_threads() -> None:
+    bulkhead = Bulkhead({"mail": None, "post": None}, threads=8, patient=["mail", "post"])
+
+    assert [bulkhead.enter("mail") for _ in range(5)] == [True] * 4 + [False]
+    assert [bulkhead.enter("post") for _ in range(5)] == [True] * 4 + [False]

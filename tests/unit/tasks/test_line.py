@@ -9,8 +9,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.factories import make_answer, make_job
+from wavecom.core.activity import Activity
 from wavecom.core.calls import Attempted, OnAttempted, Unfinished
-from wavecom.core.delivery import Activity, GiveBackError
+from wavecom.core.delivery import GiveBackError
 from wavecom.core.job import Job, JobId, Try
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater

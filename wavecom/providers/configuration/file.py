@@ -147,17 +147,23 @@ class _Reader:
         self._note(path, unknown_keys(table, (*_COMMON_KEYS, *own_keys, "breaker")))
         breaker_table = self._table(table.pop("breaker", {}), (*path, "breaker"))
         self._note((*path, "breaker"), unknown_keys(breaker_table, _BREAKER_KEYS))
-        breaker = self._loaded(load(BreakerConfig, breaker_table), (*path, "breaker"))
+        usual_breaker = {"slow_seconds": cls.usual_slow_seconds}
+        breaker = self._loaded(load(BreakerConfig, usual_breaker | dict(breaker_table)), (*path, "breaker"))
         options = self._loaded(
             load(cls.options_class, {key: value for key, value in table.items() if key in own_keys}), path
         )
-        common = {"channels": [channel.value for channel in cls.channels]} | {
-            key: value for key, value in table.items() if key in _COMMON_KEYS
+        usual = {
+            "channels": [channel.value for channel in cls.channels],
+            "timeout_seconds": cls.usual_timeout_seconds,
         }
+        common = usual | {key: value for key, value in table.items() if key in _COMMON_KEYS}
         config: ProviderConfig[Any] | None = self._loaded(
             load(ProviderConfig, common, name=name, type=type_name, options=options, breaker=breaker), path
         )
         if config:
+            if config.timeout_seconds > cls.longest_timeout_seconds:
+                message = f"must be a number from 0.1 to {cls.longest_timeout_seconds:g}"
+                self._say((*path, "timeout_seconds"), message)
             for channel in sorted(config.channels - cls.channels):
                 self._say((*path, "channels"), f"a provider of type {type_name} can't send {channel}")
         return config

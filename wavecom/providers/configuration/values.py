@@ -12,8 +12,8 @@ from wavecom.providers.registry import provider_class
 
 OptionsT = TypeVar("OptionsT")
 
-#: A lease lasts 30 s and is renewed before each call: no call may come near it.
-LONGEST_TIMEOUT_SECONDS = 10
+#: No provider's ``timeout_seconds`` is longer, and most types allow less: see ``BaseProvider``.
+LONGEST_TIMEOUT_SECONDS = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class BreakerConfig:
     window_seconds: Annotated[float, number(1, 600)] = 10
     open_seconds: Annotated[float, number(0.1, 600)] = 5
     #: A call that takes longer is slow; where most are, that is as bad as failing.
-    slow_seconds: Annotated[float, number(0.05, LONGEST_TIMEOUT_SECONDS)] = 5
+    slow_seconds: Annotated[float, number(0.05, 3_600)] = 5
 
 
 #: A call by SMTP takes a thread of ours and a connection of the server's, which counts them.
@@ -44,8 +44,8 @@ class ProviderConfig(Generic[OptionsT]):
     options: OptionsT = field(repr=False)
     #: What this provider is used for; by default all that its type can do.
     channels: Annotated[frozenset[Channel], set_of(Channel)] = frozenset(Channel)
-    #: Total deadline of one call, name look-up and the slowest answer included.
-    timeout_seconds: Annotated[float, number(0.1, LONGEST_TIMEOUT_SECONDS)] = LONGEST_TIMEOUT_SECONDS
+    #: Total deadline of one call, name look-up and the slowest answer included; of SMTP, of each step before the mail.
+    timeout_seconds: Annotated[float, number(0.1, LONGEST_TIMEOUT_SECONDS)] = 10
     #: Calls per second over all workers together; None: no limit.
     rate_per_second: Annotated[float | None, number(0.01, 100_000)] = None
     #: Calls that may come at once after a pause; None: a tenth of a second's rate.
@@ -58,6 +58,11 @@ class ProviderConfig(Generic[OptionsT]):
     retry_base_seconds: Annotated[float | None, number(1, 86_400)] = None
     retry_cap_seconds: Annotated[float | None, number(1, 86_400)] = None
     breaker: BreakerConfig = BreakerConfig()
+
+    @property
+    def is_patient(self) -> bool:
+        """A call may take minutes: a mail server may look through a mail before it says that it has it."""
+        return self.type == "smtp"
 
     @property
     def most_calls(self) -> int | None:

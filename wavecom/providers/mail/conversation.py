@@ -1,15 +1,17 @@
-"""One conversation with a mail server: smtplib's, with a total deadline, and knowing when there is no way back."""
+"""One conversation with a mail server: smtplib's, with a deadline for each step, and a note of no return."""
 
 from __future__ import annotations
 
+import re
 import select
 import smtplib
 import ssl
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from socket import getaddrinfo
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 from wavecom.providers.transport.deadline import Deadline, DeadlineSocket, Resolve, connect, secure
 from wavecom.providers.transport.port import CONNECT_SECONDS
@@ -18,6 +20,40 @@ Security = Literal["starttls", "implicit", "none"]
 
 #: An honest end of a conversation may take this long.
 _GOODBYE_SECONDS: Final = 0.5
+
+#: A line of a mail that begins with a dot gets another (RFC 5321 section 4.5.2).
+_DOT: Final = re.compile(rb"^\.", re.MULTILINE)
+_END: Final = b".\r\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long each step may take (RFC 5321 section 4.5.3.2). Each is a total, however the other side drips."""
+
+    #: To connect, and for each reply until the mail is asked for: a failure there costs nothing but the time.
+    step_seconds: float
+    #: To hand over the whole mail.
+    data_seconds: float
+    #: For the reply to the mail: the server may be looking through it, and who gives up sends it twice.
+    final_reply_seconds: float
+
+    @property
+    def longest_call_seconds(self) -> float:
+        """For a new connection and one mail: connect, TLS, greeting, EHLO twice, three of a login, MAIL, RCPT, DATA."""
+        return 11 * self.step_seconds + self.data_seconds + self.final_reply_seconds
+
+
+class Content(Protocol):
+    """A mail in pieces, each of which begins and ends with a line."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of all of it."""
+        ...
+
+    def __iter__(self) -> Any:
+        """The pieces; reading one may raise what the files' store raises."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +76,8 @@ class Envelope:
 
     sender: str
     recipient: str
-    needs_utf8: bool
+    #: Places of the message with an address that has letters beyond ASCII, such as ``to.email``.
+    utf8_places: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +89,27 @@ class Reply:
     text: str
 
 
+class IncapableError(Exception):
+    """This server can't take this mail, and never will; nothing was sent. The text says why, ``code`` in a word."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
 class Conversation(smtplib.SMTP):
     """An open connection, logged in, ready for mails one after another; for one thread at a time.
 
-    Opening it and every method raise ``smtplib.SMTPException`` or another OSError, within the deadline.
+    Opening it and every method raise ``smtplib.SMTPException`` or another OSError, within the time of the step.
     """
 
     #: The mark that ends a mail has been sent, or a part of it: the server may have taken the mail.
     is_past_end: bool = False
 
-    def __init__(self, server: Server, deadline: Deadline, resolve: Resolve = getaddrinfo) -> None:
+    def __init__(self, server: Server, patience: Patience, resolve: Resolve = getaddrinfo) -> None:
         super().__init__(local_hostname=server.helo_name)
         self._server = server
-        self._deadline = deadline
+        self._patience = patience
         self._resolve = resolve
         self.opened_at = self.used_at = time.monotonic()
         self.mails = 0
@@ -86,9 +131,23 @@ class Conversation(smtplib.SMTP):
             self.login(server.username, server.password or "")
 
     def _get_socket(self, host: str, port: int, timeout: Any) -> Any:
-        sock = connect(host, port, self._deadline.at_most(CONNECT_SECONDS), self._resolve)
-        sock.deadline = self._deadline
-        return self._secured(sock) if self._server.security == "implicit" else sock
+        sock: Any = connect(host, port, Deadline(min(self._patience.step_seconds, CONNECT_SECONDS)), self._resolve)
+        if self._server.security == "implicit":
+            sock = self._secured(sock)
+        sock.deadline = self._step()  # for the greeting
+        return sock
+
+    def _step(self) -> Deadline:
+        return Deadline(self._patience.step_seconds)
+
+    def putcmd(self, cmd: str, args: str = "") -> None:
+        """As smtplib's: a command begins a step."""
+        if self.sock is not None:
+            self._hold_until(self._step())
+        super().putcmd(cmd, args)
+
+    def _hold_until(self, deadline: Deadline) -> None:
+        self.sock.deadline = deadline  # type: ignore[union-attr]  # one of ours, and open
 
     def _start_tls(self) -> None:
         # smtplib's own would begin the handshake with the time-out of the reply before it.
@@ -108,54 +167,68 @@ class Conversation(smtplib.SMTP):
     def _secured(self, sock: Any) -> Any:
         assert isinstance(sock, DeadlineSocket)  # noqa: S101 - from _get_socket
         assert self._server.tls is not None  # noqa: S101 - given for every secured server
+        sock.deadline = self._step()
         try:
             return secure(sock, self._server.tls, self._server.host)
         except OSError:
             sock.close()
             raise
 
-    def begin(self, deadline: Deadline) -> None:
-        """What follows must be over by then."""
-        self._deadline = deadline
-        self.sock.deadline = deadline  # type: ignore[union-attr]  # one of ours, and open
-        self.is_past_end = False
+    def deliver(self, envelope: Envelope, content: Content) -> Reply:
+        """Hand over one mail. Any reply but a 2yz means that it was not taken.
 
-    def deliver(self, envelope: Envelope, content: bytes) -> Reply:
-        """Hand over one mail, which ends with a line end. Any reply but a 2yz means that it was not taken."""
+        Raises ``IncapableError`` before anything is said of it, and what reading the content raises: then the
+        conversation is of no use any more.
+        """
+        self.is_past_end = False
         self.mails += 1
         self.command_encoding = "ascii"
-        if envelope.needs_utf8 and not self.has_extn("smtputf8"):
-            return Reply("recipient", 550, "5.6.7")  # RFC 6531 section 3.5; the server would say it in these words
-        code, text = self.mail(envelope.sender, self._options(envelope, content))
+        size = content.size
+        self._refuse(envelope, size)
+        code, text = self.mail(envelope.sender, self._options(envelope, size))
         if code // 100 != 2:
             return self._refused("sender", code, text)
         code, text = self.rcpt(envelope.recipient)
         if code // 100 != 2:
             return self._refused("recipient", code, text)
-        try:
-            code, text = self.data(content)
-        except smtplib.SMTPDataError as error:
-            return self._refused("content", error.smtp_code, error.smtp_error)
+        code, text = self.docmd("DATA")
+        if code != 354:
+            return self._refused("content", code, text)
+        code, text = self._hand_over(content)
         return Reply("content", code, _text(text))
 
-    def _options(self, envelope: Envelope, content: bytes) -> list[str]:
-        options = [f"SIZE={len(content)}"] if self.has_extn("size") else []
-        return [*options, "SMTPUTF8"] if envelope.needs_utf8 else options
+    def _refuse(self, envelope: Envelope, size: int) -> None:
+        if envelope.utf8_places and not self.has_extn("smtputf8"):
+            places = " and ".join(envelope.utf8_places)
+            raise IncapableError(
+                "smtputf8_missing", f"the server takes no letters beyond ASCII in an address (SMTPUTF8), as in {places}"
+            )
+        limit = self.esmtp_features.get("size", "")
+        if limit.isdigit() and 0 < int(limit) < size:  # 0 or nothing: no limit that it would tell (RFC 1870)
+            raise IncapableError("too_large_for_server", f"the mail takes {size} bytes; the server takes {limit}")
+
+    def _options(self, envelope: Envelope, size: int) -> list[str]:
+        options = [f"SIZE={size}"] if self.has_extn("size") else []
+        if envelope.utf8_places:
+            # Addresses in its header are not in 7 bits then; servers with SMTPUTF8 offer this too (RFC 6531).
+            options += (["BODY=8BITMIME"] if self.has_extn("8bitmime") else []) + ["SMTPUTF8"]
+        return options
+
+    def _hand_over(self, content: Iterable[bytes]) -> tuple[int, bytes]:
+        self._hold_until(Deadline(self._patience.data_seconds))
+        for piece in content:
+            self.send(_DOT.sub(b"..", piece))
+        # From here on nobody can tell whether it was taken, until the server says so.
+        self.is_past_end = True
+        self.send(_END)
+        self._hold_until(Deadline(self._patience.final_reply_seconds))
+        return self.getreply()
 
     def _refused(self, step: Literal["sender", "recipient", "content"], code: int, text: bytes | str) -> Reply:
         if code != 421:
             with suppress(OSError):  # the reply stands, whatever becomes of the connection
                 self.rset()
         return Reply(step, code, _text(text))
-
-    def send(self, s: Any) -> None:
-        """smtplib sends a mail and the mark of its end in one go; only after the latter is the outcome unknown."""
-        if isinstance(s, bytes):
-            super().send(s[:-3])
-            self.is_past_end = True
-            super().send(s[-3:])
-        else:
-            super().send(s)
 
     @property
     def is_alive(self) -> bool:
@@ -170,8 +243,8 @@ class Conversation(smtplib.SMTP):
         """Say goodbye and close, without waiting for an answer."""
         with suppress(OSError):
             if self.sock is not None:
-                self.begin(Deadline(_GOODBYE_SECONDS))
-                self.putcmd("QUIT")
+                self._hold_until(Deadline(_GOODBYE_SECONDS))
+                self.send("QUIT\r\n")
         self.close()
 
 

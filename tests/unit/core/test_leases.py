@@ -1,0 +1,252 @@
+"""A call may take longer than a lease: meanwhile the lease is renewed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.factories import make_answer
+from tests.fakes import ScriptedProvider
+from tests.unit.test_delivery import House
+from wavecom.core.engine import DueReached, Policy, Transition, decide
+from wavecom.core.job import Answer, Job, Outcome, UnknownOutcomePolicy
+from wavecom.core.leases import RENEWAL_SECONDS
+from wavecom.core.ports import Message
+from wavecom.core.states import Status
+from wavecom.errors import RetryLater, StoreError
+
+
+class SlowServer(ScriptedProvider):
+    """Takes ``seconds`` for each call, in which the worker's renewals and the sweep go on."""
+
+    longest_call_seconds = 1200.0
+
+    def __init__(self, seconds: float, *answers: Answer) -> None:
+        super().__init__("first", *answers)
+        self.seconds = seconds
+        self.house: House | None = None
+        self.swept: list[Job] = []
+
+    def send(self, message: Message) -> Answer:
+        house = self.house
+        assert house is not None
+        passed = 0.0
+        while passed < self.seconds:
+            house.clock.advance(RENEWAL_SECONDS)
+            passed += RENEWAL_SECONDS
+            house.delivery.leases.renew()
+            job = house.jobs.get(message.job_id)
+            assert job is not None
+            if decide(job, DueReached(), house.clock.now(), Policy()) is not None:
+                self.swept.append(job)
+        return super().send(message)
+
+
+def house_with(server: SlowServer) -> House:
+    server.house = House(server)
+    return server.house
+
+
+@pytest.mark.parametrize("seconds", [12, 60, 600])
+def test_a_slow_server_gets_one_copy_and_its_answer_counts(seconds: float) -> None:
+    server = SlowServer(seconds)
+    house = house_with(server)
+    job = house.job()
+
+    after = house.deliver(job)
+
+    assert server.swept == []
+    assert (after.status, after.attempts, len(server.messages)) == (Status.DELIVERED, 1, 1)
+
+
+def test_a_call_that_is_still_under_way_at_the_deadline_keeps_its_lease() -> None:
+    server = SlowServer(120)
+    house = house_with(server)
+    job = house.job(expires_at=house.clock.now() + timedelta(seconds=10))
+
+    after = house.deliver(job)
+
+    assert server.swept == []
+    assert after.status is Status.DELIVERED
+
+
+def test_a_next_provider_after_a_slow_one_is_called_under_the_renewed_lease() -> None:
+    server = SlowServer(60, make_answer(Outcome.UNAVAILABLE))
+    second = ScriptedProvider("second")
+    server.house = house = House(server, second)
+    job = house.job()
+
+    after = house.deliver(job)
+
+    assert (after.status, after.provider) == (Status.DELIVERED, "second")
+
+
+def test_quick_calls_cost_no_write_for_their_lease() -> None:
+    house = House()
+    written = []
+    house.providers["first"].on_send = lambda _message: (
+        house.clock.advance(5),
+        house.delivery.leases.renew(),
+        written.append(house.jobs.get(job.job_id)),
+    )[0]
+    job = house.job()
+
+    house.deliver(job)
+
+    [during] = written
+    assert during is not None
+    assert during.claim is not None
+    assert (during.claim.lease_until - during.updated_at).total_seconds() == Policy().lease.total_seconds()
+
+
+def test_renewals_go_on_when_the_store_was_away_for_a_while() -> None:
+    server = SlowServer(60)
+    house = house_with(server)
+    job = house.job()
+    apply, failures = house.jobs.apply, iter([True, True, False, False])
+
+    def hesitates(transitions: Sequence[Transition]) -> list[bool]:
+        if transitions and next(failures, False):
+            raise StoreError("away")
+        return apply(transitions)
+
+    house.delivery.leases._apply = hesitates
+
+    after = house.deliver(job)
+
+    assert (after.status, server.swept) == (Status.DELIVERED, [])
+
+
+def test_a_lease_that_was_lost_is_said_and_not_renewed_over_another() -> None:
+    house = House()
+    job = house.job()
+
+    def lose(_message: Message) -> None:
+        house.clock.advance(31)
+        lost = house.jobs.get(job.job_id)
+        assert lost is not None
+        swept = decide(lost, DueReached(), house.clock.now(), Policy())
+        assert swept is not None
+        assert house.jobs.apply([swept]) == [True]
+        with capture_logs() as logs:
+            house.delivery.leases.renew()
+            house.delivery.leases.renew()
+        assert [entry["event"] for entry in logs] == ["lease_lost_during_call"]
+
+    house.providers["first"].on_send = lose
+
+    after = house.deliver(job)
+
+    assert after.status is Status.DELIVERED, "the answer came after all, and nobody else holds the job"
+
+
+@pytest.mark.parametrize(
+    ("policy", "status"),
+    [(UnknownOutcomePolicy.RETRY, Status.RETRYING), (UnknownOutcomePolicy.STOP, Status.UNCONFIRMED)],
+)
+def test_a_worker_that_has_to_stop_says_of_its_calls_that_nobody_knows(
+    policy: UnknownOutcomePolicy, status: Status
+) -> None:
+    house = House()
+    job = house.job(on_unknown_outcome=policy)
+    abandoned: list[Job] = []
+
+    def stop(_message: Message) -> None:
+        assert house.delivery.abandon() == 1
+        abandoned.append(house.read(job))
+
+    house.providers["first"].on_send = stop
+
+    house.deliver(job)
+
+    [then] = abandoned
+    assert (then.status, then.may_have_been_sent) == (status, True)
+    assert then.error is not None
+    assert then.error.message.startswith("worker_stopped")
+    assert house.read(job).status is Status.DELIVERED, "what was answered in the last moment still counts"
+    assert house.delivery.abandon() == 0
+
+
+def test_a_call_is_no_stuck_delivery_before_it_should_be_over() -> None:
+    house = House()
+    server = house.providers["first"]
+    server.longest_call_seconds = 600
+    ages = []
+
+    def look(_message: Message) -> None:
+        for seconds in (0, 500, 200):
+            house.clock.advance(seconds)
+            ages.append(house.delivery.activity.oldest_age(house.clock.monotonic()))
+
+    server.on_send = look
+
+    house.deliver(house.job())
+
+    assert ages == [0, 0, 100]
+
+
+# --- Providers that lack what a message needs ---------------------------------------------------------------------
+
+LACKING = Answer(Outcome.UNAVAILABLE, "smtputf8_missing", "as in payload.replyTo", is_final_here=True)
+AWAY = make_answer(Outcome.UNAVAILABLE)
+
+
+def test_what_one_provider_can_not_take_goes_to_the_next() -> None:
+    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail"))
+
+    after = house.deliver(house.job())
+
+    assert (after.status, after.provider) == (Status.DELIVERED, "mail")
+
+
+def test_what_no_provider_can_take_fails_at_once_and_says_why() -> None:
+    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("older", LACKING))
+
+    after = house.deliver(house.job())
+
+    assert (after.status, after.attempts) == (Status.FAILED, 1)
+    assert after.error is not None
+    assert after.error.code == "not_supported"
+    assert after.error.message == "smtputf8_missing: as in payload.replyTo"
+
+
+def test_one_that_could_but_is_away_is_waited_for() -> None:
+    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail", AWAY, make_answer()))
+    job = house.job()
+
+    with pytest.raises(RetryLater):
+        house.deliver(job)
+    house.clock.advance(600)
+
+    assert house.deliver(job).status is Status.DELIVERED
+
+
+def test_one_that_could_but_may_not_be_called_now_is_waited_for() -> None:
+    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail"))
+    house.route.closed = {"mail"}
+    job = house.job()
+
+    with pytest.raises(RetryLater):
+        house.deliver(job)
+    house.route.closed = set()
+    house.clock.advance(600)
+
+    assert house.deliver(job).status is Status.DELIVERED
+
+
+def test_what_was_perhaps_sent_before_does_not_fail_as_if_it_had_not() -> None:
+    provider = ScriptedProvider("old", make_answer(Outcome.UNKNOWN), LACKING)
+    house = House(provider)
+    job = house.job()
+    with pytest.raises(RetryLater):
+        house.deliver(job)
+    house.clock.advance(600)
+
+    after = house.deliver(job)
+
+    assert after.status is Status.FAILED
+    assert after.error is not None
+    assert after.error.code == "outcome_unknown"
