@@ -10,6 +10,7 @@
     │   ├── MalformedBodyError          not JSON at all
     │   ├── BodyTooLargeError           over a limit of size, depth or field count
     │   ├── UnsupportedMediaTypeError   not application/json
+    │   ├── RequestTimeoutError         the body did not arrive in time
     │   ├── InvalidRequestError         fields are wrong; names every one of them
     │   │   └── ChannelNotServedError       nobody here delivers what is of this type
     │   ├── NothingAcceptedError        a batch of which not one could be taken
@@ -113,6 +114,12 @@ class UnsupportedMediaTypeError(RefusedError):
     """The body is not declared as ``application/json``."""
 
     code = "unsupported_media_type"
+
+
+class RequestTimeoutError(RefusedError):
+    """The body did not arrive in time, or stood in the way of others; nothing of the request was looked at."""
+
+    code = "request_timeout"
 
 
 class InvalidRequestError(RefusedError):

@@ -67,6 +67,8 @@ class Settings:
     session_hours: int = 12
     web_workers: int = 1
     web_threads: int = 128
+    #: Connections that a web process holds at once, idle ones too. Read by the Procfile.
+    web_connections: int = 8192
     workers: int = 1
     worker_concurrency: int = 384
     #: What large attachments may take of a worker's memory while they are sent, in MiB.
@@ -158,6 +160,11 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         ),
         "web_workers": env.int("WAVECOM_WEB_WORKERS", None, validate=count),
         "web_threads": env.int("WAVECOM_WEB_THREADS", None, validate=count),
+        "web_connections": env.int(
+            "WAVECOM_WEB_CONNECTIONS",
+            None,
+            validate=validate.Range(64, 65_536, error="must be a whole number from {min} to {max}, not {input}"),
+        ),
         "workers": env.int("WAVECOM_WORKERS", None, validate=count),
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
         "attachment_memory_mib": env.int(

@@ -66,6 +66,14 @@ class KeyRing:
             raise UnauthenticatedError(_REFUSED, f"{status}_key", record.key_id)
         return _caller(record)
 
+    def remembered_client(self, key: str) -> str | None:
+        """The client whose valid key this is, without asking the store: None for keys not seen within seconds.
+
+        For who must not wait, and decides no more by it than whose turn it is.
+        """
+        record = self._known.get(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
+        return record.client if record is not None and record.is_valid(self._clock.now()) else None
+
     def caller_of(self, key_id: str) -> Caller | None:
         """The caller that the key of this id stands for, as long as it may be used; for who has shown it before.
 

@@ -41,10 +41,12 @@ class Program:
 PROGRAMS = (
     Program(
         "web",
-        "granian --interface wsgi --host ${WAVECOM_HOST:-127.0.0.1} --port ${WAVECOM_PORT:-8000}"
-        " --workers ${WAVECOM_WEB_WORKERS:-1} --blocking-threads ${WAVECOM_WEB_THREADS:-128} --backlog 2048"
+        # HTTP/1 alone: its time for the head of a request, silent and idle connections included, is all there is, and
+        # "auto" would wait for the first bytes of a connection for ever.
+        "granian --interface rsgi --http 1 --http1-header-read-timeout 10000"
+        " --host ${WAVECOM_HOST:-127.0.0.1} --port ${WAVECOM_PORT:-8000} --workers ${WAVECOM_WEB_WORKERS:-1}"
         # Connections held at once, idle ones too: as many as that may stall without anybody noticing.
-        " --backpressure 2048 --http1-header-read-timeout 10000"
+        " --backpressure ${WAVECOM_WEB_CONNECTIONS:-8192} --backlog 4096"
         " --no-ws --respawn-failed-workers --workers-kill-timeout 3 --log-level warning wavecom.wsgi:app",
     ),
     Program(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +19,7 @@ from wavecom.web import api, cors, dashboard, health, problems, reference, secur
 from wavecom.web.edge import Edge
 from wavecom.web.express import Express
 from wavecom.web.orjson_provider import OrjsonProvider
+from wavecom.web.rsgi import PAGE_THREADS, RsgiApplication
 from wavecom.web.security import SecurityEvents
 
 if TYPE_CHECKING:
@@ -27,7 +29,19 @@ log = structlog.get_logger()
 
 
 class WaveComFlask(Flask):
-    """Flask that logs bugs as our other lines, and without the request's address: addresses carry recipients."""
+    """Flask that logs bugs as our other lines, and without the request's address: addresses carry recipients.
+
+    Servers of WSGI call it as ever; granian, told ``--interface rsgi``, finds the two names that it looks for.
+    """
+
+    rsgi: RsgiApplication
+
+    def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.rsgi.start(loop)
+
+    @property
+    def __rsgi__(self) -> Callable[..., Awaitable[None]]:
+        return self.rsgi.serve
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """``func`` itself: no view here is a coroutine, and asking each of them costs more than the routing."""
@@ -57,7 +71,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.json = OrjsonProvider(app)
     # Functions after a request run in the reverse order: this one sees the headers that the edge has set.
     cors.install(app, settings.cors_origins)
-    edge = Edge(settings.max_requests_in_flight, settings.web_threads)
+    edge = Edge(settings.max_requests_in_flight)
     edge.install(app)
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)
@@ -68,11 +82,18 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     dashboard.register(app, services, events)
     # Flask's own place for what goes before it.
     app.wsgi_app = Express(app.wsgi_app, services, edge)  # type: ignore[method-assign]
+    app.rsgi = RsgiApplication(
+        app.wsgi_app,
+        services.keys,
+        threads=settings.web_threads,
+        max_in_flight=settings.max_requests_in_flight,
+        max_body_bytes=settings.max_body_bytes,
+    )
     return app
 
 
 def _database(app: Flask, settings: Settings) -> Any:
     mongo = PyMongo()
     # A thread that waits in a batch needs no socket; the few that read need one each.
-    mongo.init_app(app, settings.mongodb_uri, maxPoolSize=settings.web_threads + 8, **CLIENT_OPTIONS)
+    mongo.init_app(app, settings.mongodb_uri, maxPoolSize=settings.web_threads + PAGE_THREADS + 8, **CLIENT_OPTIONS)
     return default_database(cast("MongoClient[dict[str, Any]]", mongo.cx))

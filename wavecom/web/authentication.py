@@ -48,13 +48,14 @@ class Guard:
     def admit(self, authorization: str | None, scope: Scope) -> Caller:
         """Who sends this ``Authorization`` header. Raises ``UnauthenticatedError``, and ``ForbiddenError`` without
         ``scope``."""
-        found = self._keys.authenticate(_bearer(authorization))
+        found = self._keys.authenticate(bearer(authorization))
         if scope not in found.scopes:
             raise ForbiddenError(f"This API key may not do this: it needs the scope {scope}.", found.key_id)
         return found
 
 
-def _bearer(header: str | None) -> str:
+def bearer(header: str | None) -> str:
+    """The key in an ``Authorization`` header. Raises ``UnauthenticatedError``."""
     if header is None:
         raise UnauthenticatedError("There is no API key. Send it in the header Authorization: Bearer <key>.", "no_key")
     kind, _, value = header.partition(" ")

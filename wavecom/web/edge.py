@@ -11,7 +11,6 @@ from flask import Flask, Response, g, request
 
 from wavecom.core.ids import RandomStock
 from wavecom.errors import OverloadedError
-from wavecom.web.patience import ReadingSlots, SlottedInput
 from wavecom.web.proxies import is_secure
 
 REQUEST_ID = "X-Request-ID"
@@ -31,7 +30,7 @@ HEADERS = {
 #: HTTP it would mean nothing.
 STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=63072000")
 
-#: Where in a WSGI environ the error of a request lies that ``express`` hands on.
+#: Where in a WSGI environ the error of a request lies that ``express`` or ``rsgi`` hands on.
 HANDED_ON = "wavecom.error"
 
 #: Methods whose bodies, which should not be there, nobody reads.
@@ -68,14 +67,10 @@ class InFlight:
 
 
 class Edge:
-    """More than ``max_in_flight`` requests at once get ``OverloadedError``.
+    """More than ``max_in_flight`` requests at once get ``OverloadedError``."""
 
-    ``threads`` serve requests; only some of them may wait for bodies (``patience.py``).
-    """
-
-    def __init__(self, max_in_flight: int, threads: int) -> None:
+    def __init__(self, max_in_flight: int) -> None:
         self.in_flight = InFlight(max_in_flight)
-        self.reading = ReadingSlots(threads)
         self._chance = RandomStock(secrets.token_bytes)
 
     def identify(self, given: str | None) -> str:
@@ -95,9 +90,6 @@ class Edge:
         g.request_id = self.identify(request.headers.get(REQUEST_ID))
         if HANDED_ON in request.environ:
             raise request.environ[HANDED_ON]
-        if request.method not in BODILESS:
-            # Nobody has touched the stream yet.
-            request.environ["wsgi.input"] = SlottedInput(request.environ["wsgi.input"], self.reading, _reader)
         if request.blueprint in ALWAYS_ANSWERED:
             return
         self.in_flight.enter()
@@ -118,10 +110,3 @@ class Edge:
         if g.pop("holds_slot", False):
             self.in_flight.leave()
         structlog.contextvars.clear_contextvars()
-
-
-def _reader() -> str:
-    """Whose body is read: the client of the key, or "" for strangers (and the pages, which know no clients)."""
-    caller = g.get("caller")
-    client: str = caller.client if caller is not None else ""
-    return client

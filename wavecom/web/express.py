@@ -85,6 +85,8 @@ class Express:
             environ["PATH_INFO"] != PATH
             or environ["REQUEST_METHOD"] != "POST"
             or environ.get("CONTENT_TYPE") != "application/json"
+            # Refused before it came here.
+            or HANDED_ON in environ
             or environ.get("QUERY_STRING")
             or environ.get("SCRIPT_NAME")
             or not _SPECIAL.isdisjoint(environ)
@@ -102,22 +104,20 @@ class Express:
         self._edge.in_flight.enter()
         try:
             who = self._guard.admit(environ.get("HTTP_AUTHORIZATION"), Scope.SEND)
-            body = self._read(environ, length, who.client)
+            body = _read(environ, length)
             notification = self._schema.load(parse_json(body))
             return self._sending.send(who, notification, environ.get("HTTP_IDEMPOTENCY_KEY"))
         finally:
             self._edge.in_flight.leave()
 
-    def _read(self, environ: WSGIEnvironment, length: int, reader: str) -> bytes:
-        if length == 0:
-            return b""
-        self._edge.reading.take(reader)
-        try:
-            body: bytes = environ["wsgi.input"].read(length)
-        except (OSError, ValueError) as error:
-            raise ClientDisconnected from error
-        finally:
-            self._edge.reading.give(reader)
-        if len(body) < length:
-            raise ClientDisconnected
-        return body
+
+def _read(environ: WSGIEnvironment, length: int) -> bytes:
+    if length == 0:
+        return b""
+    try:
+        body: bytes = environ["wsgi.input"].read(length)
+    except (OSError, ValueError) as error:
+        raise ClientDisconnected from error
+    if len(body) < length:
+        raise ClientDisconnected
+    return body

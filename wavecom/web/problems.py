@@ -69,6 +69,12 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
         "send `Content-Type: application/json`, not compressed",
         example="The Content-Type must be application/json, not text/plain.",
     ),
+    errors.RequestTimeoutError: Entry(
+        408,
+        "The body did not arrive in time",
+        "send the request again, its body right after its head",
+        example="The body did not arrive in time: 12 bytes in 30 seconds. Send the request again.",
+    ),
     errors.InvalidRequestError: Entry(
         422, "The request has fields that are wrong", "mend the fields that `errors` names"
     ),

@@ -25,6 +25,7 @@ GUARDED: ErrorClasses = (
 READING: Mapping[str, ErrorClasses] = {
     "json": (
         errors.MalformedBodyError,
+        errors.RequestTimeoutError,
         errors.BodyTooLargeError,
         errors.UnsupportedMediaTypeError,
         errors.InvalidRequestError,

@@ -1,0 +1,138 @@
+"""Bodies under way: each has a deadline, each client a pool, and who stalls makes room for who does not."""
+
+from __future__ import annotations
+
+import pytest
+
+from wavecom.errors import OverloadedError, RequestTimeoutError
+from wavecom.web.body_reads import (
+    GRACE_SECONDS,
+    LEAST_BYTES_PER_SECOND,
+    STRANGERS,
+    BodyLimits,
+    BodyRead,
+    BodyReadLimiter,
+)
+
+
+class _Place:
+    """A limiter with a clock that the test turns, and what it has given up."""
+
+    def __init__(self, **limits: int) -> None:
+        self.now = 1000.0
+        self.given_up: list[str] = []
+        wanted = {"for_client": 3, "for_strangers": 2, "in_all": 6} | limits
+        self.limiter = BodyReadLimiter(BodyLimits(**wanted), lambda: self.now)
+
+    def admit(self, pool: str, address: str = "10.0.0.1", name: str = "") -> BodyRead:
+        label = name or f"{pool or 'stranger'} {self.now:g}"
+        read = self.limiter.admit(pool, address, lambda: self.given_up.append(label))
+        self.now += 1
+        return read
+
+
+def test_a_body_has_half_a_minute_and_more_the_more_of_it_comes() -> None:
+    place = _Place()
+    stalled, slow = place.admit("acme", name="stalled"), place.admit("acme", name="slow")
+
+    place.limiter.grow(slow, 10 * LEAST_BYTES_PER_SECOND)
+    place.now = 1000 + GRACE_SECONDS - 0.1
+    assert place.limiter.give_up_late()
+    assert place.given_up == []
+
+    place.now = 1000 + GRACE_SECONDS
+    assert place.limiter.give_up_late()
+    assert place.given_up == ["stalled"]
+    assert isinstance(stalled.refusal, RequestTimeoutError)
+    assert "0 bytes in 30 seconds" in str(stalled.refusal)
+
+    place.now = 1001 + GRACE_SECONDS + 10
+    assert not place.limiter.give_up_late()
+    assert place.given_up == ["stalled", "slow"]
+
+
+def test_what_is_complete_has_no_deadline() -> None:
+    place = _Place()
+    read = place.admit("acme")
+
+    place.limiter.complete(read)
+    place.now += 10 * GRACE_SECONDS
+
+    assert not place.limiter.give_up_late()
+    assert place.given_up == []
+
+
+def test_a_full_pool_gives_up_the_one_that_has_least_time_left() -> None:
+    place = _Place()
+    first = place.admit("acme", name="first")
+    place.admit("acme", name="second")
+    place.admit("acme", name="third")
+    place.limiter.grow(first, 5 * LEAST_BYTES_PER_SECOND)
+
+    place.admit("acme", name="fourth")
+
+    assert place.given_up == ["second"]
+
+
+def test_of_the_address_that_has_most_of_them() -> None:
+    place = _Place(for_strangers=3)
+    place.admit(STRANGERS, "10.0.0.9", "an operator's")
+    place.admit(STRANGERS, "10.0.0.1", "one")
+    place.admit(STRANGERS, "10.0.0.1", "two")
+
+    place.admit(STRANGERS, "10.0.0.1", "three")
+
+    assert place.given_up == ["one"]
+
+
+def test_nobody_takes_anothers_place() -> None:
+    place = _Place()
+    for _ in range(20):
+        place.admit(STRANGERS)
+        place.admit("acme")
+
+    place.admit("other")
+
+    assert len(place.given_up) == 20 - 2 + 20 - 3
+    assert not any(label.startswith("other") for label in place.given_up)
+
+
+def test_when_all_places_are_taken_the_fullest_pool_makes_room() -> None:
+    place = _Place(in_all=5)
+    for pool in ("acme", "acme", "acme", "other", STRANGERS):
+        place.admit(pool)
+
+    place.admit("third")
+
+    assert place.given_up == ["acme 1000"]
+
+
+def test_bytes_are_held_until_the_request_is_over() -> None:
+    place = _Place(bytes_for_client=100, bytes_in_all=150)
+    first = place.admit("acme")
+    place.limiter.grow(first, 90)
+    place.limiter.complete(first)
+
+    second = place.admit("acme")
+    with pytest.raises(OverloadedError):
+        place.limiter.grow(second, 20)
+    place.limiter.release(second)
+    other = place.admit("other")
+    with pytest.raises(OverloadedError):
+        place.limiter.grow(other, 70)
+    place.limiter.release(other)
+
+    place.limiter.release(first)
+    place.limiter.grow(place.admit("acme"), 100)
+
+
+def test_what_is_given_up_leaves_nothing_behind() -> None:
+    place = _Place(bytes_for_client=100)
+    for _ in range(50):
+        read = place.admit("acme")
+        place.limiter.grow(read, 100)
+        place.now += 2 * GRACE_SECONDS
+        assert not place.limiter.give_up_late()
+        place.limiter.release(read)
+
+    assert len(place.given_up) == 50

@@ -1,0 +1,146 @@
+"""Which request bodies are awaited at a moment, for whom, for how long, and how many bytes of them are held.
+
+A body costs its peer nothing to hold back, so waiting for one must cost us little, and end. Waiting costs no thread:
+the event loop reads (``rsgi.py``), and this module says what it may have under way.
+
+* **A deadline for the whole body**: ``GRACE_SECONDS``, plus a second for each ``LEAST_BYTES_PER_SECOND`` that came.
+* **Pools**: each client has one for all of its keys, live and test; callers without a key (the pages' forms) share a
+  small one of their own. Nobody can fill another's.
+* **A full pool makes room** by giving up the body that has least time left, of the address that has most of them.
+  Honest bodies arrive in milliseconds: those that are given up are those that stall.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from wavecom.errors import OverloadedError, RequestTimeoutError, WaveComError
+
+#: Every body may take so long.
+GRACE_SECONDS = 30
+#: Beyond the grace a body must have come at this rate: 14 MiB may take four minutes.
+LEAST_BYTES_PER_SECOND = 64 * 1024
+
+#: Callers without a key. No client is called so.
+STRANGERS = ""
+
+_LATE = "The body did not arrive in time: {had} bytes in {seconds:.0f} seconds. Send the request again."
+_CROWDED_OUT = (
+    "Too many requests from the same sender are waiting for their bodies, and this one has waited longest. "
+    "Send the body right after the head of the request."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """How many bodies may be awaited, and how many bytes of bodies held until they are answered."""
+
+    for_client: int
+    for_strangers: int
+    in_all: int
+    bytes_for_client: int = 128 * 1024 * 1024
+    bytes_for_strangers: int = 32 * 1024 * 1024
+    bytes_in_all: int = 256 * 1024 * 1024
+
+
+@dataclass(slots=True, eq=False)
+class BodyRead:
+    """One body under way. ``cancel`` ends the wait for it; ``refusal`` then says why."""
+
+    pool: str
+    address: str
+    cancel: Callable[[], object]
+    began_at: float
+    byte_count: int = 0
+    refusal: WaveComError | None = None
+
+    @property
+    def deadline(self) -> float:
+        """When it must be here, as things are."""
+        return self.began_at + GRACE_SECONDS + self.byte_count / LEAST_BYTES_PER_SECOND
+
+
+@dataclass(slots=True)
+class _Pool:
+    awaited: set[BodyRead] = field(default_factory=set)
+    byte_count: int = 0
+
+
+class BodyReadLimiter:
+    """Admits bodies, and gives up those that are late or in the way of others. For one thread: the event loop's.
+
+    Each body goes through ``admit``, ``grow`` for each part, ``complete`` when it is here, and ``release`` at the end
+    of its request, whatever happened before. ``now`` is a monotonic clock.
+    """
+
+    def __init__(self, limits: BodyLimits, now: Callable[[], float]) -> None:
+        self._limits = limits
+        self._now = now
+        self._pools: dict[str, _Pool] = {}
+        self._awaited_count = 0
+        self._byte_count = 0
+
+    def admit(self, pool: str, address: str, cancel: Callable[[], object]) -> BodyRead:
+        """Begin to wait for a body of ``pool`` (a client, or ``STRANGERS``), whose peer has this ``address``."""
+        limits = self._limits
+        mine = self._pools.get(pool)
+        if mine is None:
+            mine = self._pools[pool] = _Pool()
+        if len(mine.awaited) >= (limits.for_client if pool else limits.for_strangers):
+            self._give_up(_most_hindering(mine.awaited), RequestTimeoutError(_CROWDED_OUT))
+        elif self._awaited_count >= limits.in_all:
+            fullest = max(self._pools.values(), key=lambda each: len(each.awaited))
+            self._give_up(_most_hindering(fullest.awaited), RequestTimeoutError(_CROWDED_OUT))
+        read = BodyRead(pool, address, cancel, self._now())
+        mine.awaited.add(read)
+        self._awaited_count += 1
+        return read
+
+    def grow(self, read: BodyRead, byte_count: int) -> None:
+        """So many more bytes have come. Raises ``OverloadedError`` where there is no room for them."""
+        pool = self._pools[read.pool]
+        read.byte_count += byte_count
+        pool.byte_count += byte_count
+        self._byte_count += byte_count
+        limits = self._limits
+        most = limits.bytes_for_client if read.pool else limits.bytes_for_strangers
+        if pool.byte_count > most or self._byte_count > limits.bytes_in_all:
+            raise OverloadedError("too many bytes of bodies are held")
+
+    def complete(self, read: BodyRead) -> None:
+        """It is here: its time is not counted any more, its bytes are."""
+        pool = self._pools[read.pool]
+        if read in pool.awaited:
+            pool.awaited.remove(read)
+            self._awaited_count -= 1
+
+    def release(self, read: BodyRead) -> None:
+        """Its request is over, or it will not be waited for."""
+        self.complete(read)
+        pool = self._pools[read.pool]
+        pool.byte_count -= read.byte_count
+        self._byte_count -= read.byte_count
+        read.byte_count = 0
+        if not pool.awaited and not pool.byte_count:
+            del self._pools[read.pool]
+
+    def give_up_late(self) -> bool:
+        """Give up every body whose time is over. Returns whether any is still awaited. To be called twice a second."""
+        now = self._now()
+        late = [read for pool in self._pools.values() for read in pool.awaited if read.deadline <= now]
+        for read in late:
+            words = _LATE.format(had=read.byte_count, seconds=now - read.began_at)
+            self._give_up(read, RequestTimeoutError(words))
+        return self._awaited_count > 0
+
+    def _give_up(self, read: BodyRead, refusal: WaveComError) -> None:
+        self.complete(read)
+        read.refusal = refusal
+        read.cancel()
+
+
+def _most_hindering(reads: Collection[BodyRead]) -> BodyRead:
+    by_address = Counter(read.address for read in reads)
+    return min(reads, key=lambda read: (-by_address[read.address], read.deadline))

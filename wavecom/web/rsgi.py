@@ -1,0 +1,373 @@
+"""The web application as granian's RSGI server calls it: bodies come in without a thread, then WSGI answers.
+
+The event loop takes a request's body in completely (``body_reads.py`` says which, how long, how many), and only then
+hands the request to a thread of its lane (``lanes.py``), which runs the WSGI application. So a peer that holds its body
+back costs a socket and a few KiB, and what the API does to its threads reaches neither the pages nor the probes.
+
+A body is awaited only for who may send one: an API request's key is looked up first. What is refused here goes to the
+application all the same, with its error: errors are told apart, logged and put into words in one place.
+
+Under any other WSGI server (``flask run``, gunicorn) the application is the same, without these protections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import structlog
+from granian.rsgi import HTTPProtocol, ProtocolClosed, ProtocolError, Scope  # type: ignore[attr-defined]
+from werkzeug.exceptions import BadRequest, ClientDisconnected
+
+from wavecom.accounts import KeyRing
+from wavecom.errors import OverloadedError, UnauthenticatedError, UnavailableError, WaveComError
+from wavecom.web.authentication import bearer
+from wavecom.web.body_reads import STRANGERS, BodyLimits, BodyRead, BodyReadLimiter
+from wavecom.web.edge import BODILESS, HANDED_ON
+from wavecom.web.lanes import ThreadLane
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from wavecom.web.express import Application
+
+log = structlog.get_logger()
+
+#: Threads for the pages, beside those of the API.
+PAGE_THREADS = 16
+_PROBE_THREADS = 2
+#: Answering what was refused needs no server and takes a fraction of a millisecond.
+_REFUSAL_THREADS = 2
+
+#: Bodies up to this size are taken in one piece.
+_SMALL_BODY = 64 * 1024
+_STRANGERS_BODIES = 128
+_SWEEP_SECONDS = 0.5
+_DISCARD_SECONDS = 1
+
+_API = "/api/"
+_PROBES = ("/healthz", "/readyz")
+
+
+@dataclass(slots=True)
+class _Request:
+    """What is known of a request before a thread has it."""
+
+    scope: Scope
+    proto: HTTPProtocol
+    body: io.BytesIO | _UnreadBody
+    #: What the application is to answer, whatever was asked.
+    error: Exception | None = None
+    #: Its body is not read to the end: the connection can't carry another request.
+    is_last: bool = False
+
+
+class RsgiApplication:
+    """``serve`` is the RSGI application; ``app`` the WSGI application behind it. For one event loop."""
+
+    def __init__(
+        self, app: Application, keys: KeyRing, *, threads: int, max_in_flight: int, max_body_bytes: int
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._threads = threads
+        self._max_in_flight = max_in_flight
+        self._max_body_bytes = max_body_bytes
+        self._is_sweeping = False
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """To be called in the process that serves, before the first request."""
+        self._loop = loop
+        self._api = ThreadLane("api", self._threads, loop)
+        self._pages = ThreadLane("pages", PAGE_THREADS, loop)
+        self._probes = {path: ThreadLane(path[1:], _PROBE_THREADS, loop) for path in _PROBES}
+        self._refusals = ThreadLane("refusals", _REFUSAL_THREADS, loop)
+        most = self._max_in_flight
+        limits = BodyLimits(for_client=most, for_strangers=_STRANGERS_BODIES, in_all=4 * most)
+        self._bodies = BodyReadLimiter(limits, loop.time)
+
+    async def serve(self, scope: Scope, proto: HTTPProtocol) -> None:
+        """Answer one request."""
+        path = scope.path
+        lane = self._api if path.startswith(_API) else self._probes.get(path, self._pages)
+        if lane.depth >= self._max_in_flight:
+            request = _refused(scope, proto, OverloadedError("too many requests in flight"))
+            await self._answer(request, self._refusals)
+            return
+        headers = scope.headers
+        declared = headers.get("content-length")
+        if declared == "0" or (declared is None and "transfer-encoding" not in headers):
+            await self._answer(_Request(scope, proto, io.BytesIO()), lane)
+            return
+        length = None if declared is None else int(declared)
+        reader: str | None = None
+        # What is longer than it may be the application refuses by its length.
+        if scope.method not in BODILESS and (length is None or length <= self._max_body_bytes):
+            reader = await self._client(headers.get("authorization")) if lane is self._api else STRANGERS
+        if reader is None:
+            is_gone = await self._discard(scope, proto, length)
+            await self._answer(_Request(scope, proto, _UnreadBody(), is_last=not is_gone), lane)
+            return
+        await self._take_in(scope, proto, lane, reader, length)
+
+    async def _client(self, authorization: str | None) -> str | None:
+        """Whose key this is, live or test; None: nobody's that is known, and the application will say so."""
+        try:
+            key = bearer(authorization)
+        except UnauthenticatedError:
+            return None
+        client = self._keys.remembered_client(key)
+        if client is None:
+            # The store may have to be asked, which takes its time.
+            await self._api.submit(partial(self._look_up, key))
+            client = self._keys.remembered_client(key)
+        return client
+
+    def _look_up(self, key: str) -> None:
+        try:
+            self._keys.authenticate(key)
+        except WaveComError:
+            # To be said by the application, which asks again.
+            return
+        except Exception:
+            log.exception("key_lookup_failed")
+
+    async def _take_in(
+        self, scope: Scope, proto: HTTPProtocol, lane: ThreadLane, reader: str, length: int | None
+    ) -> None:
+        bodies = self._bodies
+        read = self._admit(reader, scope)
+        error: Exception | None = None
+        body = b""
+        try:
+            try:
+                body = await self._whole(proto, read, length)
+            except asyncio.CancelledError:
+                if read.refusal is None:
+                    raise
+                _current_task().uncancel()
+            except (OverloadedError, ClientDisconnected) as raised:
+                error = raised
+            bodies.complete(read)
+            # First: how a wait that was called off ends is granian's affair.
+            error = read.refusal or error
+            if error is not None:
+                await self._answer(_refused(scope, proto, error), self._refusals)
+                return
+            is_last = len(body) > self._max_body_bytes
+            await self._answer(_Request(scope, proto, io.BytesIO(body), is_last=is_last), lane)
+        finally:
+            bodies.release(read)
+
+    async def _whole(self, proto: HTTPProtocol, read: BodyRead, length: int | None) -> bytes:
+        """Raises ``ClientDisconnected`` when the body breaks off, ``OverloadedError`` when there is no room for it."""
+        if length is None or length > _SMALL_BODY:
+            return await self._in_parts(proto, read, length)
+        try:
+            body: bytes = await proto()
+        except (ProtocolClosed, ProtocolError) as error:
+            raise ClientDisconnected from error
+        self._bodies.grow(read, len(body))
+        if len(body) < length:
+            raise ClientDisconnected
+        return body
+
+    async def _in_parts(self, proto: HTTPProtocol, read: BodyRead, length: int | None) -> bytes:
+        """The body; of one that does not say its length no more than one byte over the limit."""
+        most = self._max_body_bytes + 1
+        parts = bytearray()
+        empty = 0
+        async for part in proto:
+            if not part:
+                empty += 1
+            self._bodies.grow(read, len(part))
+            parts += part
+            if length is not None and len(parts) >= length:
+                return bytes(parts)
+            if len(parts) >= most:
+                return bytes(parts[:most])
+        # granian ends a stream with an empty part, and one that broke off with two (so does one with trailers, which
+        # nobody sends): half of a body must not pass for a whole one.
+        if length is not None or empty > 1:
+            raise ClientDisconnected
+        return bytes(parts)
+
+    async def _discard(self, scope: Scope, proto: HTTPProtocol, length: int | None) -> bool:
+        """Whether the body that nobody wants is out of the way.
+
+        A small one is waited for a moment: to close a connection on which the peer still writes may cost it the answer.
+        """
+        if length is None or length > _SMALL_BODY:
+            return False
+        read = self._admit(STRANGERS, scope)
+        try:
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                return len(await proto()) == length
+        except asyncio.CancelledError:
+            if read.refusal is None:
+                raise
+            _current_task().uncancel()
+            return False
+        except (TimeoutError, ProtocolClosed, ProtocolError):
+            return False
+        finally:
+            self._bodies.release(read)
+
+    def _admit(self, pool: str, scope: Scope) -> BodyRead:
+        read = self._bodies.admit(pool, _address(scope), _current_task().cancel)
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+        return read
+
+    def _sweep(self) -> None:
+        self._is_sweeping = self._bodies.give_up_late()
+        if self._is_sweeping:
+            self._loop.call_later(_SWEEP_SECONDS, self._sweep)
+
+    def _answer(self, request: _Request, lane: ThreadLane) -> asyncio.Future[None]:
+        return lane.submit(partial(self._run, request))
+
+    def _run(self, request: _Request) -> None:
+        """In a thread: have the application answer ``request``."""
+        try:
+            status, headers, body = _call(self._app, _environ(request))
+        except Exception:
+            # A bug of ours below or beside Flask, which answers those of views itself.
+            log.exception("unhandled_error", method=request.scope.method)
+            status, headers, body = 500, [], b""
+        if request.is_last:
+            headers = [*headers, ("connection", "close")]
+        request.proto.response_bytes(status, headers, body)
+
+
+class _UnreadBody:
+    """Stands for a body that is not awaited, because whoever looks at the head refuses the request.
+
+    Where it was the key that could not be told and now can, the request has to come again.
+    """
+
+    def read(self, _size: int = -1) -> bytes:
+        raise UnavailableError("the key could not be looked up when the request came")
+
+    readline = read
+
+
+def _current_task() -> asyncio.Task[None]:
+    return cast("asyncio.Task[None]", asyncio.current_task())
+
+
+def _refused(scope: Scope, proto: HTTPProtocol, error: Exception) -> _Request:
+    return _Request(scope, proto, io.BytesIO(), error, is_last=True)
+
+
+def _call(app: Application, environ: WSGIEnvironment) -> tuple[int, list[tuple[str, str]], bytes]:
+    """The status, headers and body with which ``app`` answers (PEP 3333; none of ours uses ``write``)."""
+    started: list[tuple[str, list[tuple[str, str]]]] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], _exc_info: object = None) -> Callable[..., Any]:
+        started[:] = [(status, headers)]
+        return _write
+
+    parts = app(environ, start_response)
+    try:
+        body = b"".join(parts)
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
+    [(status, headers)] = started
+    return int(status[:3]), headers, body
+
+
+def _write(_data: bytes) -> None:
+    raise NotImplementedError
+
+
+# --- A request as WSGI knows it -----------------------------------------------------------------------------------
+
+#: The same for all.
+_BASE: dict[str, Any] = {
+    "SCRIPT_NAME": "",
+    "wsgi.errors": sys.stderr,
+    # werkzeug may read to the end: it is all there.
+    "wsgi.input_terminated": True,
+    "wsgi.multiprocess": False,
+    "wsgi.multithread": True,
+    "wsgi.run_once": False,
+    "wsgi.version": (1, 0),
+}
+_NOT_PREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
+#: Names that were met, bounded: those that peers invent are not remembered.
+_NAMES: dict[str, str] = dict(_NOT_PREFIXED)
+_NAMES_LIMIT = 200
+_MUST_BE_READABLE = {"authorization", "content-type", "cookie", "host", "idempotency-key", "origin"}
+
+
+def _environ(request: _Request) -> WSGIEnvironment:
+    scope = request.scope
+    environ = _BASE.copy()
+    environ["REQUEST_METHOD"] = scope.method
+    environ["PATH_INFO"] = _as_wsgi(scope.path)
+    environ["QUERY_STRING"] = scope.query_string
+    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if scope.http_version == "1.1" else "HTTP/1.0"
+    environ["wsgi.url_scheme"] = scope.scheme
+    environ["wsgi.input"] = request.body
+    environ["REMOTE_ADDR"] = _address(scope)
+    host, _, environ["SERVER_PORT"] = scope.server.rpartition(":")
+    environ["SERVER_NAME"] = host.strip("[]")
+    error = _add_headers(environ, scope.headers) or request.error
+    if authority := scope.authority:
+        # An address in the request line counts more than the header (RFC 9112, section 3.2.2).
+        environ["HTTP_HOST"] = authority
+    if error is not None:
+        environ[HANDED_ON] = error
+    return environ
+
+
+def _add_headers(environ: WSGIEnvironment, headers: Any) -> Exception | None:
+    """Put the headers into ``environ``; returns what is wrong with them."""
+    fault: Exception | None = None
+    distinct = 0
+    for name, value in headers.items():
+        key = _NAMES.get(name) or _new_name(name)
+        if not key:
+            distinct += 1
+        elif key in environ:
+            if key == "HTTP_HOST":
+                fault = BadRequest("The request has more than one Host.")
+            environ[key] = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{_as_wsgi(value)}"
+        else:
+            environ[key] = _as_wsgi(value)
+            distinct += 1
+    if len(headers) > distinct:
+        # granian leaves out values that are not UTF-8: what can't be read must not pass for what was not sent.
+        given = {name for name, _ in headers.items()}
+        unreadable = _MUST_BE_READABLE.intersection(headers.keys()).difference(given)
+        if unreadable:
+            fault = BadRequest(f"The header {min(unreadable)} is not in UTF-8.")
+    return fault
+
+
+def _as_wsgi(text: str) -> str:
+    """PEP 3333: bytes, each as the character of its number."""
+    return text if text.isascii() else text.encode().decode("latin-1")
+
+
+def _new_name(name: str) -> str:
+    """The name of a header in an environ; "" for one that is not taken over."""
+    if "_" in name:
+        # Else Idempotency_Key would pass for Idempotency-Key, past a proxy that knows only the one.
+        return ""
+    key = f"HTTP_{name.upper().replace('-', '_')}"
+    if len(_NAMES) < _NAMES_LIMIT:
+        _NAMES[name] = key
+    return key
+
+
+def _address(scope: Scope) -> str:
+    return scope.client.rpartition(":")[0].strip("[]")
