@@ -25,16 +25,17 @@ from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.deadletter import DeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import Policy
 from wavecom.core.ids import RandomStock, uuid7
-from wavecom.core.intake import Intake
 from wavecom.core.job import Channel, Hint, Job
 from wavecom.core.keys import KeyRecord
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
+from wavecom.core.quota import Limits
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.submission import Submission
 from wavecom.core.sweep import Sweep
@@ -63,8 +64,8 @@ from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.sessions import MongoSessionStore
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
-from wavecom.storage.redis.intake import TIMEOUT_SECONDS as INTAKE_TIMEOUT_SECONDS
-from wavecom.storage.redis.intake import RedisIntake
+from wavecom.storage.redis.quota import TIMEOUT_SECONDS as QUOTA_TIMEOUT_SECONDS
+from wavecom.storage.redis.quota import RedisQuotas
 from wavecom.storage.redis.scripts import RedisScripts
 from wavecom.storage.redis.watermarks import RedisWatermarks
 
@@ -88,7 +89,7 @@ class WebServices:
     dead_letters: DeadLetters
     stats: Stats
     keys: KeyRing
-    intake: Intake
+    acceptance: Acceptance
     key_administration: KeyAdministration
     sessions: Sessions
     outbox: MongoOutbox
@@ -156,8 +157,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     keys = KeyRing(key_store, clock)
     redis_client = connect_redis(settings.redis_url)
     # Apart, because a request waits for it: few connections, and little patience.
-    intake_client = connect_redis(settings.redis_url, max_connections=4, timeout_seconds=INTAKE_TIMEOUT_SECONDS)
-    intake = RedisIntake(intake_client)
+    quota_client = connect_redis(settings.redis_url, max_connections=4, timeout_seconds=QUOTA_TIMEOUT_SECONDS)
+    quotas = RedisQuotas(quota_client, processes=settings.web_workers)
 
     def prepare() -> None:
         ensure_indexes(database)
@@ -175,33 +176,35 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         jobs.ping()
         preparation.check()
 
+    submission = Submission(
+        jobs=jobs,
+        blobs=MongoBlobStore(database),
+        publisher=background,
+        stats=stats,
+        clock=clock,
+        batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
+        random_bytes=RandomStock(secrets.token_bytes).take,
+        policy=policy_of(settings),
+        quotas=quotas,
+        served=served_by(settings),
+    )
     return WebServices(
         settings=settings,
         clock=clock,
         jobs=jobs,
-        submission=Submission(
-            jobs=jobs,
-            blobs=MongoBlobStore(database),
-            publisher=background,
-            stats=stats,
-            clock=clock,
-            batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
-            random_bytes=RandomStock(secrets.token_bytes).take,
-            policy=policy_of(settings),
-            intake=intake,
-            served=served_by(settings),
-        ),
+        submission=submission,
         operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy_of(settings)),
         dead_letters=_dead_letters(settings, database, jobs, publisher, stats, clock),
         stats=stats,
         keys=keys,
-        intake=intake,
+        acceptance=Acceptance(submission, quotas, usual_limits(settings)),
         key_administration=KeyAdministration(
             store=key_store,
             audit=MongoAuditLog(database),
             clock=clock,
             new_id=_key_id,
             on_ended=on_key_ended,
+            usual=usual_limits(settings),
         ),
         sessions=sessions,
         outbox=MongoOutbox(database),
@@ -210,7 +213,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             "rabbitmq": _broker_check(publisher),
             "redis": _redis_check(redis_client),
         },
-        closing=[stats.close, background.close, publisher.close, clock.close, intake_client.close, redis_client.close],
+        closing=[stats.close, background.close, publisher.close, clock.close, quotas.close, redis_client.close],
     )
 
 
@@ -388,6 +391,11 @@ def served_by(settings: Settings) -> frozenset[Channel]:
     return frozenset(Channel) if settings.providers_file is None else served_channels(settings.providers_file)
 
 
+def usual_limits(settings: Settings) -> Limits:
+    """What a key may send that has no limits of its own."""
+    return Limits(settings.key_rate_per_second, settings.key_daily_quota)
+
+
 def policy_of(settings: Settings) -> Policy:
     """The engine's numbers."""
     return Policy(
@@ -463,10 +471,18 @@ def _broker_check(publisher: AmqpPublisher) -> Check:
     return check
 
 
+def _first_word(error: Exception) -> str:
+    """``OOM``, ``READONLY``, …: what Redis begins its refusals with."""
+    return str(error).split(" ", 1)[0][:20]
+
+
 def _redis_check(client: redis.Redis) -> Check:
     def check() -> None:
         try:
-            client.ping()
+            # Not only asked: a Redis that is full or read only answers, and limits are then each process's own.
+            client.set("wavecom:ready", "1", ex=60)
+        except redis.ResponseError as error:
+            raise UnavailableError(f"Redis refuses to write ({_first_word(error)}); limits are local.") from error
         except redis.RedisError as error:
             raise UnavailableError(f"Redis does not answer ({type(error).__name__}).") from error
 

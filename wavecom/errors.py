@@ -43,7 +43,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -64,6 +64,18 @@ class Problem:
     where: str
     message: str
     code: str = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitStatus:
+    """How much is left under one limit: ``quota`` in every ``window_seconds``, ``remaining`` until ``reset_seconds``
+    from now."""
+
+    name: str
+    quota: int
+    window_seconds: int
+    remaining: int
+    reset_seconds: int
 
 
 class ConfigurationError(WaveComError):
@@ -214,14 +226,14 @@ class IdempotencyMismatchError(RefusedError):
 
 
 class RateLimitedError(RefusedError):
-    """A key has no room for this now. Nothing was counted; ``headers`` tell its limits and what is left of them."""
+    """A key has no room for this now. Nothing was counted; ``limits`` tell what it may do and what is left of that."""
 
     code = "rate_limited"
 
-    def __init__(self, message: str, retry_after_seconds: int, headers: Mapping[str, str]) -> None:
+    def __init__(self, message: str, retry_after_seconds: int, limits: Sequence[LimitStatus]) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
-        self.headers = headers
+        self.limits = tuple(limits)
 
 
 class QuotaExhaustedError(RateLimitedError):

@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later
 from wavecom.core.keys import KeyRecord, KeyStore
+from wavecom.core.senders import ANY_SENDER, SenderPolicy
 from wavecom.storage.memory import MemoryKeyStore
 from wavecom.storage.mongo.keys import MongoKeyStore
 
@@ -148,3 +149,15 @@ def test_a_clients_keys_come_newest_first(keys: KeyStore) -> None:
 )
 def test_a_key_is_valid_until_it_expires_or_is_revoked(record: KeyRecord, is_valid: bool) -> None:
     assert record.is_valid(NOW) is is_valid
+
+
+def test_as_whom_a_client_may_send_is_kept_whole_and_replaced_whole(keys: KeyStore) -> None:
+    policy = SenderPolicy(frozenset({"bank.example", "*.x.example"}), frozenset({"acme"}), True)
+    assert keys.sender_policy("acme") == ANY_SENDER
+
+    keys.set_sender_policy("acme", policy)
+    assert keys.sender_policy("acme") == policy
+    assert keys.sender_policy("globex") == ANY_SENDER
+
+    keys.set_sender_policy("acme", SenderPolicy(frozenset()))
+    assert keys.sender_policy("acme") == SenderPolicy(frozenset(), None, False)

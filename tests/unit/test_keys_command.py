@@ -15,6 +15,7 @@ from tests.fakes import FakeClock
 from wavecom.accounts import KeyAdministration, KeyRing, Scope
 from wavecom.bootstrap import OperatorServices
 from wavecom.cli import main
+from wavecom.core.quota import Limits
 from wavecom.errors import StoreError, UnauthenticatedError
 from wavecom.storage.memory import MemoryKeyAudit, MemoryKeyStore
 
@@ -99,7 +100,7 @@ def test_a_limited_test_key_that_ends_by_itself(office: Office, wavecom: Command
     key, _ = _made(wavecom, "--test", "--expires-in", "90d", "--rate", "2.5", "--quota", "1000")
 
     caller = office.ring.authenticate(key)
-    assert (caller.client, caller.rate_per_second, caller.daily_quota) == ("acme:test", 2.5, 1000)
+    assert (caller.client, caller.limits) == ("acme:test", Limits(2.5, 1000))
     office.clock.advance(90 * 86_400)
     with pytest.raises(UnauthenticatedError):
         office.ring.authenticate(key)
@@ -213,3 +214,53 @@ def test_every_command_explains_itself(wavecom: Command, arguments: tuple[str, .
 
     assert result.exit_code == 0
     assert all(scope in result.stdout for scope in Scope) or arguments
+
+
+# --- senders ------------------------------------------------------------------------------------------------------
+
+
+def test_who_may_be_said_to_send_is_set_shown_and_audited(office: Office, wavecom: Command) -> None:
+    before = wavecom("senders", "--client", "acme")
+    answer = wavecom(
+        "senders", "--client", "acme", "--email", "Bank.Example, *.bücher.example,A@x.example", "--sms", "ACME,+4477009"
+    )
+    shown = wavecom("senders", "--client", "acme", "--json")
+
+    assert "e-mail as anybody, SMS as anybody" in before.output
+    assert (answer.exit_code, shown.exit_code) == (0, 0)
+    assert json.loads(shown.output) == {
+        "client": "acme",
+        "email": ["*.xn--bcher-kva.example", "a@x.example", "bank.example"],
+        "sms": ["+4477009", "acme"],
+        "relayHeaders": False,
+    }
+    [event] = office.audit.events.values()
+    assert (event.action, event.client, event.details["sms"]) == ("allow_senders", "acme", ["+4477009", "acme"])
+
+
+def test_senders_may_be_anybody_nobody_and_command_relays(office: Office, wavecom: Command) -> None:
+    wavecom("senders", "--client", "acme", "--email", "none", "--sms", "ACME", "--relay-headers")
+    wavecom("senders", "--client", "acme", "--sms", "any")
+
+    policy = office.store.sender_policy("acme")
+    assert (policy.email, policy.sms, policy.may_command_relays) == (frozenset(), None, True)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("--email", "no domain"), ("--email", "*.a@b.example"), ("--email", ","), ("--sms", "ü"), ("--sms", "x" * 16)],
+)
+def test_what_is_no_sender_is_refused_and_nothing_changes(
+    office: Office, wavecom: Command, arguments: tuple[str, str]
+) -> None:
+    answer = wavecom("senders", "--client", "acme", *arguments)
+
+    assert answer.exit_code == 2
+    assert office.audit.events == {}
+
+
+def test_reserved_names_are_no_clients(wavecom: Command) -> None:
+    answer = wavecom("create", "--client", "operator", "--name", "x")
+
+    assert answer.exit_code == 2
+    assert "operator" in answer.output

@@ -11,16 +11,23 @@ from tests.factories import NOW, PAYLOADS, RECIPIENTS
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
 from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
-from wavecom.core.intake import Ask, Finished, Intake, Limits, Room, Verdict
 from wavecom.core.job import Channel, Hint, Job, Priority
+from wavecom.core.quota import Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
 from wavecom.core.states import Status
 from wavecom.core.submission import Accepted, MakeBatcher, NewNotification, Submission
-from wavecom.errors import IdempotencyMismatchError, InvalidRequestError, Problem, StoreError, UncertainWriteError
+from wavecom.errors import (
+    IdempotencyMismatchError,
+    InvalidRequestError,
+    LimitStatus,
+    Problem,
+    StoreError,
+    UncertainWriteError,
+)
 from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 
 
 class House:
-    def __init__(self, batcher: MakeBatcher = OneByOne, intake: Intake | None = None) -> None:
+    def __init__(self, batcher: MakeBatcher = OneByOne, quotas: QuotaService | None = None) -> None:
         self.jobs = MemoryJobRepository()
         self.publisher = RecordingPublisher()
         self.stats = CountingStats()
@@ -35,7 +42,7 @@ class House:
             batcher=batcher,
             random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
             policy=Policy(),
-            intake=intake,
+            quotas=quotas,
         )
 
 
@@ -308,32 +315,39 @@ def test_files_that_cannot_be_stored_leave_no_job() -> None:
 
 
 class Counter:
-    """An ``Intake`` that refuses what costs 7 and knows the answer named "known"."""
+    """A ``QuotaService`` that refuses what costs 7 and knows the answer named "known"."""
 
     def __init__(self) -> None:
-        self.steps: list[list[Ask]] = []
+        self.steps: list[list[QuotaRequest]] = []
+        self.refunds: list[tuple[QuotaRequest, int]] = []
 
-    def ask(self, ask: Ask) -> Verdict:
-        [verdict] = self.ask_many([ask])
-        return verdict
+    def ask(self, request: QuotaRequest) -> QuotaDecision:
+        [decision] = self.ask_many([request])
+        return decision
 
-    def ask_many(self, asks: Sequence[Ask]) -> list[Verdict]:
-        self.steps.append(list(asks))
-        return [self._verdict(ask) for ask in asks]
+    def ask_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
+        self.steps.append(list(requests))
+        return [self._decision(request) for request in requests]
 
-    def remember(self, answer: str, finished: Finished) -> None:
+    def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
+        self.refunds.append((request, count))
+
+    def remember(self, name: str, answer: StoredAnswer) -> None:
         raise AssertionError("answers are kept by who gives them")
 
     @staticmethod
-    def _verdict(ask: Ask) -> Verdict:
-        if ask.answer == "known":
-            return Verdict(finished=KNOWN)
-        return Verdict(ROOMS, refused="rate", retry_after_seconds=3) if ask.cost == 7 else Verdict(ROOMS)
+    def _decision(request: QuotaRequest) -> QuotaDecision:
+        if request.names == ("known",):
+            return QuotaDecision(answer=KNOWN)
+        if request.cost == 7:
+            return QuotaDecision(LEFT, refused="rate", retry_after_seconds=3)
+        return QuotaDecision(LEFT, charged=request.cost)
 
 
-KNOWN = Finished("f", "j", "{}")
-ROOMS = (Room("rate", 10, 10, 9, 1),)
-FREE, REFUSED, REPEATED = (Ask("k", Limits(), cost, answer) for cost, answer in ((1, "new"), (7, "new"), (1, "known")))
+KNOWN = StoredAnswer("f", "j", "{}")
+LEFT = (LimitStatus("rate", 10, 10, 9, 1),)
+FREE, REFUSED = (QuotaRequest("k", Limits(1), cost) for cost in (1, 7))
+REPEATED = QuotaRequest("k", Limits(1), names=("known",), wants_answer=True)
 
 
 class Together(OneByOne):
@@ -354,11 +368,11 @@ def asking_house() -> tuple[House, Counter]:
 def test_who_may_go_on_is_stored_and_who_may_not_is_only_told_why() -> None:
     house, _ = asking_house()
 
-    verdicts = [house.submission.accept_asking(new(), ask) for ask in (None, FREE, REFUSED, REPEATED)]
+    decisions = [house.submission.accept_asking(new(), ask) for ask in (None, FREE, REFUSED, REPEATED)]
 
-    assert [accepted is not None for _, accepted in verdicts] == [True, True, False, False]
-    assert [verdict.rooms for verdict, _ in verdicts] == [(), ROOMS, ROOMS, ()]
-    assert (verdicts[2][0].refused, verdicts[3][0].finished) == ("rate", KNOWN)
+    assert [accepted is not None for _, accepted in decisions] == [True, True, False, False]
+    assert [decision.limits for decision, _ in decisions] == [(), LEFT, LEFT, ()]
+    assert (decisions[2][0].refused, decisions[3][0].answer) == ("rate", KNOWN)
     assert len(house.publisher.hints) == 2
 
 
@@ -367,10 +381,10 @@ def test_all_that_came_at_one_time_are_asked_for_in_one_step_and_each_gets_its_o
     asks = [REFUSED, None, FREE, REPEATED, FREE, REFUSED]
     jobs = [house.submission._job(new(metadata={"n": number}), NOW) for number in range(len(asks))]
 
-    results = Together.flush(list(zip(jobs, asks, strict=True)))
+    results = Together.flush([(job, ask, None) for job, ask in zip(jobs, asks, strict=True)])
 
     assert counter.steps == [[ask for ask in asks if ask is not None]]
-    assert [verdict.is_yes for verdict, _ in results] == [False, True, True, False, True, False]
+    assert [decision.is_allowed for decision, _ in results] == [False, True, True, False, True, False]
     assert [house.jobs.get(job.job_id) is not None for job in jobs] == [False, True, True, False, True, False]
 
 
@@ -387,9 +401,9 @@ def test_one_that_is_refused_by_the_store_is_told_so_and_costs_no_verdict() -> N
 
     house.jobs.insert = refuse  # type: ignore[method-assign,assignment]
 
-    results = Together.flush([(jobs[0], FREE), (jobs[1], FREE), (jobs[2], REFUSED)])
+    results = Together.flush([(jobs[0], FREE, None), (jobs[1], FREE, None), (jobs[2], REFUSED, None)])
 
-    assert results[0] == (Verdict(ROOMS), None)
+    assert results[0] == (QuotaDecision(LEFT, charged=1), None)
     assert results[1] is bad
     assert results[2][0].refused == "rate"
 
@@ -407,5 +421,5 @@ def test_what_is_refused_leaves_no_files_behind() -> None:
     allowed, accepted = house.submission.accept_asking(mail, FREE)
 
     assert (refused.refused, nothing, files_after_refusal) == ("rate", None, 0)
-    assert (allowed.rooms, accepted is not None, len(house.blobs._blobs)) == (ROOMS, True, 1)
+    assert (allowed.limits, accepted is not None, len(house.blobs._blobs)) == (LEFT, True, 1)
     assert counter.steps == [[REFUSED], [FREE]]

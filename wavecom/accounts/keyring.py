@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
 from wavecom.accounts.keys import Scope, hash_of, hint_of
 from wavecom.accounts.memory import Memory
 from wavecom.core.account import account_of
+from wavecom.core.actor import Actor
 from wavecom.core.keys import KeyRecord, KeyStatus, KeyStore
 from wavecom.core.ports import Clock
+from wavecom.core.quota import Limits
+from wavecom.core.senders import SenderPolicy
 from wavecom.errors import UnauthenticatedError
 
 log = structlog.get_logger()
@@ -25,21 +29,15 @@ _LENGTH_LIMIT = 512
 _REFUSED = "This API key is not known here, or it has expired or was revoked."
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is calling."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller(Actor):
+    """Who is calling, with a key. ``client`` is of a test key another account than of a live one of the same client."""
 
-    #: The account (``core.account``), under which everything of this caller is kept: of a test key another than of a
-    #: live one of the same client.
-    client: str
     scopes: frozenset[str]
     is_live: bool
     key_id: str
-    #: The key's own limits; None: what the settings say.
-    rate_per_second: float | None = None
-    daily_quota: int | None = None
-    #: Under which key's id the limits are counted; None: its own. See ``KeyRecord``.
-    counts_as: str | None = None
+    #: When the key ends; None: never.
+    expires_at: datetime | None = None
 
 
 class KeyRing:
@@ -51,6 +49,7 @@ class KeyRing:
         # Apart, so that a flood of invented keys can't push the real ones out.
         self._known: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
         self._by_id: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
+        self._policies: Memory[SenderPolicy] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
         self._unknown: Memory[bool] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
 
     def authenticate(self, key: str) -> Caller:
@@ -64,7 +63,7 @@ class KeyRing:
         status = record.status(self._clock.now())
         if status is not KeyStatus.ACTIVE:
             raise UnauthenticatedError(_REFUSED, f"{status}_key", record.key_id)
-        return _caller(record)
+        return _caller(record, self._senders(record.client))
 
     def remembered_client(self, key: str) -> str | None:
         """The client whose valid key this is, without asking the store: None for keys not seen within seconds.
@@ -84,7 +83,9 @@ class KeyRing:
             record = self._store.find_by_id(key_id)
             if record is not None:
                 self._by_id.put(key_id, record)
-        return _caller(record) if record is not None and record.is_valid(self._clock.now()) else None
+        if record is None or not record.is_valid(self._clock.now()):
+            return None
+        return _caller(record, self._senders(record.client))
 
     def forget(self, record: KeyRecord) -> None:
         """Ask the store for this key again: its end has changed. Other processes find out for themselves."""
@@ -110,6 +111,13 @@ class KeyRing:
         self._unknown.forget(hash_)
         log.info("first_key_stored", key_id=record.key_id, client=record.client)
 
+    def _senders(self, client: str) -> SenderPolicy:
+        found = self._policies.get(client)
+        if found is None:
+            found = self._store.sender_policy(client)
+            self._policies.put(client, found)
+        return found
+
     def _record(self, hash_: str) -> KeyRecord | None:
         found = self._known.get(hash_)
         if found is not None:
@@ -124,13 +132,15 @@ class KeyRing:
         return record
 
 
-def _caller(record: KeyRecord) -> Caller:
+def _caller(record: KeyRecord, senders: SenderPolicy) -> Caller:
     return Caller(
-        account_of(record.client, record.is_live),
-        record.scopes,
-        record.is_live,
-        record.key_id,
-        record.rate_per_second,
-        record.daily_quota,
-        record.counts_as,
+        client=account_of(record.client, record.is_live),
+        name=f"key {record.key_id}",
+        budget=record.budget,
+        limits=Limits(record.rate_per_second, record.daily_quota),
+        senders=senders,
+        scopes=record.scopes,
+        is_live=record.is_live,
+        key_id=record.key_id,
+        expires_at=record.expires_at,
     )

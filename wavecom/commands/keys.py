@@ -13,8 +13,10 @@ from wavecom.accounts import Administrator, NewKey, Scope
 from wavecom.accounts.administration import DEFAULT_OVERLAP, LONGEST_OVERLAP
 from wavecom.commands.console import console, open_services, print_json, said_in_words, table_of, time_text, user
 from wavecom.commands.parameters import duration
+from wavecom.commands.senders import senders
 from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
 from wavecom.core.keys import KeyRecord, KeyStatus
+from wavecom.core.quota import Limits
 from wavecom.errors import ConflictError, RefusedError
 
 
@@ -65,6 +67,10 @@ def keys() -> None:
     A key that may have leaked:
       wavecom keys revoke KEY_ID
 
+    \b
+    As whom a client may send, whatever its keys:
+      wavecom keys senders --client acme --email acme.example --sms ACME
+
     Only a hash of each key is kept: a key is shown once, when it is made. Whatever is done leaves an audit entry.
 
     \b
@@ -102,7 +108,7 @@ def create(
     services = open_services()
     with said_in_words():
         made = services.keys.create(
-            Administrator(operator, rate_per_second=rate, daily_quota=quota),
+            Administrator(operator, limits=Limits(rate, quota)),
             client=client,
             name=name.strip(),
             scopes=scopes,
@@ -182,6 +188,9 @@ def revoke(key_id: str, operator: str) -> None:
     with said_in_words(), _refusals_in_words():
         record = services.keys.revoke(Administrator(operator), key_id)
     click.echo(f"Key {record.key_id} ({record.name}) of client {record.client} is revoked.")
+
+
+keys.add_command(senders)
 
 
 @contextmanager

@@ -12,13 +12,22 @@ import re
 _TEST_SUFFIX = ":test"
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
+#: Words by which WaveCom, its logs and its audit call somebody who is no client.
+RESERVED_CLIENTS = frozenset(
+    {"admin", "administrator", "anonymous", "nobody", "none", "null", "operator", "operators"}
+    | {"root", "system", "undefined", "unknown", "wavecom"}
+)
+
 #: For messages: what ``is_client_name`` wants.
-CLIENT_NAME_RULE = "1 to 64 letters, digits, dots, hyphens or underscores, a letter or digit first"
+CLIENT_NAME_RULE = (
+    "1 to 64 letters, digits, dots, hyphens or underscores, a letter or digit first, and is none of the words that "
+    "WaveCom uses itself, such as operator, system or admin"
+)
 
 
 def is_client_name(name: str) -> bool:
     """Whether a client may be called so. Never with a colon, so that no live account looks like a test account."""
-    return _CLIENT.fullmatch(name) is not None
+    return _CLIENT.fullmatch(name) is not None and name.lower() not in RESERVED_CLIENTS
 
 
 def account_of(client: str, is_live: bool) -> str:

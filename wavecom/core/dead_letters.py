@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Protocol
 
+from wavecom.core.actor import OPERATOR
 from wavecom.core.audit import Action, AuditLog, Closing, Reason, Run, reason_of
 from wavecom.core.burial import bury
 from wavecom.core.engine import (
@@ -178,6 +179,11 @@ class Order:
     #: Those too that a replay may send a second time: see ``engine.is_in_doubt``.
     accepts_duplicate: bool = False
 
+    @property
+    def by(self) -> str:
+        """For the log, which clients read: the key that asked, or only that an operator did."""
+        return OPERATOR if self.client is None else self.operator
+
     def start_of(self, position: int) -> datetime | None:
         """When the job that is replayed after ``position`` others starts; None: at once."""
         if self.starts_at is None:
@@ -244,7 +250,7 @@ class DeadLetters:
             starts_at = order.start_of(position)
             now = self._clock.now()
             expires_at = max(now, starts_at or now) + DEFAULT_TIME_TO_LIVE
-            return ReplayRequested(expires_at, _note(run, order), starts_at, order.accepts_duplicate)
+            return ReplayRequested(expires_at, _note(run, order), starts_at, order.accepts_duplicate, order.by)
 
         return self._run(Action.REPLAY, selection, order, event, on_progress)
 
@@ -264,18 +270,24 @@ class DeadLetters:
         """Close unconfirmed jobs as delivered or failed, because somebody has found out. May be repeated."""
 
         def event(run: Run, _position: int) -> Event:
-            return SettleRequested(is_delivered, reason, _note(run, order))
+            return SettleRequested(is_delivered, reason, _note(run, order), order.by)
 
         outcome = {"outcome": "delivered" if is_delivered else "failed", "reason": reason}
         return self._run(Action.SETTLE, tuple(job_ids), order, event, on_progress, outcome)
 
-    def replay_one(self, job_id: JobId, order: Order) -> Job:
-        """``replay`` of one job, answered with the job as it is then.
+    def replay_one(self, job_id: JobId, order: Order, charge: Callable[[], object] = lambda: None) -> Job:
+        """``replay`` of one job, answered with the job as it is then; ``charge`` is called first, and may raise.
 
         Raises ``JobNotFoundError``, and ``NotFailedError`` or ``DuplicatePossibleError`` with nothing changed.
         """
         wanted = ReplayRequested(self._clock.now(), accepts_duplicate=order.accepts_duplicate)
-        return self._one(job_id, order, wanted, lambda: self.replay((job_id,), order))
+        charges = iter((charge,))
+
+        def run() -> Run:
+            next(charges, lambda: None)()
+            return self.replay((job_id,), order)
+
+        return self._one(job_id, order, wanted, run)
 
     def settle_one(self, job_id: JobId, order: Order, *, is_delivered: bool, reason: str) -> Job:
         """``settle`` of one job, answered with the job as it is then; again with the same outcome, nothing is done.

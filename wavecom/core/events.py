@@ -97,7 +97,9 @@ class ReceiptArrived:
 
 @dataclass(frozen=True, slots=True)
 class CancelRequested:
-    """The client does not want the notification to be sent any more."""
+    """The client does not want the notification to be sent any more. ``by``: see ``LogEntry``."""
+
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,7 @@ class ReplayRequested:
     note: str = ""
     starts_at: datetime | None = None
     accepts_duplicate: bool = False
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +126,7 @@ class SettleRequested:
     is_delivered: bool
     reason: str
     note: str = ""
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

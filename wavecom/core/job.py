@@ -113,6 +113,8 @@ class LogEntry:
     message: str | None = None
     latency_ms: float | None = None
     next_attempt_at: datetime | None = None
+    #: Who asked for it: ``key <keyId>`` or ``operator``; None: nobody did, or it was sent (see ``Job.created_by``).
+    by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +184,8 @@ class Job:
     replays: int = 0
     idempotency_key: str | None = None
     fingerprint: str | None = None
+    #: Who sent it: ``key <keyId>`` or ``operator``; None for jobs of before this was kept.
+    created_by: str | None = None
     send_at: datetime | None = None
     provider: str | None = None
     provider_message_id: str | None = None

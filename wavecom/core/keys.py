@@ -8,6 +8,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from wavecom.core.senders import SenderPolicy
+
 
 class KeyStatus(StrEnum):
     """Whether a key may be used. The words are part of the published API."""
@@ -41,8 +43,14 @@ class KeyRecord:
     revoked_at: datetime | None = None
     #: Id of the key that took this one's place when it was rotated.
     replaced_by: str | None = None
-    #: Id of the key whose count this one goes on with, the first of those that were rotated into it; None: its own.
+    #: Id of the key whose count this one shares: the first of those that were rotated into it, or that made it; None:
+    #: its own.
     counts_as: str | None = None
+
+    @property
+    def budget(self) -> str:
+        """What its notifications are counted under (``core.quota``)."""
+        return self.counts_as or self.key_id
 
     def is_valid(self, now: datetime) -> bool:
         """Whether the key may be used at ``now``."""
@@ -90,6 +98,14 @@ class KeyStore(Protocol):
         """A client's keys, or all (None), the newest first, those that are no longer valid included."""
         ...
 
+    def sender_policy(self, client: str) -> SenderPolicy:
+        """As whom a client may send; the usual policy for one of which nothing is kept."""
+        ...
+
+    def set_sender_policy(self, client: str, policy: SenderPolicy) -> None:
+        """Keep it in place of the client's former one. May be repeated."""
+        ...
+
 
 class KeyAction(StrEnum):
     """What can be done to a key."""
@@ -97,6 +113,7 @@ class KeyAction(StrEnum):
     CREATE = "create_key"
     ROTATE = "rotate_key"
     REVOKE = "revoke_key"
+    ALLOW_SENDERS = "allow_senders"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +125,7 @@ class KeyEvent:
     #: An operator, or ``key <keyId>``.
     actor: str
     at: datetime
+    #: Empty for what is about all keys of the client.
     key_id: str
     client: str
     #: What else is worth knowing later; nothing of the key.

@@ -12,6 +12,7 @@ from datetime import timedelta
 from wavecom.core.engine import CancelRequested, Event, Policy, ReplayRequested, Transition, decide
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
+from wavecom.core.states import Status
 from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
 from wavecom.errors import JobNotFoundError, LostRaceError, TransitionError
 
@@ -31,21 +32,38 @@ class Operations:
         self._clock = clock
         self._policy = policy
 
-    def cancel(self, job_id: JobId, client: str | None = None) -> Job:
+    def cancel(self, job_id: JobId, client: str | None = None, *, by: str | None = None) -> Job:
         """Make sure that the job is never sent; answers it as it is then. Cancelling twice is once.
 
         Raises ``JobNotFoundError``, ``TooLateToCancelError`` (it is on its way, or done) or ``MayHaveBeenSentError``.
         """
-        return self._move(job_id, client, lambda _job: CancelRequested(), is_done=lambda job: job.status == "cancelled")
+        return self._move(
+            job_id, client, lambda _job: CancelRequested(by), is_done=lambda job: job.status == Status.CANCELLED
+        )
 
-    def replay(self, job_id: JobId, client: str | None = None, *, time_to_live: timedelta | None = None) -> Job:
+    def replay(
+        self,
+        job_id: JobId,
+        client: str | None = None,
+        *,
+        by: str | None = None,
+        charge: Callable[[], object] = lambda: None,
+        time_to_live: timedelta | None = None,
+    ) -> Job:
         """Start a failed job again, with all its attempts and a new deadline; answers it as it is then.
 
         Raises ``JobNotFoundError`` or ``NotFailedError``. The provider gets a new idempotency key: it is a new message
-        that somebody asked for.
+        that somebody asked for, and is paid for as one: ``charge`` is called once, when nothing else is in the way,
+        and may raise.
         """
+        charges = iter((charge,))
         lifetime = time_to_live or DEFAULT_TIME_TO_LIVE
-        return self._move(job_id, client, lambda _job: ReplayRequested(self._clock.now() + lifetime))
+        return self._move(
+            job_id,
+            client,
+            lambda _job: ReplayRequested(self._clock.now() + lifetime, by=by),
+            before_write=lambda: next(charges, lambda: None)(),
+        )
 
     def _move(
         self,
@@ -54,6 +72,7 @@ class Operations:
         event: Callable[[Job], Event],
         *,
         is_done: Callable[[Job], bool] = lambda _job: False,
+        before_write: Callable[[], object] = lambda: None,
     ) -> Job:
         for _ in range(_TRIES):
             job = self._jobs.get(job_id, client)
@@ -64,6 +83,7 @@ class Operations:
             transition = decide(job, event(job), self._clock.now(), self._policy)
             if transition is None:
                 raise TransitionError(f"Nothing is to be done for a job that is {job.status}.")
+            before_write()
             if self._jobs.apply([transition]) == [True]:
                 return self._concluded(job, transition)
         raise LostRaceError(f"Job {job_id} kept moving; ask again.")

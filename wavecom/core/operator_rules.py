@@ -30,7 +30,7 @@ def decide(
     """See ``wavecom.core.engine.decide``."""
     match event:
         case CancelRequested():
-            return cancel(job, now, policy)
+            return cancel(job, event, now, policy)
         case ReplayRequested():
             return replay(job, event, now, policy)
         case SettleRequested():
@@ -55,7 +55,7 @@ def is_in_doubt(job: Job) -> bool:
     return job.status is Status.UNCONFIRMED or is_closed_in_doubt
 
 
-def cancel(job: Job, now: datetime, policy: Policy) -> Transition:
+def cancel(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> Transition:
     if job.may_have_been_sent and job.status in WAITING | {Status.UNCONFIRMED}:
         way_out = (
             " Find out at the provider and settle it, or retry it with acceptDuplicate."
@@ -68,7 +68,7 @@ def cancel(job: Job, now: datetime, policy: Policy) -> Transition:
     if job.status not in WAITING:
         raise TooLateToCancelError(f"A notification that is {job.status} can't be cancelled any more.")
     changes = {"updated_at": now} | final(Status.CANCELLED, now, policy)
-    return transition(job, changes, (LogEntry(now, "cancelled"),), guard=exact(job))
+    return transition(job, changes, (LogEntry(now, "cancelled", by=event.by),), guard=exact(job))
 
 
 def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:
@@ -108,7 +108,8 @@ def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> T
         changes |= {"next_attempt_at": event.starts_at, "queued_at": None}
         changes["due_at"] = min(event.starts_at or now, event.expires_at)
     accepted = "although the recipient may already have it (acceptDuplicate)" if is_doubtful else ""
-    entry = LogEntry(now, "replayed", message="; ".join(filter(None, (accepted, event.note))) or None)
+    message = "; ".join(filter(None, (accepted, event.note))) or None
+    entry = LogEntry(now, "replayed", message=message, by=event.by)
     return transition(job, changes, (entry,), guard=exact(job), hint=None if is_parked else job.hint())
 
 
@@ -117,7 +118,7 @@ def settle(job: Job, event: SettleRequested, now: datetime, policy: Policy) -> T
     if job.status is not Status.UNCONFIRMED:
         raise NotUnconfirmedError(f"Only an unconfirmed notification can be settled by hand; this one is {job.status}.")
     note = f"{event.reason} ({event.note})" if event.note else event.reason
-    entry = LogEntry(now, "settled", provider=job.provider, outcome=status.value, message=note)
+    entry = LogEntry(now, "settled", provider=job.provider, outcome=status.value, message=note, by=event.by)
     if event.is_delivered:
         changes = {"updated_at": now, "error": None} | final(status, now, policy)
         return transition(job, changes, (entry,), guard=exact(job))

@@ -14,9 +14,9 @@ from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
-from wavecom.core.intake import GO_ON, Ask, Intake, OpenIntake, Verdict
 from wavecom.core.job import Channel, Hint, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import Clock, JobRepository, Stats
+from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
 from wavecom.core.states import Status
 from wavecom.errors import (
     ChannelNotServedError,
@@ -55,6 +55,8 @@ class NewNotification:
     expires_at: datetime | None = None
     idempotency_key: str | None = None
     fingerprint: str | None = None
+    #: Who sent it: ``Actor.name``.
+    created_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Submission:
         batcher: MakeBatcher,
         random_bytes: Callable[[int], bytes],
         policy: Policy,
-        intake: Intake | None = None,
+        quotas: QuotaService | None = None,
         served: Collection[Channel] = frozenset(Channel),
     ) -> None:
         self._jobs = jobs
@@ -111,7 +113,7 @@ class Submission:
         self._clock = clock
         self._random_bytes = random_bytes
         self._policy = policy
-        self._intake = intake or OpenIntake()
+        self._quotas = quotas or UnlimitedQuotas()
         self._batcher = batcher(self._flush)
         #: Channels that some provider delivers. Test accounts have their sandbox for all.
         self._served = frozenset(served)
@@ -131,8 +133,10 @@ class Submission:
         assert accepted is not None  # noqa: S101 - there was nobody to say no
         return accepted
 
-    def accept_asking(self, new: NewNotification, ask: Ask | None) -> tuple[Verdict, Accepted | None]:
-        """``accept``, if ``ask`` is answered with yes; else there is nothing but the verdict.
+    def accept_asking(
+        self, new: NewNotification, request: QuotaRequest | None
+    ) -> tuple[QuotaDecision, Accepted | None]:
+        """``accept``, if ``request`` is allowed or this repeats what was accepted before; else only the decision.
 
         All that come at one time are asked for in one step.
         """
@@ -140,28 +144,26 @@ class Submission:
             [unserved] = self._unserved([new])
             if isinstance(unserved, ChannelNotServedError):
                 raise unserved
-            return GO_ON, unserved
+            return ALLOWED, unserved
         job = self._job(new, self._clock.now())
-        verdict = GO_ON
+        decision: QuotaDecision | None = None
+        existing: Job | None = None
         if "attachments" in job.payload:
-            # What is refused must leave no files behind.
-            verdict = GO_ON if ask is None else self._intake.ask(ask)
-            if not verdict.is_yes:
-                return verdict, None
-            [job] = self._without_files([job])
-            ask = None
-        answer: tuple[Verdict, Job | None] = self._batcher.submit((job, ask))
-        if ask is not None:
-            verdict = answer[0]
-        if not verdict.is_yes:
-            return verdict, None
-        existing = answer[1]
+            # What is refused, or was taken before, must leave no files behind.
+            [(decision, existing)] = self._decide([(job, request)])
+            if decision.is_allowed and existing is None:
+                [job] = self._without_files([job])
+        if decision is None or (decision.is_allowed and existing is None):
+            decision, existing = self._batcher.submit((job, request, decision))
         if existing is None:
-            return verdict, Accepted(job)
+            return decision, Accepted(job) if decision.is_allowed else None
+        if request is not None and decision.charged:
+            self._quotas.refund(request, decision, decision.charged)
+            decision = replace(decision, charged=0)
         outcome = _repeated(existing, job.fingerprint)
         if isinstance(outcome, IdempotencyMismatchError):
             raise outcome
-        return verdict, outcome
+        return decision, outcome
 
     def accept_many(self, news: Sequence[NewNotification]) -> list[Outcome]:
         """Store many jobs in one write and publish their hints together; what became of each, in order.
@@ -202,10 +204,14 @@ class Submission:
         For requests that can't be accepted (any more): a repetition gets the first answer whatever the time is now.
         Raises ``StoreError``.
         """
-        holders = self._jobs.by_idempotency_key(client, list(fingerprints)) if fingerprints else {}
+        holders = self.holders(client, list(fingerprints))
         return {
             key: Accepted(job, is_replay=True) for key, job in holders.items() if job.fingerprint == fingerprints[key]
         }
+
+    def holders(self, client: str, idempotency_keys: Sequence[str]) -> dict[str, Job]:
+        """The jobs that hold these idempotency keys, without their logs. Raises ``StoreError``."""
+        return self._jobs.by_idempotency_key(client, idempotency_keys) if idempotency_keys else {}
 
     def _unserved(self, news: Sequence[NewNotification]) -> list[Accepted | ChannelNotServedError]:
         """What those get whose channel nobody serves: the first answer where this repeats one, else the refusal."""
@@ -237,18 +243,51 @@ class Submission:
         return jobs
 
     def _flush(
-        self, requests: Sequence[tuple[Job, Ask | None]]
-    ) -> Sequence[tuple[Verdict, Job | None] | RefusedError | StoreError]:
+        self, requests: Sequence[tuple[Job, QuotaRequest | None, QuotaDecision | None]]
+    ) -> Sequence[tuple[QuotaDecision, Job | None] | RefusedError | StoreError]:
         """Ask for all who have something to ask, then store those who may go on."""
-        asks = [ask for _, ask in requests if ask is not None]
-        verdicts = iter(self._intake.ask_many(asks) if asks else ())
-        found = [GO_ON if ask is None else next(verdicts) for _, ask in requests]
-        stored = iter(self._store([job for (job, _), verdict in zip(requests, found, strict=True) if verdict.is_yes]))
-        results: list[tuple[Verdict, Job | None] | RefusedError | StoreError] = []
-        for verdict in found:
-            result = next(stored) if verdict.is_yes else None
-            results.append(result if isinstance(result, Exception) else (verdict, result))
+        asking = [(job, request) for job, request, decision in requests if decision is None]
+        answers = iter(self._decide(asking))
+        found = [(decision, None) if decision is not None else next(answers) for _, _, decision in requests]
+        goes_on = [decision.is_allowed and existing is None for decision, existing in found]
+        stored = iter(self._store([job for (job, _, _), is_on in zip(requests, goes_on, strict=True) if is_on]))
+        results: list[tuple[QuotaDecision, Job | None] | RefusedError | StoreError] = []
+        for (_, request, _), (decision, existing), is_on in zip(requests, found, goes_on, strict=True):
+            result = next(stored) if is_on else existing
+            if isinstance(result, Exception):
+                self._refund_unstored(request, decision, result)
+                results.append(result)
+            else:
+                results.append((decision, result))
         return results
+
+    def _decide(self, requests: Sequence[tuple[Job, QuotaRequest | None]]) -> list[tuple[QuotaDecision, Job | None]]:
+        """The decision about each, and for one that has no room the job that it repeats, if it does."""
+        asks = [request for _, request in requests if request is not None]
+        decisions = iter(self._quotas.ask_many(asks) if asks else ())
+        found = [ALLOWED if request is None else next(decisions) for _, request in requests]
+        refused: dict[str, list[str]] = {}
+        for (job, _), decision in zip(requests, found, strict=True):
+            if decision.refused is not None and job.idempotency_key is not None:
+                refused.setdefault(job.client, []).append(job.idempotency_key)
+        holders: dict[tuple[str, str | None], Job] = {}
+        for client, keys in refused.items():
+            try:
+                holders |= {(client, key): job for key, job in self.holders(client, keys).items()}
+            except StoreError:
+                continue  # Refused as long as it can't be told.
+        return [
+            (decision, holders.get((job.client, job.idempotency_key)) if decision.refused is not None else None)
+            for (job, _), decision in zip(requests, found, strict=True)
+        ]
+
+    def _refund_unstored(
+        self, request: QuotaRequest | None, decision: QuotaDecision, error: RefusedError | StoreError
+    ) -> None:
+        # What has a name has been counted for good: its repetition costs nothing.
+        is_certain = isinstance(error, StoreError) and not isinstance(error, UncertainWriteError)
+        if request is not None and not request.names and decision.charged and is_certain:
+            self._quotas.refund(request, decision, decision.charged)
 
     def _store(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         if not jobs:
@@ -309,6 +348,7 @@ class Submission:
             expires_at=expires_at,
             queued_at=None if is_scheduled else now,
             due_at=min(due_at, expires_at),
+            created_by=new.created_by,
             logs=(LogEntry(now, "accepted"),),
             log_count=1,
         )

@@ -19,6 +19,7 @@ from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text
 from wavecom.core.keys import KeyEvent, KeyRecord
 from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
+from wavecom.core.senders import SenderPolicy
 from wavecom.core.sessions import SessionEnded, SessionRecord
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.storage.mongo.documents import CODEC, decode_job, decode_json, encode, encode_job
@@ -216,6 +217,7 @@ class MemoryKeyStore:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._records: dict[str, KeyRecord] = {}
+        self._policies: dict[str, SenderPolicy] = {}
 
     def find(self, key_hash: str) -> KeyRecord | None:
         """See the port."""
@@ -252,6 +254,14 @@ class MemoryKeyStore:
         """See the port."""
         records = [record for record in self._records.values() if client in {None, record.client}]
         return sorted(records, key=lambda record: (record.created_at, record.key_id), reverse=True)
+
+    def sender_policy(self, client: str) -> SenderPolicy:
+        """See the port."""
+        return self._policies.get(client, SenderPolicy())
+
+    def set_sender_policy(self, client: str, policy: SenderPolicy) -> None:
+        """See the port."""
+        self._policies[client] = policy
 
 
 class MemorySessionStore:

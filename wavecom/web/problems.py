@@ -20,6 +20,7 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 from wavecom import errors
 from wavecom.errors import InvalidRequestError, Problem, RateLimitedError, UnavailableError, WaveComError
 from wavecom.web.edge import request_id
+from wavecom.web.limit_headers import limit_headers
 
 log = structlog.get_logger()
 
@@ -289,7 +290,7 @@ def answer(error: WaveComError, **members: Any) -> Response:
     if isinstance(error, UnavailableError | RateLimitedError | errors.TooManyWrongKeysError):
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, RateLimitedError):
-        headers |= error.headers
+        headers |= limit_headers(error.limits)
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="wavecom"'
     if isinstance(error, errors.UnsupportedMediaTypeError):

@@ -36,6 +36,7 @@ def _with_every_field() -> Job:
         replays=1,
         idempotency_key="key",
         fingerprint="abc",
+        created_by="key k-1",
         send_at=later(1),
         provider="mail",
         provider_message_id="message-7",

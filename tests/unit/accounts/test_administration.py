@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,6 +12,7 @@ from tests.fakes import FakeClock
 from wavecom.accounts import Administrator, Caller, KeyAdministration, KeyRing, NewKey, Scope
 from wavecom.accounts.keyring import MEMORY_SECONDS
 from wavecom.core.keys import KeyAction, KeyEvent, KeyStatus
+from wavecom.core.quota import UNLIMITED, Limits
 from wavecom.errors import ForbiddenError, KeyEndedError, KeyNotFoundError, StoreError, UnauthenticatedError
 from wavecom.storage.memory import MemoryKeyAudit, MemoryKeyStore
 
@@ -40,7 +42,7 @@ class Audit(MemoryKeyAudit):
 
 
 class Office:
-    def __init__(self) -> None:
+    def __init__(self, usual: Limits = UNLIMITED) -> None:
         self.clock = FakeClock()
         self.store = Store()
         self.audit = Audit()
@@ -52,6 +54,7 @@ class Office:
             clock=self.clock,
             new_id=lambda: f"id-{next(numbers)}",
             on_ended=self.ring.forget,
+            usual=usual,
         )
 
     def make(
@@ -87,7 +90,12 @@ def admin_of(
     client: str = "acme", *, scopes: frozenset[str] = EVERY_SCOPE, is_live: bool = True, key_id: str = "id-0"
 ) -> Administrator:
     account = client if is_live else f"{client}:test"
-    return Administrator.of(Caller(account, scopes, is_live, key_id))
+    return Administrator.of(caller_with(account, scopes, is_live, key_id))
+
+
+def caller_with(account: str, scopes: frozenset[str], is_live: bool, key_id: str, **more: Any) -> Caller:
+    more = {"budget": key_id} | more
+    return Caller(client=account, name=f"key {key_id}", scopes=scopes, is_live=is_live, key_id=key_id, **more)
 
 
 @pytest.mark.parametrize(("is_live", "prefix"), [(True, "wc_live_"), (False, "wc_test_")])
@@ -95,7 +103,7 @@ def test_a_new_key_works_and_scanners_would_know_it(office: Office, is_live: boo
     made = office.make(is_live=is_live, scopes=frozenset({"send"}))
 
     assert made.key.startswith(prefix)
-    assert office.ring.authenticate(made.key) == Caller(
+    assert office.ring.authenticate(made.key) == caller_with(
         "acme" if is_live else "acme:test", frozenset({"send"}), is_live, made.record.key_id
     )
     assert made.record.hint == made.key[-4:]
@@ -206,15 +214,97 @@ def test_the_operator_manages_all(office: Office) -> None:
     assert [record.client for record in office.administration.list(OPERATOR, "globex")] == ["globex"]
 
 
-def test_a_key_made_by_a_key_has_its_limits_and_a_rotated_one_keeps_them(office: Office) -> None:
-    limited = Administrator.of(Caller("acme", EVERY_SCOPE, True, "id-0", rate_per_second=5, daily_quota=100))
+FIVE = Limits(5, 100)
 
-    made = office.make(limited)
+
+def limited(limits: Limits = FIVE, **more: Any) -> Administrator:
+    """An administrator with a key that is under limits."""
+    return Administrator.of(caller_with("acme", EVERY_SCOPE, True, "id-0", limits=limits, **more))
+
+
+def test_a_key_made_by_a_key_has_its_limits_and_shares_its_count_and_so_do_those_after_it(office: Office) -> None:
+    made = office.make(limited())
     again = office.administration.rotate(OPERATOR, made.record.key_id)
+    grandchild = office.make(Administrator.of(office.ring.authenticate(again.key)))
+    for_tests = office.make(limited(), is_live=False)
 
-    for key in (made, again):
+    for key in (made, again, grandchild, for_tests):
         caller = office.ring.authenticate(key.key)
-        assert (caller.rate_per_second, caller.daily_quota) == (5, 100)
+        assert (caller.limits, caller.budget) == (FIVE, "id-0")
+
+
+def test_an_operator_gives_each_key_a_count_of_its_own(office: Office) -> None:
+    first, second = office.make(), office.make()
+
+    assert office.ring.authenticate(first.key).budget == first.record.key_id
+    assert office.ring.authenticate(second.key).budget == second.record.key_id
+
+
+@pytest.mark.parametrize("limits", [FIVE, Limits(5, None), Limits(None, 100)])
+@pytest.mark.parametrize("its", [Limits(), Limits(50, 100), Limits(5, 1000), FIVE])
+def test_who_is_under_limits_rotates_no_key_with_a_count_of_its_own(
+    office: Office, limits: Limits, its: Limits
+) -> None:
+    sibling = office.make(Administrator("ada", limits=its))
+
+    with pytest.raises(ForbiddenError, match="has limits of its own"):
+        office.administration.rotate(limited(limits), sibling.record.key_id)
+
+    assert office.works(sibling.key)
+    assert len(office.administration.list(OPERATOR)) == 1
+
+
+def test_the_limits_of_the_settings_are_limits_too() -> None:
+    office = Office(usual=Limits(None, 5000))
+    sibling = office.make()
+
+    with pytest.raises(ForbiddenError):
+        office.administration.rotate(limited(Limits()), sibling.record.key_id)
+
+
+def test_who_is_under_limits_rotates_what_shares_its_count_itself_too(office: Office) -> None:
+    own = office.make(Administrator("ada", limits=FIVE))
+    own_rights = Administrator.of(office.ring.authenticate(own.key))
+    made = office.make(own_rights)
+
+    rotated = [office.administration.rotate(own_rights, key.record.key_id) for key in (made, own)]
+
+    assert {office.ring.authenticate(key.key).budget for key in rotated} == {own.record.key_id}
+
+
+def test_without_limits_every_key_of_the_client_may_be_rotated(office: Office) -> None:
+    narrow = office.make(Administrator("ada", limits=FIVE))
+
+    rotated = office.administration.rotate(admin_of("acme"), narrow.record.key_id)
+
+    assert office.ring.authenticate(rotated.key).limits == FIVE
+
+
+def test_no_key_makes_one_that_lasts_longer_than_itself(office: Office) -> None:
+    end = office.clock.now() + timedelta(hours=1)
+    ending = limited(Limits(), expires_at=end)
+
+    assert office.make(ending).record.expires_at == end
+    assert office.make(ending, expires_at=end - timedelta(minutes=1)).record.expires_at == end - timedelta(minutes=1)
+    with pytest.raises(ForbiddenError, match="lasts longer"):
+        office.make(ending, expires_at=end + timedelta(seconds=1))
+
+
+def test_no_key_rotates_one_that_lasts_longer_nor_itself_beyond_its_end(office: Office) -> None:
+    end = office.clock.now() + timedelta(hours=1)
+    ending = office.make(expires_at=end)
+    by_itself = Administrator.of(office.ring.authenticate(ending.key))
+    office.clock.advance(1800)
+    for expires_at in (None, end + timedelta(days=1)):
+        other = office.make(expires_at=expires_at)
+        with pytest.raises(ForbiddenError, match="lasts longer"):
+            office.administration.rotate(by_itself, other.record.key_id)
+
+    rotated = office.administration.rotate(by_itself, ending.record.key_id)
+
+    assert rotated.record.expires_at == end
+    by_operator = office.administration.rotate(OPERATOR, rotated.record.key_id)
+    assert by_operator.record.expires_at is not None
 
 
 # --- rotation -----------------------------------------------------------------------------------------------------
@@ -312,7 +402,7 @@ def test_who_showed_a_key_before_is_known_by_its_id_until_it_ends(office: Office
 
 
 def office_caller(made: NewKey) -> Caller:
-    return Caller("acme", made.record.scopes, True, made.record.key_id)
+    return caller_with("acme", made.record.scopes, True, made.record.key_id)
 
 
 def test_an_unknown_key_is_not_revoked(office: Office) -> None:

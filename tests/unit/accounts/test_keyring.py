@@ -66,10 +66,15 @@ def _is_refused(keys: KeyRing, key: str) -> bool:
     return False
 
 
+def _caller(account: str, *, is_live: bool) -> Caller:
+    scopes = frozenset({"send"})
+    return Caller(client=account, name="key key-1", budget="key-1", scopes=scopes, is_live=is_live, key_id="key-1")
+
+
 def test_a_known_key_names_its_client_scopes_and_kind(keys: KeyRing, store: CountingKeyStore, clock: FakeClock) -> None:
     store.add(_record(KEY, clock, is_live=True))
 
-    assert keys.authenticate(KEY) == Caller("acme", frozenset({"send"}), True, "key-1")
+    assert keys.authenticate(KEY) == _caller("acme", is_live=True)
 
 
 def test_a_test_key_stands_for_its_clients_test_account(
@@ -77,7 +82,7 @@ def test_a_test_key_stands_for_its_clients_test_account(
 ) -> None:
     store.add(_record(KEY, clock, is_live=False))
 
-    assert keys.authenticate(KEY) == Caller("acme:test", frozenset({"send"}), False, "key-1")
+    assert keys.authenticate(KEY) == _caller("acme:test", is_live=False)
 
 
 def test_an_unknown_key_is_refused(keys: KeyRing) -> None:

@@ -23,6 +23,11 @@ def test_no_client_is_called_what_could_be_another_account(name: str) -> None:
     assert not is_client_name(name)
 
 
+@pytest.mark.parametrize("name", ["operator", "Operator", "OPERATORS", "system", "admin", "wavecom", "unknown", "root"])
+def test_no_client_is_called_as_wavecom_calls_others(name: str) -> None:
+    assert not is_client_name(name)
+
+
 def test_a_live_account_is_called_as_its_client() -> None:
     assert account_of("acme", is_live=True) == "acme"
 

@@ -170,6 +170,31 @@ def test_the_operator_sends_as_the_operator(world: World, browser: Browser) -> N
     assert sent(world, browser.send("sms", **SMS)).client == "operator"
 
 
+def test_the_form_counts_against_the_keys_limits_and_says_when_to_come_back(tmp_path: Path) -> None:
+    world = World(tmp_path, key_daily_quota=1)
+    browser = world.browser(KEY)
+
+    first = browser.send("sms", **SMS)
+    second = browser.send("sms", **SMS)
+    by_operator = world.browser().send("sms", **SMS)
+
+    assert sent(world, first).created_by == "key id-" + KEY[8:10]
+    assert second.status_code == 429
+    assert int(second.headers["Retry-After"]) > 0
+    assert "1 notifications a day" in second.text
+    assert SMS["text"] in second.text, "nothing that was typed is lost"
+    assert by_operator.status_code == 303, "operators have no limits"
+    assert stored(world) == 2
+
+
+def test_a_form_that_is_wrong_counts_against_the_rate(tmp_path: Path) -> None:
+    browser = World(tmp_path, key_rate_per_second=0.2).browser(KEY)
+
+    answers = [browser.send("sms", **SMS | {"to_phone": "nowhere"}).status_code for _ in range(4)]
+
+    assert answers == [422, 422, 429, 429]
+
+
 def test_a_test_key_sends_to_the_sandbox(world: World) -> None:
     job = sent(world, world.browser(TEST_KEY).send("sms", **SMS))
 

@@ -23,13 +23,15 @@ from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.accounts.sessions import Sessions
 from wavecom.bootstrap import WebServices, served_by
+from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
-from wavecom.core.intake import OpenIntake
 from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
+from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
+from wavecom.core.quota import Limits
 from wavecom.core.sessions import SessionStore
 from wavecom.core.submission import Submission
 from wavecom.errors import StoreError
@@ -172,21 +174,26 @@ class World:
             idle=timedelta(minutes=self.settings.session_idle_minutes),
             lifetime=timedelta(hours=self.settings.session_hours),
         )
+        usual = Limits(self.settings.key_rate_per_second, self.settings.key_daily_quota)
+        quotas = LocalQuotas(lambda: self.clock.now().timestamp())
+        submission = Submission(
+            jobs=self.jobs,
+            blobs=MemoryBlobStore(),
+            publisher=self.publisher,
+            stats=self.stats,
+            clock=self.clock,
+            batcher=OneByOne,
+            random_bytes=os.urandom,
+            served=served_by(self.settings),
+            policy=Policy(),
+            quotas=quotas,
+        )
         self.services = WebServices(
             settings=self.settings,
             clock=self.clock,
             jobs=self.jobs,
-            submission=Submission(
-                jobs=self.jobs,
-                blobs=MemoryBlobStore(),
-                publisher=self.publisher,
-                stats=self.stats,
-                clock=self.clock,
-                batcher=OneByOne,
-                random_bytes=os.urandom,
-                served=served_by(self.settings),
-                policy=Policy(),
-            ),
+            submission=submission,
+            acceptance=Acceptance(submission, quotas, usual),
             operations=Operations(
                 jobs=self.jobs, publisher=self.publisher, stats=self.stats, clock=self.clock, policy=Policy()
             ),
@@ -203,7 +210,6 @@ class World:
                 new_id=lambda: "run",
             ),
             stats=self.stats,
-            intake=OpenIntake(),
             keys=self.key_ring,
             key_administration=KeyAdministration(
                 store=self.keys,

@@ -16,10 +16,11 @@ from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.bootstrap import WebServices, served_by
+from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
-from wavecom.core.intake import Intake, OpenIntake
 from wavecom.core.operations import Operations
+from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import Submission
 from wavecom.settings import Settings
 from wavecom.storage.memory import (
@@ -71,7 +72,7 @@ def make_world(
     jobs: MemoryJobRepository | None = None,
     keys: KeyRing | None = None,
     checks: Mapping[str, Callable[[], None]] | None = None,
-    intake: Intake | None = None,
+    quotas: QuotaService | None = None,
 ) -> World:
     """An app at ``NOW`` with one key, ``KEY``, that may do everything."""
     settings = settings or Settings(secret_key="a secret for tests only")
@@ -96,8 +97,9 @@ def make_world(
         random_bytes=lambda size: next(numbers).to_bytes(size, "big"),
         served=served_by(settings),
         policy=Policy(),
-        intake=intake,
+        quotas=quotas,
     )
+    usual = Limits(settings.key_rate_per_second, settings.key_daily_quota)
     services = WebServices(
         settings=settings,
         clock=clock,
@@ -118,13 +120,14 @@ def make_world(
         ),
         stats=stats,
         keys=keys,
-        intake=intake or OpenIntake(),
+        acceptance=Acceptance(submission, quotas or UnlimitedQuotas(), usual),
         key_administration=KeyAdministration(
             store=key_store,
             audit=key_audit,
             clock=clock,
             new_id=lambda: next(numbers).to_bytes(16, "big").hex(),
             on_ended=keys.forget,
+            usual=usual,
         ),
         sessions=Sessions(
             store=MemorySessionStore(),

@@ -228,3 +228,38 @@ def test_any_text_taken_as_base64_can_be_decoded_strictly(text: str) -> None:
     except ValidationError:
         return
     assert len(base64.b64decode(text, validate=True)) == base64_size(text)
+
+
+@pytest.mark.parametrize("dot", [".", "。", "．", "｡"])
+@pytest.mark.parametrize("label", ["漢" * 64, "漢" * 245, "x" * 64, "é" * 200, "e\u0301" * 64])
+def test_a_label_that_no_name_server_takes_is_refused_before_it_is_encoded(label: str, dot: str) -> None:
+    with pytest.raises(ValidationError, match=r"characters of 63 at most between two dots"):
+        EmailAddress().normalised(f"a@www{dot}{label}{dot}com")
+
+
+def test_a_domain_of_many_short_labels_is_refused_before_it_is_encoded_too() -> None:
+    with pytest.raises(ValidationError, match="the domain is too long"):
+        EmailAddress().normalised("a@" + "漢." * 127 + "com")
+
+
+def test_labels_that_encode_to_63_characters_are_taken_composed_or_not() -> None:
+    composed, decomposed = "각" * 25, "\u1100\u1161\u11a8" * 25
+
+    assert EmailAddress().normalised(f"a@{decomposed}.com") == EmailAddress().normalised(f"a@{composed}.com")
+    assert EmailAddress().normalised("a@" + "x" * 63 + ".com") == "a@" + "x" * 63 + ".com"
+
+
+def test_what_was_refused_before_is_refused_again_in_the_words_of_the_field_and_nothing_else_is() -> None:
+    first, other = EmailAddress(), EmailAddress("an address of ours")
+    messages = []
+    for field in (first, first, other):
+        with pytest.raises(ValidationError) as error:
+            field.normalised("no address")
+        messages.append(str(error.value.messages[0]))
+
+    assert messages[0] == messages[1]
+    assert messages[2].startswith("must be an address of ours")
+    with email_addresses.rules(MailAddresses.RELAY):
+        assert first.normalised("amina@corp") == "amina@corp"
+    with pytest.raises(ValidationError):
+        first.normalised("amina@corp")

@@ -11,10 +11,10 @@ import pytest
 from werkzeug.test import TestResponse
 
 from tests.unit.web.conftest import KEY, NOW, World, make_world
-from tests.unit.web.test_limits import ROOMS, ScriptedIntake
+from tests.unit.web.test_limits import LEFT_OVER, ScriptedQuotas
 from wavecom.accounts import Scope, hash_of
-from wavecom.core.intake import Verdict
 from wavecom.core.keys import KeyRecord
+from wavecom.core.quota import QuotaDecision
 from wavecom.errors import StoreError
 from wavecom.settings import Settings
 from wavecom.storage.memory import MemoryJobRepository
@@ -39,12 +39,12 @@ class Away(MemoryJobRepository):
 
 def _limited() -> World:
     settings = Settings(secret_key="a secret for tests", key_rate_per_second=10, key_daily_quota=5000)
-    return make_world(settings, intake=ScriptedIntake(Verdict(ROOMS)))
+    return make_world(settings, quotas=ScriptedQuotas(QuotaDecision(LEFT_OVER)))
 
 
 def _without_room() -> World:
-    intake = ScriptedIntake(Verdict(ROOMS, refused="rate", retry_after_seconds=7))
-    return make_world(Settings(secret_key="a secret for tests", key_rate_per_second=10), intake=intake)
+    quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER, refused="rate", retry_after_seconds=7))
+    return make_world(Settings(secret_key="a secret for tests", key_rate_per_second=10), quotas=quotas)
 
 
 def _small() -> World:
@@ -143,7 +143,7 @@ def test_both_ways_answer_alike_and_keep_alike(name: str) -> None:
 
 
 def test_a_repetition_is_told_alike_on_both_ways() -> None:
-    world = make_world(intake=ScriptedIntake())
+    world = make_world(quotas=ScriptedQuotas())
     key = {"Idempotency-Key": "order-1"}
     first = _post(world, SMS, key, PLAIN)
 

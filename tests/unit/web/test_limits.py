@@ -8,35 +8,40 @@ from typing import Any
 from tests.unit.web.conftest import KEY, NOW, make_world
 from tests.unit.web.test_batch import BAD, sms
 from wavecom.accounts import Scope, hash_of
-from wavecom.core.intake import GO_ON, Ask, Finished, Limits, Room, Verdict
 from wavecom.core.keys import KeyRecord
 from wavecom.core.ports import JobFilter
+from wavecom.core.quota import ALLOWED, Limits, QuotaDecision, QuotaRequest, StoredAnswer
+from wavecom.errors import LimitStatus
 from wavecom.settings import Settings
 
-ROOMS = (Room("rate", 100, 10, 99, 1), Room("daily", 5000, 86_400, 4999, 3600))
+LEFT_OVER = (LimitStatus("rate", 100, 10, 99, 1), LimitStatus("daily", 5000, 86_400, 4999, 3600))
 POLICY = '"rate";q=100;w=10, "daily";q=5000;w=86400'
 LEFT = '"rate";r=99;t=1, "daily";r=4999;t=3600'
 PATH = "/api/notifications"
 
 
-class ScriptedIntake:
+class ScriptedQuotas:
     """Answers what it was told to; remembers."""
 
-    def __init__(self, verdict: Verdict = GO_ON) -> None:
-        self.verdict = verdict
-        self.asks: list[Ask] = []
-        self.finished: dict[str, Finished] = {}
+    def __init__(self, decision: QuotaDecision = ALLOWED) -> None:
+        self.decision = decision
+        self.asked: list[QuotaRequest] = []
+        self.refunds: list[int] = []
+        self.stored: dict[str, StoredAnswer] = {}
 
-    def ask(self, ask: Ask) -> Verdict:
-        self.asks.append(ask)
-        found = self.finished.get(ask.answer or "")
-        return self.verdict if found is None else Verdict(finished=found)
+    def ask(self, request: QuotaRequest) -> QuotaDecision:
+        self.asked.append(request)
+        found = self.stored.get(request.names[0]) if request.wants_answer else None
+        return self.decision if found is None else QuotaDecision(answer=found)
 
-    def ask_many(self, asks: Sequence[Ask]) -> list[Verdict]:
-        return [self.ask(ask) for ask in asks]
+    def ask_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
+        return [self.ask(request) for request in requests]
 
-    def remember(self, answer: str, finished: Finished) -> None:
-        self.finished[answer] = finished
+    def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
+        self.refunds.append(count)
+
+    def remember(self, name: str, answer: StoredAnswer) -> None:
+        self.stored[name] = answer
 
 
 def _settings(**limits: Any) -> Settings:
@@ -44,34 +49,34 @@ def _settings(**limits: Any) -> Settings:
 
 
 def test_without_limits_and_keys_nobody_is_asked() -> None:
-    intake = ScriptedIntake()
-    api = make_world(intake=intake).client()
+    quotas = ScriptedQuotas()
+    api = make_world(quotas=quotas).client()
 
     answer = api.post(PATH, json=sms())
     api.post(f"{PATH}/batch", json={"notifications": [sms()]})
 
     assert answer.status_code == 202
-    assert intake.asks == []
+    assert quotas.asked == []
     assert "RateLimit" not in answer.headers
 
 
 def test_with_room_the_answer_tells_what_is_left() -> None:
-    intake = ScriptedIntake(Verdict(ROOMS))
-    api = make_world(_settings(key_rate_per_second=10, key_daily_quota=5000), intake=intake).client()
+    quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER))
+    api = make_world(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas).client()
 
     one = api.post(PATH, json=sms())
     many = api.post(f"{PATH}/batch", json={"notifications": [sms(1), BAD, sms(2)]})
 
     for answer in (one, many):
         assert (answer.headers["RateLimit-Policy"], answer.headers["RateLimit"]) == (POLICY, LEFT)
-    assert [ask.cost for ask in intake.asks] == [1, 2]
-    assert {ask.limits for ask in intake.asks} == {Limits(10, 5000)}
+    assert [request.cost for request in quotas.asked] == [1, 2]
+    assert {request.limits for request in quotas.asked} == {Limits(10, 5000)}
 
 
 def test_without_room_nothing_is_stored_and_the_client_is_told_when_to_come_back() -> None:
     for refused, code in (("rate", "rate_limited"), ("daily", "quota_exhausted")):
-        intake = ScriptedIntake(Verdict(ROOMS, refused=refused, retry_after_seconds=7))
-        world = make_world(_settings(key_rate_per_second=10), intake=intake)
+        quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER, refused=refused, retry_after_seconds=7))
+        world = make_world(_settings(key_rate_per_second=10), quotas=quotas)
 
         one = world.client().post(PATH, json=sms())
         many = world.client().post(f"{PATH}/batch", json={"notifications": [sms()]})
@@ -84,19 +89,20 @@ def test_without_room_nothing_is_stored_and_the_client_is_told_when_to_come_back
         assert world.jobs.search(JobFilter(), 1).jobs == ()
 
 
-def test_a_request_that_is_wrong_costs_nothing() -> None:
-    intake = ScriptedIntake(Verdict(ROOMS))
-    api = make_world(_settings(key_rate_per_second=10), intake=intake).client()
+def test_a_request_that_is_wrong_counts_against_the_rate_only() -> None:
+    quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER))
+    api = make_world(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas).client()
 
     api.post(PATH, json=BAD)
-    api.post(f"{PATH}/batch", json={"notifications": [BAD]})
+    api.post(PATH, json=sms(), headers={"Idempotency-Key": "é"})
+    api.post(f"{PATH}/batch", json={"notifications": [BAD, sms(), BAD]})
 
-    assert intake.asks == []
+    assert [(request.cost, request.refused) for request in quotas.asked] == [(0, 1), (0, 1), (1, 2)]
 
 
 def test_a_keys_own_limits_come_before_those_of_the_settings() -> None:
-    intake = ScriptedIntake()
-    world = make_world(_settings(key_rate_per_second=10, key_daily_quota=5000), intake=intake)
+    quotas = ScriptedQuotas()
+    world = make_world(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas)
     record = KeyRecord(
         key_id="own",
         hash=hash_of("wc_live_own"),
@@ -111,17 +117,17 @@ def test_a_keys_own_limits_come_before_those_of_the_settings() -> None:
     world.client("wc_live_own").post(PATH, json=sms())
     world.client(KEY).post(PATH, json=sms())
 
-    own, usual = intake.asks
-    assert (own.key_id, own.limits) == ("own", Limits(0.5, 5000))
+    own, usual = quotas.asked
+    assert (own.budget, own.limits) == ("own", Limits(0.5, 5000))
     assert usual.limits == Limits(10, 5000)
 
 
 def test_a_remembered_answer_is_given_again_without_the_store() -> None:
-    intake = ScriptedIntake()
-    world = make_world(intake=intake)
+    quotas = ScriptedQuotas()
+    world = make_world(quotas=quotas)
     api = world.client()
     first = api.post(PATH, json=sms(), headers={"Idempotency-Key": "a"})
-    fresh = make_world(intake=intake)
+    fresh = make_world(quotas=quotas)
 
     again = fresh.client().post(PATH, json=sms(), headers={"Idempotency-Key": "a"})
     other = fresh.client().post(PATH, json=sms(1), headers={"Idempotency-Key": "a"})
@@ -134,24 +140,25 @@ def test_a_remembered_answer_is_given_again_without_the_store() -> None:
 
 
 def test_answers_are_remembered_by_account_and_without_the_key_itself() -> None:
-    intake = ScriptedIntake()
-    api = make_world(intake=intake).client()
+    quotas = ScriptedQuotas()
+    api = make_world(quotas=quotas).client()
 
     api.post(PATH, json=sms(), headers={"Idempotency-Key": "a"})
 
-    [name] = intake.finished
+    [name] = quotas.stored
     assert name.startswith("default:")
     assert len(name) == len("default:") + 64
 
 
-def test_a_rotated_key_goes_on_with_the_count_of_the_one_it_replaces() -> None:
-    intake = ScriptedIntake(Verdict(ROOMS))
-    world = make_world(_settings(key_daily_quota=5000), intake=intake)
+def test_keys_that_a_key_makes_and_rotates_go_on_with_its_count() -> None:
+    quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER))
+    world = make_world(_settings(key_daily_quota=5000), quotas=quotas)
+    [maker] = world.keys.of_client(None)
     first = world.client().post("/api/keys", json={"name": "backend", "scopes": ["send"]}).json
     second = world.client().post(f"/api/keys/{first['keyId']}/rotate").json
     third = world.client().post(f"/api/keys/{second['keyId']}/rotate").json
 
-    for each in (first, second, third):
-        assert world.client(each["key"]).post(PATH, json=sms()).status_code == 202
+    for key in (first["key"], second["key"], third["key"], KEY):
+        assert world.client(key).post(PATH, json=sms()).status_code == 202
 
-    assert {ask.key_id for ask in intake.asks} == {first["keyId"]}
+    assert {request.budget for request in quotas.asked} == {maker.key_id}

@@ -59,6 +59,7 @@ def test_a_job_is_told_whole(world: World, api: FlaskClient) -> None:
         "providerMessageId": None,
         "error": {"code": "provider_unavailable", "message": "http_503", "provider": "sandbox"},
         "idempotencyKey": "order-42",
+        "createdBy": None,
         "createdAt": "2026-03-14T09:26:53.589Z",
         "updatedAt": "2026-03-14T09:26:55.589Z",
         "sendAt": None,

@@ -44,6 +44,7 @@ CODEC: CodecOptions[Document] = CodecOptions(document_class=dict, tz_aware=True)
 _OPTIONAL = {
     "idempotency_key": "idempotencyKey",
     "fingerprint": "fingerprint",
+    "created_by": "createdBy",
     "send_at": "sendAt",
     "provider": "provider",
     "provider_message_id": "providerMessageId",
@@ -147,6 +148,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         replays=document["replays"],
         idempotency_key=get("idempotencyKey"),
         fingerprint=get("fingerprint"),
+        created_by=get("createdBy"),
         send_at=get("sendAt"),
         provider=get("provider"),
         provider_message_id=get("providerMessageId"),
@@ -248,6 +250,7 @@ _ENTRY_FIELDS = {
     "message": "message",
     "latency_ms": "latencyMs",
     "next_attempt_at": "nextAttemptAt",
+    "by": "by",
 }
 
 
@@ -272,6 +275,7 @@ def _to_entry(document: Mapping[str, Any]) -> LogEntry:
         get("message"),
         get("latencyMs"),
         get("nextAttemptAt"),
+        get("by"),
     )
 
 

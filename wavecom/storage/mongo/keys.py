@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from wavecom.core.keys import KeyRecord
+from wavecom.core.senders import SenderPolicy
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import reading, writing
@@ -30,6 +31,7 @@ class MongoKeyStore:
 
     def __init__(self, database: Database[Document]) -> None:
         self._keys = durable(database["keys"])
+        self._clients = durable(database["clients"])
 
     def find(self, key_hash: str) -> KeyRecord | None:
         """See the port."""
@@ -70,6 +72,27 @@ class MongoKeyStore:
             found = self._keys.find({} if client is None else {"client": client})
             records = [_to_record(document) for document in found]
         return sorted(records, key=lambda record: (record.created_at, record.key_id), reverse=True)
+
+    def sender_policy(self, client: str) -> SenderPolicy:
+        """See the port."""
+        with reading():
+            document = self._clients.find_one({"_id": client}) or {}
+        email, sms = document.get("emailSenders"), document.get("smsSenders")
+        return SenderPolicy(
+            None if email is None else frozenset(email),
+            None if sms is None else frozenset(sms),
+            document.get("mayCommandRelays", False),
+        )
+
+    def set_sender_policy(self, client: str, policy: SenderPolicy) -> None:
+        """See the port."""
+        values = {
+            "emailSenders": None if policy.email is None else sorted(policy.email),
+            "smsSenders": None if policy.sms is None else sorted(policy.sms),
+            "mayCommandRelays": policy.may_command_relays,
+        }
+        with writing():
+            self._clients.update_one({"_id": client}, {"$set": values}, upsert=True)
 
     def _find_one(self, where: Document) -> KeyRecord | None:
         with reading():

@@ -12,6 +12,7 @@ from wavecom.accounts import Caller, Scope
 from wavecom.bootstrap import WebServices
 from wavecom.core.audit import Reason, Run
 from wavecom.core.dead_letters import Order, Preview
+from wavecom.web import limit_headers
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import job_id_in_path, json_response
@@ -57,7 +58,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         200 is a promise: no provider has had it, and none will. May be repeated. Where that can't be promised any more
         the answer is 409 and says why.
         """
-        job = services.operations.cancel(job_id_in_path(job_id), caller().client)
+        job = services.operations.cancel(job_id_in_path(job_id), caller().client, by=caller().name)
         return json_response(representation.detail(job))
 
     @blueprint.operation("POST", "/<job_id>/retry", id="retryNotification")
@@ -73,19 +74,26 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         errors.DuplicatePossibleError,
         errors.LostRaceError,
         errors.UncertainWriteError,
+        *limit_headers.ERRORS,
     )
     def retry(wanted: dict[str, bool], job_id: str) -> Response:
         """Start a failed or unconfirmed notification again.
 
         With all its attempts and 72 hours from now on. The provider gets a new idempotency key, because it is a new
-        message that you ask for. One that may have been sent and was to be sent at most once (`onUnknownOutcome` is
-        `stop`) needs `acceptDuplicate: true`. 409 for any other status, also when this is repeated.
+        message that you ask for; it counts against your key's limits as one that you send. One that may have been sent
+        and was to be sent at most once (`onUnknownOutcome` is `stop`) needs `acceptDuplicate: true`. 409 for any other
+        status, also when this is repeated.
         """
+        who = caller()
+
+        def charge() -> None:
+            services.acceptance.charge(who, 1)
+
         if wanted["accept_duplicate"]:
-            order = Order(operator=f"key {caller().key_id}", client=caller().client, accepts_duplicate=True)
-            job = services.dead_letters.replay_one(job_id_in_path(job_id), order)
+            order = Order(operator=who.name, client=who.client, accepts_duplicate=True)
+            job = services.dead_letters.replay_one(job_id_in_path(job_id), order, charge)
         else:
-            job = services.operations.replay(job_id_in_path(job_id), caller().client)
+            job = services.operations.replay(job_id_in_path(job_id), who.client, by=who.name, charge=charge)
         return json_response(representation.detail(job), 202)
 
     @blueprint.operation("POST", "/<job_id>/settle", id="settleNotification")
@@ -104,7 +112,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         As `delivered` or as `failed`; a failed one can be retried. The reason stands in its log, and who gave it in the
         audit log. May be repeated with the same outcome. 409 for one that is not unconfirmed.
         """
-        order = Order(operator=f"key {caller().key_id}", client=caller().client)
+        order = Order(operator=caller().name, client=caller().client)
         is_delivered = wanted["outcome"] == SettledAs.DELIVERED
         job = services.dead_letters.settle_one(
             job_id_in_path(job_id), order, is_delivered=is_delivered, reason=wanted["reason"]
@@ -118,7 +126,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         200, answers.REPLAY_PREVIEW, example=answers.REPLAY_PREVIEW_EXAMPLE, description="What a replay would start."
     )
     @blueprint.answers(202, answers.REPLAY, example=answers.REPLAY_EXAMPLE, description="They start at the rate given.")
-    @blueprint.fails(errors.UncertainWriteError)
+    @blueprint.fails(errors.UncertainWriteError, *limit_headers.ERRORS)
     def replay(wanted: ReplayRequest) -> Response:
         """Start many failed notifications again.
 
@@ -126,13 +134,16 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         first. Those that may have been sent and were to be sent at most once are left alone and counted in `inDoubt`,
         unless `acceptDuplicate` is true; named by their ids, unconfirmed ones can be started so, too. Where there are
         more, `next` is the body of the next call. Each starts in a second of its own, so many a second. May be
-        repeated: what has been started is not failed any more.
+        repeated: what has been started is not failed any more. Counts against your key's limits as a batch of as many.
         """
         if wanted.is_dry_run:
             preview = services.dead_letters.preview(wanted.selection, _order(wanted, caller()), _SAMPLE)
             return json_response(_preview(preview))
         now = services.clock.now()
         order = _order(wanted, caller(), starts_at=max(now, wanted.starts_at or now))
+        if services.acceptance.is_limited(caller()):
+            expected = services.dead_letters.preview(wanted.selection, order, 0).count
+            services.acceptance.charge(caller(), min(expected, wanted.limit))
         run = services.dead_letters.replay(wanted.selection, order)
         return json_response(_replayed(wanted, order, run), 202)
 
@@ -162,7 +173,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 
 def _order(wanted: ReplayRequest, by: Caller, **more: Any) -> Order:
     return Order(
-        operator=f"key {by.key_id}",
+        operator=by.name,
         client=by.client,
         rate_per_second=wanted.rate_per_second,
         limit=wanted.limit,

@@ -85,6 +85,7 @@ _SUMMARY: dict[str, Any] = {
         "description": "as sent",
     },
     "idempotencyKey": nullable(text("as sent")),
+    "createdBy": nullable(text("who sent it: `key <keyId>`, or `operator`")),
     "createdAt": moment("when it was accepted"),
     "updatedAt": moment("when it last changed"),
     "sendAt": nullable(moment("as sent")),
@@ -154,8 +155,9 @@ _LOG_ENTRY = record(
         "message": text(),
         "latencyMs": {"type": "number", "minimum": 0},
         "nextAttemptAt": moment(),
+        "by": text("who asked for it: `key <keyId>`, or `operator`"),
     },
-    optional={"attempt", "provider", "outcome", "code", "message", "latencyMs", "nextAttemptAt"},
+    optional={"attempt", "provider", "outcome", "code", "message", "latencyMs", "nextAttemptAt", "by"},
 )
 NOTIFICATION = record(
     "Notification",
@@ -213,6 +215,7 @@ SUMMARY_EXAMPLE: Json = {
     "error": None,
     "metadata": {"order": 42},
     "idempotencyKey": "order-42-otp-1",
+    "createdBy": "key 5f0c9d2e7a1b4c6d8e3f0a9b8c7d6e5f",
     "createdAt": "2026-03-14T09:26:53.589Z",
     "updatedAt": "2026-03-14T09:26:53.702Z",
     "sendAt": None,

@@ -12,17 +12,19 @@ from flask import Response, request
 from wavecom import errors
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
-from wavecom.core.submission import Accepted, NewNotification, Outcome, Submission
-from wavecom.errors import InvalidRequestError, NothingAcceptedError, RefusedError, StoreError
+from wavecom.core.acceptance import Acceptance
+from wavecom.core.actor import Actor
+from wavecom.core.submission import Accepted, Outcome, Submission
+from wavecom.errors import InvalidRequestError, LimitStatus, NothingAcceptedError, RefusedError, StoreError
 from wavecom.web import problems
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.idempotency import HEADER, IDEMPOTENCY_KEY, REPLAYED, idempotency_key
-from wavecom.web.api.limits import ERRORS, HEADERS, Gatekeeper, headers
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
 from wavecom.web.api.shapes import Json, flag, many, record, whole
 from wavecom.web.authentication import Guard, caller
+from wavecom.web.limit_headers import ERRORS, HEADERS, limit_headers
 
 EXAMPLE = {
     "notifications": [
@@ -65,7 +67,7 @@ _REFUSED: Json = {
 }
 
 
-def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices, gatekeeper: Gatekeeper) -> None:
+def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices) -> None:
     """Add the operation to the blueprint of notifications."""
 
     @blueprint.operation("POST", "/batch", id="sendNotifications")
@@ -92,14 +94,12 @@ def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices, gatekee
 
         What is wrong with one costs no other. An item may have an `idempotencyKey` of its own; with the header
         `Idempotency-Key` those without one take the header's, a slash and their place in the list, from 0. Of the
-        key's limits a batch uses up one for each item that is right.
+        key's limits a batch uses up one for each item that is new; items that are refused count against the rate only.
         """
-        who = caller()
         keys = _keys(items, idempotency_key(request.headers.get(HEADER)))
-        verdict = gatekeeper.admit(who, sum(item.request is not None for item in items))
-        outcomes = _submit(services.submission, who.client, items, keys)
+        outcomes, limits = _submit(services.acceptance, services.submission, caller(), items, keys)
         response = _answer(outcomes)
-        response.headers.extend(headers(verdict.rooms))
+        response.headers.extend(limit_headers(limits))
         return response
 
 
@@ -110,21 +110,22 @@ def _keys(items: Sequence[BatchItem], common: str | None) -> list[str | None]:
 
 
 def _submit(
-    submission: Submission, account: str, items: Sequence[BatchItem], keys: Sequence[str | None]
-) -> list[Outcome]:
-    news: list[NewNotification] = []
-    outcomes: list[Outcome | None] = []
-    for item, key in zip(items, keys, strict=True):
-        if item.request is None:
-            outcomes.append(InvalidRequestError(item.wrong))
-        else:
-            outcomes.append(None)
-            news.append(item.request.to_notification(account, key))
-    accepted = iter(submission.accept_many(news))
-    repeated = _earlier(submission, account, items, keys)
-    return [
-        next(accepted) if outcome is None else repeated.get(index, outcome) for index, outcome in enumerate(outcomes)
-    ]
+    acceptance: Acceptance,
+    submission: Submission,
+    actor: Actor,
+    items: Sequence[BatchItem],
+    keys: Sequence[str | None],
+) -> tuple[list[Outcome], Sequence[LimitStatus]]:
+    news = [item.request.to_notification(actor, key) for item, key in zip(items, keys, strict=True) if item.request]
+    repeated = _earlier(submission, actor.client, items, keys)
+    refused = len(items) - len(news) - len(repeated)
+    accepted, limits = acceptance.accept_many(actor, news, refused)
+    answers = iter(accepted)
+    outcomes: list[Outcome] = []
+    for index, item in enumerate(items):
+        wrong = None if item.request else InvalidRequestError(item.wrong)
+        outcomes.append(next(answers) if wrong is None else repeated.get(index, wrong))
+    return outcomes, limits
 
 
 def _earlier(

@@ -28,7 +28,14 @@ _ADDRESS_LIMIT = 254
 #: A host's label (RFC 1123 section 2.1), with the underscore that names inside a firm may have.
 _LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?")
 
+#: What IDNA takes for the dot between labels (UTS 46).
+_DOTS = re.compile("[.\u3002\uff0e\uff61]")
+
 _rules: ContextVar[MailAddresses] = ContextVar("mail_addresses", default=MailAddresses.INTERNET)
+
+#: What was refused last, and why. Who reads a body looks first whether it is right, and then again to say what is
+#: wrong: parsed once all the same.
+_refused: ContextVar[tuple[str, MailAddresses, str] | None] = ContextVar("refused", default=None)
 
 
 @contextmanager
@@ -66,11 +73,15 @@ class EmailAddress(Explained[str]):
             raise refusal(FaultCode.TOO_LONG, f"must have at most {_ADDRESS_LIMIT} characters; it has {len(value)}")
         if fault := control_character(value, is_line=True) or _invisible_character(value):
             raise ValidationError(fault)
+        known = _refused.get()
+        if known is not None and known[:2] == (value, _rules.get()):
+            raise self.invalid(known[2])
         try:
             return _of_the_internet(value)
         except EmailNotValidError as error:
             if _rules.get() is MailAddresses.RELAY and (address := _of_a_relay(value)) is not None:
                 return address
+            _refused.set((value, _rules.get(), str(error)))
             raise self.invalid(str(error)) from None
 
 
@@ -85,9 +96,26 @@ def _invisible_character(value: str) -> Fault | None:
 
 
 def _of_the_internet(value: str) -> str:
+    _check_lengths(value)
     # test_environment: the sandbox's magic recipients live in .test.
     address = validate_email(value, check_deliverability=False, test_environment=True, strict=True)
     return f"{address.local_part}@{address.ascii_domain}"
+
+
+def _check_lengths(value: str) -> None:
+    """Before anything is parsed: what encodes labels takes time by the square of their length.
+
+    In composed form, which is never longer; an encoded label has at least as many characters. Raises
+    ``EmailNotValidError``.
+    """
+    domain = unicodedata.normalize("NFC", value.rpartition("@")[2])
+    if len(domain) > _DOMAIN_LIMIT:
+        raise EmailNotValidError(f"the domain is too long: it has {len(domain)} characters of {_DOMAIN_LIMIT} at most")
+    longest = max(map(len, _DOTS.split(domain)))
+    if longest > _LABEL_LIMIT:
+        raise EmailNotValidError(
+            f"a part of the domain is too long: it has {longest} characters of {_LABEL_LIMIT} at most between two dots"
+        )
 
 
 def _of_a_relay(value: str) -> str | None:

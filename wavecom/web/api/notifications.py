@@ -10,12 +10,12 @@ from wavecom import errors
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
 from wavecom.errors import JobNotFoundError
-from wavecom.web.api import answers, batch, cursors, limits, representation
+from wavecom.web import limit_headers
+from wavecom.web.api import answers, batch, cursors, representation
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
 from wavecom.web.api.idempotency import HEADER, IDEMPOTENCY_KEY, REPLAYED
-from wavecom.web.api.limits import Gatekeeper
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.api.schemas.notification import (
     NotificationRequest,
@@ -42,7 +42,6 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         "notifications", __name__, url_prefix=PATH, description="Send notifications and follow them."
     )
     guard = Guard(services.keys)
-    gatekeeper = Gatekeeper(services.intake, services.settings)
     sending = Sending.over(services)
 
     @blueprint.operation("POST", "", id="sendNotification")
@@ -55,11 +54,11 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         example=answers.ACCEPTED_EXAMPLE,
         description="Stored: WaveCom delivers it or says why not.",
         headers={"Location": "where it can be read", REPLAYED: "`true` where this repeats an earlier answer"}
-        | limits.HEADERS,
+        | limit_headers.HEADERS,
         links={"readNotification": {"job_id": "/jobId"}},
     )
     @blueprint.fails(
-        errors.ChannelNotServedError, errors.IdempotencyMismatchError, errors.UncertainWriteError, *limits.ERRORS
+        errors.ChannelNotServedError, errors.IdempotencyMismatchError, errors.UncertainWriteError, *limit_headers.ERRORS
     )
     def send(notification: NotificationRequest | RefusedRequest) -> Response:
         """Accept one notification for one recipient."""
@@ -96,7 +95,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             raise JobNotFoundError(NO_SUCH_JOB)
         return json_response(representation.detail(job))
 
-    batch.add_to(blueprint, guard, services, gatekeeper)
+    batch.add_to(blueprint, guard, services)
     return blueprint
 
 

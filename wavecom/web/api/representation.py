@@ -57,6 +57,7 @@ def summary(job: Job) -> Json:
         "error": _error(job.error),
         "metadata": job.metadata,
         "idempotencyKey": job.idempotency_key,
+        "createdBy": job.created_by,
         "createdAt": rfc3339(job.created_at),
         "updatedAt": rfc3339(job.updated_at),
         "sendAt": _time(job.send_at),
@@ -101,6 +102,7 @@ def _entry(entry: LogEntry) -> Json:
         "message": entry.message,
         "latencyMs": entry.latency_ms,
         "nextAttemptAt": _time(entry.next_attempt_at),
+        "by": entry.by,
     }
     return {name: value for name, value in values.items() if value is not None}
 

@@ -1,22 +1,24 @@
-"""Accepting one notification: repeated answers first, then the key's limits, then the store."""
+"""Accepting one notification that came over HTTP: from the API, the short way or the pages."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 from flask import Response
 
-from wavecom.accounts import Caller
 from wavecom.bootstrap import WebServices
-from wavecom.core.intake import Finished, Room, Verdict
+from wavecom.core.acceptance import Acceptance, Admitted
+from wavecom.core.actor import Actor
+from wavecom.core.job import Job
+from wavecom.core.quota import StoredAnswer
 from wavecom.core.submission import Submission
-from wavecom.errors import IdempotencyMismatchError, InvalidRequestError
+from wavecom.errors import InvalidRequestError, LimitStatus
 from wavecom.web.api import representation
 from wavecom.web.api.idempotency import REPLAYED, idempotency_key
-from wavecom.web.api.limits import Gatekeeper, headers
 from wavecom.web.api.schemas.notification import NotificationRequest, RefusedRequest, fingerprint
+from wavecom.web.limit_headers import limit_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +28,15 @@ class Answer:
     job_id: str
     body: str | bytes
     is_replay: bool = False
-    rooms: tuple[Room, ...] = field(default=())
+    limits: Sequence[LimitStatus] = ()
 
     def headers(self, root: str) -> list[tuple[str, str]]:
         """Its headers as HTTP; ``root`` is the path under which jobs are read."""
         found = [("Location", f"{root}/{self.job_id}")]
         if self.is_replay:
             found.append((REPLAYED, "true"))
-        if self.rooms:
-            found.extend(headers(self.rooms).items())
+        if self.limits:
+            found.extend(limit_headers(self.limits).items())
         return found
 
     def response(self, root: str) -> Response:
@@ -43,54 +45,58 @@ class Answer:
 
 
 class Sending:
-    """What stands behind ``POST /api/notifications``."""
+    """What stands behind ``POST /api/notifications`` and the pages' form."""
 
-    def __init__(self, submission: Submission, gatekeeper: Gatekeeper) -> None:
+    def __init__(self, acceptance: Acceptance, submission: Submission) -> None:
+        self._acceptance = acceptance
         self._submission = submission
-        self._gatekeeper = gatekeeper
 
     @classmethod
-    def over(cls, services: WebServices) -> Self:
+    def over(cls, services: WebServices) -> Sending:
         """The one that ``services`` make."""
-        return cls(services.submission, Gatekeeper(services.intake, services.settings))
+        return cls(services.acceptance, services.submission)
 
-    def send(self, who: Caller, notification: NotificationRequest | RefusedRequest, key_header: str | None) -> Answer:
+    def send(self, actor: Actor, notification: NotificationRequest | RefusedRequest, key_header: str | None) -> Answer:
         """Accept it, or answer as before; ``key_header`` is the Idempotency-Key as it came.
 
-        Raises as ``Submission.accept`` and ``Gatekeeper.check`` do, and ``InvalidRequestError``.
+        Raises as ``Acceptance.accept`` does. What is refused for its fields counts against the actor's rate.
         """
         if isinstance(notification, RefusedRequest):
-            return self._again(who, notification, key_header)
-        key = idempotency_key(key_header)
-        new = notification.to_notification(who.client, key)
-        verdict, accepted = self._submission.accept_asking(new, self._gatekeeper.question(who, 1, key))
-        self._gatekeeper.check(verdict, 1)
-        if verdict.finished is not None:
-            return _repeated(verdict.finished, new.fingerprint)
-        assert accepted is not None  # noqa: S101 - nothing else was left
-        body = orjson.dumps(representation.accepted(accepted.job))
-        if key is not None and new.fingerprint is not None:
-            self._gatekeeper.remember(who, key, Finished(new.fingerprint, accepted.job.job_id, body.decode()))
-        return Answer(accepted.job.job_id, body, accepted.is_replay, _rooms(verdict))
+            return self._again(actor, notification, key_header)
+        try:
+            key = idempotency_key(key_header)
+        except InvalidRequestError:
+            self._acceptance.charge_refused(actor)
+            raise
+        new = notification.to_notification(actor, key)
+        admitted = self._acceptance.accept(actor, new)
+        answer = _answer(admitted)
+        if key is not None and new.fingerprint is not None and admitted.stored is None:
+            body = answer.body if isinstance(answer.body, str) else answer.body.decode()
+            self._acceptance.remember(actor, key, StoredAnswer(new.fingerprint, admitted.job_id, body))
+        return answer
 
-    def _again(self, who: Caller, refused: RefusedRequest, key_header: str | None) -> Answer:
+    def _again(self, actor: Actor, refused: RefusedRequest, key_header: str | None) -> Answer:
         """The first answer of a request that could not be accepted any more, its time having passed."""
+        wrong = refused.wrong
         try:
             key = idempotency_key(key_header)
         except InvalidRequestError as header_error:
-            raise InvalidRequestError([*refused.wrong, *header_error.problems]) from header_error
+            wrong, key = (*wrong, *header_error.problems), None
         if key is not None:
-            found = self._submission.earlier(who.client, {key: fingerprint(refused.body)}).get(key)
+            found = self._submission.earlier(actor.client, {key: fingerprint(refused.body)}).get(key)
             if found is not None:
-                return Answer(found.job.job_id, orjson.dumps(representation.accepted(found.job)), is_replay=True)
-        raise InvalidRequestError(refused.wrong)
+                return Answer(found.job.job_id, _body(found.job), is_replay=True)
+        self._acceptance.charge_refused(actor)
+        raise InvalidRequestError(wrong)
 
 
-def _repeated(finished: Finished, fingerprint: str | None) -> Answer:
-    if finished.fingerprint != fingerprint:
-        raise IdempotencyMismatchError
-    return Answer(finished.job_id, finished.body, is_replay=True)
+def _answer(admitted: Admitted) -> Answer:
+    if admitted.stored is not None:
+        return Answer(admitted.job_id, admitted.stored.body, is_replay=True)
+    assert admitted.job is not None  # noqa: S101 - without a stored answer there is the job
+    return Answer(admitted.job_id, _body(admitted.job), admitted.is_replay, admitted.limits)
 
 
-def _rooms(verdict: Verdict) -> tuple[Room, ...]:
-    return tuple(verdict.rooms)
+def _body(job: Job) -> bytes:
+    return orjson.dumps(representation.accepted(job))

@@ -16,6 +16,7 @@ from wavecom import __version__
 from wavecom.bootstrap import WebServices
 from wavecom.errors import StoreError
 from wavecom.web.api.schemas.notification import NotificationSchema
+from wavecom.web.api.sending import Sending
 from wavecom.web.dashboard import (
     errors,
     formatting,
@@ -77,6 +78,7 @@ def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
         security_events=events,
         readiness=Readiness(services.checks),
         schema=NotificationSchema(services.clock.now, services.settings.mail_addresses),
+        sending=Sending.over(services),
     )
     _set_up_login(app, access)
     app.register_blueprint(_make_blueprint(_make_csrf(app)))

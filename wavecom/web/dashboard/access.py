@@ -9,10 +9,9 @@ from wavecom.accounts import Caller, KeyRing, Scope
 from wavecom.accounts.keys import is_same_secret
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.account import client_of
+from wavecom.core.actor import OPERATOR, THE_OPERATOR, Actor
 from wavecom.core.ports import JobFilter
 from wavecom.errors import ForbiddenError, UnauthenticatedError
-
-OPERATOR = "operator"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +21,8 @@ class Viewer:
     id: str
     name: str
     client: str | None
-    sends_as: str
+    #: On whose behalf it sends.
+    actor: Actor
     may_send: bool
     #: Of the key that opened the session; None for the operator.
     key_id: str | None = None
@@ -112,7 +112,7 @@ def _viewer(caller: Caller) -> Viewer:
         id=f"key {caller.key_id}",
         name=name if caller.is_live else f"{name} (test)",
         client=caller.client,
-        sends_as=caller.client,
+        actor=caller,
         may_send=Scope.SEND in caller.scopes,
         may_manage=Scope.MANAGE in caller.scopes,
         key_id=caller.key_id,
@@ -120,4 +120,4 @@ def _viewer(caller: Caller) -> Viewer:
 
 
 def _operator() -> Viewer:
-    return Viewer(OPERATOR, "operator", client=None, sends_as=OPERATOR, may_send=True, may_manage=True)
+    return Viewer(OPERATOR, "operator", client=None, actor=THE_OPERATOR, may_send=True, may_manage=True)

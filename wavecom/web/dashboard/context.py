@@ -9,6 +9,7 @@ from flask_login import current_user
 
 from wavecom.bootstrap import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
+from wavecom.web.api.sending import Sending
 from wavecom.web.dashboard.access import Access, Viewer
 from wavecom.web.health import Readiness
 from wavecom.web.security import SecurityEvents
@@ -25,6 +26,7 @@ class Pages:
     security_events: SecurityEvents
     readiness: Readiness
     schema: NotificationSchema
+    sending: Sending
 
 
 def pages() -> Pages:

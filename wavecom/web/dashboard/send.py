@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from flask import abort, flash, redirect, render_template, request, url_for
-from werkzeug.wrappers import Response
+from flask.typing import ResponseReturnValue
 
 from wavecom.core.job import Channel
-from wavecom.core.submission import Accepted
 from wavecom.errors import (
     ForbiddenError,
     IdempotencyMismatchError,
     InvalidRequestError,
     OverloadedError,
     Problem,
+    RateLimitedError,
     StoreError,
 )
+from wavecom.web.api.sending import Answer
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.fields import place
 from wavecom.web.dashboard.send_form import SendForm, new_id
+from wavecom.web.limit_headers import limit_headers
 
 _REUSED = (
     "This form was sent before with other contents. "
@@ -27,9 +29,10 @@ _AWAY = (
     "The store does not answer now. Everything you typed is still here: send it again in a few seconds. "
     "Sending this form twice never makes two notifications."
 )
+_LATER = "Everything you typed is still here: send it again in {} seconds."
 
 
-def send() -> Response | tuple[str, int]:
+def send() -> ResponseReturnValue:
     """Show the form of ``?type=``; send what was typed into it."""
     try:
         channel = Channel(request.args.get("type", Channel.EMAIL.value))
@@ -43,31 +46,35 @@ def send() -> Response | tuple[str, int]:
         return _page(SendForm.blank(channel), 200)
     form = SendForm.filled(channel, request.form)
     try:
-        accepted = _accept(form)
+        answer = _accept(form)
     except InvalidRequestError as error:
         return _page(form.refused(error.problems), 422)
     except IdempotencyMismatchError:
         fresh = SendForm(form.channel, new_id(), form.groups)
         return _page(fresh.refused([Problem("", _REUSED)]), 409)
+    except RateLimitedError as error:
+        page, status = _page(form.refused([Problem("", f"{error} {_LATER.format(error.retry_after_seconds)}")]), 429)
+        return page, status, {"Retry-After": str(error.retry_after_seconds), **limit_headers(error.limits)}
     except (StoreError, OverloadedError):
         return _page(form.refused([Problem("", _AWAY)]), 503)
-    if accepted.is_replay:
+    if answer.is_replay:
         flash("This form was sent before. Here is its notification; no second one was made.", "warn")
     else:
         flash("Accepted. WaveCom keeps the notification and delivers it.", "good")
-    return redirect(url_for("dashboard.notification", job_id=accepted.job.job_id), 303)
+    return redirect(url_for("dashboard.notification", job_id=answer.job_id), 303)
 
 
-def _accept(form: SendForm) -> Accepted:
+def _accept(form: SendForm) -> Answer:
     body, unread = form.request(request.files.getlist("attachments"))
     try:
         checked = pages().schema.read(body)
     except InvalidRequestError as error:
+        pages().services.acceptance.charge_refused(viewer().actor)
         raise InvalidRequestError(_merged(form, unread, error.problems)) from error
     if unread:
+        pages().services.acceptance.charge_refused(viewer().actor)
         raise InvalidRequestError(unread)
-    new = checked.to_notification(viewer().sends_as, idempotency_key=f"page:{form.id}")
-    return pages().services.submission.accept(new)
+    return pages().sending.send(viewer().actor, checked, f"page:{form.id}")
 
 
 def _merged(form: SendForm, unread: list[Problem], problems: tuple[Problem, ...]) -> list[Problem]:
@@ -85,4 +92,4 @@ def _page(form: SendForm, status: int) -> tuple[str, int]:
 
 def _served(channel: Channel) -> bool:
     """Whether what this viewer sends over it is delivered."""
-    return pages().services.submission.serves(channel, viewer().sends_as)
+    return pages().services.submission.serves(channel, viewer().actor.client)

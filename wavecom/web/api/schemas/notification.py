@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import orjson
 from marshmallow import ValidationError, validates_schema
 
+from wavecom.core.actor import Actor
 from wavecom.core.job import Channel, Priority, UnknownOutcomePolicy
 from wavecom.core.submission import NewNotification
 from wavecom.errors import InvalidRequestError, Problem
@@ -39,10 +40,15 @@ class NotificationRequest:
     fields: Mapping[str, Any]
     body: Mapping[str, Any]
 
-    def to_notification(self, client: str, idempotency_key: str | None = None) -> NewNotification:
-        """What ``Submission.accept`` takes."""
-        fingerprint = None if idempotency_key is None else self.fingerprint()
-        return NewNotification(client=client, idempotency_key=idempotency_key, fingerprint=fingerprint, **self.fields)
+    def to_notification(self, actor: Actor, idempotency_key: str | None = None) -> NewNotification:
+        """What ``Acceptance.accept`` takes."""
+        return NewNotification(
+            client=actor.client,
+            created_by=actor.name,
+            idempotency_key=idempotency_key,
+            fingerprint=None if idempotency_key is None else self.fingerprint(),
+            **self.fields,
+        )
 
     def fingerprint(self) -> str:
         """Equal for bodies that are equal as JSON, whatever the order of their names and their white space."""

@@ -1,0 +1,252 @@
+"""The one way in, with real counts: repeats first, then one account for all that a client's keys cause."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from tests.unit.web.conftest import KEY, World, make_world
+from tests.unit.web.test_batch import BAD, sms
+from wavecom.accounts import Scope
+from wavecom.core.local_quota import LocalQuotas
+from wavecom.core.ports import JobFilter
+from wavecom.core.quota import StoredAnswer
+from wavecom.core.states import Status
+from wavecom.settings import Settings
+
+PATH = "/api/notifications"
+
+
+class Forgetful(LocalQuotas):
+    """Counts that keep no answers: as Redis after a flush, or after a day."""
+
+    def remember(self, name: str, answer: StoredAnswer) -> None:
+        return None
+
+
+def limited(*, rate: float | None = None, quota: int | None = None) -> World:
+    settings = Settings(secret_key="a secret for tests only", key_rate_per_second=rate, key_daily_quota=quota)
+    holder: list[World] = []
+    quotas = Forgetful(lambda: holder[0].clock.now().timestamp())
+    holder.append(make_world(settings, quotas=quotas))
+    return holder[0]
+
+
+def single(api: FlaskClient, key: str | None = None, body: Any = None) -> Any:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return api.post(PATH, json=body or sms(), headers=headers)
+
+
+def batch(api: FlaskClient, *items: Any, key: str | None = None) -> Any:
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return api.post(f"{PATH}/batch", json={"notifications": list(items)}, headers=headers)
+
+
+def stored(world: World) -> int:
+    return len(world.jobs.search(JobFilter(), 200).jobs)
+
+
+def left(answer: Any, name: str = "daily") -> int:
+    words = dict(part.strip().split(";", 1) for part in answer.headers["RateLimit"].split(","))
+    return int(words[f'"{name}"'].split(";")[0].removeprefix("r="))
+
+
+EXHAUSTED = pytest.mark.parametrize(
+    ("limits", "code"), [({"quota": 3}, "quota_exhausted"), ({"rate": 0.3}, "rate_limited")]
+)
+
+
+@EXHAUSTED
+def test_a_batch_that_is_sent_again_gets_its_first_answer_when_nothing_is_left(
+    limits: dict[str, Any], code: str
+) -> None:
+    world = limited(**limits)
+    items = [sms(1), sms(2), sms(3)]
+    first = batch(world.client(), *items, key="b")
+    assert first.status_code == 202
+
+    for later_by in (0, 61):
+        world.clock.advance(0 if "rate" in limits else later_by)
+        again = batch(world.client(), *items, key="b")
+        assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
+        assert [each["notification"] for each in again.json["results"]] == [
+            each["notification"] for each in first.json["results"]
+        ]
+    if code == "quota_exhausted":
+        assert single(world.client(), body=sms(4)).json["code"] == code
+    assert stored(world) == 3
+
+
+@EXHAUSTED
+def test_a_single_request_too(limits: dict[str, Any], code: str) -> None:
+    world = limited(**limits)
+    first = single(world.client(), "a")
+    for number in (1, 2):
+        single(world.client(), body=sms(number))
+
+    assert single(world.client(), body=sms(7)).json["code"] == code
+    again = single(world.client(), "a")
+
+    assert (again.status_code, again.data) == (202, first.data)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    mismatch = single(world.client(), "a", sms(9))
+    assert mismatch.json["code"] == "idempotency_mismatch" or mismatch.status_code == 429
+    assert stored(world) == 3
+
+
+def test_ten_equal_requests_make_one_job_and_cost_one() -> None:
+    world = limited(quota=5)
+
+    answers = [single(world.client(), "a") for _ in range(10)]
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert len({answer.data for answer in answers}) == 1
+    assert left(single(world.client())) == 3
+
+
+def test_a_repeat_that_only_the_store_knows_costs_nothing() -> None:
+    world = limited(rate=1, quota=5)
+    single(world.client(), "a")
+    world.clock.advance(3600)
+
+    single(world.client(), "a")
+    batch(world.client(), sms(), key="a")  # Another key: a/0.
+
+    answer = single(world.client())
+    assert (left(answer), left(answer, "rate")) == (2, 8)
+
+
+def test_of_a_batch_in_part_repeated_only_the_rest_counts_whatever_the_time() -> None:
+    world = limited(quota=4)
+    items = [{**sms(number), "idempotencyKey": str(number)} for number in range(4)]
+    batch(world.client(), *items[:3])
+    for seconds in (0, 3600):
+        world.clock.advance(seconds)
+        again = batch(world.client(), *items)
+        assert again.status_code == 202
+
+    assert left(again) == 0
+    assert single(world.client()).json["code"] == "quota_exhausted"
+    assert stored(world) == 4
+
+
+def test_a_repeat_with_attachments_is_answered_though_nothing_is_left() -> None:
+    world = limited(quota=1)
+    mail = {
+        "type": "email",
+        "to": {"email": "amina@example.com"},
+        "payload": {
+            "subject": "S",
+            "text": "T",
+            "attachments": [{"filename": "a.txt", "contentType": "text/plain", "content": "QUJD"}],
+        },
+    }
+    first = single(world.client(), "a", mail)
+
+    again = single(world.client(), "a", mail)
+    other = single(world.client(), "b", mail)
+
+    assert (again.status_code, again.data) == (202, first.data)
+    assert other.json["code"] == "quota_exhausted"
+
+
+def test_refused_work_uses_up_the_rate_and_then_is_429_and_never_the_quota() -> None:
+    world = limited(rate=0.3, quota=10)
+
+    answers = [single(world.client(), body=BAD).status_code for _ in range(5)]
+    world.clock.advance(60)
+    many = batch(world.client(), BAD, sms(), BAD)
+    world.clock.advance(60)
+
+    assert answers == [422] * 3 + [429] * 2
+    assert many.status_code == 207
+    assert left(single(world.client())) == 8
+
+
+def test_a_mismatch_is_refused_work() -> None:
+    world = limited(rate=0.5)
+    single(world.client(), "a")
+
+    answers = [single(world.client(), "a", sms(1)).status_code for _ in range(6)]
+
+    assert answers == [422] * 4 + [429] * 2
+    assert single(world.client(), "a").status_code == 202
+
+
+def fail(world: World, count: int) -> list[str]:
+    """So many notifications, failed and dead-lettered."""
+    from dataclasses import replace
+
+    ids = []
+    for number in range(count):
+        job_id = single(world.client(), body=sms(number)).json["jobId"]
+        now = world.clock.now()
+        job = world.jobs._jobs[job_id]
+        world.jobs._jobs[job_id] = replace(
+            job, status=Status.FAILED, finished_at=now, dead_lettered_at=now, due_at=None, attempts=5
+        )
+        ids.append(job_id)
+    return ids
+
+
+def test_a_retry_costs_what_a_send_costs_and_one_that_can_not_be_costs_nothing() -> None:
+    world = limited(quota=3)
+    [job_id] = fail(world, 1)
+
+    first = world.client().post(f"{PATH}/{job_id}/retry")
+    not_failed = world.client().post(f"{PATH}/{job_id}/retry")
+    fine = single(world.client())
+    fail_again = world.jobs._jobs[job_id]
+    assert (first.status_code, not_failed.status_code, left(fine)) == (202, 409, 0)
+
+    from dataclasses import replace
+
+    world.jobs._jobs[job_id] = replace(fail_again, status=Status.FAILED)
+    refused = world.client().post(f"{PATH}/{job_id}/retry")
+    assert refused.json["code"] == "quota_exhausted"
+    assert world.jobs._jobs[job_id].status is Status.FAILED
+
+
+def test_a_replay_costs_what_a_batch_costs_and_is_all_or_nothing() -> None:
+    world = limited(quota=8)
+    ids = fail(world, 5)
+
+    refused = world.client().post(f"{PATH}/replay", json={"jobIds": ids})
+    some = world.client().post(f"{PATH}/replay", json={"jobIds": ids, "limit": 2})
+    dry = world.client().post(f"{PATH}/replay", json={"jobIds": ids, "dryRun": True})
+
+    assert refused.json["code"] == "quota_exhausted"
+    assert (some.status_code, some.json["replayed"]) == (202, 2)
+    assert dry.status_code == 200
+    assert left(single(world.client())) == 0
+
+
+def test_an_admin_key_under_a_quota_gets_no_more_by_making_keys() -> None:
+    world = limited(quota=3)
+    keys = [KEY]
+    for _ in range(4):
+        made = world.client().post("/api/keys", json={"name": "more", "scopes": ["send"]})
+        keys.append(made.json["key"])
+
+    answers = [single(world.client(key)).status_code for key in keys * 2]
+
+    assert answers.count(202) == 3
+    assert set(answers) == {202, 429}
+
+
+def test_who_did_it_is_kept() -> None:
+    world = make_world()
+    [maker] = world.keys.of_client(None)
+    other = world.client().post("/api/keys", json={"name": "ops", "scopes": [*Scope]}).json
+    job_id = single(world.client()).json["jobId"]
+    [second] = batch(world.client(), sms()).json["results"]
+
+    world.client(other["key"]).post(f"{PATH}/{job_id}/cancel")
+
+    read = world.client().get(f"{PATH}/{job_id}").json
+    assert read["createdBy"] == f"key {maker.key_id}"
+    assert read["logs"][-1] == {"at": read["updatedAt"], "event": "cancelled", "by": f"key {other['keyId']}"}
+    listed = world.client().get(f"{PATH}/{second['notification']['jobId']}").json
+    assert listed["createdBy"] == f"key {maker.key_id}"

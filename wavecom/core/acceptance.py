@@ -1,0 +1,189 @@
+"""The one way in: whatever a client causes is checked against its limits and its senders here, whoever brings it.
+
+The API's single and batch requests, the pages' form, retries and replays all come this way. Repeats are found first and
+cost nothing: by a stored answer, by the mark of a name that was just counted, or in the store, which is asked before
+anybody is refused; what the store's index finds only at the insert is given back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NoReturn
+
+from wavecom.core.actor import Actor
+from wavecom.core.job import Job
+from wavecom.core.quota import DAILY, Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
+from wavecom.core.submission import Accepted, NewNotification, Outcome, Submission
+from wavecom.errors import (
+    ChannelNotServedError,
+    IdempotencyMismatchError,
+    InvalidRequestError,
+    LimitStatus,
+    Problem,
+    QuotaExhaustedError,
+    RateLimitedError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """One notification that was accepted now, or before (``is_replay``): then ``stored`` may hold its first answer
+    instead of the ``job``. ``limits``: what is left of them, where there are any."""
+
+    job_id: str
+    job: Job | None
+    is_replay: bool = False
+    stored: StoredAnswer | None = None
+    limits: Sequence[LimitStatus] = ()
+
+
+class Acceptance:
+    """Accepts notifications on behalf of actors, whose ``client`` and ``created_by`` they must bear.
+
+    ``usual``: the limits of those who have none of their own.
+    """
+
+    def __init__(self, submission: Submission, quotas: QuotaService, usual: Limits) -> None:
+        self._submission = submission
+        self._quotas = quotas
+        self._usual = usual
+
+    def accept(self, actor: Actor, new: NewNotification) -> Admitted:
+        """Accept one. Raises as ``Submission.accept`` does, ``InvalidRequestError`` for a sender that the actor may not
+        use, ``RateLimitedError`` and ``QuotaExhaustedError``."""
+        limits = self._limits(actor)
+        request: QuotaRequest | None = None
+        if new.idempotency_key is not None:
+            name = name_of(actor.client, new.idempotency_key)
+            request = QuotaRequest(actor.budget or "", limits, names=(name,), wants_answer=True)
+        elif not limits.is_unlimited:
+            request = QuotaRequest(actor.budget or "", limits, 1)
+        wrong = actor.senders.problems(new.type, new.payload)
+        if wrong:
+            return self._refuse(actor, new, wrong)
+        try:
+            decision, accepted = self._submission.accept_asking(new, request)
+        except (IdempotencyMismatchError, ChannelNotServedError):
+            self.charge_refused(actor)
+            raise
+        if accepted is not None:
+            return Admitted(accepted.job.job_id, accepted.job, accepted.is_replay, limits=decision.limits)
+        if decision.answer is None:
+            _raise_refusal(decision, 1)
+        if decision.answer.fingerprint != new.fingerprint:
+            self.charge_refused(actor)
+            raise IdempotencyMismatchError
+        return Admitted(decision.answer.job_id, None, True, decision.answer)
+
+    def accept_many(
+        self, actor: Actor, news: Sequence[NewNotification], refused: int = 0
+    ) -> tuple[list[Outcome], Sequence[LimitStatus]]:
+        """Accept each for itself, under the limits all or none; ``refused`` others of the same request are wrong.
+
+        Raises as ``Submission.accept_many`` does, ``RateLimitedError`` and ``QuotaExhaustedError``.
+        """
+        wrong = {
+            index: InvalidRequestError(problems)
+            for index, new in enumerate(news)
+            if (problems := actor.senders.problems(new.type, new.payload))
+        }
+        right = [new for index, new in enumerate(news) if index not in wrong]
+        served = [new for new in right if self._submission.serves(new.type, new.client)]
+        request, decision = self._ask_for_many(actor, served, refused + len(news) - len(served))
+        outcomes = self._submission.accept_many(right)
+        stored = sum(isinstance(outcome, Accepted) and not outcome.is_replay for outcome in outcomes)
+        failed = sum(
+            isinstance(outcome, Exception) and not isinstance(outcome, ChannelNotServedError) for outcome in outcomes
+        )
+        if request is not None and decision.charged > stored + failed:
+            self._quotas.refund(request, decision, decision.charged - stored - failed)
+        mismatches = sum(isinstance(outcome, IdempotencyMismatchError) for outcome in outcomes)
+        if mismatches:
+            self.charge_refused(actor, mismatches, is_asking=False)
+        answers = iter(outcomes)
+        return [wrong.get(index) or next(answers) for index in range(len(news))], decision.limits
+
+    def is_limited(self, actor: Actor) -> bool:
+        """Whether there is anything that ``charge`` would ask."""
+        return not self._limits(actor).is_unlimited
+
+    def charge(self, actor: Actor, cost: int) -> Sequence[LimitStatus]:
+        """Count ``cost`` notifications that are about to be started again. Raises ``RateLimitedError`` and
+        ``QuotaExhaustedError``."""
+        limits = self._limits(actor)
+        if limits.is_unlimited or cost == 0:
+            return ()
+        decision = self._quotas.ask(QuotaRequest(actor.budget or "", limits, cost))
+        if decision.refused is not None:
+            _raise_refusal(decision, cost)
+        return decision.limits
+
+    def charge_refused(self, actor: Actor, count: int = 1, *, is_asking: bool = True) -> None:
+        """Count work that is refused, against the rate only. Raises ``RateLimitedError`` where there is no room for it,
+        unless nobody ``is_asking``."""
+        limits = self._limits(actor)
+        if limits.rate_per_second is None or count == 0:
+            return
+        decision = self._quotas.ask(QuotaRequest(actor.budget or "", limits, refused=count))
+        if decision.refused is not None and is_asking:
+            _raise_refusal(decision, count)
+
+    def remember(self, actor: Actor, idempotency_key: str, answer: StoredAnswer) -> None:
+        """Keep an answer, so that a repetition gets it at once."""
+        self._quotas.remember(name_of(actor.client, idempotency_key), answer)
+
+    def _ask_for_many(
+        self, actor: Actor, news: Sequence[NewNotification], refused: int
+    ) -> tuple[QuotaRequest | None, QuotaDecision]:
+        limits = self._limits(actor)
+        if limits.is_unlimited:
+            return None, QuotaDecision()
+        by_name = {name_of(actor.client, new.idempotency_key): new for new in news if new.idempotency_key is not None}
+        cost = sum(new.idempotency_key is None for new in news)
+        request = QuotaRequest(actor.budget or "", limits, cost, tuple(by_name), refused)
+        decision = self._quotas.ask(request)
+        if decision.refused is not None and by_name:
+            known = self._submission.holders(actor.client, [new.idempotency_key or "" for new in by_name.values()])
+            fresh = tuple(name for name, new in by_name.items() if new.idempotency_key not in known)
+            if len(fresh) < len(by_name):
+                request = replace(request, names=fresh)
+                decision = self._quotas.ask(request)
+        if decision.refused is not None:
+            _raise_refusal(decision, cost + len(request.names) or refused)
+        return request, decision
+
+    def _refuse(self, actor: Actor, new: NewNotification, wrong: Sequence[Problem]) -> Admitted:
+        """A sender that may not be used (any more): a repetition gets its first answer all the same."""
+        if new.idempotency_key is not None and new.fingerprint is not None:
+            found = self._submission.earlier(actor.client, {new.idempotency_key: new.fingerprint})
+            if new.idempotency_key in found:
+                job = found[new.idempotency_key].job
+                return Admitted(job.job_id, job, True)
+        self.charge_refused(actor)
+        raise InvalidRequestError(wrong)
+
+    def _limits(self, actor: Actor) -> Limits:
+        return Limits() if actor.budget is None else actor.limits.or_else(self._usual)
+
+
+def name_of(account: str, idempotency_key: str) -> str:
+    """What an idempotency key of an account is called where answers and counts are kept."""
+    # The digest: a key may be long, and is the client's own business.
+    return f"{account}:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+
+
+def _raise_refusal(decision: QuotaDecision, cost: int) -> NoReturn:
+    status = next(status for status in decision.limits if status.name == decision.refused)
+    if status.name == DAILY:
+        message = (
+            f"This key may send {status.quota} notifications a day (UTC), together with the keys that it shares its "
+            f"limits with, and {status.remaining} are left; this request has {cost}."
+        )
+        raise QuotaExhaustedError(message, decision.retry_after_seconds, decision.limits)
+    message = (
+        f"This key may send {status.quota} notifications in {status.window_seconds} seconds, "
+        "and this request came too soon."
+    )
+    raise RateLimitedError(message, decision.retry_after_seconds, decision.limits)
