@@ -21,8 +21,8 @@ from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS
 from wavecom.routing.gate import GateSettings, Ticket, bulkhead_of, issued
 from wavecom.routing.local_gate import LocalGate
+from wavecom.routing.provider_state import ProviderState
 from wavecom.routing.shared import Scripts, sync
-from wavecom.routing.standing import Standing
 
 log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class RedisGate:
         self._workers = expected_workers
         self._bulkhead = bulkhead_of(providers, threads)
         self._fallback = LocalGate(providers, threads=threads, monotonic=monotonic, bulkhead=self._bulkhead)
-        self._standings = {name: Standing(name, settings, monotonic) for name, settings in providers.items()}
+        self._states = {name: ProviderState(name, settings, monotonic) for name, settings in providers.items()}
         self._probe_numbers = itertools.count(1)
         self._mode_lock = Lock()
         self._is_degraded = False
@@ -77,7 +77,7 @@ class RedisGate:
             answer: Ticket | Refusal = Refusal(provider, gate.BULKHEAD, RETRY_AFTER_SECONDS)
         else:
             try:
-                answer = self._admit(self._standings[provider], priority, cost)
+                answer = self._admit(self._states[provider], priority, cost)
             except UnavailableError as error:
                 self._bulkhead.leave(provider)
                 self._degrade(error)
@@ -95,14 +95,14 @@ class RedisGate:
             self._fallback.release(ticket, answer, latency_ms)
             return
         self._bulkhead.leave(ticket.provider)
-        if self._standings[ticket.provider].learn(ticket, answer, latency_ms):
+        if self._states[ticket.provider].record_result(ticket, answer, latency_ms):
             self._wake.set()
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         """See ``RoutingGate``."""
         ticket = issued(permit)
         if ticket.is_shared:
-            self._standings[ticket.provider].charge(ticket, extra_cost)
+            self._states[ticket.provider].charge(ticket, extra_cost)
         else:
             self._fallback.charge(ticket, extra_cost)
 
@@ -111,7 +111,7 @@ class RedisGate:
         if self._is_degraded:
             return self._fallback.wait_seconds(provider, priority)
         full = RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0
-        return max(full, self._standings[provider].wait_seconds(priority))
+        return max(full, self._states[provider].wait_seconds(priority))
 
     @property
     def workers(self) -> int:
@@ -124,7 +124,7 @@ class RedisGate:
             self._sync()
         if self._is_degraded:
             return self._fallback.snapshot()
-        return [standing.health(self._bulkhead.in_flight(name)) for name, standing in self._standings.items()]
+        return [state.health(self._bulkhead.in_flight(name)) for name, state in self._states.items()]
 
     def close(self) -> None:
         """Tell the rest, stop counting as a worker, end the thread. May be called twice."""
@@ -138,21 +138,21 @@ class RedisGate:
 
     # --- asking ---------------------------------------------------------------------------------------------------
 
-    def _admit(self, standing: Standing, priority: Priority, cost: int) -> Ticket | Refusal:
-        answer = standing.admit(priority, cost)
+    def _admit(self, state: ProviderState, priority: Priority, cost: int) -> Ticket | Refusal:
+        answer = state.admit(priority, cost)
         if answer is not None:
             return answer
-        with standing.asking[priority]:
+        with state.asking[priority]:
             # While this thread waited for its turn, another may have fetched for both, or found Redis away.
-            answer = standing.admit(priority, cost)
+            answer = state.admit(priority, cost)
             if answer is not None:
                 return answer
             if self._is_degraded:
                 raise UnavailableError("Redis is away")
-            ahead = standing.plan(priority)
+            ahead = state.plan(priority)
             probe = f"{self._worker}#{next(self._probe_numbers)}"
-            reply = standing.shared.acquire(self._scripts, priority, cost, ahead, probe)
-            return standing.take_up(reply, priority, cost, probe)
+            reply = state.shared.acquire(self._scripts, priority, cost, ahead, probe)
+            return state.apply_reply(reply, priority, cost, probe)
 
     # --- telling --------------------------------------------------------------------------------------------------
 
@@ -179,8 +179,8 @@ class RedisGate:
     def _sync(self, *, is_leaving: bool = False) -> None:
         if self._is_degraded:
             for health in self._fallback.snapshot():
-                self._standings[health.provider].throttle(health.throttled_for_seconds)
-        told = [(standing.shared, standing.news()) for standing in self._standings.values()]
+                self._states[health.provider].throttle(health.throttled_for_seconds)
+        told = [(state.shared, state.take_delta()) for state in self._states.values()]
         worker = self._worker if self._thread is not None or is_leaving else None
         try:
             workers, views = sync(self._scripts, told, worker=worker, is_leaving=is_leaving)
@@ -188,8 +188,8 @@ class RedisGate:
             self._degrade(error)
             return
         self._workers = max(1, workers)
-        for standing, view in zip(self._standings.values(), views, strict=True):
-            standing.see(view)
+        for state, view in zip(self._states.values(), views, strict=True):
+            state.apply_view(view)
         self._recover()
 
     # --- Redis away ---------------------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ class RedisGate:
         with self._mode_lock:
             if self._is_degraded:
                 return
-            healths = [standing.health(0) for standing in self._standings.values()]
+            healths = [state.health(0) for state in self._states.values()]
             self._fallback.take_over(healths, self._workers)
             self._degraded_at = self._monotonic()
             self._is_degraded = True

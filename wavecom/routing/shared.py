@@ -59,7 +59,7 @@ class Denial:
 
 
 @dataclass(slots=True)
-class News:
+class StateDelta:
     """What one process has to tell about one provider since it last did."""
 
     tally: Tally
@@ -104,22 +104,22 @@ class SharedProvider:
             return Denial(reply["reason"], reply["retry_after"], view)
         return Grant(int(reply["granted"]), reply["is_probe"], view)
 
-    def telling(self, news: News) -> Mapping[str, object]:
-        """``news`` in the words of the script."""
+    def as_message(self, delta: StateDelta) -> Mapping[str, object]:
+        """``delta`` in the words of the script."""
         return {
             "breaker": self._breaker,
             "cells": self._cells,
-            "tally": {"epoch": news.epoch, **asdict(news.tally)},
-            "throttled_for": news.throttled_for_seconds,
-            "debt": news.debt,
-            "probes": news.probes,
+            "tally": {"epoch": delta.epoch, **asdict(delta.tally)},
+            "throttled_for": delta.throttled_for_seconds,
+            "debt": delta.debt,
+            "probes": delta.probes,
         }
 
 
 def sync(
-    scripts: Scripts, told: Sequence[tuple[SharedProvider, News]], *, worker: str | None, is_leaving: bool
+    scripts: Scripts, told: Sequence[tuple[SharedProvider, StateDelta]], *, worker: str | None, is_leaving: bool
 ) -> tuple[int, list[View]]:
-    """Tell the news of every provider; answers how many workers live, and the views. Raises ``UnavailableError``.
+    """Tell the delta of every provider; answers how many workers live, and the views. Raises ``UnavailableError``.
 
     ``worker`` is counted among the living unless it ``is_leaving``; None: who asks calls no provider.
     """
@@ -128,7 +128,7 @@ def sync(
         "worker": worker,
         "is_leaving": is_leaving,
         "workers_seconds": WORKERS_SECONDS,
-        "providers": [provider.telling(news) for provider, news in told],
+        "providers": [provider.as_message(delta) for provider, delta in told],
     }
     reply = scripts.run("gate_sync", keys, ask)
     # An empty list comes back as an empty object: Lua knows only tables.

@@ -10,9 +10,9 @@ from wavecom.core.ports import Refusal
 from wavecom.routing import gate, reporting
 from wavecom.routing.breaker import BreakerState, ProviderHealth, Tally, is_failure, throttled_seconds
 from wavecom.routing.gate import GateSettings, Ticket
+from wavecom.routing.permit_cache import BATCH_SECONDS, PermitCache
 from wavecom.routing.ratelimit import SHARES
-from wavecom.routing.shared import Denial, Grant, News, SharedProvider, View
-from wavecom.routing.stock import BATCH_SECONDS, Stock
+from wavecom.routing.shared import Denial, Grant, SharedProvider, StateDelta, View
 
 #: The lower lanes come back for a few permits at once, not for each one by itself.
 PATIENCE_SECONDS = 0.02
@@ -20,7 +20,7 @@ PATIENCE_SECONDS = 0.02
 URGENT_FAILURES = 3
 
 
-class Standing:
+class ProviderState:
     """One provider as this process sees it. Thread-safe; never talks to a server itself."""
 
     def __init__(self, name: str, settings: GateSettings, monotonic: Callable[[], float]) -> None:
@@ -31,7 +31,7 @@ class Standing:
         self._monotonic = monotonic
         self._rate = settings.rate
         self._slow_ms = settings.breaker.slow_seconds * 1000
-        self._stocks = {lane: Stock(self._most_ahead(lane)) for lane in SHARES}
+        self._caches = {lane: PermitCache(self._most_ahead(lane)) for lane in SHARES}
         self._lock = Lock()
         self._view: View | None = None
         self._open_until = float("-inf")
@@ -52,41 +52,41 @@ class Standing:
                 return None
             if view.state is BreakerState.OPEN and self._open_until > now:
                 return Refusal(self.name, gate.BREAKER_OPEN, self._open_until - now)
-            stock = self._stocks[lane]
-            if view.state is BreakerState.CLOSED and (self._rate is None or stock.take(cost, now)):
+            cache = self._caches[lane]
+            if view.state is BreakerState.CLOSED and (self._rate is None or cache.take(cost, now)):
                 return Ticket(self.name, False, lane, cost, view.epoch, "", True)
-            if stock.believes_refusal(now):
-                return Refusal(self.name, stock.refusal_reason, stock.wait_seconds(now))
+            if cache.believes_refusal(now):
+                return Refusal(self.name, cache.refusal_reason, cache.wait_seconds(now))
             return None
 
     def plan(self, lane: Priority) -> int:
         """How many permits to fetch beyond the need."""
         with self._lock:
-            stock = self._stocks[lane]
-            stock.plan(self._monotonic())
-            return stock.ahead
+            cache = self._caches[lane]
+            cache.plan(self._monotonic())
+            return cache.ahead
 
-    def take_up(self, reply: Grant | Denial, lane: Priority, cost: int, probe: str) -> Ticket | Refusal:
+    def apply_reply(self, reply: Grant | Denial, lane: Priority, cost: int, probe: str) -> Ticket | Refusal:
         """What the shared server answered to one thread's asking."""
         with self._lock:
             now = self._monotonic()
-            self._see(reply.view, now)
-            stock = self._stocks[lane]
+            self._apply_view(reply.view, now)
+            cache = self._caches[lane]
             if isinstance(reply, Denial):
                 wait = max(reply.retry_after_seconds, self._patience(reply.reason, lane))
-                stock.refuse(reply.reason, wait, now)
+                cache.refuse(reply.reason, wait, now)
                 return Refusal(self.name, reply.reason, wait)
             if reply.is_probe:
                 return Ticket(self.name, True, lane, cost, reply.view.epoch, probe, True)
-            stock.fill(reply.permits, cost, now)
+            cache.fill(reply.permits, cost, now)
             return Ticket(self.name, False, lane, cost, reply.view.epoch, "", True)
 
-    def learn(self, ticket: Ticket, answer: Answer | None, latency_ms: float) -> bool:
+    def record_result(self, ticket: Ticket, answer: Answer | None, latency_ms: float) -> bool:
         """What came of a call; True when the others should hear of it at once."""
         with self._lock:
             now = self._monotonic()
             if answer is None:
-                self._stocks[ticket.priority].put_back(ticket.cost, now)
+                self._caches[ticket.priority].put_back(ticket.cost, now)
                 if ticket.is_probe:
                     self._probes.append((ticket.probe, "unused"))
                 return ticket.is_probe
@@ -101,15 +101,15 @@ class Standing:
             return is_throttled or (has_failed and self._tally.failures == URGENT_FAILURES)
 
     def charge(self, ticket: Ticket, extra_cost: int) -> None:
-        """A call weighs more than was asked for: pay from the stock, owe the rest."""
+        """A call weighs more than was asked for: pay from the cache, owe the rest."""
         with self._lock:
             if self._rate is not None:
-                self._debt += self._stocks[ticket.priority].spend(extra_cost, self._monotonic())
+                self._debt += self._caches[ticket.priority].spend(extra_cost, self._monotonic())
 
-    def news(self) -> News:
+    def take_delta(self) -> StateDelta:
         """What is to be told; taken as told."""
         with self._lock:
-            news = News(
+            delta = StateDelta(
                 tally=self._tally,
                 epoch=self._view.epoch if self._view else 0,
                 throttled_for_seconds=max(0.0, self._untold_throttled_until - self._monotonic()),
@@ -118,12 +118,12 @@ class Standing:
             )
             self._tally, self._debt, self._probes = Tally(), 0, []
             self._untold_throttled_until = float("-inf")
-            return news
+            return delta
 
-    def see(self, view: View) -> None:
+    def apply_view(self, view: View) -> None:
         """How the provider stands for all."""
         with self._lock:
-            self._see(view, self._monotonic())
+            self._apply_view(view, self._monotonic())
 
     def throttle(self, seconds: float) -> None:
         """Take over what was learned while the shared server was away."""
@@ -135,7 +135,7 @@ class Standing:
         """About how long until a permit is worth asking for."""
         with self._lock:
             now = self._monotonic()
-            return max(0.0, self._throttled_until - now, self._open_until - now, self._stocks[lane].wait_seconds(now))
+            return max(0.0, self._throttled_until - now, self._open_until - now, self._caches[lane].wait_seconds(now))
 
     def health(self, in_flight: int) -> ProviderHealth:
         """For pages."""
@@ -155,7 +155,7 @@ class Standing:
                 is_shared=True,
             )
 
-    def _see(self, view: View, now: float) -> None:
+    def _apply_view(self, view: View, now: float) -> None:
         old = self._view
         self._view = view
         self._open_until = now + view.open_for_seconds
@@ -163,7 +163,7 @@ class Standing:
         if old is None or old.epoch != view.epoch:
             # What was counted, fetched and refused before says nothing about how the provider stands now.
             self._tally = Tally()
-            self._stocks = {lane: Stock(self._most_ahead(lane)) for lane in SHARES}
+            self._caches = {lane: PermitCache(self._most_ahead(lane)) for lane in SHARES}
         if old is None or old.state is not view.state:
             reporting.breaker_seen(self.name, view.state)
         for change in view.changes:
@@ -180,8 +180,8 @@ class Standing:
     def _throttle(self, until: float) -> None:
         self._throttled_until = max(self._throttled_until, until)
         self._untold_throttled_until = max(self._untold_throttled_until, until)
-        for stock in self._stocks.values():
-            stock.clear()
+        for cache in self._caches.values():
+            cache.clear()
 
     def _most_ahead(self, lane: Priority) -> int:
         return int(BATCH_SECONDS / self._rate.interval_seconds(lane)) if self._rate else 0

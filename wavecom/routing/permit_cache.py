@@ -13,7 +13,7 @@ BELIEVE_SECONDS = 0.1
 
 
 @dataclass(slots=True)
-class Stock:
+class PermitCache:
     """Not thread-safe. ``now`` is monotonic seconds. ``most_ahead`` bounds a batch beyond what is needed at once."""
 
     most_ahead: int

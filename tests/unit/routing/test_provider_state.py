@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from wavecom.core.job import Answer, Outcome, Priority
+from wavecom.core.ports import Refusal
+from wavecom.routing import gate
+from wavecom.routing.breaker import BreakerState, Tally
+from wavecom.routing.gate import GateSettings, Ticket
+from wavecom.routing.provider_state import URGENT_FAILURES, ProviderState
+from wavecom.routing.shared import Denial, Grant, StateDelta, View
+
+GOOD = Answer(Outcome.ACCEPTED, "http_202")
+BAD = Answer(Outcome.UNAVAILABLE, "http_503")
+WAIT = Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=30)
+
+
+@dataclass
+class Time:
+    now: float = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def a_state(settings: GateSettings | None = None, time: Time | None = None) -> ProviderState:
+    state = ProviderState("sms", settings or GateSettings(), time or Time())
+    state.apply_view(View())
+    return state
+
+
+def a_ticket(state: ProviderState) -> Ticket:
+    ticket = state.admit(Priority.NORMAL, 1)
+    assert isinstance(ticket, Ticket)
+    return ticket
+
+
+def test_before_anything_is_known_the_shared_server_is_asked() -> None:
+    state = ProviderState("sms", GateSettings(), Time())
+
+    assert state.admit(Priority.NORMAL, 1) is None
+
+
+def test_a_closed_breaker_and_no_limit_need_no_asking() -> None:
+    assert isinstance(a_state().admit(Priority.NORMAL, 1), Ticket)
+
+
+def test_a_limit_needs_asking_until_permits_are_there() -> None:
+    state = a_state(GateSettings(rate_per_second=1000))
+
+    before = state.admit(Priority.NORMAL, 1)
+    state.apply_reply(Grant(3, False, View()), Priority.NORMAL, 1, "")
+    after = [state.admit(Priority.NORMAL, 1) for _ in range(3)]
+
+    assert before is None
+    assert [type(answer) for answer in after] == [Ticket, Ticket, type(None)]
+
+
+def test_permits_of_one_lane_are_not_another_lanes() -> None:
+    state = a_state(GateSettings(rate_per_second=1000))
+
+    state.apply_reply(Grant(3, False, View()), Priority.HIGH, 1, "")
+
+    assert state.admit(Priority.BULK, 1) is None
+
+
+def test_an_open_breaker_refuses_until_its_time_has_come() -> None:
+    time = Time()
+    state = a_state(time=time)
+    state.apply_view(View(BreakerState.OPEN, 1, open_for_seconds=5))
+
+    during = state.admit(Priority.NORMAL, 1)
+    time.now += 5
+    after = state.admit(Priority.NORMAL, 1)
+
+    assert during == Refusal("sms", gate.BREAKER_OPEN, 5)
+    assert after is None
+
+
+def test_a_pause_holds_here_though_the_others_have_not_heard_of_it() -> None:
+    state = a_state()
+
+    is_urgent = state.record_result(a_ticket(state), WAIT, 5)
+    state.apply_view(View())
+
+    assert is_urgent
+    assert state.admit(Priority.NORMAL, 1) == Refusal("sms", gate.THROTTLED, 30)
+    assert state.take_delta().throttled_for_seconds == 30
+
+
+def test_a_pause_uses_up_what_was_fetched() -> None:
+    time = Time()
+    state = a_state(GateSettings(rate_per_second=1000), time)
+    ticket = state.apply_reply(Grant(50, False, View()), Priority.NORMAL, 1, "")
+    assert isinstance(ticket, Ticket)
+
+    state.record_result(ticket, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=0.1), 5)
+    time.now += 0.11
+    state.take_delta()
+    state.apply_view(View())
+
+    assert state.admit(Priority.NORMAL, 1) is None
+
+
+def test_news_are_told_once() -> None:
+    state = a_state()
+    state.record_result(a_ticket(state), BAD, 6000)
+
+    first, second = state.take_delta(), state.take_delta()
+
+    assert (first.tally.calls, first.tally.failures, first.tally.slow) == (1, 1, 1)
+    assert second == StateDelta(Tally())
+
+
+def test_a_few_failures_are_told_at_once_and_good_calls_are_not() -> None:
+    state = a_state()
+    tickets = [a_ticket(state) for _ in range(URGENT_FAILURES + 1)]
+
+    urgent = [state.record_result(ticket, BAD, 5) for ticket in tickets[1:]]
+
+    assert urgent == [False] * (URGENT_FAILURES - 1) + [True]
+    assert not state.record_result(tickets[0], GOOD, 5)
+
+
+def test_what_was_counted_and_fetched_before_a_change_of_state_is_forgotten() -> None:
+    state = a_state(GateSettings(rate_per_second=1000))
+    ticket = state.apply_reply(Grant(50, False, View()), Priority.NORMAL, 1, "")
+    late = state.admit(Priority.NORMAL, 1)
+    assert isinstance(ticket, Ticket)
+    assert isinstance(late, Ticket)
+    state.record_result(ticket, BAD, 5)
+
+    state.apply_view(View(BreakerState.CLOSED, 2))
+    state.record_result(late, BAD, 5)
+
+    assert state.admit(Priority.NORMAL, 1) is None
+    assert state.take_delta().tally.calls == 0
+
+
+def test_a_lower_lane_is_told_to_come_back_for_several_permits_at_once() -> None:
+    state = a_state(GateSettings(rate_per_second=1000))
+    denial = Denial(gate.RATE_LIMIT, 0.001, View())
+
+    bulk = state.apply_reply(denial, Priority.BULK, 1, "")
+    high = state.apply_reply(denial, Priority.HIGH, 1, "")
+
+    assert bulk == Refusal("sms", gate.RATE_LIMIT, 0.02)
+    assert high == Refusal("sms", gate.RATE_LIMIT, 0.001)
+
+
+def test_what_is_owed_is_told() -> None:
+    state = a_state(GateSettings(rate_per_second=1000))
+    ticket = state.apply_reply(Grant(3, False, View()), Priority.NORMAL, 1, "")
+    assert isinstance(ticket, Ticket)
+
+    state.charge(ticket, 5)
+
+    assert state.take_delta().debt == 3
+
+
+def test_without_a_limit_nothing_is_owed() -> None:
+    state = a_state()
+
+    state.charge(a_ticket(state), 5)
+
+    assert state.take_delta().debt == 0
