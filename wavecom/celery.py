@@ -8,11 +8,15 @@ from __future__ import annotations
 import gc
 from typing import Any
 
+import structlog
 from celery import Celery, signals
 
+from wavecom.concurrency import Fit, fit
 from wavecom.niceness import niceness_for, step_back
 from wavecom.observability import configure_logging
 from wavecom.settings import Settings
+
+log = structlog.get_logger()
 
 app = Celery("wavecom", include=["wavecom.tasks.deliver", "wavecom.tasks.sweep", "wavecom.tasks.dead_letters"])
 app.config_from_object("celeryconfig")
@@ -24,6 +28,32 @@ def _quieten(sender: Any, **_: Any) -> None:
     """No gossip and no mingle: workers have nothing to tell each other, and each costs messages and start-up time."""
     sender.options["without_gossip"] = True
     sender.options["without_mingle"] = True
+
+
+#: What came of it, to be said once there is a log.
+_fits: list[Fit] = []
+
+
+@signals.worker_init.connect
+def _fit_descriptors(sender: Any, **_: Any) -> None:
+    """Before the pool is made: no more calls at once than this process can hold connections for."""
+    _fits.append(fit(sender.concurrency))
+    sender.concurrency = _fits[-1].calls
+
+
+@signals.celeryd_after_setup.connect
+def _say_what_fits(**_: Any) -> None:
+    for found in _fits:
+        if found.calls < found.wanted:
+            log.warning(
+                "concurrency_lowered",
+                wanted=found.wanted,
+                calls=found.calls,
+                open_files=found.descriptors,
+                fix=f"raise the hard limit of open files (ulimit -Hn, LimitNOFILE) to {found.needed}",
+            )
+        else:
+            log.info("concurrency", calls=found.calls, open_files=found.descriptors)
 
 
 @signals.celeryd_after_setup.connect

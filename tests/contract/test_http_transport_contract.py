@@ -462,6 +462,13 @@ def test_a_connection_is_kept_for_the_next_request(transport: HttpTransport) -> 
         assert (len(peer.requests), peer.connections) == (5, 1)
 
 
+def test_one_thread_may_call_several_hosts(transport: HttpTransport) -> None:
+    with HttpPeer(peers.reply(200, b"{}")) as first, HttpPeer(peers.reply(204)) as second:
+        statuses = [transport.send(request_to(peer.url)).status for peer in (first, second, first, second)]
+
+    assert statuses == [200, 204, 200, 204]
+
+
 def test_a_connection_closed_while_idle_is_replaced_unnoticed(transport: HttpTransport) -> None:
     with HttpPeer(peers.reply(200, b"{}", goes_on=False)) as peer:
         for _ in range(3):

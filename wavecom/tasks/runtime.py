@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import cache
 
 from celery import signals
 
 from wavecom import metrics
 from wavecom.bootstrap import WorkerServices, worker_services
+from wavecom.concurrency import fit
 from wavecom.settings import Settings
 
 _lock = threading.Lock()
@@ -16,7 +18,9 @@ _lock = threading.Lock()
 
 @cache
 def _made() -> WorkerServices:
-    return worker_services(Settings.from_environment())
+    settings = Settings.from_environment()
+    # As many as the pool has, for everything that is sized by it.
+    return worker_services(replace(settings, worker_concurrency=fit(settings.worker_concurrency).calls))
 
 
 def services() -> WorkerServices:

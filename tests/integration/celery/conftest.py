@@ -79,16 +79,19 @@ class LocalWorker:
     id = "local"
     name = "worker"
 
-    def __init__(self, log: Path, environment: dict[str, str], arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self, log: Path, environment: dict[str, str], arguments: Sequence[str] = (), prefix: Sequence[str] = ()
+    ) -> None:
         self._log = log
         self._environment = {**os.environ, **environment}
         self._arguments = list(arguments)
+        self._prefix = list(prefix)
         self._process: subprocess.Popen[bytes] | None = None
         self._log_from = 0
 
     def start(self) -> None:
         self._log_from = self._log.stat().st_size if self._log.exists() else 0
-        command = [sys.executable, "-m", "celery", "-A", "wavecom", "worker", "-n", f"worker@{self.id}"]
+        command = [*self._prefix, sys.executable, "-m", "celery", "-A", "wavecom", "worker", "-n", f"worker@{self.id}"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [*command, *self._arguments], stdout=log, stderr=log, env=self._environment, start_new_session=True
@@ -180,6 +183,12 @@ def worker_arguments() -> list[str]:
 
 
 @pytest.fixture
+def worker_prefix() -> list[str]:
+    """What stands before the worker's command; nothing."""
+    return []
+
+
+@pytest.fixture
 def celery_broker_cluster(amqp_url: str) -> Iterator[CeleryBrokerCluster]:
     cluster = CeleryBrokerCluster(CeleryTestBroker(LocalBroker(amqp_url)))
     yield cluster
@@ -193,9 +202,13 @@ def celery_backend_cluster() -> None:
 
 @pytest.fixture
 def celery_worker_cluster(
-    celery_setup_app: Celery, tmp_path: Path, worker_environment: dict[str, str], worker_arguments: list[str]
+    celery_setup_app: Celery,
+    tmp_path: Path,
+    worker_environment: dict[str, str],
+    worker_arguments: list[str],
+    worker_prefix: list[str],
 ) -> Iterator[CeleryWorkerCluster]:
-    worker = LocalWorker(tmp_path / "worker.log", worker_environment, worker_arguments)
+    worker = LocalWorker(tmp_path / "worker.log", worker_environment, worker_arguments, worker_prefix)
     cluster = CeleryWorkerCluster(CeleryTestWorker(worker, app=celery_setup_app))
     try:
         cluster.ready()

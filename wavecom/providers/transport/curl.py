@@ -18,8 +18,8 @@ from wavecom.providers.transport.port import BODY_SECONDS, IDLE_SECONDS, NotSent
 class CurlTransport:
     """``HttpTransport`` by libcurl.
 
-    ``send`` has a handle for each thread and host, which keeps one connection. What ``start`` is given runs on one
-    thread for all, where there is epoll.
+    ``send`` has a handle for each thread, which keeps one connection to the host called last. What ``start`` is given
+    runs on one thread for all, where there is epoll.
     """
 
     def __init__(self, *, idle_seconds: int = IDLE_SECONDS) -> None:
@@ -36,6 +36,10 @@ class CurlTransport:
             origin = origin_of(request)
             handle = handles.get(origin)
             if handle is None or handle.is_closed:
+                # One a thread: hundreds of threads would else keep connections to every host they ever called.
+                for other in handles.values():
+                    other.close()
+                handles.clear()
                 handle = handles[origin] = _KeptHandle(self._idle_seconds, request.ca_file)
                 with self._lock:
                     self._handles.add(handle)
