@@ -111,6 +111,8 @@ class FixedRoute:
         self.out = 0
         self.released: list[Try | None] = []
         self.charged: list[int] = []
+        #: Provider and destination → seconds for which no mail should go there.
+        self.destination_waits: dict[tuple[str, str], float] = {}
 
     def reserve(
         self, channel: Channel, priority: Priority, *, wait_seconds: float = 0.0, prefer: str | None = None
@@ -135,6 +137,9 @@ class FixedRoute:
     def release(self, permit: Permit, outcome: Try | None) -> None:
         self.out -= 1
         self.released.append(outcome)
+
+    def destination_wait(self, permit: Permit, destination: str) -> float:
+        return self.destination_waits.get((permit.provider, destination), 0.0)
 
 
 class NeverStopping:

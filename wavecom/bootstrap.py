@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -40,9 +40,10 @@ from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.submission import Submission
 from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, StoreError, UnavailableError
+from wavecom.lag import LagMeter
 from wavecom.periodic import Periodic
 from wavecom.providers.base import build_providers
-from wavecom.providers.configuration import ProvidersConfig, read_providers_file, served_channels
+from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, read_providers_file, served_channels
 from wavecom.providers.transport import make_transport
 from wavecom.routing.breaker import BreakerSettings
 from wavecom.routing.gate import GateSettings
@@ -115,6 +116,8 @@ class WorkerServices:
     hints: GroupCommit[Hint, bool]
     #: Messages ready in a queue; None when the broker can't be asked.
     depth: Callable[[str], int | None]
+    #: How late this process runs.
+    lag: LagMeter
     #: Set when the worker shuts down; ends every wait.
     stopping: threading.Event
     closing: Sequence[Callable[[], None]]
@@ -246,7 +249,8 @@ def worker_services(settings: Settings) -> WorkerServices:
         monotonic=time.monotonic,
         draw=random.random,
     )
-    transport = make_transport()
+    lag = LagMeter().start()
+    transport = make_transport(lag.note)
     outbox = MongoOutbox(database)
     providers: dict[str, Provider] = build_providers(config, transport=transport, outbox=outbox, clock=clock)
     # Whatever the providers file says, and apart from any sandbox that it declares.
@@ -279,6 +283,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         },
         on_claimed=note_taken,
         attachment_bytes=settings.attachment_memory_mib * 1024 * 1024,
+        lag_since=lag.longest_since,
     )
     renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
     sweep = Sweep(
@@ -292,6 +297,7 @@ def worker_services(settings: Settings) -> WorkerServices:
     )
     closing = [
         renewal.close,
+        lag.close,
         gate.close,
         *(provider.close for provider in providers.values()),
         transport.close,
@@ -306,6 +312,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         sweep=sweep,
         hints=GroupCommit(publisher.publish),
         depth=publisher.depth,
+        lag=lag,
         stopping=stopping,
         closing=closing,
     )
@@ -439,21 +446,19 @@ class _Preparation:
                 return
 
 
-def _gate_settings(provider: Any) -> GateSettings:
-    usual = BreakerSettings()
-    breaker = provider.breaker
+#: After this a probe's place is given to another: longer than a call takes, but a worker that died must not block it.
+_PROBE_SECONDS = 15.0
+_PATIENT_PROBE_SECONDS = 300.0
+
+
+def _gate_settings(provider: ProviderConfig[Any]) -> GateSettings:
+    probe_seconds = _PATIENT_PROBE_SECONDS if provider.is_patient else _PROBE_SECONDS
     return GateSettings(
         rate_per_second=provider.rate_per_second,
         burst=provider.burst,
         max_concurrency=provider.most_calls,
         is_patient=provider.is_patient,
-        breaker=BreakerSettings(
-            window_seconds=breaker.window_seconds,
-            min_calls=breaker.min_calls,
-            failure_rate=breaker.failure_rate,
-            open_seconds=breaker.open_seconds,
-            slow_seconds=breaker.slow_seconds if breaker.slow_seconds is not None else usual.slow_seconds,
-        ),
+        breaker=BreakerSettings(**asdict(provider.breaker), probe_lease_seconds=probe_seconds),
     )
 
 

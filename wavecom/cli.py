@@ -110,7 +110,10 @@ def health(node: str) -> None:
     from wavecom.settings import Settings
 
     found = health_of(Settings.from_environment().home, node)
-    click.echo("well" if found.is_well else found.reason, err=not found.is_well)
+    text = "well" if found.is_well else found.reason
+    if found.lag_seconds >= 0.5:
+        text += f"; in the last minute it could not run for up to {found.lag_seconds:.1f} s: the machine is overloaded"
+    click.echo(text, err=not found.is_well)
     raise SystemExit(0 if found.is_well else 1)
 
 

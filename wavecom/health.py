@@ -14,10 +14,14 @@ STALE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """``reason`` is for people; empty when all is well."""
+    """``reason`` is for people; empty when all is well.
+
+    ``lag_seconds`` is the longest time in the last minute for which the worker could not run.
+    """
 
     is_well: bool
     reason: str = ""
+    lag_seconds: float = 0
 
 
 def report_path(home: Path, node: str) -> Path:
@@ -32,6 +36,7 @@ def health_of(home: Path, node: str, now: float | None = None) -> Health:
         report = orjson.loads(path.read_bytes())
         age = (time.time() if now is None else now) - float(report["at"])
         problems = list(report["problems"])
+        lag_seconds = float(report.get("lag", 0))
     except FileNotFoundError:
         return Health(False, f"no worker {node} has reported under {home}; the names are those of `celery status`")
     except (OSError, ValueError, KeyError, TypeError):
@@ -39,5 +44,5 @@ def health_of(home: Path, node: str, now: float | None = None) -> Health:
     if age > STALE_SECONDS:
         return Health(False, f"{node} last reported {age:.0f} s ago: it hangs or is gone")
     if problems:
-        return Health(False, f"{node} makes no progress: {', '.join(problems)}")
-    return Health(True)
+        return Health(False, f"{node} makes no progress: {', '.join(problems)}", lag_seconds)
+    return Health(True, lag_seconds=lag_seconds)

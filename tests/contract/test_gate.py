@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,11 +14,11 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from wavecom.core.job import Answer, Outcome, Priority
+from wavecom.core.job import Answer, Outcome, Priority, Scope
 from wavecom.core.ports import Permit, Refusal
 from wavecom.local.servers import PrivateRedis
 from wavecom.routing import gate
-from wavecom.routing.breaker import THROTTLED_CAP_SECONDS, BreakerSettings, BreakerState, ProviderHealth
+from wavecom.routing.breaker import BreakerSettings, BreakerState, ProviderHealth
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.local_gate import LocalGate
 from wavecom.routing.redis_gate import RedisGate
@@ -118,12 +119,12 @@ def granted(member: AnyGate, priority: Priority = Priority.HIGH, cost: int = 1) 
     return answers[0]
 
 
-def call(member: AnyGate, answer: Answer, times: int = 1, latency_ms: float = 5) -> None:
-    """Calls one after another."""
+def call(member: AnyGate, answer: Answer, times: int = 1, latency_ms: float = 5, to: str = "") -> None:
+    """Calls one after another: for somebody else each time, or all ``to`` one recipient."""
     for _ in range(times):
         permit = member.acquire("sms", Priority.HIGH)
         assert isinstance(permit, Permit)
-        member.release(permit, answer, latency_ms)
+        member.release(permit, answer, latency_ms, to)
 
 
 def drain(member: AnyGate, priority: Priority) -> int:
@@ -285,28 +286,94 @@ def test_a_provider_without_a_limit_has_none(fleet: Fleet) -> None:
     assert all(isinstance(permit, Permit) for permit in permits)
 
 
-# --- tap --------------------------------------------------------------------------------------------------------------
+# --- pause ------------------------------------------------------------------------------------------------------------
+
+
+def wait(seconds: float | None, scope: Scope | None = None, code: str = "http_429") -> Answer:
+    return Answer(Outcome.UNAVAILABLE, code, retry_after_seconds=seconds, scope=scope)
 
 
 @pytest.mark.parametrize("rate_per_second", [None, 1000])
-def test_a_provider_that_asks_for_a_pause_gets_it_from_all(fleet: Fleet, rate_per_second: float | None) -> None:
+@pytest.mark.parametrize("code", ["http_429", "http_503"])
+def test_a_pause_that_several_recipients_in_a_row_are_told_of_holds_for_all(
+    fleet: Fleet, rate_per_second: float | None, code: str
+) -> None:
     settings = GateSettings(rate_per_second=rate_per_second)
     first, second = fleet.join(settings), fleet.join(settings)
     second.release(granted(second), GOOD, 5)
+    wait_until(lambda: health(first).calls > 0, "the good call is counted")
 
-    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=60))
+    call(first, wait(60, code=code), to="a")
+    call(first, wait(70, code=code), to="b")
+    call(second, wait(80, code=code), to="c")
 
-    assert refusal(first).reason == gate.THROTTLED
-    wait_until(is_refused(second, gate.THROTTLED), "the other knows of the pause")
-    assert refusal(second).retry_after_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
-    assert second.wait_seconds("sms", Priority.HIGH) == pytest.approx(60, abs=PATIENCE_SECONDS)
+    for member in (first, second):
+        wait_until(is_refused(member, gate.THROTTLED), "all know of the pause")
+        assert refusal(member).retry_after_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
+        assert member.wait_seconds("sms", Priority.HIGH) == pytest.approx(60, abs=PATIENCE_SECONDS)
     assert health(second).throttled_for_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
+    assert health(second).throttled_reason == f"3 recipients in a row were told to wait, last {code}"
+    assert 0 <= health(second).throttled_since_seconds < PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("answer", "recipients"),
+    [
+        (wait(40), ["a"]),
+        (wait(3600, code="http_503"), ["a"]),
+        (wait(99_999_999_999_999), ["a"]),
+        (wait(40), ["a"] * 8),
+        (wait(40), ["a", "b"] * 4),
+        (wait(None), ["a", "b"]),
+        (wait(40, Scope.RECIPIENT), list("abcdefgh")),
+        (wait(40, Scope.MESSAGE), list("abcdefgh")),
+        (wait(40, Scope.DESTINATION), list("abcdefgh")),
+        (wait(40, Scope.WORKER, "timeout"), list("abcdefgh")),
+    ],
+)
+def test_what_a_few_recipients_are_told_holds_nobody_else(fleet: Fleet, answer: Answer, recipients: list[str]) -> None:
+    settings = GateSettings()
+    first, second = fleet.join(settings), fleet.join(settings)
+    call(second, GOOD)
+
+    for recipient in recipients:
+        call(first, answer, to=recipient)
+    call(second, GOOD, times=5)
+
+    wait_until(lambda: health(second).calls >= 5, "the calls are counted")
+    for member in (first, second):
+        assert not is_refused(member, gate.THROTTLED)()
+        assert health(member).throttled_for_seconds == 0
+
+
+def test_a_call_that_is_taken_ends_the_row(fleet: Fleet) -> None:
+    settings = GateSettings()
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    for recipient in "abcdef":
+        call(first, wait(40), to=recipient)
+        call(first, GOOD)
+    call(second, GOOD)
+
+    wait_until(lambda: health(first).calls >= 12, "the calls are counted")
+    assert health(second).throttled_for_seconds == 0
+
+
+def test_an_answer_that_speaks_for_all_needs_no_other(fleet: Fleet) -> None:
+    settings = GateSettings()
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    call(first, wait(40, Scope.PROVIDER))
+
+    for member in (first, second):
+        wait_until(is_refused(member, gate.THROTTLED), "all know of the pause")
+    assert health(second).throttled_reason == "the provider asked for a pause of all calls: http_429"
 
 
 def test_who_joins_later_knows_of_the_pause_before_the_first_call(fleet: Fleet) -> None:
     settings = GateSettings(rate_per_second=1000)
     first, second = fleet.join(settings), fleet.join(settings)
-    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=60))
+    call(first, wait(60, Scope.PROVIDER))
     wait_until(is_refused(second, gate.THROTTLED), "the pause is known")
 
     late = fleet.join(settings)
@@ -314,24 +381,35 @@ def test_who_joins_later_knows_of_the_pause_before_the_first_call(fleet: Fleet) 
     assert refusal(late).reason == gate.THROTTLED
 
 
-def test_no_pause_is_longer_than_an_hour(fleet: Fleet) -> None:
+@pytest.mark.parametrize("seconds", [1e9, 99_999_999_999_999, float("inf")])
+@pytest.mark.parametrize("scope", [None, Scope.PROVIDER])
+def test_no_pause_is_longer_than_the_cap_whatever_is_asked_for(
+    fleet: Fleet, seconds: float, scope: Scope | None
+) -> None:
     settings = GateSettings()
     first, second = fleet.join(settings), fleet.join(settings)
 
-    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=1e9))
+    call(first, wait(seconds, scope), times=1 if scope else settings.breaker.recipients_to_pause)
 
     wait_until(is_refused(second, gate.THROTTLED), "the other knows of the pause")
-    assert refusal(second).retry_after_seconds <= THROTTLED_CAP_SECONDS
+    assert refusal(second).retry_after_seconds <= settings.breaker.pause_cap_seconds
 
 
-def test_a_pause_ends(fleet: Fleet) -> None:
+def test_a_pause_ends_and_both_are_told_once_at_the_same_level(fleet: Fleet) -> None:
     settings = GateSettings()
     first, second = fleet.join(settings), fleet.join(settings)
 
-    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=0.3))
+    with capture_logs() as logs:
+        call(first, wait(0.3, Scope.PROVIDER))
+        wait_until(lambda: told(logs, "provider_paused"), "the pause is told")
+        granted(first)
+        granted(second)
+        wait_until(lambda: told(logs, "provider_resumed"), "its end is told")
 
-    granted(first)
-    granted(second)
+    assert [(entry["event"], entry["log_level"]) for entry in logs if "provider_" in entry["event"]] == [
+        ("provider_paused", "warning"),
+        ("provider_resumed", "warning"),
+    ]
 
 
 # --- breaker ----------------------------------------------------------------------------------------------------------
@@ -464,9 +542,11 @@ def test_probes_of_an_earlier_time_take_no_place_and_prove_nothing(fleet: Fleet)
     settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2))
     first, second = fleet.join(settings), fleet.join(settings)
     open_breaker(first, second)
-    (failing, permit), *hanging = probes(first)
+    *failing, (hanging_member, hanging_permit) = probes(first)
+    hanging = [(hanging_member, hanging_permit)]
     earlier = health(first).epoch
-    failing.release(permit, BAD, 5)
+    for member, permit in failing:
+        member.release(permit, BAD, 5)
     wait_until(lambda: health(first).epoch > earlier, "the breaker is open again")
 
     out = probes(second)
@@ -524,6 +604,172 @@ def test_every_change_of_state_is_told_once(fleet: Fleet) -> None:
 
     events = [entry["event"] for entry in logs if entry["event"].startswith("breaker_")]
     assert events == ["breaker_open", "breaker_half_open", "breaker_closed"]
+
+
+ABOUT_OTHERS = [Scope.MESSAGE, Scope.RECIPIENT, Scope.DESTINATION, Scope.WORKER]
+
+
+@pytest.mark.parametrize("scope", ABOUT_OTHERS)
+def test_what_is_about_something_else_never_opens_the_breaker(fleet: Fleet, scope: Scope) -> None:
+    member = fleet.join(GateSettings())
+
+    call(member, Answer(Outcome.UNAVAILABLE, "smtp_451", scope=scope), times=30)
+    call(member, GOOD)
+
+    wait_until(lambda: health(member).calls > 0, "the calls are counted")
+    assert health(member).state is BreakerState.CLOSED
+    assert health(member).failures == 0
+
+
+def test_one_recipient_alone_does_not_open_the_breaker(fleet: Fleet) -> None:
+    settings = GateSettings()
+    first, second = fleet.join(settings), fleet.join(settings)
+
+    for member in (first, second):
+        call(member, BAD, times=30, to="a")
+        call(member, BAD, times=30, to="b")
+    wait_until(lambda: health(first).failures > 0, "the failures are counted")
+    call(first, GOOD)
+
+    wait_until(lambda: health(first).calls >= 3, "the last call is counted")
+    assert health(first).state is BreakerState.CLOSED
+    assert health(first).failures <= 2
+
+
+@pytest.mark.parametrize("scope", [None, Scope.PROVIDER])
+def test_what_is_about_the_provider_counts_by_recipients_or_each_time(fleet: Fleet, scope: Scope | None) -> None:
+    settings = GateSettings(breaker=LONG)
+    first, second = fleet.join(settings), fleet.join(settings)
+    answer = Answer(Outcome.UNAVAILABLE, "connect", scope=scope)
+
+    for number in range(10):
+        call(first, answer, to="a" if scope else f"recipient {number}")
+
+    for member in (first, second):
+        knows(member, BreakerState.OPEN)
+        assert health(member).reason == "10 failures in a row, last connect"
+        assert 0 <= health(member).since_seconds < PATIENCE_SECONDS
+
+
+@pytest.mark.parametrize("scope", [Scope.MESSAGE, Scope.RECIPIENT, Scope.DESTINATION])
+def test_probes_that_meet_somebody_elses_trouble_close_it(fleet: Fleet, scope: Scope) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2))
+    first, second = fleet.join(settings), fleet.join(settings)
+    open_breaker(first, second)
+
+    for member, permit in probes(first, second):
+        member.release(permit, Answer(Outcome.UNAVAILABLE, "smtp_451", scope=scope), 5)
+
+    knows(second, BreakerState.CLOSED)
+    assert health(second).reason == "3 probes succeeded"
+
+
+def test_one_recipients_probes_do_not_open_it_again(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2))
+    first, second = fleet.join(settings), fleet.join(settings)
+    open_breaker(first, second)
+    epoch = health(first).epoch
+
+    for _ in range(2):
+        for member, permit in probes(first):
+            member.release(permit, BAD, 5, "a")
+    for member, permit in probes(second):
+        member.release(permit, GOOD, 5)
+
+    knows(second, BreakerState.CLOSED)
+    assert health(second).epoch <= epoch + 2
+
+
+def test_a_probe_that_says_nothing_makes_room_for_another(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2, max_probes=1))
+    first, second = fleet.join(settings), fleet.join(settings)
+    open_breaker(first, second)
+    [(member, permit)] = probes(first)
+
+    member.release(permit, Answer(Outcome.UNKNOWN, "timeout", scope=Scope.WORKER), 9000)
+
+    assert granted(second).is_probe
+
+
+# --- slow start -------------------------------------------------------------------------------------------------------
+
+
+def closed_again(fleet: Fleet, settings: GateSettings) -> tuple[AnyGate, AnyGate]:
+    """Two members whose breaker has just closed."""
+    first, second = fleet.join(settings, threads=1000), fleet.join(settings, threads=1000)
+    open_breaker(first, second)
+    for member, permit in probes(first, second):
+        member.release(permit, GOOD, 5)
+    for member in (first, second):
+        knows(member, BreakerState.CLOSED)
+    return first, second
+
+
+def let_in(*members: AnyGate) -> list[tuple[AnyGate, Permit]]:
+    """All that ask at once and are let in."""
+    answers = [(member, member.acquire("sms", Priority.HIGH)) for member in members for _ in range(192)]
+    return [(member, answer) for member, answer in answers if isinstance(answer, Permit)]
+
+
+@pytest.mark.parametrize("rate_per_second", [None, 10_000])
+def test_after_a_breaker_closes_few_calls_start_and_more_with_each_that_is_taken(
+    fleet: Fleet, rate_per_second: float | None
+) -> None:
+    breaker = BreakerSettings(open_seconds=0.2, ramp_calls=6, ramp_seconds=600)
+    first, second = closed_again(fleet, GateSettings(rate_per_second=rate_per_second, breaker=breaker))
+
+    rounds = []
+    for _ in range(9):
+        out = let_in(first, second)
+        rounds.append(len(out))
+        assert health(first).is_ramping or len(out) == 384 or not out
+        for member, permit in out:
+            member.release(permit, GOOD, 5)
+        time.sleep(0.25)
+
+    assert 6 <= rounds[0] <= 9
+    assert all(later <= 2 * earlier + 6 for earlier, later in itertools.pairwise(rounds) if later < 384)
+    assert rounds[-1] == 384
+    assert not health(second).is_ramping
+
+
+def test_the_slow_start_goes_no_faster_while_answers_are_bad(fleet: Fleet) -> None:
+    breaker = BreakerSettings(open_seconds=0.2, ramp_calls=6, ramp_seconds=600, max_failures_in_a_row=1000)
+    first, second = closed_again(fleet, GateSettings(breaker=breaker))
+    for member, permit in let_in(first, second):
+        member.release(permit, BAD, 5)
+
+    wait_until(lambda: health(first).failures > 0, "the failures are counted")
+    assert len(let_in(first, second)) <= 3
+    assert refusal(first).reason == gate.SLOW_START
+    assert 0 < refusal(first).retry_after_seconds < 1
+
+
+def test_a_pause_too_is_followed_by_a_slow_start(fleet: Fleet) -> None:
+    settings = GateSettings(breaker=BreakerSettings(ramp_calls=6))
+    first, second = fleet.join(settings, threads=1000), fleet.join(settings, threads=1000)
+    call(second, GOOD)
+    call(first, wait(0.5, Scope.PROVIDER))
+    for member in (first, second):
+        wait_until(is_refused(member, gate.THROTTLED), "all know of the pause")
+
+    wait_until(lambda: not is_refused(first, gate.THROTTLED)(), "the pause is over")
+
+    assert len(let_in(first, second)) <= 12
+
+
+def test_permits_that_never_came_back_do_not_end_everything(fleet: Fleet) -> None:
+    breaker = BreakerSettings(open_seconds=0.2, ramp_calls=6, ramp_seconds=600)
+    first, second = closed_again(fleet, GateSettings(breaker=breaker))
+    let_in(first, second)
+
+    assert isinstance(granted(second), Permit)
+
+
+def test_without_a_slow_start_all_start_at_once(fleet: Fleet) -> None:
+    first, second = closed_again(fleet, GateSettings(breaker=BreakerSettings(open_seconds=0.2, ramp_calls=0)))
+
+    assert len(let_in(first, second)) == 384
 
 
 # --- bulkhead ---------------------------------------------------------------------------------------------------------
@@ -674,7 +920,7 @@ def test_a_pause_learned_without_redis_is_told_when_it_is_back(shared: Fleet, re
     first, second = redis_gates(shared, GateSettings())
     redis_server.kill()
     wait_until(lambda: not is_shared(first)(), "the loss is noticed")
-    call(first, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=60))
+    call(first, wait(60, Scope.PROVIDER))
 
     redis_server.start()
 

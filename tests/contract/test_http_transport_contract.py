@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import select
 import socket
 import ssl
 import sys
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 import pytest
 import trustme
@@ -36,7 +38,7 @@ from wavecom.providers.transport import (
     make_transport,
 )
 from wavecom.providers.transport.curl import CurlTransport
-from wavecom.providers.transport.deadline import Resolve
+from wavecom.providers.transport.deadline import Deadline, DeadlineSocket, Resolve, secure, tls_context
 from wavecom.providers.transport.port import BODY_SECONDS, MAX_BODY_BYTES
 from wavecom.providers.transport.requests import RequestsTransport
 
@@ -723,6 +725,87 @@ def test_who_trips_over_an_answer_costs_the_others_nothing() -> None:
 
     assert isinstance(tripped, Exception)
     assert isinstance(after, Response)
+
+
+def test_an_answer_that_is_here_counts_though_the_thread_comes_too_late_to_read_it() -> None:
+    lags: list[float] = []
+    transport = CurlTransport(on_lag=lags.append)
+    ends: SimpleQueue[Response | Exception] = SimpleQueue()
+    begun, may_answer, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def answer_later(connection: peers.PeerConnection) -> bool:
+        begun.set()
+        may_answer.wait(30)
+        is_kept = peers.reply(200, b"{}")(connection)
+        answered.set()
+        return is_kept
+
+    def starve(_: Response | Exception) -> None:
+        may_answer.set()
+        answered.wait(30)
+        time.sleep(1.5)  # until the deadline of the other call has passed
+
+    with HttpPeer(answer_later) as late, HttpPeer(peers.reply(200, b"{}")) as quick:
+        assert transport.start(request_to(late.url, timeout_seconds=1), ends.put)
+        assert begun.wait(30)
+        assert transport.start(request_to(quick.url), starve)
+        end = ends.get(timeout=30)
+        transport.close()
+
+    assert isinstance(end, Response), end
+
+
+def test_without_an_answer_the_time_is_up_and_the_lag_is_told() -> None:
+    lags: list[float] = []
+    transport = CurlTransport(on_lag=lags.append)
+    ends: SimpleQueue[Response | Exception] = SimpleQueue()
+    begun, is_over = threading.Event(), threading.Event()
+
+    def never_answer(_: peers.PeerConnection) -> bool:
+        begun.set()
+        return is_over.wait(30) and False
+
+    with HttpPeer(never_answer) as silent, HttpPeer(peers.reply(200, b"{}")) as quick:
+        assert transport.start(request_to(silent.url, timeout_seconds=1), ends.put)
+        assert begun.wait(30)
+        assert transport.start(request_to(quick.url), lambda _: time.sleep(2))
+        end = ends.get(timeout=30)
+        is_over.set()
+        transport.close()
+
+    assert isinstance(end, UnclearError)
+    assert end.fault is Fault.TIMEOUT
+    assert max(lags) >= 0.5
+
+
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_a_socket_past_its_deadline_reads_what_is_there_and_nothing_that_comes_later(
+    is_secure: bool, authority: trustme.CA, ca_file: str
+) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        sock: Any = DeadlineSocket(fileno=ours.detach())
+        sock.deadline = Deadline(30)
+        other: Any = theirs
+        if is_secure:
+            with ThreadPoolExecutor() as pool:
+                serving = pool.submit(server_context(authority, "localhost").wrap_socket, theirs, server_side=True)
+                sock = secure(sock, tls_context(ca_file), "localhost")
+                other = serving.result()
+        other.sendall(b"here")
+        select.select([sock], [], [], 30)
+        sock.deadline = Deadline(0)
+        buffer = bytearray(10)
+
+        read = sock.recv_into(buffer)
+        with pytest.raises(TimeoutError):
+            sock.recv_into(buffer)
+        with pytest.raises(TimeoutError):
+            sock.sendall(b"more")
+
+        sock.close()
+        other.close()
+    assert bytes(buffer[:read]) == b"here"
 
 
 # --- The choice ---------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 from base64 import b64encode
 from collections.abc import Collection, Sequence
@@ -23,7 +24,7 @@ from wavecom.core.attachments import keep_until, names_in, set_apart
 from wavecom.core.calls import Attempted, Unfinished
 from wavecom.core.delivery import Delivery, GiveBackError, RetryBounds
 from wavecom.core.engine import DueReached, Policy, Transition, decide
-from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
+from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, Scope, UnknownOutcomePolicy
 from wavecom.core.ports import TEST_SANDBOX, Message, OnAnswer, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater, StoreError, UncertainWriteError
@@ -38,6 +39,7 @@ class House:
         *providers: ScriptedProvider,
         floors: dict[str, float] | None = None,
         sandbox: ScriptedProvider | None = None,
+        lag_seconds: float = 0,
     ) -> None:
         self.clock = FakeClock(NOW + timedelta(seconds=1))
         self.jobs = MemoryJobRepository()
@@ -65,6 +67,7 @@ class House:
             jitter=lambda: 0.5,
             new_token=lambda: f"token-{next(tokens)}",
             retry_bounds={name: RetryBounds(floor_seconds=floor) for name, floor in (floors or {}).items()},
+            lag_since=lambda _moment: lag_seconds,
         )
 
     def job(self, **overrides: Any) -> Job:
@@ -752,3 +755,86 @@ def test_a_late_delivery_keeps_the_file_for_as_long_as_its_job() -> None:
     house.blobs.purge(keep_until(job.expires_at, Policy()) - timedelta(seconds=1))
 
     assert house.blobs.get(names_in(job.payload), NOW)
+
+
+# --- Whose trouble it is ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("answer", "lag_seconds", "scope"),
+    [
+        (make_answer(Outcome.UNKNOWN, "timeout"), 2.0, Scope.WORKER),
+        (make_answer(Outcome.UNAVAILABLE, "timeout", scope=Scope.PROVIDER), 2.0, Scope.WORKER),
+        (make_answer(Outcome.UNKNOWN, "timeout"), 0.5, None),
+        (make_answer(Outcome.UNAVAILABLE, "http_503"), 2.0, None),
+    ],
+)
+def test_a_time_out_while_we_could_not_run_is_not_the_providers(
+    answer: Answer, lag_seconds: float, scope: Scope | None
+) -> None:
+    provider = ScriptedProvider("first", answer)
+    house = House(provider, lag_seconds=lag_seconds)
+    provider.on_send = lambda _message: house.clock.advance(7.9)
+    job = house.job()
+
+    with contextlib.suppress(RetryLater):
+        house.deliver(job)
+
+    [outcome] = house.route.released
+    assert outcome is not None
+    assert outcome.answer.scope is scope
+    assert (outcome.answer.outcome, outcome.answer.code) == (answer.outcome, answer.code)
+    assert outcome.latency_ms == pytest.approx(7900)
+    assert outcome.lag_ms == lag_seconds * 1000
+    assert house.read(job).status is Status.RETRYING
+
+
+def test_the_gate_can_tell_recipients_apart_and_learns_no_address() -> None:
+    house = House(ScriptedProvider("first", make_answer(Outcome.REJECTED)))
+    for number in ("+14155550100", "+14155550101", "+14155550101"):
+        house.deliver(house.job(to={"phone": number, "name": "whoever"}))
+
+    keys = [outcome.recipient for outcome in house.route.released if outcome]
+
+    assert keys[0] != keys[1] == keys[2]
+    assert all(len(key) == 12 and "415" not in key for key in keys)
+
+
+def test_a_mail_to_a_domain_in_trouble_waits_without_an_attempt() -> None:
+    provider = ScriptedProvider("first")
+    house = House(provider)
+    house.route.destination_waits = {("first", "grey.example"): 20}
+    job = house.job(type=Channel.EMAIL, to={"email": "Ada@Grey.Example"})
+
+    after = house.deliver(job)
+
+    assert provider.messages == []
+    assert (after.status, after.attempts) == (Status.RETRYING, 0)
+    assert after.due_at == house.clock.now() + timedelta(seconds=20)
+
+
+def test_a_mail_to_a_domain_in_trouble_goes_by_the_next_provider_where_there_is_one() -> None:
+    first, second = ScriptedProvider("first"), ScriptedProvider("second")
+    house = House(first, second)
+    house.route.destination_waits = {("first", "grey.example"): 20}
+
+    after = house.deliver(house.job(type=Channel.EMAIL, to={"email": "ada@grey.example"}))
+    other = house.deliver(house.job(type=Channel.EMAIL, to={"email": "ada@other.example"}))
+
+    assert (after.status, after.provider) == (Status.DELIVERED, "second")
+    assert (other.status, other.provider) == (Status.DELIVERED, "first")
+
+
+def test_where_the_next_provider_has_no_leave_either_the_mail_waits() -> None:
+    house = House(ScriptedProvider("first"), ScriptedProvider("second"))
+    house.route.destination_waits = {("first", "grey.example"): 20}
+    job = house.job(type=Channel.EMAIL, to={"email": "ada@grey.example"})
+    permit = house.route.reserve(job.type, job.priority)
+    house.route.closed = {"second"}
+    assert isinstance(permit, Permit)
+
+    house.delivery.deliver(job.job_id, permit)
+
+    after = house.read(job)
+    assert (after.status, after.attempts) == (Status.RETRYING, 0)
+    assert house.route.out == 0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from wavecom.core.attachments import BlobStore, names_in
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion, not_begun, unclear
 from wavecom.core.files import ByteBudget, StoredFiles
-from wavecom.core.job import Answer, Channel, Job, Outcome, Priority, Try
+from wavecom.core.job import Answer, Channel, Job, Outcome, Priority, Scope, Try
 from wavecom.core.leases import LeaseKeeper, UnderWay
 from wavecom.core.ports import (
     TEST_SANDBOX,
@@ -35,6 +35,7 @@ from wavecom.core.ports import (
     SwiftProvider,
     UnreadableFileError,
 )
+from wavecom.core.recipients import destination_of, recipient_key
 from wavecom.core.sms import segments
 from wavecom.errors import StoreError
 
@@ -43,6 +44,11 @@ log = structlog.get_logger()
 #: A lease with less than this left is renewed before another provider is called: what most calls take at most, and some
 #: air. The lease of a call that takes longer is renewed meanwhile (``leases.py``).
 LEASE_MARGIN_SECONDS = 15.0
+
+#: The code of an answer that did not come in time.
+TIMEOUT = "timeout"
+#: A time-out of which this process could not run for such a part says nothing about the provider.
+LAG_SHARE = 0.2
 
 
 class Route(Protocol):
@@ -68,6 +74,10 @@ class Route(Protocol):
         """Give a permit back; ``outcome`` is None when the provider was not called."""
         ...
 
+    def destination_wait(self, permit: Permit, destination: str) -> float:
+        """Seconds for which the permit should not be used for a mail to ``destination``; 0: now."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Attempted:
@@ -78,6 +88,8 @@ class Attempted:
     expects_receipt: bool
     #: No provider of the route is left that was not tried.
     is_route_used_up: bool = False
+    #: Without ``tries``: when it is worth coming back.
+    retry_after_seconds: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +110,8 @@ class Calls:
 
     ``providers`` are those that live jobs go to, by the names that permits carry; ``sandbox`` is the only one that a
     job of a test account ever meets, whatever its message or its permit says. ``renew`` writes the renewal of a lease
-    and tells whether the job was still held.
+    and tells whether the job was still held. ``lag_since`` tells for how long this process could not run since a moment
+    of the clock's monotonic seconds.
     """
 
     def __init__(
@@ -114,6 +127,7 @@ class Calls:
         leases: LeaseKeeper,
         budget: ByteBudget,
         activity: Activity,
+        lag_since: Callable[[float], float] = lambda _moment: 0.0,
     ) -> None:
         self._route = route
         self._providers = providers
@@ -126,6 +140,7 @@ class Calls:
         self._leases = leases
         self._budget = budget
         self._activity = activity
+        self._lag_since = lag_since
         self._silent_until = float("-inf")
 
     def attempt(self, job: Job, permit: Permit) -> Attempted:
@@ -175,6 +190,7 @@ class Calls:
             or (job.claim.lease_until - now).total_seconds() < LEASE_MARGIN_SECONDS
             # Past the deadline nobody is called: ``attempt`` says so.
             or job.expires_at <= now
+            or self._route.destination_wait(permit, destination_of(job)) > 0
         ):
             return False
         lease_until = job.claim.lease_until
@@ -189,7 +205,7 @@ class Calls:
                 return
             result: Attempted | Unfinished | Exception
             try:
-                try_, is_ours = self._read(answer, permit.provider, now, started)
+                try_, is_ours = self._read(job, answer, permit.provider, now, started)
                 self._give_back(permit, None if is_ours else try_)
                 is_unavailable = try_.answer.outcome is Outcome.UNAVAILABLE
                 result = (
@@ -228,13 +244,22 @@ class Calls:
         except Exception as error:  # noqa: BLE001 - told to the job
             return self._broken_off(job, tries, error)
 
-    def _read(self, answer: Answer | Exception, provider: str, at: datetime, started: float) -> tuple[Try, bool]:
+    def _read(
+        self, job: Job, answer: Answer | Exception, provider: str, at: datetime, started: float
+    ) -> tuple[Try, bool]:
         """An answer as a try, and whether what went wrong is ours: then it says nothing about the provider."""
         is_ours = isinstance(answer, Exception) or answer.code == "not_begun"
         if isinstance(answer, Exception):
             log.error("call_failed", provider=provider, exc_info=answer)
             answer = unclear(answer)
-        return Try(provider, answer, at, (self._clock.monotonic() - started) * 1000), is_ours
+        latency_ms = (self._clock.monotonic() - started) * 1000
+        lag_ms = self._lag_since(started) * 1000
+        if answer.code == TIMEOUT and lag_ms >= latency_ms * LAG_SHARE:
+            # The outcome stays what it is; only nobody else is to blame for it.
+            answer = replace(answer, scope=Scope.WORKER)
+        # Whom a good answer was for interests nobody.
+        recipient = "" if answer.outcome is Outcome.ACCEPTED else recipient_key(job)
+        return Try(provider, answer, at, latency_ms, recipient, destination_of(job), lag_ms), is_ours
 
     def _broken_off(self, job: Job, tries: list[Try], error: Exception) -> Attempted:
         """An attempt that met an error between its calls: those before were unavailable, none was begun since."""
@@ -281,7 +306,15 @@ class Calls:
     def _go_on(
         self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[Try], files: Files
     ) -> Attempted:
+        destination = destination_of(job)
+        #: Providers that had better not be given a mail for this destination now, and for how long.
+        waits: dict[str, float] = {}
         while isinstance(upcoming, Permit):
+            if wait := self._route.destination_wait(upcoming, destination):
+                self._give_back(upcoming, None)
+                waits[upcoming.provider] = wait
+                upcoming = self._next(job, tries, waits)
+                continue
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
             with self._given_back_on_error(upcoming):
                 renewed = self._leave_to_call(job, lease_until)
@@ -293,8 +326,17 @@ class Calls:
             tries.append(try_)
             if try_.answer.outcome is not Outcome.UNAVAILABLE:
                 return Attempted(job, tuple(tries), provider.expects_receipts)
-            upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
-        return Attempted(job, tuple(tries), expects_receipt=False, is_route_used_up=bool(tries) and upcoming is None)
+            upcoming = self._next(job, tries, waits)
+        return Attempted(
+            job,
+            tuple(tries),
+            expects_receipt=False,
+            is_route_used_up=bool(tries) and upcoming is None and not waits,
+            retry_after_seconds=min(waits.values(), default=1.0),
+        )
+
+    def _next(self, job: Job, tries: Sequence[Try], waits: Mapping[str, float]) -> Permit | Refusal | None:
+        return self._route.reserve_next(job.type, job.priority, [*(try_.provider for try_ in tries), *waits])
 
     def _rehearse(self, job: Job, permit: Permit | None, tries: list[Try], files: Files) -> Attempted:
         """For a test account's job: in the sandbox and nowhere else."""
@@ -358,7 +400,7 @@ class Calls:
                 answer = not_begun(error) if is_exhaustion(error) else error
                 if is_exhaustion(error):
                     self._note(job, error)
-            try_, is_ours = self._read(answer, provider.name, at, started)
+            try_, is_ours = self._read(job, answer, provider.name, at, started)
         self._give_back(permit, None if is_ours else try_)
         return try_, call.lease_until
 

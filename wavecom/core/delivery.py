@@ -97,6 +97,7 @@ class Delivery:
         retry_bounds: Mapping[str, RetryBounds] | None = None,
         on_claimed: Callable[[Job], None] = lambda _job: None,
         attachment_bytes: int = 128 * 1024 * 1024,
+        lag_since: Callable[[float], float] = lambda _moment: 0.0,
     ) -> None:
         self._jobs = jobs
         self._route = route
@@ -127,6 +128,7 @@ class Delivery:
             leases=self.leases,
             budget=ByteBudget(attachment_bytes),
             activity=self.activity,
+            lag_since=lag_since,
         )
 
     def deliver(self, job_id: JobId, permit: Permit) -> None:
@@ -252,7 +254,7 @@ class Delivery:
         job, tries = attempted.job, attempted.tries
         token = token_of(job)
         if not tries:
-            return decide(job, AttemptPrevented(token, 1.0), now, self._policy)
+            return decide(job, AttemptPrevented(token, attempted.retry_after_seconds), now, self._policy)
         if all(_was_for_want_of_ours(try_.answer) for try_ in tries):
             return decide(job, AttemptPrevented(token, _EXHAUSTED_PAUSE_SECONDS), now, self._policy)
         # Of several providers the most patient one counts.

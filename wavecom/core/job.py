@@ -98,6 +98,12 @@ class Try:
     answer: Answer
     at: datetime
     latency_ms: float
+    #: For whom, as an opaque key; "" where that doesn't matter.
+    recipient: str = ""
+    #: Where to: the domain of a mail, "" for other channels.
+    destination: str = ""
+    #: For how long of ``latency_ms`` this process could not run; that is not the provider's time.
+    lag_ms: float = 0
 
 
 @dataclass(frozen=True, slots=True)

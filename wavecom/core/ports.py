@@ -310,8 +310,12 @@ class Gate(Protocol):
         """Ask for one call of weight ``cost`` (SMS: segments). Never waits."""
         ...
 
-    def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
-        """Give the permit back and report what came of the call; ``answer`` is None when no call was made."""
+    def release(self, permit: Permit, answer: Answer | None, latency_ms: float, recipient: str = "") -> None:
+        """Give the permit back and report what came of the call; ``answer`` is None when no call was made.
+
+        ``recipient`` is an opaque key of whom the call was for, "" for somebody else each time: one recipient's
+        trouble is not the provider's.
+        """
         ...
 
 

@@ -4,11 +4,12 @@
 
     closed ──(too many failures or slow answers)──> open ──(open_until reached)──> half open
       ^                                              ^                                │ │
-      │                                              └──(a probe failed or was slow)──┘ │
+      │                                              └──(probes failed or were slow)──┘ │
       └─────────────────────(enough probes succeeded)──────────────────────────────────┘
 
-``Breaker`` serves one process; ``wavecom/storage/redis/gate_common.lua`` holds the same rules for a fleet, and one
-contract suite holds the two together.
+What counts as a failure, and how often, is ``evidence.py``'s. A provider that has just come back gets few calls at
+first (``ramp.py``). ``Breaker`` serves one process; ``wavecom/storage/redis/gate_common.lua`` holds the same rules for
+a fleet, and one contract suite holds the two together.
 """
 
 from __future__ import annotations
@@ -16,16 +17,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from wavecom.core.job import Answer, Outcome
+from wavecom.routing.evidence import Failed, Tally
+from wavecom.routing.ramp import Ramp
 
-#: How long a tap stays closed when the provider says "too many" without saying until when.
-THROTTLED_SECONDS = 1.0
-#: No provider's wish keeps its tap closed for longer.
-THROTTLED_CAP_SECONDS = 3600.0
-#: The provider lives and limits us: no failure of the breaker's kind.
-THROTTLED_CODES = frozenset({"http_429", "throttled"})
 #: When to ask again while other callers hold all the probes.
 PROBES_TAKEN_SECONDS = 0.25
+#: So many recipients' probes must have failed, for one recipient's trouble is not the provider's.
+PROBES_TO_REOPEN = 2
 
 
 class BreakerState(StrEnum):
@@ -44,47 +42,27 @@ class BreakerSettings:
     window_seconds: float = 10
     min_calls: int = 10
     failure_rate: float = 0.5
-    #: So many failures in a row open it at once, however good the window was before.
+    #: Failures of so many recipients in a row open it at once, however good the window was before.
     max_failures_in_a_row: int = 10
     slow_seconds: float = 5
     slow_rate: float = 0.8
     open_seconds: float = 5
-    #: Each opening soon after the last doubles the pause, up to this. It is also what "soon" means.
+    #: Each opening doubles the pause, up to this.
     open_cap_seconds: float = 60
+    #: Each time that it stays closed for so long takes one doubling back.
+    forget_seconds: float = 15
     #: Probes in flight at once, across the whole fleet.
     max_probes: int = 3
     successes_to_close: int = 3
     #: A probe that is not heard of for so long is given to another caller. Longer than any provider's deadline.
     probe_lease_seconds: float = 15
-
-
-@dataclass(slots=True)
-class Tally:
-    """What came of some calls to one provider."""
-
-    calls: int = 0
-    failures: int = 0
-    slow: int = 0
-    #: Failures since the last success.
-    failures_in_a_row: int = 0
-
-    def count(self, *, is_failure: bool, is_slow: bool) -> None:
-        """Add one call."""
-        self.calls += 1
-        self.slow += is_slow
-        if is_failure:
-            self.failures += 1
-            self.failures_in_a_row += 1
-        else:
-            self.failures_in_a_row = 0
-
-    def add(self, later: Tally) -> None:
-        """Add the calls of ``later``, which came after these."""
-        self.calls += later.calls
-        self.failures += later.failures
-        self.slow += later.slow
-        all_failed = later.failures == later.calls
-        self.failures_in_a_row = later.failures_in_a_row + (self.failures_in_a_row if all_failed else 0)
+    #: So many recipients in a row must have been told to come back later before nobody is called for that long.
+    recipients_to_pause: int = 3
+    #: The longest such pause, whatever was asked for.
+    pause_cap_seconds: float = 600
+    #: Slow start: calls let in at once after a pause, and when it is over at the latest. 0 calls: no slow start.
+    ramp_calls: int = 6
+    ramp_seconds: float = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,45 +83,63 @@ class ProviderHealth:
     in_flight: int = 0
     #: False while every process must judge on its own because Redis is away.
     is_shared: bool = False
+    #: Why it last changed its state, and why nobody may call it now; "" for never and not at all.
+    reason: str = ""
+    throttled_reason: str = ""
+    #: How long ago the state changed, and the pause began.
+    since_seconds: float = 0
+    throttled_since_seconds: float = 0
+    is_ramping: bool = False
 
 
-def is_failure(answer: Answer) -> bool:
-    """Whether an answer speaks against the provider; a rejected message speaks against the message."""
-    return answer.outcome in (Outcome.UNAVAILABLE, Outcome.UNKNOWN) and answer.code not in THROTTLED_CODES
+@dataclass(slots=True)
+class Window:
+    """What came of the calls of some time."""
 
+    calls: int = 0
+    failures: int = 0
+    slow: int = 0
+    failures_in_a_row: int = 0
 
-def throttled_seconds(answer: Answer) -> float:
-    """How long nobody may call this provider after such an answer: Retry-After, bounded; 0 when it did not ask."""
-    if answer.outcome is not Outcome.UNAVAILABLE:
-        return 0
-    if answer.retry_after_seconds is not None:
-        return min(max(answer.retry_after_seconds, 0), THROTTLED_CAP_SECONDS)
-    return THROTTLED_SECONDS if answer.code in THROTTLED_CODES else 0
+    def add(self, later: Tally) -> None:
+        """Add the calls of ``later``, which came after these."""
+        self.calls += later.calls
+        self.failures += later.failures
+        self.slow += later.slow
+        self.failures_in_a_row = later.failures_in_a_row + (0 if later.successes else self.failures_in_a_row)
 
 
 @dataclass(slots=True)
 class Breaker:
     """One provider's breaker. Not thread-safe. ``now`` is monotonic seconds, the same clock in every call.
 
-    Methods that can change the state return the new one, or None when it stayed.
+    Methods that can change the state return the new one, or None when it stayed; ``reason`` says why.
     """
 
     settings: BreakerSettings
     state: BreakerState = BreakerState.CLOSED
     epoch: int = 0
     open_until: float = 0
+    reason: str = ""
+    changed_at: float = float("-inf")
+    ramp: Ramp = field(init=False)
     _openings: int = 0
     _closed_at: float = float("-inf")
     _successes: int = 0
+    _failed_probes: list[str] = field(default_factory=list)
     _probes: dict[str, float] = field(default_factory=dict)
+    _failed: Failed = field(default_factory=Failed)
     _window_start: float = float("-inf")
-    _window: Tally = field(default_factory=Tally)
-    _last_window: Tally = field(default_factory=Tally)
+    _window: Window = field(default_factory=Window)
+    _last_window: Window = field(default_factory=Window)
+
+    def __post_init__(self) -> None:
+        self.ramp = Ramp(self.settings.ramp_calls, self.settings.ramp_seconds)
 
     def wake(self, now: float) -> BreakerState | None:
         """Open becomes half open when its time has come."""
         if self.state is BreakerState.OPEN and now >= self.open_until:
-            return self._enter(BreakerState.HALF_OPEN)
+            return self._enter(BreakerState.HALF_OPEN, "its pause is over", now)
         return None
 
     def has_probe(self, now: float) -> bool:
@@ -155,31 +151,43 @@ class Breaker:
         """Let the probe ``token`` out."""
         self._probes[token] = now + self.settings.probe_lease_seconds
 
-    def return_probe(self, token: str, is_success: bool | None, now: float) -> BreakerState | None:
-        """What came of a probe; None: it never called. One that came back too late counts for nothing."""
+    def return_probe(
+        self, token: str, is_success: bool | None, now: float, *, recipient: str = "", code: str = ""
+    ) -> BreakerState | None:
+        """What came of a probe; None: it says nothing. One that came back too late counts for nothing.
+
+        ``recipient`` is an opaque key, "" for somebody else each time; "*" for a failure that is the provider's own.
+        """
         until = self._probes.pop(token, float("-inf"))
         if until <= now or self.state is not BreakerState.HALF_OPEN or is_success is None:
             return None
         if not is_success:
-            return self._open(now)
+            if not recipient or recipient not in self._failed_probes:
+                self._failed_probes.append(recipient)
+            if recipient != "*" and len(self._failed_probes) < PROBES_TO_REOPEN:
+                return None
+            return self._open(f"probes failed, last {code}", now)
         self._successes += 1
         if self._successes < self.settings.successes_to_close:
             return None
         self._closed_at = now
-        return self._enter(BreakerState.CLOSED)
+        self.ramp.begin(now)
+        return self._enter(BreakerState.CLOSED, f"{self._successes} probes succeeded", now)
 
     def report(self, tally: Tally, epoch: int, now: float) -> BreakerState | None:
         """What came of ordinary calls that were let through in ``epoch``; those of an earlier one come too late."""
         if self.state is not BreakerState.CLOSED or epoch != self.epoch:
             return None
         self._roll(now)
-        self._window.add(tally)
-        return self._open(now) if self._is_too_bad(now) else None
+        self.ramp.record(tally.successes, now)
+        self._window.add(self._failed.without_repeats(tally, now, self.settings.window_seconds))
+        trouble = self._trouble(tally.code, now)
+        return self._open(trouble, now) if trouble else None
 
-    def take_over(self, state: BreakerState, open_for_seconds: float, now: float) -> None:
+    def take_over(self, state: BreakerState, open_for_seconds: float, now: float, reason: str = "") -> None:
         """Go on from what a shared breaker said last; half open starts its probes anew."""
         if state is not BreakerState.CLOSED:
-            self._enter(BreakerState.OPEN)
+            self._enter(BreakerState.OPEN, reason, now)
             self.open_until = now + open_for_seconds
 
     def rates(self, now: float) -> tuple[float, float, float]:
@@ -193,35 +201,46 @@ class Breaker:
             new.slow + weight * old.slow,
         )
 
-    def _is_too_bad(self, now: float) -> bool:
-        if self._window.failures_in_a_row >= self.settings.max_failures_in_a_row:
-            return True
+    def _trouble(self, code: str, now: float) -> str:
+        """Why it must open, "" when it need not."""
+        row = self._window.failures_in_a_row
+        if row >= self.settings.max_failures_in_a_row:
+            return f"{row} failures in a row, last {code}"
         calls, failures, slow = self.rates(now)
-        return calls >= self.settings.min_calls and (
-            failures >= calls * self.settings.failure_rate or slow >= calls * self.settings.slow_rate
-        )
+        if calls < self.settings.min_calls:
+            return ""
+        if failures >= calls * self.settings.failure_rate:
+            return f"{failures:.0f} of {calls:.0f} calls failed, last {code}"
+        return f"{slow:.0f} of {calls:.0f} calls were slow" if slow >= calls * self.settings.slow_rate else ""
 
     def _roll(self, now: float) -> None:
         age = now - self._window_start
         if age < self.settings.window_seconds:
             return
         is_next = age < 2 * self.settings.window_seconds
-        self._last_window = self._window if is_next else Tally()
+        self._last_window = self._window if is_next else Window()
         self._window_start = self._window_start + self.settings.window_seconds if is_next else now
         # A row of failures is not ended by the clock.
-        self._window = Tally(failures_in_a_row=self._window.failures_in_a_row)
+        self._window = Window(failures_in_a_row=self._window.failures_in_a_row)
 
-    def _open(self, now: float) -> BreakerState:
-        is_soon = self.state is BreakerState.HALF_OPEN or now - self._closed_at < self.settings.open_cap_seconds
-        self._openings = self._openings + 1 if is_soon else 1
-        pause = self.settings.open_seconds * 2 ** min(self._openings - 1, 32)
+    def _open(self, reason: str, now: float) -> BreakerState:
+        if self.state is BreakerState.CLOSED:
+            # min() first: before the first closing there is infinitely much to forget.
+            forgotten = min(self._openings, (now - self._closed_at) / self.settings.forget_seconds)
+            self._openings -= int(forgotten)
+        pause = self.settings.open_seconds * 2 ** min(self._openings, 32)
+        self._openings += pause < self.settings.open_cap_seconds
         self.open_until = now + min(pause, self.settings.open_cap_seconds)
-        return self._enter(BreakerState.OPEN)
+        return self._enter(BreakerState.OPEN, reason, now)
 
-    def _enter(self, state: BreakerState) -> BreakerState:
+    def _enter(self, state: BreakerState, reason: str, now: float) -> BreakerState:
         self.state = state
         self.epoch += 1
+        self.reason = reason
+        self.changed_at = now
         self._successes = 0
+        self._failed_probes.clear()
         self._probes.clear()
-        self._window, self._last_window = Tally(), Tally()
+        self._window, self._last_window = Window(), Window()
+        self._failed = Failed()
         return state

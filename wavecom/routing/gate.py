@@ -18,6 +18,7 @@ BREAKER_OPEN = "breaker_open"
 PROBES_TAKEN = "probes_taken"
 RATE_LIMIT = "rate_limit"
 THROTTLED = "throttled"
+SLOW_START = "slow_start"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,12 +15,12 @@ from wavecom.routing.breaker import (
     Breaker,
     BreakerState,
     ProviderHealth,
-    Tally,
-    is_failure,
-    throttled_seconds,
 )
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
+from wavecom.routing.evidence import SLOW, Tally, Verdict, key_of, probe_verdict, verdict
 from wavecom.routing.gate import GateSettings, Ticket, bulkhead_of, issued
+from wavecom.routing.pause import Pause, PauseRequest
+from wavecom.routing.ramp import WAIT_SECONDS
 from wavecom.routing.ratelimit import Limiter
 
 
@@ -30,7 +30,7 @@ class _Provider:
     settings: GateSettings
     breaker: Breaker
     limiter: Limiter | None
-    throttled_until: float = float("-inf")
+    pause: Pause
     lock: Lock = field(default_factory=Lock)
 
 
@@ -53,6 +53,7 @@ class LocalGate:
                 settings,
                 Breaker(settings.breaker),
                 Limiter(settings.rate) if settings.rate else None,
+                _pause(settings),
             )
             for name, settings in providers.items()
         }
@@ -69,7 +70,7 @@ class LocalGate:
             self._bulkhead.leave(provider)
         return answer
 
-    def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
+    def release(self, permit: Permit, answer: Answer | None, latency_ms: float, recipient: str = "") -> None:
         """See ``core.ports.Gate``."""
         ticket = issued(permit)
         self._bulkhead.leave(ticket.provider)
@@ -79,7 +80,7 @@ class LocalGate:
             if answer is None:
                 self._return_unused(state, ticket, now)
             else:
-                self._learn(state, ticket, answer, latency_ms, now)
+                self._record_result(state, ticket, answer, latency_ms, recipient)
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         """See ``RoutingGate``."""
@@ -95,7 +96,7 @@ class LocalGate:
         with state.lock:
             return max(
                 0.0,
-                state.throttled_until - now,
+                state.pause.until - now,
                 state.breaker.open_until - now if state.breaker.state is BreakerState.OPEN else 0.0,
                 state.limiter.retry_after(priority, now) if state.limiter else 0.0,
                 RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0,
@@ -116,15 +117,23 @@ class LocalGate:
             rate = state.settings.rate
             with state.lock:
                 state.breaker = Breaker(state.settings.breaker)
-                state.breaker.take_over(health.state, health.open_for_seconds, now)
-                state.throttled_until = now + health.throttled_for_seconds
+                state.breaker.take_over(health.state, health.open_for_seconds, now, health.reason)
+                if health.is_ramping:
+                    state.breaker.ramp.begin(now)
+                state.pause = _pause(state.settings)
+                if health.throttled_for_seconds > 0:
+                    state.pause.begin(health.throttled_for_seconds, health.throttled_reason, now)
+                    state.breaker.ramp.begin(state.pause.until)
                 state.limiter = Limiter(rate.divided(workers)) if rate else None
 
     def _admit(self, state: _Provider, priority: Priority, cost: int) -> Ticket | Refusal:
         now = self._monotonic()
         breaker = state.breaker
-        if state.throttled_until > now:
-            return _refuse(state.name, gate.THROTTLED, state.throttled_until - now)
+        if state.pause.is_on(now):
+            return _refuse(state.name, gate.THROTTLED, state.pause.until - now)
+        if reason := state.pause.ended(now):
+            reporting.paused_seen(state.name, is_paused=False)
+            reporting.changed(state.name, reporting.RESUMED, reason, seconds=0, is_shared=False)
         if changed := breaker.wake(now):
             self._announce(state, changed, now)
         if breaker.state is BreakerState.OPEN:
@@ -132,9 +141,13 @@ class LocalGate:
         is_probe = breaker.state is BreakerState.HALF_OPEN
         if is_probe and not breaker.has_probe(now):
             return _refuse(state.name, gate.PROBES_TAKEN, PROBES_TAKEN_SECONDS)
-        wait = state.limiter.take(priority, cost, now) if state.limiter else 0
+        wait = state.limiter.retry_after(priority, now) if state.limiter else 0
         if wait > 0:
             return _refuse(state.name, gate.RATE_LIMIT, wait)
+        if not is_probe and breaker.ramp.is_active(now) and not breaker.ramp.take(now):
+            return _refuse(state.name, gate.SLOW_START, WAIT_SECONDS)
+        if state.limiter:
+            state.limiter.charge(cost, now)
         probe = ""
         if is_probe:
             probe = str(next(self._probe_names))
@@ -147,27 +160,38 @@ class LocalGate:
         if ticket.is_probe:
             state.breaker.return_probe(ticket.probe, None, now)
 
-    def _learn(self, state: _Provider, ticket: Ticket, answer: Answer, latency_ms: float, now: float) -> None:
+    def _record_result(
+        self, state: _Provider, ticket: Ticket, answer: Answer, latency_ms: float, recipient: str
+    ) -> None:
+        now = self._monotonic()
         breaker = state.breaker
-        seconds = throttled_seconds(answer)
-        if seconds > 0:
-            reporting.throttled(state.name, seconds, is_news=state.throttled_until <= now)
-            state.throttled_until = max(state.throttled_until, now + seconds)
-        has_failed = is_failure(answer)
+        if PauseRequest.of(answer, recipient):
+            reporting.THROTTLED.labels(state.name).inc()
+        if state.pause.record(answer, recipient, now):
+            reporting.paused_seen(state.name, is_paused=True)
+            seconds = state.pause.until - now
+            reporting.changed(state.name, reporting.PAUSED, state.pause.reason, seconds=seconds, is_shared=False)
+        if state.pause.is_on(now):
+            breaker.ramp.begin(state.pause.until)
+        found = verdict(answer)
         is_slow = latency_ms >= breaker.settings.slow_seconds * 1000
+        key = key_of(answer, recipient)
         if ticket.is_probe:
-            changed = breaker.return_probe(ticket.probe, not has_failed and not is_slow, now)
+            result = probe_verdict(found, is_slow=is_slow)
+            is_success = None if result == "unused" else result == "success"
+            code = answer.code if found is Verdict.FAILS else SLOW
+            changed = breaker.return_probe(ticket.probe, is_success, now, recipient=key, code=code)
         else:
             tally = Tally()
-            tally.count(is_failure=has_failed, is_slow=is_slow)
+            tally.count(found, is_slow=is_slow, recipient=key, code=answer.code)
             changed = breaker.report(tally, ticket.epoch, now)
         if changed:
             self._announce(state, changed, now)
 
     def _announce(self, state: _Provider, changed: BreakerState, now: float) -> None:
-        open_for_seconds = max(0.0, state.breaker.open_until - now)
+        seconds = max(0.0, state.breaker.open_until - now) if changed is BreakerState.OPEN else 0.0
         reporting.breaker_seen(state.name, changed)
-        reporting.breaker_changed(state.name, changed, open_for_seconds=open_for_seconds, is_shared=False)
+        reporting.changed(state.name, changed.value, state.breaker.reason, seconds=seconds, is_shared=False)
 
     def _health(self, state: _Provider) -> ProviderHealth:
         now = self._monotonic()
@@ -179,14 +203,23 @@ class LocalGate:
                 state=state.breaker.state,
                 epoch=state.breaker.epoch,
                 open_for_seconds=max(0.0, state.breaker.open_until - now) if is_open else 0,
-                throttled_for_seconds=max(0.0, state.throttled_until - now),
+                throttled_for_seconds=max(0.0, state.pause.until - now),
                 calls=calls,
                 failures=failures,
                 slow_calls=slow,
                 in_flight=self._bulkhead.in_flight(state.name),
+                reason=state.breaker.reason,
+                throttled_reason=state.pause.reason if state.pause.is_on(now) else "",
+                since_seconds=now - state.breaker.changed_at if state.breaker.reason else 0,
+                throttled_since_seconds=now - state.pause.began_at if state.pause.is_on(now) else 0,
+                is_ramping=state.breaker.ramp.is_active(now),
             )
 
 
 def _refuse(provider: str, reason: str, retry_after_seconds: float) -> Refusal:
     reporting.REFUSALS.labels(provider, reason).inc()
     return Refusal(provider, reason, retry_after_seconds)
+
+
+def _pause(settings: GateSettings) -> Pause:
+    return Pause(settings.breaker.recipients_to_pause, settings.breaker.pause_cap_seconds)

@@ -7,15 +7,19 @@ from threading import Lock
 
 from wavecom.core.job import Answer, Priority
 from wavecom.core.ports import Refusal
-from wavecom.routing import gate, reporting
-from wavecom.routing.breaker import BreakerState, ProviderHealth, Tally, is_failure, throttled_seconds
+from wavecom.routing import evidence, gate, reporting
+from wavecom.routing.breaker import BreakerState, ProviderHealth
+from wavecom.routing.evidence import Tally, Verdict, verdict
 from wavecom.routing.gate import GateSettings, Ticket
+from wavecom.routing.pause import PauseRequest
 from wavecom.routing.permit_cache import BATCH_SECONDS, PermitCache
 from wavecom.routing.ratelimit import SHARES
-from wavecom.routing.shared import Denial, Grant, SharedProvider, StateDelta, View
+from wavecom.routing.shared import Denial, Grant, ReturnedProbe, SharedProvider, StateDelta, View
 
 #: The lower lanes come back for a few permits at once, not for each one by itself.
 PATIENCE_SECONDS = 0.02
+#: So many requests for a pause, not told yet, are kept: the last ones.
+MAX_REQUESTS = 16
 #: So many failures not told yet are told at once.
 URGENT_FAILURES = 3
 
@@ -38,8 +42,9 @@ class ProviderState:
         self._throttled_until = float("-inf")
         self._tally = Tally()
         self._debt = 0
-        self._probes: list[tuple[str, str]] = []
-        self._untold_throttled_until = float("-inf")
+        self._probes: list[ReturnedProbe] = []
+        self._was_taken = False
+        self._pauses: list[PauseRequest] = []
 
     def admit(self, lane: Priority, cost: int) -> Ticket | Refusal | None:
         """A call or a refusal by what is known here; None: the shared server must be asked."""
@@ -53,7 +58,9 @@ class ProviderState:
             if view.state is BreakerState.OPEN and self._open_until > now:
                 return Refusal(self.name, gate.BREAKER_OPEN, self._open_until - now)
             cache = self._caches[lane]
-            if view.state is BreakerState.CLOSED and (self._rate is None or cache.take(cost, now)):
+            # After a pause every permit counts, until the slow start is over; only the shared server can count them.
+            is_unlimited = self._rate is None and not view.is_ramping and view.throttled_for_seconds <= 0
+            if view.state is BreakerState.CLOSED and (is_unlimited or cache.take(cost, now)):
                 return Ticket(self.name, False, lane, cost, view.epoch, "", True)
             if cache.believes_refusal(now):
                 return Refusal(self.name, cache.refusal_reason, cache.wait_seconds(now))
@@ -81,24 +88,27 @@ class ProviderState:
             cache.fill(reply.permits, cost, now)
             return Ticket(self.name, False, lane, cost, reply.view.epoch, "", True)
 
-    def record_result(self, ticket: Ticket, answer: Answer | None, latency_ms: float) -> bool:
+    def record_result(self, ticket: Ticket, answer: Answer | None, latency_ms: float, recipient: str = "") -> bool:
         """What came of a call; True when the others should hear of it at once."""
         with self._lock:
             now = self._monotonic()
             if answer is None:
                 self._caches[ticket.priority].put_back(ticket.cost, now)
                 if ticket.is_probe:
-                    self._probes.append((ticket.probe, "unused"))
+                    self._probes.append(ReturnedProbe(ticket.probe, "unused"))
                 return ticket.is_probe
-            is_throttled = self._heed_throttling(answer, now)
-            has_failed = is_failure(answer)
+            found = verdict(answer)
+            asks_for_pause = self._note_pause(answer, found, recipient)
             is_slow = latency_ms >= self._slow_ms
+            key = evidence.key_of(answer, recipient)
             if ticket.is_probe:
-                self._probes.append((ticket.probe, "failure" if has_failed or is_slow else "success"))
+                result = evidence.probe_verdict(found, is_slow=is_slow)
+                code = answer.code if found is Verdict.FAILS else evidence.SLOW
+                self._probes.append(ReturnedProbe(ticket.probe, result, key, code))
                 return True
             if self._view is not None and ticket.epoch == self._view.epoch:
-                self._tally.count(is_failure=has_failed, is_slow=is_slow)
-            return is_throttled or (has_failed and self._tally.failures == URGENT_FAILURES)
+                self._tally.count(found, is_slow=is_slow, recipient=key, code=answer.code)
+            return asks_for_pause or (found is Verdict.FAILS and self._tally.failures == URGENT_FAILURES)
 
     def charge(self, ticket: Ticket, extra_cost: int) -> None:
         """A call weighs more than was asked for: pay from the cache, owe the rest."""
@@ -112,12 +122,13 @@ class ProviderState:
             delta = StateDelta(
                 tally=self._tally,
                 epoch=self._view.epoch if self._view else 0,
-                throttled_for_seconds=max(0.0, self._untold_throttled_until - self._monotonic()),
+                was_taken=self._was_taken,
+                pauses=tuple(self._pauses),
                 debt=self._debt,
                 probes=tuple(self._probes),
             )
             self._tally, self._debt, self._probes = Tally(), 0, []
-            self._untold_throttled_until = float("-inf")
+            self._was_taken, self._pauses = False, []
             return delta
 
     def apply_view(self, view: View) -> None:
@@ -125,11 +136,11 @@ class ProviderState:
         with self._lock:
             self._apply_view(view, self._monotonic())
 
-    def throttle(self, seconds: float) -> None:
-        """Take over what was learned while the shared server was away."""
+    def request_pause(self, seconds: float) -> None:
+        """Take over a pause that was begun while the shared server was away."""
         if seconds > 0:
             with self._lock:
-                self._throttle(self._monotonic() + seconds)
+                self._pauses.append(PauseRequest("", seconds, True, "while Redis was away"))
 
     def wait_seconds(self, lane: Priority) -> float:
         """About how long until a permit is worth asking for."""
@@ -153,13 +164,21 @@ class ProviderState:
                 slow_calls=view.slow,
                 in_flight=in_flight,
                 is_shared=True,
+                reason=view.reason,
+                throttled_reason=view.throttled_reason,
+                since_seconds=view.since_seconds,
+                throttled_since_seconds=view.throttled_since_seconds,
+                is_ramping=view.is_ramping,
             )
 
     def _apply_view(self, view: View, now: float) -> None:
         old = self._view
         self._view = view
         self._open_until = now + view.open_for_seconds
-        self._throttled_until = max(self._untold_throttled_until, now + view.throttled_for_seconds)
+        self._throttled_until = now + view.throttled_for_seconds
+        if view.throttled_for_seconds > 0:
+            for cache in self._caches.values():
+                cache.clear()
         if old is None or old.epoch != view.epoch:
             # What was counted, fetched and refused before says nothing about how the provider stands now.
             self._tally = Tally()
@@ -167,21 +186,20 @@ class ProviderState:
         if old is None or old.state is not view.state:
             reporting.breaker_seen(self.name, view.state)
         for change in view.changes:
-            reporting.breaker_changed(self.name, change, open_for_seconds=view.open_for_seconds, is_shared=True)
+            reporting.changed(self.name, change.kind, change.reason, seconds=change.seconds, is_shared=True)
+        reporting.paused_seen(self.name, is_paused=view.throttled_for_seconds > 0)
 
-    def _heed_throttling(self, answer: Answer, now: float) -> bool:
-        seconds = throttled_seconds(answer)
-        if seconds <= 0:
+    def _note_pause(self, answer: Answer, found: Verdict, recipient: str) -> bool:
+        if found is Verdict.WORKS:
+            self._was_taken = True
+            self._pauses.clear()
             return False
-        reporting.throttled(self.name, seconds, is_news=self._throttled_until <= now)
-        self._throttle(now + seconds)
+        request = PauseRequest.of(answer, recipient)
+        if request is None:
+            return False
+        reporting.THROTTLED.labels(self.name).inc()
+        self._pauses = [*self._pauses, request][-MAX_REQUESTS:]
         return True
-
-    def _throttle(self, until: float) -> None:
-        self._throttled_until = max(self._throttled_until, until)
-        self._untold_throttled_until = max(self._untold_throttled_until, until)
-        for cache in self._caches.values():
-            cache.clear()
 
     def _most_ahead(self, lane: Priority) -> int:
         return int(BATCH_SECONDS / self._rate.interval_seconds(lane)) if self._rate else 0

@@ -88,14 +88,14 @@ class RedisGate:
             reporting.REFUSALS.labels(provider, answer.reason).inc()
         return answer
 
-    def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
+    def release(self, permit: Permit, answer: Answer | None, latency_ms: float, recipient: str = "") -> None:
         """See ``core.ports.Gate``. Never talks to Redis."""
         ticket = issued(permit)
         if not ticket.is_shared:
-            self._fallback.release(ticket, answer, latency_ms)
+            self._fallback.release(ticket, answer, latency_ms, recipient)
             return
         self._bulkhead.leave(ticket.provider)
-        if self._states[ticket.provider].record_result(ticket, answer, latency_ms):
+        if self._states[ticket.provider].record_result(ticket, answer, latency_ms, recipient):
             self._wake.set()
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
@@ -179,7 +179,7 @@ class RedisGate:
     def _sync(self, *, is_leaving: bool = False) -> None:
         if self._is_degraded:
             for health in self._fallback.snapshot():
-                self._states[health.provider].throttle(health.throttled_for_seconds)
+                self._states[health.provider].request_pause(health.throttled_for_seconds)
         told = [(state.shared, state.take_delta()) for state in self._states.values()]
         worker = self._worker if self._thread is not None or is_leaving else None
         try:

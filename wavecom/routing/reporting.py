@@ -21,13 +21,23 @@ BREAKER_STATE = Gauge(
     ["provider"],
     multiprocess_mode="livemax",
 )
-THROTTLED = Counter("wavecom_throttled_total", "Answers with which a provider closed its tap.", ["provider"])
+THROTTLED = Counter("wavecom_throttled_total", "Answers that asked to be called later.", ["provider"])
+PROVIDER_PAUSED = Gauge(
+    "wavecom_provider_paused",
+    "1 while nobody may call a provider because it, or an operator, asked for a pause.",
+    ["provider"],
+    multiprocess_mode="livemax",
+)
 DEGRADED = Gauge(
     "wavecom_gate_degraded",
     "1 while this process limits on its own: Redis is away.",
     multiprocess_mode="livemax",
 )
 DEGRADATIONS = Counter("wavecom_gate_degradations_total", "Times that this process lost Redis.")
+
+#: Kinds of change besides a breaker's states.
+PAUSED = "throttled"
+RESUMED = "unthrottled"
 
 _NUMBERS = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
@@ -37,23 +47,23 @@ def breaker_seen(provider: str, state: BreakerState) -> None:
     BREAKER_STATE.labels(provider).set(_NUMBERS[state])
 
 
-def breaker_changed(provider: str, state: BreakerState, *, open_for_seconds: float, is_shared: bool) -> None:
-    """This process changed the state (of the fleet's breaker if ``is_shared``)."""
-    BREAKER_CHANGES.labels(provider, state.value).inc()
-    level = log.warning if state is BreakerState.OPEN else log.info
-    level(
-        f"breaker_{state.value}",
-        provider=provider,
-        open_for_seconds=round(open_for_seconds, 1),
-        is_shared=is_shared,
-    )
+def paused_seen(provider: str, *, is_paused: bool) -> None:
+    """This process learned whether nobody may call."""
+    PROVIDER_PAUSED.labels(provider).set(is_paused)
 
 
-def throttled(provider: str, seconds: float, *, is_news: bool) -> None:
-    """A provider asked not to be called for a while; ``is_news`` when it was not known to be throttled."""
-    THROTTLED.labels(provider).inc()
-    if is_news:
-        log.info("provider_throttled", provider=provider, seconds=round(seconds, 1))
+def changed(provider: str, kind: str, reason: str, *, seconds: float, is_shared: bool) -> None:
+    """This process brought about a breaker's new state, a pause or its end (the fleet's if ``is_shared``).
+
+    Opening and closing are told at the same level: who was called for the one wants to hear of the other.
+    """
+    if kind in (PAUSED, RESUMED):
+        event = "provider_paused" if kind == PAUSED else "provider_resumed"
+    else:
+        event = f"breaker_{kind}"
+        BREAKER_CHANGES.labels(provider, kind).inc()
+    level = log.info if kind == BreakerState.HALF_OPEN else log.warning
+    level(event, provider=provider, reason=reason, open_for_seconds=round(seconds, 1), is_shared=is_shared)
 
 
 def degraded(workers: int, reason: str) -> None:

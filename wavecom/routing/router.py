@@ -8,6 +8,7 @@ from threading import Event, Lock
 from wavecom.core.job import Channel, Priority, Try
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
+from wavecom.routing.destinations import Destinations
 from wavecom.routing.gate import BULKHEAD, RoutingGate
 from wavecom.routing.routes import Route
 
@@ -51,6 +52,7 @@ class Router:
         # In this process alone and without a breaker: there is nothing to protect but our own threads, and what a magic
         # recipient brings to one test must not close the sandbox to the others.
         self._sandbox = Bulkhead({TEST_SANDBOX: max(1, int(threads * SANDBOX_SHARE))}, threads)
+        self._destinations = Destinations(monotonic)
         self._waiting = 0
         self._lock = Lock()
 
@@ -107,7 +109,13 @@ class Router:
         elif outcome is None:
             self._gate.release(permit, None, 0)
         else:
-            self._gate.release(permit, outcome.answer, outcome.latency_ms)
+            latency_ms = outcome.latency_ms - outcome.lag_ms
+            self._gate.release(permit, outcome.answer, latency_ms, outcome.recipient)
+            self._destinations.record(permit.provider, outcome.destination, outcome.answer, outcome.recipient)
+
+    def destination_wait(self, permit: Permit, destination: str) -> float:
+        """Seconds for which this permit should not be used for a mail to ``destination`` (a domain); 0: now."""
+        return self._destinations.wait_seconds(permit.provider, destination)
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         """The message weighs ``extra_cost`` more than was reserved (SMS: segments), known only after the claim."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from typing import Any, Protocol
 
 from wavecom.core.job import Priority
-from wavecom.routing.breaker import PROBES_TAKEN_SECONDS, BreakerState, Tally
+from wavecom.routing.breaker import PROBES_TAKEN_SECONDS, BreakerState
+from wavecom.routing.evidence import Tally
 from wavecom.routing.gate import GateSettings
+from wavecom.routing.pause import PauseRequest
+from wavecom.routing.ramp import WAIT_SECONDS
 from wavecom.routing.ratelimit import MEMORY_SECONDS, SHARES
 
 #: A worker that has not been heard of for so long doesn't count when a limit must be divided.
@@ -26,6 +29,16 @@ class Scripts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """A breaker's new state, or a pause that began ("throttled") or ended ("unthrottled")."""
+
+    kind: str
+    reason: str
+    #: How long it will last; 0: that isn't known.
+    seconds: float = 0
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """How a provider stands for the whole fleet. Durations are from the moment of the answer."""
 
@@ -36,8 +49,15 @@ class View:
     calls: float = 0
     failures: float = 0
     slow: float = 0
-    #: The states that our own message brought about, in order.
-    changes: tuple[BreakerState, ...] = ()
+    is_ramping: bool = False
+    #: Why the state last changed, and how long ago.
+    reason: str = ""
+    since_seconds: float = 0
+    #: Of the pause that is on, if one is.
+    throttled_reason: str = ""
+    throttled_since_seconds: float = 0
+    #: What our own message brought about, in order.
+    changes: tuple[Change, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +78,28 @@ class Denial:
     view: View
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnedProbe:
+    """``verdict`` is "success", "failure" or "unused"; ``recipient`` as ``Breaker.return_probe`` has it."""
+
+    name: str
+    verdict: str
+    recipient: str = ""
+    code: str = ""
+
+
 @dataclass(slots=True)
 class StateDelta:
     """What one process has to tell about one provider since it last did."""
 
     tally: Tally
     epoch: int = 0
-    throttled_for_seconds: float = 0
+    #: Whether a call was taken, and who asked for a pause after that.
+    was_taken: bool = False
+    pauses: tuple[PauseRequest, ...] = ()
     #: Permits used beyond those that were granted.
     debt: int = 0
-    #: Probes that came back, with "success", "failure" or "unused".
-    probes: tuple[tuple[str, str], ...] = ()
+    probes: tuple[ReturnedProbe, ...] = ()
 
 
 class SharedProvider:
@@ -97,6 +128,7 @@ class SharedProvider:
             "ahead": ahead,
             "probe": probe,
             "probes_taken_seconds": PROBES_TAKEN_SECONDS,
+            "slow_start_seconds": WAIT_SECONDS,
         }
         reply = scripts.run("gate_acquire", self.keys, ask)
         view = _view(reply["view"])
@@ -110,9 +142,10 @@ class SharedProvider:
             "breaker": self._breaker,
             "cells": self._cells,
             "tally": {"epoch": delta.epoch, **asdict(delta.tally)},
-            "throttled_for": delta.throttled_for_seconds,
+            "was_taken": delta.was_taken,
+            "pauses": [astuple(each) for each in delta.pauses],
             "debt": delta.debt,
-            "probes": delta.probes,
+            "probes": [astuple(each) for each in delta.probes],
         }
 
 
@@ -144,5 +177,10 @@ def _view(reply: Mapping[str, Any]) -> View:
         calls=reply["calls"],
         failures=reply["failures"],
         slow=reply["slow"],
-        changes=tuple(BreakerState(state) for state in reply.get("changes", ())),
+        is_ramping=reply["is_ramping"],
+        reason=reply["reason"],
+        since_seconds=reply["since"],
+        throttled_reason=reply["throttled_reason"],
+        throttled_since_seconds=reply["throttled_since"],
+        changes=tuple(Change(**change) for change in reply.get("changes", ())),
     )

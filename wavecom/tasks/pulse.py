@@ -76,7 +76,8 @@ class Pulse(bootsteps.StartStopStep):
                 log.exception("pulse_failed")
                 continue
             STALLED.set(1 if found else 0)
-            _write(path, {"at": time.time(), "pid": os.getpid(), "problems": found})
+            report = {"at": time.time(), "pid": os.getpid(), "problems": found, "lag": services().lag.worst()}
+            _write(path, report)
             self._troubled_looks = self._troubled_looks + 1 if found else 0
             if self._troubled_looks == 1:
                 log.error("worker_stalled", problems=found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import pytest
@@ -55,6 +55,13 @@ def test_the_file_leaves_the_breakers_own_defaults_alone() -> None:
     shared = asdict(BreakerConfig())
 
     assert {name: getattr(BreakerSettings(), name) for name in shared} == shared
+
+
+def test_every_key_of_the_breaker_is_read() -> None:
+    keys = {each.name: (each.default or 5) + 1 for each in fields(BreakerConfig)} | {"failure_rate": 0.25}
+    table = ", ".join(f"{name} = {value}" for name, value in keys.items())
+
+    assert asdict(with_box(f"breaker = {{ {table} }}").providers["box"].breaker) == keys
 
 
 def test_every_common_key_is_read() -> None:

@@ -5,24 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from wavecom.core.job import Answer, Outcome
 from wavecom.routing.breaker import (
-    THROTTLED_CAP_SECONDS,
-    THROTTLED_SECONDS,
+    PROBES_TO_REOPEN,
     Breaker,
     BreakerSettings,
     BreakerState,
-    Tally,
-    is_failure,
-    throttled_seconds,
+    Window,
 )
+from wavecom.routing.evidence import EVERYBODY, Tally, Verdict
 
 SETTINGS = BreakerSettings()
 
 
 def a_tally(*, good: int = 0, bad: int = 0, slow: int = 0) -> Tally:
     """``good`` calls, then ``bad`` ones; ``slow`` of all were slow."""
-    return Tally(calls=good + bad, failures=bad, slow=slow, failures_in_a_row=bad)
+    return Tally(calls=good + bad, failures=bad, slow=slow, failures_in_a_row=bad, successes=good)
 
 
 def an_open_breaker(now: float = 0) -> Breaker:
@@ -52,7 +49,7 @@ def test_a_rate_of_failures_over_the_window_opens_it() -> None:
     breaker = Breaker(SETTINGS)
 
     for second in range(8):
-        breaker.report(Tally(calls=2, failures=1, failures_in_a_row=0), 0, second)
+        breaker.report(Tally(calls=2, failures=1, failures_in_a_row=0, successes=1), 0, second)
 
     assert breaker.state is BreakerState.OPEN
     assert breaker.open_until == 4 + SETTINGS.open_seconds
@@ -80,7 +77,7 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
     breaker.report(a_tally(bad=9), 0, 0)
 
     breaker.report(a_tally(good=1), 0, 25)
-    changed = breaker.report(Tally(calls=2, failures=1), 0, 25)
+    changed = breaker.report(Tally(calls=2, failures=1, successes=1), 0, 25)
 
     assert changed is None
     assert breaker.rates(25) == (3, 1, 0)
@@ -135,32 +132,87 @@ def test_enough_good_probes_close_it() -> None:
     assert changed == [None, None, BreakerState.CLOSED]
 
 
-def test_one_bad_probe_opens_it_again_for_longer_up_to_the_cap() -> None:
+def test_bad_probes_open_it_again_for_longer_up_to_the_cap() -> None:
     breaker = an_open_breaker()
     pauses = [breaker.open_until]
 
     for _ in range(6):
         now = breaker.open_until
         breaker.wake(now)
-        breaker.lease_probe("probe", now)
-        breaker.return_probe("probe", False, now)
+        for name in range(PROBES_TO_REOPEN):
+            breaker.lease_probe(str(name), now)
+            breaker.return_probe(str(name), False, now)
         pauses.append(breaker.open_until - now)
 
     assert pauses == [5, 10, 20, 40, 60, 60, 60]
 
 
-def test_who_fails_soon_after_closing_is_shut_out_for_longer_and_who_was_good_for_long_is_not() -> None:
-    breaker, now = a_half_open_breaker()
+@pytest.mark.parametrize(
+    ("closed_for", "pause"), [(0, 60), (14, 60), (15, 40), (29, 40), (30, 20), (45, 10), (60, 5), (3600, 5)]
+)
+def test_each_quarter_of_a_good_minute_takes_one_doubling_back(closed_for: float, pause: float) -> None:
+    breaker = Breaker(SETTINGS, _openings=4, _closed_at=1000)
+
+    breaker.report(a_tally(bad=10), 0, 1000 + closed_for)
+
+    assert breaker.open_until == 1000 + closed_for + pause
+
+
+def test_a_breaker_that_opens_again_and_again_remembers_no_more_than_its_longest_pause() -> None:
+    breaker = an_open_breaker()
+    now = breaker.open_until
+    for _ in range(50):
+        now = breaker.open_until
+        breaker.wake(now)
+        breaker.lease_probe("probe", now)
+        breaker.return_probe("probe", False, now, recipient=EVERYBODY)
+    now = breaker.open_until
+    breaker.wake(now)
     for number in range(SETTINGS.successes_to_close):
         breaker.lease_probe(str(number), now)
         breaker.return_probe(str(number), True, now)
-    late = Breaker(SETTINGS, _openings=7, _closed_at=now)
 
-    breaker.report(a_tally(bad=10), breaker.epoch, now + 1)
-    late.report(a_tally(bad=10), 0, now + 61)
+    breaker.report(a_tally(bad=10), breaker.epoch, now + 60)
 
-    assert breaker.open_until - (now + 1) == 10
-    assert late.open_until - (now + 61) == 5
+    assert breaker.open_until == now + 60 + SETTINGS.open_seconds
+
+
+@pytest.mark.parametrize(
+    ("recipients", "expected"),
+    [
+        (["a", "a", "a"], BreakerState.HALF_OPEN),
+        (["a", "b"], BreakerState.OPEN),
+        (["", ""], BreakerState.OPEN),
+        ([EVERYBODY], BreakerState.OPEN),
+    ],
+)
+def test_one_recipients_probes_do_not_open_it_again(recipients: list[str], expected: BreakerState) -> None:
+    breaker, now = a_half_open_breaker()
+
+    for number, recipient in enumerate(recipients):
+        breaker.lease_probe(str(number), now)
+        breaker.return_probe(str(number), False, now, recipient=recipient, code="http_503")
+
+    assert breaker.state is expected
+
+
+@pytest.mark.parametrize(
+    ("tally", "reason"),
+    [
+        (
+            Tally(calls=10, failures=10, failures_in_a_row=10, code="http_503"),
+            "10 failures in a row, last http_503",
+        ),
+        (Tally(calls=10, failures=6, successes=4, code="timeout"), "6 of 10 calls failed, last timeout"),
+        (Tally(calls=10, slow=9, successes=10), "9 of 10 calls were slow"),
+    ],
+)
+def test_it_says_why_it_opened(tally: Tally, reason: str) -> None:
+    breaker = Breaker(SETTINGS)
+
+    breaker.report(tally, 0, 5)
+
+    assert (breaker.reason, breaker.changed_at) == (reason, 5)
 
 
 def test_a_probe_that_was_not_used_says_nothing() -> None:
@@ -203,14 +255,15 @@ def test_tallies_add_up_to_the_tally_of_all_calls(parts: list[list[tuple[bool, b
     def tally_of(calls: list[tuple[bool, bool]]) -> Tally:
         tally = Tally()
         for failed, slow in calls:
-            tally.count(is_failure=failed, is_slow=slow)
+            tally.count(Verdict.FAILS if failed else Verdict.WORKS, is_slow=slow)
         return tally
 
-    total = Tally()
+    total = Window()
     for part in parts:
         total.add(tally_of(part))
 
-    assert total == tally_of([call for part in parts for call in part])
+    whole = tally_of([call for part in parts for call in part])
+    assert total == Window(whole.calls, whole.failures, whole.slow, whole.failures_in_a_row)
 
 
 class BreakerLife(RuleBasedStateMachine):
@@ -232,7 +285,7 @@ class BreakerLife(RuleBasedStateMachine):
     def calls_end(self, calls: list[tuple[bool, bool]], lag: int) -> None:
         tally = Tally()
         for failed, slow in calls:
-            tally.count(is_failure=failed, is_slow=slow)
+            tally.count(Verdict.FAILS if failed else Verdict.WORKS, is_slow=slow)
         self.breaker.report(tally, self.breaker.epoch - lag, self.now)
 
     @precondition(lambda self: self.breaker.state is BreakerState.HALF_OPEN)
@@ -266,34 +319,3 @@ class BreakerLife(RuleBasedStateMachine):
 
 
 TestBreakerLife = BreakerLife.TestCase
-
-
-@pytest.mark.parametrize(
-    ("outcome", "code", "expected"),
-    [
-        (Outcome.ACCEPTED, "http_202", False),
-        (Outcome.REJECTED, "http_400", False),
-        (Outcome.UNAVAILABLE, "http_503", True),
-        (Outcome.UNAVAILABLE, "connection_refused", True),
-        (Outcome.UNAVAILABLE, "http_429", False),
-        (Outcome.UNKNOWN, "timeout", True),
-    ],
-)
-def test_what_speaks_against_a_provider(outcome: Outcome, code: str, expected: bool) -> None:
-    assert is_failure(Answer(outcome, code)) is expected
-
-
-@pytest.mark.parametrize(
-    ("answer", "seconds"),
-    [
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=7), 7),
-        (Answer(Outcome.UNAVAILABLE, "http_503", retry_after_seconds=7), 7),
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=1e9), THROTTLED_CAP_SECONDS),
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=-1), 0),
-        (Answer(Outcome.UNAVAILABLE, "http_429"), THROTTLED_SECONDS),
-        (Answer(Outcome.UNAVAILABLE, "http_503"), 0),
-        (Answer(Outcome.ACCEPTED, "http_202", retry_after_seconds=7), 0),
-    ],
-)
-def test_how_long_a_tap_stays_closed(answer: Answer, seconds: float) -> None:
-    assert throttled_seconds(answer) == seconds

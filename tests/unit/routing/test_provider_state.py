@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from wavecom.core.job import Answer, Outcome, Priority
 from wavecom.core.ports import Refusal
 from wavecom.routing import gate
-from wavecom.routing.breaker import BreakerState, Tally
+from wavecom.routing.breaker import BreakerState
+from wavecom.routing.evidence import Tally
 from wavecom.routing.gate import GateSettings, Ticket
+from wavecom.routing.pause import PauseRequest
 from wavecom.routing.provider_state import URGENT_FAILURES, ProviderState
 from wavecom.routing.shared import Denial, Grant, StateDelta, View
 
@@ -77,29 +79,57 @@ def test_an_open_breaker_refuses_until_its_time_has_come() -> None:
     assert after is None
 
 
-def test_a_pause_holds_here_though_the_others_have_not_heard_of_it() -> None:
+def test_a_request_for_a_pause_is_told_at_once_and_holds_when_the_fleet_says_so() -> None:
     state = a_state()
 
-    is_urgent = state.record_result(a_ticket(state), WAIT, 5)
-    state.apply_view(View())
+    is_urgent = state.record_result(a_ticket(state), WAIT, 5, "a")
+    before = state.admit(Priority.NORMAL, 1)
+    delta = state.take_delta()
+    state.apply_view(View(throttled_for_seconds=30))
 
     assert is_urgent
+    assert isinstance(before, Ticket)
+    assert delta.pauses == (PauseRequest("a", 30, False, "http_429"),)
+    assert not delta.was_taken
     assert state.admit(Priority.NORMAL, 1) == Refusal("sms", gate.THROTTLED, 30)
-    assert state.take_delta().throttled_for_seconds == 30
+
+
+def test_a_call_that_was_taken_ends_the_row_of_requests() -> None:
+    state = a_state()
+    tickets = [a_ticket(state) for _ in range(3)]
+
+    for ticket, answer in zip(tickets, [WAIT, GOOD, WAIT], strict=True):
+        state.record_result(ticket, answer, 5)
+    delta = state.take_delta()
+
+    assert delta.was_taken
+    assert len(delta.pauses) == 1
 
 
 def test_a_pause_uses_up_what_was_fetched() -> None:
     time = Time()
     state = a_state(GateSettings(rate_per_second=1000), time)
-    ticket = state.apply_reply(Grant(50, False, View()), Priority.NORMAL, 1, "")
-    assert isinstance(ticket, Ticket)
+    state.apply_reply(Grant(50, False, View()), Priority.NORMAL, 1, "")
 
-    state.record_result(ticket, Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=0.1), 5)
+    state.apply_view(View(throttled_for_seconds=0.1))
     time.now += 0.11
-    state.take_delta()
-    state.apply_view(View())
 
     assert state.admit(Priority.NORMAL, 1) is None
+
+
+def test_after_a_pause_and_while_it_starts_slowly_the_shared_server_is_asked() -> None:
+    time = Time()
+    state = a_state(time=time)
+    state.apply_view(View(throttled_for_seconds=1))
+    time.now += 1
+
+    after = state.admit(Priority.NORMAL, 1)
+    state.apply_view(View(is_ramping=True))
+    meanwhile = state.admit(Priority.NORMAL, 1)
+    state.apply_view(View())
+
+    assert (after, meanwhile) == (None, None)
+    assert isinstance(state.admit(Priority.NORMAL, 1), Ticket)
 
 
 def test_news_are_told_once() -> None:

@@ -22,6 +22,11 @@ CLOSED = {
     "calls": 0,
     "failures": 0,
     "slow": 0,
+    "is_ramping": False,
+    "reason": "",
+    "since": 0,
+    "throttled_reason": "",
+    "throttled_since": 0,
 }
 
 

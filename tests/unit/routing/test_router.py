@@ -8,7 +8,7 @@ from threading import Event, Thread
 
 import pytest
 
-from wavecom.core.job import Answer, Channel, Outcome, Priority, Try
+from wavecom.core.job import Answer, Channel, Outcome, Priority, Scope, Try
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.router import NO_ROUTE, Router
@@ -21,7 +21,7 @@ class ScriptedGate:
 
     waits: dict[str, float]
     asked: list[str] = field(default_factory=list)
-    released: list[tuple[Permit, Answer | None, float]] = field(default_factory=list)
+    released: list[tuple[Permit, Answer | None, float, str]] = field(default_factory=list)
     charged: list[tuple[Permit, int]] = field(default_factory=list)
 
     def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Permit | Refusal:
@@ -31,8 +31,8 @@ class ScriptedGate:
             return Permit(provider)
         return Refusal(provider, "busy", wait)
 
-    def release(self, permit: Permit, answer: Answer | None, latency_ms: float) -> None:
-        self.released.append((permit, answer, latency_ms))
+    def release(self, permit: Permit, answer: Answer | None, latency_ms: float, recipient: str = "") -> None:
+        self.released.append((permit, answer, latency_ms, recipient))
 
     def wait_seconds(self, provider: str, priority: Priority) -> float:
         return self.waits[provider]
@@ -243,10 +243,10 @@ def test_what_came_of_the_call_is_reported_to_the_gate() -> None:
     router = a_router(gate)
     answer = Answer(Outcome.ACCEPTED, "http_200")
 
-    router.release(Permit("first"), Try("first", answer, datetime(2026, 1, 1, tzinfo=UTC), 12.5))
+    router.release(Permit("first"), Try("first", answer, datetime(2026, 1, 1, tzinfo=UTC), 12.5, "key"))
     router.release(Permit("second"), None)
 
-    assert gate.released == [(Permit("first"), answer, 12.5), (Permit("second"), None, 0)]
+    assert gate.released == [(Permit("first"), answer, 12.5, "key"), (Permit("second"), None, 0, "")]
 
 
 def test_only_a_surplus_is_charged() -> None:
@@ -282,3 +282,16 @@ def test_the_sandbox_holds_no_more_than_its_share_of_the_threads() -> None:
 
     assert [isinstance(answer, Permit) for answer in answers] == [True] * 4 + [False]
     assert isinstance(again, Permit)
+
+
+def test_a_domain_whose_recipients_are_told_to_come_back_waits_and_no_other_does() -> None:
+    router = a_router(ScriptedGate({"first": 0, "second": 0}))
+    greylisted = Answer(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION)
+
+    for recipient in "abc":
+        outcome = Try("first", greylisted, datetime(2026, 1, 1, tzinfo=UTC), 9, recipient, "grey.example")
+        router.release(Permit("first"), outcome)
+
+    assert router.destination_wait(Permit("first"), "grey.example") > 0
+    assert router.destination_wait(Permit("first"), "other.example") == 0
+    assert router.destination_wait(Permit("second"), "grey.example") == 0

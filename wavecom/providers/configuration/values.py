@@ -25,9 +25,23 @@ class BreakerConfig:
     #: Fewer calls than this say nothing.
     min_calls: Annotated[int, whole_number(1, 10_000)] = 10
     window_seconds: Annotated[float, number(1, 600)] = 10
+    #: Failures of so many recipients in a row open it, however good the window was.
+    max_failures_in_a_row: Annotated[int, whole_number(1, 10_000)] = 10
     open_seconds: Annotated[float, number(0.1, 600)] = 5
+    #: Each opening doubles the pause, up to this.
+    open_cap_seconds: Annotated[float, number(0.1, 3600)] = 60
+    #: Each time that it stays closed for so long takes one doubling back.
+    forget_seconds: Annotated[float, number(1, 3600)] = 15
     #: A call that takes longer is slow; where most are, that is as bad as failing.
     slow_seconds: Annotated[float, number(0.05, 3_600)] = 5
+    #: So many recipients in a row must be told to wait (429, Retry-After) before nobody is called for that long.
+    recipients_to_pause: Annotated[int, whole_number(1, 100)] = 3
+    #: The longest such pause, whatever a provider asks for.
+    pause_cap_seconds: Annotated[float, number(1, 86_400)] = 600
+    #: Slow start after a pause: calls let in at once, two more for each that was taken. 0: all at once.
+    ramp_calls: Annotated[int, whole_number(0, 10_000)] = 6
+    #: It is over after this at the latest.
+    ramp_seconds: Annotated[float, number(1, 3600)] = 60
 
 
 #: A call by SMTP takes a thread of ours and a connection of the server's, which counts them.

@@ -1,5 +1,7 @@
 """HTTP for providers: one port, two implementations."""
 
+from collections.abc import Callable
+
 from wavecom.providers.transport.port import (
     Fault,
     HttpTransport,
@@ -24,10 +26,11 @@ __all__ = [
 ]
 
 
-def make_transport() -> HttpTransport:
+def make_transport(on_lag: Callable[[float], None] = lambda _seconds: None) -> HttpTransport:
     """The fast implementation where pycurl can be imported, else the one that works everywhere.
 
-    To be made after the last fork: connections must not be shared between processes.
+    ``on_lag`` hears by how many seconds its own thread comes too late. To be made after the last fork: connections must
+    not be shared between processes.
     """
     try:
         from wavecom.providers.transport.curl import CurlTransport
@@ -35,4 +38,4 @@ def make_transport() -> HttpTransport:
         from wavecom.providers.transport.requests import RequestsTransport
 
         return RequestsTransport()
-    return CurlTransport()
+    return CurlTransport(on_lag=on_lag)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 import time
+from collections.abc import Callable
 from weakref import WeakSet
 
 import pycurl
@@ -19,11 +20,14 @@ class CurlTransport:
     """``HttpTransport`` by libcurl.
 
     ``send`` has a handle for each thread, which keeps one connection to the host called last. What ``start`` is given
-    runs on one thread for all, where there is epoll.
+    runs on one thread for all, where there is epoll; ``on_lag`` hears by how many seconds that one comes too late.
     """
 
-    def __init__(self, *, idle_seconds: int = IDLE_SECONDS) -> None:
+    def __init__(
+        self, *, idle_seconds: int = IDLE_SECONDS, on_lag: Callable[[float], None] = lambda _seconds: None
+    ) -> None:
         self._idle_seconds = idle_seconds
+        self._on_lag = on_lag
         self._of_thread = _OfThread()
         self._handles: WeakSet[_KeptHandle] = WeakSet()
         self._lock = threading.Lock()
@@ -54,7 +58,7 @@ class CurlTransport:
                 while (loop := self._loop) is None or not loop.put(request, on_end):
                     with self._lock:
                         if self._loop is loop:
-                            self._loop = CurlLoop(self._idle_seconds)
+                            self._loop = CurlLoop(self._idle_seconds, self._on_lag)
         except NotSentError as error:
             on_end(error)
         return True

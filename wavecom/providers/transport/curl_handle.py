@@ -64,7 +64,9 @@ def origin_of(request: Request) -> tuple[str, ...]:
 class Handle:
     """Set up once, then for each request ``prepare``, whatever makes ``curl`` do it, and ``result``."""
 
-    def __init__(self, idle_seconds: int, ca_file: str | None) -> None:
+    def __init__(self, idle_seconds: int, ca_file: str | None, *, grace_seconds: float = 0) -> None:
+        #: What libcurl gives a call beyond its time, where the caller keeps the deadline.
+        self._grace_seconds = grace_seconds
         self._header_lines: list[bytes] = []
         self._body = bytearray()
         self._is_body_full = False
@@ -106,7 +108,7 @@ class Handle:
         curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(request.body))
         curl.setopt(pycurl.READFUNCTION, BytesIO(request.body).read)
         if request.timeout_seconds != self._timeout_seconds:
-            curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(request.timeout_seconds))
+            curl.setopt(pycurl.TIMEOUT_MS, _milliseconds(request.timeout_seconds + self._grace_seconds))
             curl.setopt(pycurl.CONNECTTIMEOUT_MS, _milliseconds(min(request.timeout_seconds, CONNECT_SECONDS)))
             self._timeout_seconds = request.timeout_seconds
 

@@ -15,6 +15,7 @@ import select
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import pycurl
@@ -34,6 +35,10 @@ _PAUSE_SECONDS: Final = 0.008
 #: How long ``close`` waits for the calls under way: longer than any may take.
 _CLOSE_SECONDS: Final = 15.0
 
+#: libcurl looks at its clock before it looks at the socket: of a call that this thread came back to too late it would
+#: say that the time was up, with the answer lying there. So the loop keeps the deadlines, and libcurl's are a net.
+_GRACE_SECONDS: Final = 30.0
+
 _NEVER: Final = float("inf")
 
 
@@ -41,11 +46,13 @@ class CurlLoop:
     """Runs the calls that ``put`` is given. The first one starts its thread, ``close`` ends it for good.
 
     Each call under way has a handle and a connection of its own; a connection that is free is kept for the next one to
-    the same host until it has been idle for ``idle_seconds``, or until the other side closes it.
+    the same host until it has been idle for ``idle_seconds``, or until the other side closes it. ``on_lag`` hears by
+    how many seconds this thread comes too late to a deadline.
     """
 
-    def __init__(self, idle_seconds: float) -> None:
+    def __init__(self, idle_seconds: float, on_lag: Callable[[float], None] = lambda _seconds: None) -> None:
         self._idle_seconds = idle_seconds
+        self._on_lag = on_lag
         self._inbox: deque[tuple[Request, OnEnd]] = deque()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._is_rung = False
@@ -175,8 +182,10 @@ class CurlLoop:
     def _take_wire(self, request: Request) -> _Wire:
         origin = origin_of(request)
         free = self._free.get(origin)
-        # The one used last, so that those there are too many of grow old.
-        return free.pop() if free else _Wire(self, origin, Handle(round(self._idle_seconds), request.ca_file))
+        if free:
+            # The one used last, so that those there are too many of grow old.
+            return free.pop()
+        return _Wire(self, origin, Handle(round(self._idle_seconds), request.ca_file, grace_seconds=_GRACE_SECONDS))
 
     def _act(self, wire: _Wire, descriptor: int, heard: int) -> None:
         """Let libcurl do what can be done now."""
@@ -190,6 +199,15 @@ class CurlLoop:
             log.exception("http_call_failed")
             if wire.on_end is not None:
                 self._end(wire, wire.break_off())
+
+    def _give_up(self, wire: _Wire, now: float) -> None:
+        """The time of a call is up: what has arrived counts, nothing that comes later."""
+        self._on_lag(now - wire.deadline)
+        for descriptor in wire.descriptors():
+            self._act(wire, descriptor, pycurl.CSELECT_IN)
+            if wire.on_end is None:
+                return
+        self._end(wire, wire.break_off(pycurl.E_OPERATION_TIMEDOUT))
 
     def _end(self, wire: _Wire, result: Response | Exception) -> None:
         on_end, wire.on_end = wire.on_end, None
@@ -215,7 +233,9 @@ class CurlLoop:
             _, _, wire = heapq.heappop(self._alarms)
             wire.alarm_at = _NEVER
             if wire.on_end is not None:
-                if wire.body_ends_at <= now:
+                if wire.deadline <= now:
+                    self._give_up(wire, now)
+                elif wire.body_ends_at <= now:
                     self._end(wire, wire.break_off())
                 elif wire.due_at <= now:
                     wire.due_at = _NEVER
@@ -285,6 +305,8 @@ class _Wire:
         self.alarm_at = _NEVER
         #: Until when the rest of an answer is waited for whose status and headers have come.
         self.body_ends_at = _NEVER
+        #: When the call must be over.
+        self.deadline = _NEVER
         self._waits_for_body = False
         self.free_since = 0.0
         self._loop = loop
@@ -299,13 +321,14 @@ class _Wire:
     def begin(self, request: Request) -> None:
         """Take a call; ``act`` sends it."""
         self._waits_for_body = request.waits_for_body
+        self.deadline = time.monotonic() + request.timeout_seconds
         self._handle.prepare(request)
         self._multi.add_handle(self._handle.curl)
 
     @property
     def wants_at(self) -> float:
         """When it wants to be looked at although nothing happened."""
-        return min(self.due_at, self.body_ends_at)
+        return min(self.due_at, self.body_ends_at, self.deadline)
 
     def act(self, descriptor: int, heard: int) -> bool:
         """Let libcurl go on; True when the call is over."""
@@ -326,16 +349,20 @@ class _Wire:
         """What came of the call that is over."""
         _, _, failed = self._multi.info_read()
         self._multi.remove_handle(self._handle.curl)
-        self.due_at = self.body_ends_at = _NEVER
+        self.due_at = self.body_ends_at = self.deadline = _NEVER
         return self._handle.result(failed[0][1] if failed else pycurl.E_OK)
 
-    def break_off(self) -> Response | NotSentError | UnclearError:
+    def descriptors(self) -> list[int]:
+        """The sockets that libcurl waits for."""
+        return list(self._masks)
+
+    def break_off(self, code: int = BROKEN_OFF) -> Response | NotSentError | UnclearError:
         """What has come of the call so far; there will be no more, and the connection is of no more use."""
-        return self._handle.result(BROKEN_OFF)
+        return self._handle.result(code)
 
     def close(self) -> None:
         """Let go of the connection."""
-        self.due_at = self.body_ends_at = _NEVER
+        self.due_at = self.body_ends_at = self.deadline = _NEVER
         self._handle.curl.close()
         self._multi.close()
 

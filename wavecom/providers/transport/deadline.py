@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
@@ -33,23 +34,32 @@ class Deadline:
             raise TimeoutError("the time was up")
         return left
 
+    def left(self) -> float:
+        """Seconds left; 0 when there are none. For reading: what has arrived by the deadline may be read after it."""
+        return max(0.0, self._ends_at - time.monotonic())
+
     def at_most(self, seconds: float) -> Deadline:
         """This deadline, or one ``seconds`` from now if that is sooner."""
         return Deadline(min(seconds, self.remaining()))
 
 
 class DeadlineSocket(socket.socket):
-    """A connected socket, each use of which raises ``TimeoutError`` once ``deadline`` has passed."""
+    """A connected socket, each use of which raises ``TimeoutError`` once ``deadline`` has passed.
+
+    Only reading what is there already doesn't: a thread that came too late to run must not lose its answer.
+    """
 
     deadline: Deadline
     #: The other side has said that nothing more will come.
     has_ended = False
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.deadline.remaining())
-        count = super().recv_into(*args, **kwargs)
-        self.has_ended = count == 0
-        return count
+        self.settimeout(self.deadline.left())
+        with suppress(BlockingIOError):
+            count = super().recv_into(*args, **kwargs)
+            self.has_ended = count == 0
+            return count
+        raise TimeoutError("the time was up")
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
         self.settimeout(self.deadline.remaining())
@@ -63,10 +73,12 @@ class DeadlineTlsSocket(ssl.SSLSocket):
     has_ended = False
 
     def read(self, *args: Any, **kwargs: Any) -> Any:
-        self.settimeout(self.deadline.remaining())
-        read = super().read(*args, **kwargs)
-        self.has_ended = not read  # no bytes, or none into the buffer that was given
-        return read
+        self.settimeout(self.deadline.left())
+        with suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            read = super().read(*args, **kwargs)
+            self.has_ended = not read  # no bytes, or none into the buffer that was given
+            return read
+        raise TimeoutError("the time was up")
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(self.deadline.remaining())

@@ -1,7 +1,8 @@
 -- May one provider be called? All or nothing: what is refused has consumed nothing.
 --
 -- KEYS    the provider's hash, its probes
--- asks    {breaker: settings, cells: {lane: {interval, capacity, memory}} or null, lane, cost, ahead, probe}
+-- asks    {breaker: settings, cells: {lane: {interval, capacity, memory}} or null, lane, cost, ahead, probe,
+--         probes_taken_seconds, slow_start_seconds}
 --         `cost` permits, and up to `ahead` more if they are there; `probe` names the probe this call would be
 -- answers {granted, is_probe, view} or {reason, retry_after, view}
 --
@@ -42,6 +43,7 @@ if is_probe then
     return refuse('probes_taken', ask.probes_taken_seconds)
   end
 end
+local is_slow_start = not is_probe and is_ramping(provider)
 local granted = ask.cost
 if has_limit then
   -- Every permit counts in every cell; the lane's own and the one of high, which is the provider's limit, must have room.
@@ -52,8 +54,13 @@ if has_limit then
   if wait > 0 then
     return refuse('rate_limit', wait)
   end
+end
+if is_slow_start and not take_ramp(provider) then
+  return refuse('slow_start', ask.slow_start_seconds)
+end
+if has_limit then
   charge(provider, ask.cells, ask.cost)
-  if not is_probe then
+  if not is_probe and not is_slow_start then
     local ahead = math.min(ask.ahead, math.floor(math.min(room(ask.lane), room('high')) + ALMOST))
     if ahead > 0 then
       charge(provider, ask.cells, ahead)
@@ -65,7 +72,7 @@ if is_probe then
   redis.call('ZADD', KEYS[2], string.format('%.6f', now + ask.breaker.probe_lease_seconds), ask.probe)
   redis.call('EXPIRE', KEYS[2], KEEP_SECONDS)
 end
-if has_limit or #provider.changes > 0 then
+if has_limit or is_slow_start or #provider.changes > 0 then
   save_provider(provider)
 end
 return cjson.encode({granted = granted, is_probe = is_probe, view = view(provider)})

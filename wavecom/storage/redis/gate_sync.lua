@@ -2,7 +2,9 @@
 --
 -- KEYS    the workers, then for each provider its hash and its probes
 -- asks    {worker: name or null, is_leaving, workers_seconds, providers: [{breaker, cells or null, tally: {epoch, calls,
---         failures, slow, failures_in_a_row}, throttled_for, debt, probes: [[name, "success" | "failure" | "unused"]]}]}
+--         failures, slow, failures_in_a_row, successes, recipients: {key: is in the row}, code}, was_taken, pauses:
+--         [[recipient, seconds, is_for_all, code]], debt,
+--         probes: [[name, "success" | "failure" | "unused", recipient, code]]}]}
 -- answers {workers: how many live, views: [view]}
 --
 -- include: gate_common
@@ -14,16 +16,17 @@ for i, told in ipairs(ask.providers) do
   local provider = load_provider(KEYS[2 * i], KEYS[2 * i + 1], told.breaker)
   wake(provider)
   for _, probe in ipairs(told.probes) do
-    return_probe(provider, probe[1], probe[2])
+    return_probe(provider, probe)
   end
   report(provider, told.tally)
-  if told.throttled_for > 0 then
-    throttle(provider, told.throttled_for)
+  local has_requests = told.was_taken and provider.fields.requests ~= '' or #told.pauses > 0
+  if has_requests then
+    request_pauses(provider, told.was_taken, told.pauses)
   end
   if told.debt > 0 and told.cells ~= cjson.null then
     charge(provider, told.cells, told.debt)
   end
-  local is_news = told.tally.calls > 0 or told.throttled_for > 0 or told.debt > 0 or #told.probes > 0
+  local is_news = told.tally.calls > 0 or told.tally.failures_in_a_row > 0 or has_requests or told.debt > 0 or #told.probes > 0
   if is_news or #provider.changes > 0 then
     save_provider(provider)
   end
