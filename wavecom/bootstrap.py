@@ -35,6 +35,7 @@ from wavecom.core.keys import KeyRecord
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
+from wavecom.core.provider_control import ProviderControl
 from wavecom.core.quota import Limits
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.submission import Submission
@@ -51,6 +52,7 @@ from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.routes import Alternative, Route, RouteStep
 from wavecom.routing.shared import Scripts
+from wavecom.routing.switch import RedisSwitch
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -138,6 +140,21 @@ class OperatorServices:
     keys: KeyAdministration
     sessions: Sessions
     reconciliation: Reconciliation
+    closing: Sequence[Callable[[], None]] = ()
+
+    def close(self) -> None:
+        """Let go of threads and connections, in order."""
+        for close in self.closing:
+            close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderServices:
+    """What ``wavecom providers`` works with."""
+
+    clock: Clock
+    switch: RedisSwitch
+    control: ProviderControl
     closing: Sequence[Callable[[], None]] = ()
 
     def close(self) -> None:
@@ -349,6 +366,23 @@ def operator_services(settings: Settings) -> OperatorServices:
             sleep=time.sleep,
         ),
         closing=[stats.close, publisher.close, clock.close, client.close],
+    )
+
+
+def provider_services(settings: Settings, new_id: Callable[[], str]) -> ProviderServices:
+    """Services of the command that shows and switches providers. Raises ``ProvidersFileError``."""
+    config = providers_config(settings)
+    client = connect_mongo(settings.mongodb_uri, pool_size=2)
+    database = default_database(client)
+    clock = StoreClock(MongoJobRepository(database["jobs"]).now).start()
+    redis_client = connect_redis(settings.redis_url)
+    gates = {name: _gate_settings(provider) for name, provider in config.providers.items()}
+    switch = RedisSwitch(gates, RedisScripts(redis_client))
+    return ProviderServices(
+        clock=clock,
+        switch=switch,
+        control=ProviderControl(switch=switch, audit=MongoAuditLog(database), clock=clock, new_id=new_id),
+        closing=[clock.close, redis_client.close, client.close],
     )
 
 

@@ -18,6 +18,7 @@ _OPERATORS = {
     "check": "check",
     "dead-letters": "dead_letters",
     "keys": "keys",
+    "providers": "providers",
     "sessions": "sessions",
     "unconfirmed": "unconfirmed",
 }

@@ -58,6 +58,8 @@ def said_in_words() -> Iterator[None]:
         _give_up(error)
     except BrokerError as error:
         _give_up(error, "Check AMQP_URL and that RabbitMQ runs")
+    except UnavailableError as error:
+        _give_up(error, "Check REDIS_URL and that Redis runs")
     except KeyboardInterrupt:
         click.echo("Interrupted. What is done is done; run the same command again for the rest.", err=True)
         raise SystemExit(INTERRUPTED) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 
 from wavecom.core.job import Answer, Priority
@@ -14,7 +15,7 @@ from wavecom.routing.gate import GateSettings, Ticket
 from wavecom.routing.pause import PauseRequest
 from wavecom.routing.permit_cache import BATCH_SECONDS, PermitCache
 from wavecom.routing.ratelimit import SHARES
-from wavecom.routing.shared import Denial, Grant, ReturnedProbe, SharedProvider, StateDelta, View
+from wavecom.routing.shared import Denial, Grant, ReturnedProbe, SharedProvider, StateDelta, View, health_of
 
 #: The lower lanes come back for a few permits at once, not for each one by itself.
 PATIENCE_SECONDS = 0.02
@@ -152,23 +153,10 @@ class ProviderState:
         """For pages."""
         with self._lock:
             now = self._monotonic()
-            view = self._view or View()
-            return ProviderHealth(
-                provider=self.name,
-                state=view.state,
-                epoch=view.epoch,
+            return replace(
+                health_of(self.name, self._view or View(), in_flight),
                 open_for_seconds=max(0.0, self._open_until - now),
                 throttled_for_seconds=max(0.0, self._throttled_until - now),
-                calls=view.calls,
-                failures=view.failures,
-                slow_calls=view.slow,
-                in_flight=in_flight,
-                is_shared=True,
-                reason=view.reason,
-                throttled_reason=view.throttled_reason,
-                since_seconds=view.since_seconds,
-                throttled_since_seconds=view.throttled_since_seconds,
-                is_ramping=view.is_ramping,
             )
 
     def _apply_view(self, view: View, now: float) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict, astuple, dataclass
 from typing import Any, Protocol
 
 from wavecom.core.job import Priority
-from wavecom.routing.breaker import PROBES_TAKEN_SECONDS, BreakerState
+from wavecom.routing.breaker import PROBES_TAKEN_SECONDS, BreakerState, ProviderHealth
 from wavecom.routing.evidence import Tally
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.pause import PauseRequest
@@ -136,6 +136,11 @@ class SharedProvider:
             return Denial(reply["reason"], reply["retry_after"], view)
         return Grant(int(reply["granted"]), reply["is_probe"], view)
 
+    def override(self, scripts: Scripts, action: str, seconds: float, reason: str) -> View:
+        """Do what an operator says: "pause" it for ``seconds``, or "reopen" it. Raises ``UnavailableError``."""
+        ask = {"breaker": self._breaker, "action": action, "seconds": seconds, "reason": reason}
+        return _view(scripts.run("gate_override", self.keys, ask))
+
     def as_message(self, delta: StateDelta) -> Mapping[str, object]:
         """``delta`` in the words of the script."""
         return {
@@ -166,6 +171,27 @@ def sync(
     reply = scripts.run("gate_sync", keys, ask)
     # An empty list comes back as an empty object: Lua knows only tables.
     return int(reply["workers"]), [_view(view) for view in reply["views"]]
+
+
+def health_of(name: str, view: View, in_flight: int = 0) -> ProviderHealth:
+    """A view for people."""
+    return ProviderHealth(
+        provider=name,
+        state=view.state,
+        epoch=view.epoch,
+        open_for_seconds=view.open_for_seconds,
+        throttled_for_seconds=view.throttled_for_seconds,
+        calls=view.calls,
+        failures=view.failures,
+        slow_calls=view.slow,
+        in_flight=in_flight,
+        is_shared=True,
+        reason=view.reason,
+        throttled_reason=view.throttled_reason,
+        since_seconds=view.since_seconds,
+        throttled_since_seconds=view.throttled_since_seconds,
+        is_ramping=view.is_ramping,
+    )
 
 
 def _view(reply: Mapping[str, Any]) -> View:

@@ -1,4 +1,4 @@
-"""Who did what to dead letters, keys and sessions: the collection ``audit``, a document each, never purged."""
+"""Who did what to jobs, keys, sessions and providers: the collection ``audit``, a document each, never purged."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pymongo.database import Database
 
 from wavecom.core.audit import Run
 from wavecom.core.keys import KeyEvent
+from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionEnded
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import writing
 
 
 class MongoAuditLog:
-    """``AuditLog``, ``KeyAudit`` and ``SessionAudit`` of the core; safe to share between threads."""
+    """``AuditLog``, ``KeyAudit``, ``SessionAudit`` and ``ProviderAudit`` of the core; safe to share between threads."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._entries = database["audit"].with_options(
@@ -49,6 +50,21 @@ class MongoAuditLog:
             "sessionId": event.session_id,
             "viewer": event.viewer,
         }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+
+    def record_provider_event(self, event: ProviderEvent) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": event.action.value,
+            "operator": event.actor,
+            "startedAt": event.at,
+            "provider": event.provider,
+            "reason": event.reason,
+        }
+        if event.until is not None:
+            document["until"] = event.until
         with writing():
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 

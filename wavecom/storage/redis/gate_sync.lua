@@ -15,6 +15,12 @@ local views = {}
 for i, told in ipairs(ask.providers) do
   local provider = load_provider(KEYS[2 * i], KEYS[2 * i + 1], told.breaker)
   wake(provider)
+  if ask.worker ~= cjson.null and provider.fields.untold ~= '' then
+    for _, change in ipairs(list_of(provider.fields.untold)) do
+      provider.changes[#provider.changes + 1] = change
+    end
+    provider.fields.untold = ''
+  end
   for _, probe in ipairs(told.probes) do
     return_probe(provider, probe)
   end

@@ -1,0 +1,170 @@
+"""``wavecom providers``: see how providers stand for all workers, pause one, open one again."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from wavecom.bootstrap import ProviderServices, provider_services
+from wavecom.commands.console import console, print_json, said_in_words, table_of, time_text, user
+from wavecom.commands.parameters import duration
+from wavecom.observability import configure_logging
+from wavecom.routing.breaker import BreakerState, ProviderHealth
+from wavecom.settings import Settings
+
+#: What keeps a provider closed for longer belongs into the providers file.
+LONGEST_PAUSE = timedelta(days=1)
+
+
+def _pause(value: str | timedelta) -> timedelta:
+    pause = duration(value)
+    if not timedelta(seconds=1) <= pause <= LONGEST_PAUSE:
+        raise click.BadParameter("A pause lasts from 1s to 1d; for longer, take the provider out of the routes.")
+    return pause
+
+
+def _reason(value: str) -> str:
+    if not value.strip() or len(value) > 200 or not value.isprintable():
+        raise click.BadParameter("A reason has 1 to 200 printable characters.")
+    return value.strip()
+
+
+_OPERATOR = click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
+_REASON = click.option(
+    "--reason", type=_reason, metavar="TEXT", required=True, help="For the audit entry, the log and whoever looks next."
+)
+
+
+@click.group("providers", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+def providers() -> None:
+    """See how providers stand for all workers; pause one, open one again.
+
+    A provider is left alone while its breaker is open (too many calls failed) or while a pause lasts: it asked for one,
+    or somebody here did. Notifications wait meanwhile, or go to the next provider of their route.
+
+    \b
+    Which are closed, why, since and until when:
+      wavecom providers list
+    The gateway is well again; don't wait for the end of its pause:
+      wavecom providers reopen gateway --reason "limit raised, ticket 4711"
+    Maintenance:
+      wavecom providers pause gateway --for 30m --reason "announced maintenance"
+
+    It acts on all workers through Redis, within a second. Whatever is done leaves an audit entry.
+
+    \b
+    Exit code: 0 done, 1 a server is away, 2 asked for wrongly.
+    """
+
+
+@providers.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+def list_(as_json: bool) -> None:
+    """List the providers of the file, with their state, why, since and until when."""
+    services = _open_services()
+    with said_in_words():
+        lines = [_Line.of(health, services.clock.now()) for health in services.switch.health()]
+    if as_json:
+        for line in lines:
+            print_json(line.as_json())
+        return
+    table = table_of(
+        "PROVIDER", "STATE", "SINCE (UTC)", "UNTIL (UTC)", "REASON", whole=frozenset({"PROVIDER", "STATE"})
+    )
+    for line in lines:
+        table.add_row(line.provider, line.state, time_text(line.since), time_text(line.until), line.reason)
+    console().print(table)
+
+
+@providers.command()
+@click.argument("provider")
+@click.option("--for", "pause_for", type=_pause, metavar="TIME", required=True, help="How long: 90s, 30m, 2h.")
+@_REASON
+@_OPERATOR
+def pause(provider: str, pause_for: timedelta, reason: str, operator: str) -> None:
+    """Let nobody call PROVIDER for a while.
+
+    Its notifications wait or go to the next provider of their route; what must arrive earlier expires. Given again, the
+    new time counts.
+    """
+    services = _open_services()
+    _check_name(services, provider)
+    with said_in_words():
+        until = services.clock.now() + pause_for
+        services.control.pause(provider, until, actor=operator, reason=reason)
+    click.echo(f"{provider} is not called until {time_text(until)} UTC.")
+
+
+@providers.command()
+@click.argument("provider")
+@_REASON
+@_OPERATOR
+def reopen(provider: str, reason: str, operator: str) -> None:
+    """Let PROVIDER be called again now: ends a pause and closes the breaker.
+
+    Calls begin slowly (slow start). If it still fails, it is left alone again, as after a first failure.
+    """
+    services = _open_services()
+    _check_name(services, provider)
+    with said_in_words():
+        services.control.reopen(provider, actor=operator, reason=reason)
+    click.echo(f"{provider} is open; calls begin slowly.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    provider: str
+    state: str
+    since: datetime | None
+    until: datetime | None
+    reason: str
+    health: ProviderHealth
+
+    @classmethod
+    def of(cls, health: ProviderHealth, now: datetime) -> _Line:
+        def ago(seconds: float) -> datetime | None:
+            return now - timedelta(seconds=seconds) if seconds > 0 else None
+
+        if health.throttled_for_seconds > 0:
+            end = now + timedelta(seconds=health.throttled_for_seconds)
+            since = ago(health.throttled_since_seconds)
+            return cls(health.provider, "paused", since, end, health.throttled_reason, health)
+        state = {BreakerState.CLOSED: "in use", BreakerState.OPEN: "left alone", BreakerState.HALF_OPEN: "being tried"}
+        word = "starting slowly" if health.is_ramping else state[health.state]
+        until = now + timedelta(seconds=health.open_for_seconds) if health.state is BreakerState.OPEN else None
+        return cls(health.provider, word, ago(health.since_seconds), until, health.reason, health)
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {
+            "provider": self.provider,
+            "state": self.state,
+            "breaker": self.health.state.value,
+            "since": self.since and self.since.isoformat(),
+            "until": self.until and self.until.isoformat(),
+            "reason": self.reason or None,
+            "calls": round(self.health.calls),
+            "failures": round(self.health.failures),
+        }
+
+
+def _open_services() -> ProviderServices:
+    context = click.get_current_context()
+    root = context.find_root()
+    if root.obj is None:
+        settings = Settings.from_environment()
+        configure_logging(settings.log_level, "providers")
+        root.obj = provider_services(settings, lambda: secrets.token_hex(16))
+        root.call_on_close(root.obj.close)
+    found: ProviderServices = root.obj
+    return found
+
+
+def _check_name(services: ProviderServices, provider: str) -> None:
+    if provider not in services.switch.names:
+        names = ", ".join(services.switch.names)
+        raise click.BadParameter(f"There is no provider {provider!r} in the providers file; there are: {names}.")
