@@ -44,7 +44,11 @@ class LagMeter:
 
     def longest_since(self, moment: float) -> float:
         """The longest lag that reached beyond ``moment`` (monotonic seconds), as far as it lies behind it; 0: none."""
-        return max((min(seconds, end - moment) for end, seconds in list(self._lags) if end > moment), default=0.0)
+        lags = self._lags
+        # Asked after every call, and nearly always there was none.
+        if not lags or lags[-1][0] <= moment:
+            return 0.0
+        return max((min(seconds, end - moment) for end, seconds in tuple(lags) if end > moment), default=0.0)
 
     def worst(self) -> float:
         """The longest lag of the last minute, in seconds."""
