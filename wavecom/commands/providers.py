@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -14,7 +13,8 @@ from wavecom.bootstrap import ProviderServices, provider_services
 from wavecom.commands.console import console, print_json, said_in_words, table_of, time_text, user
 from wavecom.commands.parameters import duration
 from wavecom.observability import configure_logging
-from wavecom.routing.breaker import BreakerState, ProviderHealth
+from wavecom.routing.breaker import ProviderHealth
+from wavecom.routing.summary import ProviderSummary
 from wavecom.settings import Settings
 
 #: What keeps a provider closed for longer belongs into the providers file.
@@ -68,15 +68,17 @@ def list_(as_json: bool) -> None:
     """List the providers of the file, with their state, why, since and until when."""
     services = _open_services()
     with said_in_words():
-        lines = [_Line.of(health, services.clock.now()) for health in services.switch.health()]
+        healths = services.switch.health()
+        now = services.clock.now()
+    summaries = [ProviderSummary.of(health, now) for health in healths]
     if as_json:
-        for line in lines:
-            print_json(line.as_json())
+        for summary, health in zip(summaries, healths, strict=True):
+            print_json(_as_json(summary, health))
         return
     table = table_of(
         "PROVIDER", "STATE", "SINCE (UTC)", "UNTIL (UTC)", "REASON", whole=frozenset({"PROVIDER", "STATE"})
     )
-    for line in lines:
+    for line in summaries:
         table.add_row(line.provider, line.state, time_text(line.since), time_text(line.until), line.reason)
     console().print(table)
 
@@ -116,40 +118,17 @@ def reopen(provider: str, reason: str, operator: str) -> None:
     click.echo(f"{provider} is open; calls begin slowly.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    provider: str
-    state: str
-    since: datetime | None
-    until: datetime | None
-    reason: str
-    health: ProviderHealth
-
-    @classmethod
-    def of(cls, health: ProviderHealth, now: datetime) -> _Line:
-        def ago(seconds: float) -> datetime | None:
-            return now - timedelta(seconds=seconds) if seconds > 0 else None
-
-        if health.throttled_for_seconds > 0:
-            end = now + timedelta(seconds=health.throttled_for_seconds)
-            since = ago(health.throttled_since_seconds)
-            return cls(health.provider, "paused", since, end, health.throttled_reason, health)
-        state = {BreakerState.CLOSED: "in use", BreakerState.OPEN: "left alone", BreakerState.HALF_OPEN: "being tried"}
-        word = "starting slowly" if health.is_ramping else state[health.state]
-        until = now + timedelta(seconds=health.open_for_seconds) if health.state is BreakerState.OPEN else None
-        return cls(health.provider, word, ago(health.since_seconds), until, health.reason, health)
-
-    def as_json(self) -> Mapping[str, Any]:
-        return {
-            "provider": self.provider,
-            "state": self.state,
-            "breaker": self.health.state.value,
-            "since": self.since and self.since.isoformat(),
-            "until": self.until and self.until.isoformat(),
-            "reason": self.reason or None,
-            "calls": round(self.health.calls),
-            "failures": round(self.health.failures),
-        }
+def _as_json(summary: ProviderSummary, health: ProviderHealth) -> Mapping[str, Any]:
+    return {
+        "provider": summary.provider,
+        "state": summary.state,
+        "breaker": health.state.value,
+        "since": summary.since and summary.since.isoformat(),
+        "until": summary.until and summary.until.isoformat(),
+        "reason": summary.reason or None,
+        "calls": round(health.calls),
+        "failures": round(health.failures),
+    }
 
 
 def _open_services() -> ProviderServices:

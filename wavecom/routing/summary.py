@@ -1,0 +1,39 @@
+"""How a provider stands, in one line for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from wavecom.routing.breaker import BreakerState, ProviderHealth
+
+IN_USE = "in use"
+_WORDS = {BreakerState.CLOSED: IN_USE, BreakerState.OPEN: "left alone", BreakerState.HALF_OPEN: "being tried"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSummary:
+    """State, why, since and until when (aware UTC); None and "" where there is nothing to say."""
+
+    provider: str
+    state: str
+    since: datetime | None
+    until: datetime | None
+    reason: str
+
+    @classmethod
+    def of(cls, health: ProviderHealth, now: datetime) -> ProviderSummary:
+        """A pause comes first: while it lasts, the breaker's state makes no difference."""
+
+        def ago(seconds: float) -> datetime | None:
+            return now - timedelta(seconds=seconds) if seconds > 0 else None
+
+        def ahead(seconds: float) -> datetime | None:
+            return now + timedelta(seconds=seconds) if seconds > 0 else None
+
+        if health.throttled_for_seconds > 0:
+            since, until = ago(health.throttled_since_seconds), ahead(health.throttled_for_seconds)
+            return cls(health.provider, "paused", since, until, health.throttled_reason)
+        state = "starting slowly" if health.is_ramping else _WORDS[health.state]
+        until = ahead(health.open_for_seconds) if health.state is BreakerState.OPEN else None
+        return cls(health.provider, state, ago(health.since_seconds), until, health.reason)
