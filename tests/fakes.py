@@ -73,8 +73,17 @@ class CountingStats:
     def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
         return dict(self.counts)
 
+    def by_account(self, since: datetime, before: datetime) -> dict[str, dict[Status, int]]:
+        return {}
+
     def series(
-        self, since: datetime, before: datetime, step: Step, client: str | None = None
+        self,
+        since: datetime,
+        before: datetime,
+        step: Step,
+        client: str | None = None,
+        *,
+        is_test: bool | None = None,
     ) -> dict[datetime, Counts]:
         return {}
 

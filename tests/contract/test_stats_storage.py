@@ -154,3 +154,22 @@ def test_hours_add_up_to_what_minutes_do(stats: AnyStats, watch: Watch) -> None:
     for step in Step:
         series = stats.series(day, day + timedelta(days=1), step, "acme")
         assert sum(counts[Channel.PUSH][Status.QUEUED] for counts in series.values()) == 18
+
+
+def test_accounts_are_told_apart_and_test_ones_from_live_ones(stats: AnyStats) -> None:
+    for account, count in (("acme", 1), ("acme:test", 2), ("globex", 4)):
+        stats.add(account, Channel.SMS, Status.DELIVERED, count)
+    stats.add("acme", Channel.PUSH, Status.FAILED)
+    stats.flush()
+
+    def delivered(**narrowed: bool | None) -> int:
+        series = stats.series(MINUTE, MINUTE + timedelta(minutes=1), Step.MINUTE, **narrowed)
+        return series[MINUTE][Channel.SMS][Status.DELIVERED]
+
+    assert stats.by_account(*FOREVER) == {
+        "acme": {Status.DELIVERED: 1, Status.FAILED: 1},
+        "acme:test": {Status.DELIVERED: 2},
+        "globex": {Status.DELIVERED: 4},
+    }
+    assert stats.by_account(NOW + timedelta(days=1), NOW + timedelta(days=2)) == {}
+    assert (delivered(), delivered(is_test=True), delivered(is_test=False)) == (7, 2, 5)

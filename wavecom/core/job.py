@@ -151,6 +151,15 @@ def label_text(value: object) -> str | None:
     return json.dumps(value) if value is None or isinstance(value, bool | int | float) else None
 
 
+def recipient_text(address: str) -> str:
+    """An address in the form in which it is searched for: e-mail in lower case, whatever case it was sent in.
+
+    Two mailboxes that differ in case alone are allowed (RFC 5321, section 2.4), and hardly exist: to find one of them
+    too many harms nobody who looks for a message.
+    """
+    return address.casefold() if "@" in address else address
+
+
 @dataclass(frozen=True, slots=True)
 class Hint:
     """A message for a worker: look at this job, after ``delay_seconds`` (0: now). Losing one costs seconds, no job."""

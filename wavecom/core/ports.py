@@ -33,13 +33,20 @@ class JobFilter:
     """What a list may be narrowed by; None means "any". Times bound ``created_at``: since ≤ t < before."""
 
     client: str | None = None
+    #: Belonging to any of these accounts; empty: to any at all.
+    accounts: frozenset[str] = frozenset()
+    #: Of test accounts, or of live ones.
+    is_test: bool | None = None
     statuses: frozenset[Status] = frozenset()
     type: Channel | None = None
     priority: Priority | None = None
     provider: str | None = None
     error_code: str | None = None
-    #: Exactly as it was sent: the e-mail address, phone number or push token.
+    #: The e-mail address (in any case), phone number (E.164) or push token.
     recipient: str | None = None
+    job_id: JobId | None = None
+    #: Quick with a client or accounts only.
+    idempotency_key: str | None = None
     #: A name in ``metadata``; with ``metadata_value`` (as ``job.label_text`` writes it), that name with that value.
     metadata_key: str | None = None
     metadata_value: str | None = None
@@ -105,6 +112,10 @@ class JobRepository(Protocol):
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """A page of at most ``limit`` jobs, newest first, without payloads and logs."""
+        ...
+
+    def count(self, where: JobFilter, limit: int) -> int:
+        """How many jobs there are now, ``limit`` if there are more. For filters by status: others read much."""
         ...
 
     def due(
@@ -356,12 +367,22 @@ class Stats(Protocol):
         """Sums over whole minutes in [since, before)."""
         ...
 
+    def by_account(self, since: datetime, before: datetime) -> dict[str, dict[Status, int]]:
+        """Sums over whole minutes in [since, before) for each account that has any."""
+        ...
+
     def series(
-        self, since: datetime, before: datetime, step: Step, client: str | None = None
+        self,
+        since: datetime,
+        before: datetime,
+        step: Step,
+        client: str | None = None,
+        *,
+        is_test: bool | None = None,
     ) -> dict[datetime, Counts]:
         """Sums for each step in [since, before), by its beginning; a step in which nothing was counted is missing.
 
-        ``since`` and ``before`` are beginnings of steps.
+        ``since`` and ``before`` are beginnings of steps. ``is_test``: of test accounts alone, or of live ones.
         """
         ...
 

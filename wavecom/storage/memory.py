@@ -16,7 +16,7 @@ import bson
 
 from wavecom.core.account import is_test_account
 from wavecom.core.engine import ClaimRequested, Transition, decide
-from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text
+from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text, recipient_text
 from wavecom.core.keys import KeyEvent, KeyRecord
 from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
 from wavecom.core.senders import SenderPolicy
@@ -116,6 +116,11 @@ class MemoryJobRepository:
         last = jobs[-1] if len(found) > limit and jobs else None
         return Page(jobs, None if last is None else Cursor(last.created_at, last.job_id))
 
+    def count(self, where: JobFilter, limit: int) -> int:
+        """See the port."""
+        with self._lock:
+            return min(limit, sum(_matches(job, where) for job in self._jobs.values()))
+
     def due(
         self,
         status: Status,
@@ -170,26 +175,31 @@ class MemoryJobRepository:
 def _matches(job: Job, where: JobFilter) -> bool:
     return (
         where.client in {None, job.client}
+        and (not where.accounts or job.client in where.accounts)
+        and where.is_test in {None, is_test_account(job.client)}
+        and where.job_id in {None, job.job_id}
+        and where.idempotency_key in {None, job.idempotency_key}
         and (not where.statuses or job.status in where.statuses)
         and where.type in {None, job.type}
         and where.priority in {None, job.priority}
         and where.provider in {None, job.provider}
         and where.error_code in {None, job.error.code if job.error else None}
-        and (where.recipient is None or where.recipient in _addresses(job))
+        and (where.recipient is None or recipient_text(where.recipient) in _addresses(job))
         and _has_label(job, where)
         and (where.created_since is None or where.created_since <= job.created_at)
         and (where.created_before is None or job.created_at < where.created_before)
     )
 
 
-def _addresses(job: Job) -> set[object]:
+def _addresses(job: Job) -> set[str]:
     match job.type:
         case Channel.EMAIL:
-            return {job.to.get("email")}
+            found = [job.to.get("email")]
         case Channel.SMS:
-            return {job.to.get("phone")}
+            found = [job.to.get("phone")]
         case Channel.PUSH:
-            return {job.to.get("token"), (job.to.get("subscription") or {}).get("endpoint")}
+            found = [job.to.get("token"), (job.to.get("subscription") or {}).get("endpoint")]
+    return {recipient_text(address) for address in found if isinstance(address, str)}
 
 
 def _has_label(job: Job, where: JobFilter) -> bool:
@@ -405,14 +415,30 @@ class MemoryStats:
                     sums[status] += count
         return dict(sums)
 
+    def by_account(self, since: datetime, before: datetime) -> dict[str, dict[Status, int]]:
+        """See the port."""
+        found: dict[str, Counter[Status]] = {}
+        with self._lock:
+            for (minute, owner, _, status), count in self._counts.items():
+                if since <= minute < before:
+                    found.setdefault(owner, Counter())[status] += count
+        return {owner: dict(counts) for owner, counts in found.items()}
+
     def series(
-        self, since: datetime, before: datetime, step: Step, client: str | None = None
+        self,
+        since: datetime,
+        before: datetime,
+        step: Step,
+        client: str | None = None,
+        *,
+        is_test: bool | None = None,
     ) -> dict[datetime, Counts]:
         """See the port."""
         found: dict[datetime, dict[Channel, Counter[Status]]] = {}
         with self._lock:
             for (minute, owner, channel, status), count in self._counts.items():
-                if since <= minute < before and client in {None, owner}:
+                is_wanted = client in {None, owner} and is_test in {None, is_test_account(owner)}
+                if since <= minute < before and is_wanted:
                     counts = found.setdefault(step.start_of(minute), {})
                     counts.setdefault(channel, Counter())[status] += count
         return dict(found)

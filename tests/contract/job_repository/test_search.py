@@ -47,7 +47,8 @@ def _crowd(count: int) -> list[Job]:
                 type=channel,
                 status=status,
                 due_at=later(60) if status in NOT_FINAL else None,
-                client=chance.choice(["acme", "globex"]),
+                client=chance.choice(["acme", "globex", "acme:test"]),
+                idempotency_key=f"key-{number}" if number % 2 else None,
                 priority=chance.choice(list(Priority)),
                 provider=provider,
                 error=JobError(chance.choice(["rejected", "expired"]), "", provider) if number % 3 else None,
@@ -146,6 +147,18 @@ _FILTERS = [
     JobFilter(created_since=NOW + timedelta(days=3)),
     JobFilter(created_before=NOW - timedelta(days=900)),
     JobFilter(created_since=NOW, created_before=NOW),
+    JobFilter(is_test=True),
+    JobFilter(is_test=False, statuses=frozenset({Status.QUEUED})),
+    JobFilter(is_test=True, statuses=frozenset({Status.FAILED}), client="acme:test"),
+    JobFilter(accounts=frozenset({"acme", "acme:test"}), statuses=frozenset({Status.QUEUED, Status.FAILED})),
+    JobFilter(accounts=frozenset({"globex"})),
+    JobFilter(idempotency_key="key-7", accounts=frozenset({"acme", "acme:test", "globex"})),
+    JobFilter(idempotency_key="key-7", client="acme"),
+    JobFilter(idempotency_key="key-7", accounts=frozenset({"acme", "globex", "acme:test"}), created_since=later(-90)),
+    JobFilter(idempotency_key="key-9"),
+    JobFilter(idempotency_key="key-8", client="acme"),
+    JobFilter(recipient="ZOË.o'neil+TAG@example.com"),
+    JobFilter(recipient="AMINA@example.com", is_test=False),
     JobFilter(client="acme", type=Channel.SMS, priority=Priority.HIGH, provider="mail", error_code="expired"),
 ]
 
@@ -159,18 +172,47 @@ def test_a_filter_leaves_what_it_names(jobs: JobRepository) -> None:
     assert found == {repr(where): _newest_first([job for job in stored if _is_meant(job, where)]) for where in _FILTERS}
 
 
+def test_one_is_found_by_its_id_among_all_that_is_narrowed(jobs: JobRepository) -> None:
+    wanted, other = make_job(client="acme", status=Status.FAILED), make_job(client="acme")
+    jobs.insert([wanted, other])
+
+    def found(**more: Any) -> list[JobId]:
+        return _ids(_pages(jobs, JobFilter(job_id=wanted.job_id, **more), 10))
+
+    assert found() == [wanted.job_id]
+    assert found(client="acme", statuses=frozenset({Status.FAILED}), created_since=later(-9)) == [wanted.job_id]
+    assert found(client="globex") == found(statuses=frozenset({Status.QUEUED})) == found(created_before=NOW) == []
+
+
+def test_jobs_are_counted_up_to_a_limit(jobs: JobRepository) -> None:
+    stored = _crowd(150)
+    jobs.insert(stored)
+
+    for where in [each for each in _FILTERS if each.statuses and not each.created_since and not each.recipient]:
+        meant = sum(_is_meant(job, where) for job in stored)
+
+        assert jobs.count(where, 1000) == meant, where
+        assert jobs.count(where, 3) == min(3, meant), where
+
+
 def _is_meant(job: Job, where: JobFilter) -> bool:
     to = job.to
     subscription = to.get("subscription", {})
     return all(
         [
             where.client in {None, job.client},
+            not where.accounts or job.client in where.accounts,
+            where.is_test is None or where.is_test == job.client.endswith(":test"),
+            where.idempotency_key in {None, job.idempotency_key},
+            where.job_id in {None, job.job_id},
             not where.statuses or job.status in where.statuses,
             where.type in {None, job.type},
             where.priority in {None, job.priority},
             where.provider in {None, job.provider},
             where.error_code is None or (job.error is not None and job.error.code == where.error_code),
-            where.recipient in {None, to.get("email"), to.get("phone"), to.get("token"), subscription.get("endpoint")},
+            where.recipient is None
+            or where.recipient.lower() == str(to.get("email")).lower()
+            or where.recipient in {to.get("phone"), to.get("token"), subscription.get("endpoint")},
             where.metadata_key is None or where.metadata_key in job.metadata,
             where.metadata_value is None
             or where.metadata_value == _as_people_write_it(job.metadata.get(str(where.metadata_key))),

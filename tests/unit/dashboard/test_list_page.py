@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.world import KEY, Browser, World
+from tests.unit.dashboard.world import CLIENT, KEY, PASSWORD, Browser, World
 from wavecom.core.job import Channel, Job, JobError, JobId, Priority
 from wavecom.core.ports import Cursor
 from wavecom.core.states import Status
@@ -211,3 +211,120 @@ def test_a_search_that_was_given_up_goes_on_further_back(world: World, browser: 
     further = re.search(r'<a class="button" href="([^"]+)">Look further back</a>', page)
     assert further is not None
     assert ids(browser.get(html.unescape(further[1])).text) == [old.job_id]
+
+
+# --- Finding one ------------------------------------------------------------------------------------------------------
+
+
+def _found(browser: Browser, **query: str) -> list[str]:
+    return ids(browser.get("/notifications", query_string=query).text)
+
+
+@pytest.mark.parametrize("secret", [PASSWORD, KEY])
+def test_one_is_found_by_its_id_and_by_its_idempotency_key(world: World, secret: str) -> None:
+    job, other = make_job(client=CLIENT, idempotency_key="order-42"), make_job(client=CLIENT)
+    foreign = make_job(client="globex", idempotency_key="order-42")
+    world.put(job, other, foreign)
+    browser = world.browser(secret)
+
+    assert _found(browser, jobId=job.job_id) == [job.job_id]
+    assert _found(browser, jobId=f" {job.job_id.upper()} ") == [job.job_id]
+    assert _found(browser, jobId=job.job_id, status="failed") == []
+    assert _found(browser, idempotencyKey="order-42") == [job.job_id]
+    assert _found(browser, idempotencyKey="order-4") == []
+    assert _found(browser, jobId=foreign.job_id) == ([] if secret == KEY else [foreign.job_id])
+
+
+def test_the_operator_finds_what_was_sent_from_these_pages_by_its_key_too(world: World, browser: Browser) -> None:
+    job = make_job(client="operator", idempotency_key="page:1")
+    world.put(job)
+
+    assert _found(browser, idempotencyKey="page:1") == [job.job_id]
+
+
+def test_an_id_that_is_none_is_said_beside_its_field(browser: Browser) -> None:
+    answer = browser.get("/notifications?jobId=42")
+
+    assert answer.status_code == 422
+    assert 'id="field-jobId-error"' in answer.text
+
+
+def test_some_are_found_by_their_metadata(world: World, browser: Browser) -> None:
+    job, other = make_job(metadata={"order": "A 42"}), make_job(metadata={"order": 7})
+    world.put(job, other)
+
+    assert _found(browser, metadataKey="order", metadataValue="A 42") == [job.job_id]
+    assert _found(browser, metadataKey="order", metadataValue="7") == [other.job_id]
+    assert len(_found(browser, metadataKey="order")) == 2
+    assert browser.get("/notifications?metadataValue=7").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "+447700900123",
+        "+44 7700 900123",
+        " +44 7700 900123 ",
+        "+44-7700-900123",
+        "+44 (0)7700 900123",
+        "+44.7700.900123",
+        "\u202d+44 7700 900123\u202c",
+        "+44\u00a07700\u00a0900123",
+    ],
+)
+def test_a_number_is_found_in_any_form_in_which_it_could_have_been_sent(
+    world: World, browser: Browser, typed: str
+) -> None:
+    job = make_job(type=Channel.SMS, to={"phone": "+447700900123"})
+    world.put(job, make_job(type=Channel.SMS, to={"phone": "+447700900124"}))
+
+    assert _found(browser, recipient=typed) == [job.job_id]
+
+
+@pytest.mark.parametrize("stored", ["Amina.Diallo@example.com", "amina.diallo@example.com"])
+@pytest.mark.parametrize(
+    "typed",
+    ["Amina.Diallo@example.com", "amina.diallo@example.com", "AMINA.DIALLO@EXAMPLE.COM", " Amina.Diallo@Example.com "],
+)
+def test_an_address_is_found_in_any_case(world: World, browser: Browser, stored: str, typed: str) -> None:
+    job = make_job(type=Channel.EMAIL, to={"email": stored})
+    world.put(job, make_job(type=Channel.EMAIL, to={"email": "amina.diallo@example.org"}))
+
+    assert _found(browser, recipient=typed) == [job.job_id]
+
+
+def test_an_address_with_a_domain_of_other_letters_is_found_as_it_is_written(world: World, browser: Browser) -> None:
+    job = make_job(type=Channel.EMAIL, to={"email": "info@xn--bcher-kva.example"})
+    world.put(job)
+
+    assert _found(browser, recipient="Info@Bücher.example") == [job.job_id]
+
+
+def test_live_test_and_clients_are_told_apart_by_a_badge_and_a_filter(world: World, browser: Browser) -> None:
+    live, test, other = make_job(client="acme"), make_job(client="acme:test"), make_job(client="globex")
+    world.put(live, test, other)
+
+    page = browser.get("/notifications").text
+    badges = {
+        job_id: (client, mode)
+        for job_id, client, mode in re.findall(
+            r'href="/notifications/([0-9a-f-]{36})".*?class="account"><span>(\w+)</span><span class="badge[^>]*>(\w+)<',
+            page,
+            re.DOTALL,
+        )
+    }
+
+    assert badges == {live.job_id: ("acme", "Live"), test.job_id: ("acme", "Test"), other.job_id: ("globex", "Live")}
+    assert _found(browser, client="acme", mode="test") == [test.job_id]
+    assert set(_found(browser, client="acme")) == {live.job_id, test.job_id}
+    assert _found(browser, client="acme:test") == [test.job_id]
+    assert set(_found(browser, mode="live")) == {live.job_id, other.job_id}
+
+
+def test_a_key_cannot_look_at_others_by_the_operators_filters(world: World) -> None:
+    world.put(make_job(client="globex"), make_job(client=f"{CLIENT}:test"))
+    browser = world.browser(KEY)
+
+    assert _found(browser, client="globex") == []
+    assert _found(browser, mode="test") == []
+    assert "field-client" not in browser.get("/notifications").text

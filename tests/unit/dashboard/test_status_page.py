@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import re
 from datetime import timedelta
 
-from tests.unit.dashboard.world import KEY, Browser, World
+from tests.factories import make_job
+from tests.unit.dashboard.world import KEY, PASSWORD, TEST_KEY, Browser, World
 from wavecom.core.job import Channel
 from wavecom.core.states import Status
-from wavecom.web.dashboard.words import STATUSES
+from wavecom.web.dashboard.status import NOW, NOW_LIMIT
 
 
 def counts(page: str) -> dict[str, str]:
@@ -20,17 +22,59 @@ def test_the_root_leads_to_it(browser: Browser) -> None:
     assert browser.get("/").location == "/status"
 
 
-def test_it_counts_each_status_over_the_last_hour(world: World, browser: Browser) -> None:
+def test_what_is_there_now_is_counted_among_the_notifications_and_not_among_events(
+    world: World, browser: Browser
+) -> None:
+    for status in (Status.QUEUED, Status.RETRYING, Status.PROCESSING, Status.SCHEDULED, Status.SENT):
+        world.stats.add("acme", Channel.SMS, status, 323)
+    world.put(make_job(status=Status.QUEUED), make_job(status=Status.FAILED), make_job(status=Status.FAILED))
+
+    found = counts(browser.get("/status").text)
+
+    assert found["Queued"] == "1"
+    assert (found["Retrying"], found["Processing"], found["Scheduled"], found["Sent"]) == ("0", "0", "0", "0")
+
+
+def test_each_count_of_what_is_there_now_leads_to_the_list_of_just_those(world: World, browser: Browser) -> None:
+    for number, status in enumerate(NOW, 1):
+        world.put(*(make_job(status=status, client="acme") for _ in range(number)))
+        world.put(make_job(status=status, client="acme:test"))
+        world.stats.add("acme", Channel.SMS, status, 100)
+
+    for secret, mode in ((PASSWORD, ""), (PASSWORD, "?mode=test"), (KEY, ""), (TEST_KEY, "")):
+        viewer = world.browser(secret)
+        page = viewer.get(f"/status{mode}").text
+        tiles = re.findall(
+            r'<a href="([^"]+)">\s*<span class="label">.*?<span class="value">(\d+)</span>', page, re.DOTALL
+        )
+
+        listed = [
+            len(re.findall(r'href="/notifications/[0-9a-f-]{36}"', viewer.get(html.unescape(href)).text))
+            for href, _ in tiles
+        ]
+
+        assert [int(value) for _, value in tiles] == listed
+        assert listed == ([1] * 7 if mode or secret == TEST_KEY else [1, 2, 3, 4, 5, 6, 7])
+
+
+def test_a_backlog_is_not_counted_to_its_end(world: World, browser: Browser) -> None:
+    world.put(*(make_job(status=Status.QUEUED) for _ in range(NOW_LIMIT + 5)))
+
+    assert counts(browser.get("/status").text)["Queued"] == "1000+"
+
+
+def ended(page: str) -> dict[str, str]:
+    """What the last hour's counts say."""
+    return counts(page[page.index('id="ended-title"') :])
+
+
+def test_it_counts_what_ended_in_the_last_hour(world: World, browser: Browser) -> None:
     world.stats.add("acme", Channel.SMS, Status.DELIVERED, 1234)
     world.stats.add("other", Channel.PUSH, Status.FAILED, 2)
 
     page = browser.get("/status").text
 
-    found = counts(page)
-    assert list(found) == [look.word for status, look in STATUSES.items() if status is not Status.PROCESSING]
-    assert found["Delivered"] == "1234"
-    assert found["Failed"] == "2"
-    assert found["Queued"] == "0"
+    assert ended(page) == {"Delivered": "1234", "Failed": "2", "Expired": "0", "Cancelled": "0"}
 
 
 def test_what_is_older_than_an_hour_does_not_count(world: World, browser: Browser) -> None:
@@ -38,29 +82,55 @@ def test_what_is_older_than_an_hour_does_not_count(world: World, browser: Browse
     world.clock.advance(timedelta(minutes=59).total_seconds())
     world.stats.add("acme", Channel.SMS, Status.DELIVERED)
 
-    before = counts(browser.get("/status").text)
+    before = ended(browser.get("/status").text)
     world.clock.advance(60)
-    after = counts(browser.get("/status").text)
+    after = ended(browser.get("/status").text)
 
     assert (before["Failed"], before["Delivered"]) == ("1", "1")
     assert (after["Failed"], after["Delivered"]) == ("0", "1")
 
 
-def test_a_key_counts_its_own_clients_notifications_only(world: World) -> None:
+def test_live_and_test_are_counted_apart_and_say_which_they_are(world: World, browser: Browser) -> None:
     world.stats.add("acme", Channel.SMS, Status.DELIVERED, 3)
     world.stats.add("other", Channel.SMS, Status.DELIVERED, 4)
+    world.stats.add("acme:test", Channel.SMS, Status.DELIVERED, 50)
 
-    assert counts(world.browser(KEY).get("/status").text)["Delivered"] == "3"
-    assert counts(world.browser().get("/status").text)["Delivered"] == "7"
+    shown = {}
+    for name, page in {
+        "operator": browser.get("/status").text,
+        "operator, test": browser.get("/status?mode=test").text,
+        "operator, test, refreshed": browser.get("/status/live?mode=test").text,
+        "live key": world.browser(KEY).get("/status").text,
+        "test key": world.browser(TEST_KEY).get("/status").text,
+    }.items():
+        title = page[page.index('id="counts-title"') :]
+        badge = re.search(r'class="badge mode[^"]*">(\w+)<', title)
+        assert badge is not None
+        shown[name] = (ended(page)["Delivered"], badge[1])
+
+    assert shown == {
+        "operator": ("7", "Live"),
+        "operator, test": ("50", "Test"),
+        "operator, test, refreshed": ("50", "Test"),
+        "live key": ("3", "Live"),
+        "test key": ("50", "Test"),
+    }
 
 
-def test_each_count_leads_to_its_list(world: World, browser: Browser) -> None:
-    world.stats.add("acme", Channel.SMS, Status.FAILED)
+def test_the_operator_sees_each_client_with_a_badge_and_a_key_sees_no_others(world: World, browser: Browser) -> None:
+    world.stats.add("acme", Channel.SMS, Status.DELIVERED, 3)
+    world.stats.add("acme:test", Channel.SMS, Status.FAILED, 50)
+    world.stats.add("globex", Channel.SMS, Status.DELIVERED, 4)
+    world.put(make_job(client="acme:test"), make_job(client="acme"), make_job(client="globex"))
 
     page = browser.get("/status").text
+    table = page[page.index('id="accounts-title"') :]
+    rows = re.findall(r'<a href="([^"]+)"><span class="account"><span>(\w+)</span><span[^>]*>(\w+)</span>', table)
 
-    assert 'href="/notifications?status=failed"' in page
-    assert browser.get("/notifications?status=failed").status_code == 200
+    assert [(name, mode) for _, name, mode in rows] == [("acme", "Test"), ("globex", "Live"), ("acme", "Live")]
+    for href, _, _ in rows:
+        assert len(re.findall(r'href="/notifications/[0-9a-f-]{36}"', browser.get(html.unescape(href)).text)) == 1
+    assert "globex" not in world.browser(KEY).get("/status").text
 
 
 def test_the_chart_is_also_a_table(world: World, browser: Browser) -> None:
@@ -113,4 +183,4 @@ def test_the_part_that_changes_is_sent_again_only_when_it_has(world: World, brow
     assert "<html" not in first.text
     assert (same.status_code, same.text) == (304, "")
     assert other.status_code == 200
-    assert counts(other.text)["Delivered"] == "1"
+    assert ended(other.text)["Delivered"] == "1"

@@ -118,11 +118,17 @@ class Counters(MemoryStats):
     is_up = True
 
     def series(
-        self, since: datetime, before: datetime, step: Step, client: str | None = None
+        self,
+        since: datetime,
+        before: datetime,
+        step: Step,
+        client: str | None = None,
+        *,
+        is_test: bool | None = None,
     ) -> dict[datetime, Counts]:
         if not self.is_up:
             raise StoreError("away")
-        return super().series(since, before, step, client)
+        return super().series(since, before, step, client, is_test=is_test)
 
 
 class Jobs(MemoryJobRepository):
@@ -164,6 +170,7 @@ class World:
         self.publisher = RecordingPublisher()
         self.outbox = MemoryOutbox()
         self.down: set[str] = set()
+        self.audit = MemoryAuditLog()
         self.session_audit = MemorySessionAudit()
         self.sessions = Sessions(
             store=session_store or MemorySessionStore(),
@@ -202,7 +209,7 @@ class World:
                 buried=MemoryBuriedJobs(self.jobs),
                 queue=MemoryLetterQueue(),
                 publisher=self.publisher,
-                audit=MemoryAuditLog(),
+                audit=self.audit,
                 stats=self.stats,
                 clock=self.clock,
                 policy=Policy(),

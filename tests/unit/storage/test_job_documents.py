@@ -58,7 +58,7 @@ def test_the_words_themselves_in_a_text_change_nothing() -> None:
 @pytest.mark.parametrize(
     ("job", "recipient"),
     [
-        (make_job(type=Channel.EMAIL, to={"email": "A.b+c@example.com"}), "A.b+c@example.com"),
+        (make_job(type=Channel.EMAIL, to={"email": "A.b+c@example.com"}), "a.b+c@example.com"),
         (make_job(type=Channel.SMS, to={"phone": "+12025550143"}), "+12025550143"),
         (make_job(type=Channel.PUSH, to={"platform": "apns", "token": "00ff"}), "00ff"),
         (make_job(type=Channel.PUSH, to={"subscription": {"endpoint": "https://push.example/1"}}), "https://push.example/1"),

@@ -29,6 +29,7 @@ from wavecom.core.job import (
     Priority,
     UnknownOutcomePolicy,
     label_text,
+    recipient_text,
 )
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
@@ -232,7 +233,7 @@ def _recipient(job: Job) -> str | None:
             subscription = job.to.get("subscription")
             endpoint = subscription.get("endpoint") if isinstance(subscription, Mapping) else None
             address = job.to.get("token") or endpoint
-    return address if isinstance(address, str) else None
+    return recipient_text(address) if isinstance(address, str) else None
 
 
 def _error_document(error: JobError) -> Document:

@@ -29,14 +29,14 @@ from pymongo.errors import (
 from wavecom.core.engine import EARLY_CLAIM, Policy, Transition, claimed_changes
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority
 from wavecom.core.ports import Cursor, JobFilter, Page
-from wavecom.core.states import CLAIMABLE, NOT_FINAL, Status
+from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.client import durable
-from wavecom.storage.mongo.documents import TESTS, Document, encode_job, label, queue_of, to_job
+from wavecom.storage.mongo.documents import TESTS, Document, encode_job, queue_of, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
+from wavecom.storage.mongo.listing import Ranges, conditions, is_exact
 from wavecom.storage.mongo.transitions import Write, claiming, operations, releasing
 from wavecom.storage.mongo.unreadable import JobReader
-from wavecom.storage.mongo.windows import Windows
 
 T = TypeVar("T")
 
@@ -51,12 +51,8 @@ _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0, "labels": 0}
 
 #: After this a list is given up, and the server stops working on it.
 _LIST_LIMIT_MS = 8_000
-#: And after this one that has found too little says where to go on: its page is short, or even empty.
-_LIST_BUDGET_SECONDS = 0.25
-#: Where another index can go on: soon.
-_LABEL_BUDGET_SECONDS = 0.05
-#: Below every job id there is.
-_LOWEST_ID = JobId("00000000-0000-0000-0000-000000000000")
+#: Counts are for overviews: nobody waits for one.
+_COUNT_LIMIT_MS = 1_000
 
 #: A job that was claimed and can't be read goes to those who can, if there are any, no sooner than this.
 _UNREADABLE_PAUSE = timedelta(seconds=60)
@@ -221,18 +217,25 @@ class MongoJobRepository:
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port. Reads window after window of ``createdAt``, so what is rare takes longer to find."""
-        conditions = _conditions(where)
+        asked = conditions(where)
         found: list[Job] = []
         wanted = limit + 1
-        ranges = _Ranges(where, after, self._system_now(), self._monotonic)
+        ranges = Ranges(where, after, self._system_now(), self._monotonic)
         with reading():
             for bounds in ranges:
-                found += self._reader.first(wanted - len(found), self._newest(bounds | conditions))
+                # What has an index of its own goes before the time.
+                both = asked | bounds if is_exact(where) else bounds | asked
+                found += self._reader.first(wanted - len(found), self._newest(both))
                 if len(found) >= wanted:
                     break
         if len(found) > limit:
             return Page(tuple(found[:limit]), Cursor(found[limit - 1].created_at, found[limit - 1].job_id))
         return Page(tuple(found), ranges.rest)
+
+    def count(self, where: JobFilter, limit: int) -> int:
+        """See the port."""
+        with reading():
+            return self._jobs.count_documents(conditions(where), limit=limit, maxTimeMS=_COUNT_LIMIT_MS)
 
     def _newest(self, where: Document) -> Callable[[int], Iterable[Document]]:
         def find(limit: int) -> Iterable[Document]:
@@ -379,69 +382,3 @@ def _rounds(transitions: Sequence[Transition]) -> Iterator[list[int]]:
             seen.add(job_id)
         yield group
         remaining = later
-
-
-class _Ranges:
-    """Conditions on ``createdAt`` that part what is to be listed, the newest first. Iterate once.
-
-    ``rest`` is where to go on when it was given up before the end; None when all was read.
-    """
-
-    def __init__(self, where: JobFilter, after: Cursor | None, now: datetime, monotonic: Callable[[], float]) -> None:
-        since, before = where.created_since, where.created_before
-        if after is not None:
-            before = after.created_at if before is None else min(before, after.created_at)
-        self._where = where
-        self._after = after
-        self._since = since
-        self._before = before
-        budget_seconds = _LIST_BUDGET_SECONDS if where.metadata_key is None else _LABEL_BUDGET_SECONDS
-        self._windows = Windows("createdAt", since, before, now, budget_seconds=budget_seconds, monotonic=monotonic)
-        self.rest: Cursor | None = None
-
-    def __iter__(self) -> Iterator[Document]:
-        if self._after is not None:
-            # Jobs of the cursor's own millisecond, then whatever is older: a keyset without $or.
-            yield {"createdAt": self._after.created_at, "jobId": {"$lt": self._after.job_id}}
-        if self._where.recipient is not None or (self._where.statuses and self._where.statuses <= NOT_FINAL):
-            # One index finds these few, whatever their age.
-            given = _bounds(self._since, self._before)
-            yield {"createdAt": given} if given else {}
-            return
-        yield from self._windows
-        stopped_at = self._windows.stopped_at
-        if stopped_at is None:
-            return
-        if self._where.metadata_key is None:
-            self.rest = Cursor(stopped_at, _LOWEST_ID)
-        else:
-            # Rare among the newest, so probably rare: now its own index leads to the others, whatever their age.
-            text = label(self._where.metadata_key, self._where.metadata_value)
-            yield {"labels": text, "createdAt": _bounds(self._since, stopped_at)}
-
-
-def _bounds(since: datetime | None, before: datetime | None) -> Document:
-    bounds = {"$gte": since, "$lt": before}
-    return {name: at for name, at in bounds.items() if at is not None}
-
-
-def _conditions(where: JobFilter) -> Document:
-    conditions: Document = {}
-    if where.recipient is not None:
-        conditions["recipient"] = where.recipient
-    if where.metadata_key is not None:
-        conditions["labels"] = label(where.metadata_key, where.metadata_value)
-    if where.statuses:
-        # Before the client, whose index leads the embedded servers through all that the client has.
-        conditions["status"] = {"$in": sorted(where.statuses)}
-    if where.client is not None:
-        conditions["client"] = where.client
-    if where.type is not None:
-        conditions["type"] = where.type.value
-    if where.priority is not None:
-        conditions["priority"] = where.priority.value
-    if where.provider is not None:
-        conditions["provider"] = where.provider
-    if where.error_code is not None:
-        conditions["error.code"] = where.error_code
-    return conditions

@@ -22,6 +22,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
+from wavecom.core.account import is_test_account
 from wavecom.core.job import Channel
 from wavecom.core.ports import Counts, Step
 from wavecom.core.states import Status
@@ -111,8 +112,24 @@ class MongoStats:
             found = list(self._stats.aggregate([{"$match": where}, {"$group": {"_id": None} | sums}]))
         return {status: group[status.value] for group in found for status in Status if group[status.value]}
 
+    def by_account(self, since: datetime, before: datetime) -> dict[str, dict[Status, int]]:
+        """See the port. Raises ``StoreError``."""
+        where: Document = {"minute": {"$gte": since, "$lt": before}}
+        sums = {status.value: {"$sum": f"$counts.{status.value}"} for status in Status}
+        with reading():
+            found = list(self._stats.aggregate([{"$match": where}, {"$group": {"_id": "$client"} | sums}]))
+        return {
+            group["_id"]: {status: group[status.value] for status in Status if group[status.value]} for group in found
+        }
+
     def series(
-        self, since: datetime, before: datetime, step: Step, client: str | None = None
+        self,
+        since: datetime,
+        before: datetime,
+        step: Step,
+        client: str | None = None,
+        *,
+        is_test: bool | None = None,
     ) -> dict[datetime, Counts]:
         """See the port. Raises ``StoreError``."""
         kept, unit = (self._stats, "minute") if step is Step.MINUTE else (self._hourly, "hour")
@@ -120,7 +137,9 @@ class MongoStats:
         where[unit] = {"$gte": since, "$lt": before}
         found: dict[datetime, dict[Channel, collections.Counter[Status]]] = {}
         with reading():
-            for document in kept.find(where, {"_id": 0, unit: 1, "type": 1, "counts": 1}):
+            for document in kept.find(where, {"_id": 0, unit: 1, "client": 1, "type": 1, "counts": 1}):
+                if is_test not in {None, is_test_account(document["client"])}:
+                    continue
                 counts = found.setdefault(step.start_of(document[unit]), {})
                 kinds = counts.setdefault(Channel(document["type"]), collections.Counter())
                 kinds.update({Status(status): count for status, count in document["counts"].items()})

@@ -14,6 +14,7 @@ from werkzeug.wrappers import Response
 
 from wavecom import __version__
 from wavecom.bootstrap import WebServices
+from wavecom.core.account import client_of, is_test_account
 from wavecom.errors import StoreError
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
@@ -21,6 +22,7 @@ from wavecom.web.dashboard import (
     errors,
     formatting,
     headers,
+    job_actions,
     login,
     notifications,
     outbox,
@@ -45,6 +47,9 @@ ROUTES = (
     ("/notifications", "notifications", notifications.notifications, ["GET"]),
     ("/notifications/<job_id>", "notification", notifications.notification, ["GET"]),
     ("/notifications/<job_id>/live", "notification_live", notifications.notification_live, ["GET"]),
+    ("/notifications/<job_id>/cancel", "cancel", job_actions.cancel, ["GET", "POST"]),
+    ("/notifications/<job_id>/retry", "retry", job_actions.retry, ["GET", "POST"]),
+    ("/notifications/<job_id>/settle", "settle", job_actions.settle, ["GET", "POST"]),
     ("/outbox", "outbox", outbox.outbox, ["GET"]),
     ("/send", "send", send.send, ["GET", "POST"]),
     ("/sessions", "sessions", session_list.sessions, ["GET"]),
@@ -154,6 +159,8 @@ def _context() -> dict[str, Any]:
         "viewer": current_user,
         "navigation": NAVIGATION,
         "version": __version__,
+        "client_of": client_of,
+        "is_test_account": is_test_account,
         "status_look": words.STATUSES.__getitem__,
         "event_look": words.event_look,
         "channel_word": words.CHANNELS.__getitem__,

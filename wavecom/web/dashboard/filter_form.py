@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from wavecom.core.account import account_of, client_of
 from wavecom.core.job import Channel, Priority
+from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 from wavecom.errors import Problem
 from wavecom.web.dashboard.fields import Field, Shown, place, utc, with_errors
@@ -34,10 +36,25 @@ _FIELDS = (
         choices=(_ANY, *((priority.value, PRIORITIES[priority]) for priority in Priority)),
     ),
     Field(name="recipient", label="Recipient, in full", pointer="/recipient"),
+    Field(name="jobId", label="Notification id", pointer="/jobId"),
+    Field(name="idempotencyKey", label="Idempotency key", pointer="/idempotencyKey"),
+    Field(name="metadataKey", label="Metadata: name", pointer="/metadataKey"),
+    Field(name="metadataValue", label="Metadata: value", pointer="/metadataValue"),
     Field(name="provider", label="Provider", pointer="/provider"),
     Field(name="errorCode", label="Error code", pointer="/errorCode"),
     Field(name="createdSince", label="From (UTC)", pointer="/createdSince", kind="datetime-local", read=utc),
     Field(name="createdBefore", label="Before (UTC)", pointer="/createdBefore", kind="datetime-local", read=utc),
+)
+
+#: For the operator, who sees every client's: not the API's, where a key stands for one.
+_OPERATORS_FIELDS = (
+    Field(name="client", label="Client", pointer="/client"),
+    Field(
+        name="mode",
+        label="Mode",
+        pointer="/mode",
+        choices=(_ANY, ("live", "Live"), ("test", "Test")),
+    ),
 )
 
 
@@ -49,9 +66,10 @@ class FilterForm:
     problems: tuple[Shown, ...] = ()
 
     @classmethod
-    def filled(cls, typed: Mapping[str, str]) -> FilterForm:
+    def filled(cls, typed: Mapping[str, str], *, for_operator: bool) -> FilterForm:
         """The filters with what stands in the page's query; names that are no filter are passed over."""
-        return cls(tuple(_set(field, typed.get(field.name, "").strip()) for field in _FIELDS))
+        fields = _FIELDS + _OPERATORS_FIELDS if for_operator else _FIELDS
+        return cls(tuple(_set(field, typed.get(field.name, "").strip()) for field in fields))
 
     @property
     def used(self) -> int:
@@ -64,7 +82,21 @@ class FilterForm:
 
     def query(self) -> dict[str, str]:
         """What the API's list would be asked for."""
-        return {field.name: value for field in self.fields if (value := field.read(field.value)) is not None}
+        others = {field.name for field in _OPERATORS_FIELDS}
+        read = {field.name: field.read(field.value) for field in self.fields if field.name not in others}
+        return {name: value for name, value in read.items() if value is not None}
+
+    def narrowed(self, where: JobFilter) -> JobFilter:
+        """``where``, narrowed by what only the operator's form has."""
+        typed = self.typed()
+        if client := typed.get("client"):
+            # As it is written (acme), or as jobs have it (acme:test).
+            name = client_of(client)
+            accounts = frozenset({client} if name != client else {account_of(name, True), account_of(name, False)})
+            where = replace(where, accounts=accounts)
+        if mode := typed.get("mode"):
+            where = replace(where, is_test=mode == "test")
+        return where
 
     def refused(self, problems: Sequence[Problem]) -> FilterForm:
         """The filters with each problem beside the one it is about."""

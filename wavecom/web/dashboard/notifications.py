@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, render_template, request, url_for
 from marshmallow import ValidationError
 
-from wavecom.core.job import Job, JobId
-from wavecom.errors import JobNotFoundError
+from wavecom.accounts import Administrator
+from wavecom.core.account import account_of
+from wavecom.core.job import Job
 from wavecom.web.api import cursors
 from wavecom.web.api.faults import problems
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
+from wavecom.web.dashboard import job_actions
+from wavecom.web.dashboard.access import OPERATOR
 from wavecom.web.dashboard.content import describe
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.filter_form import FilterForm
@@ -21,19 +24,22 @@ from wavecom.web.dashboard.fragments import fragment
 
 PAGE_SIZE = 50
 
-_JOB_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _QUERY = ListQuery()
 
 
 def notifications() -> str | tuple[str, int]:
     """A page of the list, narrowed by the filters in the query: the API's own names and rules."""
-    form = FilterForm.filled(request.args)
+    form = FilterForm.filled(request.args, for_operator=viewer().client is None)
     cursor = request.args.get("cursor")
     try:
         wanted = _wanted(form, cursor)
     except ValidationError as error:
         return _page(form.refused(problems(error)), found=None), 422
-    page = pages().services.jobs.search(viewer().narrowed(wanted.where), wanted.limit, wanted.after)
+    where = viewer().narrowed(form.narrowed(wanted.where))
+    if where.idempotency_key is not None and where.client is None and not where.accounts:
+        # Keys are each client's own, and so is their index.
+        where = replace(where, accounts=_all_accounts())
+    page = pages().services.jobs.search(where, wanted.limit, wanted.after)
     older = None if page.next is None else _address(form, cursor=cursors.encode(page.next))
     return _page(form, found=page.jobs, older=older, newest=_address(form) if cursor else None)
 
@@ -46,6 +52,13 @@ def notification(job_id: str) -> str:
 def notification_live(job_id: str) -> Response:
     """The part of its page that changes."""
     return fragment(render_template("dashboard/_notification.html", **_details(job_id)))
+
+
+def _all_accounts() -> frozenset[str]:
+    records = pages().services.key_administration.list(Administrator(OPERATOR))
+    names = {record.client for record in records}
+    accounts = {account_of(name, is_live) for name in names for is_live in (True, False)}
+    return frozenset(accounts | {OPERATOR})
 
 
 def _wanted(form: FilterForm, cursor: str | None) -> ListRequest:
@@ -67,10 +80,9 @@ def _address(form: FilterForm, **further: str) -> str:
 
 
 def _details(job_id: str) -> dict[str, Any]:
-    found = pages().services.jobs.get(JobId(job_id.lower()), viewer().client) if _JOB_ID.fullmatch(job_id) else None
-    if found is None:
-        raise JobNotFoundError("There is no notification with this id that this login may see.")
+    found = job_actions.visible(job_id)
     return {
+        "actions": job_actions.possible(found) if viewer().may_manage else (),
         "job": found,
         "recipient": recipient_lines(found.type, found.to),
         "content": describe(found.payload),

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from marshmallow import ValidationError, validates_schema
 
-from wavecom.core.job import Channel, Priority
+from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import Status
 from wavecom.settings import MailAddresses
@@ -18,6 +18,7 @@ from wavecom.web.api import cursors, email_addresses
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.faults import Fault, FaultCode, nearest, refusal
 from wavecom.web.api.fields import Choice, Explained, Text, control_character
+from wavecom.web.api.invisible import INVISIBLE
 from wavecom.web.api.phone_numbers import Phone
 from wavecom.web.api.schemas.metadata import Metadata
 from wavecom.web.api.schemas.query import MomentInQuery, QuerySchema, WholeInQuery
@@ -70,17 +71,32 @@ class RecipientInQuery(Text):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        # An unescaped + arrives as a space.
-        phone = "+" + text[1:] if re.match(r" [0-9]", text) else text
+        # An unescaped + arrives as a space; invisible characters come along when it is pasted.
+        phone = "+" + text[1:] if re.match(r" [0-9]", text) else INVISIBLE.sub("", text).strip()
         try:
             if phone.startswith("+"):
                 return self._PHONE.normalised(phone)
             # Whoever looks for an address may have sent to it under other rules.
             with email_addresses.rules(MailAddresses.RELAY):
-                return self._EMAIL.normalised(text) if "@" in text else text
+                return self._EMAIL.normalised(text.strip()) if "@" in text else text
         except ValidationError:
             # Not an address after all; nothing can have been sent to it, but a push token can look like anything.
             return text
+
+
+class JobIdInQuery(Explained[JobId]):
+    """The id of one notification, in any case."""
+
+    _FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        return {"type": "string", "format": "uuid"}
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> JobId:
+        if not self._FORM.fullmatch(value.strip()):
+            raise self.invalid()
+        return JobId(value.strip().lower())
 
 
 class MetadataValue(Explained[str]):
@@ -135,6 +151,7 @@ class ListQuery(QuerySchema):
         "metadata": "metadataKey",
         "key": "metadataKey",
         "value": "metadataValue",
+        "id": "jobId",
     }
 
     statuses = Words(Status, data_key="status")
@@ -145,6 +162,8 @@ class ListQuery(QuerySchema):
     recipient = RecipientInQuery("an e-mail address, phone number or push token", max_length=4096)
     metadata_key = Text("a name in metadata", max_length=Metadata.KEY_LIMIT, data_key="metadataKey")
     metadata_value = MetadataValue("a value in metadata, beside its name", data_key="metadataValue")
+    job_id = JobIdInQuery("the id of a notification", data_key="jobId")
+    idempotency_key = Text("an idempotency key", max_length=255, data_key="idempotencyKey")
     created_since = MomentInQuery(data_key="createdSince")
     created_before = MomentInQuery(data_key="createdBefore")
     limit = WholeInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
