@@ -57,11 +57,16 @@ LONG = make_job(
         LogEntry(NOW, "unavailable", 1, "p" * 60, "unavailable", "c" * 60, "m" * 500, 12.0, NOW + timedelta(hours=1)),
     ),
 )
+UNCONFIRMED = make_job(client="acme:test", status=Status.UNCONFIRMED, may_have_been_sent=True)
 PATHS = [
     "/status",
     "/notifications",
     "/notifications?status=failed&createdSince=2020-01-01T00:00",
     f"/notifications/{LONG.job_id}",
+    f"/notifications/{UNCONFIRMED.job_id}",
+    f"/notifications/{UNCONFIRMED.job_id}/settle",
+    f"/notifications/{UNCONFIRMED.job_id}/retry",
+    "/sessions",
     "/outbox",
     "/send?type=email",
     "/send?type=sms",

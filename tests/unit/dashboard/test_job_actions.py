@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,7 +71,23 @@ def test_cancelling_asks_first_and_then_cancels(world: World, secret: str) -> No
     assert before is Status.SCHEDULED
     assert answer.location == f"/notifications/{job.job_id}"
     assert "It will never be sent" in browser.get(answer.location).text
-    assert _now(world, job).status is Status.CANCELLED
+    cancelled = _now(world, job)
+    assert cancelled.status is Status.CANCELLED
+    assert cancelled.logs[-1].by == ("operator" if secret == PASSWORD else "key id-kk")
+
+
+def test_a_retry_counts_against_the_limits_of_the_key(tmp_path: Path) -> None:
+    world = World(tmp_path, key_daily_quota=1)
+    first, second = _put(world, Status.FAILED), _put(world, Status.FAILED)
+    browser = world.browser(KEY)
+    browser.get(f"/notifications/{first.job_id}/retry")
+
+    answers = [browser.post(f"/notifications/{job.job_id}/retry", {}) for job in (first, second)]
+
+    assert [answer.status_code for answer in answers] == [303, 429]
+    assert "Retry-After" in answers[1].headers
+    assert "a day" in answers[1].text
+    assert _now(world, second).status is Status.FAILED
 
 
 @pytest.mark.parametrize(("secret", "who"), [(PASSWORD, "operator"), (KEY, "key id-kk")])

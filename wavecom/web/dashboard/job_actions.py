@@ -17,7 +17,7 @@ from wavecom.core.dead_letters import Order
 from wavecom.core.engine import is_in_doubt
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import WAITING, Status
-from wavecom.errors import ConflictError, ForbiddenError, JobNotFoundError
+from wavecom.errors import ConflictError, ForbiddenError, JobNotFoundError, RateLimitedError
 from wavecom.web.api.faults import problems
 from wavecom.web.api.schemas.action import REASON_LIMIT, SettleSchema
 from wavecom.web.dashboard.context import pages, viewer
@@ -61,7 +61,7 @@ SETTLE = Action(
     "closed, and your reason stands in its history.",
     "Closed by hand.",
 )
-ACTIONS = {action.name: action for action in (CANCEL, RETRY, SETTLE)}
+Answer = Response | tuple[str, int] | tuple[str, int, dict[str, str]]
 
 
 def possible(job: Job) -> tuple[Action, ...]:
@@ -84,22 +84,22 @@ def visible(job_id: str) -> Job:
     return found
 
 
-def cancel(job_id: str) -> Response | tuple[str, int]:
+def cancel(job_id: str) -> Answer:
     """Ask, then cancel."""
     return _page(CANCEL, job_id)
 
 
-def retry(job_id: str) -> Response | tuple[str, int]:
+def retry(job_id: str) -> Answer:
     """Ask, then start it again."""
     return _page(RETRY, job_id)
 
 
-def settle(job_id: str) -> Response | tuple[str, int]:
+def settle(job_id: str) -> Answer:
     """Ask what became of it, then close it."""
     return _page(SETTLE, job_id)
 
 
-def _page(action: Action, job_id: str) -> Response | tuple[str, int]:
+def _page(action: Action, job_id: str) -> Answer:
     if not viewer().may_manage:
         raise ForbiddenError("This key may look, but not change anything: it needs the scope manage.")
     job = visible(job_id)
@@ -110,6 +110,9 @@ def _page(action: Action, job_id: str) -> Response | tuple[str, int]:
         return _form(action, job, 422, lacking)
     try:
         _do(action, job.job_id)
+    except RateLimitedError as error:
+        page, status = _form(action, job, 429, f"{error} Try again in {error.retry_after_seconds} seconds.")
+        return page, status, {"Retry-After": str(error.retry_after_seconds)}
     except ConflictError as error:
         # Somebody was faster, or it has gone on by itself: the page shows how it stands now.
         flash(str(error), "warn")
@@ -132,17 +135,19 @@ def _lacking(action: Action, job: Job) -> str:
 
 
 def _do(action: Action, job_id: JobId) -> None:
-    services, who = pages().services, viewer()
-    order = Order(operator=who.id, client=who.client, accepts_duplicate=bool(request.form.get("acceptDuplicate")))
+    services, actor = pages().services, viewer().actor
+    client = viewer().client
+    order = Order(operator=actor.name, client=client, accepts_duplicate=bool(request.form.get("acceptDuplicate")))
     if action is RETRY:
-        services.dead_letters.replay_one(job_id, order)
+        # A message that somebody asked for: it counts as one that is sent.
+        services.dead_letters.replay_one(job_id, order, lambda: services.acceptance.charge(actor, 1))
     elif action is SETTLE:
         is_delivered = request.form["outcome"] == "delivered"
         services.dead_letters.settle_one(
             job_id, order, is_delivered=is_delivered, reason=request.form["reason"].strip()
         )
     else:
-        services.operations.cancel(job_id, who.client)
+        services.operations.cancel(job_id, client, by=actor.name)
 
 
 def _form(action: Action, job: Job, status: int, error: str = "") -> tuple[str, int]:

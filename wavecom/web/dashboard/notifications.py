@@ -10,12 +10,12 @@ from marshmallow import ValidationError
 
 from wavecom.accounts import Administrator
 from wavecom.core.account import account_of
+from wavecom.core.actor import OPERATOR
 from wavecom.core.job import Job
 from wavecom.web.api import cursors
 from wavecom.web.api.faults import problems
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.dashboard import job_actions
-from wavecom.web.dashboard.access import OPERATOR
 from wavecom.web.dashboard.content import describe
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.filter_form import FilterForm
