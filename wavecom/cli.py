@@ -63,7 +63,8 @@ def run() -> None:
     """Run all of WaveCom on this machine until Ctrl-C.
 
     Starts a RabbitMQ, a Redis and a MongoDB-wire server of its own on loopback, each unless its address is given, then
-    the web app, the workers, the scheduler and Flower, and shows where they are, with an API key and a request to try.
+    the web app, the workers, the scheduler and Flower, and shows where they and the API key are, and a
+    request to try.
     What dies is started again. Data stay in WAVECOM_HOME until the next start.
 
     \b
@@ -78,7 +79,7 @@ def run() -> None:
       WAVECOM_HOST, WAVECOM_PORT  where the web app listens (127.0.0.1, 8000)
       WAVECOM_FLOWER_PORT         where Flower listens (5555)
       WAVECOM_PROVIDERS           the providers file (none: a sandbox takes every notification)
-      WAVECOM_API_KEY             the first API key (one is made, kept in WAVECOM_HOME and shown)
+      WAVECOM_API_KEY             the first API key (one is made, kept in WAVECOM_HOME, and shown once)
       WAVECOM_WEB_WORKERS         web processes (1)
       WAVECOM_WORKERS             delivery worker processes (1)
       WAVECOM_WORKER_CONCURRENCY  calls that each of them makes at once (384)

@@ -17,6 +17,7 @@
     │   ├── UnauthenticatedError        no key, or one that nobody issued
     │   ├── TooManyWrongKeysError       and too many of those from one address
     │   ├── ForbiddenError              a key without the scope
+    │   ├── UnknownHostError            asked for under a name that is not ours
     │   ├── JobNotFoundError            no such job for this client
     │   ├── KeyNotFoundError            no such API key among those that the caller manages
     │   ├── IdempotencyMismatchError    same key, other body
@@ -199,6 +200,12 @@ class ForbiddenError(RefusedError):
     def __init__(self, message: str, key_id: str | None = None) -> None:
         super().__init__(message)
         self.key_id = key_id
+
+
+class UnknownHostError(RefusedError):
+    """The request's ``Host`` is no name of this server."""
+
+    code = "unknown_host"
 
 
 class JobNotFoundError(RefusedError):

@@ -79,6 +79,8 @@ class Settings:
     max_requests_in_flight: int = 512
     #: Which e-mail addresses are taken: the Internet's, or whatever the mail relay may know.
     mail_addresses: MailAddresses = MailAddresses.INTERNET
+    #: Names under which the web process may be asked for, beside addresses, names without a dot and the machine's own.
+    allowed_hosts: tuple[str, ...] = ()
     #: Sites whose pages may use the API, as ``https://shop.example``; usually none.
     cors_origins: tuple[str, ...] = ()
     #: Proxies of ours between clients and the web app, one behind the other: what they forward is believed.
@@ -194,6 +196,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             validate=validate.Range(0, 10, error="must be how many there are, from {min} to {max}, not {input}"),
         ),
+        "allowed_hosts": _origins(env.str("WAVECOM_ALLOWED_HOSTS", None, validate=_are_hosts)),
         "cors_origins": _origins(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
         "key_rate_per_second": env.float(
@@ -246,6 +249,18 @@ def _address(*schemes: str) -> Callable[[str], None]:
 
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+
+
+def _are_hosts(value: str) -> None:
+    for host in _origins(value) or ():
+        if not _HOST.fullmatch(host):
+            raise ValidationError(
+                f"must be names parted by commas, such as notify.bank.example or *.bank.example, without schemes and "
+                f"ports; {host} is none"
+            )
 
 
 def _are_origins(value: str) -> None:

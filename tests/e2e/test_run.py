@@ -102,6 +102,8 @@ def test_stopped_or_killed_it_leaves_nothing_behind_and_the_next_start_has_all_d
     try:
         launched.start()
         key = launched.api_key
+        assert key not in launched.output, "what is written to a pipe ends in some log"
+        assert str(launched.home / "api-key") in launched.output
         first = launched.paste_curl_line()["jobId"]
         launched.wait_for_status(first, "delivered")
 

@@ -35,6 +35,7 @@ class FailingUntil:
     channels: frozenset[Channel] = frozenset(Channel)
     expects_receipts: bool = False
     is_idempotent: bool = True
+    longest_call_seconds: float = 10.0
     calls: dict[JobId, list[datetime]] = field(default_factory=dict)
 
     def send(self, message: Message) -> Answer:

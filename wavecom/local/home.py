@@ -92,6 +92,10 @@ class Home:
             raise ConfigurationError([Problem("WAVECOM_HOME", reason)]) from error
         private_files.close_to_others(self.path / name for name in _CONTENTS)
 
+    def has_api_key(self) -> bool:
+        """Whether the first API key was made, by an earlier start for one."""
+        return self.api_key_file.exists()
+
     def api_key(self) -> str:
         """The first API key; made once. 256 bits of chance: a key is a password that nobody has to remember."""
         return private_files.kept(self.api_key_file, lambda: f"wc_live_{private_files.new_secret()}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -82,6 +83,7 @@ class _Launcher:
         self._supervisor = Supervisor(screen.say)
         self._servers: list[PrivateServer] = []
         self._programs: list[ProgramService] = []
+        self._is_key_new = False
 
     def run(self) -> int:
         try:
@@ -150,6 +152,7 @@ class _Launcher:
         return [server for variable, server in servers.items() if not environment.get(variable, "").strip()]
 
     def _start_programs(self) -> None:
+        self._is_key_new = self._settings.api_key is None and not self._home.has_api_key()
         self._environment["WAVECOM_API_KEY"] = self._settings.api_key or self._home.api_key()
         self._environment["WAVECOM_SECRET_KEY"] = self._settings.secret_key or self._home.secret_key()
         self._environment["PYTHONUNBUFFERED"] = "1"
@@ -200,17 +203,20 @@ class _Launcher:
         settings, home = self._settings, self._home
         url = _url(settings)
         if settings.api_key:
-            shown_key, where, key_in_shell = "the one in WAVECOM_API_KEY", "", "$WAVECOM_API_KEY"
+            shown_key, key_in_shell = "the one in WAVECOM_API_KEY", "$WAVECOM_API_KEY"
         else:
-            shown_key = key_in_shell = home.api_key()
-            where = f" (kept in {home.api_key_file})"
+            # Shown once, and to a person: what is written to a pipe ends in some log.
+            is_shown = self._is_key_new and self._screen.is_terminal
+            kept_in = f"in {home.api_key_file}, which only you can read"
+            shown_key = f"{home.api_key()} (shown this once; kept {kept_in})" if is_shown else kept_in
+            key_in_shell = f"$(cat {shlex.quote(str(home.api_key_file))})"
         password = "WAVECOM_OPERATOR_PASSWORD" if settings.operator_password else "the API key"
         self._screen.panel(
             "WaveCom is up",
             [
                 ("Pages and API", url),
                 ("Flower", f"http://127.0.0.1:{settings.flower_port} (user {_FLOWER_USER}, password: {password})"),
-                ("API key", f"{shown_key}{where}"),
+                ("API key", shown_key),
                 ("Logs", str(home.logs)),
                 ("Stop", "Ctrl-C"),
             ],

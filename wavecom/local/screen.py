@@ -19,6 +19,11 @@ class Screen:
         self._console = console
         self._status: Status | None = None
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a person reads it."""
+        return self._console.is_terminal
+
     def say(self, text: str) -> None:
         """One message; on a terminal above the progress line."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
+from urllib.parse import parse_qsl, urlsplit
 
 from marshmallow import ValidationError, fields
 
@@ -18,7 +19,7 @@ from wavecom.core.ports import Message
 from wavecom.providers.answers import Meaning, StatusTable, json_field
 from wavecom.providers.base import BaseHttpProvider, Surroundings, json_body, whole_payload
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import flag, header_table, http_url, pem_file, tuple_of
+from wavecom.providers.configuration.options import flag, header_table, http_url, is_this_machine, pem_file, tuple_of
 from wavecom.providers.transport import Request, Response
 
 ACCEPTED, REJECTED, UNAVAILABLE, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
@@ -85,6 +86,13 @@ OWN_HEADERS = frozenset(
 )
 
 
+#: Names of headers and parameters that carry what proves who we are.
+_CREDENTIAL = re.compile(
+    r"auth(?!ors?(?:$|[-_]))|cookie|credential|(?<![a-z])(?:access|api|app)?key|passw|secret|signature|token",
+    re.IGNORECASE,
+)
+
+
 class _Status(fields.Field[int | str]):
     def _deserialize(self, value: object, *_args: Any, **_named: Any) -> int | str:
         if isinstance(value, int) and 100 <= value <= 599:
@@ -104,6 +112,8 @@ class HttpOptions:
     url: Annotated[str, http_url()]
     headers: Annotated[Mapping[str, str], header_table(OWN_HEADERS)] = field(default_factory=dict)
     ca_file: Annotated[str | None, pem_file()] = None
+    #: The network up to the gateway is trusted with our credentials, though url begins with http.
+    allow_plain_credentials: Annotated[bool, flag()] = False
     is_idempotent: Annotated[bool, flag()] = True
     accepted: Annotated[tuple[int | str, ...], _STATUSES] = ()
     rejected: Annotated[tuple[int | str, ...], _STATUSES] = ()
@@ -111,10 +121,26 @@ class HttpOptions:
     unknown: Annotated[tuple[int | str, ...], _STATUSES] = ()
 
     def __post_init__(self) -> None:
+        self._check_credentials()
         seen: dict[int | str, Outcome] = {}
         for status, outcome in self.changes():
             if seen.setdefault(status, outcome) is not outcome:
                 raise ValidationError(f"{status} stands in {seen[status]} too; a status has one meaning", outcome)
+
+    def _check_credentials(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme != "http" or is_this_machine(parts.hostname or "") or self.allow_plain_credentials:
+            return
+        places = [f"the header {name}" for name in self.headers if _CREDENTIAL.search(name)]
+        places += [f"{name} in url" for name, _ in parse_qsl(parts.query) if _CREDENTIAL.search(name)]
+        if parts.username is not None:
+            places.append("the user in url")
+        if places:
+            raise ValidationError(
+                f"would let {places[0]} be read on its way; use https, or say allow_plain_credentials = true where the "
+                "network is trusted",
+                "url",
+            )
 
     def changes(self) -> Iterator[tuple[int | str, Outcome]]:
         """Each status named in the file, with its new meaning."""

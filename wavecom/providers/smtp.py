@@ -7,7 +7,6 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from ipaddress import ip_address
 from typing import Annotated, Any, ClassVar, cast
 
 import certifi
@@ -18,7 +17,7 @@ from wavecom.core.job import Answer, Channel, Outcome, Scope
 from wavecom.core.ports import Files, Message
 from wavecom.providers.base import BaseProvider, Surroundings, UnsendableError
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import host_name, number, pem_file, text, whole_number
+from wavecom.providers.configuration.options import host_name, is_this_machine, number, pem_file, text, whole_number
 from wavecom.providers.mail.conversation import (
     Conversation,
     Envelope,
@@ -79,7 +78,7 @@ class SmtpOptions:
         if (self.username is None) != (self.password is None):
             missing = "password" if self.password is None else "username"
             raise ValidationError(f"username and password go together; add {missing}", "username")
-        if self.username is not None and self.security == "none" and not _is_this_machine(self.host):
+        if self.username is not None and self.security == "none" and not is_this_machine(self.host):
             raise ValidationError('would let the password be read on its way; use "starttls" or "implicit"', "tls")
 
     @property
@@ -87,7 +86,7 @@ class SmtpOptions:
         """``tls``, or what follows from host and port."""
         if self.tls is None and self.port == 465:
             return "implicit"
-        return self.tls or ("none" if _is_this_machine(self.host) else "starttls")
+        return self.tls or ("none" if is_this_machine(self.host) else "starttls")
 
 
 class SmtpProvider(BaseProvider[SmtpOptions]):
@@ -233,10 +232,3 @@ def _utf8_places(mail: Mail, is_own_sender: bool) -> tuple[str, ...]:
 
 def _optional_text(value: object) -> str | None:
     return None if value is None else str(value)
-
-
-def _is_this_machine(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

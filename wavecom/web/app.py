@@ -18,6 +18,7 @@ from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
 from wavecom.web import api, cors, dashboard, health, problems, reference, security, try_it
 from wavecom.web.edge import Edge
 from wavecom.web.express import Express
+from wavecom.web.hosts import AllowedHosts
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.rsgi import PAGE_THREADS, RsgiApplication
 from wavecom.web.security import SecurityEvents
@@ -71,7 +72,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.json = OrjsonProvider(app)
     # Functions after a request run in the reverse order: this one sees the headers that the edge has set.
     cors.install(app, settings.cors_origins)
-    edge = Edge(settings.max_requests_in_flight)
+    edge = Edge(settings.max_requests_in_flight, AllowedHosts(settings.allowed_hosts))
     edge.install(app)
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)

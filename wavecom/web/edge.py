@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 
 from wavecom.core.ids import RandomStock
 from wavecom.errors import OverloadedError
+from wavecom.web.hosts import AllowedHosts
 from wavecom.web.proxies import is_secure
 
 REQUEST_ID = "X-Request-ID"
@@ -69,8 +70,9 @@ class InFlight:
 class Edge:
     """More than ``max_in_flight`` requests at once get ``OverloadedError``."""
 
-    def __init__(self, max_in_flight: int) -> None:
+    def __init__(self, max_in_flight: int, hosts: AllowedHosts) -> None:
         self.in_flight = InFlight(max_in_flight)
+        self.hosts = hosts
         self._chance = RandomStock(secrets.token_bytes)
 
     def identify(self, given: str | None) -> str:
@@ -91,7 +93,8 @@ class Edge:
         if HANDED_ON in request.environ:
             raise request.environ[HANDED_ON]
         if request.blueprint in ALWAYS_ANSWERED:
-            return
+            return  # Probes ask by whatever name they know.
+        self.hosts.check(request.environ.get("HTTP_HOST"))
         self.in_flight.enter()
         g.holds_slot = True
 

@@ -91,6 +91,7 @@ class Express:
             or environ.get("SCRIPT_NAME")
             or not _SPECIAL.isdisjoint(environ)
             or not _HOST.fullmatch(environ.get("HTTP_HOST", ""))
+            or not self._edge.hosts.allows(environ["HTTP_HOST"])
         ):
             return None
         declared = environ.get("CONTENT_LENGTH", "")

@@ -109,6 +109,12 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
         "use a key with the scope that `detail` names",
         example="This API key may not do this: it needs the scope send.",
     ),
+    errors.UnknownHostError: Entry(
+        421,
+        "This server has another name",
+        "ask for it by its own name; who runs WaveCom allows more with `WAVECOM_ALLOWED_HOSTS`",
+        example="WaveCom is not asked for under this name. If it is right, add the name to WAVECOM_ALLOWED_HOSTS.",
+    ),
     errors.JobNotFoundError: Entry(
         404,
         "There is no such notification",

@@ -220,6 +220,14 @@ def test_what_cannot_be_understood_goes_to_the_dead_letters_and_stops_nobody(
         ("unknown task", b'[["a"], {}, {}]', {"task": "no.such.task", "id": "1"}, json_type),
         ("pickle", b"\x80\x04.", ours, "application/x-python-serialize"),
         ("no task message at all", b"hello", {}, "text/plain"),
+        ("not compressed as it says", b"hello", ours | {"compression": "application/x-gzip"}, json_type),
+        ("a compression that nobody knows", b"hello", {"compression": "no-such"}, json_type),
+        ("a type that nobody knows", b"{}", {}, "application/no-such"),
+        ("a type that is not allowed", b"\x80\x04.", {}, "application/x-python-serialize"),
+        ("broken JSON without a task", b"{", {}, json_type),
+        ("a task of the first protocol without arguments", b'{"task": "wavecom.sweep"}', {}, json_type),
+        ("a sweep with a broken body", b"{", {"task": "wavecom.sweep", "id": "1"}, json_type),
+        ("a sweep with an argument too many", b'[["a"], {}, {}]', {"task": "wavecom.sweep", "id": "1"}, json_type),
     ]
 
     # More often than there are threads: none of it may cost a permit.
@@ -230,6 +238,9 @@ def test_what_cannot_be_understood_goes_to_the_dead_letters_and_stops_nobody(
         assert found == body, what
         assert dead.headers["x-death"][0]["reason"] == "rejected", what
 
+    logs = celery_setup.worker.logs()
+    for sign in ("PRECONDITION_FAILED", "unknown delivery tag", "MessageStateError", "Connection to broker lost"):
+        assert sign not in logs, "answered twice: the broker closes the channel, and everything held is redelivered"
     wait_for_status(read, submit(type=Channel.SMS), Status.DELIVERED)
 
 

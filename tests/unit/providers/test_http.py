@@ -454,6 +454,26 @@ def test_the_table_is_read_with_secrets_from_the_environment_that_are_never_show
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        'url = "https://gw.example/"\nheaders = { Authorization = "Bearer x" }',
+        'url = "http://127.0.0.1:9/"\nheaders = { Authorization = "Bearer x" }',
+        'url = "http://[::1]/"\nheaders = { Authorization = "Bearer x" }',
+        'url = "http://localhost/"\nheaders = { X-Api-Key = "x" }',
+        'url = "http://gw.example/"\nheaders = { X-Author = "x", X-Monkey = "x" }',
+        'url = "http://gw.example/"\nheaders = { Authorization = "x" }\nallow_plain_credentials = true',
+    ],
+)
+def test_credentials_go_where_nobody_reads_them(lines: str) -> None:
+    config = parse_providers('[providers.gw]\ntype = "http"\n' + lines + ROUTES, {})
+
+    assert config.providers["gw"].options.url
+
+
+OPEN = "providers.gw.url: would let the header "
+
+
+@pytest.mark.parametrize(
     ("lines", "line", "message"),
     [
         ("", 1, 'providers.gw: needs the key "url"'),
@@ -475,6 +495,11 @@ def test_the_table_is_read_with_secrets_from_the_environment_that_are_never_show
         ('url = "http://a/"\nrejected = 400', 4, 'providers.gw.rejected: must be a list such as ["2xx", 429]'),
         ('url = "http://a/"\naccepted = [200]\nunknown = [200]', 5, "providers.gw.unknown: 200 stands in accepted too"),
         ('url = "http://a/"\nis_idempotent = "maybe"', 4, "providers.gw.is_idempotent: must be true or false"),
+        ('url = "http://a/?api_key=1"', 3, "providers.gw.url: would let api_key in url be read on its way; use https"),
+        ('url = "http://me:pw@a/"', 3, "providers.gw.url: would let the user in url be read on its way"),
+        ('url = "http://10.0.0.7/"\nheaders = { Authorization = "Bearer x" }', 3, OPEN + "Authorization be read"),
+        ('url = "http://localhost.example/"\nheaders = { X-Api-Key = "x" }', 3, OPEN + "X-Api-Key be read"),
+        ('url = "http://a/"\nheaders = { x-auth-token = "x" }', 3, OPEN + "x-auth-token be read"),
         ('url = "http://a/"\nuri = "x"', 4, 'providers.gw.uri: is not known here; did you mean "url"?'),
     ],
 )

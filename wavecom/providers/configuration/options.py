@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
+from ipaddress import ip_address
 from typing import Any, Generic, TypeVar, get_type_hints
 from urllib.parse import urlsplit
 
@@ -163,6 +164,14 @@ def http_url() -> fields.Field[Any]:
             raise ValidationError('must be an address such as "https://gateway.example/send": ASCII, without spaces')
 
     return text(check=check)
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether what is sent to ``host`` never leaves this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def pem_file() -> fields.Field[Any]:

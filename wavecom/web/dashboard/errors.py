@@ -7,7 +7,7 @@ from flask_login import current_user
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, InternalServerError, NotFound, RequestEntityTooLarge
 
-from wavecom.errors import ForbiddenError, JobNotFoundError, StoreError, UnavailableError
+from wavecom.errors import ForbiddenError, JobNotFoundError, StoreError, UnavailableError, UnknownHostError
 from wavecom.web import problems
 from wavecom.web.dashboard.context import pages
 from wavecom.web.dashboard.headers import add_headers
@@ -23,6 +23,7 @@ def add_error_pages(blueprint: Blueprint) -> None:
     blueprint.register_error_handler(CSRFError, _csrf_error)
     blueprint.register_error_handler(JobNotFoundError, _job_not_found)
     blueprint.register_error_handler(ForbiddenError, _forbidden)
+    blueprint.register_error_handler(UnknownHostError, _unknown_host)
     blueprint.register_error_handler(UnavailableError, _unavailable)
 
 
@@ -73,6 +74,10 @@ def _forbidden(error: ForbiddenError) -> Response:
     key_id = getattr(current_user, "key_id", None)
     pages().security_events.refused(PAGES, FORBIDDEN, request.remote_addr or "", key_id=key_id)
     return _page(403, "Your key may not do this", str(error))
+
+
+def _unknown_host(error: UnknownHostError) -> Response:
+    return _page(421, "This server has another name", str(error))
 
 
 def _unavailable(error: UnavailableError) -> Response:
