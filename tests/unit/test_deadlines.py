@@ -14,6 +14,7 @@ from tests.unit.test_delivery import House, SwiftScriptedProvider, begin
 from wavecom.core.attachments import set_apart
 from wavecom.core.calls import Attempted, Unfinished
 from wavecom.core.engine import Transition
+from wavecom.core.files import ByteBudget
 from wavecom.core.job import Channel, Job, Outcome, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.core.states import Status
@@ -161,24 +162,25 @@ def test_the_renewal_of_a_lease_may_use_up_the_time() -> None:
     assert_expired_unsent(house, job, second)
 
 
-def test_reading_attachments_may_use_up_the_time() -> None:
+def test_waiting_for_room_for_attachments_may_use_up_the_time() -> None:
     provider = ScriptedProvider("first")
     house = House(provider)
-    content = "QUJD" * 50_000
-    payload = {
-        "subject": "s",
-        "text": "t",
-        "attachments": [{"filename": "a.bin", "contentType": "application/octet-stream", "content": content}],
-    }
-    payload, blobs = set_apart(payload)
+
+    class FullForAWhile(ByteBudget):
+        def take(self, size: int) -> bool:
+            return False
+
+        def wait_for(self, size: int) -> bool:
+            house.clock.advance(2.5)
+            return True
+
+        def give_back(self, size: int) -> None:
+            pass
+
+    house.delivery.calls._budget = FullForAWhile(1)
+    file = {"filename": "a.bin", "contentType": "application/octet-stream", "content": "QUJD" * 50_000}
+    payload, blobs = set_apart({"subject": "s", "text": "t", "attachments": [file]})
     house.blobs.put(blobs, NOW + timedelta(days=9))
-    get = house.blobs.get
-
-    def slow(*arguments: Any) -> Any:
-        house.clock.advance(2.5)
-        return get(*arguments)
-
-    house.blobs.get = slow  # type: ignore[method-assign]
     job = house.job(type=Channel.EMAIL, to={"email": "a@example.com"}, payload=payload, **TWO_SECONDS)
 
     house.deliver(job)

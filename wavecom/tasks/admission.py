@@ -197,8 +197,8 @@ class Admission(bootsteps.StartStopStep):
         permit = router.reserve_sandbox() if lane is None else router.reserve(*lane)
         if not isinstance(permit, Permit):
             return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
-        self._line.offer(Parcel(held.job_id, held.routing_key, permit, held.channel, held.tag))
-        return None
+        parcel = Parcel(held.job_id, held.routing_key, permit, held.channel, held.tag)
+        return None if self._line.offer(parcel) else _LONGEST_PAUSE_SECONDS
 
     def _drain(self) -> None:
         self._is_woken = False

@@ -15,31 +15,30 @@ from __future__ import annotations
 import enum
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from queue import SimpleQueue
-from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from wavecom.batching import Window
-from wavecom.core.activity import Activity
-from wavecom.core.calls import Attempted, OnAttempted, Unfinished
+from wavecom.core.calls import Attempted, Unfinished
 from wavecom.core.delivery import GiveBackError
+from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
+from wavecom.tasks.basket import Basket
+from wavecom.tasks.stages import Calls, Stages
 
 log = structlog.get_logger()
 
-Item = TypeVar("Item")
-
-#: Company is waited for so long at most, twice in a notification's life; and so much longer where there is a crowd.
+#: Company is waited for so long at most, twice in a notification's life.
 WINDOW_SECONDS = 0.025
-CROWD_FACTOR = 1.6
 MAX_BATCH = 100
+#: A machine that has run out of something is asked again so often, with such a pause, before messages go back.
+EXHAUSTED_TRIES = 5
+EXHAUSTED_PAUSE_SECONDS = 1.0
 
 
 class End(enum.Enum):
@@ -63,36 +62,6 @@ class Parcel:
     tag: int
 
 
-class Stages(Protocol):
-    """``wavecom.core.delivery.Delivery``, as the line uses it."""
-
-    activity: Activity
-
-    def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
-        """Many jobs at once."""
-        ...
-
-    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
-        """Many results at once."""
-        ...
-
-
-class Calls(Protocol):
-    """``wavecom.core.calls.Calls``, as the line uses it."""
-
-    def attempt(self, job: Job, permit: Permit) -> Attempted:
-        """One of them; gives the permit back."""
-        ...
-
-    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
-        """One of them, without waiting for it; False where that can't be."""
-        ...
-
-    def finish(self, unfinished: Unfinished) -> Attempted:
-        """The rest of what ``begin`` has begun."""
-        ...
-
-
 def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
@@ -101,6 +70,9 @@ def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
 
 class DeliveryLine:
     """Takes parcels in with ``offer`` and tells how each ended. Thread-safe.
+
+    Every parcel that was taken in ends, whatever goes wrong at whatever step: answered, given back or recorded, with
+    its permit given back. What the machine has no descriptor, memory or thread for is not taken, and tried again.
 
     ``threads`` is how many calls run at once, on threads or not; no more jobs are claimed than that.
     ``release`` gives a permit back unused, ``retry`` publishes a job's next attempt, and ``on_freed`` hears that a
@@ -121,6 +93,7 @@ class DeliveryLine:
         sleep: Callable[[float], None] = time.sleep,
         window_seconds: float = WINDOW_SECONDS,
         spawn: Callable[[Callable[[], None], str], threading.Thread] = _spawn,
+        spawn_stage: Callable[[Callable[[], None], str], threading.Thread] = _spawn,
     ) -> None:
         self._stages = stages
         self._calls = calls
@@ -131,13 +104,15 @@ class DeliveryLine:
         self._retry = retry
         self._on_end = on_end
         self._on_freed = on_freed
-        self._to_claim: _Basket[Parcel] = _Basket(window_seconds, monotonic, sleep)
-        self._to_record: _Basket[tuple[Parcel, Attempted]] = _Basket(window_seconds, monotonic, sleep)
+        self._to_claim: Basket[Parcel] = Basket(window_seconds, monotonic, sleep)
+        self._to_record: Basket[tuple[Parcel, Attempted]] = Basket(window_seconds, monotonic, sleep)
         #: What the many threads do: calls that must be waited for, and now and then the publishing of a retry.
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
         self._room = threading.Condition(self._lock)
+        self._sleep = sleep
         self._spawn = spawn
+        self._spawn_stage = spawn_stage
         self._in_hand = 0
         #: Parcels claimed and not recorded. Never more than calls at once: what a worker that is killed leaves in doubt
         #: is no more than that.
@@ -145,23 +120,45 @@ class DeliveryLine:
         #: What has been put into ``_work`` and is not done.
         self._on_threads = 0
         self._callers: list[threading.Thread] = []
+        #: Claimer and recorder, by name.
+        self._stage_threads: dict[str, threading.Thread] = {}
         self._is_started = False
         self._is_closing = False
+        #: Ends that could not be told yet.
+        self._untold: list[tuple[Parcel, End]] = []
 
     @property
     def in_hand(self) -> int:
         """Parcels taken in whose end has not been told."""
         return self._in_hand
 
-    def offer(self, parcel: Parcel) -> None:
-        """Take a parcel in; returns at once."""
-        with self._lock:
-            self._in_hand += 1
-            if not self._is_started:
-                self._is_started = True
-                _spawn(self._claim_always, "claimer")
-                _spawn(self._record_always, "recorder")
-        self._to_claim.put(parcel)
+    def offer(self, parcel: Parcel) -> bool:
+        """Take a parcel in; returns at once. False, with its permit given back, where there are no means to."""
+        try:
+            with self._lock:
+                if not self._is_started:
+                    self._start()
+                self._in_hand += 1
+            try:
+                self._to_claim.put(parcel)
+            except BaseException:
+                with self._lock:
+                    self._in_hand -= 1
+                raise
+        except Exception:
+            log.exception("parcel_not_taken", job_id=parcel.job_id)
+            self._release_safely(parcel.permit)
+            return False
+        return True
+
+    def _start(self) -> None:
+        """The threads without which nothing moves; raises where one can't be had, and goes on from there next time."""
+        for name, work in (("claimer", self._claim_always), ("recorder", self._record_always)):
+            if name not in self._stage_threads:
+                self._stage_threads[name] = self._spawn_stage(work, name)
+        if not self._callers:
+            self._callers.append(self._spawn(self._call_always, "caller-1"))
+        self._is_started = True
 
     def drain(self, seconds: float) -> bool:
         """For the shutdown: claim nothing more, finish what is claimed; whether all ended within ``seconds``.
@@ -177,43 +174,83 @@ class DeliveryLine:
 
     def _claim_always(self) -> None:
         while True:
-            parcels = self._to_claim.take(min(MAX_BATCH, self._wait_for_room()))
-            try:
-                if self._is_closing:
-                    self._turn_away(parcels, End.GIVE_BACK)
-                else:
-                    self._claim(parcels)
-            except Exception:
-                # The thread's border: without it nothing would be claimed any more.
-                log.exception("line_failed", stage="claim", jobs=len(parcels))
+            self._guarded("claim", self._claim_some)
+
+    def _claim_some(self) -> None:
+        parcels = self._to_claim.take(min(MAX_BATCH, self._wait_for_room()))
+        if self._is_closing:
+            self._turn_away(parcels, End.GIVE_BACK)
+        else:
+            self._claim(parcels)
+
+    def _guarded(self, stage: str, work: Callable[[], None]) -> None:
+        """A thread's border: without it nothing would be claimed, or recorded, any more."""
+        try:
+            work()
+        except Exception:
+            log.exception("line_failed", stage=stage)
+            self._sleep(EXHAUSTED_PAUSE_SECONDS)
 
     def _wait_for_room(self) -> int:
         with self._lock:
             self._room.wait_for(lambda: self._is_closing or self._claimed + self._least_room <= self._threads)
             return max(1, self._threads - self._claimed)
 
-    def _claim(self, parcels: Sequence[Parcel]) -> None:
-        self._stages.activity.enter()
+    def _pause(self, stage: str, jobs: int, error: Exception) -> None:
+        log.error("means_exhausted", stage=stage, jobs=jobs, error=type(error).__name__)
+        self._sleep(EXHAUSTED_PAUSE_SECONDS)
+
+    def _claim(self, parcels: Sequence[Parcel], tries: int = 1) -> None:
         try:
-            jobs = self._stages.claim([parcel.job_id for parcel in parcels])
+            self._stages.activity.enter()
+            try:
+                jobs = self._stages.claim([parcel.job_id for parcel in parcels])
+            finally:
+                self._stages.activity.leave()
         except GiveBackError:
             self._turn_away(parcels, End.GIVE_BACK)
             return
-        except Exception:
-            log.exception("claim_failed", jobs=len(parcels))
-            self._part(parcels, self._claim)
+        except Exception as error:
+            if not is_exhaustion(error):
+                log.exception("claim_failed", jobs=len(parcels))
+                self._part(parcels, self._claim)
+            elif tries < EXHAUSTED_TRIES and not self._is_closing:
+                # Some may be claimed already: asked again, they are found under the same token.
+                self._pause("claim", len(parcels), error)
+                self._claim(parcels, tries + 1)
+            elif len(parcels) > 1:
+                for parcel in parcels:
+                    self._claim([parcel], tries)
+            else:
+                self._turn_away(parcels, End.GIVE_BACK)
             return
-        finally:
-            self._stages.activity.leave()
-        granted = [(parcel, job) for parcel, job in zip(parcels, jobs, strict=True) if job is not None]
+        granted = sum(job is not None for job in jobs)
         with self._lock:
-            self._claimed += len(granted)
-        for parcel, job in granted:
-            if not self._begin(parcel, job):
-                self._put_to_work(partial(self.call, parcel, partial(self._calls.attempt, job, parcel.permit)))
-        if len(granted) < len(parcels):
+            self._claimed += granted
+        for parcel, job in zip(parcels, jobs, strict=True):
+            if job is not None:
+                self._hand_on(parcel, job)
+        if granted < len(parcels):
             # Already done, or in another worker's hands: a hint that comes twice is nothing to worry about.
             self._turn_away([each for each, job in zip(parcels, jobs, strict=True) if job is None], End.DONE)
+
+    def _hand_on(self, parcel: Parcel, job: Job) -> None:
+        """A claimed job to its call. Whatever goes wrong, no call was made, and its end is to say so."""
+        try:
+            if not self._begin(parcel, job):
+                self._put_to_work(partial(self.call, parcel, partial(self._calls.attempt, job, parcel.permit)))
+        except Exception as error:
+            log.exception("call_not_begun", job_id=parcel.job_id)
+            self._release_safely(parcel.permit)
+            if not is_exhaustion(error):
+                self._end_with(parcel, error)
+                return
+            try:
+                # Not being able to attempt is not an attempt.
+                self._to_record.put((parcel, Attempted(job, (), expects_receipt=False)))
+            except Exception:
+                log.exception("attempt_not_passed_on", job_id=parcel.job_id)
+                self._end_with(parcel, error)
 
     def _part(self, parcels: Sequence[Parcel], again: Callable[[Sequence[Parcel]], None]) -> None:
         """One of a batch met a bug: that must not cost the others, who only came at the same time."""
@@ -225,115 +262,142 @@ class DeliveryLine:
 
     def _turn_away(self, parcels: Sequence[Parcel], end: End) -> None:
         for parcel in parcels:
-            self._release(parcel.permit)
-        self._on_freed()
+            self._release_safely(parcel.permit)
+        self._say_freed()
         self._tell([(parcel, end) for parcel in parcels])
+
+    def _release_safely(self, permit: Permit) -> None:
+        try:
+            self._release(permit)
+        except Exception:
+            log.exception("permit_not_given_back", provider=permit.provider)
+
+    def _say_freed(self) -> None:
+        try:
+            self._on_freed()
+        except Exception:
+            # Whoever waits at the door looks again within a second anyway.
+            log.exception("freed_permit_not_told")
 
     # --- call ---------------------------------------------------------------------------------------------------------
 
     def _begin(self, parcel: Parcel, job: Job) -> bool:
-        """A call that nobody waits for; False when this one needs a thread."""
+        """A call that nobody waits for; False when this one needs a thread. Raises with nothing done."""
+        hear = partial(self._hear, parcel)
         self._stages.activity.begin(parcel)
         is_begun = False
         try:
-            is_begun = self._calls.begin(job, parcel.permit, partial(self._hear, parcel))
-        except Exception as error:  # noqa: BLE001 - told there
-            self._hear(parcel, error)
-            return True
+            is_begun = self._calls.begin(job, parcel.permit, hear)
         finally:
             if not is_begun:
                 self._stages.activity.end(parcel)
         return is_begun
 
     def _hear(self, parcel: Parcel, result: Attempted | Unfinished | Exception) -> None:
-        """How a call ended; on a thread that others are waiting for."""
-        self._stages.activity.end(parcel)
-        if isinstance(result, Attempted):
-            self._to_record.put((parcel, result))
-        elif isinstance(result, Unfinished):
-            self._put_to_work(partial(self.call, parcel, partial(self._calls.finish, result)))
-        else:
-            log.error("attempt_failed", job_id=parcel.job_id, exc_info=result)
-            self._let_go(1)
-            self._tell([(parcel, End.DEAD)])
-        self._on_freed()
+        """How a call ended; on a thread that others are waiting for, so nothing is raised there."""
+        try:
+            self._stages.activity.end(parcel)
+            if isinstance(result, Attempted):
+                self._to_record.put((parcel, result))
+            elif isinstance(result, Unfinished):
+                self._put_to_work(partial(self.call, parcel, partial(self._calls.finish, result)))
+            else:
+                log.error("attempt_failed", job_id=parcel.job_id, exc_info=result)
+                self._end_with(parcel, result)
+        except Exception as error:
+            log.exception("attempt_not_passed_on", job_id=parcel.job_id)
+            self._end_with(parcel, error)
+        self._say_freed()
+
+    def _end_with(self, parcel: Parcel, error: Exception) -> None:
+        """The end of a claimed parcel of which nothing can be recorded: its lease will tell."""
+        self._let_go(1)
+        self._tell([(parcel, End.GIVE_BACK if is_exhaustion(error) else End.DEAD)])
 
     def _put_to_work(self, work: Callable[[], None]) -> None:
+        self._work.put(work)
         with self._lock:
             self._on_threads += 1
             self._hire()
-        self._work.put(work)
 
     def _hire(self) -> None:
         """As many threads as there is work for them, up to the limit. They stay."""
         while len(self._callers) < min(self._threads, self._on_threads):
             try:
                 self._callers.append(self._spawn(self._call_always, f"caller-{len(self._callers) + 1}"))
-            except RuntimeError:
+            except Exception:
                 # The system has no more threads for us: those there are do the work, and the next claim asks again.
                 log.exception("caller_not_started", callers=len(self._callers))
                 return
 
     def _call_always(self) -> None:
         while (work := self._work.get()) is not None:
-            work()
+            self._guarded("call", work)
             with self._lock:
                 self._on_threads -= 1
 
     def call(self, parcel: Parcel, attempt: Callable[[], Attempted]) -> None:
         """One call, on one of the threads."""
-        self._stages.activity.enter()
         try:
-            attempted = attempt()
-        except Exception:
-            log.exception("attempt_failed", job_id=parcel.job_id)
-            self._let_go(1)
-            self._tell([(parcel, End.DEAD)])
-        else:
+            self._stages.activity.enter()
+            try:
+                attempted = attempt()
+            finally:
+                self._stages.activity.leave()
             self._to_record.put((parcel, attempted))
+        except Exception as error:
+            log.exception("attempt_failed", job_id=parcel.job_id)
+            self._end_with(parcel, error)
         finally:
-            self._stages.activity.leave()
-            self._on_freed()
+            self._say_freed()
 
     # --- record -------------------------------------------------------------------------------------------------------
 
     def _record_always(self) -> None:
         while True:
-            results = self._to_record.take(MAX_BATCH)
-            try:
-                self._record(results)
-            except Exception:
-                log.exception("line_failed", stage="record", jobs=len(results))
+            self._guarded("record", lambda: self._record(self._to_record.take(MAX_BATCH)))
 
-    def _record(self, results: Sequence[tuple[Parcel, Attempted]]) -> None:
-        self._stages.activity.enter()
+    def _record(self, results: Sequence[tuple[Parcel, Attempted]], tries: int = 1) -> None:
         try:
-            retries = self._stages.record([attempted for _, attempted in results])
+            self._stages.activity.enter()
+            try:
+                retries = self._stages.record([attempted for _, attempted in results])
+            finally:
+                self._stages.activity.leave()
         except GiveBackError:
             self._let_go(len(results))
             self._tell([(parcel, End.GIVE_BACK) for parcel, _ in results])
             return
-        except Exception:
+        except Exception as error:
+            if is_exhaustion(error) and tries < EXHAUSTED_TRIES:
+                # What came of these calls is known here and nowhere else.
+                self._pause("record", len(results), error)
+                self._record(results, tries + 1)
+                return
             log.exception("record_failed", jobs=len(results))
             if len(results) == 1:
-                self._let_go(1)
-                self._tell([(results[0][0], End.DEAD)])
+                self._end_with(results[0][0], error)
             else:
                 for result in results:
-                    self._record([result])
+                    self._record([result], tries)
             return
-        finally:
-            self._stages.activity.leave()
         self._let_go(len(results))
         done = []
         for (parcel, _), retry in zip(results, retries, strict=True):
-            if retry is None:
+            # On the many threads, so that their messages too are published together. It is recorded: where no thread
+            # can take it, the sweep publishes it.
+            if retry is None or not self._is_put_to_work(partial(self.publish_retry, parcel, retry)):
                 done.append((parcel, End.DONE))
-            else:
-                # On the many threads, so that their messages too are published together.
-                self._put_to_work(partial(self.publish_retry, parcel, retry))
         if done:
             self._tell(done)
+
+    def _is_put_to_work(self, work: Callable[[], None]) -> bool:
+        try:
+            self._put_to_work(work)
+        except Exception:
+            log.exception("work_not_taken")
+            return False
+        return True
 
     def publish_retry(self, parcel: Parcel, retry: RetryLater) -> None:
         """One retry, on one of the threads. It is recorded already: what goes wrong here, the sweep puts right."""
@@ -351,48 +415,24 @@ class DeliveryLine:
             if was_full:
                 self._room.notify_all()
 
+    def _tell_again(self) -> None:
+        self._sleep(EXHAUSTED_PAUSE_SECONDS)
+        self._tell(())
+
     def _tell(self, ends: Sequence[tuple[Parcel, End]]) -> None:
+        """Each end once; one that can't be told now is told with the next, or a second later."""
+        if self._untold:
+            with self._lock:
+                ends, self._untold = [*self._untold, *ends], []
         try:
             self._on_end(ends)
-        finally:
+        except Exception:
+            log.exception("end_not_told", parcels=len(ends))
             with self._lock:
-                self._in_hand -= len(ends)
-                if self._is_closing:
-                    self._room.notify_all()
-
-
-class _Basket(Generic[Item]):
-    """Where many put items in and one takes them out, a batch at a time."""
-
-    def __init__(self, window_seconds: float, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._window = Window(window_seconds, window_seconds * CROWD_FACTOR)
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._items: deque[tuple[float, Item]] = deque()
-        self._filled = threading.Condition()
-        self._is_awaited = False
-
-    def put(self, item: Item) -> None:
-        with self._filled:
-            self._items.append((self._monotonic(), item))
-            if self._is_awaited:
-                self._is_awaited = False
-                self._filled.notify()
-
-    def take(self, most: int) -> list[Item]:
-        """At least one item, at most ``most``, in order of arrival. Waits for the first, then for company."""
-        with self._filled:
-            while not self._items:
-                self._is_awaited = True
-                self._filled.wait()
-        now = self._monotonic()
-        pause = self._window.seconds(now)
-        if pause > 0 and len(self._items) < most:
-            pause -= now - self._items[0][0]
-            if pause > 0:
-                # Slept through, not waited for: nobody is to be woken by every item that comes meanwhile.
-                self._sleep(pause)
-        with self._filled:
-            items = [self._items.popleft()[1] for _ in range(min(len(self._items), most))]
-        self._window.note(len(items), self._monotonic())
-        return items
+                self._untold.extend(ends)
+            self._is_put_to_work(self._tell_again)
+            return
+        with self._lock:
+            self._in_hand -= len(ends)
+            if self._is_closing:
+                self._room.notify_all()

@@ -1,0 +1,382 @@
+"""A fault at every step between "taken from the inbox" and "recorded": each message ends, and nothing stays taken.
+
+The line with the real core over the memory store. The parts around it keep their contracts, and raise where a machine
+that has run out of descriptors, memory or threads raises.
+"""
+
+from __future__ import annotations
+
+import errno
+import threading
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.factories import NOW, make_answer, make_job
+from tests.fakes import CountingStats, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, ScriptedProvider
+from tests.unit.tasks.test_line import start
+from wavecom.core.delivery import Delivery
+from wavecom.core.engine import Policy, Transition
+from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, Priority, Try, UnknownOutcomePolicy
+from wavecom.core.ports import Message, OnAnswer, Permit, Refusal
+from wavecom.core.states import Status
+from wavecom.errors import RetryLater
+from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
+from wavecom.tasks.line import DeliveryLine, End, Parcel
+
+WANTS: dict[str, Callable[[], Exception]] = {
+    "descriptors": lambda: OSError(errno.EMFILE, "Too many open files"),
+    "memory": MemoryError,
+    "threads": lambda: RuntimeError("can't start new thread"),
+}
+
+
+class Faults:
+    """Raises at one step, so many times."""
+
+    def __init__(self, step: str = "", error: Callable[[], Exception] = MemoryError, times: int = 1) -> None:
+        self.step, self.error, self.left = step, error, times
+        self.met = 0
+
+    def check(self, step: str) -> None:
+        if step == self.step and self.left > 0:
+            self.left -= 1
+            self.met += 1
+            raise self.error()
+
+
+class Clock:
+    """Stands still, so that deadlines and leases are not what ends anything here."""
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=1)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Store(MemoryJobRepository):
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self.faults = faults
+
+    def claim(self, job_ids: Sequence[JobId], claim: Claim, now: datetime) -> dict[JobId, Job]:
+        self.faults.check("before the claim")
+        granted = super().claim(job_ids, claim, now)
+        self.faults.check("after the claim was made")
+        return granted
+
+    def apply(self, transitions: Sequence[Transition]) -> list[bool]:
+        if transitions:
+            self.faults.check("before the record")
+        written = super().apply(transitions)
+        if transitions:
+            self.faults.check("after the record was made")
+        return written
+
+
+class Blobs(MemoryBlobStore):
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self.faults = faults
+
+    def get(self, names: Collection[str], purge_at: datetime) -> dict[str, bytes]:
+        self.faults.check("attachments")
+        return super().get(names, purge_at)
+
+
+class Route(FixedRoute):
+    def __init__(self, faults: Faults, *providers: str) -> None:
+        super().__init__(*providers)
+        self.faults = faults
+
+    def reserve_next(
+        self, channel: Channel, priority: Priority, tried: Collection[str], *, prefer: str | None = None
+    ) -> Permit | Refusal | None:
+        if tried:
+            self.faults.check("the next permit")
+        return super().reserve_next(channel, priority, tried, prefer=prefer)
+
+    def charge(self, permit: Permit, extra_cost: int) -> None:
+        self.faults.check("charge")
+        super().charge(permit, extra_cost)
+
+    def release(self, permit: Permit, outcome: Try | None) -> None:
+        super().release(permit, outcome)
+        self.faults.check("release")
+
+
+class Waited(ScriptedProvider):
+    """Needs a thread; honest: it raises where it can't begin, with nothing sent."""
+
+    def __init__(self, name: str, faults: Faults, *answers: Any) -> None:
+        super().__init__(name, *answers)
+        self.faults = faults
+
+    def send(self, message: Message) -> Any:
+        self.faults.check("send")
+        return super().send(message)
+
+
+class Swift(Waited):
+    """Needs none: another thread answers."""
+
+    def start(self, message: Message, on_answer: OnAnswer) -> bool:
+        self.faults.check("start")
+        answer = super().send(message)
+        threading.Thread(target=on_answer, args=(answer,), daemon=True).start()
+        return True
+
+
+class Stats(CountingStats):
+    def __init__(self, faults: Faults) -> None:
+        super().__init__()
+        self.faults = faults
+
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+        self.faults.check("counting")
+        super().add(client, channel, status, count)
+
+
+class House:
+    def __init__(self, faults: Faults, *, is_swift: bool, first_is_unavailable: bool = False) -> None:
+        self.faults = faults
+        kind = Swift if is_swift else Waited
+        first = [make_answer(Outcome.UNAVAILABLE)] if first_is_unavailable else []
+        self.providers = {"first": kind("first", faults, *first), "second": kind("second", faults)}
+        self.jobs = Store(faults)
+        self.route = Route(faults, "first", "second")
+        self.blobs = Blobs(faults)
+        self.ends: list[tuple[int, End]] = []
+        self.retried: list[JobId] = []
+        tokens = iter(range(1_000_000))
+        self.delivery = Delivery(
+            jobs=self.jobs,
+            blobs=self.blobs,
+            route=self.route,
+            providers=self.providers,
+            sandbox=ScriptedProvider("sandbox:test"),
+            publisher=RecordingPublisher(),
+            stats=Stats(faults),
+            clock=Clock(),
+            batcher=OneByOne,
+            policy=Policy(),
+            worker="worker",
+            stopping=NeverStopping(None),  # type: ignore[arg-type]
+            jitter=lambda: 0.5,
+            new_token=lambda: f"token-{next(tokens)}",
+        )
+        self.line = DeliveryLine(
+            self.delivery,
+            self.delivery.calls,
+            threads=4,
+            release=lambda permit: self.route.release(permit, None),
+            retry=self._retry,
+            on_end=self._hear,
+            on_freed=lambda: faults.check("a freed permit"),
+            sleep=lambda _seconds: None,
+            window_seconds=0.0,
+            spawn=self._spawn("a caller"),
+            spawn_stage=self._spawn("a stage"),
+        )
+
+    def _spawn(self, step: str) -> Callable[[Callable[[], None], str], threading.Thread]:
+        def spawn(work: Callable[[], None], name: str) -> threading.Thread:
+            self.faults.check(step)
+            return start(work, name)
+
+        return spawn
+
+    def _retry(self, parcel: Parcel, _retry: RetryLater) -> None:
+        self.faults.check("the retry's message")
+        self.retried.append(parcel.job_id)
+
+    def _hear(self, ends: Sequence[tuple[Parcel, End]]) -> None:
+        self.faults.check("the end")
+        self.ends += [(parcel.tag, end) for parcel, end in ends]
+
+    def job(self, **fields: Any) -> Job:
+        job = make_job(on_unknown_outcome=UnknownOutcomePolicy.STOP, **fields)
+        assert self.jobs.insert([job]) == [None]
+        return job
+
+    def offer(self, job: Job, tag: int) -> bool:
+        permit = self.route.reserve(job.type, job.priority)
+        assert isinstance(permit, Permit)
+        return self.line.offer(Parcel(job.job_id, "notifications.sms.normal", permit, None, tag))
+
+    def status(self, job: Job) -> Status:
+        stored = self.jobs.get(job.job_id)
+        assert stored is not None
+        return stored.status
+
+    def wait_until(self, is_so: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + 30
+        while not is_so():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.001)
+
+    def sends(self) -> int:
+        return sum(len(provider.messages) for provider in self.providers.values())
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
+BEFORE_ANY_CALL = ["before the claim", "after the claim was made", "charge", "a freed permit", "a caller", "a stage"]
+AFTER_THE_CALL = ["release", "before the record", "after the record was made", "counting", "the end"]
+
+
+@pytest.mark.parametrize("want", WANTS)
+@pytest.mark.parametrize("is_swift", [False, True], ids=["waited for", "not waited for"])
+@pytest.mark.parametrize("step", [*BEFORE_ANY_CALL, "send", "start", *AFTER_THE_CALL])
+def test_a_want_that_passes_loses_no_message_no_permit_and_no_truth(step: str, is_swift: bool, want: str) -> None:
+    faults = Faults(step, WANTS[want])
+    house = House(faults, is_swift=is_swift)
+    job = house.job()
+
+    while not house.offer(job, 1):
+        assert house.route.out == 0
+    # Another message comes, as it does: what could not be told is told with it.
+    other = house.job()
+    while not house.offer(other, 2):
+        pass
+    house.wait_until(lambda: house.line.in_hand == 0 and {tag for tag, _ in house.ends} == {1, 2})
+    house.wait_until(lambda: house.route.out == 0)
+
+    assert sorted(tag for tag, _ in house.ends) == [1, 2]
+    assert house.delivery.activity.running == 0
+    assert house.line._claimed == 0
+    for each in (job, other):
+        sends = sum(m.job_id == each.job_id for provider in house.providers.values() for m in provider.messages)
+        # Delivered by one send; or not sent, and parked for the sweep without an attempt. Never in doubt unsent.
+        expected = {1: Status.DELIVERED, 0: Status.RETRYING}[sends]
+        assert house.status(each) is expected
+        stored = house.jobs.get(each.job_id)
+        assert stored is not None
+        assert (stored.attempts, stored.may_have_been_sent) == (sends, False)
+
+
+@pytest.mark.parametrize("want", WANTS)
+@pytest.mark.parametrize(
+    ("step", "is_swift"),
+    [
+        ("before the claim", False),
+        ("before the claim", True),
+        ("charge", False),
+        ("send", False),
+        ("a caller", False),
+        ("a stage", False),
+    ],
+)
+def test_a_want_that_lasts_sends_nothing_and_takes_nothing(step: str, is_swift: bool, want: str) -> None:
+    faults = Faults(step, WANTS[want], times=1_000_000)
+    house = House(faults, is_swift=is_swift)
+    job = house.job()
+
+    is_taken = house.offer(job, 1)
+    if is_taken:
+        house.wait_until(lambda: house.line.in_hand == 0)
+
+    assert house.sends() == 0
+    assert house.route.out == 0
+    assert house.delivery.activity.running == 0
+    assert house.line._claimed == 0
+    assert house.status(job) in {Status.QUEUED, Status.RETRYING}
+    assert len(house.ends) == (1 if is_taken else 0)
+
+
+@pytest.mark.parametrize("want", WANTS)
+def test_a_call_that_can_not_be_begun_is_made_by_the_next_provider_with_a_thread(want: str) -> None:
+    house = House(Faults("start", WANTS[want], times=1_000_000), is_swift=True)
+    job = house.job()
+
+    assert house.offer(job, 1)
+    house.wait_until(lambda: house.line.in_hand == 0)
+
+    assert house.status(job) is Status.DELIVERED
+    assert [len(provider.messages) for provider in house.providers.values()] == [0, 1]
+    assert (house.route.out, house.ends) == (0, [(1, End.DONE)])
+
+
+@pytest.mark.parametrize("want", WANTS)
+@pytest.mark.parametrize("is_swift", [False, True], ids=["waited for", "not waited for"])
+def test_the_next_permit_that_can_not_be_had_ends_the_attempt_with_what_is_known(is_swift: bool, want: str) -> None:
+    house = House(Faults("the next permit", WANTS[want]), is_swift=is_swift, first_is_unavailable=True)
+    job = house.job()
+
+    assert house.offer(job, 1)
+    house.wait_until(lambda: house.line.in_hand == 0)
+
+    assert house.status(job) is Status.RETRYING
+    stored = house.jobs.get(job.job_id)
+    assert stored is not None
+    assert (stored.attempts, stored.may_have_been_sent) == (1, False)
+    assert (house.route.out, house.retried) == (0, [job.job_id])
+
+
+@pytest.mark.parametrize("want", WANTS)
+def test_a_retry_whose_message_can_not_be_published_is_the_sweep_s(want: str) -> None:
+    house = House(Faults("the retry's message", WANTS[want]), is_swift=False)
+    for provider in house.providers.values():
+        provider._answers = [make_answer(Outcome.UNAVAILABLE)]
+    job = house.job()
+
+    assert house.offer(job, 1)
+    house.wait_until(lambda: house.line.in_hand == 0)
+
+    assert house.ends == [(1, End.DONE)]
+    assert house.status(job) is Status.RETRYING
+
+
+@pytest.mark.parametrize("want", WANTS)
+def test_a_result_that_can_not_be_recorded_for_long_gives_its_message_back(want: str) -> None:
+    house = House(Faults("before the record", WANTS[want], times=1_000_000), is_swift=True)
+    job = house.job()
+
+    assert house.offer(job, 1)
+    house.wait_until(lambda: house.line.in_hand == 0)
+
+    assert house.ends == [(1, End.GIVE_BACK)]
+    assert house.route.out == 0
+    assert house.line._claimed == 0
+
+
+@pytest.mark.parametrize("is_swift", [False, True], ids=["waited for", "not waited for"])
+@pytest.mark.parametrize("policy", UnknownOutcomePolicy)
+def test_a_bug_in_the_middle_of_a_call_is_an_unknown_outcome(is_swift: bool, policy: UnknownOutcomePolicy) -> None:
+    house = House(Faults("send", lambda: KeyError("a bug")), is_swift=False)
+    job = make_job(on_unknown_outcome=policy)
+    house.jobs.insert([job])
+
+    assert house.offer(job, 1)
+    house.wait_until(lambda: house.line.in_hand == 0)
+
+    expected = Status.UNCONFIRMED if policy is UnknownOutcomePolicy.STOP else Status.RETRYING
+    assert house.status(job) is expected
+    assert house.route.released == [None], "a bug of ours says nothing about the provider"
+
+
+def test_a_provider_that_answers_and_raises_afterwards_has_answered() -> None:
+    class Odd(Swift):
+        def start(self, message: Message, on_answer: OnAnswer) -> bool:
+            on_answer(make_answer())
+            raise MemoryError
+
+    house = House(Faults(), is_swift=True)
+    odd = Odd("first", house.faults)
+    house.delivery.calls._swift["first"] = odd
+    job = house.job()
+
+    assert house.offer(job, 1)
+    house.wait_until(lambda: house.line.in_hand == 0)
+
+    assert house.status(job) is Status.DELIVERED
+    assert (house.route.out, house.ends) == (0, [(1, End.DONE)])

@@ -1,0 +1,42 @@
+"""What the delivery line asks of the core, stage by stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from wavecom.core.activity import Activity
+from wavecom.core.calls import Attempted, OnAttempted, Unfinished
+from wavecom.core.job import Job, JobId
+from wavecom.core.ports import Permit
+from wavecom.errors import RetryLater
+
+
+class Stages(Protocol):
+    """``wavecom.core.delivery.Delivery``, as the line uses it."""
+
+    activity: Activity
+
+    def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
+        """Many jobs at once."""
+        ...
+
+    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
+        """Many results at once."""
+        ...
+
+
+class Calls(Protocol):
+    """``wavecom.core.calls.Calls``, as the line uses it."""
+
+    def attempt(self, job: Job, permit: Permit) -> Attempted:
+        """One of them; gives the permit back."""
+        ...
+
+    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
+        """One of them, without waiting for it; False where that can't be."""
+        ...
+
+    def finish(self, unfinished: Unfinished) -> Attempted:
+        """The rest of what ``begin`` has begun."""
+        ...
