@@ -9,6 +9,8 @@ import os
 import secrets
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -207,8 +209,10 @@ class House:
         self._write_providers_file(provider_ports)
         self._start_programs(proxy_ports)
 
-    def _helper(self, module: str, arguments: Sequence[str]) -> HelperProcess:
-        environment = {**self._base, "WAVECOM_API_KEY": self.api_key}
+    def _helper(
+        self, module: str, arguments: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> HelperProcess:
+        environment = {**self._base, "WAVECOM_API_KEY": self.api_key, **(variables or {})}
         helper = HelperProcess(module, arguments, log=self._logs / f"{module}.log", environment=environment)
         self._helpers.append(helper)
         helper.launch()
@@ -247,6 +251,7 @@ class House:
             "REDIS_URL": _at_port(self.redis.url, proxy_ports[REDIS]),
             "MONGODB_URI": _at_port(self.mongodb.url, proxy_ports[MONGODB]),
         }
+        self._environment = environment
         self._settings = Settings.from_environment(environment)
         for program in PROGRAMS:
             if program.name == "flower":
@@ -364,6 +369,42 @@ class House:
             server.launch()
             if not self.wait_until(server.answers, server.start_seconds, 0.1):
                 raise HouseError(f"{server.title} did not start again; see {server.log}")
+
+    @contextlib.contextmanager
+    def besieged(self, silent: int, stalled: int, trickled: int) -> Iterator[None]:
+        """Within it hostile clients of two identities that have keys, one of them for tests too, and strangers, do
+        their worst: ``silent`` connections, and for each identity so many bodies that stall and that trickle."""
+        keys = [self.new_key(*options) for options in (("--client", "acme"), ("--client", "acme", "--test"))]
+        keys.append(self.new_key("--client", "other"))
+        hostile = self._helper("hostile", [f"--api-port={self.api_port}"], {"HOSTILE_KEYS": ",".join(keys)})
+        self._wait_for([hostile], lambda helper: None if helper.answers() else "does not answer")
+        with self.trouble(f"{silent:,} silent connections, stalled and trickled bodies, HTTP/2"):
+            hostile.ask("attack", silent=silent, stalled=stalled, trickled=trickled)
+            try:
+                yield
+            finally:
+                counts = hostile.ask("retreat", timeout_seconds=60)
+                self.mark(", ".join(f"{name} {count}" for name, count in sorted(counts.items())))
+        hostile.kill()
+
+    def new_key(self, *options: str) -> str:
+        """A key of another client than the one that submits; ``options`` are those of ``wavecom keys create``."""
+        command = [
+            sys.executable,
+            "-m",
+            "wavecom.cli",
+            "keys",
+            "create",
+            "--name",
+            "hostile",
+            "--scopes",
+            "send,read",
+            *options,
+        ]
+        made = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        if made.returncode:
+            raise HouseError(f"wavecom keys create: {made.stderr.strip()}")
+        return made.stdout.strip()
 
     @contextlib.contextmanager
     def link(self, name: str, verb: str) -> Iterator[None]:

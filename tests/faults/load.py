@@ -134,6 +134,9 @@ class ApiClient:
     def __init__(self, port: int, api_key: str) -> None:
         self._port = port
         self._api_key = api_key
+        #: Every second request comes over a connection of its own.
+        self.connects_anew = False
+        self._turn = 0
         self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def submit(self, body: bytes, key: str | None) -> tuple[int, dict[str, str], bytes]:
@@ -175,7 +178,8 @@ class ApiClient:
         return int(status_line.split(" ")[1]), headers, body
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        while self._idle:
+        self._turn += 1
+        while self._idle and not (self.connects_anew and self._turn % 2):
             reader, writer = self._idle.pop()
             if not (reader.at_eof() or writer.is_closing()):
                 return reader, writer
@@ -200,9 +204,10 @@ class Load:
         #: second -> answer -> count
         self._answers: defaultdict[int, Counter[str]] = defaultdict(Counter)
 
-    def pace(self, rate: float) -> None:
-        """Begin ``rate`` notifications a second from now on; 0: no more."""
+    def pace(self, rate: float, connects_anew: bool = False) -> None:
+        """Begin ``rate`` notifications a second from now on; 0: no more. Every second over a connection of its own?"""
         self._rate = rate
+        self._api.connects_anew = connects_anew
         if self._pacer is None:
             self._pacer = asyncio.get_running_loop().create_task(self._keep_pace())
 

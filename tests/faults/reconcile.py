@@ -118,6 +118,8 @@ class _Bookkeeper:
         self._check_times()
         self._check_rate()
         self._measure_speed()
+        if self._scenario.accepts_within_seconds is not None:
+            self._check_acceptance(self._scenario.accepts_within_seconds)
         if self._scenario.failover is not None:
             self._check_failover(self._scenario.failover)
         return self._ledger
@@ -319,6 +321,19 @@ class _Bookkeeper:
             percentiles = statistics.quantiles(latencies, n=100, method="inclusive")
             ledger.latency_p50_ms, ledger.latency_p99_ms = round(percentiles[49]), round(percentiles[98])
             ledger.latency_max_ms = round(latencies[-1])
+
+    def _check_acceptance(self, seconds: float) -> None:
+        notifications = self._evidence.notifications
+        others = [f"{n['number']} {dict(n['answers'])}" for n in notifications if set(n["answers"]) != {"202"}]
+        if others:
+            self._violation(f"{len(others)} requests were not answered 202 at once", others)
+        late = [
+            f"{n['number']} {n['latency_seconds']:.2f} s"
+            for n in notifications
+            if (n["latency_seconds"] or 0) > seconds
+        ]
+        if late:
+            self._violation(f"{len(late)} requests were accepted after more than {seconds:g} s", late)
 
     # --- two providers --------------------------------------------------------------------------------------------
 

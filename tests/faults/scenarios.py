@@ -42,6 +42,12 @@ class Scenario:
     fake_clock_of: str | None = None
     #: Attempts may be used up without anybody's wish: the provider itself is the trouble.
     may_exhaust_attempts: bool = False
+    #: Every request is answered 202 at its first try, and within this time.
+    accepts_within_seconds: float | None = None
+    #: Notifications a second, where it is not the drill's own rate.
+    rate: float | None = None
+    #: Every second request comes over a connection of its own.
+    connects_anew: bool = False
     failover: Failover | None = None
 
 
@@ -67,6 +73,12 @@ def _kill_beat_and_ops(house: House) -> None:
     for title in ("beat", "ops", "beat", "ops"):
         house.kill_program(title)
         house.pause(5)
+
+
+def _besieged(house: House) -> None:
+    # Longer than a body may take.
+    with house.besieged(silent=2_500, stalled=100, trickled=50):
+        house.pause(45)
 
 
 # --- Servers ------------------------------------------------------------------------------------------------------
@@ -234,6 +246,14 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("kill-workers", "kill -9 of a random delivery worker, 10 times", _kill_workers),
     Scenario("kill-web", "kill -9 of the web server: its child, the whole, its child again", _kill_web),
     Scenario("kill-beat-and-ops", "kill -9 of beat and of the ops worker, twice each", _kill_beat_and_ops),
+    Scenario(
+        "hostile-clients",
+        "2,500 silent connections, stalled and trickled bodies and HTTP/2 from three identities and strangers for 45 s",
+        _besieged,
+        accepts_within_seconds=1,
+        rate=50,
+        connects_anew=True,
+    ),
     Scenario("rabbitmq-stopped", "RabbitMQ stopped for 10 s, then started", _server_away(RABBITMQ, 10, gently=True)),
     Scenario("rabbitmq-killed", "RabbitMQ killed with kill -9 and started, twice", _server_away(RABBITMQ, 3, times=2)),
     Scenario("rabbitmq-closes", "RabbitMQ closes all connections, 3 times", _close_amqp_connections),

@@ -320,3 +320,22 @@ def test_a_first_provider_that_does_not_come_back_is_found() -> None:
     ledger = reconcile(drill_with_two(), two_providers(second_from=1, comes_back=False))
 
     assert any("did not come back" in violation for violation in ledger.violations)
+
+
+@pytest.mark.parametrize(
+    ("told", "is_good"),
+    [
+        ({}, True),
+        ({"latency_seconds": 1.2}, False),
+        ({"answers": {"202": 1, "503": 1}}, False),
+        ({"answers": {"202": 1, "timeout": 1}}, False),
+        ({"answers": {"202": 2}}, True),
+    ],
+)
+def test_where_nobody_may_wait_every_request_is_accepted_at_once(told: dict[str, Any], is_good: bool) -> None:
+    books = evidence(notifications=[notification(1, **told), notification(2)])
+
+    strict = reconcile(scenario(accepts_within_seconds=1), books).violations
+
+    assert bool(strict) is not is_good
+    assert reconcile(scenario(), books).violations == []

@@ -47,6 +47,8 @@ PROGRAMS = (
         " --host ${WAVECOM_HOST:-127.0.0.1} --port ${WAVECOM_PORT:-8000} --workers ${WAVECOM_WEB_WORKERS:-1}"
         # Connections held at once, idle ones too: as many as that may stall without anybody noticing.
         " --backpressure ${WAVECOM_WEB_CONNECTIONS:-8192} --backlog 4096"
+        # What the head of a request may take, so that half heads can't fill the memory.
+        " --http1-buffer-size 65536"
         " --no-ws --respawn-failed-workers --workers-kill-timeout 3 --log-level warning wavecom.wsgi:app",
     ),
     Program(

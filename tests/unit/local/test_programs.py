@@ -10,6 +10,7 @@ import pytest
 
 from wavecom.broker import topology
 from wavecom.local.programs import PROGRAMS, Program, procfile
+from wavecom.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 
@@ -55,3 +56,13 @@ def test_no_command_line_carries_a_secret() -> None:
     words = ("KEY", "PASSWORD", "AUTH", "SECRET", "_URL", "_URI", "BROKER_API")
 
     assert not [program.name for program in PROGRAMS for word in words if word in program.command.upper()]
+
+
+def test_the_web_server_speaks_http_1_alone_and_times_the_heads_of_requests() -> None:
+    """HTTP/2 without TLS held streams whose connection had gone, and "auto" waits for ever for the first bytes."""
+    [web] = [program for program in PROGRAMS if program.name == "web"]
+    words = web.arguments({})
+
+    assert words[words.index("--http") + 1] == "1"
+    assert int(words[words.index("--http1-header-read-timeout") + 1]) <= 10_000
+    assert int(words[words.index("--backpressure") + 1]) == Settings().web_connections

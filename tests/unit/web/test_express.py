@@ -15,9 +15,10 @@ from tests.unit.web.test_limits import LEFT_OVER, ScriptedQuotas
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.core.quota import QuotaDecision
-from wavecom.errors import StoreError
+from wavecom.errors import RequestTimeoutError, StoreError
 from wavecom.settings import Settings
 from wavecom.storage.memory import MemoryJobRepository
+from wavecom.web.edge import HANDED_ON
 from wavecom.web.express import Express
 
 PATH = "/api/notifications"
@@ -278,3 +279,17 @@ def test_what_is_plain_never_gets_to_flask() -> None:
 
     assert answer.status_code == 202
     assert flask.paths == []
+
+
+def test_what_was_refused_before_it_came_here_is_not_accepted() -> None:
+    world = make_world()
+
+    answer = world.client().post(
+        PATH,
+        data=SMS,
+        content_type=PLAIN,
+        environ_overrides={HANDED_ON: RequestTimeoutError("The body did not arrive in time.")},
+    )
+
+    assert (answer.status_code, answer.json["code"]) == (408, "request_timeout")
+    assert world.publisher.hints == []
