@@ -65,6 +65,8 @@ class BodyRead:
 @dataclass(slots=True)
 class _Pool:
     awaited: set[BodyRead] = field(default_factory=set)
+    #: Those that are not released yet: awaited, complete or given up.
+    member_count: int = 0
     byte_count: int = 0
 
 
@@ -95,6 +97,7 @@ class BodyReadLimiter:
             self._give_up(_most_hindering(fullest.awaited), RequestTimeoutError(_CROWDED_OUT))
         read = BodyRead(pool, address, cancel, self._now())
         mine.awaited.add(read)
+        mine.member_count += 1
         self._awaited_count += 1
         return read
 
@@ -117,13 +120,13 @@ class BodyReadLimiter:
             self._awaited_count -= 1
 
     def release(self, read: BodyRead) -> None:
-        """Its request is over, or it will not be waited for."""
+        """Its request is over. To be called once."""
         self.complete(read)
         pool = self._pools[read.pool]
         pool.byte_count -= read.byte_count
         self._byte_count -= read.byte_count
-        read.byte_count = 0
-        if not pool.awaited and not pool.byte_count:
+        pool.member_count -= 1
+        if not pool.member_count:
             del self._pools[read.pool]
 
     def give_up_late(self) -> bool:

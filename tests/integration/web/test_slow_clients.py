@@ -32,6 +32,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebProcess]:
     with WebProcess(tmp_path_factory.mktemp("web")) as web:
         yield web
+        assert "Traceback" not in web.logged()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -136,3 +136,19 @@ def test_what_is_given_up_leaves_nothing_behind() -> None:
         place.limiter.release(read)
 
     assert len(place.given_up) == 50
+
+
+def test_what_was_given_up_may_be_released_after_all_others() -> None:
+    place = _Place(for_client=1)
+    first = place.admit("acme", name="first")
+    second = place.admit("acme", name="second")
+    assert place.given_up == ["first"]
+
+    place.limiter.release(second)
+    # A part of it may still have been on its way.
+    place.limiter.grow(first, 10)
+    place.limiter.release(first)
+
+    third = place.admit("acme", name="third")
+    assert place.given_up == ["first"]
+    place.limiter.release(third)
