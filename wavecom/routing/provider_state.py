@@ -187,7 +187,8 @@ class ProviderState:
             return False
         reporting.THROTTLED.labels(self.name).inc()
         self._pauses = [*self._pauses, request][-MAX_REQUESTS:]
-        return True
+        # Amid calls that are taken it is hardly the beginning of a row, and not worth a trip of its own each time.
+        return request.is_for_all or not self._was_taken
 
     def _most_ahead(self, lane: Priority) -> int:
         return int(BATCH_SECONDS / self._rate.interval_seconds(lane)) if self._rate else 0

@@ -98,10 +98,12 @@ def test_a_call_that_was_taken_ends_the_row_of_requests() -> None:
     state = a_state()
     tickets = [a_ticket(state) for _ in range(3)]
 
-    for ticket, answer in zip(tickets, [WAIT, GOOD, WAIT], strict=True):
-        state.record_result(ticket, answer, 5)
+    urgent = [
+        state.record_result(ticket, answer, 5) for ticket, answer in zip(tickets, [WAIT, GOOD, WAIT], strict=True)
+    ]
     delta = state.take_delta()
 
+    assert urgent == [True, False, False]
     assert delta.was_taken
     assert len(delta.pauses) == 1
 
