@@ -106,8 +106,8 @@ def health(node: str) -> None:
     NODE is a name that `celery -A wavecom status` shows, such as worker1@host. To be run where the worker runs: it
     reads the report that the worker writes into WAVECOM_HOME every five seconds.
 
-    Exit code: 0 all is well, 1 it hangs, makes no progress or is gone; the reason is printed. It is well, too, where the
-    machine is overloaded, and says so.
+    Exit code: 0 all is well, 1 it hangs, makes no progress or is gone; the reason is printed. On an
+    overloaded machine it is well, too, and says so.
     """
     from wavecom.health import health_of
     from wavecom.settings import Settings
