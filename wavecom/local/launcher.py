@@ -52,10 +52,9 @@ def run(environment: Mapping[str, str], screen: Screen) -> int:
     Returns the exit code: 0 stopped as asked; 1 already running, did not come up, or killed by a second signal. Raises
     ``ConfigurationError`` when it can't start as it is set up.
     """
-    os.umask(private_files.UMASK)
     home = Home(Path(environment.get("WAVECOM_HOME") or default_home()).resolve())
     try:
-        with home.occupied() as announce, Interrupts() as interrupts:
+        with private_files.masked(), home.occupied() as announce, Interrupts() as interrupts:
             # Of a launcher that was killed: its servers are not ours.
             home.forget_servers()
             if ended := end_leftovers(home.path):

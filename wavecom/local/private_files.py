@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 #: What all that we start creates is for its owner alone.
@@ -40,6 +40,16 @@ def write(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     draft.replace(path)
+
+
+@contextlib.contextmanager
+def masked() -> Iterator[None]:
+    """Whatever this process creates meanwhile, is its owner's alone."""
+    before = os.umask(UMASK)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def opener(path: str, flags: int) -> int:
