@@ -15,6 +15,7 @@ from typing import Any
 
 import redis
 import structlog
+from prometheus_client import Gauge
 from pymongo.database import Database
 
 from wavecom.accounts import KeyAdministration, KeyRing
@@ -24,7 +25,7 @@ from wavecom.broker import topology
 from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.deadletter import DeadLetterQueue
-from wavecom.broker.publisher import AmqpPublisher
+from wavecom.broker.publisher import AmqpPublisher, QueueState
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.delivery import Delivery, RetryBounds
@@ -35,17 +36,19 @@ from wavecom.core.keys import KeyRecord
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.operations import Operations
 from wavecom.core.ports import TEST_SANDBOX, Clock, JobRepository, Provider, Stats
+from wavecom.core.progress import LANES, ProgressWatch
 from wavecom.core.provider_control import ProviderControl
 from wavecom.core.quota import Limits
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.submission import Submission
 from wavecom.core.sweep import Sweep
-from wavecom.errors import BrokerError, StoreError, UnavailableError
+from wavecom.errors import StoreError
 from wavecom.lag import LagMeter
 from wavecom.periodic import Periodic
 from wavecom.providers.base import build_providers
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, read_providers_file, served_channels
 from wavecom.providers.transport import make_transport
+from wavecom.readiness import broker_check, deliveries_check, redis_check
 from wavecom.routing.breaker import BreakerSettings
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.redis_gate import RedisGate
@@ -67,12 +70,15 @@ from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.sessions import MongoSessionStore
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.quota import TIMEOUT_SECONDS as QUOTA_TIMEOUT_SECONDS
 from wavecom.storage.redis.quota import RedisQuotas
 from wavecom.storage.redis.scripts import RedisScripts
 from wavecom.storage.redis.watermarks import RedisWatermarks
 
 Check = Callable[[], None]
+
+DELIVERIES_STALLED = Gauge("wavecom_deliveries_stalled", "Queues in which work waits and nothing moves")
 
 #: How long a request may wait for company under load. Less than elsewhere: somebody waits for its answer.
 ACCEPT_WINDOW_SECONDS = 0.015
@@ -116,8 +122,9 @@ class WorkerServices:
     sweep: Sweep
     #: Single hints of many threads, published together; answers whether the broker confirmed.
     hints: GroupCommit[Hint, bool]
-    #: Messages ready in a queue; None when the broker can't be asked.
-    depth: Callable[[str], int | None]
+    #: What the broker says of a queue; None when it can't be asked.
+    look_at: Callable[[str], QueueState | None]
+    progress: RedisProgress
     #: How late this process runs.
     lag: LagMeter
     #: Set when the worker shuts down; ends every wait.
@@ -230,8 +237,9 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         outbox=MongoOutbox(database),
         checks={
             "mongodb": check_store,
-            "rabbitmq": _broker_check(publisher),
-            "redis": _redis_check(redis_client),
+            "rabbitmq": broker_check(publisher),
+            "redis": redis_check(redis_client),
+            "deliveries": deliveries_check(_progress(redis_client, clock), clock.now),
         },
         closing=[stats.close, background.close, publisher.close, clock.close, quotas.close, redis_client.close],
     )
@@ -248,6 +256,7 @@ def worker_services(settings: Settings) -> WorkerServices:
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
     redis_client = connect_redis(settings.redis_url)
     watermarks = RedisWatermarks(redis_client)
+    progress = _progress(redis_client, clock)
     stopping = threading.Event()
     scripts: Scripts = RedisScripts(redis_client)
     gate = RedisGate(
@@ -311,6 +320,8 @@ def worker_services(settings: Settings) -> WorkerServices:
         clock=clock,
         policy=policy,
         jitter=random.random,
+        watch=ProgressWatch(topology.queue_of_lane, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
+        board=progress,
     )
     closing = [
         renewal.close,
@@ -328,7 +339,8 @@ def worker_services(settings: Settings) -> WorkerServices:
         delivery=delivery,
         sweep=sweep,
         hints=GroupCommit(publisher.publish),
-        depth=publisher.depth,
+        look_at=publisher.look_at,
+        progress=progress,
         lag=lag,
         stopping=stopping,
         closing=closing,
@@ -502,27 +514,5 @@ def _route(steps: Sequence[Any]) -> Route:
     )
 
 
-def _broker_check(publisher: AmqpPublisher) -> Check:
-    def check() -> None:
-        if not publisher.ping():
-            raise BrokerError("RabbitMQ does not answer.")
-
-    return check
-
-
-def _first_word(error: Exception) -> str:
-    """``OOM``, ``READONLY``, …: what Redis begins its refusals with."""
-    return str(error).split(" ", 1)[0][:20]
-
-
-def _redis_check(client: redis.Redis) -> Check:
-    def check() -> None:
-        try:
-            # Not only asked: a Redis that is full or read only answers, and limits are then each process's own.
-            client.set("wavecom:ready", "1", ex=60)
-        except redis.ResponseError as error:
-            raise UnavailableError(f"Redis refuses to write ({_first_word(error)}); limits are local.") from error
-        except redis.RedisError as error:
-            raise UnavailableError(f"Redis does not answer ({type(error).__name__}).") from error
-
-    return check
+def _progress(client: redis.Redis, clock: Clock) -> RedisProgress:
+    return RedisProgress(client, topology.queue_of_lane, LANES, clock.now)

@@ -6,6 +6,7 @@ What celeryconfig.py can't say is set by the start-up handlers below.
 from __future__ import annotations
 
 import gc
+import sys
 from typing import Any
 
 import structlog
@@ -20,7 +21,12 @@ log = structlog.get_logger()
 
 app = Celery("wavecom", include=["wavecom.tasks.deliver", "wavecom.tasks.sweep", "wavecom.tasks.dead_letters"])
 app.config_from_object("celeryconfig")
-app.steps["consumer"].update({"wavecom.tasks.admission:Admission", "wavecom.tasks.pulse:Pulse"})
+if "flower" in sys.argv[1:]:
+    # Here, because nobody else needs what it imports.
+    from wavecom.flower import install as lock_flower
+
+    lock_flower()
+app.steps["consumer"].update({"wavecom.tasks.admission:Admission", "wavecom.tasks.watchdog:Watchdog"})
 
 
 @signals.worker_init.connect

@@ -65,7 +65,8 @@ def run() -> None:
     Starts a RabbitMQ, a Redis and a MongoDB-wire server of its own on loopback, each unless its address is given, then
     the web app, the workers, the scheduler and Flower, and shows where they and the API key are, and a
     request to try.
-    What dies is started again. Data stay in WAVECOM_HOME until the next start.
+    What dies is started again. Data stay in WAVECOM_HOME until the next start. Other users of this machine get into
+    none of the servers: each has a password of its own, made on the first start and kept in WAVECOM_HOME.
 
     \b
     Servers to use instead of private ones:
@@ -78,6 +79,7 @@ def run() -> None:
       WAVECOM_HOME                folder of data, logs and keys (var/ of the checkout)
       WAVECOM_HOST, WAVECOM_PORT  where the web app listens (127.0.0.1, 8000)
       WAVECOM_FLOWER_PORT         where Flower listens (5555)
+      WAVECOM_FLOWER_PASSWORD     for Flower's user operator (one is made and kept in WAVECOM_HOME)
       WAVECOM_PROVIDERS           the providers file (none: a sandbox takes every notification)
       WAVECOM_API_KEY             the first API key (one is made, kept in WAVECOM_HOME, and shown once)
       WAVECOM_WEB_WORKERS         web processes (1)

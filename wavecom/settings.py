@@ -60,6 +60,10 @@ class Settings:
     api_key: str | None = field(default=None, repr=False)
     #: When set, operators may log in to the pages with it instead of a key.
     operator_password: str | None = field(default=None, repr=False)
+    #: For the user ``operator`` of Flower. None: kept in a file under ``home``.
+    flower_password: str | None = field(default=None, repr=False)
+    #: Whether Flower may control workers: stop them, cancel their consumers, revoke and send tasks.
+    flower_control: bool = False
     #: Signs the pages' session cookies; must be the same for all web processes. None: kept in a file under ``home``.
     secret_key: str | None = field(default=None, repr=False)
     #: A session of the pages ends so long after somebody looked at one last, and so long after its login.
@@ -149,6 +153,8 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "providers_file": env.path("WAVECOM_PROVIDERS", None, validate=_is_file),
         "api_key": env.str("WAVECOM_API_KEY", None, validate=_is_strong),
         "operator_password": env.str("WAVECOM_OPERATOR_PASSWORD", None, validate=_is_strong),
+        "flower_password": env.str("WAVECOM_FLOWER_PASSWORD", None, validate=_is_strong),
+        "flower_control": env.bool("WAVECOM_FLOWER_CONTROL", None),
         "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=_is_strong),
         "session_idle_minutes": env.int(
             "WAVECOM_SESSION_IDLE_MINUTES",

@@ -47,11 +47,21 @@ def test_the_line_to_paste_sends_a_notification_that_arrives(launched: Launched)
     assert job["type"] == "sms"
 
 
-def test_flower_asks_for_the_operators_password(launched: Launched) -> None:
+def test_flower_asks_for_a_password_of_its_own(launched: Launched) -> None:
     url = f"http://127.0.0.1:{launched.flower_port}/workers"
+    password = (launched.home / "flower-password").read_text().strip()
 
     assert requests.get(url, timeout=5).status_code == 401
-    assert requests.get(url, auth=("operator", launched.api_key), timeout=5).status_code == 200
+    assert requests.get(url, auth=("operator", launched.api_key), timeout=5).status_code == 401
+    assert requests.get(url, auth=("operator", password), timeout=5).status_code == 200
+
+
+def test_what_it_keeps_is_for_its_owner_alone(launched: Launched) -> None:
+    modes = {
+        path.stat().st_mode & 0o077 for path in (launched.home, *launched.home.glob("*"), *launched.home.glob("*/*"))
+    }
+
+    assert modes == {0}
 
 
 def test_the_key_is_on_no_command_line(launched: Launched) -> None:

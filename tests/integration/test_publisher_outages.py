@@ -44,7 +44,7 @@ def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
 
 def kill(broker: PrivateRabbitMQ) -> None:
     """RabbitMQ 3.10 writes a new quorum queue's name to disk late; killed before that, it never serves it again."""
-    names = [f"_{queue.name}".encode() for queue in (*topology.DELIVERY_QUEUES, topology.DEAD)]
+    names = [f"_{queue.name}".encode() for queue in (*topology.DELIVERY_QUEUES, topology.DEAD, topology.CANARY)]
     [file] = broker.home.glob("data/*/quorum/*/names.dets")
     wait_until(lambda: all(name in file.read_bytes() for name in names))
     broker.kill()

@@ -6,15 +6,15 @@ from typing import Any
 import orjson
 import pytest
 
-from wavecom.core.vitals import Vitals, problems
+from wavecom.core.worker_health import WorkerHealth, problems
 from wavecom.health import health_of, report_path
 
 NODE = "worker1@host"
 
 
-def vitals(**overrides: Any) -> Vitals:
+def vitals(**overrides: Any) -> WorkerHealth:
     well: dict[str, Any] = {"loop_age": 1, "oldest_delivery_age": 0, "silence_age": 1, "in_hand": 0, "ready": None}
-    return Vitals(**(well | overrides))
+    return WorkerHealth(**(well | overrides))
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,8 @@ def vitals(**overrides: Any) -> Vitals:
         pytest.param({"silence_age": 61, "ready": None}, (), id="the broker can't be asked"),
         pytest.param({"silence_age": 61, "ready": 5, "in_hand": 3}, (), id="its hands are full"),
         pytest.param({"silence_age": 59, "ready": 5}, (), id="not for long"),
+        pytest.param({"cancelled": ["q"]}, ("consumer_cancelled",), id="somebody cancelled a consumer"),
+        pytest.param({"stalled": ["q"]}, ("deliveries_stalled",), id="due work waits and nothing moves"),
     ],
 )
 def test_a_worker_is_ill_when_it_makes_no_progress_that_it_could_make(

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,11 +10,14 @@ from structlog.testing import capture_logs
 
 from tests.factories import NOW, later, make_claim, make_job
 from tests.fakes import CountingStats, FakeClock, RecordingPublisher
+from wavecom.broker.topology import queue_of_lane
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Channel, Job, Priority, UnknownOutcomePolicy
+from wavecom.core.ports import WaitingHints
+from wavecom.core.progress import Judgement, Lane, ProgressWatch
 from wavecom.core.states import Status
 from wavecom.core.sweep import Sweep
-from wavecom.errors import StoreError
+from wavecom.errors import StoreError, UnavailableError
 from wavecom.storage.memory import MemoryJobRepository
 
 
@@ -26,13 +29,30 @@ class FixedBacklog:
         self.are_tests_deep = False
         self.lost: datetime | None = None
 
-    def lost_before(self, channel: Channel, priority: Priority, now: datetime) -> datetime | None:
-        if self.is_deep:
-            return self.lost
-        return now
+        self.is_unknown = False
 
-    def tests_lost_before(self, now: datetime) -> datetime | None:
-        return self.lost if self.are_tests_deep else now
+    def of(self, lane: Lane, now: datetime) -> WaitingHints:
+        if self.is_unknown:
+            return WaitingHints(None, None)
+        is_deep = self.are_tests_deep if lane is None else self.is_deep
+        return WaitingHints(5, self.lost) if is_deep else WaitingHints(0, now)
+
+
+class Board:
+    """What workers have said, and what the sweep says."""
+
+    def __init__(self) -> None:
+        self.moved: dict[Lane, datetime] = {}
+        self.is_away = False
+        self.judgement: Judgement | None = None
+
+    def moved_at(self) -> dict[Lane, datetime]:
+        if self.is_away:
+            raise UnavailableError("away")
+        return self.moved
+
+    def publish(self, judgement: Judgement) -> None:
+        self.judgement = judgement
 
 
 class Store(MemoryJobRepository):
@@ -58,6 +78,8 @@ class House:
         self.publisher = RecordingPublisher()
         self.backlog = FixedBacklog()
         self.stats = CountingStats()
+        self.board = Board()
+        self.said: list[Collection[str]] = []
         self.sweep = Sweep(
             jobs=self.jobs,
             publisher=self.publisher,
@@ -66,6 +88,8 @@ class House:
             clock=self.clock,
             policy=Policy(),
             jitter=lambda: 0.5,
+            watch=ProgressWatch(queue_of_lane, self.said.append),
+            board=self.board,
             batch=batch,
         )
 
@@ -410,3 +434,96 @@ def test_a_quiet_run_asks_the_store_only_for_appointments() -> None:
     house.sweep.run()
 
     assert asked == [Status.SCHEDULED]
+
+
+# --- nothing moves ----------------------------------------------------------------------------------------------------
+
+SMS_NORMAL: Lane = (Channel.SMS, Priority.NORMAL)
+QUEUE = "notifications.sms.normal"
+
+
+def swept_for(house: House, seconds: int, meanwhile: Callable[[], object] = lambda: None) -> tuple[str, ...]:
+    """The stalled queues after so many seconds of runs."""
+    for _ in range(seconds // 5):
+        house.sweep.run()
+        meanwhile()
+        house.clock.advance(5)
+    house.sweep.run()
+    return tuple(house.board.judgement.stalled) if house.board.judgement else ()
+
+
+def test_work_that_waits_while_nobody_takes_anything_is_stalled() -> None:
+    house = House()
+    house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
+
+    before = swept_for(house, 55)
+    after = swept_for(house, 10)
+
+    assert (before, after) == ((), (QUEUE,))
+
+
+def test_it_is_said_once_when_it_begins_and_once_when_it_ends() -> None:
+    house = House()
+    house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
+
+    with capture_logs() as logs:
+        swept_for(house, 90)
+        house.board.moved[SMS_NORMAL] = house.clock.now()
+        swept_for(house, 10)
+
+    said = [(entry["event"], tuple(entry["queues"])) for entry in logs if "deliveries" in entry["event"]]
+    assert said == [("deliveries_stalled", (QUEUE,)), ("deliveries_move_again", (QUEUE,))]
+    assert house.said[-1] == ()
+    assert (QUEUE,) in house.said
+
+
+def test_a_deep_queue_from_which_nobody_takes_is_stalled() -> None:
+    house = House()
+    house.backlog.are_tests_deep = True
+
+    assert swept_for(house, 65) == ("notifications.test",)
+
+
+def test_overdue_work_behind_a_broker_that_cannot_be_asked_is_stalled() -> None:
+    house = House()
+    house.backlog.is_unknown = True
+    house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
+
+    assert swept_for(house, 65) == (QUEUE,)
+
+
+def test_a_backlog_that_is_being_worked_through_or_held_is_not_stalled() -> None:
+    house = House()
+    house.backlog.is_deep = True
+
+    def move() -> None:
+        for channel in Channel:
+            house.board.moved |= {(channel, priority): house.clock.now() for priority in Priority}
+
+    assert swept_for(house, 600, move) == ()
+
+
+def test_a_lane_that_was_idle_for_hours_is_not_stalled_when_its_first_job_comes() -> None:
+    house = House()
+    house.board.moved[SMS_NORMAL] = later(-9000)
+    swept_for(house, 300)
+    house.job(type=Channel.SMS, due_at=house.clock.now(), queued_at=house.clock.now() - timedelta(seconds=30))
+
+    assert swept_for(house, 30) == ()
+
+
+def test_where_nothing_is_due_nothing_is_stalled() -> None:
+    house = House()
+    house.job(type=Channel.SMS, status=Status.SCHEDULED, due_at=later(9000), send_at=later(9000))
+
+    assert swept_for(house, 600) == ()
+    assert house.board.judgement is not None
+
+
+def test_while_nobody_can_say_what_moves_nothing_is_said() -> None:
+    house = House()
+    house.board.is_away = True
+    house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
+
+    assert swept_for(house, 90) == ()
+    assert house.board.judgement is None

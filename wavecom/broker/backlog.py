@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from wavecom.broker.topology import TEST_QUEUE, queue_name
-from wavecom.core.job import Channel, Priority
+from wavecom.broker.topology import queue_of_lane
+from wavecom.core.ports import WaitingHints
+from wavecom.core.progress import Lane
 
 #: Queues keep their order but for redeliveries and delayed retries: a hint this much older than one that has already
 #: been taken is not going to come.
@@ -24,19 +25,13 @@ class QueueBacklog:
         self._depth = depth
         self._watermark = watermark
 
-    def lost_before(self, channel: Channel, priority: Priority, now: datetime) -> datetime | None:
-        """See ``Backlog.lost_before``."""
-        return self._lost_before(queue_name(channel, priority), now)
-
-    def tests_lost_before(self, now: datetime) -> datetime | None:
-        """See ``Backlog.tests_lost_before``."""
-        return self._lost_before(TEST_QUEUE, now)
-
-    def _lost_before(self, queue: str, now: datetime) -> datetime | None:
+    def of(self, lane: Lane, now: datetime) -> WaitingHints:
+        """See ``Backlog.of``."""
+        queue = queue_of_lane(lane)
         depth = self._depth(queue)
         if depth is None:
-            return None
+            return WaitingHints(None, None)
         if depth == 0:
-            return now
+            return WaitingHints(0, now)
         reached = self._watermark(queue)
-        return reached - _DISORDER if reached is not None else None
+        return WaitingHints(depth, reached - _DISORDER if reached is not None else None)

@@ -18,6 +18,7 @@ from typing import Any, Final
 import orjson
 import structlog
 from amqp import spec
+from amqp.exceptions import NotFound
 from amqp.method_framing import frame_writer
 from amqp.serialization import dumps
 from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
@@ -52,11 +53,21 @@ _DELAY_EXCHANGE: Final = level_name(27)
 _ANY_ID: Final = JobId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 
+@dataclass(frozen=True, slots=True)
+class _Canary:
+    """A message that says nothing: whether it comes through is all that matters."""
+
+    job_id: JobId
+
+
+_Content = Hint | DeadLetter | _Canary
+
+
 @dataclass(slots=True)
 class _Outgoing:
     """One message on its way; ``is_returned``: no queue would take it."""
 
-    content: Hint | DeadLetter
+    content: _Content
     is_confirmed: bool = False
     is_returned: bool = False
 
@@ -68,6 +79,14 @@ class _Message:
     body: bytes
     headers: Mapping[str, Any]
     properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueState:
+    """How many messages wait in a queue, and how many consumers it has."""
+
+    ready: int
+    consumers: int
 
 
 class _Frames:
@@ -88,10 +107,10 @@ class _Frames:
         """As a transport: py-amqp hands over what it would send."""
         self._written.append(bytes(data))
 
-    def of(self, content: Hint | DeadLetter) -> bytes:
+    def of(self, content: _Content) -> bytes:
         """The frames of one message."""
         job_id = content.job_id.encode()
-        if isinstance(content, DeadLetter) or content.delay_seconds > 0 or len(job_id) != len(_ANY_ID):
+        if not isinstance(content, Hint) or content.delay_seconds > 0 or len(job_id) != len(_ANY_ID):
             return self._made(content)
         key = topology.routing_key(content.channel, content.priority, is_test=content.is_test)
         template = self._templates.get(key)
@@ -99,7 +118,7 @@ class _Frames:
             template = self._templates[key] = self._made(replace(content, job_id=_ANY_ID))
         return template.replace(_ANY_ID.encode(), job_id)
 
-    def _made(self, content: Hint | DeadLetter) -> bytes:
+    def _made(self, content: _Content) -> bytes:
         message = _message_of(content, self._origin)
         prepared = self._channel.prepare_message(
             message.body,
@@ -157,33 +176,48 @@ class AmqpPublisher:
         return confirmed
 
     def ping(self) -> bool:
-        """Whether the broker answers now; connects when it has to."""
+        """Whether the broker takes a message now and hands it out again; connects when it has to.
+
+        One that is blocked by an alarm, or that has lost its queues' leaders, answers every question and does neither.
+        """
         if self._is_paused():
             return False
+        canary = _Outgoing(_Canary(JobId("canary")))
         with self._lock:
             try:
                 self._connect()
-                # A queue of ours, asked for passively: one round trip that a blocked broker still answers.
-                self._channel.queue_declare(topology.DEAD_QUEUE, passive=True)
+                self._write([canary])
+                self._wait_for_confirms(self._monotonic() + self._timeout_seconds)
+                # Not to know whether it is the same one: others look after this queue, too.
+                self._channel.basic_get(topology.CANARY_QUEUE, no_ack=True)
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(error)
                 return False
-            BROKER_UP.set(1)
-            return True
+            self._succeed()
+        return canary.is_confirmed and not canary.is_returned
 
     def depth(self, queue: str) -> int | None:
         """Messages ready in ``queue`` (those in workers' hands not counted), or None when it can't be asked."""
+        found = self.look_at(queue)
+        return None if found is None else found.ready
+
+    def look_at(self, queue: str) -> QueueState | None:
+        """What the broker says of ``queue`` now; None when it can't be asked, or knows no such queue."""
         if self._is_paused():
             return None
         with self._lock:
             try:
                 self._connect()
-                depth = int(self._channel.queue_declare(queue, passive=True).message_count)
+                found = self._channel.queue_declare(queue, passive=True)
+            except NotFound:
+                # The broker is well, and has closed the channel.
+                self._drop()
+                return None
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(error)
                 return None
             BROKER_UP.set(1)
-            return depth
+            return QueueState(int(found.message_count), int(found.consumer_count))
 
     def close(self) -> None:
         """Drop the connection. The next call makes a new one."""
@@ -214,17 +248,23 @@ class AmqpPublisher:
         try:
             self._connect()
             self._write(messages)
-            while self._in_flight:
-                # Past the deadline only what has already come is read; then this times out.
-                self._connection.drain_events(timeout=max(0.001, deadline - self._monotonic()))
+            self._wait_for_confirms(deadline)
         except Exception as error:  # noqa: BLE001 - see _fail
             self._fail(error)
         else:
-            if not self._is_healthy:
-                log.warning("broker_reachable_again")
-            self._is_healthy = True
-            BROKER_UP.set(1)
-            self._failures = 0
+            self._succeed()
+
+    def _wait_for_confirms(self, deadline: float) -> None:
+        while self._in_flight:
+            # Past the deadline only what has already come is read; then this times out.
+            self._connection.drain_events(timeout=max(0.001, deadline - self._monotonic()))
+
+    def _succeed(self) -> None:
+        if not self._is_healthy:
+            log.warning("broker_reachable_again")
+        self._is_healthy = True
+        BROKER_UP.set(1)
+        self._failures = 0
 
     def _is_paused(self) -> bool:
         return self._monotonic() < self._paused_until
@@ -292,7 +332,9 @@ class AmqpPublisher:
             connection.collect()
 
 
-def _message_of(content: Hint | DeadLetter, origin: str) -> _Message:
+def _message_of(content: _Content, origin: str) -> _Message:
+    if isinstance(content, _Canary):
+        return _Message("", topology.CANARY_QUEUE, b"{}", {"origin": origin}, {"message_id": content.job_id})
     return _task_message(content, origin) if isinstance(content, Hint) else _dead_letter_message(content, origin)
 
 

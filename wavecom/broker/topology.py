@@ -16,6 +16,7 @@ from typing import Any
 from kombu import Exchange, Queue
 
 from wavecom.core.job import Channel, Hint, Priority
+from wavecom.core.progress import Lane
 
 NOTIFICATIONS = Exchange("notifications", type="topic", durable=True)  # topic: delayed delivery needs it
 DEAD_LETTERS = Exchange("notifications.dlx", type="fanout", durable=True)
@@ -24,6 +25,7 @@ PERIODIC = Exchange("ops", type="direct", durable=True)
 DEAD_QUEUE = "notifications.dead"
 TEST_QUEUE = "notifications.test"
 PERIODIC_QUEUE = "ops.periodic"
+CANARY_QUEUE = "ops.canary"
 DELIVER_TASK = "wavecom.deliver"
 SWEEP_TASK = "wavecom.sweep"
 RECONCILE_TASK = "wavecom.reconcile_dead_letters"
@@ -52,6 +54,11 @@ def queue_name(channel: Channel, priority: Priority) -> str:
 def queue_of(hint: Hint) -> str:
     """The queue that a hint travels through."""
     return TEST_QUEUE if hint.is_test else queue_name(hint.channel, hint.priority)
+
+
+def queue_of_lane(lane: Lane) -> str:
+    """The queue of a lane, or that of all test accounts' hints."""
+    return TEST_QUEUE if lane is None else queue_name(*lane)
 
 
 def routing_key(channel: Channel, priority: Priority, *, is_test: bool = False) -> str:
@@ -90,11 +97,19 @@ PERIODIC_TASKS = Queue(PERIODIC_QUEUE, PERIODIC, routing_key=PERIODIC_QUEUE, dur
 #: Not among the workers' queues: nothing consumes dead letters but the operator's tool.
 DEAD = Queue(DEAD_QUEUE, DEAD_LETTERS, durable=True, queue_arguments={"x-queue-type": "quorum"})
 
+#: Takes the messages by which a process sees that the broker takes and gives them: never more than a few, and none for
+#: long. Quorum like the others, so that what stops those stops it too.
+CANARY = Queue(
+    CANARY_QUEUE,
+    durable=True,
+    queue_arguments={"x-queue-type": "quorum", "x-max-length": 10, "x-message-ttl": 60_000},
+)
+
 #: What workers consume when they are not told otherwise.
 TASK_QUEUES: tuple[Queue, ...] = (*DELIVERY_QUEUES, PERIODIC_TASKS)
 
 
 def declare(channel: Any) -> None:
     """Declare everything on an open AMQP channel. Idempotent; the dead-letter queue first, so nothing dies unseen."""
-    for queue in (DEAD, *DELIVERY_QUEUES):
+    for queue in (DEAD, *DELIVERY_QUEUES, CANARY):
         queue.bind(channel).declare()

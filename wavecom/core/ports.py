@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from wavecom.core.engine import Transition
 from wavecom.core.job import Answer, Channel, Claim, Hint, Job, JobId, Priority
+from wavecom.core.progress import Lane
 from wavecom.core.states import Status
 
 
@@ -184,15 +185,21 @@ class Publisher(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class WaitingHints:
+    """The hints of a lane that nobody has taken."""
+
+    #: How many there are; None when the broker can't be asked.
+    ready: int | None
+    #: Hints queued before this time and not yet taken are lost; None when that can't be said (deep or unknown).
+    lost_before: datetime | None
+
+
 class Backlog(Protocol):
     """What the broker knows about waiting hints."""
 
-    def lost_before(self, channel: Channel, priority: Priority, now: datetime) -> datetime | None:
-        """Hints queued before this time and not yet taken are lost; None when that can't be said (deep or unknown)."""
-        ...
-
-    def tests_lost_before(self, now: datetime) -> datetime | None:
-        """The same for the hints of all test accounts."""
+    def of(self, lane: Lane, now: datetime) -> WaitingHints:
+        """Ask it; never raises."""
         ...
 
 

@@ -19,10 +19,11 @@ import structlog
 
 from wavecom.core.burial import bury
 from wavecom.core.engine import DueReached, Policy, Transition, decide
-from wavecom.core.job import Channel, Job, Priority
+from wavecom.core.job import Job, Priority
 from wavecom.core.ports import Backlog, Clock, JobRepository, Publisher, Stats
+from wavecom.core.progress import LANES, Lane, ProgressBoard, ProgressWatch
 from wavecom.core.states import Status
-from wavecom.errors import StoreError
+from wavecom.errors import StoreError, UnavailableError
 
 log = structlog.get_logger()
 
@@ -61,6 +62,8 @@ class Sweep:
         clock: Clock,
         policy: Policy,
         jitter: Callable[[], float],
+        watch: ProgressWatch,
+        board: ProgressBoard,
         batch: int = 1000,
         budget_seconds: float = 20.0,
     ) -> None:
@@ -71,6 +74,8 @@ class Sweep:
         self._clock = clock
         self._policy = policy
         self._jitter = jitter
+        self._watch = watch
+        self._board = board
         self._batch = batch
         self._budget_seconds = budget_seconds
         #: What is looked for -> until when (monotonic) it need not be.
@@ -119,17 +124,43 @@ class Sweep:
         return found
 
     def _lost_hints(self) -> Iterator[Find]:
-        """Queue by queue, each asked about in its turn."""
-        for channel in Channel:
-            for priority in Priority:
-                lost = self._backlog.lost_before(channel, priority, self._clock.now())
-                if lost is not None:
-                    for status in _HINTED:
-                        yield self._in(status, channel=channel, priority=priority, queued_before=lost)
-        lost = self._backlog.tests_lost_before(self._clock.now())
-        if lost is not None:
-            for status in _HINTED:
-                yield self._in(status, tests_only=True, queued_before=lost)
+        """Queue by queue, each asked about in its turn; then a word about those in which nothing moves."""
+        waiting: set[Lane] = set()
+        for lane in LANES:
+            hints = self._backlog.of(lane, self._clock.now())
+            if hints.ready or (hints.ready is None and self._is_overdue(lane)):
+                waiting.add(lane)
+            if hints.lost_before is not None:
+                for status in _HINTED:
+                    yield self._noting(lane, waiting, self._in_lane(status, lane, queued_before=hints.lost_before))
+        self._judge(waiting)
+
+    def _in_lane(self, status: Status, lane: Lane, **narrowed: Any) -> Find:
+        if lane is None:
+            return self._in(status, tests_only=True, **narrowed)
+        channel, priority = lane
+        return self._in(status, channel=channel, priority=priority, **narrowed)
+
+    def _noting(self, lane: Lane, waiting: set[Lane], find: Find) -> Find:
+        def find_and_note(now: datetime) -> list[Job]:
+            jobs = find(now)
+            if jobs:
+                waiting.add(lane)
+            return jobs
+
+        return find_and_note
+
+    def _is_overdue(self, lane: Lane) -> bool:
+        """Asked where the broker can't say what waits."""
+        now = self._clock.now()
+        return any(self._in_lane(status, lane, queued_before=now)(now) for status in _HINTED)
+
+    def _judge(self, waiting: set[Lane]) -> None:
+        try:
+            self._board.publish(self._watch.judge(waiting, self._board.moved_at(), self._clock.now()))
+        except UnavailableError:
+            # Then nobody can say what has moved; that Redis is away is told elsewhere.
+            log.debug("progress_unknown")
 
     def _search(
         self, name: str, rest_seconds: float, finds: Iterable[Find], report: SweepReport, deadline: float

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wavecom.local import private_files
+from wavecom import private_files
 
 _LEASH = Path(__file__).with_name("leash.py")
 _POLL_SECONDS = 0.02

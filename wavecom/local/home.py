@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wavecom import private_files
 from wavecom.errors import ConfigurationError, Problem
-from wavecom.local import private_files
 from wavecom.settings import SERVERS_FILE
 
 #: All that is made in a home, by whoever.
@@ -103,6 +103,14 @@ class Home:
     def secret_key(self) -> str:
         """What signs the pages' session cookies; made once."""
         return private_files.kept(self.path / "secret-key", private_files.new_secret)
+
+    @property
+    def flower_password_file(self) -> Path:
+        return self.path / "flower-password"
+
+    def flower_password(self) -> str:
+        """For Flower's user; made once."""
+        return private_files.kept(self.flower_password_file, private_files.new_secret)
 
     def forget_servers(self) -> None:
         """Commands typed beside us no longer find private servers. May be called twice."""

@@ -8,8 +8,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wavecom import private_files
 from wavecom.errors import ConfigurationError, Problem, SettingsError
-from wavecom.local import private_files
 from wavecom.local.home import Home, Occupant, OccupiedError
 from wavecom.local.interrupts import Interrupts
 from wavecom.local.leftovers import end_leftovers
@@ -34,6 +34,7 @@ DEATHS_AT_START = 3
 # its management agent has to be given up on after 5.
 _WEB_UNTIL, _WORKERS_UNTIL, _FLOWER_UNTIL, _SERVERS_UNTIL = 4, 7.5, 8.5, 13.5
 
+#: The user of ``wavecom.flower``, which is too much to import here.
 _FLOWER_USER = "operator"
 _POLL_SECONDS = 0.2
 
@@ -154,6 +155,7 @@ class _Launcher:
         self._is_key_new = self._settings.api_key is None and not self._home.has_api_key()
         self._environment["WAVECOM_API_KEY"] = self._settings.api_key or self._home.api_key()
         self._environment["WAVECOM_SECRET_KEY"] = self._settings.secret_key or self._home.secret_key()
+        self._environment["WAVECOM_FLOWER_PASSWORD"] = self._settings.flower_password or self._home.flower_password()
         self._environment["PYTHONUNBUFFERED"] = "1"
         for program in PROGRAMS:
             copies = self._settings.workers if program.name == "worker" else 1
@@ -162,20 +164,12 @@ class _Launcher:
         self._wait_until_ready(self._programs)
 
     def _start_program(self, program: Program, title: str) -> None:
-        environment = dict(self._environment)
-        if program.name == "flower":
-            environment.update(self._flower_environment())
-        service = ProgramService(program, title=title, log=self._home.logs / f"{title}.log", environment=environment)
+        service = ProgramService(
+            program, title=title, log=self._home.logs / f"{title}.log", environment=self._environment
+        )
         rotate(service.log)
         self._programs.append(service)
         self._supervisor.start(service)
-
-    def _flower_environment(self) -> dict[str, str]:
-        """What has a password in it is not put on the command line, which every user of the machine can read."""
-        password = self._settings.operator_password or self._environment["WAVECOM_API_KEY"]
-        api_url = self._environment.get("WAVECOM_RABBITMQ_API_URL")
-        broker = {"FLOWER_BROKER_API": api_url} if api_url else {}
-        return {"FLOWER_BASIC_AUTH": f"{_FLOWER_USER}:{password}", **broker}
 
     def _wait_until_ready(self, services: Sequence[Service]) -> None:
         started_at = time.monotonic()
@@ -209,12 +203,12 @@ class _Launcher:
             kept_in = f"in {home.api_key_file}, which only you can read"
             shown_key = f"{home.api_key()} (shown this once; kept {kept_in})" if is_shown else kept_in
             key_in_shell = f"$(cat {shlex.quote(str(home.api_key_file))})"
-        password = "WAVECOM_OPERATOR_PASSWORD" if settings.operator_password else "the API key"
+        password = "in WAVECOM_FLOWER_PASSWORD" if settings.flower_password else f"in {home.flower_password_file}"
         self._screen.panel(
             "WaveCom is up",
             [
                 ("Pages and API", url),
-                ("Flower", f"http://127.0.0.1:{settings.flower_port} (user {_FLOWER_USER}, password: {password})"),
+                ("Flower", f"http://127.0.0.1:{settings.flower_port} (user {_FLOWER_USER}, password {password})"),
                 ("API key", shown_key),
                 ("Logs", str(home.logs)),
                 ("Stop", "Ctrl-C"),

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from wavecom.local import private_files
+from wavecom import private_files
 
 LARGEST_BYTES = 32 * 1024 * 1024
 

@@ -14,8 +14,8 @@ from typing import Any
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from wavecom import private_files
 from wavecom.errors import ConfigurationError, Problem
-from wavecom.local import private_files
 from wavecom.local.child import Child
 from wavecom.local.logs import tail
 from wavecom.local.ports import LOOPBACK, free_ports
@@ -73,7 +73,10 @@ class PrivateMongo(PrivateServer):
         """Whether its program can ask for a password."""
         if self.program is None:
             return True
-        shown = subprocess.run([self.program, "--help"], capture_output=True, text=True, check=False, timeout=30)
+        try:
+            shown = subprocess.run([self.program, "--help"], capture_output=True, text=True, check=False, timeout=30)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
         return "--auth" in shown.stdout + shown.stderr
 
     @property

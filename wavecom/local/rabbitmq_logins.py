@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wavecom.local import private_files
+from wavecom import private_files
 
 #: All that WaveCom's processes need, in its own virtual host.
 APPLICATION = "wavecom"

@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Sequence
 from functools import cached_property
 
-from wavecom.local import private_files
+from wavecom import private_files
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.server import PrivateServer, not_installed
 

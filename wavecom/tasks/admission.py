@@ -31,8 +31,10 @@ from wavecom.broker import topology
 from wavecom.core.delivery import GiveBackError
 from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Permit
+from wavecom.core.progress import Lane
 from wavecom.errors import RetryLater
 from wavecom.tasks.alarm import Alarm
+from wavecom.tasks.celery_state import CeleryState
 from wavecom.tasks.intake import Intake
 from wavecom.tasks.ledger import Ledger
 from wavecom.tasks.line import DeliveryLine, End, Parcel
@@ -40,27 +42,36 @@ from wavecom.tasks.runtime import services
 
 log = structlog.get_logger()
 
-#: Channel and priority of live jobs; None: the jobs of test accounts, all together.
-Lane = tuple[Channel, Priority] | None
-
 #: RabbitMQ closes the channel of a consumer that holds a message for 30 minutes; they are given back well before.
 _HOLD_LIMIT_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _SHORTEST_PAUSE_SECONDS = 0.005
+#: As often as Celery's heartbeats.
+_SHOW_SECONDS = 2.0
 #: At a shutdown: what is being sent is finished first; nearly every call takes ten seconds at most, and its record
 #: comes after. A mail server that takes minutes is not waited for: see ``Delivery.abandon``.
 _DRAIN_SECONDS = 25.0
 
 _POOLS_IN_THIS_PROCESS = frozenset({"thread", "solo", "gevent", "eventlet"})
 
-#: When the last message came from the broker (monotonic), and how many are held.
+#: When the last message came from the broker (monotonic), how many are held, and where messages came from.
 _last_received_at = [time.monotonic()]
 _held_count: list[Callable[[], int]] = []
+_held_lanes: list[Callable[[], list[Lane]]] = []
+_routing_keys: set[str] = set()
 
 
 def received() -> tuple[float, int]:
     """When the last message came (monotonic seconds), and how many are held at the door or being worked on."""
     return _last_received_at[0], sum(count() for count in _held_count)
+
+
+def moved_queues() -> set[str]:
+    """The queues of which a message has come since this was last asked, or is held at the door."""
+    keys = set(_routing_keys)
+    _routing_keys.difference_update(keys)
+    queues = {topology.queue_of_lane(_lane_at_the_door(key)) for key in keys if topology.lane_of(key) is not None}
+    return queues.union(topology.queue_of_lane(lane) for lanes in _held_lanes for lane in lanes())
 
 
 class _Held(NamedTuple):
@@ -86,6 +97,7 @@ class Admission(bootsteps.StartStopStep):
         self._next_drain = Alarm(consumer.timer, self._drain)
         self._is_woken = False
         self._ledger = Ledger()
+        self._celery_state = CeleryState(consumer.hostname)
         self._channel: Any = None
         #: What the line has told and the broker has not been told yet.
         self._ended: deque[tuple[Parcel, End]] = deque()
@@ -103,11 +115,11 @@ class Admission(bootsteps.StartStopStep):
         consumer.on_decode_error = self._reject_undecodable
         consumer.update_strategies = _guarding(consumer.strategies, consumer.update_strategies)
         self._last_admitted = ""
+        self._shows = 0
         # A permit is of use only where the call is made in this process.
         self._takes_hints = type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS
-        if self._takes_hints:
-            self._others = consumer.create_task_handler
-            consumer.create_task_handler = self._make_handler
+        self._others = consumer.create_task_handler
+        consumer.create_task_handler = self._make_handler
 
     def start(self, consumer: Any) -> None:
         """Begin with nothing held; also called after each reconnection."""
@@ -119,6 +131,9 @@ class Admission(bootsteps.StartStopStep):
         self._ledger = Ledger()
         self._is_settling = False
         _held_count[:] = [self._in_hand]
+        self._shows += 1
+        self._show_active(self._shows)
+        _held_lanes[:] = [lambda: [lane for lane, waiting in list(self._held.items()) if waiting]]
         connection = consumer.connection.connection
         if consumer.hub is not None and Intake.serves(connection):
             intake = Intake(connection, consumer.hub.call_soon, self if self._takes_hints else None)
@@ -132,6 +147,15 @@ class Admission(bootsteps.StartStopStep):
             if not self._line.drain(_DRAIN_SECONDS):
                 log.error("shutdown_leaves_deliveries", count=self._line.in_hand, abandoned=_abandon_calls())
             self._settle()
+
+    def _show_active(self, start: int) -> None:
+        """Every few seconds, since a set for each message would cost more than anybody's look at it is worth."""
+        if start != self._shows:  # of an earlier start: that one's timer has survived, and ends here
+            return
+        held = {held.tag for waiting in self._held.values() for held in waiting}
+        jobs = {tag: JobId(job_id) for tag, job_id in self._ledger.owed().items() if tag not in held}
+        self._celery_state.show_active(jobs)
+        self._consumer.timer.call_after(_SHOW_SECONDS, self._show_active, (start,))
 
     def _forget_held(self) -> None:
         for waiting in self._held.values():
@@ -153,7 +177,10 @@ class Admission(bootsteps.StartStopStep):
             _last_received_at[0] = time.monotonic()
             headers = message.headers
             if isinstance(headers, dict) and headers.get("task") == topology.DELIVER_TASK:
-                return self._admit(message)
+                if self._takes_hints:
+                    return self._admit(message)
+                _routing_keys.add(message.delivery_info.get("routing_key") or "")
+                return others(message)
             self._ledger.receive_foreign(message.delivery_tag, message)
             return others(message)
 
@@ -178,7 +205,8 @@ class Admission(bootsteps.StartStopStep):
     def admit(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
         """See ``wavecom.tasks.intake.Doorkeeper``. ``routing_key`` must name a lane."""
         now = _last_received_at[0] = time.monotonic()
-        self._ledger.receive(tag)
+        _routing_keys.add(routing_key)
+        self._ledger.receive(tag, job_id)
         held = _Held(now, job_id, routing_key, channel, tag)
         lane = _lane_at_the_door(routing_key)
         # Behind what is held already: within a lane the order stays, and a drain is planned.
@@ -246,10 +274,13 @@ class Admission(bootsteps.StartStopStep):
     def _settle(self) -> None:
         self._is_settling = False
         tags: dict[End, list[int]] = {end: [] for end in End}
+        handled = 0
         while self._ended:
             parcel, end = self._ended.popleft()
+            handled += end is not End.GIVE_BACK
             if parcel.channel is self._channel:  # of an earlier connection: the broker has given it to somebody
                 tags[end].append(parcel.tag)
+        self._celery_state.count_handled(handled)
         for end in (End.DEAD, End.GIVE_BACK, End.DONE):
             self._answer(tags[end], end)
 

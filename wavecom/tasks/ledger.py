@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,16 +33,20 @@ class Ledger:
 
     def __init__(self) -> None:
         # Dicts, because they keep the order of arrival and let go of an entry in its middle.
-        self._owed: dict[int, None] = {}
+        self._owed: dict[int, str] = {}
         self._foreign: dict[int, Foreign] = {}
 
     def __len__(self) -> int:
         """How many messages are kept track of."""
         return len(self._owed) + len(self._foreign)
 
-    def receive(self, tag: int) -> None:
+    def receive(self, tag: int, job_id: str = "") -> None:
         """A message of ours has come."""
-        self._owed[tag] = None
+        self._owed[tag] = job_id
+
+    def owed(self) -> Mapping[int, str]:
+        """Messages of ours that are not answered yet: their tags, in the order of arrival, and jobs."""
+        return dict(self._owed)
 
     def receive_foreign(self, tag: int, message: Foreign) -> None:
         """A message has come that is not ours to answer."""
@@ -53,7 +57,7 @@ class Ledger:
 
     def drop(self, tag: int) -> bool:
         """The message is being rejected, which takes a frame of its own; False when it is not owed any more."""
-        return self._owed.pop(tag, 0) is None
+        return self._owed.pop(tag, None) is not None
 
     def settle(self, tags: Iterable[int]) -> Sequence[Ack]:
         """These are done: the frames that say so. What is not owed (any more) is passed over."""

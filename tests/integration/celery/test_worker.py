@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from kombu import Connection
 from pytest_celery import CeleryTestSetup
 
@@ -268,3 +269,61 @@ def test_its_health_check_tells_a_worker_that_works_from_one_that_hangs(
 
     assert not stopped.is_well
     wait_for(lambda: health_of(home, "worker@local").is_well, "its recovery")
+
+
+def consumed(setup: CeleryTestSetup) -> set[str]:
+    asked = setup.app.control.inspect(timeout=5, destination=["worker@local"])
+    [queues] = (asked.active_queues() or {"": []}).values()
+    return {queue["name"] for queue in queues}
+
+
+def test_a_consumer_that_somebody_cancels_is_told_and_started_again(
+    celery_setup: CeleryTestSetup,
+    worker_environment: dict[str, str],
+    redis_url: str,
+    submit: Submit,
+    read: Read,
+) -> None:
+    home, queue = Path(worker_environment["WAVECOM_HOME"]), "notifications.sms.normal"
+    wait_for(lambda: health_of(home, "worker@local").is_well, "the first report")
+
+    celery_setup.app.control.cancel_consumer(queue)
+    job = submit(type=Channel.SMS)
+
+    wait_for(lambda: "consumer_cancelled" in health_of(home, "worker@local").reason, "the worker to say so")
+    with redis.Redis.from_url(redis_url) as client:
+        assert queue in str(client.hgetall("wavecom:progress:cancelled"))
+    wait_for_status(read, job, Status.DELIVERED)
+    wait_for(lambda: health_of(home, "worker@local").is_well, "its recovery")
+    assert consumed(celery_setup) == {queue.name for queue in topology.TASK_QUEUES}
+    assert '"event": "consumers_cancelled"' in celery_setup.worker.container.logs().replace('":"', '": "')
+
+
+def test_a_queue_that_is_deleted_is_made_again_and_consumed(
+    celery_setup: CeleryTestSetup, amqp_url: str, submit: Submit, read: Read
+) -> None:
+    with Connection(amqp_url) as connection:
+        connection.default_channel.queue_delete("notifications.sms.normal")
+
+    wait_for(lambda: "notifications.sms.normal" in consumed(celery_setup), "the queue")
+    wait_for_status(read, submit(type=Channel.SMS), Status.DELIVERED)
+
+
+def test_messages_held_because_no_provider_may_be_called_are_no_cancelled_consumer(
+    celery_setup: CeleryTestSetup, worker_environment: dict[str, str], submit: Submit, read: Read, redis_url: str
+) -> None:
+    home = Path(worker_environment["WAVECOM_HOME"])
+    jobs = [submit(type=Channel.SMS, to=UNAVAILABLE[Channel.SMS]) for _ in range(30)]
+    wait_for_status(read, jobs[0], Status.RETRYING)
+    wait_for(lambda: health_of(home, "worker@local").is_well, "the first report")
+
+    deadline = time.monotonic() + 12
+    reasons = set()
+    while time.monotonic() < deadline:
+        reasons.add(health_of(home, "worker@local").reason)
+        time.sleep(0.2)
+
+    assert reasons == {""}
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        assert client.hgetall("wavecom:progress:cancelled") == {}
+        assert "notifications.sms.normal" in client.hgetall("wavecom:progress:moved")

@@ -1,0 +1,84 @@
+"""Whether work that is due moves: the broker may answer, every worker may live, and still nothing gets through.
+
+A lane stalls when for a minute work has waited in it and no worker has taken or held a single message of it. A worker
+that holds messages because no provider may be called now does what it should, and a backlog that is being worked
+through moves; with nothing to do there is nothing to move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from wavecom.core.job import Channel, Priority
+
+log = structlog.get_logger()
+
+#: Channel and priority of live jobs; None: the jobs of test accounts, all together.
+Lane = tuple[Channel, Priority] | None
+
+LANES: tuple[Lane, ...] = (*((channel, priority) for channel in Channel for priority in Priority), None)
+
+#: A hint that is lost is published again after half of this.
+STALL_LIMIT = timedelta(seconds=60)
+#: So long work counts as waiting after it was seen: a hint that was published again is not overdue for half a minute.
+_REMEMBERED = timedelta(seconds=45)
+#: The sweep judges every few seconds; a judgement of this age says that nobody sweeps.
+JUDGEMENT_LIMIT = timedelta(seconds=90)
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the sweep last found: the names of stalled lanes, as their queues are called."""
+
+    at: datetime
+    stalled: Sequence[str]
+
+
+class ProgressBoard(Protocol):
+    """Where workers and the sweep tell each other of progress. Raises ``UnavailableError`` while it is away."""
+
+    def moved_at(self) -> Mapping[Lane, datetime]:
+        """When a worker last took or held a message of each lane."""
+        ...
+
+    def publish(self, judgement: Judgement) -> None:
+        """Tell everybody."""
+        ...
+
+
+class ProgressWatch:
+    """Finds stalled lanes. ``name_of`` gives a lane's name, ``on_stalled`` hears of each judgement."""
+
+    def __init__(self, name_of: Callable[[Lane], str], on_stalled: Callable[[Collection[str]], None]) -> None:
+        self._name_of = name_of
+        self._on_stalled = on_stalled
+        #: Since when work has been waiting in a lane, and when that was last seen.
+        self._waiting: dict[Lane, tuple[datetime, datetime]] = {}
+        self._stalled: tuple[str, ...] = ()
+
+    def judge(self, waiting: Collection[Lane], moved_at: Mapping[Lane, datetime], now: datetime) -> Judgement:
+        """``waiting``: the lanes in which work waits at ``now``. To be called every few seconds."""
+        for lane in waiting:
+            since, _ = self._waiting.get(lane, (now, now))
+            self._waiting[lane] = (since, now)
+        self._waiting = {lane: seen for lane, seen in self._waiting.items() if now - seen[1] < _REMEMBERED}
+        stalled = []
+        for lane, (since, _) in self._waiting.items():
+            still_since = max(since, moved_at.get(lane, since))
+            if now - still_since >= STALL_LIMIT:
+                stalled.append(self._name_of(lane))
+        self._tell(tuple(sorted(stalled)))
+        return Judgement(now, self._stalled)
+
+    def _tell(self, stalled: tuple[str, ...]) -> None:
+        if stalled and not self._stalled:
+            log.error("deliveries_stalled", queues=stalled)
+        elif self._stalled and not stalled:
+            log.warning("deliveries_move_again", queues=self._stalled)
+        self._stalled = stalled
+        self._on_stalled(stalled)

@@ -1,0 +1,85 @@
+"""Where workers and the sweep tell each other of progress. What Redis loses is told anew within seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+import redis
+
+from wavecom.core.progress import Judgement, Lane
+from wavecom.errors import UnavailableError
+
+MOVED_KEY = "wavecom:progress:moved"
+JUDGEMENT_KEY = "wavecom:progress:judgement"
+CANCELLED_KEY = "wavecom:progress:cancelled"
+#: Of what a worker says of itself, which it repeats every few seconds.
+_FRESH_SECONDS = 30
+_DAY_SECONDS = 86_400
+
+
+class RedisProgress:
+    """Implements ``wavecom.core.progress.ProgressBoard``. Thread-safe. Every call raises ``UnavailableError``."""
+
+    def __init__(
+        self, client: redis.Redis, queue_of: Callable[[Lane], str], lanes: Sequence[Lane], now: Callable[[], datetime]
+    ) -> None:
+        self._client = client
+        self._lanes = {queue_of(lane): lane for lane in lanes}
+        self._now = now
+
+    def note_moved(self, queues: Iterable[str]) -> None:
+        """A worker has taken messages from these queues a moment ago, or holds some."""
+        moved_at = _milliseconds(self._now())
+        mapping: Any = dict.fromkeys(queues, moved_at)
+        if mapping:
+            self._call(lambda: self._client.hset(MOVED_KEY, mapping=mapping))
+
+    def moved_at(self) -> Mapping[Lane, datetime]:
+        """See ``ProgressBoard.moved_at``."""
+        found: Any = self._call(lambda: self._client.hgetall(MOVED_KEY))
+        return {self._lanes[queue]: _time(at) for queue, at in found.items() if queue in self._lanes}
+
+    def publish(self, judgement: Judgement) -> None:
+        """See ``ProgressBoard.publish``."""
+        text = orjson.dumps({"at": _milliseconds(judgement.at), "stalled": judgement.stalled})
+        self._call(lambda: self._client.set(JUDGEMENT_KEY, text, ex=_DAY_SECONDS))
+
+    def judgement(self) -> Judgement | None:
+        """The latest; None when nobody has judged within a day."""
+        text: Any = self._call(lambda: self._client.get(JUDGEMENT_KEY))
+        if text is None:
+            return None
+        content = orjson.loads(text)
+        return Judgement(_time(content["at"]), tuple(content["stalled"]))
+
+    def note_cancelled(self, node: str, queues: Sequence[str]) -> None:
+        """A worker's consumers that somebody has cancelled; none: all is well with it again."""
+        if queues:
+            text = orjson.dumps({"at": _milliseconds(self._now()), "queues": queues})
+            self._call(lambda: self._client.hset(CANCELLED_KEY, node, text.decode()))
+        else:
+            self._call(lambda: self._client.hdel(CANCELLED_KEY, node))
+
+    def cancelled(self) -> Mapping[str, Sequence[str]]:
+        """Worker → its cancelled queues, of those who said so a moment ago."""
+        found: Any = self._call(lambda: self._client.hgetall(CANCELLED_KEY))
+        told = {node: orjson.loads(text) for node, text in found.items()}
+        oldest = _milliseconds(self._now()) - _FRESH_SECONDS * 1000
+        return {node: content["queues"] for node, content in told.items() if content["at"] >= oldest}
+
+    def _call(self, call: Callable[[], Any]) -> Any:
+        try:
+            return call()
+        except redis.RedisError as error:
+            raise UnavailableError(f"Redis does not answer ({type(error).__name__}).") from error
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _time(milliseconds: object) -> datetime:
+    return datetime.fromtimestamp(int(str(milliseconds)) / 1000, UTC)

@@ -1,0 +1,197 @@
+"""The worker's health check: measures progress, says it in a file, and ends a worker that has fallen silent.
+
+``wavecom health NODE`` reads the file, for supervisors and orchestrators. A worker without progress for minutes is of
+no use and holds messages that others could deliver: it ends itself, and its supervisor starts it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from celery import bootsteps
+from prometheus_client import Counter, Gauge
+
+from wavecom.broker.publisher import QueueState
+from wavecom.core.worker_health import NOT_FATAL, WorkerHealth, problems
+from wavecom.errors import UnavailableError
+from wavecom.health import report_path
+from wavecom.tasks import admission
+from wavecom.tasks.runtime import services
+
+log = structlog.get_logger()
+
+STALLED = Gauge("wavecom_worker_stalled", "1 while this worker makes no progress")
+CANCELLED = Counter("wavecom_consumers_cancelled_total", "Queues that somebody told this worker to consume no more")
+
+TICK_SECONDS = 2.0
+_LOOK_SECONDS = 5.0
+#: So many looks in a row must find the same trouble before the worker ends itself: two minutes.
+_LOOKS_BEFORE_THE_END = 24
+#: sysexits.h EX_SOFTWARE, so that a supervisor's log tells it from a crash.
+_EXIT_CODE = 70
+
+
+class Watchdog(bootsteps.StartStopStep):
+    """Consumer step: ticks on the main loop, looked at from a thread of its own.
+
+    A worker consumes the queues that it was started with. Held messages are no reason to stop that (admission never
+    does), so a consumer that is gone was cancelled by somebody else, and is started again.
+    """
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        super().__init__(consumer, **kwargs)
+        self._ticked_at = time.monotonic()
+        self._consumer = consumer
+        #: What it was started with (-Q); remote control changes Celery's own list.
+        self._queues = sorted(consumer.app.amqp.queues.consume_from)
+        #: Queues that looked as if the broker had dropped us, at the last look.
+        self._suspected: frozenset[str] = frozenset()
+        self._cancelled: list[str] = []
+        self._is_consuming = False
+        self._troubled_looks = 0
+        self._starts = 0
+        self._watcher: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    def start(self, consumer: Any) -> None:
+        """Begin to tick; again after each reconnection, which may or may not have taken the timer along."""
+        self._starts += 1
+        self._is_consuming = True
+        self._tick(self._starts)
+        if self._watcher is None:
+            self._watcher = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+            self._watcher.start()
+
+    def stop(self, consumer: Any) -> None:
+        """The connection is gone or going, and with it every consumer."""
+        self._is_consuming = False
+
+    def shutdown(self, consumer: Any) -> None:
+        """The worker ends as it was asked to: that is no trouble."""
+        self._stopping.set()
+
+    def _tick(self, start: int) -> None:
+        if start == self._starts:  # of an earlier start: that one's timer has survived, and ends here
+            self._ticked_at = time.monotonic()
+            self._consumer.timer.call_after(TICK_SECONDS, self._tick, (start,))
+
+    def _watch(self) -> None:
+        path = report_path(services().settings.home, self._consumer.hostname)
+        while not self._stopping.wait(_LOOK_SECONDS):
+            try:
+                health = self._measure()
+                self._share(health)
+            except Exception:
+                # A look that failed says nothing about the worker; the next one may.
+                log.exception("watchdog_failed")
+                continue
+            found = problems(health)
+            STALLED.set(1 if found else 0)
+            report = {"at": time.time(), "pid": os.getpid(), "problems": found, "lag": services().lag.worst()}
+            _write(path, report)
+            self._start_again(health.cancelled)
+            self._count(found)
+
+    def _count(self, found: Sequence[str]) -> None:
+        is_fatal = not NOT_FATAL.issuperset(found)
+        self._troubled_looks = self._troubled_looks + 1 if is_fatal else 0
+        if self._troubled_looks == 1:
+            log.error("worker_stalled", problems=found)
+        if self._troubled_looks >= _LOOKS_BEFORE_THE_END:
+            log.error("worker_ends_itself", problems=found)
+            os._exit(_EXIT_CODE)
+
+    def _measure(self) -> WorkerHealth:
+        now = time.monotonic()
+        activity = services().delivery.activity
+        received_at, in_hand = admission.received()
+        is_silent = in_hand == 0 and now - received_at > TICK_SECONDS
+        # Asked only of a worker that has nothing to do.
+        states = {queue: services().look_at(queue) for queue in self._queues} if is_silent else {}
+        return WorkerHealth(
+            loop_age=self._loop_age(now),
+            oldest_delivery_age=activity.oldest_age(now),
+            silence_age=now - received_at,
+            in_hand=in_hand,
+            ready=_sum(states.values()),
+            cancelled=self._cancelled_queues(states),
+            stalled=self._stalled_queues(),
+        )
+
+    def _is_connected(self) -> bool:
+        connection = self._consumer.connection
+        return connection is not None and bool(connection.connected)
+
+    def _loop_age(self, now: float) -> float:
+        # While the broker is away the loop waits for it, which is what it should do.
+        return now - self._ticked_at if self._is_connected() else 0.0
+
+    # --- consumers ----------------------------------------------------------------------------------------------------
+
+    def _cancelled_queues(self, states: Mapping[str, QueueState | None]) -> list[str]:
+        """Those that Celery knows that it does not consume, and those of which the broker says so twice in a row."""
+        consumer = self._consumer.task_consumer
+        if consumer is None or not self._is_consuming or not self._is_connected():
+            self._suspected = frozenset()
+            return []
+        dropped = frozenset(queue for queue, state in states.items() if state is not None and state.consumers == 0)
+        certain, self._suspected = dropped & self._suspected, dropped
+        return [queue for queue in self._queues if queue in certain or not consumer.consuming_from(queue)]
+
+    def _start_again(self, cancelled: Collection[str]) -> None:
+        if cancelled:
+            CANCELLED.inc(len(cancelled))
+            log.error("consumers_cancelled", queues=cancelled)
+            self._consumer.call_soon(self._consume, list(cancelled))
+        elif self._cancelled:
+            log.warning("consumers_started_again", queues=self._cancelled)
+        self._cancelled = list(cancelled)
+
+    def _consume(self, queues: Sequence[str]) -> None:
+        """On the main loop, to which the connection belongs."""
+        for queue in queues:
+            self._consumer.task_consumer.cancel_by_queue(queue)
+            self._consumer.add_task_queue(queue)
+
+    # --- progress of all ----------------------------------------------------------------------------------------------
+
+    def _stalled_queues(self) -> list[str]:
+        try:
+            judgement = services().progress.judgement()
+        except UnavailableError:
+            return []
+        return [queue for queue in self._queues if judgement is not None and queue in judgement.stalled]
+
+    def _share(self, health: WorkerHealth) -> None:
+        """Tell the others. They hear it later when Redis is away, which is told elsewhere."""
+        progress = services().progress
+        with contextlib.suppress(UnavailableError):
+            progress.note_moved(admission.moved_queues())
+            if health.cancelled or self._cancelled:
+                progress.note_cancelled(self._consumer.hostname, list(health.cancelled))
+
+
+def _sum(states: Iterable[QueueState | None]) -> int | None:
+    known = [state.ready for state in states if state is not None]
+    return sum(known) if known else None
+
+
+def _write(path: Path, report: dict[str, Any]) -> None:
+    """Whole or not at all: a reader must never see half a report."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(f".{os.getpid()}.tmp")
+        draft.write_bytes(orjson.dumps(report))
+        draft.replace(path)
+    except OSError as error:
+        log.warning("health_report_unwritten", error=str(error))
