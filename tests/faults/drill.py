@@ -113,7 +113,8 @@ class _Drill:
     def run(self) -> Evidence:
         house, load = self._house, self._house.load
         began_at = time.time()
-        load.ask("pace", rate=self._scenario.rate or self._size.rate, connects_anew=self._scenario.connects_anew)
+        rate = min(self._size.rate, self._scenario.most_per_second)
+        load.ask("pace", rate=rate, connects_anew=self._scenario.connects_anew)
         self._progress("warming up")
         self._wait(WARM_UP_SECONDS)
         self._progress("breaking things")

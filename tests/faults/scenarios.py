@@ -6,6 +6,7 @@ A function returns when all is healed. Durations are multiplied by the plan's pa
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -44,8 +45,8 @@ class Scenario:
     may_exhaust_attempts: bool = False
     #: Every request is answered 202 at its first try, and within this time.
     accepts_within_seconds: float | None = None
-    #: Notifications a second, where it is not the drill's own rate.
-    rate: float | None = None
+    #: Notifications a second, where the drill's own rate is more than is meant.
+    most_per_second: float = math.inf
     #: Every second request comes over a connection of its own.
     connects_anew: bool = False
     failover: Failover | None = None
@@ -251,7 +252,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "2,500 silent connections, stalled and trickled bodies and HTTP/2 from three identities and strangers for 45 s",
         _besieged,
         accepts_within_seconds=1,
-        rate=50,
+        most_per_second=50,
         connects_anew=True,
     ),
     Scenario("rabbitmq-stopped", "RabbitMQ stopped for 10 s, then started", _server_away(RABBITMQ, 10, gently=True)),
