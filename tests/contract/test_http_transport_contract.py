@@ -328,6 +328,7 @@ def test_a_length_that_is_none_changes_nothing(transport: HttpTransport, length:
         b" folded: as in old times",
         b"X-Long: " + b"x" * 200_000,
         b"\r\n".join(b"X-%d: y" % number for number in range(2000)),
+        b"\r\n".join(b"X-%d: " % number + b"y" * 1000 for number in range(2000)),
         b"Set-Cookie: \xff=\xff; expires=Fri, 01 Jan 99999999999 00:00:00 GMT",
         b"Content-Type: text/html; charset=\xff\x01",
         b"Connection: \xff",

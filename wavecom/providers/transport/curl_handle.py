@@ -35,6 +35,9 @@ _TOO_LARGE: Final = 100
 #: server's all the same, and its first line was read.
 _REFUSED_HEADS: Final = frozenset({pycurl.E_FTP_WEIRD_SERVER_REPLY, pycurl.E_BAD_CONTENT_ENCODING, _TOO_LARGE})
 
+#: libcurl reads no more than 300 KiB of headers; what it says then is what it says of a connection that breaks.
+_ENDLESS_HEAD_BYTES: Final = 256 * 1024
+
 #: https://curl.se/libcurl/c/libcurl-errors.html; what is not listed is ``Fault.OTHER``.
 FAULTS: Final = {
     pycurl.E_COULDNT_RESOLVE_HOST: Fault.DNS,
@@ -124,13 +127,18 @@ class Handle:
         As soon as status and headers have come they are the answer, whatever the code says of the rest.
         """
         status, headers, is_whole = _read_head(self._header_lines)
-        if is_whole or (status and code in _REFUSED_HEADS):
+        if is_whole or (status and self._is_refused_head(code)):
             # A write error is our own: the body is long enough.
             is_complete = code == pycurl.E_OK or (code == pycurl.E_WRITE_ERROR and self._is_body_full)
             return Response(status, headers, bytes(self._body), is_complete)
         fault = FAULTS.get(code, Fault.OTHER)
         is_sent = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
         return UnclearError(fault) if is_sent else NotSentError(fault)
+
+    def _is_refused_head(self, code: int) -> bool:
+        if code == pycurl.E_RECV_ERROR:  # of a connection that broke, or of headers that have no end
+            return sum(map(len, self._header_lines)) > _ENDLESS_HEAD_BYTES
+        return code in _REFUSED_HEADS
 
     def _take_body(self, data: bytes) -> int | None:
         room = MAX_BODY_BYTES - len(self._body)

@@ -341,7 +341,7 @@ class _Wire:
                     self._loop.only_listen(parted)
                 # Else it is the connection, which is kept: the loop goes on listening, for its end.
             self._parted.clear()
-        if running and self.body_ends_at == _NEVER and self._handle.has_head and not self._waits_for_body:
+        if running and not self._waits_for_body and self.body_ends_at == _NEVER and self._handle.has_head:
             self.body_ends_at = time.monotonic() + BODY_SECONDS
         return not running
 
