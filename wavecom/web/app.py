@@ -20,6 +20,7 @@ from wavecom.web.edge import Edge
 from wavecom.web.express import Express
 from wavecom.web.hosts import AllowedHosts
 from wavecom.web.orjson_provider import OrjsonProvider
+from wavecom.web.proxies import TrustedProxies
 from wavecom.web.rsgi import PAGE_THREADS, RsgiApplication
 from wavecom.web.security import SecurityEvents
 
@@ -86,6 +87,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.rsgi = RsgiApplication(
         app.wsgi_app,
         services.keys,
+        TrustedProxies(settings.trusted_proxies),
         threads=settings.web_threads,
         max_in_flight=settings.max_requests_in_flight,
         max_body_bytes=settings.max_body_bytes,

@@ -36,15 +36,19 @@ class TrustedProxies:
         forwarded_proto = environ.pop(FORWARDED_PROTO, None)
         if self._count == 0:
             return
-        addresses = _parts(forwarded_for)
-        if len(addresses) >= self._count and (address := _address(addresses[-self._count])) is not None:
-            environ["REMOTE_ADDR"] = address
+        environ["REMOTE_ADDR"] = self.client_address(forwarded_for, environ.get("REMOTE_ADDR", ""))
         # Most proxies pass this one on or write it anew, few append to it: its only value is what they all say.
         schemes = _parts(forwarded_proto)
         if schemes:
             scheme = schemes[-min(self._count, len(schemes))].lower()
             if scheme in {"http", "https"}:
                 environ["wsgi.url_scheme"] = scheme
+
+    def client_address(self, forwarded_for: str | None, connection: str) -> str:
+        """The client's address, of a request that came from the address ``connection``; see ``resolve``."""
+        addresses = _parts(forwarded_for) if self._count else []
+        found = _address(addresses[-self._count]) if len(addresses) >= self._count > 0 else None
+        return connection if found is None else found
 
 
 def is_secure(environ: dict[str, Any]) -> bool:

@@ -30,6 +30,7 @@ from wavecom.web.authentication import bearer
 from wavecom.web.body_reads import STRANGERS, BodyLimits, BodyRead, BodyReadLimiter
 from wavecom.web.edge import BODILESS, HANDED_ON
 from wavecom.web.lanes import ThreadLane
+from wavecom.web.proxies import TrustedProxies
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -71,9 +72,17 @@ class RsgiApplication:
     """``serve`` is the RSGI application; ``app`` the WSGI application behind it. For one event loop."""
 
     def __init__(
-        self, app: Application, keys: KeyRing, *, threads: int, max_in_flight: int, max_body_bytes: int
+        self,
+        app: Application,
+        keys: KeyRing,
+        proxies: TrustedProxies,
+        *,
+        threads: int,
+        max_in_flight: int,
+        max_body_bytes: int,
     ) -> None:
         self._app = app
+        self._proxies = proxies
         self._keys = keys
         self._threads = threads
         self._max_in_flight = max_in_flight
@@ -219,7 +228,8 @@ class RsgiApplication:
             self._bodies.release(read)
 
     def _admit(self, pool: str, scope: Scope) -> BodyRead:
-        read = self._bodies.admit(pool, _address(scope), _current_task().cancel)
+        address = self._proxies.client_address(_joined(scope.headers, "x-forwarded-for"), _address(scope))
+        read = self._bodies.admit(pool, address, _current_task().cancel)
         if not self._is_sweeping:
             self._is_sweeping = True
             self._loop.call_later(_SWEEP_SECONDS, self._sweep)
@@ -367,6 +377,11 @@ def _new_name(name: str) -> str:
     if len(_NAMES) < _NAMES_LIMIT:
         _NAMES[name] = key
     return key
+
+
+def _joined(headers: Any, name: str) -> str | None:
+    """A header as one line, however often it came (RFC 9110, section 5.3)."""
+    return ",".join(headers.get_all(name)) if name in headers else None
 
 
 def _address(scope: Scope) -> str:

@@ -6,6 +6,34 @@ import pytest
 
 from tests.factories import make_job
 from tests.unit.dashboard.world import Browser, World
+from wavecom.web.dashboard.headers import HEADERS
+
+JOB_ID = "019ceb00-0000-7000-8000-000000000001"
+
+
+def test_every_address_of_the_pages_says_the_same_to_the_browser_whoever_asks_and_however(
+    world: World, browser: Browser
+) -> None:
+    rules = [rule for rule in world.app.url_map.iter_rules() if rule.endpoint.startswith("dashboard.")]
+    wanted = {
+        (method, rule.rule.replace("<job_id>", JOB_ID).replace("<session_id>", "some").replace("<path:filename>", "x"))
+        for rule in rules
+        for method in (rule.methods or set()) - {"OPTIONS"}
+    }
+    strict = {*HEADERS.items(), ("Cache-Control", "no-store")}
+    stranger = world.app.test_client()
+
+    for method, path in sorted(wanted):
+        for answer in (stranger.open(path, method=method), browser.client.open(path, method=method)):
+            headers = answer.headers
+            lacking = {name for name, value in strict if headers.get(name) != value} - (
+                {"Cache-Control"} if path.startswith("/assets/") else set()
+            )
+
+            assert not lacking, (method, path, answer.status_code)
+            assert "Access-Control-Allow-Origin" not in headers
+    assert len(wanted) >= 25
+
 
 PATHS = ["/status", "/status/live", "/notifications", "/outbox", "/send", "/notifications/x", "/no/such/page"]
 
