@@ -68,7 +68,8 @@ worker_cancel_long_running_tasks_on_connection_loss = False
 worker_enable_prefetch_count_reduction = False
 
 beat_max_loop_interval = 5
-beat_schedule_filename = str(_settings.home / "beat-schedule")
+# Keeps no file, which the beat of another start would find locked: what ticks each second has nothing to catch up on.
+beat_scheduler = "wavecom.tasks.schedule:MemoryScheduler"
 beat_schedule = {
     "sweep": {
         "task": topology.SWEEP_TASK,

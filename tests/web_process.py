@@ -100,7 +100,7 @@ def workers(home: Path, servers: Mapping[str, str], variables: Mapping[str, str]
     commands = [
         [*celery, "worker", "-n", "all@%h"],
         [*celery, "worker", "-n", "ops@%h", "-P", "solo", "-Q", topology.PERIODIC_QUEUE],
-        [*celery, "beat", "-s", str(home / "beat-schedule"), "--pidfile="],
+        [*celery, "beat", "--pidfile="],
     ]
     path = home / "workers.log"
     with path.open("wb") as log:

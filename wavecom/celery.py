@@ -7,15 +7,20 @@ from __future__ import annotations
 
 import gc
 import sys
+import warnings
 from typing import Any
 
 import structlog
 from celery import Celery, signals
+from celery.exceptions import SecurityWarning
 
 from wavecom.concurrency import Fit, fit
 from wavecom.niceness import niceness_for, step_back
 from wavecom.observability import configure_logging
 from wavecom.settings import Settings
+
+# Root in a container is usual. What Celery warns root of is pickled messages, and only JSON is accepted here.
+warnings.filterwarnings("ignore", "You're running the worker with superuser privileges", SecurityWarning)
 
 log = structlog.get_logger()
 

@@ -47,6 +47,8 @@ def configure_logging(level: str, process: str) -> None:
             ],
         )
     )
+    # Warnings as lines like all others, not as the interpreter prints them.
+    logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(number)

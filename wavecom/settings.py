@@ -118,6 +118,9 @@ def _servers_file(path: Path) -> dict[str, str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return {}
+    except OSError as error:
+        reason = f"holds {path}, which can't be read ({error.strerror}); run this as who started WaveCom"
+        raise SettingsError([Problem("WAVECOM_HOME", reason)]) from error
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 

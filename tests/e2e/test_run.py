@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -15,8 +18,11 @@ import redis
 import requests
 
 from tests.e2e.launched import STOP_SECONDS, Launched, command_line, wait_until
+from tests.e2e.test_readme import ROOT, marked_commands
+from wavecom.local.ports import free_ports
 from wavecom.settings import Settings
 
+SAID = re.compile(r"@\S+ ready\.$|^worker: (Warm|Cold) shutdown")
 RUN = [sys.executable, "-m", "wavecom.cli", "run"]
 
 pytestmark = pytest.mark.timeout(400)
@@ -45,6 +51,75 @@ def test_the_line_to_paste_sends_a_notification_that_arrives(launched: Launched)
 
     job = launched.wait_for_status(answer["jobId"], "delivered")
     assert job["type"] == "sms"
+
+
+def test_the_request_of_the_readme_works_as_pasted(launched: Launched) -> None:
+    commands = marked_commands()["curl"].replace("var/api-key", shlex.quote(str(launched.home / "api-key")))
+    assert "WAVECOM_API_KEY=" in commands
+
+    done = subprocess.run(
+        ["sh", "-c", commands.replace("http://127.0.0.1:8000", launched.url)],
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+    assert done.stdout.startswith("HTTP/1.1 202"), done.stdout + done.stderr
+
+
+def test_the_procfile_runs_beside_it_from_any_folder_under_names_of_its_own(launched: Launched, tmp_path: Path) -> None:
+    [port, flower_port] = free_ports(2)
+    environment = launched.environment() | {"WAVECOM_PORT": str(port), "WAVECOM_FLOWER_PORT": str(flower_port)}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    output = tmp_path / "honcho.out"
+    with output.open("wb") as file:
+        honcho = subprocess.Popen(
+            ["honcho", "-f", str(ROOT / "Procfile"), "start"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        names = {"worker.1", "worker-high.1", "ops.1"}
+
+        def is_up() -> bool:
+            text = output.read_text(encoding="utf-8", errors="replace")
+            return all(f"{name}@" in text and "ready." in text for name in names) and _answers(port)
+
+        assert wait_until(is_up, 90), output.read_text(encoding="utf-8", errors="replace")
+        assert wait_until(lambda: _nodes(environment) >= names | {"worker1", "worker-high", "ops"}, 60)
+    finally:
+        os.killpg(honcho.pid, signal.SIGTERM)
+        honcho.wait(60)
+    assert not [line for line in output.read_text(errors="replace").splitlines() if "Traceback" in line]
+
+
+def _answers(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
+    except requests.ConnectionError:
+        return False
+
+
+def _nodes(environment: Mapping[str, str]) -> set[str]:
+    """The names, without their host, of all workers that answer."""
+    command = [sys.executable, "-m", "celery", "-A", "wavecom", "inspect", "ping", "--timeout", "5", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return {name.partition("@")[0] for name in json.loads(done.stdout or "{}")}
+
+
+def test_what_its_processes_log_are_json_lines(launched: Launched) -> None:
+    for log in launched.home.joinpath("logs").glob("*.log"):
+        if log.stem in {"rabbitmq", "redis", "mongodb", "flower"}:
+            continue
+        lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line]
+        # For people and supervisors: that it consumes, and that it was asked to end.
+        others = [line for line in lines if not line.startswith("{") and not SAID.search(line)]
+        assert others == [], log.name
 
 
 def test_flower_asks_for_a_password_of_its_own(launched: Launched) -> None:

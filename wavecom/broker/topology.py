@@ -20,7 +20,7 @@ from wavecom.core.progress import Lane
 
 NOTIFICATIONS = Exchange("notifications", type="topic", durable=True)  # topic: delayed delivery needs it
 DEAD_LETTERS = Exchange("notifications.dlx", type="fanout", durable=True)
-PERIODIC = Exchange("ops", type="direct", durable=True)
+PERIODIC = Exchange("periodic", type="topic", durable=True)  # topic: of a direct one every worker's start would warn
 
 DEAD_QUEUE = "notifications.dead"
 TEST_QUEUE = "notifications.test"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -36,12 +35,12 @@ def check(file: Path | None) -> None:
     Before a change goes live:
       wavecom check /etc/wavecom/providers.toml && systemctl restart 'wavecom-worker@*'
     """
-    if file is None:
-        file = Settings.from_environment().providers_file
+    settings = Settings.from_environment()
+    file = file or settings.providers_file
     if file is None:
         click.echo("No FILE was named and WAVECOM_PROVIDERS is not set: the sandbox takes every channel.")
         return
-    config = read_providers_file(file, os.environ)
+    config = read_providers_file(file, settings.environment)
     out = console()
     out.print(f"{file} can be used.\n")
     channels = table_of("channel", "goes through")

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from wavecom import private_files
 from wavecom.errors import ConfigurationError, Problem
@@ -16,7 +17,7 @@ from wavecom.settings import SERVERS_FILE
 
 #: All that is made in a home, by whoever.
 _CONTENTS = (
-    *("run.lock", "api-key", "secret-key", "flower-password", SERVERS_FILE, "beat-schedule"),
+    *("run.lock", "api-key", "secret-key", "flower-password", SERVERS_FILE),
     *("logs", "health", "rabbitmq", "redis", "mongodb"),
 )
 
@@ -62,9 +63,7 @@ class Home:
         The lock is the kernel's: it ends with this process however that ends. ``ConfigurationError`` when the folder is
         one that everybody uses.
         """
-        self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._close_to_others()
-        with open(self.path / "run.lock", "a+", encoding="utf-8", opener=private_files.opener) as file:
+        with self._lock_file() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -79,6 +78,15 @@ class Home:
             file.truncate(0)
             yield announce
             file.truncate(0)
+
+    def _lock_file(self) -> TextIO:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._close_to_others()
+            return open(self.path / "run.lock", "a+", encoding="utf-8", opener=private_files.opener)
+        except OSError as error:
+            reason = f"is {self.path}, which can't be used ({error.strerror}); give the path of a folder that you own"
+            raise ConfigurationError([Problem("WAVECOM_HOME", reason)]) from error
 
     def _close_to_others(self) -> None:
         """An older version may have made it, or another umask. Only what is ours: people put other things beside it."""

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from wavecom import private_files
 from wavecom.errors import ConfigurationError, Problem, SettingsError
+from wavecom.local.first_request import first_request
+from wavecom.local.given_servers import given_servers
 from wavecom.local.home import Home, Occupant, OccupiedError
 from wavecom.local.interrupts import Interrupts
 from wavecom.local.leftovers import end_leftovers
@@ -23,11 +25,14 @@ from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
 from wavecom.local.service import MARK, Service
 from wavecom.local.supervisor import Phase, Supervisor
 from wavecom.providers.configuration.file import read_providers_file
+from wavecom.providers.configuration.values import ProvidersConfig
 from wavecom.settings import Settings, default_home
 
 #: Everything must be up within this time, and a program that dies so often before it was ever ready is given up.
 START_SECONDS = 180
 DEATHS_AT_START = 3
+#: Servers of the user's own may be just starting as well.
+GIVEN_SERVERS_SECONDS = 30
 
 # Seconds after Ctrl-C at which what still runs is killed, in the order of ending. Killed workers and servers lose
 # nothing: their jobs' leases run out, what the servers acknowledged is on disk. RabbitMQ takes 6 s when all is well:
@@ -62,10 +67,9 @@ def run(environment: Mapping[str, str], screen: Screen) -> int:
                 screen.say(f"Ended {ended} processes that an earlier start had left behind.")
             settings = Settings.from_environment(environment)
             _check_ports(settings)
-            if settings.providers_file:
-                read_providers_file(settings.providers_file, environment)
+            providers = read_providers_file(file, environment) if (file := settings.providers_file) else None
             announce(Occupant(os.getpid(), _url(settings)))
-            return _Launcher(settings, home, environment, screen, interrupts).run()
+            return _Launcher(settings, home, environment, screen, interrupts, providers).run()
     except OccupiedError as error:
         screen.say(_already_running(home, error.occupant))
         return 1
@@ -73,13 +77,20 @@ def run(environment: Mapping[str, str], screen: Screen) -> int:
 
 class _Launcher:
     def __init__(
-        self, settings: Settings, home: Home, environment: Mapping[str, str], screen: Screen, interrupts: Interrupts
+        self,
+        settings: Settings,
+        home: Home,
+        environment: Mapping[str, str],
+        screen: Screen,
+        interrupts: Interrupts,
+        providers: ProvidersConfig | None,
     ) -> None:
         self._settings = settings
         self._home = home
         self._environment = {**environment, MARK: str(home.path), "WAVECOM_HOME": str(home.path)}
         self._screen = screen
         self._interrupts = interrupts
+        self._providers = providers
         self._supervisor = Supervisor(screen.say)
         self._servers: list[PrivateServer] = []
         self._programs: list[ProgramService] = []
@@ -105,8 +116,37 @@ class _Launcher:
         return exit_code if was_patient else 1
 
     def _start(self) -> None:
+        self._find_given_servers()
         self._start_servers()
         self._start_programs()
+
+    def _find_given_servers(self) -> None:
+        """Wait until the servers that the environment names answer, and say at once which of them does not."""
+        started_at = time.monotonic()
+        named: set[str] = set()
+        waiting = given_servers(self._environment)
+        while waiting:
+            troubles = {server: trouble for server in waiting if (trouble := server.trouble()) is not None}
+            for server in waiting:
+                if server not in troubles:
+                    self._screen.done(f"{server.title} answers")
+                elif server.variable not in named:
+                    named.add(server.variable)
+                    self._screen.say(
+                        f"{server.title} can't be reached: {troubles[server]}.\n"
+                        f"  Start it or correct {server.variable}, or unset it: WaveCom then starts one of its own."
+                    )
+            waiting = list(troubles)
+            if self._interrupts.count:
+                raise Interrupted
+            seconds = time.monotonic() - started_at
+            if waiting and seconds > GIVEN_SERVERS_SECONDS:
+                titles = ", ".join(server.title for server in waiting)
+                raise StartFailedError(f"No answer within {GIVEN_SERVERS_SECONDS} s: {titles}.")
+            if waiting:
+                self._screen.waiting_for([server.title for server in waiting], seconds)
+                self._interrupts.pause(1)
+        self._screen.settled()
 
     def _start_servers(self) -> None:
         servers = self._private_servers()
@@ -174,9 +214,10 @@ class _Launcher:
     def _wait_until_ready(self, services: Sequence[Service]) -> None:
         started_at = time.monotonic()
         waiting: dict[Service, Check] = {service: check_of(service, self._settings) for service in services}
+        reasons: dict[Service, str] = {}
         while waiting:
             seconds = time.monotonic() - started_at
-            self._screen.waiting_for([service.title for service in waiting], seconds)
+            self._screen.waiting_for([f"{each.title}: {reasons.get(each, 'starting')}" for each in waiting], seconds)
             self._supervisor.watch()
             for service, check in list(waiting.items()):
                 if self._interrupts.count:
@@ -187,7 +228,9 @@ class _Launcher:
                 if reason is None:
                     self._screen.done(f"{service.title} is ready ({time.monotonic() - started_at:.1f} s)")
                     del waiting[service]
-                elif seconds > START_SECONDS:
+                    continue
+                reasons[service] = reason[:100]
+                if seconds > START_SECONDS:
                     raise StartFailedError(f"{service.title} {reason} after {START_SECONDS} s.\n{tail(service.log)}")
             self._interrupts.pause(_POLL_SECONDS)
         self._screen.settled()
@@ -214,12 +257,7 @@ class _Launcher:
                 ("Stop", "Ctrl-C"),
             ],
         )
-        self._screen.say(
-            "\nSend a text message to the sandbox:\n\n"
-            f"curl -sS {url}/api/notifications -H 'Content-Type: application/json'"
-            f' -H "Authorization: Bearer {key_in_shell}"'
-            """ -d '{"type": "sms", "to": {"phone": "+12025550100"}, "payload": {"text": "Hello from WaveCom"}}'\n"""
-        )
+        self._screen.say(first_request(self._providers, url, key_in_shell))
 
     def _stop(self) -> bool:
         self._screen.settled()

@@ -37,6 +37,12 @@ class Program:
         return [sys.executable, "-m", *words]
 
 
+def _worker(name: str, queues: str, options: str = "") -> Program:
+    # --quiet: Celery's banner is no JSON line.
+    node = f"${{HONCHO_PROCESS_NAME:-{name}}}@%h"
+    return Program(name, f"celery --quiet -A wavecom worker -n {node} {options}-Q {queues}")
+
+
 #: HONCHO_PROCESS_NAME: what honcho, and the launcher, call each copy of a process.
 PROGRAMS = (
     Program(
@@ -51,13 +57,10 @@ PROGRAMS = (
         " --http1-buffer-size 65536"
         " --no-ws --respawn-failed-workers --workers-kill-timeout 3 --log-level warning wavecom.wsgi:app",
     ),
-    Program(
-        "worker",
-        f"celery -A wavecom worker -n ${{HONCHO_PROCESS_NAME:-worker}}@%h -Q {_PATIENT_QUEUES}",
-    ),
-    Program("worker-high", f"celery -A wavecom worker -n high@%h -Q {_queues(Priority.HIGH)}"),
-    Program("ops", f"celery -A wavecom worker -n ops@%h -P solo -Q {topology.PERIODIC_QUEUE}"),
-    Program("beat", 'celery -A wavecom beat -s "${WAVECOM_HOME:-var}/beat-schedule" --pidfile='),
+    _worker("worker", _PATIENT_QUEUES),
+    _worker("worker-high", _queues(Priority.HIGH)),
+    _worker("ops", topology.PERIODIC_QUEUE, "-P solo "),
+    Program("beat", "celery --quiet -A wavecom beat --pidfile="),
     Program(
         "flower",
         "celery -A wavecom flower --address=127.0.0.1 --port=${WAVECOM_FLOWER_PORT:-5555}"

@@ -30,10 +30,22 @@ def test_every_queue_has_exactly_one_kind_of_worker() -> None:
     assert consumed == Counter(queue.name for queue in topology.TASK_QUEUES)
 
 
-def test_every_worker_has_a_node_name_of_its_own() -> None:
-    names = [program.command.split(" -n ")[1].split()[0] for program in PROGRAMS if " -n " in program.command]
+@pytest.mark.parametrize("number", [1, 2])
+def test_every_worker_has_a_node_name_of_its_own_beside_another_start_too(number: int) -> None:
+    # As honcho names each process; the launcher gives its own the names of its logs, without a dot.
+    workers = [program for program in PROGRAMS if " -n " in program.command]
+    names = [
+        arguments[arguments.index("-n") + 1]
+        for program in workers
+        for name in (f"{program.name}.{number}", program.name)
+        for arguments in [program.arguments({"HONCHO_PROCESS_NAME": name})]
+    ]
 
-    assert len(names) == len(set(names)) == 3
+    assert len(names) == len(set(names)) == 6
+
+
+def test_no_program_keeps_a_file_that_another_start_would_find_locked() -> None:
+    assert [program.name for program in PROGRAMS if "WAVECOM_HOME" in program.command] == []
 
 
 @pytest.mark.parametrize(
@@ -47,7 +59,7 @@ def test_variables_are_filled_in_as_a_shell_does_it(variables: dict[str, str], a
 
 
 def test_a_folder_with_a_space_stays_one_argument() -> None:
-    program = Program("beat", 'celery -A wavecom beat -s "${WAVECOM_HOME:-var}/beat-schedule"')
+    program = Program("any", 'celery -A wavecom beat -s "${WAVECOM_HOME:-var}/beat-schedule"')
 
     assert program.arguments({"WAVECOM_HOME": "/srv/wave com"})[-1] == "/srv/wave com/beat-schedule"
 

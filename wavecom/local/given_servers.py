@@ -1,0 +1,71 @@
+"""Servers that the environment names in place of private ones: whether each can be reached, and if not, why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import amqp
+import redis
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from wavecom.broker.connection import connect
+
+_TIMEOUT_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class GivenServer:
+    """``variable`` holds its address, ``name`` is what people call it."""
+
+    variable: str
+    name: str
+    address: str
+    _ping: Callable[[str], None]
+
+    @property
+    def title(self) -> str:
+        """``RabbitMQ at rabbit:5672 (AMQP_URL)``: without user and password."""
+        hosts = urlsplit(self.address).netloc.rpartition("@")[2] or urlsplit(self.address).path
+        return f"{self.name} at {hosts} ({self.variable})"
+
+    def trouble(self) -> str | None:
+        """Why it can't be used, in a few words; None: it answers. Takes some seconds at most."""
+        try:
+            self._ping(self.address)
+        except (OSError, amqp.AMQPError, redis.RedisError, PyMongoError, ValueError) as error:
+            return _reason(error)
+        return None
+
+
+def given_servers(environment: Mapping[str, str]) -> list[GivenServer]:
+    """Those whose addresses ``environment`` has."""
+    known = (("AMQP_URL", "RabbitMQ", _ping_rabbitmq), ("REDIS_URL", "Redis", _ping_redis))
+    return [
+        GivenServer(variable, name, address, ping)
+        for variable, name, ping in (*known, ("MONGODB_URI", "MongoDB", _ping_mongodb))
+        if (address := environment.get(variable, "").strip())
+    ]
+
+
+def _ping_rabbitmq(address: str) -> None:
+    # Without a handshake at the end: one that is blocked by an alarm is there all the same.
+    connect(address, _TIMEOUT_SECONDS, "wavecom start").collect()
+
+
+def _ping_redis(address: str) -> None:
+    with redis.Redis.from_url(address, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS) as one:
+        one.ping()
+
+
+def _ping_mongodb(address: str) -> None:
+    with MongoClient[dict[str, object]](address, serverSelectionTimeoutMS=int(_TIMEOUT_SECONDS * 1000)) as client:
+        client.admin.command("ping")
+
+
+def _reason(error: Exception) -> str:
+    """The first sentence; drivers go on about their topology for a page."""
+    text = " ".join(str(error).split()).split(" (configured timeouts")[0].split(", Timeout:")[0]
+    return text[:200].rstrip(".") or type(error).__name__
