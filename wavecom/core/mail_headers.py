@@ -18,6 +18,10 @@ import idna
 #: RFC 5322 section 2.1.1: a line has at most 998 characters. A word with the blank before it is a line at least.
 LONGEST_LINE: Final = 998
 LONGEST_WORD: Final = LONGEST_LINE - 1
+#: RFC 2047 section 2: a line with an encoded word has at most 76, the field's name included; the shortest that can hold
+#: any letter has 20.
+ENCODED_LINE: Final = 76
+LONGEST_NAME_OF_ENCODED: Final = ENCODED_LINE - len(": ,") - 20
 
 _URI: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.+)")
 _COMMENT: Final = r"(?:\([ -'*-\[\]-~]*\))"
@@ -71,15 +75,32 @@ def canonical(name: str, value: str) -> str:
 
     Raises ``HeaderValueError``.
     """
-    result = _WRITERS[kind_of(name)](value)
-    if kind_of(name) in _STRUCTURED:
-        longest = max(map(len, result.split(" ")))
-        if longest > LONGEST_WORD:
+    kind = kind_of(name)
+    result = _WRITERS[kind](value)
+    if kind in _STRUCTURED:
+        if not _fits(name, result):
+            most = LONGEST_LINE - len(name) - 2
             raise HeaderValueError(
-                f"have at most {LONGEST_WORD} characters without a blank, letters beyond ASCII counted as they are "
-                f"written in it (%C3%BC); it has {longest}"
+                f"have at most {most} characters without a blank, letters beyond ASCII counted as they are written in "
+                f"it (%C3%BC); it has {max(map(len, result.split(' ')))}"
             )
+    elif len(name) > LONGEST_NAME_OF_ENCODED and not is_plain_text(name, result):
+        raise HeaderValueError(
+            f"be plain ASCII without runs of blanks, because the header's name is so long; with a name of at most "
+            f"{LONGEST_NAME_OF_ENCODED} characters it may have any letters"
+        )
     return result
+
+
+def is_plain_text(name: str, value: str) -> bool:
+    """Whether every reader finds free text again when it is written in the field as it is."""
+    return value.isascii() and "=?" not in value and value == value.strip() and "  " not in value and _fits(name, value)
+
+
+def _fits(name: str, value: str) -> bool:
+    """Whether the words fit on lines, the first one beside the name: some readers take a line end there for a blank."""
+    first, *rest = value.split(" ")
+    return len(name) + 2 + len(first) <= LONGEST_LINE and max(map(len, rest), default=0) <= LONGEST_WORD
 
 
 def _uris(value: str) -> str:
@@ -140,6 +161,8 @@ def _list_id(value: str) -> str:
         raise HeaderValueError("end with the list's name in angle brackets: Weekly news <weekly.news.example.com>")
     phrase = " ".join(found["phrase"].split())
     name = f"<{_host(found['id'])}>"
+    if len(name) > 257:
+        raise HeaderValueError("have a list's name of at most 255 characters (RFC 2919)")
     return f"{phrase} {name}" if phrase else name
 
 

@@ -244,7 +244,11 @@ def test_an_unknown_type_has_no_form(browser: Browser) -> None:
         ("sms", SMS | {"to_phone": "07700 900123"}, {"Phone number": "begin with + and the country code"}),
         ("sms", SMS | {"text": "ü" * 1601}, {"Text": "at most 1600 characters"}),
         ("sms", SMS | {"sender_id": "A very long sender"}, {"Sender": "must have at most 16"}),
-        ("push", {}, {"Device token": "is missing; fcm needs", "Text": "must have a title, a body or data"}),
+        (
+            "push",
+            {},
+            {"Device token": "is missing; fcm needs", "Text": "must have a title, a body, a badge or some data"},
+        ),
         ("push", PUSH | {"to_platform": "apns"}, {"Device token": "must be an APNs device token"}),
         ("push", PUSH | {"to_platform": "webpush"}, {"Device token": "left out", "Subscription": "is missing"}),
         ("push", PUSH | {"to_subscription": "{"}, {"Subscription": "must be JSON"}),

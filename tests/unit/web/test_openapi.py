@@ -151,7 +151,7 @@ def test_what_is_taken_fits_the_schema_of_what_is_taken(entry: dict[str, Any]) -
         {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}, "maxattempts": 3},
         {"type": "email", "to": {"email": "amina@example.com"}, "payload": {"subject": "Hello"}},
         {"type": "push", "to": {"platform": "webpush", "token": "a"}, "payload": {"title": "Hello"}},
-        {"type": "push", "to": {"platform": "fcm", "token": "a"}, "payload": {"badge": 1}},
+        {"type": "push", "to": {"platform": "fcm", "token": "a"}, "payload": {"data": {}}},
     ],
 )
 def test_what_is_refused_for_its_shape_does_not_fit_the_schema(body: dict[str, Any], world: World) -> None:

@@ -8,17 +8,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from wavecom.core.mail_headers import (
+    ENCODED_LINE,
     LONGEST_LINE,
-    LONGEST_WORD,
     HeaderKind,
     HeaderValueError,
     canonical,
+    is_plain_text,
     kind_of,
 )
 from wavecom.providers.base import UnsendableError
 
-#: RFC 5322 section 2.1.1: lines should have at most 78 characters; RFC 2047 section 2: those with an encoded word 76.
-LINE: Final = 76
+#: RFC 5322 section 2.1.1: lines should have at most 78 characters; with an encoded word they must not have more.
+LINE: Final = ENCODED_LINE
 #: The longest encoded word leaves room for the blank before it; what stands around its text takes 12 characters.
 _WORD_LENGTH: Final = 75
 _WORD_FRAME: Final = len("=?utf-8?b??=")
@@ -55,7 +56,8 @@ def _written(name: str, value: str) -> str:
         case HeaderKind.TEXT:
             return unstructured(name, value)
         case HeaderKind.PHRASES:
-            return ", ".join(unstructured("", phrase) for phrase in value.split(", "))
+            # Each by itself, with room for the comma after it.
+            return ", ".join(unstructured(f"{name},", phrase) for phrase in value.split(", "))
         case HeaderKind.LIST_ID:
             phrase, _, list_name = value.rpartition(" ")
             return f"{unstructured(name, phrase)} {list_name}" if phrase else list_name
@@ -72,9 +74,7 @@ def refuse_controls(value: str, what: str = "a header") -> None:
 def unstructured(name: str, value: str) -> str:
     """Free text as it may stand in the field ``name``: as it is where every reader gets that back, else encoded."""
     refuse_controls(value)
-    is_plain = value.isascii() and "=?" not in value and value == value.strip() and "  " not in value
-    longest_word = max(map(len, value.split(" ")), default=0)
-    if is_plain and longest_word <= min(LONGEST_WORD, LONGEST_LINE - len(name) - 2):
+    if is_plain_text(name, value):
         return value
     return encoded_words(value, LINE - len(name) - 2)
 
@@ -91,7 +91,7 @@ def encoded_words(value: str, room: int = LINE) -> str:
 def _bytes_in(length: int) -> int:
     """How many bytes an encoded word of at most so many characters carries; 0 where that is not worth a line."""
     count = (min(length, _WORD_LENGTH) - _WORD_FRAME) // 4 * 3
-    return count if count >= 6 else 0
+    return count if count >= 4 else 0
 
 
 def _chunks(value: str, first: int) -> Iterable[bytes]:
@@ -113,8 +113,7 @@ def field(name: str, value: str) -> str:
         fits = len(lines[-1]) + 1 + len(word) <= LINE
         # A line of blanks alone would end the header for some readers, so an empty word never begins one; the first
         # word stays beside the name where that is allowed at all.
-        may_be_long = lines == [f"{name}:"] and not word.startswith("=?")
-        is_first = may_be_long and len(lines[-1]) + 1 + len(word) <= LONGEST_LINE
+        is_first = lines == [f"{name}:"] and len(lines[-1]) + 1 + len(word) <= LONGEST_LINE
         if fits or is_first or not word:
             lines[-1] += f" {word}"
         else:

@@ -11,6 +11,7 @@ from marshmallow import ValidationError
 from marshmallow.schema import Schema
 
 from wavecom.web.api.email_addresses import EmailAddress
+from wavecom.web.api.faults import FaultCode, refusal
 from wavecom.web.api.fields import Explained, Object, text_fault, whole_pattern
 from wavecom.web.api.shapes import Shape, carried
 
@@ -57,6 +58,38 @@ class Mailbox(Explained[Any]):
         if "<" in value:
             raise self.invalid("a name goes into the object, not into the text")
         return self._address.normalised(value)
+
+
+class Mailboxes(Mailbox):
+    """One as ``Mailbox``, or a list of up to ``max_items``; comes out in the shape it came in."""
+
+    def __init__(self, schema: Schema, *, max_items: int, **options: Any) -> None:
+        super().__init__(schema, **options)
+        self._max_items = max_items
+
+    def json_schema(self) -> dict[str, Any]:
+        """See ``Explained``."""
+        many = {"type": "array", "items": super().json_schema(), "minItems": 1, "maxItems": self._max_items}
+        return carried(Shape("Mailboxes", {"anyOf": [self._address.json_schema(), self._schema, many]}))
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, list):
+            return super()._deserialize(value, *args, **kwargs)
+        if not value:
+            raise refusal(FaultCode.EMPTY, "must not be an empty list; leave it out instead")
+        if len(value) > self._max_items:
+            raise refusal(FaultCode.TOO_MANY, f"must have at most {self._max_items} addresses; it has {len(value)}")
+        loaded, faults = [], {}
+        for index, each in enumerate(value):
+            try:
+                if each is None:
+                    raise self.wrong_type(each)
+                loaded.append(super()._deserialize(each, *args, **kwargs))
+            except ValidationError as error:
+                faults[index] = error.messages
+        if faults:
+            raise ValidationError(faults)
+        return loaded
 
 
 class Url(Explained[str]):

@@ -102,6 +102,10 @@ _MAILBOX = Shape(
         "description": "in the shape in which it was sent",
     },
 )
+_REPLY_TO = Shape(
+    "ReplyToAsSent",
+    {**_MAILBOX.schema, "anyOf": [*_MAILBOX.schema["anyOf"], {"type": "array", "items": _MAILBOX}]},
+)
 #: The payloads as they are answered: the fields of the request's schemas, which a test holds equal.
 EMAIL_CONTENT = record(
     "EmailContent",
@@ -110,16 +114,23 @@ EMAIL_CONTENT = record(
         "text": text(),
         "html": text(),
         "from": _MAILBOX,
-        "replyTo": _MAILBOX,
+        "replyTo": _REPLY_TO,
+        "calendar": record("CalendarAsSent", {"method": text(), "content": text()}),
         "headers": {"type": "object", "additionalProperties": {"type": "string"}},
         "attachments": many(
             record(
                 "AttachedFile",
-                {"filename": text(), "contentType": text(), "size": whole("bytes, decoded")},
+                {
+                    "filename": text(),
+                    "contentType": text(),
+                    "size": whole("bytes, decoded"),
+                    "contentId": text("by which the HTML shows it"),
+                },
+                optional={"contentId"},
             )
         ),
     },
-    optional={"text", "html", "from", "replyTo", "headers", "attachments"},
+    optional={"text", "html", "from", "replyTo", "calendar", "headers", "attachments"},
 )
 SMS_CONTENT = record("SmsContent", {"text": text(), "senderId": text()}, optional={"senderId"})
 _PUSH_FIELDS: dict[str, Any] = {

@@ -6,22 +6,22 @@ import binascii
 import re
 from typing import Any
 
-from wavecom.web.api.faults import FaultCode, refusal
 from wavecom.web.api.fields import Explained
 
 
 class Base64(Explained[str]):
-    """Bytes in standard base64 (RFC 4648 section 4); comes out as it came. ``size_of`` says how many bytes it holds."""
+    """Bytes in standard base64 (RFC 4648 section 4), or none; comes out as it came.
+
+    ``base64_size`` says how many bytes it holds.
+    """
 
     def json_schema(self) -> dict[str, Any]:
         """See ``Explained``."""
-        return {"type": "string", "contentEncoding": "base64", "minLength": 4, "pattern": "^[A-Za-z0-9+/]+={0,2}$"}
+        return {"type": "string", "contentEncoding": "base64", "pattern": "^(?:[A-Za-z0-9+/]+={0,2})?$"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
             raise self.wrong_type(value)
-        if not value:
-            raise refusal(FaultCode.EMPTY, "must not be empty")
         if len(value) % 4:
             # Python 3.11 takes a padding sign too many, even when it is strict.
             raise self.invalid(_what_spoils_base64(value))

@@ -336,7 +336,11 @@ class KeyedValues(Explained[dict[str, Any]]):
             raise ValidationError(faults)
         if self._max_bytes is not None and (size := len(orjson.dumps(value))) > self._max_bytes:
             raise refusal(FaultCode.TOO_LARGE, f"must take at most {self._max_bytes} bytes as JSON; it takes {size}")
-        return value
+        return {name: self.canonical(name, item) for name, item in value.items()}
+
+    def canonical(self, _name: str, item: Any) -> Any:
+        """An entry without a fault in the one form in which it is stored."""
+        return item
 
     def fault(self, name: str, item: object) -> Fault | None:
         """What is wrong with one entry."""

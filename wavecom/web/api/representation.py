@@ -85,6 +85,7 @@ def _payload(job: Job) -> Mapping[str, Any]:
             "contentType": attachment["contentType"],
             # Large ones are stored apart, and not read for this.
             "size": attachment["size"] if "blob" in attachment else base64_size(attachment["content"]),
+            **({"contentId": attachment["contentId"]} if "contentId" in attachment else {}),
         }
         for attachment in job.payload["attachments"]
     ]

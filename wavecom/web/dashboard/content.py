@@ -51,7 +51,9 @@ def describe(payload: Mapping[str, Any]) -> Content:
 
 
 def _person(value: object) -> str:
-    """``Amina Haddad <amina@example.com>`` of ``{"email", "name"}``; anything else as it is."""
+    """``Amina Haddad <amina@example.com>`` of ``{"email", "name"}``, or several; anything else as it is."""
+    if isinstance(value, list):
+        return ", ".join(map(_person, value))
     if isinstance(value, Mapping) and "email" in value:
         name = value.get("name")
         return f"{name} <{value['email']}>" if name else str(value["email"])

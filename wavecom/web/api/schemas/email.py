@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
 
-from wavecom.web.api.addresses import Mailbox
+from wavecom.core import mail_headers
+from wavecom.web.api.addresses import Mailbox, Mailboxes
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.encodings import Base64, base64_size
 from wavecom.web.api.faults import Fault, FaultCode
-from wavecom.web.api.fields import Items, KeyedValues, Object, Text, text_fault, text_schema
+from wavecom.web.api.fields import Choice, Items, KeyedValues, Object, Text, text_fault, text_schema
 from wavecom.web.api.schemas.base import BaseSchema
 
 #: What all attachments of a mail may hold together, decoded.
@@ -53,6 +55,9 @@ class Attachment(BaseSchema):
         "mimeType": "contentType",
         "data": "content",
         "body": "content",
+        "cid": "contentId",
+        "contentID": "contentId",
+        "content_id": "contentId",
     }
 
     filename = Text("a file name without folders", max_length=255, pattern=r"(?!\.{1,2}$)[^/\\]+", required=True)
@@ -65,6 +70,52 @@ class Attachment(BaseSchema):
         attribute="contentType",
     )
     content = Base64("the file in standard base64", required=True)
+    content_id = Text(
+        "1 to 200 letters, digits and . _ + = @ - characters, by which the html shows it as cid:",
+        max_length=200,
+        pattern=r"[A-Za-z0-9._+=@-]+",
+        data_key="contentId",
+        attribute="contentId",
+    )
+
+
+class CalendarMethod(StrEnum):
+    """What an invitation asks for (RFC 5546). The words are part of the published API."""
+
+    REQUEST = "REQUEST"
+    CANCEL = "CANCEL"
+    PUBLISH = "PUBLISH"
+    REPLY = "REPLY"
+    ADD = "ADD"
+    REFRESH = "REFRESH"
+    COUNTER = "COUNTER"
+    DECLINECOUNTER = "DECLINECOUNTER"
+
+
+class Calendar(BaseSchema):
+    """An invitation to an event, or what became of one: mail readers show it with buttons."""
+
+    aliases: ClassVar[Mapping[str, str]] = {"ics": "content", "ical": "content", "data": "content", "body": "content"}
+    _METHOD = re.compile(r"^METHOD:([A-Za-z-]+)[ \t]*\r?$", re.MULTILINE)
+
+    method = Choice(CalendarMethod, required=True)
+    content = Text(
+        "the event in iCalendar form, from BEGIN:VCALENDAR on", max_length=262_144, is_line=False, required=True
+    )
+
+    @validates_schema(skip_on_field_errors=True)
+    def _check_content(self, data: Mapping[str, Any], **_: Any) -> None:
+        content: str = data["content"]
+        lines = content.strip().splitlines()
+        if lines[0].strip().upper() != "BEGIN:VCALENDAR" or lines[-1].strip().upper() != "END:VCALENDAR":
+            fault = Fault(FaultCode.INVALID, "must be iCalendar: from BEGIN:VCALENDAR to END:VCALENDAR")
+            raise ValidationError({"content": [fault]})
+        # Readers ignore an invitation whose two methods differ (RFC 6047 section 2.4).
+        method = str(data["method"])
+        found = self._METHOD.search(content)
+        if found is None or found[1].upper() != method:
+            fault = Fault(FaultCode.CONFLICT, f"must have the line METHOD:{method}, as `method` says")
+            raise ValidationError({"content": [fault]})
 
 
 class MailHeaders(KeyedValues):
@@ -123,7 +174,17 @@ class MailHeaders(KeyedValues):
             )
         if not isinstance(item, str):
             return Fault(FaultCode.WRONG_TYPE, "must be a text")
-        return text_fault(item, self._VALUE_LIMIT)
+        if fault := text_fault(item, self._VALUE_LIMIT):
+            return fault
+        try:
+            mail_headers.canonical(name, item)
+        except mail_headers.HeaderValueError as error:
+            return Fault(FaultCode.INVALID, f"must {error}")
+        return None
+
+    def canonical(self, name: str, item: str) -> str:
+        """See ``KeyedValues``."""
+        return mail_headers.canonical(name, item)
 
     def faults_among(self, names: Sequence[str]) -> Mapping[str, list[Fault]]:
         """Header names are equal whatever their capitals."""
@@ -150,13 +211,17 @@ class EmailPayload(BaseSchema):
         "plain": "text",
         "sender": "from",
         "title": "subject",
+        "reply_to": "replyTo",
+        "icalEvent": "calendar",
+        "invite": "calendar",
     }
 
     subject = Text("the subject, one line", max_length=998, required=True)
     text = Text("the plain text", max_length=_TEXT_LIMIT, is_line=False)
     html = Text("the HTML text", max_length=_TEXT_LIMIT, is_line=False)
     sender = Mailbox(Person(), data_key="from", attribute="from")
-    reply_to = Mailbox(Person(), data_key="replyTo", attribute="replyTo")
+    reply_to = Mailboxes(Person(), max_items=10, data_key="replyTo", attribute="replyTo")
+    calendar = Object(Calendar(), "an object with method and content")
     headers = MailHeaders()
     attachments = Items(
         Object(Attachment(), "an object with filename, contentType and content"),
@@ -174,6 +239,25 @@ class EmailPayload(BaseSchema):
             raise ValidationError(
                 Fault(FaultCode.REQUIRED, "must have text or html, or both; most readers are served best by both")
             )
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_inline(self, data: Mapping[str, Any], **_: Any) -> None:
+        seen: set[str] = set()
+        faults: dict[int, dict[str, list[Fault]]] = {}
+        for index, attachment in enumerate(data.get("attachments", ())):
+            content_id = attachment.get("contentId")
+            if content_id is None:
+                continue
+            if "html" not in data:
+                fault = Fault(FaultCode.NOT_ALLOWED, "must be left out where there is no html to show it")
+                faults[index] = {"contentId": [fault]}
+            elif content_id in seen:
+                faults[index] = {
+                    "contentId": [Fault(FaultCode.DUPLICATE, "is another attachment's; give each its own")]
+                }
+            seen.add(content_id)
+        if faults:
+            raise ValidationError({"attachments": faults})
 
     @validates_schema(skip_on_field_errors=False)
     def _check_size(self, data: Mapping[str, Any], **_: Any) -> None:

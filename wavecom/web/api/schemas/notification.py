@@ -23,7 +23,7 @@ from wavecom.web.api.fields import AnyObject, Choice, Moment, Object, Whole
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo
 from wavecom.web.api.schemas.metadata import Metadata
-from wavecom.web.api.schemas.push import PushPayload, PushTo
+from wavecom.web.api.schemas.push import WEB_PUSH_LIMIT_BYTES, Platform, PushPayload, PushTo, size_fault
 from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
 
 YEAR = timedelta(days=365)
@@ -166,6 +166,14 @@ class PushNotification(CommonSchema):
 
     to = Object(PushTo(), "an object with platform and token or subscription", required=True)
     payload = Object(PushPayload(), "an object with title, body or data", required=True)
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_size(self, data: Mapping[str, Any], **_: Any) -> None:
+        to, payload = data.get("to"), data.get("payload")
+        if to is None or payload is None or to.get("platform") is not Platform.WEBPUSH:
+            return
+        if fault := size_fault(payload, WEB_PUSH_LIMIT_BYTES):
+            raise ValidationError({"payload": [fault]})
 
 
 class NotificationSchema(CommonSchema):
