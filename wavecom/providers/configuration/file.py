@@ -193,7 +193,10 @@ class _Reader:
     def _route(self, channel: Channel, raw: object, served: Mapping[str, frozenset[Channel]]) -> Route:
         path = ("routes", channel.value)
         if not isinstance(raw, list) or not raw:
-            self._say(path, 'must be a list of providers, such as ["first", "second"]')
+            self._say(
+                path,
+                'must be a list of providers, such as ["first", "second"]; leave it out where nobody serves it',
+            )
             return ()
         steps: list[list[Alternative]] = []
         seen: set[str] = set()
