@@ -109,6 +109,9 @@ class CurlLoop:
             except Exception:
                 # The thread's border: without it no call would be answered any more.
                 log.exception("http_loop_failed", calls=self._running)
+                # Those whose calls were put in meanwhile, and not looked at, don't ring again.
+                self._is_rung = False
+                self._ring()
         for wires in self._free.values():
             for wire in wires:
                 wire.close()
@@ -171,9 +174,9 @@ class CurlLoop:
                     wire.begin(request)
             except NotSentError as error:
                 # A call that was taken is answered whatever happens: who waits for it holds a permit and a lease.
+                self._tell(on_end, error)
                 if wire is not None:
                     self._drop(wire)
-                self._tell(on_end, error)
                 continue
             self._running += 1
             wire.on_end = on_end
