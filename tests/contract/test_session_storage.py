@@ -76,3 +76,15 @@ def test_a_key_takes_its_sessions_with_it_and_no_others(sessions: SessionStore) 
     assert sessions.end_of_key("k-1") == 2
     assert sessions.end_of_key("k-1") == 0
     assert list(sessions.all()) == others[::-1]
+
+
+def test_the_oldest_of_a_viewer_make_room_and_nobody_elses_do(sessions: SessionStore) -> None:
+    others = [_record(9, key_id="k-2", viewer="key k-2"), _record(10, key_id=None, viewer="operator")]
+    mine = [_record(number) for number in range(1, 6)]
+    for record in (*mine, *others):
+        sessions.add(record)
+
+    sessions.end_oldest("key k-1", 2)
+    sessions.end_oldest("key k-1", 2)
+
+    assert [record.session_id for record in sessions.all()] == ["session-10", "session-9", "session-5", "session-4"]

@@ -23,6 +23,8 @@ log = structlog.get_logger()
 #: How exactly it is known when somebody was there last: most pages then cost a read and no write.
 _TOUCH_AFTER = timedelta(minutes=1)
 _LONGEST_BROWSER = 200
+#: Open sessions of one key, or of the operators: the oldest makes room. Who has a key can't fill the store with logins.
+_MOST_EACH = 100
 
 
 class Sessions:
@@ -72,8 +74,10 @@ class Sessions:
             key_id=key_id,
             password_mark=password_mark,
             address=address,
-            browser=browser[:_LONGEST_BROWSER],
+            # The visitor's own words, which are shown in terminals too.
+            browser="".join(each if each.isprintable() else "?" for each in browser[:_LONGEST_BROWSER]),
         )
+        self._store.end_oldest(viewer, _MOST_EACH - 1)
         self._store.add(record)
         return token
 

@@ -115,8 +115,11 @@ class JobRepository(Protocol):
         """A page of at most ``limit`` jobs, newest first, without payloads and logs."""
         ...
 
-    def count(self, where: JobFilter, limit: int) -> int:
-        """How many jobs there are now, ``limit`` if there are more. For filters by status: others read much."""
+    def count(self, where: JobFilter, limit: int) -> int | None:
+        """How many jobs there are now, ``limit`` if there are more; None when counting would take too long.
+
+        For filters by status: others read much.
+        """
         ...
 
     def due(

@@ -37,6 +37,10 @@ class SessionStore(Protocol):
         """Keep a new session. May be repeated."""
         ...
 
+    def end_oldest(self, viewer: str, keep: int) -> None:
+        """End the oldest sessions of a viewer, but for ``keep`` of them."""
+        ...
+
     def find(self, token_hash: str) -> SessionRecord | None:
         """The session with this token, ended ones never."""
         ...

@@ -116,7 +116,7 @@ class MemoryJobRepository:
         last = jobs[-1] if len(found) > limit and jobs else None
         return Page(jobs, None if last is None else Cursor(last.created_at, last.job_id))
 
-    def count(self, where: JobFilter, limit: int) -> int:
+    def count(self, where: JobFilter, limit: int) -> int | None:
         """See the port."""
         with self._lock:
             return min(limit, sum(_matches(job, where) for job in self._jobs.values()))
@@ -285,6 +285,11 @@ class MemorySessionStore:
         """See the port."""
         with self._lock:
             self._records.setdefault(record.session_id, record)
+
+    def end_oldest(self, viewer: str, keep: int) -> None:
+        """See the port."""
+        for record in [record for record in self.all() if record.viewer == viewer][keep:]:
+            self.end(record.session_id)
 
     def find(self, token_hash: str) -> SessionRecord | None:
         """See the port."""

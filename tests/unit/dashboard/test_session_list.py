@@ -55,3 +55,22 @@ def test_ones_own_session_is_not_ended_by_mistake(world: World, browser: Browser
     answer = browser.post(f"/sessions/{_id_of(world, 'operator')}/end", {})
 
     assert "Sign out to end it" in browser.get(answer.location).text
+
+
+def test_who_logs_in_again_and_again_does_not_fill_the_store(world: World, browser: Browser) -> None:
+    for _ in range(110):
+        world.sessions.open("key id-kk", key_id="id-kk")
+
+    assert len(world.sessions.list("id-kk")) == 100
+    assert browser.get("/status").status_code == 200
+
+
+def test_what_a_browser_calls_itself_is_shown_harmlessly(world: World, browser: Browser) -> None:
+    world.sessions.open("key id-kk", key_id="id-kk", browser="\x1b[2J\x9b1m<script>alert(1)</script>" + "x" * 500)
+
+    page = browser.get("/sessions").text
+
+    [record] = world.sessions.list("id-kk")
+    assert record.browser.isprintable()
+    assert len(record.browser) == 200
+    assert "<script>alert" not in page

@@ -63,6 +63,15 @@ def test_a_backlog_is_not_counted_to_its_end(world: World, browser: Browser) -> 
     assert counts(browser.get("/status").text)["Queued"] == "1000+"
 
 
+def test_what_could_not_be_counted_in_time_is_no_zero_and_still_leads_to_its_list(world: World) -> None:
+    world.jobs.is_slow_to_count = True
+
+    page = world.browser().get("/status").text
+
+    assert counts(page)["Queued"] == "–"
+    assert "status=queued" in page
+
+
 def ended(page: str) -> dict[str, str]:
     """What the last hour's counts say."""
     return counts(page[page.index('id="ended-title"') :])

@@ -83,6 +83,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Who looks at this page?
         _index("hash", unique=True),
         _index("sessionId", unique=True),
+        # Has somebody more than enough?
+        _index("viewer"),
         _index("keyId"),
         # Those that are too old go.
         _index("expiresAt", expireAfterSeconds=0),

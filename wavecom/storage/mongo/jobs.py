@@ -20,6 +20,7 @@ from pymongo.collection import Collection
 from pymongo.errors import (
     AutoReconnect,
     BulkWriteError,
+    ExecutionTimeout,
     OperationFailure,
     PyMongoError,
     ServerSelectionTimeoutError,
@@ -52,7 +53,7 @@ _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0, "labels": 0}
 #: After this a list is given up, and the server stops working on it.
 _LIST_LIMIT_MS = 8_000
 #: Counts are for overviews: nobody waits for one.
-_COUNT_LIMIT_MS = 1_000
+_COUNT_LIMIT_MS = 500
 
 #: A job that was claimed and can't be read goes to those who can, if there are any, no sooner than this.
 _UNREADABLE_PAUSE = timedelta(seconds=60)
@@ -232,10 +233,13 @@ class MongoJobRepository:
             return Page(tuple(found[:limit]), Cursor(found[limit - 1].created_at, found[limit - 1].job_id))
         return Page(tuple(found), ranges.rest)
 
-    def count(self, where: JobFilter, limit: int) -> int:
+    def count(self, where: JobFilter, limit: int) -> int | None:
         """See the port."""
         with reading():
-            return self._jobs.count_documents(conditions(where), limit=limit, maxTimeMS=_COUNT_LIMIT_MS)
+            try:
+                return self._jobs.count_documents(conditions(where), limit=limit, maxTimeMS=_COUNT_LIMIT_MS)
+            except ExecutionTimeout:
+                return None
 
     def _newest(self, where: Document) -> Callable[[int], Iterable[Document]]:
         def find(limit: int) -> Iterable[Document]:

@@ -47,6 +47,15 @@ class MongoSessionStore:
             except DuplicateKeyError:
                 return  # It is there already, which is all that was asked.
 
+    def end_oldest(self, viewer: str, keep: int) -> None:
+        """See the port."""
+        with writing():
+            found = self._sessions.find({"viewer": viewer}, {"_id": 0, "sessionId": 1, "openedAt": 1})
+            oldest_last = sorted(found, key=lambda each: (each["openedAt"], each["sessionId"]), reverse=True)
+            surplus = [each["sessionId"] for each in oldest_last[keep:]]
+            if surplus:
+                self._sessions.delete_many({"sessionId": {"$in": surplus}})
+
     def find(self, token_hash: str) -> SessionRecord | None:
         """See the port."""
         with reading():

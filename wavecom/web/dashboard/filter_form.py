@@ -94,7 +94,7 @@ class FilterForm:
             name = client_of(client)
             accounts = frozenset({client} if name != client else {account_of(name, True), account_of(name, False)})
             where = replace(where, accounts=accounts)
-        if mode := typed.get("mode"):
+        if (mode := typed.get("mode")) in {"live", "test"}:
             where = replace(where, is_test=mode == "test")
         return where
 

@@ -74,12 +74,15 @@ class Count:
 
     status: Status
     look: Look
-    value: int
+    #: None: there was no time to count them.
+    value: int | None
     link: str = ""
 
     @property
     def text(self) -> str:
         """The figure, or that there are more than were counted."""
+        if self.value is None:
+            return "–"
         return thousands(self.value) if self.value <= NOW_LIMIT or not self.link else f"{thousands(NOW_LIMIT)}+"
 
 
@@ -134,7 +137,7 @@ def _overview() -> dict[str, Any]:
     except StoreError:
         return context | {"counts": None}
     sums = {each: sum(totals[each] for _, totals in steps) for each in ENDED}
-    total = sum(sum(totals.values()) for _, totals in steps) + sum(count.value for count in context["now"])
+    total = sum(sum(totals.values()) for _, totals in steps) + sum(count.value != 0 for count in context["now"])
     bars = [TimeStep(at, _sum(totals, GOOD), _sum(totals, BAD)) for at, totals in steps]
     return context | {
         "counts": [Count(each, STATUSES[each], value) for each, value in sums.items()],
