@@ -193,7 +193,7 @@ class Admission(bootsteps.StartStopStep):
         if named is None or job_id is None:
             # Before it costs a permit: again would only meet it again.
             log.error("message_names_no_job")
-            message.reject(requeue=False)
+            _reject(message)
             return
         self._last_admitted = job_id
         self.admit(message.channel, message.delivery_tag, routing_key, job_id)
@@ -303,6 +303,15 @@ class Admission(bootsteps.StartStopStep):
     def _reject_undecodable(self, message: Any, error: Exception) -> None:
         """Into the dead-letter queue; Celery would acknowledge it, which loses it."""
         log.error("message_undecodable", error=type(error).__name__)
+        _reject(message)
+
+
+def _reject(message: Any) -> None:
+    """Into the dead-letter queue, once: kombu reports a message that it can't decode again when the report fails.
+
+    The broker closes a channel on which a message is answered twice, and everything held there is redelivered.
+    """
+    if not message.acknowledged:
         message.reject(requeue=False)
 
 
