@@ -26,6 +26,7 @@ def test_a_new_key_is_shown_once_and_works(world: World, api: FlaskClient) -> No
     answer = api.post("/api/keys", json=NEW)
 
     key = answer.json["key"]
+    [maker] = [record for record in world.keys.of_client(None) if record.name == "first key"]
     assert answer.status_code == 201
     assert answer.headers["Cache-Control"] == "no-store"
     assert key.startswith("wc_live_")
@@ -41,6 +42,7 @@ def test_a_new_key_is_shown_once_and_works(world: World, api: FlaskClient) -> No
         "expiresAt": None,
         "revokedAt": None,
         "replacedBy": None,
+        "sharesLimitsWith": maker.key_id,
     }
     assert world.client(key).get("/api/notifications").status_code == 200
     assert key not in api.get("/api/keys").text

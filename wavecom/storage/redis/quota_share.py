@@ -14,8 +14,7 @@ class QuotaShare:
 
     ``now``: seconds since 1970.
 
-    Of a daily quota it divides what was left when this process last heard of it: all processes together then allow no
-    more than there was.
+    Of a daily quota it divides what was left when this process last heard of it: perhaps a little more than is left.
     """
 
     def __init__(self, processes: int, now: Callable[[], float]) -> None:

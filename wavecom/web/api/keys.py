@@ -38,6 +38,7 @@ _FIELDS: dict[str, Any] = {
     "expiresAt": nullable(moment("when it ends by itself; null: never")),
     "revokedAt": nullable(moment("when it was revoked")),
     "replacedBy": nullable(text("the id of the key that took its place when it was rotated")),
+    "sharesLimitsWith": nullable(text("the id of the key whose count it shares: that made it, or was rotated into it")),
 }
 KEY = record("Key", _FIELDS)
 NEW_KEY = record("KeyShownOnce", {"key": text("the key itself; shown this once"), **_FIELDS})
@@ -54,6 +55,7 @@ KEY_EXAMPLE: dict[str, Any] = {
     "expiresAt": None,
     "revokedAt": None,
     "replacedBy": None,
+    "sharesLimitsWith": "2d8e3f0a9b8c7d6e5f5f0c9d2e7a1b4c",
 }
 NEW_KEY_EXAMPLE = {"key": "wc_live_EXAMPLE-EXAMPLE-EXAMPLE-EXAMPLE-EXAMPLEx7Qk", **KEY_EXAMPLE}
 
@@ -145,6 +147,7 @@ def represented(key: KeyRecord, status: KeyStatus) -> dict[str, Any]:
         "expiresAt": None if key.expires_at is None else rfc3339(key.expires_at),
         "revokedAt": None if key.revoked_at is None else rfc3339(key.revoked_at),
         "replacedBy": key.replaced_by,
+        "sharesLimitsWith": key.counts_as,
     }
 
 
