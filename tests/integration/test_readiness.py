@@ -7,18 +7,26 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
+from pymongo.database import Database
 
-from tests.factories import make_job_id
+from tests.factories import make_job, make_job_id
+from tests.fakes import CountingStats, FakeClock
+from wavecom.broker.backlog import QueueBacklog
+from wavecom.broker.connection import connect
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.broker.topology import queue_of_lane
-from wavecom.core.job import Channel, Hint, Priority
-from wavecom.core.progress import LANES, Judgement
+from wavecom.core.engine import Policy
+from wavecom.core.job import Channel, Hint, Job, Priority
+from wavecom.core.progress import LANES, Judgement, ProgressWatch
+from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, UnavailableError
 from wavecom.local.servers import PrivateRabbitMQ, PrivateRedis
 from wavecom.readiness import NotReadyError, broker_check, deliveries_check, redis_check
+from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.redis.progress import RedisProgress
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -67,7 +75,7 @@ def test_a_broker_that_works_is_ready_and_keeps_no_canary(broker: PrivateRabbitM
     wait_until(lambda: is_ready(check))
 
     assert all(is_ready(check) for _ in range(5))
-    assert publisher.depth("ops.canary") == 0
+    wait_until(lambda: publisher.depth("ops.canary") == 0)
 
 
 @pytest.mark.parametrize("resource", ["disk", "memory"])
@@ -209,3 +217,84 @@ def test_what_a_worker_said_that_is_gone_is_forgotten(redis_url: str) -> None:
 def test_without_redis_that_is_said_by_its_own_check(redis_url: str) -> None:
     with redis.Redis(port=1, decode_responses=True) as client:
         assert failure(RedisProgress(client, queue_of_lane, LANES, lambda: NOW)) is None
+
+
+# --- due work behind real queues --------------------------------------------------------------------------------------
+
+
+class Ops:
+    """The sweep over real servers; its clock moves only when told to."""
+
+    def __init__(self, broker: PrivateRabbitMQ, database: Database[dict[str, Any]], client: redis.Redis) -> None:
+        self.clock = FakeClock(NOW)
+        self.amqp_url = broker.url
+        self.jobs = MongoJobRepository(database["jobs"])
+        self.publisher = AmqpPublisher(broker.url, origin="test", pause_seconds=0.1, timeout_seconds=1)
+        self.progress = RedisProgress(client, queue_of_lane, LANES, self.clock.now)
+        self.sweep = Sweep(
+            jobs=self.jobs,
+            publisher=self.publisher,
+            backlog=QueueBacklog(self.publisher.depth, lambda queue: None),
+            stats=CountingStats(),
+            clock=self.clock,
+            policy=Policy(),
+            jitter=lambda: 0.5,
+            watch=ProgressWatch(queue_of_lane, lambda stalled: None),
+            board=self.progress,
+        )
+
+    def accept(self) -> Job:
+        job = make_job(type=Channel.SMS, created_at=NOW, queued_at=NOW, due_at=NOW + timedelta(seconds=30))
+        assert self.jobs.insert([job]) == [None]
+        self.publisher.publish([job.hint()])
+        return job
+
+    def run_for(self, seconds: int, meanwhile: Callable[[], object] = lambda: None) -> str | None:
+        for _ in range(seconds // 10):
+            self.clock.advance(10)
+            meanwhile()
+            self.sweep.run()
+        return failure(self.progress, (self.clock.now() - NOW).total_seconds())
+
+
+@pytest.fixture
+def ops(broker: PrivateRabbitMQ, database: Database[dict[str, Any]], redis_url: str) -> Iterator[Ops]:
+    with redis.Redis.from_url(redis_url, decode_responses=True) as client:
+        ops = Ops(broker, database, client)
+        wait_until(ops.publisher.ping)
+        with contextlib.closing(connect(broker.url, 10, "test")) as connection:
+            connection.channel().queue_purge("notifications.sms.normal")
+        yield ops
+        ops.publisher.close()
+
+
+def test_due_work_that_no_worker_takes_is_stalled_and_moves_again_when_one_does(ops: Ops) -> None:
+    ops.accept()
+    stalled = ops.run_for(90)
+
+    with contextlib.closing(connect(ops.amqp_url, 10, "test")) as connection:
+        assert connection.channel().basic_get("notifications.sms.normal", no_ack=True) is not None
+    ops.progress.note_moved(["notifications.sms.normal"])
+
+    assert stalled == "deliveries_stalled: notifications.sms.normal"
+    assert ops.run_for(20) is None
+
+
+def test_due_work_that_workers_hold_for_minutes_is_not_stalled(ops: Ops) -> None:
+    ops.accept()
+
+    assert ops.run_for(300, lambda: ops.progress.note_moved(["notifications.sms.normal"])) is None
+
+
+def test_due_work_behind_queues_without_leaders_is_stalled(
+    tmp_path: Path, database: Database[dict[str, Any]], redis_url: str
+) -> None:
+    client = redis.Redis.from_url(redis_url, decode_responses=True)
+    with client, PrivateRabbitMQ(tmp_path / "broker", plugins=()) as broker:
+        ops = Ops(broker, database, client)
+        wait_until(ops.publisher.ping)
+        broker.ctl("eval", STOP_LEADERS)
+        ops.accept()
+
+        assert ops.run_for(120) == "deliveries_stalled: notifications.sms.normal"
+        ops.publisher.close()

@@ -188,8 +188,9 @@ class AmqpPublisher:
                 self._connect()
                 self._write([canary])
                 self._wait_for_confirms(self._monotonic() + self._timeout_seconds)
-                # Not to know whether it is the same one: others look after this queue, too.
-                self._channel.basic_get(topology.CANARY_QUEUE, no_ack=True)
+                # And what others, or an alarm that is over, have left there. Never more than the queue may hold.
+                while self._channel.basic_get(topology.CANARY_QUEUE, no_ack=True) is not None:
+                    pass
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(error)
                 return False
