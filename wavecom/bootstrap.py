@@ -20,6 +20,7 @@ from pymongo.database import Database
 
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
+from wavecom.allocator import return_large_blocks
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
 from wavecom.broker.background import BackgroundPublisher
@@ -247,6 +248,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
 
 def worker_services(settings: Settings) -> WorkerServices:
     """Services of one worker process. Raises ``ProvidersFileError``. To be called after the fork."""
+    return_large_blocks()
     config = providers_config(settings)
     policy = policy_of(settings)
     database = default_database(connect_mongo(settings.mongodb_uri, pool_size=settings.worker_concurrency + 8))
