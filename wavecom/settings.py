@@ -83,6 +83,8 @@ class Settings:
     max_requests_in_flight: int = 512
     #: Which e-mail addresses are taken: the Internet's, or whatever the mail relay may know.
     mail_addresses: MailAddresses = MailAddresses.INTERNET
+    #: Signs besides letters and digits that a name as sender of an SMS may hold.
+    sender_id_signs: str = ""
     #: Names under which the web process may be asked for, beside addresses, names without a dot and the machine's own.
     allowed_hosts: tuple[str, ...] = ()
     #: Sites whose pages may use the API, as ``https://shop.example``; usually none.
@@ -193,6 +195,11 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             # A job must fit into one MongoDB document of 16 MiB, with everything that is not the body.
             validate=validate.Range(1024, 15 * 1024 * 1024, error="must be bytes from {min} to {max}, not {input}"),
+        ),
+        "sender_id_signs": env.str(
+            "WAVECOM_SENDER_ID_SIGNS",
+            None,
+            validate=validate.ContainsOnly("&.-_", error='must be some of the signs "&.-_", such as "&-"'),
         ),
         "mail_addresses": env.enum(
             "WAVECOM_MAIL_ADDRESSES",

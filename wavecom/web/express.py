@@ -42,7 +42,9 @@ class Express:
         self._app = app
         self._edge = edge
         self._guard = Guard(services.keys)
-        self._schema = RepeatableSchema(services.clock.now, services.settings.mail_addresses)
+        self._schema = RepeatableSchema(
+            services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs
+        )
         self._sending = Sending.over(services)
         self._proxies = TrustedProxies(services.settings.trusted_proxies)
         self._longest_body = services.settings.max_body_bytes

@@ -73,7 +73,10 @@ def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices) -> None
     @blueprint.operation("POST", "/batch", id="sendNotifications")
     @guard.requires(Scope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
-    @blueprint.reads(BatchSchema(services.clock.now, services.settings.mail_addresses), example=EXAMPLE)
+    @blueprint.reads(
+        BatchSchema(services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs),
+        example=EXAMPLE,
+    )
     @blueprint.answers(
         202,
         _RESULTS,

@@ -47,7 +47,10 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.operation("POST", "", id="sendNotification")
     @guard.requires(Scope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
-    @blueprint.reads(RepeatableSchema(services.clock.now, services.settings.mail_addresses), example=SEND_EXAMPLE)
+    @blueprint.reads(
+        RepeatableSchema(services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs),
+        example=SEND_EXAMPLE,
+    )
     @blueprint.answers(
         202,
         answers.ACCEPTED,

@@ -82,7 +82,9 @@ def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
         access=access,
         security_events=events,
         readiness=Readiness(services.checks),
-        schema=NotificationSchema(services.clock.now, services.settings.mail_addresses),
+        schema=NotificationSchema(
+            services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs
+        ),
         sending=Sending.over(services),
     )
     _set_up_login(app, access)

@@ -140,9 +140,11 @@ class BatchSchema(BaseSchema):
 
     notifications = BatchItems(required=True)
 
-    def __init__(self, now: Now, mail_addresses: MailAddresses = MailAddresses.INTERNET) -> None:
+    def __init__(
+        self, now: Now, mail_addresses: MailAddresses = MailAddresses.INTERNET, sender_id_signs: str = ""
+    ) -> None:
         super().__init__()
-        self.item = BatchItemSchema(now, mail_addresses)
+        self.item = BatchItemSchema(now, mail_addresses, sender_id_signs)
 
     def load(self, data: Any, **options: Any) -> list[BatchItem]:
         """See the class."""

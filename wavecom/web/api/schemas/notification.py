@@ -24,7 +24,7 @@ from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo
 from wavecom.web.api.schemas.metadata import Metadata
 from wavecom.web.api.schemas.push import WEB_PUSH_LIMIT_BYTES, Platform, PushPayload, PushTo, size_fault
-from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
+from wavecom.web.api.schemas.sms import SmsPayload, SmsTo, sender_id_signs
 
 YEAR = timedelta(days=365)
 #: A ``sendAt`` so little in the past is a clock that is slow, or a request that was long on its way: it means now.
@@ -180,7 +180,8 @@ class NotificationSchema(CommonSchema):
     """Any notification: its ``type`` chooses the schema that checks it, in one pass over all of its fields.
 
     ``load`` answers a ``NotificationRequest``. ``now`` is the time against which sendAt and expiresAt are held,
-    ``mail_addresses`` says who decides which e-mail addresses there may be.
+    ``mail_addresses`` says who decides which e-mail addresses there may be, ``sender_id_signs`` which signs a sender's
+    name may hold.
     """
 
     component = "NotificationRequest"
@@ -193,9 +194,12 @@ class NotificationSchema(CommonSchema):
     to = AnyObject("an object that says whom, as the type wants it", required=True)
     payload = AnyObject("an object that says what, as the type wants it", required=True)
 
-    def __init__(self, now: Now, mail_addresses: MailAddresses = MailAddresses.INTERNET) -> None:
+    def __init__(
+        self, now: Now, mail_addresses: MailAddresses = MailAddresses.INTERNET, sender_id_signs: str = ""
+    ) -> None:
         super().__init__(now)
         self._mail_addresses = mail_addresses
+        self._sender_id_signs = sender_id_signs
         self.by_type: dict[object, CommonSchema] = {type_.value: kind(now) for type_, kind in self.kinds.items()}
 
     def variants(self) -> Mapping[str, BaseSchema]:
@@ -210,7 +214,7 @@ class NotificationSchema(CommonSchema):
             # Finds at least the type wrong; what can be said without it is said too.
             super().load(data)
             raise AssertionError("a body without a known type was let through")
-        with email_addresses.rules(self._mail_addresses):
+        with email_addresses.rules(self._mail_addresses), sender_id_signs(self._sender_id_signs):
             fields: dict[str, Any] = schema.load(data)
         ttl_seconds = fields.pop("ttl_seconds", None)
         if ttl_seconds is not None:
