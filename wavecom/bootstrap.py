@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import Gauge
 from pymongo.database import Database
 
+from wavecom import delivery_metrics
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.allocator import return_large_blocks
@@ -121,6 +122,7 @@ class WorkerServices:
     router: Router
     delivery: Delivery
     sweep: Sweep
+    queue_sampler: delivery_metrics.QueueSampler
     #: Single hints of many threads, published together; answers whether the broker confirmed.
     hints: GroupCommit[Hint, bool]
     #: What the broker says of a queue; None when it can't be asked.
@@ -310,6 +312,8 @@ def worker_services(settings: Settings) -> WorkerServices:
             for name, each in config.providers.items()
         },
         on_claimed=note_taken,
+        on_called=delivery_metrics.observe_calls,
+        on_moved=delivery_metrics.observe_moves,
         attachment_bytes=settings.attachment_memory_mib * 1024 * 1024,
         lag_since=lag.longest_since,
     )
@@ -324,6 +328,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         jitter=random.random,
         watch=ProgressWatch(topology.queue_of_lane, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
         board=progress,
+        on_moved=delivery_metrics.observe_moves,
     )
     closing = [
         renewal.close,
@@ -337,6 +342,13 @@ def worker_services(settings: Settings) -> WorkerServices:
     ]
     return WorkerServices(
         settings=settings,
+        queue_sampler=delivery_metrics.QueueSampler(
+            [queue.name for queue in (*topology.DELIVERY_QUEUES, topology.DEAD)],
+            publisher.depth,
+            watermarks.reached,
+            clock.now,
+            clock.monotonic,
+        ),
         router=router,
         delivery=delivery,
         sweep=sweep,

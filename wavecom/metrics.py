@@ -11,11 +11,13 @@ import os
 import structlog
 from prometheus_client import Gauge, start_http_server
 
+import wavecom
 from wavecom.settings import Settings
 
 log = structlog.get_logger()
 
-PROCESS = Gauge("wavecom_process", "1; the labels name the process that is asked.", ["process", "name"])
+#: As Prometheus would have it: an info metric of a target, to be joined by ``instance``, and no label on every series.
+PROCESS = Gauge("wavecom_process_info", "1; the labels name the process that is asked.", ["process", "name", "version"])
 
 #: So many processes of one machine find a port each.
 PORTS = 64
@@ -38,7 +40,7 @@ def serve(settings: Settings, process: str) -> int | None:
                 continue
             reason = os.strerror(error.errno or 0)
             break
-        PROCESS.labels(process, settings.worker_name).set(1)
+        PROCESS.labels(process, settings.worker_name, wavecom.__version__).set(1)
         log.info("metrics_served", port=port)
         return port
     log.error("metrics_not_served", reason=reason, host=settings.metrics_host, port=settings.metrics_port)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ast
+import importlib
+import pkgutil
 import re
 import socket
 import urllib.request
@@ -46,7 +49,9 @@ def test_each_process_serves_on_the_first_port_that_is_free(taken_port: int) -> 
 
     assert port is not None
     assert taken_port < port < taken_port + metrics.PORTS
-    assert 'wavecom_process{name="this-host:1",process="web"} 1.0' in scrape(port)
+    assert f'wavecom_process_info{{name="this-host:1",process="web",version="{wavecom.__version__}"}} 1.0' in scrape(
+        port
+    )
 
 
 def test_a_host_that_is_not_this_machine_costs_the_metrics_and_not_the_start(taken_port: int) -> None:
@@ -56,16 +61,56 @@ def test_a_host_that_is_not_this_machine_costs_the_metrics_and_not_the_start(tak
     assert (port, [entry["event"] for entry in logs]) == (None, ["metrics_not_served"])
 
 
-def test_every_metric_is_documented_and_nothing_else_is() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (REPOSITORY / "wavecom").rglob("*.py"))
-    counted = re.findall(r'\b(?:Counter|Gauge|Histogram)\(\s*"(wavecom_\w+)"', source)
+def declared() -> dict[str, tuple[str, ...]]:
+    """Name of every metric in the source, as it is scraped → its labels."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in (REPOSITORY / "wavecom").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
+                continue
+            name = node.args[0]
+            kind = node.func.id
+            if kind not in {"Counter", "Gauge", "Histogram"} or not isinstance(name, ast.Constant):
+                continue
+            labels = ast.literal_eval(node.args[2]) if len(node.args) > 2 else []
+            suffix = "_total" if kind == "Counter" and not str(name.value).endswith("_total") else ""
+            found[f"{name.value}{suffix}"] = tuple(labels)
+    return found
 
-    section = (
-        (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8").split("\n## Metrics")[1].split("\n## ")[0]
-    )
 
-    assert len(counted) > 10
-    assert set(re.findall(r"`(wavecom_\w+)", section)) == set(counted)
+def documented() -> dict[str, tuple[str, ...]]:
+    """The same of the table."""
+    text = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
+    section = text.split("\n## Metrics")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`wavecom_[^|]*)\|([^|]*)\|", section, re.MULTILINE)
+    return {
+        name: tuple(filter(None, labels.strip().split(", ")))
+        for names, labels in rows
+        for name in re.findall(r"`(wavecom_\w+)`", names)
+    }
+
+
+def test_every_metric_is_documented_with_its_labels_and_nothing_else_is() -> None:
+    assert len(declared()) > 20
+    assert documented() == declared()
+
+
+def test_the_table_is_what_the_registry_serves() -> None:
+    for module in pkgutil.walk_packages(wavecom.__path__, "wavecom."):
+        if not module.name.startswith(("wavecom.wsgi", "wavecom.bench", "wavecom.tasks")):
+            importlib.import_module(module.name)
+
+    served = {family.name for family in prometheus_client.REGISTRY.collect() if family.name.startswith("wavecom_")}
+
+    # What Celery's processes alone have is declared in modules that start services when they are imported.
+    elsewhere = {"wavecom_worker_stalled", "wavecom_consumers_cancelled"}
+    assert served | elsewhere == {name.removesuffix("_total") for name in documented()} | elsewhere
+
+
+def test_no_label_clashes_with_one_that_prometheus_sets_itself() -> None:
+    used = {label for labels in declared().values() for label in labels}
+
+    assert not used & {"job", "instance", "le", "quantile", "__name__"}
 
 
 def test_a_store_that_goes_away_is_counted_and_told_once_and_so_is_its_return() -> None:

@@ -14,11 +14,14 @@ import pytest
 
 from tests.factories import NOW, make_job
 from tests.fakes import CountingStats, FakeClock, FixedRoute, NeverStopping, OneByOne, RecordingPublisher
+from tests.unit.test_sweep import Board, FixedBacklog
+from wavecom.broker.topology import queue_of_lane
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
-from wavecom.core.job import Answer, Channel, Job, JobId, Outcome, Priority
+from wavecom.core.job import Answer, Channel, Job, JobId, Outcome
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Message, Permit
+from wavecom.core.progress import ProgressWatch
 from wavecom.core.states import FINAL, Status
 from wavecom.core.sweep import Sweep
 from wavecom.errors import RetryLater
@@ -45,16 +48,6 @@ class FailingUntil:
 
     def close(self) -> None:
         pass
-
-
-class NoBacklog:
-    """No hint waits in any queue: what is due and was queued before now is lost."""
-
-    def lost_before(self, channel: Channel, priority: Priority, now: datetime) -> datetime | None:
-        return now
-
-    def tests_lost_before(self, now: datetime) -> datetime | None:
-        return None
 
 
 class House:
@@ -85,11 +78,13 @@ class House:
         self.sweep = Sweep(
             jobs=self.jobs,
             publisher=self.publisher,
-            backlog=NoBacklog(),
+            backlog=FixedBacklog(),
             stats=CountingStats(),
             clock=self.clock,
             policy=policy,
             jitter=draw,
+            watch=ProgressWatch(queue_of_lane, lambda _stalled: None),
+            board=Board(),
         )
 
     def play(self, arrivals: list[datetime], life: timedelta, max_attempts: int = 5) -> list[Job]:

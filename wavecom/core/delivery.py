@@ -22,9 +22,9 @@ from wavecom.core.calls import Attempted, Calls, Route, token_of
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.files import ByteBudget
-from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, Scope
+from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, Scope, Try
 from wavecom.core.leases import LeaseKeeper
-from wavecom.core.ports import Clock, JobRepository, Permit, Provider, Publisher, Stats
+from wavecom.core.ports import Clock, JobRepository, OnMoved, Permit, Provider, Publisher, Stats
 from wavecom.core.states import Status
 from wavecom.core.submission import MakeBatcher
 from wavecom.errors import RetryLater, StoreError, WaveComError
@@ -96,6 +96,8 @@ class Delivery:
         new_token: Callable[[], str],
         retry_bounds: Mapping[str, RetryBounds] | None = None,
         on_claimed: Callable[[Job], None] = lambda _job: None,
+        on_called: Callable[[Sequence[Try]], None] = lambda _tries: None,
+        on_moved: OnMoved = lambda _moves, _now: None,
         attachment_bytes: int = 128 * 1024 * 1024,
         lag_since: Callable[[float], float] = lambda _moment: 0.0,
     ) -> None:
@@ -111,6 +113,8 @@ class Delivery:
         self._new_token = new_token
         self._retry_bounds = retry_bounds or {}
         self._on_claimed = on_claimed
+        self._on_called = on_called
+        self._on_moved = on_moved
         self.activity = Activity(clock.monotonic)
         #: Jobs whose claim was tried and not answered, by the token it was tried with.
         self._doubtful_tokens: dict[JobId, str] = {}
@@ -297,6 +301,9 @@ class Delivery:
             retries.append(retry)
         for (client, channel, status), count in counts.items():
             self._stats.add(client, channel, status, count)
+        self._on_called([try_ for attempted, _, _ in results for try_ in attempted.tries])
+        moves = [(attempted.job, transition) for attempted, transition, is_written in results if is_written]
+        self._on_moved(moves, self._clock.now())
         if failed:
             bury(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
         return retries

@@ -398,3 +398,5 @@ class Stats(Protocol):
 
 
 Sleep = Callable[[float], None]
+#: Hears of changes that were written, each with the job as it was before, and when.
+OnMoved = Callable[[Sequence[tuple[Job, Transition]], datetime], None]

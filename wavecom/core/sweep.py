@@ -20,7 +20,7 @@ import structlog
 from wavecom.core.burial import bury
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Priority
-from wavecom.core.ports import Backlog, Clock, JobRepository, Publisher, Stats
+from wavecom.core.ports import Backlog, Clock, JobRepository, OnMoved, Publisher, Stats
 from wavecom.core.progress import LANES, Lane, ProgressBoard, ProgressWatch
 from wavecom.core.states import Status
 from wavecom.errors import StoreError, UnavailableError
@@ -66,6 +66,7 @@ class Sweep:
         board: ProgressBoard,
         batch: int = 1000,
         budget_seconds: float = 20.0,
+        on_moved: OnMoved = lambda _moves, _now: None,
     ) -> None:
         self._jobs = jobs
         self._publisher = publisher
@@ -78,6 +79,7 @@ class Sweep:
         self._board = board
         self._batch = batch
         self._budget_seconds = budget_seconds
+        self._on_moved = on_moved
         #: What is looked for -> until when (monotonic) it need not be.
         self._rests_until: dict[str, float] = {}
         self._leases_count_from: float = float("-inf")
@@ -204,6 +206,7 @@ class Sweep:
         for job, transition in mine:
             if transition.status is not job.status:
                 self._stats.add(job.client, job.type, transition.status)
+        self._on_moved([(job, transition) for job, transition in mine if transition.status is not job.status], now)
         hints = [transition.hint for _, transition in mine if transition.hint is not None]
         report.published += sum(self._publisher.publish(hints))
         owed = [transition.applied_to(job) for job, transition in mine if transition.needs_dead_letter]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from celery import signals
 
@@ -30,9 +31,10 @@ def services() -> WorkerServices:
 
 
 @signals.worker_init.connect
-def _start_early(**_: object) -> None:
+def _start_early(sender: Any = None, **_: object) -> None:
     """Wrong settings stop the start, instead of failing every task."""
-    metrics.serve(services().settings, "celery")
+    node = str(getattr(sender, "hostname", None) or "celery")
+    metrics.serve(services().settings, node.partition("@")[0])
 
 
 @signals.worker_shutting_down.connect

@@ -12,3 +12,4 @@ from wavecom.tasks.runtime import services
 def sweep() -> None:
     """One run of the sweep. Beat sends a tick every second to the ``ops`` worker; several at once do no harm."""
     services().sweep.run()
+    services().queue_sampler.sample_if_due()

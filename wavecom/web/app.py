@@ -15,7 +15,7 @@ from wavecom import bootstrap
 from wavecom.bootstrap import WebServices
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, cors, dashboard, health, problems, reference, security, try_it
+from wavecom.web import api, cors, counting, dashboard, health, problems, reference, security, try_it
 from wavecom.web.edge import Edge
 from wavecom.web.express import Express
 from wavecom.web.hosts import AllowedHosts
@@ -75,6 +75,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     cors.install(app, settings.cors_origins)
     edge = Edge(settings.max_requests_in_flight, AllowedHosts(settings.allowed_hosts))
     edge.install(app)
+    counting.install(app)
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)
     security.register(app, events)

@@ -17,6 +17,7 @@ from werkzeug.exceptions import ClientDisconnected
 
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
+from wavecom.web import counting
 from wavecom.web.api.notifications import PATH
 from wavecom.web.api.schemas.notification import RepeatableSchema
 from wavecom.web.api.sending import Answer, Sending
@@ -78,6 +79,7 @@ class Express:
         ]
         if is_secure(environ):
             headers.append(STRICT_TRANSPORT)
+        counting.count("POST", PATH, 202)
         start_response("202 ACCEPTED", headers)
         return (body,)
 

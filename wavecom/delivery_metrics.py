@@ -1,0 +1,119 @@
+"""Metrics of deliveries: calls by outcome and latency, how long messages take, what waits in the queues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import Gauge
+
+from wavecom.core.engine import Transition
+from wavecom.core.job import Job, Try
+from wavecom.core.states import FINAL, Status
+from wavecom.histograms import Histogram
+
+_CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0)
+_LIFE_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 7200.0, 43_200.0, 259_200.0)
+
+CALLS = Histogram(
+    "wavecom_call_seconds",
+    "Calls of providers: how long they took, by what came of them.",
+    ["provider", "outcome"],
+    buckets=_CALL_BUCKETS,
+)
+ACCEPTED = Histogram(
+    "wavecom_acceptance_to_provider_seconds",
+    "From acceptance, or sendAt, until a provider took the message.",
+    ["type", "priority"],
+    buckets=_LIFE_BUCKETS,
+)
+ENDED = Histogram(
+    "wavecom_acceptance_to_end_seconds",
+    "From acceptance, or sendAt, until the message came to its end.",
+    ["type", "status"],
+    buckets=_LIFE_BUCKETS,
+)
+DEPTH = Gauge("wavecom_queue_messages", "Messages that wait in a queue for a consumer.", ["queue"])
+AGE = Gauge("wavecom_queue_age_seconds", "How long the oldest of them has waited, at the most.", ["queue"])
+
+#: So often the queues are looked at.
+SAMPLE_SECONDS: Final = 10.0
+
+
+def observe_calls(tries: Iterable[Try]) -> None:
+    """Calls that were made; a try that names no provider was none."""
+    CALLS.observe_many(
+        ((try_.provider, try_.answer.outcome.value), try_.latency_ms / 1000) for try_ in tries if try_.provider
+    )
+
+
+def observe_moves(moves: Sequence[tuple[Job, Transition]], now: datetime) -> None:
+    """Changes of status that were written, with the jobs as they were before.
+
+    A replayed job began long before anybody asked for it again, so it says nothing about how quick we are.
+    """
+    first_lives = [(job, transition.status) for job, transition in moves if job.replays == 0]
+    taken = [
+        ((job.type.value, job.priority.value), _age(job, now))
+        for job, status in first_lives
+        if status in {Status.SENT, Status.DELIVERED} and job.status is not Status.SENT
+    ]
+    if taken:
+        ACCEPTED.observe_many(taken)
+    ended = [((job.type.value, status.value), _age(job, now)) for job, status in first_lives if status in FINAL]
+    if ended:
+        ENDED.observe_many(ended)
+
+
+def _age(job: Job, now: datetime) -> float:
+    since = job.created_at if job.send_at is None else max(job.created_at, job.send_at)
+    return max(0.0, (now - since).total_seconds())
+
+
+class QueueSampler:
+    """Looks at the queues now and then, for the process that sweeps: one of the fleet is enough.
+
+    ``depth(queue)`` is the number of waiting messages, ``reached(queue)`` how far workers have got in it; None where
+    that can't be told. A queue keeps its order, so nothing in it is older than what was taken from it last, nor than
+    the time at which it was last seen empty.
+    """
+
+    def __init__(
+        self,
+        queues: Sequence[str],
+        depth: Callable[[str], int | None],
+        reached: Callable[[str], datetime | None],
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+    ) -> None:
+        self._queues = queues
+        self._depth = depth
+        self._reached = reached
+        self._now = now
+        self._monotonic = monotonic
+        self._next_at = float("-inf")
+        self._empty_at: dict[str, datetime] = {}
+
+    def sample_if_due(self) -> None:
+        """To be called often; asks RabbitMQ and Redis every ten seconds. A queue that can't be asked has no figures."""
+        if self._monotonic() < self._next_at:
+            return
+        self._next_at = self._monotonic() + SAMPLE_SECONDS
+        for queue in self._queues:
+            self._sample(queue)
+
+    def _sample(self, queue: str) -> None:
+        now = self._now()
+        depth = self._depth(queue)
+        if depth is None:
+            DEPTH.labels(queue).set(float("nan"))
+            AGE.labels(queue).set(float("nan"))
+            return
+        DEPTH.labels(queue).set(depth)
+        if depth == 0:
+            self._empty_at[queue] = now
+            AGE.labels(queue).set(0)
+            return
+        known = [moment for moment in (self._empty_at.get(queue), self._reached(queue)) if moment is not None]
+        AGE.labels(queue).set(max(0.0, (now - max(known)).total_seconds()) if known else float("nan"))
