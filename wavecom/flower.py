@@ -33,6 +33,7 @@ from wavecom import private_files
 from wavecom.accounts.throttle import LoginThrottle
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
+from wavecom.observability import configure_logging
 from wavecom.settings import Settings
 
 log = structlog.get_logger()
@@ -106,6 +107,8 @@ class LockedFlower(Flower):  # type: ignore[misc]
 
     def __init__(self, options: Any = None, capp: Any = None, **kwargs: Any) -> None:
         settings = Settings.from_environment()
+        # In place of tornado's own handler, which its options have set up before this.
+        configure_logging(settings.log_level, "flower")
         self._password = password_of(settings)
         self._has_control = settings.flower_control
         self._throttle = LoginThrottle(time.monotonic)

@@ -114,7 +114,7 @@ def _nodes(environment: Mapping[str, str]) -> set[str]:
 
 def test_what_its_processes_log_are_json_lines(launched: Launched) -> None:
     for log in launched.home.joinpath("logs").glob("*.log"):
-        if log.stem in {"rabbitmq", "redis", "mongodb", "flower"}:
+        if log.stem in {"rabbitmq", "redis", "mongodb"}:
             continue
         lines = [line for line in log.read_text(encoding="utf-8").splitlines() if line]
         # For people and supervisors: that it consumes, and that it was asked to end.
