@@ -29,6 +29,7 @@ from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.deadletter import DeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher, QueueState
 from wavecom.core.acceptance import Acceptance
+from wavecom.core.audit import AuditReader
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import Policy
@@ -149,6 +150,7 @@ class OperatorServices:
     dead_letters: DeadLetters
     keys: KeyAdministration
     sessions: Sessions
+    audit: AuditReader
     reconciliation: Reconciliation
     closing: Sequence[Callable[[], None]] = ()
 
@@ -383,6 +385,7 @@ def operator_services(settings: Settings) -> OperatorServices:
             on_ended=sessions.end_with_key,
         ),
         sessions=sessions,
+        audit=MongoAuditLog(database),
         reconciliation=Reconciliation(
             buried=MongoBuriedJobs(database),
             queue=DeadLetterQueue(settings.amqp_url, origin=settings.worker_name),

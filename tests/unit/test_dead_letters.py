@@ -535,6 +535,7 @@ def test_servers_that_are_away_are_waited_for(house: House, trouble: str) -> Non
 @pytest.fixture
 def wavecom(house: House) -> Callable[..., Result]:
     services = OperatorServices(
+        audit=cast(Any, None),
         sessions=cast(Any, None),
         clock=house.clock,
         jobs=house.jobs,

@@ -39,6 +39,7 @@ class Office:
         self.ring = KeyRing(self.store, self.clock)
         numbers = itertools.count(1)
         self.services = OperatorServices(
+            audit=cast(Any, None),
             sessions=cast(Any, None),
             clock=self.clock,
             jobs=cast(Any, None),

@@ -49,6 +49,7 @@ class Office:
             dead_letters=cast(Any, None),
             reconciliation=cast(Any, None),
             keys=cast(Any, None),
+            audit=cast(Any, None),
             sessions=self.sessions,
         )
 

@@ -63,6 +63,7 @@ class House:
 
     def run(self, *arguments: str) -> Result:
         services = OperatorServices(
+            audit=cast(Any, None),
             sessions=cast(Any, None),
             clock=self.clock,
             jobs=self.jobs,

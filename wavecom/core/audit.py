@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Clock
@@ -35,6 +35,16 @@ class Action(StrEnum):
     DISCARD_RAW = "discard_raw"
     REVEAL = "reveal"
     SETTLE = "settle"
+
+
+class AuditReader(Protocol):
+    """The audit log, read."""
+
+    def newest(
+        self, *, action: str | None = None, operator: str | None = None, since: datetime | None = None, limit: int
+    ) -> list[dict[str, Any]]:
+        """At most ``limit`` entries as they were noted, the newest first. Raises ``StoreError``."""
+        ...
 
 
 class RunState(StrEnum):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pymongo import WriteConcern
+from datetime import datetime
+from typing import Any
+
+from pymongo import DESCENDING, WriteConcern
 from pymongo.database import Database
 
 from wavecom.core.audit import Run
@@ -10,7 +13,7 @@ from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionEnded
 from wavecom.storage.mongo.documents import CODEC, Document
-from wavecom.storage.mongo.errors import writing
+from wavecom.storage.mongo.errors import reading, writing
 
 
 class MongoAuditLog:
@@ -20,6 +23,16 @@ class MongoAuditLog:
         self._entries = database["audit"].with_options(
             codec_options=CODEC, write_concern=WriteConcern("majority", j=True)
         )
+
+    def newest(
+        self, *, action: str | None = None, operator: str | None = None, since: datetime | None = None, limit: int
+    ) -> list[dict[str, Any]]:
+        """Entries as they were noted, the newest first, their id as ``entryId``. Raises ``StoreError``."""
+        where: Document = {"startedAt": {"$exists": True} if since is None else {"$gte": since}}
+        where |= {name: value for name, value in (("action", action), ("operator", operator)) if value is not None}
+        with reading():
+            found = list(self._entries.find(where).sort([("startedAt", DESCENDING)]).limit(limit))
+        return [{"entryId": entry.pop("_id"), **entry} for entry in found]
 
     def record(self, run: Run) -> None:
         """See the port. May be repeated: the entry of a run is replaced whole."""
