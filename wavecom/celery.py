@@ -5,7 +5,6 @@ What celeryconfig.py can't say is set by the start-up handlers below.
 
 from __future__ import annotations
 
-import gc
 import sys
 import warnings
 from typing import Any
@@ -14,6 +13,7 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
+from wavecom.collector import collect_seldom
 from wavecom.concurrency import Fit, fit
 from wavecom.niceness import niceness_for, step_back
 from wavecom.observability import configure_logging
@@ -76,9 +76,7 @@ def _step_back(instance: Any, **_: Any) -> None:
 
 @signals.celeryd_after_setup.connect
 def _collect_seldom(**_: Any) -> None:
-    """Hundreds of jobs are in hand for a few tenths of a second: Python's default (700 new objects) would have its
-    collector walk over them again and again, for a tenth of what a worker costs under full load."""
-    gc.set_threshold(20_000, 20, 50)
+    collect_seldom()
 
 
 @signals.worker_ready.connect

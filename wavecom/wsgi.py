@@ -5,9 +5,12 @@ Any server of WSGI can run it; only behind granian's RSGI do slow bodies cost no
 
 from __future__ import annotations
 
+import gc
+
 import structlog
 
 from wavecom import metrics
+from wavecom.collector import collect_seldom
 from wavecom.descriptors import raise_descriptor_limit
 from wavecom.observability import configure_logging
 from wavecom.settings import Settings
@@ -30,3 +33,6 @@ if _descriptors < _wanted:
     )
 metrics.serve(_settings, "web")
 app = create_app(_settings)
+# What has been made so far stays: the collector need not look at it again.
+gc.freeze()
+collect_seldom()

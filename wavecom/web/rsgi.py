@@ -104,16 +104,17 @@ class RsgiApplication:
         """Answer one request."""
         path = scope.path
         lane = self._api if path.startswith(_API) else self._probes.get(path, self._pages)
-        if lane.depth >= self._max_in_flight:
-            request = _refused(scope, proto, OverloadedError("too many requests in flight"))
-            await self._answer(request, self._refusals)
-            return
         headers = scope.headers
         declared = headers.get("content-length")
-        if declared == "0" or (declared is None and "transfer-encoding" not in headers):
+        length = int(declared) if declared is not None else None if "transfer-encoding" in headers else 0
+        if lane.depth >= self._max_in_flight:
+            request = _refused(scope, proto, OverloadedError("too many requests in flight"))
+            request.is_last = length != 0 and not await self._discard(scope, proto, length)
+            await self._answer(request, self._refusals)
+            return
+        if length == 0:
             await self._answer(_Request(scope, proto, io.BytesIO()), lane)
             return
-        length = None if declared is None else int(declared)
         reader: str | None = None
         # What is longer than it may be the application refuses by its length.
         if scope.method not in BODILESS and (length is None or length <= self._max_body_bytes):
