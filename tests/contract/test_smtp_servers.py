@@ -26,6 +26,7 @@ from wavecom.core.ports import Message, MissingFileError
 from wavecom.errors import StoreError
 from wavecom.providers.base import Surroundings
 from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.mail import mime
 from wavecom.providers.smtp import SmtpOptions, SmtpProvider
 
 # A deadline that is not held would hang a test for ever: this is what then fails it.
@@ -342,6 +343,33 @@ def test_a_domain_beyond_ascii_needs_no_such_server(start: Callable[..., tuple[M
 
     assert make(port).send(message(to="ada@bücher.example")).outcome is Outcome.ACCEPTED
     assert mailbox.envelopes[0].rcpt_tos == ["ada@xn--bcher-kva.example"]
+
+
+def envelope_of(address: str) -> str:
+    return mime.Mailbox.parse(address).address
+
+
+@pytest.mark.parametrize(
+    ("address", "on_the_wire"),
+    [
+        ("amina@corp.local", "amina@corp.local"),
+        ("root@mailhost", "root@mailhost"),
+        ("a_b@my_host.corp", "a_b@my_host.corp"),
+        ("first..last@mobile.example", '"first..last"@mobile.example'),
+        ("name.@mobile.example", '"name."@mobile.example'),
+        (".name@mobile.example", '".name"@mobile.example'),
+    ],
+)
+def test_addresses_that_only_a_relay_knows_are_written_as_the_protocol_wants_them(
+    start: Callable[..., tuple[Mailbox, int]], make: Make, address: str, on_the_wire: str
+) -> None:
+    mailbox, port = start()
+
+    assert make(port).send(message(to=address)).outcome is Outcome.ACCEPTED
+    assert envelope_of(address) == on_the_wire
+    # The server reads what was quoted as the mailbox that is meant.
+    assert mailbox.envelopes[0].rcpt_tos == [address]
+    assert mailbox.mail()["To"].addresses[0].username == address.rpartition("@")[0]
 
 
 def test_a_server_that_promised_to_take_such_letters_and_does_not_is_one_that_can_not(make: Make) -> None:

@@ -35,9 +35,14 @@ _PHRASE: Final = re.compile(r"[ !#-\[\]-~]*")
 _METHOD: Final = re.compile(r"[A-Z-]+")
 
 
+def _quoted(local: str) -> str:
+    """The part before the @-sign as RFC 5321 section 4.1.2 wants it: quoted where its dots are not between letters."""
+    return f'"{local}"' if "" in local.split(".") else local
+
+
 @dataclass(frozen=True, slots=True)
 class Mailbox:
-    """An address with an optional name. The domain is in ASCII."""
+    """An address with an optional name, as it stands in the envelope and in header fields. The domain is in ASCII."""
 
     address: str
     name: str = ""
@@ -56,7 +61,7 @@ class Mailbox:
         address = local + at + domain
         if not _ADDRESS.fullmatch(address) or CONTROL.search(address):
             raise UnsendableError("an address is missing or not an e-mail address")
-        return cls(address, str(name or ""))
+        return cls(_quoted(local) + at + domain, str(name or ""))
 
     @property
     def domain(self) -> str:
