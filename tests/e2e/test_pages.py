@@ -133,7 +133,7 @@ def world(tmp_path: Path) -> World:
         make_job(status=status, type=channel, created_at=NOW - timedelta(minutes=number))
         for number, (status, channel) in enumerate((status, channel) for status in Status for channel in Channel)
     ]
-    world.put(LONG, *jobs)
+    world.put(LONG, UNCONFIRMED, *jobs)
     for job in (LONG, *jobs[:5]):
         world.deliver(job)
     for number, status in enumerate(Status):
@@ -345,17 +345,52 @@ def test_without_a_script_everything_works(visitor: Visitor) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
+@pytest.mark.parametrize("visitor", [{"java_script_enabled": False, "viewport": PHONE}], indirect=True)
+def test_without_a_script_a_notification_is_cancelled_and_another_settled(visitor: Visitor, world: World) -> None:
+    page = visitor.page
+    visitor.open("/login")
+    page.get_by_label("API key or password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    waiting = make_job(status=Status.QUEUED)
+    world.put(waiting)
+
+    visitor.open(f"/notifications/{waiting.job_id}")
+    page.get_by_role("link", name="Cancel…").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cancel this notification?")
+    page.get_by_role("button", name="Cancel it").click()
+    expect(page.get_by_role("status")).to_contain_text("It will never be sent")
+    expect(page.get_by_role("region", name="Timeline")).to_contain_text("by operator")
+
+    visitor.open(f"/notifications/{UNCONFIRMED.job_id}")
+    page.get_by_role("link", name="Settle by hand…").click()
+    page.get_by_label("It was delivered").check()
+    page.get_by_label("How do you know?").fill("The gateway shows it.")
+    page.get_by_role("button", name="Settle by hand").click()
+    expect(page.get_by_role("region", name="Summary")).to_contain_text("Delivered")
+    expect(page.get_by_role("region", name="Timeline")).to_contain_text("The gateway shows it.")
+
+
+@pytest.mark.parametrize("visitor", [{"viewport": PHONE, "color_scheme": "dark"}], indirect=True)
+def test_on_a_phone_one_gets_to_the_sessions_and_sees_which_is_this(visitor: Visitor) -> None:
+    page = visitor.log_in()
+
+    page.get_by_role("link", name="Sessions").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sessions")
+    expect(page.get_by_text("This one")).to_be_visible()
+
+
 def test_the_status_page_keeps_itself_up_to_date_until_it_is_paused(visitor: Visitor, world: World) -> None:
     visitor.page.clock.install()
     page = visitor.log_in()
-    delivered = page.get_by_role("link", name=re.compile("^Delivered"))
+    delivered = page.get_by_role("region", name="In the last hour").get_by_role("listitem").filter(has_text="Delivered")
     page.get_by_text("The same as a table").click()
     page.locator("h1").click()
 
     world.stats.add("acme", Channel.SMS, Status.DELIVERED, 7)
     page.clock.run_for(5_000)
     expect(delivered).to_contain_text("007")
-    expect(page.get_by_role("table")).to_be_visible()
+    expect(page.get_by_role("table", name=re.compile("^Settled"))).to_be_visible()
 
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Updates paused")).to_be_visible()
@@ -373,20 +408,20 @@ def test_the_status_page_keeps_itself_up_to_date_until_it_is_paused(visitor: Vis
 def test_what_somebody_is_reading_with_the_keyboard_is_not_replaced(visitor: Visitor, world: World) -> None:
     visitor.page.clock.install()
     page = visitor.log_in()
-    delivered = page.get_by_role("link", name=re.compile("^Delivered"))
-    delivered.focus()
+    queued = page.get_by_role("link", name=re.compile("^Queued"))
+    queued.focus()
 
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED, 7)
+    world.put(*(make_job(status=Status.QUEUED) for _ in range(4)))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.clock.run_for(20_000)
-    expect(delivered).to_be_focused()
+    expect(queued).to_be_focused()
     # The browser fetches the page's icon when it likes.
     assert [url for url in asked if not url.endswith("/icon.svg")] == []
 
     page.locator("main").focus()
     page.clock.run_for(5_000)
-    expect(delivered).to_contain_text("007")
+    expect(queued).to_contain_text("7")
 
 
 def test_when_the_session_has_ended_the_page_asks_for_the_login(visitor: Visitor) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.unit.dashboard.test_login import addresses
@@ -45,8 +47,8 @@ def test_a_form_may_be_filled_in_slowly(world: World, browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("referrer", ["https://evil.example/form", ""])
-def test_over_https_a_form_must_come_from_here(world: World, referrer: str) -> None:
-    browser = world.browser(None)
+def test_over_https_a_form_must_come_from_here(tmp_path: Path, referrer: str) -> None:
+    browser = World(tmp_path, allowed_hosts=("wavecom.example",)).browser(None)
     here = {"base_url": "https://wavecom.example"}
     browser.get("/login", **here)
 

@@ -259,7 +259,7 @@ def test_over_tls_the_cookie_is_secure_and_bound_to_this_host_as_hsts_is_told(
     tmp_path: Path, proxies: int, url: str, forwarded: str | None, is_secure: bool
 ) -> None:
     headers = {} if forwarded is None else {"X-Forwarded-Proto": forwarded}
-    client = World(tmp_path, trusted_proxies=proxies).app.test_client()
+    client = World(tmp_path, trusted_proxies=proxies, allowed_hosts=("wavecom.example",)).app.test_client()
 
     answer = client.get("/login", base_url=url, headers=headers)
 
