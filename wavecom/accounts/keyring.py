@@ -49,6 +49,10 @@ class KeyRing:
         # Apart, so that a flood of invented keys can't push the real ones out.
         self._known: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
         self._by_id: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
+        #: With the record and the policy that they were made of.
+        self._callers: Memory[tuple[KeyRecord, SenderPolicy, Caller]] = Memory(
+            clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity
+        )
         self._policies: Memory[SenderPolicy] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
         self._unknown: Memory[bool] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
 
@@ -63,7 +67,7 @@ class KeyRing:
         status = record.status(self._clock.now())
         if status is not KeyStatus.ACTIVE:
             raise UnauthenticatedError(_REFUSED, f"{status}_key", record.key_id)
-        return _caller(record, self._senders(record.client))
+        return self._caller(record)
 
     def remembered_client(self, key: str) -> str | None:
         """The client whose valid key this is, without asking the store: None for keys not seen within seconds.
@@ -85,7 +89,7 @@ class KeyRing:
                 self._by_id.put(key_id, record)
         if record is None or not record.is_valid(self._clock.now()):
             return None
-        return _caller(record, self._senders(record.client))
+        return self._caller(record)
 
     def forget(self, record: KeyRecord) -> None:
         """Ask the store for this key again: its end has changed. Other processes find out for themselves."""
@@ -110,6 +114,15 @@ class KeyRing:
         self._store.add(record)
         self._unknown.forget(hash_)
         log.info("first_key_stored", key_id=record.key_id, client=record.client)
+
+    def _caller(self, record: KeyRecord) -> Caller:
+        senders = self._senders(record.client)
+        known = self._callers.get(record.key_id)
+        if known is not None and known[0] is record and known[1] is senders:
+            return known[2]
+        caller = _caller(record, senders)
+        self._callers.put(record.key_id, (record, senders, caller))
+        return caller
 
     def _senders(self, client: str) -> SenderPolicy:
         found = self._policies.get(client)

@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
-from wavecom.core.quota import DAILY, Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
+from wavecom.core.quota import DAILY, UNLIMITED, Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
 from wavecom.core.submission import Accepted, NewNotification, Outcome, Submission
 from wavecom.errors import (
     ChannelNotServedError,
@@ -165,7 +165,9 @@ class Acceptance:
         raise InvalidRequestError(wrong)
 
     def _limits(self, actor: Actor) -> Limits:
-        return Limits() if actor.budget is None else actor.limits.or_else(self._usual)
+        if actor.budget is None:
+            return UNLIMITED
+        return actor.limits if self._usual.is_unlimited else actor.limits.or_else(self._usual)
 
 
 def name_of(account: str, idempotency_key: str) -> str:

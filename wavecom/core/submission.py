@@ -246,6 +246,13 @@ class Submission:
         self, requests: Sequence[tuple[Job, QuotaRequest | None, QuotaDecision | None]]
     ) -> Sequence[tuple[QuotaDecision, Job | None] | RefusedError | StoreError]:
         """Ask for all who have something to ask, then store those who may go on."""
+        if all(request is None for _, request, _ in requests):
+            # The usual case of a spike: nobody has anything to ask.
+            stored_now = self._store([job for job, _, _ in requests])
+            return [
+                result if isinstance(result, Exception) else (decision or ALLOWED, result)
+                for (_, _, decision), result in zip(requests, stored_now, strict=True)
+            ]
         asking = [(job, request) for job, request, decision in requests if decision is None]
         answers = iter(self._decide(asking))
         found = [(decision, None) if decision is not None else next(answers) for _, _, decision in requests]
