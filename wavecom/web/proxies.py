@@ -9,6 +9,7 @@ them there and nowhere else: the headers are taken out.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Any
 
@@ -62,6 +63,7 @@ def _parts(header: str | None) -> list[str]:
     return [part.strip() for part in header.split(",")] if header and header.strip() else []
 
 
+@lru_cache(maxsize=4096)  # To parse one costs as much as the rest of this module, and clients come again.
 def _address(text: str) -> str | None:
     if found := _WITH_PORT.fullmatch(text):
         text = found[1] or found[2]
