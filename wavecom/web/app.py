@@ -21,7 +21,7 @@ from wavecom.web.express import Express
 from wavecom.web.hosts import AllowedHosts
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.proxies import TrustedProxies
-from wavecom.web.rsgi import PAGE_THREADS, RsgiApplication
+from wavecom.web.rsgi import PAGE_THREADS, STRANGER_THREADS, RsgiApplication
 from wavecom.web.security import SecurityEvents
 
 if TYPE_CHECKING:
@@ -99,5 +99,10 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
 def _database(app: Flask, settings: Settings) -> Any:
     mongo = PyMongo()
     # A thread that waits in a batch needs no socket; the few that read need one each.
-    mongo.init_app(app, settings.mongodb_uri, maxPoolSize=settings.web_threads + PAGE_THREADS + 8, **CLIENT_OPTIONS)
+    mongo.init_app(
+        app,
+        settings.mongodb_uri,
+        maxPoolSize=settings.web_threads + PAGE_THREADS + STRANGER_THREADS + 8,
+        **CLIENT_OPTIONS,
+    )
     return default_database(cast("MongoClient[dict[str, Any]]", mongo.cx))

@@ -41,6 +41,7 @@ log = structlog.get_logger()
 
 #: Threads for the pages, beside those of the API.
 PAGE_THREADS = 16
+STRANGER_THREADS = 8
 _PROBE_THREADS = 2
 #: Answering what was refused needs no server and takes a fraction of a millisecond.
 _REFUSAL_THREADS = 2
@@ -95,6 +96,8 @@ class RsgiApplication:
         self._api = ThreadLane("api", self._threads, loop)
         self._pages = ThreadLane("pages", PAGE_THREADS, loop)
         self._probes = {path: ThreadLane(path[1:], _PROBE_THREADS, loop) for path in _PROBES}
+        # To look keys up, and to answer those that nobody has: however many they are, the API's lane stays free.
+        self._strangers = ThreadLane("strangers", STRANGER_THREADS, loop)
         self._refusals = ThreadLane("refusals", _REFUSAL_THREADS, loop)
         most = self._max_in_flight
         limits = BodyLimits(for_client=most, for_strangers=_STRANGERS_BODIES, in_all=4 * most)
@@ -117,11 +120,13 @@ class RsgiApplication:
             return
         reader: str | None = None
         # What is longer than it may be the application refuses by its length.
-        if scope.method not in BODILESS and (length is None or length <= self._max_body_bytes):
+        is_wanted = scope.method not in BODILESS and (length is None or length <= self._max_body_bytes)
+        if is_wanted:
             reader = await self._client(headers.get("authorization")) if lane is self._api else STRANGERS
         if reader is None:
             is_gone = await self._discard(scope, proto, length)
-            await self._answer(_Request(scope, proto, _UnreadBody(), is_last=not is_gone), lane)
+            request = _Request(scope, proto, _UnreadBody(), is_last=not is_gone)
+            await self._answer(request, self._strangers if is_wanted else lane)
             return
         await self._take_in(scope, proto, lane, reader, length)
 
@@ -134,7 +139,7 @@ class RsgiApplication:
         client = self._keys.remembered_client(key)
         if client is None:
             # The store may have to be asked, which takes its time.
-            await self._api.submit(partial(self._look_up, key))
+            await self._strangers.submit(partial(self._look_up, key))
             client = self._keys.remembered_client(key)
         return client
 
