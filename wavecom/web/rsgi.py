@@ -110,7 +110,8 @@ class RsgiApplication:
         headers = scope.headers
         declared = headers.get("content-length")
         length = int(declared) if declared is not None else None if "transfer-encoding" in headers else 0
-        if lane.depth >= self._max_in_flight:
+        # Whoever watches the process must not take it for dead.
+        if lane.depth >= self._max_in_flight and path not in self._probes:
             request = _refused(scope, proto, OverloadedError("too many requests in flight"))
             request.is_last = length != 0 and not await self._discard(scope, proto, length)
             await self._answer(request, self._refusals)
