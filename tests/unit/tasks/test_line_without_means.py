@@ -170,6 +170,13 @@ class House:
             jitter=lambda: 0.5,
             new_token=lambda: f"token-{next(tokens)}",
         )
+        begin = self.delivery.activity.begin
+
+        def note(call: object) -> None:
+            faults.check("noting the call")
+            begin(call)
+
+        self.delivery.activity.begin = note  # type: ignore[method-assign]
         self.line = DeliveryLine(
             self.delivery,
             self.delivery.calls,
@@ -230,7 +237,16 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-BEFORE_ANY_CALL = ["before the claim", "after the claim was made", "charge", "a freed permit", "a caller", "a stage"]
+BEFORE_ANY_CALL = ["before the claim", "after the claim was made", "noting the call", "charge"]
+BEFORE_ANY_CALL += ["a freed permit", "a caller", "a stage"]
+    "before the claim",
+    "after the claim was made",
+    "noting the call",
+    "charge",
+    "a freed permit",
+    "a caller",
+    "a stage",
+]
 AFTER_THE_CALL = ["release", "before the record", "after the record was made", "counting", "the end"]
 
 
