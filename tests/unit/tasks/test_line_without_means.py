@@ -237,8 +237,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-BEFORE_ANY_CALL = ["before the claim", "after the claim was made", "noting the call", "charge"]
-BEFORE_ANY_CALL += ["a freed permit", "a caller", "a stage"]
+BEFORE_ANY_CALL = [
     "before the claim",
     "after the claim was made",
     "noting the call",
