@@ -13,10 +13,9 @@ import redis
 from structlog.testing import capture_logs
 
 from tests.contract.test_quota import ask
-from wavecom.bootstrap import _redis_check
 from wavecom.core.quota import Limits, QuotaRequest, StoredAnswer
-from wavecom.errors import UnavailableError
 from wavecom.local.servers import PrivateRedis
+from wavecom.readiness import NotReadyError, redis_check
 from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.quota import LOCAL, TIMEOUT_SECONDS, RedisQuotas
 
@@ -92,14 +91,14 @@ def test_a_redis_that_refuses_to_write_opens_nothing(redis_url: str, refusal: st
             server.config_set("min-replicas-to-write", 1)
         try:
             decisions = [ask(quotas, limits) for _ in range(5)]
-            with pytest.raises(UnavailableError, match="refuses to write"):
-                _redis_check(connect(redis_url))()
+            with pytest.raises(NotReadyError, match=refusal.replace(" ", "_")):
+                redis_check(connect(redis_url))()
         finally:
             server.config_set("maxmemory", 0)
             server.config_set("min-replicas-to-write", 0)
 
     assert [decision.refused for decision in decisions] == [None] * 3 + ["daily"] * 2, "half of what was left"
-    _redis_check(connect(redis_url))()
+    redis_check(connect(redis_url))()
     quotas.close()
 
 
