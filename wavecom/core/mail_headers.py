@@ -29,7 +29,7 @@ _MESSAGE_ID: Final = re.compile(r"<[!-;=?A-~]+@[!-;=?A-~]+>")
 _TOKEN: Final = re.compile(
     r"[A-Za-z0-9!#$%&'*+.^_`|~-]+( *; *[A-Za-z0-9_-]+=(\"[ !#-\[\]-~]*\"|[A-Za-z0-9!#$&+.^_-]+))*"
 )
-_LIST_ID: Final = re.compile(r"(?P<phrase>[^<>]*?) *<(?P<id>[^<> ]+)>")
+_LIST_ID: Final = re.compile(r"(?P<phrase>[^<>]*)<(?P<id>[^<> ]+)>")
 #: What a URI may hold as it is (RFC 3986 section 2); a % is kept only where two hexadecimal digits follow.
 _URI_SAFE: Final = "!#$&'()*+,/:;=?@[]~-._"
 

@@ -17,6 +17,7 @@ from tests.unit.dashboard.world import CLIENT, KEY, READ_ONLY_KEY, TEST_KEY, Bro
 from wavecom.core.job import Channel, Job, JobId, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
+from wavecom.web.dashboard.send_form import SendForm
 
 EMAIL = {"to_email": "amina@example.com", "subject": "Payment received", "text": "We have received 12.50 EUR."}
 SMS = {"to_phone": "+447700900123", "text": "Your code is 493817"}
@@ -300,6 +301,17 @@ def test_what_was_typed_is_kept(browser: Browser, channel: str) -> None:
     assert answer.status_code == 422
     kept = controls(answer.text)
     assert {name: kept[name] for name in names} == typed
+
+
+def test_attempts_that_nobody_typed_are_as_many_as_the_settings_say(world: World, browser: Browser) -> None:
+    assert controls(browser.get("/send?type=sms").text)["max_attempts"] == ""
+
+    # As the engine's policy says it: the request leaves it open.
+    body, problems = SendForm.filled(Channel.SMS, SMS | {"max_attempts": ""}).request()
+
+    assert "maxAttempts" not in body
+    assert problems == []
+    assert sent(world, browser.send("sms", **SMS)).max_attempts == 5
 
 
 def test_a_mistake_in_a_folded_group_unfolds_it(browser: Browser) -> None:

@@ -258,6 +258,9 @@ def test_an_ascii_name_is_plain_and_quoted(name: str) -> None:
         ("مرفق 12.xlsx", "12.xlsx"),
         ("🧾", "attachment"),
         ("=?utf-8?q?x?=.txt", "utf-8_q_x.txt"),
+        ("naïve.тхт", "naive"),
+        (".größe", "attachment.grosse"),
+        ("．．", "attachment"),
     ],
 )
 def test_beside_a_name_in_utf_8_old_readers_find_one_in_ascii(name: str, fallback: str) -> None:

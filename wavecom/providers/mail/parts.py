@@ -114,7 +114,7 @@ def _pieces(name: str) -> Iterator[str]:
 def _ascii_name(name: str) -> str:
     """The nearest name in ASCII: letters without their accents, _ for what has none; it keeps its extension."""
     letters = "".join(each for each in unicodedata.normalize("NFKD", name.replace("ß", "ss")) if not _is_mark(each))
-    words = re.sub(r"[^A-Za-z0-9.,()+ -]+", "_", letters).strip(" _")
+    words = re.sub(r"[^A-Za-z0-9.,()+ -]+", "_", letters).lstrip(" _").rstrip(" _.")
     stem, dot, extension = words.rpartition(".")
     stem, extension = (stem, dot + extension) if dot else (words, "")
     return (re.sub(r" +", " ", stem).strip("_ .") or "attachment") + extension

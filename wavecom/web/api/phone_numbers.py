@@ -16,6 +16,8 @@ from wavecom.web.api.invisible import INVISIBLE, code_point
 
 #: Blanks, hyphens and dashes of any width that people and programs write between digits (Unicode categories Zs and Pd).
 _SEPARATORS = " ().\\-/\u00a0\u2000-\u200a\u202f\u205f\u3000\u2010-\u2015\u2212\ufe63\uff0d"
+#: What may stand before the +, as in "(+44) 7700 900123": blanks that were copied along, and an opening bracket.
+_BEFORE = " (\u00a0\u2000-\u200a\u202f\u205f\u3000"
 _NOT_A_DIGIT = re.compile("[^0-9]+")
 _LENGTH_LIMIT = 128
 
@@ -27,7 +29,7 @@ class Phone(Explained[str]):
     phonenumbers would turn into yet another number is refused: it would reach somebody else.
     """
 
-    _FORM = re.compile(rf"\+[0-9][0-9{_SEPARATORS}]{{2,40}}")
+    _FORM = re.compile(rf"[{_BEFORE}]{{0,10}}\+[0-9][0-9{_SEPARATORS}]{{2,40}}")
 
     def __init__(self, must: str = "a phone number in E.164 form, such as +447700900123", **options: Any) -> None:
         super().__init__(must, **options)

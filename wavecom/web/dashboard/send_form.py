@@ -80,8 +80,8 @@ _OPTIONS = Group(
                 label="Attempts at most",
                 pointer="/maxAttempts",
                 kind="number",
+                hint="Empty: the usual number.",
                 read=whole_number,
-                value="5",
             ),
         ),
         (

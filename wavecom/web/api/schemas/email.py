@@ -96,7 +96,7 @@ class Calendar(BaseSchema):
     """An invitation to an event, or what became of one: mail readers show it with buttons."""
 
     aliases: ClassVar[Mapping[str, str]] = {"ics": "content", "ical": "content", "data": "content", "body": "content"}
-    _METHOD = re.compile(r"^METHOD:([A-Za-z-]+)[ \t]*\r?$", re.MULTILINE)
+    _METHOD = re.compile(r"^METHOD:([A-Za-z-]+)[ \t]*\r?$", re.MULTILINE | re.IGNORECASE)
 
     method = Choice(CalendarMethod, required=True)
     content = Text(
