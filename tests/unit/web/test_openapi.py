@@ -114,6 +114,19 @@ def test_a_call_of_the_api_needs_a_key_and_says_so(operation: dict[str, Any]) ->
         assert {"400", "413", "415", "422"} <= operation["responses"].keys()
 
 
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=IDS)
+def test_what_is_refused_for_its_host_is_declared(
+    method: str, path: str, operation: dict[str, Any], world: World
+) -> None:
+    answer = world.client().open(path, method=method.upper(), headers={"Host": "elsewhere.example"})
+
+    declared = {int(status) for status in operation["responses"]}
+    assert answer.status_code in declared
+    assert (answer.status_code == 421) == (path.startswith("/api/"))
+    if answer.status_code >= 400:
+        assert answer.json["code"] in {"unknown_host"}
+
+
 def test_every_error_code_has_an_example_that_is_a_problem_of_its_status() -> None:
     examples = DOCUMENT["components"]["examples"]
 

@@ -13,7 +13,7 @@ from wavecom.web.api.shapes import Json, Shape, uuid
 ErrorClasses = tuple[type[WaveComError], ...]
 
 #: What any operation can answer with, whatever it does.
-UNIVERSAL: ErrorClasses = (errors.OverloadedError,)
+UNIVERSAL: ErrorClasses = (errors.UnknownHostError, errors.OverloadedError)
 #: What it can answer with besides when it asks for a key.
 GUARDED: ErrorClasses = (
     errors.UnauthenticatedError,
