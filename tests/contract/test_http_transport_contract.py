@@ -441,6 +441,20 @@ def test_without_descriptors_every_call_ends_as_not_sent_and_the_next_one_goes(t
 
         assert len(peer.requests) == 1
     assert {type(error) for error in errors} == {NotSentError}
+    assert {error.fault for error in errors} == {Fault.NOT_BEGUN}, "it is not the other side that lacks them"
+    assert not any(error.is_bug for error in errors if isinstance(error, NotSentError))
+    assert response.status == 200
+
+
+def test_a_request_that_no_library_takes_is_a_bug_and_no_want(transport: HttpTransport) -> None:
+    with HttpPeer(peers.reply(200, b"{}")) as peer, capture_logs():
+        request = replace(request_to(peer.url), headers={"X-Note": "\udc80"})
+        error = fault_of(transport, request)
+        response = transport.send(request_to(peer.url))
+
+    assert isinstance(error, NotSentError)
+    assert error.fault is Fault.NOT_BEGUN
+    assert error.is_bug
     assert response.status == 200
 
 

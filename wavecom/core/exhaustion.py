@@ -7,7 +7,8 @@ from typing import Final
 
 from wavecom.core.job import Answer, Outcome, Scope
 
-_ERRNOS: Final = frozenset(
+#: By which the system says so.
+EXHAUSTED_ERRNOS: Final = frozenset(
     {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.ENOSPC}
 )
 
@@ -20,7 +21,7 @@ def is_exhaustion(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError):
-        return error.errno in _ERRNOS
+        return error.errno in EXHAUSTED_ERRNOS
     return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 

@@ -211,6 +211,9 @@ def _meaning_of(error: Exception) -> Answer:
     match error:
         case UnsendableError():
             return Answer(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
+        case NotSentError(is_bug=True):
+            # Said of nobody: an attempt of this message is used up, or it would be tried for ever.
+            return Answer(Outcome.UNAVAILABLE, error.fault.value, "a fault of WaveCom before the call")
         case NotSentError():
             scope = Scope.WORKER if error.fault is Fault.NOT_BEGUN else Scope.PROVIDER
             return Answer(Outcome.UNAVAILABLE, error.fault.value, str(error), scope=scope)

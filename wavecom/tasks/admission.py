@@ -42,8 +42,10 @@ from wavecom.tasks.runtime import services
 
 log = structlog.get_logger()
 
-#: RabbitMQ closes the channel of a consumer that holds a message for 30 minutes; they are given back well before.
-_HOLD_LIMIT_SECONDS = 600.0
+#: RabbitMQ closes the channel of a consumer that holds a message for 30 minutes. Well before, the hint is done with:
+#: its job stands in the store as before, and the sweep publishes another. Given back it would be counted by the broker,
+#: which makes a dead letter of what comes back too often (``x-delivery-limit``), as in an outage of a day.
+HOLD_LIMIT_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _SHORTEST_PAUSE_SECONDS = 0.005
 #: As often as Celery's heartbeats.
@@ -238,7 +240,7 @@ class Admission(bootsteps.StartStopStep):
             self._next_drain.set(_LONGEST_PAUSE_SECONDS)
 
     def _let_in(self) -> None:
-        too_old = time.monotonic() - _HOLD_LIMIT_SECONDS
+        too_old = time.monotonic() - HOLD_LIMIT_SECONDS
         pauses = []
         for lane, waiting in self._held.items():
             while waiting:
@@ -248,7 +250,7 @@ class Admission(bootsteps.StartStopStep):
                     pauses.append(pause)
                     break
                 if pause is not None:
-                    self._answer([held.tag], End.GIVE_BACK)
+                    self._answer([held.tag], End.DONE)
                 waiting.popleft()
         if pauses:
             self._next_drain.set(min(pauses))

@@ -253,6 +253,7 @@ def test_repetitions_are_dropped_by_the_gateway_unless_the_file_denies_it(world:
         *[(Response(status, {}, b""), None) for status in (418, 429, 500, 503, 504)],
         (NotSentError(Fault.CONNECT), Scope.PROVIDER),
         (NotSentError(Fault.NOT_BEGUN), Scope.WORKER),
+        (NotSentError(Fault.NOT_BEGUN, is_bug=True), None),
         (UnclearError(Fault.TIMEOUT), None),
     ],
     ids=lambda value: str(getattr(value, "status", value)),

@@ -35,7 +35,7 @@ class CurlTransport:
 
     def send(self, request: Request) -> Response:
         """See ``HttpTransport.send``."""
-        with not_begun_on_error():
+        with not_begun_on_error(pycurl.error):
             handles = self._of_thread.handles
             origin = origin_of(request)
             handle = handles.get(origin)
@@ -54,7 +54,7 @@ class CurlTransport:
         if not HAS_EPOLL:
             return False
         try:
-            with not_begun_on_error():
+            with not_begun_on_error(pycurl.error):
                 while (loop := self._loop) is None or not loop.put(request, on_end):
                     with self._lock:
                         if self._loop is loop:
@@ -93,7 +93,7 @@ class _KeptHandle(Handle):
 
     def send(self, request: Request) -> Response:
         with self._lock:
-            with not_begun_on_error():
+            with not_begun_on_error(pycurl.error):
                 self.prepare(request)
                 self.curl.setopt(pycurl.FRESH_CONNECT, self._is_stale())
             self._waits_for_body = request.waits_for_body

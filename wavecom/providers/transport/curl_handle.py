@@ -8,6 +8,8 @@ from typing import Final
 import certifi
 import pycurl
 
+from wavecom.core.exhaustion import EXHAUSTED_ERRNOS
+from wavecom.providers.transport.faults import lacks_descriptors
 from wavecom.providers.transport.port import (
     CONNECT_SECONDS,
     MAX_BODY_BYTES,
@@ -132,8 +134,22 @@ class Handle:
             is_complete = code == pycurl.E_OK or (code == pycurl.E_WRITE_ERROR and self._is_body_full)
             return Response(status, headers, bytes(self._body), is_complete)
         fault = FAULTS.get(code, Fault.OTHER)
-        is_sent = self.curl.getinfo(pycurl.REQUEST_SIZE) > 0
-        return UnclearError(fault) if is_sent else NotSentError(fault)
+        if self.curl.getinfo(pycurl.REQUEST_SIZE) > 0:
+            return UnclearError(fault)
+        return NotSentError(Fault.NOT_BEGUN if self._is_for_want(code) else fault)
+
+    def _is_for_want(self, code: int) -> bool:
+        """Whether this machine had no means for the call. libcurl takes that for trouble of the other side."""
+        match code:
+            case pycurl.E_OUT_OF_MEMORY | pycurl.E_FAILED_INIT:
+                return True
+            case pycurl.E_COULDNT_CONNECT:
+                # Who refuses gives a number; there is none where not even a socket could be made.
+                errno = self.curl.getinfo(pycurl.OS_ERRNO)
+                return errno == 0 or errno in EXHAUSTED_ERRNOS
+            case pycurl.E_COULDNT_RESOLVE_HOST:
+                return lacks_descriptors()
+        return False
 
     def _is_refused_head(self, code: int) -> bool:
         if code == pycurl.E_RECV_ERROR:  # of a connection that broke, or of headers that have no end

@@ -169,7 +169,7 @@ class CurlLoop:
             request, on_end = self._inbox.popleft()
             wire: _Wire | None = None
             try:
-                with not_begun_on_error():
+                with not_begun_on_error(pycurl.error):
                     wire = self._take_wire(request)
                     wire.begin(request)
             except NotSentError as error:

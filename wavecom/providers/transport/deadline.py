@@ -142,7 +142,11 @@ def look_up(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.
         finally:
             _LOOKUPS.release()
 
-    threading.Thread(target=run, name="name-look-up", daemon=True).start()
+    try:
+        threading.Thread(target=run, name="name-look-up", daemon=True).start()
+    except BaseException:
+        _LOOKUPS.release()  # the system has no more threads: the places must not be used up by those that never ran
+        raise
     try:
         result = results.get(timeout=deadline.remaining())
     except Empty:

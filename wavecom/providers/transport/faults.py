@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 
 import structlog
 
+from wavecom.core.exhaustion import is_exhaustion
 from wavecom.providers.transport.port import Fault, NotSentError
 
 log = structlog.get_logger()
@@ -37,11 +39,26 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
 
 
+def is_for_want(error: BaseException) -> bool:
+    """Whether somewhere beneath the error this machine ran out of something."""
+    return any(is_exhaustion(cause) for cause in _chain(error))
+
+
+def lacks_descriptors() -> bool:
+    """Whether this process can open nothing more. To be asked after an error that might come of that."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return is_exhaustion(error)
+    return False
+
+
 @contextmanager
-def not_begun_on_error() -> Iterator[None]:
+def not_begun_on_error(wants: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Around what comes before the first byte leaves: whatever goes wrong there, the call was not made.
 
-    Descriptors, memory, threads: a machine may run out of any of them, and says so in many ways.
+    Descriptors, memory, threads: a machine may run out of any of them, and says so in many ways; a library by its own
+    errors ``wants``. Anything else is a bug, which the message would meet again.
     """
     try:
         yield
@@ -49,7 +66,8 @@ def not_begun_on_error() -> Iterator[None]:
         raise
     except Exception as error:
         _note(error)
-        raise NotSentError(Fault.NOT_BEGUN) from error
+        is_want = is_exhaustion(error) or isinstance(error, wants)
+        raise NotSentError(Fault.NOT_BEGUN, is_bug=not is_want) from error
 
 
 _noted_at = float("-inf")

@@ -73,7 +73,7 @@ class Fault(StrEnum):
     NO_ANSWER = "no_answer"
     SHORT_ANSWER = "short_answer"
     MALFORMED_ANSWER = "malformed_answer"
-    #: This machine could not begin the call: no descriptors, memory or threads left, or a fault of ours.
+    #: The call was not begun: no descriptors, memory or threads left on this machine, or a fault of ours.
     NOT_BEGUN = "not_begun"
     OTHER = "transport"
 
@@ -101,7 +101,14 @@ class TransportError(Exception):
 
 
 class NotSentError(TransportError):
-    """No byte of the request was sent: no such name, connection or TLS refused, no time left before."""
+    """No byte of the request was sent: no such name, connection or TLS refused, no time left before.
+
+    ``is_bug``: by a fault of ours, which the same request would meet again.
+    """
+
+    def __init__(self, fault: Fault, *, is_bug: bool = False) -> None:
+        super().__init__(fault)
+        self.is_bug = is_bug
 
 
 class UnclearError(TransportError):

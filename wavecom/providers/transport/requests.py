@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from wavecom.providers.transport.deadline import Deadline, DeadlineSocket, Resolve, connect, tls_context
-from wavecom.providers.transport.faults import FaultTable, fault_of, not_begun_on_error
+from wavecom.providers.transport.faults import FaultTable, fault_of, is_for_want, not_begun_on_error
 from wavecom.providers.transport.port import (
     BODY_SECONDS,
     CONNECT_SECONDS,
@@ -81,6 +81,8 @@ class RequestsTransport:
             if not _call.is_sent and not isinstance(error, _EXPECTED):
                 with not_begun_on_error():
                     raise
+            if not _call.is_sent and is_for_want(error):
+                raise NotSentError(Fault.NOT_BEGUN) from None
             fault = fault_of(error, FAULTS)
             raise (UnclearError(fault) if _call.is_sent else NotSentError(fault)) from None  # its text has the address
 

@@ -1,0 +1,71 @@
+"""Messages at the door, for which no provider may be called for long."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+import pytest
+
+from wavecom.core.job import Channel, JobId, Priority
+from wavecom.core.progress import Lane
+from wavecom.tasks.admission import HOLD_LIMIT_SECONDS, Admission, _Held
+from wavecom.tasks.ledger import Ledger
+
+LANE: Lane = (Channel.SMS, Priority.NORMAL)
+
+
+class BrokerChannel:
+    def __init__(self) -> None:
+        self.acknowledged: list[int] = []
+        self.rejected: list[int] = []
+
+    def basic_ack(self, tag: int, multiple: bool = False) -> None:
+        self.acknowledged.append(tag)
+
+    def basic_reject(self, tag: int, requeue: bool) -> None:
+        self.rejected.append(tag)
+
+
+class NextDrain:
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    def set(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+class ShutDoor(Admission):
+    """No provider may be called, ever."""
+
+    def __init__(self, channel: BrokerChannel) -> None:
+        self._held = {LANE: deque()}
+        self._ledger = Ledger()
+        self._channel: Any = channel
+        self._next_drain: Any = NextDrain()
+        self._is_woken = False
+
+    def hold(self, tag: int, seconds: float) -> None:
+        self._ledger.receive(tag)
+        held = _Held(time.monotonic() - seconds, JobId(f"job-{tag}"), "notifications.sms.normal", self._channel, tag)
+        self._held[LANE].append(held)
+
+    def _try(self, lane: Lane, held: _Held) -> float | None:
+        return 0.5
+
+
+@pytest.mark.parametrize("seconds", [HOLD_LIMIT_SECONDS + 1, 24 * 3600])
+def test_a_hint_held_for_too_long_is_done_with_and_not_given_back(seconds: float) -> None:
+    # Whatever is given back is counted by the broker, which makes a dead letter of the hundredth time.
+    channel = BrokerChannel()
+    door = ShutDoor(channel)
+    door.hold(1, seconds)
+    door.hold(2, 5)
+
+    door._drain()
+
+    assert channel.acknowledged == [1]
+    assert channel.rejected == []
+    assert [held.tag for held in door._held[LANE]] == [2]
+    assert door._next_drain.seconds == [0.5]
