@@ -196,6 +196,7 @@ FILTERS = [
     ("recipient=amina@EXAMPLE.com", ["mail"]),
     ("recipient=%2B447700900999", ["urgent"]),
     ("recipient=+44%207700%20900-999", ["urgent"]),
+    ("recipient=(%2B44)%207700%20900999", ["urgent"]),
     ("recipient=cD3f:APA91bH", ["push"]),
     ("metadataKey=order", ["urgent", "late"]),
     ("metadataKey=order&metadataValue=42", ["urgent"]),

@@ -74,7 +74,7 @@ class RecipientInQuery(Text):
         # An unescaped + arrives as a space; invisible characters come along when it is pasted.
         phone = "+" + text[1:] if re.match(r" [0-9]", text) else INVISIBLE.sub("", text).strip()
         try:
-            if phone.startswith("+"):
+            if re.match(r"[\s(]*\+", phone):
                 return self._PHONE.normalised(phone)
             # Whoever looks for an address may have sent to it under other rules.
             with email_addresses.rules(MailAddresses.RELAY):
