@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import smtplib
 import socket
 import ssl
 import threading
@@ -276,6 +277,25 @@ def test_a_server_without_starttls_gets_no_mail_in_the_clear(
 
     assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "smtp_unsupported")
     assert mailbox.envelopes == []
+
+
+def test_memory_that_runs_out_while_the_server_has_the_mail_leaves_an_unknown_outcome(
+    start: Callable[..., tuple[Mailbox, int]], make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox, port = start()
+    read_reply = smtplib.SMTP.getreply
+
+    def run_out(conversation: Any) -> Any:
+        reply = read_reply(conversation)
+        if conversation.is_past_end:
+            raise MemoryError
+        return reply
+
+    monkeypatch.setattr(smtplib.SMTP, "getreply", run_out)
+
+    answer = make(port).send(message())
+
+    assert (len(mailbox.envelopes), answer.outcome) == (1, Outcome.UNKNOWN)
 
 
 def test_an_unknown_recipient_is_rejected_and_the_connection_goes_on(

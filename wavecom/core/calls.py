@@ -29,6 +29,7 @@ from wavecom.core.ports import (
     Message,
     MissingFileError,
     NoFiles,
+    NotBegunError,
     Permit,
     Provider,
     Refusal,
@@ -395,6 +396,9 @@ class Calls:
                     answer: Answer | Exception = provider.send(message)
             except (StoreError, MissingFileError, UnreadableFileError):
                 raise  # an attachment could not be read, so the message was not sent
+            except NotBegunError as error:
+                self._note(job, error)
+                answer = not_begun(error.__cause__ or error)
             except Exception as error:  # noqa: BLE001 - told to the job
                 # A provider raises where it could not begin (see the port); whatever else it raises is a bug.
                 answer = not_begun(error) if is_exhaustion(error) else error

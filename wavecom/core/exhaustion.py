@@ -25,7 +25,7 @@ def is_exhaustion(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 
-def not_begun(error: Exception) -> Answer:
+def not_begun(error: BaseException) -> Answer:
     """For a call that ended before anything had left, by whatever error."""
     scope = Scope.WORKER if is_exhaustion(error) else None
     return Answer(Outcome.UNAVAILABLE, "not_begun", f"{type(error).__name__} before the call", scope=scope)

@@ -214,6 +214,10 @@ class UnreadableFileError(Exception):
     """An attachment can't be read, for a bug."""
 
 
+class NotBegunError(Exception):
+    """A provider met a bug, its cause, before anything had left."""
+
+
 class Files(Protocol):
     """The attachments of one message that are stored apart from it."""
 
@@ -276,8 +280,9 @@ class Provider(Protocol):
     def send(self, message: Message) -> Answer:
         """Hand over one message, within ``longest_call_seconds``.
 
-        Never raises for what a provider or a network can do; the answer says it. Raises only where the machine has no
-        descriptor, memory or thread to begin with, and nothing has left: the call counts as not taken then.
+        Never raises for what a provider or a network can do; the answer says it. Raises only where nothing has left,
+        so that the call counts as not taken: where the machine has no descriptor, memory or thread to begin with, and
+        ``NotBegunError``. Whatever else it raises is a bug in the middle of a call, of which nobody knows the outcome.
         """
         ...
 

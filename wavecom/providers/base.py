@@ -6,7 +6,8 @@ import random
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
@@ -14,8 +15,19 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, final
 import orjson
 
 from wavecom.core.attachments import put_back
+from wavecom.core.exhaustion import is_exhaustion, unclear
 from wavecom.core.job import Answer, Channel, Outcome, Scope
-from wavecom.core.ports import Clock, Message, OnAnswer, Provider, Sleep
+from wavecom.core.ports import (
+    Clock,
+    Message,
+    MissingFileError,
+    NotBegunError,
+    OnAnswer,
+    Provider,
+    Sleep,
+    UnreadableFileError,
+)
+from wavecom.errors import StoreError
 from wavecom.providers.answers import StatusTable, TroubleLog, phrase, retry_after_seconds
 from wavecom.providers.configuration.values import ProviderConfig, ProvidersConfig
 from wavecom.providers.registry import provider_class
@@ -92,6 +104,22 @@ class UnsendableError(Exception):
     """The message can't be put into the provider's form and never will; the text says why, without its content."""
 
 
+@contextmanager
+def before_the_call(*expected: type[Exception]) -> Iterator[None]:
+    """Around what a provider does before anything leaves: a bug there becomes ``NotBegunError``.
+
+    What is ``expected`` passes, and so does what ``core.ports.Provider.send`` may raise.
+    """
+    try:
+        yield
+    except (UnsendableError, StoreError, MissingFileError, UnreadableFileError):
+        raise
+    except Exception as error:
+        if is_exhaustion(error) or isinstance(error, expected):
+            raise
+        raise NotBegunError from error
+
+
 class BaseHttpProvider(BaseProvider[OptionsT]):
     """A provider whose call is one HTTP POST: the subclass says what to send and, if its statuses don't, what an
     answer means.
@@ -141,10 +169,17 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
     def send(self, message: Message) -> Answer:
         """See ``core.ports.Provider.send``."""
         try:
-            response = self.surroundings.transport.send(self._request(message))
+            with before_the_call():
+                request = self._request(message)
+            response = self.surroundings.transport.send(request)
         except (UnsendableError, TransportError) as error:
             return _meaning_of(error)
-        return self._read(response, message)
+        try:
+            return self._read(response, message)
+        except Exception as error:
+            if is_exhaustion(error):
+                return unclear(error)  # an answer came, so this is no call that was not begun
+            raise
 
     @final
     def start(self, message: Message, on_answer: OnAnswer) -> bool:

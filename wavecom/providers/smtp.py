@@ -12,10 +12,10 @@ from typing import Annotated, Any, ClassVar, cast
 import certifi
 from marshmallow import ValidationError
 
-from wavecom.core.exhaustion import is_exhaustion
+from wavecom.core.exhaustion import is_exhaustion, unclear
 from wavecom.core.job import Answer, Channel, Outcome, Scope
 from wavecom.core.ports import Files, Message
-from wavecom.providers.base import BaseProvider, Surroundings, UnsendableError
+from wavecom.providers.base import BaseProvider, Surroundings, UnsendableError, before_the_call
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import host_name, is_this_machine, number, pem_file, text, whole_number
 from wavecom.providers.mail.conversation import (
@@ -121,8 +121,9 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
     def send(self, message: Message) -> Answer:
         """See ``core.ports.Provider.send``."""
         try:
-            mail = self._mail(message)
-            content = mail.content(on_end=message.files.handed_over)
+            with before_the_call(UnicodeError):
+                mail = self._mail(message)
+                content = mail.content(on_end=message.files.handed_over)
         except UnsendableError as error:
             return Answer(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
         except UnicodeError:
@@ -163,10 +164,13 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
             # A connection that had ended says nothing; one that is silent has used up its time.
             answer = failure(error, is_past_end)
             return None if kept and not is_past_end and answer.code != Fault.TIMEOUT.value else answer
-        except BaseException:
-            # An attachment could not be read: whatever has been said of the mail, its end was not.
+        except BaseException as error:
+            is_past_end = conversation is not None and conversation.is_past_end
             if conversation is not None:
                 conversation.close()
+            if is_past_end and isinstance(error, Exception) and is_exhaustion(error):
+                return unclear(error)  # it may have been taken: that is no mail that was not begun
+            # An attachment could not be read: whatever has been said of the mail, its end was not.
             raise
         is_past_end = conversation.is_past_end  # once given back it is somebody else's
         if reply.code == SERVICE_ENDS or not is_reply(reply.code) or conversation.sock is None:

@@ -122,7 +122,7 @@ class LocalGate:
                     state.breaker.ramp.begin(now)
                 state.pause = _pause(state.settings)
                 if health.throttled_for_seconds > 0:
-                    state.pause.begin(health.throttled_for_seconds, health.throttled_reason, now)
+                    state.pause.take_over(health.throttled_for_seconds, health.throttled_reason, now)
                     state.breaker.ramp.begin(state.pause.until)
                 state.limiter = Limiter(rate.divided(workers)) if rate else None
 

@@ -68,6 +68,12 @@ class Pause:
         self.until = max(self.until, now + min(seconds, self.cap_seconds))
         return is_new
 
+    def take_over(self, seconds: float, reason: str, now: float) -> None:
+        """Go on with a pause that was begun elsewhere, bounded there: an operator's may be longer than any other."""
+        self.began_at = now
+        self.reason = reason
+        self.until = now + seconds
+
 
 def reason_of_provider(code: str) -> str:
     """Why there is a pause that the answer asks of everybody."""

@@ -15,11 +15,12 @@ from structlog.testing import capture_logs
 
 from tests.unit.providers.conftest import World, message_for
 from wavecom.core.job import Answer, Channel, Outcome, Scope
-from wavecom.core.ports import Message
+from wavecom.core.ports import Message, NotBegunError
 from wavecom.errors import ProvidersFileError
+from wavecom.providers.answers import Meaning, StatusTable
 from wavecom.providers.configuration import ProviderConfig, parse_providers
 from wavecom.providers.http import HttpOptions, HttpProvider
-from wavecom.providers.transport import Fault, NotSentError, Response, UnclearError
+from wavecom.providers.transport import Fault, NotSentError, Request, Response, UnclearError
 
 NewMessage = Callable[..., Message]
 URL = "https://gateway.example/send"
@@ -554,3 +555,31 @@ def test_a_bug_of_the_transport_is_handed_on(world: World, new_message: NewMessa
     assert gateway(world).start(new_message(Channel.SMS), answers.append)
 
     assert answers == [bug]
+
+
+def test_a_bug_in_making_the_request_is_told_from_one_in_the_middle_of_a_call(
+    world: World, new_message: NewMessage
+) -> None:
+    class Buggy(HttpProvider):
+        def request(self, message: Message) -> Request:
+            raise KeyError("a bug")
+
+    usual = gateway(world)
+    provider = Buggy(usual.config, usual.surroundings)
+
+    with pytest.raises(NotBegunError) as caught:
+        provider.send(new_message(Channel.SMS))
+
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert world.transport.requests == []
+
+
+def test_memory_that_runs_out_after_the_answer_leaves_an_unknown_outcome(world: World, new_message: NewMessage) -> None:
+    class Full(StatusTable):
+        def meaning(self, status: int) -> Meaning:
+            raise MemoryError
+
+    provider = gateway(world)
+    provider.statuses = Full({})
+
+    assert provider.send(new_message(Channel.SMS)).outcome is Outcome.UNKNOWN

@@ -22,7 +22,7 @@ from tests.unit.tasks.test_line import start
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, Priority, Try, UnknownOutcomePolicy
-from wavecom.core.ports import Message, OnAnswer, Permit, Refusal
+from wavecom.core.ports import Message, NotBegunError, OnAnswer, Permit, Refusal
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
 from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
@@ -377,6 +377,27 @@ def test_a_bug_in_the_middle_of_a_call_is_an_unknown_outcome(is_swift: bool, pol
     expected = Status.UNCONFIRMED if policy is UnknownOutcomePolicy.STOP else Status.RETRYING
     assert house.status(job) is expected
     assert house.route.released == [None], "a bug of ours says nothing about the provider"
+
+
+@pytest.mark.parametrize("policy", UnknownOutcomePolicy)
+def test_a_bug_before_a_call_is_an_attempt_that_sent_nothing(policy: UnknownOutcomePolicy) -> None:
+    def bug() -> Exception:
+        error = NotBegunError()
+        error.__cause__ = KeyError("a bug")
+        return error
+
+    house = House(Faults("send", bug, times=2), is_swift=False)
+    job = make_job(on_unknown_outcome=policy)
+    house.jobs.insert([job])
+
+    with capture_logs():
+        assert house.offer(job, 1)
+        house.wait_until(lambda: house.line.in_hand == 0)
+
+    stored = house.jobs.get(job.job_id)
+    assert stored is not None
+    assert (stored.status, stored.attempts, stored.may_have_been_sent) == (Status.RETRYING, 1, False)
+    assert [entry.message for entry in stored.logs if entry.code == "not_begun"] == ["KeyError before the call"] * 2
 
 
 def test_a_provider_that_answers_and_raises_afterwards_has_answered() -> None:

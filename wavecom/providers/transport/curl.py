@@ -13,7 +13,16 @@ import pycurl
 from wavecom.providers.transport.curl_handle import Handle, origin_of
 from wavecom.providers.transport.curl_loop import HAS_EPOLL, CurlLoop
 from wavecom.providers.transport.faults import not_begun_on_error
-from wavecom.providers.transport.port import BODY_SECONDS, IDLE_SECONDS, NotSentError, OnEnd, Request, Response
+from wavecom.providers.transport.port import (
+    BODY_SECONDS,
+    IDLE_SECONDS,
+    Fault,
+    NotSentError,
+    OnEnd,
+    Request,
+    Response,
+    UnclearError,
+)
 
 
 class CurlTransport:
@@ -103,7 +112,10 @@ class _KeptHandle(Handle):
                 self.curl.perform()
             except pycurl.error as error:
                 code = int(error.args[0])  # its text holds the address
-        result = self.result(code)
+        try:
+            result = self.result(code)
+        except MemoryError:
+            raise UnclearError(Fault.OTHER) from None  # whatever has come: it went out
         if isinstance(result, Response):
             return result
         raise result from None
