@@ -7,6 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+import structlog
+
+log = structlog.get_logger()
+
 Call = Callable[[], None]
 
 #: How late the loop may hear that a call has ended. To be told of each costs more than the rest of the way here.
@@ -33,7 +37,7 @@ class ThreadLane:
         self._idle: list[_Worker] = []
 
     def submit(self, call: Call) -> asyncio.Future[None]:
-        """Have ``call``, which must not raise, run by a thread; the future is done soon after it."""
+        """Have ``call`` run by a thread; the future is done soon after it. ``call`` must not raise: it is logged."""
         if not self.depth:
             self._loop.call_later(_REPORT_SECONDS, self._report)
         self.depth += 1
@@ -43,9 +47,17 @@ class ThreadLane:
             self._idle.pop().wake()
         except IndexError:
             if self._started < self._most:
-                self._started += 1
-                _Worker(self._waiting, self._finished, self._idle).start(f"{self._name}-{self._started}")
+                self._start()
         return future
+
+    def _start(self) -> None:
+        try:
+            _Worker(self._waiting, self._finished, self._idle).start(f"{self._name}-{self._started + 1}")
+        except RuntimeError as error:
+            # The system gives no more threads now: those that there are do it, or the next that can be had.
+            log.warning("thread_not_started", lane=self._name, threads=self._started, error=str(error))
+        else:
+            self._started += 1
 
     def _report(self) -> None:
         finished = self._finished
@@ -87,8 +99,13 @@ class _Worker:
             except IndexError:
                 self._pause()
             else:
-                call()
-                self._finished.append(future)
+                try:
+                    call()
+                except Exception:
+                    # Else the thread would be lost, and whoever waits for the call.
+                    log.exception("call_failed")
+                finally:
+                    self._finished.append(future)
 
     def _pause(self) -> None:
         self._idle.append(self)

@@ -25,10 +25,10 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, ProtocolError, Scope  # t
 from werkzeug.exceptions import BadRequest, ClientDisconnected
 
 from wavecom.accounts import KeyRing
-from wavecom.errors import OverloadedError, UnauthenticatedError, UnavailableError, WaveComError
-from wavecom.web.authentication import bearer
+from wavecom.errors import OverloadedError, UnavailableError
 from wavecom.web.body_reads import STRANGERS, BodyLimits, BodyRead, BodyReadLimiter
 from wavecom.web.edge import BODILESS, HANDED_ON
+from wavecom.web.key_lookups import KeyLookups
 from wavecom.web.lanes import ThreadLane
 from wavecom.web.proxies import TrustedProxies
 
@@ -99,13 +99,15 @@ class RsgiApplication:
         # To look keys up, and to answer those that nobody has: however many they are, the API's lane stays free.
         self._strangers = ThreadLane("strangers", STRANGER_THREADS, loop)
         self._refusals = ThreadLane("refusals", _REFUSAL_THREADS, loop)
+        self._lookups = KeyLookups(self._keys, self._strangers)
         most = self._max_in_flight
         limits = BodyLimits(for_client=most, for_strangers=_STRANGERS_BODIES, in_all=4 * most)
         self._bodies = BodyReadLimiter(limits, loop.time)
 
     async def serve(self, scope: Scope, proto: HTTPProtocol) -> None:
         """Answer one request."""
-        path = scope.path
+        # As werkzeug reads it: //api is the API's too.
+        path = f"/{scope.path.lstrip('/')}"
         lane = self._api if path.startswith(_API) else self._probes.get(path, self._pages)
         headers = scope.headers
         declared = headers.get("content-length")
@@ -120,38 +122,24 @@ class RsgiApplication:
             await self._answer(_Request(scope, proto, io.BytesIO()), lane)
             return
         reader: str | None = None
+        error: Exception | None = None
         # What is longer than it may be the application refuses by its length.
         is_wanted = scope.method not in BODILESS and (length is None or length <= self._max_body_bytes)
         if is_wanted:
-            reader = await self._client(headers.get("authorization")) if lane is self._api else STRANGERS
+            try:
+                reader = await self._lookups.client(headers.get("authorization")) if lane is self._api else STRANGERS
+            except UnavailableError as raised:
+                error = raised
         if reader is None:
             is_gone = await self._discard(scope, proto, length)
-            request = _Request(scope, proto, _UnreadBody(), is_last=not is_gone)
-            await self._answer(request, self._strangers if is_wanted else lane)
+            request = _Request(scope, proto, _UnreadBody(), error, is_last=not is_gone)
+            if error is not None:
+                lane = self._refusals
+            elif is_wanted:
+                lane = self._strangers
+            await self._answer(request, lane)
             return
         await self._take_in(scope, proto, lane, reader, length)
-
-    async def _client(self, authorization: str | None) -> str | None:
-        """Whose key this is, live or test; None: nobody's that is known, and the application will say so."""
-        try:
-            key = bearer(authorization)
-        except UnauthenticatedError:
-            return None
-        client = self._keys.remembered_client(key)
-        if client is None:
-            # The store may have to be asked, which takes its time.
-            await self._strangers.submit(partial(self._look_up, key))
-            client = self._keys.remembered_client(key)
-        return client
-
-    def _look_up(self, key: str) -> None:
-        try:
-            self._keys.authenticate(key)
-        except WaveComError:
-            # To be said by the application, which asks again.
-            return
-        except Exception:
-            log.exception("key_lookup_failed")
 
     async def _take_in(
         self, scope: Scope, proto: HTTPProtocol, lane: ThreadLane, reader: str, length: int | None

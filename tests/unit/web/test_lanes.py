@@ -76,3 +76,17 @@ def test_a_lane_that_hangs_holds_up_no_other() -> None:
         await asyncio.gather(*held)
 
     _within(play)
+
+
+def test_a_call_that_raises_costs_no_thread_and_no_place() -> None:
+    def call() -> None:
+        raise TypeError("a bug of ours")
+
+    async def play(loop: asyncio.AbstractEventLoop) -> None:
+        lane = ThreadLane("lane", 1, loop)
+        for _ in range(3):
+            await lane.submit(call)
+        await lane.submit(lambda: None)
+        assert lane.depth == 0
+
+    _within(play)

@@ -1,0 +1,129 @@
+"""Which threads a request gets, and what it is told when nobody can say whose it is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tests.fakes import FakeClock
+from wavecom.accounts import KeyRing
+from wavecom.core.keys import KeyRecord
+from wavecom.errors import StoreError
+from wavecom.storage.memory import MemoryKeyStore
+from wavecom.web.edge import HANDED_ON
+from wavecom.web.proxies import TrustedProxies
+from wavecom.web.rsgi import RsgiApplication
+
+KEY = "wc_live_" + "k" * 43
+
+
+class _Headers(dict[str, str]):
+    def get_all(self, name: str) -> list[str]:
+        return [self[name]] if name in self else []
+
+
+class _Proto:
+    """A connection whose peer has sent all of its body."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.status = 0
+        self.headers: list[tuple[str, str]] = []
+
+    async def __call__(self) -> bytes:
+        return self._body
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], _body: bytes) -> None:
+        self.status, self.headers = status, headers
+
+
+class _App:
+    """Answers 200, or 503 what was handed on; remembers who asked."""
+
+    def __init__(self) -> None:
+        self.threads: list[str] = []
+        self.errors: list[Exception | None] = []
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        self.threads.append(threading.current_thread().name.rpartition("-")[0])
+        self.errors.append(environ.get(HANDED_ON))
+        start_response("503 " if HANDED_ON in environ else "200 ", [])
+        return [b""]
+
+
+class _Away(MemoryKeyStore):
+    asked = 0
+
+    def find(self, hash_: str) -> KeyRecord | None:
+        self.asked += 1
+        raise StoreError("no answer from the store")
+
+
+def _serve(app: _App, store: MemoryKeyStore, path: str, body: bytes = b"", count: int = 1) -> list[_Proto]:
+    protos = [_Proto(body) for _ in range(count)]
+    headers = _Headers({"authorization": f"Bearer {KEY}", "content-length": str(len(body))})
+    scope: Any = SimpleNamespace(
+        path=path,
+        method="POST" if body else "GET",
+        headers=headers,
+        query_string="",
+        http_version="1.1",
+        scheme="http",
+        client="127.0.0.1:4711",
+        server="127.0.0.1:8000",
+        authority=None,
+    )
+
+    async def main() -> None:
+        keys = KeyRing(store, FakeClock())
+        served: Any = app
+        rsgi = RsgiApplication(served, keys, TrustedProxies(0), threads=4, max_in_flight=100, max_body_bytes=1_000)
+        rsgi.start(asyncio.get_running_loop())
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(rsgi.serve(scope, each) for each in protos))  # type: ignore[arg-type]
+
+    asyncio.run(main())
+    return protos
+
+
+@pytest.mark.parametrize(
+    ("path", "lane"),
+    [
+        ("/api/notifications", "api"),
+        ("//api/notifications", "api"),
+        ("///api/notifications/batch", "api"),
+        ("/login", "pages"),
+        ("//login", "pages"),
+        ("/apidocs", "pages"),
+        ("/healthz", "healthz"),
+        ("//readyz", "readyz"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_an_address_has_its_lane_however_many_slashes_it_begins_with(path: str, lane: str, body: bytes) -> None:
+    app, store = _App(), MemoryKeyStore()
+    KeyRing(store, FakeClock()).ensure_first_key(KEY)
+
+    [proto] = _serve(app, store, path, body)
+
+    assert proto.status == 200
+    assert app.threads == [lane]
+
+
+def test_a_store_that_is_away_is_said_without_asking_it_for_each() -> None:
+    app, store = _App(), _Away()
+
+    protos = _serve(app, store, "/api/notifications", b"{}", count=40)
+
+    assert {each.status for each in protos} == {503}
+    assert {type(each) for each in app.errors} == {StoreError}
+    assert store.asked == 1
+    # Threads that answer without a server.
+    assert set(app.threads) == {"refusals"}
+    # Its body is out of the way: the connection is good for the next request.
+    assert not any(each.headers for each in protos)
