@@ -46,6 +46,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 
 class WaveComError(Exception):
@@ -225,11 +226,13 @@ class IdempotencyMismatchError(RefusedError):
 
     code = "idempotency_mismatch"
 
-    def __init__(self) -> None:
+    def __init__(self, held_since: datetime | None = None) -> None:
         super().__init__(
             "This Idempotency-Key was used before with another body. "
             "Send the same body again, or use a new key for a new notification."
         )
+        #: When the job was accepted that holds the key, where that is known.
+        self.held_since = held_since
 
 
 class RateLimitedError(RefusedError):

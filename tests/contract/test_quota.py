@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 
@@ -177,6 +178,19 @@ def test_no_refund_makes_more_than_there_was(quotas: QuotaService) -> None:
     settled(quotas)
 
     assert [status.remaining for status in quotas.ask(request).limits] == [4, 2]
+
+
+def test_no_refund_makes_tomorrows_quota_larger(quotas: QuotaService) -> None:
+    limits = Limits(daily_quota=3)
+    request = QuotaRequest("k", limits, 2)
+    decision = quotas.ask(request)
+    assert decision.day is not None
+
+    # Counted just before midnight, found to be repeats just after it.
+    quotas.refund(request, replace(decision, day=decision.day - 1), 2)
+    settled(quotas)
+
+    assert quotas.ask(request).refused == "daily"
 
 
 def test_an_answer_is_known_once_it_is_written_and_costs_nothing(quotas: QuotaService) -> None:

@@ -95,10 +95,13 @@ class Acceptance:
         outcomes = self._submission.accept_many(right)
         stored = sum(isinstance(outcome, Accepted) and not outcome.is_replay for outcome in outcomes)
         failed = sum(
-            isinstance(outcome, Exception) and not isinstance(outcome, ChannelNotServedError) for outcome in outcomes
+            isinstance(outcome, Exception) and not isinstance(outcome, ChannelNotServedError | IdempotencyMismatchError)
+            for outcome in outcomes
         )
         if request is not None and decision.charged > stored + failed:
-            self._quotas.refund(request, decision, decision.charged - stored - failed)
+            free = min(decision.charged - stored - failed, self._submission.repeat_count(right, outcomes, decision))
+            if free:
+                self._quotas.refund(request, decision, free)
         mismatches = sum(isinstance(outcome, IdempotencyMismatchError) for outcome in outcomes)
         if mismatches:
             self.charge_refused(actor, mismatches, is_asking=False)

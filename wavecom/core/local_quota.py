@@ -56,7 +56,7 @@ class LocalQuotas:
                 return
             if request.limits.rate_per_second is not None:
                 found.paid_off -= count / request.limits.rate_per_second
-            if found.day == self._now() // DAY_SECONDS:
+            if found.day == decision.day:
                 found.used = max(0, found.used - count)
 
     def remember(self, name: str, answer: StoredAnswer) -> None:
@@ -103,6 +103,7 @@ class LocalQuotas:
             refused=refused,
             retry_after_seconds=0 if refused is None else max(1, math.ceil(wait)),
             charged=0 if refused is not None else cost,
+            day=day,
         )
 
     @staticmethod

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from wavecom.errors import LimitStatus
@@ -19,6 +20,8 @@ DAY_SECONDS = 86_400
 #: How long a name that was counted is known as counted. Longer than any request is under way; afterwards the store
 #: tells repeats.
 NAME_SECONDS = 60
+#: How old a job is at least that was not accepted on the count of who finds it now: half, because clocks differ.
+_EARLIER_AFTER = timedelta(seconds=NAME_SECONDS / 2)
 RATE, DAILY = "rate", "daily"
 
 
@@ -98,11 +101,21 @@ class QuotaDecision:
     charged: int = 0
     #: Decided by this process alone, from its share of the limits.
     is_local: bool = False
+    #: On which day, in days since 1970 (UTC), it was counted against a daily quota.
+    day: int | None = None
 
     @property
     def is_allowed(self) -> bool:
         """Whether the request may go on."""
         return self.answer is None and self.refused is None
+
+    def is_repeat(self, held_since: datetime, now: datetime) -> bool:
+        """Whether a name that was charged here, and was found to be held by a job, had been paid for before.
+
+        A job that is younger than the mark of a name came at the same time as this and was let through by the mark
+        that this left: it is what this pays for. (Marks of one process alone let nobody through elsewhere.)
+        """
+        return self.is_local or now - held_since >= _EARLIER_AFTER
 
 
 #: Where there is nothing to ask.
@@ -124,7 +137,10 @@ class QuotaService(Protocol):
         ...
 
     def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
-        """Give ``count`` of what was charged back: they were repeats after all, or not stored. Cheap; done soon."""
+        """Give ``count`` of what was charged back: they were repeats after all, or not stored. Cheap; done soon.
+
+        What was counted on another day is not given back to today's quota.
+        """
         ...
 
     def remember(self, name: str, answer: StoredAnswer) -> None:

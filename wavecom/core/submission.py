@@ -157,7 +157,7 @@ class Submission:
             decision, existing = self._batcher.submit((job, request, decision))
         if existing is None:
             return decision, Accepted(job) if decision.is_allowed else None
-        if request is not None and decision.charged:
+        if request is not None and decision.charged and decision.is_repeat(existing.created_at, self._clock.now()):
             self._quotas.refund(request, decision, decision.charged)
             decision = replace(decision, charged=0)
         outcome = _repeated(existing, job.fingerprint)
@@ -212,6 +212,22 @@ class Submission:
     def holders(self, client: str, idempotency_keys: Sequence[str]) -> dict[str, Job]:
         """The jobs that hold these idempotency keys, without their logs. Raises ``StoreError``."""
         return self._jobs.by_idempotency_key(client, idempotency_keys) if idempotency_keys else {}
+
+    def repeat_count(
+        self, news: Sequence[NewNotification], outcomes: Sequence[Outcome], decision: QuotaDecision
+    ) -> int:
+        """How many names of ``news``, which had these ``outcomes``, had been paid for before ``decision`` was made."""
+        now = self._clock.now()
+        names = set()
+        for new, outcome in zip(news, outcomes, strict=True):
+            held_since: datetime | None = None
+            if isinstance(outcome, IdempotencyMismatchError):
+                held_since = outcome.held_since
+            elif isinstance(outcome, Accepted) and outcome.is_replay:
+                held_since = outcome.job.created_at
+            if held_since is not None and decision.is_repeat(held_since, now):
+                names.add(new.idempotency_key)
+        return len(names)
 
     def _unserved(self, news: Sequence[NewNotification]) -> list[Accepted | ChannelNotServedError]:
         """What those get whose channel nobody serves: the first answer where this repeats one, else the refusal."""
@@ -365,4 +381,4 @@ def _repeated(existing: Job, fingerprint: str | None) -> Accepted | IdempotencyM
     """What a request gets whose idempotency key ``existing`` holds."""
     if existing.fingerprint == fingerprint:
         return Accepted(existing, is_replay=True)
-    return IdempotencyMismatchError()
+    return IdempotencyMismatchError(existing.created_at)

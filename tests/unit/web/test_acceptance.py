@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.unit.web.test_batch import BAD, sms
 from wavecom.accounts import Scope
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.ports import JobFilter
-from wavecom.core.quota import StoredAnswer
+from wavecom.core.quota import QuotaDecision, QuotaRequest, StoredAnswer
 from wavecom.core.states import Status
 from wavecom.settings import Settings
 
@@ -250,3 +251,53 @@ def test_who_did_it_is_kept() -> None:
     assert read["logs"][-1] == {"at": read["updatedAt"], "event": "cancelled", "by": f"key {other['keyId']}"}
     listed = world.client().get(f"{PATH}/{second['notification']['jobId']}").json
     assert listed["createdBy"] == f"key {maker.key_id}"
+
+
+class Racing(Forgetful):
+    """Counts that let a twin of the first request pass before that one is stored, as another thread might."""
+
+    twin: Callable[[], Any] | None = None
+
+    def ask_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
+        decisions = super().ask_many(requests)
+        twin, self.twin = self.twin, None
+        if twin is not None:
+            assert twin().status_code in {202, 207}
+        return decisions
+
+
+def racing(quota: int) -> tuple[World, Racing]:
+    holder: list[World] = []
+    quotas = Racing(lambda: holder[0].clock.now().timestamp())
+    settings = Settings(secret_key="a secret for tests only", key_daily_quota=quota)
+    holder.append(make_world(settings, quotas=quotas))
+    return holder[0], quotas
+
+
+@pytest.mark.parametrize("text", ["Hello", "another body"])
+def test_twins_that_overtake_each_other_are_paid_once(text: str) -> None:
+    """The one is counted, the other let through by its mark, and stored first: not for nothing."""
+    world, quotas = racing(10)
+    api = world.client()
+    body, twin = [sms(n) for n in range(3)], [sms(n) | {"payload": {"text": text}} for n in range(3)]
+
+    quotas.twin = lambda: batch(api, *twin, key="b")
+    batch(api, *body, key="b")
+    quotas.twin = lambda: single(api, "s", sms(8) | {"payload": {"text": text}})
+    single(api, "s", sms(8))
+
+    assert stored(world) == 4
+    assert left(single(api)) == 10 - 4 - 1
+
+
+def test_a_batch_of_new_ones_repeats_and_mismatches_costs_what_is_new() -> None:
+    world = limited(quota=10)
+    api = world.client()
+    batch(api, sms(1), sms(2), key="b")
+    world.clock.advance(3600)
+
+    answer = batch(api, sms(1), sms(99), sms(3), key="b")
+
+    assert [each["status"] for each in answer.json["results"]] == [202, 422, 202]
+    assert stored(world) == 3
+    assert left(single(api)) == 10 - 3 - 1

@@ -1,7 +1,8 @@
 -- Change counts without asking: give back what turned out to be free, count in what one process decided alone.
 --
 -- KEYS: two for each change, the budget's rate and its count of the day, as in quota.lua.
--- ARGV[1]: JSON list of {count, interval}: notifications to add (below 0: to give back); interval absent without a rate.
+-- ARGV[1]: JSON list of {count, interval, day}: notifications to add (below 0: to give back); interval absent without a
+-- rate; the day on which they were counted, another day's quota is not changed.
 -- Answers how many.
 local DAY_SECONDS = 86400
 local changes = cjson.decode(ARGV[1])
@@ -19,10 +20,12 @@ for i, change in ipairs(changes) do
       redis.call('DEL', rate_key)
     end
   end
-  local count = redis.call('HMGET', quota_key, 'day', 'used')
-  local used = tonumber(count[1]) == day and tonumber(count[2]) or 0
-  used = math.max(0, used + change.count)
-  redis.call('HSET', quota_key, 'day', day, 'used', string.format('%d', used))
-  redis.call('EXPIRE', quota_key, math.ceil((day + 1) * DAY_SECONDS - now) + 60)
+  if change.day == day then
+    local count = redis.call('HMGET', quota_key, 'day', 'used')
+    local used = tonumber(count[1]) == day and tonumber(count[2]) or 0
+    used = math.max(0, used + change.count)
+    redis.call('HSET', quota_key, 'day', day, 'used', string.format('%d', used))
+    redis.call('EXPIRE', quota_key, math.ceil((day + 1) * DAY_SECONDS - now) + 60)
+  end
 end
 return cjson.encode(#changes)

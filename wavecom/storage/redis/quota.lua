@@ -6,7 +6,7 @@
 -- day, used), then its stored answer if it looks for one, then the mark of each of its names.
 -- ARGV[1]: JSON {keep, requests}: for how many seconds names are marked as counted; a list of {cost, refused, names (how
 -- many), looks, interval, burst, quota}, the last three absent without that limit.
--- Answers a JSON list of {known} or {charged, refused, wait, rate_left, rate_reset, quota_left, quota_reset}. Times are
+-- Answers a JSON list of {known} or {charged, day, refused, wait, rate_left, rate_reset, quota_left, quota_reset}. Times are
 -- seconds by this server's own clock; what goes out are durations.
 local DAY_SECONDS = 86400
 local ask = cjson.decode(ARGV[1])
@@ -19,7 +19,7 @@ local replies = {}
 local function judge(request, rate_key, quota_key, fresh)
   local cost = request.cost + #fresh
   local rate_cost = cost + request.refused
-  local reply = {charged = cost}
+  local reply = {charged = cost, day = day}
   local paid_off, used = now, 0
   if request.interval then
     -- Should this clock be set back, nobody waits longer than for a full burst and the request that went beyond it.

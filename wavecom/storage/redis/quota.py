@@ -42,6 +42,8 @@ _WRITE_SECONDS = 0.05
 _UNWRITTEN_LIMIT = 10_000
 _BATCH = 500
 
+_Change = tuple[str, int, float | None, int | None]
+
 
 class RedisQuotas:
     """``wavecom.core.quota.QuotaService``. ``client`` must give up after about ``TIMEOUT_SECONDS``. Thread-safe.
@@ -62,6 +64,7 @@ class RedisQuotas:
         self._client = client
         self._scripts = RedisScripts(client)
         self._monotonic = monotonic
+        self._now = now
         self._answers_limit = answers_limit
         self._share = QuotaShare(processes, now)
         #: Of those who ask alone; they need not wait long for company.
@@ -70,8 +73,8 @@ class RedisQuotas:
         self._is_away = False
         #: The oldest are forgotten when Redis can't keep up.
         self._unwritten: deque[tuple[str, StoredAnswer]] = deque(maxlen=_UNWRITTEN_LIMIT)
-        #: Budget, notifications to add to its count, and its rate.
-        self._changes: deque[tuple[str, int, float | None]] = deque(maxlen=_UNWRITTEN_LIMIT)
+        #: Budget, notifications to add to its count, its rate, and the day on which they were counted.
+        self._changes: deque[_Change] = deque(maxlen=_UNWRITTEN_LIMIT)
         self._has_unwritten = threading.Event()
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -93,7 +96,7 @@ class RedisQuotas:
         if decision.is_local:
             self._share.refund(request, decision, count)
         else:
-            self._change(request.budget, -count, request.limits.rate_per_second)
+            self._change(request.budget, -count, request.limits.rate_per_second, decision.day)
 
     def remember(self, name: str, answer: StoredAnswer) -> None:
         """See the port. Written a moment later, many at once."""
@@ -141,14 +144,15 @@ class RedisQuotas:
 
     def _return(self) -> None:
         self._is_away = False
+        today = int(self._now() // DAY_SECONDS)
         for budget, used in self._share.forget().items():
-            self._change(budget, used, None)
+            self._change(budget, used, None, today)
         log.warning("limits_shared_again")
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
-    def _change(self, budget: str, count: int, rate_per_second: float | None) -> None:
-        self._changes.append((budget, count, rate_per_second))
+    def _change(self, budget: str, count: int, rate_per_second: float | None, day: int | None) -> None:
+        self._changes.append((budget, count, rate_per_second, day))
         self._wake_writer()
 
     def _wake_writer(self) -> None:
@@ -190,8 +194,11 @@ class RedisQuotas:
         self._scripts.run("remember", [_ORDER, *(_ANSWERS + name for name, _ in answers)], question)
 
 
-def _told(changes: Sequence[tuple[str, int, float | None]]) -> list[dict[str, Any]]:
-    return [{"count": count} | ({} if rate is None else {"interval": 1 / rate}) for _, count, rate in changes]
+def _told(changes: Sequence[_Change]) -> list[dict[str, Any]]:
+    return [
+        {"count": count, "day": day} | ({} if rate is None else {"interval": 1 / rate})
+        for _, count, rate, day in changes
+    ]
 
 
 def _counts(budget: str) -> tuple[str, str]:
@@ -230,5 +237,5 @@ def _decision(limits: Limits, reply: Mapping[str, Any]) -> QuotaDecision:
         reset = math.ceil(reply["quota_reset"])
         found.append(LimitStatus(DAILY, limits.daily_quota, DAY_SECONDS, int(reply["quota_left"]), reset))
     if "refused" not in reply:
-        return QuotaDecision(found, charged=int(reply["charged"]))
+        return QuotaDecision(found, charged=int(reply["charged"]), day=int(reply["day"]))
     return QuotaDecision(found, None, reply["refused"], max(1, math.ceil(reply["wait"])))
