@@ -12,7 +12,7 @@ from wavecom.web.dashboard.formatting import readable
 _FACTS = {"subject": "Subject", "title": "Title", "from": "From", "replyTo": "Reply to", "senderId": "Sender"}
 _TEXTS = {"text": "Text", "body": "Body"}
 _SOURCES = {"html": "HTML source", "data": "Data"}
-_APART = {"headers", "attachments"}
+_APART = {"headers", "attachments", "calendar"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +40,15 @@ def describe(payload: Mapping[str, Any]) -> Content:
     headers = payload.get("headers")
     if isinstance(headers, Mapping):
         facts += [(str(name), readable(value)) for name, value in headers.items()]
+    sources = [(label, readable(payload[key])) for key, label in _SOURCES.items() if payload.get(key)]
+    if "calendar" in payload:
+        sources.append(_invitation(payload["calendar"]))
     known = {*_FACTS, *_TEXTS, *_SOURCES, *_APART}
     facts += [(key, readable(value)) for key, value in payload.items() if key not in known]
     return Content(
         facts=tuple(facts),
         texts=tuple((label, readable(payload[key])) for key, label in _TEXTS.items() if payload.get(key)),
-        sources=tuple((label, readable(payload[key])) for key, label in _SOURCES.items() if payload.get(key)),
+        sources=tuple(sources),
         attachments=tuple(_attachment(each) for each in payload.get("attachments") or () if isinstance(each, Mapping)),
     )
 
@@ -58,6 +61,12 @@ def _person(value: object) -> str:
         name = value.get("name")
         return f"{name} <{value['email']}>" if name else str(value["email"])
     return readable(value)
+
+
+def _invitation(value: object) -> tuple[str, str]:
+    if isinstance(value, Mapping) and "content" in value:
+        return f"Invitation ({value.get('method')})", readable(value["content"])
+    return "Invitation", readable(value)
 
 
 def _attachment(value: Mapping[str, Any]) -> Attachment:

@@ -112,8 +112,7 @@ class Calendar(BaseSchema):
             raise ValidationError({"content": [fault]})
         # Readers ignore an invitation whose two methods differ (RFC 6047 section 2.4).
         method = str(data["method"])
-        found = self._METHOD.search(content)
-        if found is None or found[1].upper() != method:
+        if {found.upper() for found in self._METHOD.findall(content)} != {method}:
             fault = Fault(FaultCode.CONFLICT, f"must have the line METHOD:{method}, as `method` says")
             raise ValidationError({"content": [fault]})
 
