@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from threading import Event, Lock
 
+import structlog
+
 from wavecom.core.job import Channel, Priority, Try
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
 from wavecom.routing.destinations import Destinations
 from wavecom.routing.gate import BULKHEAD, RoutingGate
 from wavecom.routing.routes import Route
+
+log = structlog.get_logger()
 
 #: No thread waits for a permit for longer, whatever its caller asks for.
 LONGEST_WAIT_SECONDS = 1.0
@@ -24,6 +28,8 @@ SANDBOX_SHARE = 0.25
 
 NO_ROUTE = "no_route"
 NO_ROUTE_RETRY_SECONDS = 60.0
+#: That messages wait for a route is told so often: they wait for people.
+_NO_ROUTE_TOLD_SECONDS = 60.0
 
 
 class Router:
@@ -55,6 +61,8 @@ class Router:
         self._destinations = Destinations(monotonic)
         self._waiting = 0
         self._lock = Lock()
+        #: Channels without a route for which there are messages all the same: when that was last told.
+        self._told: dict[Channel, float] = {}
 
     def reserve(
         self,
@@ -137,7 +145,23 @@ class Router:
 
     def _order(self, channel: Channel, prefer: str | None) -> tuple[str, ...]:
         route = self._routes.get(channel)
-        return route.order(self._draw(), prefer) if route else ()
+        if route is None:
+            self._tell_of_no_route(channel)
+            return ()
+        return route.order(self._draw(), prefer)
+
+    def _tell_of_no_route(self, channel: Channel) -> None:
+        now = self._monotonic()
+        with self._lock:
+            is_due = now - self._told.get(channel, float("-inf")) >= _NO_ROUTE_TOLD_SECONDS
+            if is_due:
+                self._told[channel] = now
+        if is_due:
+            log.error(
+                "channel_without_route",
+                channel=channel,
+                check=f"accepted messages wait until they expire: add {channel} to [routes] in the providers file",
+            )
 
     def _first(self, order: Collection[str], priority: Priority, cost: int) -> Permit | Refusal:
         best = Refusal("", NO_ROUTE, NO_ROUTE_RETRY_SECONDS)

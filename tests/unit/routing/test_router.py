@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from threading import Event, Thread
 
 import pytest
+from structlog.testing import capture_logs
 
 from wavecom.core.job import Answer, Channel, Outcome, Priority, Scope, Try
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
@@ -295,3 +296,16 @@ def test_a_domain_whose_recipients_are_told_to_come_back_waits_and_no_other_does
     assert router.destination_wait(Permit("first"), "grey.example") > 0
     assert router.destination_wait(Permit("first"), "other.example") == 0
     assert router.destination_wait(Permit("second"), "grey.example") == 0
+
+
+def test_that_messages_wait_for_a_route_is_told_once_a_minute() -> None:
+    waiting = Waiting()
+    router = a_router(ScriptedGate({"a": 0}), {Channel.EMAIL: Route.of("a")}, stopping=waiting)
+
+    with capture_logs() as logs:
+        for _ in range(150):
+            router.reserve(Channel.SMS, Priority.NORMAL)
+            router.reserve(Channel.EMAIL, Priority.NORMAL)
+            waiting.now += 1
+
+    assert [(entry["event"], entry["channel"]) for entry in logs] == [("channel_without_route", Channel.SMS)] * 3

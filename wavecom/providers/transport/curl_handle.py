@@ -144,9 +144,10 @@ class Handle:
             case pycurl.E_OUT_OF_MEMORY | pycurl.E_FAILED_INIT:
                 return True
             case pycurl.E_COULDNT_CONNECT:
-                # Who refuses gives a number; there is none where not even a socket could be made.
+                # Who refuses gives a number. There is none where not even a socket could be made: for want of
+                # descriptors, or because this machine has no addresses of that kind (IPv6).
                 errno = self.curl.getinfo(pycurl.OS_ERRNO)
-                return errno == 0 or errno in EXHAUSTED_ERRNOS
+                return errno in EXHAUSTED_ERRNOS or (errno == 0 and lacks_descriptors())
             case pycurl.E_COULDNT_RESOLVE_HOST:
                 return lacks_descriptors()
         return False
