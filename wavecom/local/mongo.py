@@ -110,7 +110,7 @@ class PrivateMongo(PrivateServer):
             return [str(program), *place, "--nounixsocket", "--wiredTigerCacheSizeGB", "0.5"]
         # An empty configuration of its own: it would otherwise read whichever lies around.
         configuration = self.home / "secantusd.toml"
-        configuration.touch()
+        configuration.touch(mode=0o600)
         place = ["--host", LOOPBACK, "--port", str(port), "--storage-path", data]
         # Without it the Rust build loses acknowledged writes when it is killed, journal=true or not.
         durable = ["--sync-on-commit"] if program.name == "secantusd-rs" else []
