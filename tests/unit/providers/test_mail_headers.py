@@ -107,6 +107,15 @@ def test_no_name_breaks_a_line(name: str) -> None:
     assert [each.addr_spec for each in parsed["Reply-To"].addresses] == ["a@example.org", "b@example.org"]
 
 
+def test_the_message_ids_of_a_long_thread_fold_at_their_blanks() -> None:
+    ids = " ".join(f"<{number:024x}.notification@mail.example.com>" for number in range(120))
+
+    whole, parsed = sent(accepted(headers={"References": ids}) or {})
+
+    assert parsed["References"] == ids
+    assert max(map(len, whole.split(b"\r\n"))) <= 78
+
+
 #: Characters that make a URI, a host or a message id, and some that spoil it.
 _URI_PIECES = [
     "https://",

@@ -307,3 +307,18 @@ def test_a_refused_request_does_not_use_up_its_key(api: FlaskClient) -> None:
 
     assert answer.status_code == 202
     assert "Idempotent-Replayed" not in answer.headers
+
+
+def test_a_long_thread_keeps_all_its_message_ids(world: World, api: FlaskClient) -> None:
+    def mail(headers: dict[str, str]) -> dict[str, Any]:
+        payload = {"subject": "Re: parcel", "text": "It is here.", "headers": headers}
+        return {"type": "email", "to": {"email": "amina@example.com"}, "payload": payload}
+
+    ids = " ".join(f"<{number:024x}.notification@mail.example.com>" for number in range(120))
+    answer = api.post("/api/notifications", json=mail({"References": ids, "X-Thread": "x" * 998}))
+
+    job = world.jobs.get(JobId(answer.json["jobId"]))
+    assert job is not None
+    assert job.payload["headers"]["References"] == ids
+    for too_long in ({"References": f"{ids} {ids}"}, {"X-Thread": "x" * 999}):
+        assert api.post("/api/notifications", json=mail(too_long)).json["errors"][0]["code"] == "too_long"

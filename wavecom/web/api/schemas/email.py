@@ -146,6 +146,8 @@ class MailHeaders(KeyedValues):
         "to": "to",
     }
     _VALUE_LIMIT = 998
+    #: Long threads have a hundred ids, which fold at every blank.
+    _MESSAGE_IDS_LIMIT = 8192
 
     def __init__(self, **options: Any) -> None:
         super().__init__('an object of texts, such as {"X-Campaign": "spring"}', max_items=30, **options)
@@ -158,7 +160,7 @@ class MailHeaders(KeyedValues):
 
     def item_schema(self) -> dict[str, Any]:
         """See ``KeyedValues``."""
-        return text_schema(self._VALUE_LIMIT)
+        return text_schema(self._MESSAGE_IDS_LIMIT)
 
     def fault(self, name: str, item: object) -> Fault | None:
         """See ``KeyedValues``."""
@@ -173,7 +175,8 @@ class MailHeaders(KeyedValues):
             )
         if not isinstance(item, str):
             return Fault(FaultCode.WRONG_TYPE, "must be a text")
-        if fault := text_fault(item, self._VALUE_LIMIT):
+        are_ids = mail_headers.kind_of(name) is mail_headers.HeaderKind.MESSAGE_IDS
+        if fault := text_fault(item, self._MESSAGE_IDS_LIMIT if are_ids else self._VALUE_LIMIT):
             return fault
         try:
             mail_headers.canonical(name, item)
