@@ -46,6 +46,9 @@ log = structlog.get_logger()
 #: air. The lease of a call that takes longer is renewed meanwhile (``leases.py``).
 LEASE_MARGIN_SECONDS = 15.0
 
+#: A job that no provider may be called for rests for so long at most: an operator may open one at any time.
+LONGEST_REST_SECONDS = 60.0
+
 #: The code of an answer that did not come in time.
 TIMEOUT = "timeout"
 #: A time-out of which this process could not run for such a part says nothing about the provider.
@@ -89,7 +92,7 @@ class Attempted:
     expects_receipt: bool
     #: No provider of the route is left that was not tried.
     is_route_used_up: bool = False
-    #: Without ``tries``: when it is worth coming back.
+    #: Where nobody who could take it was asked: when it is worth coming back.
     retry_after_seconds: float = 1.0
 
 
@@ -328,12 +331,15 @@ class Calls:
             if try_.answer.outcome is not Outcome.UNAVAILABLE:
                 return Attempted(job, tuple(tries), provider.expects_receipts)
             upcoming = self._next(job, tries, waits)
+        pauses = list(waits.values())
+        if isinstance(upcoming, Refusal):
+            pauses.append(min(upcoming.retry_after_seconds, LONGEST_REST_SECONDS))
         return Attempted(
             job,
             tuple(tries),
             expects_receipt=False,
             is_route_used_up=bool(tries) and upcoming is None and not waits,
-            retry_after_seconds=min(waits.values(), default=1.0),
+            retry_after_seconds=min(pauses, default=1.0),
         )
 
     def _next(self, job: Job, tries: Sequence[Try], waits: Mapping[str, float]) -> Permit | Refusal | None:

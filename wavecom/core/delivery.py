@@ -70,6 +70,17 @@ def _was_for_want_of_ours(answer: Answer) -> bool:
     return answer.outcome is Outcome.UNAVAILABLE and answer.scope is Scope.WORKER
 
 
+def _is_no_attempt(attempted: Attempted) -> bool:
+    """Whether nobody who could take the message was asked: for want of ours, or because none may be called now.
+
+    Nobody at all will ever take it where the whole route was asked and lacks something: that is an end.
+    """
+    answers = [try_.answer for try_ in attempted.tries]
+    if not all(_was_for_want_of_ours(answer) or answer.is_final_here for answer in answers):
+        return False
+    return not (attempted.is_route_used_up and all(answer.is_final_here for answer in answers))
+
+
 class Delivery:
     """The use case behind the task ``wavecom.deliver``.
 
@@ -259,8 +270,9 @@ class Delivery:
         token = token_of(job)
         if not tries:
             return decide(job, AttemptPrevented(token, attempted.retry_after_seconds), now, self._policy)
-        if all(_was_for_want_of_ours(try_.answer) for try_ in tries):
-            return decide(job, AttemptPrevented(token, _EXHAUSTED_PAUSE_SECONDS), now, self._policy)
+        if _is_no_attempt(attempted):
+            pause = max(_EXHAUSTED_PAUSE_SECONDS, attempted.retry_after_seconds)
+            return decide(job, AttemptPrevented(token, pause), now, self._policy)
         # Of several providers the most patient one counts.
         bounds = [self._retry_bounds.get(try_.provider, _USUAL_BOUNDS) for try_ in tries]
         event = AttemptFinished(

@@ -41,9 +41,9 @@ class AttemptFinished:
 
 @dataclass(frozen=True, slots=True)
 class AttemptPrevented:
-    """A worker holds the job but no provider may be called now: this is not an attempt.
+    """A worker holds the job but no provider that could take it may be called now: this is not an attempt.
 
-    Only for a worker that has made no call since its claim, or none that began.
+    Only for a worker that has made no call since its claim, none that began, or only such as can't take it anyway.
     """
 
     token: str

@@ -12,7 +12,7 @@ from tests.factories import make_answer
 from tests.fakes import ScriptedProvider
 from tests.unit.test_delivery import House
 from wavecom.core.engine import DueReached, Policy, Transition, decide
-from wavecom.core.job import Answer, Job, Outcome, UnknownOutcomePolicy
+from wavecom.core.job import Answer, Job, Outcome, Scope, UnknownOutcomePolicy
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import Message
 from wavecom.core.states import Status
@@ -224,16 +224,33 @@ def test_one_that_could_but_is_away_is_waited_for() -> None:
     assert house.deliver(job).status is Status.DELIVERED
 
 
-def test_one_that_could_but_may_not_be_called_now_is_waited_for() -> None:
+@pytest.mark.parametrize("max_attempts", [1, 5])
+def test_one_that_could_but_may_not_be_called_now_is_waited_for_which_is_no_attempt(max_attempts: int) -> None:
     house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail"))
     house.route.closed = {"mail"}
-    job = house.job()
+    job = house.job(max_attempts=max_attempts)
 
-    with pytest.raises(RetryLater):
-        house.deliver(job)
+    for _ in range(7):
+        waiting = house.deliver(job)
+        assert (waiting.status, waiting.attempts) == (Status.RETRYING, 0)
+        assert waiting.next_attempt_at is not None
+        assert 5 <= (waiting.next_attempt_at - house.clock.now()).total_seconds() <= 60
+        house.clock.advance(61)
     house.route.closed = set()
-    house.clock.advance(600)
 
+    assert house.deliver(job).status is Status.DELIVERED
+
+
+@pytest.mark.parametrize("max_attempts", [1, 5])
+def test_one_that_could_but_for_which_this_worker_has_no_means_is_waited_for(max_attempts: int) -> None:
+    out_of_means = Answer(Outcome.UNAVAILABLE, "not_begun", scope=Scope.WORKER)
+    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail", out_of_means, make_answer()))
+    job = house.job(max_attempts=max_attempts)
+
+    waiting = house.deliver(job)
+    house.clock.advance(61)
+
+    assert (waiting.status, waiting.attempts) == (Status.RETRYING, 0)
     assert house.deliver(job).status is Status.DELIVERED
 
 
