@@ -78,20 +78,20 @@ class Acceptance:
         return Admitted(decision.answer.job_id, None, True, decision.answer)
 
     def accept_many(
-        self, actor: Actor, news: Sequence[NewNotification], refused: int = 0
+        self, actor: Actor, news: Sequence[NewNotification], refused: int = 0, repeated: int = 0
     ) -> tuple[list[Outcome], Sequence[LimitStatus]]:
-        """Accept each for itself, under the limits all or none; ``refused`` others of the same request are wrong.
+        """Accept each for itself, under the limits all or none.
+
+        Of the same request ``refused`` others are wrong, and ``repeated`` others are known to repeat earlier ones.
 
         Raises as ``Submission.accept_many`` does, ``RateLimitedError`` and ``QuotaExhaustedError``.
         """
-        wrong = {
-            index: InvalidRequestError(problems)
-            for index, new in enumerate(news)
-            if (problems := actor.senders.problems(new.type, new.payload))
-        }
+        wrong = self._wrong_senders(actor, news)
         right = [new for index, new in enumerate(news) if index not in wrong]
         served = [new for new in right if self._submission.serves(new.type, new.client)]
-        request, decision = self._ask_for_many(actor, served, refused + len(news) - len(served))
+        again = sum(isinstance(outcome, Accepted) for outcome in wrong.values())
+        refused += len(news) - len(served) - again
+        request, decision = self._ask_for_many(actor, served, refused, repeated + again)
         outcomes = self._submission.accept_many(right)
         stored = sum(isinstance(outcome, Accepted) and not outcome.is_replay for outcome in outcomes)
         failed = sum(
@@ -137,8 +137,21 @@ class Acceptance:
         """Keep an answer, so that a repetition gets it at once."""
         self._quotas.remember(name_of(actor.client, idempotency_key), answer)
 
+    def _wrong_senders(self, actor: Actor, news: Sequence[NewNotification]) -> dict[int, Outcome]:
+        """By their places, those whose senders may not be used (any more): refused, but for repetitions."""
+        wrong = {
+            index: problems
+            for index, new in enumerate(news)
+            if (problems := actor.senders.problems(new.type, new.payload))
+        }
+        found = self._submission.repeated(actor.client, [news[index] for index in wrong])
+        return {
+            index: earlier or InvalidRequestError(problems)
+            for (index, problems), earlier in zip(wrong.items(), found, strict=True)
+        }
+
     def _ask_for_many(
-        self, actor: Actor, news: Sequence[NewNotification], refused: int
+        self, actor: Actor, news: Sequence[NewNotification], refused: int, repeated: int
     ) -> tuple[QuotaRequest | None, QuotaDecision]:
         limits = self._limits(actor)
         if limits.is_unlimited:
@@ -151,19 +164,21 @@ class Acceptance:
             known = self._submission.holders(actor.client, [new.idempotency_key or "" for new in by_name.values()])
             fresh = tuple(name for name, new in by_name.items() if new.idempotency_key not in known)
             if len(fresh) < len(by_name):
+                repeated += len(by_name) - len(fresh)
                 request = replace(request, names=fresh)
                 decision = self._quotas.ask(request)
+        if decision.refused is not None and repeated and not cost and not request.names:
+            # Nothing in it is new. What is wrong with the rest of it was wrong the first time, too.
+            return request, QuotaDecision(decision.limits)
         if decision.refused is not None:
             _raise_refusal(decision, cost + len(request.names) or refused)
         return request, decision
 
     def _refuse(self, actor: Actor, new: NewNotification, wrong: Sequence[Problem]) -> Admitted:
         """A sender that may not be used (any more): a repetition gets its first answer all the same."""
-        if new.idempotency_key is not None and new.fingerprint is not None:
-            found = self._submission.earlier(actor.client, {new.idempotency_key: new.fingerprint})
-            if new.idempotency_key in found:
-                job = found[new.idempotency_key].job
-                return Admitted(job.job_id, job, True)
+        [earlier] = self._submission.repeated(actor.client, [new])
+        if earlier is not None:
+            return Admitted(earlier.job.job_id, earlier.job, True)
         self.charge_refused(actor)
         raise InvalidRequestError(wrong)
 

@@ -209,6 +209,15 @@ class Submission:
             key: Accepted(job, is_replay=True) for key, job in holders.items() if job.fingerprint == fingerprints[key]
         }
 
+    def repeated(self, client: str, news: Sequence[NewNotification]) -> list[Accepted | None]:
+        """``earlier`` for each of these, in their order. Raises ``StoreError``."""
+        holders = self.holders(client, [new.idempotency_key for new in news if new.idempotency_key is not None])
+        found = [holders.get(new.idempotency_key or "") for new in news]
+        return [
+            Accepted(job, is_replay=True) if job is not None and job.fingerprint == new.fingerprint else None
+            for new, job in zip(news, found, strict=True)
+        ]
+
     def holders(self, client: str, idempotency_keys: Sequence[str]) -> dict[str, Job]:
         """The jobs that hold these idempotency keys, without their logs. Raises ``StoreError``."""
         return self._jobs.by_idempotency_key(client, idempotency_keys) if idempotency_keys else {}
@@ -232,12 +241,9 @@ class Submission:
     def _unserved(self, news: Sequence[NewNotification]) -> list[Accepted | ChannelNotServedError]:
         """What those get whose channel nobody serves: the first answer where this repeats one, else the refusal."""
         served = sorted(self._served)
-        outcomes: list[Accepted | ChannelNotServedError] = []
-        for new in news:
-            key, fingerprint = new.idempotency_key, new.fingerprint
-            found = self.earlier(new.client, {key: fingerprint}) if key and fingerprint else {}
-            outcomes.append(found.get(key or "") or ChannelNotServedError(new.type, served))
-        return outcomes
+        # All of one request, so of one client.
+        found = self.repeated(news[0].client, news)
+        return [earlier or ChannelNotServedError(new.type, served) for new, earlier in zip(news, found, strict=True)]
 
     def _without_files(self, jobs: list[Job]) -> list[Job]:
         """The jobs with their large attachments set apart, which are stored: before the jobs that refer to them."""

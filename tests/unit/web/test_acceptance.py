@@ -14,6 +14,7 @@ from wavecom.accounts import Scope
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.ports import JobFilter
 from wavecom.core.quota import QuotaDecision, QuotaRequest, StoredAnswer
+from wavecom.core.senders import SenderPolicy
 from wavecom.core.states import Status
 from wavecom.settings import Settings
 
@@ -301,3 +302,58 @@ def test_a_batch_of_new_ones_repeats_and_mismatches_costs_what_is_new() -> None:
     assert [each["status"] for each in answer.json["results"]] == [202, 422, 202]
     assert stored(world) == 3
     assert left(single(api)) == 10 - 3 - 1
+
+
+@EXHAUSTED
+def test_a_batch_with_something_wrong_in_it_that_is_sent_again_gets_its_first_answer(
+    limits: dict[str, Any], code: str
+) -> None:
+    world = limited(**limits)
+    api = world.client()
+    first = batch(api, sms(1), BAD, sms(2), key="b")
+    single(api, body=sms(5))
+    assert first.status_code == 207
+    assert single(api, body=sms(7)).json["code"] == code
+
+    again = batch(api, sms(1), BAD, sms(2), key="b")
+
+    assert [each["status"] for each in again.json["results"]] == [202, 422, 202]
+    assert again.json["results"][0]["notification"] == first.json["results"][0]["notification"]
+    # With anything new in it there is no room for it.
+    assert batch(api, sms(1), BAD, sms(2), sms(3), key="b").json["code"] == code
+    # And what is wrong alone repeats nothing.
+    assert code == "quota_exhausted" or batch(api, BAD, key="b").json["code"] == code
+
+
+@EXHAUSTED
+def test_a_batch_whose_time_has_passed_since_gets_its_first_answer(limits: dict[str, Any], code: str) -> None:
+    world = limited(**limits)
+    api = world.client()
+    dated = sms(1) | {"expiresAt": "2026-03-14T09:30:00Z"}
+    first = batch(api, dated, BAD, key="b")
+    assert first.status_code == 207
+    world.clock.advance(600)
+    for number in (2, 3, 4):
+        single(api, body=sms(number))
+    assert single(api, body=sms(7)).json["code"] == code
+
+    again = batch(api, dated, BAD, key="b")
+
+    assert [each["status"] for each in again.json["results"]] == [202, 422]
+    assert again.json["results"][0]["notification"] == first.json["results"][0]["notification"]
+
+
+def test_a_repetition_gets_its_first_answer_though_its_sender_may_not_be_used_any_more() -> None:
+    world = limited(quota=10)
+    api = world.client()
+    named = sms(1) | {"payload": {"text": "Hello", "senderId": "ACME"}}
+    first = batch(api, named, sms(2), key="b")
+    assert first.status_code == 202
+    world.keys.set_sender_policy("default", SenderPolicy(sms=frozenset()))
+    world.clock.advance(60)
+
+    again = batch(api, named, sms(2), named, key="b")
+
+    assert [each["status"] for each in again.json["results"]] == [202, 202, 422]
+    assert again.json["results"][0]["notification"] == first.json["results"][0]["notification"]
+    assert left(single(api)) == 10 - 2 - 1

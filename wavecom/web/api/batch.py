@@ -122,7 +122,7 @@ def _submit(
     news = [item.request.to_notification(actor, key) for item, key in zip(items, keys, strict=True) if item.request]
     repeated = _earlier(submission, actor.client, items, keys)
     refused = len(items) - len(news) - len(repeated)
-    accepted, limits = acceptance.accept_many(actor, news, refused)
+    accepted, limits = acceptance.accept_many(actor, news, refused, len(repeated))
     answers = iter(accepted)
     outcomes: list[Outcome] = []
     for index, item in enumerate(items):
