@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import os
+import resource
 import smtplib
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from email import policy
 from email.message import EmailMessage
@@ -22,6 +25,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from tests import peers
 from tests.peers import SmtpPeer
+from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.job import Answer, Channel, JobId, Outcome, Scope
 from wavecom.core.ports import Message, MissingFileError
 from wavecom.errors import StoreError
@@ -277,6 +281,26 @@ def test_a_server_without_starttls_gets_no_mail_in_the_clear(
 
     assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, "smtp_unsupported")
     assert mailbox.envelopes == []
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
+def test_without_descriptors_no_server_is_blamed(make: Make, host: str) -> None:
+    provider = make(25, host=host)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken: list[int] = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(1024, soft), hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            provider.send(message())
+    finally:
+        for descriptor in taken:
+            os.close(descriptor)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert is_exhaustion(caught.value)
 
 
 def test_memory_that_runs_out_while_the_server_has_the_mail_leaves_an_unknown_outcome(

@@ -182,8 +182,9 @@ def _retry_or_fail(
     if job.expires_at <= now and not is_unknown:
         # Its time ran out during the attempt. In doubt the sweep ends it, so that a late answer may come first.
         return expire(job, now, policy, guard, changes, (*failed_tries, _tried(attempt, last)))
-    # Of several providers the one that wants us back first decides; the others' taps are closed by the gate.
-    waits = [try_.answer.retry_after_seconds or 0 for try_ in event.tries]
+    # Of several providers that could take it the one that wants us back first decides; the others' taps are closed by
+    # the gate.
+    waits = [try_.answer.retry_after_seconds or 0 for try_ in event.tries if not try_.answer.is_final_here]
     delay = backoff.delay_seconds(
         attempt,
         event.jitter,
@@ -191,7 +192,7 @@ def _retry_or_fail(
         seconds_left=(job.expires_at - now).total_seconds(),
         base_seconds=event.base_seconds or policy.retry_base_seconds,
         cap_seconds=event.cap_seconds or policy.retry_cap_seconds,
-        retry_after_seconds=min(waits),
+        retry_after_seconds=min(waits, default=0),
         floor_seconds=event.floor_seconds,
     )
     next_attempt_at = now + timedelta(seconds=delay)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import socket
 from collections.abc import Mapping, Sequence
@@ -31,6 +33,7 @@ from wavecom.providers.mail.parts import Attachment, StoredContent
 from wavecom.providers.mail.pool import ConversationPool
 from wavecom.providers.mail.replies import SERVICE_ENDS, failure, is_reply, meaning
 from wavecom.providers.transport.deadline import tls_context
+from wavecom.providers.transport.faults import lacks_descriptors
 from wavecom.providers.transport.port import Fault
 
 
@@ -161,6 +164,9 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
                 conversation.close()
             if not is_past_end and is_exhaustion(error):
                 raise  # ours, not the server's; see the port
+            if isinstance(error, socket.gaierror) and lacks_descriptors():
+                # Looking up a name takes some, and does not say that it had none.
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
             # A connection that had ended says nothing; one that is silent has used up its time.
             answer = failure(error, is_past_end)
             return None if kept and not is_past_end and answer.code != Fault.TIMEOUT.value else answer

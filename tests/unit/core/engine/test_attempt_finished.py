@@ -154,6 +154,17 @@ def test_of_several_providers_the_one_that_wants_the_job_first_decides() -> None
     assert transition.hint.delay_seconds == 60
 
 
+def test_one_that_will_never_take_it_does_not_hurry_the_one_that_may() -> None:
+    job = claimed()
+    lacking = make_try(Outcome.UNAVAILABLE, provider="old", is_final_here=True)
+    in_an_hour = make_try(Outcome.UNAVAILABLE, provider="mail", retry_after_seconds=3600)
+
+    transition = finish(job, lacking, in_an_hour, jitter=0.0)
+
+    assert transition.hint is not None
+    assert transition.hint.delay_seconds == 3600
+
+
 def test_a_retry_never_comes_sooner_than_the_provider_floor() -> None:
     job = claimed()
 
