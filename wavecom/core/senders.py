@@ -16,6 +16,7 @@ RELAY_COMMANDS = (
     "x-apiheader",  # Netcore (Pepipost)
     "x-elasticemail-",
     "x-greenarrow-",
+    "x-mailersend-",
     "x-mailgun-",
     "x-mailin-",  # Brevo (Sendinblue)
     "x-mailjet-",
@@ -23,6 +24,7 @@ RELAY_COMMANDS = (
     "x-mandrill-",
     "x-mc-",  # Mailchimp Transactional
     "x-mj-",  # Mailjet
+    "x-ms-acsemail-",  # Azure Communication Services
     "x-ms-exchange-",
     "x-msys-",  # SparkPost
     "x-mt-",  # Mailtrap
@@ -32,6 +34,7 @@ RELAY_COMMANDS = (
     "x-vmta",
     "x-envid",
     "x-job",
+    "x-postal-",
     "x-postmark-",
     "x-sendgrid-",
     "x-ses-",  # Amazon SES

@@ -93,6 +93,10 @@ _CREDENTIAL = re.compile(
 )
 
 
+#: A value that proves who we are, whatever its header is called (RFC 9110, section 11.4).
+_CREDENTIAL_VALUE = re.compile(r"\s*(?:basic|bearer|digest|negotiate|token)\s", re.IGNORECASE)
+
+
 class _Status(fields.Field[int | str]):
     def _deserialize(self, value: object, *_args: Any, **_named: Any) -> int | str:
         if isinstance(value, int) and 100 <= value <= 599:
@@ -131,7 +135,11 @@ class HttpOptions:
         parts = urlsplit(self.url)
         if parts.scheme != "http" or is_this_machine(parts.hostname or "") or self.allow_plain_credentials:
             return
-        places = [f"the header {name}" for name in self.headers if _CREDENTIAL.search(name)]
+        places = [
+            f"the header {name}"
+            for name, value in self.headers.items()
+            if _CREDENTIAL.search(name) or _CREDENTIAL_VALUE.match(value)
+        ]
         places += [f"{name} in url" for name, _ in parse_qsl(parts.query) if _CREDENTIAL.search(name)]
         if parts.username is not None:
             places.append("the user in url")

@@ -310,6 +310,8 @@ _NOT_PREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENG
 #: Names that were met, bounded: those that peers invent are not remembered.
 _NAMES: dict[str, str] = dict(_NOT_PREFIXED)
 _NAMES_LIMIT = 200
+#: Joined with commas a repeated Idempotency-Key would be another one, which protects from nothing.
+_ONCE = {"HTTP_HOST": "Host", "HTTP_IDEMPOTENCY_KEY": "Idempotency-Key"}
 _MUST_BE_READABLE = {"authorization", "content-type", "cookie", "host", "idempotency-key", "origin"}
 
 
@@ -343,8 +345,8 @@ def _add_headers(environ: WSGIEnvironment, headers: Any) -> Exception | None:
         if not key:
             distinct += 1
         elif key in environ:
-            if key == "HTTP_HOST":
-                fault = BadRequest("The request has more than one Host.")
+            if key in _ONCE:
+                fault = BadRequest(f"The request has more than one {_ONCE[key]}.")
             environ[key] = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{_as_wsgi(value)}"
         else:
             environ[key] = _as_wsgi(value)

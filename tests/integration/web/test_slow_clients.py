@@ -232,9 +232,12 @@ def test_headers_that_only_look_like_ours_or_cannot_be_read_are_not_taken(web: W
     underscores = [told("Idempotency_Key: same") for _ in range(2)]
     unreadable = told("Idempotency-Key: gr\u00fcn")
     two_hosts = told("Host: other")
+    two_keys = told("Idempotency-Key: same", "Idempotency-Key: same")
 
     assert all(b" 202 " in each[:20] and b"idempotency-replayed" not in each.lower() for each in underscores)
     assert len({each.split(b'"jobId":"')[1][:36] for each in underscores}) == 2
     assert unreadable.startswith(b"HTTP/1.1 400 ")
     assert b"idempotency-key" in unreadable
     assert two_hosts.startswith(b"HTTP/1.1 400 ")
+    assert two_keys.startswith(b"HTTP/1.1 400 ")
+    assert b"Idempotency-Key" in two_keys

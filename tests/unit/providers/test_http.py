@@ -463,6 +463,7 @@ def test_the_table_is_read_with_secrets_from_the_environment_that_are_never_show
         'url = "http://[::1]/"\nheaders = { Authorization = "Bearer x" }',
         'url = "http://localhost/"\nheaders = { X-Api-Key = "x" }',
         'url = "http://gw.example/"\nheaders = { X-Author = "x", X-Monkey = "x" }',
+        'url = "http://gw.example/"\nheaders = { X-Kind = "Bearer", X-Title = "basics of tokens" }',
         'url = "http://gw.example/"\nheaders = { Authorization = "x" }\nallow_plain_credentials = true',
     ],
 )
@@ -498,6 +499,11 @@ OPEN = "providers.gw.url: would let the header "
         ('url = "http://a/"\naccepted = [200]\nunknown = [200]', 5, "providers.gw.unknown: 200 stands in accepted too"),
         ('url = "http://a/"\nis_idempotent = "maybe"', 4, "providers.gw.is_idempotent: must be true or false"),
         ('url = "http://a/?api_key=1"', 3, "providers.gw.url: would let api_key in url be read on its way; use https"),
+        (
+            'url = "http://a/"\nheaders = { X-Gateway = "bearer x" }',
+            3,
+            "providers.gw.url: would let the header X-Gateway be read on its way; use https",
+        ),
         ('url = "http://me:pw@a/"', 3, "providers.gw.url: would let the user in url be read on its way"),
         ('url = "http://10.0.0.7/"\nheaders = { Authorization = "Bearer x" }', 3, OPEN + "Authorization be read"),
         ('url = "http://localhost.example/"\nheaders = { X-Api-Key = "x" }', 3, OPEN + "X-Api-Key be read"),
