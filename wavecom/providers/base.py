@@ -160,7 +160,8 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         answer = self._by_status(response, message)
         if answer.outcome is Outcome.ACCEPTED:
             return replace(answer, message_id=self.message_id(response))
-        if answer.outcome is Outcome.REJECTED:
+        if answer.outcome is Outcome.REJECTED or answer.scope is Scope.PROVIDER:
+            # What people must put right does not end by waiting, and one such answer would hold everybody for a while.
             return answer
         wait = retry_after_seconds(response.headers.get("retry-after"), self.surroundings.clock.now())
         return replace(answer, retry_after_seconds=wait)

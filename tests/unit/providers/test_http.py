@@ -21,6 +21,7 @@ from wavecom.providers.answers import Meaning, StatusTable
 from wavecom.providers.configuration import ProviderConfig, parse_providers
 from wavecom.providers.http import HttpOptions, HttpProvider
 from wavecom.providers.transport import Fault, NotSentError, Request, Response, UnclearError
+from wavecom.routing.pause import PauseRequest
 
 NewMessage = Callable[..., Message]
 URL = "https://gateway.example/send"
@@ -231,6 +232,17 @@ def test_retry_after_is_honoured(
     world.transport.script = Response(status, {"retry-after": value}, b"")
 
     assert gateway(world).send(new_message()).retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize("status", [301, 401, 402, 403, 404, 405, 407])
+def test_one_refusal_of_our_account_holds_nobody_for_as_long_as_it_says(
+    world: World, new_message: NewMessage, status: int
+) -> None:
+    world.transport.script = Response(status, {"retry-after": "99999999999999"}, b"")
+
+    answer = gateway(world).send(new_message())
+
+    assert PauseRequest.of(answer, "somebody") is None
 
 
 def test_an_answer_tells_nothing_of_body_headers_or_recipient(world: World, new_message: NewMessage) -> None:
