@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from typing import Any
@@ -57,7 +58,12 @@ def configure_logging(level: str, process: str) -> None:
 
 
 def _dumps(event: Any, **_: Any) -> bytes:
-    return orjson.dumps(event, default=str)
+    try:
+        return orjson.dumps(event, default=str)
+    except TypeError:
+        # Half of a surrogate pair, a number beyond 64 bits, a key that is no text: whoever tells of trouble must not
+        # get into more of it.
+        return json.dumps(event, default=str, skipkeys=True).encode()
 
 
 def _with_process(process: str) -> Any:
