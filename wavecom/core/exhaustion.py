@@ -7,14 +7,15 @@ from typing import Final
 
 from wavecom.core.job import Answer, Outcome, Scope
 
-#: By which the system says so.
+#: By which the system says so. Not EADDRNOTAVAIL: a machine without IPv6 says that of every server that has it, and a
+#: server that is down for good would be tried for ever.
 EXHAUSTED_ERRNOS: Final = frozenset(
-    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EADDRNOTAVAIL, errno.ENOSPC}
+    {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.ENOSPC}
 )
 
 
 def is_exhaustion(error: BaseException) -> bool:
-    """Whether the machine, or what this process may have of it, has run out: descriptors, memory, threads, ports.
+    """Whether the machine, or what this process may have of it, has run out: descriptors, memory, threads.
 
     That passes, and is about no message: what met it is tried again, and is no attempt.
     """

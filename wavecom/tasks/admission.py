@@ -212,7 +212,12 @@ class Admission(bootsteps.StartStopStep):
         held = _Held(now, job_id, routing_key, channel, tag)
         lane = _lane_at_the_door(routing_key)
         # Behind what is held already: within a lane the order stays, and a drain is planned.
-        pause = 0.0 if self._held[lane] else self._try(lane, held)
+        try:
+            pause = 0.0 if self._held[lane] else self._try(lane, held)
+        except Exception:
+            # Whatever it was: a message that nobody holds would be owed to the broker for ever.
+            log.exception("admission_failed")
+            pause = _LONGEST_PAUSE_SECONDS
         if pause is not None:
             self._held[lane].append(held)
             if pause > 0:

@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.progress import Lane
@@ -45,6 +46,7 @@ class ShutDoor(Admission):
         self._channel: Any = channel
         self._next_drain: Any = NextDrain()
         self._is_woken = False
+        self.errors: list[Exception] = []
 
     def hold(self, tag: int, seconds: float) -> None:
         self._ledger.receive(tag)
@@ -52,6 +54,8 @@ class ShutDoor(Admission):
         self._held[LANE].append(held)
 
     def _try(self, lane: Lane, held: _Held) -> float | None:
+        if self.errors:
+            raise self.errors.pop()
         return 0.5
 
 
@@ -69,3 +73,17 @@ def test_a_hint_held_for_too_long_is_done_with_and_not_given_back(seconds: float
     assert channel.rejected == []
     assert [held.tag for held in door._held[LANE]] == [2]
     assert door._next_drain.seconds == [0.5]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("a bug")])
+def test_a_message_that_meets_an_error_at_the_door_is_held_and_tried_again(error: Exception) -> None:
+    channel = BrokerChannel()
+    door = ShutDoor(channel)
+    door.errors = [error]
+
+    with capture_logs() as logs:
+        door.admit(channel, 1, "notifications.sms.normal", JobId("job-1"))
+
+    assert [held.tag for held in door._held[LANE]] == [1]
+    assert door._next_drain.seconds == [1.0]
+    assert [entry["event"] for entry in logs] == ["admission_failed"]

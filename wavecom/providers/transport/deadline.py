@@ -15,6 +15,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
+from wavecom.core.exhaustion import is_exhaustion
+
 Resolve = Callable[..., list[Any]]
 
 #: Look-ups under way at once in this process. One that hangs ends when the system's resolver gives up.
@@ -106,16 +108,19 @@ def connect(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.
     """Connect to one of the host's addresses after another. Raises OSError (gaierror, TimeoutError, …)."""
     addresses = look_up(host, port, deadline, resolve)
     for index, (family, type_, protocol, _, address) in enumerate(addresses):
-        sock = DeadlineSocket(family, type_, protocol)
+        sock: DeadlineSocket | None = None
         try:
+            sock = DeadlineSocket(family, type_, protocol)
             sock.deadline = deadline
             sock.settimeout(deadline.remaining() / (len(addresses) - index))  # leave time for the addresses to come
             sock.connect(address)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(deadline.remaining())  # for a TLS handshake, which takes it as its deadline
-        except OSError:
-            sock.close()
-            if index == len(addresses) - 1:
+        except OSError as error:
+            if sock is not None:
+                sock.close()
+            # A kind of address that this machine doesn't have is no reason not to try the others.
+            if index == len(addresses) - 1 or is_exhaustion(error):
                 raise
         else:
             return sock
