@@ -77,6 +77,10 @@ class KeyRing:
         record = self._known.get(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
         return record.client if record is not None and record.is_valid(self._clock.now()) else None
 
+    def has_met(self, key: str) -> bool:
+        """Whether this has been somebody's key, be it remembered still or to be asked for again."""
+        return self._known.has(hash_of(key))
+
     def caller_of(self, key_id: str) -> Caller | None:
         """The caller that the key of this id stands for, as long as it may be used; for who has shown it before.
 

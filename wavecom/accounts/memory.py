@@ -27,6 +27,10 @@ class Memory(Generic[T]):
             return None
         return entry[1]
 
+    def has(self, name: str) -> bool:
+        """Whether there is a value for ``name``, too old or not."""
+        return name in self._entries
+
     def put(self, name: str, value: T) -> None:
         """Remember ``value``; whoever is oldest makes room for it."""
         with self._lock:

@@ -38,18 +38,14 @@ class Meter:
                 del self._due_at[next(iter(self._due_at))]
         return 0 if has_room else wait_seconds
 
-    def forget(self, name: str) -> None:
-        """Let ``name`` start afresh."""
-        with self._lock:
-            self._due_at.pop(name, None)
-
 
 class LoginThrottle:
     """Slows down the guessing of secrets (API keys, the operators' password, Flower's) without ever locking out a right
     one: check the secret first, and ask this only when it was wrong.
 
     Counted by address, and by the hint of the key where there is one (``keys.hint_of_presented``), so that guessing at
-    one key from many addresses is slowed down as well. Kept in this process.
+    one key from many addresses is slowed down as well. A right secret takes nothing back: who has a key of his own
+    would otherwise guess at others' as fast as he likes. Kept in this process.
     """
 
     def __init__(
@@ -69,10 +65,6 @@ class LoginThrottle:
         if key_hint:
             waits.append(self._by_hint.count(key_hint))
         return max(waits)
-
-    def succeeded(self, address: str) -> None:
-        """The secret was right: its address starts afresh."""
-        self._by_address.forget(network_of(address))
 
 
 def network_of(address: str) -> str:

@@ -24,11 +24,17 @@ WAIT_SECONDS = 5
 
 
 class KeyLookups:
-    """For the thread of the event loop; ``lane`` has the threads that ask."""
+    """For the thread of the event loop.
 
-    def __init__(self, keys: KeyRing, lane: ThreadLane, wait_seconds: float = WAIT_SECONDS) -> None:
+    ``known`` has the threads that ask about keys which were somebody's a while ago, ``strange`` those for all others.
+    """
+
+    def __init__(
+        self, keys: KeyRing, known: ThreadLane, strange: ThreadLane, wait_seconds: float = WAIT_SECONDS
+    ) -> None:
         self._keys = keys
-        self._lane = lane
+        self._known = known
+        self._strange = strange
         self._wait_seconds = wait_seconds
         #: Under way, by key: what came of each is the text of the store's error, or nothing.
         self._under_way: dict[str, asyncio.Task[str | None]] = {}
@@ -61,7 +67,8 @@ class KeyLookups:
     async def _look_up(self, key: str) -> str | None:
         errors: list[str] = []
         try:
-            await self._lane.submit(partial(self._ask, key, errors))
+            lane = self._known if self._keys.has_met(key) else self._strange
+            await lane.submit(partial(self._ask, key, errors))
         finally:
             del self._under_way[key]
         return errors[0] if errors else None

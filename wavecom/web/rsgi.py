@@ -4,8 +4,9 @@ The event loop takes a request's body in completely (``body_reads.py`` says whic
 hands the request to a thread of its lane (``lanes.py``), which runs the WSGI application. So a peer that holds its body
 back costs a socket and a few KiB, and what the API does to its threads reaches neither the pages nor the probes.
 
-A body is awaited only for who may send one: an API request's key is looked up first. What is refused here goes to the
-application all the same, with its error: errors are told apart, logged and put into words in one place.
+An API request's key is looked up first: who has none that is known comes to no thread of the API's, and his body is not
+awaited. What is refused here goes to the application all the same, with its error: errors are told apart, logged and
+put into words in one place.
 
 Under any other WSGI server (``flask run``, gunicorn) the application is the same, without these protections.
 """
@@ -43,6 +44,8 @@ log = structlog.get_logger()
 PAGE_THREADS = 16
 STRANGER_THREADS = 8
 _PROBE_THREADS = 2
+#: Each client asks once in ten seconds.
+_KEY_THREADS = 2
 #: Answering what was refused needs no server and takes a fraction of a millisecond.
 _REFUSAL_THREADS = 2
 
@@ -99,7 +102,8 @@ class RsgiApplication:
         # To look keys up, and to answer those that nobody has: however many they are, the API's lane stays free.
         self._strangers = ThreadLane("strangers", STRANGER_THREADS, loop)
         self._refusals = ThreadLane("refusals", _REFUSAL_THREADS, loop)
-        self._lookups = KeyLookups(self._keys, self._strangers)
+        # Apart, so that clients need not wait for the keys that strangers invent.
+        self._lookups = KeyLookups(self._keys, ThreadLane("keys", _KEY_THREADS, loop), self._strangers)
         most = self._max_in_flight
         limits = BodyLimits(for_client=most, for_strangers=_STRANGERS_BODIES, in_all=4 * most)
         self._bodies = BodyReadLimiter(limits, loop.time)
@@ -112,34 +116,32 @@ class RsgiApplication:
         headers = scope.headers
         declared = headers.get("content-length")
         length = int(declared) if declared is not None else None if "transfer-encoding" in headers else 0
-        # Whoever watches the process must not take it for dead.
-        if lane.depth >= self._max_in_flight and path not in self._probes:
+        whose: str | None = STRANGERS
+        error: Exception | None = None
+        if lane is self._api:
+            try:
+                whose = await self._lookups.client(headers.get("authorization"))
+            except UnavailableError as raised:
+                whose, error, lane = None, raised, self._refusals
+            else:
+                if whose is None:
+                    lane = self._strangers
+        # Probes not: whoever watches the process must not take it for dead.
+        if lane.depth >= self._max_in_flight and lane in {self._api, self._pages}:
             request = _refused(scope, proto, OverloadedError("too many requests in flight"))
             request.is_last = length != 0 and not await self._discard(scope, proto, length)
             await self._answer(request, self._refusals)
             return
         if length == 0:
-            await self._answer(_Request(scope, proto, io.BytesIO()), lane)
+            await self._answer(_Request(scope, proto, io.BytesIO(), error), lane)
             return
-        reader: str | None = None
-        error: Exception | None = None
         # What is longer than it may be the application refuses by its length.
-        is_wanted = scope.method not in BODILESS and (length is None or length <= self._max_body_bytes)
-        if is_wanted:
-            try:
-                reader = await self._lookups.client(headers.get("authorization")) if lane is self._api else STRANGERS
-            except UnavailableError as raised:
-                error = raised
-        if reader is None:
-            is_gone = await self._discard(scope, proto, length)
-            request = _Request(scope, proto, _UnreadBody(), error, is_last=not is_gone)
-            if error is not None:
-                lane = self._refusals
-            elif is_wanted:
-                lane = self._strangers
-            await self._answer(request, lane)
+        is_short = length is None or length <= self._max_body_bytes
+        if whose is not None and is_short and scope.method not in BODILESS:
+            await self._take_in(scope, proto, lane, whose, length)
             return
-        await self._take_in(scope, proto, lane, reader, length)
+        is_gone = await self._discard(scope, proto, length)
+        await self._answer(_Request(scope, proto, _UnreadBody(), error, is_last=not is_gone), lane)
 
     async def _take_in(
         self, scope: Scope, proto: HTTPProtocol, lane: ThreadLane, reader: str, length: int | None

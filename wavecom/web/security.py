@@ -73,10 +73,6 @@ class SecurityEvents:
         self._write(surface, reason, address, hint, key_id, is_throttled=wait_seconds > 0)
         return wait_seconds
 
-    def accepted(self, address: str) -> None:
-        """Somebody logged in: what was mistyped before is forgotten."""
-        self._throttle.succeeded(address)
-
     def _write(
         self, surface: str, reason: str, address: str, hint: str, key_id: str | None, *, is_throttled: bool
     ) -> None:

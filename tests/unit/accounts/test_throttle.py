@@ -67,16 +67,6 @@ def test_guessing_at_one_key_from_many_addresses_is_slowed_down(clock: FakeClock
     assert throttle.failed("192.0.2.99", "other") == 0
 
 
-def test_a_success_starts_its_address_afresh(clock: FakeClock) -> None:
-    throttle = _throttle(clock)
-    for _ in range(4):
-        throttle.failed("192.0.2.1")
-
-    throttle.succeeded("192.0.2.1")
-
-    assert [throttle.failed("192.0.2.1") for _ in range(5)] == [0] * 5
-
-
 def test_a_flood_of_names_takes_no_more_memory_than_it_may(clock: FakeClock) -> None:
     meter = Meter(clock.monotonic, limit=1, window_seconds=60, capacity=100)
     meter.count("first")

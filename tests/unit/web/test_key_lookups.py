@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.fakes import FakeClock
-from wavecom.accounts import KeyRing
+from wavecom.accounts import KeyRing, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.errors import StoreError, UnavailableError
 from wavecom.storage.memory import MemoryKeyStore
@@ -25,13 +25,16 @@ class _SlowStore(MemoryKeyStore):
 
     def __init__(self) -> None:
         super().__init__()
+        self.clock = FakeClock()
         self.is_let = threading.Event()
         self.is_away = False
         self.asked = 0
+        #: Whether the client's key is answered, though no other is.
+        self.lets_clients = False
 
     def find(self, hash_: str) -> KeyRecord | None:
         self.asked += 1
-        assert self.is_let.wait(60)
+        assert (self.lets_clients and hash_ == hash_of(KEY)) or self.is_let.wait(60)
         if self.is_away:
             raise StoreError("no answer from the store")
         return super().find(hash_)
@@ -42,17 +45,17 @@ def _within(
 ) -> None:
     store = _SlowStore()
     store.is_let.set()
-    ring = KeyRing(store, FakeClock())
+    ring = KeyRing(store, store.clock)
     # By another, so that this one remembers nothing.
     KeyRing(store, FakeClock()).ensure_first_key(KEY)
     store.asked = 0
     store.is_let.clear()
 
     async def main() -> None:
-        lane = ThreadLane("lookups", threads, asyncio.get_running_loop())
+        known, strange = (ThreadLane(name, threads, asyncio.get_running_loop()) for name in ("known", "strange"))
         try:
             async with asyncio.timeout(60):
-                await play(KeyLookups(ring, lane, wait_seconds), store)
+                await play(KeyLookups(ring, known, strange, wait_seconds), store)
         finally:
             store.is_let.set()
 
@@ -107,6 +110,24 @@ def test_nobody_waits_long_for_a_store_that_hangs_nor_for_those_who_came_before(
         assert client == "default"
 
     _within(play, wait_seconds=0)
+
+
+def test_who_was_here_before_does_not_wait_for_the_keys_that_strangers_invent() -> None:
+    async def play(lookups: KeyLookups, store: _SlowStore) -> None:
+        store.lets_clients = True
+        assert await lookups.client(BEARER) == "default"
+        strangers = [asyncio.ensure_future(lookups.client(f"Bearer wc_live_{n:043}")) for n in range(10)]
+        await asyncio.sleep(0)
+        # No longer remembered.
+        store.clock.advance(60)
+
+        assert await lookups.client(BEARER) == "default"
+        assert store.asked >= 2
+        assert not any(each.done() for each in strangers)
+        store.is_let.set()
+        assert await asyncio.gather(*strangers) == [None] * 10
+
+    _within(play)
 
 
 def test_who_goes_away_takes_nobody_along() -> None:

@@ -115,6 +115,17 @@ def test_an_address_has_its_lane_however_many_slashes_it_begins_with(path: str, 
     assert app.threads == [lane]
 
 
+@pytest.mark.parametrize("body", [b"", b"{}"])
+def test_who_is_not_known_gets_no_thread_of_the_api(body: bytes) -> None:
+    app = _App()
+
+    protos = _serve(app, MemoryKeyStore(), "/api/notifications", body, count=150)
+
+    # More than may be in flight, and nobody is told that there is no room: that is for those who are known.
+    assert {each.status for each in protos} == {200}
+    assert set(app.threads) == {"strangers"}
+
+
 def test_a_store_that_is_away_is_said_without_asking_it_for_each() -> None:
     app, store = _App(), _Away()
 

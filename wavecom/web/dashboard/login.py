@@ -44,7 +44,6 @@ def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
             f"with others, wait {seconds} second{'' if seconds == 1 else 's'}."
         )
         return *_form(429, text), {"Retry-After": str(seconds)}
-    events.accepted(address)
     # Nothing of the session before the login lives on, its CSRF token included.
     _end_session()
     token = pages().access.open_session(found, address, request.user_agent.string)
