@@ -408,6 +408,25 @@ def test_one_that_is_refused_by_the_store_is_told_so_and_costs_no_verdict() -> N
     assert results[2][0].refused == "rate"
 
 
+def test_what_could_not_be_stored_for_its_files_is_given_back() -> None:
+    house, counter = asking_house()
+    large = b64encode(b"x" * 200_000).decode()
+    payload = PAYLOADS[Channel.EMAIL] | {
+        "attachments": [{"filename": "a.txt", "contentType": "text/plain", "content": large}]
+    }
+    mail = new(type=Channel.EMAIL, to=RECIPIENTS[Channel.EMAIL], payload=payload)
+
+    def away(*_: object) -> None:
+        raise StoreError("no answer from the store")
+
+    house.blobs.put = away  # type: ignore[method-assign,assignment]
+
+    with pytest.raises(StoreError):
+        house.submission.accept_asking(mail, FREE)
+
+    assert counter.refunds == [(FREE, 1)]
+
+
 def test_what_is_refused_leaves_no_files_behind() -> None:
     house, counter = asking_house()
     large = b64encode(b"x" * 200_000).decode()

@@ -1,6 +1,7 @@
-"""The one way in: whatever a client causes is checked against its limits and its senders here, whoever brings it.
+"""The one way in: whatever a client causes is checked against its limits here, whoever brings it.
 
-The API's single and batch requests, the pages' form, retries and replays all come this way. Repeats are found first and
+The API's single and batch requests, the pages' form, retries and replays all come this way; what is new is held to the
+client's senders, too (what was accepted keeps its own). Repeats are found first and
 cost nothing: by a stored answer, by the mark of a name that was just counted, or in the store, which is asked before
 anybody is refused; what the store's index finds only at the insert is given back.
 """
@@ -24,6 +25,8 @@ from wavecom.errors import (
     Problem,
     QuotaExhaustedError,
     RateLimitedError,
+    StoreError,
+    UncertainWriteError,
 )
 
 
@@ -92,7 +95,14 @@ class Acceptance:
         again = sum(isinstance(outcome, Accepted) for outcome in wrong.values())
         refused += len(news) - len(served) - again
         request, decision = self._ask_for_many(actor, served, refused, repeated + again)
-        outcomes = self._submission.accept_many(right)
+        try:
+            outcomes = self._submission.accept_many(right)
+        except StoreError as error:
+            is_certain = not isinstance(error, UncertainWriteError)
+            if request is not None and is_certain and (free := min(request.cost, decision.charged)):
+                # Those without a name: the repetition of the others costs nothing.
+                self._quotas.refund(request, decision, free)
+            raise
         stored = sum(isinstance(outcome, Accepted) and not outcome.is_replay for outcome in outcomes)
         failed = sum(
             isinstance(outcome, Exception) and not isinstance(outcome, ChannelNotServedError | IdempotencyMismatchError)

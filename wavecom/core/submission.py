@@ -152,7 +152,11 @@ class Submission:
             # What is refused, or was taken before, must leave no files behind.
             [(decision, existing)] = self._decide([(job, request)])
             if decision.is_allowed and existing is None:
-                [job] = self._without_files([job])
+                try:
+                    [job] = self._without_files([job])
+                except StoreError as error:
+                    self._refund_unstored(request, decision, error)
+                    raise
         if decision is None or (decision.is_allowed and existing is None):
             decision, existing = self._batcher.submit((job, request, decision))
         if existing is None:
@@ -279,7 +283,7 @@ class Submission:
         answers = iter(self._decide(asking))
         found = [(decision, None) if decision is not None else next(answers) for _, _, decision in requests]
         goes_on = [decision.is_allowed and existing is None for decision, existing in found]
-        stored = iter(self._store([job for (job, _, _), is_on in zip(requests, goes_on, strict=True) if is_on]))
+        stored = iter(self._store_or_say([job for (job, _, _), is_on in zip(requests, goes_on, strict=True) if is_on]))
         results: list[tuple[QuotaDecision, Job | None] | RefusedError | StoreError] = []
         for (_, request, _), (decision, existing), is_on in zip(requests, found, goes_on, strict=True):
             result = next(stored) if is_on else existing
@@ -317,6 +321,13 @@ class Submission:
         is_certain = isinstance(error, StoreError) and not isinstance(error, UncertainWriteError)
         if request is not None and not request.names and decision.charged and is_certain:
             self._quotas.refund(request, decision, decision.charged)
+
+    def _store_or_say(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
+        """``_store``; where nothing could be stored, that is the result of each."""
+        try:
+            return self._store(jobs)
+        except StoreError as error:
+            return [error] * len(jobs)
 
     def _store(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         if not jobs:

@@ -11,12 +11,15 @@ from flask.testing import FlaskClient
 from tests.unit.web.conftest import KEY, World, make_world
 from tests.unit.web.test_batch import BAD, sms
 from wavecom.accounts import Scope
+from wavecom.core.job import Job
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.ports import JobFilter
 from wavecom.core.quota import QuotaDecision, QuotaRequest, StoredAnswer
 from wavecom.core.senders import SenderPolicy
 from wavecom.core.states import Status
+from wavecom.errors import StoreError
 from wavecom.settings import Settings
+from wavecom.storage.memory import MemoryJobRepository
 
 PATH = "/api/notifications"
 
@@ -265,6 +268,38 @@ class Racing(Forgetful):
         if twin is not None:
             assert twin().status_code in {202, 207}
         return decisions
+
+
+class Away(MemoryJobRepository):
+    """A store that can't be reached when something is to be stored."""
+
+    is_away = False
+
+    def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
+        if self.is_away:
+            raise StoreError("no answer from the store")
+        return super().insert(jobs)
+
+
+def test_what_could_not_be_stored_costs_nothing_in_the_end() -> None:
+    holder: list[World] = []
+    quotas = Forgetful(lambda: holder[0].clock.now().timestamp())
+    jobs = Away(lambda: holder[0].clock.now())
+    settings = Settings(secret_key="a secret for tests only", key_daily_quota=10)
+    holder.append(make_world(settings, jobs=jobs, quotas=quotas))
+    api = holder[0].client()
+    jobs.is_away = True
+
+    for _ in range(4):
+        assert batch(api, sms(1), sms(2), sms(3)).status_code == 503
+        assert batch(api, sms(1), sms(2), key="b").status_code == 503
+        assert single(api).status_code == 503
+        assert single(api, "s").status_code == 503
+    jobs.is_away = False
+
+    assert batch(api, sms(1), sms(2), key="b").status_code == 202
+    assert single(api, "s").status_code == 202
+    assert left(single(api)) == 10 - 3 - 1
 
 
 def racing(quota: int) -> tuple[World, Racing]:
