@@ -133,6 +133,8 @@ def _uri(value: str) -> str:
         authority, tail = re.fullmatch(r"//([^/?#]*)(.*)", rest).groups()  # type: ignore[union-attr]  # fits any
         login, at, host = authority.rpartition("@")
         name, colon, port = host.partition(":") if not host.startswith("[") else (host, "", "")
+        if not re.fullmatch("[0-9]*", port):
+            raise HeaderValueError("have a number after the colon behind the host: <https://example.com:8443/>")
         return f"{scheme}://{_percent_encoded(login)}{at}{_host(name)}{colon}{port}{_percent_encoded(tail)}"
     return f"{scheme}:{_percent_encoded(rest)}"
 
@@ -168,7 +170,8 @@ def _list_id(value: str) -> str:
 
 def _message_ids(value: str) -> str:
     ids = value.split()
-    if not ids or not all(map(_MESSAGE_ID.fullmatch, ids)):
+    # With =? in it, which hardly any real one has, readers take it for an encoded word.
+    if not ids or "=?" in value or not all(map(_MESSAGE_ID.fullmatch, ids)):
         raise HeaderValueError("be message ids in angle brackets, in ASCII, parted by blanks: <1234@example.com>")
     return " ".join(ids)
 
