@@ -24,7 +24,7 @@ from wavecom.providers.mail.conversation import (
     Conversation,
     Envelope,
     IncapableError,
-    Patience,
+    SmtpTimeouts,
     Security,
     Server,
 )
@@ -117,8 +117,8 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
             username=options.username,
             password=options.password,
         )
-        self._patience = Patience(config.timeout_seconds, options.data_seconds, options.final_reply_seconds)
-        self.longest_call_seconds = self._patience.longest_call_seconds
+        self._timeouts = SmtpTimeouts(config.timeout_seconds, options.data_seconds, options.final_reply_seconds)
+        self.longest_call_seconds = self._timeouts.longest_call_seconds
         self._pool = ConversationPool()
 
     def send(self, message: Message) -> Answer:
@@ -152,7 +152,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         """None when ``kept`` turned out to have ended before the mail was handed over."""
         conversation = kept
         try:
-            conversation = conversation or Conversation(self._server, self._patience)
+            conversation = conversation or Conversation(self._server, self._timeouts)
             reply = conversation.deliver(envelope, content)
         except IncapableError as error:
             assert conversation is not None  # noqa: S101 - it said so

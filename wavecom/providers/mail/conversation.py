@@ -27,7 +27,7 @@ _END: Final = b".\r\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class SmtpTimeouts:
     """How long each step may take (RFC 5321 section 4.5.3.2). Each is a total, however the other side drips."""
 
     #: To connect, and for each reply until the mail is asked for: a failure there costs nothing but the time.
@@ -106,10 +106,10 @@ class Conversation(smtplib.SMTP):
     #: The mark that ends a mail has been sent, or a part of it: the server may have taken the mail.
     is_past_end: bool = False
 
-    def __init__(self, server: Server, patience: Patience, resolve: Resolve = getaddrinfo) -> None:
+    def __init__(self, server: Server, timeouts: SmtpTimeouts, resolve: Resolve = getaddrinfo) -> None:
         super().__init__(local_hostname=server.helo_name)
         self._server = server
-        self._patience = patience
+        self._timeouts = timeouts
         self._resolve = resolve
         self.opened_at = self.used_at = time.monotonic()
         self.mails = 0
@@ -131,14 +131,14 @@ class Conversation(smtplib.SMTP):
             self.login(server.username, server.password or "")
 
     def _get_socket(self, host: str, port: int, timeout: Any) -> Any:
-        sock: Any = connect(host, port, Deadline(min(self._patience.step_seconds, CONNECT_SECONDS)), self._resolve)
+        sock: Any = connect(host, port, Deadline(min(self._timeouts.step_seconds, CONNECT_SECONDS)), self._resolve)
         if self._server.security == "implicit":
             sock = self._secured(sock)
         sock.deadline = self._step()  # for the greeting
         return sock
 
     def _step(self) -> Deadline:
-        return Deadline(self._patience.step_seconds)
+        return Deadline(self._timeouts.step_seconds)
 
     def putcmd(self, cmd: str, args: str = "") -> None:
         """As smtplib's: a command begins a step."""
@@ -215,13 +215,13 @@ class Conversation(smtplib.SMTP):
         return options
 
     def _hand_over(self, content: Iterable[bytes]) -> tuple[int, bytes]:
-        self._hold_until(Deadline(self._patience.data_seconds))
+        self._hold_until(Deadline(self._timeouts.data_seconds))
         for piece in content:
             self.send(_DOT.sub(b"..", piece))
         # From here on nobody can tell whether it was taken, until the server says so.
         self.is_past_end = True
         self.send(_END)
-        self._hold_until(Deadline(self._patience.final_reply_seconds))
+        self._hold_until(Deadline(self._timeouts.final_reply_seconds))
         return self.getreply()
 
     def _refused(self, step: Literal["sender", "recipient", "content"], code: int, text: bytes | str) -> Reply:
