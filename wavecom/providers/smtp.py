@@ -24,9 +24,9 @@ from wavecom.providers.mail.conversation import (
     Conversation,
     Envelope,
     IncapableError,
-    SmtpTimeouts,
     Security,
     Server,
+    SmtpTimeouts,
 )
 from wavecom.providers.mail.mime import Calendar, Content, Mail, Mailbox
 from wavecom.providers.mail.parts import Attachment, StoredContent

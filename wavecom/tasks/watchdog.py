@@ -19,6 +19,7 @@ import structlog
 from celery import bootsteps
 from prometheus_client import Counter, Gauge
 
+from wavecom import private_files
 from wavecom.broker.publisher import QueueState
 from wavecom.core.worker_health import NOT_FATAL, WorkerHealth, problems
 from wavecom.errors import UnavailableError
@@ -189,9 +190,10 @@ def _sum(states: Iterable[QueueState | None]) -> int | None:
 def _write(path: Path, report: dict[str, Any]) -> None:
     """Whole or not at all: a reader must never see half a report."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_bytes(orjson.dumps(report))
+        with open(draft, "wb", opener=private_files.opener) as file:
+            file.write(orjson.dumps(report))
         draft.replace(path)
     except OSError as error:
         log.warning("health_report_unwritten", error=str(error))
