@@ -90,7 +90,19 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebServices:
+class Closing:
+    """What has threads and connections of its own, but for a database's client that somebody else supplied."""
+
+    closing: Sequence[Callable[[], None]] = ()
+
+    def close(self) -> None:
+        """Let go of them, in order."""
+        for close in self.closing:
+            close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServices(Closing):
     """What the web app works with: the API and the pages share every one of them."""
 
     settings: Settings
@@ -107,16 +119,10 @@ class WebServices:
     outbox: MongoOutbox
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
     checks: Mapping[str, Check]
-    closing: Sequence[Callable[[], None]] = ()
-
-    def close(self) -> None:
-        """Let go of threads and connections, in order; the database's client is Flask-PyMongo's."""
-        for close in self.closing:
-            close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerServices:
+class WorkerServices(Closing):
     """What a Celery worker works with."""
 
     settings: Settings
@@ -133,16 +139,10 @@ class WorkerServices:
     lag: LagMeter
     #: Set when the worker shuts down; ends every wait.
     stopping: threading.Event
-    closing: Sequence[Callable[[], None]]
-
-    def close(self) -> None:
-        """Let go of threads and connections, in order."""
-        for close in self.closing:
-            close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorServices:
+class OperatorServices(Closing):
     """What the commands of people who run WaveCom work with, and the reconciliation of dead letters."""
 
     clock: Clock
@@ -152,27 +152,15 @@ class OperatorServices:
     sessions: Sessions
     audit: AuditReader
     reconciliation: Reconciliation
-    closing: Sequence[Callable[[], None]] = ()
-
-    def close(self) -> None:
-        """Let go of threads and connections, in order."""
-        for close in self.closing:
-            close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderServices:
+class ProviderServices(Closing):
     """What ``wavecom providers`` works with."""
 
     clock: Clock
     switch: RedisSwitch
     control: ProviderControl
-    closing: Sequence[Callable[[], None]] = ()
-
-    def close(self) -> None:
-        """Let go of threads and connections, in order."""
-        for close in self.closing:
-            close()
 
 
 def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebServices:

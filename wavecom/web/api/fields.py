@@ -17,6 +17,7 @@ from marshmallow.schema import Schema
 from marshmallow.types import ErrorMessages
 
 from wavecom.web.api.faults import Fault, FaultCode, nearest, refusal
+from wavecom.web.api.invisible import code_point
 
 T = TypeVar("T")
 EnumT = TypeVar("EnumT", bound=StrEnum)
@@ -85,7 +86,7 @@ def control_character(text: str, *, is_line: bool) -> Fault | None:
     allowed = "" if is_line else " other than line breaks and tabs"
     return Fault(
         FaultCode.CONTROL_CHARACTER,
-        f"must not contain control characters{allowed}; character {found.start() + 1} is U+{ord(found[0]):04X}",
+        f"must not contain control characters{allowed}; character {found.start() + 1} is {code_point(found[0])}",
     )
 
 
