@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from wavecom.local.ports import free_ports
+
 #: Takes the connection on which a whole request has arrived; answers whether to go on with it.
 Behaviour = Callable[["PeerConnection"], bool]
 #: What an SMTP server does at one step.
@@ -320,6 +322,6 @@ def head(status: int, headers: Mapping[str, str]) -> bytes:
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """A port on which nobody listens, nor will before a test that was given it."""
+    [port] = free_ports(1)
+    return port

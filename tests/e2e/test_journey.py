@@ -7,7 +7,6 @@ import email
 import email.policy
 import json
 import os
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from aiosmtpd.controller import Controller
 from pymongo.database import Database
 
 from tests.corpus.bodies import good_notifications
+from tests.peers import free_port
 from wavecom.local.programs import PROGRAMS, ProgramService
 
 KEY = "wc_live_e2Xm7RkTz9LbQ4nVc8HsYp0JdGaEuW1fK5oBiMxCzNh"
@@ -121,12 +121,6 @@ class House:
             assert time.monotonic() < deadline, f"not settled: {waiting}"
             time.sleep(0.1)
         return settled
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 @pytest.fixture

@@ -186,6 +186,23 @@ def test_ports_are_different_free_and_below_the_range_of_outgoing_connections() 
     assert max(ports) < first_ephemeral
 
 
+def test_two_processes_are_never_given_the_same_port() -> None:
+    # Of about eighteen thousand: if each chose for itself, hundreds would be the same.
+    program = "from wavecom.local.ports import free_ports; print(*free_ports(3000), flush=True); input()"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    try:
+        given = [process.stdout.readline().split() for process in processes if process.stdout]
+    finally:
+        for process in processes:
+            process.communicate("\n")
+
+    assert [len(each) for each in given] == [3000, 3000]
+    assert not set(given[0]) & set(given[1])
+
+
 def test_each_test_has_a_corner_of_its_own(
     amqp_url: str, redis_url: str, database: Database[dict[str, object]], rabbitmq: PrivateRabbitMQ
 ) -> None:
