@@ -1,6 +1,6 @@
 """Honest twins of what dead letters are kept in: the store's view of them, the queue, the audit log.
 
-``tests/contract/test_buried_jobs.py`` runs one suite over ``MemoryBuriedJobs`` and its model.
+``tests/contract/test_dead_letter_repository.py`` runs one suite over ``MemoryBuriedJobs`` and its model.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from copy import deepcopy
 from datetime import datetime
 
 from tests.fakes import RecordingPublisher
-from wavecom.core.audit import Reason, Run
-from wavecom.core.dead_letters import Judge, LetterFilter, Place, QueueBusyError, QueuedLetter, Walk
+from wavecom.core.audit import BulkOperation, Reason
+from wavecom.core.dead_letters import DeadLetterFilter, PagePosition, Predicate, QueueBusyError, QueuedDeadLetter, Scan
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import DeadLetter, JobFilter
 from wavecom.core.states import Status
@@ -21,7 +21,7 @@ from wavecom.storage.memory import MemoryJobRepository
 
 
 class MemoryBuriedJobs:
-    """``BuriedJobs`` over the memory repository. ``on_page`` is called when a page was read."""
+    """``DeadLetterRepository`` over the memory repository. ``on_page`` is called when a page was read."""
 
     def __init__(self, jobs: MemoryJobRepository) -> None:
         self._jobs = jobs
@@ -35,13 +35,13 @@ class MemoryBuriedJobs:
 
     def page(
         self,
-        where: LetterFilter,
+        where: DeadLetterFilter,
         limit: int,
         *,
         until: datetime | None = None,
-        after: Place | None = None,
+        after: PagePosition | None = None,
         newest_first: bool = False,
-    ) -> tuple[list[Job], Place | None]:
+    ) -> tuple[list[Job], PagePosition | None]:
         def key(job: Job) -> datetime:
             assert job.dead_lettered_at is not None
             return job.dead_lettered_at
@@ -59,9 +59,9 @@ class MemoryBuriedJobs:
             return jobs, None
         at = key(jobs[-1])
         seen = frozenset(job.job_id for job in jobs if key(job) == at)
-        return jobs, Place(at, seen | after.job_ids if after is not None and after.at == at else seen)
+        return jobs, PagePosition(at, seen | after.job_ids if after is not None and after.at == at else seen)
 
-    def tally(self, where: LetterFilter) -> Mapping[Reason, int]:
+    def tally(self, where: DeadLetterFilter) -> Mapping[Reason, int]:
         jobs, _ = self.page(where, 1_000_000)
         return Counter(Reason(job.error.code, job.error.provider) for job in jobs if job.error)
 
@@ -83,7 +83,7 @@ class MemoryBuriedJobs:
         return [job for job in page.jobs if job.job_id in set(job_ids)]
 
 
-def _matches(job: Job, where: LetterFilter) -> bool:
+def _matches(job: Job, where: DeadLetterFilter) -> bool:
     assert job.error is not None
     assert job.finished_at is not None
     return (
@@ -98,8 +98,8 @@ def _matches(job: Job, where: LetterFilter) -> bool:
 
 def stranger(
     reason: str = "rejected", head: bytes = b"\x80not json", queue: str = "notifications.sms.normal"
-) -> QueuedLetter:
-    return QueuedLetter(None, None, reason, queue, len(head), head)
+) -> QueuedDeadLetter:
+    return QueuedDeadLetter(None, None, reason, queue, len(head), head)
 
 
 class MemoryLetterQueue(RecordingPublisher):
@@ -107,7 +107,7 @@ class MemoryLetterQueue(RecordingPublisher):
 
     def __init__(self, batch: int = 3) -> None:
         super().__init__()
-        self.content: list[QueuedLetter] = []
+        self.content: list[QueuedDeadLetter] = []
         self.is_busy = False
         self.walks = 0
         self.on_walk: Callable[[], None] = lambda: None
@@ -116,7 +116,7 @@ class MemoryLetterQueue(RecordingPublisher):
     def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
         if self.is_up:
             self.content += [
-                QueuedLetter(letter.job_id, letter.failed_at, "failed_job", "", 100, b"{") for letter in letters
+                QueuedDeadLetter(letter.job_id, letter.failed_at, "failed_job", "", 100, b"{") for letter in letters
             ]
         return super().bury(letters)
 
@@ -126,7 +126,7 @@ class MemoryLetterQueue(RecordingPublisher):
     def ids(self) -> list[JobId | None]:
         return [letter.job_id for letter in self.content]
 
-    def walk(self, judge: Judge, budget_seconds: float | None = None) -> Walk:
+    def walk(self, judge: Predicate, budget_seconds: float | None = None) -> Scan:
         if not self.is_up:
             raise BrokerError("away")
         if self.is_busy:
@@ -134,29 +134,29 @@ class MemoryLetterQueue(RecordingPublisher):
         self.walks += 1
         self.on_walk()
         waiting = list(self.content)
-        kept: list[QueuedLetter] = []
+        kept: list[QueuedDeadLetter] = []
         for start in range(0, len(waiting), self._batch):
             batch = waiting[start : start + self._batch]
             verdicts = judge(batch)
             kept += [letter for letter, is_condemned in zip(batch, verdicts, strict=True) if not is_condemned]
             self.content = [*kept, *waiting[start + self._batch :]]
-        return Walk(len(waiting), len(waiting) - len(kept), is_complete=True)
+        return Scan(len(waiting), len(waiting) - len(kept), is_complete=True)
 
 
 class MemoryAuditLog:
     """Keeps the latest state of every run, and how often it was written."""
 
     def __init__(self) -> None:
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, BulkOperation] = {}
         self.is_away = False
-        self.on_record: Callable[[Run], None] = lambda _run: None
+        self.on_record: Callable[[BulkOperation], None] = lambda _run: None
 
-    def record(self, run: Run) -> None:
+    def record(self, run: BulkOperation) -> None:
         if self.is_away:
             raise StoreError("away")
         self.runs[run.run_id] = deepcopy(run)
         self.on_record(run)
 
-    def only(self) -> Run:
+    def only(self) -> BulkOperation:
         [run] = self.runs.values()
         return run

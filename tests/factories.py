@@ -8,7 +8,7 @@ from typing import Any
 
 from wavecom.core.ids import uuid7
 from wavecom.core.job import (
-    Answer,
+    CallResult,
     Channel,
     Claim,
     Job,
@@ -17,7 +17,7 @@ from wavecom.core.job import (
     LogEntry,
     Outcome,
     Priority,
-    Try,
+    ProviderResult,
     UnknownOutcomePolicy,
 )
 from wavecom.core.states import FINAL, Status
@@ -55,7 +55,7 @@ def make_claim(token: str | None = None, *, worker: str = "worker-1", lease_unti
     return Claim(token or f"token-{next(_numbers)}", worker, lease_until or later(30))
 
 
-def make_answer(outcome: Outcome = Outcome.ACCEPTED, code: str | None = None, **overrides: Any) -> Answer:
+def make_answer(outcome: Outcome = Outcome.ACCEPTED, code: str | None = None, **overrides: Any) -> ProviderResult:
     """An answer with the code that usually goes with the outcome."""
     usual = {
         Outcome.ACCEPTED: "http_202",
@@ -63,14 +63,14 @@ def make_answer(outcome: Outcome = Outcome.ACCEPTED, code: str | None = None, **
         Outcome.UNAVAILABLE: "http_503",
         Outcome.UNKNOWN: "timeout",
     }
-    return Answer(outcome, code or usual[outcome], **overrides)
+    return ProviderResult(outcome, code or usual[outcome], **overrides)
 
 
-def make_try(outcome: Outcome = Outcome.ACCEPTED, *, provider: str = "sandbox", **overrides: Any) -> Try:
+def make_try(outcome: Outcome = Outcome.ACCEPTED, *, provider: str = "sandbox", **overrides: Any) -> CallResult:
     """One call of ``provider`` at ``NOW``; further arguments go to the answer."""
     at = overrides.pop("at", NOW)
     latency_ms = overrides.pop("latency_ms", 12.5)
-    return Try(provider, make_answer(outcome, **overrides), at, latency_ms)
+    return CallResult(provider, make_answer(outcome, **overrides), at, latency_ms)
 
 
 def make_job(**overrides: Any) -> Job:

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wavecom.core.attachments import put_back
-from wavecom.core.job import Answer, Channel, Hint, Outcome, Priority, Try
-from wavecom.core.ports import Counts, DeadLetter, Message, Permit, Refusal, Step
+from wavecom.core.job import CallResult, Channel, DeliveryMessage, Outcome, Priority, ProviderResult
+from wavecom.core.ports import Counts, DeadLetter, Interval, Message, Permit, Refusal
 from wavecom.core.states import Status
 
 
@@ -49,10 +49,10 @@ class RecordingPublisher:
 
     def __init__(self) -> None:
         self.is_up = True
-        self.hints: list[Hint] = []
+        self.hints: list[DeliveryMessage] = []
         self.letters: list[DeadLetter] = []
 
-    def publish(self, hints: Sequence[Hint]) -> list[bool]:
+    def publish(self, hints: Sequence[DeliveryMessage]) -> list[bool]:
         if self.is_up:
             self.hints.extend(hints)
         return [self.is_up] * len(hints)
@@ -80,7 +80,7 @@ class CountingStats:
         self,
         since: datetime,
         before: datetime,
-        step: Step,
+        step: Interval,
         client: str | None = None,
         *,
         is_test: bool | None = None,
@@ -94,15 +94,17 @@ class ScriptedProvider:
     channels = frozenset(Channel)
     longest_call_seconds = 10.0
 
-    def __init__(self, name: str, *answers: Answer, is_idempotent: bool = True, expects_receipts: bool = False) -> None:
+    def __init__(
+        self, name: str, *answers: ProviderResult, is_idempotent: bool = True, expects_receipts: bool = False
+    ) -> None:
         self.name = name
         self.is_idempotent = is_idempotent
         self.expects_receipts = expects_receipts
         self.messages: list[Message] = []
-        self._answers = list(answers) or [Answer(Outcome.ACCEPTED, "ok", message_id="m-1")]
+        self._answers = list(answers) or [ProviderResult(Outcome.ACCEPTED, "ok", message_id="m-1")]
         self.on_send: Callable[[Message], None] = lambda _message: None
 
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message) -> ProviderResult:
         self.messages.append(replace(message, payload=put_back(message.payload, message.files.read)))
         self.on_send(message)
         return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
@@ -118,7 +120,7 @@ class FixedRoute:
         self.providers = providers
         self.closed: set[str] = set()
         self.out = 0
-        self.released: list[Try | None] = []
+        self.released: list[CallResult | None] = []
         self.charged: list[int] = []
         #: Provider and destination → seconds for which no mail should go there.
         self.destination_waits: dict[tuple[str, str], float] = {}
@@ -143,7 +145,7 @@ class FixedRoute:
     def charge(self, permit: Permit, extra_cost: int) -> None:
         self.charged.append(extra_cost)
 
-    def release(self, permit: Permit, outcome: Try | None) -> None:
+    def release(self, permit: Permit, outcome: CallResult | None) -> None:
         self.out -= 1
         self.released.append(outcome)
 

@@ -26,15 +26,15 @@ from wavecom.batching import GroupCommit
 from wavecom.broker import topology
 from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.backlog import QueueBacklog
-from wavecom.broker.deadletter import DeadLetterQueue
+from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher, QueueState
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.audit import AuditReader
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import Policy
-from wavecom.core.ids import RandomStock, uuid7
-from wavecom.core.job import Channel, Hint, Job
+from wavecom.core.ids import BufferedRandom, uuid7
+from wavecom.core.job import Channel, DeliveryMessage, Job
 from wavecom.core.keys import KeyRecord
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.operations import Operations
@@ -65,7 +65,7 @@ from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.blobs import MongoBlobStore
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
-from wavecom.storage.mongo.dead_letters import MongoBuriedJobs
+from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
@@ -131,7 +131,7 @@ class WorkerServices(Closing):
     sweep: Sweep
     queue_sampler: delivery_metrics.QueueSampler
     #: Single hints of many threads, published together; answers whether the broker confirmed.
-    hints: GroupCommit[Hint, bool]
+    hints: GroupCommit[DeliveryMessage, bool]
     #: What the broker says of a queue; None when it can't be asked.
     look_at: Callable[[str], QueueState | None]
     progress: RedisProgress
@@ -203,7 +203,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         stats=stats,
         clock=clock,
         batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
-        random_bytes=RandomStock(secrets.token_bytes).take,
+        random_bytes=BufferedRandom(secrets.token_bytes).take,
         policy=policy_of(settings),
         quotas=quotas,
         served=served_by(settings),
@@ -375,8 +375,8 @@ def operator_services(settings: Settings) -> OperatorServices:
         sessions=sessions,
         audit=MongoAuditLog(database),
         reconciliation=Reconciliation(
-            buried=MongoBuriedJobs(database),
-            queue=DeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
+            buried=MongoDeadLetterRepository(database),
+            queue=AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
             depth=lambda: publisher.depth(topology.DEAD_QUEUE),
             publisher=publisher,
             clock=clock,
@@ -425,8 +425,8 @@ def _dead_letters(
 ) -> DeadLetters:
     return DeadLetters(
         jobs=jobs,
-        buried=MongoBuriedJobs(database),
-        queue=DeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
+        buried=MongoDeadLetterRepository(database),
+        queue=AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
         publisher=publisher,
         audit=MongoAuditLog(database),
         stats=stats,

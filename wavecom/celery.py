@@ -31,7 +31,9 @@ if "flower" in sys.argv[1:]:
     from wavecom.flower import install as lock_flower
 
     lock_flower()
-app.steps["consumer"].update({"wavecom.tasks.admission:Admission", "wavecom.tasks.watchdog:Watchdog"})
+app.steps["consumer"].update(
+    {"wavecom.worker.delivery_consumer:DeliveryConsumerStep", "wavecom.worker.watchdog:Watchdog"}
+)
 
 
 @signals.worker_init.connect

@@ -9,7 +9,7 @@ from typing import Final
 from prometheus_client import Gauge
 
 from wavecom.core.engine import Transition
-from wavecom.core.job import Job, Try
+from wavecom.core.job import CallResult, Job
 from wavecom.core.states import FINAL, Status
 from wavecom.histograms import Histogram
 
@@ -41,7 +41,7 @@ AGE = Gauge("wavecom_queue_age_seconds", "How long the oldest of them has waited
 SAMPLE_SECONDS: Final = 10.0
 
 
-def observe_calls(tries: Iterable[Try]) -> None:
+def observe_calls(tries: Iterable[CallResult]) -> None:
     """Calls that were made; a try that names no provider was none."""
     CALLS.observe_many(
         ((try_.provider, try_.answer.outcome.value), try_.latency_ms / 1000) for try_ in tries if try_.provider

@@ -13,7 +13,7 @@ from pymongo.database import Database
 from tests.fakes import FakeClock
 from wavecom.bootstrap import OperatorServices
 from wavecom.cli import main
-from wavecom.core.audit import Action, Run, RunState
+from wavecom.core.audit import Action, BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyAction, KeyEvent
 from wavecom.storage.mongo.audit import MongoAuditLog
 
@@ -34,7 +34,9 @@ class Office:
         )
 
     def replayed(self, number: int, at: datetime, operator: str = "ada@ops") -> None:
-        run = Run(f"run-{number}", Action.REPLAY, operator, at, {"errorCode": "rejected"}, state=RunState.FINISHED)
+        run = BulkOperation(
+            f"run-{number}", Action.REPLAY, operator, at, {"errorCode": "rejected"}, state=BulkOperationState.FINISHED
+        )
         self.log.record(run)
 
     def run(self, *arguments: str) -> Result:

@@ -13,7 +13,7 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
-from wavecom.core.job import Answer, Outcome, Priority, Scope
+from wavecom.core.job import Outcome, Priority, ProviderResult, Scope
 from wavecom.core.ports import Permit, Refusal
 from wavecom.errors import UnavailableError
 from wavecom.local.servers import PrivateRedis
@@ -29,8 +29,8 @@ from wavecom.storage.redis.scripts import RedisScripts
 
 AnyGate = LocalGate | RedisGate
 
-GOOD = Answer(Outcome.ACCEPTED, "http_202")
-BAD = Answer(Outcome.UNAVAILABLE, "http_503")
+GOOD = ProviderResult(Outcome.ACCEPTED, "http_202")
+BAD = ProviderResult(Outcome.UNAVAILABLE, "http_503")
 PATIENCE_SECONDS = 20
 LONG = BreakerSettings(open_seconds=60)
 #: A rate so slow that no permit comes back while a test runs.
@@ -121,7 +121,7 @@ def granted(member: AnyGate, priority: Priority = Priority.HIGH, cost: int = 1) 
     return answers[0]
 
 
-def call(member: AnyGate, answer: Answer, times: int = 1, latency_ms: float = 5, to: str = "") -> None:
+def call(member: AnyGate, answer: ProviderResult, times: int = 1, latency_ms: float = 5, to: str = "") -> None:
     """Calls one after another: for somebody else each time, or all ``to`` one recipient."""
     for _ in range(times):
         permit = member.acquire("sms", Priority.HIGH)
@@ -291,8 +291,8 @@ def test_a_provider_without_a_limit_has_none(fleet: Fleet) -> None:
 # --- pause ------------------------------------------------------------------------------------------------------------
 
 
-def wait(seconds: float | None, scope: Scope | None = None, code: str = "http_429") -> Answer:
-    return Answer(Outcome.UNAVAILABLE, code, retry_after_seconds=seconds, scope=scope)
+def wait(seconds: float | None, scope: Scope | None = None, code: str = "http_429") -> ProviderResult:
+    return ProviderResult(Outcome.UNAVAILABLE, code, retry_after_seconds=seconds, scope=scope)
 
 
 @pytest.mark.parametrize("rate_per_second", [None, 1000])
@@ -333,7 +333,9 @@ def test_a_pause_that_several_recipients_in_a_row_are_told_of_holds_for_all(
         (wait(40, Scope.WORKER, "timeout"), list("abcdefgh")),
     ],
 )
-def test_what_a_few_recipients_are_told_holds_nobody_else(fleet: Fleet, answer: Answer, recipients: list[str]) -> None:
+def test_what_a_few_recipients_are_told_holds_nobody_else(
+    fleet: Fleet, answer: ProviderResult, recipients: list[str]
+) -> None:
     settings = GateSettings()
     first, second = fleet.join(settings), fleet.join(settings)
     call(second, GOOD)
@@ -465,11 +467,13 @@ def test_slow_answers_open_the_breaker_though_they_are_good(fleet: Fleet) -> Non
     "answer",
     [
         GOOD,
-        Answer(Outcome.REJECTED, "http_400"),
-        Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=0),
+        ProviderResult(Outcome.REJECTED, "http_400"),
+        ProviderResult(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=0),
     ],
 )
-def test_what_does_not_speak_against_the_provider_keeps_the_breaker_closed(fleet: Fleet, answer: Answer) -> None:
+def test_what_does_not_speak_against_the_provider_keeps_the_breaker_closed(
+    fleet: Fleet, answer: ProviderResult
+) -> None:
     member = fleet.join(GateSettings())
 
     call(member, answer, times=50)
@@ -508,7 +512,7 @@ def test_a_few_probes_in_the_whole_fleet_and_their_success_closes_it(fleet: Flee
 
 @pytest.mark.parametrize(("answer", "latency_ms"), [(BAD, 5), (GOOD, 6000)])
 def test_a_probe_that_fails_or_is_slow_opens_it_again_for_longer(
-    fleet: Fleet, answer: Answer, latency_ms: float
+    fleet: Fleet, answer: ProviderResult, latency_ms: float
 ) -> None:
     settings = GateSettings(breaker=BreakerSettings(open_seconds=0.2))
     first, second = fleet.join(settings), fleet.join(settings)
@@ -585,7 +589,7 @@ def test_calls_that_began_before_it_opened_say_nothing_afterwards(fleet: Fleet) 
     knows(second, BreakerState.CLOSED)
 
     for permit in hanging:
-        second.release(permit, Answer(Outcome.UNKNOWN, "timeout"), 10_000)
+        second.release(permit, ProviderResult(Outcome.UNKNOWN, "timeout"), 10_000)
     second.release(granted(second), GOOD, 5)
 
     wait_until(lambda: health(second).calls > 0, "the last call is counted")
@@ -615,7 +619,7 @@ ABOUT_OTHERS = [Scope.MESSAGE, Scope.RECIPIENT, Scope.DESTINATION, Scope.WORKER]
 def test_what_is_about_something_else_never_opens_the_breaker(fleet: Fleet, scope: Scope) -> None:
     member = fleet.join(GateSettings())
 
-    call(member, Answer(Outcome.UNAVAILABLE, "smtp_451", scope=scope), times=30)
+    call(member, ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=scope), times=30)
     call(member, GOOD)
 
     wait_until(lambda: health(member).calls > 0, "the calls are counted")
@@ -642,7 +646,7 @@ def test_one_recipient_alone_does_not_open_the_breaker(fleet: Fleet) -> None:
 def test_what_is_about_the_provider_counts_by_recipients_or_each_time(fleet: Fleet, scope: Scope | None) -> None:
     settings = GateSettings(breaker=LONG)
     first, second = fleet.join(settings), fleet.join(settings)
-    answer = Answer(Outcome.UNAVAILABLE, "connect", scope=scope)
+    answer = ProviderResult(Outcome.UNAVAILABLE, "connect", scope=scope)
 
     for number in range(10):
         call(first, answer, to="a" if scope else f"recipient {number}")
@@ -660,7 +664,7 @@ def test_probes_that_meet_somebody_elses_trouble_close_it(fleet: Fleet, scope: S
     open_breaker(first, second)
 
     for member, permit in probes(first, second):
-        member.release(permit, Answer(Outcome.UNAVAILABLE, "smtp_451", scope=scope), 5)
+        member.release(permit, ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=scope), 5)
 
     knows(second, BreakerState.CLOSED)
     assert health(second).reason == "3 probes succeeded"
@@ -693,7 +697,7 @@ def test_a_probe_that_says_nothing_makes_room_for_another(fleet: Fleet) -> None:
     open_breaker(first, second)
     [(member, permit)] = probes(first)
 
-    member.release(permit, Answer(Outcome.UNKNOWN, "timeout", scope=Scope.WORKER), 9000)
+    member.release(permit, ProviderResult(Outcome.UNKNOWN, "timeout", scope=Scope.WORKER), 9000)
 
     assert granted(second).is_probe
 

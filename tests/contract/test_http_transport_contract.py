@@ -28,12 +28,12 @@ from structlog.testing import capture_logs
 from tests import peers
 from tests.peers import HttpPeer
 from wavecom.providers.transport import (
-    Fault,
     HttpTransport,
     NotSentError,
     Request,
     Response,
     TransportError,
+    TransportFault,
     UnclearError,
     make_transport,
 )
@@ -150,14 +150,17 @@ def test_a_refused_connection_sent_nothing(transport: HttpTransport) -> None:
     error = fault_of(transport, request_to(f"http://127.0.0.1:{peers.free_port()}/"))
 
     assert isinstance(error, NotSentError)
-    assert error.fault is Fault.CONNECT
+    assert error.fault is TransportFault.CONNECT
 
 
 def test_a_name_that_does_not_exist_sent_nothing(transport: HttpTransport) -> None:
     error = fault_of(transport, request_to("http://no-such-host.invalid/"))
 
     assert isinstance(error, NotSentError)
-    assert error.fault in {Fault.DNS, Fault.TIMEOUT}  # a machine without a name server may wait for one
+    assert error.fault in {
+        TransportFault.DNS,
+        TransportFault.TIMEOUT,
+    }  # a machine without a name server may wait for one
 
 
 def test_a_look_up_that_hangs_ends_at_the_deadline_and_sent_nothing() -> None:
@@ -168,7 +171,7 @@ def test_a_look_up_that_hangs_ends_at_the_deadline_and_sent_nothing() -> None:
 
     release.set()
     assert isinstance(error, NotSentError)
-    assert error.fault is Fault.TIMEOUT
+    assert error.fault is TransportFault.TIMEOUT
 
 
 def test_a_silent_handshake_sent_nothing(transport: HttpTransport) -> None:
@@ -179,7 +182,7 @@ def test_a_silent_handshake_sent_nothing(transport: HttpTransport) -> None:
         error = fault_of(transport, request_to(peer.url.replace("http:", "https:"), timeout_seconds=0.3))
 
     assert isinstance(error, NotSentError)
-    assert error.fault is Fault.TIMEOUT
+    assert error.fault is TransportFault.TIMEOUT
 
 
 # --- Nobody can tell ----------------------------------------------------------------------------------------------
@@ -188,16 +191,22 @@ def test_a_silent_handshake_sent_nothing(transport: HttpTransport) -> None:
 @pytest.mark.parametrize(
     ("behaviour", "faults"),
     [
-        (peers.be_silent, {Fault.TIMEOUT}),
-        (peers.drip(peers.head(200, {f"X-{n}": "drip" for n in range(90)})), {Fault.TIMEOUT}),
-        (peers.drip(b"HTTP/1.1 200 " + b"O" * 5000), {Fault.TIMEOUT}),
-        (peers.drip(b"\r\n" * 2500), {Fault.TIMEOUT, Fault.MALFORMED_ANSWER}),
-        (peers.hang_up, {Fault.NO_ANSWER}),
-        (peers.reset, {Fault.RESET}),
-        (peers.send(b"HTTP/1.1 200 OK\r\nX-A: b\r\n"), {Fault.SHORT_ANSWER, Fault.NO_ANSWER, Fault.RESET}),
-        (peers.send(b"HTTP/1.1 103 Early Hints\r\nX-A: b\r\n\r\n"), {Fault.NO_ANSWER, Fault.SHORT_ANSWER}),
-        (peers.send(b"SSH-2.0-OpenSSH\r\n"), {Fault.MALFORMED_ANSWER}),
-        (peers.send(b"HTTP/1.1 2"), {Fault.MALFORMED_ANSWER, Fault.NO_ANSWER}),
+        (peers.be_silent, {TransportFault.TIMEOUT}),
+        (peers.drip(peers.head(200, {f"X-{n}": "drip" for n in range(90)})), {TransportFault.TIMEOUT}),
+        (peers.drip(b"HTTP/1.1 200 " + b"O" * 5000), {TransportFault.TIMEOUT}),
+        (peers.drip(b"\r\n" * 2500), {TransportFault.TIMEOUT, TransportFault.MALFORMED_ANSWER}),
+        (peers.hang_up, {TransportFault.NO_ANSWER}),
+        (peers.reset, {TransportFault.RESET}),
+        (
+            peers.send(b"HTTP/1.1 200 OK\r\nX-A: b\r\n"),
+            {TransportFault.SHORT_ANSWER, TransportFault.NO_ANSWER, TransportFault.RESET},
+        ),
+        (
+            peers.send(b"HTTP/1.1 103 Early Hints\r\nX-A: b\r\n\r\n"),
+            {TransportFault.NO_ANSWER, TransportFault.SHORT_ANSWER},
+        ),
+        (peers.send(b"SSH-2.0-OpenSSH\r\n"), {TransportFault.MALFORMED_ANSWER}),
+        (peers.send(b"HTTP/1.1 2"), {TransportFault.MALFORMED_ANSWER, TransportFault.NO_ANSWER}),
     ],
     ids=[
         "silence",
@@ -213,7 +222,7 @@ def test_a_silent_handshake_sent_nothing(transport: HttpTransport) -> None:
     ],
 )
 def test_without_a_whole_head_in_time_the_outcome_is_unclear(
-    transport: HttpTransport, behaviour: peers.Behaviour, faults: set[Fault]
+    transport: HttpTransport, behaviour: peers.Behaviour, faults: set[TransportFault]
 ) -> None:
     with HttpPeer(behaviour) as peer:
         error = fault_of(transport, request_to(peer.url, timeout_seconds=1))
@@ -228,7 +237,7 @@ def test_a_reset_in_the_middle_of_the_body_is_unclear(transport: HttpTransport) 
         error = fault_of(transport, request_to(peer.url, b"x" * 20_000_000))
 
     assert isinstance(error, UnclearError)
-    assert error.fault in {Fault.RESET, Fault.NO_ANSWER}
+    assert error.fault in {TransportFault.RESET, TransportFault.NO_ANSWER}
 
 
 def test_a_peer_that_does_not_read_is_unclear_at_the_deadline(transport: HttpTransport) -> None:
@@ -236,7 +245,7 @@ def test_a_peer_that_does_not_read_is_unclear_at_the_deadline(transport: HttpTra
         error = fault_of(transport, request_to(peer.url, b"x" * 20_000_000, timeout_seconds=1))
 
     assert isinstance(error, UnclearError)
-    assert error.fault is Fault.TIMEOUT
+    assert error.fault is TransportFault.TIMEOUT
 
 
 def test_errors_name_no_address_and_no_header(transport: HttpTransport) -> None:
@@ -441,7 +450,7 @@ def test_without_descriptors_every_call_ends_as_not_sent_and_the_next_one_goes(t
 
         assert len(peer.requests) == 1
     assert {type(error) for error in errors} == {NotSentError}
-    assert {error.fault for error in errors} == {Fault.NOT_BEGUN}, "it is not the other side that lacks them"
+    assert {error.fault for error in errors} == {TransportFault.NOT_BEGUN}, "it is not the other side that lacks them"
     assert not any(error.is_bug for error in errors if isinstance(error, NotSentError))
     assert response.status == 200
 
@@ -453,7 +462,7 @@ def test_a_request_that_no_library_takes_is_a_bug_and_no_want(transport: HttpTra
         response = transport.send(request_to(peer.url))
 
     assert isinstance(error, NotSentError)
-    assert error.fault is Fault.NOT_BEGUN
+    assert error.fault is TransportFault.NOT_BEGUN
     assert error.is_bug
     assert response.status == 200
 
@@ -627,7 +636,7 @@ def test_a_certificate_that_is_not_right_sent_nothing(
 
         assert peer.requests == []
     assert isinstance(error, NotSentError)
-    assert error.fault is Fault.TLS
+    assert error.fault is TransportFault.TLS
 
 
 def test_dripping_over_tls_ends_at_the_deadline_too(
@@ -638,7 +647,7 @@ def test_dripping_over_tls_ends_at_the_deadline_too(
         error = fault_of(transport, request_to(peer.url, timeout_seconds=1, ca_file=ca_file))
 
     assert isinstance(error, UnclearError)
-    assert error.fault is Fault.TIMEOUT
+    assert error.fault is TransportFault.TIMEOUT
 
 
 # --- Addresses ----------------------------------------------------------------------------------------------------
@@ -674,7 +683,7 @@ def test_a_look_up_that_finds_nothing_sent_nothing(resolve: Resolve) -> None:
     error = fault_of(RequestsTransport(resolve=resolve), request_to("http://gateway.invalid/"))
 
     assert isinstance(error, NotSentError)
-    assert error.fault is Fault.DNS
+    assert error.fault is TransportFault.DNS
 
 
 # --- Many on one thread -------------------------------------------------------------------------------------------
@@ -789,7 +798,7 @@ def test_without_an_answer_the_time_is_up_and_the_lag_is_told() -> None:
         transport.close()
 
     assert isinstance(end, UnclearError)
-    assert end.fault is Fault.TIMEOUT
+    assert end.fault is TransportFault.TIMEOUT
     assert max(lags) >= 0.5
 
 

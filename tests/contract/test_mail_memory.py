@@ -20,7 +20,7 @@ from wavecom.core.attachments import set_apart
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import Channel, Job, JobId, Outcome
 from wavecom.core.ports import Permit
-from wavecom.providers.base import Surroundings
+from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.smtp import SmtpOptions, SmtpProvider
 
@@ -108,7 +108,7 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
         options = SmtpOptions(host="127.0.0.1", port=sink.port, helo_name="wavecom.test")
         config = ProviderConfig(name="first", type="smtp", options=options, timeout_seconds=60)
         provider = SmtpProvider(
-            config, Surroundings(transport=unused, outbox=unused, clock=Clock(), sleep=unused, chance=unused)
+            config, ProviderDependencies(transport=unused, outbox=unused, clock=Clock(), sleep=unused, chance=unused)
         )
         house.delivery.calls._providers["first"] = provider  # type: ignore[index]
         before, peak, is_over = resident_mib(), [0.0], threading.Event()

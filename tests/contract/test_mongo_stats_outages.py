@@ -13,7 +13,7 @@ from pymongo.database import Database
 from tests.contract.lines import Line, lost_on_the_way_back, lost_on_the_way_out, no_server
 from tests.factories import NOW
 from wavecom.core.job import Channel
-from wavecom.core.ports import Step
+from wavecom.core.ports import Interval
 from wavecom.core.states import Status
 from wavecom.errors import StoreError, UncertainWriteError
 from wavecom.storage.mongo.stats import MongoStats
@@ -76,7 +76,7 @@ def test_a_flush_of_unknown_fate_counts_once(make_stats: Callable[..., MongoStat
 
     assert stats.totals(*FOREVER) == {Status.QUEUED: 7}
     assert stats.totals(*FOREVER, "acme") == {Status.QUEUED: 5}
-    [hour] = stats.series(*FOREVER, Step.HOUR).values()
+    [hour] = stats.series(*FOREVER, Interval.HOUR).values()
     assert hour == {Channel.SMS: {Status.QUEUED: 7}}
 
 

@@ -17,8 +17,8 @@ import pytest
 
 from tests import peers
 from tests.peers import HttpPeer, SmtpPeer
-from wavecom.core.job import Answer, Channel, JobId, Outcome
-from wavecom.core.ports import Message, Provider, SwiftProvider
+from wavecom.core.job import Channel, JobId, Outcome, ProviderResult
+from wavecom.core.ports import AsyncProvider, Message, Provider
 from wavecom.errors import StoreError
 from wavecom.providers.base import build_providers
 from wavecom.providers.configuration import parse_providers
@@ -159,21 +159,21 @@ def built(table: str, timeout_seconds: float, transport: HttpTransport, outbox: 
     return build_providers(config, transport=transport, outbox=outbox, clock=Clock(), sleep=lambda _: None)["it"]
 
 
-def sent(provider: Provider, message: Message) -> Answer:
+def sent(provider: Provider, message: Message) -> ProviderResult:
     return provider.send(message)
 
 
-def started(provider: Provider, message: Message) -> Answer:
+def started(provider: Provider, message: Message) -> ProviderResult:
     """By ``start`` where a provider has it, as a worker does: what that leaves to ``send`` goes there."""
-    answers: SimpleQueue[Answer | Exception] = SimpleQueue()
-    if not isinstance(provider, SwiftProvider) or not provider.start(message, answers.put):
+    answers: SimpleQueue[ProviderResult | Exception] = SimpleQueue()
+    if not isinstance(provider, AsyncProvider) or not provider.start(message, answers.put):
         return provider.send(message)
     answer = answers.get(timeout=60)
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ProviderResult)
     return answer
 
 
-Door = Callable[[Provider, Message], Answer]
+Door = Callable[[Provider, Message], ProviderResult]
 
 
 @pytest.fixture(params=[sent, started])
@@ -315,7 +315,7 @@ def test_sixteen_threads_send_each_message_once(raise_curtain: Raise, door: Door
     stage = raise_curtain("takes it")
     barrier = threading.Barrier(16)
 
-    def work(thread: int) -> list[Answer]:
+    def work(thread: int) -> list[ProviderResult]:
         barrier.wait()
         return [door(stage.provider, stage.message(thread * 100 + number)) for number in range(10)]
 

@@ -26,10 +26,10 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests import peers
 from tests.peers import SmtpPeer
 from wavecom.core.exhaustion import is_exhaustion
-from wavecom.core.job import Answer, Channel, JobId, Outcome, Scope
+from wavecom.core.job import Channel, JobId, Outcome, ProviderResult, Scope
 from wavecom.core.ports import Message, MissingFileError
 from wavecom.errors import StoreError
-from wavecom.providers.base import Surroundings
+from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.mail import mime
 from wavecom.providers.smtp import SmtpOptions, SmtpProvider
@@ -67,7 +67,9 @@ def make() -> Iterator[Make]:
         config = ProviderConfig(
             name="mail", type="smtp", options=SmtpOptions(**fields), timeout_seconds=timeout_seconds
         )
-        surroundings = Surroundings(transport=Nothing(), outbox=Nothing(), clock=Clock(), sleep=unused, chance=unused)
+        surroundings = ProviderDependencies(
+            transport=Nothing(), outbox=Nothing(), clock=Clock(), sleep=unused, chance=unused
+        )
         made.append(SmtpProvider(config, surroundings))
         return made[-1]
 
@@ -190,7 +192,7 @@ def test_a_mail_arrives_whole(start: Callable[..., tuple[Mailbox, int]], make: M
 
     answer = make(port).send(message(payload=payload, delivery_key="job-1:2"))
 
-    assert answer == Answer(Outcome.ACCEPTED, "smtp_250", message_id="<job-1.2@bank.example>")
+    assert answer == ProviderResult(Outcome.ACCEPTED, "smtp_250", message_id="<job-1.2@bank.example>")
     [envelope] = mailbox.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == ("quittung@bank.example", ["ada@example.org"])
     mail = mailbox.mail()

@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later
 from wavecom.core.job import Channel
-from wavecom.core.ports import Step
+from wavecom.core.ports import Interval
 from wavecom.core.states import Status
 from wavecom.storage.memory import MemoryStats
 from wavecom.storage.mongo.stats import MongoStats
@@ -129,9 +129,9 @@ def test_a_series_has_each_step_by_channel_and_status(stats: AnyStats, watch: Wa
     day, hour = NOW.replace(hour=0, minute=0, second=0, microsecond=0), MINUTE.replace(minute=0)
     mine = {Channel.SMS: {Status.QUEUED: 2}, Channel.EMAIL: {Status.DELIVERED: 1}}
 
-    by_minute = stats.series(MINUTE, MINUTE + timedelta(hours=1), Step.MINUTE, "acme")
-    by_hour = stats.series(hour, hour + timedelta(hours=25), Step.HOUR, "acme")
-    by_day = stats.series(day, day + timedelta(days=3), Step.DAY)
+    by_minute = stats.series(MINUTE, MINUTE + timedelta(hours=1), Interval.MINUTE, "acme")
+    by_hour = stats.series(hour, hour + timedelta(hours=25), Interval.HOUR, "acme")
+    by_day = stats.series(day, day + timedelta(days=3), Interval.DAY)
 
     assert by_minute == {MINUTE: mine}
     assert by_hour == {hour: mine, hour + timedelta(hours=1): mine}
@@ -139,7 +139,7 @@ def test_a_series_has_each_step_by_channel_and_status(stats: AnyStats, watch: Wa
         day: {Channel.SMS: {Status.QUEUED: 14}, Channel.EMAIL: {Status.DELIVERED: 2}},
         day + timedelta(days=1): {Channel.SMS: {Status.QUEUED: 7}, Channel.EMAIL: {Status.DELIVERED: 1}},
     }
-    assert stats.series(day, day + timedelta(days=3), Step.DAY, "nobody") == {}
+    assert stats.series(day, day + timedelta(days=3), Interval.DAY, "nobody") == {}
 
 
 def test_hours_add_up_to_what_minutes_do(stats: AnyStats, watch: Watch) -> None:
@@ -150,8 +150,8 @@ def test_hours_add_up_to_what_minutes_do(stats: AnyStats, watch: Watch) -> None:
             stats.flush()
     stats.flush()
 
-    day = Step.DAY.start_of(NOW)
-    for step in Step:
+    day = Interval.DAY.start_of(NOW)
+    for step in Interval:
         series = stats.series(day, day + timedelta(days=1), step, "acme")
         assert sum(counts[Channel.PUSH][Status.QUEUED] for counts in series.values()) == 18
 
@@ -163,7 +163,7 @@ def test_accounts_are_told_apart_and_test_ones_from_live_ones(stats: AnyStats) -
     stats.flush()
 
     def delivered(**narrowed: bool | None) -> int:
-        series = stats.series(MINUTE, MINUTE + timedelta(minutes=1), Step.MINUTE, **narrowed)
+        series = stats.series(MINUTE, MINUTE + timedelta(minutes=1), Interval.MINUTE, **narrowed)
         return series[MINUTE][Channel.SMS][Status.DELIVERED]
 
     assert stats.by_account(*FOREVER) == {

@@ -23,7 +23,7 @@ from wavecom.core.job import Channel, Job, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Provider, Refusal
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
-from wavecom.providers.base import Surroundings
+from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.http import HttpOptions, HttpProvider
 from wavecom.providers.smtp import SmtpOptions, SmtpProvider
@@ -108,7 +108,7 @@ def gateway(answers: Answers) -> Iterator[tuple[House, HttpPeer]]:
 
         def make(clock: FakeClock) -> Provider:
             config = ProviderConfig(name="only", type="http", options=HttpOptions(url=peer.url), timeout_seconds=5)
-            surroundings = Surroundings(
+            surroundings = ProviderDependencies(
                 transport=transport, outbox=UNUSED, clock=clock, sleep=lambda _: None, chance=lambda: 0.0
             )
             return HttpProvider(config, surroundings)
@@ -198,7 +198,7 @@ def test_twelve_mails_to_a_domain_that_greylists_hold_that_domain_only() -> None
     def make(clock: FakeClock) -> Provider:
         options = SmtpOptions(host="127.0.0.1", port=port, helo_name="wavecom.test")
         config = ProviderConfig(name="only", type="smtp", options=options, timeout_seconds=5)
-        surroundings = Surroundings(
+        surroundings = ProviderDependencies(
             transport=UNUSED, outbox=UNUSED, clock=clock, sleep=lambda _: None, chance=lambda: 0.0
         )
         return SmtpProvider(config, surroundings)

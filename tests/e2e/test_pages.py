@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.world import PASSWORD, World
+from tests.unit.dashboard.environment import PASSWORD, World
 from wavecom.core.job import Channel, JobError, LogEntry
 from wavecom.core.states import Status
 

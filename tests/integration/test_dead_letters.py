@@ -18,20 +18,20 @@ from pymongo.database import Database
 from tests.factories import NOW, later, make_job
 from wavecom.bootstrap import OperatorServices, operator_services
 from wavecom.broker import topology
-from wavecom.broker.deadletter import DeadLetterQueue
+from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.commands.dead_letters import dead_letters as command
-from wavecom.core.audit import Run
-from wavecom.core.burial import letter_of
-from wavecom.core.dead_letters import LetterFilter, Order, QueueBusyError, QueuedLetter
+from wavecom.core.audit import BulkOperation
+from wavecom.core.dead_letter_publishing import letter_of
+from wavecom.core.dead_letters import BulkOptions, DeadLetterFilter, QueueBusyError, QueuedDeadLetter
 from wavecom.core.job import Job, JobError, JobId
 from wavecom.core.states import Status
 from wavecom.errors import BrokerError
 from wavecom.settings import Settings
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
-EVERYTHING = LetterFilter()
-FAST = Order(operator="ada@ops", rate_per_second=10_000)
+EVERYTHING = DeadLetterFilter()
+FAST = BulkOptions(operator="ada@ops", rate_per_second=10_000)
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
@@ -89,15 +89,15 @@ class House:
     def depth(self) -> int:
         return self.publisher.depth(topology.DEAD_QUEUE) or 0
 
-    def queued(self) -> list[QueuedLetter]:
+    def queued(self) -> list[QueuedDeadLetter]:
         """What lies in the dead-letter queue, in order; looked at without taking anything."""
-        found: list[QueuedLetter] = []
+        found: list[QueuedDeadLetter] = []
 
-        def look(letters: Sequence[QueuedLetter]) -> list[bool]:
+        def look(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
             found.extend(letters)
             return [False] * len(letters)
 
-        DeadLetterQueue(self.amqp_url, origin="test").walk(look)
+        AmqpDeadLetterQueue(self.amqp_url, origin="test").walk(look)
         return found
 
     def ids(self) -> list[JobId | None]:
@@ -132,7 +132,7 @@ def test_a_walk_takes_what_is_condemned_and_leaves_the_rest_in_its_order(house: 
     jobs = house.dead(1300)
     doomed = {job.job_id for job in jobs[::3]}
 
-    walk = DeadLetterQueue(house.amqp_url, origin="test").walk(
+    walk = AmqpDeadLetterQueue(house.amqp_url, origin="test").walk(
         lambda letters: [letter.job_id in doomed for letter in letters]
     )
 
@@ -143,7 +143,7 @@ def test_a_walk_takes_what_is_condemned_and_leaves_the_rest_in_its_order(house: 
 def test_a_whole_queue_can_be_taken(house: House) -> None:
     house.dead(1300)
 
-    walk = DeadLetterQueue(house.amqp_url, origin="test").walk(lambda letters: [True] * len(letters))
+    walk = AmqpDeadLetterQueue(house.amqp_url, origin="test").walk(lambda letters: [True] * len(letters))
 
     assert (walk.removed, house.queued()) == (1300, [])
 
@@ -156,14 +156,14 @@ def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(house: Hous
     jobs = house.dead(1300)
     batches: list[int] = []
 
-    def die(letters: Sequence[QueuedLetter]) -> list[bool]:
+    def die(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
         batches.append(len(letters))
         if len(batches) == 2:
             raise Killed
         return [letter.job_id == jobs[7].job_id for letter in letters]
 
     with pytest.raises(Killed):
-        DeadLetterQueue(house.amqp_url, origin="test").walk(die)
+        AmqpDeadLetterQueue(house.amqp_url, origin="test").walk(die)
     wait_until(lambda: house.depth() >= 1299)
 
     left = house.ids()
@@ -174,7 +174,9 @@ def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(house: Hous
 def test_a_budget_ends_a_walk_early(house: House) -> None:
     house.dead(600)
 
-    walk = DeadLetterQueue(house.amqp_url, origin="test").walk(lambda letters: [True] * len(letters), budget_seconds=0)
+    walk = AmqpDeadLetterQueue(house.amqp_url, origin="test").walk(
+        lambda letters: [True] * len(letters), budget_seconds=0
+    )
 
     assert not walk.is_complete
     wait_until(lambda: house.depth() == 600 - walk.removed)
@@ -184,21 +186,21 @@ def test_two_do_not_walk_at_once(house: House) -> None:
     house.dead(2)
     refusals: list[BaseException] = []
 
-    def look(letters: Sequence[QueuedLetter]) -> list[bool]:
+    def look(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
         try:
-            DeadLetterQueue(house.amqp_url, origin="second").walk(look)
+            AmqpDeadLetterQueue(house.amqp_url, origin="second").walk(look)
         except QueueBusyError as error:
             refusals.append(error)
         return [False] * len(letters)
 
-    DeadLetterQueue(house.amqp_url, origin="first").walk(look)
+    AmqpDeadLetterQueue(house.amqp_url, origin="first").walk(look)
 
     assert len(refusals) == 1
     assert len(house.queued()) == 2
 
 
 def test_a_queue_that_nobody_has_declared_is_empty(amqp_url: str) -> None:
-    walk = DeadLetterQueue(amqp_url, origin="test").walk(lambda letters: [True] * len(letters))
+    walk = AmqpDeadLetterQueue(amqp_url, origin="test").walk(lambda letters: [True] * len(letters))
 
     assert (walk.seen, walk.is_complete) == (0, False)
 
@@ -324,14 +326,16 @@ def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(house: H
 def test_two_operators_at_once_replay_each_job_once(house: House) -> None:
     jobs = house.dead(40)
     second = house.new_services()
-    others: list[Run] = []
+    others: list[BulkOperation] = []
 
-    def meanwhile(_run: Run) -> None:
+    def meanwhile(_run: BulkOperation) -> None:
         if not others:
             others.append(second.dead_letters.replay(EVERYTHING, FAST))
 
     try:
-        first = house.services.dead_letters.replay(EVERYTHING, Order(operator="ada", rate_per_second=50), meanwhile)
+        first = house.services.dead_letters.replay(
+            EVERYTHING, BulkOptions(operator="ada", rate_per_second=50), meanwhile
+        )
     finally:
         second.close()
 

@@ -14,7 +14,7 @@ from kombu import Connection
 from tests.factories import NOW, make_job_id
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.job import Channel, Hint, Priority
+from wavecom.core.job import Channel, DeliveryMessage, Priority
 from wavecom.core.ports import DeadLetter
 
 
@@ -45,8 +45,10 @@ def taken(amqp_url: str, queue: str) -> list[Any]:
     return messages
 
 
-def hint(channel: Channel = Channel.SMS, priority: Priority = Priority.NORMAL, delay_seconds: int = 0) -> Hint:
-    return Hint(make_job_id(), channel, priority, delay_seconds)
+def hint(
+    channel: Channel = Channel.SMS, priority: Priority = Priority.NORMAL, delay_seconds: int = 0
+) -> DeliveryMessage:
+    return DeliveryMessage(make_job_id(), channel, priority, delay_seconds)
 
 
 def test_every_lane_has_a_queue_and_each_hint_reaches_its_own(publisher: AmqpPublisher, amqp_url: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from tests.factories import make_job_id
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.job import Channel, Hint, Priority
+from wavecom.core.job import Channel, DeliveryMessage, Priority
 from wavecom.local.servers import PrivateRabbitMQ
 
 
@@ -31,8 +31,8 @@ def publisher(broker: PrivateRabbitMQ) -> Iterator[AmqpPublisher]:
     publisher.close()
 
 
-def hint() -> Hint:
-    return Hint(make_job_id(), Channel.SMS, Priority.NORMAL)
+def hint() -> DeliveryMessage:
+    return DeliveryMessage(make_job_id(), Channel.SMS, Priority.NORMAL)
 
 
 def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:

@@ -20,7 +20,7 @@ from wavecom.broker.connection import connect
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.broker.topology import queue_of_lane
 from wavecom.core.engine import Policy
-from wavecom.core.job import Channel, Hint, Job, Priority
+from wavecom.core.job import Channel, DeliveryMessage, Job, Priority
 from wavecom.core.progress import LANES, Judgement, ProgressWatch
 from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, UnavailableError
@@ -88,7 +88,7 @@ def test_a_broker_under_an_alarm_is_not_ready_until_it_is_over(
     broker.ctl("eval", f"rabbit_alarm:set_alarm({{{{resource_limit, {resource}, node()}}, []}}).")
     try:
         wait_until(lambda: not is_ready(check))
-        assert publisher.publish([Hint(make_job_id(), *SMS)]) == [False]
+        assert publisher.publish([DeliveryMessage(make_job_id(), *SMS)]) == [False]
     finally:
         broker.ctl("eval", f"rabbit_alarm:clear_alarm({{resource_limit, {resource}, node()}}).")
 

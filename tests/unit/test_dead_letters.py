@@ -15,9 +15,9 @@ from tests.fakes import CountingStats, FakeClock
 from wavecom.accounts import KeyAdministration
 from wavecom.bootstrap import OperatorServices
 from wavecom.commands.dead_letters import dead_letters as command
-from wavecom.core.audit import Action, Reason, Run, RunState
-from wavecom.core.burial import letter_of
-from wavecom.core.dead_letters import DeadLetters, LetterFilter, Order
+from wavecom.core.audit import Action, BulkOperation, BulkOperationState, Reason
+from wavecom.core.dead_letter_publishing import letter_of
+from wavecom.core.dead_letters import BulkOptions, DeadLetterFilter, DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Job, JobError, JobId
 from wavecom.core.reconciliation import Reconciliation
@@ -25,9 +25,9 @@ from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.storage.memory import MemoryJobRepository
 
-EVERYTHING = LetterFilter()
-ORDER = Order(operator="ada@ops", rate_per_second=5)
-DRY = Order(operator="ada@ops", is_dry_run=True)
+EVERYTHING = DeadLetterFilter()
+ORDER = BulkOptions(operator="ada@ops", rate_per_second=5)
+DRY = BulkOptions(operator="ada@ops", is_dry_run=True)
 
 
 class House:
@@ -165,7 +165,7 @@ def test_a_run_killed_in_the_middle_is_finished_by_running_it_again(house: House
     use_case = getattr(house.dead_letters, action)
     looked_at: list[int] = []
 
-    def kill(run: Run) -> None:
+    def kill(run: BulkOperation) -> None:
         looked_at.append(run.done)
         if len(looked_at) == batches:
             raise Killed
@@ -183,14 +183,14 @@ def test_a_run_killed_in_the_middle_is_finished_by_running_it_again(house: House
 def test_who_loses_the_race_finds_it_done_already(house: House) -> None:
     jobs = house.dead(5)
     ids = tuple(job.job_id for job in jobs)
-    others = [Order(operator="bob", rate_per_second=1000)]
+    others = [BulkOptions(operator="bob", rate_per_second=1000)]
 
     def another_operator_comes_first() -> None:
         if others:
             house.dead_letters.replay(ids, others.pop())
 
     house.buried.on_page = another_operator_comes_first
-    run = house.dead_letters.replay(EVERYTHING, Order(operator="ada", rate_per_second=1000))
+    run = house.dead_letters.replay(EVERYTHING, BulkOptions(operator="ada", rate_per_second=1000))
 
     assert (run.done, run.already_done) == (0, 5)
     assert [house.read(job).replays for job in jobs] == [1] * 5
@@ -200,7 +200,7 @@ def test_who_loses_the_race_finds_it_done_already(house: House) -> None:
 def test_jobs_that_fail_again_meanwhile_are_not_replayed_for_ever(house: House) -> None:
     house.dead(2)
 
-    def fail_again(run: Run) -> None:
+    def fail_again(run: BulkOperation) -> None:
         if run.done < 20:
             house.dead(1, dead_lettered_at=house.clock.now() + timedelta(seconds=1))
 
@@ -212,7 +212,7 @@ def test_jobs_that_fail_again_meanwhile_are_not_replayed_for_ever(house: House) 
 def test_no_more_than_the_limit_are_taken(house: House) -> None:
     house.dead(10)
 
-    run = house.dead_letters.replay(EVERYTHING, Order(operator="ada", rate_per_second=15, limit=4))
+    run = house.dead_letters.replay(EVERYTHING, BulkOptions(operator="ada", rate_per_second=15, limit=4))
 
     assert (run.done, house.buried.count()) == (4, 6)
 
@@ -221,7 +221,7 @@ def test_no_more_than_the_limit_are_taken(house: House) -> None:
 def test_no_more_a_second_than_asked_for(house: House, rate: float) -> None:
     house.dead(400)
 
-    house.dead_letters.replay(EVERYTHING, Order(operator="ada", rate_per_second=rate))
+    house.dead_letters.replay(EVERYTHING, BulkOptions(operator="ada", rate_per_second=rate))
 
     by_time: dict[float, int] = {}
     for job in house.buried.find(house.hinted()):
@@ -274,10 +274,15 @@ def test_one_audit_entry_says_who_did_what_to_which_and_how_it_ended(house: Hous
     jobs = house.dead(3, type=Channel.EMAIL)
     house.dead(1)
 
-    house.dead_letters.replay(LetterFilter(type=Channel.EMAIL, failed_since=NOW), ORDER)
+    house.dead_letters.replay(DeadLetterFilter(type=Channel.EMAIL, failed_since=NOW), ORDER)
 
     entry = house.audit.only()
-    assert (entry.action, entry.operator, entry.state, entry.done) == (Action.REPLAY, "ada@ops", RunState.FINISHED, 3)
+    assert (entry.action, entry.operator, entry.state, entry.done) == (
+        Action.REPLAY,
+        "ada@ops",
+        BulkOperationState.FINISHED,
+        3,
+    )
     assert entry.filters == {"type": "email", "failed_since": NOW.isoformat()}
     assert (entry.first_id, entry.last_id) == (jobs[0].job_id, jobs[-1].job_id)
     assert (entry.started_at, entry.finished_at) == (later(3600), house.clock.now())
@@ -294,14 +299,15 @@ def test_nothing_is_changed_before_the_audit_entry_is_written(house: House) -> N
 
 
 @pytest.mark.parametrize(
-    ("error", "state"), [(KeyboardInterrupt(), RunState.INTERRUPTED), (StoreError("away"), RunState.FAILED)]
+    ("error", "state"),
+    [(KeyboardInterrupt(), BulkOperationState.INTERRUPTED), (StoreError("away"), BulkOperationState.FAILED)],
 )
 def test_the_audit_entry_of_a_run_that_was_cut_short_counts_what_was_done(
-    house: House, error: BaseException, state: RunState
+    house: House, error: BaseException, state: BulkOperationState
 ) -> None:
     house.dead(5)
 
-    def stop(run: Run) -> None:
+    def stop(run: BulkOperation) -> None:
         if run.done == 2:
             raise error
 
@@ -313,12 +319,12 @@ def test_the_audit_entry_of_a_run_that_was_cut_short_counts_what_was_done(
 
 def test_the_entry_of_a_run_that_was_killed_is_up_to_date(house: House) -> None:
     house.dead(5)
-    entries: list[tuple[RunState, int]] = []
+    entries: list[tuple[BulkOperationState, int]] = []
     house.audit.on_record = lambda run: entries.append((run.state, run.done))
 
     house.dead_letters.replay(EVERYTHING, ORDER)
 
-    assert entries == [*((RunState.RUNNING, done) for done in range(6)), (RunState.FINISHED, 5)]
+    assert entries == [*((BulkOperationState.RUNNING, done) for done in range(6)), (BulkOperationState.FINISHED, 5)]
 
 
 # --- strangers ------------------------------------------------------------------------------------------------------
@@ -357,7 +363,7 @@ def test_a_dry_run_drops_none_of_them(house: House) -> None:
 def test_none_is_dropped_without_an_audit_entry(house: House) -> None:
     house.queue.content = [stranger()]
 
-    def store_goes_away(run: Run) -> None:
+    def store_goes_away(run: BulkOperation) -> None:
         if run.done:
             raise StoreError("away")
 

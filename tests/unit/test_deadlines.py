@@ -12,7 +12,7 @@ from tests.factories import NOW, make_answer
 from tests.fakes import ScriptedProvider
 from tests.unit.test_delivery import House, SwiftScriptedProvider, begin
 from wavecom.core.attachments import set_apart
-from wavecom.core.calls import Attempted, Unfinished
+from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.engine import Transition
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import Channel, Job, Outcome, Priority
@@ -66,7 +66,7 @@ def test_nor_by_the_thread_that_goes_on_with_a_call_that_nobody_waited_for() -> 
     house.clock.advance(2.5)
     first.answer()
     [unfinished] = heard
-    assert isinstance(unfinished, Unfinished)
+    assert isinstance(unfinished, PartialAttempt)
 
     house.delivery.record([house.delivery.calls.finish(unfinished)])
 
@@ -133,7 +133,7 @@ def test_a_call_is_not_begun_after_the_deadline() -> None:
     [claimed] = house.delivery.claim([job.job_id])
     assert claimed is not None
     house.clock.advance(2.5)
-    heard: list[Attempted | Unfinished | Exception] = []
+    heard: list[AttemptResult | PartialAttempt | Exception] = []
 
     is_begun = house.delivery.calls.begin(claimed, permit, heard.append)
     house.delivery.record([house.delivery.calls.attempt(claimed, permit)])

@@ -21,10 +21,10 @@ from tests.fakes import (
     ScriptedProvider,
 )
 from wavecom.core.attachments import keep_until, names_in, set_apart
-from wavecom.core.calls import Attempted, Unfinished
-from wavecom.core.delivery import Delivery, GiveBackError, RetryBounds
+from wavecom.core.attempts import AttemptResult, PartialAttempt
+from wavecom.core.delivery import Delivery, RequeueError, RetryBounds
 from wavecom.core.engine import DueReached, Policy, Transition, decide
-from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, Scope, UnknownOutcomePolicy
+from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
 from wavecom.core.ports import TEST_SANDBOX, Message, OnAnswer, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater, StoreError, UncertainWriteError
@@ -364,7 +364,7 @@ def test_an_sms_is_charged_by_its_segments() -> None:
 class SwiftScriptedProvider(ScriptedProvider):
     """Answers when it is told to."""
 
-    def __init__(self, name: str, *answers: Answer, bug: Exception | None = None) -> None:
+    def __init__(self, name: str, *answers: ProviderResult, bug: Exception | None = None) -> None:
         super().__init__(name, *answers)
         self.bug = bug
         self.started: list[tuple[Message, OnAnswer]] = []
@@ -378,12 +378,12 @@ class SwiftScriptedProvider(ScriptedProvider):
             on_answer(self.bug or self.send(message))
 
 
-def begin(house: House, job: Job) -> tuple[bool, list[Attempted | Unfinished | Exception]]:
+def begin(house: House, job: Job) -> tuple[bool, list[AttemptResult | PartialAttempt | Exception]]:
     permit = house.route.reserve(job.type, job.priority)
     assert isinstance(permit, Permit)
     [claimed] = house.delivery.claim([job.job_id])
     assert claimed is not None
-    heard: list[Attempted | Unfinished | Exception] = []
+    heard: list[AttemptResult | PartialAttempt | Exception] = []
     is_begun = house.delivery.calls.begin(claimed, permit, heard.append)
     if not is_begun:
         house.route.release(permit, None)
@@ -400,7 +400,7 @@ def test_a_call_that_nobody_waits_for_ends_as_one_that_somebody_does() -> None:
     out_before_the_answer = house.route.out
     provider.answer()
     [attempted] = heard
-    assert isinstance(attempted, Attempted)
+    assert isinstance(attempted, AttemptResult)
     house.delivery.record([attempted])
 
     assert (is_begun, heard_before_the_answer, out_before_the_answer) == (True, [], 1)
@@ -419,7 +419,7 @@ def test_an_attempt_that_nobody_waits_for_is_failed_over_by_who_can_wait() -> No
     _, heard = begin(house, job)
     first.answer()
     [unfinished] = heard
-    assert isinstance(unfinished, Unfinished)
+    assert isinstance(unfinished, PartialAttempt)
     house.delivery.record([house.delivery.calls.finish(unfinished)])
 
     after = house.read(job)
@@ -436,7 +436,7 @@ def test_a_bug_behind_a_call_that_nobody_waits_for_gives_the_permit_back_and_is_
     _, heard = begin(house, job)
     provider.answer()
     [attempted] = heard
-    assert isinstance(attempted, Attempted)
+    assert isinstance(attempted, AttemptResult)
     house.delivery.record([attempted])
 
     # Nobody can tell what a bug in the middle of a call has left behind, and it says nothing about the provider.
@@ -581,7 +581,7 @@ def test_nothing_is_sent_while_the_store_is_away_and_the_message_is_given_back_a
     store.failures = 10**6
     house.patience.on_wait = lambda: setattr(house.patience, "is_stopping", True)
 
-    with pytest.raises(GiveBackError):
+    with pytest.raises(RequeueError):
         house.deliver(job)
 
     assert provider.messages == []
@@ -593,7 +593,7 @@ def test_a_message_is_given_back_after_ten_minutes_without_a_store() -> None:
     store.failures = 10**6
     began = house.clock.monotonic()
 
-    with pytest.raises(GiveBackError):
+    with pytest.raises(RequeueError):
         house.deliver(job)
 
     assert 600 <= house.clock.monotonic() - began < 620
@@ -770,7 +770,7 @@ def test_a_late_delivery_keeps_the_file_for_as_long_as_its_job() -> None:
     ],
 )
 def test_a_time_out_while_we_could_not_run_is_not_the_providers(
-    answer: Answer, lag_seconds: float, scope: Scope | None
+    answer: ProviderResult, lag_seconds: float, scope: Scope | None
 ) -> None:
     provider = ScriptedProvider("first", answer)
     house = House(provider, lag_seconds=lag_seconds)

@@ -18,7 +18,7 @@ from tests.unit.test_sweep import Board, FixedBacklog
 from wavecom.broker.topology import queue_of_lane
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
-from wavecom.core.job import Answer, Channel, Job, JobId, Outcome
+from wavecom.core.job import Channel, Job, JobId, Outcome, ProviderResult
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Message, Permit
 from wavecom.core.progress import ProgressWatch
@@ -41,10 +41,14 @@ class FailingUntil:
     longest_call_seconds: float = 10.0
     calls: dict[JobId, list[datetime]] = field(default_factory=dict)
 
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message) -> ProviderResult:
         now = self.clock.now()
         self.calls.setdefault(message.job_id, []).append(now)
-        return Answer(Outcome.UNAVAILABLE, "http_503") if now < self.until else Answer(Outcome.ACCEPTED, "http_202")
+        return (
+            ProviderResult(Outcome.UNAVAILABLE, "http_503")
+            if now < self.until
+            else ProviderResult(Outcome.ACCEPTED, "http_202")
+        )
 
     def close(self) -> None:
         pass

@@ -11,7 +11,7 @@ from tests.factories import NOW, PAYLOADS, RECIPIENTS
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
 from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
-from wavecom.core.job import Channel, Hint, Job, Priority
+from wavecom.core.job import Channel, DeliveryMessage, Job, Priority
 from wavecom.core.quota import Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
 from wavecom.core.states import Status
 from wavecom.core.submission import Accepted, MakeBatcher, NewNotification, Submission
@@ -64,7 +64,7 @@ def test_an_accepted_job_is_stored_and_hinted_at_in_its_lane() -> None:
     stored = house.jobs.get(accepted.job.job_id)
     assert stored == accepted.job
     assert stored.status is Status.QUEUED
-    assert house.publisher.hints == [Hint(stored.job_id, Channel.SMS, Priority.HIGH)]
+    assert house.publisher.hints == [DeliveryMessage(stored.job_id, Channel.SMS, Priority.HIGH)]
     assert house.stats.counts == {Status.QUEUED: 1}
 
 
@@ -73,7 +73,7 @@ def test_a_job_is_in_the_store_before_its_hint_is_published() -> None:
     seen = []
     publish = house.publisher.publish
 
-    def look_first(hints: list[Hint]) -> list[bool]:
+    def look_first(hints: list[DeliveryMessage]) -> list[bool]:
         seen.extend(house.jobs.get(hint.job_id) for hint in hints)
         return publish(hints)
 

@@ -13,7 +13,7 @@ from tests.fakes import CountingStats, FakeClock, RecordingPublisher
 from wavecom.broker.topology import queue_of_lane
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Channel, Job, Priority, UnknownOutcomePolicy
-from wavecom.core.ports import WaitingHints
+from wavecom.core.ports import WaitingMessages
 from wavecom.core.progress import Judgement, Lane, ProgressWatch
 from wavecom.core.states import Status
 from wavecom.core.sweep import Sweep
@@ -31,11 +31,11 @@ class FixedBacklog:
 
         self.is_unknown = False
 
-    def of(self, lane: Lane, now: datetime) -> WaitingHints:
+    def of(self, lane: Lane, now: datetime) -> WaitingMessages:
         if self.is_unknown:
-            return WaitingHints(None, None)
+            return WaitingMessages(None, None)
         is_deep = self.are_tests_deep if lane is None else self.is_deep
-        return WaitingHints(5, self.lost) if is_deep else WaitingHints(0, now)
+        return WaitingMessages(5, self.lost) if is_deep else WaitingMessages(0, now)
 
 
 class Board:

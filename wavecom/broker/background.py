@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from wavecom.core.job import Hint
+from wavecom.core.job import DeliveryMessage
 from wavecom.core.ports import Publisher
 
 log = structlog.get_logger()
@@ -36,12 +36,12 @@ class BackgroundPublisher:
     def __init__(self, publisher: Publisher, *, most_waiting: int = _MOST_WAITING) -> None:
         self._publisher = publisher
         self._most_waiting = most_waiting
-        self._waiting: deque[Hint] = deque()
+        self._waiting: deque[DeliveryMessage] = deque()
         self._room = threading.Condition()
         self._is_running = False
         self._executor = ThreadPoolExecutor(1, "publisher")
 
-    def publish(self, hints: Sequence[Hint]) -> None:
+    def publish(self, hints: Sequence[DeliveryMessage]) -> None:
         """Leave ``hints``. Returns at once, unless too many wait: then when there is room, or after a few seconds."""
         if not hints:
             return
@@ -70,7 +70,7 @@ class BackgroundPublisher:
                 # The jobs are stored: the sweep publishes what we could not.
                 log.exception("publish_failed")
 
-    def _take(self) -> list[Hint]:
+    def _take(self) -> list[DeliveryMessage]:
         with self._room:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             self._is_running = bool(batch)

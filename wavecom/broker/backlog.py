@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from wavecom.broker.topology import queue_of_lane
-from wavecom.core.ports import WaitingHints
+from wavecom.core.ports import WaitingMessages
 from wavecom.core.progress import Lane
 
 #: Queues keep their order but for redeliveries and delayed retries: a hint this much older than one that has already
@@ -25,13 +25,13 @@ class QueueBacklog:
         self._depth = depth
         self._watermark = watermark
 
-    def of(self, lane: Lane, now: datetime) -> WaitingHints:
+    def of(self, lane: Lane, now: datetime) -> WaitingMessages:
         """See ``Backlog.of``."""
         queue = queue_of_lane(lane)
         depth = self._depth(queue)
         if depth is None:
-            return WaitingHints(None, None)
+            return WaitingMessages(None, None)
         if depth == 0:
-            return WaitingHints(0, now)
+            return WaitingMessages(0, now)
         reached = self._watermark(queue)
-        return WaitingHints(depth, reached - _DISORDER if reached is not None else None)
+        return WaitingMessages(depth, reached - _DISORDER if reached is not None else None)

@@ -26,7 +26,7 @@ from prometheus_client import Counter, Gauge
 
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
-from wavecom.core.job import Hint, JobId
+from wavecom.core.job import DeliveryMessage, JobId
 from wavecom.core.ports import DeadLetter
 
 log = structlog.get_logger()
@@ -60,7 +60,7 @@ class _Canary:
     job_id: JobId
 
 
-_Content = Hint | DeadLetter | _Canary
+_Content = DeliveryMessage | DeadLetter | _Canary
 
 
 @dataclass(slots=True)
@@ -110,7 +110,7 @@ class _Frames:
     def of(self, content: _Content) -> bytes:
         """The frames of one message."""
         job_id = content.job_id.encode()
-        if not isinstance(content, Hint) or content.delay_seconds > 0 or len(job_id) != len(_ANY_ID):
+        if not isinstance(content, DeliveryMessage) or content.delay_seconds > 0 or len(job_id) != len(_ANY_ID):
             return self._made(content)
         key = topology.routing_key(content.channel, content.priority, is_test=content.is_test)
         template = self._templates.get(key)
@@ -163,7 +163,7 @@ class AmqpPublisher:
         self._is_healthy = True
         self._failures = 0
 
-    def publish(self, hints: Sequence[Hint]) -> list[bool]:
+    def publish(self, hints: Sequence[DeliveryMessage]) -> list[bool]:
         """See ``Publisher.publish``. Delayed hints need a worker to have started once: it declares the delay queues."""
         return self._send("hint", hints)
 
@@ -225,7 +225,7 @@ class AmqpPublisher:
         with self._lock:
             self._drop()
 
-    def _send(self, kind: str, contents: Sequence[Hint] | Sequence[DeadLetter]) -> list[bool]:
+    def _send(self, kind: str, contents: Sequence[DeliveryMessage] | Sequence[DeadLetter]) -> list[bool]:
         if not contents:
             return []
         messages = [_Outgoing(content) for content in contents]
@@ -336,10 +336,14 @@ class AmqpPublisher:
 def _message_of(content: _Content, origin: str) -> _Message:
     if isinstance(content, _Canary):
         return _Message("", topology.CANARY_QUEUE, b"{}", {"origin": origin}, {"message_id": content.job_id})
-    return _task_message(content, origin) if isinstance(content, Hint) else _dead_letter_message(content, origin)
+    return (
+        _task_message(content, origin)
+        if isinstance(content, DeliveryMessage)
+        else _dead_letter_message(content, origin)
+    )
 
 
-def _task_message(hint: Hint, origin: str) -> _Message:
+def _task_message(hint: DeliveryMessage, origin: str) -> _Message:
     """A Celery task message (protocol 2) without the detours: any Celery worker takes it."""
     key = topology.routing_key(hint.channel, hint.priority, is_test=hint.is_test)
     exchange = topology.NOTIFICATIONS.name

@@ -15,7 +15,7 @@ from typing import Any
 
 from kombu import Exchange, Queue
 
-from wavecom.core.job import Channel, Hint, Priority
+from wavecom.core.job import Channel, DeliveryMessage, Priority
 from wavecom.core.progress import Lane
 
 NOTIFICATIONS = Exchange("notifications", type="topic", durable=True)  # topic: delayed delivery needs it
@@ -51,7 +51,7 @@ def queue_name(channel: Channel, priority: Priority) -> str:
     return f"notifications.{channel}.{priority}"
 
 
-def queue_of(hint: Hint) -> str:
+def queue_of(hint: DeliveryMessage) -> str:
     """The queue that a hint travels through."""
     return TEST_QUEUE if hint.is_test else queue_name(hint.channel, hint.priority)
 

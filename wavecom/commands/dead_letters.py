@@ -25,8 +25,15 @@ from wavecom.commands.console import (
 )
 from wavecom.commands.parameters import When, at, moment
 from wavecom.commands.runs import changing, counted, masked_recipient_of, print_run, progress_bar
-from wavecom.core.audit import Run
-from wavecom.core.dead_letters import LetterFilter, Order, Place, QueueBusyError, QueuedLetter, Selection
+from wavecom.core.audit import BulkOperation
+from wavecom.core.dead_letters import (
+    BulkOptions,
+    DeadLetterFilter,
+    PagePosition,
+    QueueBusyError,
+    QueuedDeadLetter,
+    Selection,
+)
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.errors import BrokerError
 
@@ -78,7 +85,7 @@ def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
             raise click.UsageError("--raw is about messages that belong to no job: neither ids nor filters apply.")
         services = open_services()
         now = services.clock.now()
-        selection: Selection = tuple(map(JobId, job_ids)) or LetterFilter(
+        selection: Selection = tuple(map(JobId, job_ids)) or DeadLetterFilter(
             error_code=error_code,
             provider=provider,
             type=None if channel is None else Channel(channel),
@@ -167,7 +174,7 @@ def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
 @changing
 @click.option("--accept-duplicate", is_flag=True, help="Those too that may have arrived already.")
 def replay(
-    services: OperatorServices, selection: Selection, order: Order, is_asking: bool, accept_duplicate: bool
+    services: OperatorServices, selection: Selection, order: BulkOptions, is_asking: bool, accept_duplicate: bool
 ) -> None:
     """Start failed notifications again, with all their attempts and a new deadline.
 
@@ -183,7 +190,7 @@ def replay(
 @_selecting
 @changing
 @click.option("--raw", is_flag=True, help="Drop the messages that RabbitMQ itself put there.")
-def discard(services: OperatorServices, selection: Selection, order: Order, is_asking: bool, raw: bool) -> None:
+def discard(services: OperatorServices, selection: Selection, order: BulkOptions, is_asking: bool, raw: bool) -> None:
     """Put failed notifications aside: they stay failed, and lose their dead letter.
 
     With --raw: drop the messages in the queue that belong to no failed notification. Those are gone then. Leaves an
@@ -200,9 +207,9 @@ def discard(services: OperatorServices, selection: Selection, order: Order, is_a
 
 def _run(
     services: OperatorServices,
-    use_case: Callable[[Selection, Order, Callable[[Run], None]], Run],
+    use_case: Callable[[Selection, BulkOptions, Callable[[BulkOperation], None]], BulkOperation],
     selection: Selection,
-    order: Order,
+    order: BulkOptions,
     is_asking: bool,
     words: tuple[str, str],
 ) -> None:
@@ -231,7 +238,7 @@ def _reconcile(services: OperatorServices) -> None:
         click.echo(f"{error} The messages leave notifications.dead by themselves when it is back.", err=True)
 
 
-def _discard_raw(services: OperatorServices, order: Order, is_asking: bool) -> None:
+def _discard_raw(services: OperatorServices, order: BulkOptions, is_asking: bool) -> None:
     if is_asking:
         _, count = services.dead_letters.strangers(0)
         if count:
@@ -264,7 +271,7 @@ def _newest(services: OperatorServices, selection: Selection, limit: int) -> lis
     if isinstance(selection, tuple):
         return buried.find(selection)[:limit]
     jobs: list[Job] = []
-    place: Place | None = None
+    place: PagePosition | None = None
     while len(jobs) < limit:
         page, place = buried.page(selection, min(_PAGE, limit - len(jobs)), after=place, newest_first=True)
         jobs += page
@@ -280,7 +287,7 @@ def _table(*columns: str) -> Table:
     return table_of(*columns, whole=frozenset({"job", "failed (UTC)", "bytes", "count"}))
 
 
-def _escaped(letter: QueuedLetter) -> str:
+def _escaped(letter: QueuedDeadLetter) -> str:
     """The first bytes, with nothing in them that a terminal would act on."""
     shown = letter.head[:_SHOWN_BYTES]
     more = "…" if letter.size_bytes > len(shown) else ""

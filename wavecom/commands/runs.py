@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wavecom.commands.console import console, table_of, user
-from wavecom.core.audit import Run
-from wavecom.core.dead_letters import Order
+from wavecom.core.audit import BulkOperation
+from wavecom.core.dead_letters import BulkOptions
 from wavecom.core.job import Job
 
 
@@ -32,7 +32,7 @@ def changing(command: Callable[..., Any]) -> Callable[..., Any]:
     def with_order(
         *args: Any, limit: int | None, dry_run: bool, rate: float, yes: bool, operator: str, **options: Any
     ) -> Any:
-        order = Order(operator=operator, rate_per_second=rate, limit=limit, is_dry_run=dry_run)
+        order = BulkOptions(operator=operator, rate_per_second=rate, limit=limit, is_dry_run=dry_run)
         is_asking = not (yes or dry_run) and sys.stdin.isatty()
         return command(*args, order=order, is_asking=is_asking, **options)
 
@@ -40,7 +40,7 @@ def changing(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def progress_bar(expected: int) -> Iterator[Callable[[Run], None]]:
+def progress_bar(expected: int) -> Iterator[Callable[[BulkOperation], None]]:
     """A bar on standard error, where that is a terminal; yields what a run reports its progress to."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -49,7 +49,7 @@ def progress_bar(expected: int) -> Iterator[Callable[[Run], None]]:
         yield lambda run: progress.update(task, completed=run.looked_at)
 
 
-def print_run(run: Run, participle: str, whose: str = "provider") -> None:
+def print_run(run: BulkOperation, participle: str, whose: str = "provider") -> None:
     """How many were moved, by what they have in common, and the audit entry."""
     if run.reasons:
         table = table_of("error" if whose == "provider" else "reason", whose, "count", whole=frozenset({"count"}))

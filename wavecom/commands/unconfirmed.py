@@ -14,8 +14,8 @@ from wavecom.bootstrap import OperatorServices
 from wavecom.commands.console import UNAVAILABLE, console, open_services, print_json, said_in_words, table_of, time_text
 from wavecom.commands.parameters import When, at, moment
 from wavecom.commands.runs import changing, counted, masked_recipient_of, print_run, progress_bar
-from wavecom.core.audit import Run
-from wavecom.core.dead_letters import Order
+from wavecom.core.audit import BulkOperation
+from wavecom.core.dead_letters import BulkOptions
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import Status
@@ -126,7 +126,7 @@ def list_(services: OperatorServices, found: Iterator[Job], limit: int, as_json:
 @changing
 @click.option("--accept-duplicate", is_flag=True, help="Needed: whoever has the message already gets it twice.")
 def retry(
-    services: OperatorServices, found: Iterator[Job], order: Order, is_asking: bool, accept_duplicate: bool
+    services: OperatorServices, found: Iterator[Job], order: BulkOptions, is_asking: bool, accept_duplicate: bool
 ) -> None:
     """Send them again, with all their attempts and a new deadline, although they may have arrived.
 
@@ -148,7 +148,7 @@ def retry(
 @changing
 @click.option("--reason", metavar="TEXT", required=True, help="How you know; stands in their logs, which clients read.")
 def settle(
-    services: OperatorServices, found: Iterator[Job], outcome: str, order: Order, is_asking: bool, reason: str
+    services: OperatorServices, found: Iterator[Job], outcome: str, order: BulkOptions, is_asking: bool, reason: str
 ) -> None:
     """Close them as OUTCOME (delivered or failed), because you have found out.
 
@@ -188,7 +188,7 @@ def _named(services: OperatorServices, job_ids: tuple[str, ...]) -> Iterator[Job
     return iter([job for job in jobs if job.status is Status.UNCONFIRMED])
 
 
-def _ids(found: Iterator[Job], order: Order) -> tuple[JobId, ...]:
+def _ids(found: Iterator[Job], order: BulkOptions) -> tuple[JobId, ...]:
     return tuple(job.job_id for job in islice(found, order.limit))
 
 
@@ -197,7 +197,7 @@ def _ask(is_asking: bool, question: str, job_ids: tuple[JobId, ...]) -> None:
         click.confirm(question, abort=True, err=True)
 
 
-def _conclude(run: Run, participle: str) -> None:
+def _conclude(run: BulkOperation, participle: str) -> None:
     print_run(run, participle)
     if run.unpublished:
         click.echo(f"RabbitMQ did not take {run.unpublished} of them yet; the sweep publishes them when it does.")

@@ -47,7 +47,7 @@ class AuditReader(Protocol):
         ...
 
 
-class RunState(StrEnum):
+class BulkOperationState(StrEnum):
     """How far a run has come. One that stays ``running`` was killed; its counts are those of its last batch."""
 
     RUNNING = "running"
@@ -57,7 +57,7 @@ class RunState(StrEnum):
 
 
 @dataclass(slots=True)
-class Run:
+class BulkOperation:
     """One use of an operator's command: its audit entry, kept up to date while it goes on."""
 
     run_id: str
@@ -66,7 +66,7 @@ class Run:
     started_at: datetime
     filters: Mapping[str, str]
     is_dry_run: bool = False
-    state: RunState = RunState.RUNNING
+    state: BulkOperationState = BulkOperationState.RUNNING
     finished_at: datetime | None = None
     #: What was moved, or in a dry run would be, by reason.
     reasons: Counter[Reason] = field(default_factory=Counter)
@@ -95,15 +95,15 @@ class Run:
 class AuditLog(Protocol):
     """Who did what, kept for good. Raises ``StoreError``."""
 
-    def record(self, run: Run) -> None:
+    def record(self, run: BulkOperation) -> None:
         """Write the entry of this run, in place of an earlier state of it."""
         ...
 
 
-class Closing:
+class AuditedEnd:
     """Around a run: its audit entry says in the end how it ended."""
 
-    def __init__(self, run: Run, audit: AuditLog, clock: Clock) -> None:
+    def __init__(self, run: BulkOperation, audit: AuditLog, clock: Clock) -> None:
         self._run = run
         self._audit = audit
         self._clock = clock
@@ -112,8 +112,8 @@ class Closing:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        states = {type(None): RunState.FINISHED, KeyboardInterrupt: RunState.INTERRUPTED}
-        self._run.state = states.get(type(error), RunState.FAILED)
+        states = {type(None): BulkOperationState.FINISHED, KeyboardInterrupt: BulkOperationState.INTERRUPTED}
+        self._run.state = states.get(type(error), BulkOperationState.FAILED)
         self._run.finished_at = self._clock.now()
         try:
             self._audit.record(self._run)

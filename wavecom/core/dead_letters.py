@@ -16,8 +16,8 @@ from types import MappingProxyType
 from typing import Protocol
 
 from wavecom.core.actor import OPERATOR
-from wavecom.core.audit import Action, AuditLog, Closing, Reason, Run, reason_of
-from wavecom.core.burial import bury
+from wavecom.core.audit import Action, AuditedEnd, AuditLog, BulkOperation, Reason, reason_of
+from wavecom.core.dead_letter_publishing import bury
 from wavecom.core.engine import (
     Discarded,
     Event,
@@ -47,7 +47,7 @@ _QUEUE_PATIENCE_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)
-class LetterFilter:
+class DeadLetterFilter:
     """Which dead letters; None means "any". Times bound when the job failed: since ≤ t < before."""
 
     error_code: str | None = None
@@ -59,36 +59,36 @@ class LetterFilter:
 
 
 #: Dead letters by what they have in common, or jobs by name: those may also be discarded ones.
-Selection = LetterFilter | tuple[JobId, ...]
+Selection = DeadLetterFilter | tuple[JobId, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PagePosition:
     """How far a list ordered by ``dead_lettered_at`` has been read: all before ``at``, and of that time ``job_ids``."""
 
     at: datetime
     job_ids: frozenset[JobId]
 
 
-class BuriedJobs(Protocol):
+class DeadLetterRepository(Protocol):
     """The failed jobs that have a dead letter, as the store knows them. Raises ``StoreError``."""
 
     def page(
         self,
-        where: LetterFilter,
+        where: DeadLetterFilter,
         limit: int,
         *,
         until: datetime | None = None,
-        after: Place | None = None,
+        after: PagePosition | None = None,
         newest_first: bool = False,
-    ) -> tuple[list[Job], Place | None]:
+    ) -> tuple[list[Job], PagePosition | None]:
         """Up to ``limit`` jobs by ``dead_lettered_at``, without payloads and logs, and where to go on (None: the end).
 
         ``until`` leaves out jobs that were dead-lettered after it: those that fail again while they are replayed.
         """
         ...
 
-    def tally(self, where: LetterFilter) -> Mapping[Reason, int]:
+    def tally(self, where: DeadLetterFilter) -> Mapping[Reason, int]:
         """How many there are for each reason."""
         ...
 
@@ -113,7 +113,7 @@ class BuriedJobs(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class QueuedLetter:
+class QueuedDeadLetter:
     """One message of the dead-letter queue. ``job_id`` is None for a stranger: a message that RabbitMQ put there."""
 
     job_id: JobId | None
@@ -128,7 +128,7 @@ class QueuedLetter:
 
 
 @dataclass(frozen=True, slots=True)
-class Walk:
+class Scan:
     """What a walk through the queue came to; ``is_complete``: each letter that was there at its start was seen."""
 
     seen: int
@@ -137,7 +137,7 @@ class Walk:
 
 
 #: Answers for each letter of a batch whether it must leave the queue.
-Judge = Callable[[Sequence[QueuedLetter]], Sequence[bool]]
+Predicate = Callable[[Sequence[QueuedDeadLetter]], Sequence[bool]]
 
 
 class QueueBusyError(BrokerError):
@@ -146,10 +146,10 @@ class QueueBusyError(BrokerError):
     code = "dead_letter_queue_busy"
 
 
-class LetterQueue(Protocol):
+class DeadLetterQueue(Protocol):
     """The dead-letter queue."""
 
-    def walk(self, judge: Judge, budget_seconds: float | None = None) -> Walk:
+    def walk(self, judge: Predicate, budget_seconds: float | None = None) -> Scan:
         """Show ``judge`` every letter, batch by batch, remove what it condemns, give the rest back in its order.
 
         Ends early, incomplete, when the budget is used up. Raises ``BrokerError`` (``QueueBusyError``), and whatever
@@ -162,7 +162,7 @@ class LetterQueue(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class BulkOptions:
     """How a run is to go: on whose behalf, how many jobs a second, at most how many, or only to count them.
 
     With ``starts_at`` a replay does not wait between batches: each job gets a second of its own to start in, from that
@@ -192,7 +192,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Preview:
+class BulkPreview:
     """What a replay would start again, without doing it."""
 
     reasons: Mapping[Reason, int]
@@ -205,9 +205,9 @@ class Preview:
         return sum(self.reasons.values())
 
 
-Progress = Callable[[Run], None]
+Progress = Callable[[BulkOperation], None]
 #: What is to happen to the job that comes after so many others of a run.
-_EventOf = Callable[[Run, int], Event]
+_EventOf = Callable[[BulkOperation, int], Event]
 
 
 class DeadLetters:
@@ -217,8 +217,8 @@ class DeadLetters:
         self,
         *,
         jobs: JobRepository,
-        buried: BuriedJobs,
-        queue: LetterQueue,
+        buried: DeadLetterRepository,
+        queue: DeadLetterQueue,
         publisher: Publisher,
         audit: AuditLog,
         stats: Stats,
@@ -238,7 +238,9 @@ class DeadLetters:
         self._sleep = sleep
         self._new_id = new_id
 
-    def replay(self, selection: Selection, order: Order, on_progress: Progress = lambda _run: None) -> Run:
+    def replay(
+        self, selection: Selection, order: BulkOptions, on_progress: Progress = lambda _run: None
+    ) -> BulkOperation:
         """Start failed jobs again, oldest dead letter first, each with all its attempts and a new deadline.
 
         Jobs that fail again meanwhile are not taken a second time. May be repeated, or run twice at once. Jobs in doubt
@@ -246,7 +248,7 @@ class DeadLetters:
         named, too.
         """
 
-        def event(run: Run, position: int) -> Event:
+        def event(run: BulkOperation, position: int) -> Event:
             starts_at = order.start_of(position)
             now = self._clock.now()
             expires_at = max(now, starts_at or now) + DEFAULT_TIME_TO_LIVE
@@ -254,28 +256,30 @@ class DeadLetters:
 
         return self._run(Action.REPLAY, selection, order, event, on_progress)
 
-    def discard(self, selection: Selection, order: Order, on_progress: Progress = lambda _run: None) -> Run:
+    def discard(
+        self, selection: Selection, order: BulkOptions, on_progress: Progress = lambda _run: None
+    ) -> BulkOperation:
         """Put failed jobs aside: they stay failed, without a dead letter. May be repeated, or run twice at once."""
         return self._run(Action.DISCARD, selection, order, lambda run, _: Discarded(_note(run, order)), on_progress)
 
     def settle(
         self,
         job_ids: Sequence[JobId],
-        order: Order,
+        order: BulkOptions,
         *,
         is_delivered: bool,
         reason: str,
         on_progress: Progress = lambda _run: None,
-    ) -> Run:
+    ) -> BulkOperation:
         """Close unconfirmed jobs as delivered or failed, because somebody has found out. May be repeated."""
 
-        def event(run: Run, _position: int) -> Event:
+        def event(run: BulkOperation, _position: int) -> Event:
             return SettleRequested(is_delivered, reason, _note(run, order), order.by)
 
         outcome = {"outcome": "delivered" if is_delivered else "failed", "reason": reason}
         return self._run(Action.SETTLE, tuple(job_ids), order, event, on_progress, outcome)
 
-    def replay_one(self, job_id: JobId, order: Order, charge: Callable[[], object] = lambda: None) -> Job:
+    def replay_one(self, job_id: JobId, order: BulkOptions, charge: Callable[[], object] = lambda: None) -> Job:
         """``replay`` of one job, answered with the job as it is then; ``charge`` is called first, and may raise.
 
         Raises ``JobNotFoundError``, and ``NotFailedError`` or ``DuplicatePossibleError`` with nothing changed.
@@ -283,20 +287,20 @@ class DeadLetters:
         wanted = ReplayRequested(self._clock.now(), accepts_duplicate=order.accepts_duplicate)
         charges = iter((charge,))
 
-        def run() -> Run:
+        def run() -> BulkOperation:
             next(charges, lambda: None)()
             return self.replay((job_id,), order)
 
         return self._one(job_id, order, wanted, run)
 
-    def settle_one(self, job_id: JobId, order: Order, *, is_delivered: bool, reason: str) -> Job:
+    def settle_one(self, job_id: JobId, order: BulkOptions, *, is_delivered: bool, reason: str) -> Job:
         """``settle`` of one job, answered with the job as it is then; again with the same outcome, nothing is done.
 
         Raises ``JobNotFoundError``, and ``NotUnconfirmedError`` with nothing changed.
         """
         status = Status.DELIVERED if is_delivered else Status.FAILED
 
-        def run() -> Run:
+        def run() -> BulkOperation:
             return self.settle((job_id,), order, is_delivered=is_delivered, reason=reason)
 
         def is_done(job: Job) -> bool:
@@ -308,9 +312,9 @@ class DeadLetters:
     def _one(
         self,
         job_id: JobId,
-        order: Order,
+        order: BulkOptions,
         event: Event,
-        run: Callable[[], Run],
+        run: Callable[[], BulkOperation],
         is_done: Callable[[Job], bool] = lambda _job: False,
     ) -> Job:
         for _ in range(_TRIES):
@@ -330,24 +334,24 @@ class DeadLetters:
         count = len(selection) if isinstance(selection, tuple) else sum(self.buried.tally(selection).values())
         return count if limit is None else min(count, limit)
 
-    def preview(self, selection: Selection, order: Order, sample_size: int) -> Preview:
+    def preview(self, selection: Selection, order: BulkOptions, sample_size: int) -> BulkPreview:
         """What a replay would find; ``order.limit`` does not count. Changes nothing and leaves no audit entry."""
         if isinstance(selection, tuple):
             found = self.buried.find(selection, order.client)
             failed = [job for job in found if job.status is Status.FAILED or is_in_doubt(job)]
             failed = [job for job in failed if order.accepts_duplicate or not is_in_doubt(job)]
             failed.sort(key=lambda job: job.job_id, reverse=True)
-            return Preview(Counter(map(reason_of, failed)), failed[:sample_size])
+            return BulkPreview(Counter(map(reason_of, failed)), failed[:sample_size])
         selection = _of_client(selection, order)
         sample, _ = self.buried.page(selection, sample_size, newest_first=True) if sample_size else ([], None)
-        return Preview(self.buried.tally(selection), sample)
+        return BulkPreview(self.buried.tally(selection), sample)
 
-    def strangers(self, limit: int) -> tuple[list[QueuedLetter], int]:
+    def strangers(self, limit: int) -> tuple[list[QueuedDeadLetter], int]:
         """The first ``limit`` messages that RabbitMQ itself dead-lettered, and how many there are."""
-        found: list[QueuedLetter] = []
+        found: list[QueuedDeadLetter] = []
         count = 0
 
-        def judge(letters: Sequence[QueuedLetter]) -> list[bool]:
+        def judge(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
             nonlocal count
             strangers = [letter for letter in letters if letter.job_id is None]
             found.extend(strangers[: limit - len(found)])
@@ -357,11 +361,11 @@ class DeadLetters:
         self._walk(judge)
         return found, count
 
-    def discard_strangers(self, order: Order, on_progress: Progress = lambda _run: None) -> Run:
+    def discard_strangers(self, order: BulkOptions, on_progress: Progress = lambda _run: None) -> BulkOperation:
         """Drop the messages that RabbitMQ itself dead-lettered; counted in the audit entry before they go."""
         run = self._begin(Action.DISCARD_RAW, {}, order)
 
-        def judge(letters: Sequence[QueuedLetter]) -> list[bool]:
+        def judge(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
             verdicts = []
             for letter in letters:
                 is_condemned = letter.job_id is None and (order.limit is None or run.done < order.limit)
@@ -373,14 +377,14 @@ class DeadLetters:
             on_progress(run)
             return verdicts
 
-        with Closing(run, self._audit, self._clock):
+        with AuditedEnd(run, self._audit, self._clock):
             self._walk(judge)
         return run
 
     def reveal(self, job_id: JobId, operator: str) -> None:
         """Leave an audit entry for somebody who looks at a job's recipient and payload."""
-        run = self._begin(Action.REVEAL, {"jobs": job_id}, Order(operator=operator))
-        with Closing(run, self._audit, self._clock):
+        run = self._begin(Action.REVEAL, {"jobs": job_id}, BulkOptions(operator=operator))
+        with AuditedEnd(run, self._audit, self._clock):
             run.first_id = run.last_id = job_id
 
     # --- a run --------------------------------------------------------------------------------------------------------
@@ -389,17 +393,17 @@ class DeadLetters:
         self,
         action: Action,
         selection: Selection,
-        order: Order,
+        order: BulkOptions,
         event: _EventOf,
         on_progress: Progress,
         details: Mapping[str, str] = MappingProxyType({}),
-    ) -> Run:
-        if isinstance(selection, LetterFilter):
+    ) -> BulkOperation:
+        if isinstance(selection, DeadLetterFilter):
             selection = _of_client(selection, order)
         run = self._begin(action, _as_text(selection, order) | dict(details), order)
         pace = _Pace(order.rate_per_second, self._sleep, self._clock.monotonic)
         is_waiting = not order.is_dry_run and order.starts_at is None
-        with Closing(run, self._audit, self._clock):
+        with AuditedEnd(run, self._audit, self._clock):
             for jobs in self._batches(selection, run, pace.batch_size if is_waiting else _BATCH, order):
                 if is_waiting:
                     pace.wait_for(len(jobs))
@@ -411,13 +415,13 @@ class DeadLetters:
                 on_progress(run)
         return run
 
-    def _begin(self, action: Action, filters: Mapping[str, str], order: Order) -> Run:
+    def _begin(self, action: Action, filters: Mapping[str, str], order: BulkOptions) -> BulkOperation:
         """Nothing is changed before its audit entry is written."""
-        run = Run(self._new_id(), action, order.operator, self._clock.now(), filters, order.is_dry_run)
+        run = BulkOperation(self._new_id(), action, order.operator, self._clock.now(), filters, order.is_dry_run)
         self._audit.record(run)
         return run
 
-    def _batches(self, selection: Selection, run: Run, size: int, order: Order) -> Iterator[list[Job]]:
+    def _batches(self, selection: Selection, run: BulkOperation, size: int, order: BulkOptions) -> Iterator[list[Job]]:
         remaining = order.limit
         if isinstance(selection, tuple):
             job_ids = list(dict.fromkeys(selection))[: order.limit]
@@ -427,7 +431,7 @@ class DeadLetters:
                 run.unknown += len(part) - len(jobs)
                 yield jobs
             return
-        place: Place | None = None
+        place: PagePosition | None = None
         while remaining is None or remaining > 0:
             wanted = size if remaining is None else min(size, remaining)
             jobs, place = self.buried.page(selection, wanted, until=run.started_at, after=place)
@@ -439,7 +443,7 @@ class DeadLetters:
             if place is None:
                 return
 
-    def _move(self, jobs: Sequence[Job], event: _EventOf, run: Run) -> None:
+    def _move(self, jobs: Sequence[Job], event: _EventOf, run: BulkOperation) -> None:
         planned = self._planned(jobs, event, run)
         written = self._jobs.apply([transition for _, transition in planned])
         mine = [pair for pair, is_written in zip(planned, written, strict=True) if is_written]
@@ -455,10 +459,10 @@ class DeadLetters:
         run.unpublished += self._publisher.publish(hints).count(False)
         self._count([job for job, _ in mine], run)
 
-    def _only_count(self, jobs: Sequence[Job], event: _EventOf, run: Run) -> None:
+    def _only_count(self, jobs: Sequence[Job], event: _EventOf, run: BulkOperation) -> None:
         self._count([job for job, _ in self._planned(jobs, event, run)], run)
 
-    def _planned(self, jobs: Sequence[Job], event: _EventOf, run: Run) -> list[tuple[Job, Transition]]:
+    def _planned(self, jobs: Sequence[Job], event: _EventOf, run: BulkOperation) -> list[tuple[Job, Transition]]:
         now = self._clock.now()
         planned: list[tuple[Job, Transition]] = []
         for job in jobs:
@@ -475,17 +479,17 @@ class DeadLetters:
                 planned.append((job, transition))
         return planned
 
-    def _count(self, jobs: Sequence[Job], run: Run) -> None:
+    def _count(self, jobs: Sequence[Job], run: BulkOperation) -> None:
         for job in jobs:
             run.reasons[reason_of(job)] += 1
             run.first_id = run.first_id or job.job_id
             run.last_id = job.job_id
 
-    def _walk(self, judge: Judge) -> Walk:
+    def _walk(self, judge: Predicate) -> Scan:
         return patiently(lambda: self._queue.walk(judge), self._clock, self._sleep)
 
 
-def patiently(walk: Callable[[], Walk], clock: Clock, sleep: Sleep) -> Walk:
+def patiently(walk: Callable[[], Scan], clock: Clock, sleep: Sleep) -> Scan:
     """Repeat a walk while somebody else is walking. Raises ``QueueBusyError`` after a quarter of a minute."""
     deadline = clock.monotonic() + _QUEUE_PATIENCE_SECONDS
     while True:
@@ -515,11 +519,11 @@ class _Pace:
         self._free_at = max(self._free_at, self._monotonic()) + count / self._rate_per_second
 
 
-def _of_client(where: LetterFilter, order: Order) -> LetterFilter:
+def _of_client(where: DeadLetterFilter, order: BulkOptions) -> DeadLetterFilter:
     return where if order.client is None else replace(where, client=order.client)
 
 
-def _note(run: Run, order: Order) -> str:
+def _note(run: BulkOperation, order: BulkOptions) -> str:
     # Not the operator's name: clients read this log. The audit entry of this id has it.
     who = "an operator" if order.client is None else "the client"
     return f"by {who}, audit entry {run.run_id}"
@@ -529,7 +533,7 @@ def _note(run: Run, order: Order) -> str:
 _IDS_KEPT = 100
 
 
-def _as_text(selection: Selection, order: Order) -> dict[str, str]:
+def _as_text(selection: Selection, order: BulkOptions) -> dict[str, str]:
     if isinstance(selection, tuple):
         rest = f" and {len(selection) - _IDS_KEPT} more" if len(selection) > _IDS_KEPT else ""
         whose = {} if order.client is None else {"client": order.client}

@@ -17,12 +17,12 @@ import structlog
 
 from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore
-from wavecom.core.burial import bury
-from wavecom.core.calls import Attempted, Calls, Route, token_of
+from wavecom.core.attempts import AttemptResult, AttemptRunner, ProviderRouter, token_of
+from wavecom.core.dead_letter_publishing import bury
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.files import ByteBudget
-from wavecom.core.job import Answer, Channel, Claim, Job, JobId, Outcome, Scope, Try
+from wavecom.core.job import CallResult, Channel, Claim, Job, JobId, Outcome, ProviderResult, Scope
 from wavecom.core.leases import LeaseKeeper
 from wavecom.core.ports import Clock, JobRepository, OnMoved, Permit, Provider, Publisher, Stats
 from wavecom.core.states import Status
@@ -39,7 +39,7 @@ STORE_PATIENCE_SECONDS = 600.0
 _EXHAUSTED_PAUSE_SECONDS = 5.0
 
 
-class Patience(Protocol):
+class StopSignal(Protocol):
     """Waiting that ends early when the worker shuts down."""
 
     def wait(self, timeout: float) -> bool:
@@ -56,7 +56,7 @@ class RetryBounds:
     cap_seconds: float | None = None
 
 
-class GiveBackError(WaveComError):
+class RequeueError(WaveComError):
     """The message can't be worked on here and now: hand it back to the broker."""
 
     code = "give_back"
@@ -65,12 +65,12 @@ class GiveBackError(WaveComError):
 _USUAL_BOUNDS = RetryBounds()
 
 
-def _was_for_want_of_ours(answer: Answer) -> bool:
+def _was_for_want_of_ours(answer: ProviderResult) -> bool:
     """Certainly not taken, because this worker had no descriptor, memory or thread for it: that is no attempt."""
     return answer.outcome is Outcome.UNAVAILABLE and answer.scope is Scope.WORKER
 
 
-def _is_no_attempt(attempted: Attempted) -> bool:
+def _is_no_attempt(attempted: AttemptResult) -> bool:
     """Whether nobody who could take the message was asked: for want of ours, or because none may be called now.
 
     Nobody at all will ever take it where the whole route was asked and lacks something: that is an end.
@@ -93,7 +93,7 @@ class Delivery:
         *,
         jobs: JobRepository,
         blobs: BlobStore,
-        route: Route,
+        route: ProviderRouter,
         providers: Mapping[str, Provider],
         sandbox: Provider,
         publisher: Publisher,
@@ -102,12 +102,12 @@ class Delivery:
         batcher: MakeBatcher,
         policy: Policy,
         worker: str,
-        stopping: Patience,
+        stopping: StopSignal,
         jitter: Callable[[], float],
         new_token: Callable[[], str],
         retry_bounds: Mapping[str, RetryBounds] | None = None,
         on_claimed: Callable[[Job], None] = lambda _job: None,
-        on_called: Callable[[Sequence[Try]], None] = lambda _tries: None,
+        on_called: Callable[[Sequence[CallResult]], None] = lambda _tries: None,
         on_moved: OnMoved = lambda _moves, _now: None,
         attachment_bytes: int = 128 * 1024 * 1024,
         lag_since: Callable[[float], float] = lambda _moment: 0.0,
@@ -132,7 +132,7 @@ class Delivery:
         self._claims = batcher(self._flush_claims)
         self._records = batcher(self._flush_records)
         self.leases = LeaseKeeper(clock=clock, policy=policy, apply=jobs.apply)
-        self.calls = Calls(
+        self.calls = AttemptRunner(
             route=route,
             providers=providers,
             sandbox=sandbox,
@@ -151,7 +151,7 @@ class Delivery:
 
         Returns when there is nothing more to do for this message: delivered, failed for good, already done, or taken
         by another. Raises ``RetryLater`` when the next attempt is recorded and its message is to be published, and
-        ``GiveBackError`` when the store stayed away or the worker is stopping. May be called any number of times
+        ``RequeueError`` when the store stayed away or the worker is stopping. May be called any number of times
         for the same job: only the caller that is granted the claim sends.
         """
         self.activity.enter()
@@ -178,14 +178,14 @@ class Delivery:
     def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
         """Claim many jobs at once: each as it is after the claim, or None for one that is not to be sent.
 
-        An id that comes twice is granted once. Waits while the store is away; raises ``GiveBackError`` as ``deliver``.
+        An id that comes twice is granted once. Waits while the store is away; raises ``RequeueError`` as ``deliver``.
         After any other error from many, each may be asked for alone: what the first call claimed is found again then.
         """
         try:
             return self._patiently(lambda: self._flush_claims(job_ids))
         except BaseException as error:
             # Who has run out of memory in the middle asks again, with the token that it may hold the job by.
-            if isinstance(error, GiveBackError) or (len(job_ids) == 1 and not is_exhaustion(error)):
+            if isinstance(error, RequeueError) or (len(job_ids) == 1 and not is_exhaustion(error)):
                 for job_id in job_ids:
                     self._doubtful_tokens.pop(job_id, None)
             raise
@@ -235,10 +235,10 @@ class Delivery:
 
     # --- record -------------------------------------------------------------------------------------------------------
 
-    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
+    def record(self, attempts: Sequence[AttemptResult]) -> list[RetryLater | None]:
         """Record what came of many attempts at once; for each when its job is to be tried again, None for never.
 
-        Waits while the store is away; raises ``GiveBackError`` as ``deliver``. A result that came too late, because
+        Waits while the store is away; raises ``RequeueError`` as ``deliver``. A result that came too late, because
         another worker or a replay owns the job by now, is logged and changes nothing.
         """
         now = self._clock.now()
@@ -254,7 +254,7 @@ class Delivery:
         """For a worker that has to stop: record the calls still under way as of unknown outcome, and count them.
 
         Whoever asks again may make a second copy, which is why the job's history says it. A call that ends after all
-        is still recorded, if this process lives so long. Raises ``GiveBackError`` as ``deliver``: then their leases
+        is still recorded, if this process lives so long. Raises ``RequeueError`` as ``deliver``: then their leases
         run out, which comes to the same later.
         """
         abandoned = self.calls.abandoned()
@@ -265,7 +265,7 @@ class Delivery:
     def _flush_records(self, transitions: Sequence[Transition]) -> Sequence[bool]:
         return self._jobs.apply(transitions)
 
-    def _decided(self, attempted: Attempted, now: datetime) -> Transition | None:
+    def _decided(self, attempted: AttemptResult, now: datetime) -> Transition | None:
         job, tries = attempted.job, attempted.tries
         token = token_of(job)
         if not tries:
@@ -287,7 +287,7 @@ class Delivery:
         )
         return decide(job, event, now, self._policy)
 
-    def _follow_up(self, results: Sequence[tuple[Attempted, Transition, bool]]) -> list[RetryLater | None]:
+    def _follow_up(self, results: Sequence[tuple[AttemptResult, Transition, bool]]) -> list[RetryLater | None]:
         """What is to be done once the store has answered."""
         retries: list[RetryLater | None] = []
         failed: list[Job] = []
@@ -333,7 +333,7 @@ class Delivery:
                 self.activity.wait_for_store()
                 is_stopping = self._stopping.wait(pause_seconds)
                 if is_stopping or self._clock.monotonic() > deadline:
-                    raise GiveBackError("the store is away") from error
+                    raise RequeueError("the store is away") from error
                 pause_seconds = min(5.0, pause_seconds * 2)
             else:
                 self.activity.enter()

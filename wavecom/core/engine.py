@@ -31,7 +31,7 @@ from wavecom.core.events import (
     ReplayRequested,
     SettleRequested,
 )
-from wavecom.core.job import Answer, Claim, Job, JobError, LogEntry, Outcome, Try, UnknownOutcomePolicy
+from wavecom.core.job import CallResult, Claim, Job, JobError, LogEntry, Outcome, ProviderResult, UnknownOutcomePolicy
 from wavecom.core.operator_rules import is_in_doubt
 from wavecom.core.states import CLAIMABLE, HANDED_OVER, NOT_FINAL, WAITING, Status
 from wavecom.core.transitions import (
@@ -283,9 +283,9 @@ def _lease_ended(job: Job, event: DueReached, now: datetime, policy: Policy, gua
     if job.claim is not None and job.claim.lease_until > now:
         return None
     # The worker is gone. It may have been about to call, calling, or about to record, and whom: nobody can tell.
-    answer = Answer(Outcome.UNKNOWN, "lease_expired", "the worker that held the job vanished")
+    answer = ProviderResult(Outcome.UNKNOWN, "lease_expired", "the worker that held the job vanished")
     lost = AttemptFinished(
-        token=job.claim.token if job.claim else ANY_TOKEN, tries=(Try("", answer, now, 0),), jitter=event.jitter
+        token=job.claim.token if job.claim else ANY_TOKEN, tries=(CallResult("", answer, now, 0),), jitter=event.jitter
     )
     return replace(_finish(job, lost, now, policy), guard=guard)
 
@@ -314,7 +314,9 @@ def _receipt(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> 
 # --- Pieces --------------------------------------------------------------------------------------------------------
 
 
-def _tried(attempt: int, try_: Try, *, event: str | None = None, next_attempt_at: datetime | None = None) -> LogEntry:
+def _tried(
+    attempt: int, try_: CallResult, *, event: str | None = None, next_attempt_at: datetime | None = None
+) -> LogEntry:
     outcome = try_.answer.outcome
     words = {Outcome.UNKNOWN: "outcome_unknown"}
     return LogEntry(
@@ -339,7 +341,7 @@ def _unconfirmed(now: datetime, closes_at: datetime) -> LogEntry:
     )
 
 
-def _error(code: str, last: Try) -> JobError:
+def _error(code: str, last: CallResult) -> JobError:
     answer = last.answer
     return JobError(code, f"{answer.code}: {answer.message}" if answer.message else answer.code, last.provider or None)
 

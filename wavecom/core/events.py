@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from wavecom.core.job import Claim, Try
+from wavecom.core.job import CallResult, Claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class AttemptFinished:
     """
 
     token: str
-    tries: tuple[Try, ...]
+    tries: tuple[CallResult, ...]
     jitter: float = 0.5
     expects_receipt: bool = False
     floor_seconds: float = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import Final
 
-from wavecom.core.job import Answer, Outcome, Scope
+from wavecom.core.job import Outcome, ProviderResult, Scope
 
 #: By which the system says so. Not EADDRNOTAVAIL: a machine without IPv6 says that of every server that has it, and a
 #: server that is down for good would be tried for ever.
@@ -26,12 +26,12 @@ def is_exhaustion(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and "start new thread" in str(error)
 
 
-def not_begun(error: BaseException) -> Answer:
+def not_begun(error: BaseException) -> ProviderResult:
     """For a call that ended before anything had left, by whatever error."""
     scope = Scope.WORKER if is_exhaustion(error) else None
-    return Answer(Outcome.UNAVAILABLE, "not_begun", f"{type(error).__name__} before the call", scope=scope)
+    return ProviderResult(Outcome.UNAVAILABLE, "not_begun", f"{type(error).__name__} before the call", scope=scope)
 
 
-def unclear(error: Exception) -> Answer:
+def unclear(error: Exception) -> ProviderResult:
     """For a call in the middle of which a bug was met."""
-    return Answer(Outcome.UNKNOWN, "call_failed", f"{type(error).__name__} during the call")
+    return ProviderResult(Outcome.UNKNOWN, "call_failed", f"{type(error).__name__} during the call")

@@ -27,7 +27,7 @@ def uuid7(now: datetime, random_bytes: bytes) -> str:
     return str(uuid.UUID(int=value))
 
 
-class RandomStock:
+class BufferedRandom:
     """Random bytes in small portions, fetched in large ones. Thread-safe. Empty at first: it may be made before a fork.
 
     ``fetch(size)`` asks the system, which lets go of the interpreter's lock: in a busy process a thread then waits its

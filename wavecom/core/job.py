@@ -72,7 +72,7 @@ class Scope(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ProviderResult:
     """What one provider call came to.
 
     ``code`` is stable and short (``http_503``, ``smtp_550``, ``timeout``); ``message`` is for people and never
@@ -91,11 +91,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Try:
+class CallResult:
     """One provider tried within an attempt, and what came of it. ``provider`` is empty when nobody can tell which."""
 
     provider: str
-    answer: Answer
+    answer: ProviderResult
     at: datetime
     latency_ms: float
     #: For whom, as an opaque key; "" where that doesn't matter.
@@ -161,7 +161,7 @@ def recipient_text(address: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class DeliveryMessage:
     """A message for a worker: look at this job, after ``delay_seconds`` (0: now). Losing one costs seconds, no job."""
 
     job_id: JobId
@@ -221,9 +221,9 @@ class Job:
         """The idempotency key sent to providers: the same for every attempt, a new one after a replay."""
         return self.job_id if self.replays == 0 else f"{self.job_id}:{self.replays}"
 
-    def hint(self, delay_seconds: int = 0) -> Hint:
+    def hint(self, delay_seconds: int = 0) -> DeliveryMessage:
         """The message that makes a worker look at this job."""
-        return Hint(self.job_id, self.type, self.priority, delay_seconds, is_test_account(self.client))
+        return DeliveryMessage(self.job_id, self.type, self.priority, delay_seconds, is_test_account(self.client))
 
     def with_changes(self, changes: Mapping[str, Any], entries: tuple[LogEntry, ...] = ()) -> Job:
         """This job after a transition: fields replaced, entries appended, the log kept bounded."""

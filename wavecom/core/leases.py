@@ -15,7 +15,7 @@ from typing import Final
 import structlog
 
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
-from wavecom.core.job import Answer, Job, Try
+from wavecom.core.job import CallResult, Job, ProviderResult
 from wavecom.core.ports import Clock
 from wavecom.errors import StoreError
 
@@ -33,15 +33,15 @@ class UnderWay:
 
     job: Job
     provider: str
-    tries: tuple[Try, ...]
+    tries: tuple[CallResult, ...]
     at: datetime
     mark: float
     lease_until: datetime
     is_lost: bool = False
 
-    def try_of(self, answer: Answer, mark: float) -> Try:
+    def try_of(self, answer: ProviderResult, mark: float) -> CallResult:
         """As a try, were this the answer."""
-        return Try(self.provider, answer, self.at, (mark - self.mark) * 1000)
+        return CallResult(self.provider, answer, self.at, (mark - self.mark) * 1000)
 
 
 class LeaseKeeper:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from wavecom.core.engine import Transition
-from wavecom.core.job import Answer, Channel, Claim, Hint, Job, JobId, Priority
+from wavecom.core.job import Channel, Claim, DeliveryMessage, Job, JobId, Priority, ProviderResult
 from wavecom.core.progress import Lane
 from wavecom.core.states import Status
 
@@ -176,7 +176,7 @@ class DeadLetter:
 class Publisher(Protocol):
     """Hands hints and dead letters to the broker: persistent, confirmed, mandatory, in bounded time."""
 
-    def publish(self, hints: Sequence[Hint]) -> list[bool]:
+    def publish(self, hints: Sequence[DeliveryMessage]) -> list[bool]:
         """True for each hint that the broker has confirmed in a queue.
 
         Never raises for a broker that is away or blocked: an unpublished hint is the sweep's work.
@@ -189,7 +189,7 @@ class Publisher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class WaitingHints:
+class WaitingMessages:
     """The hints of a lane that nobody has taken."""
 
     #: How many there are; None when the broker can't be asked.
@@ -201,7 +201,7 @@ class WaitingHints:
 class Backlog(Protocol):
     """What the broker knows about waiting hints."""
 
-    def of(self, lane: Lane, now: datetime) -> WaitingHints:
+    def of(self, lane: Lane, now: datetime) -> WaitingMessages:
         """Ask it; never raises."""
         ...
 
@@ -277,7 +277,7 @@ class Provider(Protocol):
     #: No call of ``send`` takes longer.
     longest_call_seconds: float
 
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message) -> ProviderResult:
         """Hand over one message, within ``longest_call_seconds``.
 
         Never raises for what a provider or a network can do; the answer says it. Raises only where nothing has left,
@@ -292,11 +292,11 @@ class Provider(Protocol):
 
 
 #: Hears a provider's answer, or the bug that it met.
-OnAnswer = Callable[[Answer | Exception], None]
+OnAnswer = Callable[[ProviderResult | Exception], None]
 
 
 @runtime_checkable
-class SwiftProvider(Protocol):
+class AsyncProvider(Protocol):
     """A provider whose calls need no thread to wait for each of them."""
 
     def start(self, message: Message, on_answer: OnAnswer) -> bool:
@@ -336,7 +336,7 @@ class Gate(Protocol):
         """Ask for one call of weight ``cost`` (SMS: segments). Never waits."""
         ...
 
-    def release(self, permit: Permit, answer: Answer | None, latency_ms: float, recipient: str = "") -> None:
+    def release(self, permit: Permit, answer: ProviderResult | None, latency_ms: float, recipient: str = "") -> None:
         """Give the permit back and report what came of the call; ``answer`` is None when no call was made.
 
         ``recipient`` is an opaque key of whom the call was for, "" for somebody else each time: one recipient's
@@ -345,7 +345,7 @@ class Gate(Protocol):
         ...
 
 
-class Step(StrEnum):
+class Interval(StrEnum):
     """How long a step of a series is. Days are those of UTC."""
 
     MINUTE = "minute"
@@ -360,9 +360,9 @@ class Step(StrEnum):
     def start_of(self, moment: datetime) -> datetime:
         """The beginning of the step that ``moment`` (aware UTC) lies in."""
         cleared = {"second": 0, "microsecond": 0}
-        if self is not Step.MINUTE:
+        if self is not Interval.MINUTE:
             cleared["minute"] = 0
-        if self is Step.DAY:
+        if self is Interval.DAY:
             cleared["hour"] = 0
         return moment.replace(**cleared)  # type: ignore[arg-type]
 
@@ -390,7 +390,7 @@ class Stats(Protocol):
         self,
         since: datetime,
         before: datetime,
-        step: Step,
+        step: Interval,
         client: str | None = None,
         *,
         is_test: bool | None = None,

@@ -13,8 +13,16 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from wavecom.core.burial import letter_of
-from wavecom.core.dead_letters import BuriedJobs, LetterFilter, LetterQueue, Place, QueuedLetter, Walk, patiently
+from wavecom.core.dead_letter_publishing import letter_of
+from wavecom.core.dead_letters import (
+    DeadLetterFilter,
+    DeadLetterQueue,
+    DeadLetterRepository,
+    PagePosition,
+    QueuedDeadLetter,
+    Scan,
+    patiently,
+)
 from wavecom.core.job import JobId
 from wavecom.core.ports import Clock, Publisher, Sleep
 from wavecom.errors import BrokerError, StoreError
@@ -52,8 +60,8 @@ class Reconciliation:
     def __init__(
         self,
         *,
-        buried: BuriedJobs,
-        queue: LetterQueue,
+        buried: DeadLetterRepository,
+        queue: DeadLetterQueue,
         depth: Callable[[], int | None],
         publisher: Publisher,
         clock: Clock,
@@ -109,10 +117,10 @@ class Reconciliation:
         report = ReconciliationReport()
         seen: set[JobId] = set()
 
-        def judge(letters: Sequence[QueuedLetter]) -> list[bool]:
+        def judge(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
             return self._judge(letters, seen, report)
 
-        def walk() -> Walk:
+        def walk() -> Scan:
             # A walk that found the queue taken has seen nothing; one that is repeated counts from the beginning.
             return self._queue.walk(judge, budget_seconds)
 
@@ -129,7 +137,7 @@ class Reconciliation:
             log.info("dead_letters_removed", count=report.removed)
         return report
 
-    def _judge(self, letters: Sequence[QueuedLetter], seen: set[JobId], report: ReconciliationReport) -> list[bool]:
+    def _judge(self, letters: Sequence[QueuedDeadLetter], seen: set[JobId], report: ReconciliationReport) -> list[bool]:
         wanted = self._buried.wanted([letter.job_id for letter in letters if letter.job_id is not None])
         verdicts = []
         for letter in letters:
@@ -156,9 +164,9 @@ class Reconciliation:
             return 0
         now = self._clock.now()
         buried = missing = 0
-        place: Place | None = None
+        place: PagePosition | None = None
         while True:
-            jobs, place = self._buried.page(LetterFilter(), _BATCH, until=settled, after=place)
+            jobs, place = self._buried.page(DeadLetterFilter(), _BATCH, until=settled, after=place)
             lost = [letter_of(job, now) for job in jobs if job.job_id not in seen]
             missing += len(lost)
             confirmed = self._publisher.bury(lost)

@@ -14,7 +14,7 @@ from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
-from wavecom.core.job import Channel, Hint, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
+from wavecom.core.job import Channel, DeliveryMessage, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
 from wavecom.core.states import Status
@@ -78,7 +78,7 @@ class Batcher(Protocol):
 class Announcer(Protocol):
     """A ``Publisher`` of hints of which nobody needs to know whether they were confirmed."""
 
-    def publish(self, hints: Sequence[Hint]) -> object:
+    def publish(self, hints: Sequence[DeliveryMessage]) -> object:
         """Publish them, now or soon."""
         ...
 
@@ -339,7 +339,7 @@ class Submission:
         self._publish([job.hint() for job in stored if job.status is Status.QUEUED])
         return results
 
-    def _publish(self, hints: Sequence[Hint]) -> None:
+    def _publish(self, hints: Sequence[DeliveryMessage]) -> None:
         try:
             self._publisher.publish(hints)
         except Exception:

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from wavecom.core.burial import bury
+from wavecom.core.dead_letter_publishing import bury
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Priority
 from wavecom.core.ports import Backlog, Clock, JobRepository, OnMoved, Publisher, Stats

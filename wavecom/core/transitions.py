@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from wavecom.core.job import Hint, Job, JobError, JobId, LogEntry
+from wavecom.core.job import DeliveryMessage, Job, JobError, JobId, LogEntry
 from wavecom.core.states import ORIGINS, Status
 from wavecom.errors import TransitionError
 
@@ -61,7 +61,7 @@ class Transition:
     guard: Guard
     changes: Mapping[str, Any]
     entries: tuple[LogEntry, ...] = ()
-    hint: Hint | None = None
+    hint: DeliveryMessage | None = None
     needs_dead_letter: bool = False
     #: For counters and logs; the status is also in ``changes`` when it changes.
     old_status: Status = Status.QUEUED
@@ -170,7 +170,7 @@ def transition(
     entries: tuple[LogEntry, ...] = (),
     *,
     guard: Guard,
-    hint: Hint | None = None,
+    hint: DeliveryMessage | None = None,
     needs_dead_letter: bool = False,
 ) -> Transition:
     new = Status(changes.get("status", job.status))

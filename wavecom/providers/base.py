@@ -16,7 +16,7 @@ import orjson
 
 from wavecom.core.attachments import put_back
 from wavecom.core.exhaustion import is_exhaustion, unclear
-from wavecom.core.job import Answer, Channel, Outcome, Scope
+from wavecom.core.job import Channel, Outcome, ProviderResult, Scope
 from wavecom.core.ports import (
     Clock,
     Message,
@@ -32,12 +32,12 @@ from wavecom.providers.answers import StatusTable, TroubleLog, phrase, retry_aft
 from wavecom.providers.configuration.values import ProviderConfig, ProvidersConfig
 from wavecom.providers.registry import provider_class
 from wavecom.providers.transport import (
-    Fault,
     HttpTransport,
     NotSentError,
     Request,
     Response,
     TransportError,
+    TransportFault,
     UnclearError,
 )
 
@@ -58,7 +58,7 @@ class Outbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
+class ProviderDependencies:
     """What a provider may use of the world; each takes what it needs."""
 
     transport: HttpTransport
@@ -84,7 +84,7 @@ class BaseProvider(ABC, Generic[OptionsT]):
     expects_receipts: bool = False
     is_idempotent: bool = False
 
-    def __init__(self, config: ProviderConfig[OptionsT], surroundings: Surroundings) -> None:
+    def __init__(self, config: ProviderConfig[OptionsT], surroundings: ProviderDependencies) -> None:
         self.name = config.name
         self.channels = config.channels
         self.config = config
@@ -93,7 +93,7 @@ class BaseProvider(ABC, Generic[OptionsT]):
         self.longest_call_seconds: float = config.timeout_seconds
 
     @abstractmethod
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message) -> ProviderResult:
         """See ``core.ports.Provider.send``."""
 
     def close(self) -> None:
@@ -139,7 +139,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         if doors:
             raise TypeError(f"{cls.__name__} must not define {sorted(doors)}: override interpret, which both doors ask")
 
-    def __init__(self, config: ProviderConfig[OptionsT], surroundings: Surroundings) -> None:
+    def __init__(self, config: ProviderConfig[OptionsT], surroundings: ProviderDependencies) -> None:
         super().__init__(config, surroundings)
         self._trouble = TroubleLog(config.name, surroundings.clock.monotonic)
 
@@ -151,7 +151,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         """The provider's own name for an accepted message, if the answer holds one."""
         return None
 
-    def interpret(self, response: Response, message: Message) -> Answer:
+    def interpret(self, response: Response, message: Message) -> ProviderResult:
         """What ``response`` means for ``message``: by its status, unless a subclass looks further.
 
         To be overridden where the status does not say all; the override begins with ``super().interpret(…)``, and
@@ -167,7 +167,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         return replace(answer, retry_after_seconds=wait)
 
     @final
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message) -> ProviderResult:
         """See ``core.ports.Provider.send``."""
         try:
             with before_the_call():
@@ -184,11 +184,11 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
 
     @final
     def start(self, message: Message, on_answer: OnAnswer) -> bool:
-        """See ``core.ports.SwiftProvider.start``."""
+        """See ``core.ports.AsyncProvider.start``."""
 
         def on_end(result: Response | Exception) -> None:
             try:
-                answer: Answer | Exception = (
+                answer: ProviderResult | Exception = (
                     self._read(result, message) if isinstance(result, Response) else _meaning_of(result)
                 )
             except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
@@ -206,13 +206,15 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         request = self.request(message)
         return replace(request, waits_for_body=True) if self.body_decides else request
 
-    def _read(self, response: Response, message: Message) -> Answer:
+    def _read(self, response: Response, message: Message) -> ProviderResult:
         """The one place where an answer gets its meaning: ``interpret``, and what holds even if that goes wrong."""
         check = self.statuses.meaning(response.status).check
         if check:
             self._trouble.note("provider_refuses_us", response.status, status=response.status, check=check)
         if self.body_decides and not response.is_complete and 200 <= response.status < 300:
-            return Answer(Outcome.UNKNOWN, Fault.SHORT_ANSWER.value, "the body that decides did not come whole")
+            return ProviderResult(
+                Outcome.UNKNOWN, TransportFault.SHORT_ANSWER.value, "the body that decides did not come whole"
+            )
         try:
             return self.interpret(response, message)
         except Exception as error:  # noqa: BLE001 - whatever a body brought about, the status was read
@@ -223,17 +225,17 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
             return replace(answer, outcome=Outcome.UNKNOWN, message="the body that decides could not be read")
         return answer
 
-    def _by_status(self, response: Response, message: Message) -> Answer:
+    def _by_status(self, response: Response, message: Message) -> ProviderResult:
         status = response.status
         meaning = self.statuses.meaning(status)
         outcome = meaning.outcome
         if outcome is Outcome.ACCEPTED:
-            return Answer(outcome, f"http_{status}")
+            return ProviderResult(outcome, f"http_{status}")
         if status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:
             # A server that fell over in the middle may have sent the message before.
             outcome = Outcome.UNKNOWN
         # The answer's body may repeat the recipient, so nothing of it is told.
-        return Answer(outcome, f"http_{status}", phrase(status), scope=meaning.scope)
+        return ProviderResult(outcome, f"http_{status}", phrase(status), scope=meaning.scope)
 
 
 def _place(error: BaseException) -> str:
@@ -242,19 +244,19 @@ def _place(error: BaseException) -> str:
     return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
-def _meaning_of(error: Exception) -> Answer:
+def _meaning_of(error: Exception) -> ProviderResult:
     """What it means that there is no answer. Raises whatever else it is, which is a bug."""
     match error:
         case UnsendableError():
-            return Answer(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
+            return ProviderResult(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
         case NotSentError(is_bug=True):
             # Said of nobody: an attempt of this message is used up, or it would be tried for ever.
-            return Answer(Outcome.UNAVAILABLE, error.fault.value, "a fault of WaveCom before the call")
+            return ProviderResult(Outcome.UNAVAILABLE, error.fault.value, "a fault of WaveCom before the call")
         case NotSentError():
-            scope = Scope.WORKER if error.fault is Fault.NOT_BEGUN else Scope.PROVIDER
-            return Answer(Outcome.UNAVAILABLE, error.fault.value, str(error), scope=scope)
+            scope = Scope.WORKER if error.fault is TransportFault.NOT_BEGUN else Scope.PROVIDER
+            return ProviderResult(Outcome.UNAVAILABLE, error.fault.value, str(error), scope=scope)
         case UnclearError():
-            return Answer(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
+            return ProviderResult(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
         case _:
             raise error
 
@@ -282,5 +284,5 @@ def build_providers(
     chance: Callable[[], float] = random.random,
 ) -> dict[str, Provider]:
     """One provider for each declared one, by name. Opens no connection: that waits for the first message."""
-    surroundings = Surroundings(transport=transport, outbox=outbox, clock=clock, sleep=sleep, chance=chance)
+    surroundings = ProviderDependencies(transport=transport, outbox=outbox, clock=clock, sleep=sleep, chance=chance)
     return {name: provider_class(provider.type)(provider, surroundings) for name, provider in config.providers.items()}

@@ -17,7 +17,7 @@ from marshmallow import ValidationError, fields
 from wavecom.core.job import Outcome, Scope
 from wavecom.core.ports import Message
 from wavecom.providers.answers import Meaning, StatusTable, json_field
-from wavecom.providers.base import BaseHttpProvider, Surroundings, json_body, whole_payload
+from wavecom.providers.base import BaseHttpProvider, ProviderDependencies, json_body, whole_payload
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import flag, header_table, http_url, is_this_machine, pem_file, tuple_of
 from wavecom.providers.transport import Request, Response
@@ -161,7 +161,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
 
     options_class: ClassVar[type[HttpOptions]] = HttpOptions
 
-    def __init__(self, config: ProviderConfig[HttpOptions], surroundings: Surroundings) -> None:
+    def __init__(self, config: ProviderConfig[HttpOptions], surroundings: ProviderDependencies) -> None:
         super().__init__(config, surroundings)
         self.is_idempotent = self.options.is_idempotent
         self.statuses = StatusTable({**STATUSES, **dict(self.options.changes())})

@@ -11,21 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from wavecom.core.job import Answer, Channel, Outcome
+from wavecom.core.job import Channel, Outcome, ProviderResult
 from wavecom.core.ports import Message
 from wavecom.errors import StoreError, UncertainWriteError
 from wavecom.providers.base import BaseProvider, whole_payload
 from wavecom.providers.configuration.options import number
 
-ACCEPTED = Answer(Outcome.ACCEPTED, "ok")
-FAILED = Answer(Outcome.UNAVAILABLE, "sandbox_failure", "the sandbox failed by chance (failure_rate)")
+ACCEPTED = ProviderResult(Outcome.ACCEPTED, "ok")
+FAILED = ProviderResult(Outcome.UNAVAILABLE, "sandbox_failure", "the sandbox failed by chance (failure_rate)")
 
 
 @dataclass(frozen=True, slots=True)
 class Magic:
     """What a magic recipient brings: ``answer``, after ``seconds``, to attempts up to ``until_attempt``."""
 
-    answer: Answer
+    answer: ProviderResult
     description: str
     seconds: float = 0
     until_attempt: int | None = None
@@ -35,25 +35,25 @@ class Magic:
 MAGIC: dict[str, Magic] = {
     "accepted": Magic(ACCEPTED, "accepted at once, whatever `failure_rate` says"),
     "rejected": Magic(
-        Answer(Outcome.REJECTED, "sandbox_rejected", "magic recipient: there is no such recipient"),
+        ProviderResult(Outcome.REJECTED, "sandbox_rejected", "magic recipient: there is no such recipient"),
         "rejected: the job fails at once",
     ),
     "unavailable": Magic(
-        Answer(Outcome.UNAVAILABLE, "http_503", "magic recipient: the provider is out of service"),
+        ProviderResult(Outcome.UNAVAILABLE, "http_503", "magic recipient: the provider is out of service"),
         "unavailable, every time: the job is retried until its attempts are used up: over its whole life, so give it "
         '`"ttlSeconds": 60` to see the end',
     ),
     "throttled": Magic(
-        Answer(Outcome.UNAVAILABLE, "http_429", "magic recipient: too many requests", retry_after_seconds=30),
+        ProviderResult(Outcome.UNAVAILABLE, "http_429", "magic recipient: too many requests", retry_after_seconds=30),
         "unavailable with `Retry-After: 30`, every time",
     ),
     "timeout": Magic(
-        Answer(Outcome.UNKNOWN, "timeout", "magic recipient: no answer in time"),
+        ProviderResult(Outcome.UNKNOWN, "timeout", "magic recipient: no answer in time"),
         "unknown outcome, every time; nothing reaches the outbox",
     ),
     "slow": Magic(ACCEPTED, "accepted after 3 seconds (a timeout when `timeout_seconds` is less)", seconds=3),
     "recovering": Magic(
-        Answer(Outcome.UNAVAILABLE, "http_503", "magic recipient: back at the next attempt"),
+        ProviderResult(Outcome.UNAVAILABLE, "http_503", "magic recipient: back at the next attempt"),
         "unavailable at the first attempt, accepted at the second",
         until_attempt=1,
     ),
@@ -85,14 +85,14 @@ class SandboxProvider(BaseProvider[SandboxOptions]):
     options_class: ClassVar[type[SandboxOptions]] = SandboxOptions
     is_idempotent = True
 
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message) -> ProviderResult:
         """Wait as configured, then answer by the magic recipient or by chance; the accepted go to the outbox."""
         magic = MAGIC.get(magic_name(message) or "")
         seconds = magic.seconds if magic and magic.seconds else self.options.latency_ms / 1000
         if seconds > 0:
             self.surroundings.sleep(min(seconds, self.config.timeout_seconds))
         if seconds > self.config.timeout_seconds:
-            return Answer(Outcome.UNKNOWN, "timeout", "the sandbox's latency is longer than timeout_seconds")
+            return ProviderResult(Outcome.UNKNOWN, "timeout", "the sandbox's latency is longer than timeout_seconds")
         if magic:
             is_over = magic.until_attempt is not None and message.attempt > magic.until_attempt
             answer = ACCEPTED if is_over else magic.answer
@@ -100,7 +100,7 @@ class SandboxProvider(BaseProvider[SandboxOptions]):
             answer = FAILED if self.surroundings.chance() < self.options.failure_rate else ACCEPTED
         return self._deliver(message) if answer.outcome is Outcome.ACCEPTED else answer
 
-    def _deliver(self, message: Message) -> Answer:
+    def _deliver(self, message: Message) -> ProviderResult:
         entry = {
             "jobId": message.job_id,
             "deliveryKey": message.delivery_key,
@@ -115,10 +115,12 @@ class SandboxProvider(BaseProvider[SandboxOptions]):
         try:
             self.surroundings.outbox.append(entry)
         except UncertainWriteError:
-            return Answer(Outcome.UNKNOWN, "outbox_uncertain", "the outbox may or may not have kept the message")
+            return ProviderResult(
+                Outcome.UNKNOWN, "outbox_uncertain", "the outbox may or may not have kept the message"
+            )
         except StoreError:
-            return Answer(Outcome.UNAVAILABLE, "outbox_unavailable", "the outbox can't be reached")
-        return Answer(Outcome.ACCEPTED, "ok", message_id=f"sandbox-{message.delivery_key}")
+            return ProviderResult(Outcome.UNAVAILABLE, "outbox_unavailable", "the outbox can't be reached")
+        return ProviderResult(Outcome.ACCEPTED, "ok", message_id=f"sandbox-{message.delivery_key}")
 
 
 def magic_name(message: Message) -> str | None:

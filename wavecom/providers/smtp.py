@@ -15,9 +15,9 @@ import certifi
 from marshmallow import ValidationError
 
 from wavecom.core.exhaustion import is_exhaustion, unclear
-from wavecom.core.job import Answer, Channel, Outcome, Scope
+from wavecom.core.job import Channel, Outcome, ProviderResult, Scope
 from wavecom.core.ports import Files, Message
-from wavecom.providers.base import BaseProvider, Surroundings, UnsendableError, before_the_call
+from wavecom.providers.base import BaseProvider, ProviderDependencies, UnsendableError, before_the_call
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import host_name, is_this_machine, number, pem_file, text, whole_number
 from wavecom.providers.mail.conversation import (
@@ -34,7 +34,7 @@ from wavecom.providers.mail.pool import ConversationPool
 from wavecom.providers.mail.replies import SERVICE_ENDS, failure, is_reply, meaning
 from wavecom.providers.transport.deadline import tls_context
 from wavecom.providers.transport.faults import lacks_descriptors
-from wavecom.providers.transport.port import Fault
+from wavecom.providers.transport.port import TransportFault
 
 
 def _is_ascii(value: str) -> None:
@@ -103,7 +103,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
     # A mail server that looks through what it gets is not ill.
     usual_slow_seconds = 3_600
 
-    def __init__(self, config: ProviderConfig[SmtpOptions], surroundings: Surroundings) -> None:
+    def __init__(self, config: ProviderConfig[SmtpOptions], surroundings: ProviderDependencies) -> None:
         super().__init__(config, surroundings)
         options = self.options
         helo_name = options.helo_name or socket.gethostname()
@@ -121,16 +121,18 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         self.longest_call_seconds = self._timeouts.longest_call_seconds
         self._pool = ConversationPool()
 
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message) -> ProviderResult:
         """See ``core.ports.Provider.send``."""
         try:
             with before_the_call(UnicodeError):
                 mail = self._mail(message)
                 content = mail.content(on_end=message.files.handed_over)
         except UnsendableError as error:
-            return Answer(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
+            return ProviderResult(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
         except UnicodeError:
-            return Answer(Outcome.REJECTED, "unsendable", "a text can't be written in UTF-8", scope=Scope.MESSAGE)
+            return ProviderResult(
+                Outcome.REJECTED, "unsendable", "a text can't be written in UTF-8", scope=Scope.MESSAGE
+            )
         is_own_sender = "from" in message.payload
         envelope = Envelope(mail.sender.address, mail.recipient.address, _utf8_places(mail, is_own_sender))
         while True:
@@ -148,7 +150,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
 
     def _try(
         self, kept: Conversation | None, envelope: Envelope, content: Content, *, is_own_sender: bool
-    ) -> Answer | None:
+    ) -> ProviderResult | None:
         """None when ``kept`` turned out to have ended before the mail was handed over."""
         conversation = kept
         try:
@@ -157,7 +159,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         except IncapableError as error:
             assert conversation is not None  # noqa: S101 - it said so
             self._pool.put(conversation)
-            return Answer(Outcome.UNAVAILABLE, error.code, str(error), scope=Scope.MESSAGE, is_final_here=True)
+            return ProviderResult(Outcome.UNAVAILABLE, error.code, str(error), scope=Scope.MESSAGE, is_final_here=True)
         except OSError as error:  # smtplib's errors are among them
             is_past_end = conversation is not None and conversation.is_past_end
             if conversation is not None:
@@ -169,7 +171,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
             # A connection that had ended says nothing; one that is silent has used up its time.
             answer = failure(error, is_past_end)
-            return None if kept and not is_past_end and answer.code != Fault.TIMEOUT.value else answer
+            return None if kept and not is_past_end and answer.code != TransportFault.TIMEOUT.value else answer
         except BaseException as error:
             is_past_end = conversation is not None and conversation.is_past_end
             if conversation is not None:

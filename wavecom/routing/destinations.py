@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Lock
 
-from wavecom.core.job import Answer, Outcome, Scope
+from wavecom.core.job import Outcome, ProviderResult, Scope
 from wavecom.routing.evidence import PauseRequests
 
 #: So many recipients of a destination in a row.
@@ -47,7 +47,7 @@ class Destinations:
             trouble = self._troubles.get((provider, destination))
             return max(0.0, trouble.until - self._monotonic()) if trouble else 0.0
 
-    def record(self, provider: str, destination: str, answer: Answer, recipient: str) -> None:
+    def record(self, provider: str, destination: str, answer: ProviderResult, recipient: str) -> None:
         """Take note of what came of a call. ``recipient`` is an opaque key."""
         is_trouble = answer.scope is Scope.DESTINATION and answer.outcome is Outcome.UNAVAILABLE
         if not destination or not (is_trouble or self._troubles):

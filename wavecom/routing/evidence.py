@@ -1,8 +1,8 @@
 """What an answer says about its provider, and how much of that counts. Pure.
 
 One answer to one message proves little: a full mailbox, a number that was sent too much and a server that is going
-down can look the same. So what an answer says of itself decides first (``Answer.scope``). Where it says nothing, each
-recipient counts once: the same one again is no new evidence.
+down can look the same. So what an answer says of itself decides first (``ProviderResult.scope``). Where it says
+nothing, each recipient counts once: the same one again is no new evidence.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from wavecom.core.job import Answer, Outcome, Scope
+from wavecom.core.job import Outcome, ProviderResult, Scope
 
 #: How long a provider wants to be left alone that says "too many" without saying until when.
 THROTTLED_SECONDS = 1.0
@@ -33,7 +33,7 @@ class Verdict(StrEnum):
     SILENT = "silent"
 
 
-def verdict(answer: Answer) -> Verdict:
+def verdict(answer: ProviderResult) -> Verdict:
     """What ``answer`` says about the provider that gave it."""
     match answer.scope:
         case Scope.WORKER:
@@ -46,7 +46,7 @@ def verdict(answer: Answer) -> Verdict:
             return Verdict.LIMITS if answer.code in THROTTLED_CODES else Verdict.FAILS
 
 
-def asked_seconds(answer: Answer) -> float | None:
+def asked_seconds(answer: ProviderResult) -> float | None:
     """For how long such an answer asks not to be called, up to a day; None when it doesn't ask that of everybody."""
     if answer.outcome is not Outcome.UNAVAILABLE or answer.scope not in (None, Scope.PROVIDER):
         return None
@@ -62,7 +62,7 @@ SLOW = "slow"
 EVERYBODY = "*"
 
 
-def key_of(answer: Answer, recipient: str) -> str:
+def key_of(answer: ProviderResult, recipient: str) -> str:
     """Under which key an answer counts: its recipient's, or ``EVERYBODY``."""
     return EVERYBODY if answer.scope is Scope.PROVIDER else recipient
 

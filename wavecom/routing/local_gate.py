@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
-from wavecom.core.job import Answer, Priority
+from wavecom.core.job import Priority, ProviderResult
 from wavecom.core.ports import Permit, Refusal
 from wavecom.routing import gate, reporting
 from wavecom.routing.breaker import (
@@ -70,7 +70,7 @@ class LocalGate:
             self._bulkhead.leave(provider)
         return answer
 
-    def release(self, permit: Permit, answer: Answer | None, latency_ms: float, recipient: str = "") -> None:
+    def release(self, permit: Permit, answer: ProviderResult | None, latency_ms: float, recipient: str = "") -> None:
         """See ``core.ports.Gate``."""
         ticket = issued(permit)
         self._bulkhead.leave(ticket.provider)
@@ -161,7 +161,7 @@ class LocalGate:
             state.breaker.return_probe(ticket.probe, None, now)
 
     def _record_result(
-        self, state: _Provider, ticket: Ticket, answer: Answer, latency_ms: float, recipient: str
+        self, state: _Provider, ticket: Ticket, answer: ProviderResult, latency_ms: float, recipient: str
     ) -> None:
         now = self._monotonic()
         breaker = state.breaker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wavecom.core.job import Answer, Scope
+from wavecom.core.job import ProviderResult, Scope
 from wavecom.routing.evidence import PauseRequests, Verdict, asked_seconds, verdict
 
 
@@ -19,7 +19,7 @@ class PauseRequest:
     code: str
 
     @classmethod
-    def of(cls, answer: Answer, recipient: str) -> PauseRequest | None:
+    def of(cls, answer: ProviderResult, recipient: str) -> PauseRequest | None:
         """What ``answer`` asks for; None for nothing that could concern others."""
         seconds = asked_seconds(answer)
         return None if not seconds else cls(recipient, seconds, answer.scope is Scope.PROVIDER, answer.code)
@@ -47,7 +47,7 @@ class Pause:
         reason, self.reason = self.reason, ""
         return reason
 
-    def record(self, answer: Answer, recipient: str, now: float) -> bool:
+    def record(self, answer: ProviderResult, recipient: str, now: float) -> bool:
         """Take note of an answer; True when a pause begins with it."""
         if verdict(answer) is Verdict.WORKS:
             self._requests.clear()

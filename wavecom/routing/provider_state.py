@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 
-from wavecom.core.job import Answer, Priority
+from wavecom.core.job import Priority, ProviderResult
 from wavecom.core.ports import Refusal
 from wavecom.routing import evidence, gate, reporting
 from wavecom.routing.breaker import BreakerState, ProviderHealth
@@ -89,7 +89,9 @@ class ProviderState:
             cache.fill(reply.permits, cost, now)
             return Ticket(self.name, False, lane, cost, reply.view.epoch, "", True)
 
-    def record_result(self, ticket: Ticket, answer: Answer | None, latency_ms: float, recipient: str = "") -> bool:
+    def record_result(
+        self, ticket: Ticket, answer: ProviderResult | None, latency_ms: float, recipient: str = ""
+    ) -> bool:
         """What came of a call; True when the others should hear of it at once."""
         with self._lock:
             now = self._monotonic()
@@ -177,7 +179,7 @@ class ProviderState:
             reporting.changed(self.name, change.kind, change.reason, seconds=change.seconds, is_shared=True)
         reporting.paused_seen(self.name, is_paused=view.throttled_for_seconds > 0)
 
-    def _note_pause(self, answer: Answer, found: Verdict, recipient: str) -> bool:
+    def _note_pause(self, answer: ProviderResult, found: Verdict, recipient: str) -> bool:
         if found is Verdict.WORKS:
             self._was_taken = True
             self._pauses.clear()

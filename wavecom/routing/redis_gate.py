@@ -13,7 +13,7 @@ from threading import Event, Lock, Thread
 
 import structlog
 
-from wavecom.core.job import Answer, Priority
+from wavecom.core.job import Priority, ProviderResult
 from wavecom.core.ports import Permit, Refusal
 from wavecom.errors import UnavailableError
 from wavecom.routing import gate, reporting
@@ -88,7 +88,7 @@ class RedisGate:
             reporting.REFUSALS.labels(provider, answer.reason).inc()
         return answer
 
-    def release(self, permit: Permit, answer: Answer | None, latency_ms: float, recipient: str = "") -> None:
+    def release(self, permit: Permit, answer: ProviderResult | None, latency_ms: float, recipient: str = "") -> None:
         """See ``core.ports.Gate``. Never talks to Redis."""
         ticket = issued(permit)
         if not ticket.is_shared:

@@ -7,7 +7,7 @@ from threading import Event, Lock
 
 import structlog
 
-from wavecom.core.job import Channel, Priority, Try
+from wavecom.core.job import CallResult, Channel, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
 from wavecom.routing.destinations import Destinations
@@ -110,7 +110,7 @@ class Router:
         order = [provider for provider in self._order(channel, prefer) if provider not in tried]
         return self._first(order, priority, cost) if order else None
 
-    def release(self, permit: Permit, outcome: Try | None) -> None:
+    def release(self, permit: Permit, outcome: CallResult | None) -> None:
         """Give a permit back; ``outcome`` is None when the provider was not called. Once for each permit."""
         if permit.provider == TEST_SANDBOX:
             self._sandbox.leave(TEST_SANDBOX)

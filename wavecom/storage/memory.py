@@ -18,7 +18,7 @@ from wavecom.core.account import is_test_account
 from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text, recipient_text
 from wavecom.core.keys import KeyEvent, KeyRecord
-from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
+from wavecom.core.ports import Counts, Cursor, Interval, JobFilter, Page
 from wavecom.core.senders import SenderPolicy
 from wavecom.core.sessions import SessionEnded, SessionRecord
 from wavecom.core.states import CLAIMABLE, Status
@@ -409,7 +409,7 @@ class MemoryStats:
     def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
         """See the port."""
         with self._lock:
-            self._counts[Step.MINUTE.start_of(self._now()), client, channel, status] += count
+            self._counts[Interval.MINUTE.start_of(self._now()), client, channel, status] += count
 
     def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
         """See the port."""
@@ -433,7 +433,7 @@ class MemoryStats:
         self,
         since: datetime,
         before: datetime,
-        step: Step,
+        step: Interval,
         client: str | None = None,
         *,
         is_test: bool | None = None,

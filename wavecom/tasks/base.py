@@ -11,9 +11,9 @@ from celery.exceptions import Ignore, Reject
 from celery.result import AsyncResult
 
 from wavecom.broker import topology
-from wavecom.core.job import Channel, Hint, JobId, Priority
+from wavecom.core.job import Channel, DeliveryMessage, JobId, Priority
 from wavecom.errors import BrokerError, RetryLater
-from wavecom.tasks.runtime import services
+from wavecom.worker.runtime import services
 
 log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         if lane is None:
             raise ValueError(f"queue={queue!r} names no lane; give one such as 'notifications.sms.normal'")
         [job_id] = args or (kwargs or {}).values()
-        hint = Hint(
+        hint = DeliveryMessage(
             JobId(job_id), *lane, delay_seconds=max(0, round(countdown or 0)), is_test=topology.is_test(queue or "")
         )
         if not services().hints.submit(hint):

@@ -8,12 +8,12 @@ from celery import shared_task
 from celery.exceptions import Reject
 
 from wavecom.broker import topology
-from wavecom.core.delivery import GiveBackError
+from wavecom.core.delivery import RequeueError
 from wavecom.core.job import JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
 from wavecom.tasks.base import DeliverTask, refuse
-from wavecom.tasks.runtime import services
+from wavecom.worker.runtime import services
 
 
 @shared_task(base=DeliverTask, bind=True, name=topology.DELIVER_TASK, autoretry_for=(RetryLater,))
@@ -33,5 +33,5 @@ def deliver(self: Any, job_id: str) -> None:
         raise Reject("no provider may be called now", requeue=True)
     try:
         services().delivery.deliver(JobId(job_id), permit)
-    except GiveBackError as error:
+    except RequeueError as error:
         raise Reject(str(error), requeue=True) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from wavecom.broker import topology
-from wavecom.tasks.runtime import services
+from wavecom.worker.runtime import services
 
 
 @shared_task(name=topology.SWEEP_TASK, ignore_result=True, send_events=False)

@@ -16,13 +16,13 @@ from wavecom.bootstrap import WebServices
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
 from wavecom.web import api, cors, counting, dashboard, health, problems, reference, security, try_it
-from wavecom.web.edge import Edge
-from wavecom.web.express import Express
 from wavecom.web.hosts import AllowedHosts
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.proxies import TrustedProxies
+from wavecom.web.request_middleware import RequestMiddleware
 from wavecom.web.rsgi import PAGE_THREADS, STRANGER_THREADS, RsgiApplication
 from wavecom.web.security import SecurityEvents
+from wavecom.web.send_fast_path import SendFastPath
 
 if TYPE_CHECKING:
     from pymongo import MongoClient
@@ -73,7 +73,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.json = OrjsonProvider(app)
     # Functions after a request run in the reverse order: this one sees the headers that the edge has set.
     cors.install(app, settings.cors_origins)
-    edge = Edge(settings.max_requests_in_flight, AllowedHosts(settings.allowed_hosts))
+    edge = RequestMiddleware(settings.max_requests_in_flight, AllowedHosts(settings.allowed_hosts))
     edge.install(app)
     counting.install(app)
     problems.register(app)
@@ -84,7 +84,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
     dashboard.register(app, services, events)
     # Flask's own place for what goes before it.
-    app.wsgi_app = Express(app.wsgi_app, services, edge)  # type: ignore[method-assign]
+    app.wsgi_app = SendFastPath(app.wsgi_app, services, edge)  # type: ignore[method-assign]
     app.rsgi = RsgiApplication(
         app.wsgi_app,
         services.keys,

@@ -24,7 +24,7 @@ def caller() -> Caller:
     return found
 
 
-class Guard:
+class Authenticator:
     """Lets calls through that carry a key with the right scope."""
 
     def __init__(self, keys: KeyRing) -> None:

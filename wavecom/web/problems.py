@@ -19,8 +19,8 @@ from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAll
 
 from wavecom import errors
 from wavecom.errors import InvalidRequestError, Problem, RateLimitedError, UnavailableError, WaveComError
-from wavecom.web.edge import request_id
 from wavecom.web.limit_headers import limit_headers
+from wavecom.web.request_middleware import request_id
 
 log = structlog.get_logger()
 

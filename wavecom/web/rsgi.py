@@ -28,15 +28,15 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected
 from wavecom.accounts import KeyRing
 from wavecom.errors import OverloadedError, UnavailableError
 from wavecom.web.body_reads import STRANGERS, BodyLimits, BodyRead, BodyReadLimiter
-from wavecom.web.edge import BODILESS, HANDED_ON
 from wavecom.web.key_lookups import KeyLookups
 from wavecom.web.lanes import ThreadLane
 from wavecom.web.proxies import TrustedProxies
+from wavecom.web.request_middleware import BODILESS, HANDED_ON
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from wavecom.web.express import Application
+    from wavecom.web.send_fast_path import Application
 
 log = structlog.get_logger()
 

@@ -11,11 +11,11 @@ from pymongo.database import Database
 from structlog.testing import capture_logs
 
 from tests.factories import NOW, later, make_claim, make_job
-from wavecom.core.dead_letters import LetterFilter
+from wavecom.core.dead_letters import DeadLetterFilter
 from wavecom.core.job import Job, Priority
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
-from wavecom.storage.mongo.dead_letters import MongoBuriedJobs
+from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
 from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
@@ -133,11 +133,11 @@ def test_dead_letters_pass_over_what_cannot_be_read(
     jobs.insert(stored)
     for job in stored[:3]:
         _damage(indexed_database, job)
-    buried = MongoBuriedJobs(indexed_database)
+    buried = MongoDeadLetterRepository(indexed_database)
 
-    found, place = buried.page(LetterFilter(), 2)
+    found, place = buried.page(DeadLetterFilter(), 2)
     while place is not None:
-        more, place = buried.page(LetterFilter(), 2, after=place)
+        more, place = buried.page(DeadLetterFilter(), 2, after=place)
         found += more
 
     assert [job.job_id for job in found] == [job.job_id for job in stored[3:]]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from wavecom.broker.background import BackgroundPublisher
-from wavecom.core.job import Channel, Hint, JobId, Priority
+from wavecom.core.job import Channel, DeliveryMessage, JobId, Priority
 from wavecom.core.ports import DeadLetter
 
 
@@ -20,7 +20,7 @@ class Broker:
         self.may_confirm.set()
         self.failures = 0
 
-    def publish(self, hints: Sequence[Hint]) -> list[bool]:
+    def publish(self, hints: Sequence[DeliveryMessage]) -> list[bool]:
         self.reached.set()
         assert self.may_confirm.wait(20)
         if self.failures:
@@ -33,8 +33,8 @@ class Broker:
         raise NotImplementedError
 
 
-def hints(*names: str) -> list[Hint]:
-    return [Hint(JobId(name), Channel.SMS, Priority.NORMAL) for name in names]
+def hints(*names: str) -> list[DeliveryMessage]:
+    return [DeliveryMessage(JobId(name), Channel.SMS, Priority.NORMAL) for name in names]
 
 
 def test_nobody_waits_for_the_confirms_and_what_comes_meanwhile_goes_together() -> None:

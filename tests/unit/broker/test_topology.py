@@ -4,7 +4,7 @@ import pytest
 from kombu.transport.native_delayed_delivery import calculate_routing_key
 
 from wavecom.broker import topology
-from wavecom.core.job import Channel, Hint, JobId, Priority
+from wavecom.core.job import Channel, DeliveryMessage, JobId, Priority
 
 LANES = [(channel, priority) for channel in Channel for priority in Priority]
 
@@ -37,7 +37,7 @@ def test_no_live_key_is_the_end_of_a_test_key() -> None:
 
 
 def test_hints_about_tests_share_a_queue_of_their_own() -> None:
-    queues = {topology.queue_of(Hint(JobId("1"), *lane, is_test=True)) for lane in LANES}
+    queues = {topology.queue_of(DeliveryMessage(JobId("1"), *lane, is_test=True)) for lane in LANES}
 
     assert queues == {topology.TEST_QUEUE}
     assert topology.TEST_QUEUE in {queue.name for queue in topology.TASK_QUEUES}

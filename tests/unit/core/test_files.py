@@ -13,7 +13,7 @@ from tests.fakes import ScriptedProvider
 from tests.unit.test_delivery import House, _mail_apart
 from wavecom.core.engine import Policy
 from wavecom.core.files import COPIES, ByteBudget, StoredFiles
-from wavecom.core.job import Answer, Channel, Job, Outcome
+from wavecom.core.job import Channel, Job, Outcome, ProviderResult
 from wavecom.core.ports import Message, MissingFileError
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
@@ -145,7 +145,7 @@ def test_a_call_that_waits_for_its_answer_holds_no_bytes() -> None:
     left: list[int] = []
 
     class Streaming(ScriptedProvider):
-        def send(self, message: Message) -> Answer:
+        def send(self, message: Message) -> ProviderResult:
             answer = super().send(message)
             message.files.handed_over()
             left.append(budget_of(house).left)

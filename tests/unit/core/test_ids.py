@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecom.core.ids import RandomStock, uuid7
+from wavecom.core.ids import BufferedRandom, uuid7
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -75,7 +75,7 @@ def test_a_stock_of_random_bytes_gives_each_byte_to_one_caller_and_fetches_rarel
         fetched.append(size)
         return bytes(range(len(fetched) * 10, len(fetched) * 10 + size))
 
-    stock = RandomStock(fetch, stock_bytes=10)
+    stock = BufferedRandom(fetch, stock_bytes=10)
 
     assert [stock.take(4), stock.take(4), stock.take(4), stock.take(6)] == [
         bytes(range(10, 14)),
@@ -87,7 +87,7 @@ def test_a_stock_of_random_bytes_gives_each_byte_to_one_caller_and_fetches_rarel
 
 
 def test_more_than_the_stock_holds_is_refused_instead_of_cut_short() -> None:
-    stock = RandomStock(lambda size: bytes(size), stock_bytes=10)
+    stock = BufferedRandom(lambda size: bytes(size), stock_bytes=10)
 
     with pytest.raises(ValueError, match="11 random bytes"):
         stock.take(11)

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from tests.factories import later, make_job
-from wavecom.core.job import LOG_LIMIT, Channel, Hint, LogEntry, Priority
+from wavecom.core.job import LOG_LIMIT, Channel, DeliveryMessage, LogEntry, Priority
 from wavecom.core.states import Status
 
 
@@ -34,7 +34,7 @@ def test_a_hint_carries_the_lane_and_no_content() -> None:
 
     hint = job.hint(7)
 
-    assert hint == Hint(job.job_id, Channel.EMAIL, Priority.HIGH, 7)
+    assert hint == DeliveryMessage(job.job_id, Channel.EMAIL, Priority.HIGH, 7)
 
 
 def test_a_change_leaves_the_job_it_was_made_from_alone() -> None:

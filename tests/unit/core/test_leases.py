@@ -12,7 +12,7 @@ from tests.factories import make_answer
 from tests.fakes import ScriptedProvider
 from tests.unit.test_delivery import House
 from wavecom.core.engine import DueReached, Policy, Transition, decide
-from wavecom.core.job import Answer, Job, Outcome, Scope, UnknownOutcomePolicy
+from wavecom.core.job import Job, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import Message
 from wavecom.core.states import Status
@@ -24,13 +24,13 @@ class SlowServer(ScriptedProvider):
 
     longest_call_seconds = 1200.0
 
-    def __init__(self, seconds: float, *answers: Answer) -> None:
+    def __init__(self, seconds: float, *answers: ProviderResult) -> None:
         super().__init__("first", *answers)
         self.seconds = seconds
         self.house: House | None = None
         self.swept: list[Job] = []
 
-    def send(self, message: Message) -> Answer:
+    def send(self, message: Message) -> ProviderResult:
         house = self.house
         assert house is not None
         passed = 0.0
@@ -190,7 +190,7 @@ def test_a_call_is_no_stuck_delivery_before_it_should_be_over() -> None:
 
 # --- Providers that lack what a message needs ---------------------------------------------------------------------
 
-LACKING = Answer(Outcome.UNAVAILABLE, "smtputf8_missing", "as in payload.replyTo", is_final_here=True)
+LACKING = ProviderResult(Outcome.UNAVAILABLE, "smtputf8_missing", "as in payload.replyTo", is_final_here=True)
 AWAY = make_answer(Outcome.UNAVAILABLE)
 
 
@@ -243,7 +243,7 @@ def test_one_that_could_but_may_not_be_called_now_is_waited_for_which_is_no_atte
 
 @pytest.mark.parametrize("max_attempts", [1, 5])
 def test_one_that_could_but_for_which_this_worker_has_no_means_is_waited_for(max_attempts: int) -> None:
-    out_of_means = Answer(Outcome.UNAVAILABLE, "not_begun", scope=Scope.WORKER)
+    out_of_means = ProviderResult(Outcome.UNAVAILABLE, "not_begun", scope=Scope.WORKER)
     house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail", out_of_means, make_answer()))
     job = house.job(max_attempts=max_attempts)
 

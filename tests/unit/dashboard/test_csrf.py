@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.dashboard.environment import PASSWORD, Browser, World
 from tests.unit.dashboard.test_login import addresses
-from tests.unit.dashboard.world import PASSWORD, Browser, World
 
 
 def test_every_form_needs_the_token_of_its_session(world: World) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.dashboard.world import KEY, PASSWORD, Browser, World
+from tests.unit.dashboard.environment import KEY, PASSWORD, Browser, World
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

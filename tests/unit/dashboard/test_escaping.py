@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.world import PASSWORD, Browser, World, controls
+from tests.unit.dashboard.environment import PASSWORD, Browser, World, controls
 from wavecom.core.job import Channel, JobError, LogEntry
 from wavecom.core.states import Status
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.world import CLIENT, KEY, PASSWORD, Browser, World
+from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, Browser, World
 from wavecom.core.job import Channel, Job, JobError, JobId, Priority
 from wavecom.core.ports import Cursor
 from wavecom.core.states import Status

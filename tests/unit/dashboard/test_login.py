@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.typing import EventDict
 
-from tests.unit.dashboard.world import (
+from tests.unit.dashboard.environment import (
     CLIENT,
     KEY,
     PASSWORD,

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.world import KEY, Browser, World
+from tests.unit.dashboard.environment import KEY, Browser, World
 from wavecom.core.job import Channel, JobError, LogEntry
 from wavecom.core.states import Status
 

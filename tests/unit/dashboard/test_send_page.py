@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import TestResponse, encode_multipart
 
 from tests.factories import NOW
-from tests.unit.dashboard.world import CLIENT, KEY, READ_ONLY_KEY, TEST_KEY, Browser, World, controls
+from tests.unit.dashboard.environment import CLIENT, KEY, READ_ONLY_KEY, TEST_KEY, Browser, World, controls
 from wavecom.core.job import Channel, Job, JobId, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.dashboard.world import KEY, READ_ONLY_KEY, Browser, World
+from tests.unit.dashboard.environment import KEY, READ_ONLY_KEY, Browser, World
 
 
 def _id_of(world: World, viewer: str) -> str:

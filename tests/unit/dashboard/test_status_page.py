@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 
 from tests.factories import make_job
-from tests.unit.dashboard.world import KEY, PASSWORD, TEST_KEY, Browser, World
+from tests.unit.dashboard.environment import KEY, PASSWORD, TEST_KEY, Browser, World
 from wavecom.core.job import Channel
 from wavecom.core.states import Status
 from wavecom.web.dashboard.status import NOW, NOW_LIMIT

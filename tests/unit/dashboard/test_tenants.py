@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import make_job
-from tests.unit.dashboard.world import CLIENT, KEY, PASSWORD, READ_ONLY_KEY, TEST_KEY, Browser, World
+from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, READ_ONLY_KEY, TEST_KEY, Browser, World
 from wavecom.accounts import Administrator, Scope, hash_of
 from wavecom.accounts.keyring import MEMORY_SECONDS
 from wavecom.core.job import Job

@@ -11,7 +11,7 @@ import pytest
 
 from wavecom.core.job import Channel, JobId
 from wavecom.core.ports import Message
-from wavecom.providers.base import Surroundings
+from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.transport import OnEnd, Request, Response
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -86,8 +86,8 @@ class World:
     chance: float = 0.5
     clock: StillClock = field(default_factory=StillClock)
 
-    def surroundings(self) -> Surroundings:
-        return Surroundings(
+    def surroundings(self) -> ProviderDependencies:
+        return ProviderDependencies(
             transport=self.transport,
             outbox=self.outbox,
             clock=self.clock,

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.unit.providers.conftest import World, message_for
-from wavecom.core.job import Answer, Channel, Outcome, Scope
+from wavecom.core.job import Channel, Outcome, ProviderResult, Scope
 from wavecom.core.ports import Message, NotBegunError
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.answers import Meaning, StatusTable
 from wavecom.providers.configuration import ProviderConfig, parse_providers
 from wavecom.providers.http import HttpOptions, HttpProvider
-from wavecom.providers.transport import Fault, NotSentError, Request, Response, UnclearError
+from wavecom.providers.transport import NotSentError, Request, Response, TransportFault, UnclearError
 from wavecom.routing.pause import PauseRequest
 
 NewMessage = Callable[..., Message]
@@ -113,8 +113,8 @@ def test_under_stop_only_500_changes_its_meaning(world: World, new_message: NewM
     assert under_stop is (Outcome.UNKNOWN if status == 500 else usual)
 
 
-@pytest.mark.parametrize("fault", Fault)
-def test_a_call_that_sent_nothing_is_unavailable(world: World, new_message: NewMessage, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", TransportFault)
+def test_a_call_that_sent_nothing_is_unavailable(world: World, new_message: NewMessage, fault: TransportFault) -> None:
     world.transport.script = NotSentError(fault)
 
     answer = gateway(world).send(new_message(stops_on_unknown=True))
@@ -122,8 +122,8 @@ def test_a_call_that_sent_nothing_is_unavailable(world: World, new_message: NewM
     assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, fault.value)
 
 
-@pytest.mark.parametrize("fault", Fault)
-def test_a_call_without_an_answer_is_unknown(world: World, new_message: NewMessage, fault: Fault) -> None:
+@pytest.mark.parametrize("fault", TransportFault)
+def test_a_call_without_an_answer_is_unknown(world: World, new_message: NewMessage, fault: TransportFault) -> None:
     world.transport.script = UnclearError(fault)
 
     answer = gateway(world).send(new_message())
@@ -264,10 +264,10 @@ def test_repetitions_are_dropped_by_the_gateway_unless_the_file_denies_it(world:
         *[(Response(status, {}, b""), Scope.PROVIDER) for status in (301, 401, 402, 403, 404, 405, 407, 426)],
         *[(Response(status, {}, b""), Scope.MESSAGE) for status in (400, 409, 410, 413, 422, 425)],
         *[(Response(status, {}, b""), None) for status in (418, 429, 500, 503, 504)],
-        (NotSentError(Fault.CONNECT), Scope.PROVIDER),
-        (NotSentError(Fault.NOT_BEGUN), Scope.WORKER),
-        (NotSentError(Fault.NOT_BEGUN, is_bug=True), None),
-        (UnclearError(Fault.TIMEOUT), None),
+        (NotSentError(TransportFault.CONNECT), Scope.PROVIDER),
+        (NotSentError(TransportFault.NOT_BEGUN), Scope.WORKER),
+        (NotSentError(TransportFault.NOT_BEGUN, is_bug=True), None),
+        (UnclearError(TransportFault.TIMEOUT), None),
     ],
     ids=lambda value: str(getattr(value, "status", value)),
 )
@@ -285,7 +285,7 @@ def test_an_answer_says_whom_it_concerns(
 class Clumsy(HttpProvider):
     """Trips over every answer."""
 
-    def interpret(self, response: Response, message: Message) -> Answer:
+    def interpret(self, response: Response, message: Message) -> ProviderResult:
         raise ValueError(f"can't read {response.body!r}")
 
 
@@ -294,10 +294,10 @@ class Picky(HttpProvider):
 
     body_decides = True
 
-    def interpret(self, response: Response, message: Message) -> Answer:
+    def interpret(self, response: Response, message: Message) -> ProviderResult:
         answer = super().interpret(response, message)
         if answer.outcome is Outcome.ACCEPTED and orjson.loads(response.body)["status"] != "0":
-            return Answer(Outcome.REJECTED, "refused")
+            return ProviderResult(Outcome.REJECTED, "refused")
         return answer
 
 
@@ -305,13 +305,13 @@ def made(kind: type[HttpProvider], world: World) -> HttpProvider:
     return kind(ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL)), world.surroundings())
 
 
-def both_doors(provider: HttpProvider, message: Message) -> Answer:
+def both_doors(provider: HttpProvider, message: Message) -> ProviderResult:
     """The answer, which is the same whichever way the call is made."""
-    heard: list[Answer | Exception] = []
+    heard: list[ProviderResult | Exception] = []
     assert provider.start(message, heard.append)
     assert heard == [provider.send(message)]
     [answer] = heard
-    assert isinstance(answer, Answer)
+    assert isinstance(answer, ProviderResult)
     return answer
 
 
@@ -539,8 +539,8 @@ def test_a_wrong_table_is_told_by_line(lines: str, line: int, message: str) -> N
         Response(200, {}, b'{"id": "m-1"}'),
         Response(400, {}, b""),
         Response(503, {"retry-after": "7"}, b""),
-        NotSentError(Fault.CONNECT),
-        UnclearError(Fault.TIMEOUT),
+        NotSentError(TransportFault.CONNECT),
+        UnclearError(TransportFault.TIMEOUT),
     ],
     ids=lambda script: type(script).__name__,
 )

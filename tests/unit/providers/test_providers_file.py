@@ -12,8 +12,8 @@ from wavecom.errors import ProvidersFileError
 from wavecom.providers.configuration import (
     Alternative,
     BreakerConfig,
+    ConfiguredStep,
     ProvidersConfig,
-    Step,
     parse_providers,
     read_providers_file,
     served_channels,
@@ -38,7 +38,7 @@ def test_without_a_file_the_sandbox_serves_every_channel() -> None:
     config = ProvidersConfig.default()
 
     assert {provider.type for provider in config.providers.values()} == {"sandbox"}
-    assert config.routes == dict.fromkeys(Channel, (Step((Alternative("sandbox"),)),))
+    assert config.routes == dict.fromkeys(Channel, (ConfiguredStep((Alternative("sandbox"),)),))
 
 
 def test_keys_that_are_left_out_have_defaults() -> None:

@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 import wavecom.providers
-from wavecom.core.job import Answer, Channel, Outcome
+from wavecom.core.job import Channel, Outcome, ProviderResult
 from wavecom.core.ports import Message
 from wavecom.providers.answers import StatusTable
 from wavecom.providers.base import BaseProvider, build_providers
@@ -148,7 +148,7 @@ def birds(world: World) -> Any:
     """Makes a provider of the guide's, by the name of its class."""
     blocks = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)]
     pigeon, gull = (next(block for block in blocks if f"class {name}" in block) for name in ("Pigeon", "Gull"))
-    code = pigeon.replace("import Channel, Outcome", "import Answer, Channel, Outcome") + "\n\n" + gull
+    code = pigeon.replace("import Channel, Outcome", "import Channel, Outcome, ProviderResult") + "\n\n" + gull
     module = ModuleType("pigeon_of_the_guide")
     sys.modules[module.__name__] = module  # dataclasses look their module up
     exec(compile(code, "docs/adding-a-provider.md", "exec"), module.__dict__)
@@ -171,7 +171,7 @@ def test_the_guides_example_of_a_deciding_body_holds_at_both_doors(
 ) -> None:
     gull = birds("GullProvider")
     world.transport.script = Response(200, {}, body)
-    heard: list[Answer] = []
+    heard: list[ProviderResult] = []
 
     assert gull.start(new_message(Channel.SMS), heard.append)
 
@@ -184,7 +184,7 @@ def test_the_guides_example_sends_what_it_says(pigeon: Any, world: World, new_me
 
     answer = pigeon.send(new_message(Channel.SMS))
 
-    assert answer == Answer(Outcome.ACCEPTED, "http_201", message_id="f-1")
+    assert answer == ProviderResult(Outcome.ACCEPTED, "http_201", message_id="f-1")
     [request] = world.transport.requests
     assert orjson.loads(request.body)["text"] == "Your code is 123456."
     assert request.headers["Authorization"] == "Bearer t0ken"

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
-from wavecom.core.job import Answer, Outcome, Scope
+from wavecom.core.job import Outcome, ProviderResult, Scope
 from wavecom.routing.destinations import FIRST_SECONDS, LONGEST_SECONDS, MOST, Destinations
 
-GREYLISTED = Answer(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION)
+GREYLISTED = ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION)
 DOMAIN = "grey.example"
 
 
@@ -19,7 +19,9 @@ class Time:
         return self.now
 
 
-def told(destinations: Destinations, *recipients: str, answer: Answer = GREYLISTED, domain: str = DOMAIN) -> float:
+def told(
+    destinations: Destinations, *recipients: str, answer: ProviderResult = GREYLISTED, domain: str = DOMAIN
+) -> float:
     for recipient in recipients:
         destinations.record("mail", domain, answer, recipient)
     return destinations.wait_seconds("mail", domain)
@@ -43,11 +45,11 @@ def test_an_answer_that_decides_ends_the_row_and_the_wait(outcome: Outcome) -> N
     destinations = Destinations(Time())
     told(destinations, *"ab")
 
-    told(destinations, "x", answer=Answer(outcome, "smtp_250"))
+    told(destinations, "x", answer=ProviderResult(outcome, "smtp_250"))
 
     assert told(destinations, *"cd") == 0
     assert told(destinations, "e") == FIRST_SECONDS
-    assert told(destinations, "x", answer=Answer(outcome, "smtp_250")) == 0
+    assert told(destinations, "x", answer=ProviderResult(outcome, "smtp_250")) == 0
 
 
 def test_each_pause_is_twice_as_long_up_to_the_longest() -> None:
@@ -68,8 +70,8 @@ def test_what_was_under_way_when_it_began_does_not_make_it_longer() -> None:
 
 
 def test_a_wish_counts_and_is_bounded() -> None:
-    def wish(seconds: float) -> Answer:
-        return Answer(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION, retry_after_seconds=seconds)
+    def wish(seconds: float) -> ProviderResult:
+        return ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION, retry_after_seconds=seconds)
 
     assert told(Destinations(Time()), *"abc", answer=wish(60)) == 60
     assert told(Destinations(Time()), *"abc", answer=wish(1e14)) == LONGEST_SECONDS
@@ -78,13 +80,13 @@ def test_a_wish_counts_and_is_bounded() -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        Answer(Outcome.UNAVAILABLE, "smtp_421"),
-        Answer(Outcome.UNAVAILABLE, "smtp_452", scope=Scope.RECIPIENT),
-        Answer(Outcome.UNAVAILABLE, "connect", scope=Scope.PROVIDER),
-        Answer(Outcome.UNKNOWN, "timeout"),
+        ProviderResult(Outcome.UNAVAILABLE, "smtp_421"),
+        ProviderResult(Outcome.UNAVAILABLE, "smtp_452", scope=Scope.RECIPIENT),
+        ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.PROVIDER),
+        ProviderResult(Outcome.UNKNOWN, "timeout"),
     ],
 )
-def test_what_is_about_something_else_holds_no_destination(answer: Answer) -> None:
+def test_what_is_about_something_else_holds_no_destination(answer: ProviderResult) -> None:
     assert told(Destinations(Time()), *"abcdef", answer=answer) == 0
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecom.core.job import Answer, Outcome, Scope
+from wavecom.core.job import Outcome, ProviderResult, Scope
 from wavecom.routing.evidence import (
     EVERYBODY,
     MAX_RECIPIENTS,
@@ -25,42 +25,42 @@ SCOPES_OF_OTHERS = [Scope.MESSAGE, Scope.RECIPIENT, Scope.DESTINATION]
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Answer(Outcome.ACCEPTED, "http_202"), Verdict.WORKS),
-        (Answer(Outcome.REJECTED, "http_400"), Verdict.WORKS),
-        (Answer(Outcome.UNAVAILABLE, "http_503"), Verdict.FAILS),
-        (Answer(Outcome.UNAVAILABLE, "connect", scope=Scope.PROVIDER), Verdict.FAILS),
-        (Answer(Outcome.UNAVAILABLE, "http_401", scope=Scope.PROVIDER), Verdict.FAILS),
-        (Answer(Outcome.UNAVAILABLE, "http_429"), Verdict.LIMITS),
-        (Answer(Outcome.UNAVAILABLE, "http_429", scope=Scope.PROVIDER), Verdict.LIMITS),
-        (Answer(Outcome.UNAVAILABLE, "http_429", scope=Scope.RECIPIENT), Verdict.WORKS),
-        (Answer(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION), Verdict.WORKS),
-        (Answer(Outcome.UNKNOWN, "timeout"), Verdict.FAILS),
-        (Answer(Outcome.UNKNOWN, "timeout", scope=Scope.WORKER), Verdict.SILENT),
-        (Answer(Outcome.UNAVAILABLE, "connect", scope=Scope.WORKER), Verdict.SILENT),
+        (ProviderResult(Outcome.ACCEPTED, "http_202"), Verdict.WORKS),
+        (ProviderResult(Outcome.REJECTED, "http_400"), Verdict.WORKS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_503"), Verdict.FAILS),
+        (ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.PROVIDER), Verdict.FAILS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_401", scope=Scope.PROVIDER), Verdict.FAILS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429"), Verdict.LIMITS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.PROVIDER), Verdict.LIMITS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.RECIPIENT), Verdict.WORKS),
+        (ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION), Verdict.WORKS),
+        (ProviderResult(Outcome.UNKNOWN, "timeout"), Verdict.FAILS),
+        (ProviderResult(Outcome.UNKNOWN, "timeout", scope=Scope.WORKER), Verdict.SILENT),
+        (ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.WORKER), Verdict.SILENT),
     ],
 )
-def test_what_an_answer_says_about_its_provider(answer: Answer, expected: Verdict) -> None:
+def test_what_an_answer_says_about_its_provider(answer: ProviderResult, expected: Verdict) -> None:
     assert verdict(answer) is expected
 
 
 @pytest.mark.parametrize(
     ("answer", "seconds"),
     [
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=7), 7),
-        (Answer(Outcome.UNAVAILABLE, "http_503", retry_after_seconds=7), 7),
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=-1), 0),
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=99_999_999_999_999), 86_400),
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=float("inf")), 86_400),
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=float("nan")), 0),
-        (Answer(Outcome.UNAVAILABLE, "http_429"), THROTTLED_SECONDS),
-        (Answer(Outcome.UNAVAILABLE, "http_503"), None),
-        (Answer(Outcome.ACCEPTED, "http_202", retry_after_seconds=7), None),
-        (Answer(Outcome.UNKNOWN, "http_504", retry_after_seconds=7), None),
-        *[(Answer(Outcome.UNAVAILABLE, "http_429", "", None, 7, each), None) for each in SCOPES_OF_OTHERS],
-        (Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=7, scope=Scope.PROVIDER), 7),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=7), 7),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_503", retry_after_seconds=7), 7),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=-1), 0),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=99_999_999_999_999), 86_400),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=float("inf")), 86_400),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=float("nan")), 0),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429"), THROTTLED_SECONDS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_503"), None),
+        (ProviderResult(Outcome.ACCEPTED, "http_202", retry_after_seconds=7), None),
+        (ProviderResult(Outcome.UNKNOWN, "http_504", retry_after_seconds=7), None),
+        *[(ProviderResult(Outcome.UNAVAILABLE, "http_429", "", None, 7, each), None) for each in SCOPES_OF_OTHERS],
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=7, scope=Scope.PROVIDER), 7),
     ],
 )
-def test_for_how_long_an_answer_asks_not_to_be_called(answer: Answer, seconds: float | None) -> None:
+def test_for_how_long_an_answer_asks_not_to_be_called(answer: ProviderResult, seconds: float | None) -> None:
     assert asked_seconds(answer) == seconds
 
 
@@ -190,5 +190,5 @@ def test_what_a_probe_showed(found: Verdict, is_slow: bool, expected: str) -> No
 
 
 def test_what_is_about_the_provider_is_nobodys_in_particular() -> None:
-    assert key_of(Answer(Outcome.UNAVAILABLE, "connect", scope=Scope.PROVIDER), "a") == EVERYBODY
-    assert key_of(Answer(Outcome.UNAVAILABLE, "http_503"), "a") == "a"
+    assert key_of(ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.PROVIDER), "a") == EVERYBODY
+    assert key_of(ProviderResult(Outcome.UNAVAILABLE, "http_503"), "a") == "a"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wavecom.core.job import Answer, Outcome, Priority
+from wavecom.core.job import Outcome, Priority, ProviderResult
 from wavecom.core.ports import Refusal
 from wavecom.routing import gate
 from wavecom.routing.breaker import BreakerState
@@ -12,9 +12,9 @@ from wavecom.routing.pause import PauseRequest
 from wavecom.routing.provider_state import URGENT_FAILURES, ProviderState
 from wavecom.routing.shared import Denial, Grant, StateDelta, View
 
-GOOD = Answer(Outcome.ACCEPTED, "http_202")
-BAD = Answer(Outcome.UNAVAILABLE, "http_503")
-WAIT = Answer(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=30)
+GOOD = ProviderResult(Outcome.ACCEPTED, "http_202")
+BAD = ProviderResult(Outcome.UNAVAILABLE, "http_503")
+WAIT = ProviderResult(Outcome.UNAVAILABLE, "http_429", retry_after_seconds=30)
 
 
 @dataclass

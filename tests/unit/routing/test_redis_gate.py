@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from wavecom.core.job import Answer, Outcome, Priority
+from wavecom.core.job import Outcome, Priority, ProviderResult
 from wavecom.core.ports import Permit
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.redis_gate import RedisGate
@@ -62,7 +62,7 @@ def member(server: ScriptedServer) -> Iterator[RedisGate]:
     member.close()
 
 
-def call(member: RedisGate, answer: Answer) -> None:
+def call(member: RedisGate, answer: ProviderResult) -> None:
     permit = member.acquire("sms", Priority.NORMAL)
     assert isinstance(permit, Permit)
     member.release(permit, answer, 5)
@@ -72,15 +72,15 @@ def test_an_answer_that_makes_no_sense_does_not_end_the_telling(server: Scripted
     server.nonsense = 1
 
     with capture_logs() as logs:
-        call(member, Answer(Outcome.ACCEPTED, "http_202"))
+        call(member, ProviderResult(Outcome.ACCEPTED, "http_202"))
         while not server.heard.wait(0.05):
-            call(member, Answer(Outcome.ACCEPTED, "http_202"))
+            call(member, ProviderResult(Outcome.ACCEPTED, "http_202"))
 
     assert [entry["event"] for entry in logs] == ["gate_sync_failed"]
 
 
 def test_who_closes_tells_the_rest_and_leaves(server: ScriptedServer, member: RedisGate) -> None:
-    call(member, Answer(Outcome.ACCEPTED, "http_202"))
+    call(member, ProviderResult(Outcome.ACCEPTED, "http_202"))
 
     member.close()
     member.close()
@@ -94,7 +94,7 @@ def test_after_closing_calls_still_pass(member: RedisGate) -> None:
     before = set(threading.enumerate())
     member.close()
 
-    call(member, Answer(Outcome.ACCEPTED, "http_202"))
+    call(member, ProviderResult(Outcome.ACCEPTED, "http_202"))
 
     assert set(threading.enumerate()) <= before
 

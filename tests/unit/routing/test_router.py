@@ -9,7 +9,7 @@ from threading import Event, Thread
 import pytest
 from structlog.testing import capture_logs
 
-from wavecom.core.job import Answer, Channel, Outcome, Priority, Scope, Try
+from wavecom.core.job import CallResult, Channel, Outcome, Priority, ProviderResult, Scope
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.router import NO_ROUTE, Router
@@ -22,7 +22,7 @@ class ScriptedGate:
 
     waits: dict[str, float]
     asked: list[str] = field(default_factory=list)
-    released: list[tuple[Permit, Answer | None, float, str]] = field(default_factory=list)
+    released: list[tuple[Permit, ProviderResult | None, float, str]] = field(default_factory=list)
     charged: list[tuple[Permit, int]] = field(default_factory=list)
 
     def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Permit | Refusal:
@@ -32,7 +32,7 @@ class ScriptedGate:
             return Permit(provider)
         return Refusal(provider, "busy", wait)
 
-    def release(self, permit: Permit, answer: Answer | None, latency_ms: float, recipient: str = "") -> None:
+    def release(self, permit: Permit, answer: ProviderResult | None, latency_ms: float, recipient: str = "") -> None:
         self.released.append((permit, answer, latency_ms, recipient))
 
     def wait_seconds(self, provider: str, priority: Priority) -> float:
@@ -242,9 +242,9 @@ def test_a_channel_without_a_route_is_closed_and_refused() -> None:
 def test_what_came_of_the_call_is_reported_to_the_gate() -> None:
     gate = ScriptedGate({"first": 0, "second": 0})
     router = a_router(gate)
-    answer = Answer(Outcome.ACCEPTED, "http_200")
+    answer = ProviderResult(Outcome.ACCEPTED, "http_200")
 
-    router.release(Permit("first"), Try("first", answer, datetime(2026, 1, 1, tzinfo=UTC), 12.5, "key"))
+    router.release(Permit("first"), CallResult("first", answer, datetime(2026, 1, 1, tzinfo=UTC), 12.5, "key"))
     router.release(Permit("second"), None)
 
     assert gate.released == [(Permit("first"), answer, 12.5, "key"), (Permit("second"), None, 0, "")]
@@ -268,7 +268,8 @@ def test_a_place_in_the_sandbox_asks_no_gate_and_tells_it_nothing() -> None:
     assert isinstance(permit, Permit)
     router.charge(permit, 3)
     router.release(
-        permit, Try(TEST_SANDBOX, Answer(Outcome.UNAVAILABLE, "http_503"), datetime(2026, 1, 1, tzinfo=UTC), 9)
+        permit,
+        CallResult(TEST_SANDBOX, ProviderResult(Outcome.UNAVAILABLE, "http_503"), datetime(2026, 1, 1, tzinfo=UTC), 9),
     )
 
     assert (gate.asked, gate.charged, gate.released) == ([], [], [])
@@ -287,10 +288,10 @@ def test_the_sandbox_holds_no_more_than_its_share_of_the_threads() -> None:
 
 def test_a_domain_whose_recipients_are_told_to_come_back_waits_and_no_other_does() -> None:
     router = a_router(ScriptedGate({"first": 0, "second": 0}))
-    greylisted = Answer(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION)
+    greylisted = ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION)
 
     for recipient in "abc":
-        outcome = Try("first", greylisted, datetime(2026, 1, 1, tzinfo=UTC), 9, recipient, "grey.example")
+        outcome = CallResult("first", greylisted, datetime(2026, 1, 1, tzinfo=UTC), 9, recipient, "grey.example")
         router.release(Permit("first"), outcome)
 
     assert router.destination_wait(Permit("first"), "grey.example") > 0

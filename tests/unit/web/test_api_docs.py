@@ -12,7 +12,7 @@ from tests.unit.web.conftest import NOW, World
 from wavecom.core.states import Status
 from wavecom.web import body
 from wavecom.web.api import representation
-from wavecom.web.api.faults import FaultCode
+from wavecom.web.api.field_errors import FieldErrorCode
 from wavecom.web.api.schemas.action import RetrySchema, SettleSchema
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo, MailHeaders
@@ -49,7 +49,7 @@ def test_every_error_is_in_the_table_with_its_status_and_remedy() -> None:
 
 
 def test_every_code_of_a_field_is_in_the_table() -> None:
-    assert _first_column("`code` of a field") == list(FaultCode)
+    assert _first_column("`code` of a field") == list(FieldErrorCode)
 
 
 def test_every_status_is_in_the_table() -> None:

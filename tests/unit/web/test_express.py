@@ -18,8 +18,8 @@ from wavecom.core.quota import QuotaDecision
 from wavecom.errors import RequestTimeoutError, StoreError
 from wavecom.settings import Settings
 from wavecom.storage.memory import MemoryJobRepository
-from wavecom.web.edge import HANDED_ON
-from wavecom.web.express import Express
+from wavecom.web.request_middleware import HANDED_ON
+from wavecom.web.send_fast_path import SendFastPath
 
 PATH = "/api/notifications"
 PLAIN = "application/json"
@@ -261,7 +261,7 @@ def test_what_is_not_plain_is_flasks(path: str, method: str, environ: dict[str, 
     world = make_world()
     flask = _Flask()
     short = world.app.wsgi_app
-    assert isinstance(short, Express)
+    assert isinstance(short, SendFastPath)
     short._app = flask
 
     world.client().open(path, method=method, data=SMS, content_type=PLAIN, environ_overrides=environ)
@@ -272,7 +272,7 @@ def test_what_is_not_plain_is_flasks(path: str, method: str, environ: dict[str, 
 def test_what_is_plain_never_gets_to_flask() -> None:
     world = make_world()
     flask = _Flask()
-    assert isinstance(world.app.wsgi_app, Express)
+    assert isinstance(world.app.wsgi_app, SendFastPath)
     world.app.wsgi_app._app = flask
 
     answer = _post(world, SMS, {"Idempotency-Key": "order-1"}, PLAIN)

@@ -17,7 +17,7 @@ from tests.unit.web.conftest import World, make_world
 from wavecom.core.job import JobError, LogEntry
 from wavecom.core.vocabulary import JobErrorCode, LogEvent
 from wavecom.web.api import representation
-from wavecom.web.api.faults import FaultCode
+from wavecom.web.api.field_errors import FieldErrorCode
 from wavecom.web.problems import documented
 
 DOCUMENT = served_document()
@@ -224,7 +224,7 @@ def test_words_that_programs_branch_on_are_listed() -> None:
     assert schemas["LogEntry"]["properties"]["event"]["enum"] == list(LogEvent)
     assert schemas["JobError"]["properties"]["code"]["enum"] == list(JobErrorCode)
     assert schemas["Problem"]["properties"]["code"]["enum"] == list(documented())
-    assert schemas["FieldError"]["properties"]["code"]["enum"] == list(FaultCode)
+    assert schemas["FieldError"]["properties"]["code"]["enum"] == list(FieldErrorCode)
 
 
 @pytest.mark.parametrize("kind", ["Email", "Sms", "Push"])

@@ -16,7 +16,7 @@ from tests.unit.web.conftest import World, make_world
 from wavecom import errors
 from wavecom.errors import Problem, WaveComError
 from wavecom.settings import Settings
-from wavecom.web import edge, problems
+from wavecom.web import problems, request_middleware
 
 BODY = {"type", "title", "status", "detail", "code", "requestId"}
 
@@ -194,7 +194,7 @@ ANSWERS = [
 def test_every_answer_has_the_security_headers_and_an_id(method: str, path: str, api: FlaskClient) -> None:
     answer = api.open(path, method=method)
 
-    for name, value in edge.HEADERS.items():
+    for name, value in request_middleware.HEADERS.items():
         assert answer.headers.getlist(name) == [value]
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-ID"])
 

@@ -15,8 +15,8 @@ from wavecom.accounts import KeyRing
 from wavecom.core.keys import KeyRecord
 from wavecom.errors import StoreError
 from wavecom.storage.memory import MemoryKeyStore
-from wavecom.web.edge import HANDED_ON
 from wavecom.web.proxies import TrustedProxies
+from wavecom.web.request_middleware import HANDED_ON
 from wavecom.web.rsgi import RsgiApplication
 
 KEY = "wc_live_" + "k" * 43

@@ -4,19 +4,19 @@ from wavecom.providers.configuration.file import parse_providers, read_providers
 from wavecom.providers.configuration.values import (
     Alternative,
     BreakerConfig,
+    ConfiguredStep,
     ProviderConfig,
     ProvidersConfig,
     Route,
-    Step,
 )
 
 __all__ = [
     "Alternative",
     "BreakerConfig",
+    "ConfiguredStep",
     "ProviderConfig",
     "ProvidersConfig",
     "Route",
-    "Step",
     "parse_providers",
     "read_providers_file",
     "served_channels",

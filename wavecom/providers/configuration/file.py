@@ -18,10 +18,10 @@ from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, 
 from wavecom.providers.configuration.values import (
     Alternative,
     BreakerConfig,
+    ConfiguredStep,
     ProviderConfig,
     ProvidersConfig,
     Route,
-    Step,
 )
 from wavecom.providers.configuration.variables import Variables
 from wavecom.providers.registry import CLASSES, provider_class
@@ -212,7 +212,7 @@ class _Reader:
             else:
                 steps.append([alternative])
             was_weighted = is_weighted
-        return tuple(Step(tuple(alternatives)) for alternatives in steps)
+        return tuple(ConfiguredStep(tuple(alternatives)) for alternatives in steps)
 
     def _alternative(self, item: object, path: tuple[str | int, ...]) -> Alternative | None:
         if isinstance(item, str):

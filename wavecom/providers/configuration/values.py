@@ -98,14 +98,14 @@ class Alternative:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ConfiguredStep:
     """Providers among which one is drawn by weight; the others of the step follow when it is unavailable."""
 
     alternatives: tuple[Alternative, ...]
 
 
 #: A channel's steps, in order: a later one is used when all of the earlier are unavailable.
-Route = tuple[Step, ...]
+Route = tuple[ConfiguredStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,4 +125,4 @@ class ProvidersConfig:
         """One sandbox with usual options, called ``name``, for every channel."""
         options = provider_class("sandbox").options_class()
         sandbox: ProviderConfig[Any] = ProviderConfig(name=name, type="sandbox", options=options)
-        return cls({name: sandbox}, dict.fromkeys(Channel, (Step((Alternative(name),)),)))
+        return cls({name: sandbox}, dict.fromkeys(Channel, (ConfiguredStep((Alternative(name),)),)))

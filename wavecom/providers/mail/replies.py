@@ -9,10 +9,10 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
-from wavecom.core.job import Answer, Outcome, Scope
+from wavecom.core.job import Outcome, ProviderResult, Scope
 from wavecom.providers.mail.conversation import Reply
 from wavecom.providers.transport.faults import FaultTable, fault_of
-from wavecom.providers.transport.port import FAULT_TEXTS, Fault
+from wavecom.providers.transport.port import FAULT_TEXTS, TransportFault
 
 #: What the first digit of a reply to a mail means (RFC 5321 section 4.2.1); anything else was no answer.
 REPLIES: Final[Mapping[int, Outcome]] = {2: Outcome.ACCEPTED, 4: Outcome.UNAVAILABLE, 5: Outcome.REJECTED}
@@ -34,18 +34,20 @@ TOO_LARGE: Final = 552
 _UTF8_REFUSED: Final = frozenset({"5.6.7", "5.6.8", "5.6.9"})
 
 _FAULTS: Final[FaultTable] = (
-    (socket.gaierror, Fault.DNS),
-    (ConnectionRefusedError, Fault.CONNECT),
-    (ssl.SSLError, Fault.TLS),
-    (TimeoutError, Fault.TIMEOUT),
-    (smtplib.SMTPServerDisconnected, Fault.RESET),
-    (ConnectionError, Fault.RESET),
-    (smtplib.SMTPException, Fault.OTHER),
-    (OSError, Fault.CONNECT),
+    (socket.gaierror, TransportFault.DNS),
+    (ConnectionRefusedError, TransportFault.CONNECT),
+    (ssl.SSLError, TransportFault.TLS),
+    (TimeoutError, TransportFault.TIMEOUT),
+    (smtplib.SMTPServerDisconnected, TransportFault.RESET),
+    (ConnectionError, TransportFault.RESET),
+    (smtplib.SMTPException, TransportFault.OTHER),
+    (OSError, TransportFault.CONNECT),
 )
 #: A server that can't be reached, or not as the providers file wants it, serves nobody. One that falls silent may serve
 #: the next.
-_ABOUT_THE_PROVIDER: Final = frozenset({Fault.DNS, Fault.CONNECT, Fault.TLS, Fault.OTHER})
+_ABOUT_THE_PROVIDER: Final = frozenset(
+    {TransportFault.DNS, TransportFault.CONNECT, TransportFault.TLS, TransportFault.OTHER}
+)
 
 
 def is_reply(code: int) -> bool:
@@ -53,7 +55,7 @@ def is_reply(code: int) -> bool:
     return code // 100 in REPLIES
 
 
-def meaning(reply: Reply, *, is_past_end: bool, is_own_sender: bool, has_utf8: bool) -> Answer:
+def meaning(reply: Reply, *, is_past_end: bool, is_own_sender: bool, has_utf8: bool) -> ProviderResult:
     """Of the reply that ended a transaction; ``is_past_end``: the whole mail was handed over before it came.
 
     ``is_own_sender``: the message chose its sender. ``has_utf8``: an address has letters beyond ASCII.
@@ -61,13 +63,13 @@ def meaning(reply: Reply, *, is_past_end: bool, is_own_sender: bool, has_utf8: b
     outcome = REPLIES.get(reply.code // 100, Outcome.UNKNOWN)
     code = f"smtp_{reply.code}"
     if outcome is Outcome.ACCEPTED and is_past_end:
-        return Answer(outcome, code)
+        return ProviderResult(outcome, code)
     # The reply's text may repeat the recipient; its enhanced status code (RFC 3463) does not.
     found = re.match(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)", reply.text)
     detail = found[0] if found else ""
     message = f"the {reply.step} was refused with {reply.code} {detail}".rstrip()
     if _is_lacking(reply, detail, has_utf8):
-        return Answer(Outcome.UNAVAILABLE, code, message, scope=Scope.MESSAGE, is_final_here=True)
+        return ProviderResult(Outcome.UNAVAILABLE, code, message, scope=Scope.MESSAGE, is_final_here=True)
     # A sender that the message didn't choose is ours to put right, and says nothing about the recipient.
     is_about_us = reply.code in REFUSALS_OF_US or (reply.step == "sender" and not is_own_sender)
     if not is_past_end and reply.code in NOT_UNDERSTOOD:
@@ -75,7 +77,7 @@ def meaning(reply: Reply, *, is_past_end: bool, is_own_sender: bool, has_utf8: b
     if is_about_us or (outcome is not Outcome.REJECTED and not is_past_end):
         outcome = Outcome.UNAVAILABLE
     scope = Scope.PROVIDER if is_about_us and reply.code != SERVICE_ENDS else _scope(reply, detail, outcome)
-    return Answer(outcome, code, message, scope=scope)
+    return ProviderResult(outcome, code, message, scope=scope)
 
 
 def _is_lacking(reply: Reply, detail: str, has_utf8: bool) -> bool:
@@ -102,17 +104,17 @@ def _scope(reply: Reply, detail: str, outcome: Outcome) -> Scope | None:
     return None
 
 
-def failure(error: OSError, is_past_end: bool) -> Answer:
+def failure(error: OSError, is_past_end: bool) -> ProviderResult:
     """Of a conversation that broke, or could not begin."""
     if is_past_end:
         fault = fault_of(error, _FAULTS)
-        return Answer(Outcome.UNKNOWN, fault.value, f"{FAULT_TEXTS[fault]} after the mail was sent")
+        return ProviderResult(Outcome.UNKNOWN, fault.value, f"{FAULT_TEXTS[fault]} after the mail was sent")
     if isinstance(error, smtplib.SMTPResponseException):
         message = f"the server refused the connection or the login with {error.smtp_code}"
-        return Answer(Outcome.UNAVAILABLE, f"smtp_{error.smtp_code}", message, scope=Scope.PROVIDER)
+        return ProviderResult(Outcome.UNAVAILABLE, f"smtp_{error.smtp_code}", message, scope=Scope.PROVIDER)
     fault = fault_of(error, _FAULTS)
     scope = Scope.PROVIDER if fault in _ABOUT_THE_PROVIDER else None
-    if fault is Fault.OTHER:
+    if fault is TransportFault.OTHER:
         message = "the server doesn't offer the login or TLS asked for"
-        return Answer(Outcome.UNAVAILABLE, "smtp_unsupported", message, scope=scope)
-    return Answer(Outcome.UNAVAILABLE, fault.value, FAULT_TEXTS[fault], scope=scope)
+        return ProviderResult(Outcome.UNAVAILABLE, "smtp_unsupported", message, scope=scope)
+    return ProviderResult(Outcome.UNAVAILABLE, fault.value, FAULT_TEXTS[fault], scope=scope)

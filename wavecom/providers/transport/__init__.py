@@ -3,24 +3,24 @@
 from collections.abc import Callable
 
 from wavecom.providers.transport.port import (
-    Fault,
     HttpTransport,
     NotSentError,
     OnEnd,
     Request,
     Response,
     TransportError,
+    TransportFault,
     UnclearError,
 )
 
 __all__ = [
-    "Fault",
     "HttpTransport",
     "NotSentError",
     "OnEnd",
     "Request",
     "Response",
     "TransportError",
+    "TransportFault",
     "UnclearError",
     "make_transport",
 ]

@@ -16,11 +16,11 @@ from wavecom.providers.transport.faults import not_begun_on_error
 from wavecom.providers.transport.port import (
     BODY_SECONDS,
     IDLE_SECONDS,
-    Fault,
     NotSentError,
     OnEnd,
     Request,
     Response,
+    TransportFault,
     UnclearError,
 )
 
@@ -115,7 +115,7 @@ class _KeptHandle(Handle):
         try:
             result = self.result(code)
         except MemoryError:
-            raise UnclearError(Fault.OTHER) from None  # whatever has come: it went out
+            raise UnclearError(TransportFault.OTHER) from None  # whatever has come: it went out
         if isinstance(result, Response):
             return result
         raise result from None

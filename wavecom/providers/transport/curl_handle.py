@@ -14,10 +14,10 @@ from wavecom.providers.transport.port import (
     CONNECT_SECONDS,
     MAX_BODY_BYTES,
     USER_AGENT,
-    Fault,
     NotSentError,
     Request,
     Response,
+    TransportFault,
     UnclearError,
 )
 
@@ -40,24 +40,24 @@ _REFUSED_HEADS: Final = frozenset({pycurl.E_FTP_WEIRD_SERVER_REPLY, pycurl.E_BAD
 #: libcurl reads no more than 300 KiB of headers; what it says then is what it says of a connection that breaks.
 _ENDLESS_HEAD_BYTES: Final = 256 * 1024
 
-#: https://curl.se/libcurl/c/libcurl-errors.html; what is not listed is ``Fault.OTHER``.
+#: https://curl.se/libcurl/c/libcurl-errors.html; what is not listed is ``TransportFault.OTHER``.
 FAULTS: Final = {
-    pycurl.E_COULDNT_RESOLVE_HOST: Fault.DNS,
-    pycurl.E_COULDNT_CONNECT: Fault.CONNECT,
-    pycurl.E_OPERATION_TIMEDOUT: Fault.TIMEOUT,
-    pycurl.E_GOT_NOTHING: Fault.NO_ANSWER,
-    pycurl.E_PARTIAL_FILE: Fault.SHORT_ANSWER,
-    pycurl.E_OK: Fault.SHORT_ANSWER,  # libcurl takes the end of the connection for the end of the headers
-    pycurl.E_SEND_ERROR: Fault.RESET,
-    pycurl.E_RECV_ERROR: Fault.RESET,
-    pycurl.E_SEND_FAIL_REWIND: Fault.NO_ANSWER,
-    pycurl.E_UNSUPPORTED_PROTOCOL: Fault.MALFORMED_ANSWER,
-    pycurl.E_FTP_WEIRD_SERVER_REPLY: Fault.MALFORMED_ANSWER,
-    pycurl.E_BAD_CONTENT_ENCODING: Fault.MALFORMED_ANSWER,
-    pycurl.E_SSL_CONNECT_ERROR: Fault.TLS,
-    pycurl.E_PEER_FAILED_VERIFICATION: Fault.TLS,
-    pycurl.E_SSL_CACERT_BADFILE: Fault.TLS,
-    pycurl.E_SSL_ISSUER_ERROR: Fault.TLS,
+    pycurl.E_COULDNT_RESOLVE_HOST: TransportFault.DNS,
+    pycurl.E_COULDNT_CONNECT: TransportFault.CONNECT,
+    pycurl.E_OPERATION_TIMEDOUT: TransportFault.TIMEOUT,
+    pycurl.E_GOT_NOTHING: TransportFault.NO_ANSWER,
+    pycurl.E_PARTIAL_FILE: TransportFault.SHORT_ANSWER,
+    pycurl.E_OK: TransportFault.SHORT_ANSWER,  # libcurl takes the end of the connection for the end of the headers
+    pycurl.E_SEND_ERROR: TransportFault.RESET,
+    pycurl.E_RECV_ERROR: TransportFault.RESET,
+    pycurl.E_SEND_FAIL_REWIND: TransportFault.NO_ANSWER,
+    pycurl.E_UNSUPPORTED_PROTOCOL: TransportFault.MALFORMED_ANSWER,
+    pycurl.E_FTP_WEIRD_SERVER_REPLY: TransportFault.MALFORMED_ANSWER,
+    pycurl.E_BAD_CONTENT_ENCODING: TransportFault.MALFORMED_ANSWER,
+    pycurl.E_SSL_CONNECT_ERROR: TransportFault.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: TransportFault.TLS,
+    pycurl.E_SSL_CACERT_BADFILE: TransportFault.TLS,
+    pycurl.E_SSL_ISSUER_ERROR: TransportFault.TLS,
 }
 
 
@@ -133,10 +133,10 @@ class Handle:
             # A write error is our own: the body is long enough.
             is_complete = code == pycurl.E_OK or (code == pycurl.E_WRITE_ERROR and self._is_body_full)
             return Response(status, headers, bytes(self._body), is_complete)
-        fault = FAULTS.get(code, Fault.OTHER)
+        fault = FAULTS.get(code, TransportFault.OTHER)
         if self.curl.getinfo(pycurl.REQUEST_SIZE) > 0:
             return UnclearError(fault)
-        return NotSentError(Fault.NOT_BEGUN if self._is_for_want(code) else fault)
+        return NotSentError(TransportFault.NOT_BEGUN if self._is_for_want(code) else fault)
 
     def _is_for_want(self, code: int) -> bool:
         """Whether this machine had no means for the call. libcurl takes that for trouble of the other side."""

@@ -11,21 +11,21 @@ from contextlib import contextmanager
 import structlog
 
 from wavecom.core.exhaustion import is_exhaustion
-from wavecom.providers.transport.port import Fault, NotSentError
+from wavecom.providers.transport.port import NotSentError, TransportFault
 
 log = structlog.get_logger()
 
 #: Rows in order of weight: the first whose error stands anywhere in the chain of causes says why.
-FaultTable = Sequence[tuple[type[BaseException], Fault]]
+FaultTable = Sequence[tuple[type[BaseException], TransportFault]]
 
 
-def fault_of(error: BaseException, table: FaultTable) -> Fault:
-    """Why the call failed; ``Fault.OTHER`` when the table names nothing of it."""
+def fault_of(error: BaseException, table: FaultTable) -> TransportFault:
+    """Why the call failed; ``TransportFault.OTHER`` when the table names nothing of it."""
     causes = list(_chain(error))
     for kind, fault in table:
         if any(isinstance(cause, kind) for cause in causes):
             return fault
-    return Fault.OTHER
+    return TransportFault.OTHER
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -67,7 +67,7 @@ def not_begun_on_error(wants: type[Exception] | tuple[type[Exception], ...] = ()
     except Exception as error:
         _note(error)
         is_want = is_exhaustion(error) or isinstance(error, wants)
-        raise NotSentError(Fault.NOT_BEGUN, is_bug=not is_want) from error
+        raise NotSentError(TransportFault.NOT_BEGUN, is_bug=not is_want) from error
 
 
 _noted_at = float("-inf")

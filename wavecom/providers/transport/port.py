@@ -62,7 +62,7 @@ class Response:
     is_complete: bool = True
 
 
-class Fault(StrEnum):
+class TransportFault(StrEnum):
     """Why no answer came. The words are codes in a job's log."""
 
     DNS = "dns"
@@ -78,24 +78,24 @@ class Fault(StrEnum):
     OTHER = "transport"
 
 
-FAULT_TEXTS: Final[Mapping[Fault, str]] = {
-    Fault.DNS: "the host's name could not be found",
-    Fault.CONNECT: "the connection was refused or could not be made",
-    Fault.TLS: "no secure connection: the certificate or the protocol was refused",
-    Fault.TIMEOUT: "the time was up",
-    Fault.RESET: "the connection broke",
-    Fault.NO_ANSWER: "the connection was closed without an answer",
-    Fault.SHORT_ANSWER: "the answer ended too early",
-    Fault.MALFORMED_ANSWER: "the answer is not HTTP",
-    Fault.NOT_BEGUN: "this machine could not begin the call: it lacks descriptors, memory or threads",
-    Fault.OTHER: "the request could not be made",
+FAULT_TEXTS: Final[Mapping[TransportFault, str]] = {
+    TransportFault.DNS: "the host's name could not be found",
+    TransportFault.CONNECT: "the connection was refused or could not be made",
+    TransportFault.TLS: "no secure connection: the certificate or the protocol was refused",
+    TransportFault.TIMEOUT: "the time was up",
+    TransportFault.RESET: "the connection broke",
+    TransportFault.NO_ANSWER: "the connection was closed without an answer",
+    TransportFault.SHORT_ANSWER: "the answer ended too early",
+    TransportFault.MALFORMED_ANSWER: "the answer is not HTTP",
+    TransportFault.NOT_BEGUN: "this machine could not begin the call: it lacks descriptors, memory or threads",
+    TransportFault.OTHER: "the request could not be made",
 }
 
 
 class TransportError(Exception):
     """No status came. The text names no address, header or recipient."""
 
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: TransportFault) -> None:
         super().__init__(FAULT_TEXTS[fault])
         self.fault = fault
 
@@ -106,7 +106,7 @@ class NotSentError(TransportError):
     ``is_bug``: by a fault of ours, which the same request would meet again.
     """
 
-    def __init__(self, fault: Fault, *, is_bug: bool = False) -> None:
+    def __init__(self, fault: TransportFault, *, is_bug: bool = False) -> None:
         super().__init__(fault)
         self.is_bug = is_bug
 

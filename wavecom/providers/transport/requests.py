@@ -27,26 +27,26 @@ from wavecom.providers.transport.port import (
     IDLE_SECONDS,
     MAX_BODY_BYTES,
     USER_AGENT,
-    Fault,
     NotSentError,
     OnEnd,
     Request,
     Response,
+    TransportFault,
     UnclearError,
 )
 
 #: See ``fault_of``.
 FAULTS: Final[FaultTable] = (
-    (socket.gaierror, Fault.DNS),
-    (ConnectionRefusedError, Fault.CONNECT),
-    (ssl.SSLError, Fault.TLS),
-    (TimeoutError, Fault.TIMEOUT),
-    (http.client.RemoteDisconnected, Fault.NO_ANSWER),
-    (http.client.IncompleteRead, Fault.SHORT_ANSWER),
-    (urllib3.exceptions.IncompleteRead, Fault.SHORT_ANSWER),
-    (http.client.HTTPException, Fault.MALFORMED_ANSWER),
-    (ConnectionError, Fault.RESET),
-    (OSError, Fault.CONNECT),
+    (socket.gaierror, TransportFault.DNS),
+    (ConnectionRefusedError, TransportFault.CONNECT),
+    (ssl.SSLError, TransportFault.TLS),
+    (TimeoutError, TransportFault.TIMEOUT),
+    (http.client.RemoteDisconnected, TransportFault.NO_ANSWER),
+    (http.client.IncompleteRead, TransportFault.SHORT_ANSWER),
+    (urllib3.exceptions.IncompleteRead, TransportFault.SHORT_ANSWER),
+    (http.client.HTTPException, TransportFault.MALFORMED_ANSWER),
+    (ConnectionError, TransportFault.RESET),
+    (OSError, TransportFault.CONNECT),
 )
 
 
@@ -82,7 +82,7 @@ class RequestsTransport:
                 with not_begun_on_error():
                     raise
             if not _call.is_sent and is_for_want(error):
-                raise NotSentError(Fault.NOT_BEGUN) from None
+                raise NotSentError(TransportFault.NOT_BEGUN) from None
             fault = fault_of(error, FAULTS)
             raise (UnclearError(fault) if _call.is_sent else NotSentError(fault)) from None  # its text has the address
 

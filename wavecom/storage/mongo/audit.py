@@ -8,7 +8,7 @@ from typing import Any
 from pymongo import DESCENDING, WriteConcern
 from pymongo.database import Database
 
-from wavecom.core.audit import Run
+from wavecom.core.audit import BulkOperation
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionEnded
@@ -34,7 +34,7 @@ class MongoAuditLog:
             found = list(self._entries.find(where).sort([("startedAt", DESCENDING)]).limit(limit))
         return [{"entryId": entry.pop("_id"), **entry} for entry in found]
 
-    def record(self, run: Run) -> None:
+    def record(self, run: BulkOperation) -> None:
         """See the port. May be repeated: the entry of a run is replaced whole."""
         with writing():
             self._entries.replace_one({"_id": run.run_id}, _document(run), upsert=True)
@@ -82,7 +82,7 @@ class MongoAuditLog:
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 
 
-def _document(run: Run) -> Document:
+def _document(run: BulkOperation) -> Document:
     document: Document = {
         "_id": run.run_id,
         "action": run.action.value,

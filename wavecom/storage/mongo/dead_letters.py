@@ -1,4 +1,4 @@
-"""Failed jobs as the operators' commands and the reconciliation read them: ``BuriedJobs`` on the collection ``jobs``.
+"""``DeadLetterRepository`` on the collection ``jobs``: failed jobs, for the operators' commands and the reconciliation.
 
 A job has ``deadLetteredAt`` exactly as long as it should have a letter in the queue: a replay and a discard take it
 away. The condition on it comes first in every filter, for the embedded servers (``MongoJobRepository``).
@@ -13,7 +13,7 @@ from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
 from wavecom.core.audit import Reason
-from wavecom.core.dead_letters import LetterFilter, Place
+from wavecom.core.dead_letters import DeadLetterFilter, PagePosition
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import CODEC, Document
@@ -25,8 +25,8 @@ _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
 _EVER = {"$gt": datetime(1970, 1, 1, tzinfo=UTC)}
 
 
-class MongoBuriedJobs:
-    """``wavecom.core.dead_letters.BuriedJobs``; safe to share between threads."""
+class MongoDeadLetterRepository:
+    """``wavecom.core.dead_letters.DeadLetterRepository``; safe to share between threads."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._jobs = database["jobs"].with_options(codec_options=CODEC)
@@ -34,13 +34,13 @@ class MongoBuriedJobs:
 
     def page(
         self,
-        where: LetterFilter,
+        where: DeadLetterFilter,
         limit: int,
         *,
         until: datetime | None = None,
-        after: Place | None = None,
+        after: PagePosition | None = None,
         newest_first: bool = False,
-    ) -> tuple[list[Job], Place | None]:
+    ) -> tuple[list[Job], PagePosition | None]:
         """See the port."""
         conditions = _conditions(where)
         bounds: Document = conditions["deadLetteredAt"]
@@ -60,7 +60,7 @@ class MongoBuriedJobs:
         read = [document for document in found if document["jobId"] not in seen][:limit]
         return list(self._reader.jobs(read)), None if is_last or not read else _place(read, after)
 
-    def tally(self, where: LetterFilter) -> Mapping[Reason, int]:
+    def tally(self, where: DeadLetterFilter) -> Mapping[Reason, int]:
         """See the port."""
         group = {"_id": {"code": "$error.code", "provider": "$error.provider"}, "count": {"$sum": 1}}
         with reading():
@@ -97,13 +97,13 @@ class MongoBuriedJobs:
             return list(self._reader.jobs(self._jobs.find(where, _FOR_LISTS)))
 
 
-def _place(read: Sequence[Document], after: Place | None) -> Place:
+def _place(read: Sequence[Document], after: PagePosition | None) -> PagePosition:
     at: datetime = read[-1]["deadLetteredAt"]
     seen = frozenset(document["jobId"] for document in read if document["deadLetteredAt"] == at)
-    return Place(at, seen | after.job_ids if after is not None and after.at == at else seen)
+    return PagePosition(at, seen | after.job_ids if after is not None and after.at == at else seen)
 
 
-def _conditions(where: LetterFilter) -> Document:
+def _conditions(where: DeadLetterFilter) -> Document:
     conditions: Document = {"deadLetteredAt": dict(_EVER)}
     if where.failed_since is not None:
         # A job fails before it is dead-lettered: that bound narrows what the index is read for.

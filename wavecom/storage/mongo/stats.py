@@ -24,7 +24,7 @@ from pymongo.errors import BulkWriteError
 
 from wavecom.core.account import is_test_account
 from wavecom.core.job import Channel
-from wavecom.core.ports import Counts, Step
+from wavecom.core.ports import Counts, Interval
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.storage.mongo.client import durable
@@ -90,7 +90,7 @@ class MongoStats:
     def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
         """See the port. Counts for Prometheus too, where no client is told from another."""
         ENTERED.labels(channel.value, status.value).inc(count)
-        key = _Key(Step.MINUTE.start_of(self._now()), client, channel)
+        key = _Key(Interval.MINUTE.start_of(self._now()), client, channel)
         with self._lock:
             counts = self._counts.get(key)
             if counts is None:
@@ -126,13 +126,13 @@ class MongoStats:
         self,
         since: datetime,
         before: datetime,
-        step: Step,
+        step: Interval,
         client: str | None = None,
         *,
         is_test: bool | None = None,
     ) -> dict[datetime, Counts]:
         """See the port. Raises ``StoreError``."""
-        kept, unit = (self._stats, "minute") if step is Step.MINUTE else (self._hourly, "hour")
+        kept, unit = (self._stats, "minute") if step is Interval.MINUTE else (self._hourly, "hour")
         where: Document = {} if client is None else {"client": client}
         where[unit] = {"$gte": since, "$lt": before}
         found: dict[datetime, dict[Channel, collections.Counter[Status]]] = {}
@@ -178,7 +178,7 @@ class MongoStats:
     def _write(self, flush: _Flush) -> None:
         hourly: _Counts = {}
         for key, counts in flush.counts.items():
-            sums = hourly.setdefault(key._replace(at=Step.HOUR.start_of(key.at)), {})
+            sums = hourly.setdefault(key._replace(at=Interval.HOUR.start_of(key.at)), {})
             for status, count in counts.items():
                 sums[status] = sums.get(status, 0) + count
         with writing():

@@ -10,8 +10,8 @@ from flask import Response
 from wavecom import errors
 from wavecom.accounts import Caller, Scope
 from wavecom.bootstrap import WebServices
-from wavecom.core.audit import Reason, Run
-from wavecom.core.dead_letters import Order, Preview
+from wavecom.core.audit import BulkOperation, Reason
+from wavecom.core.dead_letters import BulkOptions, BulkPreview
 from wavecom.web import limit_headers
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint
@@ -20,7 +20,7 @@ from wavecom.web.api.declarations import JOB_ID
 from wavecom.web.api.notifications import PATH
 from wavecom.web.api.schemas.action import RetrySchema, SettledAs, SettleSchema
 from wavecom.web.api.schemas.replay import ReplayRequest, ReplaySchema
-from wavecom.web.authentication import Guard, caller
+from wavecom.web.authentication import Authenticator, caller
 
 REPLAY_EXAMPLE = {
     "errorCode": "attempts_exhausted",
@@ -37,7 +37,7 @@ _SAMPLE = 10
 def make_blueprint(services: WebServices) -> ApiBlueprint:
     """The views over ``services``; schemas are built here, once."""
     blueprint = ApiBlueprint("actions", __name__, url_prefix=PATH, description="Act on notifications.")
-    guard = Guard(services.keys)
+    guard = Authenticator(services.keys)
 
     @blueprint.operation("POST", "/<job_id>/cancel", id="cancelNotification")
     @guard.requires(Scope.MANAGE)
@@ -90,7 +90,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             services.acceptance.charge(who, 1)
 
         if wanted["accept_duplicate"]:
-            order = Order(operator=who.name, client=who.client, accepts_duplicate=True)
+            order = BulkOptions(operator=who.name, client=who.client, accepts_duplicate=True)
             job = services.dead_letters.replay_one(job_id_in_path(job_id), order, charge)
         else:
             job = services.operations.replay(job_id_in_path(job_id), who.client, by=who.name, charge=charge)
@@ -112,7 +112,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         As `delivered` or as `failed`; a failed one can be retried. The reason stands in its log, and who gave it in the
         audit log. May be repeated with the same outcome. 409 for one that is not unconfirmed.
         """
-        order = Order(operator=caller().name, client=caller().client)
+        order = BulkOptions(operator=caller().name, client=caller().client)
         is_delivered = wanted["outcome"] == SettledAs.DELIVERED
         job = services.dead_letters.settle_one(
             job_id_in_path(job_id), order, is_delivered=is_delivered, reason=wanted["reason"]
@@ -147,7 +147,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         run = services.dead_letters.replay(wanted.selection, order)
         return json_response(_replayed(wanted, order, run), 202)
 
-    def _replayed(wanted: ReplayRequest, order: Order, run: Run) -> dict[str, Any]:
+    def _replayed(wanted: ReplayRequest, order: BulkOptions, run: BulkOperation) -> dict[str, Any]:
         remaining, following = 0, None
         # Of those that match filters, the ones in doubt do not use up the limit.
         taken = run.looked_at if isinstance(wanted.selection, tuple) else run.looked_at - run.in_doubt
@@ -171,8 +171,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     return blueprint
 
 
-def _order(wanted: ReplayRequest, by: Caller, **more: Any) -> Order:
-    return Order(
+def _order(wanted: ReplayRequest, by: Caller, **more: Any) -> BulkOptions:
+    return BulkOptions(
         operator=by.name,
         client=by.client,
         rate_per_second=wanted.rate_per_second,
@@ -183,7 +183,7 @@ def _order(wanted: ReplayRequest, by: Caller, **more: Any) -> Order:
     )
 
 
-def _following(wanted: ReplayRequest, order: Order, run: Run) -> dict[str, Any]:
+def _following(wanted: ReplayRequest, order: BulkOptions, run: BulkOperation) -> dict[str, Any]:
     """The body of the call that goes on where this one ended: the same pace, and none that has failed again since."""
     body = dict(wanted.body)
     if isinstance(wanted.selection, tuple):
@@ -197,7 +197,7 @@ def _following(wanted: ReplayRequest, order: Order, run: Run) -> dict[str, Any]:
     return body
 
 
-def _preview(preview: Preview) -> dict[str, Any]:
+def _preview(preview: BulkPreview) -> dict[str, Any]:
     return {
         "count": preview.count,
         "reasons": _reasons(preview.reasons),

@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from marshmallow.schema import Schema
 
 from wavecom.web.api.email_addresses import EmailAddress
-from wavecom.web.api.faults import FaultCode, refusal
+from wavecom.web.api.field_errors import FieldErrorCode, refusal
 from wavecom.web.api.fields import Explained, Object, text_fault, whole_pattern
 from wavecom.web.api.shapes import Shape, carried
 
@@ -76,9 +76,11 @@ class Mailboxes(Mailbox):
         if not isinstance(value, list):
             return super()._deserialize(value, *args, **kwargs)
         if not value:
-            raise refusal(FaultCode.EMPTY, "must not be an empty list; leave it out instead")
+            raise refusal(FieldErrorCode.EMPTY, "must not be an empty list; leave it out instead")
         if len(value) > self._max_items:
-            raise refusal(FaultCode.TOO_MANY, f"must have at most {self._max_items} addresses; it has {len(value)}")
+            raise refusal(
+                FieldErrorCode.TOO_MANY, f"must have at most {self._max_items} addresses; it has {len(value)}"
+            )
         loaded, faults = [], {}
         for index, each in enumerate(value):
             try:

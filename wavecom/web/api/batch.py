@@ -23,7 +23,7 @@ from wavecom.web.api.idempotency import HEADER, IDEMPOTENCY_KEY, REPLAYED, idemp
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
 from wavecom.web.api.shapes import Json, flag, many, record, whole
-from wavecom.web.authentication import Guard, caller
+from wavecom.web.authentication import Authenticator, caller
 from wavecom.web.limit_headers import ERRORS, HEADERS, limit_headers
 
 EXAMPLE = {
@@ -67,7 +67,7 @@ _REFUSED: Json = {
 }
 
 
-def add_to(blueprint: ApiBlueprint, guard: Guard, services: WebServices) -> None:
+def add_to(blueprint: ApiBlueprint, guard: Authenticator, services: WebServices) -> None:
     """Add the operation to the blueprint of notifications."""
 
     @blueprint.operation("POST", "/batch", id="sendNotifications")

@@ -36,7 +36,7 @@ from marshmallow import Schema
 
 from wavecom.errors import WaveComError
 from wavecom.web.api import openapi
-from wavecom.web.api.declarations import Answer, Failures, Parameter, Read
+from wavecom.web.api.declarations import DeclaredResponse, Failures, Parameter, Read
 from wavecom.web.api.parser import ArgumentsParser
 from wavecom.web.api.shapes import Json, Shape
 from wavecom.web.authentication import SCOPE
@@ -100,7 +100,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         links: Mapping[str, Mapping[str, str]] | None = None,
     ) -> Callable[[View[P]], View[P]]:
         """Document one status of success; the view makes the response itself."""
-        answer = Answer(status, shape, example, description, headers or {}, links or {})
+        answer = DeclaredResponse(status, shape, example, description, headers or {}, links or {})
         return lambda view: _declare(view, answer)
 
     def fails(self, *classes: type[WaveComError]) -> Callable[[View[P]], View[P]]:
@@ -115,7 +115,7 @@ def _prepare_declared(doc: Json, doc_info: Json, **_: Any) -> Json:
     return doc | described | {"parameters": [*described["parameters"], *doc.get("parameters", [])]}
 
 
-def _declare(view: View[P], *what: Parameter | Answer | Read | Failures) -> View[P]:
+def _declare(view: View[P], *what: Parameter | DeclaredResponse | Read | Failures) -> View[P]:
     """Note ``what`` where flask-smorest keeps its own notes: wrappers around the view carry them along."""
     noted: Any = view
     known = getattr(view, NOTES, {})

@@ -47,7 +47,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeclaredResponse:
     """One status with which an operation succeeds. ``shape`` None: no body."""
 
     status: int

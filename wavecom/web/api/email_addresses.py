@@ -18,7 +18,7 @@ from email_validator import EmailNotValidError, validate_email
 from marshmallow import ValidationError
 
 from wavecom.settings import MailAddresses
-from wavecom.web.api.faults import Fault, FaultCode, refusal
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode, refusal
 from wavecom.web.api.fields import Explained, control_character
 from wavecom.web.api.invisible import INVISIBLE, code_point
 
@@ -68,9 +68,11 @@ class EmailAddress(Explained[str]):
     def normalised(self, value: str) -> str:
         """The one form of the address that is stored, sent to and searched for. Raises ``ValidationError``."""
         if not value or value.isspace():
-            raise refusal(FaultCode.EMPTY, "must not be empty")
+            raise refusal(FieldErrorCode.EMPTY, "must not be empty")
         if len(value) > self._LENGTH_LIMIT:
-            raise refusal(FaultCode.TOO_LONG, f"must have at most {_ADDRESS_LIMIT} characters; it has {len(value)}")
+            raise refusal(
+                FieldErrorCode.TOO_LONG, f"must have at most {_ADDRESS_LIMIT} characters; it has {len(value)}"
+            )
         if fault := control_character(value, is_line=True) or _invisible_character(value):
             raise ValidationError(fault)
         known = _refused.get()
@@ -85,12 +87,12 @@ class EmailAddress(Explained[str]):
             raise self.invalid(str(error)) from None
 
 
-def _invisible_character(value: str) -> Fault | None:
+def _invisible_character(value: str) -> FieldError | None:
     found = INVISIBLE.search(value)
     if found is None:
         return None
-    return Fault(
-        FaultCode.CONTROL_CHARACTER,
+    return FieldError(
+        FieldErrorCode.CONTROL_CHARACTER,
         f"must not contain invisible characters; character {found.start() + 1} is {code_point(found[0])}",
     )
 

@@ -16,7 +16,7 @@ from marshmallow import ValidationError, fields
 from marshmallow.schema import Schema
 from marshmallow.types import ErrorMessages
 
-from wavecom.web.api.faults import Fault, FaultCode, nearest, refusal
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode, nearest, refusal
 from wavecom.web.api.invisible import code_point
 
 T = TypeVar("T")
@@ -38,8 +38,8 @@ class Explained(fields.Field[T], Generic[T]):
     def __init__(self, must: str, **options: Any) -> None:
         self.must = must
         messages: ErrorMessages = {
-            "required": Fault(FaultCode.REQUIRED, f"is missing; it must be {must}"),
-            "null": Fault(FaultCode.WRONG_TYPE, f"must be {must}, not null"),
+            "required": FieldError(FieldErrorCode.REQUIRED, f"is missing; it must be {must}"),
+            "null": FieldError(FieldErrorCode.WRONG_TYPE, f"must be {must}, not null"),
         }
         super().__init__(error_messages=messages, metadata={"description": must.capitalize()}, **options)
 
@@ -52,11 +52,11 @@ class Explained(fields.Field[T], Generic[T]):
 
     def wrong_type(self, value: object) -> ValidationError:
         """For a value that is not even of the right JSON type."""
-        return refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
+        return refusal(FieldErrorCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
 
     def invalid(self, why: str = "") -> ValidationError:
         """For a value of the right type but in the wrong form."""
-        return refusal(FaultCode.INVALID, f"must be {self.must}{': ' if why else ''}{why}")
+        return refusal(FieldErrorCode.INVALID, f"must be {self.must}{': ' if why else ''}{why}")
 
 
 def json_type(value: object) -> str:
@@ -78,14 +78,14 @@ def json_type(value: object) -> str:
             return "null"
 
 
-def control_character(text: str, *, is_line: bool) -> Fault | None:
+def control_character(text: str, *, is_line: bool) -> FieldError | None:
     """The fault of the first character that must not be in a line, or in a text of lines; None when all are fit."""
     found = (_NOT_IN_A_LINE if is_line else _NOT_IN_TEXT).search(text)
     if found is None:
         return None
     allowed = "" if is_line else " other than line breaks and tabs"
-    return Fault(
-        FaultCode.CONTROL_CHARACTER,
+    return FieldError(
+        FieldErrorCode.CONTROL_CHARACTER,
         f"must not contain control characters{allowed}; character {found.start() + 1} is {code_point(found[0])}",
     )
 
@@ -112,12 +112,12 @@ def whole_pattern(pattern: str) -> str:
     return f"^(?:{pattern})$"
 
 
-def text_fault(value: str, max_length: int, *, is_line: bool = True) -> Fault | None:
+def text_fault(value: str, max_length: int, *, is_line: bool = True) -> FieldError | None:
     """What is wrong with a text that must be there, not be too long and be free of control characters."""
     if not value or value.isspace():
-        return Fault(FaultCode.EMPTY, "must not be empty")
+        return FieldError(FieldErrorCode.EMPTY, "must not be empty")
     if len(value) > max_length:
-        return Fault(FaultCode.TOO_LONG, f"must have at most {max_length} characters; it has {len(value)}")
+        return FieldError(FieldErrorCode.TOO_LONG, f"must have at most {max_length} characters; it has {len(value)}")
     return control_character(value, is_line=is_line)
 
 
@@ -128,7 +128,7 @@ class Text(Explained[str]):
         self, must: str, *, max_length: int, is_line: bool = True, pattern: str | None = None, **options: Any
     ) -> None:
         super().__init__(must, **options)
-        self.error_messages["null"] = Fault(FaultCode.WRONG_TYPE, "must be a text, not null")
+        self.error_messages["null"] = FieldError(FieldErrorCode.WRONG_TYPE, "must be a text, not null")
         self.max_length = max_length
         self._is_line = is_line
         self._pattern = re.compile(pattern) if pattern else None
@@ -141,7 +141,7 @@ class Text(Explained[str]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
-            raise refusal(FaultCode.WRONG_TYPE, f"must be a text, not {json_type(value)}")
+            raise refusal(FieldErrorCode.WRONG_TYPE, f"must be a text, not {json_type(value)}")
         if fault := text_fault(value, self.max_length, is_line=self._is_line):
             raise ValidationError(fault)
         if self._pattern and not self._pattern.fullmatch(value):
@@ -165,7 +165,7 @@ class Whole(Explained[int]):
         if type(value) is not int:
             raise self.wrong_type(value)
         if not self.minimum <= value <= self.maximum:
-            raise refusal(FaultCode.OUT_OF_RANGE, f"must be {self.must}")
+            raise refusal(FieldErrorCode.OUT_OF_RANGE, f"must be {self.must}")
         return value
 
 
@@ -201,7 +201,7 @@ class Choice(Explained[EnumT], Generic[EnumT]):
         except KeyError:
             meant = nearest(value, [str(word) for word in self.words])
             hint = f"; did you mean {meant}?" if meant else ""
-            raise refusal(FaultCode.UNKNOWN_VALUE, f"must be {self.must}{hint}") from None
+            raise refusal(FieldErrorCode.UNKNOWN_VALUE, f"must be {self.must}{hint}") from None
 
 
 class Moment(Explained[datetime]):
@@ -238,8 +238,8 @@ class Object(fields.Nested):
     def __init__(self, schema: Schema, must: str, **options: Any) -> None:
         self.must = must
         messages: ErrorMessages = {
-            "required": Fault(FaultCode.REQUIRED, f"is missing; it must be {must}"),
-            "null": Fault(FaultCode.WRONG_TYPE, f"must be {must}, not null"),
+            "required": FieldError(FieldErrorCode.REQUIRED, f"is missing; it must be {must}"),
+            "null": FieldError(FieldErrorCode.WRONG_TYPE, f"must be {must}, not null"),
         }
         super().__init__(schema, error_messages=messages, **options)
         self._shared = schema
@@ -252,7 +252,7 @@ class Object(fields.Nested):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if not isinstance(value, dict):
-            raise refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
+            raise refusal(FieldErrorCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
         return self._shared.load(value)
 
     def load_good(self, value: Any, *_: Any) -> Any:
@@ -280,8 +280,8 @@ class Items(fields.List[Any]):
         self, item: fields.Field[Any], must: str, *, max_items: int, min_items: int = 0, **options: Any
     ) -> None:
         messages: ErrorMessages = {
-            "required": Fault(FaultCode.REQUIRED, f"is missing; it must be {must}"),
-            "null": Fault(FaultCode.WRONG_TYPE, f"must be {must}, not null"),
+            "required": FieldError(FieldErrorCode.REQUIRED, f"is missing; it must be {must}"),
+            "null": FieldError(FieldErrorCode.WRONG_TYPE, f"must be {must}, not null"),
         }
         super().__init__(item, error_messages=messages, **options)
         self.must = must
@@ -290,11 +290,11 @@ class Items(fields.List[Any]):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if not isinstance(value, list):
-            raise refusal(FaultCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
+            raise refusal(FieldErrorCode.WRONG_TYPE, f"must be {self.must}, not {json_type(value)}")
         if len(value) > self.max_items:
-            raise refusal(FaultCode.TOO_MANY, f"must have at most {self.max_items} items; it has {len(value)}")
+            raise refusal(FieldErrorCode.TOO_MANY, f"must have at most {self.max_items} items; it has {len(value)}")
         if len(value) < self.min_items:
-            raise refusal(FaultCode.EMPTY, f"must be {self.must}, and have at least {self.min_items}")
+            raise refusal(FieldErrorCode.EMPTY, f"must be {self.must}, and have at least {self.min_items}")
         return super()._deserialize(value, *args, **kwargs)
 
 
@@ -327,7 +327,7 @@ class KeyedValues(Explained[dict[str, Any]]):
         if not isinstance(value, dict):
             raise self.wrong_type(value)
         if len(value) > self._max_items:
-            raise refusal(FaultCode.TOO_MANY, f"must have at most {self._max_items} entries; it has {len(value)}")
+            raise refusal(FieldErrorCode.TOO_MANY, f"must have at most {self._max_items} entries; it has {len(value)}")
         faults: Faults = {}
         for name, item in value.items():
             if fault := self.fault(name, item):
@@ -336,17 +336,19 @@ class KeyedValues(Explained[dict[str, Any]]):
         if faults:
             raise ValidationError(faults)
         if self._max_bytes is not None and (size := len(orjson.dumps(value))) > self._max_bytes:
-            raise refusal(FaultCode.TOO_LARGE, f"must take at most {self._max_bytes} bytes as JSON; it takes {size}")
+            raise refusal(
+                FieldErrorCode.TOO_LARGE, f"must take at most {self._max_bytes} bytes as JSON; it takes {size}"
+            )
         return {name: self.canonical(name, item) for name, item in value.items()}
 
     def canonical(self, _name: str, item: Any) -> Any:
         """An entry without a fault in the one form in which it is stored."""
         return item
 
-    def fault(self, name: str, item: object) -> Fault | None:
+    def fault(self, name: str, item: object) -> FieldError | None:
         """What is wrong with one entry."""
         raise NotImplementedError
 
-    def faults_among(self, _names: Sequence[str]) -> Mapping[str, list[Fault]]:
+    def faults_among(self, _names: Sequence[str]) -> Mapping[str, list[FieldError]]:
         """What is wrong between entries."""
         return {}

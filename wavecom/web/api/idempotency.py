@@ -6,7 +6,7 @@ import re
 
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.declarations import Parameter
-from wavecom.web.api.faults import FaultCode
+from wavecom.web.api.field_errors import FieldErrorCode
 from wavecom.web.api.shapes import text
 
 HEADER = "Idempotency-Key"
@@ -31,7 +31,7 @@ def idempotency_key(header: str | None) -> str | None:
     Raises ``InvalidRequestError`` for one that is not 1 to 255 ASCII characters.
     """
     if header is not None and not is_idempotency_key(header):
-        raise InvalidRequestError([Problem(HEADER, MUST, FaultCode.INVALID)])
+        raise InvalidRequestError([Problem(HEADER, MUST, FieldErrorCode.INVALID)])
     return header
 
 

@@ -20,7 +20,7 @@ from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.representation import rfc3339
 from wavecom.web.api.schemas.key import Mode, NewKeySchema, RotationSchema
 from wavecom.web.api.shapes import many, moment, nullable, record, text, word
-from wavecom.web.authentication import Guard, caller
+from wavecom.web.authentication import Authenticator, caller
 
 PATH = "/api/keys"
 
@@ -63,7 +63,7 @@ NEW_KEY_EXAMPLE = {"key": "wc_live_EXAMPLE-EXAMPLE-EXAMPLE-EXAMPLE-EXAMPLEx7Qk",
 def make_blueprint(services: WebServices) -> ApiBlueprint:
     """The views over ``services``; schemas are built here, once."""
     blueprint = ApiBlueprint("keys", __name__, url_prefix=PATH, description="Manage the API keys of your client.")
-    guard = Guard(services.keys)
+    guard = Authenticator(services.keys)
     administration = services.key_administration
 
     @blueprint.operation("POST", "", id="createKey")

@@ -23,7 +23,7 @@ from wavecom.web.api.schemas.notification import (
     RepeatableSchema,
 )
 from wavecom.web.api.sending import Sending
-from wavecom.web.authentication import Guard, caller
+from wavecom.web.authentication import Authenticator, caller
 
 PATH = "/api/notifications"
 
@@ -41,7 +41,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     blueprint = ApiBlueprint(
         "notifications", __name__, url_prefix=PATH, description="Send notifications and follow them."
     )
-    guard = Guard(services.keys)
+    guard = Authenticator(services.keys)
     sending = Sending.over(services)
 
     @blueprint.operation("POST", "", id="sendNotification")

@@ -19,8 +19,8 @@ from marshmallow import Schema, fields, missing
 from wavecom.errors import WaveComError
 from wavecom.web import problems
 from wavecom.web.api import declarations
-from wavecom.web.api.declarations import Answer, Failures, Parameter, Read
-from wavecom.web.api.faults import FaultCode
+from wavecom.web.api.declarations import DeclaredResponse, Failures, Parameter, Read
+from wavecom.web.api.field_errors import FieldErrorCode
 from wavecom.web.api.fields import Explained, Items, Object
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.shapes import CARRIED, Json, Shape, anything, carried, many, record, text, whole, word
@@ -43,7 +43,7 @@ _FIELD_ERROR = record(
         "parameter": text("the name of a parameter of the query"),
         "header": text("the name of a header"),
         "message": text("what is wrong and how to put it right; may get better"),
-        "code": word(FaultCode, "stable"),
+        "code": word(FieldErrorCode, "stable"),
     },
     optional={"pointer", "parameter", "header"},
 )
@@ -190,7 +190,7 @@ _HEADERS: Json = {
 
 def operation(declared: Sequence[Any], scope: str | None) -> Json:
     """How one operation is described by what was declared above its view, ``scope`` by its guard."""
-    answers = [each for each in declared if isinstance(each, Answer)]
+    answers = [each for each in declared if isinstance(each, DeclaredResponse)]
     reads = [each for each in declared if isinstance(each, Read)]
     parameters = [each for each in declared if isinstance(each, Parameter)]
     own = [error for each in declared if isinstance(each, Failures) for error in each.classes]
@@ -216,7 +216,7 @@ def operation(declared: Sequence[Any], scope: str | None) -> Json:
     return described
 
 
-def _success(answer: Answer) -> Json:
+def _success(answer: DeclaredResponse) -> Json:
     described: Json = {
         "description": answer.description or HTTPStatus(answer.status).phrase,
         "headers": {"X-Request-ID": _header("X-Request-ID")}

@@ -9,7 +9,7 @@ from marshmallow import Schema, ValidationError
 from webargs.flaskparser import FlaskParser
 
 from wavecom.errors import InvalidRequestError, Problem
-from wavecom.web.api.faults import problems
+from wavecom.web.api.field_errors import problems
 from wavecom.web.api.idempotency import HEADER, idempotency_key
 from wavecom.web.body import VALUES_LIMIT, is_left_out, read_json
 

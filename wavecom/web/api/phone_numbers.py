@@ -10,7 +10,7 @@ from typing import Any
 import phonenumbers
 from marshmallow import ValidationError
 
-from wavecom.web.api.faults import FaultCode, refusal
+from wavecom.web.api.field_errors import FieldErrorCode, refusal
 from wavecom.web.api.fields import Explained, control_character, whole_pattern
 from wavecom.web.api.invisible import INVISIBLE, code_point
 
@@ -53,7 +53,7 @@ class Phone(Explained[str]):
         if is_plain_e164(value):
             return value
         if not value or value.isspace():
-            raise refusal(FaultCode.EMPTY, "must not be empty")
+            raise refusal(FieldErrorCode.EMPTY, "must not be empty")
         if fault := control_character(value[:_LENGTH_LIMIT], is_line=True):
             raise ValidationError(fault)
         visible = INVISIBLE.sub("", value) if len(value) <= _LENGTH_LIMIT else value

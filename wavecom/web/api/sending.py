@@ -22,7 +22,7 @@ from wavecom.web.limit_headers import limit_headers
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class SendResponse:
     """What a client gets: the ``body`` as it went out the first time, about this job."""
 
     job_id: str
@@ -56,7 +56,9 @@ class Sending:
         """The one that ``services`` make."""
         return cls(services.acceptance, services.submission)
 
-    def send(self, actor: Actor, notification: NotificationRequest | RefusedRequest, key_header: str | None) -> Answer:
+    def send(
+        self, actor: Actor, notification: NotificationRequest | RefusedRequest, key_header: str | None
+    ) -> SendResponse:
         """Accept it, or answer as before; ``key_header`` is the Idempotency-Key as it came.
 
         Raises as ``Acceptance.accept`` does. What is refused for its fields counts against the actor's rate.
@@ -76,7 +78,7 @@ class Sending:
             self._acceptance.remember(actor, key, StoredAnswer(new.fingerprint, admitted.job_id, body))
         return answer
 
-    def _again(self, actor: Actor, refused: RefusedRequest, key_header: str | None) -> Answer:
+    def _again(self, actor: Actor, refused: RefusedRequest, key_header: str | None) -> SendResponse:
         """The first answer of a request that could not be accepted any more, its time having passed."""
         wrong = refused.wrong
         try:
@@ -86,16 +88,16 @@ class Sending:
         if key is not None:
             found = self._submission.earlier(actor.client, {key: fingerprint(refused.body)}).get(key)
             if found is not None:
-                return Answer(found.job.job_id, _body(found.job), is_replay=True)
+                return SendResponse(found.job.job_id, _body(found.job), is_replay=True)
         self._acceptance.charge_refused(actor)
         raise InvalidRequestError(wrong)
 
 
-def _answer(admitted: Admitted) -> Answer:
+def _answer(admitted: Admitted) -> SendResponse:
     if admitted.stored is not None:
-        return Answer(admitted.job_id, admitted.stored.body, is_replay=True)
+        return SendResponse(admitted.job_id, admitted.stored.body, is_replay=True)
     assert admitted.job is not None  # noqa: S101 - without a stored answer there is the job
-    return Answer(admitted.job_id, _body(admitted.job), admitted.is_replay, admitted.limits)
+    return SendResponse(admitted.job_id, _body(admitted.job), admitted.is_replay, admitted.limits)
 
 
 def _body(job: Job) -> bytes:

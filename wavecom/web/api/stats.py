@@ -11,14 +11,14 @@ from flask import Response
 from wavecom.accounts import Scope
 from wavecom.bootstrap import WebServices
 from wavecom.core.job import Channel
-from wavecom.core.ports import Step
+from wavecom.core.ports import Interval
 from wavecom.core.states import Status
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import json_response
 from wavecom.web.api.representation import rfc3339
 from wavecom.web.api.schemas.stats import StatsQuery, StatsRequest
 from wavecom.web.api.shapes import Json, many, moment, record, whole, word
-from wavecom.web.authentication import Guard, caller
+from wavecom.web.authentication import Authenticator, caller
 
 PATH = "/api/stats"
 
@@ -31,7 +31,7 @@ _STATS = record(
     {
         "since": moment("the beginning of the first step"),
         "until": moment("the end of the last step"),
-        "step": word(Step),
+        "step": word(Interval),
         "totals": _COUNTS,
         "byType": record("TypeCounts", {channel.value: _COUNTS for channel in Channel}),
         "points": many(record("StatsPoint", {"at": moment("the beginning of the step"), "counts": _COUNTS})),
@@ -55,7 +55,7 @@ def _example() -> Json:
 def make_blueprint(services: WebServices) -> ApiBlueprint:
     """The view over ``services``."""
     blueprint = ApiBlueprint("stats", __name__, url_prefix=PATH, description="Count notifications.")
-    guard = Guard(services.keys)
+    guard = Authenticator(services.keys)
 
     @blueprint.operation("GET", "", id="readStats")
     @guard.requires(Scope.READ)

@@ -13,12 +13,12 @@ from flask import flash, redirect, render_template, request, url_for
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
-from wavecom.core.dead_letters import Order
+from wavecom.core.dead_letters import BulkOptions
 from wavecom.core.engine import is_in_doubt
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import WAITING, Status
 from wavecom.errors import ConflictError, ForbiddenError, JobNotFoundError, RateLimitedError
-from wavecom.web.api.faults import problems
+from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.action import REASON_LIMIT, SettleSchema
 from wavecom.web.dashboard.context import pages, viewer
 
@@ -137,7 +137,7 @@ def _lacking(action: Action, job: Job) -> str:
 def _do(action: Action, job_id: JobId) -> None:
     services, actor = pages().services, viewer().actor
     client = viewer().client
-    order = Order(operator=actor.name, client=client, accepts_duplicate=bool(request.form.get("acceptDuplicate")))
+    order = BulkOptions(operator=actor.name, client=client, accepts_duplicate=bool(request.form.get("acceptDuplicate")))
     if action is RETRY:
         # A message that somebody asked for: it counts as one that is sent.
         services.dead_letters.replay_one(job_id, order, lambda: services.acceptance.charge(actor, 1))

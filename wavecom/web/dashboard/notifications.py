@@ -13,7 +13,7 @@ from wavecom.core.account import account_of
 from wavecom.core.actor import OPERATOR
 from wavecom.core.job import Job
 from wavecom.web.api import cursors
-from wavecom.web.api.faults import problems
+from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.dashboard import job_actions
 from wavecom.web.dashboard.content import describe

@@ -15,7 +15,7 @@ from wavecom.errors import (
     RateLimitedError,
     StoreError,
 )
-from wavecom.web.api.sending import Answer
+from wavecom.web.api.sending import SendResponse
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.fields import place
 from wavecom.web.dashboard.send_form import SendForm, new_id
@@ -64,7 +64,7 @@ def send() -> ResponseReturnValue:
     return redirect(url_for("dashboard.notification", job_id=answer.job_id), 303)
 
 
-def _accept(form: SendForm) -> Answer:
+def _accept(form: SendForm) -> SendResponse:
     body, unread = form.request(request.files.getlist("attachments"))
     try:
         checked = pages().schema.read(body)

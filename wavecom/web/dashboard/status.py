@@ -187,7 +187,7 @@ def _totals(since: datetime, before: datetime, is_test: bool | None) -> list[tup
     totals: list[tuple[datetime, Counter[Status]]] = [
         (since + STEP * index, Counter()) for index in range(HOUR // STEP)
     ]
-    minutes = pages().services.stats.series(since, before, ports.Step.MINUTE, viewer().client, is_test=is_test)
+    minutes = pages().services.stats.series(since, before, ports.Interval.MINUTE, viewer().client, is_test=is_test)
     for minute, by_channel in minutes.items():
         for counts in by_channel.values():
             totals[(minute - since) // STEP][1].update(counts)

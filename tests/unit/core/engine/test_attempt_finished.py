@@ -8,7 +8,7 @@ import pytest
 from tests.factories import later, make_claim, make_job, make_try
 from wavecom.core import backoff
 from wavecom.core.engine import AttemptFinished, DueReached, Policy, Transition, decide
-from wavecom.core.job import Job, Outcome, Try, UnknownOutcomePolicy
+from wavecom.core.job import CallResult, Job, Outcome, UnknownOutcomePolicy
 from wavecom.core.states import Status
 
 TOKEN = "mine"
@@ -20,7 +20,7 @@ def claimed(**overrides: object) -> Job:
     return make_job(status=Status.PROCESSING, claim=make_claim(TOKEN), **overrides)
 
 
-def finish(job: Job, *tries: Try, seconds: float = 1, **details: object) -> Transition:
+def finish(job: Job, *tries: CallResult, seconds: float = 1, **details: object) -> Transition:
     transition = decide(job, AttemptFinished(TOKEN, tries, **details), later(seconds))
     assert transition is not None
     return transition

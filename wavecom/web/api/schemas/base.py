@@ -10,10 +10,10 @@ from marshmallow import RAISE, Schema, ValidationError, missing
 from marshmallow.decorators import POST_LOAD, PRE_LOAD, VALIDATES, VALIDATES_SCHEMA
 from marshmallow.fields import Field, Nested
 
-from wavecom.web.api.faults import SUGGESTION_LIMIT, Fault, FaultCode, nearest
+from wavecom.web.api.field_errors import SUGGESTION_LIMIT, FieldError, FieldErrorCode, nearest
 from wavecom.web.body import VALUES_LIMIT
 
-_UNKNOWN = Fault(FaultCode.UNKNOWN_FIELD, "is not a known field")
+_UNKNOWN = FieldError(FieldErrorCode.UNKNOWN_FIELD, "is not a known field")
 
 
 #: How fields with schemas of their own name the short cut through them; see ``BaseSchema.load_good``.
@@ -42,7 +42,7 @@ class BaseSchema(Schema):
 
     error_messages: dict[str, str] = {  # noqa: RUF012 - marshmallow declares it so
         "unknown": _UNKNOWN,
-        "type": Fault(FaultCode.WRONG_TYPE, "must be a JSON object"),
+        "type": FieldError(FieldErrorCode.WRONG_TYPE, "must be a JSON object"),
     }
     #: Names that people bring along from other systems -> the name here.
     aliases: ClassVar[Mapping[str, str]] = {}
@@ -136,7 +136,7 @@ class BaseSchema(Schema):
             suggestion = self._suggestion(name) if number < SUGGESTION_LIMIT else ""
             # Under this name marshmallow keeps what is wrong with the whole object.
             text = "is not a known field" if name != "_schema" else "has the unknown field `_schema`"
-            messages[name] = [Fault(FaultCode.UNKNOWN_FIELD, f"{text}{suggestion}"), *messages.pop(name)[1:]]
+            messages[name] = [FieldError(FieldErrorCode.UNKNOWN_FIELD, f"{text}{suggestion}"), *messages.pop(name)[1:]]
 
     def _suggestion(self, name: object) -> str:
         known = {field.data_key or key: field for key, field in self.load_fields.items()}

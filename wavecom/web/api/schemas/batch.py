@@ -11,7 +11,7 @@ from marshmallow import ValidationError
 from wavecom.core.job import Channel
 from wavecom.errors import Problem
 from wavecom.settings import MailAddresses
-from wavecom.web.api.faults import FaultCode, problems, refusal
+from wavecom.web.api.field_errors import FieldErrorCode, problems, refusal
 from wavecom.web.api.fields import Explained
 from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, MUST, is_idempotency_key
 from wavecom.web.api.schemas.base import BaseSchema
@@ -122,9 +122,9 @@ class BatchItems(Explained[list[Any]]):
         if not isinstance(value, list):
             raise self.wrong_type(value)
         if not value:
-            raise refusal(FaultCode.EMPTY, f"must be {self.must}")
+            raise refusal(FieldErrorCode.EMPTY, f"must be {self.must}")
         if len(value) > ITEMS_LIMIT:
-            raise refusal(FaultCode.TOO_MANY, f"must have at most {ITEMS_LIMIT} items; it has {len(value)}")
+            raise refusal(FieldErrorCode.TOO_MANY, f"must have at most {ITEMS_LIMIT} items; it has {len(value)}")
         return value
 
 

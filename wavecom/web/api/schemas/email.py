@@ -13,7 +13,7 @@ from wavecom.core import mail_headers
 from wavecom.web.api.addresses import Mailbox, Mailboxes
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.encodings import Base64, base64_size
-from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Choice, Items, KeyedValues, Object, Text, text_fault, text_schema
 from wavecom.web.api.schemas.base import BaseSchema
 
@@ -108,12 +108,12 @@ class Calendar(BaseSchema):
         content: str = data["content"]
         lines = content.strip().splitlines()
         if lines[0].strip().upper() != "BEGIN:VCALENDAR" or lines[-1].strip().upper() != "END:VCALENDAR":
-            fault = Fault(FaultCode.INVALID, "must be iCalendar: from BEGIN:VCALENDAR to END:VCALENDAR")
+            fault = FieldError(FieldErrorCode.INVALID, "must be iCalendar: from BEGIN:VCALENDAR to END:VCALENDAR")
             raise ValidationError({"content": [fault]})
         # Readers ignore an invitation whose two methods differ (RFC 6047 section 2.4).
         method = str(data["method"])
         if {found.upper() for found in self._METHOD.findall(content)} != {method}:
-            fault = Fault(FaultCode.CONFLICT, f"must have the line METHOD:{method}, as `method` says")
+            fault = FieldError(FieldErrorCode.CONFLICT, f"must have the line METHOD:{method}, as `method` says")
             raise ValidationError({"content": [fault]})
 
 
@@ -162,40 +162,40 @@ class MailHeaders(KeyedValues):
         """See ``KeyedValues``."""
         return text_schema(self._MESSAGE_IDS_LIMIT)
 
-    def fault(self, name: str, item: object) -> Fault | None:
+    def fault(self, name: str, item: object) -> FieldError | None:
         """See ``KeyedValues``."""
         lower = name.lower()
         if not self._NAME.fullmatch(name) or not (lower.startswith(("x-", "list-")) or lower in self.ALLOWED):
             if own := self._FIELDS.get(lower):
-                return Fault(FaultCode.NOT_ALLOWED, f"has a field of its own; use `{own}`")
-            return Fault(
-                FaultCode.NOT_ALLOWED,
+                return FieldError(FieldErrorCode.NOT_ALLOWED, f"has a field of its own; use `{own}`")
+            return FieldError(
+                FieldErrorCode.NOT_ALLOWED,
                 "is not a header that can be set; allowed are X-…, List-…, "
                 + ", ".join(sorted(each.title() for each in self.ALLOWED)),
             )
         if not isinstance(item, str):
-            return Fault(FaultCode.WRONG_TYPE, "must be a text")
+            return FieldError(FieldErrorCode.WRONG_TYPE, "must be a text")
         are_ids = mail_headers.kind_of(name) is mail_headers.HeaderKind.MESSAGE_IDS
         if fault := text_fault(item, self._MESSAGE_IDS_LIMIT if are_ids else self._VALUE_LIMIT):
             return fault
         try:
             mail_headers.canonical(name, item)
         except mail_headers.HeaderValueError as error:
-            return Fault(FaultCode.INVALID, f"must {error}")
+            return FieldError(FieldErrorCode.INVALID, f"must {error}")
         return None
 
     def canonical(self, name: str, item: str) -> str:
         """See ``KeyedValues``."""
         return mail_headers.canonical(name, item)
 
-    def faults_among(self, names: Sequence[str]) -> Mapping[str, list[Fault]]:
+    def faults_among(self, names: Sequence[str]) -> Mapping[str, list[FieldError]]:
         """Header names are equal whatever their capitals."""
         seen: dict[str, str] = {}
-        faults: dict[str, list[Fault]] = {}
+        faults: dict[str, list[FieldError]] = {}
         for name in names:
             first = seen.setdefault(name.lower(), name)
             if first != name:
-                faults[name] = [Fault(FaultCode.DUPLICATE, f"is the same header as {first}; give it once")]
+                faults[name] = [FieldError(FieldErrorCode.DUPLICATE, f"is the same header as {first}; give it once")]
         return faults
 
 
@@ -239,23 +239,25 @@ class EmailPayload(BaseSchema):
     def _check_bodies(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
         if isinstance(original, dict) and "text" not in original and "html" not in original:
             raise ValidationError(
-                Fault(FaultCode.REQUIRED, "must have text or html, or both; most readers are served best by both")
+                FieldError(
+                    FieldErrorCode.REQUIRED, "must have text or html, or both; most readers are served best by both"
+                )
             )
 
     @validates_schema(skip_on_field_errors=False)
     def _check_inline(self, data: Mapping[str, Any], **_: Any) -> None:
         seen: set[str] = set()
-        faults: dict[int, dict[str, list[Fault]]] = {}
+        faults: dict[int, dict[str, list[FieldError]]] = {}
         for index, attachment in enumerate(data.get("attachments", ())):
             content_id = attachment.get("contentId")
             if content_id is None:
                 continue
             if "html" not in data:
-                fault = Fault(FaultCode.NOT_ALLOWED, "must be left out where there is no html to show it")
+                fault = FieldError(FieldErrorCode.NOT_ALLOWED, "must be left out where there is no html to show it")
                 faults[index] = {"contentId": [fault]}
             elif content_id in seen:
                 faults[index] = {
-                    "contentId": [Fault(FaultCode.DUPLICATE, "is another attachment's; give each its own")]
+                    "contentId": [FieldError(FieldErrorCode.DUPLICATE, "is another attachment's; give each its own")]
                 }
             seen.add(content_id)
         if faults:
@@ -266,8 +268,8 @@ class EmailPayload(BaseSchema):
         # Where one is wrong, marshmallow leaves here what was right of it: maybe no content.
         size = sum(base64_size(attachment.get("content", "")) for attachment in data.get("attachments", ()))
         if size > ATTACHMENTS_LIMIT_BYTES:
-            fault = Fault(
-                FaultCode.TOO_LARGE,
+            fault = FieldError(
+                FieldErrorCode.TOO_LARGE,
                 f"must hold at most {ATTACHMENTS_LIMIT_BYTES} bytes together, decoded; they hold {size}",
             )
             raise ValidationError({"attachments": [fault]})

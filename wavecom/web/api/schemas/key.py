@@ -11,7 +11,7 @@ from marshmallow import ValidationError, validates_schema
 
 from wavecom.accounts import Scope
 from wavecom.accounts.administration import LONGEST_OVERLAP
-from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Choice, Items, Moment, Text, Whole
 from wavecom.web.api.schemas.base import BaseSchema
 
@@ -54,7 +54,7 @@ class NewKeySchema(BaseSchema):
     def _check_end(self, data: Mapping[str, Any], **_: Any) -> None:
         expires_at, now = data.get("expires_at"), self._now()
         if expires_at is not None and not now < expires_at <= now + LONGEST_LIFE:
-            fault = Fault(FaultCode.OUT_OF_RANGE, "must be in the future, within ten years")
+            fault = FieldError(FieldErrorCode.OUT_OF_RANGE, "must be in the future, within ten years")
             raise ValidationError({"expiresAt": [fault]})
 
 

@@ -16,7 +16,7 @@ from wavecom.core.states import Status
 from wavecom.settings import MailAddresses
 from wavecom.web.api import cursors, email_addresses
 from wavecom.web.api.email_addresses import EmailAddress
-from wavecom.web.api.faults import Fault, FaultCode, nearest, refusal
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode, nearest, refusal
 from wavecom.web.api.fields import Choice, Explained, Text, control_character
 from wavecom.web.api.invisible import INVISIBLE
 from wavecom.web.api.phone_numbers import Phone
@@ -59,7 +59,7 @@ class Words(Explained[frozenset[EnumT]], Generic[EnumT]):
             if word not in self._words:
                 meant = nearest(word, self._words)
                 hint = f"; did you mean {meant}?" if meant else ""
-                raise refusal(FaultCode.UNKNOWN_VALUE, f"must be {self.must}{hint}")
+                raise refusal(FieldErrorCode.UNKNOWN_VALUE, f"must be {self.must}{hint}")
         return frozenset(self._words[word] for word in words)
 
 
@@ -111,7 +111,7 @@ class MetadataValue(Explained[str]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         text: str = value
         if len(text) > self.LIMIT:
-            raise refusal(FaultCode.TOO_LONG, f"must have at most {self.LIMIT} characters; it has {len(text)}")
+            raise refusal(FieldErrorCode.TOO_LONG, f"must have at most {self.LIMIT} characters; it has {len(text)}")
         if fault := control_character(text, is_line=False):
             raise ValidationError(fault)
         return text
@@ -175,7 +175,11 @@ class ListQuery(QuerySchema):
     def _check_metadata(self, data: Mapping[str, Any], **_: Any) -> None:
         if "metadata_value" in data and "metadata_key" not in data:
             raise ValidationError(
-                {"metadataKey": [Fault(FaultCode.REQUIRED, "is missing: the name to which `metadataValue` belongs")]}
+                {
+                    "metadataKey": [
+                        FieldError(FieldErrorCode.REQUIRED, "is missing: the name to which `metadataValue` belongs")
+                    ]
+                }
             )
 
     @validates_schema
@@ -183,7 +187,11 @@ class ListQuery(QuerySchema):
         since, before = data.get("created_since"), data.get("created_before")
         if since is not None and before is not None and before <= since:
             raise ValidationError(
-                {"createdBefore": [Fault(FaultCode.OUT_OF_RANGE, "must be after `createdSince`, or the list is empty")]}
+                {
+                    "createdBefore": [
+                        FieldError(FieldErrorCode.OUT_OF_RANGE, "must be after `createdSince`, or the list is empty")
+                    ]
+                }
             )
 
     def load(self, data: Mapping[str, list[str]], **_: Any) -> ListRequest:  # type: ignore[override]

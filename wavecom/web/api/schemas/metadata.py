@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import SAFE_INTEGER, KeyedValues, control_character, text_fault, text_schema
 from wavecom.web.api.shapes import Shape, carried
 
@@ -38,10 +38,10 @@ class Metadata(KeyedValues):
         """See ``KeyedValues``."""
         return carried(METADATA_VALUE)
 
-    def fault(self, name: str, item: object) -> Fault | None:
+    def fault(self, name: str, item: object) -> FieldError | None:
         """See ``KeyedValues``."""
         if fault := text_fault(name, self.KEY_LIMIT):
-            return Fault(fault.code, f"has a name that {fault}")
+            return FieldError(fault.code, f"has a name that {fault}")
         match item:
             case str():
                 # An empty value says something; a control character never does.
@@ -50,9 +50,11 @@ class Metadata(KeyedValues):
                 return None
             case int() | float():
                 # Floats too: orjson makes one of an integer that is beyond 64 bits.
-                return None if abs(item) <= SAFE_INTEGER else Fault(FaultCode.OUT_OF_RANGE, _UNSAFE)
+                return None if abs(item) <= SAFE_INTEGER else FieldError(FieldErrorCode.OUT_OF_RANGE, _UNSAFE)
             case _:
-                return Fault(FaultCode.WRONG_TYPE, "must be a text, a number or a boolean, not nested and not null")
+                return FieldError(
+                    FieldErrorCode.WRONG_TYPE, "must be a text, a number or a boolean, not nested and not null"
+                )
 
 
 _UNSAFE = f"must be from -{SAFE_INTEGER} to {SAFE_INTEGER}; write longer numbers as text"

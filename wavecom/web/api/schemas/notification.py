@@ -18,7 +18,7 @@ from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api import email_addresses
 from wavecom.web.api.addresses import Recipient
-from wavecom.web.api.faults import Fault, FaultCode, problems
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode, problems
 from wavecom.web.api.fields import AnyObject, Choice, Moment, Object, Whole
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo
@@ -110,16 +110,16 @@ class CommonSchema(BaseSchema):
         if send_at is None and expires_at is None:
             return
         now = self._now()
-        faults: dict[str, list[Fault]] = {}
+        faults: dict[str, list[FieldError]] = {}
         if send_at is not None and (why := _wrong_start(send_at, now)):
-            faults["sendAt"] = [Fault(FaultCode.OUT_OF_RANGE, why)]
+            faults["sendAt"] = [FieldError(FieldErrorCode.OUT_OF_RANGE, why)]
         if expires_at is not None:
             if isinstance(original, dict) and "ttlSeconds" in original:
                 faults["expiresAt"] = [
-                    Fault(FaultCode.CONFLICT, "must not stand beside `ttlSeconds`; give one of them")
+                    FieldError(FieldErrorCode.CONFLICT, "must not stand beside `ttlSeconds`; give one of them")
                 ]
             elif why := _wrong_end(expires_at, send_at, now):
-                faults["expiresAt"] = [Fault(FaultCode.OUT_OF_RANGE, why)]
+                faults["expiresAt"] = [FieldError(FieldErrorCode.OUT_OF_RANGE, why)]
         if faults:
             raise ValidationError(faults)
 

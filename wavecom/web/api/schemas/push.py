@@ -12,7 +12,7 @@ from marshmallow import ValidationError, validates_schema
 
 from wavecom.web.api.addresses import Url
 from wavecom.web.api.encodings import Base64Url
-from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import (
     Choice,
     KeyedValues,
@@ -106,15 +106,19 @@ class PushTo(BaseSchema):
         if platform is None or not isinstance(original, dict):
             return
         wanted, other = ("subscription", "token") if platform is Platform.WEBPUSH else ("token", "subscription")
-        faults: dict[str, list[Fault]] = {}
+        faults: dict[str, list[FieldError]] = {}
         if wanted not in original:
-            faults[wanted] = [Fault(FaultCode.REQUIRED, f"is missing; {platform} needs {_NEEDS[wanted]}")]
+            faults[wanted] = [FieldError(FieldErrorCode.REQUIRED, f"is missing; {platform} needs {_NEEDS[wanted]}")]
         if other in original:
-            faults[other] = [Fault(FaultCode.NOT_ALLOWED, f"must be left out; {platform} takes `{wanted}` only")]
+            faults[other] = [
+                FieldError(FieldErrorCode.NOT_ALLOWED, f"must be left out; {platform} takes `{wanted}` only")
+            ]
         token = data.get("token")
         if platform is Platform.APNS and token is not None and not _APNS_TOKEN.fullmatch(token):
             faults["token"] = [
-                Fault(FaultCode.INVALID, "must be an APNs device token: 64 to 200 hexadecimal digits, an even number")
+                FieldError(
+                    FieldErrorCode.INVALID, "must be an APNs device token: 64 to 200 hexadecimal digits, an even number"
+                )
             ]
         if faults:
             raise ValidationError(faults)
@@ -144,14 +148,16 @@ class PushData(KeyedValues):
         """See ``KeyedValues``."""
         return {"type": "string"}
 
-    def fault(self, name: str, item: object) -> Fault | None:
+    def fault(self, name: str, item: object) -> FieldError | None:
         """See ``KeyedValues``."""
         if fault := text_fault(name, 128):
-            return Fault(fault.code, f"has a name that {fault}")
+            return FieldError(fault.code, f"has a name that {fault}")
         if name in self._RESERVED or name.startswith(self._RESERVED_BEGINNINGS):
-            return Fault(FaultCode.NOT_ALLOWED, "has a name that the push services reserve; use another name")
+            return FieldError(FieldErrorCode.NOT_ALLOWED, "has a name that the push services reserve; use another name")
         if not isinstance(item, str):
-            return Fault(FaultCode.WRONG_TYPE, 'must be a text; write numbers and booleans in quotes, such as "42"')
+            return FieldError(
+                FieldErrorCode.WRONG_TYPE, 'must be a text; write numbers and booleans in quotes, such as "42"'
+            )
         return control_character(item, is_line=False)
 
 
@@ -202,16 +208,18 @@ class PushPayload(BaseSchema):
         if not isinstance(original, dict):
             return
         if not original.keys() & {"title", "body", "badge"} and not original.get("data"):
-            raise ValidationError(Fault(FaultCode.REQUIRED, "must have a title, a body, a badge or some data"))
+            raise ValidationError(
+                FieldError(FieldErrorCode.REQUIRED, "must have a title, a body, a badge or some data")
+            )
         if fault := size_fault(data, PAYLOAD_LIMIT_BYTES):
             raise ValidationError(fault)
 
 
-def size_fault(payload: Mapping[str, Any], limit: int) -> Fault | None:
+def size_fault(payload: Mapping[str, Any], limit: int) -> FieldError | None:
     """What is wrong with a payload that takes more than ``limit`` bytes."""
     size = len(orjson.dumps(payload))
     if size <= limit:
         return None
-    return Fault(
-        FaultCode.TOO_LARGE, f"must take at most {limit} bytes as JSON, as the push services do; it takes {size}"
+    return FieldError(
+        FieldErrorCode.TOO_LARGE, f"must take at most {limit} bytes as JSON, as the push services do; it takes {size}"
     )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
-from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Moment, Whole
 from wavecom.web.api.schemas.base import BaseSchema
 
@@ -47,7 +47,7 @@ class QuerySchema(BaseSchema):
             fields = BaseSchema.load(self, values)
         except ValidationError as error:
             faults = error.messages_dict
-        faults |= {name: [Fault(FaultCode.DUPLICATE, "must be given once")] for name in sorted(repeated)}
+        faults |= {name: [FieldError(FieldErrorCode.DUPLICATE, "must be given once")] for name in sorted(repeated)}
         if faults:
             raise ValidationError(faults)
         return fields

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
 
-from wavecom.core.dead_letters import LetterFilter, Selection
+from wavecom.core.dead_letters import DeadLetterFilter, Selection
 from wavecom.core.job import Channel, JobId
-from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Choice, Flag, Items, Moment, Text, Whole
 from wavecom.web.api.schemas.base import BaseSchema
 
@@ -100,19 +100,19 @@ class ReplaySchema(BaseSchema):
             return
         given = [name for name in _FILTERS if name in original]
         if "jobIds" in original and given:
-            fault = Fault(FaultCode.CONFLICT, "must not stand beside `jobIds`; give ids or filters")
+            fault = FieldError(FieldErrorCode.CONFLICT, "must not stand beside `jobIds`; give ids or filters")
             raise ValidationError({name: [fault] for name in given})
         if "jobIds" not in original and not given:
             # A body that was meant to have a filter must not start everything again.
             known = ", ".join(_FILTERS)
-            raise ValidationError(Fault(FaultCode.REQUIRED, f"must have jobIds, or at least one of {known}"))
+            raise ValidationError(FieldError(FieldErrorCode.REQUIRED, f"must have jobIds, or at least one of {known}"))
         since, before = data.get("failed_since"), data.get("failed_before")
         if since is not None and before is not None and before <= since:
-            fault = Fault(FaultCode.OUT_OF_RANGE, "must be after `failedSince`, or nothing is meant")
+            fault = FieldError(FieldErrorCode.OUT_OF_RANGE, "must be after `failedSince`, or nothing is meant")
             raise ValidationError({"failedBefore": [fault]})
         starts_at = data.get("starts_at")
         if starts_at is not None and starts_at > self._now() + FARTHEST_START:
-            fault = Fault(FaultCode.OUT_OF_RANGE, f"must be within {FARTHEST_START.days} days from now")
+            fault = FieldError(FieldErrorCode.OUT_OF_RANGE, f"must be within {FARTHEST_START.days} days from now")
             raise ValidationError({"startsAt": [fault]})
 
     def load(self, data: Any, **_: Any) -> ReplayRequest:
@@ -122,7 +122,7 @@ class ReplaySchema(BaseSchema):
         if "job_ids" in fields:
             selection = tuple(JobId(each.lower()) for each in dict.fromkeys(fields["job_ids"]))
         else:
-            selection = LetterFilter(**{name: fields[name] for name in _FILTERS.values() if name in fields})
+            selection = DeadLetterFilter(**{name: fields[name] for name in _FILTERS.values() if name in fields})
         return ReplayRequest(
             selection,
             data,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError
 
 from wavecom.core.sms import segments
-from wavecom.web.api.faults import FaultCode, refusal
+from wavecom.web.api.field_errors import FieldErrorCode, refusal
 from wavecom.web.api.fields import Explained, Text, json_type, text_fault, whole_pattern
 from wavecom.web.api.phone_numbers import Phone
 from wavecom.web.api.schemas.base import BaseSchema
@@ -27,7 +27,7 @@ class SmsText(Text):
         # 33 characters fit into a segment even if each is an emoji.
         if len(text) > SEGMENTS_LIMIT * 33 and (taken := segments(text)).count > SEGMENTS_LIMIT:
             raise refusal(
-                FaultCode.TOO_LONG,
+                FieldErrorCode.TOO_LONG,
                 f"must fit into {SEGMENTS_LIMIT} segments (1530 characters of the GSM-7 alphabet, 670 of any other); "
                 f"it takes {taken.count} in {taken.encoding}",
             )
@@ -68,7 +68,7 @@ class SenderId(Explained[str]):
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
-            raise refusal(FaultCode.WRONG_TYPE, f"must be a text, not {json_type(value)}")
+            raise refusal(FieldErrorCode.WRONG_TYPE, f"must be a text, not {json_type(value)}")
         if fault := text_fault(value, 16):
             raise ValidationError(fault)
         if self._NUMBER.fullmatch(value):

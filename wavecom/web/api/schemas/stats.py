@@ -10,14 +10,18 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError
 
 from wavecom.core.job import Channel
-from wavecom.core.ports import Step
-from wavecom.web.api.faults import Fault, FaultCode
+from wavecom.core.ports import Interval
+from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Choice
 from wavecom.web.api.schemas.query import MomentInQuery, QuerySchema
 
 POINTS_LIMIT = 1_000
 #: How far back a series reaches when nobody says.
-_USUAL_REACH = {Step.MINUTE: timedelta(hours=1), Step.HOUR: timedelta(hours=24), Step.DAY: timedelta(days=30)}
+_USUAL_REACH = {
+    Interval.MINUTE: timedelta(hours=1),
+    Interval.HOUR: timedelta(hours=24),
+    Interval.DAY: timedelta(days=30),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class StatsRequest:
 
     since: datetime
     until: datetime
-    step: Step
+    step: Interval
     type: Channel | None
 
     @property
@@ -53,7 +57,7 @@ class StatsQuery(QuerySchema):
 
     since = MomentInQuery()
     until = MomentInQuery()
-    step = Choice(Step, load_default=Step.HOUR)
+    step = Choice(Interval, load_default=Interval.HOUR)
     type = Choice(Channel)
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -63,7 +67,7 @@ class StatsQuery(QuerySchema):
     def load(self, data: Mapping[str, list[str]], **_: Any) -> StatsRequest:  # type: ignore[override]
         """See the class. Raises ``ValidationError`` with every fault in the query."""
         fields = self.load_query(data)
-        step: Step = fields["step"]
+        step: Interval = fields["step"]
         until: datetime = fields.get("until") or self._now()
         try:
             since = step.start_of(fields.get("since") or until - _USUAL_REACH[step])
@@ -71,11 +75,13 @@ class StatsQuery(QuerySchema):
             # The step that ``until`` lies in belongs to the series, as far as it has come.
             end += step.length if until > end else timedelta()
         except OverflowError:
-            raise ValidationError({"until": [Fault(FaultCode.OUT_OF_RANGE, "must lie within our era")]}) from None
+            raise ValidationError(
+                {"until": [FieldError(FieldErrorCode.OUT_OF_RANGE, "must lie within our era")]}
+            ) from None
         if end <= since:
-            raise ValidationError({"until": [Fault(FaultCode.OUT_OF_RANGE, "must be after `since`")]})
+            raise ValidationError({"until": [FieldError(FieldErrorCode.OUT_OF_RANGE, "must be after `since`")]})
         points = (end - since) // step.length
         if points > POINTS_LIMIT:
             why = f"would make {points} points, and at most {POINTS_LIMIT} are answered: take longer steps or less time"
-            raise ValidationError({"step": [Fault(FaultCode.OUT_OF_RANGE, why)]})
+            raise ValidationError({"step": [FieldError(FieldErrorCode.OUT_OF_RANGE, why)]})
         return StatsRequest(since, end, step, fields.get("type"))

@@ -22,14 +22,14 @@ from queue import SimpleQueue
 
 import structlog
 
-from wavecom.core.calls import Attempted, Unfinished
-from wavecom.core.delivery import GiveBackError
+from wavecom.core.attempts import AttemptResult, PartialAttempt
+from wavecom.core.delivery import RequeueError
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
-from wavecom.tasks.basket import Basket
-from wavecom.tasks.stages import Calls, Stages
+from wavecom.worker.batch_queue import BatchQueue
+from wavecom.worker.stages import AttemptStage, BatchStages
 
 log = structlog.get_logger()
 
@@ -41,18 +41,18 @@ EXHAUSTED_TRIES = 5
 EXHAUSTED_PAUSE_SECONDS = 1.0
 
 
-class End(enum.Enum):
+class Disposition(enum.Enum):
     """What the broker is to be told of a message."""
 
-    DONE = "done"
+    ACK = "ack"
     #: Somebody else should have it: the store stayed away, or the worker is stopping.
-    GIVE_BACK = "give back"
+    REQUEUE = "requeue"
     #: A bug met it; again would only meet it again.
-    DEAD = "dead"
+    REJECT = "reject"
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class InFlightMessage:
     """A message let in, with leave to call a provider. ``channel`` and ``tag`` are its address at the broker."""
 
     job_id: JobId
@@ -68,7 +68,7 @@ def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
     return thread
 
 
-class DeliveryLine:
+class DeliveryPipeline:
     """Takes parcels in with ``offer`` and tells how each ended. Thread-safe.
 
     Every parcel that was taken in ends, whatever goes wrong at whatever step: answered, given back or recorded, with
@@ -81,13 +81,13 @@ class DeliveryLine:
 
     def __init__(
         self,
-        stages: Stages,
-        calls: Calls,
+        stages: BatchStages,
+        calls: AttemptStage,
         *,
         threads: int,
         release: Callable[[Permit], None],
-        retry: Callable[[Parcel, RetryLater], None],
-        on_end: Callable[[Sequence[tuple[Parcel, End]]], None],
+        retry: Callable[[InFlightMessage, RetryLater], None],
+        on_end: Callable[[Sequence[tuple[InFlightMessage, Disposition]]], None],
         on_freed: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -104,8 +104,10 @@ class DeliveryLine:
         self._retry = retry
         self._on_end = on_end
         self._on_freed = on_freed
-        self._to_claim: Basket[Parcel] = Basket(window_seconds, monotonic, sleep)
-        self._to_record: Basket[tuple[Parcel, Attempted]] = Basket(window_seconds, monotonic, sleep)
+        self._to_claim: BatchQueue[InFlightMessage] = BatchQueue(window_seconds, monotonic, sleep)
+        self._to_record: BatchQueue[tuple[InFlightMessage, AttemptResult]] = BatchQueue(
+            window_seconds, monotonic, sleep
+        )
         #: What the many threads do: calls that must be waited for, and now and then the publishing of a retry.
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -125,14 +127,14 @@ class DeliveryLine:
         self._is_started = False
         self._is_closing = False
         #: Ends that could not be told yet.
-        self._untold: list[tuple[Parcel, End]] = []
+        self._untold: list[tuple[InFlightMessage, Disposition]] = []
 
     @property
     def in_hand(self) -> int:
         """Parcels taken in whose end has not been told."""
         return self._in_hand
 
-    def offer(self, parcel: Parcel) -> bool:
+    def offer(self, parcel: InFlightMessage) -> bool:
         """Take a parcel in; returns at once. False, with its permit given back, where there are no means to."""
         try:
             with self._lock:
@@ -179,7 +181,7 @@ class DeliveryLine:
     def _claim_some(self) -> None:
         parcels = self._to_claim.take(min(MAX_BATCH, self._wait_for_room()))
         if self._is_closing:
-            self._turn_away(parcels, End.GIVE_BACK)
+            self._turn_away(parcels, Disposition.REQUEUE)
         else:
             self._claim(parcels)
 
@@ -200,15 +202,15 @@ class DeliveryLine:
         log.error("means_exhausted", stage=stage, jobs=jobs, error=type(error).__name__)
         self._sleep(EXHAUSTED_PAUSE_SECONDS)
 
-    def _claim(self, parcels: Sequence[Parcel], tries: int = 1) -> None:
+    def _claim(self, parcels: Sequence[InFlightMessage], tries: int = 1) -> None:
         try:
             self._stages.activity.enter()
             try:
                 jobs = self._stages.claim([parcel.job_id for parcel in parcels])
             finally:
                 self._stages.activity.leave()
-        except GiveBackError:
-            self._turn_away(parcels, End.GIVE_BACK)
+        except RequeueError:
+            self._turn_away(parcels, Disposition.REQUEUE)
             return
         except Exception as error:
             if not is_exhaustion(error):
@@ -222,7 +224,7 @@ class DeliveryLine:
                 for parcel in parcels:
                     self._claim([parcel], tries)
             else:
-                self._turn_away(parcels, End.GIVE_BACK)
+                self._turn_away(parcels, Disposition.REQUEUE)
             return
         granted = sum(job is not None for job in jobs)
         with self._lock:
@@ -232,9 +234,9 @@ class DeliveryLine:
                 self._hand_on(parcel, job)
         if granted < len(parcels):
             # Already done, or in another worker's hands: a hint that comes twice is nothing to worry about.
-            self._turn_away([each for each, job in zip(parcels, jobs, strict=True) if job is None], End.DONE)
+            self._turn_away([each for each, job in zip(parcels, jobs, strict=True) if job is None], Disposition.ACK)
 
-    def _hand_on(self, parcel: Parcel, job: Job) -> None:
+    def _hand_on(self, parcel: InFlightMessage, job: Job) -> None:
         """A claimed job to its call. Whatever goes wrong, no call was made, and its end is to say so."""
         try:
             if not self._begin(parcel, job):
@@ -247,20 +249,20 @@ class DeliveryLine:
                 return
             try:
                 # Not being able to attempt is not an attempt.
-                self._to_record.put((parcel, Attempted(job, (), expects_receipt=False)))
+                self._to_record.put((parcel, AttemptResult(job, (), expects_receipt=False)))
             except Exception:
                 log.exception("attempt_not_passed_on", job_id=parcel.job_id)
                 self._end_with(parcel, error)
 
-    def _part(self, parcels: Sequence[Parcel], again: Callable[[Sequence[Parcel]], None]) -> None:
+    def _part(self, parcels: Sequence[InFlightMessage], again: Callable[[Sequence[InFlightMessage]], None]) -> None:
         """One of a batch met a bug: that must not cost the others, who only came at the same time."""
         if len(parcels) == 1:
-            self._turn_away(parcels, End.DEAD)
+            self._turn_away(parcels, Disposition.REJECT)
             return
         for parcel in parcels:
             again([parcel])
 
-    def _turn_away(self, parcels: Sequence[Parcel], end: End) -> None:
+    def _turn_away(self, parcels: Sequence[InFlightMessage], end: Disposition) -> None:
         for parcel in parcels:
             self._release_safely(parcel.permit)
         self._say_freed()
@@ -281,7 +283,7 @@ class DeliveryLine:
 
     # --- call ---------------------------------------------------------------------------------------------------------
 
-    def _begin(self, parcel: Parcel, job: Job) -> bool:
+    def _begin(self, parcel: InFlightMessage, job: Job) -> bool:
         """A call that nobody waits for; False when this one needs a thread. Raises with nothing done."""
         hear = partial(self._hear, parcel)
         self._stages.activity.begin(parcel)
@@ -293,13 +295,13 @@ class DeliveryLine:
                 self._stages.activity.end(parcel)
         return is_begun
 
-    def _hear(self, parcel: Parcel, result: Attempted | Unfinished | Exception) -> None:
+    def _hear(self, parcel: InFlightMessage, result: AttemptResult | PartialAttempt | Exception) -> None:
         """How a call ended; on a thread that others are waiting for, so nothing is raised there."""
         try:
             self._stages.activity.end(parcel)
-            if isinstance(result, Attempted):
+            if isinstance(result, AttemptResult):
                 self._to_record.put((parcel, result))
-            elif isinstance(result, Unfinished):
+            elif isinstance(result, PartialAttempt):
                 self._put_to_work(partial(self.call, parcel, partial(self._calls.finish, result)))
             else:
                 log.error("attempt_failed", job_id=parcel.job_id, exc_info=result)
@@ -309,10 +311,10 @@ class DeliveryLine:
             self._end_with(parcel, error)
         self._say_freed()
 
-    def _end_with(self, parcel: Parcel, error: Exception) -> None:
+    def _end_with(self, parcel: InFlightMessage, error: Exception) -> None:
         """The end of a claimed parcel of which nothing can be recorded: its lease will tell."""
         self._let_go(1)
-        self._tell([(parcel, End.GIVE_BACK if is_exhaustion(error) else End.DEAD)])
+        self._tell([(parcel, Disposition.REQUEUE if is_exhaustion(error) else Disposition.REJECT)])
 
     def _put_to_work(self, work: Callable[[], None]) -> None:
         self._work.put(work)
@@ -336,7 +338,7 @@ class DeliveryLine:
             with self._lock:
                 self._on_threads -= 1
 
-    def call(self, parcel: Parcel, attempt: Callable[[], Attempted]) -> None:
+    def call(self, parcel: InFlightMessage, attempt: Callable[[], AttemptResult]) -> None:
         """One call, on one of the threads."""
         try:
             self._stages.activity.enter()
@@ -357,16 +359,16 @@ class DeliveryLine:
         while True:
             self._guarded("record", lambda: self._record(self._to_record.take(MAX_BATCH)))
 
-    def _record(self, results: Sequence[tuple[Parcel, Attempted]], tries: int = 1) -> None:
+    def _record(self, results: Sequence[tuple[InFlightMessage, AttemptResult]], tries: int = 1) -> None:
         try:
             self._stages.activity.enter()
             try:
                 retries = self._stages.record([attempted for _, attempted in results])
             finally:
                 self._stages.activity.leave()
-        except GiveBackError:
+        except RequeueError:
             self._let_go(len(results))
-            self._tell([(parcel, End.GIVE_BACK) for parcel, _ in results])
+            self._tell([(parcel, Disposition.REQUEUE) for parcel, _ in results])
             return
         except Exception as error:
             if is_exhaustion(error) and tries < EXHAUSTED_TRIES:
@@ -387,7 +389,7 @@ class DeliveryLine:
             # On the many threads, so that their messages too are published together. It is recorded: where no thread
             # can take it, the sweep publishes it.
             if retry is None or not self._is_put_to_work(partial(self.publish_retry, parcel, retry)):
-                done.append((parcel, End.DONE))
+                done.append((parcel, Disposition.ACK))
         if done:
             self._tell(done)
 
@@ -399,14 +401,14 @@ class DeliveryLine:
             return False
         return True
 
-    def publish_retry(self, parcel: Parcel, retry: RetryLater) -> None:
+    def publish_retry(self, parcel: InFlightMessage, retry: RetryLater) -> None:
         """One retry, on one of the threads. It is recorded already: what goes wrong here, the sweep puts right."""
         try:
             self._retry(parcel, retry)
         except Exception:
             log.exception("retry_unpublished", job_id=parcel.job_id)
         finally:
-            self._tell([(parcel, End.DONE)])
+            self._tell([(parcel, Disposition.ACK)])
 
     def _let_go(self, count: int) -> None:
         with self._lock:
@@ -419,7 +421,7 @@ class DeliveryLine:
         self._sleep(EXHAUSTED_PAUSE_SECONDS)
         self._tell(())
 
-    def _tell(self, ends: Sequence[tuple[Parcel, End]]) -> None:
+    def _tell(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
         """Each end once; one that can't be told now is told with the next, or a second later."""
         if self._untold:
             with self._lock:

@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.progress import Lane
-from wavecom.tasks.admission import HOLD_LIMIT_SECONDS, Admission, _Held
-from wavecom.tasks.ledger import Ledger
+from wavecom.worker.ack_tracker import AckTracker
+from wavecom.worker.delivery_consumer import HOLD_LIMIT_SECONDS, DeliveryConsumerStep, _Held
 
 LANE: Lane = (Channel.SMS, Priority.NORMAL)
 
@@ -37,12 +37,12 @@ class NextDrain:
         self.seconds.append(seconds)
 
 
-class ShutDoor(Admission):
+class ShutDoor(DeliveryConsumerStep):
     """No provider may be called, ever."""
 
     def __init__(self, channel: BrokerChannel) -> None:
         self._held = {LANE: deque()}
-        self._ledger = Ledger()
+        self._ledger = AckTracker()
         self._channel: Any = channel
         self._next_drain: Any = NextDrain()
         self._is_woken = False

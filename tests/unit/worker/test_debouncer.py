@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from wavecom.tasks.alarm import Alarm
+from wavecom.worker.debouncer import Debouncer
 
 
 class FakeTimer:
@@ -34,7 +34,7 @@ class Listener:
 
     def __init__(self, timer: FakeTimer, every: float | None = None) -> None:
         self.rings: list[float] = []
-        self.alarm = Alarm(timer, self._hear, timer.monotonic)
+        self.alarm = Debouncer(timer, self._hear, timer.monotonic)
         self._timer = timer
         self._every = every
 

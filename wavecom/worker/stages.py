@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from wavecom.core.activity import Activity
-from wavecom.core.calls import Attempted, OnAttempted, Unfinished
+from wavecom.core.attempts import AttemptResult, OnAttemptResult, PartialAttempt
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
 
 
-class Stages(Protocol):
+class BatchStages(Protocol):
     """``wavecom.core.delivery.Delivery``, as the line uses it."""
 
     activity: Activity
@@ -21,22 +21,22 @@ class Stages(Protocol):
         """Many jobs at once."""
         ...
 
-    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
+    def record(self, attempts: Sequence[AttemptResult]) -> list[RetryLater | None]:
         """Many results at once."""
         ...
 
 
-class Calls(Protocol):
-    """``wavecom.core.calls.Calls``, as the line uses it."""
+class AttemptStage(Protocol):
+    """``wavecom.core.attempts.AttemptStage``, as the line uses it."""
 
-    def attempt(self, job: Job, permit: Permit) -> Attempted:
+    def attempt(self, job: Job, permit: Permit) -> AttemptResult:
         """One of them; gives the permit back."""
         ...
 
-    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
+    def begin(self, job: Job, permit: Permit, on_attempted: OnAttemptResult) -> bool:
         """One of them, without waiting for it; False where that can't be."""
         ...
 
-    def finish(self, unfinished: Unfinished) -> Attempted:
+    def finish(self, unfinished: PartialAttempt) -> AttemptResult:
         """The rest of what ``begin`` has begun."""
         ...

@@ -24,8 +24,8 @@ from wavecom.broker.publisher import QueueState
 from wavecom.core.worker_health import NOT_FATAL, WorkerHealth, problems
 from wavecom.errors import UnavailableError
 from wavecom.health import report_path
-from wavecom.tasks import admission
-from wavecom.tasks.runtime import services
+from wavecom.worker import delivery_consumer
+from wavecom.worker.runtime import services
 
 log = structlog.get_logger()
 
@@ -115,7 +115,7 @@ class Watchdog(bootsteps.StartStopStep):
     def _measure(self) -> WorkerHealth:
         now = time.monotonic()
         activity = services().delivery.activity
-        received_at, in_hand = admission.received()
+        received_at, in_hand = delivery_consumer.received()
         is_silent = in_hand == 0 and now - received_at > TICK_SECONDS
         # Asked only of a worker that has nothing to do.
         states = {queue: services().look_at(queue) for queue in self._queues} if is_silent else {}
@@ -177,7 +177,7 @@ class Watchdog(bootsteps.StartStopStep):
         """Tell the others. They hear it later when Redis is away, which is told elsewhere."""
         progress = services().progress
         with contextlib.suppress(UnavailableError):
-            progress.note_moved(admission.moved_queues())
+            progress.note_moved(delivery_consumer.moved_queues())
             if health.cancelled or self._cancelled:
                 progress.note_cancelled(self._consumer.hostname, list(health.cancelled))
 

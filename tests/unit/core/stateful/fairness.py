@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum
 
-from tests.unit.core.lives.world import POLICY, Hint, World
+from tests.unit.core.stateful.environment import POLICY, Hint, World
 from wavecom.core.engine import AttemptFinished, ClaimRequested, DeadLettered, DueReached, Transition, decide
-from wavecom.core.job import Answer, Claim, Job, Outcome, Try
+from wavecom.core.job import CallResult, Claim, Job, Outcome, ProviderResult
 from wavecom.core.states import FINAL, HANDED_OVER, Status
 
 #: What a turn of the sweep, and a hint looked for once more, may add to a deadline.
@@ -57,8 +57,8 @@ class _Future:
             if not self._write(decide(self._jobs[hint.job_id], ClaimRequested(claim), self._now, POLICY)):
                 continue
             if self._mood.value is not None:
-                answer = Answer(self._mood.value, "mood")
-                report = AttemptFinished(claim.token, (Try("fair", answer, self._now, 1),))
+                answer = ProviderResult(self._mood.value, "mood")
+                report = AttemptFinished(claim.token, (CallResult("fair", answer, self._now, 1),))
                 assert self._write(decide(self._jobs[hint.job_id], report, self._now, POLICY))
 
     def _write(self, transition: Transition | None) -> bool:

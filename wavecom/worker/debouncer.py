@@ -15,7 +15,7 @@ class Timer(Protocol):
         ...
 
 
-class Alarm:
+class Debouncer:
     """Rings once, at the earliest of the times it was set to, and is off then. Not thread-safe.
 
     What a timer was asked for stays in it. So a time that an earlier one has overtaken passes in silence: if it rang

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class Foreign(Protocol):
+class ForeignMessage(Protocol):
     """A message of the same channel that somebody else answers: ``kombu.Message``."""
 
     @property
@@ -24,7 +24,7 @@ class Ack:
     is_multiple: bool
 
 
-class Ledger:
+class AckTracker:
     """The unanswered delivery tags of one channel, which grow with every message. Not thread-safe.
 
     One acknowledgement of "everything up to here" costs as much as that of one message, but it must never include a
@@ -34,7 +34,7 @@ class Ledger:
     def __init__(self) -> None:
         # Dicts, because they keep the order of arrival and let go of an entry in its middle.
         self._owed: dict[int, str] = {}
-        self._foreign: dict[int, Foreign] = {}
+        self._foreign: dict[int, ForeignMessage] = {}
 
     def __len__(self) -> int:
         """How many messages are kept track of."""
@@ -48,7 +48,7 @@ class Ledger:
         """Messages of ours that are not answered yet: their tags, in the order of arrival, and jobs."""
         return dict(self._owed)
 
-    def receive_foreign(self, tag: int, message: Foreign) -> None:
+    def receive_foreign(self, tag: int, message: ForeignMessage) -> None:
         """A message has come that is not ours to answer."""
         # A worker may get nothing but these, so they are not left for a message of ours to clear away.
         for answered in [tag for tag, message in self._foreign.items() if message.acknowledged]:

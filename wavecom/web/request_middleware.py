@@ -9,7 +9,7 @@ import threading
 import structlog
 from flask import Flask, Response, g, request
 
-from wavecom.core.ids import RandomStock
+from wavecom.core.ids import BufferedRandom
 from wavecom.errors import OverloadedError
 from wavecom.web.hosts import AllowedHosts
 from wavecom.web.proxies import is_secure
@@ -67,13 +67,13 @@ class InFlight:
             self._free += 1
 
 
-class Edge:
+class RequestMiddleware:
     """More than ``max_in_flight`` requests at once get ``OverloadedError``."""
 
     def __init__(self, max_in_flight: int, hosts: AllowedHosts) -> None:
         self.in_flight = InFlight(max_in_flight)
         self.hosts = hosts
-        self._chance = RandomStock(secrets.token_bytes)
+        self._chance = BufferedRandom(secrets.token_bytes)
 
     def identify(self, given: str | None) -> str:
         """The id of a request that came with ``given`` as its ``X-Request-ID``; our log lines carry it from now on."""

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from tests.factories import NOW
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import Job, JobId, LogEntry, Outcome, Try, UnknownOutcomePolicy
+from wavecom.core.job import CallResult, Job, JobId, LogEntry, Outcome, UnknownOutcomePolicy
 from wavecom.core.states import FINAL, HANDED_OVER, Status, is_arrow
 
 #: Shorter waits than in production, so that deadlines and receipts meet in every order.
@@ -27,7 +27,7 @@ class Worker:
 
     job: Job
     skew: timedelta
-    tries: list[Try] = field(default_factory=list)
+    tries: list[CallResult] = field(default_factory=list)
     has_leave_to_call: bool = True
     has_reported: bool = False
 

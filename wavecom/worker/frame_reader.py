@@ -37,8 +37,8 @@ _BODY_END = len('[["') + 36
 _MOST_KINDS = 256
 
 
-class Doorkeeper(Protocol):
-    """Who takes hints: ``wavecom.tasks.admission.Admission``."""
+class MessageHandler(Protocol):
+    """Who takes hints: ``wavecom.worker.delivery_consumer.Admission``."""
 
     def has_admitted(self, job_id: str) -> bool:
         """Whether the message handled last was a hint about this job."""
@@ -63,14 +63,14 @@ class _Delivery(NamedTuple):
     end: int
 
 
-class Intake:
+class FrameReader:
     """Reads for one connection (``amqp.Connection``). Put on the event loop in place of kombu's reader.
 
     ``again`` has the loop call something soon. Without a ``doorkeeper`` every message goes its usual way.
     """
 
     def __init__(
-        self, connection: Any, again: Callable[[Callable[[], None]], Any], doorkeeper: Doorkeeper | None = None
+        self, connection: Any, again: Callable[[Callable[[], None]], Any], doorkeeper: MessageHandler | None = None
     ) -> None:
         self._connection = connection
         self._again = again

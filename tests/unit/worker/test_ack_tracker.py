@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecom.tasks.ledger import Ack, Ledger
+from wavecom.worker.ack_tracker import Ack, AckTracker
 
 
 class ForeignMessage:
@@ -11,8 +11,8 @@ class ForeignMessage:
         self.acknowledged = False
 
 
-def ledger_of(*tags: int) -> Ledger:
-    ledger = Ledger()
+def ledger_of(*tags: int) -> AckTracker:
+    ledger = AckTracker()
     for tag in tags:
         ledger.receive(tag)
     return ledger
@@ -34,7 +34,7 @@ def test_a_message_still_worked_on_is_never_acknowledged_with_later_ones() -> No
 
 
 def test_a_message_that_celery_answers_is_never_acknowledged_for_it() -> None:
-    ledger, tick = Ledger(), ForeignMessage()
+    ledger, tick = AckTracker(), ForeignMessage()
     ledger.receive(1)
     ledger.receive_foreign(2, tick)
     ledger.receive(3)
@@ -47,7 +47,7 @@ def test_a_message_that_celery_answers_is_never_acknowledged_for_it() -> None:
 
 
 def test_messages_that_celery_has_answered_are_forgotten_even_if_no_other_ever_comes() -> None:
-    ledger = Ledger()
+    ledger = AckTracker()
 
     for tag in range(1, 1001):
         tick = ForeignMessage()
@@ -73,7 +73,7 @@ def test_in_whatever_order_messages_end_each_is_acknowledged_exactly_once(
     drawn: tuple[int, set[int], list[int]],
 ) -> None:
     count, foreign_tags, order = drawn
-    ledger = Ledger()
+    ledger = AckTracker()
     foreign = {tag: ForeignMessage() for tag in foreign_tags}
     for tag in range(1, count + 1):
         if tag in foreign:

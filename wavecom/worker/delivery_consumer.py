@@ -28,17 +28,17 @@ from celery.exceptions import InvalidTaskError
 from celery.worker import state
 
 from wavecom.broker import topology
-from wavecom.core.delivery import GiveBackError
+from wavecom.core.delivery import RequeueError
 from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Permit
 from wavecom.core.progress import Lane
 from wavecom.errors import RetryLater
-from wavecom.tasks.alarm import Alarm
-from wavecom.tasks.celery_state import CeleryState
-from wavecom.tasks.intake import Intake
-from wavecom.tasks.ledger import Ledger
-from wavecom.tasks.line import DeliveryLine, End, Parcel
-from wavecom.tasks.runtime import services
+from wavecom.worker.ack_tracker import AckTracker
+from wavecom.worker.celery_state import CeleryState
+from wavecom.worker.debouncer import Debouncer
+from wavecom.worker.frame_reader import FrameReader
+from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
+from wavecom.worker.runtime import services
 
 log = structlog.get_logger()
 
@@ -84,7 +84,7 @@ class _Held(NamedTuple):
     tag: int
 
 
-class Admission(bootsteps.StartStopStep):
+class DeliveryConsumerStep(bootsteps.StartStopStep):
     """Consumer step that stands between the broker and the pool."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
@@ -96,15 +96,15 @@ class Admission(bootsteps.StartStopStep):
             **{(channel, priority): deque() for priority in Priority for channel in Channel},
             None: deque(),
         }
-        self._next_drain = Alarm(consumer.timer, self._drain)
+        self._next_drain = Debouncer(consumer.timer, self._drain)
         self._is_woken = False
-        self._ledger = Ledger()
+        self._ledger = AckTracker()
         self._celery_state = CeleryState(consumer.hostname)
         self._channel: Any = None
         #: What the line has told and the broker has not been told yet.
-        self._ended: deque[tuple[Parcel, End]] = deque()
+        self._ended: deque[tuple[InFlightMessage, Disposition]] = deque()
         self._is_settling = False
-        self._line = DeliveryLine(
+        self._line = DeliveryPipeline(
             services().delivery,
             services().delivery.calls,
             threads=consumer.pool.limit or 1,
@@ -130,15 +130,15 @@ class Admission(bootsteps.StartStopStep):
         topology.declare(self._channel)
         self._forget_held()
         # Tags count from one again, and what is still being worked on was of an earlier channel.
-        self._ledger = Ledger()
+        self._ledger = AckTracker()
         self._is_settling = False
         _held_count[:] = [self._in_hand]
         self._shows += 1
         self._show_active(self._shows)
         _held_lanes[:] = [lambda: [lane for lane, waiting in list(self._held.items()) if waiting]]
         connection = consumer.connection.connection
-        if consumer.hub is not None and Intake.serves(connection):
-            intake = Intake(connection, consumer.hub.call_soon, self if self._takes_hints else None)
+        if consumer.hub is not None and FrameReader.serves(connection):
+            intake = FrameReader(connection, consumer.hub.call_soon, self if self._takes_hints else None)
             consumer.hub.add_reader(connection.sock, intake.read)
 
     def stop(self, consumer: Any) -> None:
@@ -201,11 +201,11 @@ class Admission(bootsteps.StartStopStep):
         self.admit(message.channel, message.delivery_tag, routing_key, job_id)
 
     def has_admitted(self, job_id: str) -> bool:
-        """See ``wavecom.tasks.intake.Doorkeeper``."""
+        """See ``wavecom.worker.frame_reader.MessageHandler``."""
         return self._last_admitted == job_id
 
     def admit(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
-        """See ``wavecom.tasks.intake.Doorkeeper``. ``routing_key`` must name a lane."""
+        """See ``wavecom.worker.frame_reader.MessageHandler``. ``routing_key`` must name a lane."""
         now = _last_received_at[0] = time.monotonic()
         _routing_keys.add(routing_key)
         self._ledger.receive(tag, job_id)
@@ -226,13 +226,13 @@ class Admission(bootsteps.StartStopStep):
     def _try(self, lane: Lane, held: _Held) -> float | None:
         """Let one message in, or drop a revoked one (None); or the seconds after which it is worth trying again."""
         if held.job_id in state.revoked:
-            self._answer([held.tag], End.DONE)
+            self._answer([held.tag], Disposition.ACK)
             return None
         router = services().router
         permit = router.reserve_sandbox() if lane is None else router.reserve(*lane)
         if not isinstance(permit, Permit):
             return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
-        parcel = Parcel(held.job_id, held.routing_key, permit, held.channel, held.tag)
+        parcel = InFlightMessage(held.job_id, held.routing_key, permit, held.channel, held.tag)
         return None if self._line.offer(parcel) else _LONGEST_PAUSE_SECONDS
 
     def _drain(self) -> None:
@@ -255,7 +255,7 @@ class Admission(bootsteps.StartStopStep):
                     pauses.append(pause)
                     break
                 if pause is not None:
-                    self._answer([held.tag], End.DONE)
+                    self._answer([held.tag], Disposition.ACK)
                 waiting.popleft()
         if pauses:
             self._next_drain.set(min(pauses))
@@ -271,7 +271,7 @@ class Admission(bootsteps.StartStopStep):
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
-    def _hear(self, ends: Sequence[tuple[Parcel, End]]) -> None:
+    def _hear(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
         """Called from the line's threads; the socket belongs to the main loop."""
         self._ended.extend(ends)
         if not self._is_settling:
@@ -280,30 +280,30 @@ class Admission(bootsteps.StartStopStep):
 
     def _settle(self) -> None:
         self._is_settling = False
-        tags: dict[End, list[int]] = {end: [] for end in End}
+        tags: dict[Disposition, list[int]] = {end: [] for end in Disposition}
         handled = 0
         while self._ended:
             parcel, end = self._ended.popleft()
-            handled += end is not End.GIVE_BACK
+            handled += end is not Disposition.REQUEUE
             if parcel.channel is self._channel:  # of an earlier connection: the broker has given it to somebody
                 tags[end].append(parcel.tag)
         self._celery_state.count_handled(handled)
-        for end in (End.DEAD, End.GIVE_BACK, End.DONE):
+        for end in (Disposition.REJECT, Disposition.REQUEUE, Disposition.ACK):
             self._answer(tags[end], end)
 
-    def _answer(self, tags: Sequence[int], end: End) -> None:
+    def _answer(self, tags: Sequence[int], end: Disposition) -> None:
         try:
-            if end is End.DONE:
+            if end is Disposition.ACK:
                 for ack in self._ledger.settle(tags):
                     self._channel.basic_ack(ack.tag, multiple=ack.is_multiple)
             else:
                 for tag in filter(self._ledger.drop, tags):
-                    self._channel.basic_reject(tag, requeue=end is End.GIVE_BACK)
+                    self._channel.basic_reject(tag, requeue=end is Disposition.REQUEUE)
         except (AMQPError, OSError, AttributeError) as error:
             # The connection is gone, which the main loop is about to find out; the broker has the messages again.
             log.warning("answer_undeliverable", error=type(error).__name__, count=len(tags))
 
-    def _retry(self, parcel: Parcel, retry: RetryLater) -> None:
+    def _retry(self, parcel: InFlightMessage, retry: RetryLater) -> None:
         task: Any = self._consumer.app.tasks[topology.DELIVER_TASK]
         task.retry_of(parcel.job_id, parcel.routing_key, retry)
 
@@ -326,7 +326,7 @@ def _abandon_calls() -> int:
     """Say of the calls that are not waited for any longer what is known of them; how many there were."""
     try:
         return services().delivery.abandon()
-    except GiveBackError:
+    except RequeueError:
         return 0  # the store is away: the sweep finds out when the leases have ended
 
 

@@ -20,11 +20,11 @@ from wavecom.bootstrap import WebServices
 from wavecom.web import counting
 from wavecom.web.api.notifications import PATH
 from wavecom.web.api.schemas.notification import RepeatableSchema
-from wavecom.web.api.sending import Answer, Sending
-from wavecom.web.authentication import Guard
+from wavecom.web.api.sending import Sending, SendResponse
+from wavecom.web.authentication import Authenticator
 from wavecom.web.body import parse_json
-from wavecom.web.edge import HANDED_ON, HEADERS, REQUEST_ID, STRICT_TRANSPORT, Edge
 from wavecom.web.proxies import TrustedProxies, is_secure
+from wavecom.web.request_middleware import HANDED_ON, HEADERS, REQUEST_ID, STRICT_TRANSPORT, RequestMiddleware
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -36,13 +36,13 @@ _SPECIAL = frozenset({"HTTP_ORIGIN", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENC
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
 
 
-class Express:
+class SendFastPath:
     """A WSGI application: the short way before ``app``, which takes all the rest."""
 
-    def __init__(self, app: Application, services: WebServices, edge: Edge) -> None:
+    def __init__(self, app: Application, services: WebServices, edge: RequestMiddleware) -> None:
         self._app = app
         self._edge = edge
-        self._guard = Guard(services.keys)
+        self._guard = Authenticator(services.keys)
         self._schema = RepeatableSchema(
             services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs
         )
@@ -104,7 +104,7 @@ class Express:
         length = int(declared)
         return length if length <= self._longest_body else None
 
-    def _serve(self, environ: WSGIEnvironment, length: int) -> Answer:
+    def _serve(self, environ: WSGIEnvironment, length: int) -> SendResponse:
         """As the view ``sendNotification`` and what Flask does before it, in that order."""
         self._edge.in_flight.enter()
         try:

@@ -19,7 +19,7 @@ SUGGESTION_LIMIT = 10
 _TOKEN_LIMIT = 100
 
 
-class FaultCode(StrEnum):
+class FieldErrorCode(StrEnum):
     """The codes of single fields; docs/api.md explains each, held equal by a test."""
 
     REQUIRED = "required"
@@ -39,25 +39,25 @@ class FaultCode(StrEnum):
     NOT_SERVED = "not_served"
 
 
-class Fault(str):
+class FieldError(str):
     """A message of marshmallow's that carries its code. The text continues a sentence that begins with the field."""
 
     __slots__ = ("code",)
-    code: FaultCode
+    code: FieldErrorCode
 
-    def __new__(cls, code: FaultCode, text: str) -> Fault:
+    def __new__(cls, code: FieldErrorCode, text: str) -> FieldError:
         fault = super().__new__(cls, text)
         fault.code = code
         return fault
 
-    def format(self, *_args: object, **_kwargs: object) -> Fault:
+    def format(self, *_args: object, **_kwargs: object) -> FieldError:
         """Itself: marshmallow formats its messages, these are finished (and may contain braces)."""
         return self
 
 
-def refusal(code: FaultCode, text: str) -> ValidationError:
+def refusal(code: FieldErrorCode, text: str) -> ValidationError:
     """The exception a field raises for a value it can't take."""
-    return ValidationError(Fault(code, text))
+    return ValidationError(FieldError(code, text))
 
 
 def problems(error: ValidationError, *, root: str = "") -> list[Problem]:
@@ -73,7 +73,7 @@ def _walk(messages: Mapping[Any, Any], where: str) -> Iterator[Problem]:
             yield from _walk(value, place)
         else:
             for message in value:
-                yield Problem(place, str(message), str(getattr(message, "code", FaultCode.INVALID)))
+                yield Problem(place, str(message), str(getattr(message, "code", FieldErrorCode.INVALID)))
 
 
 def _token(key: object) -> str:

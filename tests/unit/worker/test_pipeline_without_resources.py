@@ -18,15 +18,15 @@ from structlog.testing import capture_logs
 
 from tests.factories import NOW, make_answer, make_job
 from tests.fakes import CountingStats, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, ScriptedProvider
-from tests.unit.tasks.test_line import start
+from tests.unit.worker.test_pipeline import start
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, Priority, Try, UnknownOutcomePolicy
+from wavecom.core.job import CallResult, Channel, Claim, Job, JobId, Outcome, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import Message, NotBegunError, OnAnswer, Permit, Refusal
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
 from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
-from wavecom.tasks.line import DeliveryLine, End, Parcel
+from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 
 WANTS: dict[str, Callable[[], Exception]] = {
     "descriptors": lambda: OSError(errno.EMFILE, "Too many open files"),
@@ -105,7 +105,7 @@ class Route(FixedRoute):
         self.faults.check("charge")
         super().charge(permit, extra_cost)
 
-    def release(self, permit: Permit, outcome: Try | None) -> None:
+    def release(self, permit: Permit, outcome: CallResult | None) -> None:
         super().release(permit, outcome)
         self.faults.check("release")
 
@@ -151,7 +151,7 @@ class House:
         self.jobs = Store(faults)
         self.route = Route(faults, "first", "second")
         self.blobs = Blobs(faults)
-        self.ends: list[tuple[int, End]] = []
+        self.ends: list[tuple[int, Disposition]] = []
         self.retried: list[JobId] = []
         tokens = iter(range(1_000_000))
         self.delivery = Delivery(
@@ -177,7 +177,7 @@ class House:
             begin(call)
 
         self.delivery.activity.begin = note  # type: ignore[method-assign]
-        self.line = DeliveryLine(
+        self.line = DeliveryPipeline(
             self.delivery,
             self.delivery.calls,
             threads=4,
@@ -198,11 +198,11 @@ class House:
 
         return spawn
 
-    def _retry(self, parcel: Parcel, _retry: RetryLater) -> None:
+    def _retry(self, parcel: InFlightMessage, _retry: RetryLater) -> None:
         self.faults.check("the retry's message")
         self.retried.append(parcel.job_id)
 
-    def _hear(self, ends: Sequence[tuple[Parcel, End]]) -> None:
+    def _hear(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
         self.faults.check("the end")
         self.ends += [(parcel.tag, end) for parcel, end in ends]
 
@@ -214,7 +214,7 @@ class House:
     def offer(self, job: Job, tag: int) -> bool:
         permit = self.route.reserve(job.type, job.priority)
         assert isinstance(permit, Permit)
-        return self.line.offer(Parcel(job.job_id, "notifications.sms.normal", permit, None, tag))
+        return self.line.offer(InFlightMessage(job.job_id, "notifications.sms.normal", permit, None, tag))
 
     def status(self, job: Job) -> Status:
         stored = self.jobs.get(job.job_id)
@@ -318,7 +318,7 @@ def test_a_call_that_can_not_be_begun_is_made_by_the_next_provider_with_a_thread
 
     assert house.status(job) is Status.DELIVERED
     assert [len(provider.messages) for provider in house.providers.values()] == [0, 1]
-    assert (house.route.out, house.ends) == (0, [(1, End.DONE)])
+    assert (house.route.out, house.ends) == (0, [(1, Disposition.ACK)])
 
 
 @pytest.mark.parametrize("want", WANTS)
@@ -347,7 +347,7 @@ def test_a_retry_whose_message_can_not_be_published_is_the_sweep_s(want: str) ->
     assert house.offer(job, 1)
     house.wait_until(lambda: house.line.in_hand == 0)
 
-    assert house.ends == [(1, End.DONE)]
+    assert house.ends == [(1, Disposition.ACK)]
     assert house.status(job) is Status.RETRYING
 
 
@@ -359,7 +359,7 @@ def test_a_result_that_can_not_be_recorded_for_long_gives_its_message_back(want:
     assert house.offer(job, 1)
     house.wait_until(lambda: house.line.in_hand == 0)
 
-    assert house.ends == [(1, End.GIVE_BACK)]
+    assert house.ends == [(1, Disposition.REQUEUE)]
     assert house.route.out == 0
     assert house.line._claimed == 0
 
@@ -415,4 +415,4 @@ def test_a_provider_that_answers_and_raises_afterwards_has_answered() -> None:
     house.wait_until(lambda: house.line.in_hand == 0)
 
     assert house.status(job) is Status.DELIVERED
-    assert (house.route.out, house.ends) == (0, [(1, End.DONE)])
+    assert (house.route.out, house.ends) == (0, [(1, Disposition.ACK)])

@@ -30,7 +30,7 @@ from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.operations import Operations
-from wavecom.core.ports import Counts, Cursor, JobFilter, Page, Step
+from wavecom.core.ports import Counts, Cursor, Interval, JobFilter, Page
 from wavecom.core.quota import Limits
 from wavecom.core.sessions import SessionStore
 from wavecom.core.submission import Submission
@@ -121,7 +121,7 @@ class Counters(MemoryStats):
         self,
         since: datetime,
         before: datetime,
-        step: Step,
+        step: Interval,
         client: str | None = None,
         *,
         is_test: bool | None = None,

@@ -10,20 +10,20 @@ from pymongo.database import Database
 from tests.dead_letter_twins import MemoryBuriedJobs
 from tests.factories import NOW, later, make_job, make_job_id
 from wavecom.core.audit import Reason
-from wavecom.core.dead_letters import BuriedJobs, LetterFilter, Place
+from wavecom.core.dead_letters import DeadLetterFilter, DeadLetterRepository, PagePosition
 from wavecom.core.engine import Discarded, decide
 from wavecom.core.job import Channel, Job, JobError, JobId
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
 from wavecom.storage.memory import MemoryJobRepository
-from wavecom.storage.mongo.dead_letters import MongoBuriedJobs
+from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
-EVERYTHING = LetterFilter()
+EVERYTHING = DeadLetterFilter()
 
 
 class Store:
-    def __init__(self, jobs: JobRepository, buried: BuriedJobs) -> None:
+    def __init__(self, jobs: JobRepository, buried: DeadLetterRepository) -> None:
         self.jobs = jobs
         self.buried = buried
 
@@ -37,10 +37,10 @@ class Store:
         assert self.jobs.insert([job]) == [None]
         return job
 
-    def all(self, where: LetterFilter = EVERYTHING, limit: int = 2, **options: Any) -> list[JobId]:
+    def all(self, where: DeadLetterFilter = EVERYTHING, limit: int = 2, **options: Any) -> list[JobId]:
         """Page after page."""
         found: list[JobId] = []
-        place: Place | None = None
+        place: PagePosition | None = None
         while True:
             jobs, place = self.buried.page(where, limit, after=place, **options)
             assert len(jobs) <= limit
@@ -55,7 +55,7 @@ def store(request: pytest.FixtureRequest) -> Store:
         jobs = MemoryJobRepository()
         return Store(jobs, MemoryBuriedJobs(jobs))
     database: Database[dict[str, Any]] = request.getfixturevalue("indexed_database")
-    return Store(MongoJobRepository(database["jobs"]), MongoBuriedJobs(database))
+    return Store(MongoJobRepository(database["jobs"]), MongoDeadLetterRepository(database))
 
 
 def test_only_failed_jobs_with_a_letter_are_dead_letters(store: Store) -> None:
@@ -93,19 +93,21 @@ def test_jobs_that_die_while_others_are_replayed_are_left_out(store: Store) -> N
 @pytest.mark.parametrize(
     ("where", "expected"),
     [
-        (LetterFilter(), "abcd"),
-        (LetterFilter(error_code="rejected"), "acd"),
-        (LetterFilter(provider="mail"), "b"),
-        (LetterFilter(type=Channel.EMAIL), "b"),
-        (LetterFilter(client="other"), "c"),
-        (LetterFilter(failed_since=later(20)), "cd"),
-        (LetterFilter(failed_before=later(20)), "ab"),
-        (LetterFilter(failed_since=later(10), failed_before=later(30)), "bc"),
-        (LetterFilter(error_code="rejected", failed_since=later(10), client="acme"), "d"),
-        (LetterFilter(client="nobody"), ""),
+        (DeadLetterFilter(), "abcd"),
+        (DeadLetterFilter(error_code="rejected"), "acd"),
+        (DeadLetterFilter(provider="mail"), "b"),
+        (DeadLetterFilter(type=Channel.EMAIL), "b"),
+        (DeadLetterFilter(client="other"), "c"),
+        (DeadLetterFilter(failed_since=later(20)), "cd"),
+        (DeadLetterFilter(failed_before=later(20)), "ab"),
+        (DeadLetterFilter(failed_since=later(10), failed_before=later(30)), "bc"),
+        (DeadLetterFilter(error_code="rejected", failed_since=later(10), client="acme"), "d"),
+        (DeadLetterFilter(client="nobody"), ""),
     ],
 )
-def test_every_filter_narrows_the_list_and_the_tally_alike(store: Store, where: LetterFilter, expected: str) -> None:
+def test_every_filter_narrows_the_list_and_the_tally_alike(
+    store: Store, where: DeadLetterFilter, expected: str
+) -> None:
     names = {
         store.dead(0).job_id: "a",
         store.dead(10, type=Channel.EMAIL, error=JobError("outcome_unknown", "timeout", "mail")).job_id: "b",
@@ -124,7 +126,7 @@ def test_the_tally_counts_by_error_and_provider(store: Store) -> None:
         store.dead()
     store.dead(error=JobError("outcome_unknown", "lease_expired", None))
 
-    assert dict(store.buried.tally(LetterFilter())) == {
+    assert dict(store.buried.tally(DeadLetterFilter())) == {
         Reason("rejected", "sandbox"): 3,
         Reason("outcome_unknown", None): 1,
     }

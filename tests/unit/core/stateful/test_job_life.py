@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.factories import make_job
-from tests.unit.core.lives.fairness import ProviderMood, settle
-from tests.unit.core.lives.world import MAX_SKEW, POLICY, Hint, Worker, World, Write
+from tests.unit.core.stateful.environment import MAX_SKEW, POLICY, Hint, Worker, World, Write
+from tests.unit.core.stateful.fairness import ProviderMood, settle
 from wavecom.core.engine import (
     AttemptFinished,
     AttemptPrevented,
@@ -31,7 +31,7 @@ from wavecom.core.engine import (
     decide,
     is_in_doubt,
 )
-from wavecom.core.job import Answer, Claim, Job, JobId, Outcome, Try, UnknownOutcomePolicy
+from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult, UnknownOutcomePolicy
 from wavecom.core.states import CLAIMABLE, FINAL, WAITING, Status
 from wavecom.errors import TransitionError
 
@@ -259,13 +259,13 @@ class JobLives(RuleBasedStateMachine):
         message_id = None
         if outcome is Outcome.ACCEPTED or (outcome is Outcome.UNKNOWN and is_really_sent):
             message_id = self.world.send(worker).message_id
-        answer = Answer(
+        answer = ProviderResult(
             outcome,
             "drawn",
             message_id=message_id if outcome is Outcome.ACCEPTED else None,
             retry_after_seconds=None if retry_after is None else retry_after.total_seconds(),
         )
-        worker.tries.append(Try("sandbox", answer, self.world.now, 1))
+        worker.tries.append(CallResult("sandbox", answer, self.world.now, 1))
         worker.has_leave_to_call = False
 
     def renew(self, worker: Worker, *, is_slow: bool) -> None:

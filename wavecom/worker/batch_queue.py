@@ -15,7 +15,7 @@ Item = TypeVar("Item")
 CROWD_FACTOR = 1.6
 
 
-class Basket(Generic[Item]):
+class BatchQueue(Generic[Item]):
     """A queue whose reader waits for company: up to ``window_seconds``, as the rate of arrivals makes it worth."""
 
     def __init__(self, window_seconds: float, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:

@@ -20,10 +20,11 @@ from wavecom.core.attachments import BlobStore, names_in
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion, not_begun, unclear
 from wavecom.core.files import ByteBudget, StoredFiles
-from wavecom.core.job import Answer, Channel, Job, Outcome, Priority, Scope, Try
+from wavecom.core.job import CallResult, Channel, Job, Outcome, Priority, ProviderResult, Scope
 from wavecom.core.leases import LeaseKeeper, UnderWay
 from wavecom.core.ports import (
     TEST_SANDBOX,
+    AsyncProvider,
     Clock,
     Files,
     Message,
@@ -33,7 +34,6 @@ from wavecom.core.ports import (
     Permit,
     Provider,
     Refusal,
-    SwiftProvider,
     UnreadableFileError,
 )
 from wavecom.core.recipients import destination_of, recipient_key
@@ -55,7 +55,7 @@ TIMEOUT = "timeout"
 LAG_SHARE = 0.2
 
 
-class Route(Protocol):
+class ProviderRouter(Protocol):
     """Whom to call, as ``wavecom.routing`` decides it."""
 
     def reserve(
@@ -74,7 +74,7 @@ class Route(Protocol):
         """The message weighs more than the 1 that was reserved."""
         ...
 
-    def release(self, permit: Permit, outcome: Try | None) -> None:
+    def release(self, permit: Permit, outcome: CallResult | None) -> None:
         """Give a permit back; ``outcome`` is None when the provider was not called."""
         ...
 
@@ -84,11 +84,11 @@ class Route(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Attempted:
+class AttemptResult:
     """What a worker knows of a job that it holds once it has tried to send it; no ``tries``: it was not able to."""
 
     job: Job
-    tries: tuple[Try, ...]
+    tries: tuple[CallResult, ...]
     expects_receipt: bool
     #: No provider of the route is left that was not tried.
     is_route_used_up: bool = False
@@ -97,19 +97,19 @@ class Attempted:
 
 
 @dataclass(frozen=True, slots=True)
-class Unfinished:
+class PartialAttempt:
     """An attempt whose first provider was unavailable: the next ones are still to be tried, which may wait."""
 
     job: Job
-    tries: tuple[Try, ...]
+    tries: tuple[CallResult, ...]
     lease_until: datetime
 
 
 #: Hears what came of an attempt, or the bug that it met.
-OnAttempted = Callable[[Attempted | Unfinished | Exception], None]
+OnAttemptResult = Callable[[AttemptResult | PartialAttempt | Exception], None]
 
 
-class Calls:
+class AttemptRunner:
     """Attempts at claimed jobs.
 
     ``providers`` are those that live jobs go to, by the names that permits carry; ``sandbox`` is the only one that a
@@ -121,7 +121,7 @@ class Calls:
     def __init__(
         self,
         *,
-        route: Route,
+        route: ProviderRouter,
         providers: Mapping[str, Provider],
         sandbox: Provider,
         blobs: BlobStore,
@@ -135,7 +135,7 @@ class Calls:
     ) -> None:
         self._route = route
         self._providers = providers
-        self._swift = {name: each for name, each in providers.items() if isinstance(each, SwiftProvider)}
+        self._swift = {name: each for name, each in providers.items() if isinstance(each, AsyncProvider)}
         self._sandbox = sandbox
         self._blobs = blobs
         self._clock = clock
@@ -147,13 +147,13 @@ class Calls:
         self._lag_since = lag_since
         self._silent_until = float("-inf")
 
-    def attempt(self, job: Job, permit: Permit) -> Attempted:
+    def attempt(self, job: Job, permit: Permit) -> AttemptResult:
         """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded.
 
         Raises no ``Exception``: whatever goes wrong before a call has begun ends it as not taken, and a bug in the
         middle of one as unknown.
         """
-        tries: list[Try] = []
+        tries: list[CallResult] = []
         attempt = self._rehearse if is_test_account(job.client) else self._attempt
         try:
             if job.type is not Channel.EMAIL or not names_in(job.payload):
@@ -165,23 +165,23 @@ class Calls:
                     self._give_back(permit, None)
                     leave = None
                     if not files.wait_until_they_may_be_read():
-                        return Attempted(job, (), expects_receipt=False)
+                        return AttemptResult(job, (), expects_receipt=False)
                 return attempt(job, leave, tries, files)
         except StoreError:
             # Not being able to attempt is not an attempt.
-            return Attempted(job, tuple(tries), expects_receipt=False)
+            return AttemptResult(job, tuple(tries), expects_receipt=False)
         except MissingFileError:
             log.error("attachment_missing", job_id=job.job_id)  # noqa: TRY400 - there is no more to know
-            answer = Answer(Outcome.REJECTED, "attachment_missing", "an attachment is not stored any more")
-            return Attempted(job, (*tries, Try("", answer, self._clock.now(), 0)), expects_receipt=False)
+            answer = ProviderResult(Outcome.REJECTED, "attachment_missing", "an attachment is not stored any more")
+            return AttemptResult(job, (*tries, CallResult("", answer, self._clock.now(), 0)), expects_receipt=False)
         except Exception as error:  # noqa: BLE001 - told to the job
             return self._broken_off(job, tries, error)
 
-    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
+    def begin(self, job: Job, permit: Permit, on_attempted: OnAttemptResult) -> bool:
         """An attempt that no thread has to wait for; ``on_attempted`` hears once what came of it, on whatever thread.
 
         It must be quick, and must not raise. False, with nothing done, for a job that takes more than one plain call:
-        that one needs ``attempt``. What comes back ``Unfinished`` goes on with ``finish``. Raises no ``Exception``.
+        that one needs ``attempt``. What comes back ``PartialAttempt`` goes on with ``finish``. Raises no ``Exception``.
         """
         provider = self._swift.get(permit.provider)
         now = self._clock.now()
@@ -203,19 +203,19 @@ class Calls:
         #: Taken by whoever tells the end: it is told once, whatever a provider does.
         turn = [True]
 
-        def on_answer(answer: Answer | Exception) -> None:
+        def on_answer(answer: ProviderResult | Exception) -> None:
             if not turn or not turn.pop():
                 log.error("call_answered_twice", job_id=job.job_id, provider=permit.provider)
                 return
-            result: Attempted | Unfinished | Exception
+            result: AttemptResult | PartialAttempt | Exception
             try:
                 try_, is_ours = self._read(job, answer, permit.provider, now, started)
                 self._give_back(permit, None if is_ours else try_)
                 is_unavailable = try_.answer.outcome is Outcome.UNAVAILABLE
                 result = (
-                    Unfinished(job, (try_,), lease_until)
+                    PartialAttempt(job, (try_,), lease_until)
                     if is_unavailable
-                    else Attempted(job, (try_,), expects_receipt)
+                    else AttemptResult(job, (try_,), expects_receipt)
                 )
             except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
                 result = error
@@ -239,7 +239,7 @@ class Calls:
             raise
         return is_begun
 
-    def finish(self, unfinished: Unfinished) -> Attempted:
+    def finish(self, unfinished: PartialAttempt) -> AttemptResult:
         """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet. As ``attempt``."""
         job, tries = unfinished.job, list(unfinished.tries)
         try:
@@ -249,8 +249,8 @@ class Calls:
             return self._broken_off(job, tries, error)
 
     def _read(
-        self, job: Job, answer: Answer | Exception, provider: str, at: datetime, started: float
-    ) -> tuple[Try, bool]:
+        self, job: Job, answer: ProviderResult | Exception, provider: str, at: datetime, started: float
+    ) -> tuple[CallResult, bool]:
         """An answer as a try, and whether what went wrong is ours: then it says nothing about the provider."""
         is_ours = isinstance(answer, Exception) or answer.code == "not_begun"
         if isinstance(answer, Exception):
@@ -263,14 +263,14 @@ class Calls:
             answer = replace(answer, scope=Scope.WORKER)
         # Whom a good answer was for interests nobody.
         recipient = "" if answer.outcome is Outcome.ACCEPTED else recipient_key(job)
-        return Try(provider, answer, at, latency_ms, recipient, destination_of(job), lag_ms), is_ours
+        return CallResult(provider, answer, at, latency_ms, recipient, destination_of(job), lag_ms), is_ours
 
-    def _broken_off(self, job: Job, tries: list[Try], error: Exception) -> Attempted:
+    def _broken_off(self, job: Job, tries: list[CallResult], error: Exception) -> AttemptResult:
         """An attempt that met an error between its calls: those before were unavailable, none was begun since."""
         self._note(job, error)
         if not tries:
-            tries.append(Try("", not_begun(error), self._clock.now(), 0))
-        return Attempted(job, tuple(tries), expects_receipt=False)
+            tries.append(CallResult("", not_begun(error), self._clock.now(), 0))
+        return AttemptResult(job, tuple(tries), expects_receipt=False)
 
     def _note(self, job: Job, error: Exception) -> None:
         """A bug with its trace; that the machine has run out of something once a second, whomever it meets."""
@@ -280,7 +280,7 @@ class Calls:
             self._silent_until = self._clock.monotonic() + 1
             log.error("call_not_begun", error=type(error).__name__, reason=str(error))
 
-    def _give_back(self, permit: Permit | None, outcome: Try | None) -> None:
+    def _give_back(self, permit: Permit | None, outcome: CallResult | None) -> None:
         """What a call came to must not be lost because its permit could not be given back."""
         if permit is None:
             return
@@ -298,7 +298,7 @@ class Calls:
             self._give_back(permit, None)
             raise
 
-    def _attempt(self, job: Job, permit: Permit | None, tries: list[Try], files: Files) -> Attempted:
+    def _attempt(self, job: Job, permit: Permit | None, tries: list[CallResult], files: Files) -> AttemptResult:
         """Provider after provider until one does more than be unavailable; ``tries`` grows with each."""
         upcoming = self._real(job, permit)
         if isinstance(upcoming, Permit):
@@ -308,8 +308,8 @@ class Calls:
         return self._go_on(job, upcoming, lease_until, tries, files)
 
     def _go_on(
-        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[Try], files: Files
-    ) -> Attempted:
+        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[CallResult], files: Files
+    ) -> AttemptResult:
         destination = destination_of(job)
         #: Providers that had better not be given a mail for this destination now, and for how long.
         waits: dict[str, float] = {}
@@ -329,12 +329,12 @@ class Calls:
             try_, lease_until = self._call(job, provider, upcoming, renewed, tries, files)
             tries.append(try_)
             if try_.answer.outcome is not Outcome.UNAVAILABLE:
-                return Attempted(job, tuple(tries), provider.expects_receipts)
+                return AttemptResult(job, tuple(tries), provider.expects_receipts)
             upcoming = self._next(job, tries, waits)
         pauses = list(waits.values())
         if isinstance(upcoming, Refusal):
             pauses.append(min(upcoming.retry_after_seconds, LONGEST_REST_SECONDS))
-        return Attempted(
+        return AttemptResult(
             job,
             tuple(tries),
             expects_receipt=False,
@@ -342,10 +342,10 @@ class Calls:
             retry_after_seconds=min(pauses, default=1.0),
         )
 
-    def _next(self, job: Job, tries: Sequence[Try], waits: Mapping[str, float]) -> Permit | Refusal | None:
+    def _next(self, job: Job, tries: Sequence[CallResult], waits: Mapping[str, float]) -> Permit | Refusal | None:
         return self._route.reserve_next(job.type, job.priority, [*(try_.provider for try_ in tries), *waits])
 
-    def _rehearse(self, job: Job, permit: Permit | None, tries: list[Try], files: Files) -> Attempted:
+    def _rehearse(self, job: Job, permit: Permit | None, tries: list[CallResult], files: Files) -> AttemptResult:
         """For a test account's job: in the sandbox and nowhere else."""
         place = permit
         if permit is not None and permit.provider != TEST_SANDBOX:
@@ -358,9 +358,9 @@ class Calls:
             renewed = self._leave_to_call(job, lease_until)
         if renewed is None:
             self._give_back(place, None)
-            return Attempted(job, (), expects_receipt=False)
+            return AttemptResult(job, (), expects_receipt=False)
         tries.append(self._call(job, self._sandbox, place, renewed, tries, files)[0])
-        return Attempted(job, tuple(tries), self._sandbox.expects_receipts)
+        return AttemptResult(job, tuple(tries), self._sandbox.expects_receipts)
 
     def _real(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
         """``permit``, or another where there is none, or one for the sandbox, which is worth nothing to a live job."""
@@ -386,9 +386,9 @@ class Calls:
         provider: Provider,
         permit: Permit | None,
         lease_until: datetime,
-        earlier: Sequence[Try],
+        earlier: Sequence[CallResult],
         files: Files,
-    ) -> tuple[Try, datetime]:
+    ) -> tuple[CallResult, datetime]:
         """What one call came to, and until when the job is leased then: that is renewed for as long as it takes."""
         with self._given_back_on_error(permit):
             message = _message(job, files)
@@ -399,7 +399,7 @@ class Calls:
             call = UnderWay(job, provider.name, tuple(earlier), at, started, lease_until)
             try:
                 with self._leases.holding(call), self._activity.call(provider.longest_call_seconds):
-                    answer: Answer | Exception = provider.send(message)
+                    answer: ProviderResult | Exception = provider.send(message)
             except (StoreError, MissingFileError, UnreadableFileError):
                 raise  # an attachment could not be read, so the message was not sent
             except NotBegunError as error:
@@ -414,14 +414,14 @@ class Calls:
         self._give_back(permit, None if is_ours else try_)
         return try_, call.lease_until
 
-    def abandoned(self) -> list[Attempted]:
+    def abandoned(self) -> list[AttemptResult]:
         """The calls that threads are waiting for, as attempts that ended without an answer: the worker has to stop."""
-        answer = Answer(
+        answer = ProviderResult(
             Outcome.UNKNOWN, "worker_stopped", "the worker was stopped while it waited for the provider's answer"
         )
         now = self._clock.monotonic()
         return [
-            Attempted(call.job, (*call.tries, call.try_of(answer, now)), expects_receipt=False)
+            AttemptResult(call.job, (*call.tries, call.try_of(answer, now)), expects_receipt=False)
             for call in self._leases.under_way()
         ]
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavecom.core.job import JobId
-from wavecom.tasks.intake import Intake
+from wavecom.worker.frame_reader import FrameReader
 
 
 class Line:
@@ -29,8 +29,8 @@ class Line:
     def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> None:
         self.frames.append(frame)
 
-    def intake(self) -> Intake:
-        return Intake(self, self.again.append)
+    def intake(self) -> FrameReader:
+        return FrameReader(self, self.again.append)
 
     def close(self) -> None:
         self.broker.close()
@@ -178,7 +178,7 @@ class Door:
 
 def read_all(line: Line, door: Door, *hints: bytes) -> None:
     line.broker.sendall(b"".join(hints))
-    Intake(line, line.again.append, door).read()
+    FrameReader(line, line.again.append, door).read()
 
 
 def test_a_hint_like_one_that_was_understood_is_not_taken_apart_again(line: Line) -> None:
@@ -234,7 +234,7 @@ def test_what_was_not_understood_once_is_not_taken_for_a_hint_later(line: Line) 
 
 def test_half_a_hint_waits_for_its_other_half(line: Line) -> None:
     door = Door(line)
-    intake = Intake(line, line.again.append, door)
+    intake = FrameReader(line, line.again.append, door)
     line.broker.sendall(hint(ONE, 1))
     intake.read()
     whole = hint(TWO, 2) + hint(THREE, 3)

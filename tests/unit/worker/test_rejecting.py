@@ -6,7 +6,7 @@ from typing import Any
 
 from kombu.message import Message
 
-from wavecom.tasks.admission import _reject
+from wavecom.worker.delivery_consumer import _reject
 
 
 class Channel:

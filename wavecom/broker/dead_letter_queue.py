@@ -22,7 +22,7 @@ from amqp.exceptions import NotFound, ResourceLocked
 
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
-from wavecom.core.dead_letters import Judge, QueueBusyError, QueuedLetter, Walk
+from wavecom.core.dead_letters import Predicate, QueueBusyError, QueuedDeadLetter, Scan
 from wavecom.core.job import JobId
 from wavecom.errors import BrokerError
 
@@ -42,8 +42,8 @@ _HEAD_BYTES: Final = 256
 _TROUBLE: Final = (amqp.AMQPError, OSError, socket.timeout)
 
 
-class DeadLetterQueue:
-    """Implements ``wavecom.core.dead_letters.LetterQueue``; a connection of its own for each walk.
+class AmqpDeadLetterQueue:
+    """Implements ``wavecom.core.dead_letters.DeadLetterQueue``; a connection of its own for each walk.
 
     Holds one batch of letters at a time, and of each no more than the first bytes.
     """
@@ -61,8 +61,8 @@ class DeadLetterQueue:
         self._monotonic = monotonic
         self._silence_seconds = silence_seconds
 
-    def walk(self, judge: Judge, budget_seconds: float | None = None) -> Walk:
-        """See ``LetterQueue.walk``."""
+    def walk(self, judge: Predicate, budget_seconds: float | None = None) -> Scan:
+        """See ``DeadLetterQueue.walk``."""
         deadline = float("inf") if budget_seconds is None else self._monotonic() + budget_seconds
         connection: Any = None
         try:
@@ -112,12 +112,12 @@ class DeadLetterQueue:
                 return
             time.sleep(0.05)
 
-    def _walk(self, connection: Any, channel: Any, judge: Judge, deadline: float) -> Walk:
+    def _walk(self, connection: Any, channel: Any, judge: Predicate, deadline: float) -> Scan:
         try:
             found = channel.queue_declare(topology.DEAD_QUEUE, passive=True)
         except NotFound:
             # Nothing has been declared yet, so nothing has died.
-            return Walk(0, 0, is_complete=False)
+            return Scan(0, 0, is_complete=False)
         # Ready ones only: nobody else walks, but a consumer that is not ours would hold some of them.
         waiting, is_shared = found.message_count, found.consumer_count > 0
         progress = _Progress(channel, judge)
@@ -138,14 +138,14 @@ class DeadLetterQueue:
         if is_complete:
             for consumer in consumers:
                 channel.basic_cancel(consumer)
-        return Walk(seen, progress.removed, is_complete and not is_shared)
+        return Scan(seen, progress.removed, is_complete and not is_shared)
 
 
 class _Progress:
     """The letters in our hands."""
 
-    def __init__(self, channel: Any, judge: Judge) -> None:
-        self.batch: list[tuple[int, QueuedLetter]] = []
+    def __init__(self, channel: Any, judge: Predicate) -> None:
+        self.batch: list[tuple[int, QueuedDeadLetter]] = []
         self.taken = 0
         self.removed = 0
         self._channel = channel
@@ -173,14 +173,14 @@ class _Progress:
         self.batch = []
 
 
-def _letter(message: Any) -> QueuedLetter:
+def _letter(message: Any) -> QueuedDeadLetter:
     body: bytes = message.body if isinstance(message.body, bytes) else str(message.body).encode()
     headers = message.headers if isinstance(message.headers, dict) else {}
     job_id = message.properties.get("message_id")
     is_ours = headers.get("kind") == "failed_job" and isinstance(job_id, str) and not headers.get("x-death")
     deaths = headers.get("x-death")
     death = deaths[0] if isinstance(deaths, list) and deaths and isinstance(deaths[0], dict) else {}
-    return QueuedLetter(
+    return QueuedDeadLetter(
         job_id=JobId(job_id) if is_ours and isinstance(job_id, str) else None,
         failed_at=_failed_at(body) if is_ours else None,
         reason="failed_job" if is_ours else str(death.get("reason", "unknown")),

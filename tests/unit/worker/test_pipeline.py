@@ -10,12 +10,12 @@ from structlog.testing import capture_logs
 
 from tests.factories import make_answer, make_job
 from wavecom.core.activity import Activity
-from wavecom.core.calls import Attempted, OnAttempted, Unfinished
-from wavecom.core.delivery import GiveBackError
-from wavecom.core.job import Job, JobId, Try
+from wavecom.core.attempts import AttemptResult, OnAttemptResult, PartialAttempt
+from wavecom.core.delivery import RequeueError
+from wavecom.core.job import CallResult, Job, JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
-from wavecom.tasks.line import DeliveryLine, End, Parcel
+from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 
 
 class FakeStages:
@@ -34,19 +34,19 @@ class FakeStages:
         self.calling = 0
         self.most_calling = 0
         #: Jobs called "swift" need no thread: here they wait for ``answer``.
-        self.begun: list[tuple[Job, OnAttempted]] = []
+        self.begun: list[tuple[Job, OnAttemptResult]] = []
         self._lock = threading.Lock()
 
     def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
         assert self.may_claim.wait(30)
         if self.store_is_away:
-            raise GiveBackError("the store is away")
+            raise RequeueError("the store is away")
         if "unreadable" in job_ids:
             raise ValueError("what is this?")
         self.claims.append(list(job_ids))
         return [None if job_id.startswith("gone") else make_job(job_id=job_id) for job_id in job_ids]
 
-    def attempt(self, job: Job, permit: Permit) -> Attempted:
+    def attempt(self, job: Job, permit: Permit) -> AttemptResult:
         with self._lock:
             self.calling += 1
             self.most_calling = max(self.most_calling, self.calling)
@@ -56,9 +56,9 @@ class FakeStages:
             self.calls.append(job.job_id)
         if job.job_id.startswith("odd"):
             raise ValueError("a bug")
-        return Attempted(job, (Try("first", make_answer(), job.created_at, 1.0),), expects_receipt=False)
+        return AttemptResult(job, (CallResult("first", make_answer(), job.created_at, 1.0),), expects_receipt=False)
 
-    def begin(self, job: Job, permit: Permit, on_attempted: OnAttempted) -> bool:
+    def begin(self, job: Job, permit: Permit, on_attempted: OnAttemptResult) -> bool:
         if job.job_id.startswith("tripping"):
             raise ValueError("a bug")
         if job.job_id.startswith("swift"):
@@ -69,21 +69,21 @@ class FakeStages:
         """All that was begun has an answer now."""
         begun, self.begun = self.begun, []
         for job, on_attempted in begun:
-            tries = (Try("first", make_answer(), job.created_at, 1.0),)
+            tries = (CallResult("first", make_answer(), job.created_at, 1.0),)
             if job.job_id.startswith("swift odd"):
                 on_attempted(ValueError("a bug"))
             elif job.job_id.startswith("swift unfinished"):
-                on_attempted(Unfinished(job, tries, job.expires_at))
+                on_attempted(PartialAttempt(job, tries, job.expires_at))
             else:
-                on_attempted(Attempted(job, tries, expects_receipt=False))
+                on_attempted(AttemptResult(job, tries, expects_receipt=False))
 
-    def finish(self, unfinished: Unfinished) -> Attempted:
+    def finish(self, unfinished: PartialAttempt) -> AttemptResult:
         return self.attempt(unfinished.job, Permit("second"))
 
-    def record(self, attempts: Sequence[Attempted]) -> list[RetryLater | None]:
+    def record(self, attempts: Sequence[AttemptResult]) -> list[RetryLater | None]:
         ids = [attempted.job.job_id for attempted in attempts]
         if self.store_is_away:
-            raise GiveBackError("the store is away")
+            raise RequeueError("the store is away")
         if any(job_id.startswith("unwritable") for job_id in ids):
             raise ValueError("can't be written")
         self.records.append(ids)
@@ -104,12 +104,12 @@ class House:
         self.released: list[Permit] = []
         self.retried: list[JobId] = []
         self.retry_fails = False
-        self.ends: dict[int, End] = {}
+        self.ends: dict[int, Disposition] = {}
         self.told: list[int] = []
         self.events: list[str] = []
         self.freed = 0
         self._tags = 0
-        self.line = DeliveryLine(
+        self.line = DeliveryPipeline(
             self.stages,
             self.stages,
             threads=threads,
@@ -124,7 +124,9 @@ class House:
     def send(self, *job_ids: str) -> None:
         for job_id in job_ids:
             self._tags += 1
-            self.line.offer(Parcel(JobId(job_id), "notifications.sms.normal", Permit("first"), None, self._tags))
+            self.line.offer(
+                InFlightMessage(JobId(job_id), "notifications.sms.normal", Permit("first"), None, self._tags)
+            )
 
     def wait_for_ends(self, count: int) -> None:
         self.wait_until(lambda: len(self.told) >= count)
@@ -136,13 +138,13 @@ class House:
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.001)
 
-    def _retry(self, parcel: Parcel, _retry: RetryLater) -> None:
+    def _retry(self, parcel: InFlightMessage, _retry: RetryLater) -> None:
         self.events.append(f"retry {parcel.job_id}")
         self.retried.append(parcel.job_id)
         if self.retry_fails:
             raise ConnectionError("away")
 
-    def _hear(self, ends: Sequence[tuple[Parcel, End]]) -> None:
+    def _hear(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
         for parcel, end in ends:
             self.events.append(f"end {parcel.job_id}")
             self.ends[parcel.tag] = end
@@ -179,7 +181,7 @@ def test_a_job_is_claimed_sent_recorded_and_only_then_done(house: House) -> None
 
     assert ends_before_the_call == {}
     assert (house.stages.claims, house.stages.calls, house.stages.records) == ([["one"]], ["one"], [["one"]])
-    assert house.ends == {1: End.DONE}
+    assert house.ends == {1: Disposition.ACK}
 
 
 def test_what_waits_is_claimed_together_and_no_more_than_there_are_threads(house: House) -> None:
@@ -198,14 +200,14 @@ def test_what_waits_is_claimed_together_and_no_more_than_there_are_threads(house
     assert claimed_while_all_are_busy == [1, 3]
     assert house.stages.most_calling == 4
     assert sorted(job_id for batch in house.stages.claims for job_id in batch) == sorted(house.stages.calls)
-    assert set(house.ends.values()) == {End.DONE}
+    assert set(house.ends.values()) == {Disposition.ACK}
 
 
 def test_a_hint_that_comes_twice_is_done_with_and_its_permit_given_back(house: House) -> None:
     house.send("gone")
     house.wait_for_ends(1)
 
-    assert house.ends == {1: End.DONE}
+    assert house.ends == {1: Disposition.ACK}
     assert house.released == [Permit("first")]
     assert house.stages.calls == []
     assert house.freed >= 1
@@ -217,7 +219,7 @@ def test_without_a_store_messages_are_given_back_and_nothing_is_sent(house: Hous
     house.send("one", "two")
     house.wait_for_ends(2)
 
-    assert set(house.ends.values()) == {End.GIVE_BACK}
+    assert set(house.ends.values()) == {Disposition.REQUEUE}
     assert len(house.released) == 2
     assert house.stages.calls == []
 
@@ -231,7 +233,7 @@ def test_a_result_that_could_not_be_recorded_gives_its_message_back(house: House
     house.stages.may_call.set()
     house.wait_for_ends(1)
 
-    assert house.ends == {1: End.GIVE_BACK}
+    assert house.ends == {1: Disposition.REQUEUE}
     assert house.released == []  # the attempt has given its permit back
 
 
@@ -248,7 +250,7 @@ def test_a_retry_that_can_not_be_published_is_left_to_the_sweep(house: House) ->
     house.send("again")
     house.wait_for_ends(1)
 
-    assert house.ends == {1: End.DONE}
+    assert house.ends == {1: Disposition.ACK}
 
 
 def test_a_bug_in_one_job_costs_only_that_one_its_message(house: House) -> None:
@@ -260,7 +262,13 @@ def test_a_bug_in_one_job_costs_only_that_one_its_message(house: House) -> None:
     house.stages.may_claim.set()
     house.wait_for_ends(5)
 
-    assert house.ends == {1: End.DONE, 2: End.DEAD, 3: End.DEAD, 4: End.DEAD, 5: End.DONE}
+    assert house.ends == {
+        1: Disposition.ACK,
+        2: Disposition.REJECT,
+        3: Disposition.REJECT,
+        4: Disposition.REJECT,
+        5: Disposition.ACK,
+    }
     assert house.released == [Permit("first")]  # of the one that was not even claimed
 
 
@@ -271,7 +279,7 @@ def test_calls_that_need_no_thread_get_none_and_are_recorded_together(house: Hou
     house.stages.answer()
     house.wait_for_ends(3)
 
-    assert set(house.ends.values()) == {End.DONE}
+    assert set(house.ends.values()) == {Disposition.ACK}
     assert house.stages.calls == []
     assert sorted(job_id for batch in house.stages.records for job_id in batch) == [
         "swift one",
@@ -316,7 +324,7 @@ def test_an_attempt_that_its_first_provider_could_not_make_goes_on_with_a_thread
     house.wait_for_ends(1)
 
     assert house.stages.calls == ["swift unfinished"]
-    assert house.ends == {1: End.DONE}
+    assert house.ends == {1: Disposition.ACK}
 
 
 def test_a_bug_met_without_a_thread_costs_only_that_one_its_message(house: House) -> None:
@@ -326,7 +334,7 @@ def test_a_bug_met_without_a_thread_costs_only_that_one_its_message(house: House
     house.stages.answer()
     house.wait_for_ends(3)
 
-    assert house.ends == {1: End.DEAD, 2: End.DEAD, 3: End.DONE}
+    assert house.ends == {1: Disposition.REJECT, 2: Disposition.REJECT, 3: Disposition.ACK}
     assert house.stages.activity.running == 0
 
 
@@ -337,7 +345,7 @@ def test_a_shutdown_finishes_calls_that_have_no_thread(house: House) -> None:
     threading.Timer(0.1, house.stages.answer).start()
 
     assert house.line.drain(10)
-    assert house.ends == {1: End.DONE}
+    assert house.ends == {1: Disposition.ACK}
 
 
 def test_a_shutdown_finishes_what_is_claimed_and_gives_back_what_is_not(house: House) -> None:
@@ -349,7 +357,13 @@ def test_a_shutdown_finishes_what_is_claimed_and_gives_back_what_is_not(house: H
     is_drained = house.line.drain(10)
 
     assert is_drained
-    assert house.ends == {1: End.DONE, 2: End.DONE, 3: End.DONE, 4: End.DONE, 5: End.GIVE_BACK}
+    assert house.ends == {
+        1: Disposition.ACK,
+        2: Disposition.ACK,
+        3: Disposition.ACK,
+        4: Disposition.ACK,
+        5: Disposition.REQUEUE,
+    }
 
 
 def test_a_shutdown_waits_no_longer_than_it_is_told() -> None:
@@ -394,6 +408,6 @@ def test_a_system_that_refuses_more_threads_costs_nobody_a_delivery() -> None:
         house.send("a", "b", "c")
         house.wait_for_ends(3)
 
-    assert set(house.ends.values()) == {End.DONE}
+    assert set(house.ends.values()) == {Disposition.ACK}
     assert sorted(house.stages.calls) == ["a", "b", "c"]
     assert house.line.drain(5)
