@@ -3,7 +3,8 @@
     python -m benchmarks.campaign [--jobs 20000]
 
 Starts a RabbitMQ and a MongoDB-wire server of its own (WAVECOM_MONGO_SERVER names the program), stores the jobs, runs
-one sweep after the other until nothing is due, and checks that every job is queued and has exactly one hint.
+one sweep after the other until nothing is due, and checks that every job is queued and has exactly one delivery
+message.
 """
 
 from __future__ import annotations
@@ -67,11 +68,14 @@ def main() -> None:
         report = sweep.run()
         seconds, cpu = time.monotonic() - started, time.process_time() - cpu
         queued = database["jobs"].count_documents({"status": Status.QUEUED.value})
-        hints = sum(publisher.depth(queue.name) or 0 for queue in topology.DELIVERY_QUEUES)
+        delivery_messages = sum(publisher.depth(queue.name) or 0 for queue in topology.DELIVERY_QUEUES)
         publisher.close()
         print(f"{report.published} published in {seconds:.1f} s: {report.published / seconds:,.0f} per second")
-        print(f"{cpu / count * 1000:.2f} ms of the sweep's CPU per job; {queued} jobs queued, {hints} hints waiting")
-        if (queued, hints) != (count, count):
+        print(
+            f"{cpu / count * 1000:.2f} ms of the sweep's CPU per job; {queued} jobs queued, "
+            f"{delivery_messages} messages waiting"
+        )
+        if (queued, delivery_messages) != (count, count):
             raise SystemExit("the figures do not agree")
 
 

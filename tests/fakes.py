@@ -49,13 +49,13 @@ class RecordingPublisher:
 
     def __init__(self) -> None:
         self.is_up = True
-        self.hints: list[DeliveryMessage] = []
+        self.delivery_messages: list[DeliveryMessage] = []
         self.letters: list[DeadLetter] = []
 
-    def publish(self, hints: Sequence[DeliveryMessage]) -> list[bool]:
+    def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> list[bool]:
         if self.is_up:
-            self.hints.extend(hints)
-        return [self.is_up] * len(hints)
+            self.delivery_messages.extend(delivery_messages)
+        return [self.is_up] * len(delivery_messages)
 
     def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
         if self.is_up:

@@ -130,8 +130,8 @@ class WorkerServices(Closing):
     delivery: Delivery
     sweep: Sweep
     queue_sampler: delivery_metrics.QueueSampler
-    #: Single hints of many threads, published together; answers whether the broker confirmed.
-    hints: GroupCommit[DeliveryMessage, bool]
+    #: Single delivery messages of many threads, published together; answers whether the broker confirmed.
+    delivery_messages: GroupCommit[DeliveryMessage, bool]
     #: What the broker says of a queue; None when it can't be asked.
     look_at: Callable[[str], QueueState | None]
     progress: RedisProgress
@@ -168,7 +168,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
 
     Raises ``ProvidersFileError``.
     """
-    jobs = MongoJobRepository(database["jobs"], hint_grace=policy_of(settings).hint_grace)
+    jobs = MongoJobRepository(database["jobs"], message_grace=policy_of(settings).message_grace)
     clock = StoreClock(jobs.now).start()
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
     background = BackgroundPublisher(publisher)
@@ -244,7 +244,7 @@ def worker_services(settings: Settings) -> WorkerServices:
     config = providers_config(settings)
     policy = policy_of(settings)
     database = default_database(connect_mongo(settings.mongodb_uri, pool_size=settings.worker_concurrency + 8))
-    jobs = MongoJobRepository(database["jobs"], hint_grace=policy.hint_grace)
+    jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
@@ -280,7 +280,7 @@ def worker_services(settings: Settings) -> WorkerServices:
 
     def note_taken(job: Job) -> None:
         if job.queued_at is not None:
-            watermarks.note(topology.queue_of(job.hint()), job.queued_at)
+            watermarks.note(topology.queue_of(job.delivery_message()), job.queued_at)
 
     delivery = Delivery(
         jobs=jobs,
@@ -342,7 +342,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         router=router,
         delivery=delivery,
         sweep=sweep,
-        hints=GroupCommit(publisher.publish),
+        delivery_messages=GroupCommit(publisher.publish),
         look_at=publisher.look_at,
         progress=progress,
         lag=lag,
@@ -356,7 +356,7 @@ def operator_services(settings: Settings) -> OperatorServices:
     policy = policy_of(settings)
     client = connect_mongo(settings.mongodb_uri, pool_size=4)
     database = default_database(client)
-    jobs = MongoJobRepository(database["jobs"], hint_grace=policy.hint_grace)
+    jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)

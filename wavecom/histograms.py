@@ -1,7 +1,7 @@
 """Histograms that many values are put into at once: one lock for a batch, and nothing else that a value has to pay for.
 
-prometheus_client's own take a lock and look up a child for each value, which the delivery line would notice. These are
-collectors, its documented way to bring figures of one's own.
+prometheus_client's own take a lock and look up a child for each value, which the delivery pipeline would notice. These
+are collectors, its documented way to bring figures of one's own.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "operations.md").read_text(encoding
 
 
 def test_what_was_open_in_a_backup_is_set_aside_and_can_be_settled(database: Database[dict[str, Any]]) -> None:
-    jobs = MongoJobRepository(database["jobs"], hint_grace=timedelta(seconds=30))
+    jobs = MongoJobRepository(database["jobs"], message_grace=timedelta(seconds=30))
     opened = [
         make_job(status=Status.QUEUED),
         make_job(status=Status.PROCESSING, claim=make_claim("theirs")),
@@ -53,7 +53,7 @@ def test_what_was_open_in_a_backup_is_set_aside_and_can_be_settled(database: Dat
 
 
 def test_a_persons_notifications_are_deleted_by_recipient(database: Database[dict[str, Any]]) -> None:
-    jobs = MongoJobRepository(database["jobs"], hint_grace=timedelta(seconds=30))
+    jobs = MongoJobRepository(database["jobs"], message_grace=timedelta(seconds=30))
     gone = make_job(status=Status.DELIVERED, finished_at=NOW)
     still_open = make_job(status=Status.QUEUED)
     jobs.insert([gone, still_open])

@@ -225,7 +225,7 @@ def _named_job(body: bytes | str) -> str:
         return ""
     if isinstance(content, dict):
         return str(content.get("jobId", ""))
-    # A hint that was rejected on its way: Celery's form, [[job_id], {}, {...}].
+    # A delivery message that was rejected on its way: Celery's form, [[job_id], {}, {...}].
     with contextlib.suppress(IndexError, KeyError, TypeError):
         return str(content[0][0])
     return ""

@@ -103,11 +103,11 @@ class House:
     def ids(self) -> list[JobId | None]:
         return [letter.job_id for letter in self.queued()]
 
-    def hinted(self) -> int:
+    def published(self) -> int:
         return sum(self.publisher.depth(queue.name) or 0 for queue in topology.DELIVERY_QUEUES)
 
     def everything(self) -> object:
-        return list(self.database["jobs"].find().sort("jobId")), self.queued(), self.hinted()
+        return list(self.database["jobs"].find().sort("jobId")), self.queued(), self.published()
 
 
 def _get(channel: Any, queue: str, taken: list[Any]) -> list[Any]:
@@ -234,7 +234,7 @@ def test_a_replay_publishes_hints_and_its_letters_leave_the_queue(house: House) 
     assert {(job.status, job.replays, job.logs[-1].event) for job in replayed if job} == {
         (Status.QUEUED, 1, "replayed")
     }
-    assert (house.hinted(), house.ids()) == (20, [other.job_id])
+    assert (house.published(), house.ids()) == (20, [other.job_id])
     [entry] = house.database["audit"].find()
     assert {name: entry[name] for name in ("action", "operator", "state", "filters", "dryRun", "done")} == {
         "action": "replay",
@@ -342,7 +342,7 @@ def test_two_operators_at_once_replay_each_job_once(house: House) -> None:
     assert first.done + others[0].done == 40
     stored = [house.jobs.get(job.job_id) for job in jobs]
     assert [job.replays for job in stored if job] == [1] * 40
-    assert house.hinted() == 40
+    assert house.published() == 40
 
 
 # --- reconciliation -------------------------------------------------------------------------------------------------

@@ -45,18 +45,18 @@ def taken(amqp_url: str, queue: str) -> list[Any]:
     return messages
 
 
-def hint(
+def delivery_message(
     channel: Channel = Channel.SMS, priority: Priority = Priority.NORMAL, delay_seconds: int = 0
 ) -> DeliveryMessage:
     return DeliveryMessage(make_job_id(), channel, priority, delay_seconds)
 
 
 def test_every_lane_has_a_queue_and_each_hint_reaches_its_own(publisher: AmqpPublisher, amqp_url: str) -> None:
-    hints = [hint(channel, priority) for channel in Channel for priority in Priority]
+    delivery_messages = [delivery_message(channel, priority) for channel in Channel for priority in Priority]
 
-    assert publisher.publish(hints) == [True] * 9
+    assert publisher.publish(delivery_messages) == [True] * 9
 
-    for each in hints:
+    for each in delivery_messages:
         [message] = taken(amqp_url, topology.queue_name(each.channel, each.priority))
         assert json.loads(message.body)[0] == [each.job_id]
         assert message.properties["delivery_mode"] == 2
@@ -64,7 +64,7 @@ def test_every_lane_has_a_queue_and_each_hint_reaches_its_own(publisher: AmqpPub
 
 
 def test_a_message_carries_the_job_id_and_nothing_else_of_the_job(publisher: AmqpPublisher, amqp_url: str) -> None:
-    sent = hint()
+    sent = delivery_message()
 
     publisher.publish([sent])
 
@@ -74,7 +74,7 @@ def test_a_message_carries_the_job_id_and_nothing_else_of_the_job(publisher: Amq
 
 
 def test_a_thousand_hints_are_confirmed_in_one_batch(publisher: AmqpPublisher) -> None:
-    assert publisher.publish([hint() for _ in range(1000)]) == [True] * 1000
+    assert publisher.publish([delivery_message() for _ in range(1000)]) == [True] * 1000
 
     assert publisher.depth("notifications.sms.normal") == 1000
 
@@ -98,18 +98,20 @@ def test_a_dead_letter_says_why(publisher: AmqpPublisher, amqp_url: str) -> None
 def test_an_unroutable_hint_is_noticed_and_the_others_of_its_batch_go_through(
     publisher: AmqpPublisher, amqp_url: str
 ) -> None:
-    wait_until(lambda: publisher.publish([hint(Channel.EMAIL)]) == [True])
+    wait_until(lambda: publisher.publish([delivery_message(Channel.EMAIL)]) == [True])
     with Connection(amqp_url) as connection:
         channel: Any = connection.channel()
         channel.queue_delete("notifications.push.high")
 
-    results = publisher.publish([hint(Channel.SMS), hint(Channel.PUSH, Priority.HIGH), hint(Channel.SMS)])
+    results = publisher.publish(
+        [delivery_message(Channel.SMS), delivery_message(Channel.PUSH, Priority.HIGH), delivery_message(Channel.SMS)]
+    )
 
     assert results == [True, False, True]
 
 
 def test_a_delayed_hint_before_any_worker_has_started_is_left_to_the_sweep(publisher: AmqpPublisher) -> None:
-    assert publisher.publish([hint(delay_seconds=5)]) == [False]
+    assert publisher.publish([delivery_message(delay_seconds=5)]) == [False]
 
 
 def test_threads_share_a_publisher(publisher: AmqpPublisher) -> None:
@@ -117,7 +119,7 @@ def test_threads_share_a_publisher(publisher: AmqpPublisher) -> None:
 
     def publish() -> None:
         for _ in range(20):
-            results.extend(publisher.publish([hint(), hint()]))
+            results.extend(publisher.publish([delivery_message(), delivery_message()]))
 
     threads = [threading.Thread(target=publish) for _ in range(8)]
     for thread in threads:

@@ -26,12 +26,12 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMQ
 def publisher(broker: PrivateRabbitMQ) -> Iterator[AmqpPublisher]:
     publisher = AmqpPublisher(broker.url, origin="test", pause_seconds=0.1)
     broker.start()
-    wait_until(lambda: publisher.publish([hint()]) == [True])
+    wait_until(lambda: publisher.publish([delivery_message()]) == [True])
     yield publisher
     publisher.close()
 
 
-def hint() -> DeliveryMessage:
+def delivery_message() -> DeliveryMessage:
     return DeliveryMessage(make_job_id(), Channel.SMS, Priority.NORMAL)
 
 
@@ -56,26 +56,26 @@ def test_nobody_waits_for_a_broker_that_is_away_and_it_is_found_again(
     before = publisher.depth("notifications.sms.normal") or 0
     kill(broker)
 
-    assert publisher.publish([hint(), hint()]) == [False, False]
+    assert publisher.publish([delivery_message(), delivery_message()]) == [False, False]
     assert publisher.depth("notifications.sms.normal") is None
     assert publisher.ping() is False
 
     broker.start()
-    wait_until(lambda: publisher.publish([hint()]) == [True])
+    wait_until(lambda: publisher.publish([delivery_message()]) == [True])
     # Nothing that was confirmed is gone; what was not may have arrived all the same.
     assert (publisher.depth("notifications.sms.normal") or 0) >= before + 1
 
 
 def test_a_broker_blocked_by_an_alarm_holds_nobody_up(publisher: AmqpPublisher, broker: PrivateRabbitMQ) -> None:
     impatient = AmqpPublisher(broker.url, origin="test", timeout_seconds=1.0, pause_seconds=0.1)
-    wait_until(lambda: impatient.publish([hint()]) == [True])
+    wait_until(lambda: impatient.publish([delivery_message()]) == [True])
     broker.ctl("set_vm_memory_high_watermark", "absolute", "1")
     try:
-        wait_until(lambda: impatient.publish([hint()]) == [False])
+        wait_until(lambda: impatient.publish([delivery_message()]) == [False])
     finally:
         broker.ctl("set_vm_memory_high_watermark", "absolute", "2GB")
 
-    wait_until(lambda: impatient.publish([hint()]) == [True])
+    wait_until(lambda: impatient.publish([delivery_message()]) == [True])
     impatient.close()
 
 
@@ -85,16 +85,16 @@ def test_after_a_failure_nobody_tries_for_a_while_and_longer_each_time(
     now = [1000.0]
     patient = AmqpPublisher(broker.url, origin="test", monotonic=lambda: now[0], pause_seconds=2)
     kill(broker)
-    patient.publish([hint()])
+    patient.publish([delivery_message()])
     now[0] += 2.1
-    patient.publish([hint()])
+    patient.publish([delivery_message()])
     broker.start()
-    wait_until(lambda: publisher.publish([hint()]) == [True])
+    wait_until(lambda: publisher.publish([delivery_message()]) == [True])
 
     now[0] += 2.1
-    during_the_longer_pause = patient.publish([hint()])
+    during_the_longer_pause = patient.publish([delivery_message()])
     now[0] += 2
-    after_it = patient.publish([hint()])
+    after_it = patient.publish([delivery_message()])
     patient.close()
 
     assert (during_the_longer_pause, after_it) == ([False], [True])

@@ -246,7 +246,7 @@ class Ops:
     def accept(self) -> Job:
         job = make_job(type=Channel.SMS, created_at=NOW, queued_at=NOW, due_at=NOW + timedelta(seconds=30))
         assert self.jobs.insert([job]) == [None]
-        self.publisher.publish([job.hint()])
+        self.publisher.publish([job.delivery_message()])
         return job
 
     def run_for(self, seconds: int, meanwhile: Callable[[], object] = lambda: None) -> str | None:

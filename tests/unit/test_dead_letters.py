@@ -87,13 +87,13 @@ class House:
         assert stored is not None
         return stored
 
-    def hinted(self) -> list[JobId]:
-        return [hint.job_id for hint in self.queue.hints]
+    def published(self) -> list[JobId]:
+        return [delivery_message.job_id for delivery_message in self.queue.delivery_messages]
 
     def everything(self) -> object:
         """All that a dry run must leave alone."""
         page = self.buried.page(EVERYTHING, 1000)
-        return page, list(self.queue.content), list(self.queue.hints), dict(self.stats.counts)
+        return page, list(self.queue.content), list(self.queue.delivery_messages), dict(self.stats.counts)
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_replay_starts_every_dead_letter_again_oldest_first_and_says_so_in_its
     run = house.dead_letters.replay(EVERYTHING, ORDER)
 
     assert [house.status(job) for job in jobs] == [Status.QUEUED] * 7
-    assert house.hinted() == [job.job_id for job in jobs]
+    assert house.published() == [job.job_id for job in jobs]
     assert (run.done, run.already_done, run.first_id, run.last_id) == (7, 0, jobs[0].job_id, jobs[-1].job_id)
     assert house.stats.counts == {Status.QUEUED: 7}
     last = house.read(jobs[3]).logs[-1]
@@ -126,7 +126,7 @@ def test_a_discard_leaves_jobs_failed_without_a_letter_or_a_second_look(house: H
     discarded = house.read(job)
     assert (discarded.status, discarded.due_at, discarded.dead_lettered_at) == (Status.FAILED, None, None)
     assert discarded.logs[-1].event == "discarded"
-    assert (run.done, house.buried.count(), house.hinted()) == (1, 0, [])
+    assert (run.done, house.buried.count(), house.published()) == (1, 0, [])
 
 
 def test_a_discarded_job_is_replayed_only_when_it_is_named(house: House) -> None:
@@ -177,7 +177,7 @@ def test_a_run_killed_in_the_middle_is_finished_by_running_it_again(house: House
     assert looked_at[-1] + second.done == 10
     assert {len(house.read(job).logs) for job in jobs} == {2}
     assert house.buried.count() == 0
-    assert len(set(house.hinted())) == len(house.hinted())
+    assert len(set(house.published())) == len(house.published())
 
 
 def test_who_loses_the_race_finds_it_done_already(house: House) -> None:
@@ -194,7 +194,7 @@ def test_who_loses_the_race_finds_it_done_already(house: House) -> None:
 
     assert (run.done, run.already_done) == (0, 5)
     assert [house.read(job).replays for job in jobs] == [1] * 5
-    assert len(house.hinted()) == 5
+    assert len(house.published()) == 5
 
 
 def test_jobs_that_fail_again_meanwhile_are_not_replayed_for_ever(house: House) -> None:
@@ -224,7 +224,7 @@ def test_no_more_a_second_than_asked_for(house: House, rate: float) -> None:
     house.dead_letters.replay(EVERYTHING, BulkOptions(operator="ada", rate_per_second=rate))
 
     by_time: dict[float, int] = {}
-    for job in house.buried.find(house.hinted()):
+    for job in house.buried.find(house.published()):
         seconds = (job.updated_at - later(3600)).total_seconds()
         by_time[seconds] = by_time.get(seconds, 0) + 1
     batch = max(by_time.values())
@@ -627,7 +627,7 @@ def test_replay_says_what_it_did_and_takes_the_letters_out_of_the_queue(
 
     result = wavecom("replay", "--rate", "1000")
 
-    assert (result.exit_code, house.queue.content, len(house.hinted())) == (0, [], 3)
+    assert (result.exit_code, house.queue.content, len(house.published())) == (0, [], 3)
     assert "3 replayed. Audit entry run-1." in result.stdout
 
 

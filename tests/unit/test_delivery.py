@@ -234,7 +234,7 @@ def test_a_retry_is_recorded_before_it_is_published_and_both_delays_are_the_same
     assert after.status is Status.RETRYING
     assert after.next_attempt_at == house.clock.now() + timedelta(seconds=retry.value.delay_seconds)
     assert retry.value.delay_seconds >= 18
-    assert house.publisher.hints == [], "the message is published by Celery's retry, not here"
+    assert house.publisher.delivery_messages == [], "the message is published by Celery's retry, not here"
 
 
 def test_a_providers_floor_keeps_its_retries_apart() -> None:

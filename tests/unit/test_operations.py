@@ -80,7 +80,7 @@ def test_a_failed_job_starts_a_new_life() -> None:
     assert (after.status, after.attempts, after.replays, after.error) == (Status.QUEUED, 0, 1, None)
     assert after.expires_at == NOW + timedelta(hours=1)
     assert after.delivery_key != job.delivery_key
-    assert house.publisher.hints == [job.hint()]
+    assert house.publisher.delivery_messages == [job.delivery_message()]
 
 
 def test_only_a_failed_job_is_replayed_so_a_second_replay_does_no_harm() -> None:
@@ -92,7 +92,7 @@ def test_only_a_failed_job_is_replayed_so_a_second_replay_does_no_harm() -> None
         house.operations.replay(job.job_id)
 
     assert refusal.value.code == "not_failed"
-    assert len(house.publisher.hints) == 1
+    assert len(house.publisher.delivery_messages) == 1
 
 
 def test_nobody_touches_another_clients_job() -> None:

@@ -1,6 +1,6 @@
 """Outages by the clock of the tests: what a provider refuses for a while is delivered afterwards, not lost.
 
-Through the use cases themselves: claim, call, record, and the sweep for hints that got lost.
+Through the use cases themselves: claim, call, record, and the sweep for delivery messages that got lost.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class FailingUntil:
 
 
 class House:
-    def __init__(self, outage: timedelta, *, are_hints_lost: bool = False, seed: int = 1) -> None:
+    def __init__(self, outage: timedelta, *, are_messages_lost: bool = False, seed: int = 1) -> None:
         self.clock = FakeClock(NOW)
         self.jobs = MemoryJobRepository(self.clock.now)
         self.publisher = RecordingPublisher()
         self.provider = FailingUntil(self.clock, NOW + outage)
-        self.are_hints_lost = are_hints_lost
+        self.are_messages_lost = are_messages_lost
         draw = random.Random(seed).random
         policy = Policy()
         self.delivery = Delivery(
@@ -113,26 +113,26 @@ class House:
 
     def follow(self, job_id: JobId) -> Job:
         """From here to its end."""
-        next_hint: datetime | None = self.clock.now()
+        next_message: datetime | None = self.clock.now()
         while True:
             job = self.jobs.get(job_id)
             assert job is not None
             if job.status in FINAL:
                 return job
-            if next_hint is None:
+            if next_message is None:
                 assert job.due_at is not None
                 self._wait_until(max(self.clock.now() + timedelta(seconds=5), job.due_at))
-                self.publisher.hints.clear()
+                self.publisher.delivery_messages.clear()
                 self.sweep.run()
-                next_hint = self.clock.now() if self.publisher.hints else None
+                next_message = self.clock.now() if self.publisher.delivery_messages else None
                 continue
-            self._wait_until(next_hint)
-            next_hint = None
+            self._wait_until(next_message)
+            next_message = None
             try:
                 self.delivery.deliver(job_id, Permit("gateway"))
             except RetryLater as retry:
-                if not self.are_hints_lost:
-                    next_hint = self.clock.now() + timedelta(seconds=retry.delay_seconds)
+                if not self.are_messages_lost:
+                    next_message = self.clock.now() + timedelta(seconds=retry.delay_seconds)
 
 
 def every(seconds: float, until: timedelta) -> list[datetime]:
@@ -140,10 +140,10 @@ def every(seconds: float, until: timedelta) -> list[datetime]:
 
 
 @pytest.mark.parametrize("minutes", [1, 10, 60, 600])
-@pytest.mark.parametrize("are_hints_lost", [False, True])
-def test_an_outage_loses_nothing_that_lives_three_days(minutes: int, are_hints_lost: bool) -> None:
+@pytest.mark.parametrize("are_messages_lost", [False, True])
+def test_an_outage_loses_nothing_that_lives_three_days(minutes: int, are_messages_lost: bool) -> None:
     outage = timedelta(minutes=minutes)
-    house = House(outage, are_hints_lost=are_hints_lost)
+    house = House(outage, are_messages_lost=are_messages_lost)
 
     ended = house.play(every(minutes * 60 / 40, outage), timedelta(hours=72))
 

@@ -64,7 +64,7 @@ def test_an_accepted_job_is_stored_and_hinted_at_in_its_lane() -> None:
     stored = house.jobs.get(accepted.job.job_id)
     assert stored == accepted.job
     assert stored.status is Status.QUEUED
-    assert house.publisher.hints == [DeliveryMessage(stored.job_id, Channel.SMS, Priority.HIGH)]
+    assert house.publisher.delivery_messages == [DeliveryMessage(stored.job_id, Channel.SMS, Priority.HIGH)]
     assert house.stats.counts == {Status.QUEUED: 1}
 
 
@@ -73,9 +73,9 @@ def test_a_job_is_in_the_store_before_its_hint_is_published() -> None:
     seen = []
     publish = house.publisher.publish
 
-    def look_first(hints: list[DeliveryMessage]) -> list[bool]:
-        seen.extend(house.jobs.get(hint.job_id) for hint in hints)
-        return publish(hints)
+    def look_first(delivery_messages: list[DeliveryMessage]) -> list[bool]:
+        seen.extend(house.jobs.get(delivery_message.job_id) for delivery_message in delivery_messages)
+        return publish(delivery_messages)
 
     house.publisher.publish = look_first  # type: ignore[method-assign,assignment]
 
@@ -92,7 +92,7 @@ def test_a_job_is_accepted_while_the_broker_is_away_and_left_to_the_sweep() -> N
 
     stored = house.jobs.get(accepted.job.job_id)
     assert stored is not None
-    assert stored.due_at == NOW + Policy().hint_grace
+    assert stored.due_at == NOW + Policy().message_grace
 
 
 def test_a_scheduled_job_waits_without_a_hint() -> None:
@@ -104,7 +104,7 @@ def test_a_scheduled_job_waits_without_a_hint() -> None:
     assert accepted.job.status is Status.SCHEDULED
     assert accepted.job.due_at == send_at
     assert accepted.job.expires_at == send_at + timedelta(hours=72)
-    assert house.publisher.hints == []
+    assert house.publisher.delivery_messages == []
 
 
 def test_a_time_that_has_passed_means_now() -> None:
@@ -131,7 +131,7 @@ def test_the_same_key_and_body_give_the_first_job_again_and_no_second_hint() -> 
 
     assert second.is_replay
     assert second.job.job_id == first.job.job_id
-    assert len(house.publisher.hints) == 1
+    assert len(house.publisher.delivery_messages) == 1
 
 
 def test_the_same_key_with_another_body_is_refused_and_nothing_is_stored() -> None:
@@ -141,7 +141,7 @@ def test_the_same_key_with_another_body_is_refused_and_nothing_is_stored() -> No
     with pytest.raises(IdempotencyMismatchError, match="new key"):
         house.submission.accept(new(idempotency_key="k", fingerprint="g"))
 
-    assert len(house.publisher.hints) == 1
+    assert len(house.publisher.delivery_messages) == 1
 
 
 def test_two_clients_may_use_the_same_key() -> None:
@@ -172,7 +172,10 @@ def test_a_job_that_cannot_be_stored_costs_nobody_else_of_its_batch() -> None:
     assert isinstance(first, Accepted)
     assert isinstance(third, Accepted)
     assert isinstance(second, InvalidRequestError)
-    assert [hint.job_id for hint in house.publisher.hints] == [first.job.job_id, third.job.job_id]
+    assert [delivery_message.job_id for delivery_message in house.publisher.delivery_messages] == [
+        first.job.job_id,
+        third.job.job_id,
+    ]
 
 
 # --- Many at once -----------------------------------------------------------------------------------------------------
@@ -205,7 +208,9 @@ def test_many_are_stored_in_one_write_and_published_in_one_go() -> None:
     assert store.writes == 1
     jobs = [outcome.job for outcome in outcomes if isinstance(outcome, Accepted)]
     assert [job.metadata["number"] for job in jobs] == list(range(1000))
-    assert [hint.job_id for hint in house.publisher.hints] == [job.job_id for job in jobs]
+    assert [delivery_message.job_id for delivery_message in house.publisher.delivery_messages] == [
+        job.job_id for job in jobs
+    ]
     assert house.stats.counts == {Status.QUEUED: 1000}
 
 
@@ -225,7 +230,7 @@ def test_of_equal_ones_with_one_key_the_first_is_accepted_and_the_others_repeat_
     assert (first.is_replay, second.is_replay) == (False, True)
     assert second.job == first.job
     assert isinstance(other, IdempotencyMismatchError)
-    assert len(house.publisher.hints) == 1
+    assert len(house.publisher.delivery_messages) == 1
 
 
 def test_many_again_repeat_what_each_was_answered() -> None:
@@ -248,7 +253,7 @@ def test_a_store_that_is_away_is_an_error_for_all() -> None:
     with pytest.raises(StoreError):
         house.submission.accept_many([new(), new()])
 
-    assert house.publisher.hints == []
+    assert house.publisher.delivery_messages == []
 
 
 def test_a_store_that_goes_away_among_refusals_fails_only_what_was_not_stored() -> None:
@@ -308,7 +313,7 @@ def test_files_that_cannot_be_stored_leave_no_job() -> None:
         house.submission.accept(new(**MAIL))
 
     assert not isinstance(error.value, UncertainWriteError), "of the job certainly nothing was stored"
-    assert house.publisher.hints == []
+    assert house.publisher.delivery_messages == []
 
 
 # --- Asking first -------------------------------------------------------------------------------------------------
@@ -373,7 +378,7 @@ def test_who_may_go_on_is_stored_and_who_may_not_is_only_told_why() -> None:
     assert [accepted is not None for _, accepted in decisions] == [True, True, False, False]
     assert [decision.limits for decision, _ in decisions] == [(), LEFT, LEFT, ()]
     assert (decisions[2][0].refused, decisions[3][0].answer) == ("rate", KNOWN)
-    assert len(house.publisher.hints) == 2
+    assert len(house.publisher.delivery_messages) == 2
 
 
 def test_all_that_came_at_one_time_are_asked_for_in_one_step_and_each_gets_its_own_answer() -> None:

@@ -103,8 +103,8 @@ class House:
         assert stored is not None
         return stored
 
-    def hinted(self) -> list[str]:
-        return [hint.job_id for hint in self.publisher.hints]
+    def published(self) -> list[str]:
+        return [delivery_message.job_id for delivery_message in self.publisher.delivery_messages]
 
 
 def test_nothing_due_does_nothing() -> None:
@@ -113,7 +113,7 @@ def test_nothing_due_does_nothing() -> None:
 
     report = house.sweep.run()
 
-    assert (report.moved, house.publisher.hints, house.jobs.writes) == (0, [], 0)
+    assert (report.moved, house.publisher.delivery_messages, house.jobs.writes) == (0, [], 0)
 
 
 def test_a_lost_hint_is_published_again_once() -> None:
@@ -124,7 +124,7 @@ def test_a_lost_hint_is_published_again_once() -> None:
     house.clock.advance(5)
     house.sweep.run()
 
-    assert house.hinted() == [job.job_id]
+    assert house.published() == [job.job_id]
     assert house.read(job).due_at == later(30)
 
 
@@ -138,7 +138,7 @@ def test_a_job_that_nobody_can_make_sense_of_costs_only_itself() -> None:
     with capture_logs() as logs:
         house.sweep.run()
 
-    assert set(house.hinted()) == {job.job_id, lost.job_id}
+    assert set(house.published()) == {job.job_id, lost.job_id}
     assert [entry["job_id"] for entry in logs if entry["event"] == "sweep_job_failed"] == [odd.job_id]
 
 
@@ -150,7 +150,7 @@ def test_a_deep_backlog_is_neither_published_nor_written_again() -> None:
 
     house.sweep.run()
 
-    assert (house.publisher.hints, house.jobs.writes) == ([], 0)
+    assert (house.publisher.delivery_messages, house.jobs.writes) == ([], 0)
 
 
 def test_in_a_deep_queue_a_hint_much_older_than_those_already_taken_is_lost() -> None:
@@ -162,7 +162,7 @@ def test_in_a_deep_queue_a_hint_much_older_than_those_already_taken_is_lost() ->
 
     house.sweep.run()
 
-    assert house.hinted() == [lost.job_id]
+    assert house.published() == [lost.job_id]
 
 
 def test_a_parked_job_is_published_when_its_time_has_come_however_deep_its_queue_is() -> None:
@@ -172,7 +172,7 @@ def test_a_parked_job_is_published_when_its_time_has_come_however_deep_its_queue
 
     house.sweep.run()
 
-    assert house.hinted() == [job.job_id]
+    assert house.published() == [job.job_id]
 
 
 def test_a_scheduled_job_is_queued_when_its_time_has_come() -> None:
@@ -182,7 +182,7 @@ def test_a_scheduled_job_is_queued_when_its_time_has_come() -> None:
     house.sweep.run()
 
     assert house.read(job).status is Status.QUEUED
-    assert house.hinted() == [job.job_id]
+    assert house.published() == [job.job_id]
 
 
 def test_a_campaign_larger_than_a_batch_leaves_in_one_run() -> None:
@@ -192,7 +192,7 @@ def test_a_campaign_larger_than_a_batch_leaves_in_one_run() -> None:
     report = house.sweep.run()
 
     assert report.published == 420
-    assert sorted(house.hinted()) == sorted(job.job_id for job in jobs)
+    assert sorted(house.published()) == sorted(job.job_id for job in jobs)
 
 
 def test_a_job_whose_worker_vanished_is_tried_again_and_says_that_the_outcome_is_unknown() -> None:
@@ -220,7 +220,7 @@ def test_under_stop_a_vanished_worker_leaves_the_job_unconfirmed() -> None:
     house.sweep.run()
 
     assert house.read(job).status is Status.UNCONFIRMED
-    assert house.publisher.hints == []
+    assert house.publisher.delivery_messages == []
 
 
 def test_a_failed_job_gets_the_dead_letter_it_is_owed() -> None:
@@ -257,7 +257,7 @@ def test_a_waiting_job_past_its_deadline_expires_unsent(is_deep: bool) -> None:
     house.sweep.run()
 
     assert house.read(job).status is Status.EXPIRED
-    assert house.publisher.hints == []
+    assert house.publisher.delivery_messages == []
 
 
 def test_after_the_store_was_away_leases_are_left_alone_for_one_lease() -> None:
@@ -286,7 +286,7 @@ def test_several_sweeps_at_once_move_a_job_once() -> None:
     moved = house.sweep._put_right(stale, type(house.sweep.run())())
 
     assert moved == 0
-    assert house.hinted() == [job.job_id]
+    assert house.published() == [job.job_id]
 
 
 def test_counts_follow_the_statuses_that_are_entered() -> None:
@@ -304,9 +304,9 @@ def test_the_budget_ends_a_run_that_would_last_too_long() -> None:
         house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
     original = house.publisher.publish
 
-    def slowly(hints: Sequence[Any]) -> list[bool]:
+    def slowly(delivery_messages: Sequence[Any]) -> list[bool]:
         house.clock.advance(8)
-        return original(hints)
+        return original(delivery_messages)
 
     house.publisher.publish = slowly  # type: ignore[method-assign]
 
@@ -324,8 +324,8 @@ def test_a_deep_live_queue_says_nothing_about_the_lost_hint_of_a_test() -> None:
 
     house.sweep.run()
 
-    assert house.hinted() == [test.job_id]
-    assert house.publisher.hints[0].is_test
+    assert house.published() == [test.job_id]
+    assert house.publisher.delivery_messages[0].is_test
 
 
 def test_a_deep_queue_of_tests_is_left_alone_too() -> None:
@@ -336,7 +336,7 @@ def test_a_deep_queue_of_tests_is_left_alone_too() -> None:
 
     house.sweep.run()
 
-    assert house.hinted() == [live.job_id]
+    assert house.published() == [live.job_id]
 
 
 def test_appointments_are_kept_by_every_run() -> None:
@@ -347,7 +347,7 @@ def test_appointments_are_kept_by_every_run() -> None:
 
     house.sweep.run()
 
-    assert set(house.hinted()) == {scheduled.job_id, parked.job_id}
+    assert set(house.published()) == {scheduled.job_id, parked.job_id}
 
 
 def test_what_only_a_crash_leaves_behind_is_not_looked_for_by_every_run_but_within_seconds() -> None:
@@ -373,16 +373,16 @@ def test_a_search_that_was_not_finished_goes_on_with_the_next_run() -> None:
     jobs = [house.job(due_at=later(-1), queued_at=later(-31)) for _ in range(100)]
     original = house.publisher.publish
 
-    def slowly(hints: Sequence[Any]) -> list[bool]:
+    def slowly(delivery_messages: Sequence[Any]) -> list[bool]:
         house.clock.advance(8)
-        return original(hints)
+        return original(delivery_messages)
 
     house.publisher.publish = slowly  # type: ignore[method-assign]
 
     for _ in range(4):
         house.sweep.run()
 
-    assert set(house.hinted()) == {job.job_id for job in jobs}
+    assert set(house.published()) == {job.job_id for job in jobs}
 
 
 def test_after_a_storm_passwords_are_published_before_campaigns_also_while_those_are_published() -> None:
@@ -391,18 +391,18 @@ def test_after_a_storm_passwords_are_published_before_campaigns_also_while_those
     passwords = [house.job(priority=Priority.HIGH, queued_at=None, due_at=later(due)) for due in (-1, 1)]
     original = house.publisher.publish
 
-    def slowly(hints: Sequence[Any]) -> list[bool]:
+    def slowly(delivery_messages: Sequence[Any]) -> list[bool]:
         house.clock.advance(2)
-        return original(hints)
+        return original(delivery_messages)
 
     house.publisher.publish = slowly  # type: ignore[method-assign]
 
     house.sweep.run()
 
-    hinted = house.hinted()
-    assert hinted[0] == passwords[0].job_id
-    assert hinted[10] == passwords[1].job_id, "it became due while the first batch was published"
-    assert len(hinted) == len(campaign) + 2
+    published = house.published()
+    assert published[0] == passwords[0].job_id
+    assert published[10] == passwords[1].job_id, "it became due while the first batch was published"
+    assert len(published) == len(campaign) + 2
 
 
 def test_a_search_that_met_an_error_does_not_rest() -> None:

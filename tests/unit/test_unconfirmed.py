@@ -122,7 +122,7 @@ def test_a_retry_needs_the_word_that_accepts_a_duplicate(house: House) -> None:
     assert "--accept-duplicate" in refused.output
     assert taken.exit_code == 0
     assert house.status(job) is Status.QUEUED
-    assert [hint.job_id for hint in house.queue.hints] == [job.job_id]
+    assert [delivery_message.job_id for delivery_message in house.queue.delivery_messages] == [job.job_id]
 
 
 def test_a_dry_run_changes_nothing(house: House) -> None:

@@ -1,8 +1,8 @@
-"""Hints on their way out, so that no request waits for the broker's confirms.
+"""Delivery messages on their way out, so that no request waits for the broker's confirms.
 
-A notification is accepted when it is stored; its hint only says so sooner than the sweep would. So the thread that has
-stored a batch leaves the hints here and answers its clients, and one thread publishes whatever has come meanwhile,
-confirmed as ever.
+A notification is accepted when it is stored; its delivery message only says so sooner than the sweep would. So the
+thread that has stored a batch leaves the delivery messages here and answers its clients, and one thread publishes
+whatever has come meanwhile, confirmed as ever.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ class BackgroundPublisher:
         self._is_running = False
         self._executor = ThreadPoolExecutor(1, "publisher")
 
-    def publish(self, hints: Sequence[DeliveryMessage]) -> None:
-        """Leave ``hints``. Returns at once, unless too many wait: then when there is room, or after a few seconds."""
-        if not hints:
+    def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> None:
+        """Leave messages to be published. Returns at once; if too many wait, when there is room, or after seconds."""
+        if not delivery_messages:
             return
         with self._room:
             if len(self._waiting) >= self._most_waiting:
                 self._room.wait_for(lambda: len(self._waiting) < self._most_waiting, _PATIENCE_SECONDS)
-            self._waiting.extend(hints)
+            self._waiting.extend(delivery_messages)
             if self._is_running:
                 return
             self._is_running = True

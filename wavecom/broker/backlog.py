@@ -1,4 +1,4 @@
-"""Which hints are lost, and which only wait in a deep queue."""
+"""Which delivery messages are lost, and which only wait in a deep queue."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from wavecom.broker.topology import queue_of_lane
 from wavecom.core.ports import WaitingMessages
 from wavecom.core.progress import Lane
 
-#: Queues keep their order but for redeliveries and delayed retries: a hint this much older than one that has already
-#: been taken is not going to come.
+#: Queues keep their order but for redeliveries and delayed retries: a delivery message this much older than one that
+#: has already been taken is not going to come.
 _DISORDER = timedelta(seconds=60)
 
 
@@ -18,7 +18,7 @@ class QueueBacklog:
     """Implements ``wavecom.core.ports.Backlog`` from queue depths and from how far workers have got.
 
     ``depth(queue)`` is the number of ready messages, None when unknown; ``watermark(queue)`` the latest ``queuedAt``
-    of a hint that a worker has taken from it, None when unknown.
+    of a delivery message that a worker has taken from it, None when unknown.
     """
 
     def __init__(self, depth: Callable[[str], int | None], watermark: Callable[[str], datetime | None]) -> None:

@@ -49,7 +49,7 @@ _PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 8.0
 #: The delay exchange that Celery's workers declare at their start.
 _DELAY_EXCHANGE: Final = level_name(27)
-#: Stands for a job id in the frames of a hint that are kept ready. No job has it: its version is none.
+#: Stands for a job id in the frames of a delivery message that are kept ready. No job has it: its version is none.
 _ANY_ID: Final = JobId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 
@@ -92,8 +92,8 @@ class QueueState:
 class _Frames:
     """Messages as the bytes that go over the wire on one channel.
 
-    py-amqp takes some 40 µs for a message. Hints of a lane differ only in their job's id, so the frames of one serve
-    for all.
+    py-amqp takes some 40 µs for a message. Delivery messages of a lane differ only in their job's id, so the frames of
+    one serve for all.
     """
 
     def __init__(self, channel: Any, origin: str) -> None:
@@ -163,9 +163,9 @@ class AmqpPublisher:
         self._is_healthy = True
         self._failures = 0
 
-    def publish(self, hints: Sequence[DeliveryMessage]) -> list[bool]:
-        """See ``Publisher.publish``. Delayed hints need a worker to have started once: it declares the delay queues."""
-        return self._send("hint", hints)
+    def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> list[bool]:
+        """See ``Publisher.publish``. Delayed messages need the delay queues, which the first worker declares."""
+        return self._send("hint", delivery_messages)
 
     def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
         """See ``Publisher.bury``."""
@@ -343,16 +343,20 @@ def _message_of(content: _Content, origin: str) -> _Message:
     )
 
 
-def _task_message(hint: DeliveryMessage, origin: str) -> _Message:
+def _task_message(delivery_message: DeliveryMessage, origin: str) -> _Message:
     """A Celery task message (protocol 2) without the detours: any Celery worker takes it."""
-    key = topology.routing_key(hint.channel, hint.priority, is_test=hint.is_test)
+    key = topology.routing_key(delivery_message.channel, delivery_message.priority, is_test=delivery_message.is_test)
     exchange = topology.NOTIFICATIONS.name
-    if hint.delay_seconds > 0:
-        exchange, key = _DELAY_EXCHANGE, calculate_routing_key(hint.delay_seconds, key)
+    if delivery_message.delay_seconds > 0:
+        exchange, key = _DELAY_EXCHANGE, calculate_routing_key(delivery_message.delay_seconds, key)
     # No more than a worker needs: encoding and decoding each header costs more than the body.
-    headers = {"task": topology.DELIVER_TASK, "id": hint.job_id, "origin": origin}
-    body = orjson.dumps([[hint.job_id], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}])
-    return _Message(exchange, key, body, headers, {"correlation_id": hint.job_id, "message_id": hint.job_id})
+    headers = {"task": topology.DELIVER_TASK, "id": delivery_message.job_id, "origin": origin}
+    body = orjson.dumps(
+        [[delivery_message.job_id], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
+    )
+    return _Message(
+        exchange, key, body, headers, {"correlation_id": delivery_message.job_id, "message_id": delivery_message.job_id}
+    )
 
 
 def _dead_letter_message(letter: DeadLetter, origin: str) -> _Message:

@@ -33,8 +33,8 @@ RECONCILE_TASK = "wavecom.reconcile_dead_letters"
 #: Arguments can't be changed later without deleting the queue (406 PRECONDITION_FAILED).
 _DELIVERY_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
-    # Counts every return of a prefetched message, so a low limit would dead-letter healthy hints of a worker that is
-    # killed a few times (trap T28). Poison is bounded in the store, by lost leases.
+    # Counts every return of a prefetched message, so a low limit would dead-letter healthy delivery messages of a
+    # worker that is killed a few times (trap T28). Poison is bounded in the store, by lost leases.
     "x-delivery-limit": 100,
     "x-dead-letter-exchange": DEAD_LETTERS.name,
     "x-dead-letter-strategy": "at-least-once",
@@ -51,18 +51,18 @@ def queue_name(channel: Channel, priority: Priority) -> str:
     return f"notifications.{channel}.{priority}"
 
 
-def queue_of(hint: DeliveryMessage) -> str:
-    """The queue that a hint travels through."""
-    return TEST_QUEUE if hint.is_test else queue_name(hint.channel, hint.priority)
+def queue_of(delivery_message: DeliveryMessage) -> str:
+    """The queue that a delivery message travels through."""
+    return TEST_QUEUE if delivery_message.is_test else queue_name(delivery_message.channel, delivery_message.priority)
 
 
 def queue_of_lane(lane: Lane) -> str:
-    """The queue of a lane, or that of all test accounts' hints."""
+    """The queue of a lane, or that of all test accounts' delivery messages."""
     return TEST_QUEUE if lane is None else queue_name(*lane)
 
 
 def routing_key(channel: Channel, priority: Priority, *, is_test: bool = False) -> str:
-    """The key that leads a hint into its queue."""
+    """The key that leads a delivery message into its queue."""
     return f"{TEST_QUEUE}.{channel}.{priority}" if is_test else queue_name(channel, priority)
 
 

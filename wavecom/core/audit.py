@@ -76,7 +76,7 @@ class BulkOperation:
     in_doubt: int = 0
     #: Job ids that nobody has heard of.
     unknown: int = 0
-    #: Replayed jobs whose hint the broker did not confirm; the sweep publishes them.
+    #: Replayed jobs whose delivery message the broker did not confirm; the sweep publishes them.
     unpublished: int = 0
     first_id: JobId | None = None
     last_id: JobId | None = None

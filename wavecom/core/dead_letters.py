@@ -455,8 +455,10 @@ class DeadLetters:
         failed = [transition.applied_to(job) for job, transition in mine if transition.needs_dead_letter]
         if failed:
             bury(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
-        hints = [transition.hint for _, transition in mine if transition.hint is not None]
-        run.unpublished += self._publisher.publish(hints).count(False)
+        delivery_messages = [
+            transition.delivery_message for _, transition in mine if transition.delivery_message is not None
+        ]
+        run.unpublished += self._publisher.publish(delivery_messages).count(False)
         self._count([job for job, _ in mine], run)
 
     def _only_count(self, jobs: Sequence[Job], event: _EventOf, run: BulkOperation) -> None:

@@ -299,9 +299,9 @@ class Delivery:
                 counts[job.client, job.type, transition.status] += 1
                 if transition.needs_dead_letter:
                     failed.append(transition.applied_to(job))
-                if transition.hint is not None:
+                if transition.delivery_message is not None:
                     text = f"attempt {job.attempts + 1} did not succeed"
-                    retry = RetryLater(transition.hint.delay_seconds, text)
+                    retry = RetryLater(transition.delivery_message.delay_seconds, text)
             else:
                 # The lease ran out and another worker, or a replay, owns the job now. Say what we know all the same.
                 log.warning(

@@ -1,8 +1,9 @@
 """The whole state machine: ``decide(job, event, now)`` says what is to be written and published. Pure.
 
 Every use case, task and sweep goes through it, so a rule about a job's life stands here and nowhere else. The
-answer is a ``Transition``: a guarded change for the store (compare-and-set) and, where one is due, a hint for the
-broker. The store is written first and the hint published after, always: a lost hint is found again by ``due_at``.
+answer is a ``Transition``: a guarded change for the store (compare-and-set) and, where one is due, a delivery message
+for the broker. The store is written first and the delivery message published after, always: a lost delivery message is
+found again by ``due_at``.
 
 The events are in ``events.py``, what a transition is made of in ``transitions.py``, the rules for what people ask in
 ``operator_rules.py``; all that the rest of the system needs of them can be had from here.
@@ -75,7 +76,8 @@ __all__ = [
     "settle_due",
 ]
 
-#: A hint may come a little before its time (clocks differ); a job so close to its next attempt is claimed all the same.
+#: A delivery message may come a little before its time (clocks differ); a job so close to its next attempt is claimed
+#: all the same.
 EARLY_CLAIM = timedelta(seconds=2)
 
 _USUAL = Policy()
@@ -201,12 +203,12 @@ def _retry_or_fail(
         "status": Status.RETRYING,
         "error": _error(code, last),
         "next_attempt_at": next_attempt_at,
-        # When its hint comes out of the delay queues: before that it can't be missed in its lane's queue.
+        # When its delivery message comes out of the delay queues: before that it can't be missed in its lane's queue.
         "queued_at": next_attempt_at,
-        "due_at": settle_due(next_attempt_at + policy.hint_grace, job),
+        "due_at": settle_due(next_attempt_at + policy.message_grace, job),
     }
     entries = (*failed_tries, _tried(attempt, last, next_attempt_at=next_attempt_at))
-    return transition(job, changes, entries, guard=guard, hint=job.hint(delay))
+    return transition(job, changes, entries, guard=guard, delivery_message=job.delivery_message(delay))
 
 
 def _prevent(job: Job, token: str, retry_after_seconds: float, now: datetime, policy: Policy) -> Transition:
@@ -221,7 +223,7 @@ def _prevent(job: Job, token: str, retry_after_seconds: float, now: datetime, po
     }
     if job.expires_at <= now:
         return expire(job, now, policy, guard, changes)
-    # The hint comes from the sweep, not from here: nothing is published for what is not an attempt.
+    # The delivery message comes from the sweep, not from here: nothing is published for what is not an attempt.
     seconds = min(max(1.0, retry_after_seconds), backoff.LONGEST_SECONDS)
     until = now + timedelta(milliseconds=math.ceil(seconds * 1000))
     changes |= {"status": Status.RETRYING} | parked_changes(job, until)
@@ -242,7 +244,7 @@ def _renew(job: Job, event: LeaseRenewed, now: datetime, policy: Policy) -> Tran
 def _park(job: Job, until: datetime, now: datetime) -> Transition | None:
     if job.status not in CLAIMABLE:
         return None
-    # A hint that came early or twice must not shorten the wait that an attempt or a provider has asked for.
+    # A delivery message that came early or twice must not shorten the wait that an attempt or a provider has asked for.
     until = max(until, job.next_attempt_at or until)
     return transition(job, {"updated_at": now} | parked_changes(job, until), guard=exact(job))
 
@@ -259,7 +261,7 @@ def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transiti
             return publish(job, {"status": Status.QUEUED}, now, policy, guard, (entry,))
         case Status.QUEUED | Status.RETRYING:
             is_parked = job.queued_at is None
-            if not event.is_hint_lost and not is_parked:
+            if not event.is_message_lost and not is_parked:
                 return None
             return publish(job, {}, now, policy, guard)
         case Status.PROCESSING:
@@ -273,7 +275,7 @@ def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transiti
             entry = LogEntry(now, "delivered", provider=job.provider, code="receipt_missing")
             return transition(job, {"updated_at": now} | final(Status.DELIVERED, now, policy), (entry,), guard=guard)
         case Status.FAILED:
-            changes = {"due_at": now + policy.hint_grace}
+            changes = {"due_at": now + policy.message_grace}
             return transition(job, changes, guard=guard, needs_dead_letter=True)
         case _:
             return None

@@ -73,11 +73,11 @@ class Parked:
 class DueReached:
     """``due_at`` has passed and nothing else has moved the job.
 
-    ``is_hint_lost`` is the broker's evidence for queued and retrying jobs: False while the hint may still wait in a
-    deep queue, so that a backlog is neither published again nor rewritten.
+    ``is_message_lost`` is the broker's evidence for queued and retrying jobs: False while the delivery message may
+    still wait in a deep queue, so that a backlog is neither published again nor rewritten.
     """
 
-    is_hint_lost: bool = True
+    is_message_lost: bool = True
     jitter: float = 0.5
 
 

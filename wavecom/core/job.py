@@ -168,7 +168,7 @@ class DeliveryMessage:
     channel: Channel
     priority: Priority
     delay_seconds: int = 0
-    #: For a job of a test account, whose hints travel apart from live ones.
+    #: For a job of a test account, whose delivery messages travel apart from live ones.
     is_test: bool = False
 
 
@@ -207,7 +207,8 @@ class Job:
     error: JobError | None = None
     claim: Claim | None = None
     next_attempt_at: datetime | None = None
-    #: When the job's last hint reaches its lane's queue; None while no hint is out (scheduled, parked).
+    #: When the job's last delivery message reaches its lane's queue; None while no delivery message is out (scheduled,
+    #: parked).
     queued_at: datetime | None = None
     due_at: datetime | None = None
     finished_at: datetime | None = None
@@ -221,7 +222,7 @@ class Job:
         """The idempotency key sent to providers: the same for every attempt, a new one after a replay."""
         return self.job_id if self.replays == 0 else f"{self.job_id}:{self.replays}"
 
-    def hint(self, delay_seconds: int = 0) -> DeliveryMessage:
+    def delivery_message(self, delay_seconds: int = 0) -> DeliveryMessage:
         """The message that makes a worker look at this job."""
         return DeliveryMessage(self.job_id, self.type, self.priority, delay_seconds, is_test_account(self.client))
 

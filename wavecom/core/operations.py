@@ -90,6 +90,6 @@ class Operations:
 
     def _concluded(self, job: Job, transition: Transition) -> Job:
         self._stats.add(job.client, job.type, transition.status)
-        if transition.hint is not None:
-            self._publisher.publish([transition.hint])
+        if transition.delivery_message is not None:
+            self._publisher.publish([transition.delivery_message])
         return transition.applied_to(job)

@@ -100,7 +100,7 @@ def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> T
         "purge_at": None,
         "expires_at": event.expires_at,
         "queued_at": now,
-        "due_at": min(now + policy.hint_grace, event.expires_at),
+        "due_at": min(now + policy.message_grace, event.expires_at),
         "updated_at": now,
     }
     is_parked = event.starts_at is not None and event.starts_at > now
@@ -110,7 +110,9 @@ def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> T
     accepted = "although the recipient may already have it (acceptDuplicate)" if is_doubtful else ""
     message = "; ".join(filter(None, (accepted, event.note))) or None
     entry = LogEntry(now, "replayed", message=message, by=event.by)
-    return transition(job, changes, (entry,), guard=exact(job), hint=None if is_parked else job.hint())
+    return transition(
+        job, changes, (entry,), guard=exact(job), delivery_message=None if is_parked else job.delivery_message()
+    )
 
 
 def settle(job: Job, event: SettleRequested, now: datetime, policy: Policy) -> Transition:

@@ -144,7 +144,8 @@ class JobRepository(Protocol):
         ...
 
     def parked(self, priority: Priority, now: datetime, limit: int) -> list[Job]:
-        """Parked jobs (queued or retrying, no hint of them in any queue) whose ``due_at`` has passed, of all channels.
+        """Parked jobs (queued or retrying, no delivery message of them in any queue) whose ``due_at`` has passed, of
+        all channels.
 
         Longest due first, without payloads and logs.
         """
@@ -174,12 +175,12 @@ class DeadLetter:
 
 
 class Publisher(Protocol):
-    """Hands hints and dead letters to the broker: persistent, confirmed, mandatory, in bounded time."""
+    """Hands delivery messages and dead letters to the broker: persistent, confirmed, mandatory, in bounded time."""
 
-    def publish(self, hints: Sequence[DeliveryMessage]) -> list[bool]:
-        """True for each hint that the broker has confirmed in a queue.
+    def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> list[bool]:
+        """True for each delivery message that the broker has confirmed in a queue.
 
-        Never raises for a broker that is away or blocked: an unpublished hint is the sweep's work.
+        Never raises for a broker that is away or blocked: an unpublished delivery message is the sweep's work.
         """
         ...
 
@@ -190,16 +191,17 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessages:
-    """The hints of a lane that nobody has taken."""
+    """The delivery messages of a lane that nobody has taken."""
 
     #: How many there are; None when the broker can't be asked.
     ready: int | None
-    #: Hints queued before this time and not yet taken are lost; None when that can't be said (deep or unknown).
+    #: Delivery messages queued before this time and not yet taken are lost; None when that can't be said (deep or
+    #: unknown).
     lost_before: datetime | None
 
 
 class Backlog(Protocol):
-    """What the broker knows about waiting hints."""
+    """What the broker knows about waiting delivery messages."""
 
     def of(self, lane: Lane, now: datetime) -> WaitingMessages:
         """Ask it; never raises."""

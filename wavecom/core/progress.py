@@ -23,9 +23,10 @@ Lane = tuple[Channel, Priority] | None
 
 LANES: tuple[Lane, ...] = (*((channel, priority) for channel in Channel for priority in Priority), None)
 
-#: A hint that is lost is published again after half of this.
+#: A delivery message that is lost is published again after half of this.
 STALL_LIMIT = timedelta(seconds=60)
-#: So long work counts as waiting after it was seen: a hint that was published again is not overdue for half a minute.
+#: So long work counts as waiting after it was seen: a delivery message that was published again is not overdue for half
+#: a minute.
 _REMEMBERED = timedelta(seconds=45)
 #: The sweep judges every few seconds; a judgement of this age says that nobody sweeps.
 JUDGEMENT_LIMIT = timedelta(seconds=90)

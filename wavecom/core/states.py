@@ -72,7 +72,7 @@ HANDED_OVER: frozenset[Status] = frozenset({Status.SENT, Status.UNCONFIRMED})
 
 
 def is_arrow(old: Status, new: Status) -> bool:
-    """Whether ``old → new`` is declared, staying put included (a lost hint published again changes no status)."""
+    """Whether ``old → new`` is declared, staying put included (a lost message published again changes no status)."""
     return old is new or new in ARROWS[old]
 
 

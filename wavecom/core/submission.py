@@ -1,4 +1,4 @@
-"""Accepting notifications: store the job, then hint at it, many requests in one flush."""
+"""Accepting notifications: store the jobs of many requests in one write, then publish their messages."""
 
 from __future__ import annotations
 
@@ -76,9 +76,9 @@ class Batcher(Protocol):
 
 
 class Announcer(Protocol):
-    """A ``Publisher`` of hints of which nobody needs to know whether they were confirmed."""
+    """A ``Publisher`` of delivery messages of which nobody needs to know whether they were confirmed."""
 
-    def publish(self, hints: Sequence[DeliveryMessage]) -> object:
+    def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> object:
         """Publish them, now or soon."""
         ...
 
@@ -123,11 +123,11 @@ class Submission:
         return channel in self._served or is_test_account(client)
 
     def accept(self, new: NewNotification) -> Accepted:
-        """Store one job durably and publish its hint; returns when the job is stored.
+        """Store one job durably and publish its delivery message; returns when the job is stored.
 
-        A hint that can't be published changes nothing: the sweep publishes it later. Raises ``StoreError`` (nothing
-        stored), ``UncertainWriteError`` (it may have been), ``IdempotencyMismatchError``, ``ChannelNotServedError``.
-        May be repeated safely with an idempotency key.
+        A delivery message that can't be published changes nothing: the sweep publishes it later. Raises ``StoreError``
+        (nothing stored), ``UncertainWriteError`` (it may have been), ``IdempotencyMismatchError``,
+        ``ChannelNotServedError``. May be repeated safely with an idempotency key.
         """
         _, accepted = self.accept_asking(new, None)
         assert accepted is not None  # noqa: S101 - there was nobody to say no
@@ -170,7 +170,7 @@ class Submission:
         return decision, outcome
 
     def accept_many(self, news: Sequence[NewNotification]) -> list[Outcome]:
-        """Store many jobs in one write and publish their hints together; what became of each, in order.
+        """Store many jobs in one write and publish their delivery messages together; what became of each, in order.
 
         One that is refused costs no other. Of those that share an idempotency key the first is accepted; the others
         are repetitions of it, or refused. Raises ``StoreError`` and ``UncertainWriteError`` as ``accept``, for all.
@@ -336,14 +336,15 @@ class Submission:
         stored = [job for job, existing in zip(jobs, results, strict=True) if existing is None]
         for (client, channel, status), count in Counter((job.client, job.type, job.status) for job in stored).items():
             self._stats.add(client, channel, status, count)
-        self._publish([job.hint() for job in stored if job.status is Status.QUEUED])
+        self._publish([job.delivery_message() for job in stored if job.status is Status.QUEUED])
         return results
 
-    def _publish(self, hints: Sequence[DeliveryMessage]) -> None:
+    def _publish(self, delivery_messages: Sequence[DeliveryMessage]) -> None:
         try:
-            self._publisher.publish(hints)
+            self._publisher.publish(delivery_messages)
         except Exception:
-            # The jobs are stored: whatever went wrong with their hints must not make their clients send them again.
+            # The jobs are stored: whatever went wrong with their delivery messages must not make their clients send
+            # them again.
             log.exception("publish_failed")
 
     def _insert(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
@@ -368,7 +369,7 @@ class Submission:
         starts_at = new.send_at if is_scheduled and new.send_at is not None else now
         expires_at = new.expires_at or starts_at + DEFAULT_TIME_TO_LIVE
         status = Status.SCHEDULED if is_scheduled else Status.QUEUED
-        due_at = starts_at if is_scheduled else now + self._policy.hint_grace
+        due_at = starts_at if is_scheduled else now + self._policy.message_grace
         return Job(
             job_id=JobId(uuid7(now, self._random_bytes(10))),
             client=new.client,

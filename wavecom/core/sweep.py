@@ -1,7 +1,7 @@
 """The whole recovery mechanism: each job past its ``due_at`` is put right, whatever the reason it got stuck.
 
 Run every second. Any number may run at once: every write is compare-and-set, so a job is moved once. The store is
-written first, the hint published after: a crash in between is found by the next ``due_at``.
+written first, the delivery message published after: a crash in between is found by the next ``due_at``.
 
 What has an appointment (scheduled and parked jobs) is looked for by every run. What only a crash or a silent provider
 leaves behind may wait some seconds more, so those searches rest in between: there are dozens of them, and they would be
@@ -27,13 +27,13 @@ from wavecom.errors import StoreError, UnavailableError
 
 log = structlog.get_logger()
 
-#: Statuses whose hint may simply still wait in a deep queue.
+#: Statuses whose delivery message may simply still wait in a deep queue.
 _HINTED = (Status.QUEUED, Status.RETRYING)
 
 #: How long the search for jobs of a status rests when it has found nothing more. Half a second less than so many ticks,
 #: so that one that comes a little early does not miss its turn.
 _REST_SECONDS = {Status.PROCESSING: 1.5, Status.FAILED: 1.5, Status.SENT: 4.5, Status.UNCONFIRMED: 4.5}
-_HINTS_REST_SECONDS = 4.5
+_LOST_MESSAGES_REST_SECONDS = 4.5
 _EXPIRY_REST_SECONDS = 9.5
 
 #: What is due at a time and has not been found yet, a batch at most.
@@ -111,7 +111,7 @@ class Sweep:
                 yield status.value, rest_seconds, [self._in(status)]
         # After those, because a storm leaves tens of thousands behind.
         yield "parked", 0, [self._parked]
-        yield "lost hints", _HINTS_REST_SECONDS, self._lost_hints()
+        yield "lost hints", _LOST_MESSAGES_REST_SECONDS, self._lost_messages()
         yield "expired", _EXPIRY_REST_SECONDS, [self._in(status, expired_only=True) for status in _HINTED]
 
     def _in(self, status: Status, **narrowed: Any) -> Find:
@@ -125,16 +125,16 @@ class Sweep:
                 found += self._jobs.parked(priority, now, self._batch - len(found))
         return found
 
-    def _lost_hints(self) -> Iterator[Find]:
+    def _lost_messages(self) -> Iterator[Find]:
         """Queue by queue, each asked about in its turn; then a word about those in which nothing moves."""
         waiting: set[Lane] = set()
         for lane in LANES:
-            hints = self._backlog.of(lane, self._clock.now())
-            if hints.ready or (hints.ready is None and self._is_overdue(lane)):
+            backlog = self._backlog.of(lane, self._clock.now())
+            if backlog.ready or (backlog.ready is None and self._is_overdue(lane)):
                 waiting.add(lane)
-            if hints.lost_before is not None:
+            if backlog.lost_before is not None:
                 for status in _HINTED:
-                    yield self._noting(lane, waiting, self._in_lane(status, lane, queued_before=hints.lost_before))
+                    yield self._noting(lane, waiting, self._in_lane(status, lane, queued_before=backlog.lost_before))
         self._judge(waiting)
 
     def _in_lane(self, status: Status, lane: Lane, **narrowed: Any) -> Find:
@@ -207,8 +207,10 @@ class Sweep:
             if transition.status is not job.status:
                 self._stats.add(job.client, job.type, transition.status)
         self._on_moved([(job, transition) for job, transition in mine if transition.status is not job.status], now)
-        hints = [transition.hint for _, transition in mine if transition.hint is not None]
-        report.published += sum(self._publisher.publish(hints))
+        delivery_messages = [
+            transition.delivery_message for _, transition in mine if transition.delivery_message is not None
+        ]
+        report.published += sum(self._publisher.publish(delivery_messages))
         owed = [transition.applied_to(job) for job, transition in mine if transition.needs_dead_letter]
         if owed:
             report.dead_lettered += bury(self._jobs, self._publisher, owed, now, self._policy)

@@ -20,8 +20,8 @@ class Policy:
     """The numbers that the rules below use. All durations are timedeltas unless the name says otherwise."""
 
     lease: timedelta = timedelta(seconds=30)
-    #: How long a published hint may stay unseen before the sweep looks whether it was lost.
-    hint_grace: timedelta = timedelta(seconds=30)
+    #: How long a published delivery message may stay unseen before the sweep looks whether it was lost.
+    message_grace: timedelta = timedelta(seconds=30)
     receipt_deadline: timedelta = timedelta(hours=72)
     retention: timedelta = timedelta(days=30)
     retry_base_seconds: float = 4
@@ -53,15 +53,15 @@ class Guard:
 class Transition:
     """A guarded change of one job.
 
-    ``changes`` maps fields of ``Job`` to new values; None clears a field. ``hint`` is to be published after the
-    write. ``needs_dead_letter`` says that the job's dead letter is due.
+    ``changes`` maps fields of ``Job`` to new values; None clears a field. ``delivery_message`` is to be published after
+    the write. ``needs_dead_letter`` says that the job's dead letter is due.
     """
 
     job_id: JobId
     guard: Guard
     changes: Mapping[str, Any]
     entries: tuple[LogEntry, ...] = ()
-    hint: DeliveryMessage | None = None
+    delivery_message: DeliveryMessage | None = None
     needs_dead_letter: bool = False
     #: For counters and logs; the status is also in ``changes`` when it changes.
     old_status: Status = Status.QUEUED
@@ -98,16 +98,16 @@ def publish(
 ) -> Transition:
     changes = dict(changes) | {
         "queued_at": now,
-        "due_at": settle_due(now + policy.hint_grace, job),
+        "due_at": settle_due(now + policy.message_grace, job),
         "updated_at": now,
     }
     if job.status is Status.QUEUED:
         changes["next_attempt_at"] = None
-    return transition(job, changes, entries, guard=guard, hint=job.hint())
+    return transition(job, changes, entries, guard=guard, delivery_message=job.delivery_message())
 
 
 def parked_changes(job: Job, until: datetime) -> dict[str, Any]:
-    """No hint is out for the job, so none can be lost: the sweep publishes one at ``until``."""
+    """No delivery message is out for the job, so none can be lost: the sweep publishes one at ``until``."""
     return {"next_attempt_at": until, "queued_at": None, "due_at": settle_due(until, job)}
 
 
@@ -140,7 +140,7 @@ def fail(
 ) -> Transition:
     changes = dict(changes) | final(Status.FAILED, now, policy)
     # Settled for the client, but its dead letter is still owed: the sweep looks again.
-    changes |= {"error": error, "due_at": now + policy.hint_grace, "dead_lettered_at": None}
+    changes |= {"error": error, "due_at": now + policy.message_grace, "dead_lettered_at": None}
     entry = LogEntry(now, "failed", provider=error.provider, code=error.code, message=error.message)
     return transition(job, changes, (*entries, entry), guard=guard, needs_dead_letter=True)
 
@@ -170,7 +170,7 @@ def transition(
     entries: tuple[LogEntry, ...] = (),
     *,
     guard: Guard,
-    hint: DeliveryMessage | None = None,
+    delivery_message: DeliveryMessage | None = None,
     needs_dead_letter: bool = False,
 ) -> Transition:
     new = Status(changes.get("status", job.status))
@@ -180,4 +180,4 @@ def transition(
         raise TransitionError(f"There is no arrow from {job.status} to {new}.")
     if statuses != guard.statuses:
         guard = Guard(statuses, guard.token, guard.due_at)
-    return Transition(job.job_id, guard, changes, entries, hint, needs_dead_letter, job.status, job)
+    return Transition(job.job_id, guard, changes, entries, delivery_message, needs_dead_letter, job.status, job)

@@ -82,7 +82,8 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         countdown: float | None = None,
         **_: Any,
     ) -> AsyncResult:  # type: ignore[type-arg]
-        """Publish a hint through our publisher, so that every path to the broker is confirmed and bounded in time.
+        """Publish a delivery message through our publisher, so that every path to the broker is confirmed and bounded
+        in time.
 
         ``args`` is ``(job_id,)``; ``queue`` is the routing key of the lane; ``countdown`` is in seconds. Raises
         ``BrokerError``.
@@ -91,10 +92,10 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         if lane is None:
             raise ValueError(f"queue={queue!r} names no lane; give one such as 'notifications.sms.normal'")
         [job_id] = args or (kwargs or {}).values()
-        hint = DeliveryMessage(
+        delivery_message = DeliveryMessage(
             JobId(job_id), *lane, delay_seconds=max(0, round(countdown or 0)), is_test=topology.is_test(queue or "")
         )
-        if not services().hints.submit(hint):
+        if not services().delivery_messages.submit(delivery_message):
             raise BrokerError("The broker did not confirm the message; the sweep publishes it later.")
         return self.AsyncResult(job_id)
 

@@ -18,10 +18,10 @@ from wavecom.worker.runtime import services
 
 @shared_task(base=DeliverTask, bind=True, name=topology.DELIVER_TASK, autoretry_for=(RetryLater,))
 def deliver(self: Any, job_id: str) -> None:
-    """Deliver one job. The message is only a hint: whether there is anything to do is decided by the store.
+    """Deliver one job. The message is only a delivery message: whether there is anything to do is decided by the store.
 
     Runs as a task of its own only where a pool's tasks run in other processes (prefork); elsewhere ``Admission`` takes
-    its messages for the delivery line, with the same steps in the same order.
+    its messages for the delivery pipeline, with the same steps in the same order.
     """
     if not isinstance(job_id, str):
         refuse("the argument is no job id")

@@ -1,4 +1,4 @@
-"""What Celery tells of a worker (``inspect``, heartbeats), with the messages of the delivery line.
+"""What Celery tells of a worker (``inspect``, heartbeats), with the messages of the delivery pipeline.
 
 Those never become requests of Celery's, so it would say that this worker has done nothing and is at nothing. Its counts
 are kept in ``celery.worker.state``; here they are added to, in batches. On the worker's main loop only.
@@ -28,7 +28,7 @@ class InHandMessage:
     """A message that is being delivered, in the shape in which Celery lists its requests."""
 
     task = _Task
-    #: Then Celery leaves it alone at a shutdown; the delivery line finishes it.
+    #: Then Celery leaves it alone at a shutdown; the delivery pipeline finishes it.
     acknowledged = True
 
     def __init__(self, job_id: JobId, hostname: str) -> None:

@@ -1,4 +1,4 @@
-"""Admission: a message enters the delivery line only with leave to call a provider in its hand.
+"""Admission: a message enters the delivery pipeline only with leave to call a provider in its hand.
 
 Not being able to call is not an attempt. While no provider of a channel may be called (breaker open, rate used up, all
 threads of its bulkhead busy) its messages are held here, unacknowledged, in the worker's memory: that costs no thread,
@@ -42,9 +42,9 @@ from wavecom.worker.runtime import services
 
 log = structlog.get_logger()
 
-#: RabbitMQ closes the channel of a consumer that holds a message for 30 minutes. Well before, the hint is done with:
-#: its job stands in the store as before, and the sweep publishes another. Given back it would be counted by the broker,
-#: which makes a dead letter of what comes back too often (``x-delivery-limit``), as in an outage of a day.
+#: RabbitMQ closes the channel of a consumer that holds a message for 30 minutes. Well before, the delivery message is
+#: done with: its job stands in the store as before, and the sweep publishes another. Given back it would be counted by
+#: the broker, which makes a dead letter of what comes back too often (``x-delivery-limit``), as in an outage of a day.
 HOLD_LIMIT_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _SHORTEST_PAUSE_SECONDS = 0.005
@@ -119,7 +119,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         self._last_admitted = ""
         self._shows = 0
         # A permit is of use only where the call is made in this process.
-        self._takes_hints = type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS
+        self._takes_messages = type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS
         self._others = consumer.create_task_handler
         consumer.create_task_handler = self._make_handler
 
@@ -138,7 +138,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         _held_lanes[:] = [lambda: [lane for lane, waiting in list(self._held.items()) if waiting]]
         connection = consumer.connection.connection
         if consumer.hub is not None and FrameReader.serves(connection):
-            intake = FrameReader(connection, consumer.hub.call_soon, self if self._takes_hints else None)
+            intake = FrameReader(connection, consumer.hub.call_soon, self if self._takes_messages else None)
             consumer.hub.add_reader(connection.sock, intake.read)
 
     def stop(self, consumer: Any) -> None:
@@ -179,7 +179,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
             _last_received_at[0] = time.monotonic()
             headers = message.headers
             if isinstance(headers, dict) and headers.get("task") == topology.DELIVER_TASK:
-                if self._takes_hints:
+                if self._takes_messages:
                     return self._admit(message)
                 _routing_keys.add(message.delivery_info.get("routing_key") or "")
                 return others(message)

@@ -5,8 +5,8 @@ and kombu goes once through the whole event loop for it; each of these calls als
 which the other threads of a busy worker then hold. This reads whatever there is into py-amqp's own buffer and has all
 complete frames handled from there.
 
-Hints, nearly all that comes, differ from each other in nothing but their job's id. So one that is, but for its id, byte
-by byte like one that was understood before is not taken apart again, by py-amqp, kombu and a JSON parser.
+Delivery messages, nearly all that comes, differ from each other in nothing but their job's id. So one that is, but for
+its id, byte by byte like one that was understood before is not taken apart again, by py-amqp, kombu and a JSON parser.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ _MOST_KINDS = 256
 
 
 class MessageHandler(Protocol):
-    """Who takes hints: ``wavecom.worker.delivery_consumer.Admission``."""
+    """Who takes delivery messages: ``wavecom.worker.delivery_consumer.Admission``."""
 
     def has_admitted(self, job_id: str) -> bool:
-        """Whether the message handled last was a hint about this job."""
+        """Whether the message handled last was a delivery message about this job."""
         ...
 
     def admit(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
-        """Take a hint that was not made a message of."""
+        """Take a delivery message that was not made a message of."""
         ...
 
 
@@ -75,7 +75,7 @@ class FrameReader:
         self._connection = connection
         self._again = again
         self._doorkeeper = doorkeeper
-        #: Kinds of hints that were understood.
+        #: Kinds of delivery messages that were understood.
         self._known: set[tuple[bytes, bytes, bytes]] = set()
         # Kept, because py-amqp connects anew when it is asked for the transport of a connection that is gone.
         self._transport = connection.transport
@@ -147,7 +147,7 @@ def _holds_a_frame(buffer: bytes) -> bool:
 
 
 def _delivery_in(buffer: bytes) -> _Delivery | None:
-    """The message that ``buffer`` begins with, if it is whole and may be a hint."""
+    """The message that ``buffer`` begins with, if it is whole and may be a delivery message."""
     if buffer[_HEAD_BYTES : _HEAD_BYTES + 4] != _DELIVER:
         return None
     parts = []

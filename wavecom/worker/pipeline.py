@@ -233,7 +233,7 @@ class DeliveryPipeline:
             if job is not None:
                 self._hand_on(parcel, job)
         if granted < len(parcels):
-            # Already done, or in another worker's hands: a hint that comes twice is nothing to worry about.
+            # Already done, or in another worker's hands: a delivery message that comes twice is nothing to worry about.
             self._turn_away([each for each, job in zip(parcels, jobs, strict=True) if job is None], Disposition.ACK)
 
     def _hand_on(self, parcel: InFlightMessage, job: Job) -> None:

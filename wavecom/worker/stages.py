@@ -1,4 +1,4 @@
-"""What the delivery line asks of the core, stage by stage."""
+"""What the delivery pipeline asks of the core, stage by stage."""
 
 from __future__ import annotations
 

@@ -239,15 +239,15 @@ def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
 
 @pytest.fixture
 def submit(jobs: MongoJobRepository, publisher: AmqpPublisher) -> Callable[..., Job]:
-    """Stores a job and publishes its hint, as the web app does."""
+    """Stores a job and publishes its delivery message, as the web app does."""
 
     def store_and_publish(**overrides: Any) -> Job:
         now = jobs.now()
         times = {"created_at": now, "updated_at": now, "queued_at": now}
         job = make_job(**(times | overrides))
         assert jobs.insert([job]) == [None]
-        # A busy machine may need a second try; a hint too many does no harm.
-        wait_for(lambda: publisher.publish([job.hint()]) == [True], "the broker to confirm the hint")
+        # A busy machine may need a second try; a delivery message too many does no harm.
+        wait_for(lambda: publisher.publish([job.delivery_message()]) == [True], "the broker to confirm the hint")
         return job
 
     return store_and_publish

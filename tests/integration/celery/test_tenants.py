@@ -118,7 +118,7 @@ def test_a_clients_bulk_holds_up_nobody_elses_normal_messages(
     at = jobs.now()
     flood = [make_job(client="flooder", type=Channel.SMS, priority=Priority.BULK, created_at=at) for _ in range(500)]
     jobs.insert(flood)
-    publisher.publish([job.hint() for job in flood])
+    publisher.publish([job.delivery_message() for job in flood])
     wait_for(lambda: read(flood[4].job_id).status is Status.DELIVERED, "the flood to flow")
 
     normal = [_settled(read, job) for job in [submit(client="acme", type=Channel.SMS) for _ in range(5)]]

@@ -126,7 +126,7 @@ def test_a_message_that_comes_twice_is_sent_once_and_both_are_done_with(
     celery_setup: CeleryTestSetup, submit: Submit, read: Read, publisher: AmqpPublisher, taken: Taken
 ) -> None:
     jobs = [submit(type=Channel.SMS) for _ in range(10)]
-    publisher.publish([job.hint() for job in jobs] * 2)
+    publisher.publish([job.delivery_message() for job in jobs] * 2)
 
     for job in jobs:
         wait_for_status(read, job, Status.DELIVERED)
@@ -164,8 +164,8 @@ def test_a_graceful_stop_finishes_what_is_running_and_leaves_nothing_processing(
     assert {read(job.job_id).status for job in in_the_call} == {Status.DELIVERED}
     back = [job for job in waiting if read(job.job_id).status is Status.QUEUED]
     assert Status.PROCESSING not in {read(job.job_id).status for job in waiting}
-    hinted = {json.loads(message.body)[0][0] for message in taken("notifications.sms.normal")}
-    assert {job.job_id for job in back} <= hinted
+    published = {json.loads(message.body)[0][0] for message in taken("notifications.sms.normal")}
+    assert {job.job_id for job in back} <= published
 
 
 def test_a_retry_of_every_lane_stays_in_its_lane_and_comes_when_the_store_says(

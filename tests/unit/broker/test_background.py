@@ -1,4 +1,4 @@
-"""Hints leave at once for their sender, and all of them in the end."""
+"""Delivery messages leave at once for their sender, and all of them in the end."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Broker:
         self.may_confirm.set()
         self.failures = 0
 
-    def publish(self, hints: Sequence[DeliveryMessage]) -> list[bool]:
+    def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> list[bool]:
         self.reached.set()
         assert self.may_confirm.wait(20)
         if self.failures:
             self.failures -= 1
             raise RuntimeError("a bug")
-        self.batches.append([hint.job_id for hint in hints])
-        return [True] * len(hints)
+        self.batches.append([delivery_message.job_id for delivery_message in delivery_messages])
+        return [True] * len(delivery_messages)
 
     def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
         raise NotImplementedError
 
 
-def hints(*names: str) -> list[DeliveryMessage]:
+def delivery_messages(*names: str) -> list[DeliveryMessage]:
     return [DeliveryMessage(JobId(name), Channel.SMS, Priority.NORMAL) for name in names]
 
 
@@ -42,10 +42,10 @@ def test_nobody_waits_for_the_confirms_and_what_comes_meanwhile_goes_together() 
     broker.may_confirm.clear()
     publisher = BackgroundPublisher(broker)
 
-    publisher.publish(hints("a"))
+    publisher.publish(delivery_messages("a"))
     assert broker.reached.wait(20)
-    publisher.publish(hints("b", "c"))
-    publisher.publish(hints("d"))
+    publisher.publish(delivery_messages("b", "c"))
+    publisher.publish(delivery_messages("d"))
     broker.may_confirm.set()
     publisher.close()
 
@@ -57,10 +57,10 @@ def test_a_batch_that_meets_a_bug_costs_no_other() -> None:
     broker.failures = 1
     publisher = BackgroundPublisher(broker)
 
-    publisher.publish(hints("a"))
+    publisher.publish(delivery_messages("a"))
     while broker.failures:
         threading.Event().wait(0.001)
-    publisher.publish(hints("b"))
+    publisher.publish(delivery_messages("b"))
     publisher.close()
 
     assert broker.batches == [["b"]]
@@ -70,13 +70,13 @@ def test_a_broker_that_is_far_behind_slows_its_senders_down() -> None:
     broker = Broker()
     broker.may_confirm.clear()
     publisher = BackgroundPublisher(broker, most_waiting=2)
-    publisher.publish(hints("a"))
+    publisher.publish(delivery_messages("a"))
     assert broker.reached.wait(20)
-    publisher.publish(hints("b", "c"))
+    publisher.publish(delivery_messages("b", "c"))
     done = threading.Event()
 
     def send() -> None:
-        publisher.publish(hints("d"))
+        publisher.publish(delivery_messages("d"))
         done.set()
 
     thread = threading.Thread(target=send)
@@ -95,6 +95,6 @@ def test_what_comes_at_the_very_end_is_published_by_its_sender() -> None:
     publisher = BackgroundPublisher(broker)
     publisher.close()
 
-    publisher.publish(hints("a"))
+    publisher.publish(delivery_messages("a"))
 
     assert broker.batches == [["a"]]

@@ -32,9 +32,9 @@ def test_the_delivery_key_is_new_after_each_replay() -> None:
 def test_a_hint_carries_the_lane_and_no_content() -> None:
     job = make_job(type=Channel.EMAIL, priority=Priority.HIGH)
 
-    hint = job.hint(7)
+    delivery_message = job.delivery_message(7)
 
-    assert hint == DeliveryMessage(job.job_id, Channel.EMAIL, Priority.HIGH, 7)
+    assert delivery_message == DeliveryMessage(job.job_id, Channel.EMAIL, Priority.HIGH, 7)
 
 
 def test_a_change_leaves_the_job_it_was_made_from_alone() -> None:

@@ -90,7 +90,7 @@ def test_a_failed_one_starts_again_with_all_its_attempts(world: World, api: Flas
     assert (answer.status_code, answer.json["status"]) == (202, "queued")
     assert (answer.json["attempts"], answer.json["replays"], answer.json["error"]) == (0, 1, None)
     assert answer.json["logs"][-1]["event"] == "replayed"
-    assert [hint.job_id for hint in world.publisher.hints] == [job.job_id]
+    assert [delivery_message.job_id for delivery_message in world.publisher.delivery_messages] == [job.job_id]
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status not in {Status.FAILED, Status.UNCONFIRMED}])
@@ -128,7 +128,7 @@ def test_what_may_arrive_twice_is_not_retried_unasked_and_the_refusal_names_the_
     assert (error["pointer"], error["code"]) == ("/acceptDuplicate", "required")
     assert "acceptDuplicate: true" in answer.json["detail"]
     assert world.jobs.get(job.job_id) == job
-    assert (world.publisher.hints, world.audit.runs) == ([], {})
+    assert (world.publisher.delivery_messages, world.audit.runs) == ([], {})
 
 
 @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.FAILED])
@@ -143,7 +143,7 @@ def test_who_accepts_a_duplicate_gets_it_sent_again_and_log_and_audit_say_so(
     assert (answer.json["attempts"], answer.json["replays"], answer.json["mayHaveBeenSent"]) == (0, 1, True)
     assert answer.json["logs"][-1]["event"] == "replayed"
     assert "acceptDuplicate" in answer.json["logs"][-1]["message"]
-    assert [hint.job_id for hint in world.publisher.hints] == [job.job_id]
+    assert [delivery_message.job_id for delivery_message in world.publisher.delivery_messages] == [job.job_id]
     run = world.audit.only()
     assert (run.action, run.done, run.filters["jobs"]) == (Action.REPLAY, 1, job.job_id)
     assert run.operator.startswith("key ")
@@ -348,7 +348,9 @@ def test_a_replay_starts_what_matches_all_filters_and_nothing_else(world: World,
         "remaining": 0,
         "next": None,
     }
-    assert [hint.job_id for hint in world.publisher.hints] == [job.job_id for job in meant]
+    assert [delivery_message.job_id for delivery_message in world.publisher.delivery_messages] == [
+        job.job_id for job in meant
+    ]
     assert {_status(world, job) for job in meant} == {Status.QUEUED}
     assert {_status(world, job) for job in others} == {Status.FAILED}
     run = world.audit.only()
@@ -384,7 +386,7 @@ def test_a_dry_run_counts_and_shows_some_and_changes_nothing(world: World, api: 
     assert [item["jobId"] for item in by_filter.json["sample"]] == [job.job_id for job in jobs[:10]]
     assert (by_id.json["count"], by_id.json["sample"][0]["jobId"]) == (1, jobs[0].job_id)
     assert [world.jobs.get(job.job_id) for job in jobs] == jobs
-    assert (world.publisher.hints, world.audit.runs) == ([], {})
+    assert (world.publisher.delivery_messages, world.audit.runs) == ([], {})
 
 
 def test_no_more_start_in_a_second_than_the_rate_says_whatever_the_number_of_calls(
@@ -402,7 +404,9 @@ def test_no_more_start_in_a_second_than_the_rate_says_whatever_the_number_of_cal
     assert [answer.json["replayed"] for answer in answers] == [5, 5, 2]
     assert [answer.json["remaining"] for answer in answers] == [7, 2, 0]
     # The first two start at once; for the others the sweep publishes when their second has come.
-    assert [hint.job_id for hint in world.publisher.hints] == [job.job_id for job in jobs[:2]]
+    assert [delivery_message.job_id for delivery_message in world.publisher.delivery_messages] == [
+        job.job_id for job in jobs[:2]
+    ]
     starts = [world.jobs.get(job.job_id).next_attempt_at or NOW for job in jobs]  # type: ignore[union-attr]
     assert starts == [later(second) for second in (0, 0, 1, 1, 2, 3, 3, 4, 4, 5, 6, 6)]
     assert answers[-1].json["lastStartsAt"] == "2026-03-14T09:26:59.589Z"
@@ -429,7 +433,7 @@ def test_a_replay_may_be_repeated(world: World, api: FlaskClient) -> None:
     again = api.post(PATH, json=body)
 
     assert (again.status_code, again.json["replayed"], again.json["next"]) == (202, 0, None)
-    assert len(world.publisher.hints) == 1
+    assert len(world.publisher.delivery_messages) == 1
 
 
 def test_what_rabbitmq_does_not_take_is_published_by_the_sweep(world: World, api: FlaskClient) -> None:

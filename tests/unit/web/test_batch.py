@@ -46,7 +46,9 @@ def test_a_batch_that_is_right_is_taken_as_a_whole_in_order(world: World, api: F
     assert (answer.json["accepted"], answer.json["refused"]) == (1000, 0)
     jobs = [world.jobs.get(JobId(result["notification"]["jobId"])) for result in answer.json["results"]]
     assert [job.to["phone"] for job in jobs if job] == [sms(number)["to"]["phone"] for number in range(1000)]
-    assert [hint.job_id for hint in world.publisher.hints] == [job.job_id for job in jobs if job]
+    assert [delivery_message.job_id for delivery_message in world.publisher.delivery_messages] == [
+        job.job_id for job in jobs if job
+    ]
 
 
 def test_an_item_is_answered_as_it_would_be_by_itself(world: World, api: FlaskClient) -> None:

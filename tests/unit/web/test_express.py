@@ -79,7 +79,7 @@ def _with_reader() -> World:
             is_live=True,
             created_at=NOW,
             name="reader",
-            hint="rrrr",
+            delivery_message="rrrr",
         )
     )
     return world
@@ -140,7 +140,7 @@ def test_both_ways_answer_alike_and_keep_alike(name: str) -> None:
     answers = [_post(short, body, headers, PLAIN), _post(long, body, headers, OTHERWISE)]
 
     assert _told(answers[0]) == _told(answers[1])
-    assert len(short.publisher.hints) == len(long.publisher.hints)
+    assert len(short.publisher.delivery_messages) == len(long.publisher.delivery_messages)
 
 
 def test_a_repetition_is_told_alike_on_both_ways() -> None:
@@ -156,7 +156,7 @@ def test_a_repetition_is_told_alike_on_both_ways() -> None:
     assert _told(again[0]) == _told(again[1])
     assert [each.status_code for each in other] == [422, 422]
     assert _told(other[0]) == _told(other[1])
-    assert len(world.publisher.hints) == 1
+    assert len(world.publisher.delivery_messages) == 1
 
 
 def test_with_all_places_taken_both_ways_refuse_before_they_read_anything() -> None:
@@ -209,7 +209,7 @@ def test_a_client_that_hangs_up_within_its_body_is_no_bug_of_ours(stream: io.Byt
     )
 
     assert answer.status_code == 400
-    assert world.publisher.hints == []
+    assert world.publisher.delivery_messages == []
 
 
 def test_a_bug_is_answered_where_all_are() -> None:
@@ -292,4 +292,4 @@ def test_what_was_refused_before_it_came_here_is_not_accepted() -> None:
     )
 
     assert (answer.status_code, answer.json["code"]) == (408, "request_timeout")
-    assert world.publisher.hints == []
+    assert world.publisher.delivery_messages == []

@@ -74,7 +74,7 @@ def test_a_foreign_name_is_421_with_the_fix_both_ways_and_nothing_is_stored(head
 
     assert (answer.status_code, answer.json["code"]) == (421, "unknown_host")
     assert "WAVECOM_ALLOWED_HOSTS" in answer.json["detail"]
-    assert world.publisher.hints == []
+    assert world.publisher.delivery_messages == []
 
 
 def test_what_is_set_is_answered_and_probes_are_whatever_they_ask_for() -> None:

@@ -42,7 +42,7 @@ def test_a_bad_body_is_refused_with_every_error_and_leaves_nothing(entry: dict[s
             "message": wanted.get("message", actual["message"])
         }
     assert shared_world.jobs.search(JobFilter(), 1).jobs == ()
-    assert shared_world.publisher.hints == []
+    assert shared_world.publisher.delivery_messages == []
 
 
 def test_the_corpus_is_large_and_its_names_are_distinct() -> None:

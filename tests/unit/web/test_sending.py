@@ -39,7 +39,7 @@ def test_a_good_body_is_accepted_stored_as_sent_and_published(entry: dict[str, A
     assert dict(job.to) == body["to"] | stored.get("to", {})
     assert dict(job.payload) == body["payload"] | stored.get("payload", {})
     assert dict(job.metadata) == body.get("metadata", {})
-    assert shared_world.publisher.hints[-1] == job.hint()
+    assert shared_world.publisher.delivery_messages[-1] == job.delivery_message()
 
 
 def test_the_corpus_is_large_and_has_every_type() -> None:
@@ -101,7 +101,7 @@ def test_a_job_for_later_is_scheduled_and_not_published(world: World, api: Flask
 
     assert answer.json["status"] == "scheduled"
     assert answer.json["sendAt"] == "2026-03-15T08:00:00.500Z"
-    assert world.publisher.hints == []
+    assert world.publisher.delivery_messages == []
 
 
 def test_a_send_at_that_has_just_passed_means_now(world: World, api: FlaskClient) -> None:
@@ -110,7 +110,7 @@ def test_a_send_at_that_has_just_passed_means_now(world: World, api: FlaskClient
     answer = api.post("/api/notifications", json=SMS | {"sendAt": just_passed})
 
     assert answer.json["status"] == "queued"
-    assert len(world.publisher.hints) == 1
+    assert len(world.publisher.delivery_messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_the_same_key_and_body_get_the_first_answer_again(world: World, api: Fla
     assert second.headers["Location"] == first.headers["Location"]
     assert second.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
-    assert len(world.publisher.hints) == 1
+    assert len(world.publisher.delivery_messages) == 1
 
 
 def test_a_replay_of_a_scheduled_job_says_scheduled_even_when_it_has_gone_on(world: World, api: FlaskClient) -> None:

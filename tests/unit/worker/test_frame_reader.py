@@ -130,7 +130,8 @@ def test_frames_arrive_whole_in_whatever_pieces_the_network_brings_them(payloads
     line.close()
 
 
-# --- Hints that are like others -----------------------------------------------------------------------------------
+# --- Delivery messages that are like others
+# -----------------------------------------------------------------------------------
 
 ONE, TWO, THREE = (f"0199f5e0-0000-7000-8000-00000000000{number}" for number in (1, 2, 3))
 
@@ -139,7 +140,7 @@ def text(value: str) -> bytes:
     return struct.pack(f">B{len(value)}s", len(value), value.encode())
 
 
-def hint(
+def delivery_message(
     job_id: str, tag: int, *, key: str = "notifications.sms.normal", consumer: str = "c1", rest: str = "{}"
 ) -> bytes:
     body = f'[["{job_id}"],{rest},{{"chain":null}}]'.encode()
@@ -176,15 +177,15 @@ class Door:
         self.admitted.append((tag, routing_key, job_id))
 
 
-def read_all(line: Line, door: Door, *hints: bytes) -> None:
-    line.broker.sendall(b"".join(hints))
+def read_all(line: Line, door: Door, *delivery_messages: bytes) -> None:
+    line.broker.sendall(b"".join(delivery_messages))
     FrameReader(line, line.again.append, door).read()
 
 
 def test_a_hint_like_one_that_was_understood_is_not_taken_apart_again(line: Line) -> None:
     door = Door(line)
 
-    read_all(line, door, hint(ONE, 1), hint(TWO, 2), hint(THREE, 2**40))
+    read_all(line, door, delivery_message(ONE, 1), delivery_message(TWO, 2), delivery_message(THREE, 2**40))
 
     assert len(line.frames) == 3  # the first one's
     assert door.admitted == [
@@ -197,11 +198,11 @@ def test_a_hint_like_one_that_was_understood_is_not_taken_apart_again(line: Line
 @pytest.mark.parametrize(
     "other",
     [
-        hint(TWO, 2, key="notifications.email.normal"),
-        hint(TWO, 2, rest='{"a":1}'),
-        hint(TWO, 2, consumer="cancelled"),
-        hint("x" * 36, 2),
-        hint("short", 2),
+        delivery_message(TWO, 2, key="notifications.email.normal"),
+        delivery_message(TWO, 2, rest='{"a":1}'),
+        delivery_message(TWO, 2, consumer="cancelled"),
+        delivery_message("x" * 36, 2),
+        delivery_message("short", 2),
         frame(b"\x00\x3c\x00\x50"),
     ],
     ids=[
@@ -216,7 +217,7 @@ def test_a_hint_like_one_that_was_understood_is_not_taken_apart_again(line: Line
 def test_whatever_differs_goes_its_usual_way(line: Line, other: bytes) -> None:
     door = Door(line)
 
-    read_all(line, door, hint(ONE, 1), other)
+    read_all(line, door, delivery_message(ONE, 1), other)
 
     assert door.admitted == []
     assert len(line.frames) > 3
@@ -226,7 +227,7 @@ def test_what_was_not_understood_once_is_not_taken_for_a_hint_later(line: Line) 
     door = Door(line)
     door.understands = False
 
-    read_all(line, door, hint(ONE, 1), hint(TWO, 2))
+    read_all(line, door, delivery_message(ONE, 1), delivery_message(TWO, 2))
 
     assert door.admitted == []
     assert len(line.frames) == 6
@@ -235,9 +236,9 @@ def test_what_was_not_understood_once_is_not_taken_for_a_hint_later(line: Line) 
 def test_half_a_hint_waits_for_its_other_half(line: Line) -> None:
     door = Door(line)
     intake = FrameReader(line, line.again.append, door)
-    line.broker.sendall(hint(ONE, 1))
+    line.broker.sendall(delivery_message(ONE, 1))
     intake.read()
-    whole = hint(TWO, 2) + hint(THREE, 3)
+    whole = delivery_message(TWO, 2) + delivery_message(THREE, 3)
 
     for at in range(0, len(whole), 50):
         line.broker.sendall(whole[at : at + 50])

@@ -45,7 +45,7 @@ T = TypeVar("T")
 _REPEAT_WITHIN_SECONDS = 5.0
 _TRIES = 3
 
-_USUAL_HINT_GRACE = Policy().hint_grace
+_USUAL_HINT_GRACE = Policy().message_grace
 
 _WITHOUT_LOG = {"logs": 0, "writes": 0}
 _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0, "labels": 0}
@@ -62,19 +62,20 @@ _UNREADABLE_PAUSE = timedelta(seconds=60)
 class MongoJobRepository:
     """``wavecom.core.ports.JobRepository``; safe to share between threads, one per process.
 
-    ``hint_grace`` must be the engine's: a job with a hint out is due at most that long after its ``queued_at``.
+    ``message_grace`` must be the engine's: a job with a delivery message out is due at most that long after its
+    ``queued_at``.
     """
 
     def __init__(
         self,
         collection: Collection[Document],
         *,
-        hint_grace: timedelta = _USUAL_HINT_GRACE,
+        message_grace: timedelta = _USUAL_HINT_GRACE,
         monotonic: Callable[[], float] = time.monotonic,
         system_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._jobs = durable(collection)
-        self._hint_grace = hint_grace
+        self._message_grace = message_grace
         self._monotonic = monotonic
         self._system_now = system_now
         self._nonce = secrets.token_bytes(8)
@@ -292,12 +293,12 @@ class MongoJobRepository:
             return self._reader.first(limit, self._earliest("dueAt", where | {"dueAt": {"$lte": now}}))
         # A deep backlog is due all the time, with nothing to be done about it, and is not walked through: what is lost
         # was due soon after it was queued.
-        last_due = min(now, queued_before + self._hint_grace)
-        hinted = self._jobs.find(where | {"dueAt": {"$lte": last_due}}, _FOR_LISTS)
-        with hinted.sort("dueAt").batch_size(limit) as documents:
+        last_due = min(now, queued_before + self._message_grace)
+        published = self._jobs.find(where | {"dueAt": {"$lte": last_due}}, _FOR_LISTS)
+        with published.sort("dueAt").batch_size(limit) as documents:
             # Asked here and not in the filter, where it would keep the embedded servers from using the index.
-            hints = self._reader.jobs(documents)
-            lost = (job for job in hints if job.queued_at and job.queued_at < queued_before)
+            jobs = self._reader.jobs(documents)
+            lost = (job for job in jobs if job.queued_at and job.queued_at < queued_before)
             return list(itertools.islice(lost, limit))
 
     def _due_among_all(

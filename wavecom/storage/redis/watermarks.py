@@ -1,4 +1,4 @@
-"""How far the workers have got in each queue, so that the sweep can tell a lost hint from one that waits its turn."""
+"""How far the workers have got in each queue, so that the sweep can tell lost messages from waiting ones."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _TELL_SECONDS = 1.0
 
 
 class RedisWatermarks:
-    """The latest ``queuedAt`` of a hint taken from each queue, by any worker. Thread-safe.
+    """The latest ``queuedAt`` of a delivery message taken from each queue, by any worker. Thread-safe.
 
     ``note`` is cheap: it keeps the highest in memory and tells Redis about once a second. What Redis loses, or can't be
-    told, makes the sweep wait longer with a lost hint in a deep queue, nothing else.
+    told, makes the sweep wait longer with a lost delivery message in a deep queue, nothing else.
     """
 
     def __init__(self, client: redis.Redis, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class RedisWatermarks:
         self._tell_after = float("-inf")
 
     def note(self, queue: str, queued_at: datetime) -> None:
-        """A hint that reached ``queue`` at ``queued_at`` has been taken."""
+        """A delivery message that reached ``queue`` at ``queued_at`` has been taken."""
         reached = int(queued_at.timestamp() * 1000)
         with self._lock:
             if reached > self._untold.get(queue, 0):

@@ -43,7 +43,7 @@ def test_an_accepted_message_is_delivered_when_the_provider_sends_no_receipts() 
     )
     assert (done.finished_at, done.due_at, done.next_attempt_at, done.error) == (later(1), None, None, None)
     assert done.purge_at == later(1) + Policy().retention
-    assert transition.hint is None
+    assert transition.delivery_message is None
 
 
 def test_an_accepted_message_is_sent_when_a_receipt_is_to_come() -> None:
@@ -96,8 +96,8 @@ def test_a_rejected_message_fails_at_once_and_owes_a_dead_letter() -> None:
         "sandbox",
     )
     assert (transition.needs_dead_letter, failed.dead_lettered_at) == (True, None)
-    assert failed.due_at == later(1) + Policy().hint_grace
-    assert transition.hint is None
+    assert failed.due_at == later(1) + Policy().message_grace
+    assert transition.delivery_message is None
 
 
 # --- unavailable --------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def test_an_attempt_that_no_provider_took_is_followed_by_another() -> None:
     assert (waiting.status, waiting.attempts, waiting.may_have_been_sent) == (Status.RETRYING, 1, False)
     assert waiting.error is not None
     assert waiting.error.code == "provider_unavailable"
-    assert waiting.due_at == later(1 + 5) + Policy().hint_grace
+    assert waiting.due_at == later(1 + 5) + Policy().message_grace
 
 
 def test_the_delay_that_is_stored_and_the_one_that_is_published_are_the_same_number() -> None:
@@ -120,9 +120,11 @@ def test_the_delay_that_is_stored_and_the_one_that_is_published_are_the_same_num
 
     transition = finish(job, UNAVAILABLE, jitter=0.37)
 
-    assert transition.hint is not None
-    assert transition.hint.job_id == job.job_id
-    assert transition.changes["next_attempt_at"] == later(1) + timedelta(seconds=transition.hint.delay_seconds)
+    assert transition.delivery_message is not None
+    assert transition.delivery_message.job_id == job.job_id
+    assert transition.changes["next_attempt_at"] == later(1) + timedelta(
+        seconds=transition.delivery_message.delay_seconds
+    )
     assert transition.entries[-1].next_attempt_at == transition.changes["next_attempt_at"]
 
 
@@ -139,8 +141,8 @@ def test_a_retry_never_comes_sooner_than_the_provider_asked() -> None:
 
     transition = finish(job, make_try(Outcome.UNAVAILABLE, retry_after_seconds=90.2), jitter=0.0)
 
-    assert transition.hint is not None
-    assert transition.hint.delay_seconds == 91
+    assert transition.delivery_message is not None
+    assert transition.delivery_message.delay_seconds == 91
 
 
 def test_of_several_providers_the_one_that_wants_the_job_first_decides() -> None:
@@ -150,8 +152,8 @@ def test_of_several_providers_the_one_that_wants_the_job_first_decides() -> None
 
     transition = finish(job, in_an_hour, in_a_minute, jitter=0.0)
 
-    assert transition.hint is not None
-    assert transition.hint.delay_seconds == 60
+    assert transition.delivery_message is not None
+    assert transition.delivery_message.delay_seconds == 60
 
 
 def test_one_that_will_never_take_it_does_not_hurry_the_one_that_may() -> None:
@@ -161,8 +163,8 @@ def test_one_that_will_never_take_it_does_not_hurry_the_one_that_may() -> None:
 
     transition = finish(job, lacking, in_an_hour, jitter=0.0)
 
-    assert transition.hint is not None
-    assert transition.hint.delay_seconds == 3600
+    assert transition.delivery_message is not None
+    assert transition.delivery_message.delay_seconds == 3600
 
 
 def test_a_retry_never_comes_sooner_than_the_provider_floor() -> None:
@@ -170,8 +172,8 @@ def test_a_retry_never_comes_sooner_than_the_provider_floor() -> None:
 
     transition = finish(job, UNAVAILABLE, jitter=0.0, floor_seconds=300)
 
-    assert transition.hint is not None
-    assert transition.hint.delay_seconds == 300
+    assert transition.delivery_message is not None
+    assert transition.delivery_message.delay_seconds == 300
 
 
 @pytest.mark.parametrize("wish", [1e12, float("inf"), float("nan"), -5.0])
@@ -180,8 +182,8 @@ def test_a_provider_with_an_absurd_wish_can_t_break_the_record(wish: float) -> N
 
     transition = finish(job, make_try(Outcome.UNAVAILABLE, retry_after_seconds=wish))
 
-    assert transition.hint is not None
-    assert 1 <= transition.hint.delay_seconds <= backoff.LONGEST_SECONDS
+    assert transition.delivery_message is not None
+    assert 1 <= transition.delivery_message.delay_seconds <= backoff.LONGEST_SECONDS
 
 
 def test_a_retry_is_looked_at_no_later_than_the_deadline() -> None:
@@ -225,7 +227,7 @@ def test_an_unknown_outcome_is_never_tried_again_under_stop() -> None:
     stopped = transition.applied_to(job)
     assert (stopped.status, stopped.may_have_been_sent, stopped.next_attempt_at) == (Status.UNCONFIRMED, True, None)
     assert stopped.due_at == later(1) + Policy().receipt_deadline
-    assert transition.hint is None
+    assert transition.delivery_message is None
     assert [entry.event for entry in transition.entries] == ["outcome_unknown", "unconfirmed"]
 
 

@@ -10,8 +10,8 @@ from wavecom.core.job import Job, UnknownOutcomePolicy
 from wavecom.core.states import Status
 
 
-def sweep(job: Job, seconds: float, *, is_hint_lost: bool = True) -> Transition:
-    transition = decide(job, DueReached(is_hint_lost=is_hint_lost), later(seconds))
+def sweep(job: Job, seconds: float, *, is_message_lost: bool = True) -> Transition:
+    transition = decide(job, DueReached(is_message_lost=is_message_lost), later(seconds))
     assert transition is not None
     return transition
 
@@ -64,7 +64,7 @@ def test_a_scheduled_job_is_queued_and_published_at_its_time() -> None:
 
     queued = transition.applied_to(job)
     assert (queued.status, queued.queued_at, queued.due_at) == (Status.QUEUED, later(100), later(130))
-    assert transition.hint == job.hint()
+    assert transition.delivery_message == job.delivery_message()
     assert [entry.event for entry in transition.entries] == ["queued"]
 
 
@@ -76,30 +76,30 @@ def test_a_lost_hint_is_published_again_without_a_word_in_the_log(status: Status
 
     again = transition.applied_to(job)
     assert (again.status, again.queued_at, again.due_at, again.logs) == (status, later(40), later(70), job.logs)
-    assert transition.hint == job.hint()
+    assert transition.delivery_message == job.delivery_message()
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
 def test_a_hint_in_a_deep_queue_is_neither_published_again_nor_rewritten(status: Status) -> None:
     job = make_job(status=status)
 
-    transition = decide(job, DueReached(is_hint_lost=False), later(3600))
+    transition = decide(job, DueReached(is_message_lost=False), later(3600))
 
     assert transition is None
 
 
 @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.QUEUED, Status.RETRYING])
-@pytest.mark.parametrize("is_hint_lost", [True, False])
-def test_the_deadline_ends_a_waiting_job_without_a_send(status: Status, is_hint_lost: bool) -> None:
+@pytest.mark.parametrize("is_message_lost", [True, False])
+def test_the_deadline_ends_a_waiting_job_without_a_send(status: Status, is_message_lost: bool) -> None:
     job = make_job(status=status, expires_at=later(3600), due_at=later(3600))
 
-    transition = sweep(job, 3600, is_hint_lost=is_hint_lost)
+    transition = sweep(job, 3600, is_message_lost=is_message_lost)
 
     expired = transition.applied_to(job)
     assert (expired.status, expired.due_at, expired.finished_at) == (Status.EXPIRED, None, later(3600))
     assert expired.error is not None
     assert expired.error.code == "expired"
-    assert (transition.hint, transition.needs_dead_letter) == (None, False)
+    assert (transition.delivery_message, transition.needs_dead_letter) == (None, False)
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
@@ -126,7 +126,7 @@ def test_a_vanished_worker_leaves_an_unknown_outcome_and_a_counted_attempt() -> 
     waiting = transition.applied_to(job)
     assert (waiting.status, waiting.attempts, waiting.may_have_been_sent) == (Status.RETRYING, 1, True)
     assert [(entry.event, entry.code) for entry in transition.entries] == [("outcome_unknown", "lease_expired")]
-    assert transition.hint is not None
+    assert transition.delivery_message is not None
 
 
 def test_a_vanished_worker_names_no_provider_because_nobody_can_tell_which() -> None:
@@ -147,7 +147,7 @@ def test_a_vanished_worker_stops_the_job_under_stop() -> None:
     transition = sweep(job, 30)
 
     assert transition.status is Status.UNCONFIRMED
-    assert transition.hint is None
+    assert transition.delivery_message is None
 
 
 def test_a_job_that_kills_every_worker_is_given_up() -> None:

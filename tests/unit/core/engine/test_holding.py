@@ -41,7 +41,7 @@ def test_not_being_able_to_call_is_not_an_attempt() -> None:
 
     waiting = transition.applied_to(job)
     assert (waiting.status, waiting.attempts, waiting.logs) == (Status.RETRYING, 2, job.logs)
-    assert transition.hint is None
+    assert transition.delivery_message is None
 
 
 def test_a_job_given_back_is_due_when_it_may_be_called_again() -> None:
@@ -50,7 +50,7 @@ def test_a_job_given_back_is_due_when_it_may_be_called_again() -> None:
     waiting = done(decide(job, AttemptPrevented(TOKEN, 5), later(1))).applied_to(job)
 
     assert (waiting.next_attempt_at, waiting.due_at, waiting.queued_at) == (later(6), later(6), None)
-    assert done(decide(waiting, DueReached(is_hint_lost=False), later(6))).hint is not None
+    assert done(decide(waiting, DueReached(is_message_lost=False), later(6))).delivery_message is not None
 
 
 @pytest.mark.parametrize("seconds", [0.0, -3.0, float("nan"), 1e12, float("inf")])
@@ -163,9 +163,9 @@ def test_a_parked_job_is_published_at_its_slot_whatever_the_queue_holds() -> Non
     parked = done(decide(job, Parked(later(20)), later(1))).applied_to(job)
 
     assert (parked.status, parked.due_at, parked.queued_at) == (Status.QUEUED, later(20), None)
-    assert decide(parked, DueReached(is_hint_lost=False), later(19)) is None
-    published = done(decide(parked, DueReached(is_hint_lost=False), later(20)))
-    assert published.hint is not None
+    assert decide(parked, DueReached(is_message_lost=False), later(19)) is None
+    published = done(decide(parked, DueReached(is_message_lost=False), later(20)))
+    assert published.delivery_message is not None
     assert published.applied_to(parked).queued_at == later(20)
 
 

@@ -47,7 +47,7 @@ def test_a_cancelled_job_is_over(status: Status) -> None:
     cancelled = transition.applied_to(job)
     assert (cancelled.status, cancelled.due_at, cancelled.finished_at) == (Status.CANCELLED, None, later(1))
     assert [entry.event for entry in transition.entries] == ["cancelled"]
-    assert (transition.hint, transition.needs_dead_letter) == (None, False)
+    assert (transition.delivery_message, transition.needs_dead_letter) == (None, False)
 
 
 def test_a_job_in_a_worker_s_hands_can_t_be_cancelled() -> None:
@@ -107,7 +107,7 @@ def test_a_replay_starts_a_new_life() -> None:
     assert (again.finished_at, again.dead_lettered_at, again.purge_at) == (None, None, None)
     assert (again.expires_at, again.queued_at, again.due_at) == (later(hours=72), later(60), later(90))
     assert [entry.event for entry in transition.entries] == ["replayed"]
-    assert transition.hint == job.hint()
+    assert transition.delivery_message == job.delivery_message()
 
 
 def test_a_replay_gives_providers_a_new_idempotency_key() -> None:
@@ -246,7 +246,7 @@ def test_a_discarded_job_stays_failed_and_nobody_looks_at_it_again(dates: dict[s
     assert (discarded.status, discarded.error, discarded.finished_at) == (Status.FAILED, job.error, job.finished_at)
     assert (discarded.dead_lettered_at, discarded.due_at) == (None, None)
     assert [(entry.event, entry.message) for entry in transition.entries] == [("discarded", "run 7")]
-    assert (transition.hint, transition.needs_dead_letter) == (None, False)
+    assert (transition.delivery_message, transition.needs_dead_letter) == (None, False)
     assert decide(discarded, DueReached(), later(hours=100)) is None
 
 
@@ -304,7 +304,7 @@ def test_a_replay_that_starts_later_is_parked_until_then_without_a_hint() -> Non
     transition = done(decide(job, ReplayRequested(later(hours=72), starts_at=later(90)), later(60)))
 
     after = transition.applied_to(job)
-    assert transition.hint is None
+    assert transition.delivery_message is None
     assert (after.status, after.next_attempt_at, after.queued_at, after.due_at) == (
         Status.QUEUED,
         later(90),
@@ -313,4 +313,4 @@ def test_a_replay_that_starts_later_is_parked_until_then_without_a_hint() -> Non
     )
     assert decide(after, ClaimRequested(make_claim()), later(80)) is None
     published = done(decide(after, DueReached(), later(90)))
-    assert published.hint == job.hint()
+    assert published.delivery_message == job.delivery_message()

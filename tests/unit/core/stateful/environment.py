@@ -56,7 +56,7 @@ class Send:
 
 
 @dataclass
-class Hint:
+class QueuedMessage:
     """A message in the broker."""
 
     job_id: JobId
@@ -76,7 +76,7 @@ class Write:
 class World:
     now: datetime = NOW
     jobs: dict[JobId, Job] = field(default_factory=dict)
-    hints: list[Hint] = field(default_factory=list)
+    delivery_messages: list[QueuedMessage] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     sends: list[Send] = field(default_factory=list)

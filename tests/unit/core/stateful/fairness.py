@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum
 
-from tests.unit.core.stateful.environment import POLICY, Hint, World
+from tests.unit.core.stateful.environment import POLICY, QueuedMessage, World
 from wavecom.core.engine import AttemptFinished, ClaimRequested, DeadLettered, DueReached, Transition, decide
 from wavecom.core.job import CallResult, Claim, Job, Outcome, ProviderResult
 from wavecom.core.states import FINAL, HANDED_OVER, Status
 
-#: What a turn of the sweep, and a hint looked for once more, may add to a deadline.
-SLACK = POLICY.hint_grace + timedelta(seconds=10)
+#: What a turn of the sweep, and a delivery message looked for once more, may add to a deadline.
+SLACK = POLICY.message_grace + timedelta(seconds=10)
 
 
 class ProviderMood(Enum):
@@ -32,7 +32,7 @@ class _Future:
     def __init__(self, world: World, mood: ProviderMood) -> None:
         self._now = world.now
         self._jobs = dict(world.jobs)
-        self._hints = list(world.hints)
+        self._messages = list(world.delivery_messages)
         self._mood = mood
         self._claims = 0
         self._let_go_by = {job.job_id: _let_go_by(job, world.now) for job in world.jobs.values()}
@@ -46,28 +46,32 @@ class _Future:
 
     def _sweep(self) -> None:
         for job in list(self._jobs.values()):
-            is_hint_lost = all(hint.job_id != job.job_id for hint in self._hints)
-            self._write(decide(job, DueReached(is_hint_lost=is_hint_lost), self._now, POLICY))
+            is_message_lost = all(delivery_message.job_id != job.job_id for delivery_message in self._messages)
+            self._write(decide(job, DueReached(is_message_lost=is_message_lost), self._now, POLICY))
 
     def _work(self) -> None:
-        for hint in [hint for hint in self._hints if hint.at <= self._now]:
-            self._hints.remove(hint)
+        for delivery_message in [
+            delivery_message for delivery_message in self._messages if delivery_message.at <= self._now
+        ]:
+            self._messages.remove(delivery_message)
             self._claims += 1
             claim = Claim(f"fair-{self._claims}", "fair", self._now + POLICY.lease)
-            if not self._write(decide(self._jobs[hint.job_id], ClaimRequested(claim), self._now, POLICY)):
+            if not self._write(decide(self._jobs[delivery_message.job_id], ClaimRequested(claim), self._now, POLICY)):
                 continue
             if self._mood.value is not None:
                 answer = ProviderResult(self._mood.value, "mood")
                 report = AttemptFinished(claim.token, (CallResult("fair", answer, self._now, 1),))
-                assert self._write(decide(self._jobs[hint.job_id], report, self._now, POLICY))
+                assert self._write(decide(self._jobs[delivery_message.job_id], report, self._now, POLICY))
 
     def _write(self, transition: Transition | None) -> bool:
         if transition is None or not transition.guard.holds(self._jobs[transition.job_id]):
             return False
         job = transition.applied_to(self._jobs[transition.job_id])
         self._jobs[job.job_id] = job
-        if transition.hint is not None:
-            self._hints.append(Hint(job.job_id, self._now + timedelta(seconds=transition.hint.delay_seconds)))
+        if transition.delivery_message is not None:
+            self._messages.append(
+                QueuedMessage(job.job_id, self._now + timedelta(seconds=transition.delivery_message.delay_seconds))
+            )
         if transition.needs_dead_letter:
             self._write(decide(job, DeadLettered(), self._now, POLICY))
         return True
@@ -81,7 +85,7 @@ class _Future:
                 assert _is_settled(job), f"still {job.status} after every deadline"
 
     def _next_moment(self) -> datetime:
-        moments = [hint.at for hint in self._hints]
+        moments = [delivery_message.at for delivery_message in self._messages]
         for job in self._jobs.values():
             if not _is_settled(job):
                 assert job.due_at is not None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.factories import make_job
-from tests.unit.core.stateful.environment import MAX_SKEW, POLICY, Hint, Worker, World, Write
+from tests.unit.core.stateful.environment import MAX_SKEW, POLICY, QueuedMessage, Worker, World, Write
 from tests.unit.core.stateful.fairness import ProviderMood, settle
 from wavecom.core.engine import (
     AttemptFinished,
@@ -91,9 +91,9 @@ class JobLives(RuleBasedStateMachine):
             self.world.write(write)
 
     def publish(self, transition: Transition) -> None:
-        if transition.hint is not None:
-            at = self.world.now + timedelta(seconds=transition.hint.delay_seconds)
-            self.world.hints.append(Hint(transition.hint.job_id, at))
+        if transition.delivery_message is not None:
+            at = self.world.now + timedelta(seconds=transition.delivery_message.delay_seconds)
+            self.world.delivery_messages.append(QueuedMessage(transition.delivery_message.job_id, at))
 
     def job(self, pick: int) -> Job:
         """Any job, most often one whose life is not over."""
@@ -104,7 +104,7 @@ class JobLives(RuleBasedStateMachine):
 
     @initialize(policy=st.sampled_from(UnknownOutcomePolicy), attempts=limits, life=lives)
     def begin_with_one_job(self, policy: UnknownOutcomePolicy, attempts: int, life: timedelta) -> None:
-        self.submit(policy, attempts, life, delay=None, is_hint_lost=False)
+        self.submit(policy, attempts, life, delay=None, is_message_lost=False)
 
     @precondition(lambda self: sum(job.status not in FINAL for job in self.world.jobs.values()) < 2)
     @rule(
@@ -112,7 +112,7 @@ class JobLives(RuleBasedStateMachine):
         attempts=limits,
         life=lives,
         delay=st.none() | waits,
-        is_hint_lost=rarely,
+        is_message_lost=rarely,
     )
     def submit(
         self,
@@ -120,7 +120,7 @@ class JobLives(RuleBasedStateMachine):
         attempts: int,
         life: timedelta,
         delay: timedelta | None,
-        is_hint_lost: bool,
+        is_message_lost: bool,
     ) -> None:
         now = self.world.now
         start = now + (delay or timedelta(0))
@@ -130,13 +130,13 @@ class JobLives(RuleBasedStateMachine):
             send_at=None if delay is None else start,
             queued_at=now if delay is None else None,
             expires_at=start + life,
-            due_at=min(start + (POLICY.hint_grace if delay is None else timedelta(0)), start + life),
+            due_at=min(start + (POLICY.message_grace if delay is None else timedelta(0)), start + life),
             max_attempts=attempts,
             on_unknown_outcome=policy,
         )
         self.world.add(job)
-        if delay is None and not is_hint_lost:
-            self.world.hints.append(Hint(job.job_id, now))
+        if delay is None and not is_message_lost:
+            self.world.delivery_messages.append(QueuedMessage(job.job_id, now))
 
     @precondition(lambda self: any(is_waiting_again(job) for job in self.world.jobs.values()))
     @rule(pick=picks, is_slow=rarely)
@@ -173,33 +173,33 @@ class JobLives(RuleBasedStateMachine):
         pick=picks, skew=skews, no_leave_for=st.sampled_from([None, None, None, timedelta(seconds=5)]), is_slow=rarely
     )
     def take_hint(self, pick: int, skew: timedelta, no_leave_for: timedelta | None, is_slow: bool) -> None:
-        hint = self.next_hint(pick)
+        delivery_message = self.next_message(pick)
         if no_leave_for is None:
-            self.claim(hint.job_id, skew, is_slow=is_slow)
+            self.claim(delivery_message.job_id, skew, is_slow=is_slow)
         else:
             parked = Parked(self.world.now + skew + no_leave_for)
-            self.put(self.decide(self.world.jobs[hint.job_id], parked, skew), is_slow=is_slow)
+            self.put(self.decide(self.world.jobs[delivery_message.job_id], parked, skew), is_slow=is_slow)
 
     @rule(
         pick=picks, outcome=outcomes, is_really_sent=st.sampled_from([True, True, False]), expects_receipt=st.booleans()
     )
     def deliver(self, pick: int, outcome: Outcome, is_really_sent: bool, expects_receipt: bool) -> None:
         """As it should be: claim, call and record without a break."""
-        worker = self.claim(self.next_hint(pick).job_id, timedelta(0), is_slow=False)
+        worker = self.claim(self.next_message(pick).job_id, timedelta(0), is_slow=False)
         if worker is not None:
             self.call(worker, outcome, is_really_sent=is_really_sent, retry_after=None)
             self.finish(worker, 0.5, expects_receipt=expects_receipt, is_slow=False)
 
-    def next_hint(self, pick: int) -> Hint:
+    def next_message(self, pick: int) -> QueuedMessage:
         """Taken out of the broker, when it comes out of the delay queues; or an old one that comes twice."""
-        if not self.world.hints:
+        if not self.world.delivery_messages:
             job = self.job(pick)
             if job.status in CLAIMABLE and job.next_attempt_at is not None:
                 self.world.now = max(self.world.now, job.next_attempt_at)
-            return Hint(job.job_id, self.world.now)
-        hint = self.world.hints.pop(pick % len(self.world.hints))
-        self.world.now = max(self.world.now, hint.at)
-        return hint
+            return QueuedMessage(job.job_id, self.world.now)
+        delivery_message = self.world.delivery_messages.pop(pick % len(self.world.delivery_messages))
+        self.world.now = max(self.world.now, delivery_message.at)
+        return delivery_message
 
     def claim(self, job_id: JobId, skew: timedelta, *, is_slow: bool) -> Worker | None:
         """The worker that holds the job now; None when nobody does, or nobody yet."""
@@ -241,7 +241,7 @@ class JobLives(RuleBasedStateMachine):
         """Its next step, however late: call, fail over, report, or give the job back uncalled."""
         workers = [worker for worker in self.world.workers if not worker.has_reported]
         if not workers:
-            self.claim(self.next_hint(pick).job_id, timedelta(0), is_slow=False)
+            self.claim(self.next_message(pick).job_id, timedelta(0), is_slow=False)
             return
         worker = workers[pick % len(workers)]
         if worker.has_leave_to_call and not worker.tries and gives_up:
@@ -283,7 +283,7 @@ class JobLives(RuleBasedStateMachine):
         self.let_go(worker, self.decide(worker.job, event, worker.skew), is_slow=is_slow)
 
     def let_go(self, worker: Worker, transition: Transition | None, *, is_slow: bool) -> None:
-        """The worker's last write for this job; it publishes the next hint if it lives to hear of it."""
+        """The worker's last write for this job; it publishes the next delivery message if it lives to hear of it."""
         assert transition is not None
         worker.has_reported = True
         worker.has_leave_to_call = False
@@ -301,17 +301,17 @@ class JobLives(RuleBasedStateMachine):
     @rule(
         skew=skews,
         waits_for_work=st.booleans(),
-        is_hint_lost=st.booleans(),
+        is_message_lost=st.booleans(),
         is_slow=rarely,
         dies_before_publishing=rarely,
     )
     def sweep(
-        self, skew: timedelta, waits_for_work: bool, is_hint_lost: bool, is_slow: bool, dies_before_publishing: bool
+        self, skew: timedelta, waits_for_work: bool, is_message_lost: bool, is_slow: bool, dies_before_publishing: bool
     ) -> None:
         if waits_for_work:
             self.world.now = max(self.world.now, self.world.next_due() - skew)
         for job in list(self.world.jobs.values()):
-            transition = self.decide(job, DueReached(is_hint_lost=is_hint_lost), skew)
+            transition = self.decide(job, DueReached(is_message_lost=is_message_lost), skew)
             if transition is not None:
                 self.put(
                     transition,
@@ -348,9 +348,9 @@ class JobLives(RuleBasedStateMachine):
 
     # --- what goes wrong ------------------------------------------------------------------------------------------
 
-    @rule(wait=waits, pick=picks, lost=st.sampled_from([None, None, None, "hints", "writes", "workers"]))
+    @rule(wait=waits, pick=picks, lost=st.sampled_from([None, None, None, "delivery_messages", "writes", "workers"]))
     def time_passes(self, wait: timedelta, pick: int, lost: str | None) -> None:
-        """And something may be lost: a hint, a write on its way, a worker (what it has sent off may still arrive)."""
+        """And something may be lost: a message, a write on its way, a worker (what it sent off may still arrive)."""
         self.world.now += wait
         victims: list[Any] = getattr(self.world, lost) if lost else []
         if victims:
