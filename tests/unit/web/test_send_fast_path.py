@@ -79,7 +79,7 @@ def _with_reader() -> World:
             is_live=True,
             created_at=NOW,
             name="reader",
-            delivery_message="rrrr",
+            hint="rrrr",
         )
     )
     return world
