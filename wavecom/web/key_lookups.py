@@ -15,7 +15,7 @@ import structlog
 from wavecom.accounts import KeyRing
 from wavecom.errors import StoreError, UnauthenticatedError, UnavailableError
 from wavecom.web.authentication import bearer
-from wavecom.web.lanes import ThreadLane
+from wavecom.web.request_threads import RequestThreads
 
 log = structlog.get_logger()
 
@@ -30,7 +30,7 @@ class KeyLookups:
     """
 
     def __init__(
-        self, keys: KeyRing, known: ThreadLane, strange: ThreadLane, wait_seconds: float = WAIT_SECONDS
+        self, keys: KeyRing, known: RequestThreads, strange: RequestThreads, wait_seconds: float = WAIT_SECONDS
     ) -> None:
         self._keys = keys
         self._known = known
@@ -67,8 +67,8 @@ class KeyLookups:
     async def _look_up(self, key: str) -> str | None:
         errors: list[str] = []
         try:
-            lane = self._known if self._keys.has_met(key) else self._strange
-            await lane.submit(partial(self._ask, key, errors))
+            threads = self._known if self._keys.has_met(key) else self._strange
+            await threads.submit(partial(self._ask, key, errors))
         finally:
             del self._under_way[key]
         return errors[0] if errors else None

@@ -1,7 +1,7 @@
 """The web application as granian's RSGI server calls it: bodies come in without a thread, then WSGI answers.
 
 The event loop takes a request's body in completely (``body_reads.py`` says which, how long, how many), and only then
-hands the request to a thread of its lane (``lanes.py``), which runs the WSGI application. So a peer that holds its body
+hands the request to a thread (``request_threads.py``), which runs the WSGI application. So a peer that holds its body
 back costs a socket and a few KiB, and what the API does to its threads reaches neither the pages nor the probes.
 
 An API request's key is looked up first: who has none that is known comes to no thread of the API's, and his body is not
@@ -29,9 +29,9 @@ from wavecom.accounts import KeyRing
 from wavecom.errors import OverloadedError, UnavailableError
 from wavecom.web.body_reads import STRANGERS, BodyLimits, BodyRead, BodyReadLimiter
 from wavecom.web.key_lookups import KeyLookups
-from wavecom.web.lanes import ThreadLane
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
+from wavecom.web.request_threads import RequestThreads
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -96,14 +96,14 @@ class RsgiApplication:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """To be called in the process that serves, before the first request."""
         self._loop = loop
-        self._api = ThreadLane("api", self._threads, loop)
-        self._pages = ThreadLane("pages", PAGE_THREADS, loop)
-        self._probes = {path: ThreadLane(path[1:], _PROBE_THREADS, loop) for path in _PROBES}
-        # To look keys up, and to answer those that nobody has: however many they are, the API's lane stays free.
-        self._strangers = ThreadLane("strangers", STRANGER_THREADS, loop)
-        self._refusals = ThreadLane("refusals", _REFUSAL_THREADS, loop)
+        self._api = RequestThreads("api", self._threads, loop)
+        self._pages = RequestThreads("pages", PAGE_THREADS, loop)
+        self._probes = {path: RequestThreads(path[1:], _PROBE_THREADS, loop) for path in _PROBES}
+        # To look keys up, and to answer those that nobody has: however many they are, the API's threads stay free.
+        self._strangers = RequestThreads("strangers", STRANGER_THREADS, loop)
+        self._refusals = RequestThreads("refusals", _REFUSAL_THREADS, loop)
         # Apart, so that clients need not wait for the keys that strangers invent.
-        self._lookups = KeyLookups(self._keys, ThreadLane("keys", _KEY_THREADS, loop), self._strangers)
+        self._lookups = KeyLookups(self._keys, RequestThreads("keys", _KEY_THREADS, loop), self._strangers)
         most = self._max_in_flight
         limits = BodyLimits(for_client=most, for_strangers=_STRANGERS_BODIES, in_all=4 * most)
         self._bodies = BodyReadLimiter(limits, loop.time)
@@ -112,39 +112,39 @@ class RsgiApplication:
         """Answer one request."""
         # As werkzeug reads it: //api is the API's too.
         path = f"/{scope.path.lstrip('/')}"
-        lane = self._api if path.startswith(_API) else self._probes.get(path, self._pages)
+        threads = self._api if path.startswith(_API) else self._probes.get(path, self._pages)
         headers = scope.headers
         declared = headers.get("content-length")
         length = int(declared) if declared is not None else None if "transfer-encoding" in headers else 0
         whose: str | None = STRANGERS
         error: Exception | None = None
-        if lane is self._api:
+        if threads is self._api:
             try:
                 whose = await self._lookups.client(headers.get("authorization"))
             except UnavailableError as raised:
-                whose, error, lane = None, raised, self._refusals
+                whose, error, threads = None, raised, self._refusals
             else:
                 if whose is None:
-                    lane = self._strangers
+                    threads = self._strangers
         # Probes not: whoever watches the process must not take it for dead.
-        if lane.depth >= self._max_in_flight and lane in {self._api, self._pages}:
+        if threads.depth >= self._max_in_flight and threads in {self._api, self._pages}:
             request = _refused(scope, proto, OverloadedError("too many requests in flight"))
             request.is_last = length != 0 and not await self._discard(scope, proto, length)
             await self._answer(request, self._refusals)
             return
         if length == 0:
-            await self._answer(_Request(scope, proto, io.BytesIO(), error), lane)
+            await self._answer(_Request(scope, proto, io.BytesIO(), error), threads)
             return
         # What is longer than it may be the application refuses by its length.
         is_short = length is None or length <= self._max_body_bytes
         if whose is not None and is_short and scope.method not in BODILESS:
-            await self._take_in(scope, proto, lane, whose, length)
+            await self._take_in(scope, proto, threads, whose, length)
             return
         is_gone = await self._discard(scope, proto, length)
-        await self._answer(_Request(scope, proto, _UnreadBody(), error, is_last=not is_gone), lane)
+        await self._answer(_Request(scope, proto, _UnreadBody(), error, is_last=not is_gone), threads)
 
     async def _take_in(
-        self, scope: Scope, proto: HTTPProtocol, lane: ThreadLane, reader: str, length: int | None
+        self, scope: Scope, proto: HTTPProtocol, threads: RequestThreads, reader: str, length: int | None
     ) -> None:
         bodies = self._bodies
         read = self._admit(reader, scope)
@@ -166,7 +166,7 @@ class RsgiApplication:
                 await self._answer(_refused(scope, proto, error), self._refusals)
                 return
             is_last = len(body) > self._max_body_bytes
-            await self._answer(_Request(scope, proto, io.BytesIO(body), is_last=is_last), lane)
+            await self._answer(_Request(scope, proto, io.BytesIO(body), is_last=is_last), threads)
         finally:
             bodies.release(read)
 
@@ -237,8 +237,8 @@ class RsgiApplication:
         if self._is_sweeping:
             self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
-    def _answer(self, request: _Request, lane: ThreadLane) -> asyncio.Future[None]:
-        return lane.submit(partial(self._run, request))
+    def _answer(self, request: _Request, threads: RequestThreads) -> asyncio.Future[None]:
+        return threads.submit(partial(self._run, request))
 
     def _run(self, request: _Request) -> None:
         """In a thread: have the application answer ``request``."""

@@ -15,7 +15,7 @@ from wavecom.core.keys import KeyRecord
 from wavecom.errors import StoreError, UnavailableError
 from wavecom.storage.memory import MemoryKeyStore
 from wavecom.web.key_lookups import KeyLookups
-from wavecom.web.lanes import ThreadLane
+from wavecom.web.request_threads import RequestThreads
 
 KEY = "wc_live_" + "k" * 43
 BEARER = f"Bearer {KEY}"
@@ -53,7 +53,7 @@ def _within(
     store.is_let.clear()
 
     async def main() -> None:
-        known, strange = (ThreadLane(name, threads, asyncio.get_running_loop()) for name in ("known", "strange"))
+        known, strange = (RequestThreads(name, threads, asyncio.get_running_loop()) for name in ("known", "strange"))
         try:
             async with asyncio.timeout(60):
                 await play(KeyLookups(ring, known, strange, wait_seconds), store)

@@ -1,4 +1,4 @@
-"""Threads for requests, in lanes: what waits in one lane holds up nobody in another."""
+"""Threads for requests, in groups: what waits for the threads of one group holds up nobody in another."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Call = Callable[[], None]
 _REPORT_SECONDS = 0.01
 
 
-class ThreadLane:
-    """At most ``threads`` threads, started when they are needed, that run calls in the order of their coming.
+class RequestThreads:
+    """A group of at most ``threads`` threads, started when they are needed, that run calls in the order they came in.
 
     The thread that became idle last is the next to work: its memory is in the processor's caches still, and the others
     sleep on. ``submit`` and ``depth`` belong to the thread of ``loop``: what is counted there needs no lock.
@@ -55,7 +55,7 @@ class ThreadLane:
             _Worker(self._waiting, self._finished, self._idle).start(f"{self._name}-{self._started + 1}")
         except RuntimeError as error:
             # The system gives no more threads now: those that there are do it, or the next that can be had.
-            log.warning("thread_not_started", lane=self._name, threads=self._started, error=str(error))
+            log.warning("thread_not_started", group=self._name, threads=self._started, error=str(error))
         else:
             self._started += 1
 
