@@ -41,10 +41,10 @@ AGE = Gauge("wavecom_queue_age_seconds", "How long the oldest of them has waited
 SAMPLE_SECONDS: Final = 10.0
 
 
-def observe_calls(tries: Iterable[CallResult]) -> None:
+def observe_calls(calls: Iterable[CallResult]) -> None:
     """Calls that were made; a try that names no provider was none."""
     CALLS.observe_many(
-        ((try_.provider, try_.answer.outcome.value), try_.latency_ms / 1000) for try_ in tries if try_.provider
+        ((call.provider, call.answer.outcome.value), call.latency_ms / 1000) for call in calls if call.provider
     )
 
 

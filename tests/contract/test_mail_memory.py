@@ -81,9 +81,9 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
     """Held whole they take 30 MiB each, 480 together."""
     return_large_blocks()
     house = House()
-    house.delivery.calls._blobs = Shelf()
+    house.delivery.attempts._blobs = Shelf()
     # Room for two at a time while they are handed over; those that the server has need none.
-    house.delivery.calls._budget = ByteBudget(64 * MIB, wait_seconds=60)
+    house.delivery.attempts._budget = ByteBudget(64 * MIB, wait_seconds=60)
     payload, _ = set_apart(
         {
             "subject": "x",
@@ -110,7 +110,7 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
         provider = SmtpProvider(
             config, ProviderDependencies(transport=unused, outbox=unused, clock=Clock(), sleep=unused, chance=unused)
         )
-        house.delivery.calls._providers["first"] = provider  # type: ignore[index]
+        house.delivery.attempts._providers["first"] = provider  # type: ignore[index]
         before, peak, is_over = resident_mib(), [0.0], threading.Event()
 
         def watch() -> None:
@@ -121,7 +121,7 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
             [claimed] = house.delivery.claim([job.job_id])
             assert claimed is not None
             outcomes.extend(
-                each.answer.outcome for each in house.delivery.calls.attempt(claimed, Permit("first")).tries
+                each.answer.outcome for each in house.delivery.attempts.attempt(claimed, Permit("first")).calls
             )
 
         watcher = threading.Thread(target=watch)

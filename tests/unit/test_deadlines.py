@@ -68,7 +68,7 @@ def test_nor_by_the_thread_that_goes_on_with_a_call_that_nobody_waited_for() -> 
     [unfinished] = heard
     assert isinstance(unfinished, PartialAttempt)
 
-    house.delivery.record([house.delivery.calls.finish(unfinished)])
+    house.delivery.record([house.delivery.attempts.finish(unfinished)])
 
     assert_expired_unsent(house, job, second)
     assert second.started == []
@@ -135,8 +135,8 @@ def test_a_call_is_not_begun_after_the_deadline() -> None:
     house.clock.advance(2.5)
     heard: list[AttemptResult | PartialAttempt | Exception] = []
 
-    is_begun = house.delivery.calls.begin(claimed, permit, heard.append)
-    house.delivery.record([house.delivery.calls.attempt(claimed, permit)])
+    is_begun = house.delivery.attempts.begin(claimed, permit, heard.append)
+    house.delivery.record([house.delivery.attempts.attempt(claimed, permit)])
 
     assert (is_begun, heard, provider.started) == (False, [], [])
     assert_expired_unsent(house, job, provider)
@@ -177,7 +177,7 @@ def test_waiting_for_room_for_attachments_may_use_up_the_time() -> None:
         def give_back(self, size: int) -> None:
             pass
 
-    house.delivery.calls._budget = FullForAWhile(1)
+    house.delivery.attempts._budget = FullForAWhile(1)
     file = {"filename": "a.bin", "contentType": "application/octet-stream", "content": "QUJD" * 50_000}
     payload, blobs = set_apart({"subject": "s", "text": "t", "attachments": [file]})
     house.blobs.put(blobs, NOW + timedelta(days=9))

@@ -384,7 +384,7 @@ def begin(house: House, job: Job) -> tuple[bool, list[AttemptResult | PartialAtt
     [claimed] = house.delivery.claim([job.job_id])
     assert claimed is not None
     heard: list[AttemptResult | PartialAttempt | Exception] = []
-    is_begun = house.delivery.calls.begin(claimed, permit, heard.append)
+    is_begun = house.delivery.attempts.begin(claimed, permit, heard.append)
     if not is_begun:
         house.route.release(permit, None)
     return is_begun, heard
@@ -420,7 +420,7 @@ def test_an_attempt_that_nobody_waits_for_is_failed_over_by_who_can_wait() -> No
     first.answer()
     [unfinished] = heard
     assert isinstance(unfinished, PartialAttempt)
-    house.delivery.record([house.delivery.calls.finish(unfinished)])
+    house.delivery.record([house.delivery.attempts.finish(unfinished)])
 
     after = house.read(job)
     assert (after.status, after.provider, after.attempts) == (Status.DELIVERED, "second", 1)
@@ -470,7 +470,7 @@ def test_a_call_is_not_begun_under_a_lease_that_is_almost_spent() -> None:
 
     house.clock.advance(20)
 
-    assert not house.delivery.calls.begin(claimed, permit, lambda _: None)
+    assert not house.delivery.attempts.begin(claimed, permit, lambda _: None)
     assert provider.started == []
 
 

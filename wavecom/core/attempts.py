@@ -21,7 +21,7 @@ from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion, not_begun, unclear
 from wavecom.core.files import ByteBudget, StoredFiles
 from wavecom.core.job import CallResult, Channel, Job, Outcome, Priority, ProviderResult, Scope
-from wavecom.core.leases import LeaseKeeper, UnderWay
+from wavecom.core.leases import LeaseKeeper, OngoingCall
 from wavecom.core.ports import (
     TEST_SANDBOX,
     AsyncProvider,
@@ -47,7 +47,7 @@ log = structlog.get_logger()
 LEASE_MARGIN_SECONDS = 15.0
 
 #: A job that no provider may be called for rests for so long at most: an operator may open one at any time.
-LONGEST_REST_SECONDS = 60.0
+LONGEST_PAUSE_SECONDS = 60.0
 
 #: The code of an answer that did not come in time.
 TIMEOUT = "timeout"
@@ -56,12 +56,12 @@ LAG_SHARE = 0.2
 
 
 class ProviderRouter(Protocol):
-    """Whom to call, as ``wavecom.routing`` decides it."""
+    """Hands out permits to call providers along a channel's route; ``wavecom.routing`` implements it."""
 
     def reserve(
         self, channel: Channel, priority: Priority, *, wait_seconds: float = 0.0, prefer: str | None = None
     ) -> Permit | Refusal:
-        """Leave to call the first provider of the channel's route that may be called now."""
+        """A permit for the first provider of the channel's route that may be called now, or why there is none."""
         ...
 
     def reserve_next(
@@ -85,10 +85,10 @@ class ProviderRouter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AttemptResult:
-    """What a worker knows of a job that it holds once it has tried to send it; no ``tries``: it was not able to."""
+    """What an attempt at a claimed job came to: its calls, in order. No ``calls``: nobody could be called."""
 
     job: Job
-    tries: tuple[CallResult, ...]
+    calls: tuple[CallResult, ...]
     expects_receipt: bool
     #: No provider of the route is left that was not tried.
     is_route_used_up: bool = False
@@ -101,16 +101,16 @@ class PartialAttempt:
     """An attempt whose first provider was unavailable: the next ones are still to be tried, which may wait."""
 
     job: Job
-    tries: tuple[CallResult, ...]
+    calls: tuple[CallResult, ...]
     lease_until: datetime
 
 
-#: Hears what came of an attempt, or the bug that it met.
+#: Called with what an attempt came to, or the bug that it met.
 OnAttemptResult = Callable[[AttemptResult | PartialAttempt | Exception], None]
 
 
 class AttemptRunner:
-    """Attempts at claimed jobs.
+    """Runs attempts at claimed jobs: calls one provider after another until one gives an answer that counts.
 
     ``providers`` are those that live jobs go to, by the names that permits carry; ``sandbox`` is the only one that a
     job of a test account ever meets, whatever its message or its permit says. ``renew`` writes the renewal of a lease
@@ -135,7 +135,7 @@ class AttemptRunner:
     ) -> None:
         self._route = route
         self._providers = providers
-        self._swift = {name: each for name, each in providers.items() if isinstance(each, AsyncProvider)}
+        self._async_providers = {name: each for name, each in providers.items() if isinstance(each, AsyncProvider)}
         self._sandbox = sandbox
         self._blobs = blobs
         self._clock = clock
@@ -145,7 +145,7 @@ class AttemptRunner:
         self._budget = budget
         self._activity = activity
         self._lag_since = lag_since
-        self._silent_until = float("-inf")
+        self._next_exhaustion_log_at = float("-inf")
 
     def attempt(self, job: Job, permit: Permit) -> AttemptResult:
         """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded.
@@ -153,37 +153,37 @@ class AttemptRunner:
         Raises no ``Exception``: whatever goes wrong before a call has begun ends it as not taken, and a bug in the
         middle of one as unknown.
         """
-        tries: list[CallResult] = []
-        attempt = self._rehearse if is_test_account(job.client) else self._attempt
+        calls: list[CallResult] = []
+        attempt = self._attempt_in_sandbox if is_test_account(job.client) else self._attempt_live
         try:
             if job.type is not Channel.EMAIL or not names_in(job.payload):
-                return attempt(job, permit, tries, NoFiles())
+                return attempt(job, permit, calls, NoFiles())
             with StoredFiles(self._blobs, self._budget, job, self._policy) as files:
-                leave: Permit | None = permit
+                usable: Permit | None = permit
                 if not files.may_be_read():
                     # Others need not wait for bytes: they may have the place of this one meanwhile.
-                    self._give_back(permit, None)
-                    leave = None
+                    self._release(permit, None)
+                    usable = None
                     if not files.wait_until_they_may_be_read():
                         return AttemptResult(job, (), expects_receipt=False)
-                return attempt(job, leave, tries, files)
+                return attempt(job, usable, calls, files)
         except StoreError:
             # Not being able to attempt is not an attempt.
-            return AttemptResult(job, tuple(tries), expects_receipt=False)
+            return AttemptResult(job, tuple(calls), expects_receipt=False)
         except MissingFileError:
             log.error("attachment_missing", job_id=job.job_id)  # noqa: TRY400 - there is no more to know
             answer = ProviderResult(Outcome.REJECTED, "attachment_missing", "an attachment is not stored any more")
-            return AttemptResult(job, (*tries, CallResult("", answer, self._clock.now(), 0)), expects_receipt=False)
-        except Exception as error:  # noqa: BLE001 - told to the job
-            return self._broken_off(job, tries, error)
+            return AttemptResult(job, (*calls, CallResult("", answer, self._clock.now(), 0)), expects_receipt=False)
+        except Exception as error:  # noqa: BLE001 - recorded on the job
+            return self._attempt_after_error(job, calls, error)
 
     def begin(self, job: Job, permit: Permit, on_attempted: OnAttemptResult) -> bool:
-        """An attempt that no thread has to wait for; ``on_attempted`` hears once what came of it, on whatever thread.
+        """Start an attempt that no thread has to wait for; ``on_attempted`` gets its result, once, on whatever thread.
 
         It must be quick, and must not raise. False, with nothing done, for a job that takes more than one plain call:
         that one needs ``attempt``. What comes back ``PartialAttempt`` goes on with ``finish``. Raises no ``Exception``.
         """
-        provider = self._swift.get(permit.provider)
+        provider = self._async_providers.get(permit.provider)
         now = self._clock.now()
         if (
             provider is None
@@ -200,22 +200,22 @@ class AttemptRunner:
         lease_until = job.claim.lease_until
         expects_receipt = self._providers[permit.provider].expects_receipts
         started = self._clock.monotonic()
-        #: Taken by whoever tells the end: it is told once, whatever a provider does.
-        turn = [True]
+        #: Emptied by whoever reports the end: it is reported once, whatever a provider does.
+        unanswered = [True]
 
         def on_answer(answer: ProviderResult | Exception) -> None:
-            if not turn or not turn.pop():
+            if not unanswered or not unanswered.pop():
                 log.error("call_answered_twice", job_id=job.job_id, provider=permit.provider)
                 return
             result: AttemptResult | PartialAttempt | Exception
             try:
-                try_, is_ours = self._read(job, answer, permit.provider, now, started)
-                self._give_back(permit, None if is_ours else try_)
-                is_unavailable = try_.answer.outcome is Outcome.UNAVAILABLE
+                call, is_ours = self._result(job, answer, permit.provider, now, started)
+                self._release(permit, None if is_ours else call)
+                is_unavailable = call.answer.outcome is Outcome.UNAVAILABLE
                 result = (
-                    PartialAttempt(job, (try_,), lease_until)
+                    PartialAttempt(job, (call,), lease_until)
                     if is_unavailable
-                    else AttemptResult(job, (try_,), expects_receipt)
+                    else AttemptResult(job, (call,), expects_receipt)
                 )
             except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
                 result = error
@@ -227,31 +227,31 @@ class AttemptRunner:
             if is_begun and extra_cost:
                 self._route.charge(permit, extra_cost)
         except Exception as error:
-            if not turn:
-                # Its end was told, or is being told: what went wrong afterwards changes nothing.
+            if not unanswered:
+                # Its end was reported, or is being reported: what went wrong afterwards changes nothing.
                 log.exception("call_begun_with_error", job_id=job.job_id)
                 return True
-            self._note(job, error)
+            self._log_error(job, error)
             on_answer(not_begun(error))
             return True
         except BaseException:
-            self._give_back(permit, None)
+            self._release(permit, None)
             raise
         return is_begun
 
     def finish(self, unfinished: PartialAttempt) -> AttemptResult:
         """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet. As ``attempt``."""
-        job, tries = unfinished.job, list(unfinished.tries)
+        job, calls = unfinished.job, list(unfinished.calls)
         try:
-            upcoming = self._route.reserve_next(job.type, job.priority, [try_.provider for try_ in tries])
-            return self._go_on(job, upcoming, unfinished.lease_until, tries, NoFiles())
-        except Exception as error:  # noqa: BLE001 - told to the job
-            return self._broken_off(job, tries, error)
+            upcoming = self._route.reserve_next(job.type, job.priority, [call.provider for call in calls])
+            return self._call_in_turn(job, upcoming, unfinished.lease_until, calls, NoFiles())
+        except Exception as error:  # noqa: BLE001 - recorded on the job
+            return self._attempt_after_error(job, calls, error)
 
-    def _read(
+    def _result(
         self, job: Job, answer: ProviderResult | Exception, provider: str, at: datetime, started: float
     ) -> tuple[CallResult, bool]:
-        """An answer as a try, and whether what went wrong is ours: then it says nothing about the provider."""
+        """The result of a call, and whether what went wrong is ours: then it says nothing about the provider."""
         is_ours = isinstance(answer, Exception) or answer.code == "not_begun"
         if isinstance(answer, Exception):
             log.error("call_failed", provider=provider, exc_info=answer)
@@ -265,22 +265,22 @@ class AttemptRunner:
         recipient = "" if answer.outcome is Outcome.ACCEPTED else recipient_key(job)
         return CallResult(provider, answer, at, latency_ms, recipient, destination_of(job), lag_ms), is_ours
 
-    def _broken_off(self, job: Job, tries: list[CallResult], error: Exception) -> AttemptResult:
+    def _attempt_after_error(self, job: Job, calls: list[CallResult], error: Exception) -> AttemptResult:
         """An attempt that met an error between its calls: those before were unavailable, none was begun since."""
-        self._note(job, error)
-        if not tries:
-            tries.append(CallResult("", not_begun(error), self._clock.now(), 0))
-        return AttemptResult(job, tuple(tries), expects_receipt=False)
+        self._log_error(job, error)
+        if not calls:
+            calls.append(CallResult("", not_begun(error), self._clock.now(), 0))
+        return AttemptResult(job, tuple(calls), expects_receipt=False)
 
-    def _note(self, job: Job, error: Exception) -> None:
+    def _log_error(self, job: Job, error: Exception) -> None:
         """A bug with its trace; that the machine has run out of something once a second, whomever it meets."""
         if not is_exhaustion(error):
             log.error("attempt_failed", job_id=job.job_id, exc_info=error)
-        elif self._clock.monotonic() >= self._silent_until:
-            self._silent_until = self._clock.monotonic() + 1
+        elif self._clock.monotonic() >= self._next_exhaustion_log_at:
+            self._next_exhaustion_log_at = self._clock.monotonic() + 1
             log.error("call_not_begun", error=type(error).__name__, reason=str(error))
 
-    def _give_back(self, permit: Permit | None, outcome: CallResult | None) -> None:
+    def _release(self, permit: Permit | None, outcome: CallResult | None) -> None:
         """What a call came to must not be lost because its permit could not be given back."""
         if permit is None:
             return
@@ -290,86 +290,90 @@ class AttemptRunner:
             log.exception("permit_not_given_back", provider=permit.provider)
 
     @contextmanager
-    def _given_back_on_error(self, permit: Permit | None) -> Iterator[None]:
+    def _released_on_error(self, permit: Permit | None) -> Iterator[None]:
         """A bug that a job meets must not take a place from the others for as long as the worker lives."""
         try:
             yield
         except BaseException:
-            self._give_back(permit, None)
+            self._release(permit, None)
             raise
 
-    def _attempt(self, job: Job, permit: Permit | None, tries: list[CallResult], files: Files) -> AttemptResult:
-        """Provider after provider until one does more than be unavailable; ``tries`` grows with each."""
-        upcoming = self._real(job, permit)
+    def _attempt_live(self, job: Job, permit: Permit | None, calls: list[CallResult], files: Files) -> AttemptResult:
+        """Provider after provider until one does more than be unavailable; ``calls`` grows with each."""
+        upcoming = self._live_permit(job, permit)
         if isinstance(upcoming, Permit):
-            with self._given_back_on_error(upcoming):
-                upcoming = self._preferred(job, upcoming)
+            with self._released_on_error(upcoming):
+                upcoming = self._preferred_permit(job, upcoming)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
-        return self._go_on(job, upcoming, lease_until, tries, files)
+        return self._call_in_turn(job, upcoming, lease_until, calls, files)
 
-    def _go_on(
-        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, tries: list[CallResult], files: Files
+    def _call_in_turn(
+        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, calls: list[CallResult], files: Files
     ) -> AttemptResult:
         destination = destination_of(job)
         #: Providers that had better not be given a mail for this destination now, and for how long.
         waits: dict[str, float] = {}
         while isinstance(upcoming, Permit):
             if wait := self._route.destination_wait(upcoming, destination):
-                self._give_back(upcoming, None)
+                self._release(upcoming, None)
                 waits[upcoming.provider] = wait
-                upcoming = self._next(job, tries, waits)
+                upcoming = self._next_permit(job, calls, waits)
                 continue
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
-            with self._given_back_on_error(upcoming):
-                renewed = self._leave_to_call(job, lease_until)
+            with self._released_on_error(upcoming):
+                renewed = self._lease_for_call(job, lease_until)
             if renewed is None:
-                self._give_back(upcoming, None)
+                self._release(upcoming, None)
                 break
             provider = self._providers[upcoming.provider]
-            try_, lease_until = self._call(job, provider, upcoming, renewed, tries, files)
-            tries.append(try_)
-            if try_.answer.outcome is not Outcome.UNAVAILABLE:
-                return AttemptResult(job, tuple(tries), provider.expects_receipts)
-            upcoming = self._next(job, tries, waits)
+            call, lease_until = self._call(job, provider, upcoming, renewed, calls, files)
+            calls.append(call)
+            if call.answer.outcome is not Outcome.UNAVAILABLE:
+                return AttemptResult(job, tuple(calls), provider.expects_receipts)
+            upcoming = self._next_permit(job, calls, waits)
         pauses = list(waits.values())
         if isinstance(upcoming, Refusal):
-            pauses.append(min(upcoming.retry_after_seconds, LONGEST_REST_SECONDS))
+            pauses.append(min(upcoming.retry_after_seconds, LONGEST_PAUSE_SECONDS))
         return AttemptResult(
             job,
-            tuple(tries),
+            tuple(calls),
             expects_receipt=False,
-            is_route_used_up=bool(tries) and upcoming is None and not waits,
+            is_route_used_up=bool(calls) and upcoming is None and not waits,
             retry_after_seconds=min(pauses, default=1.0),
         )
 
-    def _next(self, job: Job, tries: Sequence[CallResult], waits: Mapping[str, float]) -> Permit | Refusal | None:
-        return self._route.reserve_next(job.type, job.priority, [*(try_.provider for try_ in tries), *waits])
+    def _next_permit(
+        self, job: Job, calls: Sequence[CallResult], waits: Mapping[str, float]
+    ) -> Permit | Refusal | None:
+        return self._route.reserve_next(job.type, job.priority, [*(call.provider for call in calls), *waits])
 
-    def _rehearse(self, job: Job, permit: Permit | None, tries: list[CallResult], files: Files) -> AttemptResult:
+    def _attempt_in_sandbox(
+        self, job: Job, permit: Permit | None, calls: list[CallResult], files: Files
+    ) -> AttemptResult:
         """For a test account's job: in the sandbox and nowhere else."""
         place = permit
         if permit is not None and permit.provider != TEST_SANDBOX:
             # The message came through a lane of live ones, whose permit it must not use up. The sandbox needs no
             # protection: it is called without.
-            self._give_back(permit, None)
+            self._release(permit, None)
             place = None
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
-        with self._given_back_on_error(place):
-            renewed = self._leave_to_call(job, lease_until)
+        with self._released_on_error(place):
+            renewed = self._lease_for_call(job, lease_until)
         if renewed is None:
-            self._give_back(place, None)
+            self._release(place, None)
             return AttemptResult(job, (), expects_receipt=False)
-        tries.append(self._call(job, self._sandbox, place, renewed, tries, files)[0])
-        return AttemptResult(job, tuple(tries), self._sandbox.expects_receipts)
+        calls.append(self._call(job, self._sandbox, place, renewed, calls, files)[0])
+        return AttemptResult(job, tuple(calls), self._sandbox.expects_receipts)
 
-    def _real(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
+    def _live_permit(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
         """``permit``, or another where there is none, or one for the sandbox, which is worth nothing to a live job."""
         if permit is not None and permit.provider != TEST_SANDBOX:
             return permit
-        self._give_back(permit, None)
+        self._release(permit, None)
         return self._route.reserve_next(job.type, job.priority, [])
 
-    def _preferred(self, job: Job, permit: Permit) -> Permit:
+    def _preferred_permit(self, job: Job, permit: Permit) -> Permit:
         """After an unknown outcome the same provider comes first, if it can recognise a repetition."""
         last = self._providers.get(job.provider or "")
         if not job.may_have_been_sent or last is None or not last.is_idempotent or last.name == permit.provider:
@@ -377,7 +381,7 @@ class AttemptRunner:
         better = self._route.reserve_next(job.type, job.priority, [], prefer=last.name)
         if not isinstance(better, Permit):
             return permit
-        self._give_back(permit, None)
+        self._release(permit, None)
         return better
 
     def _call(
@@ -390,29 +394,29 @@ class AttemptRunner:
         files: Files,
     ) -> tuple[CallResult, datetime]:
         """What one call came to, and until when the job is leased then: that is renewed for as long as it takes."""
-        with self._given_back_on_error(permit):
+        with self._released_on_error(permit):
             message = _message(job, files)
             if permit is not None:
                 self._route.charge(permit, _extra_cost(job))
             at = self._clock.now()
             started = self._clock.monotonic()
-            call = UnderWay(job, provider.name, tuple(earlier), at, started, lease_until)
+            ongoing = OngoingCall(job, provider.name, tuple(earlier), at, started, lease_until)
             try:
-                with self._leases.holding(call), self._activity.call(provider.longest_call_seconds):
+                with self._leases.holding(ongoing), self._activity.call(provider.longest_call_seconds):
                     answer: ProviderResult | Exception = provider.send(message)
             except (StoreError, MissingFileError, UnreadableFileError):
                 raise  # an attachment could not be read, so the message was not sent
             except NotBegunError as error:
-                self._note(job, error)
+                self._log_error(job, error)
                 answer = not_begun(error.__cause__ or error)
-            except Exception as error:  # noqa: BLE001 - told to the job
+            except Exception as error:  # noqa: BLE001 - recorded on the job
                 # A provider raises where it could not begin (see the port); whatever else it raises is a bug.
                 answer = not_begun(error) if is_exhaustion(error) else error
                 if is_exhaustion(error):
-                    self._note(job, error)
-            try_, is_ours = self._read(job, answer, provider.name, at, started)
-        self._give_back(permit, None if is_ours else try_)
-        return try_, call.lease_until
+                    self._log_error(job, error)
+            call, is_ours = self._result(job, answer, provider.name, at, started)
+        self._release(permit, None if is_ours else call)
+        return call, ongoing.lease_until
 
     def abandoned(self) -> list[AttemptResult]:
         """The calls that threads are waiting for, as attempts that ended without an answer: the worker has to stop."""
@@ -421,11 +425,11 @@ class AttemptRunner:
         )
         now = self._clock.monotonic()
         return [
-            AttemptResult(call.job, (*call.tries, call.try_of(answer, now)), expects_receipt=False)
-            for call in self._leases.under_way()
+            AttemptResult(call.job, (*call.calls, call.result_with(answer, now)), expects_receipt=False)
+            for call in self._leases.ongoing_calls()
         ]
 
-    def _leave_to_call(self, job: Job, lease_until: datetime) -> datetime | None:
+    def _lease_for_call(self, job: Job, lease_until: datetime) -> datetime | None:
         """The end of a lease long enough for one more call; None when nobody may be called for the job any more.
 
         That is so when it is no longer ours, and past its deadline: looked at before every call, because waiting for a

@@ -1,4 +1,4 @@
-"""Delivering one job: claim it, have a provider called (``calls.py``), record what came of it.
+"""Delivering one job: claim it, have a provider called (``attempts.py``), record what came of it.
 
 The order is the promise. Nothing is sent without a claim; an outcome is recorded before anything is published or
 acknowledged; every write is compare-and-set on the claim's token. Whatever dies in between, the job's ``due_at``
@@ -65,7 +65,7 @@ class RequeueError(WaveComError):
 _USUAL_BOUNDS = RetryBounds()
 
 
-def _was_for_want_of_ours(answer: ProviderResult) -> bool:
+def _lacked_resources(answer: ProviderResult) -> bool:
     """Certainly not taken, because this worker had no descriptor, memory or thread for it: that is no attempt."""
     return answer.outcome is Outcome.UNAVAILABLE and answer.scope is Scope.WORKER
 
@@ -75,8 +75,8 @@ def _is_no_attempt(attempted: AttemptResult) -> bool:
 
     Nobody at all will ever take it where the whole route was asked and lacks something: that is an end.
     """
-    answers = [try_.answer for try_ in attempted.tries]
-    if not all(_was_for_want_of_ours(answer) or answer.is_final_here for answer in answers):
+    answers = [call.answer for call in attempted.calls]
+    if not all(_lacked_resources(answer) or answer.is_final_here for answer in answers):
         return False
     return not (attempted.is_route_used_up and all(answer.is_final_here for answer in answers))
 
@@ -132,7 +132,7 @@ class Delivery:
         self._claims = batcher(self._flush_claims)
         self._records = batcher(self._flush_records)
         self.leases = LeaseKeeper(clock=clock, policy=policy, apply=jobs.apply)
-        self.calls = AttemptRunner(
+        self.attempts = AttemptRunner(
             route=route,
             providers=providers,
             sandbox=sandbox,
@@ -164,11 +164,11 @@ class Delivery:
         job = self._claim(job_id, permit)
         if job is None:
             return
-        attempted = self.calls.attempt(job, permit)
-        transition = self._decided(attempted, self._clock.now())
+        attempted = self.attempts.attempt(job, permit)
+        transition = self._transition_for(attempted, self._clock.now())
         if transition is None:
             return
-        is_written: bool = self._patiently(lambda: self._records.submit(transition))
+        is_written: bool = self._retry_while_store_is_away(lambda: self._records.submit(transition))
         [retry] = self._follow_up([(attempted, transition, is_written)])
         if retry is not None:
             raise retry
@@ -182,7 +182,7 @@ class Delivery:
         After any other error from many, each may be asked for alone: what the first call claimed is found again then.
         """
         try:
-            return self._patiently(lambda: self._flush_claims(job_ids))
+            return self._retry_while_store_is_away(lambda: self._flush_claims(job_ids))
         except BaseException as error:
             # Who has run out of memory in the middle asks again, with the token that it may hold the job by.
             if isinstance(error, RequeueError) or (len(job_ids) == 1 and not is_exhaustion(error)):
@@ -192,7 +192,7 @@ class Delivery:
 
     def _claim(self, job_id: JobId, permit: Permit) -> Job | None:
         try:
-            job: Job | None = self._patiently(lambda: self._claims.submit(job_id))
+            job: Job | None = self._retry_while_store_is_away(lambda: self._claims.submit(job_id))
         except BaseException:
             self._doubtful_tokens.pop(job_id, None)
             self._route.release(permit, None)
@@ -242,10 +242,10 @@ class Delivery:
         another worker or a replay owns the job by now, is logged and changes nothing.
         """
         now = self._clock.now()
-        decided = [(attempted, self._decided(attempted, now)) for attempted in attempts]
+        decided = [(attempted, self._transition_for(attempted, now)) for attempted in attempts]
         planned = [(attempted, transition) for attempted, transition in decided if transition is not None]
         transitions = [transition for _, transition in planned]
-        written = self._patiently(lambda: self._jobs.apply(transitions))
+        written = self._retry_while_store_is_away(lambda: self._jobs.apply(transitions))
         retries = self._follow_up([(*each, is_written) for each, is_written in zip(planned, written, strict=True)])
         by_job = {id(attempted): retry for (attempted, _), retry in zip(planned, retries, strict=True)}
         return [by_job.get(id(attempted)) for attempted in attempts]
@@ -257,7 +257,7 @@ class Delivery:
         is still recorded, if this process lives so long. Raises ``RequeueError`` as ``deliver``: then their leases
         run out, which comes to the same later.
         """
-        abandoned = self.calls.abandoned()
+        abandoned = self.attempts.abandoned()
         if abandoned:
             self.record(abandoned)
         return len(abandoned)
@@ -265,19 +265,19 @@ class Delivery:
     def _flush_records(self, transitions: Sequence[Transition]) -> Sequence[bool]:
         return self._jobs.apply(transitions)
 
-    def _decided(self, attempted: AttemptResult, now: datetime) -> Transition | None:
-        job, tries = attempted.job, attempted.tries
+    def _transition_for(self, attempted: AttemptResult, now: datetime) -> Transition | None:
+        job, calls = attempted.job, attempted.calls
         token = token_of(job)
-        if not tries:
+        if not calls:
             return decide(job, AttemptPrevented(token, attempted.retry_after_seconds), now, self._policy)
         if _is_no_attempt(attempted):
             pause = max(_EXHAUSTED_PAUSE_SECONDS, attempted.retry_after_seconds)
             return decide(job, AttemptPrevented(token, pause), now, self._policy)
         # Of several providers the most patient one counts.
-        bounds = [self._retry_bounds.get(try_.provider, _USUAL_BOUNDS) for try_ in tries]
+        bounds = [self._retry_bounds.get(call.provider, _USUAL_BOUNDS) for call in calls]
         event = AttemptFinished(
             token,
-            tries,
+            calls,
             self._jitter(),
             attempted.expects_receipt,
             floor_seconds=max(each.floor_seconds for each in bounds),
@@ -308,12 +308,12 @@ class Delivery:
                     "late_result_discarded",
                     job_id=job.job_id,
                     status=transition.status,
-                    outcomes=[try_.answer.outcome for try_ in attempted.tries],
+                    outcomes=[call.answer.outcome for call in attempted.calls],
                 )
             retries.append(retry)
         for (client, channel, status), count in counts.items():
             self._stats.add(client, channel, status, count)
-        self._on_called([try_ for attempted, _, _ in results for try_ in attempted.tries])
+        self._on_called([call for attempted, _, _ in results for call in attempted.calls])
         moves = [(attempted.job, transition) for attempted, transition, is_written in results if is_written]
         self._on_moved(moves, self._clock.now())
         if failed:
@@ -322,7 +322,7 @@ class Delivery:
 
     # --- the store away -----------------------------------------------------------------------------------------------
 
-    def _patiently(self, call: Callable[[], T]) -> T:
+    def _retry_while_store_is_away(self, call: Callable[[], T]) -> T:
         """Repeat ``call`` while the store is away; the unacknowledged message is the brake on the broker meanwhile."""
         deadline = self._clock.monotonic() + STORE_PATIENCE_SECONDS
         pause_seconds = 0.2

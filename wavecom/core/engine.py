@@ -43,7 +43,7 @@ from wavecom.core.transitions import (
     exact,
     expire,
     fail,
-    final,
+    final_changes,
     parked_changes,
     publish,
     settle_due,
@@ -126,7 +126,7 @@ def _claim(job: Job, claim: Claim, now: datetime) -> Transition | None:
 
 def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> Transition:
     attempt = job.attempts + 1
-    last = event.tries[-1]
+    last = event.calls[-1]
     answer = last.answer
     changes: dict[str, Any] = {
         "attempts": attempt,
@@ -135,7 +135,7 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
         # Explicit, because the sweep may have set it while this worker was still waiting for its answer.
         "may_have_been_sent": job.may_have_been_sent or answer.outcome is Outcome.UNKNOWN,
     }
-    failed_tries = tuple(_tried(attempt, try_) for try_ in event.tries[:-1])
+    entries_before = tuple(_call_entry(attempt, call) for call in event.calls[:-1])
     guard = Guard(NOT_FINAL, event.token)
 
     match answer.outcome:
@@ -145,25 +145,25 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
             if status is Status.SENT:
                 changes |= {"status": status, "due_at": now + policy.receipt_deadline}
             else:
-                changes |= final(status, now, policy)
-            entries = (*failed_tries, _tried(attempt, last, event=status.value))
+                changes |= final_changes(status, now, policy)
+            entries = (*entries_before, _call_entry(attempt, last, event=status.value))
             return transition(job, changes, entries, guard=guard)
         case Outcome.REJECTED:
             error = _error("rejected", last)
-            entries = (*failed_tries, _tried(attempt, last))
+            entries = (*entries_before, _call_entry(attempt, last))
             return fail(job, error, now, policy, changes, entries, guard)
-        case Outcome.UNAVAILABLE if event.nobody_can:
+        case Outcome.UNAVAILABLE if event.is_undeliverable:
             error = _error("outcome_unknown" if job.may_have_been_sent else "not_supported", last)
-            return fail(job, error, now, policy, changes, (*failed_tries, _tried(attempt, last)), guard)
+            return fail(job, error, now, policy, changes, (*entries_before, _call_entry(attempt, last)), guard)
         case Outcome.UNKNOWN if job.on_unknown_outcome is UnknownOutcomePolicy.STOP:
             error = _error("outcome_unknown", last)
             changes |= {"status": Status.UNCONFIRMED, "error": error, "next_attempt_at": None}
             closes_at = now + policy.receipt_deadline
             changes |= {"due_at": closes_at}
-            entries = (*failed_tries, _tried(attempt, last), _unconfirmed(now, closes_at))
+            entries = (*entries_before, _call_entry(attempt, last), _unconfirmed(now, closes_at))
             return transition(job, changes, entries, guard=guard)
         case _:
-            return _retry_or_fail(job, event, now, policy, changes, failed_tries, guard)
+            return _retry_or_fail(job, event, now, policy, changes, entries_before, guard)
 
 
 def _retry_or_fail(
@@ -172,21 +172,21 @@ def _retry_or_fail(
     now: datetime,
     policy: Policy,
     changes: dict[str, Any],
-    failed_tries: tuple[LogEntry, ...],
+    entries_before: tuple[LogEntry, ...],
     guard: Guard,
 ) -> Transition:
     attempt = changes["attempts"]
-    last = event.tries[-1]
+    last = event.calls[-1]
     is_unknown = last.answer.outcome is Outcome.UNKNOWN
     if attempt >= job.max_attempts:
         code = "outcome_unknown" if is_unknown else "attempts_exhausted"
-        return fail(job, _error(code, last), now, policy, changes, (*failed_tries, _tried(attempt, last)), guard)
+        return fail(job, _error(code, last), now, policy, changes, (*entries_before, _call_entry(attempt, last)), guard)
     if job.expires_at <= now and not is_unknown:
         # Its time ran out during the attempt. In doubt the sweep ends it, so that a late answer may come first.
-        return expire(job, now, policy, guard, changes, (*failed_tries, _tried(attempt, last)))
+        return expire(job, now, policy, guard, changes, (*entries_before, _call_entry(attempt, last)))
     # Of several providers that could take it the one that wants us back first decides; the others' taps are closed by
     # the gate.
-    waits = [try_.answer.retry_after_seconds or 0 for try_ in event.tries if not try_.answer.is_final_here]
+    waits = [call.answer.retry_after_seconds or 0 for call in event.calls if not call.answer.is_final_here]
     delay = backoff.delay_seconds(
         attempt,
         event.jitter,
@@ -207,7 +207,7 @@ def _retry_or_fail(
         "queued_at": next_attempt_at,
         "due_at": settle_due(next_attempt_at + policy.message_grace, job),
     }
-    entries = (*failed_tries, _tried(attempt, last, next_attempt_at=next_attempt_at))
+    entries = (*entries_before, _call_entry(attempt, last, next_attempt_at=next_attempt_at))
     return transition(job, changes, entries, guard=guard, delivery_message=job.delivery_message(delay))
 
 
@@ -273,7 +273,9 @@ def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transiti
         case Status.SENT:
             # The provider's acceptance is all the evidence there will be, as with a provider without receipts.
             entry = LogEntry(now, "delivered", provider=job.provider, code="receipt_missing")
-            return transition(job, {"updated_at": now} | final(Status.DELIVERED, now, policy), (entry,), guard=guard)
+            return transition(
+                job, {"updated_at": now} | final_changes(Status.DELIVERED, now, policy), (entry,), guard=guard
+            )
         case Status.FAILED:
             changes = {"due_at": now + policy.message_grace}
             return transition(job, changes, guard=guard, needs_dead_letter=True)
@@ -287,7 +289,7 @@ def _lease_ended(job: Job, event: DueReached, now: datetime, policy: Policy, gua
     # The worker is gone. It may have been about to call, calling, or about to record, and whom: nobody can tell.
     answer = ProviderResult(Outcome.UNKNOWN, "lease_expired", "the worker that held the job vanished")
     lost = AttemptFinished(
-        token=job.claim.token if job.claim else ANY_TOKEN, tries=(CallResult("", answer, now, 0),), jitter=event.jitter
+        token=job.claim.token if job.claim else ANY_TOKEN, calls=(CallResult("", answer, now, 0),), jitter=event.jitter
     )
     return replace(_finish(job, lost, now, policy), guard=guard)
 
@@ -303,7 +305,7 @@ def _receipt(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> 
     )
     guard = exact(job)
     if event.is_delivered and (job.status in HANDED_OVER or (job.status in CLAIMABLE and _was_tried(job))):
-        changes = {"updated_at": now, "error": None} | final(Status.DELIVERED, now, policy)
+        changes = {"updated_at": now, "error": None} | final_changes(Status.DELIVERED, now, policy)
         return transition(job, changes, (entry,), guard=guard)
     # The failure of another message than the one that is on its way, of an earlier attempt, says nothing about it.
     is_of_this_message = event.message_id is None or job.provider_message_id in (None, event.message_id)
@@ -316,20 +318,20 @@ def _receipt(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> 
 # --- Pieces --------------------------------------------------------------------------------------------------------
 
 
-def _tried(
-    attempt: int, try_: CallResult, *, event: str | None = None, next_attempt_at: datetime | None = None
+def _call_entry(
+    attempt: int, call: CallResult, *, event: str | None = None, next_attempt_at: datetime | None = None
 ) -> LogEntry:
-    outcome = try_.answer.outcome
+    outcome = call.answer.outcome
     words = {Outcome.UNKNOWN: "outcome_unknown"}
     return LogEntry(
-        at=try_.at,
+        at=call.at,
         event=event or words.get(outcome, outcome.value),
         attempt=attempt,
-        provider=try_.provider or None,
+        provider=call.provider or None,
         outcome=outcome.value,
-        code=try_.answer.code,
-        message=try_.answer.message or None,
-        latency_ms=round(try_.latency_ms, 1),
+        code=call.answer.code,
+        message=call.answer.message or None,
+        latency_ms=round(call.latency_ms, 1),
         next_attempt_at=next_attempt_at,
     )
 

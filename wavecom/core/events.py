@@ -19,12 +19,12 @@ class ClaimRequested:
 class AttemptFinished:
     """A worker tried one provider after another and has the last one's answer.
 
-    ``tries`` is in order and not empty; every one but the last was unavailable. ``token`` is the claim's. The seconds
+    ``calls`` is in order and not empty; every one but the last was unavailable. ``token`` is the claim's. The seconds
     bound the wait for the next attempt where the providers' own bounds differ from the policy's.
     """
 
     token: str
-    tries: tuple[CallResult, ...]
+    calls: tuple[CallResult, ...]
     jitter: float = 0.5
     expects_receipt: bool = False
     floor_seconds: float = 0
@@ -34,9 +34,9 @@ class AttemptFinished:
     is_route_used_up: bool = False
 
     @property
-    def nobody_can(self) -> bool:
+    def is_undeliverable(self) -> bool:
         """No provider of the route will ever take this message, whatever is tried again."""
-        return self.is_route_used_up and all(try_.answer.is_final_here for try_ in self.tries)
+        return self.is_route_used_up and all(call.answer.is_final_here for call in self.calls)
 
 
 @dataclass(frozen=True, slots=True)

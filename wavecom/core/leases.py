@@ -1,4 +1,4 @@
-"""Calls under way on threads, and the leases of their jobs, which must not run out before the calls have ended.
+"""Ongoing calls on threads, and the leases of their jobs, which must not run out before the calls have ended.
 
 A mail server may take minutes to answer (RFC 5321 section 4.5.3.2), a lease lasts half of one. Were it to run out, the
 job would count as lost with its worker, and the message would go out again.
@@ -28,20 +28,20 @@ _LEAST_LEFT_SECONDS: Final = 12.0
 
 
 @dataclass(slots=True, eq=False)
-class UnderWay:
-    """One call to ``provider``, begun ``at`` (``mark`` by the monotonic clock); ``tries`` came before it."""
+class OngoingCall:
+    """One call to ``provider``, begun ``at`` (``started`` by the monotonic clock); ``calls`` came before it."""
 
     job: Job
     provider: str
-    tries: tuple[CallResult, ...]
+    calls: tuple[CallResult, ...]
     at: datetime
-    mark: float
+    started: float
     lease_until: datetime
     is_lost: bool = False
 
-    def try_of(self, answer: ProviderResult, mark: float) -> CallResult:
-        """As a try, were this the answer."""
-        return CallResult(self.provider, answer, self.at, (mark - self.mark) * 1000)
+    def result_with(self, answer: ProviderResult, now: float) -> CallResult:
+        """The call's result, were ``answer`` its answer; ``now``: monotonic seconds."""
+        return CallResult(self.provider, answer, self.at, (now - self.started) * 1000)
 
 
 class LeaseKeeper:
@@ -56,10 +56,10 @@ class LeaseKeeper:
         self._clock = clock
         self._policy = policy
         self._apply = apply
-        self._calls: dict[int, UnderWay] = {}
+        self._calls: dict[int, OngoingCall] = {}
 
     @contextmanager
-    def holding(self, call: UnderWay) -> Iterator[None]:
+    def holding(self, call: OngoingCall) -> Iterator[None]:
         """For as long as the call takes."""
         self._calls[id(call)] = call
         try:
@@ -67,15 +67,15 @@ class LeaseKeeper:
         finally:
             self._calls.pop(id(call), None)
 
-    def under_way(self) -> list[UnderWay]:
+    def ongoing_calls(self) -> list[OngoingCall]:
         """The calls at this moment whose jobs are still held."""
         return [call for call in list(self._calls.values()) if not call.is_lost]
 
     def renew(self) -> None:
         """Write the renewals that are due; what the store does not take now is tried again the next time."""
         now = self._clock.now()
-        planned: list[tuple[UnderWay, Transition]] = []
-        for call in self.under_way():
+        planned: list[tuple[OngoingCall, Transition]] = []
+        for call in self.ongoing_calls():
             if (call.lease_until - now).total_seconds() < _LEAST_LEFT_SECONDS:
                 token = call.job.claim.token if call.job.claim else ""
                 transition = decide(call.job, LeaseRenewed(token, is_under_way=True), now, self._policy)

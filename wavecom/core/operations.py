@@ -17,7 +17,7 @@ from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
 from wavecom.errors import JobNotFoundError, LostRaceError, TransitionError
 
 #: A job moves a handful of times in its life; who loses so often in a row has met something else.
-_TRIES = 10
+_MAX_RACES = 10
 
 
 class Operations:
@@ -74,7 +74,7 @@ class Operations:
         is_done: Callable[[Job], bool] = lambda _job: False,
         before_write: Callable[[], object] = lambda: None,
     ) -> Job:
-        for _ in range(_TRIES):
+        for _ in range(_MAX_RACES):
             job = self._jobs.get(job_id, client)
             if job is None:
                 raise JobNotFoundError(f"There is no notification {job_id}.")

@@ -11,7 +11,7 @@ from typing import Any
 from wavecom.core.events import CancelRequested, DeadLettered, Discarded, ReplayRequested, SettleRequested
 from wavecom.core.job import Claim, Job, JobError, LogEntry, UnknownOutcomePolicy
 from wavecom.core.states import WAITING, Status
-from wavecom.core.transitions import Guard, Policy, Transition, exact, fail, final, token_in, transition
+from wavecom.core.transitions import Guard, Policy, Transition, exact, fail, final_changes, token_in, transition
 from wavecom.errors import (
     DuplicatePossibleError,
     MayHaveBeenSentError,
@@ -67,7 +67,7 @@ def cancel(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> T
         )
     if job.status not in WAITING:
         raise TooLateToCancelError(f"A notification that is {job.status} can't be cancelled any more.")
-    changes = {"updated_at": now} | final(Status.CANCELLED, now, policy)
+    changes = {"updated_at": now} | final_changes(Status.CANCELLED, now, policy)
     return transition(job, changes, (LogEntry(now, "cancelled", by=event.by),), guard=exact(job))
 
 
@@ -122,7 +122,7 @@ def settle(job: Job, event: SettleRequested, now: datetime, policy: Policy) -> T
     note = f"{event.reason} ({event.note})" if event.note else event.reason
     entry = LogEntry(now, "settled", provider=job.provider, outcome=status.value, message=note, by=event.by)
     if event.is_delivered:
-        changes = {"updated_at": now, "error": None} | final(status, now, policy)
+        changes = {"updated_at": now, "error": None} | final_changes(status, now, policy)
         return transition(job, changes, (entry,), guard=exact(job))
     error = JobError("settled", event.reason, job.provider)
     return fail(job, error, now, policy, {"updated_at": now}, (entry,), exact(job))

@@ -28,7 +28,7 @@ from wavecom.errors import StoreError, UnavailableError
 log = structlog.get_logger()
 
 #: Statuses whose delivery message may simply still wait in a deep queue.
-_HINTED = (Status.QUEUED, Status.RETRYING)
+_WITH_MESSAGE = (Status.QUEUED, Status.RETRYING)
 
 #: How long the search for jobs of a status rests when it has found nothing more. Half a second less than so many ticks,
 #: so that one that comes a little early does not miss its turn.
@@ -111,8 +111,8 @@ class Sweep:
                 yield status.value, rest_seconds, [self._in(status)]
         # After those, because a storm leaves tens of thousands behind.
         yield "parked", 0, [self._parked]
-        yield "lost hints", _LOST_MESSAGES_REST_SECONDS, self._lost_messages()
-        yield "expired", _EXPIRY_REST_SECONDS, [self._in(status, expired_only=True) for status in _HINTED]
+        yield "lost messages", _LOST_MESSAGES_REST_SECONDS, self._lost_messages()
+        yield "expired", _EXPIRY_REST_SECONDS, [self._in(status, expired_only=True) for status in _WITH_MESSAGE]
 
     def _in(self, status: Status, **narrowed: Any) -> Find:
         return lambda now: self._jobs.due(status, now, self._batch, **narrowed)
@@ -133,9 +133,11 @@ class Sweep:
             if backlog.ready or (backlog.ready is None and self._is_overdue(lane)):
                 waiting.add(lane)
             if backlog.lost_before is not None:
-                for status in _HINTED:
-                    yield self._noting(lane, waiting, self._in_lane(status, lane, queued_before=backlog.lost_before))
-        self._judge(waiting)
+                for status in _WITH_MESSAGE:
+                    yield self._noting_lane(
+                        lane, waiting, self._in_lane(status, lane, queued_before=backlog.lost_before)
+                    )
+        self._report_progress(waiting)
 
     def _in_lane(self, status: Status, lane: Lane, **narrowed: Any) -> Find:
         if lane is None:
@@ -143,7 +145,7 @@ class Sweep:
         channel, priority = lane
         return self._in(status, channel=channel, priority=priority, **narrowed)
 
-    def _noting(self, lane: Lane, waiting: set[Lane], find: Find) -> Find:
+    def _noting_lane(self, lane: Lane, waiting: set[Lane], find: Find) -> Find:
         def find_and_note(now: datetime) -> list[Job]:
             jobs = find(now)
             if jobs:
@@ -155,9 +157,9 @@ class Sweep:
     def _is_overdue(self, lane: Lane) -> bool:
         """Asked where the broker can't say what waits."""
         now = self._clock.now()
-        return any(self._in_lane(status, lane, queued_before=now)(now) for status in _HINTED)
+        return any(self._in_lane(status, lane, queued_before=now)(now) for status in _WITH_MESSAGE)
 
-    def _judge(self, waiting: set[Lane]) -> None:
+    def _report_progress(self, waiting: set[Lane]) -> None:
         try:
             self._board.publish(self._watch.judge(waiting, self._board.moved_at(), self._clock.now()))
         except UnavailableError:
@@ -173,7 +175,7 @@ class Sweep:
         is_through = True
         for find in finds:
             try:
-                is_through &= self._until_empty(find, report, deadline)
+                is_through &= self._drain(find, report, deadline)
             except StoreError:
                 raise
             except Exception:
@@ -183,16 +185,16 @@ class Sweep:
         if is_through:
             self._rests_until[name] = began + rest_seconds
 
-    def _until_empty(self, find: Find, report: SweepReport, deadline: float) -> bool:
+    def _drain(self, find: Find, report: SweepReport, deadline: float) -> bool:
         """Whether it was; False when the time was up before, or when others were at the same jobs."""
         while self._clock.monotonic() < deadline:
             jobs = find(self._clock.now())
-            moved = self._put_right(jobs, report)
+            moved = self._recover(jobs, report)
             if len(jobs) < self._batch or not moved:
                 return len(jobs) < self._batch
         return False
 
-    def _put_right(self, jobs: list[Job], report: SweepReport) -> int:
+    def _recover(self, jobs: list[Job], report: SweepReport) -> int:
         now = self._clock.now()
         planned: list[tuple[Job, Transition]] = []
         for job in jobs:

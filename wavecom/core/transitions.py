@@ -125,7 +125,7 @@ def expire(
         error = JobError("outcome_unknown", "the deadline passed after an attempt without a clear answer", job.provider)
         return fail(job, error, now, policy, changes, entries, guard)
     error = JobError("expired", "the deadline passed before the notification could be sent", job.provider)
-    changes = dict(changes) | {"error": error} | final(Status.EXPIRED, now, policy)
+    changes = dict(changes) | {"error": error} | final_changes(Status.EXPIRED, now, policy)
     return transition(job, changes, (*entries, LogEntry(now, "expired")), guard=guard)
 
 
@@ -138,14 +138,14 @@ def fail(
     entries: tuple[LogEntry, ...],
     guard: Guard,
 ) -> Transition:
-    changes = dict(changes) | final(Status.FAILED, now, policy)
+    changes = dict(changes) | final_changes(Status.FAILED, now, policy)
     # Settled for the client, but its dead letter is still owed: the sweep looks again.
     changes |= {"error": error, "due_at": now + policy.message_grace, "dead_lettered_at": None}
     entry = LogEntry(now, "failed", provider=error.provider, code=error.code, message=error.message)
     return transition(job, changes, (*entries, entry), guard=guard, needs_dead_letter=True)
 
 
-def final(status: Status, now: datetime, policy: Policy) -> dict[str, Any]:
+def final_changes(status: Status, now: datetime, policy: Policy) -> dict[str, Any]:
     return {
         "status": status,
         "finished_at": now,

@@ -106,7 +106,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         self._is_settling = False
         self._line = DeliveryPipeline(
             services().delivery,
-            services().delivery.calls,
+            services().delivery.attempts,
             threads=consumer.pool.limit or 1,
             release=lambda permit: services().router.release(permit, None),
             retry=self._retry,
@@ -305,7 +305,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
 
     def _retry(self, parcel: InFlightMessage, retry: RetryLater) -> None:
         task: Any = self._consumer.app.tasks[topology.DELIVER_TASK]
-        task.retry_of(parcel.job_id, parcel.routing_key, retry)
+        task.reresult_with(parcel.job_id, parcel.routing_key, retry)
 
     def _reject_undecodable(self, message: Any, error: Exception) -> None:
         """Into the dead-letter queue; Celery would acknowledge it, which loses it."""

@@ -117,7 +117,7 @@ def test_a_file_that_is_gone_has_an_error_of_its_own() -> None:
 
 def house_with_room_for(mails: int, *providers: ScriptedProvider) -> House:
     house = House(*providers)
-    house.delivery.calls._budget = WatchedBudget(mails * COPIES * SIZE, house)
+    house.delivery.attempts._budget = WatchedBudget(mails * COPIES * SIZE, house)
     return house
 
 
@@ -135,7 +135,7 @@ class WatchedBudget(ByteBudget):
 
 
 def budget_of(house: House) -> WatchedBudget:
-    budget = house.delivery.calls._budget
+    budget = house.delivery.attempts._budget
     assert isinstance(budget, WatchedBudget)
     return budget
 
@@ -151,7 +151,7 @@ def test_a_call_that_waits_for_its_answer_holds_no_bytes() -> None:
             left.append(budget_of(house).left)
             return answer
 
-    house.providers["first"] = house.delivery.calls._providers["first"] = Streaming("first")
+    house.providers["first"] = house.delivery.attempts._providers["first"] = Streaming("first")
 
     assert house.deliver(_mail_apart(house)).status is Status.DELIVERED
     assert left == [COPIES * SIZE]

@@ -179,7 +179,7 @@ class House:
         self.delivery.activity.begin = note  # type: ignore[method-assign]
         self.line = DeliveryPipeline(
             self.delivery,
-            self.delivery.calls,
+            self.delivery.attempts,
             threads=4,
             release=lambda permit: self.route.release(permit, None),
             retry=self._retry,
@@ -408,7 +408,7 @@ def test_a_provider_that_answers_and_raises_afterwards_has_answered() -> None:
 
     house = House(Faults(), is_swift=True)
     odd = Odd("first", house.faults)
-    house.delivery.calls._swift["first"] = odd
+    house.delivery.attempts._async_providers["first"] = odd
     job = house.job()
 
     assert house.offer(job, 1)
