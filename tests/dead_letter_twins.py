@@ -113,12 +113,12 @@ class MemoryLetterQueue(RecordingPublisher):
         self.on_walk: Callable[[], None] = lambda: None
         self._batch = batch
 
-    def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
+    def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> list[bool]:
         if self.is_up:
             self.content += [
                 QueuedDeadLetter(letter.job_id, letter.failed_at, "failed_job", "", 100, b"{") for letter in letters
             ]
-        return super().bury(letters)
+        return super().publish_dead_letters(letters)
 
     def depth(self) -> int | None:
         return len(self.content) if self.is_up else None

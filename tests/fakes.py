@@ -57,7 +57,7 @@ class RecordingPublisher:
             self.delivery_messages.extend(delivery_messages)
         return [self.is_up] * len(delivery_messages)
 
-    def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
+    def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> list[bool]:
         if self.is_up:
             self.letters.extend(letters)
         return [self.is_up] * len(letters)

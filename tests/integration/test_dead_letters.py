@@ -22,7 +22,7 @@ from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.commands.dead_letters import dead_letters as command
 from wavecom.core.audit import BulkOperation
-from wavecom.core.dead_letter_publishing import letter_of
+from wavecom.core.dead_letter_publishing import dead_letter_of
 from wavecom.core.dead_letters import BulkOptions, DeadLetterFilter, QueueBusyError, QueuedDeadLetter
 from wavecom.core.job import Job, JobError, JobId
 from wavecom.core.states import Status
@@ -67,7 +67,7 @@ class House:
             for at in dates
         ]
         assert self.jobs.insert(jobs) == [None] * count
-        assert all(self.publisher.bury([letter_of(job, NOW) for job in jobs]))
+        assert all(self.publisher.publish_dead_letters([dead_letter_of(job, NOW) for job in jobs]))
         return jobs
 
     def strangers(self, *bodies: bytes) -> None:

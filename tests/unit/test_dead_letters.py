@@ -16,7 +16,7 @@ from wavecom.accounts import KeyAdministration
 from wavecom.bootstrap import OperatorServices
 from wavecom.commands.dead_letters import dead_letters as command
 from wavecom.core.audit import Action, BulkOperation, BulkOperationState, Reason
-from wavecom.core.dead_letter_publishing import letter_of
+from wavecom.core.dead_letter_publishing import dead_letter_of
 from wavecom.core.dead_letters import BulkOptions, DeadLetterFilter, DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Job, JobError, JobId
@@ -75,7 +75,7 @@ class House:
             fields = {"finished_at": failed_at, "dead_lettered_at": failed_at, "due_at": None} | overrides
             job = make_job(status=Status.FAILED, **fields)
             assert self.jobs.insert([job]) == [None]
-            self.queue.bury([letter_of(job, NOW)])
+            self.queue.publish_dead_letters([dead_letter_of(job, NOW)])
             jobs.append(job)
         return jobs
 
@@ -453,7 +453,7 @@ def test_a_letter_that_was_published_a_moment_ago_is_not_missed_yet(house: House
 
 def test_a_letter_that_comes_twice_is_kept_once(house: House) -> None:
     [job] = house.dead()
-    house.queue.bury([letter_of(job, NOW)])
+    house.queue.publish_dead_letters([dead_letter_of(job, NOW)])
 
     assert reconciled(house) == [job.job_id]
 
@@ -462,7 +462,7 @@ def test_the_letter_of_a_former_life_goes_and_that_of_this_one_stays(house: Hous
     [job] = house.dead(1, finished_at=later(100))
     former = make_job(status=Status.FAILED, job_id=job.job_id, finished_at=later(50))
     house.queue.content.insert(0, house.queue.content[0])
-    house.queue.bury([letter_of(former, NOW)])
+    house.queue.publish_dead_letters([dead_letter_of(former, NOW)])
 
     reconciled(house)
 
@@ -476,7 +476,7 @@ def test_the_letter_of_a_job_that_is_about_to_be_noted_stays(house: House) -> No
 
 
 def test_the_letter_of_a_job_whose_retention_ended_goes(house: House) -> None:
-    house.queue.bury([letter_of(make_job(status=Status.FAILED), NOW)])
+    house.queue.publish_dead_letters([dead_letter_of(make_job(status=Status.FAILED), NOW)])
 
     assert reconciled(house) == []
 

@@ -136,7 +136,8 @@ class _Frames:
 class AmqpPublisher:
     """Implements ``wavecom.core.ports.Publisher`` over one connection of its own, made when first needed.
 
-    ``publish`` and ``bury`` may be called from several threads; they take turns. Must be created after a fork.
+    ``publish`` and ``publish_dead_letters`` may be called from several threads; they take turns. Must be created after
+    a fork.
     """
 
     def __init__(
@@ -167,8 +168,8 @@ class AmqpPublisher:
         """See ``Publisher.publish``. Delayed messages need the delay queues, which the first worker declares."""
         return self._send("hint", delivery_messages)
 
-    def bury(self, letters: Sequence[DeadLetter]) -> list[bool]:
-        """See ``Publisher.bury``."""
+    def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> list[bool]:
+        """See ``Publisher.publish_dead_letters``."""
         confirmed = self._send("dead_letter", letters)
         for letter, is_confirmed in zip(letters, confirmed, strict=True):
             if is_confirmed:

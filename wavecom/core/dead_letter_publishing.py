@@ -11,12 +11,14 @@ from wavecom.core.ports import DeadLetter, JobRepository, Publisher
 from wavecom.errors import StoreError
 
 
-def bury(jobs: JobRepository, publisher: Publisher, failed: Sequence[Job], now: datetime, policy: Policy) -> int:
+def publish_dead_letters(
+    jobs: JobRepository, publisher: Publisher, failed: Sequence[Job], now: datetime, policy: Policy
+) -> int:
     """Publish the dead letters of failed jobs and note which are confirmed; the sweep repeats the rest.
 
     Returns how many are noted. A crash in between leaves a dead letter twice in the queue, never none.
     """
-    confirmed = publisher.bury([letter_of(job, now) for job in failed])
+    confirmed = publisher.publish_dead_letters([dead_letter_of(job, now) for job in failed])
     transitions = [
         transition
         for job, is_confirmed in zip(failed, confirmed, strict=True)
@@ -30,7 +32,7 @@ def bury(jobs: JobRepository, publisher: Publisher, failed: Sequence[Job], now: 
         return 0
 
 
-def letter_of(job: Job, now: datetime) -> DeadLetter:
+def dead_letter_of(job: Job, now: datetime) -> DeadLetter:
     """The dead letter of a failed job."""
     return DeadLetter(
         job_id=job.job_id,

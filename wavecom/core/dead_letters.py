@@ -17,7 +17,7 @@ from typing import Protocol
 
 from wavecom.core.actor import OPERATOR
 from wavecom.core.audit import Action, AuditedEnd, AuditLog, BulkOperation, Reason, reason_of
-from wavecom.core.dead_letter_publishing import bury
+from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import (
     Discarded,
     Event,
@@ -454,7 +454,7 @@ class DeadLetters:
                 self._stats.add(job.client, job.type, transition.status)
         failed = [transition.applied_to(job) for job, transition in mine if transition.needs_dead_letter]
         if failed:
-            bury(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
+            publish_dead_letters(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
         delivery_messages = [
             transition.delivery_message for _, transition in mine if transition.delivery_message is not None
         ]

@@ -18,7 +18,7 @@ import structlog
 from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore
 from wavecom.core.attempts import AttemptResult, AttemptRunner, ProviderRouter, token_of
-from wavecom.core.dead_letter_publishing import bury
+from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.files import ByteBudget
@@ -317,7 +317,7 @@ class Delivery:
         moves = [(attempted.job, transition) for attempted, transition, is_written in results if is_written]
         self._on_moved(moves, self._clock.now())
         if failed:
-            bury(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
+            publish_dead_letters(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
         return retries
 
     # --- the store away -----------------------------------------------------------------------------------------------

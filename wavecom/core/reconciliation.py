@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from wavecom.core.dead_letter_publishing import letter_of
+from wavecom.core.dead_letter_publishing import dead_letter_of
 from wavecom.core.dead_letters import (
     DeadLetterFilter,
     DeadLetterQueue,
@@ -167,9 +167,9 @@ class Reconciliation:
         place: PagePosition | None = None
         while True:
             jobs, place = self._buried.page(DeadLetterFilter(), _BATCH, until=settled, after=place)
-            lost = [letter_of(job, now) for job in jobs if job.job_id not in seen]
+            lost = [dead_letter_of(job, now) for job in jobs if job.job_id not in seen]
             missing += len(lost)
-            confirmed = self._publisher.bury(lost)
+            confirmed = self._publisher.publish_dead_letters(lost)
             buried += confirmed.count(True)
             if place is None or not all(confirmed):
                 break

@@ -17,7 +17,7 @@ from typing import Any
 
 import structlog
 
-from wavecom.core.dead_letter_publishing import bury
+from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Priority
 from wavecom.core.ports import Backlog, Clock, JobRepository, OnMoved, Publisher, Stats
@@ -215,7 +215,7 @@ class Sweep:
         report.published += sum(self._publisher.publish(delivery_messages))
         owed = [transition.applied_to(job) for job, transition in mine if transition.needs_dead_letter]
         if owed:
-            report.dead_lettered += bury(self._jobs, self._publisher, owed, now, self._policy)
+            report.dead_lettered += publish_dead_letters(self._jobs, self._publisher, owed, now, self._policy)
         report.moved += len(mine)
         return len(mine)
 

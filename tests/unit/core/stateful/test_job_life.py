@@ -324,11 +324,11 @@ class JobLives(RuleBasedStateMachine):
             if is_written and not is_dead:
                 self.publish(transition)
                 if transition.needs_dead_letter:
-                    self.bury(self.world.jobs[transition.job_id], is_slow=is_slow)
+                    self.publish_dead_letters(self.world.jobs[transition.job_id], is_slow=is_slow)
 
         return told
 
-    def bury(self, job: Job, *, is_slow: bool) -> None:
+    def publish_dead_letters(self, job: Job, *, is_slow: bool) -> None:
         """Publish the dead letter that is owed, then note that it is confirmed."""
         self.world.letters.add((job.job_id, job.replays))
         self.put(self.decide(job, DeadLettered()), is_slow=is_slow)
