@@ -283,7 +283,7 @@ def test_several_sweeps_at_once_move_a_job_once() -> None:
     stale = house.jobs.due(Status.QUEUED, NOW, 10)
     house.sweep.run()
 
-    moved = house.sweep._put_right(stale, type(house.sweep.run())())
+    moved = house.sweep._recover(stale, type(house.sweep.run())())
 
     assert moved == 0
     assert house.published() == [job.job_id]
