@@ -83,26 +83,26 @@ Check = Callable[[], None]
 
 DELIVERIES_STALLED = Gauge("wavecom_deliveries_stalled", "Queues in which work waits and nothing moves")
 
-#: How long a request may wait for company under load. Less than elsewhere: somebody waits for its answer.
+#: How long a request may wait under load for others to share its batch. Less than elsewhere: a client waits.
 ACCEPT_WINDOW_SECONDS = 0.015
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Closing:
-    """What has threads and connections of its own, but for a database's client that somebody else supplied."""
+class ClosableServices:
+    """Services with threads and connections of their own, which ``close`` ends."""
 
-    closing: Sequence[Callable[[], None]] = ()
+    close_callbacks: Sequence[Callable[[], None]] = ()
 
     def close(self) -> None:
-        """Let go of them, in order."""
-        for close in self.closing:
+        """Run the callbacks, in order. Not to be called twice."""
+        for close in self.close_callbacks:
             close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebServices(Closing):
+class WebServices(ClosableServices):
     """What the web app works with: the API and the pages share every one of them."""
 
     settings: Settings
@@ -122,7 +122,7 @@ class WebServices(Closing):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerServices(Closing):
+class WorkerServices(ClosableServices):
     """What a Celery worker works with."""
 
     settings: Settings
@@ -142,7 +142,7 @@ class WorkerServices(Closing):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OperatorServices(Closing):
+class OperatorServices(ClosableServices):
     """What the commands of people who run WaveCom work with, and the reconciliation of dead letters."""
 
     clock: Clock
@@ -155,7 +155,7 @@ class OperatorServices(Closing):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProviderServices(Closing):
+class ProviderServices(ClosableServices):
     """What ``wavecom providers`` works with."""
 
     clock: Clock
@@ -234,7 +234,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             "redis": redis_check(redis_client),
             "deliveries": deliveries_check(_progress(redis_client, clock), clock.now),
         },
-        closing=[stats.close, background.close, publisher.close, clock.close, quotas.close, redis_client.close],
+        close_callbacks=[stats.close, background.close, publisher.close, clock.close, quotas.close, redis_client.close],
     )
 
 
@@ -320,7 +320,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         board=progress,
         on_moved=delivery_metrics.observe_moves,
     )
-    closing = [
+    close_callbacks = [
         renewal.close,
         lag.close,
         gate.close,
@@ -347,7 +347,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         progress=progress,
         lag=lag,
         stopping=stopping,
-        closing=closing,
+        close_callbacks=close_callbacks,
     )
 
 
@@ -382,7 +382,7 @@ def operator_services(settings: Settings) -> OperatorServices:
             clock=clock,
             sleep=time.sleep,
         ),
-        closing=[stats.close, publisher.close, clock.close, client.close],
+        close_callbacks=[stats.close, publisher.close, clock.close, client.close],
     )
 
 
@@ -399,7 +399,7 @@ def provider_services(settings: Settings, new_id: Callable[[], str]) -> Provider
         clock=clock,
         switch=switch,
         control=ProviderControl(switch=switch, audit=MongoAuditLog(database), clock=clock, new_id=new_id),
-        closing=[clock.close, redis_client.close, client.close],
+        close_callbacks=[clock.close, redis_client.close, client.close],
     )
 
 

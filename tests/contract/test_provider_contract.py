@@ -23,7 +23,7 @@ from wavecom.errors import StoreError
 from wavecom.providers.base import build_providers
 from wavecom.providers.configuration import parse_providers
 from wavecom.providers.registry import CLASSES
-from wavecom.providers.sandbox import MAGIC
+from wavecom.providers.sandbox import MAGIC_RECIPIENTS
 from wavecom.providers.transport import HttpTransport
 from wavecom.providers.transport.curl import CurlTransport
 from wavecom.providers.transport.requests import RequestsTransport
@@ -231,7 +231,7 @@ def raise_curtain(request: pytest.FixtureRequest) -> Iterator[Raise]:
             outbox.is_away = behaviour == "nobody"
             name = SANDBOX_NAMES.get(behaviour)
             if name and name != "accepted":
-                number = list(MAGIC).index(name)
+                number = list(MAGIC_RECIPIENTS).index(name)
                 to = {"email": f"{name}@sandbox.wavecom.test", "phone": f"+120255501{number:02}"}
         # Short only where it is waited for.
         timeout_seconds = 1.5 if behaviour.startswith("takes it and") else 10

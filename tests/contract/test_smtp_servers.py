@@ -67,10 +67,10 @@ def make() -> Iterator[Make]:
         config = ProviderConfig(
             name="mail", type="smtp", options=SmtpOptions(**fields), timeout_seconds=timeout_seconds
         )
-        surroundings = ProviderDependencies(
+        dependencies = ProviderDependencies(
             transport=Nothing(), outbox=Nothing(), clock=Clock(), sleep=unused, chance=unused
         )
-        made.append(SmtpProvider(config, surroundings))
+        made.append(SmtpProvider(config, dependencies))
         return made[-1]
 
     yield make_provider
@@ -313,7 +313,7 @@ def test_memory_that_runs_out_while_the_server_has_the_mail_leaves_an_unknown_ou
 
     def run_out(conversation: Any) -> Any:
         reply = read_reply(conversation)
-        if conversation.is_past_end:
+        if conversation.has_sent_end:
             raise MemoryError
         return reply
 

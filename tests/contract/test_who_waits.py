@@ -88,7 +88,7 @@ class House:
         return found
 
 
-#: Of the surroundings, what this provider has no use for.
+#: Of the dependencies, what this provider has no use for.
 UNUSED: Any = None
 
 Answers = Callable[[str], tuple[int, Mapping[str, str]]]
@@ -108,10 +108,10 @@ def gateway(answers: Answers) -> Iterator[tuple[House, HttpPeer]]:
 
         def make(clock: FakeClock) -> Provider:
             config = ProviderConfig(name="only", type="http", options=HttpOptions(url=peer.url), timeout_seconds=5)
-            surroundings = ProviderDependencies(
+            dependencies = ProviderDependencies(
                 transport=transport, outbox=UNUSED, clock=clock, sleep=lambda _: None, chance=lambda: 0.0
             )
-            return HttpProvider(config, surroundings)
+            return HttpProvider(config, dependencies)
 
         yield House(make), peer
     transport.close()
@@ -198,10 +198,10 @@ def test_twelve_mails_to_a_domain_that_greylists_hold_that_domain_only() -> None
     def make(clock: FakeClock) -> Provider:
         options = SmtpOptions(host="127.0.0.1", port=port, helo_name="wavecom.test")
         config = ProviderConfig(name="only", type="smtp", options=options, timeout_seconds=5)
-        surroundings = ProviderDependencies(
+        dependencies = ProviderDependencies(
             transport=UNUSED, outbox=UNUSED, clock=clock, sleep=lambda _: None, chance=lambda: 0.0
         )
-        return SmtpProvider(config, surroundings)
+        return SmtpProvider(config, dependencies)
 
     house = House(make)
     try:

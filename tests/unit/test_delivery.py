@@ -25,7 +25,7 @@ from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.delivery import Delivery, RequeueError, RetryBounds
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
-from wavecom.core.ports import TEST_SANDBOX, Message, OnAnswer, Permit
+from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater, StoreError, UncertainWriteError
 from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
@@ -367,15 +367,15 @@ class SwiftScriptedProvider(ScriptedProvider):
     def __init__(self, name: str, *answers: ProviderResult, bug: Exception | None = None) -> None:
         super().__init__(name, *answers)
         self.bug = bug
-        self.started: list[tuple[Message, OnAnswer]] = []
+        self.started: list[tuple[Message, OnResult]] = []
 
-    def start(self, message: Message, on_answer: OnAnswer) -> bool:
-        self.started.append((message, on_answer))
+    def start(self, message: Message, on_result: OnResult) -> bool:
+        self.started.append((message, on_result))
         return True
 
     def answer(self) -> None:
-        for message, on_answer in self.started:
-            on_answer(self.bug or self.send(message))
+        for message, on_result in self.started:
+            on_result(self.bug or self.send(message))
 
 
 def begin(house: House, job: Job) -> tuple[bool, list[AttemptResult | PartialAttempt | Exception]]:

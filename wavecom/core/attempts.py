@@ -203,7 +203,7 @@ class AttemptRunner:
         #: Emptied by whoever reports the end: it is reported once, whatever a provider does.
         unanswered = [True]
 
-        def on_answer(answer: ProviderResult | Exception) -> None:
+        def on_result(answer: ProviderResult | Exception) -> None:
             if not unanswered or not unanswered.pop():
                 log.error("call_answered_twice", job_id=job.job_id, provider=permit.provider)
                 return
@@ -223,7 +223,7 @@ class AttemptRunner:
 
         try:
             extra_cost = _extra_cost(job)
-            is_begun = provider.start(_message(job, NoFiles()), on_answer)
+            is_begun = provider.start(_message(job, NoFiles()), on_result)
             if is_begun and extra_cost:
                 self._route.charge(permit, extra_cost)
         except Exception as error:
@@ -232,7 +232,7 @@ class AttemptRunner:
                 log.exception("call_begun_with_error", job_id=job.job_id)
                 return True
             self._log_error(job, error)
-            on_answer(not_begun(error))
+            on_result(not_begun(error))
             return True
         except BaseException:
             self._release(permit, None)

@@ -294,15 +294,15 @@ class Provider(Protocol):
 
 
 #: Hears a provider's answer, or the bug that it met.
-OnAnswer = Callable[[ProviderResult | Exception], None]
+OnResult = Callable[[ProviderResult | Exception], None]
 
 
 @runtime_checkable
 class AsyncProvider(Protocol):
     """A provider whose calls need no thread to wait for each of them."""
 
-    def start(self, message: Message, on_answer: OnAnswer) -> bool:
-        """As ``Provider.send`` without waiting: ``on_answer`` gets the answer, once, on whatever thread.
+    def start(self, message: Message, on_result: OnResult) -> bool:
+        """As ``Provider.send`` without waiting: ``on_result`` gets the result, once, on whatever thread.
 
         It may be called before this returns, must be quick, and must not raise. False, with nothing done, where this
         call needs ``send``. Raises only with nothing done, too.

@@ -1,4 +1,4 @@
-"""What all providers share. A provider says what to send; the base says what an answer means."""
+"""The base classes of all providers. A provider says what to send; the base says what a response means."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from wavecom.core.ports import (
     Message,
     MissingFileError,
     NotBegunError,
-    OnAnswer,
+    OnResult,
     Provider,
     Sleep,
     UnreadableFileError,
 )
 from wavecom.errors import StoreError
-from wavecom.providers.answers import StatusTable, TroubleLog, phrase, retry_after_seconds
 from wavecom.providers.configuration.values import ProviderConfig, ProvidersConfig
 from wavecom.providers.registry import provider_class
+from wavecom.providers.responses import StatusTable, ThrottledErrorLog, phrase, retry_after_seconds
 from wavecom.providers.transport import (
     HttpTransport,
     NotSentError,
@@ -45,7 +45,7 @@ OptionsT = TypeVar("OptionsT")
 
 
 class Outbox(Protocol):
-    """Where the sandbox delivers to: what the recipients would have got."""
+    """Store of the messages that the sandbox delivered."""
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Keep one delivered message.
@@ -59,7 +59,7 @@ class Outbox(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderDependencies:
-    """What a provider may use of the world; each takes what it needs."""
+    """What providers are given: HTTP, the sandbox's outbox, time and chance. Each uses what it needs."""
 
     transport: HttpTransport
     outbox: Outbox
@@ -77,19 +77,19 @@ class BaseProvider(ABC, Generic[OptionsT]):
     """
 
     options_class: ClassVar[type[Any]]
-    usual_timeout_seconds: ClassVar[float] = 10
-    longest_timeout_seconds: ClassVar[float] = 10
-    usual_slow_seconds: ClassVar[float] = 5
+    default_timeout_seconds: ClassVar[float] = 10
+    max_timeout_seconds: ClassVar[float] = 10
+    default_slow_seconds: ClassVar[float] = 5
     channels: frozenset[Channel] = frozenset(Channel)
     expects_receipts: bool = False
     is_idempotent: bool = False
 
-    def __init__(self, config: ProviderConfig[OptionsT], surroundings: ProviderDependencies) -> None:
+    def __init__(self, config: ProviderConfig[OptionsT], dependencies: ProviderDependencies) -> None:
         self.name = config.name
         self.channels = config.channels
         self.config = config
         self.options = config.options
-        self.surroundings = surroundings
+        self.dependencies = dependencies
         self.longest_call_seconds: float = config.timeout_seconds
 
     @abstractmethod
@@ -121,11 +121,11 @@ def before_the_call(*expected: type[Exception]) -> Iterator[None]:
 
 
 class BaseHttpProvider(BaseProvider[OptionsT]):
-    """A provider whose call is one HTTP POST: the subclass says what to send and, if its statuses don't, what an
-    answer means.
+    """A provider whose call is one HTTP request: the subclass says what to send and, where the status does not say
+    enough, what a response means.
 
-    ``send`` and ``start`` are two doors to one thing and belong to this class: what a subclass would like to do with an
-    answer it does in ``interpret``, which both ask.
+    ``send`` (a thread waits) and ``start`` (none does) belong to this class and are final: a subclass that reads
+    responses in its own way overrides ``interpret``, which both call.
     """
 
     statuses: StatusTable
@@ -135,20 +135,20 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        doors = {"send", "start"} & vars(cls).keys()
-        if doors:
-            raise TypeError(f"{cls.__name__} must not define {sorted(doors)}: override interpret, which both doors ask")
+        overridden = {"send", "start"} & vars(cls).keys()
+        if overridden:
+            raise TypeError(f"{cls.__name__} must not define {sorted(overridden)}: override interpret, which both call")
 
-    def __init__(self, config: ProviderConfig[OptionsT], surroundings: ProviderDependencies) -> None:
-        super().__init__(config, surroundings)
-        self._trouble = TroubleLog(config.name, surroundings.clock.monotonic)
+    def __init__(self, config: ProviderConfig[OptionsT], dependencies: ProviderDependencies) -> None:
+        super().__init__(config, dependencies)
+        self._error_log = ThrottledErrorLog(config.name, dependencies.clock.monotonic)
 
     @abstractmethod
     def request(self, message: Message) -> Request:
         """What to send; headers in ASCII. Raises ``UnsendableError``."""
 
     def message_id(self, response: Response) -> str | None:
-        """The provider's own name for an accepted message, if the answer holds one."""
+        """The provider's own id of an accepted message; None where the response holds none."""
         return None
 
     def interpret(self, response: Response, message: Message) -> ProviderResult:
@@ -157,14 +157,14 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         To be overridden where the status does not say all; the override begins with ``super().interpret(…)``, and
         declares ``body_decides`` where it looks at bodies of status 2xx. What it raises is logged; the status counts.
         """
-        answer = self._by_status(response, message)
-        if answer.outcome is Outcome.ACCEPTED:
-            return replace(answer, message_id=self.message_id(response))
-        if answer.outcome is Outcome.REJECTED or answer.scope is Scope.PROVIDER:
+        result = self._result_by_status(response, message)
+        if result.outcome is Outcome.ACCEPTED:
+            return replace(result, message_id=self.message_id(response))
+        if result.outcome is Outcome.REJECTED or result.scope is Scope.PROVIDER:
             # What people must put right does not end by waiting, and one such answer would hold everybody for a while.
-            return answer
-        wait = retry_after_seconds(response.headers.get("retry-after"), self.surroundings.clock.now())
-        return replace(answer, retry_after_seconds=wait)
+            return result
+        wait = retry_after_seconds(response.headers.get("retry-after"), self.dependencies.clock.now())
+        return replace(result, retry_after_seconds=wait)
 
     @final
     def send(self, message: Message) -> ProviderResult:
@@ -172,45 +172,45 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         try:
             with before_the_call():
                 request = self._request(message)
-            response = self.surroundings.transport.send(request)
+            response = self.dependencies.transport.send(request)
         except (UnsendableError, TransportError) as error:
-            return _meaning_of(error)
+            return _result_of_error(error)
         try:
-            return self._read(response, message)
+            return self._interpreted(response, message)
         except Exception as error:
             if is_exhaustion(error):
                 return unclear(error)  # an answer came, so this is no call that was not begun
             raise
 
     @final
-    def start(self, message: Message, on_answer: OnAnswer) -> bool:
+    def start(self, message: Message, on_result: OnResult) -> bool:
         """See ``core.ports.AsyncProvider.start``."""
 
-        def on_end(result: Response | Exception) -> None:
+        def on_end(end: Response | Exception) -> None:
             try:
-                answer: ProviderResult | Exception = (
-                    self._read(result, message) if isinstance(result, Response) else _meaning_of(result)
+                result: ProviderResult | Exception = (
+                    self._interpreted(end, message) if isinstance(end, Response) else _result_of_error(end)
                 )
             except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
-                answer = error
-            on_answer(answer)
+                result = error
+            on_result(result)
 
         try:
             request = self._request(message)
         except UnsendableError as error:
-            on_answer(_meaning_of(error))
+            on_result(_result_of_error(error))
             return True
-        return self.surroundings.transport.start(request, on_end)
+        return self.dependencies.transport.start(request, on_end)
 
     def _request(self, message: Message) -> Request:
         request = self.request(message)
         return replace(request, waits_for_body=True) if self.body_decides else request
 
-    def _read(self, response: Response, message: Message) -> ProviderResult:
-        """The one place where an answer gets its meaning: ``interpret``, and what holds even if that goes wrong."""
+    def _interpreted(self, response: Response, message: Message) -> ProviderResult:
+        """The result of a response: from ``interpret``, or from the status alone where that raises."""
         check = self.statuses.meaning(response.status).check
         if check:
-            self._trouble.note("provider_refuses_us", response.status, status=response.status, check=check)
+            self._error_log.report("provider_refuses_us", response.status, status=response.status, check=check)
         if self.body_decides and not response.is_complete and 200 <= response.status < 300:
             return ProviderResult(
                 Outcome.UNKNOWN, TransportFault.SHORT_ANSWER.value, "the body that decides did not come whole"
@@ -219,13 +219,15 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
             return self.interpret(response, message)
         except Exception as error:  # noqa: BLE001 - whatever a body brought about, the status was read
             # By its place and not by its text, which may hold what the body held.
-            self._trouble.note("answer_unreadable", type(error).__name__, error=type(error).__name__, at=_place(error))
-        answer = self._by_status(response, message)
-        if self.body_decides and answer.outcome is Outcome.ACCEPTED:
-            return replace(answer, outcome=Outcome.UNKNOWN, message="the body that decides could not be read")
-        return answer
+            self._error_log.report(
+                "answer_unreadable", type(error).__name__, error=type(error).__name__, at=_place(error)
+            )
+        result = self._result_by_status(response, message)
+        if self.body_decides and result.outcome is Outcome.ACCEPTED:
+            return replace(result, outcome=Outcome.UNKNOWN, message="the body that decides could not be read")
+        return result
 
-    def _by_status(self, response: Response, message: Message) -> ProviderResult:
+    def _result_by_status(self, response: Response, message: Message) -> ProviderResult:
         status = response.status
         meaning = self.statuses.meaning(status)
         outcome = meaning.outcome
@@ -244,8 +246,8 @@ def _place(error: BaseException) -> str:
     return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
-def _meaning_of(error: Exception) -> ProviderResult:
-    """What it means that there is no answer. Raises whatever else it is, which is a bug."""
+def _result_of_error(error: Exception) -> ProviderResult:
+    """The result of a call that got no response. Raises any other error, which is a bug."""
     match error:
         case UnsendableError():
             return ProviderResult(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
@@ -284,5 +286,5 @@ def build_providers(
     chance: Callable[[], float] = random.random,
 ) -> dict[str, Provider]:
     """One provider for each declared one, by name. Opens no connection: that waits for the first message."""
-    surroundings = ProviderDependencies(transport=transport, outbox=outbox, clock=clock, sleep=sleep, chance=chance)
-    return {name: provider_class(provider.type)(provider, surroundings) for name, provider in config.providers.items()}
+    dependencies = ProviderDependencies(transport=transport, outbox=outbox, clock=clock, sleep=sleep, chance=chance)
+    return {name: provider_class(provider.type)(provider, dependencies) for name, provider in config.providers.items()}

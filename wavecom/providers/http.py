@@ -16,10 +16,10 @@ from marshmallow import ValidationError, fields
 
 from wavecom.core.job import Outcome, Scope
 from wavecom.core.ports import Message
-from wavecom.providers.answers import Meaning, StatusTable, json_field
 from wavecom.providers.base import BaseHttpProvider, ProviderDependencies, json_body, whole_payload
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import flag, header_table, http_url, is_this_machine, pem_file, tuple_of
+from wavecom.providers.responses import StatusMeaning, StatusTable, json_field
 from wavecom.providers.transport import Request, Response
 
 ACCEPTED, REJECTED, UNAVAILABLE, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
@@ -27,9 +27,9 @@ ACCEPTED, REJECTED, UNAVAILABLE, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, O
 _OUR_REQUEST = "the gateway does not take what WaveCom sends: check that url is an address for JSON by POST"
 
 
-def _ours(check: str) -> Meaning:
+def _ours(check: str) -> StatusMeaning:
     """The trouble is ours and every message's."""
-    return Meaning(UNAVAILABLE, Scope.PROVIDER, check)
+    return StatusMeaning(UNAVAILABLE, Scope.PROVIDER, check)
 
 
 #: What a status means unless the providers file says otherwise (RFC 9110 section 15, RFC 6585, RFC 8470, RFC 7725).
@@ -37,7 +37,7 @@ def _ours(check: str) -> Meaning:
 #: ``rejected`` ends a message for good, so only what is about *this message* stands there. What says that our address,
 #: our token or our account is wrong would say the same to every message: the next provider is asked, and people are
 #: told what to check. What may have been taken is unknown.
-STATUSES: Mapping[int | str, Outcome | Meaning] = {
+STATUSES: Mapping[int | str, Outcome | StatusMeaning] = {
     "1xx": UNKNOWN,  # an interim answer that no final one followed
     "2xx": ACCEPTED,
     # A redirect is not followed: the message went nowhere.
@@ -51,19 +51,19 @@ STATUSES: Mapping[int | str, Outcome | Meaning] = {
     406: _ours(_OUR_REQUEST),
     407: _ours("a proxy before the gateway wants credentials: check url and the network"),
     408: UNKNOWN,  # of a proxy that waited for the gateway: who knows how long it had been at work
-    409: Meaning(UNKNOWN, Scope.MESSAGE),  # it knows the Idempotency-Key: it has the message, or works on it
+    409: StatusMeaning(UNKNOWN, Scope.MESSAGE),  # it knows the Idempotency-Key: it has the message, or works on it
     410: REJECTED,
     413: REJECTED,
     421: _ours("this server does not answer for the host in url: check it"),
     422: REJECTED,
-    425: Meaning(UNAVAILABLE, Scope.MESSAGE),
+    425: StatusMeaning(UNAVAILABLE, Scope.MESSAGE),
     426: _ours("the gateway wants another protocol: check whether url must begin with https"),
     429: UNAVAILABLE,  # of this recipient or of all? many of them will tell
     431: _ours("the headers are too long for the gateway: check those in headers"),
     451: REJECTED,  # a legal demand: not to be got round by another provider
     # 411, 412, 414, 415, 417 and the like speak of the form of the request, which is the same for every message; so
     # may those that no standard names. A message must not be lost to a guess.
-    "4xx": Meaning(UNAVAILABLE, check=_OUR_REQUEST),
+    "4xx": StatusMeaning(UNAVAILABLE, check=_OUR_REQUEST),
     "5xx": UNKNOWN,
     500: UNAVAILABLE,  # unknown for a message that must not be sent twice: see BaseHttpProvider
     502: UNKNOWN,  # of what stands before the gateway, which may have taken the message
@@ -161,8 +161,8 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
 
     options_class: ClassVar[type[HttpOptions]] = HttpOptions
 
-    def __init__(self, config: ProviderConfig[HttpOptions], surroundings: ProviderDependencies) -> None:
-        super().__init__(config, surroundings)
+    def __init__(self, config: ProviderConfig[HttpOptions], dependencies: ProviderDependencies) -> None:
+        super().__init__(config, dependencies)
         self.is_idempotent = self.options.is_idempotent
         self.statuses = StatusTable({**STATUSES, **dict(self.options.changes())})
 

@@ -1,7 +1,7 @@
 """``type = "sandbox"``: delivers to an outbox that the pages show; nobody is ever disturbed.
 
 Magic recipients always bring the outcome that their name says, so that every path can be tried by hand and in tests.
-docs/sandbox.md lists them, held equal to ``MAGIC`` by a test.
+docs/sandbox.md lists them, held equal to ``MAGIC_RECIPIENTS`` by a test.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ FAILED = ProviderResult(Outcome.UNAVAILABLE, "sandbox_failure", "the sandbox fai
 
 
 @dataclass(frozen=True, slots=True)
-class Magic:
-    """What a magic recipient brings: ``answer``, after ``seconds``, to attempts up to ``until_attempt``."""
+class MagicRecipient:
+    """What a magic recipient brings: ``result``, after ``seconds``, to attempts up to ``until_attempt``."""
 
-    answer: ProviderResult
+    result: ProviderResult
     description: str
     seconds: float = 0
     until_attempt: int | None = None
 
 
 #: Name → what it brings. The place in this table is the number of the phone and APNs recipient.
-MAGIC: dict[str, Magic] = {
-    "accepted": Magic(ACCEPTED, "accepted at once, whatever `failure_rate` says"),
-    "rejected": Magic(
+MAGIC_RECIPIENTS: dict[str, MagicRecipient] = {
+    "accepted": MagicRecipient(ACCEPTED, "accepted at once, whatever `failure_rate` says"),
+    "rejected": MagicRecipient(
         ProviderResult(Outcome.REJECTED, "sandbox_rejected", "magic recipient: there is no such recipient"),
         "rejected: the job fails at once",
     ),
-    "unavailable": Magic(
+    "unavailable": MagicRecipient(
         ProviderResult(Outcome.UNAVAILABLE, "http_503", "magic recipient: the provider is out of service"),
         "unavailable, every time: the job is retried until its attempts are used up: over its whole life, so give it "
         '`"ttlSeconds": 60` to see the end',
     ),
-    "throttled": Magic(
+    "throttled": MagicRecipient(
         ProviderResult(Outcome.UNAVAILABLE, "http_429", "magic recipient: too many requests", retry_after_seconds=30),
         "unavailable with `Retry-After: 30`, every time",
     ),
-    "timeout": Magic(
+    "timeout": MagicRecipient(
         ProviderResult(Outcome.UNKNOWN, "timeout", "magic recipient: no answer in time"),
         "unknown outcome, every time; nothing reaches the outbox",
     ),
-    "slow": Magic(ACCEPTED, "accepted after 3 seconds (a timeout when `timeout_seconds` is less)", seconds=3),
-    "recovering": Magic(
+    "slow": MagicRecipient(ACCEPTED, "accepted after 3 seconds (a timeout when `timeout_seconds` is less)", seconds=3),
+    "recovering": MagicRecipient(
         ProviderResult(Outcome.UNAVAILABLE, "http_503", "magic recipient: back at the next attempt"),
         "unavailable at the first attempt, accepted at the second",
         until_attempt=1,
     ),
 }
-#: How recipients spell a name of ``MAGIC``, or its number. RFC 2606 reserves .test; +1 202-555-0100 to 0199 are set
-#: aside for fiction; APNs tokens are hexadecimal and leave no room for a word.
+#: How recipients spell a name of ``MAGIC_RECIPIENTS``, or its number. RFC 2606 reserves .test; +1 202-555-0100 to 0199
+#: are set aside for fiction; APNs tokens are hexadecimal and leave no room for a word.
 _RECIPIENTS = {
     Channel.EMAIL: re.compile(r"(?P<name>[a-z]+)(\+[^@]*)?@sandbox\.wavecom\.test"),
     Channel.SMS: re.compile(r"\+120255501(?P<number>\d\d)"),
@@ -87,18 +87,18 @@ class SandboxProvider(BaseProvider[SandboxOptions]):
 
     def send(self, message: Message) -> ProviderResult:
         """Wait as configured, then answer by the magic recipient or by chance; the accepted go to the outbox."""
-        magic = MAGIC.get(magic_name(message) or "")
+        magic = MAGIC_RECIPIENTS.get(magic_recipient_name(message) or "")
         seconds = magic.seconds if magic and magic.seconds else self.options.latency_ms / 1000
         if seconds > 0:
-            self.surroundings.sleep(min(seconds, self.config.timeout_seconds))
+            self.dependencies.sleep(min(seconds, self.config.timeout_seconds))
         if seconds > self.config.timeout_seconds:
             return ProviderResult(Outcome.UNKNOWN, "timeout", "the sandbox's latency is longer than timeout_seconds")
         if magic:
             is_over = magic.until_attempt is not None and message.attempt > magic.until_attempt
-            answer = ACCEPTED if is_over else magic.answer
+            result = ACCEPTED if is_over else magic.result
         else:
-            answer = FAILED if self.surroundings.chance() < self.options.failure_rate else ACCEPTED
-        return self._deliver(message) if answer.outcome is Outcome.ACCEPTED else answer
+            result = FAILED if self.dependencies.chance() < self.options.failure_rate else ACCEPTED
+        return self._deliver(message) if result.outcome is Outcome.ACCEPTED else result
 
     def _deliver(self, message: Message) -> ProviderResult:
         entry = {
@@ -110,10 +110,10 @@ class SandboxProvider(BaseProvider[SandboxOptions]):
             "payload": dict(whole_payload(message)),
             "metadata": dict(message.metadata),
             "attempt": message.attempt,
-            "at": self.surroundings.clock.now(),
+            "at": self.dependencies.clock.now(),
         }
         try:
-            self.surroundings.outbox.append(entry)
+            self.dependencies.outbox.append(entry)
         except UncertainWriteError:
             return ProviderResult(
                 Outcome.UNKNOWN, "outbox_uncertain", "the outbox may or may not have kept the message"
@@ -123,15 +123,15 @@ class SandboxProvider(BaseProvider[SandboxOptions]):
         return ProviderResult(Outcome.ACCEPTED, "ok", message_id=f"sandbox-{message.delivery_key}")
 
 
-def magic_name(message: Message) -> str | None:
-    """The name in ``MAGIC`` that the recipient stands for; None for an ordinary one."""
+def magic_recipient_name(message: Message) -> str | None:
+    """The name in ``MAGIC_RECIPIENTS`` that the recipient stands for; None for an ordinary one."""
     found = _RECIPIENTS[message.type].fullmatch(_address(message))
     if not found:
         return None
     named = found.groupdict()
     if number := named.get("number"):
-        return dict(enumerate(MAGIC)).get(int(number))
-    return named["name"] if named["name"] in MAGIC else None
+        return dict(enumerate(MAGIC_RECIPIENTS)).get(int(number))
+    return named["name"] if named["name"] in MAGIC_RECIPIENTS else None
 
 
 def _address(message: Message) -> str:

@@ -20,18 +20,18 @@ from wavecom.core.ports import Files, Message
 from wavecom.providers.base import BaseProvider, ProviderDependencies, UnsendableError, before_the_call
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import host_name, is_this_machine, number, pem_file, text, whole_number
-from wavecom.providers.mail.conversation import (
-    Conversation,
+from wavecom.providers.mail.connection import (
     Envelope,
-    IncapableError,
     Security,
     Server,
+    SmtpConnection,
     SmtpTimeouts,
+    UnsupportedMailError,
 )
 from wavecom.providers.mail.mime import Calendar, Content, Mail, Mailbox
 from wavecom.providers.mail.parts import Attachment, StoredContent
-from wavecom.providers.mail.pool import ConversationPool
-from wavecom.providers.mail.replies import SERVICE_ENDS, failure, is_reply, meaning
+from wavecom.providers.mail.pool import SmtpConnectionPool
+from wavecom.providers.mail.replies import SERVICE_ENDS, is_reply, result_of_error, result_of_reply
 from wavecom.providers.transport.deadline import tls_context
 from wavecom.providers.transport.faults import lacks_descriptors
 from wavecom.providers.transport.port import TransportFault
@@ -98,13 +98,13 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
     options_class: ClassVar[type[SmtpOptions]] = SmtpOptions
     channels = frozenset({Channel.EMAIL})
     # Of each step until the mail is asked for: servers that greet or answer late on purpose do so by some 20 seconds.
-    usual_timeout_seconds = 30
-    longest_timeout_seconds = 300
+    default_timeout_seconds = 30
+    max_timeout_seconds = 300
     # A mail server that looks through what it gets is not ill.
-    usual_slow_seconds = 3_600
+    default_slow_seconds = 3_600
 
-    def __init__(self, config: ProviderConfig[SmtpOptions], surroundings: ProviderDependencies) -> None:
-        super().__init__(config, surroundings)
+    def __init__(self, config: ProviderConfig[SmtpOptions], dependencies: ProviderDependencies) -> None:
+        super().__init__(config, dependencies)
         options = self.options
         helo_name = options.helo_name or socket.gethostname()
         self._sender = _mailbox(options.sender or f"wavecom@{helo_name}")
@@ -119,7 +119,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         )
         self._timeouts = SmtpTimeouts(config.timeout_seconds, options.data_seconds, options.final_reply_seconds)
         self.longest_call_seconds = self._timeouts.longest_call_seconds
-        self._pool = ConversationPool()
+        self._pool = SmtpConnectionPool()
 
     def send(self, message: Message) -> ProviderResult:
         """See ``core.ports.Provider.send``."""
@@ -137,57 +137,59 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         envelope = Envelope(mail.sender.address, mail.recipient.address, _utf8_places(mail, is_own_sender))
         while True:
             kept = self._pool.take()
-            answer = self._try(kept, envelope, content, is_own_sender=is_own_sender)
-            if answer is None:
-                continue  # the kept connection had died, and nothing was taken: another, or a new one
-            if answer.outcome is Outcome.ACCEPTED:
-                return replace(answer, message_id=mail.message_id)
-            return answer
+            result = self._deliver_over(kept, envelope, content, is_own_sender=is_own_sender)
+            if result is None:
+                continue  # the kept connection was closed, and nothing was taken: another, or a new one
+            if result.outcome is Outcome.ACCEPTED:
+                return replace(result, message_id=mail.message_id)
+            return result
 
     def close(self) -> None:
-        """Leave all conversations; those in use when they end."""
+        """Close all connections; those in use when their mail ends."""
         self._pool.close()
 
-    def _try(
-        self, kept: Conversation | None, envelope: Envelope, content: Content, *, is_own_sender: bool
+    def _deliver_over(
+        self, kept: SmtpConnection | None, envelope: Envelope, content: Content, *, is_own_sender: bool
     ) -> ProviderResult | None:
         """None when ``kept`` turned out to have ended before the mail was handed over."""
-        conversation = kept
+        connection = kept
         try:
-            conversation = conversation or Conversation(self._server, self._timeouts)
-            reply = conversation.deliver(envelope, content)
-        except IncapableError as error:
-            assert conversation is not None  # noqa: S101 - it said so
-            self._pool.put(conversation)
+            connection = connection or SmtpConnection(self._server, self._timeouts)
+            reply = connection.deliver(envelope, content)
+        except UnsupportedMailError as error:
+            assert connection is not None  # noqa: S101 - it said so
+            self._pool.put(connection)
             return ProviderResult(Outcome.UNAVAILABLE, error.code, str(error), scope=Scope.MESSAGE, is_final_here=True)
         except OSError as error:  # smtplib's errors are among them
-            is_past_end = conversation is not None and conversation.is_past_end
-            if conversation is not None:
-                conversation.close()
-            if not is_past_end and is_exhaustion(error):
+            has_sent_end = connection is not None and connection.has_sent_end
+            if connection is not None:
+                connection.close()
+            if not has_sent_end and is_exhaustion(error):
                 raise  # ours, not the server's; see the port
             if isinstance(error, socket.gaierror) and lacks_descriptors():
                 # Looking up a name takes some, and does not say that it had none.
                 raise OSError(errno.EMFILE, os.strerror(errno.EMFILE)) from error
             # A connection that had ended says nothing; one that is silent has used up its time.
-            answer = failure(error, is_past_end)
-            return None if kept and not is_past_end and answer.code != TransportFault.TIMEOUT.value else answer
+            result = result_of_error(error, has_sent_end)
+            return None if kept and not has_sent_end and result.code != TransportFault.TIMEOUT.value else result
         except BaseException as error:
-            is_past_end = conversation is not None and conversation.is_past_end
-            if conversation is not None:
-                conversation.close()
-            if is_past_end and isinstance(error, Exception) and is_exhaustion(error):
+            has_sent_end = connection is not None and connection.has_sent_end
+            if connection is not None:
+                connection.close()
+            if has_sent_end and isinstance(error, Exception) and is_exhaustion(error):
                 return unclear(error)  # it may have been taken: that is no mail that was not begun
             # An attachment could not be read: whatever has been said of the mail, its end was not.
             raise
-        is_past_end = conversation.is_past_end  # once given back it is somebody else's
-        if reply.code == SERVICE_ENDS or not is_reply(reply.code) or conversation.sock is None:
-            conversation.close()
-            if kept and not is_past_end:
+        has_sent_end = connection.has_sent_end  # once given back it is somebody else's
+        if reply.code == SERVICE_ENDS or not is_reply(reply.code) or connection.sock is None:
+            connection.close()
+            if kept and not has_sent_end:
                 return None
         else:
-            self._pool.put(conversation)
-        return meaning(reply, is_past_end=is_past_end, is_own_sender=is_own_sender, has_utf8=bool(envelope.utf8_places))
+            self._pool.put(connection)
+        return result_of_reply(
+            reply, has_sent_end=has_sent_end, is_own_sender=is_own_sender, has_utf8=bool(envelope.utf8_places)
+        )
 
     def _mail(self, message: Message) -> Mail:
         payload = message.payload
@@ -200,7 +202,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
             text=_optional_text(payload.get("text")),
             html=_optional_text(payload.get("html")),
             calendar=_calendar(payload.get("calendar")),
-            reply_to=_boxes(payload.get("replyTo")),
+            reply_to=_mailboxes(payload.get("replyTo")),
             headers=cast(Mapping[str, str], payload.get("headers") or {}),
             attachments=[
                 _attachment(each, message.files)
@@ -209,11 +211,11 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
             # The same at every attempt, so that mailboxes can drop a repetition.
             message_id=f"<{key}@{sender.domain}>",
             key=key,
-            date=self.surroundings.clock.now(),
+            date=self.dependencies.clock.now(),
         )
 
 
-def _boxes(value: object) -> list[Mailbox]:
+def _mailboxes(value: object) -> list[Mailbox]:
     """One or several, as the message gives them."""
     return [
         Mailbox.parse(each)

@@ -78,7 +78,7 @@ class ScriptedTransport:
 
 @dataclass
 class World:
-    """The surroundings of a provider under test, each part in reach."""
+    """The dependencies of a provider under test, each part in reach."""
 
     transport: ScriptedTransport = field(default_factory=ScriptedTransport)
     outbox: ListOutbox = field(default_factory=ListOutbox)
@@ -86,7 +86,7 @@ class World:
     chance: float = 0.5
     clock: StillClock = field(default_factory=StillClock)
 
-    def surroundings(self) -> ProviderDependencies:
+    def dependencies(self) -> ProviderDependencies:
         return ProviderDependencies(
             transport=self.transport,
             outbox=self.outbox,

@@ -17,9 +17,9 @@ from tests.unit.providers.conftest import World, message_for
 from wavecom.core.job import Channel, Outcome, ProviderResult, Scope
 from wavecom.core.ports import Message, NotBegunError
 from wavecom.errors import ProvidersFileError
-from wavecom.providers.answers import Meaning, StatusTable
 from wavecom.providers.configuration import ProviderConfig, parse_providers
 from wavecom.providers.http import HttpOptions, HttpProvider
+from wavecom.providers.responses import StatusMeaning, StatusTable
 from wavecom.providers.transport import NotSentError, Request, Response, TransportFault, UnclearError
 from wavecom.routing.pause import PauseRequest
 
@@ -29,7 +29,7 @@ URL = "https://gateway.example/send"
 
 def gateway(world: World, **options: Any) -> HttpProvider:
     config = ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL, **options), timeout_seconds=5)
-    return HttpProvider(config, world.surroundings())
+    return HttpProvider(config, world.dependencies())
 
 
 # --- What is sent -------------------------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ class Picky(HttpProvider):
 
 
 def made(kind: type[HttpProvider], world: World) -> HttpProvider:
-    return kind(ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL)), world.surroundings())
+    return kind(ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL)), world.dependencies())
 
 
 def both_doors(provider: HttpProvider, message: Message) -> ProviderResult:
@@ -583,7 +583,7 @@ def test_a_bug_in_making_the_request_is_told_from_one_in_the_middle_of_a_call(
             raise KeyError("a bug")
 
     usual = gateway(world)
-    provider = Buggy(usual.config, usual.surroundings)
+    provider = Buggy(usual.config, usual.dependencies)
 
     with pytest.raises(NotBegunError) as caught:
         provider.send(new_message(Channel.SMS))
@@ -594,7 +594,7 @@ def test_a_bug_in_making_the_request_is_told_from_one_in_the_middle_of_a_call(
 
 def test_memory_that_runs_out_after_the_answer_leaves_an_unknown_outcome(world: World, new_message: NewMessage) -> None:
     class Full(StatusTable):
-        def meaning(self, status: int) -> Meaning:
+        def meaning(self, status: int) -> StatusMeaning:
             raise MemoryError
 
     provider = gateway(world)

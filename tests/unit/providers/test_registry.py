@@ -17,12 +17,12 @@ import pytest
 import wavecom.providers
 from wavecom.core.job import Channel, Outcome, ProviderResult
 from wavecom.core.ports import Message
-from wavecom.providers.answers import StatusTable
 from wavecom.providers.base import BaseProvider, build_providers
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, parse_providers
 from wavecom.providers.configuration.options import checks_of, load
 from wavecom.providers.http import STATUSES
 from wavecom.providers.registry import CLASSES, provider_class
+from wavecom.providers.responses import StatusTable
 from wavecom.providers.transport import Response
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _statuses_in(text: str) -> set[int]:
 
 def test_providers_are_built_by_name(world: World) -> None:
     config = parse_providers(EXAMPLE, {"GATEWAY_TOKEN": "t"})
-    around = world.surroundings()
+    around = world.dependencies()
 
     providers = build_providers(config, transport=around.transport, outbox=around.outbox, clock=around.clock)
 
@@ -131,7 +131,7 @@ def test_providers_are_built_by_name(world: World) -> None:
 
 
 def test_without_a_file_there_is_a_sandbox_that_delivers(world: World, new_message: Callable[..., Message]) -> None:
-    around = world.surroundings()
+    around = world.dependencies()
     [provider] = build_providers(
         ProvidersConfig.default(), transport=around.transport, outbox=around.outbox, clock=around.clock
     ).values()
@@ -154,7 +154,7 @@ def birds(world: World) -> Any:
     exec(compile(code, "docs/adding-a-provider.md", "exec"), module.__dict__)
     options = load(module.PigeonOptions, {"token": "t0ken"}).value
     config: ProviderConfig[Any] = ProviderConfig(name="pigeon", type="pigeon", options=options)
-    yield lambda name: getattr(module, name)(config, world.surroundings())
+    yield lambda name: getattr(module, name)(config, world.dependencies())
     del sys.modules[module.__name__]
 
 

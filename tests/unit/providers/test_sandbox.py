@@ -13,7 +13,7 @@ from wavecom.core.job import Channel, Outcome
 from wavecom.core.ports import Message
 from wavecom.errors import StoreError, UncertainWriteError
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.sandbox import MAGIC, SandboxOptions, SandboxProvider, magic_name
+from wavecom.providers.sandbox import MAGIC_RECIPIENTS, SandboxOptions, SandboxProvider, magic_recipient_name
 
 if TYPE_CHECKING:
     from tests.unit.providers.conftest import World
@@ -36,11 +36,11 @@ def sandbox(world: World, timeout_seconds: float = 10, **options: Any) -> Sandbo
     config = ProviderConfig(
         name="box", type="sandbox", options=SandboxOptions(**options), timeout_seconds=timeout_seconds
     )
-    return SandboxProvider(config, world.surroundings())
+    return SandboxProvider(config, world.dependencies())
 
 
 def recipients(name: str) -> list[tuple[Channel, dict[str, Any]]]:
-    number = f"{list(MAGIC).index(name):02}"
+    number = f"{list(MAGIC_RECIPIENTS).index(name):02}"
     return [
         (Channel.EMAIL, {"email": f"{name}@sandbox.wavecom.test"}),
         (Channel.EMAIL, {"email": f"{name}+42@sandbox.wavecom.test"}),
@@ -68,12 +68,12 @@ def test_an_accepted_message_is_in_the_outbox(world: World, new_message: NewMess
             "payload": {"subject": "Hello", "text": "Your code is 123456."},
             "metadata": {"order": "A-17"},
             "attempt": 2,
-            "at": world.surroundings().clock.now(),
+            "at": world.dependencies().clock.now(),
         }
     ]
 
 
-@pytest.mark.parametrize("name", MAGIC)
+@pytest.mark.parametrize("name", MAGIC_RECIPIENTS)
 def test_a_magic_recipient_always_brings_its_outcome(world: World, new_message: NewMessage, name: str) -> None:
     world.chance = 0.0  # every ordinary message would fail
 
@@ -126,7 +126,7 @@ def test_slower_than_the_deadline_is_a_timeout_at_the_deadline(world: World, new
     ],
 )
 def test_others_are_ordinary(new_message: NewMessage, channel: Channel, to: dict[str, Any]) -> None:
-    assert magic_name(new_message(channel, to=to)) is None
+    assert magic_recipient_name(new_message(channel, to=to)) is None
 
 
 def test_the_configured_latency_is_waited(world: World, new_message: NewMessage) -> None:
@@ -160,5 +160,6 @@ def test_the_documented_table_is_the_one_in_the_code() -> None:
     )
 
     assert rows == [
-        (name, f"+120255501{number:02}", magic.description) for number, (name, magic) in enumerate(MAGIC.items())
+        (name, f"+120255501{number:02}", magic.description)
+        for number, (name, magic) in enumerate(MAGIC_RECIPIENTS.items())
     ]

@@ -22,7 +22,7 @@ from tests.unit.worker.test_pipeline import start
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import CallResult, Channel, Claim, Job, JobId, Outcome, Priority, UnknownOutcomePolicy
-from wavecom.core.ports import Message, NotBegunError, OnAnswer, Permit, Refusal
+from wavecom.core.ports import Message, NotBegunError, OnResult, Permit, Refusal
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
 from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
@@ -125,10 +125,10 @@ class Waited(ScriptedProvider):
 class Swift(Waited):
     """Needs none: another thread answers."""
 
-    def start(self, message: Message, on_answer: OnAnswer) -> bool:
+    def start(self, message: Message, on_result: OnResult) -> bool:
         self.faults.check("start")
         answer = super().send(message)
-        threading.Thread(target=on_answer, args=(answer,), daemon=True).start()
+        threading.Thread(target=on_result, args=(answer,), daemon=True).start()
         return True
 
 
@@ -402,8 +402,8 @@ def test_a_bug_before_a_call_is_an_attempt_that_sent_nothing(policy: UnknownOutc
 
 def test_a_provider_that_answers_and_raises_afterwards_has_answered() -> None:
     class Odd(Swift):
-        def start(self, message: Message, on_answer: OnAnswer) -> bool:
-            on_answer(make_answer())
+        def start(self, message: Message, on_result: OnResult) -> bool:
+            on_result(make_answer())
             raise MemoryError
 
     house = House(Faults(), is_swift=True)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from wavecom.core.job import Channel
 from wavecom.errors import Problem, ProvidersFileError
 from wavecom.providers.configuration.lines import line_at, lines_of
-from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, load, nearest, unknown_keys
+from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, load, suggestion, unknown_keys
 from wavecom.providers.configuration.values import (
     Alternative,
     BreakerConfig,
@@ -52,7 +52,7 @@ def served_channels(path: Path) -> frozenset[Channel]:
 
 def parse_providers(source: str, environment: Mapping[str, str], file_name: str = "providers.toml") -> ProvidersConfig:
     """The same for the text of a file; ``file_name`` is only for messages."""
-    source = _plain(source)
+    source = _normalized(source)
     tree = _tree(source, file_name)
     reader = _Reader(environment)
     config = reader.read(tree)
@@ -70,13 +70,13 @@ def _read(path: Path) -> str:
         raise ProvidersFileError([Problem(path.name, "is not UTF-8 text; save it as UTF-8", "unreadable")]) from error
 
 
-def _plain(source: str) -> str:
+def _normalized(source: str) -> str:
     """Without what editors on Windows put in: a byte order mark, and their own ends of lines."""
     return source.removeprefix("\ufeff").replace("\r\n", "\n")
 
 
 def _tree(source: str, file_name: str) -> dict[str, Any]:
-    source = _plain(source)
+    source = _normalized(source)
     try:
         return tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
@@ -111,10 +111,12 @@ class _Reader:
         self.mistakes = self._variables.mistakes
 
     def read(self, tree: Mapping[str, Any]) -> ProvidersConfig:
-        self._note((), unknown_keys(tree, ("providers", "routes")))
+        self._add_mistakes((), unknown_keys(tree, ("providers", "routes")))
         tables = self._table(tree.get("providers", {}), ("providers",))
         if not tables:
-            self._say((), 'declares no provider; begin with a table [providers.<name>] and its "type"', "missing_key")
+            self._add_mistake(
+                (), 'declares no provider; begin with a table [providers.<name>] and its "type"', "missing_key"
+            )
         providers = {name: self._provider(name, raw) for name, raw in tables.items()}
         served = {name: self._served(tables[name], config) for name, config in providers.items()}
         routes = self._routes(self._table(tree.get("routes", {}), ("routes",)), served)
@@ -125,15 +127,17 @@ class _Reader:
     def _provider(self, name: str, raw: object) -> ProviderConfig[Any] | None:
         path = ("providers", name)
         if not _NAME.fullmatch(name):
-            self._say(path, "a provider's name has up to 40 letters, digits, - and _, a letter or digit first")
+            self._add_mistake(path, "a provider's name has up to 40 letters, digits, - and _, a letter or digit first")
         table = dict(self._table(raw, path))
         type_name = table.pop("type", None)
         if type_name not in CLASSES:
             if type_name is None:
-                self._say(path, f'needs the key "type", one of: {", ".join(sorted(CLASSES))}', "missing_key")
+                self._add_mistake(path, f'needs the key "type", one of: {", ".join(sorted(CLASSES))}', "missing_key")
             else:
-                self._say(
-                    (*path, "type"), f'there is no type "{type_name}"{nearest(str(type_name), CLASSES)}', "unknown_type"
+                self._add_mistake(
+                    (*path, "type"),
+                    f'there is no type "{type_name}"{suggestion(str(type_name), CLASSES)}',
+                    "unknown_type",
                 )
             return None
         before = len(self.mistakes)
@@ -144,28 +148,28 @@ class _Reader:
         path = ("providers", name)
         cls = provider_class(type_name)
         own_keys = checks_of(cls.options_class)
-        self._note(path, unknown_keys(table, (*_COMMON_KEYS, *own_keys, "breaker")))
+        self._add_mistakes(path, unknown_keys(table, (*_COMMON_KEYS, *own_keys, "breaker")))
         breaker_table = self._table(table.pop("breaker", {}), (*path, "breaker"))
-        self._note((*path, "breaker"), unknown_keys(breaker_table, _BREAKER_KEYS))
-        usual_breaker = {"slow_seconds": cls.usual_slow_seconds}
-        breaker = self._loaded(load(BreakerConfig, usual_breaker | dict(breaker_table)), (*path, "breaker"))
+        self._add_mistakes((*path, "breaker"), unknown_keys(breaker_table, _BREAKER_KEYS))
+        breaker_defaults = {"slow_seconds": cls.default_slow_seconds}
+        breaker = self._loaded(load(BreakerConfig, breaker_defaults | dict(breaker_table)), (*path, "breaker"))
         options = self._loaded(
             load(cls.options_class, {key: value for key, value in table.items() if key in own_keys}), path
         )
-        usual = {
+        defaults = {
             "channels": [channel.value for channel in cls.channels],
-            "timeout_seconds": cls.usual_timeout_seconds,
+            "timeout_seconds": cls.default_timeout_seconds,
         }
-        common = usual | {key: value for key, value in table.items() if key in _COMMON_KEYS}
+        common = defaults | {key: value for key, value in table.items() if key in _COMMON_KEYS}
         config: ProviderConfig[Any] | None = self._loaded(
             load(ProviderConfig, common, name=name, type=type_name, options=options, breaker=breaker), path
         )
         if config:
-            if config.timeout_seconds > cls.longest_timeout_seconds:
-                message = f"must be a number from 0.1 to {cls.longest_timeout_seconds:g}"
-                self._say((*path, "timeout_seconds"), message)
+            if config.timeout_seconds > cls.max_timeout_seconds:
+                message = f"must be a number from 0.1 to {cls.max_timeout_seconds:g}"
+                self._add_mistake((*path, "timeout_seconds"), message)
             for channel in sorted(config.channels - cls.channels):
-                self._say((*path, "channels"), f"a provider of type {type_name} can't send {channel}")
+                self._add_mistake((*path, "channels"), f"a provider of type {type_name} can't send {channel}")
         return config
 
     def _served(self, raw: object, config: ProviderConfig[Any] | None) -> frozenset[Channel]:
@@ -177,13 +181,13 @@ class _Reader:
     # --- Routes
 
     def _routes(self, table: Mapping[str, Any], served: Mapping[str, frozenset[Channel]]) -> dict[Channel, Route]:
-        self._note(("routes",), unknown_keys(table, [channel.value for channel in Channel]))
+        self._add_mistakes(("routes",), unknown_keys(table, [channel.value for channel in Channel]))
         routes = {
             channel: self._route(channel, table[channel.value], served) for channel in Channel if channel.value in table
         }
         if not table:
             example = next(iter(served), "name")
-            self._say(
+            self._add_mistake(
                 ("routes",),
                 f'says for no channel who serves it; add, for instance, email = ["{example}"]',
                 "missing_route",
@@ -193,7 +197,7 @@ class _Reader:
     def _route(self, channel: Channel, raw: object, served: Mapping[str, frozenset[Channel]]) -> Route:
         path = ("routes", channel.value)
         if not isinstance(raw, list) or not raw:
-            self._say(
+            self._add_mistake(
                 path,
                 'must be a list of providers, such as ["first", "second"]; leave it out where nobody serves it',
             )
@@ -218,9 +222,9 @@ class _Reader:
         if isinstance(item, str):
             return Alternative(item)
         if not isinstance(item, dict):
-            self._say(path, 'must be a provider\'s name or { provider = "name", weight = 50 }')
+            self._add_mistake(path, 'must be a provider\'s name or { provider = "name", weight = 50 }')
             return None
-        self._note(path, unknown_keys(item, _ITEM_KEYS))
+        self._add_mistakes(path, unknown_keys(item, _ITEM_KEYS))
         return self._loaded(load(Alternative, item), path)
 
     def _check_target(
@@ -232,28 +236,28 @@ class _Reader:
         seen: set[str],
     ) -> None:
         if name not in served:
-            self._say(path, f'there is no provider "{name}"{nearest(name, served)}', "unknown_provider")
+            self._add_mistake(path, f'there is no provider "{name}"{suggestion(name, served)}', "unknown_provider")
         elif channel not in served[name]:
             can = ", ".join(sorted(served[name]))
-            self._say(path, f'provider "{name}" doesn\'t send {channel}, only {can}', "wrong_channel")
+            self._add_mistake(path, f'provider "{name}" doesn\'t send {channel}, only {can}', "wrong_channel")
         elif name in seen:
-            self._say(path, f'provider "{name}" stands here twice; leave one of them out', "duplicate")
+            self._add_mistake(path, f'provider "{name}" stands here twice; leave one of them out', "duplicate")
         seen.add(name)
 
     # --- Mistakes
 
-    def _say(self, path: tuple[str | int, ...], message: str, code: str = "invalid") -> None:
+    def _add_mistake(self, path: tuple[str | int, ...], message: str, code: str = "invalid") -> None:
         self.mistakes.append(Mistake(path, message, code))
 
-    def _note(self, path: tuple[str | int, ...], mistakes: Iterable[Mistake]) -> None:
+    def _add_mistakes(self, path: tuple[str | int, ...], mistakes: Iterable[Mistake]) -> None:
         self.mistakes += [Mistake((*path, *mistake.path), mistake.message, mistake.code) for mistake in mistakes]
 
     def _loaded(self, loaded: Loaded[T], path: tuple[str | int, ...]) -> T | None:
-        self._note(path, loaded.mistakes)
+        self._add_mistakes(path, loaded.mistakes)
         return loaded.value
 
     def _table(self, raw: object, path: tuple[str | int, ...]) -> Mapping[str, Any]:
         if isinstance(raw, Mapping):
             return raw
-        self._say(path, f"must be a table: [{'.'.join(str(part) for part in path)}]")
+        self._add_mistake(path, f"must be a table: [{'.'.join(str(part) for part in path)}]")
         return {}

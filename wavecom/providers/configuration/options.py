@@ -57,7 +57,7 @@ def load(cls: Callable[..., T], raw: Mapping[str, Any], **extra: Any) -> Loaded[
     try:
         return Loaded(cls(**extra, **values))
     except ValidationError as error:
-        return Loaded(None, tuple(_flat({error.field_name: error.messages})))
+        return Loaded(None, tuple(_flattened({error.field_name: error.messages})))
 
 
 def checks_of(cls: Callable[..., Any]) -> dict[str, fields.Field[Any]]:
@@ -74,10 +74,10 @@ def unknown_keys(raw: Mapping[str, Any], known: Collection[str]) -> Iterator[Mis
     """One mistake for each key that nobody reads, with the name that was probably meant."""
     for key in raw:
         if key not in known:
-            yield Mistake((key,), f"is not known here{nearest(key, known)}", "unknown_key")
+            yield Mistake((key,), f"is not known here{suggestion(key, known)}", "unknown_key")
 
 
-def nearest(word: str, known: Collection[str]) -> str:
+def suggestion(word: str, known: Collection[str]) -> str:
     """``; did you mean "…"?``, or all the names there are when none is near."""
     close = get_close_matches(word, known, n=1)
     if close:
@@ -97,15 +97,15 @@ def _missing(
 def _unsuitable(raw: Mapping[str, Any], checks: Mapping[str, fields.Field[Any]]) -> Iterator[Mistake]:
     errors = Schema.from_dict(dict(checks))().validate(dict(raw))
     known = {key: messages for key, messages in errors.items() if key in checks}
-    return _flat(known)
+    return _flattened(known)
 
 
-def _flat(messages: Any, path: tuple[str | int, ...] = ()) -> Iterator[Mistake]:
+def _flattened(messages: Any, path: tuple[str | int, ...] = ()) -> Iterator[Mistake]:
     """marshmallow's tree of messages, one mistake each; the layers it adds for a mapping's items are left out."""
     if isinstance(messages, Mapping):
         for key, inner in messages.items():
             is_layer = key in {"key", "value"} and len(path) > 1
-            yield from _flat(inner, path if is_layer else (*path, key))
+            yield from _flattened(inner, path if is_layer else (*path, key))
     else:
         # One check may fail in two ways with one text.
         yield from (Mistake(path, message) for message in dict.fromkeys(messages))

@@ -1,4 +1,4 @@
-"""What a mail server's reply, or its lack, means: for the mail, and for whom else (RFC 5321, 3463, 4954, 6531)."""
+"""The result of a mail server's reply, or of an error in its place (RFC 5321, 3463, 4954, 6531)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from wavecom.core.job import Outcome, ProviderResult, Scope
-from wavecom.providers.mail.conversation import Reply
+from wavecom.providers.mail.connection import Reply
 from wavecom.providers.transport.faults import FaultTable, fault_of
 from wavecom.providers.transport.port import FAULT_TEXTS, TransportFault
 
@@ -19,7 +19,7 @@ REPLIES: Final[Mapping[int, Outcome]] = {2: Outcome.ACCEPTED, 4: Outcome.UNAVAIL
 
 #: Refusals of us, not of the mail: no or wrong login, too weak a one, encryption wanted (RFC 4954 section 6), no mail
 #: service here at all (RFC 7504).
-REFUSALS_OF_US: Final = frozenset({521, 530, 534, 535, 538})
+ACCOUNT_REFUSALS: Final = frozenset({521, 530, 534, 535, 538})
 #: The server does not know what every mail server must, or has lost its place: nothing about the mail.
 NOT_UNDERSTOOD: Final = frozenset({500, 502, 503, 504})
 #: It does not know a parameter that it offered (RFC 1870, 6531).
@@ -55,32 +55,32 @@ def is_reply(code: int) -> bool:
     return code // 100 in REPLIES
 
 
-def meaning(reply: Reply, *, is_past_end: bool, is_own_sender: bool, has_utf8: bool) -> ProviderResult:
-    """Of the reply that ended a transaction; ``is_past_end``: the whole mail was handed over before it came.
+def result_of_reply(reply: Reply, *, has_sent_end: bool, is_own_sender: bool, has_utf8: bool) -> ProviderResult:
+    """The result of the reply that ended a transaction; ``has_sent_end``: the whole mail was sent before it came.
 
     ``is_own_sender``: the message chose its sender. ``has_utf8``: an address has letters beyond ASCII.
     """
     outcome = REPLIES.get(reply.code // 100, Outcome.UNKNOWN)
     code = f"smtp_{reply.code}"
-    if outcome is Outcome.ACCEPTED and is_past_end:
+    if outcome is Outcome.ACCEPTED and has_sent_end:
         return ProviderResult(outcome, code)
     # The reply's text may repeat the recipient; its enhanced status code (RFC 3463) does not.
     found = re.match(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)", reply.text)
     detail = found[0] if found else ""
     message = f"the {reply.step} was refused with {reply.code} {detail}".rstrip()
-    if _is_lacking(reply, detail, has_utf8):
+    if _is_unsupported(reply, detail, has_utf8):
         return ProviderResult(Outcome.UNAVAILABLE, code, message, scope=Scope.MESSAGE, is_final_here=True)
     # A sender that the message didn't choose is ours to put right, and says nothing about the recipient.
-    is_about_us = reply.code in REFUSALS_OF_US or (reply.step == "sender" and not is_own_sender)
-    if not is_past_end and reply.code in NOT_UNDERSTOOD:
+    is_about_us = reply.code in ACCOUNT_REFUSALS or (reply.step == "sender" and not is_own_sender)
+    if not has_sent_end and reply.code in NOT_UNDERSTOOD:
         is_about_us = True
-    if is_about_us or (outcome is not Outcome.REJECTED and not is_past_end):
+    if is_about_us or (outcome is not Outcome.REJECTED and not has_sent_end):
         outcome = Outcome.UNAVAILABLE
     scope = Scope.PROVIDER if is_about_us and reply.code != SERVICE_ENDS else _scope(reply, detail, outcome)
     return ProviderResult(outcome, code, message, scope=scope)
 
 
-def _is_lacking(reply: Reply, detail: str, has_utf8: bool) -> bool:
+def _is_unsupported(reply: Reply, detail: str, has_utf8: bool) -> bool:
     """Whether this server lacks what the mail needs: room for its size, addresses beyond ASCII, a parameter."""
     if reply.code == TOO_LARGE and not detail.startswith("5.2."):
         # At the recipient, and without a word why, it is the mailbox that has no room.
@@ -104,9 +104,9 @@ def _scope(reply: Reply, detail: str, outcome: Outcome) -> Scope | None:
     return None
 
 
-def failure(error: OSError, is_past_end: bool) -> ProviderResult:
-    """Of a conversation that broke, or could not begin."""
-    if is_past_end:
+def result_of_error(error: OSError, has_sent_end: bool) -> ProviderResult:
+    """The result of a connection that broke, or could not be opened."""
+    if has_sent_end:
         fault = fault_of(error, _FAULTS)
         return ProviderResult(Outcome.UNKNOWN, fault.value, f"{FAULT_TEXTS[fault]} after the mail was sent")
     if isinstance(error, smtplib.SMTPResponseException):

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 import pycurl
 
-from wavecom.providers.transport.curl_handle import Handle, origin_of
+from wavecom.providers.transport.curl_handle import CurlHandle, origin_of
 from wavecom.providers.transport.curl_loop import HAS_EPOLL, CurlLoop
 from wavecom.providers.transport.faults import not_begun_on_error
 from wavecom.providers.transport.port import (
@@ -37,15 +37,15 @@ class CurlTransport:
     ) -> None:
         self._idle_seconds = idle_seconds
         self._on_lag = on_lag
-        self._of_thread = _OfThread()
-        self._handles: WeakSet[_KeptHandle] = WeakSet()
+        self._thread_local = _ThreadLocal()
+        self._handles: WeakSet[_ThreadHandle] = WeakSet()
         self._lock = threading.Lock()
         self._loop: CurlLoop | None = None
 
     def send(self, request: Request) -> Response:
         """See ``HttpTransport.send``."""
         with not_begun_on_error(pycurl.error):
-            handles = self._of_thread.handles
+            handles = self._thread_local.handles
             origin = origin_of(request)
             handle = handles.get(origin)
             if handle is None or handle.is_closed:
@@ -53,7 +53,7 @@ class CurlTransport:
                 for other in handles.values():
                     other.close()
                 handles.clear()
-                handle = handles[origin] = _KeptHandle(self._idle_seconds, request.ca_file)
+                handle = handles[origin] = _ThreadHandle(self._idle_seconds, request.ca_file)
                 with self._lock:
                     self._handles.add(handle)
         return handle.send(request)
@@ -83,12 +83,12 @@ class CurlTransport:
             loop.close()
 
 
-class _OfThread(threading.local):
+class _ThreadLocal(threading.local):
     def __init__(self) -> None:
-        self.handles: dict[tuple[str, ...], _KeptHandle] = {}
+        self.handles: dict[tuple[str, ...], _ThreadHandle] = {}
 
 
-class _KeptHandle(Handle):
+class _ThreadHandle(CurlHandle):
     """A handle of one thread; only ``close`` may come from another."""
 
     def __init__(self, idle_seconds: int, ca_file: str | None) -> None:
@@ -97,7 +97,7 @@ class _KeptHandle(Handle):
         self._lock = threading.Lock()
         self._waits_for_body = False
         self._body_ends_at: float | None = None
-        self.curl.setopt(pycurl.XFERINFOFUNCTION, self._look_at_progress)
+        self.curl.setopt(pycurl.XFERINFOFUNCTION, self._on_progress)
         self.curl.setopt(pycurl.NOPROGRESS, False)
 
     def send(self, request: Request) -> Response:
@@ -125,7 +125,7 @@ class _KeptHandle(Handle):
             self.is_closed = True
             self.curl.close()
 
-    def _look_at_progress(self, *_counts: int) -> int:
+    def _on_progress(self, *_counts: int) -> int:
         """Called by libcurl with every step and at least each second; anything but 0 ends the call."""
         if self._waits_for_body or not self.has_head:
             return 0

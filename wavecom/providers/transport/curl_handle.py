@@ -28,7 +28,7 @@ LIFETIME_SECONDS: Final = 300
 _QUICK_EXIT: Final = 322
 
 #: No code of libcurl's: the call was given up by us.
-BROKEN_OFF: Final = -1
+ABORTED: Final = -1
 
 #: CURLE_TOO_LARGE, which pycurl has no name for.
 _TOO_LARGE: Final = 100
@@ -66,7 +66,7 @@ def origin_of(request: Request) -> tuple[str, ...]:
     return (*request.url.split("/", 3)[:3], request.ca_file or "")
 
 
-class Handle:
+class CurlHandle:
     """Set up once, then for each request ``prepare``, whatever makes ``curl`` do it, and ``result``."""
 
     def __init__(self, idle_seconds: int, ca_file: str | None, *, grace_seconds: float = 0) -> None:
@@ -124,7 +124,7 @@ class Handle:
         return bool(lines) and not lines[-1].strip() and _read_head(lines)[2]
 
     def result(self, code: int) -> Response | NotSentError | UnclearError:
-        """What came of a call that ended with libcurl's ``code`` (0: well, ``BROKEN_OFF``: by us).
+        """What came of a call that ended with libcurl's ``code`` (0: well, ``ABORTED``: by us).
 
         As soon as status and headers have come they are the answer, whatever the code says of the rest.
         """
@@ -136,9 +136,9 @@ class Handle:
         fault = FAULTS.get(code, TransportFault.OTHER)
         if self.curl.getinfo(pycurl.REQUEST_SIZE) > 0:
             return UnclearError(fault)
-        return NotSentError(TransportFault.NOT_BEGUN if self._is_for_want(code) else fault)
+        return NotSentError(TransportFault.NOT_BEGUN if self._is_exhaustion(code) else fault)
 
-    def _is_for_want(self, code: int) -> bool:
+    def _is_exhaustion(self, code: int) -> bool:
         """Whether this machine had no means for the call. libcurl takes that for trouble of the other side."""
         match code:
             case pycurl.E_OUT_OF_MEMORY | pycurl.E_FAILED_INIT:

@@ -39,7 +39,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__ or (reason if isinstance(reason, BaseException) else None)
 
 
-def is_for_want(error: BaseException) -> bool:
+def is_caused_by_exhaustion(error: BaseException) -> bool:
     """Whether somewhere beneath the error this machine ran out of something."""
     return any(is_exhaustion(cause) for cause in _chain(error))
 
@@ -54,11 +54,11 @@ def lacks_descriptors() -> bool:
 
 
 @contextmanager
-def not_begun_on_error(wants: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterator[None]:
+def not_begun_on_error(exhaustion_errors: type[Exception] | tuple[type[Exception], ...] = ()) -> Iterator[None]:
     """Around what comes before the first byte leaves: whatever goes wrong there, the call was not made.
 
     Descriptors, memory, threads: a machine may run out of any of them, and says so in many ways; a library by its own
-    errors ``wants``. Anything else is a bug, which the message would meet again.
+    errors ``exhaustion_errors``. Anything else is a bug, which the message would meet again.
     """
     try:
         yield
@@ -66,8 +66,8 @@ def not_begun_on_error(wants: type[Exception] | tuple[type[Exception], ...] = ()
         raise
     except Exception as error:
         _note(error)
-        is_want = is_exhaustion(error) or isinstance(error, wants)
-        raise NotSentError(TransportFault.NOT_BEGUN, is_bug=not is_want) from error
+        is_exhausted = is_exhaustion(error) or isinstance(error, exhaustion_errors)
+        raise NotSentError(TransportFault.NOT_BEGUN, is_bug=not is_exhausted) from error
 
 
 _noted_at = float("-inf")

@@ -20,7 +20,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from wavecom.providers.transport.deadline import Deadline, DeadlineSocket, Resolve, connect, tls_context
-from wavecom.providers.transport.faults import FaultTable, fault_of, is_for_want, not_begun_on_error
+from wavecom.providers.transport.faults import FaultTable, fault_of, is_caused_by_exhaustion, not_begun_on_error
 from wavecom.providers.transport.port import (
     BODY_SECONDS,
     CONNECT_SECONDS,
@@ -63,7 +63,7 @@ class RequestsTransport:
     def __init__(self, *, idle_seconds: float = IDLE_SECONDS, resolve: Resolve = socket.getaddrinfo) -> None:
         self._idle_seconds = idle_seconds
         self._resolve = resolve
-        self._of_thread = _OfThread()
+        self._thread_local = _ThreadLocal()
         self._adapters: WeakSet[_Adapter] = WeakSet()
         #: By file of authorities; one for all threads, for reading the file takes long.
         self._contexts: dict[str, ssl.SSLContext] = {}
@@ -81,7 +81,7 @@ class RequestsTransport:
             if not _call.is_sent and not isinstance(error, _EXPECTED):
                 with not_begun_on_error():
                     raise
-            if not _call.is_sent and is_for_want(error):
+            if not _call.is_sent and is_caused_by_exhaustion(error):
                 raise NotSentError(TransportFault.NOT_BEGUN) from None
             fault = fault_of(error, FAULTS)
             raise (UnclearError(fault) if _call.is_sent else NotSentError(fault)) from None  # its text has the address
@@ -111,7 +111,7 @@ class RequestsTransport:
         return Response(status, answer_headers, bytes(_call.body[:MAX_BODY_BYTES]))
 
     def _adapter(self, request: Request) -> _Adapter:
-        adapters = self._of_thread.adapters
+        adapters = self._thread_local.adapters
         ca_file = (request.ca_file or certifi.where()) if request.url.startswith("https") else None
         if ca_file not in adapters:
             with self._lock:
@@ -122,12 +122,12 @@ class RequestsTransport:
         return adapters[ca_file]
 
 
-class _OfThread(threading.local):
+class _ThreadLocal(threading.local):
     def __init__(self) -> None:
         self.adapters: dict[str | None, _Adapter] = {}
 
 
-class _Call(threading.local):
+class _CurrentCall(threading.local):
     """The call that this thread is making; its connections look here for their deadline."""
 
     deadline: Deadline
@@ -149,10 +149,10 @@ class _Call(threading.local):
         self.body = bytearray()
 
 
-_call = _Call()
+_call = _CurrentCall()
 
 
-class _Answer(http.client.HTTPResponse):
+class _HttpResponse(http.client.HTTPResponse):
     """Keeps status and headers for the call as soon as they have come, before any library looks at them."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
@@ -163,7 +163,7 @@ class _Answer(http.client.HTTPResponse):
         try:
             super().begin()
             while 100 <= self.status < 200 and self.status != 101:  # 103 and the like: the answer is still to come
-                self._refuse_half_a_head()
+                self._refuse_incomplete_head()
                 self.headers = None  # type: ignore[assignment]  # as before the first head: then begin reads one more
                 super().begin()
         except http.client.HTTPException:
@@ -171,7 +171,7 @@ class _Answer(http.client.HTTPResponse):
             if isinstance(self.status, int) and self.status >= 200 and not self._socket.has_ended:
                 _call.head = (self.status, {})
             raise
-        self._refuse_half_a_head()
+        self._refuse_incomplete_head()
         _call.head = (self.status, {name.lower(): value.strip() for name, value in self.headers.items()})
         # The libraries get what they need for the body and no more: they look at all sorts of headers, raise what they
         # like, and log what they can't read together with the address.
@@ -183,7 +183,7 @@ class _Answer(http.client.HTTPResponse):
         if not _call.waits_for_body:
             self._socket.deadline = _call.deadline.at_most(BODY_SECONDS)
 
-    def _refuse_half_a_head(self) -> None:
+    def _refuse_incomplete_head(self) -> None:
         """http.client takes the end of the connection for the end of the headers."""
         if self._socket.has_ended:
             raise http.client.IncompleteRead(b"")
@@ -191,7 +191,7 @@ class _Answer(http.client.HTTPResponse):
 
 class _Connection(HTTPConnection):
     sock: Any  # a DeadlineSocket, or a DeadlineTlsSocket
-    response_class: Any = _Answer
+    response_class: Any = _HttpResponse
     _used_at = 0.0
 
     def _new_conn(self) -> DeadlineSocket:

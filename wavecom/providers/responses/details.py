@@ -1,4 +1,4 @@
-"""Details of an answer. Whoever sends it may send any bytes: what can't be read is None, and nothing here raises."""
+"""Details of a response. It may hold any bytes: what can't be read is None, and nothing here raises."""
 
 from __future__ import annotations
 

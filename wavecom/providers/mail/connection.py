@@ -1,4 +1,4 @@
-"""One conversation with a mail server: smtplib's, with a deadline for each step, and a note of no return."""
+"""One connection to a mail server: smtplib's, with a deadline for each step, that knows whether a mail may be taken."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from wavecom.providers.transport.port import CONNECT_SECONDS
 
 Security = Literal["starttls", "implicit", "none"]
 
-#: An honest end of a conversation may take this long.
-_GOODBYE_SECONDS: Final = 0.5
+#: How long QUIT may take to be written.
+_QUIT_SECONDS: Final = 0.5
 
 #: A line of a mail that begins with a dot gets another (RFC 5321 section 4.5.2).
 _DOT: Final = re.compile(rb"^\.", re.MULTILINE)
@@ -89,7 +89,7 @@ class Reply:
     text: str
 
 
-class IncapableError(Exception):
+class UnsupportedMailError(Exception):
     """This server can't take this mail, and never will; nothing was sent. The text says why, ``code`` in a word."""
 
     def __init__(self, code: str, reason: str) -> None:
@@ -97,14 +97,14 @@ class IncapableError(Exception):
         self.code = code
 
 
-class Conversation(smtplib.SMTP):
+class SmtpConnection(smtplib.SMTP):
     """An open connection, logged in, ready for mails one after another; for one thread at a time.
 
     Opening it and every method raise ``smtplib.SMTPException`` or another OSError, within the time of the step.
     """
 
     #: The mark that ends a mail has been sent, or a part of it: the server may have taken the mail.
-    is_past_end: bool = False
+    has_sent_end: bool = False
 
     def __init__(self, server: Server, timeouts: SmtpTimeouts, resolve: Resolve = getaddrinfo) -> None:
         super().__init__(local_hostname=server.helo_name)
@@ -134,19 +134,19 @@ class Conversation(smtplib.SMTP):
         sock: Any = connect(host, port, Deadline(min(self._timeouts.step_seconds, CONNECT_SECONDS)), self._resolve)
         if self._server.security == "implicit":
             sock = self._secured(sock)
-        sock.deadline = self._step()  # for the greeting
+        sock.deadline = self._step_deadline()  # for the greeting
         return sock
 
-    def _step(self) -> Deadline:
+    def _step_deadline(self) -> Deadline:
         return Deadline(self._timeouts.step_seconds)
 
     def putcmd(self, cmd: str, args: str = "") -> None:
         """As smtplib's: a command begins a step."""
         if self.sock is not None:
-            self._hold_until(self._step())
+            self._set_deadline(self._step_deadline())
         super().putcmd(cmd, args)
 
-    def _hold_until(self, deadline: Deadline) -> None:
+    def _set_deadline(self, deadline: Deadline) -> None:
         self.sock.deadline = deadline  # type: ignore[union-attr]  # one of ours, and open
 
     def _start_tls(self) -> None:
@@ -167,7 +167,7 @@ class Conversation(smtplib.SMTP):
     def _secured(self, sock: Any) -> Any:
         assert isinstance(sock, DeadlineSocket)  # noqa: S101 - from _get_socket
         assert self._server.tls is not None  # noqa: S101 - given for every secured server
-        sock.deadline = self._step()
+        sock.deadline = self._step_deadline()
         try:
             return secure(sock, self._server.tls, self._server.host)
         except OSError:
@@ -177,10 +177,10 @@ class Conversation(smtplib.SMTP):
     def deliver(self, envelope: Envelope, content: Content) -> Reply:
         """Hand over one mail. Any reply but a 2yz means that it was not taken.
 
-        Raises ``IncapableError`` before anything is said of it, and what reading the content raises: then the
-        conversation is of no use any more.
+        Raises ``UnsupportedMailError`` before anything is said of it, and what reading the content raises: then the
+        connection is of no use any more.
         """
-        self.is_past_end = False
+        self.has_sent_end = False
         self.mails += 1
         self.command_encoding = "ascii"
         size = content.size
@@ -200,12 +200,12 @@ class Conversation(smtplib.SMTP):
     def _refuse(self, envelope: Envelope, size: int) -> None:
         if envelope.utf8_places and not self.has_extn("smtputf8"):
             places = " and ".join(envelope.utf8_places)
-            raise IncapableError(
+            raise UnsupportedMailError(
                 "smtputf8_missing", f"the server takes no letters beyond ASCII in an address (SMTPUTF8), as in {places}"
             )
         limit = self.esmtp_features.get("size", "")
         if limit.isdigit() and 0 < int(limit) < size:  # 0 or nothing: no limit that it would tell (RFC 1870)
-            raise IncapableError("too_large_for_server", f"the mail takes {size} bytes; the server takes {limit}")
+            raise UnsupportedMailError("too_large_for_server", f"the mail takes {size} bytes; the server takes {limit}")
 
     def _options(self, envelope: Envelope, size: int) -> list[str]:
         options = [f"SIZE={size}"] if self.has_extn("size") else []
@@ -215,13 +215,13 @@ class Conversation(smtplib.SMTP):
         return options
 
     def _hand_over(self, content: Iterable[bytes]) -> tuple[int, bytes]:
-        self._hold_until(Deadline(self._timeouts.data_seconds))
+        self._set_deadline(Deadline(self._timeouts.data_seconds))
         for piece in content:
             self.send(_DOT.sub(b"..", piece))
         # From here on nobody can tell whether it was taken, until the server says so.
-        self.is_past_end = True
+        self.has_sent_end = True
         self.send(_END)
-        self._hold_until(Deadline(self._timeouts.final_reply_seconds))
+        self._set_deadline(Deadline(self._timeouts.final_reply_seconds))
         return self.getreply()
 
     def _refused(self, step: Literal["sender", "recipient", "content"], code: int, text: bytes | str) -> Reply:
@@ -239,11 +239,11 @@ class Conversation(smtplib.SMTP):
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(0)
 
-    def leave(self) -> None:
-        """Say goodbye and close, without waiting for an answer."""
+    def close_with_quit(self) -> None:
+        """Send QUIT and close, without waiting for the reply."""
         with suppress(OSError):
             if self.sock is not None:
-                self._hold_until(Deadline(_GOODBYE_SECONDS))
+                self._set_deadline(Deadline(_QUIT_SECONDS))
                 self.send("QUIT\r\n")
         self.close()
 

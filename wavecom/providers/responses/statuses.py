@@ -1,4 +1,4 @@
-"""What each HTTP status means, as data: a provider's table says it, this reads it."""
+"""The table of what each HTTP status means for a message; every provider has one, as data."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from wavecom.core.job import Outcome, Scope
 
 
 @dataclass(frozen=True, slots=True)
-class Meaning:
-    """What a status says of the message, and what people should look at where it says something of us."""
+class StatusMeaning:
+    """The outcome that a status stands for, whom it concerns, and what people should check where the fault is ours."""
 
     outcome: Outcome
     #: Whom it concerns; None where the status doesn't say.
@@ -19,22 +19,24 @@ class Meaning:
     check: str = ""
 
     @classmethod
-    def of(cls, outcome: Outcome) -> Meaning:
+    def of(cls, outcome: Outcome) -> StatusMeaning:
         """The outcome alone: what rejects a message is about the message."""
         return cls(outcome, Scope.MESSAGE if outcome is Outcome.REJECTED else None)
 
 
-_UNKNOWN = Meaning(Outcome.UNKNOWN)
+_UNKNOWN = StatusMeaning(Outcome.UNKNOWN)
 
 
 class StatusTable:
     """What each HTTP status means: by its number (429) or, where that is not named, by its class (``"4xx"``)."""
 
-    def __init__(self, meanings: Mapping[int | str, Outcome | Meaning]) -> None:
-        rows = {key: each if isinstance(each, Meaning) else Meaning.of(each) for key, each in meanings.items()}
+    def __init__(self, meanings: Mapping[int | str, Outcome | StatusMeaning]) -> None:
+        rows = {
+            key: each if isinstance(each, StatusMeaning) else StatusMeaning.of(each) for key, each in meanings.items()
+        }
         self._rows = [rows.get(status) or rows.get(f"{status // 100}xx") or _UNKNOWN for status in range(600)]
 
-    def meaning(self, status: int) -> Meaning:
+    def meaning(self, status: int) -> StatusMeaning:
         """Unknown for what the table doesn't name, and for what is no status."""
         return self._rows[status] if 0 <= status < len(self._rows) else _UNKNOWN
 
