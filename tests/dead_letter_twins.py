@@ -1,6 +1,6 @@
 """Honest twins of what dead letters are kept in: the store's view of them, the queue, the audit log.
 
-``tests/contract/test_dead_letter_repository.py`` runs one suite over ``MemoryBuriedJobs`` and its model.
+``tests/contract/test_dead_letter_repository.py`` runs one suite over ``MemoryDeadLetterRepository`` and its model.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wavecom.errors import BrokerError, StoreError
 from wavecom.storage.memory import MemoryJobRepository
 
 
-class MemoryBuriedJobs:
+class MemoryDeadLetterRepository:
     """``DeadLetterRepository`` over the memory repository. ``on_page`` is called when a page was read."""
 
     def __init__(self, jobs: MemoryJobRepository) -> None:
@@ -96,67 +96,68 @@ def _matches(job: Job, where: DeadLetterFilter) -> bool:
     )
 
 
-def stranger(
+def foreign_message(
     reason: str = "rejected", head: bytes = b"\x80not json", queue: str = "notifications.sms.normal"
 ) -> QueuedDeadLetter:
     return QueuedDeadLetter(None, None, reason, queue, len(head), head)
 
 
-class MemoryLetterQueue(RecordingPublisher):
-    """The dead-letter queue, and the publisher that fills it. ``on_walk`` is called when a walk begins."""
+class MemoryDeadLetterQueue(RecordingPublisher):
+    """The dead-letter queue, and the publisher that fills it. ``on_scan`` is called when a scan begins."""
 
     def __init__(self, batch: int = 3) -> None:
         super().__init__()
         self.content: list[QueuedDeadLetter] = []
         self.is_busy = False
-        self.walks = 0
-        self.on_walk: Callable[[], None] = lambda: None
+        self.scans = 0
+        self.on_scan: Callable[[], None] = lambda: None
         self._batch = batch
 
-    def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> list[bool]:
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> list[bool]:
         if self.is_up:
             self.content += [
-                QueuedDeadLetter(letter.job_id, letter.failed_at, "failed_job", "", 100, b"{") for letter in letters
+                QueuedDeadLetter(dead_letter.job_id, dead_letter.failed_at, "failed_job", "", 100, b"{")
+                for dead_letter in dead_letters
             ]
-        return super().publish_dead_letters(letters)
+        return super().publish_dead_letters(dead_letters)
 
     def depth(self) -> int | None:
         return len(self.content) if self.is_up else None
 
     def ids(self) -> list[JobId | None]:
-        return [letter.job_id for letter in self.content]
+        return [dead_letter.job_id for dead_letter in self.content]
 
-    def walk(self, judge: Predicate, budget_seconds: float | None = None) -> Scan:
+    def scan(self, predicate: Predicate, budget_seconds: float | None = None) -> Scan:
         if not self.is_up:
             raise BrokerError("away")
         if self.is_busy:
             raise QueueBusyError("busy")
-        self.walks += 1
-        self.on_walk()
+        self.scans += 1
+        self.on_scan()
         waiting = list(self.content)
         kept: list[QueuedDeadLetter] = []
         for start in range(0, len(waiting), self._batch):
             batch = waiting[start : start + self._batch]
-            verdicts = judge(batch)
-            kept += [letter for letter, is_condemned in zip(batch, verdicts, strict=True) if not is_condemned]
+            removals = predicate(batch)
+            kept += [dead_letter for dead_letter, must_leave in zip(batch, removals, strict=True) if not must_leave]
             self.content = [*kept, *waiting[start + self._batch :]]
         return Scan(len(waiting), len(waiting) - len(kept), is_complete=True)
 
 
 class MemoryAuditLog:
-    """Keeps the latest state of every run, and how often it was written."""
+    """Keeps the latest state of every operation, and how often it was written."""
 
     def __init__(self) -> None:
-        self.runs: dict[str, BulkOperation] = {}
+        self.operations: dict[str, BulkOperation] = {}
         self.is_away = False
-        self.on_record: Callable[[BulkOperation], None] = lambda _run: None
+        self.on_record: Callable[[BulkOperation], None] = lambda _operation: None
 
-    def record(self, run: BulkOperation) -> None:
+    def record(self, operation: BulkOperation) -> None:
         if self.is_away:
             raise StoreError("away")
-        self.runs[run.run_id] = deepcopy(run)
-        self.on_record(run)
+        self.operations[operation.operation_id] = deepcopy(operation)
+        self.on_record(operation)
 
     def only(self) -> BulkOperation:
-        [run] = self.runs.values()
-        return run
+        [operation] = self.operations.values()
+        return operation

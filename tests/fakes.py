@@ -50,17 +50,17 @@ class RecordingPublisher:
     def __init__(self) -> None:
         self.is_up = True
         self.delivery_messages: list[DeliveryMessage] = []
-        self.letters: list[DeadLetter] = []
+        self.dead_letters: list[DeadLetter] = []
 
     def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> list[bool]:
         if self.is_up:
             self.delivery_messages.extend(delivery_messages)
         return [self.is_up] * len(delivery_messages)
 
-    def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> list[bool]:
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> list[bool]:
         if self.is_up:
-            self.letters.extend(letters)
-        return [self.is_up] * len(letters)
+            self.dead_letters.extend(dead_letters)
+        return [self.is_up] * len(dead_letters)
 
 
 class CountingStats:

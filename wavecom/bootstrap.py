@@ -375,7 +375,7 @@ def operator_services(settings: Settings) -> OperatorServices:
         sessions=sessions,
         audit=MongoAuditLog(database),
         reconciliation=Reconciliation(
-            buried=MongoDeadLetterRepository(database),
+            repository=MongoDeadLetterRepository(database),
             queue=AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
             depth=lambda: publisher.depth(topology.DEAD_QUEUE),
             publisher=publisher,
@@ -425,7 +425,7 @@ def _dead_letters(
 ) -> DeadLetters:
     return DeadLetters(
         jobs=jobs,
-        buried=MongoDeadLetterRepository(database),
+        repository=MongoDeadLetterRepository(database),
         queue=AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
         publisher=publisher,
         audit=MongoAuditLog(database),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.dead_letter_twins import MemoryBuriedJobs
+from tests.dead_letter_twins import MemoryDeadLetterRepository
 from tests.factories import NOW, later, make_job, make_job_id
 from wavecom.core.audit import Reason
 from wavecom.core.dead_letters import DeadLetterFilter, DeadLetterRepository, PagePosition
@@ -23,12 +23,12 @@ EVERYTHING = DeadLetterFilter()
 
 
 class Store:
-    def __init__(self, jobs: JobRepository, buried: DeadLetterRepository) -> None:
+    def __init__(self, jobs: JobRepository, repository: DeadLetterRepository) -> None:
         self.jobs = jobs
-        self.buried = buried
+        self.repository = repository
 
     def dead(self, seconds: float = 0, **overrides: Any) -> Job:
-        """A job that failed so many seconds after ``NOW``, with its letter in the queue a second later."""
+        """A job that failed so many seconds after ``NOW``, with its dead letter in the queue a second later."""
         dates = {"finished_at": later(seconds), "dead_lettered_at": later(seconds + 1), "due_at": None}
         return self.job(status=Status.FAILED, **dates | overrides)
 
@@ -40,12 +40,12 @@ class Store:
     def all(self, where: DeadLetterFilter = EVERYTHING, limit: int = 2, **options: Any) -> list[JobId]:
         """Page after page."""
         found: list[JobId] = []
-        place: PagePosition | None = None
+        position: PagePosition | None = None
         while True:
-            jobs, place = self.buried.page(where, limit, after=place, **options)
+            jobs, position = self.repository.page(where, limit, after=position, **options)
             assert len(jobs) <= limit
             found += [job.job_id for job in jobs]
-            if place is None:
+            if position is None:
                 return found
 
 
@@ -53,7 +53,7 @@ class Store:
 def store(request: pytest.FixtureRequest) -> Store:
     if request.param == "memory":
         jobs = MemoryJobRepository()
-        return Store(jobs, MemoryBuriedJobs(jobs))
+        return Store(jobs, MemoryDeadLetterRepository(jobs))
     database: Database[dict[str, Any]] = request.getfixturevalue("indexed_database")
     return Store(MongoJobRepository(database["jobs"]), MongoDeadLetterRepository(database))
 
@@ -69,8 +69,8 @@ def test_only_failed_jobs_with_a_letter_are_dead_letters(store: Store) -> None:
         store.job(status=status)
 
     assert store.all() == [dead.job_id]
-    assert (store.buried.count(), store.buried.owed()) == (1, 1)
-    assert store.buried.wanted([dead.job_id, discarded.job_id, owed.job_id]) == {dead.job_id: NOW, owed.job_id: NOW}
+    assert (store.repository.count(), store.repository.owed()) == (1, 1)
+    assert store.repository.wanted([dead.job_id, discarded.job_id, owed.job_id]) == {dead.job_id: NOW, owed.job_id: NOW}
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
@@ -118,7 +118,7 @@ def test_every_filter_narrows_the_list_and_the_tally_alike(
     found = [names[job_id] for job_id in store.all(where)]
 
     assert "".join(found) == expected
-    assert sum(store.buried.tally(where).values()) == len(expected)
+    assert sum(store.repository.tally(where).values()) == len(expected)
 
 
 def test_the_tally_counts_by_error_and_provider(store: Store) -> None:
@@ -126,7 +126,7 @@ def test_the_tally_counts_by_error_and_provider(store: Store) -> None:
         store.dead()
     store.dead(error=JobError("outcome_unknown", "lease_expired", None))
 
-    assert dict(store.buried.tally(DeadLetterFilter())) == {
+    assert dict(store.repository.tally(DeadLetterFilter())) == {
         Reason("rejected", "sandbox"): 3,
         Reason("outcome_unknown", None): 1,
     }
@@ -135,9 +135,9 @@ def test_the_tally_counts_by_error_and_provider(store: Store) -> None:
 def test_jobs_are_found_by_id_whatever_became_of_them(store: Store) -> None:
     dead, queued = store.dead(), store.job()
 
-    found = store.buried.find([dead.job_id, queued.job_id, make_job_id()])
+    found = store.repository.find([dead.job_id, queued.job_id, make_job_id()])
 
     assert {job.job_id for job in found} == {dead.job_id, queued.job_id}
-    assert store.buried.find([dead.job_id], "acme")[0].job_id == dead.job_id
-    assert store.buried.find([dead.job_id], "globex") == []
+    assert store.repository.find([dead.job_id], "acme")[0].job_id == dead.job_id
+    assert store.repository.find([dead.job_id], "globex") == []
     assert all(job.payload == {} and job.logs == () for job in found)

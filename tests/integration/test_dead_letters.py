@@ -60,7 +60,7 @@ class House:
         self.publisher.close()
 
     def dead(self, count: int, **overrides: Any) -> list[Job]:
-        """Failed jobs, oldest first, each with its letter in the queue."""
+        """Failed jobs, oldest first, each with its dead letter in the queue."""
         dates = [later(number) for number in range(count)]
         jobs = [
             make_job(status=Status.FAILED, **{"finished_at": at, "dead_lettered_at": at, "due_at": None} | overrides)
@@ -70,7 +70,7 @@ class House:
         assert all(self.publisher.publish_dead_letters([dead_letter_of(job, NOW) for job in jobs]))
         return jobs
 
-    def strangers(self, *bodies: bytes) -> None:
+    def foreign_messages(self, *bodies: bytes) -> None:
         """Messages that a worker rejects, as it does with what it can't understand."""
         before = self.depth()
         with Connection(self.amqp_url) as connection:
@@ -93,15 +93,15 @@ class House:
         """What lies in the dead-letter queue, in order; looked at without taking anything."""
         found: list[QueuedDeadLetter] = []
 
-        def look(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
-            found.extend(letters)
-            return [False] * len(letters)
+        def look(dead_letters: Sequence[QueuedDeadLetter]) -> list[bool]:
+            found.extend(dead_letters)
+            return [False] * len(dead_letters)
 
-        AmqpDeadLetterQueue(self.amqp_url, origin="test").walk(look)
+        AmqpDeadLetterQueue(self.amqp_url, origin="test").scan(look)
         return found
 
     def ids(self) -> list[JobId | None]:
-        return [letter.job_id for letter in self.queued()]
+        return [dead_letter.job_id for dead_letter in self.queued()]
 
     def published(self) -> int:
         return sum(self.publisher.depth(queue.name) or 0 for queue in topology.DELIVERY_QUEUES)
@@ -132,20 +132,20 @@ def test_a_walk_takes_what_is_condemned_and_leaves_the_rest_in_its_order(house: 
     jobs = house.dead(1300)
     doomed = {job.job_id for job in jobs[::3]}
 
-    walk = AmqpDeadLetterQueue(house.amqp_url, origin="test").walk(
-        lambda letters: [letter.job_id in doomed for letter in letters]
+    scan = AmqpDeadLetterQueue(house.amqp_url, origin="test").scan(
+        lambda dead_letters: [dead_letter.job_id in doomed for dead_letter in dead_letters]
     )
 
-    assert (walk.seen, walk.removed, walk.is_complete) == (1300, len(doomed), True)
+    assert (scan.seen, scan.removed, scan.is_complete) == (1300, len(doomed), True)
     assert house.ids() == [job.job_id for job in jobs if job.job_id not in doomed]
 
 
 def test_a_whole_queue_can_be_taken(house: House) -> None:
     house.dead(1300)
 
-    walk = AmqpDeadLetterQueue(house.amqp_url, origin="test").walk(lambda letters: [True] * len(letters))
+    scan = AmqpDeadLetterQueue(house.amqp_url, origin="test").scan(lambda dead_letters: [True] * len(dead_letters))
 
-    assert (walk.removed, house.queued()) == (1300, [])
+    assert (scan.removed, house.queued()) == (1300, [])
 
 
 class Killed(BaseException):
@@ -156,66 +156,66 @@ def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(house: Hous
     jobs = house.dead(1300)
     batches: list[int] = []
 
-    def die(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
-        batches.append(len(letters))
+    def die(dead_letters: Sequence[QueuedDeadLetter]) -> list[bool]:
+        batches.append(len(dead_letters))
         if len(batches) == 2:
             raise Killed
-        return [letter.job_id == jobs[7].job_id for letter in letters]
+        return [dead_letter.job_id == jobs[7].job_id for dead_letter in dead_letters]
 
     with pytest.raises(Killed):
-        AmqpDeadLetterQueue(house.amqp_url, origin="test").walk(die)
+        AmqpDeadLetterQueue(house.amqp_url, origin="test").scan(die)
     wait_until(lambda: house.depth() >= 1299)
 
     left = house.ids()
-    # The one acknowledgement may have died with its connection; that costs another walk, never a letter.
+    # The one acknowledgement may have died with its connection; that costs another scan, never a dead letter.
     assert [job_id for job_id in left if job_id != jobs[7].job_id] == [job.job_id for job in jobs if job is not jobs[7]]
 
 
 def test_a_budget_ends_a_walk_early(house: House) -> None:
     house.dead(600)
 
-    walk = AmqpDeadLetterQueue(house.amqp_url, origin="test").walk(
-        lambda letters: [True] * len(letters), budget_seconds=0
+    scan = AmqpDeadLetterQueue(house.amqp_url, origin="test").scan(
+        lambda dead_letters: [True] * len(dead_letters), budget_seconds=0
     )
 
-    assert not walk.is_complete
-    wait_until(lambda: house.depth() == 600 - walk.removed)
+    assert not scan.is_complete
+    wait_until(lambda: house.depth() == 600 - scan.removed)
 
 
 def test_two_do_not_walk_at_once(house: House) -> None:
     house.dead(2)
     refusals: list[BaseException] = []
 
-    def look(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
+    def look(dead_letters: Sequence[QueuedDeadLetter]) -> list[bool]:
         try:
-            AmqpDeadLetterQueue(house.amqp_url, origin="second").walk(look)
+            AmqpDeadLetterQueue(house.amqp_url, origin="second").scan(look)
         except QueueBusyError as error:
             refusals.append(error)
-        return [False] * len(letters)
+        return [False] * len(dead_letters)
 
-    AmqpDeadLetterQueue(house.amqp_url, origin="first").walk(look)
+    AmqpDeadLetterQueue(house.amqp_url, origin="first").scan(look)
 
     assert len(refusals) == 1
     assert len(house.queued()) == 2
 
 
 def test_a_queue_that_nobody_has_declared_is_empty(amqp_url: str) -> None:
-    walk = AmqpDeadLetterQueue(amqp_url, origin="test").walk(lambda letters: [True] * len(letters))
+    scan = AmqpDeadLetterQueue(amqp_url, origin="test").scan(lambda dead_letters: [True] * len(dead_letters))
 
-    assert (walk.seen, walk.is_complete) == (0, False)
+    assert (scan.seen, scan.is_complete) == (0, False)
 
 
 def test_messages_that_rabbitmq_put_there_are_told_from_letters(house: House) -> None:
     [job] = house.dead(1)
-    house.strangers(b"\xff\xfe not json", b"[]")
+    house.foreign_messages(b"\xff\xfe not json", b"[]")
 
-    letter, *strangers = house.queued()
+    dead_letter, *foreign_messages = house.queued()
 
-    assert (letter.job_id, letter.reason, letter.failed_at) == (job.job_id, "failed_job", NOW)
-    assert [(each.job_id, each.reason, each.queue) for each in strangers] == [
+    assert (dead_letter.job_id, dead_letter.reason, dead_letter.failed_at) == (job.job_id, "failed_job", NOW)
+    assert [(each.job_id, each.reason, each.queue) for each in foreign_messages] == [
         (None, "rejected", "notifications.sms.normal")
     ] * 2
-    assert {each.head for each in strangers} == {b"\xff\xfe not json", b"[]"}
+    assert {each.head for each in foreign_messages} == {b"\xff\xfe not json", b"[]"}
 
 
 # --- runs -----------------------------------------------------------------------------------------------------------
@@ -268,7 +268,7 @@ def test_a_discarded_job_has_no_letter_and_can_still_be_replayed_by_its_id(house
 @pytest.mark.parametrize("action", ["replay", "discard"])
 def test_a_dry_run_changes_nothing(house: House, action: str) -> None:
     house.dead(5)
-    house.strangers(b"x")
+    house.foreign_messages(b"x")
     before = house.everything()
 
     result = CliRunner().invoke(command, [action, "--dry-run"], obj=house.services)
@@ -282,7 +282,7 @@ def test_a_dry_run_changes_nothing(house: House, action: str) -> None:
 
 def test_raw_messages_are_dropped_and_letters_stay(house: House) -> None:
     jobs = house.dead(3)
-    house.strangers(b"one", b"two")
+    house.foreign_messages(b"one", b"two")
 
     listed = CliRunner().invoke(command, ["list", "--raw"], obj=house.services)
     dropped = CliRunner().invoke(command, ["discard", "--raw"], obj=house.services)
@@ -350,7 +350,7 @@ def test_two_operators_at_once_replay_each_job_once(house: House) -> None:
 
 def test_after_a_crash_between_store_and_queue_the_letters_go(house: House) -> None:
     jobs = house.dead(10)
-    house.strangers(b"x")
+    house.foreign_messages(b"x")
     # A run that dies right after its last write to the store.
     house.services.dead_letters.replay(tuple(job.job_id for job in jobs[:6]), FAST)
     assert house.depth() == 11
@@ -358,7 +358,7 @@ def test_after_a_crash_between_store_and_queue_the_letters_go(house: House) -> N
     report = house.services.reconciliation.run_if_needed()
 
     assert report is not None
-    assert (report.removed, report.buried_again, report.strangers) == (6, 0, 1)
+    assert (report.removed, report.published_again, report.foreign_messages) == (6, 0, 1)
     assert house.ids() == [*(job.job_id for job in jobs[6:]), None]
     assert house.services.reconciliation.run_if_needed() is None
 
@@ -371,9 +371,9 @@ def test_a_purged_queue_is_filled_again_from_the_store(house: House) -> None:
 
     # Missed once they may be in somebody's hands; nobody waits here for the next tick.
     first = house.services.reconciliation.run()
-    wait_until(lambda: house.services.reconciliation.run().buried_again == 700)
+    wait_until(lambda: house.services.reconciliation.run().published_again == 700)
 
-    assert first.buried_again == 0
+    assert first.published_again == 0
     assert sorted(map(str, house.ids())) == sorted(job.job_id for job in jobs)
 
 
@@ -382,7 +382,7 @@ def test_an_agreeing_queue_is_left_alone(house: House) -> None:
     first = house.services.reconciliation.run_if_needed()
 
     assert first is not None
-    assert (first.removed, first.buried_again, first.is_complete) == (0, 0, True)
+    assert (first.removed, first.published_again, first.is_complete) == (0, 0, True)
     assert len(house.queued()) == 3
 
 

@@ -80,13 +80,13 @@ def test_a_thousand_hints_are_confirmed_in_one_batch(publisher: AmqpPublisher) -
 
 
 def test_a_dead_letter_says_why(publisher: AmqpPublisher, amqp_url: str) -> None:
-    letter = DeadLetter(make_job_id(), Channel.EMAIL, Priority.BULK, "rejected", "smtp_550: no", "mail", 1, NOW)
+    dead_letter = DeadLetter(make_job_id(), Channel.EMAIL, Priority.BULK, "rejected", "smtp_550: no", "mail", 1, NOW)
 
-    assert publisher.publish_dead_letters([letter]) == [True]
+    assert publisher.publish_dead_letters([dead_letter]) == [True]
 
     [message] = taken(amqp_url, topology.DEAD_QUEUE)
     assert json.loads(message.body) == {
-        "jobId": letter.job_id,
+        "jobId": dead_letter.job_id,
         "type": "email",
         "priority": "bulk",
         "error": {"code": "rejected", "message": "smtp_550: no", "provider": "mail"},

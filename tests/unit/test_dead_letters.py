@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue, stranger
+from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository, foreign_message
 from tests.factories import NOW, later, make_job, make_job_id
 from tests.fakes import CountingStats, FakeClock
 from wavecom.accounts import KeyAdministration
@@ -34,8 +34,8 @@ class House:
     def __init__(self) -> None:
         self.clock = FakeClock(later(3600))
         self.jobs = MemoryJobRepository()
-        self.buried = MemoryBuriedJobs(self.jobs)
-        self.queue = MemoryLetterQueue()
+        self.repository = MemoryDeadLetterRepository(self.jobs)
+        self.queue = MemoryDeadLetterQueue()
         self.audit = MemoryAuditLog()
         self.stats = CountingStats()
         self.slept: list[float] = []
@@ -43,7 +43,7 @@ class House:
         numbers = itertools.count(1)
         self.dead_letters = DeadLetters(
             jobs=self.jobs,
-            buried=self.buried,
+            repository=self.repository,
             queue=self.queue,
             publisher=self.queue,
             audit=self.audit,
@@ -54,7 +54,7 @@ class House:
             new_id=lambda: f"run-{next(numbers)}",
         )
         self.reconciliation = Reconciliation(
-            buried=self.buried,
+            repository=self.repository,
             queue=self.queue,
             depth=self.queue.depth,
             publisher=self.queue,
@@ -68,7 +68,7 @@ class House:
         self.on_sleep()
 
     def dead(self, count: int = 1, **overrides: Any) -> list[Job]:
-        """Failed jobs, oldest first, each with its letter in the queue."""
+        """Failed jobs, oldest first, each with its dead letter in the queue."""
         jobs = []
         for _ in range(count):
             failed_at = later(len(self.queue.content))
@@ -92,7 +92,7 @@ class House:
 
     def everything(self) -> object:
         """All that a dry run must leave alone."""
-        page = self.buried.page(EVERYTHING, 1000)
+        page = self.repository.page(EVERYTHING, 1000)
         return page, list(self.queue.content), list(self.queue.delivery_messages), dict(self.stats.counts)
 
 
@@ -126,7 +126,7 @@ def test_a_discard_leaves_jobs_failed_without_a_letter_or_a_second_look(house: H
     discarded = house.read(job)
     assert (discarded.status, discarded.due_at, discarded.dead_lettered_at) == (Status.FAILED, None, None)
     assert discarded.logs[-1].event == "discarded"
-    assert (run.done, house.buried.count(), house.published()) == (1, 0, [])
+    assert (run.done, house.repository.count(), house.published()) == (1, 0, [])
 
 
 def test_a_discarded_job_is_replayed_only_when_it_is_named(house: House) -> None:
@@ -176,7 +176,7 @@ def test_a_run_killed_in_the_middle_is_finished_by_running_it_again(house: House
 
     assert looked_at[-1] + second.done == 10
     assert {len(house.read(job).logs) for job in jobs} == {2}
-    assert house.buried.count() == 0
+    assert house.repository.count() == 0
     assert len(set(house.published())) == len(house.published())
 
 
@@ -189,7 +189,7 @@ def test_who_loses_the_race_finds_it_done_already(house: House) -> None:
         if others:
             house.dead_letters.replay(ids, others.pop())
 
-    house.buried.on_page = another_operator_comes_first
+    house.repository.on_page = another_operator_comes_first
     run = house.dead_letters.replay(EVERYTHING, BulkOptions(operator="ada", rate_per_second=1000))
 
     assert (run.done, run.already_done) == (0, 5)
@@ -214,7 +214,7 @@ def test_no_more_than_the_limit_are_taken(house: House) -> None:
 
     run = house.dead_letters.replay(EVERYTHING, BulkOptions(operator="ada", rate_per_second=15, limit=4))
 
-    assert (run.done, house.buried.count()) == (4, 6)
+    assert (run.done, house.repository.count()) == (4, 6)
 
 
 @pytest.mark.parametrize("rate", [5, 50, 1000])
@@ -224,7 +224,7 @@ def test_no_more_a_second_than_asked_for(house: House, rate: float) -> None:
     house.dead_letters.replay(EVERYTHING, BulkOptions(operator="ada", rate_per_second=rate))
 
     by_time: dict[float, int] = {}
-    for job in house.buried.find(house.published()):
+    for job in house.repository.find(house.published()):
         seconds = (job.updated_at - later(3600)).total_seconds()
         by_time[seconds] = by_time.get(seconds, 0) + 1
     batch = max(by_time.values())
@@ -327,24 +327,24 @@ def test_the_entry_of_a_run_that_was_killed_is_up_to_date(house: House) -> None:
     assert entries == [*((BulkOperationState.RUNNING, done) for done in range(6)), (BulkOperationState.FINISHED, 5)]
 
 
-# --- strangers ------------------------------------------------------------------------------------------------------
+# --- foreign messages -----------------------------------------------------------------------------------------------
 
 
 def test_messages_that_nobody_understood_are_found_among_the_letters_and_stay(house: House) -> None:
     house.dead(3)
-    house.queue.content[1:1] = [stranger(), stranger("delivery_limit")]
+    house.queue.content[1:1] = [foreign_message(), foreign_message("delivery_limit")]
 
-    found, count = house.dead_letters.strangers(limit=1)
+    found, count = house.dead_letters.foreign_messages(limit=1)
 
-    assert ([letter.reason for letter in found], count) == (["rejected"], 2)
+    assert ([dead_letter.reason for dead_letter in found], count) == (["rejected"], 2)
     assert len(house.queue.content) == 5
 
 
 def test_dropping_them_spares_the_letters_and_leaves_an_audit_entry(house: House) -> None:
     jobs = house.dead(3)
-    house.queue.content[1:1] = [stranger(), stranger("delivery_limit"), stranger()]
+    house.queue.content[1:1] = [foreign_message(), foreign_message("delivery_limit"), foreign_message()]
 
-    house.dead_letters.discard_strangers(ORDER)
+    house.dead_letters.discard_foreign_messages(ORDER)
 
     assert house.queue.ids() == [job.job_id for job in jobs]
     entry = house.audit.only()
@@ -353,15 +353,15 @@ def test_dropping_them_spares_the_letters_and_leaves_an_audit_entry(house: House
 
 
 def test_a_dry_run_drops_none_of_them(house: House) -> None:
-    house.queue.content = [stranger()]
+    house.queue.content = [foreign_message()]
 
-    run = house.dead_letters.discard_strangers(DRY)
+    run = house.dead_letters.discard_foreign_messages(DRY)
 
     assert (run.done, len(house.queue.content)) == (1, 1)
 
 
 def test_none_is_dropped_without_an_audit_entry(house: House) -> None:
-    house.queue.content = [stranger()]
+    house.queue.content = [foreign_message()]
 
     def store_goes_away(run: BulkOperation) -> None:
         if run.done:
@@ -370,20 +370,20 @@ def test_none_is_dropped_without_an_audit_entry(house: House) -> None:
     house.audit.on_record = store_goes_away
 
     with pytest.raises(StoreError):
-        house.dead_letters.discard_strangers(ORDER)
+        house.dead_letters.discard_foreign_messages(ORDER)
 
     assert len(house.queue.content) == 1
 
 
 def test_a_queue_that_somebody_reads_is_waited_for(house: House) -> None:
     house.queue.is_busy = True
-    house.queue.content = [stranger()]
+    house.queue.content = [foreign_message()]
 
     def others_finish() -> None:
         house.queue.is_busy = len(house.slept) < 3
 
     house.on_sleep = others_finish
-    found, _ = house.dead_letters.strangers(1)
+    found, _ = house.dead_letters.foreign_messages(1)
 
     assert (len(found), len(house.slept)) == (1, 3)
 
@@ -402,10 +402,10 @@ def reconciled(house: House) -> list[JobId | None]:
 def test_nothing_is_walked_through_while_the_numbers_agree(house: House) -> None:
     house.dead(3)
     house.reconciliation.run()
-    walks = house.queue.walks
+    scans = house.queue.scans
 
     assert house.reconciliation.run_if_needed() is None
-    assert house.queue.walks == walks
+    assert house.queue.scans == scans
 
 
 def test_the_letters_of_replayed_and_discarded_jobs_leave_the_queue(house: House) -> None:
@@ -435,7 +435,7 @@ def test_letters_that_come_back_from_somebody_who_was_killed_are_not_published_a
     reconciled(house)
 
     assert house.queue.content == elsewhere
-    assert len(house.queue.letters) == 5
+    assert len(house.queue.dead_letters) == 5
 
 
 def test_a_letter_that_was_published_a_moment_ago_is_not_missed_yet(house: House) -> None:
@@ -448,7 +448,7 @@ def test_a_letter_that_was_published_a_moment_ago_is_not_missed_yet(house: House
     house.clock.advance(2)
     late = house.reconciliation.run()
 
-    assert (early.buried_again, late.buried_again) == (0, 1)
+    assert (early.published_again, late.published_again) == (0, 1)
 
 
 def test_a_letter_that_comes_twice_is_kept_once(house: House) -> None:
@@ -466,7 +466,9 @@ def test_the_letter_of_a_former_life_goes_and_that_of_this_one_stays(house: Hous
 
     reconciled(house)
 
-    assert [(letter.job_id, letter.failed_at) for letter in house.queue.content] == [(job.job_id, later(100))]
+    assert [(dead_letter.job_id, dead_letter.failed_at) for dead_letter in house.queue.content] == [
+        (job.job_id, later(100))
+    ]
 
 
 def test_the_letter_of_a_job_that_is_about_to_be_noted_stays(house: House) -> None:
@@ -483,14 +485,14 @@ def test_the_letter_of_a_job_whose_retention_ended_goes(house: House) -> None:
 
 def test_strangers_stay_and_are_no_reason_to_walk_again(house: House) -> None:
     house.dead(2)
-    house.queue.content.append(stranger())
+    house.queue.content.append(foreign_message())
     assert len(reconciled(house)) == 3
-    walks = house.queue.walks
+    scans = house.queue.scans
 
     house.clock.advance(60)
     house.reconciliation.run_if_needed()
 
-    assert house.queue.walks == walks
+    assert house.queue.scans == scans
 
 
 def test_one_too_many_and_one_too_few_are_found_in_time(house: House) -> None:
@@ -499,7 +501,7 @@ def test_one_too_many_and_one_too_few_are_found_in_time(house: House) -> None:
     house.dead_letters.replay((replayed.job_id,), ORDER)
     [missing] = house.dead()
     house.queue.content.pop()
-    assert house.queue.depth() == house.buried.count()
+    assert house.queue.depth() == house.repository.count()
 
     house.clock.advance(400)
 
@@ -508,7 +510,7 @@ def test_one_too_many_and_one_too_few_are_found_in_time(house: House) -> None:
 
 def test_walking_takes_a_tenth_of_the_time_at_most(house: House) -> None:
     house.dead(2)
-    house.queue.on_walk = lambda: house.clock.advance(20)
+    house.queue.on_scan = lambda: house.clock.advance(20)
     house.reconciliation.run()
     house.queue.content.pop()
 
@@ -527,11 +529,11 @@ def test_servers_that_are_away_are_waited_for(house: House, trouble: str) -> Non
     house.queue.content = []
     house.queue.is_up = trouble != "broker away"
     house.queue.is_busy = trouble == "queue busy"
-    house.buried.is_away = trouble == "store away"
+    house.repository.is_away = trouble == "store away"
 
     assert house.reconciliation.run_if_needed() is None
 
-    house.queue.is_up, house.queue.is_busy, house.buried.is_away = True, False, False
+    house.queue.is_up, house.queue.is_busy, house.repository.is_away = True, False, False
     assert len(reconciled(house)) == 1
 
 
@@ -685,7 +687,7 @@ def test_raw_messages_are_shown_so_that_a_terminal_does_nothing_with_them(
     house: House, wavecom: Callable[..., Result]
 ) -> None:
     house.dead(1)
-    house.queue.content.append(stranger(head=b"\x1b[2Jhello\n\xff[red]"))
+    house.queue.content.append(foreign_message(head=b"\x1b[2Jhello\n\xff[red]"))
 
     result = wavecom("list", "--raw")
 
@@ -695,7 +697,7 @@ def test_raw_messages_are_shown_so_that_a_terminal_does_nothing_with_them(
 
 def test_raw_messages_are_dropped(house: House, wavecom: Callable[..., Result]) -> None:
     [job] = house.dead()
-    house.queue.content.append(stranger())
+    house.queue.content.append(foreign_message())
 
     result = wavecom("discard", "--raw")
 

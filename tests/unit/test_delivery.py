@@ -256,7 +256,9 @@ def test_the_last_attempt_ends_the_job_with_a_dead_letter() -> None:
     assert after.status is Status.FAILED
     assert after.error is not None
     assert after.error.code == "attempts_exhausted"
-    assert [(letter.job_id, letter.code) for letter in house.publisher.letters] == [(job.job_id, "attempts_exhausted")]
+    assert [(dead_letter.job_id, dead_letter.code) for dead_letter in house.publisher.dead_letters] == [
+        (job.job_id, "attempts_exhausted")
+    ]
     assert after.dead_lettered_at is not None
     assert after.due_at is None
 

@@ -231,7 +231,7 @@ def test_a_failed_job_gets_the_dead_letter_it_is_owed() -> None:
     house.clock.advance(60)
     house.sweep.run()
 
-    assert [letter.job_id for letter in house.publisher.letters] == [job.job_id]
+    assert [dead_letter.job_id for dead_letter in house.publisher.dead_letters] == [job.job_id]
     assert house.read(job).dead_lettered_at == NOW
 
 
@@ -245,7 +245,7 @@ def test_a_dead_letter_that_the_broker_does_not_take_is_tried_again() -> None:
 
     house.sweep.run()
 
-    assert [letter.job_id for letter in house.publisher.letters] == [job.job_id]
+    assert [dead_letter.job_id for dead_letter in house.publisher.dead_letters] == [job.job_id]
 
 
 @pytest.mark.parametrize("is_deep", [False, True])

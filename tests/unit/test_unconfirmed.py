@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue
+from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository
 from tests.factories import later, make_job, make_job_id
 from tests.fakes import CountingStats, FakeClock
 from wavecom.bootstrap import OperatorServices
@@ -26,13 +26,13 @@ class House:
     def __init__(self) -> None:
         self.clock = FakeClock(later(3600))
         self.jobs = MemoryJobRepository()
-        self.queue = MemoryLetterQueue()
+        self.queue = MemoryDeadLetterQueue()
         self.audit = MemoryAuditLog()
-        buried = MemoryBuriedJobs(self.jobs)
+        repository = MemoryDeadLetterRepository(self.jobs)
         numbers = itertools.count(1)
         self.dead_letters = DeadLetters(
             jobs=self.jobs,
-            buried=buried,
+            repository=repository,
             queue=self.queue,
             publisher=self.queue,
             audit=self.audit,

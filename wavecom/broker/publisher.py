@@ -136,8 +136,8 @@ class _Frames:
 class AmqpPublisher:
     """Implements ``wavecom.core.ports.Publisher`` over one connection of its own, made when first needed.
 
-    ``publish`` and ``publish_dead_letters`` may be called from several threads; they take turns. Must be created after
-    a fork.
+    ``publish`` and ``publish_dead_letters`` may be called from several threads; they take turns. Must be created
+    after a fork.
     """
 
     def __init__(
@@ -168,12 +168,12 @@ class AmqpPublisher:
         """See ``Publisher.publish``. Delayed messages need the delay queues, which the first worker declares."""
         return self._send("hint", delivery_messages)
 
-    def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> list[bool]:
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> list[bool]:
         """See ``Publisher.publish_dead_letters``."""
-        confirmed = self._send("dead_letter", letters)
-        for letter, is_confirmed in zip(letters, confirmed, strict=True):
+        confirmed = self._send("dead_letter", dead_letters)
+        for dead_letter, is_confirmed in zip(dead_letters, confirmed, strict=True):
             if is_confirmed:
-                DEAD_LETTERS.labels(letter.code).inc()
+                DEAD_LETTERS.labels(dead_letter.code).inc()
         return confirmed
 
     def ping(self) -> bool:
@@ -360,18 +360,18 @@ def _task_message(delivery_message: DeliveryMessage, origin: str) -> _Message:
     )
 
 
-def _dead_letter_message(letter: DeadLetter, origin: str) -> _Message:
+def _dead_letter_message(dead_letter: DeadLetter, origin: str) -> _Message:
     body = orjson.dumps(
         {
-            "jobId": letter.job_id,
-            "type": letter.channel,
-            "priority": letter.priority,
-            "error": {"code": letter.code, "message": letter.message, "provider": letter.provider},
-            "attempts": letter.attempts,
-            "failedAt": letter.failed_at,
+            "jobId": dead_letter.job_id,
+            "type": dead_letter.channel,
+            "priority": dead_letter.priority,
+            "error": {"code": dead_letter.code, "message": dead_letter.message, "provider": dead_letter.provider},
+            "attempts": dead_letter.attempts,
+            "failedAt": dead_letter.failed_at,
         },
         option=orjson.OPT_UTC_Z,
     )
     headers = {"origin": origin, "kind": "failed_job"}
-    properties = {"message_id": letter.job_id, "type": "wavecom.dead-letter"}
+    properties = {"message_id": dead_letter.job_id, "type": "wavecom.dead-letter"}
     return _Message(topology.DEAD_LETTERS.name, topology.DEAD_QUEUE, body, headers, properties)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wavecom.bootstrap import OperatorServices
+from wavecom.commands.bulk_operations import changing, counted, masked_recipient_of, print_operation, progress_bar
 from wavecom.commands.console import (
     UNAVAILABLE,
     console,
@@ -24,7 +25,6 @@ from wavecom.commands.console import (
     user,
 )
 from wavecom.commands.parameters import When, at, moment
-from wavecom.commands.runs import changing, counted, masked_recipient_of, print_run, progress_bar
 from wavecom.core.audit import BulkOperation
 from wavecom.core.dead_letters import (
     BulkOptions,
@@ -138,7 +138,7 @@ def list_(services: OperatorServices, selection: Selection, limit: int, as_json:
         return
     count = services.dead_letters.expected(selection)
     console().print(f"{len(jobs)} of {count} shown." if count > len(jobs) else f"{count} in all.")
-    owed = services.dead_letters.buried.owed()
+    owed = services.dead_letters.repository.owed()
     if owed:
         console().print(f"{owed} more failed; RabbitMQ has not yet confirmed their dead letters.")
 
@@ -174,7 +174,7 @@ def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
 @changing
 @click.option("--accept-duplicate", is_flag=True, help="Those too that may have arrived already.")
 def replay(
-    services: OperatorServices, selection: Selection, order: BulkOptions, is_asking: bool, accept_duplicate: bool
+    services: OperatorServices, selection: Selection, options: BulkOptions, is_asking: bool, accept_duplicate: bool
 ) -> None:
     """Start failed notifications again, with all their attempts and a new deadline.
 
@@ -182,50 +182,50 @@ def replay(
     ended as outcome_unknown under onUnknownOutcome "stop" may have arrived: they are left alone and counted, unless
     you accept that they arrive twice. Leaves an audit entry.
     """
-    order = replace(order, accepts_duplicate=accept_duplicate)
-    _run(services, services.dead_letters.replay, selection, order, is_asking, ("replay", "replayed"))
+    options = replace(options, accepts_duplicate=accept_duplicate)
+    _operate(services, services.dead_letters.replay, selection, options, is_asking, ("replay", "replayed"))
 
 
 @dead_letters.command()
 @_selecting
 @changing
 @click.option("--raw", is_flag=True, help="Drop the messages that RabbitMQ itself put there.")
-def discard(services: OperatorServices, selection: Selection, order: BulkOptions, is_asking: bool, raw: bool) -> None:
+def discard(services: OperatorServices, selection: Selection, options: BulkOptions, is_asking: bool, raw: bool) -> None:
     """Put failed notifications aside: they stay failed, and lose their dead letter.
 
     With --raw: drop the messages in the queue that belong to no failed notification. Those are gone then. Leaves an
     audit entry.
     """
     if raw:
-        _discard_raw(services, order, is_asking)
+        _discard_raw(services, options, is_asking)
         return
-    _run(services, services.dead_letters.discard, selection, order, is_asking, ("discard", "discarded"))
+    _operate(services, services.dead_letters.discard, selection, options, is_asking, ("discard", "discarded"))
 
 
 # --- runs ---------------------------------------------------------------------------------------------------------
 
 
-def _run(
+def _operate(
     services: OperatorServices,
     use_case: Callable[[Selection, BulkOptions, Callable[[BulkOperation], None]], BulkOperation],
     selection: Selection,
-    order: BulkOptions,
+    options: BulkOptions,
     is_asking: bool,
     words: tuple[str, str],
 ) -> None:
     verb, participle = words
-    expected = services.dead_letters.expected(selection, order.limit)
+    expected = services.dead_letters.expected(selection, options.limit)
     if is_asking and expected:
         click.confirm(f"{verb.capitalize()} {counted(expected, 'notification')}?", abort=True, err=True)
     with progress_bar(expected) as on_progress:
-        run = use_case(selection, order, on_progress)
-    print_run(run, participle)
-    if run.unpublished:
-        click.echo(f"RabbitMQ did not take {run.unpublished} of them yet; the sweep publishes them when it does.")
-    if run.done and not run.is_dry_run:
+        operation = use_case(selection, options, on_progress)
+    print_operation(operation, participle)
+    if operation.unpublished:
+        click.echo(f"RabbitMQ did not take {operation.unpublished} of them yet; the sweep publishes them when it does.")
+    if operation.done and not operation.is_dry_run:
         _reconcile(services)
-    if run.unknown:
-        click.echo(f"{counted(run.unknown, 'job id')} unknown: check them, or they were purged.", err=True)
+    if operation.unknown:
+        click.echo(f"{counted(operation.unknown, 'job id')} unknown: check them, or they were purged.", err=True)
         raise SystemExit(UNAVAILABLE)
 
 
@@ -233,49 +233,49 @@ def _reconcile(services: OperatorServices) -> None:
     try:
         services.reconciliation.run()
     except QueueBusyError:
-        pass  # whoever is walking through the queue removes the letters, or does so ten seconds later
+        pass  # whoever is scanning the queue removes the dead letters, or does so ten seconds later
     except BrokerError as error:
         click.echo(f"{error} The messages leave notifications.dead by themselves when it is back.", err=True)
 
 
-def _discard_raw(services: OperatorServices, order: BulkOptions, is_asking: bool) -> None:
+def _discard_raw(services: OperatorServices, options: BulkOptions, is_asking: bool) -> None:
     if is_asking:
-        _, count = services.dead_letters.strangers(0)
+        _, count = services.dead_letters.foreign_messages(0)
         if count:
             click.confirm(f"Drop {counted(count, 'message')} for good?", abort=True, err=True)
-    print_run(services.dead_letters.discard_strangers(order), "dropped", "from queue")
+    print_operation(services.dead_letters.discard_foreign_messages(options), "dropped", "from queue")
 
 
 def _list_raw(services: OperatorServices, limit: int, as_json: bool) -> None:
-    letters, count = services.dead_letters.strangers(limit)
+    dead_letters, count = services.dead_letters.foreign_messages(limit)
     if as_json:
-        for letter in letters:
+        for dead_letter in dead_letters:
             print_json(
                 {
-                    "reason": letter.reason,
-                    "queue": letter.queue,
-                    "sizeBytes": letter.size_bytes,
-                    "head": _escaped(letter),
+                    "reason": dead_letter.reason,
+                    "queue": dead_letter.queue,
+                    "sizeBytes": dead_letter.size_bytes,
+                    "head": _escaped(dead_letter),
                 }
             )
         return
     table = _table("reason", "from queue", "bytes", "begins with")
-    for letter in letters:
-        table.add_row(letter.reason, letter.queue, str(letter.size_bytes), Text(_escaped(letter)))
+    for dead_letter in dead_letters:
+        table.add_row(dead_letter.reason, dead_letter.queue, str(dead_letter.size_bytes), Text(_escaped(dead_letter)))
     console().print(table)
-    console().print(f"{len(letters)} of {count} shown." if count > len(letters) else f"{count} in all.")
+    console().print(f"{len(dead_letters)} of {count} shown." if count > len(dead_letters) else f"{count} in all.")
 
 
 def _newest(services: OperatorServices, selection: Selection, limit: int) -> list[Job]:
-    buried = services.dead_letters.buried
+    repository = services.dead_letters.repository
     if isinstance(selection, tuple):
-        return buried.find(selection)[:limit]
+        return repository.find(selection)[:limit]
     jobs: list[Job] = []
-    place: PagePosition | None = None
+    position: PagePosition | None = None
     while len(jobs) < limit:
-        page, place = buried.page(selection, min(_PAGE, limit - len(jobs)), after=place, newest_first=True)
+        page, position = repository.page(selection, min(_PAGE, limit - len(jobs)), after=position, newest_first=True)
         jobs += page
-        if place is None:
+        if position is None:
             break
     return jobs
 
@@ -287,10 +287,10 @@ def _table(*columns: str) -> Table:
     return table_of(*columns, whole=frozenset({"job", "failed (UTC)", "bytes", "count"}))
 
 
-def _escaped(letter: QueuedDeadLetter) -> str:
+def _escaped(dead_letter: QueuedDeadLetter) -> str:
     """The first bytes, with nothing in them that a terminal would act on."""
-    shown = letter.head[:_SHOWN_BYTES]
-    more = "…" if letter.size_bytes > len(shown) else ""
+    shown = dead_letter.head[:_SHOWN_BYTES]
+    more = "…" if dead_letter.size_bytes > len(shown) else ""
     return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in shown) + more
 
 

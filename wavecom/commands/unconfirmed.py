@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from wavecom.bootstrap import OperatorServices
+from wavecom.commands.bulk_operations import changing, counted, masked_recipient_of, print_operation, progress_bar
 from wavecom.commands.console import UNAVAILABLE, console, open_services, print_json, said_in_words, table_of, time_text
 from wavecom.commands.parameters import When, at, moment
-from wavecom.commands.runs import changing, counted, masked_recipient_of, print_run, progress_bar
 from wavecom.core.audit import BulkOperation
 from wavecom.core.dead_letters import BulkOptions
 from wavecom.core.job import Channel, Job, JobId
@@ -126,7 +126,7 @@ def list_(services: OperatorServices, found: Iterator[Job], limit: int, as_json:
 @changing
 @click.option("--accept-duplicate", is_flag=True, help="Needed: whoever has the message already gets it twice.")
 def retry(
-    services: OperatorServices, found: Iterator[Job], order: BulkOptions, is_asking: bool, accept_duplicate: bool
+    services: OperatorServices, found: Iterator[Job], options: BulkOptions, is_asking: bool, accept_duplicate: bool
 ) -> None:
     """Send them again, with all their attempts and a new deadline, although they may have arrived.
 
@@ -134,12 +134,12 @@ def retry(
     """
     if not accept_duplicate:
         raise click.UsageError("They may have arrived. Add --accept-duplicate if two are better than none.")
-    order = replace(order, accepts_duplicate=accept_duplicate)
-    job_ids = _ids(found, order)
+    options = replace(options, accepts_duplicate=accept_duplicate)
+    job_ids = _ids(found, options)
     _ask(is_asking, f"Send {counted(len(job_ids), 'notification')} again, perhaps for the second time?", job_ids)
     with progress_bar(len(job_ids)) as on_progress:
-        run = services.dead_letters.replay(job_ids, order, on_progress)
-    _conclude(run, "queued again")
+        operation = services.dead_letters.replay(job_ids, options, on_progress)
+    _conclude(operation, "queued again")
 
 
 @unconfirmed.command()
@@ -148,7 +148,7 @@ def retry(
 @changing
 @click.option("--reason", metavar="TEXT", required=True, help="How you know; stands in their logs, which clients read.")
 def settle(
-    services: OperatorServices, found: Iterator[Job], outcome: str, order: BulkOptions, is_asking: bool, reason: str
+    services: OperatorServices, found: Iterator[Job], outcome: str, options: BulkOptions, is_asking: bool, reason: str
 ) -> None:
     """Close them as OUTCOME (delivered or failed), because you have found out.
 
@@ -156,13 +156,13 @@ def settle(
     """
     if not reason.strip() or len(reason) > 500 or not reason.isprintable():
         raise click.BadParameter("A reason has 1 to 500 printable characters.", param_hint="--reason")
-    job_ids = _ids(found, order)
+    job_ids = _ids(found, options)
     _ask(is_asking, f"Settle {counted(len(job_ids), 'notification')} as {outcome}?", job_ids)
     with progress_bar(len(job_ids)) as on_progress:
-        run = services.dead_letters.settle(
-            job_ids, order, is_delivered=outcome == "delivered", reason=reason.strip(), on_progress=on_progress
+        operation = services.dead_letters.settle(
+            job_ids, options, is_delivered=outcome == "delivered", reason=reason.strip(), on_progress=on_progress
         )
-    _conclude(run, f"settled as {outcome}")
+    _conclude(operation, f"settled as {outcome}")
 
 
 def _all(services: OperatorServices, where: JobFilter) -> Iterator[Job]:
@@ -177,7 +177,7 @@ def _all(services: OperatorServices, where: JobFilter) -> Iterator[Job]:
 
 def _named(services: OperatorServices, job_ids: tuple[str, ...]) -> Iterator[Job]:
     wanted = tuple(map(JobId, dict.fromkeys(job_ids)))
-    jobs = services.dead_letters.buried.find(wanted)
+    jobs = services.dead_letters.repository.find(wanted)
     unknown = set(wanted) - {job.job_id for job in jobs}
     if unknown:
         click.echo(f"{counted(len(unknown), 'job id')} unknown: check them, or they were purged.", err=True)
@@ -188,8 +188,8 @@ def _named(services: OperatorServices, job_ids: tuple[str, ...]) -> Iterator[Job
     return iter([job for job in jobs if job.status is Status.UNCONFIRMED])
 
 
-def _ids(found: Iterator[Job], order: BulkOptions) -> tuple[JobId, ...]:
-    return tuple(job.job_id for job in islice(found, order.limit))
+def _ids(found: Iterator[Job], options: BulkOptions) -> tuple[JobId, ...]:
+    return tuple(job.job_id for job in islice(found, options.limit))
 
 
 def _ask(is_asking: bool, question: str, job_ids: tuple[JobId, ...]) -> None:
@@ -197,7 +197,7 @@ def _ask(is_asking: bool, question: str, job_ids: tuple[JobId, ...]) -> None:
         click.confirm(question, abort=True, err=True)
 
 
-def _conclude(run: BulkOperation, participle: str) -> None:
-    print_run(run, participle)
-    if run.unpublished:
-        click.echo(f"RabbitMQ did not take {run.unpublished} of them yet; the sweep publishes them when it does.")
+def _conclude(operation: BulkOperation, participle: str) -> None:
+    print_operation(operation, participle)
+    if operation.unpublished:
+        click.echo(f"RabbitMQ did not take {operation.unpublished} of them yet; the sweep publishes them when it does.")

@@ -60,7 +60,7 @@ class BulkOperationState(StrEnum):
 class BulkOperation:
     """One use of an operator's command: its audit entry, kept up to date while it goes on."""
 
-    run_id: str
+    operation_id: str
     action: Action
     operator: str
     started_at: datetime
@@ -95,7 +95,7 @@ class BulkOperation:
 class AuditLog(Protocol):
     """Who did what, kept for good. Raises ``StoreError``."""
 
-    def record(self, run: BulkOperation) -> None:
+    def record(self, operation: BulkOperation) -> None:
         """Write the entry of this run, in place of an earlier state of it."""
         ...
 
@@ -103,8 +103,8 @@ class AuditLog(Protocol):
 class AuditedEnd:
     """Around a run: its audit entry says in the end how it ended."""
 
-    def __init__(self, run: BulkOperation, audit: AuditLog, clock: Clock) -> None:
-        self._run = run
+    def __init__(self, operation: BulkOperation, audit: AuditLog, clock: Clock) -> None:
+        self._operate = operation
         self._audit = audit
         self._clock = clock
 
@@ -113,10 +113,10 @@ class AuditedEnd:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
         states = {type(None): BulkOperationState.FINISHED, KeyboardInterrupt: BulkOperationState.INTERRUPTED}
-        self._run.state = states.get(type(error), BulkOperationState.FAILED)
-        self._run.finished_at = self._clock.now()
+        self._operate.state = states.get(type(error), BulkOperationState.FAILED)
+        self._operate.finished_at = self._clock.now()
         try:
-            self._audit.record(self._run)
+            self._audit.record(self._operate)
         except StoreError:
             # What ended the run matters more than that its entry still says "running".
             if error is None:

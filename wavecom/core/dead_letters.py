@@ -1,9 +1,9 @@
 """Dead letters: jobs that failed for good, and what an operator does about them.
 
 The truth is in the store: a failed job with ``dead_lettered_at`` is one. The queue ``notifications.dead`` holds a
-letter for each, and besides them strangers: messages that RabbitMQ itself put there because nobody could understand
-them. Moving a job is compare-and-set in the store, so every run here may be killed anywhere and started again, and two
-may run at once; whose letter is then wrong in the queue, ``wavecom.core.reconciliation`` puts right.
+dead letter for each, and besides them foreign messages, which RabbitMQ itself put there because nobody could understand
+them. Moving a job is compare-and-set in the store, so every operation here may be killed anywhere and started again,
+and two may run at once; ``wavecom.core.reconciliation`` puts right what is wrong in the queue after that.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BATCH = 500
 _BATCHES_PER_SECOND = 5
 #: A job moves a handful of times in its life; who loses so often in a row has met something else.
 _TRIES = 10
-#: Somebody else's walk through the queue takes seconds.
+#: Somebody else's scan of the queue takes seconds.
 _QUEUE_PATIENCE_SECONDS = 15.0
 
 
@@ -101,7 +101,7 @@ class DeadLetterRepository(Protocol):
         ...
 
     def wanted(self, job_ids: Sequence[JobId]) -> Mapping[JobId, datetime | None]:
-        """Those of the jobs that should have a letter in the queue, or are about to get one, and when they failed."""
+        """Those of the jobs that should have a dead letter in the queue, or soon will, and when they failed."""
         ...
 
     def find(self, job_ids: Sequence[JobId], client: str | None = None) -> list[Job]:
@@ -114,13 +114,13 @@ class DeadLetterRepository(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class QueuedDeadLetter:
-    """One message of the dead-letter queue. ``job_id`` is None for a stranger: a message that RabbitMQ put there."""
+    """One message of the dead-letter queue. ``job_id`` is None for a foreign message, which RabbitMQ put there."""
 
     job_id: JobId | None
     failed_at: datetime | None
     #: Why it is here: ``failed_job``, or RabbitMQ's word (``rejected``, ``delivery_limit``, …).
     reason: str
-    #: Where RabbitMQ took it from; empty for a letter.
+    #: Where RabbitMQ took it from; empty for a dead letter.
     queue: str
     size_bytes: int
     #: The first bytes of the body.
@@ -129,19 +129,19 @@ class QueuedDeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a walk through the queue came to; ``is_complete``: each letter that was there at its start was seen."""
+    """What a scan of the queue came to; ``is_complete``: each dead letter that was there at its start was seen."""
 
     seen: int
     removed: int
     is_complete: bool
 
 
-#: Answers for each letter of a batch whether it must leave the queue.
+#: Answers for each dead letter of a batch whether it must leave the queue.
 Predicate = Callable[[Sequence[QueuedDeadLetter]], Sequence[bool]]
 
 
 class QueueBusyError(BrokerError):
-    """Somebody else is walking through the dead-letter queue."""
+    """Somebody else is scanning the dead-letter queue."""
 
     code = "dead_letter_queue_busy"
 
@@ -149,11 +149,11 @@ class QueueBusyError(BrokerError):
 class DeadLetterQueue(Protocol):
     """The dead-letter queue."""
 
-    def walk(self, judge: Predicate, budget_seconds: float | None = None) -> Scan:
-        """Show ``judge`` every letter, batch by batch, remove what it condemns, give the rest back in its order.
+    def scan(self, predicate: Predicate, budget_seconds: float | None = None) -> Scan:
+        """Ask ``predicate`` about every message, batch by batch; remove what it says, give the rest back in its order.
 
         Ends early, incomplete, when the budget is used up. Raises ``BrokerError`` (``QueueBusyError``), and whatever
-        ``judge`` raises: then all letters that it has not condemned are back in the queue.
+        ``predicate`` raises: then all messages that it has not had removed are back in the queue.
         """
         ...
 
@@ -217,7 +217,7 @@ class DeadLetters:
         self,
         *,
         jobs: JobRepository,
-        buried: DeadLetterRepository,
+        repository: DeadLetterRepository,
         queue: DeadLetterQueue,
         publisher: Publisher,
         audit: AuditLog,
@@ -227,7 +227,7 @@ class DeadLetters:
         sleep: Sleep,
         new_id: Callable[[], str],
     ) -> None:
-        self.buried = buried
+        self.repository = repository
         self._jobs = jobs
         self._queue = queue
         self._publisher = publisher
@@ -239,7 +239,7 @@ class DeadLetters:
         self._new_id = new_id
 
     def replay(
-        self, selection: Selection, order: BulkOptions, on_progress: Progress = lambda _run: None
+        self, selection: Selection, options: BulkOptions, on_progress: Progress = lambda _operation: None
     ) -> BulkOperation:
         """Start failed jobs again, oldest dead letter first, each with all its attempts and a new deadline.
 
@@ -248,52 +248,56 @@ class DeadLetters:
         named, too.
         """
 
-        def event(run: BulkOperation, position: int) -> Event:
-            starts_at = order.start_of(position)
+        def event(operation: BulkOperation, position: int) -> Event:
+            starts_at = options.start_of(position)
             now = self._clock.now()
             expires_at = max(now, starts_at or now) + DEFAULT_TIME_TO_LIVE
-            return ReplayRequested(expires_at, _note(run, order), starts_at, order.accepts_duplicate, order.by)
+            return ReplayRequested(
+                expires_at, _note(operation, options), starts_at, options.accepts_duplicate, options.by
+            )
 
-        return self._run(Action.REPLAY, selection, order, event, on_progress)
+        return self._operate(Action.REPLAY, selection, options, event, on_progress)
 
     def discard(
-        self, selection: Selection, order: BulkOptions, on_progress: Progress = lambda _run: None
+        self, selection: Selection, options: BulkOptions, on_progress: Progress = lambda _operation: None
     ) -> BulkOperation:
         """Put failed jobs aside: they stay failed, without a dead letter. May be repeated, or run twice at once."""
-        return self._run(Action.DISCARD, selection, order, lambda run, _: Discarded(_note(run, order)), on_progress)
+        return self._operate(
+            Action.DISCARD, selection, options, lambda operation, _: Discarded(_note(operation, options)), on_progress
+        )
 
     def settle(
         self,
         job_ids: Sequence[JobId],
-        order: BulkOptions,
+        options: BulkOptions,
         *,
         is_delivered: bool,
         reason: str,
-        on_progress: Progress = lambda _run: None,
+        on_progress: Progress = lambda _operation: None,
     ) -> BulkOperation:
         """Close unconfirmed jobs as delivered or failed, because somebody has found out. May be repeated."""
 
-        def event(run: BulkOperation, _position: int) -> Event:
-            return SettleRequested(is_delivered, reason, _note(run, order), order.by)
+        def event(operation: BulkOperation, _position: int) -> Event:
+            return SettleRequested(is_delivered, reason, _note(operation, options), options.by)
 
         outcome = {"outcome": "delivered" if is_delivered else "failed", "reason": reason}
-        return self._run(Action.SETTLE, tuple(job_ids), order, event, on_progress, outcome)
+        return self._operate(Action.SETTLE, tuple(job_ids), options, event, on_progress, outcome)
 
-    def replay_one(self, job_id: JobId, order: BulkOptions, charge: Callable[[], object] = lambda: None) -> Job:
+    def replay_one(self, job_id: JobId, options: BulkOptions, charge: Callable[[], object] = lambda: None) -> Job:
         """``replay`` of one job, answered with the job as it is then; ``charge`` is called first, and may raise.
 
         Raises ``JobNotFoundError``, and ``NotFailedError`` or ``DuplicatePossibleError`` with nothing changed.
         """
-        wanted = ReplayRequested(self._clock.now(), accepts_duplicate=order.accepts_duplicate)
+        wanted = ReplayRequested(self._clock.now(), accepts_duplicate=options.accepts_duplicate)
         charges = iter((charge,))
 
         def run() -> BulkOperation:
             next(charges, lambda: None)()
-            return self.replay((job_id,), order)
+            return self.replay((job_id,), options)
 
-        return self._one(job_id, order, wanted, run)
+        return self._one_job(job_id, options, wanted, run)
 
-    def settle_one(self, job_id: JobId, order: BulkOptions, *, is_delivered: bool, reason: str) -> Job:
+    def settle_one(self, job_id: JobId, options: BulkOptions, *, is_delivered: bool, reason: str) -> Job:
         """``settle`` of one job, answered with the job as it is then; again with the same outcome, nothing is done.
 
         Raises ``JobNotFoundError``, and ``NotUnconfirmedError`` with nothing changed.
@@ -301,24 +305,24 @@ class DeadLetters:
         status = Status.DELIVERED if is_delivered else Status.FAILED
 
         def run() -> BulkOperation:
-            return self.settle((job_id,), order, is_delivered=is_delivered, reason=reason)
+            return self.settle((job_id,), options, is_delivered=is_delivered, reason=reason)
 
         def is_done(job: Job) -> bool:
             settled = [entry.outcome for entry in job.logs if entry.event == "settled"]
             return job.status is status and settled[-1:] == [status.value]
 
-        return self._one(job_id, order, SettleRequested(is_delivered, reason), run, is_done)
+        return self._one_job(job_id, options, SettleRequested(is_delivered, reason), run, is_done)
 
-    def _one(
+    def _one_job(
         self,
         job_id: JobId,
-        order: BulkOptions,
+        options: BulkOptions,
         event: Event,
         run: Callable[[], BulkOperation],
         is_done: Callable[[Job], bool] = lambda _job: False,
     ) -> Job:
         for _ in range(_TRIES):
-            job = self._jobs.get(job_id, order.client)
+            job = self._jobs.get(job_id, options.client)
             if job is None:
                 raise JobNotFoundError(f"There is no notification {job_id}.")
             if is_done(job):
@@ -326,129 +330,135 @@ class DeadLetters:
             # What must be refused is refused before it leaves an audit entry.
             decide(job, event, self._clock.now(), self._policy)
             if run().done:
-                return self._jobs.get(job_id, order.client) or job
+                return self._jobs.get(job_id, options.client) or job
         raise LostRaceError(f"Job {job_id} kept moving; ask again.")
 
     def expected(self, selection: Selection, limit: int | None = None) -> int:
         """How many jobs a run would look at."""
-        count = len(selection) if isinstance(selection, tuple) else sum(self.buried.tally(selection).values())
+        count = len(selection) if isinstance(selection, tuple) else sum(self.repository.tally(selection).values())
         return count if limit is None else min(count, limit)
 
-    def preview(self, selection: Selection, order: BulkOptions, sample_size: int) -> BulkPreview:
-        """What a replay would find; ``order.limit`` does not count. Changes nothing and leaves no audit entry."""
+    def preview(self, selection: Selection, options: BulkOptions, sample_size: int) -> BulkPreview:
+        """What a replay would find; ``options.limit`` does not count. Changes nothing and leaves no audit entry."""
         if isinstance(selection, tuple):
-            found = self.buried.find(selection, order.client)
+            found = self.repository.find(selection, options.client)
             failed = [job for job in found if job.status is Status.FAILED or is_in_doubt(job)]
-            failed = [job for job in failed if order.accepts_duplicate or not is_in_doubt(job)]
+            failed = [job for job in failed if options.accepts_duplicate or not is_in_doubt(job)]
             failed.sort(key=lambda job: job.job_id, reverse=True)
             return BulkPreview(Counter(map(reason_of, failed)), failed[:sample_size])
-        selection = _of_client(selection, order)
-        sample, _ = self.buried.page(selection, sample_size, newest_first=True) if sample_size else ([], None)
-        return BulkPreview(self.buried.tally(selection), sample)
+        selection = _of_client(selection, options)
+        sample, _ = self.repository.page(selection, sample_size, newest_first=True) if sample_size else ([], None)
+        return BulkPreview(self.repository.tally(selection), sample)
 
-    def strangers(self, limit: int) -> tuple[list[QueuedDeadLetter], int]:
+    def foreign_messages(self, limit: int) -> tuple[list[QueuedDeadLetter], int]:
         """The first ``limit`` messages that RabbitMQ itself dead-lettered, and how many there are."""
         found: list[QueuedDeadLetter] = []
         count = 0
 
-        def judge(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
+        def predicate(dead_letters: Sequence[QueuedDeadLetter]) -> list[bool]:
             nonlocal count
-            strangers = [letter for letter in letters if letter.job_id is None]
-            found.extend(strangers[: limit - len(found)])
-            count += len(strangers)
-            return [False] * len(letters)
+            foreign_messages = [dead_letter for dead_letter in dead_letters if dead_letter.job_id is None]
+            found.extend(foreign_messages[: limit - len(found)])
+            count += len(foreign_messages)
+            return [False] * len(dead_letters)
 
-        self._walk(judge)
+        self._scan(predicate)
         return found, count
 
-    def discard_strangers(self, order: BulkOptions, on_progress: Progress = lambda _run: None) -> BulkOperation:
+    def discard_foreign_messages(
+        self, options: BulkOptions, on_progress: Progress = lambda _operation: None
+    ) -> BulkOperation:
         """Drop the messages that RabbitMQ itself dead-lettered; counted in the audit entry before they go."""
-        run = self._begin(Action.DISCARD_RAW, {}, order)
+        operation = self._begin(Action.DISCARD_RAW, {}, options)
 
-        def judge(letters: Sequence[QueuedDeadLetter]) -> list[bool]:
-            verdicts = []
-            for letter in letters:
-                is_condemned = letter.job_id is None and (order.limit is None or run.done < order.limit)
-                if is_condemned:
-                    run.reasons[Reason(letter.reason, letter.queue)] += 1
-                verdicts.append(is_condemned and not order.is_dry_run)
-            if any(verdicts):
-                self._audit.record(run)
-            on_progress(run)
-            return verdicts
+        def predicate(dead_letters: Sequence[QueuedDeadLetter]) -> list[bool]:
+            removals = []
+            for dead_letter in dead_letters:
+                must_leave = dead_letter.job_id is None and (options.limit is None or operation.done < options.limit)
+                if must_leave:
+                    operation.reasons[Reason(dead_letter.reason, dead_letter.queue)] += 1
+                removals.append(must_leave and not options.is_dry_run)
+            if any(removals):
+                self._audit.record(operation)
+            on_progress(operation)
+            return removals
 
-        with AuditedEnd(run, self._audit, self._clock):
-            self._walk(judge)
-        return run
+        with AuditedEnd(operation, self._audit, self._clock):
+            self._scan(predicate)
+        return operation
 
     def reveal(self, job_id: JobId, operator: str) -> None:
         """Leave an audit entry for somebody who looks at a job's recipient and payload."""
-        run = self._begin(Action.REVEAL, {"jobs": job_id}, BulkOptions(operator=operator))
-        with AuditedEnd(run, self._audit, self._clock):
-            run.first_id = run.last_id = job_id
+        operation = self._begin(Action.REVEAL, {"jobs": job_id}, BulkOptions(operator=operator))
+        with AuditedEnd(operation, self._audit, self._clock):
+            operation.first_id = operation.last_id = job_id
 
     # --- a run --------------------------------------------------------------------------------------------------------
 
-    def _run(
+    def _operate(
         self,
         action: Action,
         selection: Selection,
-        order: BulkOptions,
+        options: BulkOptions,
         event: _EventOf,
         on_progress: Progress,
         details: Mapping[str, str] = MappingProxyType({}),
     ) -> BulkOperation:
         if isinstance(selection, DeadLetterFilter):
-            selection = _of_client(selection, order)
-        run = self._begin(action, _as_text(selection, order) | dict(details), order)
-        pace = _Pace(order.rate_per_second, self._sleep, self._clock.monotonic)
-        is_waiting = not order.is_dry_run and order.starts_at is None
-        with AuditedEnd(run, self._audit, self._clock):
-            for jobs in self._batches(selection, run, pace.batch_size if is_waiting else _BATCH, order):
+            selection = _of_client(selection, options)
+        operation = self._begin(action, _as_text(selection, options) | dict(details), options)
+        pace = _Pace(options.rate_per_second, self._sleep, self._clock.monotonic)
+        is_waiting = not options.is_dry_run and options.starts_at is None
+        with AuditedEnd(operation, self._audit, self._clock):
+            for jobs in self._batches(selection, operation, pace.batch_size if is_waiting else _BATCH, options):
                 if is_waiting:
                     pace.wait_for(len(jobs))
-                if order.is_dry_run:
-                    self._only_count(jobs, event, run)
+                if options.is_dry_run:
+                    self._only_count(jobs, event, operation)
                 else:
-                    self._move(jobs, event, run)
-                    self._audit.record(run)
-                on_progress(run)
-        return run
+                    self._move(jobs, event, operation)
+                    self._audit.record(operation)
+                on_progress(operation)
+        return operation
 
-    def _begin(self, action: Action, filters: Mapping[str, str], order: BulkOptions) -> BulkOperation:
+    def _begin(self, action: Action, filters: Mapping[str, str], options: BulkOptions) -> BulkOperation:
         """Nothing is changed before its audit entry is written."""
-        run = BulkOperation(self._new_id(), action, order.operator, self._clock.now(), filters, order.is_dry_run)
-        self._audit.record(run)
-        return run
+        operation = BulkOperation(
+            self._new_id(), action, options.operator, self._clock.now(), filters, options.is_dry_run
+        )
+        self._audit.record(operation)
+        return operation
 
-    def _batches(self, selection: Selection, run: BulkOperation, size: int, order: BulkOptions) -> Iterator[list[Job]]:
-        remaining = order.limit
+    def _batches(
+        self, selection: Selection, operation: BulkOperation, size: int, options: BulkOptions
+    ) -> Iterator[list[Job]]:
+        remaining = options.limit
         if isinstance(selection, tuple):
-            job_ids = list(dict.fromkeys(selection))[: order.limit]
+            job_ids = list(dict.fromkeys(selection))[: options.limit]
             for start in range(0, len(job_ids), size):
                 part = job_ids[start : start + size]
-                jobs = self.buried.find(part, order.client)
-                run.unknown += len(part) - len(jobs)
+                jobs = self.repository.find(part, options.client)
+                operation.unknown += len(part) - len(jobs)
                 yield jobs
             return
-        place: PagePosition | None = None
+        position: PagePosition | None = None
         while remaining is None or remaining > 0:
             wanted = size if remaining is None else min(size, remaining)
-            jobs, place = self.buried.page(selection, wanted, until=run.started_at, after=place)
+            jobs, position = self.repository.page(selection, wanted, until=operation.started_at, after=position)
             if jobs:
                 yield jobs
             if remaining is not None:
                 # Those left alone are found again by every run: they must not use up the limit of all of them.
-                remaining -= sum(order.accepts_duplicate or not is_in_doubt(job) for job in jobs)
-            if place is None:
+                remaining -= sum(options.accepts_duplicate or not is_in_doubt(job) for job in jobs)
+            if position is None:
                 return
 
-    def _move(self, jobs: Sequence[Job], event: _EventOf, run: BulkOperation) -> None:
-        planned = self._planned(jobs, event, run)
+    def _move(self, jobs: Sequence[Job], event: _EventOf, operation: BulkOperation) -> None:
+        planned = self._planned(jobs, event, operation)
         written = self._jobs.apply([transition for _, transition in planned])
         mine = [pair for pair, is_written in zip(planned, written, strict=True) if is_written]
         # Who lost the race was moved by somebody else: there is nothing left to do.
-        run.already_done += len(planned) - len(mine)
+        operation.already_done += len(planned) - len(mine)
         for job, transition in mine:
             if transition.status is not job.status:
                 self._stats.add(job.client, job.type, transition.status)
@@ -458,45 +468,45 @@ class DeadLetters:
         delivery_messages = [
             transition.delivery_message for _, transition in mine if transition.delivery_message is not None
         ]
-        run.unpublished += self._publisher.publish(delivery_messages).count(False)
-        self._count([job for job, _ in mine], run)
+        operation.unpublished += self._publisher.publish(delivery_messages).count(False)
+        self._count([job for job, _ in mine], operation)
 
-    def _only_count(self, jobs: Sequence[Job], event: _EventOf, run: BulkOperation) -> None:
-        self._count([job for job, _ in self._planned(jobs, event, run)], run)
+    def _only_count(self, jobs: Sequence[Job], event: _EventOf, operation: BulkOperation) -> None:
+        self._count([job for job, _ in self._planned(jobs, event, operation)], operation)
 
-    def _planned(self, jobs: Sequence[Job], event: _EventOf, run: BulkOperation) -> list[tuple[Job, Transition]]:
+    def _planned(self, jobs: Sequence[Job], event: _EventOf, operation: BulkOperation) -> list[tuple[Job, Transition]]:
         now = self._clock.now()
         planned: list[tuple[Job, Transition]] = []
         for job in jobs:
             try:
-                transition = decide(job, event(run, run.done + len(planned)), now, self._policy)
+                transition = decide(job, event(operation, operation.done + len(planned)), now, self._policy)
             except DuplicatePossibleError:
-                run.in_doubt += 1
+                operation.in_doubt += 1
                 continue
             except TransitionError:
                 transition = None
             if transition is None:
-                run.already_done += 1
+                operation.already_done += 1
             else:
                 planned.append((job, transition))
         return planned
 
-    def _count(self, jobs: Sequence[Job], run: BulkOperation) -> None:
+    def _count(self, jobs: Sequence[Job], operation: BulkOperation) -> None:
         for job in jobs:
-            run.reasons[reason_of(job)] += 1
-            run.first_id = run.first_id or job.job_id
-            run.last_id = job.job_id
+            operation.reasons[reason_of(job)] += 1
+            operation.first_id = operation.first_id or job.job_id
+            operation.last_id = job.job_id
 
-    def _walk(self, judge: Predicate) -> Scan:
-        return patiently(lambda: self._queue.walk(judge), self._clock, self._sleep)
+    def _scan(self, predicate: Predicate) -> Scan:
+        return wait_while_busy(lambda: self._queue.scan(predicate), self._clock, self._sleep)
 
 
-def patiently(walk: Callable[[], Scan], clock: Clock, sleep: Sleep) -> Scan:
-    """Repeat a walk while somebody else is walking. Raises ``QueueBusyError`` after a quarter of a minute."""
+def wait_while_busy(scan: Callable[[], Scan], clock: Clock, sleep: Sleep) -> Scan:
+    """Repeat a scan while another process scans the queue. Raises ``QueueBusyError`` after 15 seconds."""
     deadline = clock.monotonic() + _QUEUE_PATIENCE_SECONDS
     while True:
         try:
-            return walk()
+            return scan()
         except QueueBusyError:
             if clock.monotonic() >= deadline:
                 raise
@@ -521,24 +531,24 @@ class _Pace:
         self._free_at = max(self._free_at, self._monotonic()) + count / self._rate_per_second
 
 
-def _of_client(where: DeadLetterFilter, order: BulkOptions) -> DeadLetterFilter:
-    return where if order.client is None else replace(where, client=order.client)
+def _of_client(where: DeadLetterFilter, options: BulkOptions) -> DeadLetterFilter:
+    return where if options.client is None else replace(where, client=options.client)
 
 
-def _note(run: BulkOperation, order: BulkOptions) -> str:
+def _note(operation: BulkOperation, options: BulkOptions) -> str:
     # Not the operator's name: clients read this log. The audit entry of this id has it.
-    who = "an operator" if order.client is None else "the client"
-    return f"by {who}, audit entry {run.run_id}"
+    who = "an operator" if options.client is None else "the client"
+    return f"by {who}, audit entry {operation.operation_id}"
 
 
 #: Ids kept in an audit entry; the count of the rest is.
 _IDS_KEPT = 100
 
 
-def _as_text(selection: Selection, order: BulkOptions) -> dict[str, str]:
+def _as_text(selection: Selection, options: BulkOptions) -> dict[str, str]:
     if isinstance(selection, tuple):
         rest = f" and {len(selection) - _IDS_KEPT} more" if len(selection) > _IDS_KEPT else ""
-        whose = {} if order.client is None else {"client": order.client}
+        whose = {} if options.client is None else {"client": options.client}
         return {"jobs": " ".join(selection[:_IDS_KEPT]) + rest} | whose
     values = {each.name: getattr(selection, each.name) for each in fields(selection)}
     return {

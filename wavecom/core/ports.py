@@ -184,7 +184,7 @@ class Publisher(Protocol):
         """
         ...
 
-    def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> list[bool]:
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> list[bool]:
         """The same for dead letters."""
         ...
 

@@ -29,7 +29,7 @@ class Broker:
         self.batches.append([delivery_message.job_id for delivery_message in delivery_messages])
         return [True] * len(delivery_messages)
 
-    def publish_dead_letters(self, letters: Sequence[DeadLetter]) -> list[bool]:
+    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> list[bool]:
         raise NotImplementedError
 
 

@@ -17,7 +17,7 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.test import TestResponse
 
-from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue
+from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
@@ -211,8 +211,8 @@ class World:
             ),
             dead_letters=DeadLetters(
                 jobs=self.jobs,
-                buried=MemoryBuriedJobs(self.jobs),
-                queue=MemoryLetterQueue(),
+                repository=MemoryDeadLetterRepository(self.jobs),
+                queue=MemoryDeadLetterQueue(),
                 publisher=self.publisher,
                 audit=self.audit,
                 stats=self.stats,

@@ -99,7 +99,7 @@ def test_a_retry_starts_it_again_and_says_who_asked(world: World, secret: str, w
 
     assert answer.status_code == 303
     assert _now(world, job).status is Status.QUEUED
-    assert [run.operator for run in world.audit.runs.values()] == [who]
+    assert [run.operator for run in world.audit.operations.values()] == [who]
 
 
 def test_pressing_the_button_twice_starts_it_once(world: World, browser: Browser) -> None:
@@ -153,7 +153,7 @@ def test_who_has_found_out_settles_it_with_a_reason(
     settled = _now(world, job)
     assert settled.status is status
     assert "The gateway says so." in str(settled.logs[-1].message)
-    assert [run.operator for run in world.audit.runs.values()] == ["operator"]
+    assert [run.operator for run in world.audit.operations.values()] == ["operator"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.dead_letter_twins import MemoryAuditLog, MemoryBuriedJobs, MemoryLetterQueue
+from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
@@ -108,15 +108,15 @@ def make_world(
         operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=Policy()),
         dead_letters=DeadLetters(
             jobs=jobs,
-            buried=MemoryBuriedJobs(jobs),
-            queue=MemoryLetterQueue(),
+            repository=MemoryDeadLetterRepository(jobs),
+            queue=MemoryDeadLetterQueue(),
             publisher=publisher,
             audit=audit,
             stats=stats,
             clock=clock,
             policy=Policy(),
             sleep=clock.advance,
-            new_id=lambda: f"run-{len(audit.runs) + 1}",
+            new_id=lambda: f"run-{len(audit.operations) + 1}",
         ),
         stats=stats,
         keys=keys,

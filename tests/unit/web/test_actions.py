@@ -128,7 +128,7 @@ def test_what_may_arrive_twice_is_not_retried_unasked_and_the_refusal_names_the_
     assert (error["pointer"], error["code"]) == ("/acceptDuplicate", "required")
     assert "acceptDuplicate: true" in answer.json["detail"]
     assert world.jobs.get(job.job_id) == job
-    assert (world.publisher.delivery_messages, world.audit.runs) == ([], {})
+    assert (world.publisher.delivery_messages, world.audit.operations) == ([], {})
 
 
 @pytest.mark.parametrize("status", [Status.UNCONFIRMED, Status.FAILED])
@@ -200,7 +200,7 @@ def test_what_was_settled_as_failed_has_a_dead_letter_and_can_be_retried(world: 
 
     answer = api.post(f"/api/notifications/{job.job_id}/retry")
 
-    assert [letter.job_id for letter in world.publisher.letters] == [job.job_id]
+    assert [dead_letter.job_id for dead_letter in world.publisher.dead_letters] == [job.job_id]
     assert answer.status_code == 202
 
 
@@ -224,7 +224,7 @@ def test_only_an_unconfirmed_one_is_settled(status: Status, world: World, api: F
 
     assert (answer.status_code, answer.json["code"]) == (409, "not_unconfirmed")
     assert status in answer.json["detail"]
-    assert (world.jobs.get(job.job_id), world.audit.runs) == (job, {})
+    assert (world.jobs.get(job.job_id), world.audit.operations) == (job, {})
 
 
 @pytest.mark.parametrize(
@@ -386,7 +386,7 @@ def test_a_dry_run_counts_and_shows_some_and_changes_nothing(world: World, api: 
     assert [item["jobId"] for item in by_filter.json["sample"]] == [job.job_id for job in jobs[:10]]
     assert (by_id.json["count"], by_id.json["sample"][0]["jobId"]) == (1, jobs[0].job_id)
     assert [world.jobs.get(job.job_id) for job in jobs] == jobs
-    assert (world.publisher.delivery_messages, world.audit.runs) == ([], {})
+    assert (world.publisher.delivery_messages, world.audit.operations) == ([], {})
 
 
 def test_no_more_start_in_a_second_than_the_rate_says_whatever_the_number_of_calls(

@@ -34,10 +34,10 @@ class MongoAuditLog:
             found = list(self._entries.find(where).sort([("startedAt", DESCENDING)]).limit(limit))
         return [{"entryId": entry.pop("_id"), **entry} for entry in found]
 
-    def record(self, run: BulkOperation) -> None:
+    def record(self, operation: BulkOperation) -> None:
         """See the port. May be repeated: the entry of a run is replaced whole."""
         with writing():
-            self._entries.replace_one({"_id": run.run_id}, _document(run), upsert=True)
+            self._entries.replace_one({"_id": operation.operation_id}, _document(operation), upsert=True)
 
     def record_key_event(self, event: KeyEvent) -> None:
         """See the port."""
@@ -82,26 +82,26 @@ class MongoAuditLog:
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 
 
-def _document(run: BulkOperation) -> Document:
+def _document(operation: BulkOperation) -> Document:
     document: Document = {
-        "_id": run.run_id,
-        "action": run.action.value,
-        "operator": run.operator,
-        "startedAt": run.started_at,
-        "finishedAt": run.finished_at,
-        "state": run.state.value,
-        "filters": dict(run.filters),
-        "dryRun": run.is_dry_run,
-        "done": run.done,
-        "alreadyDone": run.already_done,
-        "inDoubt": run.in_doubt or None,
-        "unknown": run.unknown,
-        "unpublished": run.unpublished,
-        "firstJobId": run.first_id,
-        "lastJobId": run.last_id,
+        "_id": operation.operation_id,
+        "action": operation.action.value,
+        "operator": operation.operator,
+        "startedAt": operation.started_at,
+        "finishedAt": operation.finished_at,
+        "state": operation.state.value,
+        "filters": dict(operation.filters),
+        "dryRun": operation.is_dry_run,
+        "done": operation.done,
+        "alreadyDone": operation.already_done,
+        "inDoubt": operation.in_doubt or None,
+        "unknown": operation.unknown,
+        "unpublished": operation.unpublished,
+        "firstJobId": operation.first_id,
+        "lastJobId": operation.last_id,
         "reasons": [
             {"code": reason.code, "provider": reason.provider, "count": count}
-            for reason, count in run.reasons.most_common()
+            for reason, count in operation.reasons.most_common()
         ],
     }
     return {name: value for name, value in document.items() if value is not None}

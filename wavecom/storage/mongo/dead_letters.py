@@ -1,7 +1,7 @@
 """``DeadLetterRepository`` on the collection ``jobs``: failed jobs, for the operators' commands and the reconciliation.
 
-A job has ``deadLetteredAt`` exactly as long as it should have a letter in the queue: a replay and a discard take it
-away. The condition on it comes first in every filter, for the embedded servers (``MongoJobRepository``).
+A job has ``deadLetteredAt`` exactly as long as it should have a dead letter in the queue: a replay and a discard remove
+it. The condition on it comes first in every filter, for the embedded servers (``MongoJobRepository``).
 """
 
 from __future__ import annotations

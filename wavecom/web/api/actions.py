@@ -90,8 +90,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             services.acceptance.charge(who, 1)
 
         if wanted["accept_duplicate"]:
-            order = BulkOptions(operator=who.name, client=who.client, accepts_duplicate=True)
-            job = services.dead_letters.replay_one(job_id_in_path(job_id), order, charge)
+            options = BulkOptions(operator=who.name, client=who.client, accepts_duplicate=True)
+            job = services.dead_letters.replay_one(job_id_in_path(job_id), options, charge)
         else:
             job = services.operations.replay(job_id_in_path(job_id), who.client, by=who.name, charge=charge)
         return json_response(representation.detail(job), 202)
@@ -112,10 +112,10 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         As `delivered` or as `failed`; a failed one can be retried. The reason stands in its log, and who gave it in the
         audit log. May be repeated with the same outcome. 409 for one that is not unconfirmed.
         """
-        order = BulkOptions(operator=caller().name, client=caller().client)
+        options = BulkOptions(operator=caller().name, client=caller().client)
         is_delivered = wanted["outcome"] == SettledAs.DELIVERED
         job = services.dead_letters.settle_one(
-            job_id_in_path(job_id), order, is_delivered=is_delivered, reason=wanted["reason"]
+            job_id_in_path(job_id), options, is_delivered=is_delivered, reason=wanted["reason"]
         )
         return json_response(representation.detail(job))
 
@@ -137,32 +137,32 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         repeated: what has been started is not failed any more. Counts against your key's limits as a batch of as many.
         """
         if wanted.is_dry_run:
-            preview = services.dead_letters.preview(wanted.selection, _order(wanted, caller()), _SAMPLE)
+            preview = services.dead_letters.preview(wanted.selection, _options(wanted, caller()), _SAMPLE)
             return json_response(_preview(preview))
         now = services.clock.now()
-        order = _order(wanted, caller(), starts_at=max(now, wanted.starts_at or now))
+        options = _options(wanted, caller(), starts_at=max(now, wanted.starts_at or now))
         if services.acceptance.is_limited(caller()):
-            expected = services.dead_letters.preview(wanted.selection, order, 0).count
+            expected = services.dead_letters.preview(wanted.selection, options, 0).count
             services.acceptance.charge(caller(), min(expected, wanted.limit))
-        run = services.dead_letters.replay(wanted.selection, order)
-        return json_response(_replayed(wanted, order, run), 202)
+        operation = services.dead_letters.replay(wanted.selection, options)
+        return json_response(_replayed(wanted, options, operation), 202)
 
-    def _replayed(wanted: ReplayRequest, order: BulkOptions, run: BulkOperation) -> dict[str, Any]:
+    def _replayed(wanted: ReplayRequest, options: BulkOptions, operation: BulkOperation) -> dict[str, Any]:
         remaining, following = 0, None
         # Of those that match filters, the ones in doubt do not use up the limit.
-        taken = run.looked_at if isinstance(wanted.selection, tuple) else run.looked_at - run.in_doubt
+        taken = operation.looked_at if isinstance(wanted.selection, tuple) else operation.looked_at - operation.in_doubt
         if taken >= wanted.limit:
-            following = _following(wanted, order, run)
+            following = _following(wanted, options, operation)
             rest = ReplaySchema(services.clock.now).load(following)
-            remaining = services.dead_letters.preview(rest.selection, order, 0).count
-        last = order.start_of(run.done - 1) if run.done else None
+            remaining = services.dead_letters.preview(rest.selection, options, 0).count
+        last = options.start_of(operation.done - 1) if operation.done else None
         return {
-            "auditId": run.run_id,
-            "replayed": run.done,
-            "skipped": run.already_done,
-            "inDoubt": run.in_doubt,
-            "unknown": run.unknown,
-            "reasons": _reasons(run.reasons),
+            "auditId": operation.operation_id,
+            "replayed": operation.done,
+            "skipped": operation.already_done,
+            "inDoubt": operation.in_doubt,
+            "unknown": operation.unknown,
+            "reasons": _reasons(operation.reasons),
             "lastStartsAt": None if last is None else representation.rfc3339(last),
             "remaining": remaining,
             "next": following if remaining else None,
@@ -171,7 +171,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     return blueprint
 
 
-def _order(wanted: ReplayRequest, by: Caller, **more: Any) -> BulkOptions:
+def _options(wanted: ReplayRequest, by: Caller, **more: Any) -> BulkOptions:
     return BulkOptions(
         operator=by.name,
         client=by.client,
@@ -183,14 +183,14 @@ def _order(wanted: ReplayRequest, by: Caller, **more: Any) -> BulkOptions:
     )
 
 
-def _following(wanted: ReplayRequest, order: BulkOptions, run: BulkOperation) -> dict[str, Any]:
+def _following(wanted: ReplayRequest, options: BulkOptions, operation: BulkOperation) -> dict[str, Any]:
     """The body of the call that goes on where this one ended: the same pace, and none that has failed again since."""
     body = dict(wanted.body)
     if isinstance(wanted.selection, tuple):
         body["jobIds"] = list(wanted.selection[wanted.limit :])
-    elif wanted.selection.failed_before is None or wanted.selection.failed_before > run.started_at:
-        body["failedBefore"] = representation.rfc3339(run.started_at)
-    starts_at = order.start_of(run.done)
+    elif wanted.selection.failed_before is None or wanted.selection.failed_before > operation.started_at:
+        body["failedBefore"] = representation.rfc3339(operation.started_at)
+    starts_at = options.start_of(operation.done)
     if starts_at is not None:
         # The second of the last one may be full.
         body["startsAt"] = representation.rfc3339(starts_at + timedelta(seconds=1))

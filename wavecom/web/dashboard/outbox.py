@@ -73,7 +73,7 @@ def _those_to_see(entries: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str,
     if client is None:
         return entries
     # A read of many jobs by their ids, which the dead letters need too.
-    found = pages().services.dead_letters.buried.find([JobId(entry["jobId"]) for entry in entries], client)
+    found = pages().services.dead_letters.repository.find([JobId(entry["jobId"]) for entry in entries], client)
     own = {job.job_id for job in found}
     return [entry for entry in entries if entry["jobId"] in own]
 

@@ -83,7 +83,7 @@ class World:
     #: Job and token of each claim that the store has granted.
     granted: set[tuple[JobId, str]] = field(default_factory=set)
     #: Job and life of each dead letter in the queue.
-    letters: set[tuple[JobId, int]] = field(default_factory=set)
+    dead_letters: set[tuple[JobId, int]] = field(default_factory=set)
     #: Job and life of each dead letter that somebody wanted no more.
     discarded: set[tuple[JobId, int]] = field(default_factory=set)
     #: All entries ever written, with the life they belong to; the job itself keeps only the last ones.
@@ -178,7 +178,7 @@ class World:
                 is_done = is_discarded or job.dead_lettered_at is not None
                 assert (job.due_at is None) is is_done, "a dead letter is owed by nobody"
                 if job.dead_lettered_at is not None:
-                    assert (job.job_id, job.replays) in self.letters, "noted a dead letter that does not exist"
+                    assert (job.job_id, job.replays) in self.dead_letters, "noted a dead letter that does not exist"
             case status if status in FINAL:
                 assert job.due_at is None
             case status if status in HANDED_OVER:

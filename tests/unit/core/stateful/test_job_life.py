@@ -330,7 +330,7 @@ class JobLives(RuleBasedStateMachine):
 
     def publish_dead_letters(self, job: Job, *, is_slow: bool) -> None:
         """Publish the dead letter that is owed, then note that it is confirmed."""
-        self.world.letters.add((job.job_id, job.replays))
+        self.world.dead_letters.add((job.job_id, job.replays))
         self.put(self.decide(job, DeadLettered()), is_slow=is_slow)
 
     # --- providers ------------------------------------------------------------------------------------------------

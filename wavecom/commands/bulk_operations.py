@@ -29,14 +29,14 @@ def changing(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
     @click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
     @wraps(command)
-    def with_order(
-        *args: Any, limit: int | None, dry_run: bool, rate: float, yes: bool, operator: str, **options: Any
+    def with_options(
+        *args: Any, limit: int | None, dry_run: bool, rate: float, yes: bool, operator: str, **arguments: Any
     ) -> Any:
-        order = BulkOptions(operator=operator, rate_per_second=rate, limit=limit, is_dry_run=dry_run)
+        options = BulkOptions(operator=operator, rate_per_second=rate, limit=limit, is_dry_run=dry_run)
         is_asking = not (yes or dry_run) and sys.stdin.isatty()
-        return command(*args, order=order, is_asking=is_asking, **options)
+        return command(*args, options=options, is_asking=is_asking, **arguments)
 
-    return with_order
+    return with_options
 
 
 @contextmanager
@@ -46,21 +46,21 @@ def progress_bar(expected: int) -> Iterator[Callable[[BulkOperation], None]]:
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("", total=expected)
-        yield lambda run: progress.update(task, completed=run.looked_at)
+        yield lambda operation: progress.update(task, completed=operation.looked_at)
 
 
-def print_run(run: BulkOperation, participle: str, whose: str = "provider") -> None:
+def print_operation(operation: BulkOperation, participle: str, whose: str = "provider") -> None:
     """How many were moved, by what they have in common, and the audit entry."""
-    if run.reasons:
+    if operation.reasons:
         table = table_of("error" if whose == "provider" else "reason", whose, "count", whole=frozenset({"count"}))
-        for (code, provider), count in run.reasons.most_common():
+        for (code, provider), count in operation.reasons.most_common():
             table.add_row(code, provider or "", str(count))
         console().print(table)
-    would_be = "would be " if run.is_dry_run else ""
-    done_before = f", {run.already_done} were done already or are not failed" if run.already_done else ""
-    in_doubt = f", {run.in_doubt} left alone, because they may have arrived already" if run.in_doubt else ""
-    click.echo(f"{run.done} {would_be}{participle}{done_before}{in_doubt}. Audit entry {run.run_id}.")
-    if run.in_doubt:
+    would_be = "would be " if operation.is_dry_run else ""
+    done_before = f", {operation.already_done} were done already or are not failed" if operation.already_done else ""
+    in_doubt = f", {operation.in_doubt} left alone, because they may have arrived already" if operation.in_doubt else ""
+    click.echo(f"{operation.done} {would_be}{participle}{done_before}{in_doubt}. Audit entry {operation.operation_id}.")
+    if operation.in_doubt:
         click.echo("Add --accept-duplicate to send those all the same, or settle them: wavecom unconfirmed --help.")
 
 
