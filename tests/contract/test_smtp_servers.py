@@ -62,7 +62,7 @@ def make() -> Iterator[Make]:
     """A provider; closed after the test."""
     made: list[SmtpProvider] = []
 
-    def make_provider(port: int, timeout_seconds: float = 5, **options: Any) -> SmtpProvider:
+    def make_provider(port: int, timeout_seconds: float = 20, **options: Any) -> SmtpProvider:
         fields = {"host": "127.0.0.1", "port": port, "helo_name": "wavecom.test"} | options
         config = ProviderConfig(
             name="mail", type="smtp", options=SmtpOptions(**fields), timeout_seconds=timeout_seconds
