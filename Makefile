@@ -1,8 +1,11 @@
 # `make help` lists the targets. Everything is set by environment variables: `.venv/bin/wavecom run --help` names them.
 
 PYTHON := .venv/bin/python
-# More for pytest, e.g. make test ARGS="-k idempotency -x"
+# More for pytest, e.g. make test ARGS="-k idempotency -x"; ARGS="-n 0": in one process, as without these.
 ARGS ?=
+# Tests wait more than they compute: more processes than cores. Files stay whole, for what their tests share, and in the
+# order of tests/conftest.py, which begins with the long ones.
+PYTEST := $(PYTHON) -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test faults fuzz clients bench check lock format clean
@@ -18,7 +21,7 @@ run: setup ## set up and run everything on this machine until Ctrl-C
 
 test: ## set up and run all tests; they start the servers they need
 	@tools/bootstrap test
-	@$(PYTHON) -m pytest -m "not long" $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 faults: ## break everything under load, then hold the books against each other; about an hour (see ARGS=--help)
 	@tools/bootstrap test
@@ -43,7 +46,7 @@ check: ## format, lint, types, import contracts, spelling, then all tests with b
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/codespell
-	$(PYTHON) -m pytest -m "not long" --cov --cov-report=term-missing:skip-covered $(ARGS)
+	$(PYTEST) --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 format: ## put the code into the house's format
 	@tools/bootstrap test

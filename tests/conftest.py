@@ -33,6 +33,10 @@ Server = TypeVar("Server", bound=PrivateServer)
 MONGO_SERVER = pytest.StashKey[Path | None]()
 HOME = pytest.StashKey[Path]()
 
+_TESTS = Path(__file__).parent
+#: Its folders whose tests wait for servers and processes.
+_LONG = {"contract", "e2e", "faults", "fuzz", "integration"}
+
 
 def pytest_configure(config: pytest.Config) -> None:
     # Whoever has WaveCom running, or its variables set, must not find the tests in their own data: not even through
@@ -48,6 +52,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(config.stash[HOME], ignore_errors=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, begin with the long ones: at the end nobody waits for one of them."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.relative_to(_TESTS).parts[0] not in _LONG)
 
 
 @pytest.fixture(scope="session")
