@@ -68,7 +68,7 @@ class Administrator:
 
 
 @dataclass(frozen=True, slots=True)
-class NewKey:
+class IssuedKey:
     """A key in the one moment in which it is known."""
 
     key: str = field(repr=False)
@@ -113,7 +113,7 @@ class KeyAdministration:
         scopes: frozenset[str],
         is_live: bool,
         expires_at: datetime | None = None,
-    ) -> NewKey:
+    ) -> IssuedKey:
         """A new key. Raises ``ForbiddenError`` where ``by`` may not give this, ``ValueError`` for a client's name."""
         if not is_client_name(client):
             raise ValueError(f"A client's name has {CLIENT_NAME_RULE}.")
@@ -141,7 +141,7 @@ class KeyAdministration:
         self._store.add(draft.record)
         return draft
 
-    def rotate(self, by: Administrator, key_id: str, overlap: timedelta = DEFAULT_OVERLAP) -> NewKey:
+    def rotate(self, by: Administrator, key_id: str, overlap: timedelta = DEFAULT_OVERLAP) -> IssuedKey:
         """A new key with the name and the rights of an old one, which ends after ``overlap`` (0: now).
 
         A key that was to expire is followed by one that lives as long as it was meant to. The two share one count of
@@ -228,10 +228,10 @@ class KeyAdministration:
             raise KeyNotFoundError("There is no key with this id among those that you manage.")
         return record
 
-    def _draft(self, wanted: KeyRecord) -> NewKey:
+    def _draft(self, wanted: KeyRecord) -> IssuedKey:
         """A key of its own for what ``wanted`` says."""
         key = make_key(is_live=wanted.is_live)
-        return NewKey(key, replace(wanted, key_id=self._new_id(), hash=hash_of(key), hint=hint_of(key)))
+        return IssuedKey(key, replace(wanted, key_id=self._new_id(), hash=hash_of(key), hint=hint_of(key)))
 
     def _note(self, action: KeyAction, by: Administrator, key_id: str, client: str, **details: object) -> None:
         event = KeyEvent(

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import structlog
 
+from wavecom.accounts.expiring_cache import ExpiringCache
 from wavecom.accounts.keys import Scope, hash_of, hint_of
-from wavecom.accounts.memory import Memory
 from wavecom.core.account import account_of
 from wavecom.core.actor import Actor
 from wavecom.core.keys import KeyRecord, KeyStatus, KeyStore
@@ -47,14 +47,20 @@ class KeyRing:
         self._store = store
         self._clock = clock
         # Apart, so that a flood of invented keys can't push the real ones out.
-        self._known: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
-        self._by_id: Memory[KeyRecord] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
-        #: With the record and the policy that they were made of.
-        self._callers: Memory[tuple[KeyRecord, SenderPolicy, Caller]] = Memory(
+        self._known: ExpiringCache[KeyRecord] = ExpiringCache(
             clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity
         )
-        self._policies: Memory[SenderPolicy] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
-        self._unknown: Memory[bool] = Memory(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
+        self._by_id: ExpiringCache[KeyRecord] = ExpiringCache(
+            clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity
+        )
+        #: With the record and the policy that they were made of.
+        self._callers: ExpiringCache[tuple[KeyRecord, SenderPolicy, Caller]] = ExpiringCache(
+            clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity
+        )
+        self._policies: ExpiringCache[SenderPolicy] = ExpiringCache(
+            clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity
+        )
+        self._unknown: ExpiringCache[bool] = ExpiringCache(clock.monotonic, seconds=MEMORY_SECONDS, capacity=capacity)
 
     def authenticate(self, key: str) -> Caller:
         """The caller that ``key`` stands for. Raises ``UnauthenticatedError``, or ``StoreError`` when it can't be told.
@@ -77,7 +83,7 @@ class KeyRing:
         record = self._known.get(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
         return record.client if record is not None and record.is_valid(self._clock.now()) else None
 
-    def has_met(self, key: str) -> bool:
+    def has_seen(self, key: str) -> bool:
         """Whether this has been somebody's key, be it remembered still or to be asked for again."""
         return self._known.has(hash_of(key))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wavecom.accounts import Administrator, NewKey, Scope
+from wavecom.accounts import Administrator, IssuedKey, Scope
 from wavecom.accounts.administration import DEFAULT_OVERLAP, LONGEST_OVERLAP
 from wavecom.commands.console import console, open_services, print_json, said_in_words, table_of, time_text, user
 from wavecom.commands.parameters import duration
@@ -202,7 +202,7 @@ def _refusals_in_words() -> Iterator[None]:
         raise click.ClickException(f"{error} `wavecom keys list --all` shows all keys.") from error
 
 
-def _show(made: NewKey) -> None:
+def _show(made: IssuedKey) -> None:
     record = made.record
     ends = "" if record.expires_at is None else f", until {time_text(record.expires_at)} UTC"
     click.echo(f"Key {record.key_id} of client {record.client}: {_mode(record)}, {_words(record)}{ends}.", err=True)

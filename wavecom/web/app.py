@@ -20,7 +20,7 @@ from wavecom.web.hosts import AllowedHosts
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.request_middleware import RequestMiddleware
-from wavecom.web.rsgi import PAGE_THREADS, STRANGER_THREADS, RsgiApplication
+from wavecom.web.rsgi import ANONYMOUS_THREADS, PAGE_THREADS, RsgiApplication
 from wavecom.web.security import SecurityEvents
 from wavecom.web.send_fast_path import SendFastPath
 
@@ -71,10 +71,10 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
         services = bootstrap.web_services(settings, _database(app, settings))
     # After PyMongo, which would let clients write ObjectIds and dates of BSON into their JSON.
     app.json = OrjsonProvider(app)
-    # Functions after a request run in the reverse order: this one sees the headers that the edge has set.
+    # Functions after a request run in the reverse order: this one sees the headers that the middleware has set.
     cors.install(app, settings.cors_origins)
-    edge = RequestMiddleware(settings.max_requests_in_flight, AllowedHosts(settings.allowed_hosts))
-    edge.install(app)
+    middleware = RequestMiddleware(settings.max_requests_in_flight, AllowedHosts(settings.allowed_hosts))
+    middleware.install(app)
     counting.install(app)
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)
@@ -84,7 +84,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
     dashboard.register(app, services, events)
     # Flask's own place for what goes before it.
-    app.wsgi_app = SendFastPath(app.wsgi_app, services, edge)  # type: ignore[method-assign]
+    app.wsgi_app = SendFastPath(app.wsgi_app, services, middleware)  # type: ignore[method-assign]
     app.rsgi = RsgiApplication(
         app.wsgi_app,
         services.keys,
@@ -102,7 +102,7 @@ def _database(app: Flask, settings: Settings) -> Any:
     mongo.init_app(
         app,
         settings.mongodb_uri,
-        maxPoolSize=settings.web_threads + PAGE_THREADS + STRANGER_THREADS + 8,
+        maxPoolSize=settings.web_threads + PAGE_THREADS + ANONYMOUS_THREADS + 8,
         **CLIENT_OPTIONS,
     )
     return default_database(cast("MongoClient[dict[str, Any]]", mongo.cx))

@@ -24,7 +24,7 @@ GRACE_SECONDS = 30
 LEAST_BYTES_PER_SECOND = 64 * 1024
 
 #: Callers without a key. No client is called so.
-STRANGERS = ""
+ANONYMOUS = ""
 
 _LATE = "The body did not arrive in time: {had} bytes in {seconds:.0f} seconds. Send the request again."
 _CROWDED_OUT = (
@@ -38,7 +38,7 @@ class BodyLimits:
     """How many bodies may be awaited, and how many bytes of bodies held until they are answered."""
 
     for_client: int
-    for_strangers: int
+    for_anonymous: int
     in_all: int
     bytes_for_client: int = 128 * 1024 * 1024
     bytes_for_strangers: int = 32 * 1024 * 1024
@@ -85,12 +85,12 @@ class BodyReadLimiter:
         self._byte_count = 0
 
     def admit(self, pool: str, address: str, cancel: Callable[[], object]) -> BodyRead:
-        """Begin to wait for a body of ``pool`` (a client, or ``STRANGERS``), whose peer has this ``address``."""
+        """Begin to wait for a body of ``pool`` (a client, or ``ANONYMOUS``), whose peer has this ``address``."""
         limits = self._limits
         mine = self._pools.get(pool)
         if mine is None:
             mine = self._pools[pool] = _Pool()
-        if len(mine.awaited) >= (limits.for_client if pool else limits.for_strangers):
+        if len(mine.awaited) >= (limits.for_client if pool else limits.for_anonymous):
             self._give_up(_most_hindering(mine.awaited), RequestTimeoutError(_CROWDED_OUT))
         elif self._awaited_count >= limits.in_all:
             fullest = max(self._pools.values(), key=lambda each: len(each.awaited))

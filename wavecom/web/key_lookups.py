@@ -67,7 +67,7 @@ class KeyLookups:
     async def _look_up(self, key: str) -> str | None:
         errors: list[str] = []
         try:
-            threads = self._known if self._keys.has_met(key) else self._strange
+            threads = self._known if self._keys.has_seen(key) else self._strange
             await threads.submit(partial(self._ask, key, errors))
         finally:
             del self._under_way[key]

@@ -30,7 +30,7 @@ REFERENCE = "/docs/errors"
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ProblemType:
     """How one class of errors is answered.
 
     ``remedy`` tells what to do, for ``REFERENCE`` and docs/api.md. ``detail`` None: the error's own text is the detail
@@ -46,7 +46,7 @@ class Entry:
 
 
 _WAIT = "try again after `Retry-After` seconds"
-_OURS = Entry(
+_OURS = ProblemType(
     500,
     "Internal error",
     "try again later; report the `requestId`",
@@ -54,162 +54,164 @@ _OURS = Entry(
 )
 
 #: Every class of ``wavecom.errors``; the nearest one in an error's ancestry answers for it.
-PROBLEMS: dict[type[WaveComError], Entry] = {
-    errors.RefusedError: Entry(
+PROBLEMS: dict[type[WaveComError], ProblemType] = {
+    errors.RefusedError: ProblemType(
         400, "The request can't be taken", "see `detail`", example="What was asked for can't be done."
     ),
-    errors.MalformedBodyError: Entry(
+    errors.MalformedBodyError: ProblemType(
         400, "The body is not JSON", "send valid JSON in UTF-8", example="The body is empty. Send a JSON object."
     ),
-    errors.BodyTooLargeError: Entry(
+    errors.BodyTooLargeError: ProblemType(
         413, "The body is too large", "send less", example="The body is over the limit of 14680064 bytes. Send less."
     ),
-    errors.UnsupportedMediaTypeError: Entry(
+    errors.UnsupportedMediaTypeError: ProblemType(
         415,
         "The body is not declared as JSON",
         "send `Content-Type: application/json`, not compressed",
         example="The Content-Type must be application/json, not text/plain.",
     ),
-    errors.RequestTimeoutError: Entry(
+    errors.RequestTimeoutError: ProblemType(
         408,
         "The body did not arrive in time",
         "send the request again, its body right after its head",
         example="The body did not arrive in time: 12 bytes in 30 seconds. Send the request again.",
     ),
-    errors.InvalidRequestError: Entry(
+    errors.InvalidRequestError: ProblemType(
         422, "The request has fields that are wrong", "mend the fields that `errors` names"
     ),
-    errors.ChannelNotServedError: Entry(
+    errors.ChannelNotServedError: ProblemType(
         422,
         "No provider delivers notifications of this type here",
         "send another type, or have a route for it added to the providers file",
     ),
-    errors.NothingAcceptedError: Entry(
+    errors.NothingAcceptedError: ProblemType(
         422,
         "None of the notifications was accepted",
         "read `results`: each item has its own problem",
         example="None of the 2 notifications was accepted; results tells why, for each.",
     ),
-    errors.UnauthenticatedError: Entry(
+    errors.UnauthenticatedError: ProblemType(
         401,
         "An API key is needed",
         "send a key that is valid",
         example="There is no API key. Send it in the header Authorization: Bearer <key>.",
     ),
-    errors.TooManyWrongKeysError: Entry(
+    errors.TooManyWrongKeysError: ProblemType(
         429,
         "Too many wrong API keys",
         f"send the right key, which is let in at any time; with others, {_WAIT}",
         example="Too many wrong API keys came from this address. The right one is let in at any time; with others, "
         "wait 3 seconds.",
     ),
-    errors.ForbiddenError: Entry(
+    errors.ForbiddenError: ProblemType(
         403,
         "The API key lacks a right",
         "use a key with the scope that `detail` names",
         example="This API key may not do this: it needs the scope send.",
     ),
-    errors.UnknownHostError: Entry(
+    errors.UnknownHostError: ProblemType(
         421,
         "This server has another name",
         "ask for it by its own name; who runs WaveCom allows more with `WAVECOM_ALLOWED_HOSTS`",
         example="WaveCom is not asked for under this name. If it is right, add the name to WAVECOM_ALLOWED_HOSTS.",
     ),
-    errors.JobNotFoundError: Entry(
+    errors.JobNotFoundError: ProblemType(
         404,
         "There is no such notification",
         "check the id, and that it was made with a key of the same client",
         example="There is no notification with this id for your key.",
     ),
-    errors.KeyNotFoundError: Entry(
+    errors.KeyNotFoundError: ProblemType(
         404, "There is no such key", "check the id in the list of the keys that your key manages"
     ),
-    errors.IdempotencyMismatchError: Entry(
+    errors.IdempotencyMismatchError: ProblemType(
         422,
         "The Idempotency-Key belongs to another request",
         "use a new key for a new notification",
         example="This Idempotency-Key was used before, with another body. Use a new key for a new notification.",
     ),
-    errors.RateLimitedError: Entry(
+    errors.RateLimitedError: ProblemType(
         429,
         "Too many notifications at once",
         f"{_WAIT}; `RateLimit` tells what is left",
         example="This key may send 100 notifications in 10 seconds, and this request came too soon.",
     ),
-    errors.QuotaExhaustedError: Entry(
+    errors.QuotaExhaustedError: ProblemType(
         429,
         "The day's notifications are used up",
         f"{_WAIT}, or ask for a larger quota",
         example="This key may send 1000 notifications a day (UTC) and 0 are left; this request has 1.",
     ),
-    errors.ConflictError: Entry(
+    errors.ConflictError: ProblemType(
         409,
         "The notification's status does not allow this",
         "see `detail`",
         example="The notification has been sent already.",
     ),
-    errors.TransitionError: Entry(
+    errors.TransitionError: ProblemType(
         409,
         "The notification's status does not allow this",
         "read the notification: its status does not allow this",
         example="A notification that is delivered can't be moved any more.",
     ),
-    errors.TooLateToCancelError: Entry(
+    errors.TooLateToCancelError: ProblemType(
         409,
         "It is too late to cancel",
         "read the notification: it is on its way, or done",
         example="A notification that is delivered can't be cancelled any more.",
     ),
-    errors.MayHaveBeenSentError: Entry(
+    errors.MayHaveBeenSentError: ProblemType(
         409,
         "It may have been sent already",
         "read the notification's log: an attempt ended without a clear answer, so nobody can promise that nothing "
         "was sent",
         example="An earlier attempt ended without a clear answer, so the recipient may already have the message.",
     ),
-    errors.NotFailedError: Entry(
+    errors.NotFailedError: ProblemType(
         409,
         "The notification has not failed",
         "read the notification: only a failed one, or an unconfirmed one, can be started again",
         example="Only a failed notification, or an unconfirmed one, can be started again; this one is delivered.",
     ),
-    errors.DuplicatePossibleError: Entry(
+    errors.DuplicatePossibleError: ProblemType(
         409,
         "This might send it twice",
         "repeat it with `acceptDuplicate: true` if a second message is better than none, or settle it",
         example="This notification is unconfirmed and the recipient may already have it.",
     ),
-    errors.NotUnconfirmedError: Entry(
+    errors.NotUnconfirmedError: ProblemType(
         409,
         "The notification is not unconfirmed",
         "read the notification: only an unconfirmed one can be settled by hand",
         example="Only an unconfirmed notification can be settled by hand; this one is delivered.",
     ),
-    errors.LostRaceError: Entry(
+    errors.LostRaceError: ProblemType(
         409,
         "Somebody else changed the notification first",
         "read the notification again, then decide again",
         "The notification changed at the same moment and nothing was done. Read it again, then decide again.",
     ),
-    errors.KeyEndedError: Entry(409, "The key's state does not allow this", "list the keys, then decide"),
-    errors.UnavailableError: Entry(
+    errors.KeyEndedError: ProblemType(409, "The key's state does not allow this", "list the keys, then decide"),
+    errors.UnavailableError: ProblemType(
         503, "Not available now", _WAIT, "A server that WaveCom needs does not answer now. Nothing was done. Try again."
     ),
-    errors.StoreError: Entry(
+    errors.StoreError: ProblemType(
         503,
         "The store can't be reached",
         f"{_WAIT}; nothing was stored",
         "MongoDB does not answer now. Nothing was stored. Try again.",
     ),
-    errors.UncertainWriteError: Entry(
+    errors.UncertainWriteError: ProblemType(
         503,
         "It is not known whether this was stored",
         "repeat it with the same `Idempotency-Key`: it may have been stored",
         "MongoDB went away in the middle of the write: the request may or may not have been accepted. Repeat it with "
         "the same Idempotency-Key: that never sends twice. Without one, a repetition may.",
     ),
-    errors.BrokerError: Entry(503, "The broker can't be reached", _WAIT, "RabbitMQ does not answer now. Try again."),
-    errors.OverloadedError: Entry(
+    errors.BrokerError: ProblemType(
+        503, "The broker can't be reached", _WAIT, "RabbitMQ does not answer now. Try again."
+    ),
+    errors.OverloadedError: ProblemType(
         503,
         "Too many requests at once",
         _WAIT,
@@ -225,11 +227,11 @@ PROBLEMS: dict[type[WaveComError], Entry] = {
 
 #: HTTP's own errors, by status, with their codes. A status that is not here is answered in werkzeug's words, with
 #: the code of 400 or of 500.
-HTTP_PROBLEMS: dict[int, tuple[str, Entry]] = {
-    400: ("bad_request", Entry(400, "Bad Request", "send valid HTTP", example="The request is not valid HTTP.")),
+HTTP_PROBLEMS: dict[int, tuple[str, ProblemType]] = {
+    400: ("bad_request", ProblemType(400, "Bad Request", "send valid HTTP", example="The request is not valid HTTP.")),
     404: (
         "not_found",
-        Entry(
+        ProblemType(
             404,
             "Not Found",
             "check the address",
@@ -238,7 +240,7 @@ HTTP_PROBLEMS: dict[int, tuple[str, Entry]] = {
     ),
     405: (
         "method_not_allowed",
-        Entry(
+        ProblemType(
             405,
             "Method Not Allowed",
             "use a method of the `Allow` header",
@@ -265,29 +267,31 @@ _EXAMPLES_OF_ERRORS = {
 }
 
 
-def documented() -> dict[str, Entry]:
-    """The entry of every code that a client can meet, in the order of their statuses."""
-    codes = {error.code: entry for error, entry in PROBLEMS.items() if entry is not _OURS} | dict(
+def documented() -> dict[str, ProblemType]:
+    """The problem_type of every code that a client can meet, in the order of their statuses."""
+    codes = {error.code: problem_type for error, problem_type in PROBLEMS.items() if problem_type is not _OURS} | dict(
         HTTP_PROBLEMS.values()
     )
     return dict(sorted(codes.items(), key=lambda each: each[1].status))
 
 
-def example(code: str, entry: Entry) -> dict[str, Any]:
+def example(code: str, problem_type: ProblemType) -> dict[str, Any]:
     """A body as a client may get it."""
     wrong = _EXAMPLES_OF_ERRORS.get(code, [])
-    detail = _summary(len(wrong)) if wrong else (entry.detail or entry.example or f"{entry.title}.")
-    return _body(entry, code, detail, "5d6cf3b0a1b54bb08f0c0f2f4d1e6a77", wrong)
+    detail = (
+        _summary(len(wrong)) if wrong else (problem_type.detail or problem_type.example or f"{problem_type.title}.")
+    )
+    return _body(problem_type, code, detail, "5d6cf3b0a1b54bb08f0c0f2f4d1e6a77", wrong)
 
 
-def entry_of(error: type[WaveComError]) -> Entry:
-    """The entry of the nearest class in the ancestry of ``error``."""
+def problem_type_of(error: type[WaveComError]) -> ProblemType:
+    """The problem_type of the nearest class in the ancestry of ``error``."""
     return next(PROBLEMS[each] for each in error.__mro__ if each in PROBLEMS)
 
 
-def entry_for(error: WaveComError) -> Entry:
-    """The entry of the nearest class in the error's ancestry."""
-    return entry_of(type(error))
+def problem_type_for(error: WaveComError) -> ProblemType:
+    """The problem_type of the nearest class in the error's ancestry."""
+    return problem_type_of(type(error))
 
 
 def answer(error: WaveComError, **members: Any) -> Response:
@@ -310,11 +314,11 @@ def answer(error: WaveComError, **members: Any) -> Response:
 
 def describe(error: WaveComError) -> dict[str, Any]:
     """The problem details of ``error``, for an answer of its own or as a part of one."""
-    entry = entry_for(error)
+    problem_type = problem_type_for(error)
     wrong = error.problems if isinstance(error, InvalidRequestError | errors.DuplicatePossibleError) else ()
     is_summed_up = isinstance(error, InvalidRequestError) and wrong
-    detail = _summary(len(wrong)) if is_summed_up else (entry.detail or str(error))
-    return _body(entry, error.code, detail, request_id(), [_place(problem) for problem in wrong])
+    detail = _summary(len(wrong)) if is_summed_up else (problem_type.detail or str(error))
+    return _body(problem_type, error.code, detail, request_id(), [_place(problem) for problem in wrong])
 
 
 def http_answer(error: HTTPException) -> Response:
@@ -322,14 +326,14 @@ def http_answer(error: HTTPException) -> Response:
     status = error.code or 500
     # The codes are a closed set, which clients' programs know: a status without one of its own has that of its class.
     code, known = HTTP_PROBLEMS.get(status) or HTTP_PROBLEMS[400 if status < HTTPStatus.INTERNAL_SERVER_ERROR else 500]
-    entry = known if known.status == status else Entry(status, error.name, "")
-    detail = entry.detail or error.description or error.name
+    problem_type = known if known.status == status else ProblemType(status, error.name, "")
+    detail = problem_type.detail or error.description or error.name
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         detail = f"The body is over the limit of {current_app.config['MAX_CONTENT_LENGTH']} bytes. Send less."
     if isinstance(error, MethodNotAllowed):
         detail = f"This address takes {', '.join(sorted(error.valid_methods or ()))}, not {request.method}."
     headers = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}
-    body = _body(entry, code, detail, request_id(), ())
+    body = _body(problem_type, code, detail, request_id(), ())
     return Response(orjson.dumps(body), status, headers, content_type=MEDIA_TYPE)
 
 
@@ -340,11 +344,13 @@ def register(app: Flask) -> None:
     app.register_error_handler(InternalServerError, http_answer)
 
 
-def _body(entry: Entry, code: str, detail: str, request_id: str, wrong: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+def _body(
+    problem_type: ProblemType, code: str, detail: str, request_id: str, wrong: Sequence[Mapping[str, str]]
+) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": f"{REFERENCE}#{code}",
-        "title": entry.title,
-        "status": entry.status,
+        "title": problem_type.title,
+        "status": problem_type.status,
         "detail": detail,
         "code": code,
         "requestId": request_id,

@@ -34,8 +34,10 @@ _ENTRY = Markup(
 def error_page() -> str:
     """All codes, each as a section with the code as its id."""
     sections = [
-        _ENTRY.format(code=code, status=entry.status, title=entry.title, remedy=_with_code(entry.remedy))
-        for code, entry in documented().items()
+        _ENTRY.format(
+            code=code, status=problem_type.status, title=problem_type.title, remedy=_with_code(problem_type.remedy)
+        )
+        for code, problem_type in documented().items()
     ]
     return str(_PAGE.format(entries=Markup("\n").join(sections)))
 

@@ -27,7 +27,7 @@ from werkzeug.exceptions import BadRequest, ClientDisconnected
 
 from wavecom.accounts import KeyRing
 from wavecom.errors import OverloadedError, UnavailableError
-from wavecom.web.body_reads import STRANGERS, BodyLimits, BodyRead, BodyReadLimiter
+from wavecom.web.body_reads import ANONYMOUS, BodyLimits, BodyRead, BodyReadLimiter
 from wavecom.web.key_lookups import KeyLookups
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 #: Threads for the pages, beside those of the API.
 PAGE_THREADS = 16
-STRANGER_THREADS = 8
+ANONYMOUS_THREADS = 8
 _PROBE_THREADS = 2
 #: Each client asks once in ten seconds.
 _KEY_THREADS = 2
@@ -51,7 +51,7 @@ _REFUSAL_THREADS = 2
 
 #: Bodies up to this size are taken in one piece.
 _SMALL_BODY = 64 * 1024
-_STRANGERS_BODIES = 128
+_ANONYMOUS_BODIES = 128
 _SWEEP_SECONDS = 0.5
 _DISCARD_SECONDS = 1
 
@@ -100,12 +100,12 @@ class RsgiApplication:
         self._pages = RequestThreads("pages", PAGE_THREADS, loop)
         self._probes = {path: RequestThreads(path[1:], _PROBE_THREADS, loop) for path in _PROBES}
         # To look keys up, and to answer those that nobody has: however many they are, the API's threads stay free.
-        self._strangers = RequestThreads("strangers", STRANGER_THREADS, loop)
+        self._anonymous = RequestThreads("anonymous", ANONYMOUS_THREADS, loop)
         self._refusals = RequestThreads("refusals", _REFUSAL_THREADS, loop)
         # Apart, so that clients need not wait for the keys that strangers invent.
-        self._lookups = KeyLookups(self._keys, RequestThreads("keys", _KEY_THREADS, loop), self._strangers)
+        self._lookups = KeyLookups(self._keys, RequestThreads("keys", _KEY_THREADS, loop), self._anonymous)
         most = self._max_in_flight
-        limits = BodyLimits(for_client=most, for_strangers=_STRANGERS_BODIES, in_all=4 * most)
+        limits = BodyLimits(for_client=most, for_anonymous=_ANONYMOUS_BODIES, in_all=4 * most)
         self._bodies = BodyReadLimiter(limits, loop.time)
 
     async def serve(self, scope: Scope, proto: HTTPProtocol) -> None:
@@ -116,7 +116,7 @@ class RsgiApplication:
         headers = scope.headers
         declared = headers.get("content-length")
         length = int(declared) if declared is not None else None if "transfer-encoding" in headers else 0
-        whose: str | None = STRANGERS
+        whose: str | None = ANONYMOUS
         error: Exception | None = None
         if threads is self._api:
             try:
@@ -125,7 +125,7 @@ class RsgiApplication:
                 whose, error, threads = None, raised, self._refusals
             else:
                 if whose is None:
-                    threads = self._strangers
+                    threads = self._anonymous
         # Probes not: whoever watches the process must not take it for dead.
         if threads.depth >= self._max_in_flight and threads in {self._api, self._pages}:
             request = _refused(scope, proto, OverloadedError("too many requests in flight"))
@@ -210,7 +210,7 @@ class RsgiApplication:
         """
         if length is None or length > _SMALL_BODY:
             return False
-        read = self._admit(STRANGERS, scope)
+        read = self._admit(ANONYMOUS, scope)
         try:
             async with asyncio.timeout(_DISCARD_SECONDS):
                 return len(await proto()) == length

@@ -39,10 +39,10 @@ _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
 class SendFastPath:
     """A WSGI application: the short way before ``app``, which takes all the rest."""
 
-    def __init__(self, app: Application, services: WebServices, edge: RequestMiddleware) -> None:
+    def __init__(self, app: Application, services: WebServices, middleware: RequestMiddleware) -> None:
         self._app = app
-        self._edge = edge
-        self._guard = Authenticator(services.keys)
+        self._middleware = middleware
+        self._authenticator = Authenticator(services.keys)
         self._schema = RepeatableSchema(
             services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs
         )
@@ -61,7 +61,7 @@ class SendFastPath:
         length = self._plain_length(environ)
         if length is None:
             return self._app(environ, start_response)
-        request_id = self._edge.identify(environ.get("HTTP_X_REQUEST_ID"))
+        request_id = self._middleware.identify(environ.get("HTTP_X_REQUEST_ID"))
         try:
             answer = self._serve(environ, length)
         except Exception as error:  # noqa: BLE001 - handed on to where errors are told apart
@@ -95,7 +95,7 @@ class SendFastPath:
             or environ.get("SCRIPT_NAME")
             or not _SPECIAL.isdisjoint(environ)
             or not _HOST.fullmatch(environ.get("HTTP_HOST", ""))
-            or not self._edge.hosts.allows(environ["HTTP_HOST"])
+            or not self._middleware.hosts.allows(environ["HTTP_HOST"])
         ):
             return None
         declared = environ.get("CONTENT_LENGTH", "")
@@ -106,14 +106,14 @@ class SendFastPath:
 
     def _serve(self, environ: WSGIEnvironment, length: int) -> SendResponse:
         """As the view ``sendNotification`` and what Flask does before it, in that order."""
-        self._edge.in_flight.enter()
+        self._middleware.in_flight.enter()
         try:
-            who = self._guard.admit(environ.get("HTTP_AUTHORIZATION"), Scope.SEND)
+            who = self._authenticator.admit(environ.get("HTTP_AUTHORIZATION"), Scope.SEND)
             body = _read(environ, length)
             notification = self._schema.load(parse_json(body))
             return self._sending.send(who, notification, environ.get("HTTP_IDEMPOTENCY_KEY"))
         finally:
-            self._edge.in_flight.leave()
+            self._middleware.in_flight.leave()
 
 
 def _read(environ: WSGIEnvironment, length: int) -> bytes:

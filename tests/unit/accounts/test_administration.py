@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
-from wavecom.accounts import Administrator, Caller, KeyAdministration, KeyRing, NewKey, Scope
+from wavecom.accounts import Administrator, Caller, IssuedKey, KeyAdministration, KeyRing, Scope
 from wavecom.accounts.keyring import MEMORY_SECONDS
 from wavecom.core.keys import KeyAction, KeyEvent, KeyStatus
 from wavecom.core.quota import UNLIMITED, Limits
@@ -65,7 +65,7 @@ class Office:
         scopes: frozenset[str] = EVERY_SCOPE,
         is_live: bool = True,
         expires_at: datetime | None = None,
-    ) -> NewKey:
+    ) -> IssuedKey:
         return self.administration.create(
             by, client=client, name="backend", scopes=scopes, is_live=is_live, expires_at=expires_at
         )
@@ -401,7 +401,7 @@ def test_who_showed_a_key_before_is_known_by_its_id_until_it_ends(office: Office
     assert elsewhere.caller_of("nobody's") is None
 
 
-def office_caller(made: NewKey) -> Caller:
+def office_caller(made: IssuedKey) -> Caller:
     return caller_with("acme", made.record.scopes, True, made.record.key_id)
 
 

@@ -43,7 +43,7 @@ def test_every_class_that_a_template_names_is_in_the_stylesheet() -> None:
 
 
 def test_an_event_that_nobody_has_named_yet_shows_its_own_word() -> None:
-    assert words.event_look("provider_changed").word == "Provider changed"
+    assert words.event_appearance("provider_changed").word == "Provider changed"
 
 
 AT = datetime(2026, 3, 4, 9, 26, 53, 89_000, tzinfo=UTC)

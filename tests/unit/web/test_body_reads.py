@@ -6,9 +6,9 @@ import pytest
 
 from wavecom.errors import OverloadedError, RequestTimeoutError
 from wavecom.web.body_reads import (
+    ANONYMOUS,
     GRACE_SECONDS,
     LEAST_BYTES_PER_SECOND,
-    STRANGERS,
     BodyLimits,
     BodyRead,
     BodyReadLimiter,
@@ -21,7 +21,7 @@ class _Place:
     def __init__(self, **limits: int) -> None:
         self.now = 1000.0
         self.given_up: list[str] = []
-        wanted = {"for_client": 3, "for_strangers": 2, "in_all": 6} | limits
+        wanted = {"for_client": 3, "for_anonymous": 2, "in_all": 6} | limits
         self.limiter = BodyReadLimiter(BodyLimits(**wanted), lambda: self.now)
 
     def admit(self, pool: str, address: str = "10.0.0.1", name: str = "") -> BodyRead:
@@ -75,12 +75,12 @@ def test_a_full_pool_gives_up_the_one_that_has_least_time_left() -> None:
 
 
 def test_of_the_address_that_has_most_of_them() -> None:
-    place = _Place(for_strangers=3)
-    place.admit(STRANGERS, "10.0.0.9", "an operator's")
-    place.admit(STRANGERS, "10.0.0.1", "one")
-    place.admit(STRANGERS, "10.0.0.1", "two")
+    place = _Place(for_anonymous=3)
+    place.admit(ANONYMOUS, "10.0.0.9", "an operator's")
+    place.admit(ANONYMOUS, "10.0.0.1", "one")
+    place.admit(ANONYMOUS, "10.0.0.1", "two")
 
-    place.admit(STRANGERS, "10.0.0.1", "three")
+    place.admit(ANONYMOUS, "10.0.0.1", "three")
 
     assert place.given_up == ["one"]
 
@@ -88,7 +88,7 @@ def test_of_the_address_that_has_most_of_them() -> None:
 def test_nobody_takes_anothers_place() -> None:
     place = _Place()
     for _ in range(20):
-        place.admit(STRANGERS)
+        place.admit(ANONYMOUS)
         place.admit("acme")
 
     place.admit("other")
@@ -99,7 +99,7 @@ def test_nobody_takes_anothers_place() -> None:
 
 def test_when_all_places_are_taken_the_fullest_pool_makes_room() -> None:
     place = _Place(in_all=5)
-    for pool in ("acme", "acme", "acme", "other", STRANGERS):
+    for pool in ("acme", "acme", "acme", "other", ANONYMOUS):
         place.admit(pool)
 
     place.admit("third")

@@ -123,7 +123,7 @@ def test_who_is_not_known_gets_no_thread_of_the_api(body: bytes) -> None:
 
     # More than may be in flight, and nobody is told that there is no room: that is for those who are known.
     assert {each.status for each in protos} == {200}
-    assert set(app.threads) == {"strangers"}
+    assert set(app.threads) == {"anonymous"}
 
 
 def test_a_store_that_is_away_is_said_without_asking_it_for_each() -> None:

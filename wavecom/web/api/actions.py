@@ -37,10 +37,10 @@ _SAMPLE = 10
 def make_blueprint(services: WebServices) -> ApiBlueprint:
     """The views over ``services``; schemas are built here, once."""
     blueprint = ApiBlueprint("actions", __name__, url_prefix=PATH, description="Act on notifications.")
-    guard = Authenticator(services.keys)
+    authenticator = Authenticator(services.keys)
 
     @blueprint.operation("POST", "/<job_id>/cancel", id="cancelNotification")
-    @guard.requires(Scope.MANAGE)
+    @authenticator.requires(Scope.MANAGE)
     @blueprint.takes(JOB_ID)
     @blueprint.answers(
         200, answers.NOTIFICATION, example=answers.CANCELLED_EXAMPLE, description="It will never be sent."
@@ -62,7 +62,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response(representation.detail(job))
 
     @blueprint.operation("POST", "/<job_id>/retry", id="retryNotification")
-    @guard.requires(Scope.MANAGE)
+    @authenticator.requires(Scope.MANAGE)
     @blueprint.takes(JOB_ID)
     @blueprint.reads(RetrySchema(), example=RETRY_EXAMPLE)
     @blueprint.answers(
@@ -97,7 +97,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response(representation.detail(job), 202)
 
     @blueprint.operation("POST", "/<job_id>/settle", id="settleNotification")
-    @guard.requires(Scope.MANAGE)
+    @authenticator.requires(Scope.MANAGE)
     @blueprint.takes(JOB_ID)
     @blueprint.reads(SettleSchema(), example=SETTLE_EXAMPLE)
     @blueprint.answers(
@@ -120,7 +120,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response(representation.detail(job))
 
     @blueprint.operation("POST", "/replay", id="replayNotifications")
-    @guard.requires(Scope.MANAGE)
+    @authenticator.requires(Scope.MANAGE)
     @blueprint.reads(ReplaySchema(services.clock.now), example=REPLAY_EXAMPLE)
     @blueprint.answers(
         200, answers.REPLAY_PREVIEW, example=answers.REPLAY_PREVIEW_EXAMPLE, description="What a replay would start."

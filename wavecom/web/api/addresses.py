@@ -12,8 +12,8 @@ from marshmallow.schema import Schema
 
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.field_errors import FieldErrorCode, refusal
-from wavecom.web.api.fields import Explained, Object, text_fault, whole_pattern
-from wavecom.web.api.shapes import Shape, carried
+from wavecom.web.api.fields import DocumentedField, Object, text_error, whole_pattern
+from wavecom.web.api.shapes import Shape, as_dict
 
 
 class Recipient(Object):
@@ -36,7 +36,7 @@ class Recipient(Object):
         return loaded
 
 
-class Mailbox(Explained[Any]):
+class Mailbox(DocumentedField[Any]):
     """An address as text, or an object with ``email`` and ``name``; comes out in the shape it came in."""
 
     def __init__(self, schema: Schema, **options: Any) -> None:
@@ -47,8 +47,8 @@ class Mailbox(Explained[Any]):
         self._address = EmailAddress()
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
-        return carried(Shape("Mailbox", {"anyOf": [self._address.json_schema(), self._schema]}))
+        """See ``DocumentedField``."""
+        return as_dict(Shape("Mailbox", {"anyOf": [self._address.json_schema(), self._schema]}))
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Any:
         if isinstance(value, dict):
@@ -68,9 +68,9 @@ class Mailboxes(Mailbox):
         self._max_items = max_items
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         many = {"type": "array", "items": super().json_schema(), "minItems": 1, "maxItems": self._max_items}
-        return carried(Shape("Mailboxes", {"anyOf": [self._address.json_schema(), self._schema, many]}))
+        return as_dict(Shape("Mailboxes", {"anyOf": [self._address.json_schema(), self._schema, many]}))
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, list):
@@ -81,20 +81,20 @@ class Mailboxes(Mailbox):
             raise refusal(
                 FieldErrorCode.TOO_MANY, f"must have at most {self._max_items} addresses; it has {len(value)}"
             )
-        loaded, faults = [], {}
+        loaded, field_errors = [], {}
         for index, each in enumerate(value):
             try:
                 if each is None:
                     raise self.wrong_type(each)
                 loaded.append(super()._deserialize(each, *args, **kwargs))
             except ValidationError as error:
-                faults[index] = error.messages
-        if faults:
-            raise ValidationError(faults)
+                field_errors[index] = error.messages
+        if field_errors:
+            raise ValidationError(field_errors)
         return loaded
 
 
-class Url(Explained[str]):
+class Url(DocumentedField[str]):
     """An absolute URL with a host. ``schemes`` None: any that opens an app, save those that run or read something."""
 
     _SCHEME = "[A-Za-z][A-Za-z0-9+.-]*"
@@ -108,7 +108,7 @@ class Url(Explained[str]):
         self._schemes = schemes
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         scheme = "".join
         forms = [scheme(f"[{letter.upper()}{letter}]" for letter in name) for name in sorted(self._schemes or ())]
         beginning = f"(?:{'|'.join(forms)})" if forms else self._SCHEME
@@ -122,8 +122,8 @@ class Url(Explained[str]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
             raise self.wrong_type(value)
-        if fault := text_fault(value, self._LENGTH_LIMIT):
-            raise ValidationError(fault)
+        if field_error := text_error(value, self._LENGTH_LIMIT):
+            raise ValidationError(field_error)
         form = self._FORM.fullmatch(value)
         if not form:
             raise self.invalid()

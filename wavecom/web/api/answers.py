@@ -10,7 +10,20 @@ from wavecom.core.states import Status
 from wavecom.core.vocabulary import JobErrorCode, LogEvent
 from wavecom.web.api.schemas.metadata import METADATA_VALUE
 from wavecom.web.api.schemas.push import Platform
-from wavecom.web.api.shapes import Json, Shape, anything, flag, many, moment, nullable, record, text, uuid, whole, word
+from wavecom.web.api.shapes import (
+    Json,
+    Shape,
+    anything,
+    array,
+    boolean,
+    enum,
+    integer,
+    nullable,
+    record,
+    text,
+    timestamp,
+    uuid,
+)
 
 EXAMPLE_ID = "019cebab-8995-7000-8000-000000000001"
 
@@ -18,13 +31,13 @@ ACCEPTED = record(
     "Accepted",
     {
         "jobId": uuid("the notification's id"),
-        "status": word([Status.QUEUED, Status.SCHEDULED]),
-        "type": word(Channel),
-        "priority": word(Priority),
-        "createdAt": moment("when it was accepted"),
-        "sendAt": moment("as sent; only where it is scheduled"),
-        "segments": whole("how many parts networks will bill; SMS only", minimum=1),
-        "encoding": word(ENCODINGS, "what the text needs; SMS only"),
+        "status": enum([Status.QUEUED, Status.SCHEDULED]),
+        "type": enum(Channel),
+        "priority": enum(Priority),
+        "createdAt": timestamp("when it was accepted"),
+        "sendAt": timestamp("as sent; only where it is scheduled"),
+        "segments": integer("how many parts networks will bill; SMS only", minimum=1),
+        "encoding": enum(ENCODINGS, "what the text needs; SMS only"),
     },
     optional={"sendAt", "segments", "encoding"},
     description="The first answer about a notification; a replay repeats it word for word.",
@@ -44,7 +57,7 @@ _SUBSCRIPTION = record(
     {
         "endpoint": text(),
         "keys": record("WebPushKeys", {"p256dh": text(), "auth": text()}),
-        "expirationTime": nullable(whole("milliseconds since 1970")),
+        "expirationTime": nullable(integer("milliseconds since 1970")),
     },
     optional={"expirationTime"},
 )
@@ -56,26 +69,26 @@ _TO = Shape(
             record("SmsRecipient", {"phone": text(), "asSent": text()}, optional={"asSent"}),
             record(
                 "PushRecipient",
-                {"platform": word(Platform), "token": text(), "subscription": _SUBSCRIPTION},
+                {"platform": enum(Platform), "token": text(), "subscription": _SUBSCRIPTION},
                 optional={"token", "subscription"},
             ),
         ],
         "description": "whom, in the form that is sent to and searched for; `asSent` where you wrote it differently",
     },
 )
-_ERROR = record("JobError", {"code": word(JobErrorCode), "message": text(), "provider": nullable(text())})
+_ERROR = record("JobError", {"code": enum(JobErrorCode), "message": text(), "provider": nullable(text())})
 
 _SUMMARY: dict[str, Any] = {
     "jobId": uuid("the id"),
-    "type": word(Channel),
+    "type": enum(Channel),
     "to": _TO,
-    "status": word(Status),
-    "priority": word(Priority),
-    "attempts": whole("how many have been made and recorded"),
-    "maxAttempts": whole(minimum=1),
-    "onUnknownOutcome": word(UnknownOutcomePolicy),
-    "mayHaveBeenSent": flag("an attempt ended without a clear answer: the recipient may have the message"),
-    "replays": whole("how often it was started again after it had failed"),
+    "status": enum(Status),
+    "priority": enum(Priority),
+    "attempts": integer("how many have been made and recorded"),
+    "maxAttempts": integer(minimum=1),
+    "onUnknownOutcome": enum(UnknownOutcomePolicy),
+    "mayHaveBeenSent": boolean("an attempt ended without a clear answer: the recipient may have the message"),
+    "replays": integer("how often it was started again after it had failed"),
     "provider": nullable(text("who was tried last")),
     "providerMessageId": nullable(text("the provider's own id for the message")),
     "error": nullable(_ERROR),
@@ -86,12 +99,12 @@ _SUMMARY: dict[str, Any] = {
     },
     "idempotencyKey": nullable(text("as sent")),
     "createdBy": nullable(text("who sent it: `key <keyId>`, or `operator`")),
-    "createdAt": moment("when it was accepted"),
-    "updatedAt": moment("when it last changed"),
-    "sendAt": nullable(moment("as sent")),
-    "expiresAt": moment("when WaveCom gives up"),
-    "nextAttemptAt": nullable(moment("when the next attempt is due")),
-    "finishedAt": nullable(moment("when it came to its end")),
+    "createdAt": timestamp("when it was accepted"),
+    "updatedAt": timestamp("when it last changed"),
+    "sendAt": nullable(timestamp("as sent")),
+    "expiresAt": timestamp("when WaveCom gives up"),
+    "nextAttemptAt": nullable(timestamp("when the next attempt is due")),
+    "finishedAt": nullable(timestamp("when it came to its end")),
 }
 SUMMARY = record("NotificationSummary", _SUMMARY)
 
@@ -117,13 +130,13 @@ EMAIL_CONTENT = record(
         "replyTo": _REPLY_TO,
         "calendar": record("CalendarAsSent", {"method": text(), "content": text()}),
         "headers": {"type": "object", "additionalProperties": {"type": "string"}},
-        "attachments": many(
+        "attachments": array(
             record(
                 "AttachedFile",
                 {
                     "filename": text(),
                     "contentType": text(),
-                    "size": whole("bytes, decoded"),
+                    "size": integer("bytes, decoded"),
                     "contentId": text("by which the HTML shows it"),
                 },
                 optional={"contentId"},
@@ -137,9 +150,9 @@ _PUSH_FIELDS: dict[str, Any] = {
     "title": text(),
     "body": text(),
     "data": {"type": "object", "additionalProperties": {"type": "string"}},
-    "badge": whole(),
+    "badge": integer(),
     "sound": text(),
-    "ttlSeconds": whole(),
+    "ttlSeconds": integer(),
     "collapseKey": text(),
     "imageUrl": text(),
     "clickUrl": text(),
@@ -157,15 +170,15 @@ CONTENT = Shape(
 _LOG_ENTRY = record(
     "LogEntry",
     {
-        "at": moment(),
-        "event": word(LogEvent, "docs/api.md explains each"),
-        "attempt": whole(minimum=1),
+        "at": timestamp(),
+        "event": enum(LogEvent, "docs/api.md explains each"),
+        "attempt": integer(minimum=1),
         "provider": text(),
-        "outcome": word([*Outcome, "delivered", "failed"], "of an attempt; the last two: of a receipt"),
+        "outcome": enum([*Outcome, "delivered", "failed"], "of an attempt; the last two: of a receipt"),
         "code": text("the provider's answer, such as http_503 or timeout"),
         "message": text(),
         "latencyMs": {"type": "number", "minimum": 0},
-        "nextAttemptAt": moment(),
+        "nextAttemptAt": timestamp(),
         "by": text("who asked for it: `key <keyId>`, or `operator`"),
     },
     optional={"attempt", "provider", "outcome", "code", "message", "latencyMs", "nextAttemptAt", "by"},
@@ -175,19 +188,19 @@ NOTIFICATION = record(
     _SUMMARY
     | {
         "payload": CONTENT,
-        "logs": many(_LOG_ENTRY, "what happened, oldest first; the last entries"),
-        "logCount": whole("how many entries there have been"),
+        "logs": array(_LOG_ENTRY, "what happened, oldest first; the last entries"),
+        "logCount": integer("how many entries there have been"),
     },
 )
 PAGE = record(
     "NotificationPage",
-    {"items": many(SUMMARY), "next": nullable(text("the address of the next page; null on the last"))},
+    {"items": array(SUMMARY), "next": nullable(text("the address of the next page; null on the last"))},
 )
 
-_REASONS = many(
+_REASONS = array(
     record(
         "Reason",
-        {"code": word(JobErrorCode, "an `error.code`"), "provider": nullable(text()), "count": whole(minimum=1)},
+        {"code": enum(JobErrorCode, "an `error.code`"), "provider": nullable(text()), "count": integer(minimum=1)},
     ),
     "why they had failed, the most frequent first",
 )
@@ -195,19 +208,19 @@ REPLAY = record(
     "ReplayResult",
     {
         "auditId": text("under which WaveCom remembers who asked for this; also in the log of each notification"),
-        "replayed": whole("how many this call starts again"),
-        "skipped": whole("how many were found started already, or not failed"),
-        "inDoubt": whole("how many were left alone because they might be sent twice; see `acceptDuplicate`"),
-        "unknown": whole("how many of the ids name none of your notifications"),
+        "replayed": integer("how many this call starts again"),
+        "skipped": integer("how many were found started already, or not failed"),
+        "inDoubt": integer("how many were left alone because they might be sent twice; see `acceptDuplicate`"),
+        "unknown": integer("how many of the ids name none of your notifications"),
         "reasons": _REASONS,
-        "lastStartsAt": nullable(moment("when the last of them starts")),
-        "remaining": whole("how many more there are"),
+        "lastStartsAt": nullable(timestamp("when the last of them starts")),
+        "remaining": integer("how many more there are"),
         "next": nullable(anything("the body of the next call; null when nothing remains")),
     },
 )
 REPLAY_PREVIEW = record(
     "ReplayPreview",
-    {"count": whole("how many there are"), "reasons": _REASONS, "sample": many(SUMMARY, "a few, the newest first")},
+    {"count": integer("how many there are"), "reasons": _REASONS, "sample": array(SUMMARY, "a few, the newest first")},
 )
 
 SUMMARY_EXAMPLE: Json = {

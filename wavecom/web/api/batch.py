@@ -22,7 +22,7 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.idempotency import HEADER, IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
-from wavecom.web.api.shapes import Json, flag, many, record, whole
+from wavecom.web.api.shapes import Json, array, boolean, integer, record
 from wavecom.web.authentication import Authenticator, caller
 from wavecom.web.limit_headers import ERRORS, HEADERS, limit_headers
 
@@ -36,9 +36,9 @@ EXAMPLE = {
 _RESULT = record(
     "BatchResult",
     {
-        "status": whole("what this item would have been answered by itself", minimum=200, maximum=599),
+        "status": integer("what this item would have been answered by itself", minimum=200, maximum=599),
         "notification": answers.ACCEPTED,
-        "replayed": flag("this repeats an earlier answer"),
+        "replayed": boolean("this repeats an earlier answer"),
         "problem": PROBLEM,
     },
     optional={"notification", "replayed", "problem"},
@@ -47,9 +47,9 @@ _RESULT = record(
 _RESULTS = record(
     "BatchResults",
     {
-        "accepted": whole("how many items were accepted, now or before"),
-        "refused": whole("how many were not"),
-        "results": many(_RESULT, "one for each item, in order"),
+        "accepted": integer("how many items were accepted, now or before"),
+        "refused": integer("how many were not"),
+        "results": array(_RESULT, "one for each item, in order"),
     },
 )
 _TAKEN: Json = {"status": 202, "notification": answers.ACCEPTED_EXAMPLE}
@@ -67,11 +67,11 @@ _REFUSED: Json = {
 }
 
 
-def add_to(blueprint: ApiBlueprint, guard: Authenticator, services: WebServices) -> None:
+def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebServices) -> None:
     """Add the operation to the blueprint of notifications."""
 
     @blueprint.operation("POST", "/batch", id="sendNotifications")
-    @guard.requires(Scope.SEND)
+    @authenticator.requires(Scope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
     @blueprint.reads(
         BatchSchema(services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs),

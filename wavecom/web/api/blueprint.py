@@ -5,7 +5,7 @@ How an operation is declared
 Everything that a client may send or get stands above its view, and the OpenAPI document is made of it::
 
     @blueprint.operation("POST", "", id="sendNotification")      # outermost; the id is the operationId
-    @guard.requires(Scope.SEND)                                  # 401, 403 and the key in the document
+    @authenticator.requires(Scope.SEND)                                  # 401, 403 and the key in the document
     @blueprint.takes(IDEMPOTENCY_KEY)                            # headers, parts of the path: ``Parameter``s
     @blueprint.reads(NotificationSchema(now), example=EXAMPLE)   # 400, 413, 415, 422; for "query" 422 only
     @blueprint.answers(202, ACCEPTED, example=..., headers={"Location": "where it can be read"})
@@ -20,7 +20,7 @@ Everything that a client may send or get stands above its view, and the OpenAPI 
   every operation can answer needs no mention: ``UNIVERSAL``, ``GUARDED`` and ``READING`` in ``declarations.py`` add
   it. An error that all operations share (a rate limit, say) belongs into one of these.
 * A new error goes into ``errors.py`` and ``problems.PROBLEMS`` (which gives it its example and its place on
-  ``/docs/errors``). A new field class says what it takes in ``json_schema()`` (see ``fields.Explained``).
+  ``/docs/errors``). A new field class says what it takes in ``json_schema()`` (see ``fields.DocumentedField``).
 * ``python -m tests.openapi`` writes the copy in docs/openapi.json anew; do so as well when a rebase can't merge it.
 * No decorator here but ``reads`` costs a call at run time. Tests hold the document against the application.
 """
@@ -36,7 +36,7 @@ from marshmallow import Schema
 
 from wavecom.errors import WaveComError
 from wavecom.web.api import openapi
-from wavecom.web.api.declarations import DeclaredResponse, Failures, Parameter, Read
+from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, Parameter
 from wavecom.web.api.parser import ArgumentsParser
 from wavecom.web.api.shapes import Json, Shape
 from wavecom.web.authentication import SCOPE
@@ -81,7 +81,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         decorate: Any = self.arguments(schema, location=location, **body)
 
         def read(view: Callable[..., Response]) -> View[[]]:
-            return _declare(decorate(view), Read(location, example))
+            return _declare(decorate(view), DeclaredInput(location, example))
 
         return read
 
@@ -105,7 +105,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
 
     def fails(self, *classes: type[WaveComError]) -> Callable[[View[P]], View[P]]:
         """Document errors that this operation, other than most, can answer with."""
-        return lambda view: _declare(view, Failures(classes))
+        return lambda view: _declare(view, DeclaredErrors(classes))
 
 
 def _prepare_declared(doc: Json, doc_info: Json, **_: Any) -> Json:
@@ -115,7 +115,7 @@ def _prepare_declared(doc: Json, doc_info: Json, **_: Any) -> Json:
     return doc | described | {"parameters": [*described["parameters"], *doc.get("parameters", [])]}
 
 
-def _declare(view: View[P], *what: Parameter | DeclaredResponse | Read | Failures) -> View[P]:
+def _declare(view: View[P], *what: Parameter | DeclaredResponse | DeclaredInput | DeclaredErrors) -> View[P]:
     """Note ``what`` where flask-smorest keeps its own notes: wrappers around the view carry them along."""
     noted: Any = view
     known = getattr(view, NOTES, {})

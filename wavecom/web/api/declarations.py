@@ -61,7 +61,7 @@ class DeclaredResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class DeclaredInput:
     """That an operation reads from ``location``, with an example of it."""
 
     location: str
@@ -69,7 +69,7 @@ class Read:
 
 
 @dataclass(frozen=True, slots=True)
-class Failures:
+class DeclaredErrors:
     """Errors that an operation can answer with."""
 
     classes: ErrorClasses

@@ -19,7 +19,7 @@ from marshmallow import ValidationError
 
 from wavecom.settings import MailAddresses
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode, refusal
-from wavecom.web.api.fields import Explained, control_character
+from wavecom.web.api.fields import DocumentedField, control_character
 from wavecom.web.api.invisible import INVISIBLE, code_point
 
 _LABEL_LIMIT = 63
@@ -48,7 +48,7 @@ def rules(addresses: MailAddresses) -> Iterator[None]:
         _rules.reset(token)
 
 
-class EmailAddress(Explained[str]):
+class EmailAddress(DocumentedField[str]):
     """An address (RFC 5321, 6531); comes out with its domain in lower case and ASCII, so that any server takes it."""
 
     _LENGTH_LIMIT = 320
@@ -57,7 +57,7 @@ class EmailAddress(Explained[str]):
         super().__init__(must, **options)
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "string", "format": "idn-email", "minLength": 3, "maxLength": self._LENGTH_LIMIT}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
@@ -73,8 +73,8 @@ class EmailAddress(Explained[str]):
             raise refusal(
                 FieldErrorCode.TOO_LONG, f"must have at most {_ADDRESS_LIMIT} characters; it has {len(value)}"
             )
-        if fault := control_character(value, is_line=True) or _invisible_character(value):
-            raise ValidationError(fault)
+        if field_error := control_character(value, is_line=True) or _invisible_character(value):
+            raise ValidationError(field_error)
         known = _refused.get()
         if known is not None and known[:2] == (value, _rules.get()):
             raise self.invalid(known[2])

@@ -6,17 +6,17 @@ import binascii
 import re
 from typing import Any
 
-from wavecom.web.api.fields import Explained
+from wavecom.web.api.fields import DocumentedField
 
 
-class Base64(Explained[str]):
+class Base64(DocumentedField[str]):
     """Bytes in standard base64 (RFC 4648 section 4), or none; comes out as it came.
 
     ``base64_size`` says how many bytes it holds.
     """
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "string", "contentEncoding": "base64", "pattern": "^(?:[A-Za-z0-9+/]+={0,2})?$"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
@@ -49,7 +49,7 @@ def base64_size(value: str) -> int:
     return len(value) // 4 * 3 - value[-2:].count("=")
 
 
-class Base64Url(Explained[str]):
+class Base64Url(DocumentedField[str]):
     """Exactly ``size`` bytes in URL-safe base64 (RFC 4648 section 5), padded or not; comes out without padding."""
 
     def __init__(self, must: str, *, size: int, first_byte: int | None = None, **options: Any) -> None:
@@ -58,7 +58,7 @@ class Base64Url(Explained[str]):
         self._first_byte = first_byte
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         digits = -(-self._size * 4 // 3)
         return {"type": "string", "pattern": f"^[A-Za-z0-9_-]{{{digits}}}=*$"}
 

@@ -46,9 +46,9 @@ class FieldError(str):
     code: FieldErrorCode
 
     def __new__(cls, code: FieldErrorCode, text: str) -> FieldError:
-        fault = super().__new__(cls, text)
-        fault.code = code
-        return fault
+        field_error = super().__new__(cls, text)
+        field_error.code = code
+        return field_error
 
     def format(self, *_args: object, **_kwargs: object) -> FieldError:
         """Itself: marshmallow formats its messages, these are finished (and may contain braces)."""
@@ -61,7 +61,7 @@ def refusal(code: FieldErrorCode, text: str) -> ValidationError:
 
 
 def problems(error: ValidationError, *, root: str = "") -> list[Problem]:
-    """Every fault in ``error``, by JSON pointer (RFC 6901) below ``root``; at most ``PROBLEM_LIMIT``."""
+    """Every error in ``error``, by JSON pointer (RFC 6901) below ``root``; at most ``PROBLEM_LIMIT``."""
     messages = error.messages if isinstance(error.messages, Mapping) else {"_schema": error.messages}
     return list(islice(_walk(messages, root), PROBLEM_LIMIT))
 

@@ -1,6 +1,6 @@
 """marshmallow fields that say how to put right what is wrong. ``must`` completes "must be …".
 
-Each is built once, at start, and used by many threads; each refuses with every fault it finds at once.
+Each is built once, at start, and used by many threads; each refuses with every error it finds at once.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wavecom.web.api.invisible import code_point
 
 T = TypeVar("T")
 EnumT = TypeVar("EnumT", bound=StrEnum)
-Faults = dict[Any, Any]
+FieldErrors = dict[Any, Any]
 
 #: Integers beyond this are not the same in every JSON reader (RFC 8259 section 6).
 SAFE_INTEGER = 2**53 - 1
@@ -32,7 +32,7 @@ _NOT_IN_A_LINE = re.compile(rf"[{_CONTROLS_OF_LINES}\ud800-\udfff]")
 _NOT_IN_TEXT = re.compile(rf"[{_CONTROLS_OF_TEXT}\ud800-\udfff]")
 
 
-class Explained(fields.Field[T], Generic[T]):
+class DocumentedField(fields.Field[T], Generic[T]):
     """Base of all fields here: knows what its value must be."""
 
     def __init__(self, must: str, **options: Any) -> None:
@@ -79,7 +79,7 @@ def json_type(value: object) -> str:
 
 
 def control_character(text: str, *, is_line: bool) -> FieldError | None:
-    """The fault of the first character that must not be in a line, or in a text of lines; None when all are fit."""
+    """The error of the first character that must not be in a line, or in a text of lines; None when all are fit."""
     found = (_NOT_IN_A_LINE if is_line else _NOT_IN_TEXT).search(text)
     if found is None:
         return None
@@ -95,7 +95,7 @@ _LONGEST_PATTERN = 256
 
 
 def text_schema(max_length: int, *, is_line: bool = True, pattern: str | None = None) -> dict[str, Any]:
-    """What ``text_fault`` takes, as JSON Schema; with a ``pattern``, what the whole text must match besides."""
+    """What ``text_error`` takes, as JSON Schema; with a ``pattern``, what the whole text must match besides."""
     if pattern is not None:
         return {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": whole_pattern(pattern)}
     if max_length > _LONGEST_PATTERN:
@@ -112,7 +112,7 @@ def whole_pattern(pattern: str) -> str:
     return f"^(?:{pattern})$"
 
 
-def text_fault(value: str, max_length: int, *, is_line: bool = True) -> FieldError | None:
+def text_error(value: str, max_length: int, *, is_line: bool = True) -> FieldError | None:
     """What is wrong with a text that must be there, not be too long and be free of control characters."""
     if not value or value.isspace():
         return FieldError(FieldErrorCode.EMPTY, "must not be empty")
@@ -121,7 +121,7 @@ def text_fault(value: str, max_length: int, *, is_line: bool = True) -> FieldErr
     return control_character(value, is_line=is_line)
 
 
-class Text(Explained[str]):
+class Text(DocumentedField[str]):
     """A text of 1 to ``max_length`` characters; of one line unless ``is_line`` is False."""
 
     def __init__(
@@ -134,7 +134,7 @@ class Text(Explained[str]):
         self._pattern = re.compile(pattern) if pattern else None
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return text_schema(
             self.max_length, is_line=self._is_line, pattern=self._pattern.pattern if self._pattern else None
         )
@@ -142,14 +142,14 @@ class Text(Explained[str]):
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
             raise refusal(FieldErrorCode.WRONG_TYPE, f"must be a text, not {json_type(value)}")
-        if fault := text_fault(value, self.max_length, is_line=self._is_line):
-            raise ValidationError(fault)
+        if field_error := text_error(value, self.max_length, is_line=self._is_line):
+            raise ValidationError(field_error)
         if self._pattern and not self._pattern.fullmatch(value):
             raise self.invalid()
         return value
 
 
-class Whole(Explained[int]):
+class Integer(DocumentedField[int]):
     """An integer from ``minimum`` to ``maximum``."""
 
     def __init__(self, must: str, *, minimum: int, maximum: int, **options: Any) -> None:
@@ -158,7 +158,7 @@ class Whole(Explained[int]):
         self.maximum = maximum
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "integer", "minimum": self.minimum, "maximum": self.maximum}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> int:
@@ -169,11 +169,11 @@ class Whole(Explained[int]):
         return value
 
 
-class Flag(Explained[bool]):
+class Boolean(DocumentedField[bool]):
     """True or false."""
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "boolean"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
@@ -182,7 +182,7 @@ class Flag(Explained[bool]):
         return value
 
 
-class Choice(Explained[EnumT], Generic[EnumT]):
+class Choice(DocumentedField[EnumT], Generic[EnumT]):
     """One of the words of a ``StrEnum``."""
 
     def __init__(self, words: type[EnumT], **options: Any) -> None:
@@ -190,7 +190,7 @@ class Choice(Explained[EnumT], Generic[EnumT]):
         self.words: dict[object, EnumT] = {word.value: word for word in words}
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "string", "enum": list(self.words)}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> EnumT:
@@ -204,7 +204,7 @@ class Choice(Explained[EnumT], Generic[EnumT]):
             raise refusal(FieldErrorCode.UNKNOWN_VALUE, f"must be {self.must}{hint}") from None
 
 
-class Moment(Explained[datetime]):
+class Timestamp(DocumentedField[datetime]):
     """A time with its offset (RFC 3339); comes out as aware UTC in whole milliseconds."""
 
     _FORM = re.compile(
@@ -216,7 +216,7 @@ class Moment(Explained[datetime]):
         super().__init__("a time in RFC 3339 form with its offset, such as 2026-11-23T09:30:00+01:00", **options)
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         # No pattern: generated clients make a time of it first, and then fail to match that against the pattern.
         return {"type": "string", "format": "date-time"}
 
@@ -260,11 +260,11 @@ class Object(fields.Nested):
         return self._load_good(value)
 
 
-class AnyObject(Explained[dict[str, Any]]):
+class AnyObject(DocumentedField[dict[str, Any]]):
     """An object whose shape can't be checked, because what decides it is missing or wrong."""
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "object"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
@@ -298,7 +298,7 @@ class Items(fields.List[Any]):
         return super()._deserialize(value, *args, **kwargs)
 
 
-class KeyedValues(Explained[dict[str, Any]]):
+class KeyedValues(DocumentedField[dict[str, Any]]):
     """An object with free names. Subclasses say what is wrong with one name and value; every wrong one is named."""
 
     def __init__(self, must: str, *, max_items: int, max_bytes: int | None = None, **options: Any) -> None:
@@ -307,7 +307,7 @@ class KeyedValues(Explained[dict[str, Any]]):
         self._max_bytes = max_bytes
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {
             "type": "object",
             "maxProperties": self._max_items,
@@ -316,11 +316,11 @@ class KeyedValues(Explained[dict[str, Any]]):
         }
 
     def name_schema(self) -> dict[str, Any]:
-        """What ``fault`` takes as a name, as JSON Schema."""
+        """What ``error_of`` takes as a name, as JSON Schema."""
         raise NotImplementedError
 
     def item_schema(self) -> dict[str, Any]:
-        """What ``fault`` takes as a value, as JSON Schema."""
+        """What ``error_of`` takes as a value, as JSON Schema."""
         raise NotImplementedError
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, Any]:
@@ -328,13 +328,13 @@ class KeyedValues(Explained[dict[str, Any]]):
             raise self.wrong_type(value)
         if len(value) > self._max_items:
             raise refusal(FieldErrorCode.TOO_MANY, f"must have at most {self._max_items} entries; it has {len(value)}")
-        faults: Faults = {}
+        field_errors: FieldErrors = {}
         for name, item in value.items():
-            if fault := self.fault(name, item):
-                faults[name] = [fault]
-        faults |= self.faults_among(list(value))
-        if faults:
-            raise ValidationError(faults)
+            if field_error := self.error_of(name, item):
+                field_errors[name] = [field_error]
+        field_errors |= self.errors_among(list(value))
+        if field_errors:
+            raise ValidationError(field_errors)
         if self._max_bytes is not None and (size := len(orjson.dumps(value))) > self._max_bytes:
             raise refusal(
                 FieldErrorCode.TOO_LARGE, f"must take at most {self._max_bytes} bytes as JSON; it takes {size}"
@@ -342,13 +342,13 @@ class KeyedValues(Explained[dict[str, Any]]):
         return {name: self.canonical(name, item) for name, item in value.items()}
 
     def canonical(self, _name: str, item: Any) -> Any:
-        """An entry without a fault in the one form in which it is stored."""
+        """An entry without an error in the one form in which it is stored."""
         return item
 
-    def fault(self, name: str, item: object) -> FieldError | None:
+    def error_of(self, name: str, item: object) -> FieldError | None:
         """What is wrong with one entry."""
         raise NotImplementedError
 
-    def faults_among(self, _names: Sequence[str]) -> Mapping[str, list[FieldError]]:
+    def errors_among(self, _names: Sequence[str]) -> Mapping[str, list[FieldError]]:
         """What is wrong between entries."""
         return {}

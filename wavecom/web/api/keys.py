@@ -10,7 +10,7 @@ import orjson
 from flask import Response
 
 from wavecom import errors
-from wavecom.accounts import Administrator, NewKey, Scope
+from wavecom.accounts import Administrator, IssuedKey, Scope
 from wavecom.accounts.administration import DEFAULT_OVERLAP
 from wavecom.bootstrap import WebServices
 from wavecom.core.account import client_of
@@ -19,7 +19,7 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.representation import rfc3339
 from wavecom.web.api.schemas.key import Mode, NewKeySchema, RotationSchema
-from wavecom.web.api.shapes import many, moment, nullable, record, text, word
+from wavecom.web.api.shapes import array, enum, nullable, record, text, timestamp
 from wavecom.web.authentication import Authenticator, caller
 
 PATH = "/api/keys"
@@ -30,19 +30,19 @@ KEY_ID = Parameter("key_id", "path", text(maxLength=64), "the key's id", "5f0c9d
 _FIELDS: dict[str, Any] = {
     "keyId": text("what lists, logs and audit entries call it; it says nothing about the key"),
     "name": text("as given"),
-    "mode": word(Mode, "what a `test` key sends goes to the sandbox, never to a provider"),
-    "scopes": many(word(Scope)),
+    "mode": enum(Mode, "what a `test` key sends goes to the sandbox, never to a provider"),
+    "scopes": array(enum(Scope)),
     "hint": text("the key's last four characters, to tell it from others; empty for a short one"),
-    "status": word(KeyStatus),
-    "createdAt": moment("when it was made"),
-    "expiresAt": nullable(moment("when it ends by itself; null: never")),
-    "revokedAt": nullable(moment("when it was revoked")),
+    "status": enum(KeyStatus),
+    "createdAt": timestamp("when it was made"),
+    "expiresAt": nullable(timestamp("when it ends by itself; null: never")),
+    "revokedAt": nullable(timestamp("when it was revoked")),
     "replacedBy": nullable(text("the id of the key that took its place when it was rotated")),
     "sharesLimitsWith": nullable(text("the id of the key whose count it shares: that made it, or was rotated into it")),
 }
 KEY = record("Key", _FIELDS)
 NEW_KEY = record("KeyShownOnce", {"key": text("the key itself; shown this once"), **_FIELDS})
-KEYS = record("Keys", {"items": many(KEY, "the newest first, ended ones included")})
+KEYS = record("Keys", {"items": array(KEY, "the newest first, ended ones included")})
 
 KEY_EXAMPLE: dict[str, Any] = {
     "keyId": KEY_ID.example,
@@ -63,11 +63,11 @@ NEW_KEY_EXAMPLE = {"key": "wc_live_EXAMPLE-EXAMPLE-EXAMPLE-EXAMPLE-EXAMPLEx7Qk",
 def make_blueprint(services: WebServices) -> ApiBlueprint:
     """The views over ``services``; schemas are built here, once."""
     blueprint = ApiBlueprint("keys", __name__, url_prefix=PATH, description="Manage the API keys of your client.")
-    guard = Authenticator(services.keys)
+    authenticator = Authenticator(services.keys)
     administration = services.key_administration
 
     @blueprint.operation("POST", "", id="createKey")
-    @guard.requires(Scope.ADMIN)
+    @authenticator.requires(Scope.ADMIN)
     @blueprint.reads(NewKeySchema(services.clock.now), example={"name": "backend", "scopes": ["send", "read"]})
     @blueprint.answers(201, NEW_KEY, example=NEW_KEY_EXAMPLE, description="Made. The key is not shown again.")
     @blueprint.fails(errors.UncertainWriteError)
@@ -89,7 +89,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return _shown_once(made)
 
     @blueprint.operation("GET", "", id="listKeys")
-    @guard.requires(Scope.ADMIN)
+    @authenticator.requires(Scope.ADMIN)
     @blueprint.answers(200, KEYS, example={"items": [KEY_EXAMPLE]})
     def find() -> Response:
         """List your client's keys, the newest first; a test key sees the test keys only."""
@@ -97,7 +97,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return _json({"items": [_current(record) for record in records]})
 
     @blueprint.operation("POST", "/<key_id>/rotate", id="rotateKey")
-    @guard.requires(Scope.ADMIN)
+    @authenticator.requires(Scope.ADMIN)
     @blueprint.takes(KEY_ID)
     @blueprint.reads(RotationSchema(), example={"overlapSeconds": 3600})
     @blueprint.answers(201, NEW_KEY, example=NEW_KEY_EXAMPLE, description="Made. The key is not shown again.")
@@ -112,7 +112,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return _shown_once(administration.rotate(Administrator.of(caller()), _checked(key_id), overlap))
 
     @blueprint.operation("POST", "/<key_id>/revoke", id="revokeKey")
-    @guard.requires(Scope.ADMIN)
+    @authenticator.requires(Scope.ADMIN)
     @blueprint.takes(KEY_ID)
     @blueprint.answers(200, KEY, example=KEY_EXAMPLE | {"status": "revoked", "revokedAt": "2026-03-15T10:00:00.000Z"})
     @blueprint.fails(errors.KeyNotFoundError, errors.UncertainWriteError)
@@ -126,7 +126,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     def _current(key: KeyRecord) -> dict[str, Any]:
         return represented(key, key.status(services.clock.now()))
 
-    def _shown_once(made: NewKey) -> Response:
+    def _shown_once(made: IssuedKey) -> Response:
         response = _json({"key": made.key, **_current(made.record)}, 201)
         response.headers["Cache-Control"] = "no-store"
         return response

@@ -41,11 +41,11 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     blueprint = ApiBlueprint(
         "notifications", __name__, url_prefix=PATH, description="Send notifications and follow them."
     )
-    guard = Authenticator(services.keys)
+    authenticator = Authenticator(services.keys)
     sending = Sending.over(services)
 
     @blueprint.operation("POST", "", id="sendNotification")
-    @guard.requires(Scope.SEND)
+    @authenticator.requires(Scope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
     @blueprint.reads(
         RepeatableSchema(services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs),
@@ -68,7 +68,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return sending.send(caller(), notification, request.headers.get(HEADER)).response(_root())
 
     @blueprint.operation("GET", "", id="listNotifications")
-    @guard.requires(Scope.READ)
+    @authenticator.requires(Scope.READ)
     @blueprint.reads(ListQuery(), "query", example={"status": "failed,expired", "limit": 20})
     @blueprint.answers(
         200,
@@ -87,7 +87,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return response
 
     @blueprint.operation("GET", "/<job_id>", id="readNotification")
-    @guard.requires(Scope.READ)
+    @authenticator.requires(Scope.READ)
     @blueprint.takes(JOB_ID)
     @blueprint.answers(200, answers.NOTIFICATION, example=answers.NOTIFICATION_EXAMPLE)
     @blueprint.fails(errors.JobNotFoundError)
@@ -98,7 +98,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             raise JobNotFoundError(NO_SUCH_JOB)
         return json_response(representation.detail(job))
 
-    batch.add_to(blueprint, guard, services)
+    batch.add_to(blueprint, authenticator, services)
     return blueprint
 
 

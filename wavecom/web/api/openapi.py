@@ -19,11 +19,11 @@ from marshmallow import Schema, fields, missing
 from wavecom.errors import WaveComError
 from wavecom.web import problems
 from wavecom.web.api import declarations
-from wavecom.web.api.declarations import DeclaredResponse, Failures, Parameter, Read
+from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, Parameter
 from wavecom.web.api.field_errors import FieldErrorCode
-from wavecom.web.api.fields import Explained, Items, Object
+from wavecom.web.api.fields import DocumentedField, Items, Object
 from wavecom.web.api.schemas.base import BaseSchema
-from wavecom.web.api.shapes import CARRIED, Json, Shape, anything, carried, many, record, text, whole, word
+from wavecom.web.api.shapes import CARRIED, Json, Shape, anything, array, as_dict, enum, integer, record, text
 from wavecom.web.health import OK
 
 _BEARER = "apiKey"
@@ -43,7 +43,7 @@ _FIELD_ERROR = record(
         "parameter": text("the name of a parameter of the query"),
         "header": text("the name of a header"),
         "message": text("what is wrong and how to put it right; may get better"),
-        "code": word(FieldErrorCode, "stable"),
+        "code": enum(FieldErrorCode, "stable"),
     },
     optional={"pointer", "parameter", "header"},
 )
@@ -52,12 +52,12 @@ PROBLEM = record(
     {
         "type": text("the address that explains the code", format="uri-reference"),
         "title": text(),
-        "status": whole(minimum=400, maximum=599),
+        "status": integer(minimum=400, maximum=599),
         "detail": text("what happened and what to do"),
-        "code": word(problems.documented(), "stable"),
+        "code": enum(problems.documented(), "stable"),
         "requestId": text("names this request in our logs"),
-        "errors": many(_FIELD_ERROR, "every field that is wrong, at most a hundred"),
-        "results": many(anything(), "of a batch: one for each item, in order"),
+        "errors": array(_FIELD_ERROR, "every field that is wrong, at most a hundred"),
+        "results": array(anything(), "of a batch: one for each item, in order"),
     },
     optional={"errors", "results"},
     description="RFC 9457 problem details.",
@@ -76,7 +76,7 @@ class _Converter(OpenAPIConverter):
         """The JSON Schema of one field."""
         found: Any
         match field:
-            case Explained():
+            case DocumentedField():
                 found = self._with_references(field.json_schema())
                 found["description"] = field.must
             case Object():
@@ -90,7 +90,9 @@ class _Converter(OpenAPIConverter):
                     "description": field.must,
                 }
             case _:
-                raise TypeError(f"The field {field!r} does not say what it takes; see fields.Explained.json_schema.")
+                raise TypeError(
+                    f"The field {field!r} does not say what it takes; see fields.DocumentedField.json_schema."
+                )
         if field.allow_none:
             found["type"] = [found["type"], "null"]
         if field.load_default is not missing and isinstance(field.load_default, str | int | float | bool):
@@ -168,8 +170,8 @@ def document(spec: APISpec) -> Json:
     components["securitySchemes"] = {_BEARER: {"type": "http", "scheme": "bearer"}}
     components["headers"] = _HEADERS
     components["examples"] = {
-        code: {"summary": entry.title, "value": problems.example(code, entry)}
-        for code, entry in problems.documented().items()
+        code: {"summary": problem_type.title, "value": problems.example(code, problem_type)}
+        for code, problem_type in problems.documented().items()
     }
     shapes: dict[str, Json] = {}
     found = _with_shapes(found, shapes)
@@ -189,11 +191,11 @@ _HEADERS: Json = {
 
 
 def operation(declared: Sequence[Any], scope: str | None) -> Json:
-    """How one operation is described by what was declared above its view, ``scope`` by its guard."""
+    """How one operation is described by what was declared above its view, ``scope`` by its authenticator."""
     answers = [each for each in declared if isinstance(each, DeclaredResponse)]
-    reads = [each for each in declared if isinstance(each, Read)]
+    reads = [each for each in declared if isinstance(each, DeclaredInput)]
     parameters = [each for each in declared if isinstance(each, Parameter)]
-    own = [error for each in declared if isinstance(each, Failures) for error in each.classes]
+    own = [error for each in declared if isinstance(each, DeclaredErrors) for error in each.classes]
     errors = [*own, *(error for read in reads for error in declarations.READING[read.location])]
     errors += declarations.UNIVERSAL if scope is None else (*declarations.GUARDED, *declarations.UNIVERSAL)
     codes = {500: ["internal_error"]}
@@ -223,7 +225,7 @@ def _success(answer: DeclaredResponse) -> Json:
         | {name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()},
     }
     if answer.shape is not None:
-        described["content"] = {"application/json": {"schema": carried(answer.shape), "example": answer.example}}
+        described["content"] = {"application/json": {"schema": as_dict(answer.shape), "example": answer.example}}
     if answer.links:
         described["links"] = {
             operation: {
@@ -240,8 +242,8 @@ def _failures(errors: Iterable[type[WaveComError]], codes: Mapping[int, Sequence
         status: {code: problems.documented()[code].title for code in found} for status, found in codes.items()
     }
     for error in errors:
-        entry = problems.entry_of(error)
-        by_status.setdefault(entry.status, {})[error.code] = entry.title
+        problem_type = problems.problem_type_of(error)
+        by_status.setdefault(problem_type.status, {})[error.code] = problem_type.title
     return {str(status): failure(status, by_status[status]) for status in sorted(by_status)}
 
 
@@ -257,7 +259,7 @@ def failure(status: int, titles: Mapping[str, str]) -> Json:
         "headers": headers,
         "content": {
             problems.MEDIA_TYPE: {
-                "schema": carried(PROBLEM),
+                "schema": as_dict(PROBLEM),
                 "examples": {code: {"$ref": f"#/components/examples/{code}"} for code in titles},
             }
         },
@@ -285,7 +287,7 @@ def _health_paths() -> Json:
             str(status): {
                 "description": HTTPStatus(status).phrase,
                 "headers": {"X-Request-ID": _header("X-Request-ID")},
-                "content": {"application/json": {"schema": carried(shape), "example": example}},
+                "content": {"application/json": {"schema": as_dict(shape), "example": example}},
             }
             for status, example in statuses.items()
         }

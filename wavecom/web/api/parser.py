@@ -1,4 +1,4 @@
-"""Arguments of views: read safely, checked by a schema, refused with every fault at once."""
+"""Arguments of views: read safely, checked by a schema, refused with every error at once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ArgumentsParser(FlaskParser):
         return req.args.to_dict(flat=False)
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **_: Any) -> NoReturn:
-        """Name every fault, those of the headers too."""
+        """Name every error, those of the headers too."""
         # webargs puts the location around what the schema found.
         [(location, found)] = error.messages_dict.items()
         wrong = problems(ValidationError(found))

@@ -11,7 +11,7 @@ import phonenumbers
 from marshmallow import ValidationError
 
 from wavecom.web.api.field_errors import FieldErrorCode, refusal
-from wavecom.web.api.fields import Explained, control_character, whole_pattern
+from wavecom.web.api.fields import DocumentedField, control_character, whole_pattern
 from wavecom.web.api.invisible import INVISIBLE, code_point
 
 #: Blanks, hyphens and dashes of any width that people and programs write between digits (Unicode categories Zs and Pd).
@@ -22,7 +22,7 @@ _NOT_A_DIGIT = re.compile("[^0-9]+")
 _LENGTH_LIMIT = 128
 
 
-class Phone(Explained[str]):
+class Phone(DocumentedField[str]):
     """A phone number with country code; comes out in E.164 form, without separators and invisible characters.
 
     The digits are those that were given, but for a trunk zero after the country code, as in +44 (0)7700 900123. What
@@ -35,7 +35,7 @@ class Phone(Explained[str]):
         super().__init__(must, **options)
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         # Wider than the field: a pattern that names every dash and invisible character would help nobody.
         return {
             "type": "string",
@@ -54,8 +54,8 @@ class Phone(Explained[str]):
             return value
         if not value or value.isspace():
             raise refusal(FieldErrorCode.EMPTY, "must not be empty")
-        if fault := control_character(value[:_LENGTH_LIMIT], is_line=True):
-            raise ValidationError(fault)
+        if field_error := control_character(value[:_LENGTH_LIMIT], is_line=True):
+            raise ValidationError(field_error)
         visible = INVISIBLE.sub("", value) if len(value) <= _LENGTH_LIMIT else value
         if not self._FORM.fullmatch(visible):
             raise self.invalid(_what_a_phone_number_lacks(visible))

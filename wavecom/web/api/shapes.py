@@ -25,7 +25,7 @@ class Shape:
 CARRIED = "x-shape"
 
 
-def carried(shape: Shape) -> Json:
+def as_dict(shape: Shape) -> Json:
     """``shape`` as a dict: fields of requests give dicts, and apispec takes other schemas for marshmallow's."""
     return {CARRIED: shape}
 
@@ -46,22 +46,22 @@ def text(description: str = "", **limits: Any) -> Json:
     return _described({"type": "string", **limits}, description)
 
 
-def whole(description: str = "", *, minimum: int = 0, **limits: Any) -> Json:
+def integer(description: str = "", *, minimum: int = 0, **limits: Any) -> Json:
     """An integer."""
     return _described({"type": "integer", "minimum": minimum, **limits}, description)
 
 
-def flag(description: str = "") -> Json:
+def boolean(description: str = "") -> Json:
     """True or false."""
     return _described({"type": "boolean"}, description)
 
 
-def word(words: type[StrEnum] | Collection[str], description: str = "") -> Json:
+def enum(words: type[StrEnum] | Collection[str], description: str = "") -> Json:
     """One of these words."""
     return _described({"type": "string", "enum": [str(each) for each in words]}, description)
 
 
-def moment(description: str = "") -> Json:
+def timestamp(description: str = "") -> Json:
     """A time as WaveCom writes it: UTC, milliseconds, Z.
 
     Without a pattern: generated clients make a time of it first, and then fail to match that against the pattern.
@@ -74,7 +74,7 @@ def uuid(description: str = "") -> Json:
     return _described({"type": "string", "format": "uuid"}, description)
 
 
-def many(item: Any, description: str = "", **limits: Any) -> Json:
+def array(item: Any, description: str = "", **limits: Any) -> Json:
     """A list of ``item``."""
     return _described({"type": "array", "items": item, **limits}, description)
 

@@ -17,7 +17,7 @@ from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import json_response
 from wavecom.web.api.representation import rfc3339
 from wavecom.web.api.schemas.stats import StatsQuery, StatsRequest
-from wavecom.web.api.shapes import Json, many, moment, record, whole, word
+from wavecom.web.api.shapes import Json, array, enum, integer, record, timestamp
 from wavecom.web.authentication import Authenticator, caller
 
 PATH = "/api/stats"
@@ -25,16 +25,16 @@ PATH = "/api/stats"
 #: What is counted. A claim is not: processing lasts milliseconds, and counting it would cost every delivery.
 COUNTED = tuple(status for status in Status if status is not Status.PROCESSING)
 
-_COUNTS = record("StatusCounts", {status.value: whole() for status in COUNTED})
+_COUNTS = record("StatusCounts", {status.value: integer() for status in COUNTED})
 _STATS = record(
     "Stats",
     {
-        "since": moment("the beginning of the first step"),
-        "until": moment("the end of the last step"),
-        "step": word(Interval),
+        "since": timestamp("the beginning of the first step"),
+        "until": timestamp("the end of the last step"),
+        "step": enum(Interval),
         "totals": _COUNTS,
         "byType": record("TypeCounts", {channel.value: _COUNTS for channel in Channel}),
-        "points": many(record("StatsPoint", {"at": moment("the beginning of the step"), "counts": _COUNTS})),
+        "points": array(record("StatsPoint", {"at": timestamp("the beginning of the step"), "counts": _COUNTS})),
     },
     description="How many notifications came to each status in each step.",
 )
@@ -55,10 +55,10 @@ def _example() -> Json:
 def make_blueprint(services: WebServices) -> ApiBlueprint:
     """The view over ``services``."""
     blueprint = ApiBlueprint("stats", __name__, url_prefix=PATH, description="Count notifications.")
-    guard = Authenticator(services.keys)
+    authenticator = Authenticator(services.keys)
 
     @blueprint.operation("GET", "", id="readStats")
-    @guard.requires(Scope.READ)
+    @authenticator.requires(Scope.READ)
     @blueprint.reads(
         StatsQuery(services.clock.now),
         "query",

@@ -164,7 +164,7 @@ def _context() -> dict[str, Any]:
         "client_of": client_of,
         "is_test_account": is_test_account,
         "status_look": words.STATUSES.__getitem__,
-        "event_look": words.event_look,
+        "event_appearance": words.event_appearance,
         "channel_word": words.CHANNELS.__getitem__,
         "priority_word": words.PRIORITIES.__getitem__,
         "policy_word": words.POLICIES.__getitem__,

@@ -99,7 +99,7 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class FormProblem:
     """A problem as the summary of a form shows it: ``field`` to link to, or None."""
 
     field: Field | None

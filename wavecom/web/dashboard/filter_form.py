@@ -10,7 +10,7 @@ from wavecom.core.job import Channel, Priority
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 from wavecom.errors import Problem
-from wavecom.web.dashboard.fields import Field, Shown, place, utc, with_errors
+from wavecom.web.dashboard.fields import Field, FormProblem, place, utc, with_errors
 from wavecom.web.dashboard.words import CHANNELS, PRIORITIES, STATUSES
 
 _ANY = ("", "Any")
@@ -63,7 +63,7 @@ class FilterForm:
     """The filters as they were set."""
 
     fields: tuple[Field, ...]
-    problems: tuple[Shown, ...] = ()
+    problems: tuple[FormProblem, ...] = ()
 
     @classmethod
     def filled(cls, typed: Mapping[str, str], *, for_operator: bool) -> FilterForm:
@@ -106,7 +106,7 @@ class FilterForm:
             if field is not None:
                 messages.setdefault(field.name, []).append(message)
         fields = tuple(with_errors(field, messages.get(field.name, [])) for field in self.fields)
-        return replace(self, fields=fields, problems=tuple(Shown(field, message) for field, message in placed))
+        return replace(self, fields=fields, problems=tuple(FormProblem(field, message) for field, message in placed))
 
 
 def _set(field: Field, value: str) -> Field:

@@ -13,7 +13,7 @@ from wavecom.errors import Problem
 from wavecom.web.api.schemas.push import Platform
 from wavecom.web.dashboard.fields import (
     Field,
-    Shown,
+    FormProblem,
     json_value,
     lines,
     pairs,
@@ -44,7 +44,7 @@ class Upload(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class FieldGroup:
     """Fields under one heading, in rows. An optional group is folded away until it is needed."""
 
     title: str
@@ -64,7 +64,7 @@ _PLATFORMS = {
     Platform.WEBPUSH: "Web push (browsers)",
 }
 
-_OPTIONS = Group(
+_OPTIONS = FieldGroup(
     "Delivery options",
     (
         (
@@ -113,7 +113,7 @@ _OPTIONS = Group(
 )
 
 _EMAIL = (
-    Group(
+    FieldGroup(
         "Recipient",
         (
             (
@@ -129,7 +129,7 @@ _EMAIL = (
             ),
         ),
     ),
-    Group(
+    FieldGroup(
         "Message",
         (
             (Field(name="subject", label="Subject", pointer="/payload/subject", is_required=True),),
@@ -167,7 +167,7 @@ _EMAIL = (
             ),
         ),
     ),
-    Group(
+    FieldGroup(
         "Sender and headers",
         (
             (
@@ -193,7 +193,7 @@ _EMAIL = (
 )
 
 _SMS = (
-    Group(
+    FieldGroup(
         "Recipient",
         (
             (
@@ -209,7 +209,7 @@ _SMS = (
             ),
         ),
     ),
-    Group(
+    FieldGroup(
         "Message",
         (
             (
@@ -238,7 +238,7 @@ _SMS = (
 )
 
 _PUSH = (
-    Group(
+    FieldGroup(
         "Recipient",
         (
             (
@@ -270,7 +270,7 @@ _PUSH = (
             ),
         ),
     ),
-    Group(
+    FieldGroup(
         "Message",
         (
             (Field(name="title", label="Title", pointer="/payload/title"),),
@@ -298,7 +298,7 @@ _PUSH = (
             ),
         ),
     ),
-    Group(
+    FieldGroup(
         "Display",
         (
             (
@@ -325,7 +325,7 @@ _PUSH = (
     _OPTIONS,
 )
 
-_FORMS: dict[Channel, tuple[Group, ...]] = {Channel.EMAIL: _EMAIL, Channel.SMS: _SMS, Channel.PUSH: _PUSH}
+_FORMS: dict[Channel, tuple[FieldGroup, ...]] = {Channel.EMAIL: _EMAIL, Channel.SMS: _SMS, Channel.PUSH: _PUSH}
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,8 +334,8 @@ class SendForm:
 
     channel: Channel
     id: str
-    groups: tuple[Group, ...]
-    problems: tuple[Shown, ...] = ()
+    groups: tuple[FieldGroup, ...]
+    problems: tuple[FormProblem, ...] = ()
 
     @classmethod
     def blank(cls, channel: Channel) -> SendForm:
@@ -376,7 +376,7 @@ class SendForm:
             if field is not None:
                 messages.setdefault(field.name, []).append(message)
         groups = _each_field(self.groups, lambda field: with_errors(field, messages.get(field.name, [])))
-        return replace(self, groups=groups, problems=tuple(Shown(field, message) for field, message in placed))
+        return replace(self, groups=groups, problems=tuple(FormProblem(field, message) for field, message in placed))
 
 
 def new_id() -> str:
@@ -408,11 +408,11 @@ def _put(body: dict[str, Any], pointer: str, value: Any) -> None:
     body[name] = value
 
 
-def _fields(groups: Iterable[Group]) -> list[Field]:
+def _fields(groups: Iterable[FieldGroup]) -> list[Field]:
     return [field for group in groups for row in group.rows for field in row]
 
 
-def _each_field(groups: Iterable[Group], change: Callable[[Field], Field]) -> tuple[Group, ...]:
+def _each_field(groups: Iterable[FieldGroup], change: Callable[[Field], Field]) -> tuple[FieldGroup, ...]:
     return tuple(
         replace(group, rows=tuple(tuple(change(field) for field in row) for row in group.rows)) for group in groups
     )

@@ -24,7 +24,7 @@ from wavecom.web.dashboard.chart import Step, stacked_bars
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.formatting import thousands
 from wavecom.web.dashboard.fragments import fragment
-from wavecom.web.dashboard.words import STATUSES, Look
+from wavecom.web.dashboard.words import STATUSES, Appearance
 from wavecom.web.health import OK
 
 HOUR = timedelta(hours=1)
@@ -73,7 +73,7 @@ class Count:
     """How many notifications are, or became, ``status``; ``link`` leads to them."""
 
     status: Status
-    look: Look
+    look: Appearance
     #: None: there was no time to count them.
     value: int | None
     link: str = ""

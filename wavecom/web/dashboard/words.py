@@ -12,7 +12,7 @@ from wavecom.core.states import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Appearance:
     """``icon`` is a name in templates/dashboard/_parts.html, ``tone`` a class of static/style.css or empty."""
 
     word: str
@@ -20,36 +20,36 @@ class Look:
     tone: str = ""
 
 
-STATUSES: dict[Status, Look] = {
-    Status.SCHEDULED: Look("Scheduled", "clock"),
-    Status.QUEUED: Look("Queued", "lines"),
-    Status.PROCESSING: Look("Processing", "spin", "busy"),
-    Status.RETRYING: Look("Retrying", "again", "warn"),
-    Status.SENT: Look("Sent", "plane", "busy"),
-    Status.UNCONFIRMED: Look("Unconfirmed", "question", "warn"),
-    Status.DELIVERED: Look("Delivered", "check", "good"),
-    Status.FAILED: Look("Failed", "cross", "bad"),
-    Status.EXPIRED: Look("Expired", "hourglass", "bad"),
-    Status.CANCELLED: Look("Cancelled", "slash"),
+STATUSES: dict[Status, Appearance] = {
+    Status.SCHEDULED: Appearance("Scheduled", "clock"),
+    Status.QUEUED: Appearance("Queued", "lines"),
+    Status.PROCESSING: Appearance("Processing", "spin", "busy"),
+    Status.RETRYING: Appearance("Retrying", "again", "warn"),
+    Status.SENT: Appearance("Sent", "plane", "busy"),
+    Status.UNCONFIRMED: Appearance("Unconfirmed", "question", "warn"),
+    Status.DELIVERED: Appearance("Delivered", "check", "good"),
+    Status.FAILED: Appearance("Failed", "cross", "bad"),
+    Status.EXPIRED: Appearance("Expired", "hourglass", "bad"),
+    Status.CANCELLED: Appearance("Cancelled", "slash"),
 }
 
 #: ``LogEntry.event`` → what happened, for people.
-EVENTS: dict[str, Look] = {
-    "accepted": Look("Accepted by WaveCom", "inbox"),
-    "queued": Look("Its time came: queued", "lines"),
-    "delivered": Look("Delivered", "check", "good"),
-    "sent": Look("Accepted by the provider", "plane", "busy"),
-    "unavailable": Look("The provider was unavailable", "alert", "warn"),
-    "rejected": Look("Rejected by the provider", "cross", "bad"),
-    "outcome_unknown": Look("No clear answer: it may have been sent", "question", "warn"),
-    "unconfirmed": Look("Left unconfirmed, not sent again", "question", "warn"),
-    "settled": Look("Settled by hand", "check"),
-    "receipt": Look("Receipt from the provider", "inbox", "busy"),
-    "failed": Look("Failed for good", "cross", "bad"),
-    "expired": Look("Expired before it could be sent", "hourglass", "bad"),
-    "cancelled": Look("Cancelled", "slash"),
-    "replayed": Look("Replayed from the start", "again", "busy"),
-    "discarded": Look("Put aside by an operator", "slash"),
+EVENTS: dict[str, Appearance] = {
+    "accepted": Appearance("Accepted by WaveCom", "inbox"),
+    "queued": Appearance("Its time came: queued", "lines"),
+    "delivered": Appearance("Delivered", "check", "good"),
+    "sent": Appearance("Accepted by the provider", "plane", "busy"),
+    "unavailable": Appearance("The provider was unavailable", "alert", "warn"),
+    "rejected": Appearance("Rejected by the provider", "cross", "bad"),
+    "outcome_unknown": Appearance("No clear answer: it may have been sent", "question", "warn"),
+    "unconfirmed": Appearance("Left unconfirmed, not sent again", "question", "warn"),
+    "settled": Appearance("Settled by hand", "check"),
+    "receipt": Appearance("Receipt from the provider", "inbox", "busy"),
+    "failed": Appearance("Failed for good", "cross", "bad"),
+    "expired": Appearance("Expired before it could be sent", "hourglass", "bad"),
+    "cancelled": Appearance("Cancelled", "slash"),
+    "replayed": Appearance("Replayed from the start", "again", "busy"),
+    "discarded": Appearance("Put aside by an operator", "slash"),
 }
 
 CHANNELS: dict[Channel, str] = {Channel.EMAIL: "E-mail", Channel.SMS: "SMS", Channel.PUSH: "Push"}
@@ -62,6 +62,6 @@ POLICIES: dict[UnknownOutcomePolicy, str] = {
 }
 
 
-def event_look(event: str) -> Look:
+def event_appearance(event: str) -> Appearance:
     """The look of an event; one that this table does not know shows its own word."""
-    return EVENTS.get(event) or Look(event.replace("_", " ").capitalize(), "dot")
+    return EVENTS.get(event) or Appearance(event.replace("_", " ").capitalize(), "dot")

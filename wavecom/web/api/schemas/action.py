@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import ClassVar
 
-from wavecom.web.api.fields import Choice, Flag, Text
+from wavecom.web.api.fields import Boolean, Choice, Text
 from wavecom.web.api.schemas.base import BaseSchema
 
 REASON_LIMIT = 500
@@ -29,7 +29,7 @@ class RetrySchema(BaseSchema):
         "acceptDuplicates": "acceptDuplicate",
     }
 
-    accept_duplicate = Flag(
+    accept_duplicate = Boolean(
         "true to send again what may have been sent already, or false",
         data_key="acceptDuplicate",
         load_default=False,

@@ -130,7 +130,11 @@ class BaseSchema(Schema):
         messages = error.messages
         if not isinstance(messages, dict) or not isinstance(data, dict):
             return
-        unknown = {name for name, faults in messages.items() if isinstance(faults, list) and faults[0] is _UNKNOWN}
+        unknown = {
+            name
+            for name, field_errors in messages.items()
+            if isinstance(field_errors, list) and field_errors[0] is _UNKNOWN
+        }
         # In the order in which they came, not in that of a set.
         for number, name in enumerate([name for name in data if name in unknown]):
             suggestion = self._suggestion(name) if number < SUGGESTION_LIMIT else ""

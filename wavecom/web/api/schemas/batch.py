@@ -12,7 +12,7 @@ from wavecom.core.job import Channel
 from wavecom.errors import Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api.field_errors import FieldErrorCode, problems, refusal
-from wavecom.web.api.fields import Explained
+from wavecom.web.api.fields import DocumentedField
 from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, MUST, is_idempotency_key
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.notification import (
@@ -31,11 +31,11 @@ ITEMS_LIMIT = 1000
 _KEY = "idempotencyKey"
 
 
-class KeyField(Explained[str]):
+class KeyField(DocumentedField[str]):
     """What a single request has in its ``Idempotency-Key`` header."""
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return dict(IDEMPOTENCY_KEY.schema)
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
@@ -107,14 +107,14 @@ class BatchItemSchema(_Keyed, NotificationSchema):
         return BatchItem(body, key, request)
 
 
-class BatchItems(Explained[list[Any]]):
+class BatchItems(DocumentedField[list[Any]]):
     """The items, unchecked: what is wrong with one of them is not the others' fault."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(f"a list of 1 to {ITEMS_LIMIT} notifications", **options)
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         item: Any = self.parent.item if isinstance(self.parent, BatchSchema) else {}
         return {"type": "array", "minItems": 1, "maxItems": ITEMS_LIMIT, "items": item}
 

@@ -14,7 +14,7 @@ from wavecom.web.api.addresses import Mailbox, Mailboxes
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.encodings import Base64, base64_size
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
-from wavecom.web.api.fields import Choice, Items, KeyedValues, Object, Text, text_fault, text_schema
+from wavecom.web.api.fields import Choice, Items, KeyedValues, Object, Text, text_error, text_schema
 from wavecom.web.api.schemas.base import BaseSchema
 
 #: What all attachments of a mail may hold together, decoded.
@@ -108,13 +108,13 @@ class Calendar(BaseSchema):
         content: str = data["content"]
         lines = content.strip().splitlines()
         if lines[0].strip().upper() != "BEGIN:VCALENDAR" or lines[-1].strip().upper() != "END:VCALENDAR":
-            fault = FieldError(FieldErrorCode.INVALID, "must be iCalendar: from BEGIN:VCALENDAR to END:VCALENDAR")
-            raise ValidationError({"content": [fault]})
+            field_error = FieldError(FieldErrorCode.INVALID, "must be iCalendar: from BEGIN:VCALENDAR to END:VCALENDAR")
+            raise ValidationError({"content": [field_error]})
         # Readers ignore an invitation whose two methods differ (RFC 6047 section 2.4).
         method = str(data["method"])
         if {found.upper() for found in self._METHOD.findall(content)} != {method}:
-            fault = FieldError(FieldErrorCode.CONFLICT, f"must have the line METHOD:{method}, as `method` says")
-            raise ValidationError({"content": [fault]})
+            field_error = FieldError(FieldErrorCode.CONFLICT, f"must have the line METHOD:{method}, as `method` says")
+            raise ValidationError({"content": [field_error]})
 
 
 class MailHeaders(KeyedValues):
@@ -162,7 +162,7 @@ class MailHeaders(KeyedValues):
         """See ``KeyedValues``."""
         return text_schema(self._MESSAGE_IDS_LIMIT)
 
-    def fault(self, name: str, item: object) -> FieldError | None:
+    def error_of(self, name: str, item: object) -> FieldError | None:
         """See ``KeyedValues``."""
         lower = name.lower()
         if not self._NAME.fullmatch(name) or not (lower.startswith(("x-", "list-")) or lower in self.ALLOWED):
@@ -176,8 +176,8 @@ class MailHeaders(KeyedValues):
         if not isinstance(item, str):
             return FieldError(FieldErrorCode.WRONG_TYPE, "must be a text")
         are_ids = mail_headers.kind_of(name) is mail_headers.HeaderKind.MESSAGE_IDS
-        if fault := text_fault(item, self._MESSAGE_IDS_LIMIT if are_ids else self._VALUE_LIMIT):
-            return fault
+        if field_error := text_error(item, self._MESSAGE_IDS_LIMIT if are_ids else self._VALUE_LIMIT):
+            return field_error
         try:
             mail_headers.canonical(name, item)
         except mail_headers.HeaderValueError as error:
@@ -188,15 +188,17 @@ class MailHeaders(KeyedValues):
         """See ``KeyedValues``."""
         return mail_headers.canonical(name, item)
 
-    def faults_among(self, names: Sequence[str]) -> Mapping[str, list[FieldError]]:
+    def errors_among(self, names: Sequence[str]) -> Mapping[str, list[FieldError]]:
         """Header names are equal whatever their capitals."""
         seen: dict[str, str] = {}
-        faults: dict[str, list[FieldError]] = {}
+        field_errors: dict[str, list[FieldError]] = {}
         for name in names:
             first = seen.setdefault(name.lower(), name)
             if first != name:
-                faults[name] = [FieldError(FieldErrorCode.DUPLICATE, f"is the same header as {first}; give it once")]
-        return faults
+                field_errors[name] = [
+                    FieldError(FieldErrorCode.DUPLICATE, f"is the same header as {first}; give it once")
+                ]
+        return field_errors
 
 
 def _any_case(name: str) -> str:
@@ -247,29 +249,31 @@ class EmailPayload(BaseSchema):
     @validates_schema(skip_on_field_errors=False)
     def _check_inline(self, data: Mapping[str, Any], **_: Any) -> None:
         seen: set[str] = set()
-        faults: dict[int, dict[str, list[FieldError]]] = {}
+        field_errors: dict[int, dict[str, list[FieldError]]] = {}
         for index, attachment in enumerate(data.get("attachments", ())):
             content_id = attachment.get("contentId")
             if content_id is None:
                 continue
             if "html" not in data:
-                fault = FieldError(FieldErrorCode.NOT_ALLOWED, "must be left out where there is no html to show it")
-                faults[index] = {"contentId": [fault]}
+                field_error = FieldError(
+                    FieldErrorCode.NOT_ALLOWED, "must be left out where there is no html to show it"
+                )
+                field_errors[index] = {"contentId": [field_error]}
             elif content_id in seen:
-                faults[index] = {
+                field_errors[index] = {
                     "contentId": [FieldError(FieldErrorCode.DUPLICATE, "is another attachment's; give each its own")]
                 }
             seen.add(content_id)
-        if faults:
-            raise ValidationError({"attachments": faults})
+        if field_errors:
+            raise ValidationError({"attachments": field_errors})
 
     @validates_schema(skip_on_field_errors=False)
     def _check_size(self, data: Mapping[str, Any], **_: Any) -> None:
         # Where one is wrong, marshmallow leaves here what was right of it: maybe no content.
         size = sum(base64_size(attachment.get("content", "")) for attachment in data.get("attachments", ()))
         if size > ATTACHMENTS_LIMIT_BYTES:
-            fault = FieldError(
+            field_error = FieldError(
                 FieldErrorCode.TOO_LARGE,
                 f"must hold at most {ATTACHMENTS_LIMIT_BYTES} bytes together, decoded; they hold {size}",
             )
-            raise ValidationError({"attachments": [fault]})
+            raise ValidationError({"attachments": [field_error]})

@@ -12,7 +12,7 @@ from marshmallow import ValidationError, validates_schema
 from wavecom.accounts import Scope
 from wavecom.accounts.administration import LONGEST_OVERLAP
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
-from wavecom.web.api.fields import Choice, Items, Moment, Text, Whole
+from wavecom.web.api.fields import Choice, Integer, Items, Text, Timestamp
 from wavecom.web.api.schemas.base import BaseSchema
 
 LONGEST_LIFE = timedelta(days=3650)
@@ -44,7 +44,7 @@ class NewKeySchema(BaseSchema):
         Choice(Scope), f"a list of some of {', '.join(Scope)}", min_items=1, max_items=len(Scope), required=True
     )
     mode = Choice(Mode)
-    expires_at = Moment(data_key="expiresAt")
+    expires_at = Timestamp(data_key="expiresAt")
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class NewKeySchema(BaseSchema):
     def _check_end(self, data: Mapping[str, Any], **_: Any) -> None:
         expires_at, now = data.get("expires_at"), self._now()
         if expires_at is not None and not now < expires_at <= now + LONGEST_LIFE:
-            fault = FieldError(FieldErrorCode.OUT_OF_RANGE, "must be in the future, within ten years")
-            raise ValidationError({"expiresAt": [fault]})
+            field_error = FieldError(FieldErrorCode.OUT_OF_RANGE, "must be in the future, within ten years")
+            raise ValidationError({"expiresAt": [field_error]})
 
 
 class RotationSchema(BaseSchema):
@@ -64,6 +64,6 @@ class RotationSchema(BaseSchema):
     aliases: ClassVar[Mapping[str, str]] = {"overlap": "overlapSeconds", "gracePeriod": "overlapSeconds"}
     may_be_left_out: ClassVar[bool] = True
 
-    overlap_seconds = Whole(
+    overlap_seconds = Integer(
         "whole seconds", minimum=0, maximum=int(LONGEST_OVERLAP.total_seconds()), data_key="overlapSeconds"
     )

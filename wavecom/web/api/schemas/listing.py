@@ -17,11 +17,11 @@ from wavecom.settings import MailAddresses
 from wavecom.web.api import cursors, email_addresses
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode, nearest, refusal
-from wavecom.web.api.fields import Choice, Explained, Text, control_character
+from wavecom.web.api.fields import Choice, DocumentedField, Text, control_character
 from wavecom.web.api.invisible import INVISIBLE
 from wavecom.web.api.phone_numbers import Phone
 from wavecom.web.api.schemas.metadata import Metadata
-from wavecom.web.api.schemas.query import MomentInQuery, QuerySchema, WholeInQuery
+from wavecom.web.api.schemas.query import IntegerInQuery, QuerySchema, TimestampInQuery
 
 LIMIT_DEFAULT = 50
 LIMIT_MAXIMUM = 200
@@ -42,7 +42,7 @@ class ListRequest:
         return replace(self.where, client=client)
 
 
-class Words(Explained[frozenset[EnumT]], Generic[EnumT]):
+class Choices(DocumentedField[frozenset[EnumT]], Generic[EnumT]):
     """Words of a ``StrEnum``, parted by commas, the parameter repeated, or both."""
 
     def __init__(self, words: type[EnumT], **options: Any) -> None:
@@ -50,7 +50,7 @@ class Words(Explained[frozenset[EnumT]], Generic[EnumT]):
         self._words: dict[str, EnumT] = {word.value: word for word in words}
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "array", "items": {"type": "string", "enum": list(self._words)}, "minItems": 1}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> frozenset[EnumT]:
@@ -84,13 +84,13 @@ class RecipientInQuery(Text):
             return text
 
 
-class JobIdInQuery(Explained[JobId]):
+class JobIdInQuery(DocumentedField[JobId]):
     """The id of one notification, in any case."""
 
     _FORM = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "string", "format": "uuid"}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> JobId:
@@ -99,29 +99,29 @@ class JobIdInQuery(Explained[JobId]):
         return JobId(value.strip().lower())
 
 
-class MetadataValue(Explained[str]):
+class MetadataValue(DocumentedField[str]):
     """A value as it was sent, without the quotes of a text: ``A-42``, ``42``, ``true``. May be empty."""
 
     LIMIT = 8 * 1024
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "string", "maxLength": self.LIMIT}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         text: str = value
         if len(text) > self.LIMIT:
             raise refusal(FieldErrorCode.TOO_LONG, f"must have at most {self.LIMIT} characters; it has {len(text)}")
-        if fault := control_character(text, is_line=False):
-            raise ValidationError(fault)
+        if field_error := control_character(text, is_line=False):
+            raise ValidationError(field_error)
         return text
 
 
-class CursorField(Explained[Cursor]):
+class CursorField(DocumentedField[Cursor]):
     """Where the last page ended."""
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         return {"type": "string", "pattern": cursors.PATTERN}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> Cursor:
@@ -154,7 +154,7 @@ class ListQuery(QuerySchema):
         "id": "jobId",
     }
 
-    statuses = Words(Status, data_key="status")
+    statuses = Choices(Status, data_key="status")
     type = Choice(Channel)
     priority = Choice(Priority)
     provider = Text("the name of a provider", max_length=100)
@@ -164,9 +164,9 @@ class ListQuery(QuerySchema):
     metadata_value = MetadataValue("a value in metadata, beside its name", data_key="metadataValue")
     job_id = JobIdInQuery("the id of a notification", data_key="jobId")
     idempotency_key = Text("an idempotency key", max_length=255, data_key="idempotencyKey")
-    created_since = MomentInQuery(data_key="createdSince")
-    created_before = MomentInQuery(data_key="createdBefore")
-    limit = WholeInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
+    created_since = TimestampInQuery(data_key="createdSince")
+    created_before = TimestampInQuery(data_key="createdBefore")
+    limit = IntegerInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
     cursor = CursorField("the cursor of a next link, unchanged")
 
     repeatable: ClassVar[frozenset[str]] = frozenset({"status"})
@@ -195,7 +195,7 @@ class ListQuery(QuerySchema):
             )
 
     def load(self, data: Mapping[str, list[str]], **_: Any) -> ListRequest:  # type: ignore[override]
-        """See the class. Raises ``ValidationError`` with every fault in the query."""
+        """See the class. Raises ``ValidationError`` with every error in the query."""
         fields = self.load_query(data)
         limit, after = fields.pop("limit"), fields.pop("cursor", None)
         return ListRequest(JobFilter(**fields), limit, after)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
-from wavecom.web.api.fields import SAFE_INTEGER, KeyedValues, control_character, text_fault, text_schema
-from wavecom.web.api.shapes import Shape, carried
+from wavecom.web.api.fields import SAFE_INTEGER, KeyedValues, control_character, text_error, text_schema
+from wavecom.web.api.shapes import Shape, as_dict
 
 METADATA_VALUE = Shape(
     "MetadataValue",
@@ -36,12 +36,12 @@ class Metadata(KeyedValues):
 
     def item_schema(self) -> dict[str, Any]:
         """See ``KeyedValues``."""
-        return carried(METADATA_VALUE)
+        return as_dict(METADATA_VALUE)
 
-    def fault(self, name: str, item: object) -> FieldError | None:
+    def error_of(self, name: str, item: object) -> FieldError | None:
         """See ``KeyedValues``."""
-        if fault := text_fault(name, self.KEY_LIMIT):
-            return FieldError(fault.code, f"has a name that {fault}")
+        if field_error := text_error(name, self.KEY_LIMIT):
+            return FieldError(field_error.code, f"has a name that {field_error}")
         match item:
             case str():
                 # An empty value says something; a control character never does.

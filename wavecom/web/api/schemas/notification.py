@@ -19,11 +19,11 @@ from wavecom.settings import MailAddresses
 from wavecom.web.api import email_addresses
 from wavecom.web.api.addresses import Recipient
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode, problems
-from wavecom.web.api.fields import AnyObject, Choice, Moment, Object, Whole
+from wavecom.web.api.fields import AnyObject, Choice, Integer, Object, Timestamp
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo
 from wavecom.web.api.schemas.metadata import Metadata
-from wavecom.web.api.schemas.push import WEB_PUSH_LIMIT_BYTES, Platform, PushPayload, PushTo, size_fault
+from wavecom.web.api.schemas.push import WEB_PUSH_LIMIT_BYTES, Platform, PushPayload, PushTo, size_error
 from wavecom.web.api.schemas.sms import SmsPayload, SmsTo, sender_id_signs
 
 YEAR = timedelta(days=365)
@@ -89,12 +89,12 @@ class CommonSchema(BaseSchema):
 
     type = Choice(Channel, required=True)
     metadata = Metadata()
-    max_attempts = Whole("a whole number", minimum=1, maximum=20, data_key="maxAttempts")
+    max_attempts = Integer("a whole number", minimum=1, maximum=20, data_key="maxAttempts")
     priority = Choice(Priority)
     on_unknown_outcome = Choice(UnknownOutcomePolicy, data_key="onUnknownOutcome")
-    send_at = Moment(data_key="sendAt")
-    expires_at = Moment(data_key="expiresAt")
-    ttl_seconds = Whole("whole seconds", minimum=1, maximum=int(YEAR.total_seconds()), data_key="ttlSeconds")
+    send_at = Timestamp(data_key="sendAt")
+    expires_at = Timestamp(data_key="expiresAt")
+    ttl_seconds = Integer("whole seconds", minimum=1, maximum=int(YEAR.total_seconds()), data_key="ttlSeconds")
 
     def __init__(self, now: Now) -> None:
         super().__init__()
@@ -110,18 +110,18 @@ class CommonSchema(BaseSchema):
         if send_at is None and expires_at is None:
             return
         now = self._now()
-        faults: dict[str, list[FieldError]] = {}
+        field_errors: dict[str, list[FieldError]] = {}
         if send_at is not None and (why := _wrong_start(send_at, now)):
-            faults["sendAt"] = [FieldError(FieldErrorCode.OUT_OF_RANGE, why)]
+            field_errors["sendAt"] = [FieldError(FieldErrorCode.OUT_OF_RANGE, why)]
         if expires_at is not None:
             if isinstance(original, dict) and "ttlSeconds" in original:
-                faults["expiresAt"] = [
+                field_errors["expiresAt"] = [
                     FieldError(FieldErrorCode.CONFLICT, "must not stand beside `ttlSeconds`; give one of them")
                 ]
             elif why := _wrong_end(expires_at, send_at, now):
-                faults["expiresAt"] = [FieldError(FieldErrorCode.OUT_OF_RANGE, why)]
-        if faults:
-            raise ValidationError(faults)
+                field_errors["expiresAt"] = [FieldError(FieldErrorCode.OUT_OF_RANGE, why)]
+        if field_errors:
+            raise ValidationError(field_errors)
 
 
 def _wrong_start(send_at: datetime, now: datetime) -> str:
@@ -172,8 +172,8 @@ class PushNotification(CommonSchema):
         to, payload = data.get("to"), data.get("payload")
         if to is None or payload is None or to.get("platform") is not Platform.WEBPUSH:
             return
-        if fault := size_fault(payload, WEB_PUSH_LIMIT_BYTES):
-            raise ValidationError({"payload": [fault]})
+        if field_error := size_error(payload, WEB_PUSH_LIMIT_BYTES):
+            raise ValidationError({"payload": [field_error]})
 
 
 class NotificationSchema(CommonSchema):
@@ -207,7 +207,7 @@ class NotificationSchema(CommonSchema):
         return {str(type_): schema for type_, schema in self.by_type.items()}
 
     def load(self, data: Any, **_: Any) -> NotificationRequest:
-        """The checked body. Raises ``ValidationError`` with every fault in it."""
+        """The checked body. Raises ``ValidationError`` with every error in it."""
         type_ = data.get("type") if isinstance(data, dict) else None
         schema = self.by_type.get(type_) if isinstance(type_, str) else None
         if schema is None:
@@ -223,7 +223,7 @@ class NotificationSchema(CommonSchema):
         return NotificationRequest(fields, data)
 
     def read(self, body: object) -> NotificationRequest:
-        """``load`` for callers outside HTTP parsing. Raises ``InvalidRequestError`` naming every fault."""
+        """``load`` for callers outside HTTP parsing. Raises ``InvalidRequestError`` naming every error."""
         try:
             return self.load(body)
         except ValidationError as error:

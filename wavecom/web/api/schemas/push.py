@@ -15,12 +15,12 @@ from wavecom.web.api.encodings import Base64Url
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import (
     Choice,
+    Integer,
     KeyedValues,
     Object,
     Text,
-    Whole,
     control_character,
-    text_fault,
+    text_error,
     text_schema,
     whole_pattern,
 )
@@ -63,7 +63,7 @@ class Subscription(BaseSchema):
 
     endpoint = Url("the https URL of the push service, as the subscription gives it", required=True)
     keys = Object(SubscriptionKeys(), "an object with p256dh and auth", required=True)
-    expiration_time = Whole(
+    expiration_time = Integer(
         "null or milliseconds",
         minimum=0,
         maximum=_EPOCH_LIMIT,
@@ -106,22 +106,24 @@ class PushTo(BaseSchema):
         if platform is None or not isinstance(original, dict):
             return
         wanted, other = ("subscription", "token") if platform is Platform.WEBPUSH else ("token", "subscription")
-        faults: dict[str, list[FieldError]] = {}
+        field_errors: dict[str, list[FieldError]] = {}
         if wanted not in original:
-            faults[wanted] = [FieldError(FieldErrorCode.REQUIRED, f"is missing; {platform} needs {_NEEDS[wanted]}")]
+            field_errors[wanted] = [
+                FieldError(FieldErrorCode.REQUIRED, f"is missing; {platform} needs {_NEEDS[wanted]}")
+            ]
         if other in original:
-            faults[other] = [
+            field_errors[other] = [
                 FieldError(FieldErrorCode.NOT_ALLOWED, f"must be left out; {platform} takes `{wanted}` only")
             ]
         token = data.get("token")
         if platform is Platform.APNS and token is not None and not _APNS_TOKEN.fullmatch(token):
-            faults["token"] = [
+            field_errors["token"] = [
                 FieldError(
                     FieldErrorCode.INVALID, "must be an APNs device token: 64 to 200 hexadecimal digits, an even number"
                 )
             ]
-        if faults:
-            raise ValidationError(faults)
+        if field_errors:
+            raise ValidationError(field_errors)
 
 
 _NEEDS = {
@@ -148,10 +150,10 @@ class PushData(KeyedValues):
         """See ``KeyedValues``."""
         return {"type": "string"}
 
-    def fault(self, name: str, item: object) -> FieldError | None:
+    def error_of(self, name: str, item: object) -> FieldError | None:
         """See ``KeyedValues``."""
-        if fault := text_fault(name, 128):
-            return FieldError(fault.code, f"has a name that {fault}")
+        if field_error := text_error(name, 128):
+            return FieldError(field_error.code, f"has a name that {field_error}")
         if name in self._RESERVED or name.startswith(self._RESERVED_BEGINNINGS):
             return FieldError(FieldErrorCode.NOT_ALLOWED, "has a name that the push services reserve; use another name")
         if not isinstance(item, str):
@@ -177,9 +179,11 @@ class PushPayload(BaseSchema):
     title = Text("the title, one line", max_length=500)
     body = Text("the text", max_length=PAYLOAD_LIMIT_BYTES, is_line=False)
     data = PushData()
-    badge = Whole("a whole number", minimum=0, maximum=99_999)
+    badge = Integer("a whole number", minimum=0, maximum=99_999)
     sound = Text("the name of a sound", max_length=100)
-    ttl_seconds = Whole("whole seconds", minimum=0, maximum=_FOUR_WEEKS, data_key="ttlSeconds", attribute="ttlSeconds")
+    ttl_seconds = Integer(
+        "whole seconds", minimum=0, maximum=_FOUR_WEEKS, data_key="ttlSeconds", attribute="ttlSeconds"
+    )
     collapse_key = Text(
         "1 to 64 letters, digits and . _ - : characters",
         max_length=64,
@@ -211,11 +215,11 @@ class PushPayload(BaseSchema):
             raise ValidationError(
                 FieldError(FieldErrorCode.REQUIRED, "must have a title, a body, a badge or some data")
             )
-        if fault := size_fault(data, PAYLOAD_LIMIT_BYTES):
-            raise ValidationError(fault)
+        if field_error := size_error(data, PAYLOAD_LIMIT_BYTES):
+            raise ValidationError(field_error)
 
 
-def size_fault(payload: Mapping[str, Any], limit: int) -> FieldError | None:
+def size_error(payload: Mapping[str, Any], limit: int) -> FieldError | None:
     """What is wrong with a payload that takes more than ``limit`` bytes."""
     size = len(orjson.dumps(payload))
     if size <= limit:

@@ -12,7 +12,7 @@ from marshmallow import ValidationError, validates_schema
 from wavecom.core.dead_letters import DeadLetterFilter, Selection
 from wavecom.core.job import Channel, JobId
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
-from wavecom.web.api.fields import Choice, Flag, Items, Moment, Text, Whole
+from wavecom.web.api.fields import Boolean, Choice, Integer, Items, Text, Timestamp
 from wavecom.web.api.schemas.base import BaseSchema
 
 #: Notifications that one call starts again at most; its answer says how to go on.
@@ -65,21 +65,21 @@ class ReplaySchema(BaseSchema):
     error_code = Text("an error's code", max_length=100, data_key="errorCode")
     provider = Text("the name of a provider", max_length=100)
     type = Choice(Channel)
-    failed_since = Moment(data_key="failedSince")
-    failed_before = Moment(data_key="failedBefore")
+    failed_since = Timestamp(data_key="failedSince")
+    failed_before = Timestamp(data_key="failedBefore")
     job_ids = Items(
         Text("the id of a notification", max_length=36, pattern=_UUID),
         f"a list of at most {LIMIT} ids of notifications",
         max_items=LIMIT,
         data_key="jobIds",
     )
-    dry_run = Flag("true to count only, or false", data_key="dryRun", load_default=False)
-    rate_per_second = Whole(
+    dry_run = Boolean("true to count only, or false", data_key="dryRun", load_default=False)
+    rate_per_second = Integer(
         "a whole number", minimum=1, maximum=RATE_MAXIMUM, data_key="ratePerSecond", load_default=RATE_DEFAULT
     )
-    limit = Whole("a whole number", minimum=1, maximum=LIMIT, load_default=LIMIT)
-    starts_at = Moment(data_key="startsAt")
-    accept_duplicate = Flag(
+    limit = Integer("a whole number", minimum=1, maximum=LIMIT, load_default=LIMIT)
+    starts_at = Timestamp(data_key="startsAt")
+    accept_duplicate = Boolean(
         "true to start those too that may have been sent already, or false",
         data_key="acceptDuplicate",
         load_default=False,
@@ -100,23 +100,23 @@ class ReplaySchema(BaseSchema):
             return
         given = [name for name in _FILTERS if name in original]
         if "jobIds" in original and given:
-            fault = FieldError(FieldErrorCode.CONFLICT, "must not stand beside `jobIds`; give ids or filters")
-            raise ValidationError({name: [fault] for name in given})
+            field_error = FieldError(FieldErrorCode.CONFLICT, "must not stand beside `jobIds`; give ids or filters")
+            raise ValidationError({name: [field_error] for name in given})
         if "jobIds" not in original and not given:
             # A body that was meant to have a filter must not start everything again.
             known = ", ".join(_FILTERS)
             raise ValidationError(FieldError(FieldErrorCode.REQUIRED, f"must have jobIds, or at least one of {known}"))
         since, before = data.get("failed_since"), data.get("failed_before")
         if since is not None and before is not None and before <= since:
-            fault = FieldError(FieldErrorCode.OUT_OF_RANGE, "must be after `failedSince`, or nothing is meant")
-            raise ValidationError({"failedBefore": [fault]})
+            field_error = FieldError(FieldErrorCode.OUT_OF_RANGE, "must be after `failedSince`, or nothing is meant")
+            raise ValidationError({"failedBefore": [field_error]})
         starts_at = data.get("starts_at")
         if starts_at is not None and starts_at > self._now() + FARTHEST_START:
-            fault = FieldError(FieldErrorCode.OUT_OF_RANGE, f"must be within {FARTHEST_START.days} days from now")
-            raise ValidationError({"startsAt": [fault]})
+            field_error = FieldError(FieldErrorCode.OUT_OF_RANGE, f"must be within {FARTHEST_START.days} days from now")
+            raise ValidationError({"startsAt": [field_error]})
 
     def load(self, data: Any, **_: Any) -> ReplayRequest:
-        """The checked body. Raises ``ValidationError`` with every fault in it."""
+        """The checked body. Raises ``ValidationError`` with every error in it."""
         fields: dict[str, Any] = super().load(data)
         selection: Selection
         if "job_ids" in fields:

@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 
 from wavecom.core.sms import segments
 from wavecom.web.api.field_errors import FieldErrorCode, refusal
-from wavecom.web.api.fields import Explained, Text, json_type, text_fault, whole_pattern
+from wavecom.web.api.fields import DocumentedField, Text, json_type, text_error, whole_pattern
 from wavecom.web.api.phone_numbers import Phone
 from wavecom.web.api.schemas.base import BaseSchema
 
@@ -49,7 +49,7 @@ def sender_id_signs(signs: str) -> Iterator[None]:
         _signs.reset(token)
 
 
-class SenderId(Explained[str]):
+class SenderId(DocumentedField[str]):
     """From whom a message seems to come: a name, or a number."""
 
     _NAME = re.compile(r"(?=.{1,11}$)(?=.*[A-Za-z])[A-Za-z0-9&._-]+( [A-Za-z0-9&._-]+)*")
@@ -62,15 +62,15 @@ class SenderId(Explained[str]):
         )
 
     def json_schema(self) -> dict[str, Any]:
-        """See ``Explained``."""
+        """See ``DocumentedField``."""
         pattern = whole_pattern(f"{self._NAME.pattern}|{self._NUMBER.pattern}")
         return {"type": "string", "minLength": 1, "maxLength": 16, "pattern": pattern}
 
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> str:
         if not isinstance(value, str):
             raise refusal(FieldErrorCode.WRONG_TYPE, f"must be a text, not {json_type(value)}")
-        if fault := text_fault(value, 16):
-            raise ValidationError(fault)
+        if field_error := text_error(value, 16):
+            raise ValidationError(field_error)
         if self._NUMBER.fullmatch(value):
             return value
         if not self._NAME.fullmatch(value):

@@ -13,7 +13,7 @@ from wavecom.core.job import Channel
 from wavecom.core.ports import Interval
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Choice
-from wavecom.web.api.schemas.query import MomentInQuery, QuerySchema
+from wavecom.web.api.schemas.query import QuerySchema, TimestampInQuery
 
 POINTS_LIMIT = 1_000
 #: How far back a series reaches when nobody says.
@@ -55,8 +55,8 @@ class StatsQuery(QuerySchema):
         "channel": "type",
     }
 
-    since = MomentInQuery()
-    until = MomentInQuery()
+    since = TimestampInQuery()
+    until = TimestampInQuery()
     step = Choice(Interval, load_default=Interval.HOUR)
     type = Choice(Channel)
 
@@ -65,7 +65,7 @@ class StatsQuery(QuerySchema):
         self._now = now
 
     def load(self, data: Mapping[str, list[str]], **_: Any) -> StatsRequest:  # type: ignore[override]
-        """See the class. Raises ``ValidationError`` with every fault in the query."""
+        """See the class. Raises ``ValidationError`` with every error in the query."""
         fields = self.load_query(data)
         step: Interval = fields["step"]
         until: datetime = fields.get("until") or self._now()

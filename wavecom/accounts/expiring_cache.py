@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Memory(Generic[T]):
+class ExpiringCache(Generic[T]):
     """Values by text, each for ``seconds``, at most ``capacity`` of them. May be used by many threads."""
 
     def __init__(self, monotonic: Callable[[], float], *, seconds: float, capacity: int) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.fakes import FakeClock
-from wavecom.accounts.memory import Memory
+from wavecom.accounts.expiring_cache import ExpiringCache
 
 
 def test_a_value_is_kept_for_its_time_and_no_longer() -> None:
     clock = FakeClock()
-    memory: Memory[str] = Memory(clock.monotonic, seconds=10, capacity=5)
+    memory: ExpiringCache[str] = ExpiringCache(clock.monotonic, seconds=10, capacity=5)
     memory.put("a", "1")
 
     clock.advance(9.9)
@@ -21,7 +21,7 @@ def test_a_value_is_kept_for_its_time_and_no_longer() -> None:
 
 
 def test_the_oldest_makes_room() -> None:
-    memory: Memory[int] = Memory(FakeClock().monotonic, seconds=10, capacity=2)
+    memory: ExpiringCache[int] = ExpiringCache(FakeClock().monotonic, seconds=10, capacity=2)
 
     for number in range(3):
         memory.put(str(number), number)
@@ -31,7 +31,7 @@ def test_the_oldest_makes_room() -> None:
 
 def test_putting_again_makes_young_again() -> None:
     clock = FakeClock()
-    memory: Memory[int] = Memory(clock.monotonic, seconds=10, capacity=2)
+    memory: ExpiringCache[int] = ExpiringCache(clock.monotonic, seconds=10, capacity=2)
     memory.put("a", 1)
     memory.put("b", 2)
     memory.put("a", 3)
@@ -42,7 +42,7 @@ def test_putting_again_makes_young_again() -> None:
 
 
 def test_what_is_forgotten_is_gone() -> None:
-    memory: Memory[int] = Memory(FakeClock().monotonic, seconds=10, capacity=2)
+    memory: ExpiringCache[int] = ExpiringCache(FakeClock().monotonic, seconds=10, capacity=2)
     memory.put("a", 1)
 
     memory.forget("a")
@@ -52,7 +52,7 @@ def test_what_is_forgotten_is_gone() -> None:
 
 
 def test_many_threads_never_make_it_grow_over_its_capacity() -> None:
-    memory: Memory[int] = Memory(FakeClock().monotonic, seconds=10, capacity=10)
+    memory: ExpiringCache[int] = ExpiringCache(FakeClock().monotonic, seconds=10, capacity=10)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: memory.put(str(number % 50), number), range(2000)))
