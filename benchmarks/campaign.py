@@ -20,6 +20,7 @@ from pathlib import Path
 from rich.progress import track
 
 from tests.factories import make_job
+from tests.memory_storage import MemoryStats
 from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.publisher import AmqpPublisher
@@ -29,7 +30,6 @@ from wavecom.core.states import Status
 from wavecom.core.sweep import Sweep
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ
 from wavecom.storage.clock import StoreClock
-from wavecom.storage.memory import MemoryStats
 from wavecom.storage.mongo.client import connect, default_database
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository

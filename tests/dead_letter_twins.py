@@ -11,13 +11,13 @@ from copy import deepcopy
 from datetime import datetime
 
 from tests.fakes import RecordingPublisher
+from tests.memory_storage import MemoryJobRepository
 from wavecom.core.audit import BulkOperation, Reason
 from wavecom.core.dead_letters import DeadLetterFilter, PagePosition, Predicate, QueueBusyError, QueuedDeadLetter, Scan
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import DeadLetter, JobFilter
 from wavecom.core.states import Status
 from wavecom.errors import BrokerError, StoreError
-from wavecom.storage.memory import MemoryJobRepository
 
 
 class MemoryDeadLetterRepository:

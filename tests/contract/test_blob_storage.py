@@ -9,7 +9,7 @@ import pytest
 from pymongo.database import Database
 
 from tests.factories import NOW, later
-from wavecom.storage.memory import MemoryBlobStore
+from tests.memory_storage import MemoryBlobStore
 from wavecom.storage.mongo.blobs import MongoBlobStore
 from wavecom.storage.mongo.indexes import INDEXES
 

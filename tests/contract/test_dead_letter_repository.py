@@ -9,13 +9,13 @@ from pymongo.database import Database
 
 from tests.dead_letter_twins import MemoryDeadLetterRepository
 from tests.factories import NOW, later, make_job, make_job_id
+from tests.memory_storage import MemoryJobRepository
 from wavecom.core.audit import Reason
 from wavecom.core.dead_letters import DeadLetterFilter, DeadLetterRepository, PagePosition
 from wavecom.core.engine import Discarded, decide
 from wavecom.core.job import Channel, Job, JobError, JobId
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
-from wavecom.storage.memory import MemoryJobRepository
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
 from wavecom.storage.mongo.jobs import MongoJobRepository
 

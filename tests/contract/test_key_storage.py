@@ -9,9 +9,9 @@ import pytest
 from pymongo.database import Database
 
 from tests.factories import NOW, later
+from tests.memory_storage import MemoryKeyStore
 from wavecom.core.keys import KeyRecord, KeyStore
 from wavecom.core.senders import ANY_SENDER, SenderPolicy
-from wavecom.storage.memory import MemoryKeyStore
 from wavecom.storage.mongo.keys import MongoKeyStore
 
 

@@ -9,9 +9,9 @@ import pytest
 from pymongo.database import Database
 
 from tests.factories import NOW, PAYLOADS, RECIPIENTS, later
+from tests.memory_storage import MemoryOutbox
 from wavecom.core.job import Channel
 from wavecom.errors import InvalidRequestError
-from wavecom.storage.memory import MemoryOutbox
 from wavecom.storage.mongo.outbox import MongoOutbox, OutboxCursor, OutboxPage
 
 

@@ -8,8 +8,8 @@ import pytest
 from pymongo.database import Database
 
 from tests.factories import NOW, later
+from tests.memory_storage import MemorySessionStore
 from wavecom.core.sessions import SessionRecord, SessionStore
-from wavecom.storage.memory import MemorySessionStore
 from wavecom.storage.mongo.sessions import MongoSessionStore
 
 

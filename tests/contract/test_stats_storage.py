@@ -12,10 +12,10 @@ import pytest
 from pymongo.database import Database
 
 from tests.factories import NOW, later
+from tests.memory_storage import MemoryStats
 from wavecom.core.job import Channel
 from wavecom.core.ports import Interval
 from wavecom.core.states import Status
-from wavecom.storage.memory import MemoryStats
 from wavecom.storage.mongo.stats import MongoStats
 
 MINUTE = NOW.replace(second=0, microsecond=0)

@@ -16,6 +16,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from tests import peers
 from tests.factories import make_job
 from tests.fakes import CountingStats, FakeClock, NeverStopping, OneByOne, RecordingPublisher, ScriptedProvider
+from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.peers import HttpPeer
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
@@ -32,7 +33,6 @@ from wavecom.routing.gate import THROTTLED, GateSettings
 from wavecom.routing.local_gate import LocalGate
 from wavecom.routing.router import Router
 from wavecom.routing.routes import Route
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository, foreign_message
 from tests.factories import NOW, later, make_job, make_job_id
 from tests.fakes import CountingStats, FakeClock
+from tests.memory_storage import MemoryJobRepository
 from wavecom.accounts import KeyAdministration
 from wavecom.bootstrap import OperatorServices
 from wavecom.commands.dead_letters import dead_letters as command
@@ -23,7 +24,6 @@ from wavecom.core.job import Channel, Job, JobError, JobId
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
-from wavecom.storage.memory import MemoryJobRepository
 
 EVERYTHING = DeadLetterFilter()
 ORDER = BulkOptions(operator="ada@ops", rate_per_second=5)

@@ -20,6 +20,7 @@ from tests.fakes import (
     RecordingPublisher,
     ScriptedProvider,
 )
+from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.attachments import keep_until, names_in, set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.delivery import Delivery, RequeueError, RetryBounds
@@ -28,7 +29,6 @@ from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, ProviderResult
 from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater, StoreError, UncertainWriteError
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 
 
 class House:

@@ -12,12 +12,12 @@ from click.testing import CliRunner, Result
 from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
+from tests.memory_storage import MemoryKeyAudit, MemoryKeyStore
 from wavecom.accounts import KeyAdministration, KeyRing, Scope
 from wavecom.bootstrap import OperatorServices
 from wavecom.cli import main
 from wavecom.core.quota import Limits
 from wavecom.errors import StoreError, UnauthenticatedError
-from wavecom.storage.memory import MemoryKeyAudit, MemoryKeyStore
 
 Command = Callable[..., Result]
 

@@ -8,12 +8,12 @@ import pytest
 
 from tests.factories import NOW, later, make_claim, make_job
 from tests.fakes import CountingStats, FakeClock, RecordingPublisher
+from tests.memory_storage import MemoryJobRepository
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Job, JobId
 from wavecom.core.operations import Operations
 from wavecom.core.states import Status
 from wavecom.errors import JobNotFoundError, LostRaceError, TransitionError
-from wavecom.storage.memory import MemoryJobRepository
 
 
 class House:

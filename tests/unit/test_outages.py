@@ -14,6 +14,7 @@ import pytest
 
 from tests.factories import NOW, make_job
 from tests.fakes import CountingStats, FakeClock, FixedRoute, NeverStopping, OneByOne, RecordingPublisher
+from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.test_sweep import Board, FixedBacklog
 from wavecom.broker.topology import queue_of_lane
 from wavecom.core.delivery import Delivery
@@ -25,7 +26,6 @@ from wavecom.core.progress import ProgressWatch
 from wavecom.core.states import FINAL, Status
 from wavecom.core.sweep import Sweep
 from wavecom.errors import RetryLater
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 
 
 @dataclass

@@ -11,12 +11,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes import FakeClock
+from tests.memory_storage import MemoryKeyStore, MemorySessionAudit, MemorySessionStore
 from wavecom.accounts.sessions import Sessions
 from wavecom.bootstrap import OperatorServices
 from wavecom.cli import main
 from wavecom.core.sessions import SessionRecord
 from wavecom.errors import StoreError
-from wavecom.storage.memory import MemoryKeyStore, MemorySessionAudit, MemorySessionStore
 
 
 class Store(MemorySessionStore):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.factories import NOW, PAYLOADS, RECIPIENTS
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
+from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, DeliveryMessage, Job, Priority
@@ -23,7 +24,6 @@ from wavecom.errors import (
     StoreError,
     UncertainWriteError,
 )
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 
 
 class House:

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.factories import NOW, later, make_claim, make_job
 from tests.fakes import CountingStats, FakeClock, RecordingPublisher
+from tests.memory_storage import MemoryJobRepository
 from wavecom.broker.topology import queue_of_lane
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Channel, Job, Priority, UnknownOutcomePolicy
@@ -18,7 +19,6 @@ from wavecom.core.progress import Judgement, Lane, ProgressWatch
 from wavecom.core.states import Status
 from wavecom.core.sweep import Sweep
 from wavecom.errors import StoreError, UnavailableError
-from wavecom.storage.memory import MemoryJobRepository
 
 
 class FixedBacklog:

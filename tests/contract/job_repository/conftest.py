@@ -8,8 +8,8 @@ import pytest
 from pymongo.database import Database
 
 from tests.factories import NOW
+from tests.memory_storage import MemoryJobRepository
 from wavecom.core.ports import JobRepository
-from wavecom.storage.memory import MemoryJobRepository
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
 

@@ -9,12 +9,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
+from tests.memory_storage import MemoryKeyAudit, MemoryKeyStore
 from wavecom.accounts import Administrator, Caller, IssuedKey, KeyAdministration, KeyRing, Scope
 from wavecom.accounts.keyring import MEMORY_SECONDS
 from wavecom.core.keys import KeyAction, KeyEvent, KeyStatus
 from wavecom.core.quota import UNLIMITED, Limits
 from wavecom.errors import ForbiddenError, KeyEndedError, KeyNotFoundError, StoreError, UnauthenticatedError
-from wavecom.storage.memory import MemoryKeyAudit, MemoryKeyStore
 
 OPERATOR = Administrator("ada@ops")
 EVERY_SCOPE = frozenset(Scope)

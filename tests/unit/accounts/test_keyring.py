@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
+from tests.memory_storage import MemoryKeyStore
 from wavecom.accounts import Caller, KeyRing, Scope, hash_of, make_key
 from wavecom.accounts.keyring import MEMORY_SECONDS
 from wavecom.core.keys import KeyRecord
 from wavecom.errors import UnauthenticatedError
-from wavecom.storage.memory import MemoryKeyStore
 
 KEY = make_key()
 

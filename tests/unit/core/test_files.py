@@ -10,6 +10,7 @@ import pytest
 
 from tests.factories import NOW, make_answer, make_job
 from tests.fakes import ScriptedProvider
+from tests.memory_storage import MemoryBlobStore
 from tests.unit.test_delivery import House, _mail_apart
 from wavecom.core.engine import Policy
 from wavecom.core.files import COPIES, ByteBudget, StoredFiles
@@ -17,7 +18,6 @@ from wavecom.core.job import Channel, Job, Outcome, ProviderResult
 from wavecom.core.ports import Message, MissingFileError
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
-from wavecom.storage.memory import MemoryBlobStore
 
 SIZE = 100_000  # of the one file of ``_mail_apart``
 

@@ -20,6 +20,16 @@ from werkzeug.test import TestResponse
 from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
+from tests.memory_storage import (
+    MemoryBlobStore,
+    MemoryJobRepository,
+    MemoryKeyAudit,
+    MemoryKeyStore,
+    MemoryOutbox,
+    MemorySessionAudit,
+    MemorySessionStore,
+    MemoryStats,
+)
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.accounts.sessions import Sessions
 from wavecom.bootstrap import WebServices, served_by
@@ -36,16 +46,6 @@ from wavecom.core.sessions import SessionStore
 from wavecom.core.submission import Submission
 from wavecom.errors import StoreError
 from wavecom.settings import Settings
-from wavecom.storage.memory import (
-    MemoryBlobStore,
-    MemoryJobRepository,
-    MemoryKeyAudit,
-    MemoryKeyStore,
-    MemoryOutbox,
-    MemorySessionAudit,
-    MemorySessionStore,
-    MemoryStats,
-)
 from wavecom.web import create_app
 
 PASSWORD = "correct horse battery staple"

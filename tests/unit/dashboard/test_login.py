@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from structlog.typing import EventDict
 
+from tests.memory_storage import MemorySessionStore
 from tests.unit.dashboard.environment import (
     CLIENT,
     KEY,
@@ -18,7 +19,6 @@ from tests.unit.dashboard.environment import (
     World,
 )
 from wavecom.accounts import hash_of
-from wavecom.storage.memory import MemorySessionStore
 from wavecom.web.dashboard import OPEN
 
 JOB_ID = "019ceb00-0000-7000-8000-000000000001"

@@ -13,6 +13,15 @@ from flask.testing import FlaskClient
 
 from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
+from tests.memory_storage import (
+    MemoryBlobStore,
+    MemoryJobRepository,
+    MemoryKeyAudit,
+    MemoryKeyStore,
+    MemorySessionAudit,
+    MemorySessionStore,
+    MemoryStats,
+)
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.bootstrap import WebServices, served_by
@@ -23,15 +32,6 @@ from wavecom.core.operations import Operations
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import Submission
 from wavecom.settings import Settings
-from wavecom.storage.memory import (
-    MemoryBlobStore,
-    MemoryJobRepository,
-    MemoryKeyAudit,
-    MemoryKeyStore,
-    MemorySessionAudit,
-    MemorySessionStore,
-    MemoryStats,
-)
 from wavecom.web import create_app
 
 #: The time of these tests. Their own, because the corpora have dates in them.

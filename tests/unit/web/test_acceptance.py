@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
+from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import KEY, World, make_world
 from tests.unit.web.test_batch import BAD, sms
 from wavecom.accounts import Scope
@@ -19,7 +20,6 @@ from wavecom.core.senders import SenderPolicy
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryJobRepository
 
 PATH = "/api/notifications"
 

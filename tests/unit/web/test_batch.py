@@ -9,11 +9,11 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.corpus.bodies import bad_notifications, good_notifications
+from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import NOW, World, later, make_world
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import JobFilter
 from wavecom.errors import StoreError, UncertainWriteError
-from wavecom.storage.memory import MemoryJobRepository
 
 PATH = "/api/notifications/batch"
 

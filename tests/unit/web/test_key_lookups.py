@@ -10,10 +10,10 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.fakes import FakeClock
+from tests.memory_storage import MemoryKeyStore
 from wavecom.accounts import KeyRing, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.errors import StoreError, UnavailableError
-from wavecom.storage.memory import MemoryKeyStore
 from wavecom.web.key_lookups import KeyLookups
 from wavecom.web.request_threads import RequestThreads
 

@@ -6,10 +6,10 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import World, make_world
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryJobRepository
 
 
 class _SlowRepository(MemoryJobRepository):

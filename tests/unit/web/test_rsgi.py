@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from tests.fakes import FakeClock
+from tests.memory_storage import MemoryKeyStore
 from wavecom.accounts import KeyRing
 from wavecom.core.keys import KeyRecord
 from wavecom.errors import StoreError
-from wavecom.storage.memory import MemoryKeyStore
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.request_middleware import HANDED_ON
 from wavecom.web.rsgi import RsgiApplication

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import KEY, NOW, World, make_world
 from tests.unit.web.test_limits import LEFT_OVER, ScriptedQuotas
 from wavecom.accounts import Scope, hash_of
@@ -17,7 +18,6 @@ from wavecom.core.keys import KeyRecord
 from wavecom.core.quota import QuotaDecision
 from wavecom.errors import RequestTimeoutError, StoreError
 from wavecom.settings import Settings
-from wavecom.storage.memory import MemoryJobRepository
 from wavecom.web.request_middleware import HANDED_ON
 from wavecom.web.send_fast_path import SendFastPath
 

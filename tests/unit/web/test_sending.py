@@ -10,12 +10,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.corpus.bodies import good_notifications
+from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import NOW, World, later, make_world
 from wavecom.core.job import JobId, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 from wavecom.errors import StoreError, UncertainWriteError
-from wavecom.storage.memory import MemoryJobRepository
 
 GOOD = good_notifications()
 SMS: dict[str, Any] = {

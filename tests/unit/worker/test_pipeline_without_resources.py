@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 
 from tests.factories import NOW, make_answer, make_job
 from tests.fakes import CountingStats, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, ScriptedProvider
+from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.worker.test_pipeline import start
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy, Transition
@@ -25,7 +26,6 @@ from wavecom.core.job import CallResult, Channel, Claim, Job, JobId, Outcome, Pr
 from wavecom.core.ports import Message, NotBegunError, OnResult, Permit, Refusal
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
-from wavecom.storage.memory import MemoryBlobStore, MemoryJobRepository
 from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 
 WANTS: dict[str, Callable[[], Exception]] = {

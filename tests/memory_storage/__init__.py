@@ -1,0 +1,22 @@
+"""Stores for tests without a server: what MongoDB keeps, kept in dictionaries by the same rules.
+
+``tests/contract`` runs one suite over both, so a test that uses one of these may believe it.
+"""
+
+from tests.memory_storage.blobs import MemoryBlobStore
+from tests.memory_storage.jobs import MemoryJobRepository
+from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
+from tests.memory_storage.outbox import MemoryOutbox
+from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
+from tests.memory_storage.stats import MemoryStats
+
+__all__ = [
+    "MemoryBlobStore",
+    "MemoryJobRepository",
+    "MemoryKeyAudit",
+    "MemoryKeyStore",
+    "MemoryOutbox",
+    "MemorySessionAudit",
+    "MemorySessionStore",
+    "MemoryStats",
+]
