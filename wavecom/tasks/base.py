@@ -54,7 +54,7 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         except Reject as error:
             raise Ignore from error
 
-    def retry_of(self, job_id: JobId, routing_key: str, error: RetryLater) -> None:
+    def publish_retry(self, job_id: JobId, routing_key: str, error: RetryLater) -> None:
         """``retry`` for a message that is worked on outside of a task: publishes the next attempt's message.
 
         Never raises for a broker that is away.
@@ -103,7 +103,7 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         """The channel and lane of the message being worked on, by the key it was routed with."""
         lane = topology.lane_of(self._routing_key())
         if lane is None:
-            refuse(f"routing key {self._routing_key()!r} names no lane")
+            reject_unreadable(f"routing key {self._routing_key()!r} names no lane")
         return lane
 
     def is_test(self) -> bool:
@@ -114,6 +114,6 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         return (self.request.delivery_info or {}).get("routing_key") or ""
 
 
-def refuse(reason: str) -> NoReturn:
-    """Reject a message that can't be understood into the dead-letter queue."""
+def reject_unreadable(reason: str) -> NoReturn:
+    """Reject a message that can't be read into the dead-letter queue: raises ``Reject``."""
     raise Reject(reason, requeue=False)

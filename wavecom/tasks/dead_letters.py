@@ -15,7 +15,7 @@ _is_running = threading.Lock()
 
 
 @cache
-def _made() -> OperatorServices:
+def _services() -> OperatorServices:
     # Services of its own, made when first needed: of all workers only ``ops`` needs them.
     return operator_services(Settings.from_environment())
 
@@ -30,7 +30,7 @@ def reconcile_dead_letters() -> None:
 
 def _reconcile() -> None:
     try:
-        _made().reconciliation.run_if_needed()
+        _services().reconciliation.run_if_needed()
     finally:
         _is_running.release()
 
@@ -38,5 +38,5 @@ def _reconcile() -> None:
 @signals.worker_shutdown.connect
 def _close(**_: object) -> None:
     # A walk that goes on without its servers ends in an error that it expects; the broker takes the letters back.
-    if _made.cache_info().currsize:
-        _made().close()
+    if _services.cache_info().currsize:
+        _services().close()

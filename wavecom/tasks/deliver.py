@@ -12,7 +12,7 @@ from wavecom.core.delivery import RequeueError
 from wavecom.core.job import JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RetryLater
-from wavecom.tasks.base import DeliverTask, refuse
+from wavecom.tasks.base import DeliverTask, reject_unreadable
 from wavecom.worker.runtime import services
 
 
@@ -20,11 +20,11 @@ from wavecom.worker.runtime import services
 def deliver(self: Any, job_id: str) -> None:
     """Deliver one job. The message is only a delivery message: whether there is anything to do is decided by the store.
 
-    Runs as a task of its own only where a pool's tasks run in other processes (prefork); elsewhere ``Admission`` takes
-    its messages for the delivery pipeline, with the same steps in the same order.
+    Runs as a task of its own only where a pool's tasks run in other processes (prefork); elsewhere
+    ``DeliveryConsumerStep`` takes its messages for the delivery pipeline, with the same steps in the same order.
     """
     if not isinstance(job_id, str):
-        refuse("the argument is no job id")
+        reject_unreadable("the argument is no job id")
     if self.is_test():
         permit = services().router.reserve_sandbox()
     else:

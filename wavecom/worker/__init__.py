@@ -1,1 +1,1 @@
-"""What consumes and delivers: messages in from the broker, deliveries in batches, acknowledgements out."""
+"""Consumes and delivers: messages in from the broker, deliveries in batches, acknowledgements out."""

@@ -1,4 +1,4 @@
-"""What Celery tells of a worker (``inspect``, heartbeats), with the messages of the delivery pipeline.
+"""Adds the delivery pipeline's messages to what Celery tells of a worker (``inspect``, heartbeats).
 
 Those never become requests of Celery's, so it would say that this worker has done nothing and is at nothing. Its counts
 are kept in ``celery.worker.state``; here they are added to, in batches. On the worker's main loop only.
@@ -24,8 +24,8 @@ class _Task:
     acks_late = True
 
 
-class InHandMessage:
-    """A message that is being delivered, in the shape in which Celery lists its requests."""
+class ActiveRequest:
+    """A message that is being delivered, in the shape of ``celery.worker.request.Request``."""
 
     task = _Task
     #: Then Celery leaves it alone at a shutdown; the delivery pipeline finishes it.
@@ -54,23 +54,23 @@ class InHandMessage:
 
 
 class CeleryState:
-    """One worker's part in Celery's state."""
+    """Writes one worker's deliveries into ``celery.worker.state``."""
 
     def __init__(self, hostname: str) -> None:
         self._hostname = hostname
         # Celery holds its requests weakly.
-        self._active: dict[int, InHandMessage] = {}
+        self._active: dict[int, ActiveRequest] = {}
 
     def count_handled(self, count: int) -> None:
-        """So many messages more have been handled."""
+        """Add ``count`` to the messages handled so far."""
         state.total_count[topology.DELIVER_TASK] += count
         state.all_total_count[0] += count
 
-    def show_active(self, jobs: Mapping[int, JobId]) -> None:
-        """Exactly these are being delivered, by the tag of their message; to be called every few seconds."""
+    def set_active(self, jobs: Mapping[int, JobId]) -> None:
+        """Replace the active requests by these jobs (by the tag of their message). To be called every few seconds."""
         for tag in [tag for tag in self._active if tag not in jobs]:
             state.active_requests.discard(self._active.pop(tag))
         for tag, job_id in jobs.items():
             if tag not in self._active:
-                self._active[tag] = InHandMessage(job_id, self._hostname)
+                self._active[tag] = ActiveRequest(job_id, self._hostname)
                 state.active_requests.add(self._active[tag])

@@ -1,4 +1,4 @@
-"""One alarm on the worker's timer, however often it is set."""
+"""Many requests for a later call made one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 
 class Timer(Protocol):
-    """What calls later, on the main loop: ``kombu.asynchronous.timer.Timer``."""
+    """The event loop's timer: ``kombu.asynchronous.timer.Timer``."""
 
     def call_after(self, secs: float, fun: Callable[..., Any], args: tuple[Any, ...]) -> Any:
         """Call ``fun(*args)`` in ``secs`` seconds."""
@@ -16,30 +16,32 @@ class Timer(Protocol):
 
 
 class Debouncer:
-    """Rings once, at the earliest of the times it was set to, and is off then. Not thread-safe.
+    """Runs a callback once, after the shortest of the delays asked for since it last ran. Not thread-safe.
 
-    What a timer was asked for stays in it. So a time that an earlier one has overtaken passes in silence: if it rang
-    too, and whoever hears it sets the alarm again, each would go on for itself and there would be ever more of them.
+    Timer entries can't be taken back, so one that an earlier one has overtaken does nothing when it comes: if it ran
+    the callback too, and that asked for the next delay, the entries would grow in number without end.
     """
 
-    def __init__(self, timer: Timer, ring: Callable[[], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, timer: Timer, callback: Callable[[], None], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._timer = timer
-        self._ring = ring
+        self._callback = callback
         self._monotonic = monotonic
-        self._at = float("inf")
+        self._due_at = float("inf")
 
-    def set(self, seconds: float) -> None:
-        """Ring in so many seconds, unless it rings sooner."""
+    def schedule(self, seconds: float) -> None:
+        """Run the callback in ``seconds``, unless it is scheduled earlier already."""
         at = self._monotonic() + seconds
-        if at < self._at:
-            self._at = at
-            self._timer.call_after(seconds, self._pass, (at,))
+        if at < self._due_at:
+            self._due_at = at
+            self._timer.call_after(seconds, self._fire, (at,))
 
-    def turn_off(self) -> None:
-        """Do not ring until it is set again."""
-        self._at = float("inf")
+    def cancel(self) -> None:
+        """Do not run it before ``schedule`` is called again."""
+        self._due_at = float("inf")
 
-    def _pass(self, at: float) -> None:
-        if at == self._at:
-            self._at = float("inf")
-            self._ring()
+    def _fire(self, at: float) -> None:
+        if at == self._due_at:
+            self._due_at = float("inf")
+            self._callback()

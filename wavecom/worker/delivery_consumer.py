@@ -1,15 +1,15 @@
-"""Admission: a message enters the delivery pipeline only with leave to call a provider in its hand.
+"""Celery consumer step that admits delivery messages to the pipeline, each with a permit to call a provider.
 
 Not being able to call is not an attempt. While no provider of a channel may be called (breaker open, rate used up, all
 threads of its bulkhead busy) its messages are held here, unacknowledged, in the worker's memory: that costs no thread,
 no write and no delayed message, and since the broker hands out no more than the prefetch count per queue, everything
-behind them waits in RabbitMQ for free. Higher lanes are let in first, and jobs of test accounts last: those come from a
-queue of their own and need only a place in the sandbox.
+behind them waits in RabbitMQ for free. Higher lanes are admitted first, and jobs of test accounts last: those come
+from a queue of their own and need only a place in the sandbox.
 
 Stands where Celery would make a task of each message, and takes those of ``wavecom.deliver`` for itself; everything
 else goes on to Celery, and so do they where the pool's tasks do not run in this process (prefork).
 
-Runs on the worker's main loop, so it needs no lock; what the line's threads tell it, it hears there.
+Runs on the worker's main loop, so it needs no lock; the pipeline's threads reach it through ``call_soon``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ HOLD_LIMIT_SECONDS = 600.0
 _LONGEST_PAUSE_SECONDS = 1.0
 _SHORTEST_PAUSE_SECONDS = 0.005
 #: As often as Celery's heartbeats.
-_SHOW_SECONDS = 2.0
+_ACTIVE_UPDATE_SECONDS = 2.0
 #: At a shutdown: what is being sent is finished first; nearly every call takes ten seconds at most, and its record
 #: comes after. A mail server that takes minutes is not waited for: see ``Delivery.abandon``.
 _DRAIN_SECONDS = 25.0
@@ -64,15 +64,15 @@ _routing_keys: set[str] = set()
 
 
 def received() -> tuple[float, int]:
-    """When the last message came (monotonic seconds), and how many are held at the door or being worked on."""
+    """When the last message came (monotonic seconds), and how many are held or in flight."""
     return _last_received_at[0], sum(count() for count in _held_count)
 
 
 def moved_queues() -> set[str]:
-    """The queues of which a message has come since this was last asked, or is held at the door."""
+    """The queues of which a message has come since the last call, or is held."""
     keys = set(_routing_keys)
     _routing_keys.difference_update(keys)
-    queues = {topology.queue_of_lane(_lane_at_the_door(key)) for key in keys if topology.lane_of(key) is not None}
+    queues = {topology.queue_of_lane(_admission_lane(key)) for key in keys if topology.lane_of(key) is not None}
     return queues.union(topology.queue_of_lane(lane) for lanes in _held_lanes for lane in lanes())
 
 
@@ -85,7 +85,7 @@ class _Held(NamedTuple):
 
 
 class DeliveryConsumerStep(bootsteps.StartStopStep):
-    """Consumer step that stands between the broker and the pool."""
+    """Consumer step that stands between the broker and the pool, with one delivery pipeline."""
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
@@ -96,31 +96,31 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
             **{(channel, priority): deque() for priority in Priority for channel in Channel},
             None: deque(),
         }
-        self._next_drain = Debouncer(consumer.timer, self._drain)
-        self._is_woken = False
-        self._ledger = AckTracker()
+        self._drain_debouncer = Debouncer(consumer.timer, self._drain)
+        self._is_drain_requested = False
+        self._ack_tracker = AckTracker()
         self._celery_state = CeleryState(consumer.hostname)
         self._channel: Any = None
-        #: What the line has told and the broker has not been told yet.
+        #: Ends that the pipeline has reported and the broker has not been told of yet.
         self._ended: deque[tuple[InFlightMessage, Disposition]] = deque()
         self._is_settling = False
-        self._line = DeliveryPipeline(
+        self._pipeline = DeliveryPipeline(
             services().delivery,
             services().delivery.attempts,
             threads=consumer.pool.limit or 1,
             release=lambda permit: services().router.release(permit, None),
             retry=self._retry,
-            on_end=self._hear,
-            on_freed=self._wake,
+            on_end=self._on_end,
+            on_freed=self._on_freed,
         )
         # Celery reads these when the consumer starts, after every step was made.
         consumer.on_decode_error = self._reject_undecodable
-        consumer.update_strategies = _guarding(consumer.strategies, consumer.update_strategies)
-        self._last_admitted = ""
-        self._shows = 0
+        consumer.update_strategies = _with_guards(consumer.strategies, consumer.update_strategies)
+        self._last_handled = ""
+        self._active_updates = 0
         # A permit is of use only where the call is made in this process.
         self._takes_messages = type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS
-        self._others = consumer.create_task_handler
+        self._celery_handler_factory = consumer.create_task_handler
         consumer.create_task_handler = self._make_handler
 
     def start(self, consumer: Any) -> None:
@@ -130,65 +130,65 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         topology.declare(self._channel)
         self._forget_held()
         # Tags count from one again, and what is still being worked on was of an earlier channel.
-        self._ledger = AckTracker()
+        self._ack_tracker = AckTracker()
         self._is_settling = False
-        _held_count[:] = [self._in_hand]
-        self._shows += 1
-        self._show_active(self._shows)
+        _held_count[:] = [self._unfinished_count]
+        self._active_updates += 1
+        self._update_active(self._active_updates)
         _held_lanes[:] = [lambda: [lane for lane, waiting in list(self._held.items()) if waiting]]
         connection = consumer.connection.connection
         if consumer.hub is not None and FrameReader.serves(connection):
-            intake = FrameReader(connection, consumer.hub.call_soon, self if self._takes_messages else None)
-            consumer.hub.add_reader(connection.sock, intake.read)
+            reader = FrameReader(connection, consumer.hub.call_soon, self if self._takes_messages else None)
+            consumer.hub.add_reader(connection.sock, reader.read)
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""
         self._forget_held()
         if services().stopping.is_set():
-            # The line's last words can still be passed on: the channel is closed later.
-            if not self._line.drain(_DRAIN_SECONDS):
-                log.error("shutdown_leaves_deliveries", count=self._line.in_hand, abandoned=_abandon_calls())
+            # What ends meanwhile can still be acknowledged: the channel is closed later.
+            if not self._pipeline.drain(_DRAIN_SECONDS):
+                log.error("shutdown_abandons_deliveries", count=self._pipeline.in_flight, abandoned=_abandon_calls())
             self._settle()
 
-    def _show_active(self, start: int) -> None:
-        """Every few seconds, since a set for each message would cost more than anybody's look at it is worth."""
-        if start != self._shows:  # of an earlier start: that one's timer has survived, and ends here
+    def _update_active(self, start: int) -> None:
+        """Tell Celery what is being delivered, every few seconds: for each message it would cost too much."""
+        if start != self._active_updates:  # of an earlier start: that one's timer has survived, and ends here
             return
         held = {held.tag for waiting in self._held.values() for held in waiting}
-        jobs = {tag: JobId(job_id) for tag, job_id in self._ledger.owed().items() if tag not in held}
-        self._celery_state.show_active(jobs)
-        self._consumer.timer.call_after(_SHOW_SECONDS, self._show_active, (start,))
+        jobs = {tag: JobId(job_id) for tag, job_id in self._ack_tracker.owed().items() if tag not in held}
+        self._celery_state.set_active(jobs)
+        self._consumer.timer.call_after(_ACTIVE_UPDATE_SECONDS, self._update_active, (start,))
 
     def _forget_held(self) -> None:
         for waiting in self._held.values():
             waiting.clear()
-        self._next_drain.turn_off()
-        self._is_woken = False
+        self._drain_debouncer.cancel()
+        self._is_drain_requested = False
 
-    def _in_hand(self) -> int:
-        return sum(map(len, self._held.values())) + self._line.in_hand
+    def _unfinished_count(self) -> int:
+        return sum(map(len, self._held.values())) + self._pipeline.in_flight
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
     def _make_handler(self) -> Callable[[Any], Any]:
         """What Celery calls with every message."""
-        others = self._others()
+        celery_handler = self._celery_handler_factory()
 
         def on_message(message: Any) -> Any:
-            self._last_admitted = ""
+            self._last_handled = ""
             _last_received_at[0] = time.monotonic()
             headers = message.headers
             if isinstance(headers, dict) and headers.get("task") == topology.DELIVER_TASK:
                 if self._takes_messages:
-                    return self._admit(message)
+                    return self._handle_message(message)
                 _routing_keys.add(message.delivery_info.get("routing_key") or "")
-                return others(message)
-            self._ledger.receive_foreign(message.delivery_tag, message)
-            return others(message)
+                return celery_handler(message)
+            self._ack_tracker.receive_foreign(message.delivery_tag, message)
+            return celery_handler(message)
 
         return on_message
 
-    def _admit(self, message: Any) -> None:
+    def _handle_message(self, message: Any) -> None:
         routing_key = message.delivery_info.get("routing_key") or ""
         named = topology.lane_of(routing_key)
         job_id = _job_id(message)
@@ -197,82 +197,82 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
             log.error("message_names_no_job")
             _reject(message)
             return
-        self._last_admitted = job_id
-        self.admit(message.channel, message.delivery_tag, routing_key, job_id)
+        self._last_handled = job_id
+        self.handle(message.channel, message.delivery_tag, routing_key, job_id)
 
-    def has_admitted(self, job_id: str) -> bool:
+    def has_handled(self, job_id: str) -> bool:
         """See ``wavecom.worker.frame_reader.MessageHandler``."""
-        return self._last_admitted == job_id
+        return self._last_handled == job_id
 
-    def admit(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
+    def handle(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
         """See ``wavecom.worker.frame_reader.MessageHandler``. ``routing_key`` must name a lane."""
         now = _last_received_at[0] = time.monotonic()
         _routing_keys.add(routing_key)
-        self._ledger.receive(tag, job_id)
+        self._ack_tracker.receive(tag, job_id)
         held = _Held(now, job_id, routing_key, channel, tag)
-        lane = _lane_at_the_door(routing_key)
-        # Behind what is held already: within a lane the order stays, and a drain is planned.
+        lane = _admission_lane(routing_key)
+        # Behind what is held already: within a lane the order stays, and a drain is scheduled.
         try:
-            pause = 0.0 if self._held[lane] else self._try(lane, held)
+            pause = 0.0 if self._held[lane] else self._admit_one(lane, held)
         except Exception:
-            # Whatever it was: a message that nobody holds would be owed to the broker for ever.
+            # Whatever it was: a message that is neither held nor in flight would never be settled.
             log.exception("admission_failed")
             pause = _LONGEST_PAUSE_SECONDS
         if pause is not None:
             self._held[lane].append(held)
             if pause > 0:
-                self._next_drain.set(pause)
+                self._drain_debouncer.schedule(pause)
 
-    def _try(self, lane: Lane, held: _Held) -> float | None:
-        """Let one message in, or drop a revoked one (None); or the seconds after which it is worth trying again."""
+    def _admit_one(self, lane: Lane, held: _Held) -> float | None:
+        """Admit one message, or drop a revoked one: None. Or the seconds after which to try again."""
         if held.job_id in state.revoked:
-            self._answer([held.tag], Disposition.ACK)
+            self._send_disposition([held.tag], Disposition.ACK)
             return None
         router = services().router
         permit = router.reserve_sandbox() if lane is None else router.reserve(*lane)
         if not isinstance(permit, Permit):
             return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
-        parcel = InFlightMessage(held.job_id, held.routing_key, permit, held.channel, held.tag)
-        return None if self._line.offer(parcel) else _LONGEST_PAUSE_SECONDS
+        message = InFlightMessage(held.job_id, held.routing_key, permit, held.channel, held.tag)
+        return None if self._pipeline.offer(message) else _LONGEST_PAUSE_SECONDS
 
     def _drain(self) -> None:
-        self._is_woken = False
+        self._is_drain_requested = False
         try:
-            self._let_in()
+            self._drain_held()
         except Exception:
-            # Whatever it was: without another drain planned, what is held here would wait for ever.
+            # Whatever it was: without another drain scheduled, what is held would wait for ever.
             log.exception("admission_failed")
-            self._next_drain.set(_LONGEST_PAUSE_SECONDS)
+            self._drain_debouncer.schedule(_LONGEST_PAUSE_SECONDS)
 
-    def _let_in(self) -> None:
+    def _drain_held(self) -> None:
         too_old = time.monotonic() - HOLD_LIMIT_SECONDS
         pauses = []
         for lane, waiting in self._held.items():
             while waiting:
                 held = waiting[0]
-                pause = self._try(lane, held)
+                pause = self._admit_one(lane, held)
                 if pause is not None and held.since > too_old:
                     pauses.append(pause)
                     break
                 if pause is not None:
-                    self._answer([held.tag], Disposition.ACK)
+                    self._send_disposition([held.tag], Disposition.ACK)
                 waiting.popleft()
         if pauses:
-            self._next_drain.set(min(pauses))
+            self._drain_debouncer.schedule(min(pauses))
 
-    def _wake(self) -> None:
-        """A permit has come back: somebody held at the door may have its place. Called from the line's threads.
+    def _on_freed(self) -> None:
+        """A permit has come back: schedule a drain. Called on the pipeline's threads.
 
         Not at once: under full load permits come back all the time, and each would wake the loop for itself.
         """
-        if not self._is_woken and any(self._held.values()):
-            self._is_woken = True
-            self._consumer.call_soon(self._next_drain.set, _SHORTEST_PAUSE_SECONDS)
+        if not self._is_drain_requested and any(self._held.values()):
+            self._is_drain_requested = True
+            self._consumer.call_soon(self._drain_debouncer.schedule, _SHORTEST_PAUSE_SECONDS)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
-    def _hear(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
-        """Called from the line's threads; the socket belongs to the main loop."""
+    def _on_end(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
+        """Messages have ended. Called on the pipeline's threads; the socket belongs to the main loop."""
         self._ended.extend(ends)
         if not self._is_settling:
             self._is_settling = True
@@ -283,29 +283,29 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         tags: dict[Disposition, list[int]] = {end: [] for end in Disposition}
         handled = 0
         while self._ended:
-            parcel, end = self._ended.popleft()
+            message, end = self._ended.popleft()
             handled += end is not Disposition.REQUEUE
-            if parcel.channel is self._channel:  # of an earlier connection: the broker has given it to somebody
-                tags[end].append(parcel.tag)
+            if message.channel is self._channel:  # of an earlier connection: the broker has given it to somebody
+                tags[end].append(message.tag)
         self._celery_state.count_handled(handled)
         for end in (Disposition.REJECT, Disposition.REQUEUE, Disposition.ACK):
-            self._answer(tags[end], end)
+            self._send_disposition(tags[end], end)
 
-    def _answer(self, tags: Sequence[int], end: Disposition) -> None:
+    def _send_disposition(self, tags: Sequence[int], end: Disposition) -> None:
         try:
             if end is Disposition.ACK:
-                for ack in self._ledger.settle(tags):
+                for ack in self._ack_tracker.settle(tags):
                     self._channel.basic_ack(ack.tag, multiple=ack.is_multiple)
             else:
-                for tag in filter(self._ledger.drop, tags):
+                for tag in filter(self._ack_tracker.drop, tags):
                     self._channel.basic_reject(tag, requeue=end is Disposition.REQUEUE)
         except (AMQPError, OSError, AttributeError) as error:
             # The connection is gone, which the main loop is about to find out; the broker has the messages again.
-            log.warning("answer_undeliverable", error=type(error).__name__, count=len(tags))
+            log.warning("disposition_not_sent", error=type(error).__name__, count=len(tags))
 
-    def _retry(self, parcel: InFlightMessage, retry: RetryLater) -> None:
+    def _retry(self, message: InFlightMessage, retry: RetryLater) -> None:
         task: Any = self._consumer.app.tasks[topology.DELIVER_TASK]
-        task.reresult_with(parcel.job_id, parcel.routing_key, retry)
+        task.publish_retry(message.job_id, message.routing_key, retry)
 
     def _reject_undecodable(self, message: Any, error: Exception) -> None:
         """Into the dead-letter queue; Celery would acknowledge it, which loses it."""
@@ -331,7 +331,7 @@ def _abandon_calls() -> int:
 
 
 @lru_cache(maxsize=256)
-def _lane_at_the_door(routing_key: str) -> Lane:
+def _admission_lane(routing_key: str) -> Lane:
     return None if topology.is_test(routing_key) else topology.lane_of(routing_key)
 
 
@@ -350,7 +350,7 @@ def _job_id(message: Any) -> JobId | None:
             return None
 
 
-def _guarding(strategies: dict[str, Callable[..., Any]], update: Callable[[], None]) -> Callable[[], None]:
+def _with_guards(strategies: dict[str, Callable[..., Any]], update: Callable[[], None]) -> Callable[[], None]:
     """``update``, with every strategy it makes refusing what it can't read instead of ending the worker.
 
     Celery takes a body of the wrong shape (``[]``, ``7``, no id) for a bug of its own: the exception ends the worker,

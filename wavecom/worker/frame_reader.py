@@ -6,7 +6,7 @@ which the other threads of a busy worker then hold. This reads whatever there is
 complete frames handled from there.
 
 Delivery messages, nearly all that comes, differ from each other in nothing but their job's id. So one that is, but for
-its id, byte by byte like one that was understood before is not taken apart again, by py-amqp, kombu and a JSON parser.
+its id, byte by byte like one that was understood before is not parsed again, by py-amqp, kombu and a JSON parser.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 from wavecom.core.job import JobId
 
 #: Some forty deliveries. py-amqp copies the rest of its buffer with each piece that it takes, so not much more.
-_AT_ONCE_BYTES = 16 * 1024
+_READ_BYTES = 16 * 1024
 
 
 #: A frame: its type, its channel and how long it is, before that many bytes and one that ends it.
@@ -33,31 +33,31 @@ _TAG = Struct(">Q")
 #: How a body of ours begins, and what its job's id looks like there.
 _BODY_START = re.compile(rb'\[\["([0-9a-f-]{36})"\]')
 _BODY_END = len('[["') + 36
-#: Lanes, senders and releases make some dozens of kinds.
-_MOST_KINDS = 256
+#: Lanes, senders and releases make some dozens of kinds; beyond so many, all are forgotten.
+_MAX_KINDS = 256
 
 
 class MessageHandler(Protocol):
-    """Who takes delivery messages: ``wavecom.worker.delivery_consumer.Admission``."""
+    """Takes delivery messages: ``wavecom.worker.delivery_consumer.DeliveryConsumerStep``."""
 
-    def has_admitted(self, job_id: str) -> bool:
-        """Whether the message handled last was a delivery message about this job."""
+    def has_handled(self, job_id: str) -> bool:
+        """Whether the message that Celery handed on last was a delivery message about this job."""
         ...
 
-    def admit(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
-        """Take a delivery message that was not made a message of."""
+    def handle(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
+        """Take a delivery message by its parts; no ``kombu.Message`` was made of it."""
         ...
 
 
 class _Delivery(NamedTuple):
-    """Three frames at the beginning of a buffer: a message with all that it holds."""
+    """The three frames of one message at the beginning of a buffer."""
 
     channel: int
     consumer: str
     tag: int
     routing_key: str
     job_id: str
-    #: All that tells what kind of message it is, the same for all that differ only in their job.
+    #: Routing key, header and body without the job's id: the same for all messages that differ only in their job.
     kind: tuple[bytes, bytes, bytes]
     #: Where the frames end.
     end: int
@@ -66,17 +66,17 @@ class _Delivery(NamedTuple):
 class FrameReader:
     """Reads for one connection (``amqp.Connection``). Put on the event loop in place of kombu's reader.
 
-    ``again`` has the loop call something soon. Without a ``doorkeeper`` every message goes its usual way.
+    ``call_soon`` has the event loop call something soon. Without a ``handler`` every message goes its usual way.
     """
 
     def __init__(
-        self, connection: Any, again: Callable[[Callable[[], None]], Any], doorkeeper: MessageHandler | None = None
+        self, connection: Any, call_soon: Callable[[Callable[[], None]], Any], handler: MessageHandler | None = None
     ) -> None:
         self._connection = connection
-        self._again = again
-        self._doorkeeper = doorkeeper
-        #: Kinds of delivery messages that were understood.
-        self._known: set[tuple[bytes, bytes, bytes]] = set()
+        self._call_soon = call_soon
+        self._handler = handler
+        #: Kinds of delivery messages that Celery's way has handled before.
+        self._known_kinds: set[tuple[bytes, bytes, bytes]] = set()
         # Kept, because py-amqp connects anew when it is asked for the transport of a connection that is gone.
         self._transport = connection.transport
 
@@ -87,47 +87,47 @@ class FrameReader:
         return type(getattr(transport, "sock", None)) is socket.socket and hasattr(transport, "_read_buffer")
 
     def read(self) -> None:
-        """Handle everything that has come. Raises ``OSError`` when the connection is gone."""
+        """Handle every whole frame that has come. Raises ``OSError`` when the connection is gone."""
         transport = self._transport
         if not transport.connected:
             return
         # Into its own buffer, because who waits for an answer in the middle of all this reads from there too.
-        transport._read_buffer += self._received()
+        transport._read_buffer += self._receive()
         try:
             while transport.connected and _holds_a_frame(transport._read_buffer):
                 self._handle_next()
         except BaseException:
             if transport.connected and _holds_a_frame(transport._read_buffer):
                 # The socket will not tell of these any more.
-                self._again(self.read)
+                self._call_soon(self.read)
             raise
 
     def _handle_next(self) -> None:
-        delivery = _delivery_in(self._transport._read_buffer) if self._doorkeeper is not None else None
-        if delivery is None or self._doorkeeper is None:
+        delivery = _delivery_in(self._transport._read_buffer) if self._handler is not None else None
+        if delivery is None or self._handler is None:
             self._handle_frame()
             return
         channel = self._connection.channels.get(delivery.channel)
         # Of a consumer that was cancelled py-amqp sends back what still comes.
-        if delivery.kind in self._known and channel is not None and delivery.consumer in channel.callbacks:
+        if delivery.kind in self._known_kinds and channel is not None and delivery.consumer in channel.callbacks:
             self._transport._read_buffer = self._transport._read_buffer[delivery.end :]
             self._connection.bytes_recv += 3  # it counts frames, by which the heartbeat knows that the broker lives
-            self._doorkeeper.admit(channel, delivery.tag, delivery.routing_key, JobId(delivery.job_id))
+            self._handler.handle(channel, delivery.tag, delivery.routing_key, JobId(delivery.job_id))
             return
         for _ in range(3):
             self._handle_frame()
-        if self._doorkeeper.has_admitted(delivery.job_id):
-            if len(self._known) >= _MOST_KINDS:
-                self._known.clear()
-            self._known.add(delivery.kind)
+        if self._handler.has_handled(delivery.job_id):
+            if len(self._known_kinds) >= _MAX_KINDS:
+                self._known_kinds.clear()
+            self._known_kinds.add(delivery.kind)
 
     def _handle_frame(self) -> None:
         self._connection.on_inbound_frame(self._transport.read_frame())
 
-    def _received(self) -> bytes:
-        """What has come; empty when nothing has."""
+    def _receive(self) -> bytes:
+        """The bytes that have come; empty when none have. Never waits."""
         try:
-            data: bytes = self._transport.sock.recv(_AT_ONCE_BYTES, socket.MSG_DONTWAIT)
+            data: bytes = self._transport.sock.recv(_READ_BYTES, socket.MSG_DONTWAIT)
         except (BlockingIOError, InterruptedError):
             return b""
         except OSError:

@@ -1,4 +1,4 @@
-"""The worker's hot path: deliveries in three stages, claimed together, called, recorded together.
+"""The delivery pipeline, the worker's hot path: deliveries are claimed in batches, called, and recorded in batches.
 
 What a notification costs on this stack is round trips and waking threads (docs/performance.md). A Celery task per
 message takes 0.4 to 0.5 ms for itself, and its thread is woken three times: for the task, by the claim's batch and by
@@ -7,7 +7,7 @@ transport's own thread takes the answers of all. Whatever else there is to call 
 route) has a thread for as long as it takes.
 
 The promises are the same, step by step: a permit before anything, a claim before the call, the record before the
-acknowledgement. The line never talks to the broker: how each message ended goes to ``on_end``.
+acknowledgement. The pipeline never talks to the broker: how each message ended goes to ``on_end``.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from wavecom.worker.stages import AttemptStage, BatchStages
 
 log = structlog.get_logger()
 
-#: Company is waited for so long at most, twice in a notification's life.
+#: How long a batch is waited for at most, twice in a notification's life: before its claim and before its record.
 WINDOW_SECONDS = 0.025
 MAX_BATCH = 100
-#: A machine that has run out of something is asked again so often, with such a pause, before messages go back.
-EXHAUSTED_TRIES = 5
-EXHAUSTED_PAUSE_SECONDS = 1.0
+#: Where the machine has run out of descriptors, memory or threads: so many attempts, with such a pause between them,
+#: before messages go back to the broker.
+EXHAUSTION_ATTEMPTS = 5
+EXHAUSTION_PAUSE_SECONDS = 1.0
 
 
 class Disposition(enum.Enum):
-    """What the broker is to be told of a message."""
+    """How a message is settled with the broker."""
 
     ACK = "ack"
     #: Somebody else should have it: the store stayed away, or the worker is stopping.
@@ -53,7 +54,7 @@ class Disposition(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class InFlightMessage:
-    """A message let in, with leave to call a provider. ``channel`` and ``tag`` are its address at the broker."""
+    """A delivery message with a permit to call a provider. ``channel`` and ``tag`` are its address at the broker."""
 
     job_id: JobId
     routing_key: str
@@ -69,14 +70,14 @@ def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
 
 
 class DeliveryPipeline:
-    """Takes parcels in with ``offer`` and tells how each ended. Thread-safe.
+    """Takes messages with ``offer``, delivers their jobs, and reports how each message ended. Thread-safe.
 
-    Every parcel that was taken in ends, whatever goes wrong at whatever step: answered, given back or recorded, with
-    its permit given back. What the machine has no descriptor, memory or thread for is not taken, and tried again.
+    Every message that was taken ends exactly once, whatever goes wrong at whatever step, and its permit is released.
+    What the machine has no descriptor, memory or thread for is not taken.
 
     ``threads`` is how many calls run at once, on threads or not; no more jobs are claimed than that.
-    ``release`` gives a permit back unused, ``retry`` publishes a job's next attempt, and ``on_freed`` hears that a
-    permit came back. ``on_end`` gets every parcel exactly once, in batches, from a thread of the line.
+    ``release`` gives a permit back unused, ``retry`` publishes a job's next attempt, and ``on_freed`` is called when
+    a permit came back. ``on_end`` gets every message exactly once, in batches, on a thread of the pipeline.
     """
 
     def __init__(
@@ -98,8 +99,8 @@ class DeliveryPipeline:
         self._stages = stages
         self._calls = calls
         self._threads = threads
-        #: Under full load so many threads are waited for before the next claim, or each would claim for itself.
-        self._least_room = max(1, threads // 16)
+        #: Under full load the next claim waits for so many free slots; else each freed slot would make a claim of one.
+        self._min_free_slots = max(1, threads // 16)
         self._release = release
         self._retry = retry
         self._on_end = on_end
@@ -108,258 +109,267 @@ class DeliveryPipeline:
         self._to_record: BatchQueue[tuple[InFlightMessage, AttemptResult]] = BatchQueue(
             window_seconds, monotonic, sleep
         )
-        #: What the many threads do: calls that must be waited for, and now and then the publishing of a retry.
+        #: What the caller threads do: calls that block, and the publishing of retries.
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
-        self._room = threading.Condition(self._lock)
+        self._slots_freed = threading.Condition(self._lock)
         self._sleep = sleep
         self._spawn = spawn
         self._spawn_stage = spawn_stage
-        self._in_hand = 0
-        #: Parcels claimed and not recorded. Never more than calls at once: what a worker that is killed leaves in doubt
-        #: is no more than that.
+        self._in_flight = 0
+        #: Messages claimed and not recorded. Never more than calls at once: what a worker that is killed leaves in
+        #: doubt is no more than that.
         self._claimed = 0
-        #: What has been put into ``_work`` and is not done.
-        self._on_threads = 0
+        #: How many pieces of work were put into ``_work`` and are not done.
+        self._submitted = 0
         self._callers: list[threading.Thread] = []
         #: Claimer and recorder, by name.
         self._stage_threads: dict[str, threading.Thread] = {}
         self._is_started = False
         self._is_closing = False
-        #: Ends that could not be told yet.
-        self._untold: list[tuple[InFlightMessage, Disposition]] = []
+        #: Ends of which ``on_end`` could not be told yet.
+        self._unreported: list[tuple[InFlightMessage, Disposition]] = []
 
     @property
-    def in_hand(self) -> int:
-        """Parcels taken in whose end has not been told."""
-        return self._in_hand
+    def in_flight(self) -> int:
+        """How many messages were taken whose end has not been reported."""
+        return self._in_flight
 
-    def offer(self, parcel: InFlightMessage) -> bool:
-        """Take a parcel in; returns at once. False, with its permit given back, where there are no means to."""
+    def offer(self, message: InFlightMessage) -> bool:
+        """Take a message; returns at once. False, with its permit released, where the machine has no means for it."""
         try:
             with self._lock:
                 if not self._is_started:
                     self._start()
-                self._in_hand += 1
+                self._in_flight += 1
             try:
-                self._to_claim.put(parcel)
+                self._to_claim.put(message)
             except BaseException:
                 with self._lock:
-                    self._in_hand -= 1
+                    self._in_flight -= 1
                 raise
         except Exception:
-            log.exception("parcel_not_taken", job_id=parcel.job_id)
-            self._release_safely(parcel.permit)
+            log.exception("message_not_taken", job_id=message.job_id)
+            self._release_safely(message.permit)
             return False
         return True
 
     def _start(self) -> None:
-        """The threads without which nothing moves; raises where one can't be had, and goes on from there next time."""
-        for name, work in (("claimer", self._claim_always), ("recorder", self._record_always)):
+        """Start claimer, recorder and the first caller. Raises where a thread can't be had; may be called again."""
+        for name, work in (("claimer", self._run_claimer), ("recorder", self._run_recorder)):
             if name not in self._stage_threads:
                 self._stage_threads[name] = self._spawn_stage(work, name)
         if not self._callers:
-            self._callers.append(self._spawn(self._call_always, "caller-1"))
+            self._callers.append(self._spawn(self._run_caller, "caller-1"))
         self._is_started = True
 
     def drain(self, seconds: float) -> bool:
-        """For the shutdown: claim nothing more, finish what is claimed; whether all ended within ``seconds``.
+        """Shut down: claim nothing more, requeue what is unclaimed, finish what is claimed.
 
-        What is not claimed is given back.
+        Waits up to ``seconds``; whether all messages ended by then.
         """
         with self._lock:
             self._is_closing = True
-            self._room.notify_all()
-            return self._room.wait_for(lambda: self._in_hand == 0, seconds)
+            self._slots_freed.notify_all()
+            return self._slots_freed.wait_for(lambda: self._in_flight == 0, seconds)
 
     # --- claim --------------------------------------------------------------------------------------------------------
 
-    def _claim_always(self) -> None:
+    def _run_claimer(self) -> None:
         while True:
-            self._guarded("claim", self._claim_some)
+            self._run_guarded("claim", self._claim_next)
 
-    def _claim_some(self) -> None:
-        parcels = self._to_claim.take(min(MAX_BATCH, self._wait_for_room()))
+    def _claim_next(self) -> None:
+        messages = self._to_claim.take(min(MAX_BATCH, self._wait_for_free_slots()))
         if self._is_closing:
-            self._turn_away(parcels, Disposition.REQUEUE)
+            self._release_unclaimed(messages, Disposition.REQUEUE)
         else:
-            self._claim(parcels)
+            self._claim(messages)
 
-    def _guarded(self, stage: str, work: Callable[[], None]) -> None:
-        """A thread's border: without it nothing would be claimed, or recorded, any more."""
+    def _run_guarded(self, stage: str, work: Callable[[], None]) -> None:
+        """Run ``work`` and log what it raises: an error that ended this thread would end claiming or recording too."""
         try:
             work()
         except Exception:
-            log.exception("line_failed", stage=stage)
-            self._sleep(EXHAUSTED_PAUSE_SECONDS)
+            log.exception("pipeline_stage_failed", stage=stage)
+            self._sleep(EXHAUSTION_PAUSE_SECONDS)
 
-    def _wait_for_room(self) -> int:
+    def _wait_for_free_slots(self) -> int:
+        """Wait until more may be claimed; how many, at least one."""
         with self._lock:
-            self._room.wait_for(lambda: self._is_closing or self._claimed + self._least_room <= self._threads)
+            self._slots_freed.wait_for(
+                lambda: self._is_closing or self._claimed + self._min_free_slots <= self._threads
+            )
             return max(1, self._threads - self._claimed)
 
     def _pause(self, stage: str, jobs: int, error: Exception) -> None:
-        log.error("means_exhausted", stage=stage, jobs=jobs, error=type(error).__name__)
-        self._sleep(EXHAUSTED_PAUSE_SECONDS)
+        log.error("resources_exhausted", stage=stage, jobs=jobs, error=type(error).__name__)
+        self._sleep(EXHAUSTION_PAUSE_SECONDS)
 
-    def _claim(self, parcels: Sequence[InFlightMessage], tries: int = 1) -> None:
+    def _claim(self, messages: Sequence[InFlightMessage], attempt: int = 1) -> None:
         try:
             self._stages.activity.enter()
             try:
-                jobs = self._stages.claim([parcel.job_id for parcel in parcels])
+                jobs = self._stages.claim([message.job_id for message in messages])
             finally:
                 self._stages.activity.leave()
         except RequeueError:
-            self._turn_away(parcels, Disposition.REQUEUE)
+            self._release_unclaimed(messages, Disposition.REQUEUE)
             return
         except Exception as error:
             if not is_exhaustion(error):
-                log.exception("claim_failed", jobs=len(parcels))
-                self._part(parcels, self._claim)
-            elif tries < EXHAUSTED_TRIES and not self._is_closing:
+                log.exception("claim_failed", jobs=len(messages))
+                self._claim_singly(messages)
+            elif attempt < EXHAUSTION_ATTEMPTS and not self._is_closing:
                 # Some may be claimed already: asked again, they are found under the same token.
-                self._pause("claim", len(parcels), error)
-                self._claim(parcels, tries + 1)
-            elif len(parcels) > 1:
-                for parcel in parcels:
-                    self._claim([parcel], tries)
+                self._pause("claim", len(messages), error)
+                self._claim(messages, attempt + 1)
+            elif len(messages) > 1:
+                for message in messages:
+                    self._claim([message], attempt)
             else:
-                self._turn_away(parcels, Disposition.REQUEUE)
+                self._release_unclaimed(messages, Disposition.REQUEUE)
             return
         granted = sum(job is not None for job in jobs)
         with self._lock:
             self._claimed += granted
-        for parcel, job in zip(parcels, jobs, strict=True):
+        for message, job in zip(messages, jobs, strict=True):
             if job is not None:
-                self._hand_on(parcel, job)
-        if granted < len(parcels):
+                self._start_call(message, job)
+        if granted < len(messages):
             # Already done, or in another worker's hands: a delivery message that comes twice is nothing to worry about.
-            self._turn_away([each for each, job in zip(parcels, jobs, strict=True) if job is None], Disposition.ACK)
+            self._release_unclaimed(
+                [each for each, job in zip(messages, jobs, strict=True) if job is None], Disposition.ACK
+            )
 
-    def _hand_on(self, parcel: InFlightMessage, job: Job) -> None:
-        """A claimed job to its call. Whatever goes wrong, no call was made, and its end is to say so."""
+    def _start_call(self, message: InFlightMessage, job: Job) -> None:
+        """Begin the call of a claimed job, or give it to a caller thread. Where both fail, no call was made, which is
+        recorded.
+        """
         try:
-            if not self._begin(parcel, job):
-                self._put_to_work(partial(self.call, parcel, partial(self._calls.attempt, job, parcel.permit)))
+            if not self._begin(message, job):
+                self._submit(partial(self.call, message, partial(self._calls.attempt, job, message.permit)))
         except Exception as error:
-            log.exception("call_not_begun", job_id=parcel.job_id)
-            self._release_safely(parcel.permit)
+            log.exception("call_not_begun", job_id=message.job_id)
+            self._release_safely(message.permit)
             if not is_exhaustion(error):
-                self._end_with(parcel, error)
+                self._end_claimed(message, error)
                 return
             try:
                 # Not being able to attempt is not an attempt.
-                self._to_record.put((parcel, AttemptResult(job, (), expects_receipt=False)))
+                self._to_record.put((message, AttemptResult(job, (), expects_receipt=False)))
             except Exception:
-                log.exception("attempt_not_passed_on", job_id=parcel.job_id)
-                self._end_with(parcel, error)
+                log.exception("result_not_queued", job_id=message.job_id)
+                self._end_claimed(message, error)
 
-    def _part(self, parcels: Sequence[InFlightMessage], again: Callable[[Sequence[InFlightMessage]], None]) -> None:
-        """One of a batch met a bug: that must not cost the others, who only came at the same time."""
-        if len(parcels) == 1:
-            self._turn_away(parcels, Disposition.REJECT)
+    def _claim_singly(self, messages: Sequence[InFlightMessage]) -> None:
+        """Claim each message of a batch by itself: a bug that one of them met must not cost the others."""
+        if len(messages) == 1:
+            self._release_unclaimed(messages, Disposition.REJECT)
             return
-        for parcel in parcels:
-            again([parcel])
+        for message in messages:
+            self._claim([message])
 
-    def _turn_away(self, parcels: Sequence[InFlightMessage], end: Disposition) -> None:
-        for parcel in parcels:
-            self._release_safely(parcel.permit)
-        self._say_freed()
-        self._tell([(parcel, end) for parcel in parcels])
+    def _release_unclaimed(self, messages: Sequence[InFlightMessage], end: Disposition) -> None:
+        """End messages whose jobs were not claimed, and release their permits."""
+        for message in messages:
+            self._release_safely(message.permit)
+        self._notify_freed()
+        self._report([(message, end) for message in messages])
 
     def _release_safely(self, permit: Permit) -> None:
         try:
             self._release(permit)
         except Exception:
-            log.exception("permit_not_given_back", provider=permit.provider)
+            log.exception("permit_not_released", provider=permit.provider)
 
-    def _say_freed(self) -> None:
+    def _notify_freed(self) -> None:
         try:
             self._on_freed()
         except Exception:
-            # Whoever waits at the door looks again within a second anyway.
-            log.exception("freed_permit_not_told")
+            # Held messages are looked at again within a second anyway.
+            log.exception("freed_callback_failed")
 
     # --- call ---------------------------------------------------------------------------------------------------------
 
-    def _begin(self, parcel: InFlightMessage, job: Job) -> bool:
-        """A call that nobody waits for; False when this one needs a thread. Raises with nothing done."""
-        hear = partial(self._hear, parcel)
-        self._stages.activity.begin(parcel)
+    def _begin(self, message: InFlightMessage, job: Job) -> bool:
+        """Start a call that blocks no thread; False where this one needs one. Where it raises, no call was made."""
+        on_result = partial(self._on_result, message)
+        self._stages.activity.begin(message)
         is_begun = False
         try:
-            is_begun = self._calls.begin(job, parcel.permit, hear)
+            is_begun = self._calls.begin(job, message.permit, on_result)
         finally:
             if not is_begun:
-                self._stages.activity.end(parcel)
+                self._stages.activity.end(message)
         return is_begun
 
-    def _hear(self, parcel: InFlightMessage, result: AttemptResult | PartialAttempt | Exception) -> None:
-        """How a call ended; on a thread that others are waiting for, so nothing is raised there."""
+    def _on_result(self, message: InFlightMessage, result: AttemptResult | PartialAttempt | Exception) -> None:
+        """Take the result of a call that ``_begin`` started. Never raises: it runs on the transport's thread."""
         try:
-            self._stages.activity.end(parcel)
+            self._stages.activity.end(message)
             if isinstance(result, AttemptResult):
-                self._to_record.put((parcel, result))
+                self._to_record.put((message, result))
             elif isinstance(result, PartialAttempt):
-                self._put_to_work(partial(self.call, parcel, partial(self._calls.finish, result)))
+                self._submit(partial(self.call, message, partial(self._calls.finish, result)))
             else:
-                log.error("attempt_failed", job_id=parcel.job_id, exc_info=result)
-                self._end_with(parcel, result)
+                log.error("attempt_failed", job_id=message.job_id, exc_info=result)
+                self._end_claimed(message, result)
         except Exception as error:
-            log.exception("attempt_not_passed_on", job_id=parcel.job_id)
-            self._end_with(parcel, error)
-        self._say_freed()
+            log.exception("result_not_queued", job_id=message.job_id)
+            self._end_claimed(message, error)
+        self._notify_freed()
 
-    def _end_with(self, parcel: InFlightMessage, error: Exception) -> None:
-        """The end of a claimed parcel of which nothing can be recorded: its lease will tell."""
-        self._let_go(1)
-        self._tell([(parcel, Disposition.REQUEUE if is_exhaustion(error) else Disposition.REJECT)])
+    def _end_claimed(self, message: InFlightMessage, error: Exception) -> None:
+        """End a claimed message of which nothing can be recorded: the sweep finds its job when the lease has ended."""
+        self._free_slots(1)
+        self._report([(message, Disposition.REQUEUE if is_exhaustion(error) else Disposition.REJECT)])
 
-    def _put_to_work(self, work: Callable[[], None]) -> None:
+    def _submit(self, work: Callable[[], None]) -> None:
+        """Have a caller thread do ``work``. Raises where it can't be queued."""
         self._work.put(work)
         with self._lock:
-            self._on_threads += 1
-            self._hire()
+            self._submitted += 1
+            self._start_callers()
 
-    def _hire(self) -> None:
-        """As many threads as there is work for them, up to the limit. They stay."""
-        while len(self._callers) < min(self._threads, self._on_threads):
+    def _start_callers(self) -> None:
+        """Start threads up to the work there is and the limit. They stay."""
+        while len(self._callers) < min(self._threads, self._submitted):
             try:
-                self._callers.append(self._spawn(self._call_always, f"caller-{len(self._callers) + 1}"))
+                self._callers.append(self._spawn(self._run_caller, f"caller-{len(self._callers) + 1}"))
             except Exception:
-                # The system has no more threads for us: those there are do the work, and the next claim asks again.
+                # The system gives no more threads: those there are do the work, and the next claim tries again.
                 log.exception("caller_not_started", callers=len(self._callers))
                 return
 
-    def _call_always(self) -> None:
+    def _run_caller(self) -> None:
         while (work := self._work.get()) is not None:
-            self._guarded("call", work)
+            self._run_guarded("call", work)
             with self._lock:
-                self._on_threads -= 1
+                self._submitted -= 1
 
-    def call(self, parcel: InFlightMessage, attempt: Callable[[], AttemptResult]) -> None:
-        """One call, on one of the threads."""
+    def call(self, message: InFlightMessage, attempt: Callable[[], AttemptResult]) -> None:
+        """Make one blocking call and queue its result to be recorded. Runs on a caller thread."""
         try:
             self._stages.activity.enter()
             try:
                 attempted = attempt()
             finally:
                 self._stages.activity.leave()
-            self._to_record.put((parcel, attempted))
+            self._to_record.put((message, attempted))
         except Exception as error:
-            log.exception("attempt_failed", job_id=parcel.job_id)
-            self._end_with(parcel, error)
+            log.exception("attempt_failed", job_id=message.job_id)
+            self._end_claimed(message, error)
         finally:
-            self._say_freed()
+            self._notify_freed()
 
     # --- record -------------------------------------------------------------------------------------------------------
 
-    def _record_always(self) -> None:
+    def _run_recorder(self) -> None:
         while True:
-            self._guarded("record", lambda: self._record(self._to_record.take(MAX_BATCH)))
+            self._run_guarded("record", lambda: self._record(self._to_record.take(MAX_BATCH)))
 
-    def _record(self, results: Sequence[tuple[InFlightMessage, AttemptResult]], tries: int = 1) -> None:
+    def _record(self, results: Sequence[tuple[InFlightMessage, AttemptResult]], attempt: int = 1) -> None:
         try:
             self._stages.activity.enter()
             try:
@@ -367,74 +377,74 @@ class DeliveryPipeline:
             finally:
                 self._stages.activity.leave()
         except RequeueError:
-            self._let_go(len(results))
-            self._tell([(parcel, Disposition.REQUEUE) for parcel, _ in results])
+            self._free_slots(len(results))
+            self._report([(message, Disposition.REQUEUE) for message, _ in results])
             return
         except Exception as error:
-            if is_exhaustion(error) and tries < EXHAUSTED_TRIES:
+            if is_exhaustion(error) and attempt < EXHAUSTION_ATTEMPTS:
                 # What came of these calls is known here and nowhere else.
                 self._pause("record", len(results), error)
-                self._record(results, tries + 1)
+                self._record(results, attempt + 1)
                 return
             log.exception("record_failed", jobs=len(results))
             if len(results) == 1:
-                self._end_with(results[0][0], error)
+                self._end_claimed(results[0][0], error)
             else:
                 for result in results:
-                    self._record([result], tries)
+                    self._record([result], attempt)
             return
-        self._let_go(len(results))
+        self._free_slots(len(results))
         done = []
-        for (parcel, _), retry in zip(results, retries, strict=True):
-            # On the many threads, so that their messages too are published together. It is recorded: where no thread
-            # can take it, the sweep publishes it.
-            if retry is None or not self._is_put_to_work(partial(self.publish_retry, parcel, retry)):
-                done.append((parcel, Disposition.ACK))
+        for (message, _), retry in zip(results, retries, strict=True):
+            # On the caller threads, so that retries too are published together. A retry is recorded already: where no
+            # thread can publish it, the sweep does.
+            if retry is None or not self._is_submitted(partial(self.publish_retry, message, retry)):
+                done.append((message, Disposition.ACK))
         if done:
-            self._tell(done)
+            self._report(done)
 
-    def _is_put_to_work(self, work: Callable[[], None]) -> bool:
+    def _is_submitted(self, work: Callable[[], None]) -> bool:
         try:
-            self._put_to_work(work)
+            self._submit(work)
         except Exception:
-            log.exception("work_not_taken")
+            log.exception("work_not_submitted")
             return False
         return True
 
-    def publish_retry(self, parcel: InFlightMessage, retry: RetryLater) -> None:
-        """One retry, on one of the threads. It is recorded already: what goes wrong here, the sweep puts right."""
+    def publish_retry(self, message: InFlightMessage, retry: RetryLater) -> None:
+        """Publish a recorded retry, on a caller thread. Never raises: what was not published, the sweep publishes."""
         try:
-            self._retry(parcel, retry)
+            self._retry(message, retry)
         except Exception:
-            log.exception("retry_unpublished", job_id=parcel.job_id)
+            log.exception("retry_unpublished", job_id=message.job_id)
         finally:
-            self._tell([(parcel, Disposition.ACK)])
+            self._report([(message, Disposition.ACK)])
 
-    def _let_go(self, count: int) -> None:
+    def _free_slots(self, count: int) -> None:
         with self._lock:
-            was_full = self._claimed + self._least_room > self._threads
+            was_full = self._claimed + self._min_free_slots > self._threads
             self._claimed -= count
             if was_full:
-                self._room.notify_all()
+                self._slots_freed.notify_all()
 
-    def _tell_again(self) -> None:
-        self._sleep(EXHAUSTED_PAUSE_SECONDS)
-        self._tell(())
+    def _report_again(self) -> None:
+        self._sleep(EXHAUSTION_PAUSE_SECONDS)
+        self._report(())
 
-    def _tell(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
-        """Each end once; one that can't be told now is told with the next, or a second later."""
-        if self._untold:
+    def _report(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
+        """Report each end once to ``on_end``; where that raises, with the next report, or a second later."""
+        if self._unreported:
             with self._lock:
-                ends, self._untold = [*self._untold, *ends], []
+                ends, self._unreported = [*self._unreported, *ends], []
         try:
             self._on_end(ends)
         except Exception:
-            log.exception("end_not_told", parcels=len(ends))
+            log.exception("end_not_reported", messages=len(ends))
             with self._lock:
-                self._untold.extend(ends)
-            self._is_put_to_work(self._tell_again)
+                self._unreported.extend(ends)
+            self._is_submitted(self._report_again)
             return
         with self._lock:
-            self._in_hand -= len(ends)
+            self._in_flight -= len(ends)
             if self._is_closing:
-                self._room.notify_all()
+                self._slots_freed.notify_all()

@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 @cache
-def _made() -> WorkerServices:
+def _services() -> WorkerServices:
     settings = Settings.from_environment()
     # As many as the pool has, for everything that is sized by it.
     return worker_services(replace(settings, worker_concurrency=fit(settings.worker_concurrency).calls))
@@ -27,7 +27,7 @@ def _made() -> WorkerServices:
 def services() -> WorkerServices:
     """The services of this process. Raises ``ConfigurationError`` when the settings or the providers file are wrong."""
     with _lock:
-        return _made()
+        return _services()
 
 
 @signals.worker_init.connect

@@ -13,30 +13,30 @@ from wavecom.errors import RetryLater
 
 
 class BatchStages(Protocol):
-    """``wavecom.core.delivery.Delivery``, as the line uses it."""
+    """The stages that work on batches of jobs: ``wavecom.core.delivery.Delivery``."""
 
     activity: Activity
 
     def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
-        """Many jobs at once."""
+        """Claim many jobs; None where one may not be claimed. Raises ``RequeueError`` when the store stays away."""
         ...
 
     def record(self, attempts: Sequence[AttemptResult]) -> list[RetryLater | None]:
-        """Many results at once."""
+        """Record many results; the retries to publish. Raises ``RequeueError`` when the store stays away."""
         ...
 
 
 class AttemptStage(Protocol):
-    """``wavecom.core.attempts.AttemptStage``, as the line uses it."""
+    """The stage that calls providers, one job at a time: ``wavecom.core.attempts.AttemptRunner``."""
 
     def attempt(self, job: Job, permit: Permit) -> AttemptResult:
-        """One of them; gives the permit back."""
+        """Call providers and wait for the answer. Releases ``permit``."""
         ...
 
     def begin(self, job: Job, permit: Permit, on_attempted: OnAttemptResult) -> bool:
-        """One of them, without waiting for it; False where that can't be."""
+        """Start a call that reports its result to ``on_attempted``; False where the provider needs a thread."""
         ...
 
     def finish(self, unfinished: PartialAttempt) -> AttemptResult:
-        """The rest of what ``begin`` has begun."""
+        """Go on with the next provider where one that ``begin`` called was unavailable."""
         ...

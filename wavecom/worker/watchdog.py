@@ -1,4 +1,4 @@
-"""The worker's health check: measures progress, says it in a file, and ends a worker that has fallen silent.
+"""The worker's health check: measures progress, reports it in a file, and ends a worker that makes none.
 
 ``wavecom health NODE`` reads the file, for supervisors and orchestrators. A worker without progress for minutes is of
 no use and holds messages that others could deliver: it ends itself, and its supervisor starts it again.
@@ -33,15 +33,15 @@ STALLED = Gauge("wavecom_worker_stalled", "1 while this worker makes no progress
 CANCELLED = Counter("wavecom_consumers_cancelled_total", "Queues that somebody told this worker to consume no more")
 
 TICK_SECONDS = 2.0
-_LOOK_SECONDS = 5.0
-#: So many looks in a row must find the same trouble before the worker ends itself: two minutes.
-_LOOKS_BEFORE_THE_END = 24
+_CHECK_SECONDS = 5.0
+#: So many checks in a row must fail before the worker ends itself: two minutes.
+_CHECKS_BEFORE_EXIT = 24
 #: sysexits.h EX_SOFTWARE, so that a supervisor's log tells it from a crash.
 _EXIT_CODE = 70
 
 
 class Watchdog(bootsteps.StartStopStep):
-    """Consumer step: ticks on the main loop, looked at from a thread of its own.
+    """Consumer step that ticks on the main loop, and checks from a thread of its own whether it still does.
 
     A worker consumes the queues that it was started with. Held messages are no reason to stop that (admission never
     does), so a consumer that is gone was cancelled by somebody else, and is started again.
@@ -55,13 +55,13 @@ class Watchdog(bootsteps.StartStopStep):
         self._consumer = consumer
         #: What it was started with (-Q); remote control changes Celery's own list.
         self._queues = sorted(consumer.app.amqp.queues.consume_from)
-        #: Queues that looked as if the broker had dropped us, at the last look.
+        #: Queues of which the broker said, at the last check, that nobody consumes them.
         self._suspected: frozenset[str] = frozenset()
         self._cancelled: list[str] = []
         self._is_consuming = False
-        self._troubled_looks = 0
+        self._failed_checks = 0
         self._starts = 0
-        self._watcher: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
     def start(self, consumer: Any) -> None:
@@ -69,9 +69,9 @@ class Watchdog(bootsteps.StartStopStep):
         self._starts += 1
         self._is_consuming = True
         self._tick(self._starts)
-        if self._watcher is None:
-            self._watcher = threading.Thread(target=self._watch, name="watchdog", daemon=True)
-            self._watcher.start()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+            self._thread.start()
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going, and with it every consumer."""
@@ -86,29 +86,29 @@ class Watchdog(bootsteps.StartStopStep):
             self._ticked_at = time.monotonic()
             self._consumer.timer.call_after(TICK_SECONDS, self._tick, (start,))
 
-    def _watch(self) -> None:
+    def _run(self) -> None:
         path = report_path(services().settings.home, self._consumer.hostname)
-        while not self._stopping.wait(_LOOK_SECONDS):
+        while not self._stopping.wait(_CHECK_SECONDS):
             try:
                 health = self._measure()
-                self._share(health)
+                self._publish_progress(health)
             except Exception:
-                # A look that failed says nothing about the worker; the next one may.
+                # A check that raised says nothing about the worker; the next one may.
                 log.exception("watchdog_failed")
                 continue
             found = problems(health)
             STALLED.set(1 if found else 0)
             report = {"at": time.time(), "pid": os.getpid(), "problems": found, "lag": services().lag.worst()}
             _write(path, report)
-            self._start_again(health.cancelled)
-            self._count(found)
+            self._restart_consumers(health.cancelled)
+            self._count_failure(found)
 
-    def _count(self, found: Sequence[str]) -> None:
+    def _count_failure(self, found: Sequence[str]) -> None:
         is_fatal = not NOT_FATAL.issuperset(found)
-        self._troubled_looks = self._troubled_looks + 1 if is_fatal else 0
-        if self._troubled_looks == 1:
+        self._failed_checks = self._failed_checks + 1 if is_fatal else 0
+        if self._failed_checks == 1:
             log.error("worker_stalled", problems=found)
-        if self._troubled_looks >= _LOOKS_BEFORE_THE_END:
+        if self._failed_checks >= _CHECKS_BEFORE_EXIT:
             log.error("worker_ends_itself", problems=found)
             os._exit(_EXIT_CODE)
 
@@ -124,7 +124,7 @@ class Watchdog(bootsteps.StartStopStep):
             oldest_delivery_age=activity.oldest_age(now),
             silence_age=now - received_at,
             in_hand=in_hand,
-            ready=_sum(states.values()),
+            ready=_total_ready(states.values()),
             cancelled=self._cancelled_queues(states),
             stalled=self._stalled_queues(),
         )
@@ -149,16 +149,16 @@ class Watchdog(bootsteps.StartStopStep):
         certain, self._suspected = dropped & self._suspected, dropped
         return [queue for queue in self._queues if queue in certain or not consumer.consuming_from(queue)]
 
-    def _start_again(self, cancelled: Collection[str]) -> None:
+    def _restart_consumers(self, cancelled: Collection[str]) -> None:
         if cancelled:
             CANCELLED.inc(len(cancelled))
             log.error("consumers_cancelled", queues=cancelled)
-            self._consumer.call_soon(self._consume, list(cancelled))
+            self._consumer.call_soon(self._consume_again, list(cancelled))
         elif self._cancelled:
             log.warning("consumers_started_again", queues=self._cancelled)
         self._cancelled = list(cancelled)
 
-    def _consume(self, queues: Sequence[str]) -> None:
+    def _consume_again(self, queues: Sequence[str]) -> None:
         """On the main loop, to which the connection belongs."""
         for queue in queues:
             self._consumer.task_consumer.cancel_by_queue(queue)
@@ -173,8 +173,8 @@ class Watchdog(bootsteps.StartStopStep):
             return []
         return [queue for queue in self._queues if judgement is not None and queue in judgement.stalled]
 
-    def _share(self, health: WorkerHealth) -> None:
-        """Tell the others. They hear it later when Redis is away, which is told elsewhere."""
+    def _publish_progress(self, health: WorkerHealth) -> None:
+        """Tell the other workers, through Redis. An outage of Redis is logged elsewhere."""
         progress = services().progress
         with contextlib.suppress(UnavailableError):
             progress.note_moved(delivery_consumer.moved_queues())
@@ -182,7 +182,7 @@ class Watchdog(bootsteps.StartStopStep):
                 progress.note_cancelled(self._consumer.hostname, list(health.cancelled))
 
 
-def _sum(states: Iterable[QueueState | None]) -> int | None:
+def _total_ready(states: Iterable[QueueState | None]) -> int | None:
     known = [state.ready for state in states if state is not None]
     return sum(known) if known else None
 

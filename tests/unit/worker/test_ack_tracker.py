@@ -11,59 +11,63 @@ class ForeignMessage:
         self.acknowledged = False
 
 
-def ledger_of(*tags: int) -> AckTracker:
-    ledger = AckTracker()
+def tracker_of(*tags: int) -> AckTracker:
+    tracker = AckTracker()
     for tag in tags:
-        ledger.receive(tag)
-    return ledger
+        tracker.receive(tag)
+    return tracker
 
 
 def test_what_is_done_from_the_start_on_takes_one_frame() -> None:
-    ledger = ledger_of(1, 2, 3, 4)
+    tracker = tracker_of(1, 2, 3, 4)
 
-    assert ledger.settle([3, 1, 2]) == [Ack(3, is_multiple=True)]
-    assert ledger.settle([4]) == [Ack(4, is_multiple=False)]
-    assert len(ledger) == 0
+    assert tracker.settle([3, 1, 2]) == [Ack(3, is_multiple=True)]
+    assert tracker.settle([4]) == [Ack(4, is_multiple=False)]
+    assert len(tracker) == 0
 
 
 def test_a_message_still_worked_on_is_never_acknowledged_with_later_ones() -> None:
-    ledger = ledger_of(1, 2, 3, 4, 5)
+    tracker = tracker_of(1, 2, 3, 4, 5)
 
-    assert ledger.settle([1, 3, 5]) == [Ack(3, is_multiple=False), Ack(5, is_multiple=False), Ack(1, is_multiple=False)]
-    assert ledger.settle([2, 4]) == [Ack(4, is_multiple=True)]
+    assert tracker.settle([1, 3, 5]) == [
+        Ack(3, is_multiple=False),
+        Ack(5, is_multiple=False),
+        Ack(1, is_multiple=False),
+    ]
+    assert tracker.settle([2, 4]) == [Ack(4, is_multiple=True)]
 
 
 def test_a_message_that_celery_answers_is_never_acknowledged_for_it() -> None:
-    ledger, tick = AckTracker(), ForeignMessage()
-    ledger.receive(1)
-    ledger.receive_foreign(2, tick)
-    ledger.receive(3)
-    ledger.receive(4)
+    tracker, tick = AckTracker(), ForeignMessage()
+    tracker.receive(1)
+    tracker.receive_foreign(2, tick)
+    tracker.receive(3)
+    tracker.receive(4)
 
-    assert ledger.settle([1, 3]) == [Ack(3, is_multiple=False), Ack(1, is_multiple=False)]
+    assert tracker.settle([1, 3]) == [Ack(3, is_multiple=False), Ack(1, is_multiple=False)]
     tick.acknowledged = True
-    ledger.receive(5)
-    assert ledger.settle([4, 5]) == [Ack(5, is_multiple=True)]
+    tracker.receive(5)
+    assert tracker.settle([4, 5]) == [Ack(5, is_multiple=True)]
 
 
 def test_messages_that_celery_has_answered_are_forgotten_even_if_no_other_ever_comes() -> None:
-    ledger = AckTracker()
+    tracker = AckTracker()
 
     for tag in range(1, 1001):
         tick = ForeignMessage()
-        ledger.receive_foreign(tag, tick)
+        tracker.receive_foreign(tag, tick)
         tick.acknowledged = True
 
-    assert len(ledger) == 1
+    assert len(tracker) == 1
 
 
 def test_a_message_is_answered_once() -> None:
-    ledger = ledger_of(1, 2)
+    tracker = tracker_of(1, 2)
 
-    assert ledger.drop(1)
-    assert not ledger.drop(1)
-    assert ledger.settle([1]) == []
-    assert ledger.settle([2, 2]) == [Ack(2, is_multiple=False)]
+    assert tracker.drop(1)
+    assert not tracker.drop(1)
+    assert tracker.settle([1]) == []
+    assert tracker.settle([2, 2]) == [Ack(2, is_multiple=False)]
 
 
 @given(
@@ -73,13 +77,13 @@ def test_in_whatever_order_messages_end_each_is_acknowledged_exactly_once(
     drawn: tuple[int, set[int], list[int]],
 ) -> None:
     count, foreign_tags, order = drawn
-    ledger = AckTracker()
+    tracker = AckTracker()
     foreign = {tag: ForeignMessage() for tag in foreign_tags}
     for tag in range(1, count + 1):
         if tag in foreign:
-            ledger.receive_foreign(tag, foreign[tag])
+            tracker.receive_foreign(tag, foreign[tag])
         else:
-            ledger.receive(tag)
+            tracker.receive(tag)
     unanswered = set(range(1, count + 1))
     ended = [number + 1 for number in order]
 
@@ -89,7 +93,7 @@ def test_in_whatever_order_messages_end_each_is_acknowledged_exactly_once(
             foreign[tag].acknowledged = True
             unanswered.remove(tag)
         acknowledged: set[int] = set()
-        for ack in ledger.settle(batch - foreign_tags):
+        for ack in tracker.settle(batch - foreign_tags):
             assert ack.tag in unanswered
             covered = {tag for tag in unanswered if tag <= ack.tag} if ack.is_multiple else {ack.tag}
             acknowledged |= covered

@@ -29,55 +29,55 @@ class FakeTimer:
         self.now = end
 
 
-class Listener:
-    """Notes when the alarm rings and sets it again, as long as there is something to wait for."""
+class Caller:
+    """Notes when the debouncer calls and sets it again, as long as there is something to wait for."""
 
     def __init__(self, timer: FakeTimer, every: float | None = None) -> None:
-        self.rings: list[float] = []
-        self.alarm = Debouncer(timer, self._hear, timer.monotonic)
+        self.calls: list[float] = []
+        self.debouncer = Debouncer(timer, self._on_call, timer.monotonic)
         self._timer = timer
         self._every = every
 
-    def _hear(self) -> None:
-        self.rings.append(round(self._timer.now - 100.0, 3))
+    def _on_call(self) -> None:
+        self.calls.append(round(self._timer.now - 100.0, 3))
         if self._every is not None:
-            self.alarm.set(self._every)
+            self.debouncer.schedule(self._every)
 
 
-def test_an_alarm_rings_once_at_the_earliest_of_its_times() -> None:
+def test_a_debouncer_calls_once_at_the_earliest_of_its_times() -> None:
     timer = FakeTimer()
-    listener = Listener(timer)
+    caller = Caller(timer)
 
     for seconds in (1.0, 0.2, 0.5):
-        listener.alarm.set(seconds)
+        caller.debouncer.schedule(seconds)
     timer.pass_time(5.0)
 
-    assert listener.rings == [0.2]
+    assert caller.calls == [0.2]
 
 
-def test_an_alarm_that_is_set_early_again_and_again_does_not_multiply() -> None:
+def test_a_debouncer_that_is_set_early_again_and_again_does_not_multiply() -> None:
     timer = FakeTimer()
-    listener = Listener(timer, every=0.05)
+    caller = Caller(timer, every=0.05)
 
-    listener.alarm.set(0.05)
+    caller.debouncer.schedule(0.05)
     for _ in range(100):
         timer.pass_time(0.01)
-        listener.alarm.set(0.005)
-    listener.rings.clear()
+        caller.debouncer.schedule(0.005)
+    caller.calls.clear()
     timer.pass_time(1.0)
 
-    assert len(listener.rings) <= 21
+    assert len(caller.calls) <= 21
     assert len(timer.pending) == 1
 
 
-def test_an_alarm_that_was_turned_off_is_silent_until_it_is_set_again() -> None:
+def test_a_debouncer_that_was_turned_off_is_silent_until_it_is_set_again() -> None:
     timer = FakeTimer()
-    listener = Listener(timer)
+    caller = Caller(timer)
 
-    listener.alarm.set(0.2)
-    listener.alarm.turn_off()
+    caller.debouncer.schedule(0.2)
+    caller.debouncer.cancel()
     timer.pass_time(1.0)
-    listener.alarm.set(0.2)
+    caller.debouncer.schedule(0.2)
     timer.pass_time(1.0)
 
-    assert listener.rings == [1.2]
+    assert caller.calls == [1.2]

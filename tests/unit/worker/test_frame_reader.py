@@ -14,7 +14,7 @@ from wavecom.core.job import JobId
 from wavecom.worker.frame_reader import FrameReader
 
 
-class Line:
+class FakeConnection:
     """A connection of py-amqp's, as far as reading goes, and its other end."""
 
     def __init__(self) -> None:
@@ -29,7 +29,7 @@ class Line:
     def on_inbound_frame(self, frame: tuple[int, int, bytes]) -> None:
         self.frames.append(frame)
 
-    def intake(self) -> FrameReader:
+    def reader(self) -> FrameReader:
         return FrameReader(self, self.again.append)
 
     def close(self) -> None:
@@ -38,96 +38,96 @@ class Line:
 
 
 @pytest.fixture
-def line() -> Iterator[Line]:
-    line = Line()
-    yield line
-    line.close()
+def connection() -> Iterator[FakeConnection]:
+    connection = FakeConnection()
+    yield connection
+    connection.close()
 
 
 def frame(payload: bytes, channel: int = 1) -> bytes:
     return struct.pack(f">BHI{len(payload)}sB", 1, channel, len(payload), payload, 0xCE)
 
 
-def test_all_frames_that_have_come_are_handled_in_order(line: Line) -> None:
-    line.broker.sendall(frame(b"one") + frame(b"") + frame(b"three", channel=2))
+def test_all_frames_that_have_come_are_handled_in_order(connection: FakeConnection) -> None:
+    connection.broker.sendall(frame(b"one") + frame(b"") + frame(b"three", channel=2))
 
-    line.intake().read()
+    connection.reader().read()
 
-    assert line.frames == [(1, 1, b"one"), (1, 1, b""), (1, 2, b"three")]
-
-
-def test_nothing_to_read_is_no_reason_to_wait(line: Line) -> None:
-    line.intake().read()
-
-    assert line.frames == []
+    assert connection.frames == [(1, 1, b"one"), (1, 1, b""), (1, 2, b"three")]
 
 
-def test_a_connection_that_was_closed_is_an_error(line: Line) -> None:
-    line.broker.close()
+def test_nothing_to_read_is_no_reason_to_wait(connection: FakeConnection) -> None:
+    connection.reader().read()
+
+    assert connection.frames == []
+
+
+def test_a_connection_that_was_closed_is_an_error(connection: FakeConnection) -> None:
+    connection.broker.close()
 
     with pytest.raises(OSError, match="closed"):
-        line.intake().read()
+        connection.reader().read()
 
-    assert not line.transport.connected
-
-
-def test_of_a_connection_that_is_gone_nothing_is_read(line: Line) -> None:
-    line.broker.sendall(frame(b"one"))
-    line.transport.connected = False
-
-    line.intake().read()
-
-    assert line.frames == []
+    assert not connection.transport.connected
 
 
-def test_what_came_behind_a_frame_that_could_not_be_handled_is_handled_soon(line: Line) -> None:
-    line.broker.sendall(frame(b"bad") + frame(b"good"))
+def test_of_a_connection_that_is_gone_nothing_is_read(connection: FakeConnection) -> None:
+    connection.broker.sendall(frame(b"one"))
+    connection.transport.connected = False
+
+    connection.reader().read()
+
+    assert connection.frames == []
+
+
+def test_what_came_behind_a_frame_that_could_not_be_handled_is_handled_soon(connection: FakeConnection) -> None:
+    connection.broker.sendall(frame(b"bad") + frame(b"good"))
 
     def handle(found: tuple[int, int, bytes]) -> None:
         if found[2] == b"bad":
             raise ValueError("a bug")
-        line.frames.append(found)
+        connection.frames.append(found)
 
-    line.on_inbound_frame = handle  # type: ignore[method-assign]
+    connection.on_inbound_frame = handle  # type: ignore[method-assign]
     with pytest.raises(ValueError, match="a bug"):
-        line.intake().read()
-    [again] = line.again
+        connection.reader().read()
+    [again] = connection.again
     again()
 
-    assert line.frames == [(1, 1, b"good")]
+    assert connection.frames == [(1, 1, b"good")]
 
 
-def test_who_waits_for_an_answer_in_the_middle_reads_on_from_the_same_place(line: Line) -> None:
-    line.broker.sendall(frame(b"asks") + frame(b"the answer") + frame(b"later"))
+def test_who_waits_for_an_answer_in_the_middle_reads_on_from_the_same_place(connection: FakeConnection) -> None:
+    connection.broker.sendall(frame(b"asks") + frame(b"the answer") + frame(b"later"))
     answers = []
 
     def handle(found: tuple[int, int, bytes]) -> None:
-        line.frames.append(found)
+        connection.frames.append(found)
         if found[2] == b"asks":
-            answers.append(line.transport.read_frame())
+            answers.append(connection.transport.read_frame())
 
-    line.on_inbound_frame = handle  # type: ignore[method-assign]
-    line.intake().read()
+    connection.on_inbound_frame = handle  # type: ignore[method-assign]
+    connection.reader().read()
 
     assert answers == [(1, 1, b"the answer")]
-    assert [payload for _, _, payload in line.frames] == [b"asks", b"later"]
+    assert [payload for _, _, payload in connection.frames] == [b"asks", b"later"]
 
 
 @given(st.lists(st.binary(max_size=40), max_size=12), st.lists(st.integers(1, 60), min_size=1, max_size=20))
 def test_frames_arrive_whole_in_whatever_pieces_the_network_brings_them(payloads: list[bytes], cuts: list[int]) -> None:
-    line = Line()
-    intake = line.intake()
+    connection = FakeConnection()
+    reader = connection.reader()
     stream = b"".join(map(frame, payloads))
 
     while stream:
         size = cuts[0]
         cuts = [*cuts[1:], size]
         piece, stream = stream[:size], stream[size:]
-        line.broker.sendall(piece)
-        intake.read()
+        connection.broker.sendall(piece)
+        reader.read()
 
-    assert [payload for _, _, payload in line.frames] == payloads
-    line.close()
+    assert [payload for _, _, payload in connection.frames] == payloads
+    connection.close()
 
 
 # --- Delivery messages that are like others
@@ -158,41 +158,41 @@ class Channel:
     callbacks: ClassVar = {"c1": None}
 
 
-class Door:
+class RecordingHandler:
     """Takes what py-amqp would have brought it, as long as ``understands``."""
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, connection: FakeConnection) -> None:
         self.understands = True
-        self.admitted: list[tuple[int, str, str]] = []
+        self.handled: list[tuple[int, str, str]] = []
         self.channel = Channel()
-        line.channels = {1: self.channel}  # type: ignore[attr-defined]
-        line.bytes_recv = 0  # type: ignore[attr-defined]
-        self._line = line
+        connection.channels = {1: self.channel}  # type: ignore[attr-defined]
+        connection.bytes_recv = 0  # type: ignore[attr-defined]
+        self._connection = connection
 
-    def has_admitted(self, job_id: str) -> bool:
-        return self.understands and job_id.encode() in self._line.frames[-1][2]
+    def has_handled(self, job_id: str) -> bool:
+        return self.understands and job_id.encode() in self._connection.frames[-1][2]
 
-    def admit(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
+    def handle(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
         assert channel is self.channel
-        self.admitted.append((tag, routing_key, job_id))
+        self.handled.append((tag, routing_key, job_id))
 
 
-def read_all(line: Line, door: Door, *delivery_messages: bytes) -> None:
-    line.broker.sendall(b"".join(delivery_messages))
-    FrameReader(line, line.again.append, door).read()
+def read_all(connection: FakeConnection, handler: RecordingHandler, *delivery_messages: bytes) -> None:
+    connection.broker.sendall(b"".join(delivery_messages))
+    FrameReader(connection, connection.again.append, handler).read()
 
 
-def test_a_hint_like_one_that_was_understood_is_not_taken_apart_again(line: Line) -> None:
-    door = Door(line)
+def test_a_delivery_message_like_one_that_was_understood_is_not_taken_apart_again(connection: FakeConnection) -> None:
+    handler = RecordingHandler(connection)
 
-    read_all(line, door, delivery_message(ONE, 1), delivery_message(TWO, 2), delivery_message(THREE, 2**40))
+    read_all(connection, handler, delivery_message(ONE, 1), delivery_message(TWO, 2), delivery_message(THREE, 2**40))
 
-    assert len(line.frames) == 3  # the first one's
-    assert door.admitted == [
+    assert len(connection.frames) == 3  # the first one's
+    assert handler.handled == [
         (2, "notifications.sms.normal", TWO),
         (2**40, "notifications.sms.normal", THREE),
     ]
-    assert line.bytes_recv == 6  # type: ignore[attr-defined]
+    assert connection.bytes_recv == 6  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -214,36 +214,36 @@ def test_a_hint_like_one_that_was_understood_is_not_taken_apart_again(line: Line
         "no message",
     ],
 )
-def test_whatever_differs_goes_its_usual_way(line: Line, other: bytes) -> None:
-    door = Door(line)
+def test_whatever_differs_goes_its_usual_way(connection: FakeConnection, other: bytes) -> None:
+    handler = RecordingHandler(connection)
 
-    read_all(line, door, delivery_message(ONE, 1), other)
+    read_all(connection, handler, delivery_message(ONE, 1), other)
 
-    assert door.admitted == []
-    assert len(line.frames) > 3
-
-
-def test_what_was_not_understood_once_is_not_taken_for_a_hint_later(line: Line) -> None:
-    door = Door(line)
-    door.understands = False
-
-    read_all(line, door, delivery_message(ONE, 1), delivery_message(TWO, 2))
-
-    assert door.admitted == []
-    assert len(line.frames) == 6
+    assert handler.handled == []
+    assert len(connection.frames) > 3
 
 
-def test_half_a_hint_waits_for_its_other_half(line: Line) -> None:
-    door = Door(line)
-    intake = FrameReader(line, line.again.append, door)
-    line.broker.sendall(delivery_message(ONE, 1))
-    intake.read()
+def test_what_was_not_understood_once_is_not_taken_for_a_delivery_message_later(connection: FakeConnection) -> None:
+    handler = RecordingHandler(connection)
+    handler.understands = False
+
+    read_all(connection, handler, delivery_message(ONE, 1), delivery_message(TWO, 2))
+
+    assert handler.handled == []
+    assert len(connection.frames) == 6
+
+
+def test_half_a_delivery_message_waits_for_its_other_half(connection: FakeConnection) -> None:
+    handler = RecordingHandler(connection)
+    reader = FrameReader(connection, connection.again.append, handler)
+    connection.broker.sendall(delivery_message(ONE, 1))
+    reader.read()
     whole = delivery_message(TWO, 2) + delivery_message(THREE, 3)
 
     for at in range(0, len(whole), 50):
-        line.broker.sendall(whole[at : at + 50])
-        intake.read()
+        connection.broker.sendall(whole[at : at + 50])
+        reader.read()
 
-    heard = [payload for _, _, payload in line.frames]
-    assert sum(THREE.encode() in part for part in heard) + len([1 for tag, _, _ in door.admitted if tag == 3]) >= 1
-    assert sum(TWO.encode() in part for part in heard) + len([1 for tag, _, _ in door.admitted if tag == 2]) >= 1
+    heard = [payload for _, _, payload in connection.frames]
+    assert sum(THREE.encode() in part for part in heard) + len([1 for tag, _, _ in handler.handled if tag == 3]) >= 1
+    assert sum(TWO.encode() in part for part in heard) + len([1 for tag, _, _ in handler.handled if tag == 2]) >= 1

@@ -1,4 +1,4 @@
-"""Messages at the door, for which no provider may be called for long."""
+"""Messages at the step, for which no provider may be called for long."""
 
 from __future__ import annotations
 
@@ -29,61 +29,61 @@ class BrokerChannel:
         self.rejected.append(tag)
 
 
-class NextDrain:
+class RecordingDebouncer:
     def __init__(self) -> None:
         self.seconds: list[float] = []
 
-    def set(self, seconds: float) -> None:
+    def schedule(self, seconds: float) -> None:
         self.seconds.append(seconds)
 
 
-class ShutDoor(DeliveryConsumerStep):
+class ClosedGateStep(DeliveryConsumerStep):
     """No provider may be called, ever."""
 
     def __init__(self, channel: BrokerChannel) -> None:
         self._held = {LANE: deque()}
-        self._ledger = AckTracker()
+        self._ack_tracker = AckTracker()
         self._channel: Any = channel
-        self._next_drain: Any = NextDrain()
-        self._is_woken = False
+        self._drain_debouncer: Any = RecordingDebouncer()
+        self._is_drain_requested = False
         self.errors: list[Exception] = []
 
     def hold(self, tag: int, seconds: float) -> None:
-        self._ledger.receive(tag)
+        self._ack_tracker.receive(tag)
         held = _Held(time.monotonic() - seconds, JobId(f"job-{tag}"), "notifications.sms.normal", self._channel, tag)
         self._held[LANE].append(held)
 
-    def _try(self, lane: Lane, held: _Held) -> float | None:
+    def _admit_one(self, lane: Lane, held: _Held) -> float | None:
         if self.errors:
             raise self.errors.pop()
         return 0.5
 
 
 @pytest.mark.parametrize("seconds", [HOLD_LIMIT_SECONDS + 1, 24 * 3600])
-def test_a_hint_held_for_too_long_is_done_with_and_not_given_back(seconds: float) -> None:
+def test_a_delivery_message_held_for_too_long_is_done_with_and_not_given_back(seconds: float) -> None:
     # Whatever is given back is counted by the broker, which makes a dead letter of the hundredth time.
     channel = BrokerChannel()
-    door = ShutDoor(channel)
-    door.hold(1, seconds)
-    door.hold(2, 5)
+    step = ClosedGateStep(channel)
+    step.hold(1, seconds)
+    step.hold(2, 5)
 
-    door._drain()
+    step._drain()
 
     assert channel.acknowledged == [1]
     assert channel.rejected == []
-    assert [held.tag for held in door._held[LANE]] == [2]
-    assert door._next_drain.seconds == [0.5]
+    assert [held.tag for held in step._held[LANE]] == [2]
+    assert step._drain_debouncer.seconds == [0.5]
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("a bug")])
-def test_a_message_that_meets_an_error_at_the_door_is_held_and_tried_again(error: Exception) -> None:
+def test_a_message_that_meets_an_error_at_admission_is_held_and_tried_again(error: Exception) -> None:
     channel = BrokerChannel()
-    door = ShutDoor(channel)
-    door.errors = [error]
+    step = ClosedGateStep(channel)
+    step.errors = [error]
 
     with capture_logs() as logs:
-        door.admit(channel, 1, "notifications.sms.normal", JobId("job-1"))
+        step.handle(channel, 1, "notifications.sms.normal", JobId("job-1"))
 
-    assert [held.tag for held in door._held[LANE]] == [1]
-    assert door._next_drain.seconds == [1.0]
+    assert [held.tag for held in step._held[LANE]] == [1]
+    assert step._drain_debouncer.seconds == [1.0]
     assert [entry["event"] for entry in logs] == ["admission_failed"]

@@ -33,7 +33,7 @@ class FakeStages:
         self.may_call.set()
         self.calling = 0
         self.most_calling = 0
-        #: Jobs called "swift" need no thread: here they wait for ``answer``.
+        #: Jobs called "async" need no thread: here they wait for ``answer``.
         self.begun: list[tuple[Job, OnAttemptResult]] = []
         self._lock = threading.Lock()
 
@@ -61,18 +61,18 @@ class FakeStages:
     def begin(self, job: Job, permit: Permit, on_attempted: OnAttemptResult) -> bool:
         if job.job_id.startswith("tripping"):
             raise ValueError("a bug")
-        if job.job_id.startswith("swift"):
+        if job.job_id.startswith("async"):
             self.begun.append((job, on_attempted))
-        return job.job_id.startswith("swift")
+        return job.job_id.startswith("async")
 
     def answer(self) -> None:
         """All that was begun has an answer now."""
         begun, self.begun = self.begun, []
         for job, on_attempted in begun:
             tries = (CallResult("first", make_answer(), job.created_at, 1.0),)
-            if job.job_id.startswith("swift odd"):
+            if job.job_id.startswith("async odd"):
                 on_attempted(ValueError("a bug"))
-            elif job.job_id.startswith("swift unfinished"):
+            elif job.job_id.startswith("async unfinished"):
                 on_attempted(PartialAttempt(job, tries, job.expires_at))
             else:
                 on_attempted(AttemptResult(job, tries, expects_receipt=False))
@@ -96,8 +96,8 @@ def start(work: Callable[[], None], name: str) -> threading.Thread:
     return thread
 
 
-class House:
-    """A line with everything around it."""
+class Harness:
+    """A pipeline with everything around it."""
 
     def __init__(self, threads: int = 4, spawn: Callable[[Callable[[], None], str], threading.Thread] = start) -> None:
         self.stages = FakeStages()
@@ -105,17 +105,17 @@ class House:
         self.retried: list[JobId] = []
         self.retry_fails = False
         self.ends: dict[int, Disposition] = {}
-        self.told: list[int] = []
+        self.reported: list[int] = []
         self.events: list[str] = []
         self.freed = 0
         self._tags = 0
-        self.line = DeliveryPipeline(
+        self.pipeline = DeliveryPipeline(
             self.stages,
             self.stages,
             threads=threads,
             release=self.released.append,
             retry=self._retry,
-            on_end=self._hear,
+            on_end=self._on_end,
             on_freed=self._free,
             window_seconds=0.002,
             spawn=spawn,
@@ -124,12 +124,12 @@ class House:
     def send(self, *job_ids: str) -> None:
         for job_id in job_ids:
             self._tags += 1
-            self.line.offer(
+            self.pipeline.offer(
                 InFlightMessage(JobId(job_id), "notifications.sms.normal", Permit("first"), None, self._tags)
             )
 
     def wait_for_ends(self, count: int) -> None:
-        self.wait_until(lambda: len(self.told) >= count)
+        self.wait_until(lambda: len(self.reported) >= count)
 
     @staticmethod
     def wait_until(is_so: Callable[[], bool]) -> None:
@@ -138,17 +138,17 @@ class House:
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.001)
 
-    def _retry(self, parcel: InFlightMessage, _retry: RetryLater) -> None:
-        self.events.append(f"retry {parcel.job_id}")
-        self.retried.append(parcel.job_id)
+    def _retry(self, message: InFlightMessage, _retry: RetryLater) -> None:
+        self.events.append(f"retry {message.job_id}")
+        self.retried.append(message.job_id)
         if self.retry_fails:
             raise ConnectionError("away")
 
-    def _hear(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
-        for parcel, end in ends:
-            self.events.append(f"end {parcel.job_id}")
-            self.ends[parcel.tag] = end
-            self.told.append(parcel.tag)
+    def _on_end(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
+        for message, end in ends:
+            self.events.append(f"end {message.job_id}")
+            self.ends[message.tag] = end
+            self.reported.append(message.tag)
 
     def _free(self) -> None:
         self.freed += 1
@@ -162,202 +162,202 @@ def logs() -> Iterator[list[MutableMapping[str, Any]]]:
 
 
 @pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.stages.may_claim.set()
-    house.stages.may_call.set()
-    assert house.line.drain(30)
+def harness() -> Iterator[Harness]:
+    harness = Harness()
+    yield harness
+    harness.stages.may_claim.set()
+    harness.stages.may_call.set()
+    assert harness.pipeline.drain(30)
 
 
-def test_a_job_is_claimed_sent_recorded_and_only_then_done(house: House) -> None:
-    house.stages.may_call.clear()
+def test_a_job_is_claimed_sent_recorded_and_only_then_done(harness: Harness) -> None:
+    harness.stages.may_call.clear()
 
-    house.send("one")
-    house.wait_until(lambda: house.stages.calling == 1)
-    ends_before_the_call = dict(house.ends)
-    house.stages.may_call.set()
-    house.wait_for_ends(1)
+    harness.send("one")
+    harness.wait_until(lambda: harness.stages.calling == 1)
+    ends_before_the_call = dict(harness.ends)
+    harness.stages.may_call.set()
+    harness.wait_for_ends(1)
 
     assert ends_before_the_call == {}
-    assert (house.stages.claims, house.stages.calls, house.stages.records) == ([["one"]], ["one"], [["one"]])
-    assert house.ends == {1: Disposition.ACK}
+    assert (harness.stages.claims, harness.stages.calls, harness.stages.records) == ([["one"]], ["one"], [["one"]])
+    assert harness.ends == {1: Disposition.ACK}
 
 
-def test_what_waits_is_claimed_together_and_no_more_than_there_are_threads(house: House) -> None:
-    house.stages.may_claim.clear()
-    house.send("first")
-    house.wait_until(lambda: not house.line._to_claim._items)
+def test_what_waits_is_claimed_together_and_no_more_than_there_are_threads(harness: Harness) -> None:
+    harness.stages.may_claim.clear()
+    harness.send("first")
+    harness.wait_until(lambda: not harness.pipeline._to_claim._items)
 
-    house.send(*(f"job-{number}" for number in range(9)))
-    house.stages.may_call.clear()
-    house.stages.may_claim.set()
-    house.wait_until(lambda: house.stages.calling == 4)
-    claimed_while_all_are_busy = [len(batch) for batch in house.stages.claims]
-    house.stages.may_call.set()
-    house.wait_for_ends(10)
+    harness.send(*(f"job-{number}" for number in range(9)))
+    harness.stages.may_call.clear()
+    harness.stages.may_claim.set()
+    harness.wait_until(lambda: harness.stages.calling == 4)
+    claimed_while_all_are_busy = [len(batch) for batch in harness.stages.claims]
+    harness.stages.may_call.set()
+    harness.wait_for_ends(10)
 
     assert claimed_while_all_are_busy == [1, 3]
-    assert house.stages.most_calling == 4
-    assert sorted(job_id for batch in house.stages.claims for job_id in batch) == sorted(house.stages.calls)
-    assert set(house.ends.values()) == {Disposition.ACK}
+    assert harness.stages.most_calling == 4
+    assert sorted(job_id for batch in harness.stages.claims for job_id in batch) == sorted(harness.stages.calls)
+    assert set(harness.ends.values()) == {Disposition.ACK}
 
 
-def test_a_hint_that_comes_twice_is_done_with_and_its_permit_given_back(house: House) -> None:
-    house.send("gone")
-    house.wait_for_ends(1)
+def test_a_delivery_message_that_comes_twice_is_done_with_and_its_permit_given_back(harness: Harness) -> None:
+    harness.send("gone")
+    harness.wait_for_ends(1)
 
-    assert house.ends == {1: Disposition.ACK}
-    assert house.released == [Permit("first")]
-    assert house.stages.calls == []
-    assert house.freed >= 1
-
-
-def test_without_a_store_messages_are_given_back_and_nothing_is_sent(house: House) -> None:
-    house.stages.store_is_away = True
-
-    house.send("one", "two")
-    house.wait_for_ends(2)
-
-    assert set(house.ends.values()) == {Disposition.REQUEUE}
-    assert len(house.released) == 2
-    assert house.stages.calls == []
+    assert harness.ends == {1: Disposition.ACK}
+    assert harness.released == [Permit("first")]
+    assert harness.stages.calls == []
+    assert harness.freed >= 1
 
 
-def test_a_result_that_could_not_be_recorded_gives_its_message_back(house: House) -> None:
-    house.stages.may_call.clear()
-    house.send("one")
-    house.wait_until(lambda: house.stages.calling == 1)
+def test_without_a_store_messages_are_given_back_and_nothing_is_sent(harness: Harness) -> None:
+    harness.stages.store_is_away = True
 
-    house.stages.store_is_away = True
-    house.stages.may_call.set()
-    house.wait_for_ends(1)
+    harness.send("one", "two")
+    harness.wait_for_ends(2)
 
-    assert house.ends == {1: Disposition.REQUEUE}
-    assert house.released == []  # the attempt has given its permit back
+    assert set(harness.ends.values()) == {Disposition.REQUEUE}
+    assert len(harness.released) == 2
+    assert harness.stages.calls == []
 
 
-def test_a_job_to_be_tried_again_is_published_before_its_message_is_done(house: House) -> None:
-    house.send("again")
-    house.wait_for_ends(1)
+def test_a_result_that_could_not_be_recorded_gives_its_message_back(harness: Harness) -> None:
+    harness.stages.may_call.clear()
+    harness.send("one")
+    harness.wait_until(lambda: harness.stages.calling == 1)
 
-    assert house.events == ["retry again", "end again"]
+    harness.stages.store_is_away = True
+    harness.stages.may_call.set()
+    harness.wait_for_ends(1)
 
-
-def test_a_retry_that_can_not_be_published_is_left_to_the_sweep(house: House) -> None:
-    house.retry_fails = True
-
-    house.send("again")
-    house.wait_for_ends(1)
-
-    assert house.ends == {1: Disposition.ACK}
+    assert harness.ends == {1: Disposition.REQUEUE}
+    assert harness.released == []  # the attempt has given its permit back
 
 
-def test_a_bug_in_one_job_costs_only_that_one_its_message(house: House) -> None:
-    house.stages.may_claim.clear()
-    house.send("first")
-    house.wait_until(lambda: not house.line._to_claim._items)
+def test_a_job_to_be_tried_again_is_published_before_its_message_is_done(harness: Harness) -> None:
+    harness.send("again")
+    harness.wait_for_ends(1)
 
-    house.send("unreadable", "odd", "unwritable", "fine")
-    house.stages.may_claim.set()
-    house.wait_for_ends(5)
+    assert harness.events == ["retry again", "end again"]
 
-    assert house.ends == {
+
+def test_a_retry_that_can_not_be_published_is_left_to_the_sweep(harness: Harness) -> None:
+    harness.retry_fails = True
+
+    harness.send("again")
+    harness.wait_for_ends(1)
+
+    assert harness.ends == {1: Disposition.ACK}
+
+
+def test_a_bug_in_one_job_costs_only_that_one_its_message(harness: Harness) -> None:
+    harness.stages.may_claim.clear()
+    harness.send("first")
+    harness.wait_until(lambda: not harness.pipeline._to_claim._items)
+
+    harness.send("unreadable", "odd", "unwritable", "fine")
+    harness.stages.may_claim.set()
+    harness.wait_for_ends(5)
+
+    assert harness.ends == {
         1: Disposition.ACK,
         2: Disposition.REJECT,
         3: Disposition.REJECT,
         4: Disposition.REJECT,
         5: Disposition.ACK,
     }
-    assert house.released == [Permit("first")]  # of the one that was not even claimed
+    assert harness.released == [Permit("first")]  # of the one that was not even claimed
 
 
-def test_calls_that_need_no_thread_get_none_and_are_recorded_together(house: House) -> None:
-    house.send("swift one", "swift two", "swift three")
-    house.wait_until(lambda: len(house.stages.begun) == 3)
+def test_calls_that_need_no_thread_get_none_and_are_recorded_together(harness: Harness) -> None:
+    harness.send("async one", "async two", "async three")
+    harness.wait_until(lambda: len(harness.stages.begun) == 3)
 
-    house.stages.answer()
-    house.wait_for_ends(3)
+    harness.stages.answer()
+    harness.wait_for_ends(3)
 
-    assert set(house.ends.values()) == {Disposition.ACK}
-    assert house.stages.calls == []
-    assert sorted(job_id for batch in house.stages.records for job_id in batch) == [
-        "swift one",
-        "swift three",
-        "swift two",
+    assert set(harness.ends.values()) == {Disposition.ACK}
+    assert harness.stages.calls == []
+    assert sorted(job_id for batch in harness.stages.records for job_id in batch) == [
+        "async one",
+        "async three",
+        "async two",
     ]
-    assert house.stages.activity.running == 0
-    assert house.freed == 3
+    assert harness.stages.activity.running == 0
+    assert harness.freed == 3
 
 
-def test_calls_without_a_thread_count_among_those_at_once(house: House) -> None:
-    house.send(*(f"swift {number}" for number in range(6)))
-    house.wait_until(lambda: len(house.stages.begun) == 4)
+def test_calls_without_a_thread_count_among_those_at_once(harness: Harness) -> None:
+    harness.send(*(f"async {number}" for number in range(6)))
+    harness.wait_until(lambda: len(harness.stages.begun) == 4)
     time.sleep(0.05)
-    begun_while_all_are_busy = len(house.stages.begun)
+    begun_while_all_are_busy = len(harness.stages.begun)
 
-    house.stages.answer()
-    house.wait_until(lambda: len(house.stages.begun) == 2)
-    house.stages.answer()
-    house.wait_for_ends(6)
+    harness.stages.answer()
+    harness.wait_until(lambda: len(harness.stages.begun) == 2)
+    harness.stages.answer()
+    harness.wait_for_ends(6)
 
     assert begun_while_all_are_busy == 4
 
 
-def test_a_call_under_way_shows_in_the_health_check_until_it_is_answered(house: House) -> None:
-    house.send("swift one")
-    house.wait_until(lambda: len(house.stages.begun) == 1)
-    house.wait_until(lambda: house.stages.activity.running == 1)
-    age_under_way = house.stages.activity.oldest_age(time.monotonic() + 100)
+def test_a_call_under_way_shows_in_the_health_check_until_it_is_answered(harness: Harness) -> None:
+    harness.send("async one")
+    harness.wait_until(lambda: len(harness.stages.begun) == 1)
+    harness.wait_until(lambda: harness.stages.activity.running == 1)
+    age_under_way = harness.stages.activity.oldest_age(time.monotonic() + 100)
 
-    house.stages.answer()
-    house.wait_for_ends(1)
+    harness.stages.answer()
+    harness.wait_for_ends(1)
 
     assert age_under_way >= 100
 
 
-def test_an_attempt_that_its_first_provider_could_not_make_goes_on_with_a_thread(house: House) -> None:
-    house.send("swift unfinished")
-    house.wait_until(lambda: len(house.stages.begun) == 1)
+def test_an_attempt_that_its_first_provider_could_not_make_goes_on_with_a_thread(harness: Harness) -> None:
+    harness.send("async unfinished")
+    harness.wait_until(lambda: len(harness.stages.begun) == 1)
 
-    house.stages.answer()
-    house.wait_for_ends(1)
+    harness.stages.answer()
+    harness.wait_for_ends(1)
 
-    assert house.stages.calls == ["swift unfinished"]
-    assert house.ends == {1: Disposition.ACK}
-
-
-def test_a_bug_met_without_a_thread_costs_only_that_one_its_message(house: House) -> None:
-    house.send("tripping", "swift odd", "swift fine")
-    house.wait_until(lambda: len(house.stages.begun) == 2)
-
-    house.stages.answer()
-    house.wait_for_ends(3)
-
-    assert house.ends == {1: Disposition.REJECT, 2: Disposition.REJECT, 3: Disposition.ACK}
-    assert house.stages.activity.running == 0
+    assert harness.stages.calls == ["async unfinished"]
+    assert harness.ends == {1: Disposition.ACK}
 
 
-def test_a_shutdown_finishes_calls_that_have_no_thread(house: House) -> None:
-    house.send("swift one")
-    house.wait_until(lambda: len(house.stages.begun) == 1)
+def test_a_bug_met_without_a_thread_costs_only_that_one_its_message(harness: Harness) -> None:
+    harness.send("tripping", "async odd", "async fine")
+    harness.wait_until(lambda: len(harness.stages.begun) == 2)
 
-    threading.Timer(0.1, house.stages.answer).start()
+    harness.stages.answer()
+    harness.wait_for_ends(3)
 
-    assert house.line.drain(10)
-    assert house.ends == {1: Disposition.ACK}
+    assert harness.ends == {1: Disposition.REJECT, 2: Disposition.REJECT, 3: Disposition.ACK}
+    assert harness.stages.activity.running == 0
 
 
-def test_a_shutdown_finishes_what_is_claimed_and_gives_back_what_is_not(house: House) -> None:
-    house.stages.may_call.clear()
-    house.send("a", "b", "c", "d", "late")
-    house.wait_until(lambda: house.stages.calling == 4)
+def test_a_shutdown_finishes_calls_that_have_no_thread(harness: Harness) -> None:
+    harness.send("async one")
+    harness.wait_until(lambda: len(harness.stages.begun) == 1)
 
-    threading.Timer(0.1, house.stages.may_call.set).start()
-    is_drained = house.line.drain(10)
+    threading.Timer(0.1, harness.stages.answer).start()
+
+    assert harness.pipeline.drain(10)
+    assert harness.ends == {1: Disposition.ACK}
+
+
+def test_a_shutdown_finishes_what_is_claimed_and_gives_back_what_is_not(harness: Harness) -> None:
+    harness.stages.may_call.clear()
+    harness.send("a", "b", "c", "d", "late")
+    harness.wait_until(lambda: harness.stages.calling == 4)
+
+    threading.Timer(0.1, harness.stages.may_call.set).start()
+    is_drained = harness.pipeline.drain(10)
 
     assert is_drained
-    assert house.ends == {
+    assert harness.ends == {
         1: Disposition.ACK,
         2: Disposition.ACK,
         3: Disposition.ACK,
@@ -367,30 +367,30 @@ def test_a_shutdown_finishes_what_is_claimed_and_gives_back_what_is_not(house: H
 
 
 def test_a_shutdown_waits_no_longer_than_it_is_told() -> None:
-    house = House()
-    house.stages.may_call.clear()
-    house.send("slow")
-    house.wait_until(lambda: house.stages.calling == 1)
+    harness = Harness()
+    harness.stages.may_call.clear()
+    harness.send("slow")
+    harness.wait_until(lambda: harness.stages.calling == 1)
 
-    assert not house.line.drain(0.05)
+    assert not harness.pipeline.drain(0.05)
 
-    house.stages.may_call.set()
-    assert house.line.drain(30)
+    harness.stages.may_call.set()
+    assert harness.pipeline.drain(30)
 
 
-def test_every_parcel_of_many_ends_exactly_once() -> None:
-    house = House(threads=16)
+def test_every_message_of_many_ends_exactly_once() -> None:
+    harness = Harness(threads=16)
     kinds = ["job", "gone", "again"]
 
-    house.send(*(f"{kinds[number % 3]}-{number}" for number in range(1200)))
-    house.wait_for_ends(1200)
+    harness.send(*(f"{kinds[number % 3]}-{number}" for number in range(1200)))
+    harness.wait_for_ends(1200)
 
-    assert sorted(house.told) == list(range(1, 1201))
-    assert house.line.in_hand == 0
-    assert len(house.stages.calls) == 800
-    assert len(house.retried) == 400
-    assert house.stages.most_calling <= 16
-    assert len(house.stages.claims) < 1200 / 2
+    assert sorted(harness.reported) == list(range(1, 1201))
+    assert harness.pipeline.in_flight == 0
+    assert len(harness.stages.calls) == 800
+    assert len(harness.retried) == 400
+    assert harness.stages.most_calling <= 16
+    assert len(harness.stages.claims) < 1200 / 2
 
 
 def test_a_system_that_refuses_more_threads_costs_nobody_a_delivery() -> None:
@@ -402,12 +402,12 @@ def test_a_system_that_refuses_more_threads_costs_nobody_a_delivery() -> None:
         started.append(name)
         return start(work, name)
 
-    house = House(spawn=grudging)
+    harness = Harness(spawn=grudging)
 
     with capture_logs():
-        house.send("a", "b", "c")
-        house.wait_for_ends(3)
+        harness.send("a", "b", "c")
+        harness.wait_for_ends(3)
 
-    assert set(house.ends.values()) == {Disposition.ACK}
-    assert sorted(house.stages.calls) == ["a", "b", "c"]
-    assert house.line.drain(5)
+    assert set(harness.ends.values()) == {Disposition.ACK}
+    assert sorted(harness.stages.calls) == ["a", "b", "c"]
+    assert harness.pipeline.drain(5)

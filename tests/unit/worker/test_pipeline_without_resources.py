@@ -1,7 +1,7 @@
 """A fault at every step between "taken from the inbox" and "recorded": each message ends, and nothing stays taken.
 
-The line with the real core over the memory store. The parts around it keep their contracts, and raise where a machine
-that has run out of descriptors, memory or threads raises.
+The pipeline with the real core over the memory store. The parts around it keep their contracts, and raise where a
+machine that has run out of descriptors, memory or threads raises.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from wavecom.core.states import Status
 from wavecom.errors import RetryLater
 from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 
-WANTS: dict[str, Callable[[], Exception]] = {
+SHORTAGES: dict[str, Callable[[], Exception]] = {
     "descriptors": lambda: OSError(errno.EMFILE, "Too many open files"),
     "memory": MemoryError,
     "threads": lambda: RuntimeError("can't start new thread"),
@@ -110,7 +110,7 @@ class Route(FixedRoute):
         self.faults.check("release")
 
 
-class Waited(ScriptedProvider):
+class BlockingScriptedProvider(ScriptedProvider):
     """Needs a thread; honest: it raises where it can't begin, with nothing sent."""
 
     def __init__(self, name: str, faults: Faults, *answers: Any) -> None:
@@ -122,7 +122,7 @@ class Waited(ScriptedProvider):
         return super().send(message)
 
 
-class Swift(Waited):
+class AsyncScriptedProvider(BlockingScriptedProvider):
     """Needs none: another thread answers."""
 
     def start(self, message: Message, on_result: OnResult) -> bool:
@@ -142,10 +142,10 @@ class Stats(CountingStats):
         super().add(client, channel, status, count)
 
 
-class House:
-    def __init__(self, faults: Faults, *, is_swift: bool, first_is_unavailable: bool = False) -> None:
+class Harness:
+    def __init__(self, faults: Faults, *, is_async: bool, first_is_unavailable: bool = False) -> None:
         self.faults = faults
-        kind = Swift if is_swift else Waited
+        kind = AsyncScriptedProvider if is_async else BlockingScriptedProvider
         first = [make_answer(Outcome.UNAVAILABLE)] if first_is_unavailable else []
         self.providers = {"first": kind("first", faults, *first), "second": kind("second", faults)}
         self.jobs = Store(faults)
@@ -177,13 +177,13 @@ class House:
             begin(call)
 
         self.delivery.activity.begin = note  # type: ignore[method-assign]
-        self.line = DeliveryPipeline(
+        self.pipeline = DeliveryPipeline(
             self.delivery,
             self.delivery.attempts,
             threads=4,
             release=lambda permit: self.route.release(permit, None),
             retry=self._retry,
-            on_end=self._hear,
+            on_end=self._on_end,
             on_freed=lambda: faults.check("a freed permit"),
             sleep=lambda _seconds: None,
             window_seconds=0.0,
@@ -198,13 +198,13 @@ class House:
 
         return spawn
 
-    def _retry(self, parcel: InFlightMessage, _retry: RetryLater) -> None:
+    def _retry(self, message: InFlightMessage, _retry: RetryLater) -> None:
         self.faults.check("the retry's message")
-        self.retried.append(parcel.job_id)
+        self.retried.append(message.job_id)
 
-    def _hear(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
+    def _on_end(self, ends: Sequence[tuple[InFlightMessage, Disposition]]) -> None:
         self.faults.check("the end")
-        self.ends += [(parcel.tag, end) for parcel, end in ends]
+        self.ends += [(message.tag, end) for message, end in ends]
 
     def job(self, **fields: Any) -> Job:
         job = make_job(on_unknown_outcome=UnknownOutcomePolicy.STOP, **fields)
@@ -214,7 +214,7 @@ class House:
     def offer(self, job: Job, tag: int) -> bool:
         permit = self.route.reserve(job.type, job.priority)
         assert isinstance(permit, Permit)
-        return self.line.offer(InFlightMessage(job.job_id, "notifications.sms.normal", permit, None, tag))
+        return self.pipeline.offer(InFlightMessage(job.job_id, "notifications.sms.normal", permit, None, tag))
 
     def status(self, job: Job) -> Status:
         stored = self.jobs.get(job.job_id)
@@ -249,39 +249,41 @@ BEFORE_ANY_CALL = [
 AFTER_THE_CALL = ["release", "before the record", "after the record was made", "counting", "the end"]
 
 
-@pytest.mark.parametrize("want", WANTS)
-@pytest.mark.parametrize("is_swift", [False, True], ids=["waited for", "not waited for"])
+@pytest.mark.parametrize("shortage", SHORTAGES)
+@pytest.mark.parametrize("is_async", [False, True], ids=["waited for", "not waited for"])
 @pytest.mark.parametrize("step", [*BEFORE_ANY_CALL, "send", "start", *AFTER_THE_CALL])
-def test_a_want_that_passes_loses_no_message_no_permit_and_no_truth(step: str, is_swift: bool, want: str) -> None:
-    faults = Faults(step, WANTS[want])
-    house = House(faults, is_swift=is_swift)
-    job = house.job()
+def test_a_shortage_that_passes_loses_no_message_no_permit_and_no_truth(
+    step: str, is_async: bool, shortage: str
+) -> None:
+    faults = Faults(step, SHORTAGES[shortage])
+    harness = Harness(faults, is_async=is_async)
+    job = harness.job()
 
-    while not house.offer(job, 1):
-        assert house.route.out == 0
-    # Another message comes, as it does: what could not be told is told with it.
-    other = house.job()
-    while not house.offer(other, 2):
+    while not harness.offer(job, 1):
+        assert harness.route.out == 0
+    # Another message comes, as it does: what could not be reported is reported with it.
+    other = harness.job()
+    while not harness.offer(other, 2):
         pass
-    house.wait_until(lambda: house.line.in_hand == 0 and {tag for tag, _ in house.ends} == {1, 2})
-    house.wait_until(lambda: house.route.out == 0)
+    harness.wait_until(lambda: harness.pipeline.in_flight == 0 and {tag for tag, _ in harness.ends} == {1, 2})
+    harness.wait_until(lambda: harness.route.out == 0)
 
-    assert sorted(tag for tag, _ in house.ends) == [1, 2]
-    assert house.delivery.activity.running == 0
-    assert house.line._claimed == 0
+    assert sorted(tag for tag, _ in harness.ends) == [1, 2]
+    assert harness.delivery.activity.running == 0
+    assert harness.pipeline._claimed == 0
     for each in (job, other):
-        sends = sum(m.job_id == each.job_id for provider in house.providers.values() for m in provider.messages)
+        sends = sum(m.job_id == each.job_id for provider in harness.providers.values() for m in provider.messages)
         # Delivered by one send; or not sent, and parked for the sweep without an attempt. Never in doubt unsent.
         expected = {1: Status.DELIVERED, 0: Status.RETRYING}[sends]
-        assert house.status(each) is expected
-        stored = house.jobs.get(each.job_id)
+        assert harness.status(each) is expected
+        stored = harness.jobs.get(each.job_id)
         assert stored is not None
         assert (stored.attempts, stored.may_have_been_sent) == (sends, False)
 
 
-@pytest.mark.parametrize("want", WANTS)
+@pytest.mark.parametrize("shortage", SHORTAGES)
 @pytest.mark.parametrize(
-    ("step", "is_swift"),
+    ("step", "is_async"),
     [
         ("before the claim", False),
         ("before the claim", True),
@@ -291,92 +293,92 @@ def test_a_want_that_passes_loses_no_message_no_permit_and_no_truth(step: str, i
         ("a stage", False),
     ],
 )
-def test_a_want_that_lasts_sends_nothing_and_takes_nothing(step: str, is_swift: bool, want: str) -> None:
-    faults = Faults(step, WANTS[want], times=1_000_000)
-    house = House(faults, is_swift=is_swift)
-    job = house.job()
+def test_a_shortage_that_lasts_sends_nothing_and_takes_nothing(step: str, is_async: bool, shortage: str) -> None:
+    faults = Faults(step, SHORTAGES[shortage], times=1_000_000)
+    harness = Harness(faults, is_async=is_async)
+    job = harness.job()
 
-    is_taken = house.offer(job, 1)
+    is_taken = harness.offer(job, 1)
     if is_taken:
-        house.wait_until(lambda: house.line.in_hand == 0)
+        harness.wait_until(lambda: harness.pipeline.in_flight == 0)
 
-    assert house.sends() == 0
-    assert house.route.out == 0
-    assert house.delivery.activity.running == 0
-    assert house.line._claimed == 0
-    assert house.status(job) in {Status.QUEUED, Status.RETRYING}
-    assert len(house.ends) == (1 if is_taken else 0)
-
-
-@pytest.mark.parametrize("want", WANTS)
-def test_a_call_that_can_not_be_begun_is_made_by_the_next_provider_with_a_thread(want: str) -> None:
-    house = House(Faults("start", WANTS[want], times=1_000_000), is_swift=True)
-    job = house.job()
-
-    assert house.offer(job, 1)
-    house.wait_until(lambda: house.line.in_hand == 0)
-
-    assert house.status(job) is Status.DELIVERED
-    assert [len(provider.messages) for provider in house.providers.values()] == [0, 1]
-    assert (house.route.out, house.ends) == (0, [(1, Disposition.ACK)])
+    assert harness.sends() == 0
+    assert harness.route.out == 0
+    assert harness.delivery.activity.running == 0
+    assert harness.pipeline._claimed == 0
+    assert harness.status(job) in {Status.QUEUED, Status.RETRYING}
+    assert len(harness.ends) == (1 if is_taken else 0)
 
 
-@pytest.mark.parametrize("want", WANTS)
-@pytest.mark.parametrize("is_swift", [False, True], ids=["waited for", "not waited for"])
-def test_the_next_permit_that_can_not_be_had_ends_the_attempt_with_what_is_known(is_swift: bool, want: str) -> None:
-    house = House(Faults("the next permit", WANTS[want]), is_swift=is_swift, first_is_unavailable=True)
-    job = house.job()
+@pytest.mark.parametrize("shortage", SHORTAGES)
+def test_a_call_that_can_not_be_begun_is_made_by_the_next_provider_with_a_thread(shortage: str) -> None:
+    harness = Harness(Faults("start", SHORTAGES[shortage], times=1_000_000), is_async=True)
+    job = harness.job()
 
-    assert house.offer(job, 1)
-    house.wait_until(lambda: house.line.in_hand == 0)
+    assert harness.offer(job, 1)
+    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
 
-    assert house.status(job) is Status.RETRYING
-    stored = house.jobs.get(job.job_id)
+    assert harness.status(job) is Status.DELIVERED
+    assert [len(provider.messages) for provider in harness.providers.values()] == [0, 1]
+    assert (harness.route.out, harness.ends) == (0, [(1, Disposition.ACK)])
+
+
+@pytest.mark.parametrize("shortage", SHORTAGES)
+@pytest.mark.parametrize("is_async", [False, True], ids=["waited for", "not waited for"])
+def test_the_next_permit_that_can_not_be_had_ends_the_attempt_with_what_is_known(is_async: bool, shortage: str) -> None:
+    harness = Harness(Faults("the next permit", SHORTAGES[shortage]), is_async=is_async, first_is_unavailable=True)
+    job = harness.job()
+
+    assert harness.offer(job, 1)
+    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+
+    assert harness.status(job) is Status.RETRYING
+    stored = harness.jobs.get(job.job_id)
     assert stored is not None
     assert (stored.attempts, stored.may_have_been_sent) == (1, False)
-    assert (house.route.out, house.retried) == (0, [job.job_id])
+    assert (harness.route.out, harness.retried) == (0, [job.job_id])
 
 
-@pytest.mark.parametrize("want", WANTS)
-def test_a_retry_whose_message_can_not_be_published_is_the_sweep_s(want: str) -> None:
-    house = House(Faults("the retry's message", WANTS[want]), is_swift=False)
-    for provider in house.providers.values():
+@pytest.mark.parametrize("shortage", SHORTAGES)
+def test_a_retry_whose_message_can_not_be_published_is_the_sweep_s(shortage: str) -> None:
+    harness = Harness(Faults("the retry's message", SHORTAGES[shortage]), is_async=False)
+    for provider in harness.providers.values():
         provider._answers = [make_answer(Outcome.UNAVAILABLE)]
-    job = house.job()
+    job = harness.job()
 
-    assert house.offer(job, 1)
-    house.wait_until(lambda: house.line.in_hand == 0)
+    assert harness.offer(job, 1)
+    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
 
-    assert house.ends == [(1, Disposition.ACK)]
-    assert house.status(job) is Status.RETRYING
-
-
-@pytest.mark.parametrize("want", WANTS)
-def test_a_result_that_can_not_be_recorded_for_long_gives_its_message_back(want: str) -> None:
-    house = House(Faults("before the record", WANTS[want], times=1_000_000), is_swift=True)
-    job = house.job()
-
-    assert house.offer(job, 1)
-    house.wait_until(lambda: house.line.in_hand == 0)
-
-    assert house.ends == [(1, Disposition.REQUEUE)]
-    assert house.route.out == 0
-    assert house.line._claimed == 0
+    assert harness.ends == [(1, Disposition.ACK)]
+    assert harness.status(job) is Status.RETRYING
 
 
-@pytest.mark.parametrize("is_swift", [False, True], ids=["waited for", "not waited for"])
+@pytest.mark.parametrize("shortage", SHORTAGES)
+def test_a_result_that_can_not_be_recorded_for_long_gives_its_message_back(shortage: str) -> None:
+    harness = Harness(Faults("before the record", SHORTAGES[shortage], times=1_000_000), is_async=True)
+    job = harness.job()
+
+    assert harness.offer(job, 1)
+    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+
+    assert harness.ends == [(1, Disposition.REQUEUE)]
+    assert harness.route.out == 0
+    assert harness.pipeline._claimed == 0
+
+
+@pytest.mark.parametrize("is_async", [False, True], ids=["waited for", "not waited for"])
 @pytest.mark.parametrize("policy", UnknownOutcomePolicy)
-def test_a_bug_in_the_middle_of_a_call_is_an_unknown_outcome(is_swift: bool, policy: UnknownOutcomePolicy) -> None:
-    house = House(Faults("send", lambda: KeyError("a bug")), is_swift=False)
+def test_a_bug_in_the_middle_of_a_call_is_an_unknown_outcome(is_async: bool, policy: UnknownOutcomePolicy) -> None:
+    harness = Harness(Faults("send", lambda: KeyError("a bug")), is_async=False)
     job = make_job(on_unknown_outcome=policy)
-    house.jobs.insert([job])
+    harness.jobs.insert([job])
 
-    assert house.offer(job, 1)
-    house.wait_until(lambda: house.line.in_hand == 0)
+    assert harness.offer(job, 1)
+    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
 
     expected = Status.UNCONFIRMED if policy is UnknownOutcomePolicy.STOP else Status.RETRYING
-    assert house.status(job) is expected
-    assert house.route.released == [None], "a bug of ours says nothing about the provider"
+    assert harness.status(job) is expected
+    assert harness.route.released == [None], "a bug of ours says nothing about the provider"
 
 
 @pytest.mark.parametrize("policy", UnknownOutcomePolicy)
@@ -386,33 +388,33 @@ def test_a_bug_before_a_call_is_an_attempt_that_sent_nothing(policy: UnknownOutc
         error.__cause__ = KeyError("a bug")
         return error
 
-    house = House(Faults("send", bug, times=2), is_swift=False)
+    harness = Harness(Faults("send", bug, times=2), is_async=False)
     job = make_job(on_unknown_outcome=policy)
-    house.jobs.insert([job])
+    harness.jobs.insert([job])
 
     with capture_logs():
-        assert house.offer(job, 1)
-        house.wait_until(lambda: house.line.in_hand == 0)
+        assert harness.offer(job, 1)
+        harness.wait_until(lambda: harness.pipeline.in_flight == 0)
 
-    stored = house.jobs.get(job.job_id)
+    stored = harness.jobs.get(job.job_id)
     assert stored is not None
     assert (stored.status, stored.attempts, stored.may_have_been_sent) == (Status.RETRYING, 1, False)
     assert [entry.message for entry in stored.logs if entry.code == "not_begun"] == ["KeyError before the call"] * 2
 
 
 def test_a_provider_that_answers_and_raises_afterwards_has_answered() -> None:
-    class Odd(Swift):
+    class Odd(AsyncScriptedProvider):
         def start(self, message: Message, on_result: OnResult) -> bool:
             on_result(make_answer())
             raise MemoryError
 
-    house = House(Faults(), is_swift=True)
-    odd = Odd("first", house.faults)
-    house.delivery.attempts._async_providers["first"] = odd
-    job = house.job()
+    harness = Harness(Faults(), is_async=True)
+    odd = Odd("first", harness.faults)
+    harness.delivery.attempts._async_providers["first"] = odd
+    job = harness.job()
 
-    assert house.offer(job, 1)
-    house.wait_until(lambda: house.line.in_hand == 0)
+    assert harness.offer(job, 1)
+    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
 
-    assert house.status(job) is Status.DELIVERED
-    assert (house.route.out, house.ends) == (0, [(1, Disposition.ACK)])
+    assert harness.status(job) is Status.DELIVERED
+    assert (harness.route.out, harness.ends) == (0, [(1, Disposition.ACK)])
