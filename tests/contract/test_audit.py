@@ -11,10 +11,10 @@ from click.testing import CliRunner, Result
 from pymongo.database import Database
 
 from tests.fakes import FakeClock
-from wavecom.bootstrap import OperatorServices
 from wavecom.cli import main
 from wavecom.core.audit import Action, BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyAction, KeyEvent
+from wavecom.services.operator import OperatorServices
 from wavecom.storage.mongo.audit import MongoAuditLog
 
 

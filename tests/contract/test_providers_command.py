@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes import FakeClock
-from wavecom.bootstrap import ProviderServices
 from wavecom.cli import main
 from wavecom.core.provider_control import ProviderAction, ProviderControl, ProviderEvent
 from wavecom.errors import StoreError
 from wavecom.local.servers import PrivateRedis
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.switch import RedisSwitch
+from wavecom.services.provider_control import ProviderServices
 from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.scripts import RedisScripts
 

@@ -16,7 +16,6 @@ from kombu import Connection
 from pymongo.database import Database
 
 from tests.factories import NOW, later, make_job
-from wavecom.bootstrap import OperatorServices, operator_services
 from wavecom.broker import topology
 from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
@@ -27,6 +26,7 @@ from wavecom.core.dead_letters import BulkOptions, DeadLetterFilter, QueueBusyEr
 from wavecom.core.job import Job, JobError, JobId
 from wavecom.core.states import Status
 from wavecom.errors import BrokerError
+from wavecom.services.operator import OperatorServices, operator_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.jobs import MongoJobRepository
 

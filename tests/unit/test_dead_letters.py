@@ -14,7 +14,6 @@ from tests.factories import NOW, later, make_job, make_job_id
 from tests.fakes import CountingStats, FakeClock
 from tests.memory_storage import MemoryJobRepository
 from wavecom.accounts import KeyAdministration
-from wavecom.bootstrap import OperatorServices
 from wavecom.commands.dead_letters import dead_letters as command
 from wavecom.core.audit import Action, BulkOperation, BulkOperationState, Reason
 from wavecom.core.dead_letter_publishing import dead_letter_of
@@ -24,6 +23,7 @@ from wavecom.core.job import Channel, Job, JobError, JobId
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
+from wavecom.services.operator import OperatorServices
 
 EVERYTHING = DeadLetterFilter()
 ORDER = BulkOptions(operator="ada@ops", rate_per_second=5)

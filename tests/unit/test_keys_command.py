@@ -14,10 +14,10 @@ from structlog.testing import capture_logs
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryKeyAudit, MemoryKeyStore
 from wavecom.accounts import KeyAdministration, KeyRing, Scope
-from wavecom.bootstrap import OperatorServices
 from wavecom.cli import main
 from wavecom.core.quota import Limits
 from wavecom.errors import StoreError, UnauthenticatedError
+from wavecom.services.operator import OperatorServices
 
 Command = Callable[..., Result]
 

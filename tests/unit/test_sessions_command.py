@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryKeyStore, MemorySessionAudit, MemorySessionStore
 from wavecom.accounts.sessions import Sessions
-from wavecom.bootstrap import OperatorServices
 from wavecom.cli import main
 from wavecom.core.sessions import SessionRecord
 from wavecom.errors import StoreError
+from wavecom.services.operator import OperatorServices
 
 
 class Store(MemorySessionStore):

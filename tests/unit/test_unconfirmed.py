@@ -13,13 +13,13 @@ from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, Memor
 from tests.factories import later, make_job, make_job_id
 from tests.fakes import CountingStats, FakeClock
 from tests.memory_storage import MemoryJobRepository
-from wavecom.bootstrap import OperatorServices
 from wavecom.commands.unconfirmed import unconfirmed as command
 from wavecom.core.audit import Action
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Job, JobError, UnknownOutcomePolicy
 from wavecom.core.states import Status
+from wavecom.services.operator import OperatorServices
 
 
 class House:

@@ -14,10 +14,10 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from wavecom.bootstrap import OperatorServices, operator_services
 from wavecom.core.dead_letters import QueueBusyError
 from wavecom.errors import BrokerError, StoreError, UnavailableError
 from wavecom.observability import configure_logging
+from wavecom.services.operator import OperatorServices, operator_services
 from wavecom.settings import Settings
 
 #: Exit codes besides 0 (done) and 2 (asked for wrongly).

@@ -12,7 +12,6 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from wavecom.bootstrap import OperatorServices
 from wavecom.commands.bulk_operations import changing, counted, masked_recipient_of, print_operation, progress_bar
 from wavecom.commands.console import (
     UNAVAILABLE,
@@ -36,6 +35,7 @@ from wavecom.core.dead_letters import (
 )
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.errors import BrokerError
+from wavecom.services.operator import OperatorServices
 
 _PAGE: Final = 500
 _SHOWN_BYTES: Final = 60

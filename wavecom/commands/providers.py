@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from wavecom.bootstrap import ProviderServices, provider_services
 from wavecom.commands.console import console, print_json, said_in_words, table_of, time_text, user
 from wavecom.commands.parameters import duration
 from wavecom.observability import configure_logging
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.summary import ProviderSummary
+from wavecom.services.provider_control import ProviderServices, provider_services
 from wavecom.settings import Settings
 
 #: What keeps a provider closed for longer belongs into the providers file.

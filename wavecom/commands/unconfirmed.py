@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from wavecom.bootstrap import OperatorServices
 from wavecom.commands.bulk_operations import changing, counted, masked_recipient_of, print_operation, progress_bar
 from wavecom.commands.console import UNAVAILABLE, console, open_services, print_json, said_in_words, table_of, time_text
 from wavecom.commands.parameters import When, at, moment
@@ -19,6 +18,7 @@ from wavecom.core.dead_letters import BulkOptions
 from wavecom.core.job import Channel, Job, JobId
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import Status
+from wavecom.services.operator import OperatorServices
 
 _PAGE = 200
 

@@ -7,8 +7,8 @@ from functools import cache
 
 from celery import shared_task, signals
 
-from wavecom.bootstrap import OperatorServices, operator_services
 from wavecom.broker import topology
+from wavecom.services.operator import OperatorServices, operator_services
 from wavecom.settings import Settings
 
 _is_running = threading.Lock()

@@ -11,8 +11,7 @@ import structlog
 from flask import Flask, request
 from flask_pymongo import PyMongo
 
-from wavecom import bootstrap
-from wavecom.bootstrap import WebServices
+from wavecom.services.web import WebServices, web_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
 from wavecom.web import api, cors, counting, dashboard, health, problems, reference, security, try_it
@@ -68,7 +67,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     # Else /api//notifications would be led to a page of HTML with the caller's Host in it, and a POST would come twice.
     app.url_map.merge_slashes = False
     if services is None:
-        services = bootstrap.web_services(settings, _database(app, settings))
+        services = web_services(settings, _database(app, settings))
     # After PyMongo, which would let clients write ObjectIds and dates of BSON into their JSON.
     app.json = OrjsonProvider(app)
     # Functions after a request run in the reverse order: this one sees the headers that the middleware has set.

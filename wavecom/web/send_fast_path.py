@@ -16,7 +16,7 @@ import structlog
 from werkzeug.exceptions import ClientDisconnected
 
 from wavecom.accounts import Scope
-from wavecom.bootstrap import WebServices
+from wavecom.services.web import WebServices
 from wavecom.web import counting
 from wavecom.web.api.notifications import PATH
 from wavecom.web.api.schemas.notification import RepeatableSchema

@@ -10,8 +10,8 @@ from typing import Any
 from celery import signals
 
 from wavecom import metrics
-from wavecom.bootstrap import WorkerServices, worker_services
 from wavecom.concurrency import fit
+from wavecom.services.worker import WorkerServices, worker_services
 from wavecom.settings import Settings
 
 _lock = threading.Lock()

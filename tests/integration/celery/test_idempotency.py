@@ -14,10 +14,10 @@ from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
 from tests.integration.celery.conftest import wait_for
-from wavecom.bootstrap import web_services
 from wavecom.core.job import JobId
 from wavecom.core.states import Status
 from wavecom.local.servers import PrivateRedis
+from wavecom.services.web import web_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.outbox import MongoOutbox

@@ -32,7 +32,6 @@ from tests.memory_storage import (
 )
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.accounts.sessions import Sessions
-from wavecom.bootstrap import WebServices, served_by
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
@@ -45,6 +44,8 @@ from wavecom.core.quota import Limits
 from wavecom.core.sessions import SessionStore
 from wavecom.core.submission import Submission
 from wavecom.errors import StoreError
+from wavecom.services.shared import served_by
+from wavecom.services.web import WebServices
 from wavecom.settings import Settings
 from wavecom.web import create_app
 

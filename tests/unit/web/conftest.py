@@ -24,13 +24,14 @@ from tests.memory_storage import (
 )
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
-from wavecom.bootstrap import WebServices, served_by
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.operations import Operations
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import Submission
+from wavecom.services.shared import served_by
+from wavecom.services.web import WebServices
 from wavecom.settings import Settings
 from wavecom.web import create_app
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, UnicodeConverter
 
 from wavecom import __version__
-from wavecom.bootstrap import WebServices
+from wavecom.services.web import WebServices
 from wavecom.web import problems
 from wavecom.web.api import actions, keys, notifications, openapi, stats
 

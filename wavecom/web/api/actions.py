@@ -9,9 +9,9 @@ from flask import Response
 
 from wavecom import errors
 from wavecom.accounts import Caller, Scope
-from wavecom.bootstrap import WebServices
 from wavecom.core.audit import BulkOperation, Reason
 from wavecom.core.dead_letters import BulkOptions, BulkPreview
+from wavecom.services.web import WebServices
 from wavecom.web import limit_headers
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint

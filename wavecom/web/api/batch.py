@@ -11,11 +11,11 @@ from flask import Response, request
 
 from wavecom import errors
 from wavecom.accounts import Scope
-from wavecom.bootstrap import WebServices
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.actor import Actor
 from wavecom.core.submission import Accepted, Outcome, Submission
 from wavecom.errors import InvalidRequestError, LimitStatus, NothingAcceptedError, RefusedError, StoreError
+from wavecom.services.web import WebServices
 from wavecom.web import problems
 from wavecom.web.api import answers, representation
 from wavecom.web.api.blueprint import ApiBlueprint

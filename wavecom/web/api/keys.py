@@ -12,9 +12,9 @@ from flask import Response
 from wavecom import errors
 from wavecom.accounts import Administrator, IssuedKey, Scope
 from wavecom.accounts.administration import DEFAULT_OVERLAP
-from wavecom.bootstrap import WebServices
 from wavecom.core.account import client_of
 from wavecom.core.keys import KeyRecord, KeyStatus
+from wavecom.services.web import WebServices
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.declarations import Parameter
 from wavecom.web.api.representation import rfc3339

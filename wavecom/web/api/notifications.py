@@ -8,8 +8,8 @@ from flask import Response, request
 
 from wavecom import errors
 from wavecom.accounts import Scope
-from wavecom.bootstrap import WebServices
 from wavecom.errors import JobNotFoundError
+from wavecom.services.web import WebServices
 from wavecom.web import limit_headers
 from wavecom.web.api import answers, batch, cursors, representation
 from wavecom.web.api.blueprint import ApiBlueprint

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import orjson
 from flask import Response
 
-from wavecom.bootstrap import WebServices
 from wavecom.core.acceptance import Acceptance, Admitted
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.quota import StoredAnswer
 from wavecom.core.submission import Submission
 from wavecom.errors import InvalidRequestError, LimitStatus
+from wavecom.services.web import WebServices
 from wavecom.web.api import representation
 from wavecom.web.api.idempotency import REPLAYED, idempotency_key
 from wavecom.web.api.schemas.notification import NotificationRequest, RefusedRequest, fingerprint

@@ -9,10 +9,10 @@ from typing import Any
 from flask import Response
 
 from wavecom.accounts import Scope
-from wavecom.bootstrap import WebServices
 from wavecom.core.job import Channel
 from wavecom.core.ports import Interval
 from wavecom.core.states import Status
+from wavecom.services.web import WebServices
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import json_response
 from wavecom.web.api.representation import rfc3339

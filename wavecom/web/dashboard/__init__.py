@@ -13,9 +13,9 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response
 
 from wavecom import __version__
-from wavecom.bootstrap import WebServices
 from wavecom.core.account import client_of, is_test_account
 from wavecom.errors import StoreError
+from wavecom.services.web import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
 from wavecom.web.dashboard import (

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import current_app
 from flask_login import current_user
 
-from wavecom.bootstrap import WebServices
+from wavecom.services.web import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
 from wavecom.web.dashboard.access import Access, Viewer

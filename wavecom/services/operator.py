@@ -1,0 +1,74 @@
+"""Services of operators' commands, and of the reconciliation of dead letters."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from wavecom.accounts import KeyAdministration
+from wavecom.accounts.sessions import Sessions
+from wavecom.broker import topology
+from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.audit import AuditReader
+from wavecom.core.dead_letters import DeadLetters
+from wavecom.core.ports import Clock, JobRepository
+from wavecom.core.reconciliation import Reconciliation
+from wavecom.services.shared import ClosableServices, dead_letters_of, new_key_id, policy_of, sessions_of
+from wavecom.settings import Settings
+from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.audit import MongoAuditLog
+from wavecom.storage.mongo.client import connect as connect_mongo
+from wavecom.storage.mongo.client import default_database
+from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
+from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.keys import MongoKeyStore
+from wavecom.storage.mongo.stats import MongoStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorServices(ClosableServices):
+    """What the commands of people who run WaveCom work with, and the reconciliation of dead letters."""
+
+    clock: Clock
+    jobs: JobRepository
+    dead_letters: DeadLetters
+    keys: KeyAdministration
+    sessions: Sessions
+    audit: AuditReader
+    reconciliation: Reconciliation
+
+
+def operator_services(settings: Settings) -> OperatorServices:
+    """Services of an operator's command, or of the reconciliation. Connects when first used."""
+    policy = policy_of(settings)
+    client = connect_mongo(settings.mongodb_uri, pool_size=4)
+    database = default_database(client)
+    jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
+    clock = StoreClock(jobs.now).start()
+    stats = MongoStats(database, now=clock.now)
+    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    sessions = sessions_of(settings, database, clock)
+    return OperatorServices(
+        clock=clock,
+        jobs=jobs,
+        dead_letters=dead_letters_of(settings, database, jobs, publisher, stats, clock),
+        keys=KeyAdministration(
+            store=MongoKeyStore(database),
+            audit=MongoAuditLog(database),
+            clock=clock,
+            new_id=new_key_id,
+            on_ended=sessions.end_with_key,
+        ),
+        sessions=sessions,
+        audit=MongoAuditLog(database),
+        reconciliation=Reconciliation(
+            repository=MongoDeadLetterRepository(database),
+            queue=AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
+            depth=lambda: publisher.depth(topology.DEAD_QUEUE),
+            publisher=publisher,
+            clock=clock,
+            sleep=time.sleep,
+        ),
+        close_callbacks=[stats.close, publisher.close, clock.close, client.close],
+    )

@@ -1,0 +1,46 @@
+"""Services of the command that shows and switches providers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wavecom.core.ports import Clock
+from wavecom.core.provider_control import ProviderControl
+from wavecom.routing.switch import RedisSwitch
+from wavecom.services.routing import gate_settings_of, providers_config
+from wavecom.services.shared import ClosableServices
+from wavecom.settings import Settings
+from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.audit import MongoAuditLog
+from wavecom.storage.mongo.client import connect as connect_mongo
+from wavecom.storage.mongo.client import default_database
+from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.scripts import RedisScripts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderServices(ClosableServices):
+    """What ``wavecom providers`` works with."""
+
+    clock: Clock
+    switch: RedisSwitch
+    control: ProviderControl
+
+
+def provider_services(settings: Settings, new_id: Callable[[], str]) -> ProviderServices:
+    """Services of the command that shows and switches providers. Raises ``ProvidersFileError``."""
+    config = providers_config(settings)
+    client = connect_mongo(settings.mongodb_uri, pool_size=2)
+    database = default_database(client)
+    clock = StoreClock(MongoJobRepository(database["jobs"]).now).start()
+    redis_client = connect_redis(settings.redis_url)
+    gates = {name: gate_settings_of(provider) for name, provider in config.providers.items()}
+    switch = RedisSwitch(gates, RedisScripts(redis_client))
+    return ProviderServices(
+        clock=clock,
+        switch=switch,
+        control=ProviderControl(switch=switch, audit=MongoAuditLog(database), clock=clock, new_id=new_id),
+        close_callbacks=[clock.close, redis_client.close, client.close],
+    )

@@ -1,0 +1,110 @@
+"""What several kinds of process make in the same way: the engine's policy, sessions, dead letters, progress."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import redis
+from pymongo.database import Database
+
+from wavecom.accounts.sessions import Sessions
+from wavecom.broker import topology
+from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.dead_letters import DeadLetters
+from wavecom.core.engine import Policy
+from wavecom.core.ids import uuid7
+from wavecom.core.job import Channel
+from wavecom.core.ports import Clock, JobRepository, Stats
+from wavecom.core.progress import LANES
+from wavecom.core.quota import Limits
+from wavecom.providers.configuration import served_channels
+from wavecom.settings import Settings
+from wavecom.storage.mongo.audit import MongoAuditLog
+from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
+from wavecom.storage.mongo.keys import MongoKeyStore
+from wavecom.storage.mongo.sessions import MongoSessionStore
+from wavecom.storage.redis.progress import RedisProgress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosableServices:
+    """Services with threads and connections of their own, which ``close`` ends."""
+
+    close_callbacks: Sequence[Callable[[], None]] = ()
+
+    def close(self) -> None:
+        """Run the callbacks, in order. Not to be called twice."""
+        for close in self.close_callbacks:
+            close()
+
+
+def policy_of(settings: Settings) -> Policy:
+    """The engine's numbers."""
+    return Policy(
+        retry_base_seconds=settings.retry_base_seconds,
+        retry_cap_seconds=settings.retry_cap_seconds,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def usual_limits(settings: Settings) -> Limits:
+    """What a key may send that has no limits of its own."""
+    return Limits(settings.key_rate_per_second, settings.key_daily_quota)
+
+
+def served_by(settings: Settings) -> frozenset[Channel]:
+    """The channels that some provider delivers. Raises ``ProvidersFileError`` for a file that can't be read."""
+    return frozenset(Channel) if settings.providers_file is None else served_channels(settings.providers_file)
+
+
+def new_key_id() -> str:
+    """A new id for a key or a session: 32 hexadecimal digits, at random."""
+    return uuid.uuid4().hex
+
+
+def sessions_of(settings: Settings, database: Database[dict[str, Any]], clock: Clock) -> Sessions:
+    """Sessions of the pages, kept in MongoDB, with the settings' idle time and lifetime."""
+    return Sessions(
+        store=MongoSessionStore(database),
+        keys=MongoKeyStore(database),
+        audit=MongoAuditLog(database),
+        clock=clock,
+        new_id=new_key_id,
+        idle=timedelta(minutes=settings.session_idle_minutes),
+        lifetime=timedelta(hours=settings.session_hours),
+    )
+
+
+def dead_letters_of(
+    settings: Settings,
+    database: Database[dict[str, Any]],
+    jobs: JobRepository,
+    publisher: AmqpPublisher,
+    stats: Stats,
+    clock: Clock,
+) -> DeadLetters:
+    """The use cases of dead letters over MongoDB and the queue of dead letters."""
+    return DeadLetters(
+        jobs=jobs,
+        repository=MongoDeadLetterRepository(database),
+        queue=AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
+        publisher=publisher,
+        audit=MongoAuditLog(database),
+        stats=stats,
+        clock=clock,
+        policy=policy_of(settings),
+        sleep=time.sleep,
+        new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)),
+    )
+
+
+def progress_of(client: redis.Redis, clock: Clock) -> RedisProgress:
+    """Where sweeps note which lanes stand still, in Redis, for every process to read."""
+    return RedisProgress(client, topology.queue_of_lane, LANES, clock.now)

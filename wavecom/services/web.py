@@ -1,0 +1,183 @@
+"""Services of a web process: the API and the pages."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import structlog
+from pymongo.database import Database
+
+from wavecom.accounts import KeyAdministration, KeyRing
+from wavecom.accounts.sessions import Sessions
+from wavecom.batching import GroupCommit
+from wavecom.broker.background import BackgroundPublisher
+from wavecom.broker.publisher import AmqpPublisher
+from wavecom.core.acceptance import Acceptance
+from wavecom.core.dead_letters import DeadLetters
+from wavecom.core.ids import BufferedRandom
+from wavecom.core.keys import KeyRecord
+from wavecom.core.operations import Operations
+from wavecom.core.ports import Clock, JobRepository, Stats
+from wavecom.core.submission import Submission
+from wavecom.errors import StoreError
+from wavecom.readiness import broker_check, deliveries_check, redis_check
+from wavecom.services.shared import (
+    ClosableServices,
+    dead_letters_of,
+    new_key_id,
+    policy_of,
+    progress_of,
+    served_by,
+    sessions_of,
+    usual_limits,
+)
+from wavecom.settings import Settings
+from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.audit import MongoAuditLog
+from wavecom.storage.mongo.blobs import MongoBlobStore
+from wavecom.storage.mongo.indexes import ensure_indexes
+from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.keys import MongoKeyStore
+from wavecom.storage.mongo.outbox import MongoOutbox
+from wavecom.storage.mongo.stats import MongoStats
+from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.quota import TIMEOUT_SECONDS as QUOTA_TIMEOUT_SECONDS
+from wavecom.storage.redis.quota import RedisQuotas
+
+Check = Callable[[], None]
+
+#: How long a request may wait under load for others to share its batch. Less than elsewhere: a client waits.
+ACCEPT_WINDOW_SECONDS = 0.015
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebServices(ClosableServices):
+    """What the web app works with: the API and the pages share every one of them."""
+
+    settings: Settings
+    clock: Clock
+    jobs: JobRepository
+    submission: Submission
+    operations: Operations
+    dead_letters: DeadLetters
+    stats: Stats
+    keys: KeyRing
+    acceptance: Acceptance
+    key_administration: KeyAdministration
+    sessions: Sessions
+    outbox: MongoOutbox
+    #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
+    checks: Mapping[str, Check]
+
+
+def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebServices:
+    """Services of one web process over the database that flask-pymongo supplies. To be called after the fork.
+
+    Raises ``ProvidersFileError``.
+    """
+    jobs = MongoJobRepository(database["jobs"], message_grace=policy_of(settings).message_grace)
+    clock = StoreClock(jobs.now).start()
+    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    background = BackgroundPublisher(publisher)
+    stats = MongoStats(database, now=clock.now)
+    key_store = MongoKeyStore(database)
+    keys = KeyRing(key_store, clock)
+    redis_client = connect_redis(settings.redis_url)
+    # Apart, because a request waits for it: few connections, and little patience.
+    quota_client = connect_redis(settings.redis_url, max_connections=4, timeout_seconds=QUOTA_TIMEOUT_SECONDS)
+    quotas = RedisQuotas(quota_client, processes=settings.web_workers)
+
+    def prepare() -> None:
+        ensure_indexes(database)
+        if settings.api_key is not None:
+            keys.ensure_first_key(settings.api_key)
+
+    preparation = _StorePreparation(prepare)
+    sessions = sessions_of(settings, database, clock)
+
+    def on_key_ended(record: KeyRecord) -> None:
+        keys.forget(record)
+        sessions.end_with_key(record)
+
+    def check_store() -> None:
+        jobs.ping()
+        preparation.check()
+
+    submission = Submission(
+        jobs=jobs,
+        blobs=MongoBlobStore(database),
+        publisher=background,
+        stats=stats,
+        clock=clock,
+        batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
+        random_bytes=BufferedRandom(secrets.token_bytes).take,
+        policy=policy_of(settings),
+        quotas=quotas,
+        served=served_by(settings),
+    )
+    return WebServices(
+        settings=settings,
+        clock=clock,
+        jobs=jobs,
+        submission=submission,
+        operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy_of(settings)),
+        dead_letters=dead_letters_of(settings, database, jobs, publisher, stats, clock),
+        stats=stats,
+        keys=keys,
+        acceptance=Acceptance(submission, quotas, usual_limits(settings)),
+        key_administration=KeyAdministration(
+            store=key_store,
+            audit=MongoAuditLog(database),
+            clock=clock,
+            new_id=new_key_id,
+            on_ended=on_key_ended,
+            usual=usual_limits(settings),
+        ),
+        sessions=sessions,
+        outbox=MongoOutbox(database),
+        checks={
+            "mongodb": check_store,
+            "rabbitmq": broker_check(publisher),
+            "redis": redis_check(redis_client),
+            "deliveries": deliveries_check(progress_of(redis_client, clock), clock.now),
+        },
+        close_callbacks=[stats.close, background.close, publisher.close, clock.close, quotas.close, redis_client.close],
+    )
+
+
+class _StorePreparation:
+    """Indexes and the first key, made in the background until the store has taken them.
+
+    The web app starts without its store, answers 503 meanwhile, and is not ready before this is done.
+    """
+
+    def __init__(self, prepare: Callable[[], None]) -> None:
+        self._prepare = prepare
+        self._is_done = threading.Event()
+        threading.Thread(target=self._run, name="preparation", daemon=True).start()
+
+    def check(self) -> None:
+        """Raises ``StoreError`` until everything is made."""
+        if not self._is_done.is_set():
+            raise StoreError("MongoDB has not taken the indexes yet.")
+
+    def _run(self) -> None:
+        pause_seconds = 0.2
+        while True:
+            try:
+                self._prepare()
+            except StoreError as error:
+                log.warning("preparation_waits_for_store", error=str(error))
+                time.sleep(pause_seconds)
+                pause_seconds = min(5.0, pause_seconds * 2)
+            else:
+                self._is_done.set()
+                return

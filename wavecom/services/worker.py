@@ -1,0 +1,182 @@
+"""Services of a worker process."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from prometheus_client import Gauge
+
+from wavecom import delivery_metrics
+from wavecom.allocator import return_large_blocks
+from wavecom.batching import GroupCommit
+from wavecom.broker import topology
+from wavecom.broker.backlog import QueueBacklog
+from wavecom.broker.publisher import AmqpPublisher, QueueState
+from wavecom.core.delivery import Delivery, RetryBounds
+from wavecom.core.job import DeliveryMessage, Job
+from wavecom.core.leases import RENEWAL_SECONDS
+from wavecom.core.ports import TEST_SANDBOX, Provider
+from wavecom.core.progress import ProgressWatch
+from wavecom.core.sweep import Sweep
+from wavecom.lag import LagMeter
+from wavecom.periodic import Periodic
+from wavecom.providers.base import build_providers
+from wavecom.providers.configuration import ProvidersConfig
+from wavecom.providers.transport import make_transport
+from wavecom.routing.redis_gate import RedisGate
+from wavecom.routing.router import Router
+from wavecom.routing.shared import Scripts
+from wavecom.services.routing import gate_settings_of, providers_config, route_of
+from wavecom.services.shared import ClosableServices, policy_of, progress_of
+from wavecom.settings import Settings
+from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.blobs import MongoBlobStore
+from wavecom.storage.mongo.client import connect as connect_mongo
+from wavecom.storage.mongo.client import default_database
+from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.outbox import MongoOutbox
+from wavecom.storage.mongo.stats import MongoStats
+from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.progress import RedisProgress
+from wavecom.storage.redis.scripts import RedisScripts
+from wavecom.storage.redis.watermarks import RedisWatermarks
+
+DELIVERIES_STALLED = Gauge("wavecom_deliveries_stalled", "Queues in which work waits and nothing moves")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerServices(ClosableServices):
+    """What a Celery worker works with."""
+
+    settings: Settings
+    router: Router
+    delivery: Delivery
+    sweep: Sweep
+    queue_sampler: delivery_metrics.QueueSampler
+    #: Single delivery messages of many threads, published together; answers whether the broker confirmed.
+    delivery_messages: GroupCommit[DeliveryMessage, bool]
+    #: What the broker says of a queue; None when it can't be asked.
+    look_at: Callable[[str], QueueState | None]
+    progress: RedisProgress
+    #: How late this process runs.
+    lag: LagMeter
+    #: Set when the worker shuts down; ends every wait.
+    stopping: threading.Event
+
+
+def worker_services(settings: Settings) -> WorkerServices:
+    """Services of one worker process. Raises ``ProvidersFileError``. To be called after the fork."""
+    return_large_blocks()
+    config = providers_config(settings)
+    policy = policy_of(settings)
+    database = default_database(connect_mongo(settings.mongodb_uri, pool_size=settings.worker_concurrency + 8))
+    jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
+    clock = StoreClock(jobs.now).start()
+    stats = MongoStats(database, now=clock.now)
+    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    redis_client = connect_redis(settings.redis_url)
+    watermarks = RedisWatermarks(redis_client)
+    progress = progress_of(redis_client, clock)
+    stopping = threading.Event()
+    scripts: Scripts = RedisScripts(redis_client)
+    gate = RedisGate(
+        {name: gate_settings_of(provider) for name, provider in config.providers.items()},
+        scripts,
+        threads=settings.worker_concurrency,
+        monotonic=time.monotonic,
+        worker=settings.worker_name,
+        expected_workers=settings.workers + 1,
+    )
+    router = Router(
+        {channel: route_of(steps) for channel, steps in config.routes.items()},
+        gate,
+        threads=settings.worker_concurrency,
+        stopping=stopping,
+        monotonic=time.monotonic,
+        draw=random.random,
+    )
+    lag = LagMeter().start()
+    transport = make_transport(lag.note)
+    outbox = MongoOutbox(database)
+    providers: dict[str, Provider] = build_providers(config, transport=transport, outbox=outbox, clock=clock)
+    # Whatever the providers file says, and apart from any sandbox that it declares.
+    [sandbox] = build_providers(
+        ProvidersConfig.sandbox(TEST_SANDBOX), transport=transport, outbox=outbox, clock=clock
+    ).values()
+
+    def note_taken(job: Job) -> None:
+        if job.queued_at is not None:
+            watermarks.note(topology.queue_of(job.delivery_message()), job.queued_at)
+
+    delivery = Delivery(
+        jobs=jobs,
+        blobs=MongoBlobStore(database),
+        route=router,
+        providers=providers,
+        sandbox=sandbox,
+        publisher=publisher,
+        stats=stats,
+        clock=clock,
+        batcher=GroupCommit,
+        policy=policy,
+        worker=settings.worker_name,
+        stopping=stopping,
+        jitter=random.random,
+        new_token=lambda: uuid.uuid4().hex,
+        retry_bounds={
+            name: RetryBounds(each.retry_floor_seconds, each.retry_base_seconds, each.retry_cap_seconds)
+            for name, each in config.providers.items()
+        },
+        on_claimed=note_taken,
+        on_called=delivery_metrics.observe_calls,
+        on_moved=delivery_metrics.observe_moves,
+        attachment_bytes=settings.attachment_memory_mib * 1024 * 1024,
+        lag_since=lag.longest_since,
+    )
+    renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
+    sweep = Sweep(
+        jobs=jobs,
+        publisher=publisher,
+        backlog=QueueBacklog(publisher.depth, watermarks.reached),
+        stats=stats,
+        clock=clock,
+        policy=policy,
+        jitter=random.random,
+        watch=ProgressWatch(topology.queue_of_lane, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
+        board=progress,
+        on_moved=delivery_metrics.observe_moves,
+    )
+    close_callbacks = [
+        renewal.close,
+        lag.close,
+        gate.close,
+        *(provider.close for provider in providers.values()),
+        transport.close,
+        stats.close,
+        publisher.close,
+        clock.close,
+    ]
+    return WorkerServices(
+        settings=settings,
+        queue_sampler=delivery_metrics.QueueSampler(
+            [queue.name for queue in (*topology.DELIVERY_QUEUES, topology.DEAD)],
+            publisher.depth,
+            watermarks.reached,
+            clock.now,
+            clock.monotonic,
+        ),
+        router=router,
+        delivery=delivery,
+        sweep=sweep,
+        delivery_messages=GroupCommit(publisher.publish),
+        look_at=publisher.look_at,
+        progress=progress,
+        lag=lag,
+        stopping=stopping,
+        close_callbacks=close_callbacks,
+    )
