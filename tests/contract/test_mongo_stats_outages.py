@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, cast
@@ -12,6 +11,7 @@ from pymongo.database import Database
 
 from tests.contract.lines import Line, lost_on_the_way_back, lost_on_the_way_out, no_server
 from tests.factories import NOW
+from tests.waiting import wait_until
 from wavecom.core.job import Channel
 from wavecom.core.ports import Interval
 from wavecom.core.states import Status
@@ -88,10 +88,7 @@ def test_counts_are_written_by_themselves_and_again_after_an_outage(
 
     _count(stats, "acme")
 
-    deadline = time.monotonic() + 20
-    while not (totals := stats.totals(*FOREVER)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert totals == {Status.QUEUED: 1}
+    assert wait_until(lambda: stats.totals(*FOREVER)) == {Status.QUEUED: 1}
 
 
 def test_a_long_outage_does_not_fill_the_memory(make_stats: Callable[..., MongoStats]) -> None:

@@ -7,13 +7,13 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import requests
 
+from tests.waiting import PATIENCE_SECONDS, comes_true
 from wavecom.local.leftovers import leftovers
 from wavecom.local.ports import free_ports
 
@@ -91,9 +91,9 @@ class Launched:
             )
         self.wait_for(r"^curl ", seconds)
 
-    def wait_for(self, pattern: str, seconds: float = 30) -> None:
+    def wait_for(self, pattern: str, seconds: float = PATIENCE_SECONDS) -> None:
         """Until a printed line matches."""
-        found = wait_until(
+        found = comes_true(
             lambda: re.search(pattern, self.output, re.MULTILINE) is not None or self.process.poll() is not None,
             seconds,
         )
@@ -129,38 +129,28 @@ class Launched:
             found[:] = [pid for pid in self.left_behind() if words in command_line(pid)]
             return len(found) == 1
 
-        wait_until(is_there, 20)
+        comes_true(is_there, poll_seconds=0.1)
         assert len(found) == 1, f"{len(found)} processes with {words!r}"
         return found[0]
 
     def get(self, path: str) -> requests.Response:
-        return requests.get(self.url + path, headers={"Authorization": f"Bearer {self.api_key}"}, timeout=10)
+        return requests.get(self.url + path, headers={"Authorization": f"Bearer {self.api_key}"}, timeout=30)
 
     def paste_curl_line(self) -> dict[str, Any]:
         """Do as the panel says; returns the answer's body."""
         # Its own words first, so that no ~/.curlrc has a say; in a shell, which reads the key from its file.
         line = self.curl_line.replace("curl ", "curl --disable --fail-with-body ", 1)
-        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         answer: dict[str, Any] = json.loads(done.stdout)
         return answer
 
-    def wait_for_status(self, job_id: str, status: str, seconds: float = 30) -> dict[str, Any]:
+    def wait_for_status(self, job_id: str, status: str, seconds: float = PATIENCE_SECONDS) -> dict[str, Any]:
         """Until the job has reached ``status``; returns it."""
-        reached = wait_until(lambda: self.get(f"/api/notifications/{job_id}").json()["status"] == status, seconds)
+        reached = comes_true(lambda: self.get(f"/api/notifications/{job_id}").json()["status"] == status, seconds)
         job: dict[str, Any] = self.get(f"/api/notifications/{job_id}").json()
         assert reached, job
         return job
-
-
-def wait_until(true: Callable[[], bool], seconds: float) -> bool:
-    """Whether ``true()`` became true in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def command_line(pid: int) -> str:

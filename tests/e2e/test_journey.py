@@ -176,7 +176,7 @@ def wait_until_ready(house: House, services: list[ProgramService], seconds: floa
         try:
             if requests.get(f"{house.url}/readyz", timeout=5).status_code == 200:
                 return
-        except requests.ConnectionError:
+        except requests.RequestException:
             pass
         assert time.monotonic() < deadline, "the web app did not become ready"
         time.sleep(0.2)

@@ -17,8 +17,9 @@ import pytest
 import redis
 import requests
 
-from tests.e2e.launched import STOP_SECONDS, Launched, command_line, wait_until
+from tests.e2e.launched import STOP_SECONDS, Launched, command_line
 from tests.e2e.test_readme import ROOT, marked_commands
+from tests.waiting import comes_true
 from wavecom.local.ports import free_ports
 from wavecom.settings import Settings
 
@@ -43,7 +44,7 @@ def launched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Launched]:
 def test_it_is_ready_when_the_panel_shows(launched: Launched) -> None:
     assert launched.get("/healthz").status_code == 200
     assert launched.get("/readyz").status_code == 200
-    assert requests.get(f"http://127.0.0.1:{launched.flower_port}/healthcheck", timeout=5).status_code == 200
+    assert requests.get(f"http://127.0.0.1:{launched.flower_port}/healthcheck", timeout=30).status_code == 200
 
 
 def test_the_line_to_paste_sends_a_notification_that_arrives(launched: Launched) -> None:
@@ -62,7 +63,7 @@ def test_the_request_of_the_readme_works_as_pasted(launched: Launched) -> None:
         env={"PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -90,8 +91,8 @@ def test_the_procfile_runs_beside_it_from_any_folder_under_names_of_its_own(laun
             text = output.read_text(encoding="utf-8", errors="replace")
             return all(f"{name}@" in text and "ready." in text for name in names) and _answers(port)
 
-        assert wait_until(is_up, 90), output.read_text(encoding="utf-8", errors="replace")
-        assert wait_until(lambda: _nodes(environment) >= names | {"worker1", "worker-high", "ops"}, 60)
+        assert comes_true(is_up, poll_seconds=0.1), output.read_text(encoding="utf-8", errors="replace")
+        assert comes_true(lambda: _nodes(environment) >= names | {"worker1", "worker-high", "ops"})
     finally:
         os.killpg(honcho.pid, signal.SIGTERM)
         honcho.wait(60)
@@ -100,8 +101,8 @@ def test_the_procfile_runs_beside_it_from_any_folder_under_names_of_its_own(laun
 
 def _answers(port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=5).status_code == 200
-    except requests.ConnectionError:
+        return requests.get(f"http://127.0.0.1:{port}/readyz", timeout=30).status_code == 200
+    except requests.RequestException:
         return False
 
 
@@ -126,9 +127,9 @@ def test_flower_asks_for_a_password_of_its_own(launched: Launched) -> None:
     url = f"http://127.0.0.1:{launched.flower_port}/workers"
     password = (launched.home / "flower-password").read_text().strip()
 
-    assert requests.get(url, timeout=5).status_code == 401
-    assert requests.get(url, auth=("operator", launched.api_key), timeout=5).status_code == 401
-    assert requests.get(url, auth=("operator", password), timeout=5).status_code == 200
+    assert requests.get(url, timeout=30).status_code == 401
+    assert requests.get(url, auth=("operator", launched.api_key), timeout=30).status_code == 401
+    assert requests.get(url, auth=("operator", password), timeout=30).status_code == 200
 
 
 def test_what_it_keeps_is_for_its_owner_alone(launched: Launched) -> None:
@@ -158,7 +159,7 @@ def test_commands_typed_beside_it_find_its_servers(launched: Launched) -> None:
 def test_a_second_start_says_so_and_leaves_the_first_alone(launched: Launched) -> None:
     before = sorted(launched.left_behind())
 
-    second = subprocess.run(RUN, env=launched.environment(), capture_output=True, text=True, timeout=30, check=False)
+    second = subprocess.run(RUN, env=launched.environment(), capture_output=True, text=True, timeout=60, check=False)
 
     assert second.returncode == 1
     assert f"already runs at {launched.url}, process {launched.process.pid}" in second.stdout
@@ -177,8 +178,8 @@ def test_a_process_that_is_killed_starts_again(launched: Launched, title: str, w
     launched.wait_for(rf"^{title} started again")
 
     assert launched.pid_of(words) != killed
-    assert wait_until(lambda: launched.get("/readyz").status_code == 200, 30)
-    launched.wait_for_status(launched.paste_curl_line()["jobId"], "delivered", seconds=60)
+    assert comes_true(lambda: launched.get("/readyz").status_code == 200)
+    launched.wait_for_status(launched.paste_curl_line()["jobId"], "delivered")
 
 
 def test_stopped_or_killed_it_leaves_nothing_behind_and_the_next_start_has_all_data(tmp_path: Path) -> None:
@@ -206,7 +207,7 @@ def test_stopped_or_killed_it_leaves_nothing_behind_and_the_next_start_has_all_d
 
         launched.process.send_signal(signal.SIGKILL)
         launched.process.wait()
-        assert wait_until(lambda: launched.left_behind() == [], 10)
+        assert comes_true(lambda: launched.left_behind() == [], poll_seconds=0.1)
 
         launched.start()
         for job_id in (first, second):

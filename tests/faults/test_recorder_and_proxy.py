@@ -6,13 +6,14 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.faults.control import HelperProcess
+from tests.waiting import wait_until
 from wavecom.local.ports import LOOPBACK, free_ports
 
 
@@ -63,15 +64,6 @@ def echo_one(connection: socket.socket) -> None:
                 connection.sendall(data)
         except OSError:
             return
-
-
-def wait_until(is_so: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(400):
-        if is_so():
-            return
-        pause.wait(0.05)
-    raise AssertionError("did not come true in time")
 
 
 def behave(recorder: HelperProcess, **fault: Any) -> None:

@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from kombu import Connection
 from pymongo.database import Database
 
 from tests.factories import NOW, later, make_job
+from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
@@ -32,13 +32,6 @@ from wavecom.storage.mongo.jobs import MongoJobRepository
 
 EVERYTHING = DeadLetterFilter()
 FAST = BulkOptions(operator="ada@ops", rate_per_second=10_000)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.05)
 
 
 class House:
@@ -304,7 +297,7 @@ def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(house: H
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: house.database["jobs"].count_documents({"deadLetteredAt": {"$exists": False}}) >= 3, 60)
+        wait_until(lambda: house.database["jobs"].count_documents({"deadLetteredAt": {"$exists": False}}) >= 3)
     finally:
         first.send_signal(signal.SIGKILL)
         first.wait(10)

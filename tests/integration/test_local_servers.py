@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -17,6 +15,7 @@ import redis
 from pymongo import MongoClient
 from pymongo.database import Database
 
+from tests.waiting import comes_true
 from wavecom.errors import ConfigurationError
 from wavecom.local.ports import free_ports, is_free
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis, PrivateServer
@@ -33,15 +32,6 @@ def processes_of(folder: Path) -> list[str]:
         except OSError:
             continue
     return found
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def connected(server: PrivateRabbitMQ) -> amqp.Connection:
@@ -72,7 +62,7 @@ def test_rabbitmq_keeps_its_port_and_messages_over_a_restart(own_rabbitmq: Priva
         # RabbitMQ 3.10 writes a new quorum queue's name to disk up to a second later; killed before that, it never
         # serves the queue again.
         names = next(own_rabbitmq.home.glob("data/*/quorum/*/names.dets"))
-        assert wait_until(lambda: b"_kept" in names.read_bytes())
+        assert comes_true(lambda: b"_kept" in names.read_bytes())
 
         getattr(own_rabbitmq, end)()
         assert not own_rabbitmq.answers()
@@ -93,7 +83,7 @@ def test_rabbitmq_leaves_no_process_behind_not_even_its_port_mapper(own_rabbitmq
     own_rabbitmq.stop()
 
     assert own_rabbitmq.exit_code == 0
-    assert wait_until(lambda: not processes_of(own_rabbitmq.home))
+    assert comes_true(lambda: not processes_of(own_rabbitmq.home))
 
 
 def test_rabbitmqctl_says_why_it_failed(rabbitmq: PrivateRabbitMQ) -> None:
@@ -140,7 +130,7 @@ def test_a_stopped_server_leaves_no_process_behind(tmp_path: Path, kind: type[Pr
     server.stop()
     server.stop()
 
-    assert wait_until(lambda: not processes_of(server.home))
+    assert comes_true(lambda: not processes_of(server.home))
 
 
 def test_a_server_that_cannot_start_says_why_with_the_end_of_its_log(tmp_path: Path) -> None:
@@ -173,7 +163,7 @@ def test_servers_die_with_whoever_started_them_even_if_that_is_killed(tmp_path: 
 
         os.kill(launcher.pid, signal.SIGKILL)
 
-    assert wait_until(lambda: not processes_of(tmp_path / "redis"))
+    assert comes_true(lambda: not processes_of(tmp_path / "redis"))
 
 
 def test_ports_are_different_free_and_below_the_range_of_outgoing_connections() -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from kombu import Connection
 
 from tests.factories import NOW, make_job_id
+from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, DeliveryMessage, Priority
@@ -25,13 +25,6 @@ def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
     wait_until(publisher.ping)
     yield publisher
     publisher.close()
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 45) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.1)
 
 
 def taken(amqp_url: str, queue: str) -> list[Any]:

@@ -3,13 +3,13 @@ good neighbour to other tests' queues."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.factories import make_job_id
+from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, DeliveryMessage, Priority
@@ -33,13 +33,6 @@ def publisher(broker: PrivateRabbitMQ) -> Iterator[AmqpPublisher]:
 
 def delivery_message() -> DeliveryMessage:
     return DeliveryMessage(make_job_id(), Channel.SMS, Priority.NORMAL)
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.1)
 
 
 def kill(broker: PrivateRabbitMQ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +14,7 @@ from pymongo.database import Database
 
 from tests.factories import make_job, make_job_id
 from tests.fakes import CountingStats, FakeClock
+from tests.waiting import wait_until
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.connection import connect
 from wavecom.broker.publisher import AmqpPublisher
@@ -61,13 +61,6 @@ def is_ready(check: Callable[[], None]) -> bool:
         check()
         return True
     return False
-
-
-def wait_until(is_so: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come about in time"
-        time.sleep(0.1)
 
 
 def test_a_broker_that_works_is_ready_and_keeps_no_canary(broker: PrivateRabbitMQ, publisher: AmqpPublisher) -> None:

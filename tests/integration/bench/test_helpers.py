@@ -8,24 +8,18 @@ import itertools
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from tests.waiting import wait_until
 from wavecom.bench.control import HelperProcess
 from wavecom.bench.measure import Request, read_arrivals, read_requests
 from wavecom.local.ports import LOOPBACK, free_ports
 
 KEY = "4d43adeac1cba6e9da1c9ee66139a417"
-
-
-def wait_until(is_so: Callable[[], object], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
 
 
 @pytest.fixture

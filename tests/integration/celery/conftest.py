@@ -12,10 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlparse
 
 import pytest
@@ -25,25 +24,11 @@ from pymongo.database import Database
 from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestWorker, CeleryWorkerCluster
 
 from tests.factories import make_job
+from tests.waiting import PATIENCE_SECONDS, wait_until
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Job, JobId
 from wavecom.local.servers import PrivateRabbitMQ
 from wavecom.storage.mongo.jobs import MongoJobRepository
-
-T = TypeVar("T")
-
-START_SECONDS = 40
-
-
-def wait_for(find: Callable[[], T | None], what: str, seconds: float = 30) -> T:
-    """The first answer of ``find`` that is neither None nor False."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = find()
-        if found is not None and found is not False:
-            return found
-        assert time.monotonic() < deadline, f"waited {seconds} s in vain for {what}"
-        time.sleep(0.05)
 
 
 class LocalBroker:
@@ -105,7 +90,7 @@ class LocalWorker:
             assert self.status == "running", f"the worker ended at its start:\n{self.logs()}"
             return " ready." in self.logs()
 
-        wait_for(is_ready, "the worker", START_SECONDS)
+        wait_until(is_ready, "the worker")
         return True
 
     def logs(self) -> str:
@@ -131,7 +116,7 @@ class LocalWorker:
         assert self._process is not None
         os.killpg(self._process.pid, _number(name))
 
-    def restart(self, timeout: float = START_SECONDS) -> None:
+    def restart(self, timeout: float = PATIENCE_SECONDS) -> None:
         if self.status == "running":
             self.kill("SIGTERM")
         self.start()
@@ -247,7 +232,7 @@ def submit(jobs: MongoJobRepository, publisher: AmqpPublisher) -> Callable[..., 
         job = make_job(**(times | overrides))
         assert jobs.insert([job]) == [None]
         # A busy machine may need a second try; a delivery message too many does no harm.
-        wait_for(lambda: publisher.publish([job.delivery_message()]) == [True], "the broker to confirm the hint")
+        wait_until(lambda: publisher.publish([job.delivery_message()]) == [True], "the broker to confirm the hint")
         return job
 
     return store_and_publish

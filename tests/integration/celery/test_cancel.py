@@ -15,8 +15,8 @@ from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
 from tests.fakes import CountingStats
-from tests.integration.celery.conftest import wait_for
 from tests.peers import HttpPeer, reply
+from tests.waiting import wait_until
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.engine import Policy
 from wavecom.core.job import Job, JobId
@@ -84,7 +84,7 @@ def test_a_cancelled_job_is_never_sent_and_a_sent_one_never_called_cancelled_in_
     operations = Operations(jobs=jobs, publisher=publisher, stats=CountingStats(), clock=clock, policy=Policy())
     handicap = Handicap()
     warm = submit()
-    wait_for(lambda: read(warm.job_id).status is Status.DELIVERED, "the worker to deliver")
+    wait_until(lambda: read(warm.job_id).status is Status.DELIVERED, "the worker to deliver")
 
     def race(_number: int) -> tuple[JobId, bool]:
         job = submit()
@@ -99,7 +99,7 @@ def test_a_cancelled_job_is_never_sent_and_a_sent_one_never_called_cancelled_in_
     with ThreadPoolExecutor(CLIENTS) as clients:
         told = dict(clients.map(race, range(RACES)))
     clock.close()
-    wait_for(lambda: all(read(job_id).status in FINAL for job_id in told), "every job to settle", 60)
+    wait_until(lambda: all(read(job_id).status in FINAL for job_id in told), "every job to settle")
 
     sent = Counter(request.headers["idempotency-key"] for request in provider.requests)
     for job_id, is_cancelled in told.items():

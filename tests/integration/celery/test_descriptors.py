@@ -12,8 +12,8 @@ import pytest
 from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
-from tests.integration.celery.conftest import wait_for
 from tests.peers import HttpPeer, PeerConnection, reply
+from tests.waiting import wait_until
 from wavecom.core.job import Job, JobId, UnknownOutcomePolicy
 from wavecom.core.states import FINAL, Status
 from wavecom.storage.mongo.indexes import ensure_indexes
@@ -65,7 +65,7 @@ def test_more_jobs_than_descriptors_are_all_delivered_once(
 ) -> None:
     told = [submit(on_unknown_outcome=UnknownOutcomePolicy.STOP).job_id for _ in range(JOBS)]
 
-    wait_for(lambda: all(read(job_id).status in FINAL for job_id in told), "every job to settle", 60)
+    wait_until(lambda: all(read(job_id).status in FINAL for job_id in told), "every job to settle")
 
     assert Counter(read(job_id).status for job_id in told) == {Status.DELIVERED: JOBS}
     assert Counter(request.headers["idempotency-key"] for request in gateway.requests) == dict.fromkeys(told, 1)

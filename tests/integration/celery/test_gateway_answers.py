@@ -13,8 +13,8 @@ from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
 from tests import peers
-from tests.integration.celery.conftest import wait_for
 from tests.peers import HttpPeer
+from tests.waiting import wait_until
 from wavecom.core.job import Channel, Job, JobId, UnknownOutcomePolicy
 from wavecom.core.states import FINAL, Status
 from wavecom.storage.mongo.indexes import ensure_indexes
@@ -90,7 +90,7 @@ def test_a_wrong_token_sends_everything_through_the_next_provider_and_is_told_on
 ) -> None:
     told = [submit(type=Channel.SMS).job_id for _ in range(MESSAGES)]
 
-    wait_for(lambda: all(read(job_id).status in FINAL for job_id in told), "every job to settle", 60)
+    wait_until(lambda: all(read(job_id).status in FINAL for job_id in told), "every job to settle")
 
     assert Counter((read(job_id).status, read(job_id).provider) for job_id in told) == {
         (Status.DELIVERED, "open"): MESSAGES
@@ -107,7 +107,7 @@ def test_under_stop_a_status_that_was_read_counts(
 ) -> None:
     job = submit(type=Channel.PUSH, on_unknown_outcome=UnknownOutcomePolicy.STOP)
 
-    settled = wait_for(lambda: read(job.job_id) if read(job.job_id).status in FINAL else None, "the job to settle", 60)
+    settled = wait_until(lambda: read(job.job_id) if read(job.job_id).status in FINAL else None, "the job to settle")
 
     assert settled.status is Status.DELIVERED
     assert [entry.code for entry in settled.logs if entry.code] == ["http_503", "http_200"]
@@ -120,7 +120,7 @@ def test_a_job_of_a_channel_whose_route_was_taken_out_waits(
     waiting = submit(type=Channel.EMAIL)
     other = submit(type=Channel.SMS)
 
-    wait_for(lambda: read(other.job_id).status is Status.DELIVERED, "the other to be delivered")
+    wait_until(lambda: read(other.job_id).status is Status.DELIVERED, "the other to be delivered")
 
     assert read(waiting.job_id).status is Status.QUEUED
     assert read(waiting.job_id).attempts == 0

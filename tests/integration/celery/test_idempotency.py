@@ -13,7 +13,7 @@ from flask import Flask
 from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
-from tests.integration.celery.conftest import wait_for
+from tests.waiting import wait_until
 from wavecom.core.job import JobId
 from wavecom.core.states import Status
 from wavecom.local.servers import PrivateRedis
@@ -44,7 +44,7 @@ def app(
     services = web_services(settings, database)
     app = create_app(settings, services)
     client = app.test_client()
-    wait_for(lambda: client.get("/readyz").status_code == 200, "the app to be ready")
+    wait_until(lambda: client.get("/readyz").status_code == 200, "the app to be ready")
     yield app
     services.close()
 
@@ -73,7 +73,7 @@ def _check(answers: list[Any], database: Database[dict[str, Any]], jobs: MongoJo
         job = jobs.get(job_id)
         return job is not None and job.status is Status.DELIVERED
 
-    wait_for(is_delivered, "the delivery", 60)
+    wait_until(is_delivered, "the delivery")
     [sent] = [entry for entry in MongoOutbox(database).page(10).entries if entry["jobId"] == job_id]
     assert sent["times"] == 1
 

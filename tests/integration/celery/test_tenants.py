@@ -12,8 +12,8 @@ from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
 from tests.factories import make_job
-from tests.integration.celery.conftest import wait_for
 from tests.peers import HttpPeer, PeerConnection, reply
+from tests.waiting import wait_until
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, Job, JobId, Priority
 from wavecom.core.ports import TEST_SANDBOX
@@ -76,7 +76,7 @@ def _settled(read: Read, job: Job, status: Status = Status.DELIVERED) -> Job:
         current = read(job.job_id)
         return current if current.status is status else None
 
-    return wait_for(reached, f"{job.job_id} to be {status}", 60)
+    return wait_until(reached, f"{job.job_id} to be {status}")
 
 
 def test_what_a_test_key_sends_never_reaches_a_real_provider_not_even_while_that_is_shut(
@@ -96,7 +96,7 @@ def test_what_a_test_key_sends_never_reaches_a_real_provider_not_even_while_that
     # A shut provider, before whose door live messages of the same channel and lane wait.
     gateway.is_up = False
     shut = [submit(type=Channel.SMS) for _ in range(3 * THREADS)]
-    wait_for(lambda: len(provider.requests) > len(live) + 1, "the provider to be asked")
+    wait_until(lambda: len(provider.requests) > len(live) + 1, "the provider to be asked")
     meanwhile = [submit(client="acme:test", type=Channel.SMS) for _ in range(3)]
     # Unavailable at the first attempt: the second comes through the delay queues.
     again = submit(client="acme:test", type=Channel.SMS, to={"phone": "+12025550106"})
@@ -119,7 +119,7 @@ def test_a_clients_bulk_holds_up_nobody_elses_normal_messages(
     flood = [make_job(client="flooder", type=Channel.SMS, priority=Priority.BULK, created_at=at) for _ in range(500)]
     jobs.insert(flood)
     publisher.publish([job.delivery_message() for job in flood])
-    wait_for(lambda: read(flood[4].job_id).status is Status.DELIVERED, "the flood to flow")
+    wait_until(lambda: read(flood[4].job_id).status is Status.DELIVERED, "the flood to flow")
 
     normal = [_settled(read, job) for job in [submit(client="acme", type=Channel.SMS) for _ in range(5)]]
 

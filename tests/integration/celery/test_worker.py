@@ -15,8 +15,8 @@ from kombu import Connection
 from pytest_celery import CeleryTestSetup
 
 from tests.factories import later
-from tests.integration.celery.conftest import wait_for
 from tests.peers import free_port
+from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, Job, JobId, Priority
@@ -53,12 +53,12 @@ def metrics_of(environment: dict[str, str]) -> dict[str, float]:
     return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
 
 
-def wait_for_status(read: Read, job: Job, *statuses: Status, seconds: float = 30) -> Job:
+def wait_for_status(read: Read, job: Job, *statuses: Status) -> Job:
     def reached() -> Job | None:
         current = read(job.job_id)
         return current if current.status in statuses else None
 
-    return wait_for(reached, f"{job.job_id} to become {statuses}", seconds)
+    return wait_until(reached, f"{job.job_id} to become {statuses}")
 
 
 def publish_raw(amqp_url: str, body: bytes, headers: dict[str, Any], content_type: str = "application/json") -> None:
@@ -147,7 +147,7 @@ def test_a_worker_that_lost_its_connection_goes_on_with_the_next(
     close_connections()
 
     for job in [in_the_call, *jobs, submit(type=Channel.PUSH)]:
-        after = wait_for_status(read, job, Status.DELIVERED, seconds=60)
+        after = wait_for_status(read, job, Status.DELIVERED)
         assert after.attempts == 1
 
 
@@ -179,7 +179,7 @@ def test_a_retry_of_every_lane_stays_in_its_lane_and_comes_when_the_store_says(
 
     for job in jobs:
         queue = topology.queue_name(job.type, job.priority)
-        [message] = wait_for(lambda queue=queue: taken(queue) or None, f"the retry in {queue}", 20)
+        [message] = wait_until(lambda queue=queue: taken(queue) or None, f"the retry in {queue}")
         assert json.loads(message.body)[0] == [job.job_id]
         assert planned[job.job_id] is not None
     assert taken(topology.PERIODIC_QUEUE) == []
@@ -194,9 +194,9 @@ def test_a_job_whose_attempts_are_used_up_fails_with_a_dead_letter_and_is_counte
 
     assert after.error is not None
     assert after.error.code == "attempts_exhausted"
-    [letter] = wait_for(lambda: taken(topology.DEAD_QUEUE) or None, "the dead letter")
+    [letter] = wait_until(lambda: taken(topology.DEAD_QUEUE) or None, "the dead letter")
     assert json.loads(letter.body)["jobId"] == job.job_id
-    wait_for(lambda: read(job.job_id).dead_lettered_at, "the note that it is dead-lettered")
+    wait_until(lambda: read(job.job_id).dead_lettered_at, "the note that it is dead-lettered")
     metrics = metrics_of(worker_environment)
     assert metrics['wavecom_dead_letters_total{code="attempts_exhausted"}'] == 1
     assert metrics['wavecom_jobs_total{status="failed",type="sms"}'] == 1
@@ -234,7 +234,7 @@ def test_what_cannot_be_understood_goes_to_the_dead_letters_and_stops_nobody(
     # More often than there are threads: none of it may cost a permit.
     for what, body, headers, content_type in bad + bad[1:4] * 2:
         publish_raw(amqp_url, body, headers, content_type)
-        [dead] = wait_for(lambda: taken(topology.DEAD_QUEUE) or None, f"the dead letter of: {what}")
+        [dead] = wait_until(lambda: taken(topology.DEAD_QUEUE) or None, f"the dead letter of: {what}")
         found = dead.body if isinstance(dead.body, bytes) else dead.body.encode()
         assert found == body, what
         assert dead.headers["x-death"][0]["reason"] == "rejected", what
@@ -261,14 +261,14 @@ def test_its_health_check_tells_a_worker_that_works_from_one_that_hangs(
 ) -> None:
     home = Path(worker_environment["WAVECOM_HOME"])
     wait_for_status(read, submit(type=Channel.SMS), Status.DELIVERED)
-    wait_for(lambda: health_of(home, "worker@local").is_well, "the first report")
+    wait_until(lambda: health_of(home, "worker@local").is_well, "the first report")
 
     celery_setup.worker.container.signal("SIGSTOP")
     stopped = health_of(home, "worker@local", now=time.time() + 60)
     celery_setup.worker.container.signal("SIGCONT")
 
     assert not stopped.is_well
-    wait_for(lambda: health_of(home, "worker@local").is_well, "its recovery")
+    wait_until(lambda: health_of(home, "worker@local").is_well, "its recovery")
 
 
 def consumed(setup: CeleryTestSetup) -> set[str]:
@@ -285,16 +285,16 @@ def test_a_consumer_that_somebody_cancels_is_told_and_started_again(
     read: Read,
 ) -> None:
     home, queue = Path(worker_environment["WAVECOM_HOME"]), "notifications.sms.normal"
-    wait_for(lambda: health_of(home, "worker@local").is_well, "the first report")
+    wait_until(lambda: health_of(home, "worker@local").is_well, "the first report")
 
     celery_setup.app.control.cancel_consumer(queue)
     job = submit(type=Channel.SMS)
 
-    wait_for(lambda: "consumer_cancelled" in health_of(home, "worker@local").reason, "the worker to say so")
+    wait_until(lambda: "consumer_cancelled" in health_of(home, "worker@local").reason, "the worker to say so")
     with redis.Redis.from_url(redis_url) as client:
         assert queue in str(client.hgetall("wavecom:progress:cancelled"))
     wait_for_status(read, job, Status.DELIVERED)
-    wait_for(lambda: health_of(home, "worker@local").is_well, "its recovery")
+    wait_until(lambda: health_of(home, "worker@local").is_well, "its recovery")
     assert consumed(celery_setup) == {queue.name for queue in topology.TASK_QUEUES}
     assert '"event": "consumers_cancelled"' in celery_setup.worker.container.logs().replace('":"', '": "')
 
@@ -305,7 +305,7 @@ def test_a_queue_that_is_deleted_is_made_again_and_consumed(
     with Connection(amqp_url) as connection:
         connection.default_channel.queue_delete("notifications.sms.normal")
 
-    wait_for(lambda: "notifications.sms.normal" in consumed(celery_setup), "the queue")
+    wait_until(lambda: "notifications.sms.normal" in consumed(celery_setup), "the queue")
     wait_for_status(read, submit(type=Channel.SMS), Status.DELIVERED)
 
 
@@ -315,7 +315,7 @@ def test_messages_held_because_no_provider_may_be_called_are_no_cancelled_consum
     home = Path(worker_environment["WAVECOM_HOME"])
     jobs = [submit(type=Channel.SMS, to=UNAVAILABLE[Channel.SMS]) for _ in range(30)]
     wait_for_status(read, jobs[0], Status.RETRYING)
-    wait_for(lambda: health_of(home, "worker@local").is_well, "the first report")
+    wait_until(lambda: health_of(home, "worker@local").is_well, "the first report")
 
     deadline = time.monotonic() + 12
     reasons = set()

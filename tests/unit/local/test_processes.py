@@ -8,11 +8,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import comes_true
 from wavecom.local.child import Child
 from wavecom.local.interrupts import Interrupts
 from wavecom.local.leftovers import end_leftovers, leftovers
@@ -21,15 +21,6 @@ from wavecom.local.service import MARK
 
 # Starts another program, says so, and lives on with it.
 PARENT = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print('up', flush=True); time.sleep(60)"
-
-
-def wait_until(true: Callable[[], bool], seconds: float = 10) -> bool:
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 def child(tmp_path: Path, *command: str, home: str = "nowhere") -> Child:
@@ -47,24 +38,24 @@ def test_a_child_writes_to_its_log_and_tells_its_exit_code(tmp_path: Path) -> No
 
 def test_killing_a_child_takes_along_what_it_started(tmp_path: Path) -> None:
     running = child(tmp_path, sys.executable, "-c", PARENT, home=str(tmp_path))
-    assert wait_until(lambda: tail(tmp_path / "log") == "up")
+    assert comes_true(lambda: tail(tmp_path / "log") == "up")
     assert len(leftovers(tmp_path)) == 2
 
     running.kill()
     running.kill()
 
     assert running.exit_code == -signal.SIGKILL
-    assert wait_until(lambda: not leftovers(tmp_path))
+    assert comes_true(lambda: not leftovers(tmp_path))
 
 
 def test_what_a_dead_child_had_started_goes_with_it(tmp_path: Path) -> None:
     running = child(tmp_path, sys.executable, "-c", PARENT, home=str(tmp_path))
-    assert wait_until(lambda: tail(tmp_path / "log") == "up")
+    assert comes_true(lambda: tail(tmp_path / "log") == "up")
 
     os.kill(running.pid, signal.SIGKILL)
 
-    assert wait_until(lambda: not running.is_running)
-    assert wait_until(lambda: not leftovers(tmp_path))
+    assert comes_true(lambda: not running.is_running)
+    assert comes_true(lambda: not leftovers(tmp_path))
 
 
 def test_a_child_that_does_not_end_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
@@ -79,7 +70,7 @@ def test_a_child_that_does_not_end_is_waited_for_no_longer_than_asked(tmp_path: 
 
 def test_leftovers_of_this_home_are_ended_and_no_others(tmp_path: Path) -> None:
     ours = child(tmp_path, sys.executable, "-c", PARENT, home=str(tmp_path / "home"))
-    assert wait_until(lambda: tail(tmp_path / "log") == "up")
+    assert comes_true(lambda: tail(tmp_path / "log") == "up")
     other = child(tmp_path, "sleep", "60", home=str(tmp_path / "home2"))
 
     assert end_leftovers(tmp_path / "home") == 2

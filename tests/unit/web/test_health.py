@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 import pytest
 
 from tests.unit.web.conftest import make_world
+from tests.waiting import wait_until
 from wavecom.errors import BrokerError, StoreError
 from wavecom.web.health import OK, Readiness
 
@@ -99,7 +99,7 @@ def test_a_server_that_hung_is_well_again_when_it_answers() -> None:
 
     hanging.let_go.set()
 
-    _wait_until(lambda: readiness.results() == {"mongodb": OK})
+    wait_until(lambda: readiness.results() == {"mongodb": OK})
 
 
 def test_probes_share_an_answer_for_a_while() -> None:
@@ -120,10 +120,3 @@ def test_no_key_is_needed(path: str) -> None:
     answer = make_world().client("a wrong key").get(path)
 
     assert answer.status_code == 200
-
-
-def _wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
