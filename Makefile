@@ -1,10 +1,10 @@
 # `make help` lists the targets. Everything is set by environment variables: `.venv/bin/wavecom run --help` names them.
 
 PYTHON := .venv/bin/python
-# More for pytest, e.g. make test ARGS="-k idempotency -x"; ARGS="-n 0": in one process, as without these.
+# More for pytest, e.g. make test ARGS="-k idempotency -x"; with ARGS="-n 0" one process has them all.
 ARGS ?=
-# Tests wait more than they compute: more processes than cores. Files stay whole, for what their tests share, and in the
-# order of tests/conftest.py, which begins with the long ones.
+# Tests wait more than they compute: hence more processes than a small machine has cores. A file's tests stay together, for
+# they share servers; files are taken in the order of tests/conftest.py, which begins with the long ones.
 PYTEST := $(PYTHON) -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
