@@ -1,15 +1,15 @@
-"""Group commit: many threads' single calls become one batched call.
+"""Group commit: single calls from many callers become one batched call.
 
-What costs on this stack is a round trip, not an item (facts/performance.md): one ``insert_many`` of 50 documents is
-hardly dearer than one of one. So threads that want the same thing at about the same time put their items together,
+What costs on this stack is a round trip, not an item (docs/performance.md): one ``insert_many`` of 50 documents is
+hardly dearer than one of one. So callers that want the same thing at about the same time put their items together,
 one of them (the leader) makes the call for all, and each gets the result of its own item.
 
-There is no thread of its own behind it: a lone caller leads at once, on its own thread, and pays nothing. While a
-flush runs, later callers gather and form the next batch. Under load a leader additionally waits a moment for
-company (the window): without it a batch holds what came during the last flush, three or so, and costs three times as
-much CPU as one of ten. The window grows with the rate of arrivals, is bounded, counts from the first caller's arrival
-and ends when there is company enough: never more than were ever seen here at once, because whoever sends the next
-when the last is answered would otherwise be waited for in vain.
+There is no thread of its own behind it: a lone caller leads at once, on its own thread, and pays nothing. While a flush
+runs, later callers gather and form the next batch. Under load a leader additionally waits a moment for more items (the
+window): without it a batch holds what came during the last flush, three or so, and costs three times as much CPU as one
+of ten. The window grows with the rate of arrivals, is bounded, counts from the first item's arrival and ends when the batch is
+full: at the highest number of callers that were ever here at once, because whoever sends the next item when the last
+is answered would otherwise be waited for in vain.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ _QUIET_BATCH = 2.0
 _BUSY_BATCH = 6.0
 #: And from this size on what there may be beyond it.
 _CROWDED_BATCH = 16.0
-#: With so many a batch is about as cheap per item as it gets (docs/performance.md): they wait for nobody else.
-_COMPANY_ENOUGH = 48
+#: With so many a batch is about as cheap per item as it gets (docs/performance.md): it waits for nobody else.
+_FULL_BATCH = 48
 
 #: A pause between batches weighs as one of this length, or as several: after a quiet hour a burst is to be noticed at
 #: once, and after a burst the quiet.
@@ -40,7 +40,7 @@ _REMEMBERED_BATCHES = 8
 
 
 class Window:
-    """How long to wait for company before the next batch, learned from the rate of arrivals. Not thread-safe.
+    """How long a batch waits for more items, learned from the rate of arrivals. Not thread-safe.
 
     ``crowded_seconds`` is for batches that are large all the time; at least ``most_seconds``, and by default no more.
     From the rate, not from the batches that came about: those are small because nobody waits.
@@ -75,25 +75,25 @@ class Window:
         return self._most_seconds + self._beyond_seconds * min(1.0, crowd)
 
 
-class _Attendance:
-    """How many were here at once, at most. Not thread-safe."""
+class _ConcurrencyPeak:
+    """The highest number of callers that were here at once, ``most``. Not thread-safe."""
 
     def __init__(self) -> None:
-        self._here = 0
+        self._present = 0
         self.most = 1
 
-    def come(self) -> None:
-        """One more is here."""
-        self._here += 1
-        self.most = max(self.most, self._here)
+    def enter(self) -> None:
+        """One more caller is here."""
+        self._present += 1
+        self.most = max(self.most, self._present)
 
     def leave(self, count: int) -> None:
         """So many have their results."""
-        self._here -= count
+        self._present -= count
 
-    def miss(self) -> None:
-        """The others were waited for and did not come; once more, and perhaps they are not expected any more."""
-        self.most = self._here + (self.most - self._here) // 2
+    def decay(self) -> None:
+        """A batch waited for as many as ``most`` in vain: halve what is expected beyond those who are here."""
+        self.most = self._present + (self.most - self._present) // 2
 
 
 class _Entry(Generic[Item, Result]):
@@ -129,23 +129,23 @@ class GroupCommit(Generic[Item, Result]):
         *,
         max_batch: int = 200,
         max_window_seconds: float = 0.02,
-        enough: int = _COMPANY_ENOUGH,
+        full_batch: int = _FULL_BATCH,
         wait: Callable[[threading.Lock, float], bool] = lambda lock, seconds: lock.acquire(timeout=seconds),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._flush = flush
         self._max_batch = max_batch
         self._window = Window(max_window_seconds)
-        self._enough = min(enough, max_batch)
+        self._full_batch = min(full_batch, max_batch)
         self._wait = wait
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._is_led = False
-        self._attendance = _Attendance()
-        #: Locked; let go by the caller that makes company enough for a leader who waits for it.
-        self._gathered = threading.Lock()
-        self._gathered.acquire()
+        self._peak = _ConcurrencyPeak()
+        #: Locked; released by the caller whose item fills the batch of a leader who waits for that.
+        self._filled = threading.Lock()
+        self._filled.acquire()
         self._is_gathering = False
 
     def submit(self, item: Item) -> Result:
@@ -153,12 +153,12 @@ class GroupCommit(Generic[Item, Result]):
         entry: _Entry[Item, Result] = _Entry(item, self._monotonic())
         with self._lock:
             self._waiting.append(entry)
-            self._attendance.come()
+            self._peak.enter()
             leads = not self._is_led
             self._is_led = True
-            if self._is_gathering and self._has_company():
+            if self._is_gathering and self._is_full():
                 self._is_gathering = False
-                self._gathered.release()
+                self._filled.release()
         if not leads:
             entry.ready.acquire()
             if entry.next is not None:
@@ -170,7 +170,7 @@ class GroupCommit(Generic[Item, Result]):
         return entry.result  # type: ignore[return-value]  # set whenever there is no error
 
     def _lead(self) -> None:
-        """Flush the batch at the head of the queue (the caller's own entry is in it), then hand the lead on."""
+        """Flush the batch at the head of the queue (its first entry is the leader's own), then hand the lead on."""
         try:
             self._gather()
         finally:
@@ -185,7 +185,7 @@ class GroupCommit(Generic[Item, Result]):
             self._run(batch)
         finally:
             with self._lock:
-                self._attendance.leave(len(batch))
+                self._peak.leave(len(batch))
                 follower = self._waiting[0] if self._waiting else None
                 self._is_led = follower is not None
             for entry in batch:
@@ -217,22 +217,22 @@ class GroupCommit(Generic[Item, Result]):
                 raise
 
     def _gather(self) -> None:
-        """Wait for company enough, or for what is left of the window, counted from when the first caller came."""
+        """Wait until the batch is full, or for what is left of the window, counted from when its first item came."""
         now = self._monotonic()
         with self._lock:
             seconds = self._window.seconds(now) - (now - self._waiting[0].arrived_at)
-            if seconds <= 0 or self._has_company():
+            if seconds <= 0 or self._is_full():
                 return
             self._is_gathering = True
-        if self._wait(self._gathered, seconds):
+        if self._wait(self._filled, seconds):
             return
         with self._lock:
             if self._is_gathering:
                 self._is_gathering = False
-                self._attendance.miss()
+                self._peak.decay()
                 return
-        # It was let go in this very moment.
-        self._gathered.acquire()
+        # It was released in this very moment.
+        self._filled.acquire()
 
-    def _has_company(self) -> bool:
-        return len(self._waiting) >= min(self._enough, self._attendance.most)
+    def _is_full(self) -> bool:
+        return len(self._waiting) >= min(self._full_batch, self._peak.most)

@@ -130,7 +130,7 @@ def test_a_flush_that_answers_too_few_results_fails_its_callers_instead_of_leavi
         commit.submit(1)
 
 
-def test_under_load_the_leader_waits_for_company_within_its_bound() -> None:
+def test_under_load_the_leader_waits_for_more_items_within_its_bound() -> None:
     pauses: list[float] = []
     flush = Gathering()
 
@@ -143,12 +143,12 @@ def test_under_load_the_leader_waits_for_company_within_its_bound() -> None:
     for _ in range(6):
         submit_behind_a_running_flush(flush, commit, list(range(1, 13)))
 
-    assert pauses, "no leader ever waited for company"
+    assert pauses, "no leader ever waited for more"
     assert max(pauses) <= 0.005
 
 
 class Waits:
-    """A leader's waits: each lasts until there is company enough, but no longer than ``patience_seconds``."""
+    """A leader's waits: each lasts until the batch is full, but no longer than ``patience_seconds``."""
 
     def __init__(self, patience_seconds: float = 20) -> None:
         self.patience_seconds = patience_seconds
@@ -168,17 +168,17 @@ def commit_under_load(flush: Gathering, waits: Waits, most_at_once: int, **optio
     commit._window.note(1000, 0.0)
     commit._window.note(1000, 0.0)
     for _ in range(most_at_once):
-        commit._attendance.come()
-    commit._attendance.leave(most_at_once)
+        commit._peak.enter()
+    commit._peak.leave(most_at_once)
     return commit
 
 
 @pytest.mark.parametrize(
-    ("most_at_once", "enough"), [(9, 3), (3, 48)], ids=["a batch is large enough", "never were more here"]
+    ("most_at_once", "full_batch"), [(9, 3), (3, 48)], ids=["a batch is large enough", "never were more here"]
 )
-def test_a_leader_with_company_enough_does_not_wait_for_the_rest_of_its_window(most_at_once: int, enough: int) -> None:
+def test_a_full_batch_does_not_wait_for_the_rest_of_its_window(most_at_once: int, full_batch: int) -> None:
     flush, waits = Gathering(), Waits()
-    commit = commit_under_load(flush, waits, most_at_once, enough=enough)
+    commit = commit_under_load(flush, waits, most_at_once, full_batch=full_batch)
 
     with ThreadPoolExecutor(3) as pool:
         results = list(pool.map(commit.submit, [1, 2, 3]))
@@ -198,7 +198,7 @@ def test_who_was_waited_for_in_vain_is_soon_not_waited_for_any_more() -> None:
     assert waits.were_worth_it == [False] * 5, "20 were expected, then 10, 5, 3, 2 and nobody"
 
 
-def test_one_client_that_now_and_then_has_company_does_not_wait_for_it_afterwards() -> None:
+def test_one_client_that_is_now_and_then_not_alone_does_not_wait_for_others_afterwards() -> None:
     flush, waits = Gathering(), Waits(patience_seconds=0.001)
     commit = commit_under_load(flush, waits, most_at_once=2)
 
