@@ -4,12 +4,12 @@ What costs on this stack is a round trip, not an item (docs/performance.md): one
 hardly dearer than one of one. So callers that want the same thing at about the same time put their items together,
 one of them (the leader) makes the call for all, and each gets the result of its own item.
 
-There is no thread of its own behind it: a lone caller leads at once, on its own thread, and pays nothing. While a flush
-runs, later callers gather and form the next batch. Under load a leader additionally waits a moment for more items (the
-window): without it a batch holds what came during the last flush, three or so, and costs three times as much CPU as one
-of ten. The window grows with the rate of arrivals, is bounded, counts from the first item's arrival and ends when the batch is
-full: at the highest number of callers that were ever here at once, because whoever sends the next item when the last
-is answered would otherwise be waited for in vain.
+There is no thread of its own behind it: a lone caller leads at once, on its own thread, and pays nothing. While a
+flush runs, later callers gather and form the next batch. Under load a leader additionally waits a moment for more
+items (the window): without it a batch holds what came during the last flush, three or so, and costs three times as
+much CPU as one of ten. The window grows with the rate of arrivals, is bounded, counts from the first item's arrival
+and ends when the batch is full: at the highest number of callers that were ever here at once, because whoever sends
+the next item when the last is answered would otherwise be waited for in vain.
 """
 
 from __future__ import annotations
