@@ -20,8 +20,9 @@ from tests.peers import HttpPeer, SmtpPeer
 from wavecom.core.job import Channel, JobId, Outcome, ProviderResult
 from wavecom.core.ports import AsyncProvider, Message, Provider
 from wavecom.errors import StoreError
-from wavecom.providers.base import build_providers
-from wavecom.providers.configuration import parse_providers
+from wavecom.providers.base import ProviderDependencies
+from wavecom.providers.factory import build_providers
+from wavecom.providers.file import parse_providers
 from wavecom.providers.registry import CLASSES
 from wavecom.providers.sandbox import MAGIC_RECIPIENTS
 from wavecom.providers.transport import HttpTransport
@@ -156,7 +157,8 @@ def built(table: str, timeout_seconds: float, transport: HttpTransport, outbox: 
         push = ["box"]
     """
     config = parse_providers(source, {"SECRET": "s3cret"})
-    return build_providers(config, transport=transport, outbox=outbox, clock=Clock(), sleep=lambda _: None)["it"]
+    dependencies = ProviderDependencies(transport=transport, outbox=outbox, clock=Clock(), sleep=lambda _: None)
+    return build_providers(config, dependencies)["it"]
 
 
 def sent(provider: Provider, message: Message) -> ProviderResult:

@@ -11,7 +11,8 @@ import click
 
 from wavecom.commands.console import console, table_of
 from wavecom.core.job import Channel
-from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, Route, read_providers_file
+from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, Route
+from wavecom.providers.file import read_providers_file
 from wavecom.settings import Settings
 
 _EFFECT = (

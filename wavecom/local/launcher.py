@@ -24,8 +24,8 @@ from wavecom.local.server import PrivateServer
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
 from wavecom.local.service import MARK, Service
 from wavecom.local.supervisor import Phase, Supervisor
-from wavecom.providers.configuration.file import read_providers_file
 from wavecom.providers.configuration.values import ProvidersConfig
+from wavecom.providers.file import read_providers_file
 from wavecom.settings import Settings, default_home
 
 #: Everything must be up within this time, and a program that dies so often before it was ever ready is given up.

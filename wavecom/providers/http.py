@@ -16,7 +16,8 @@ from marshmallow import ValidationError, fields
 
 from wavecom.core.job import Outcome, Scope
 from wavecom.core.ports import Message
-from wavecom.providers.base import BaseHttpProvider, ProviderDependencies, json_body, whole_payload
+from wavecom.providers.base import ProviderDependencies, whole_payload
+from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import flag, header_table, http_url, is_this_machine, pem_file, tuple_of
 from wavecom.providers.responses import StatusMeaning, StatusTable, json_field

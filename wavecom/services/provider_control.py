@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from wavecom.core.ports import Clock
 from wavecom.core.provider_control import ProviderControl
+from wavecom.providers.factory import load_config
 from wavecom.routing.switch import RedisSwitch
-from wavecom.services.routing import gate_settings_of, providers_config
+from wavecom.services.routing import gate_settings_of
 from wavecom.services.shared import ClosableServices
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
@@ -31,7 +32,7 @@ class ProviderServices(ClosableServices):
 
 def provider_services(settings: Settings, new_id: Callable[[], str]) -> ProviderServices:
     """Services of the command that shows and switches providers. Raises ``ProvidersFileError``."""
-    config = providers_config(settings)
+    config = load_config(settings.providers_file, settings.environment)
     client = connect_mongo(settings.mongodb_uri, pool_size=2)
     database = default_database(client)
     clock = StoreClock(MongoJobRepository(database["jobs"]).now).start()

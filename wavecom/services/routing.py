@@ -1,4 +1,4 @@
-"""The providers file, and what it says as values for gate and router."""
+"""What the providers file says, as values for gate and router."""
 
 from __future__ import annotations
 
@@ -6,19 +6,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, read_providers_file
+from wavecom.providers.configuration import ProviderConfig
 from wavecom.routing.breaker import BreakerSettings
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.routes import Alternative, Route, RouteStep
-from wavecom.settings import Settings
-
-
-def providers_config(settings: Settings) -> ProvidersConfig:
-    """The providers file, or the sandbox for everything when there is none. Raises ``ProvidersFileError``."""
-    if settings.providers_file is None:
-        return ProvidersConfig.default()
-    return read_providers_file(settings.providers_file, settings.environment)
-
 
 #: After this a probe's place is given to another: longer than a call takes, but a worker that died must not block it.
 _PROBE_SECONDS = 15.0

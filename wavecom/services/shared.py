@@ -24,7 +24,7 @@ from wavecom.core.job import Channel
 from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.progress import LANES
 from wavecom.core.quota import Limits
-from wavecom.providers.configuration import served_channels
+from wavecom.providers.file import served_channels
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository

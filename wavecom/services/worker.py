@@ -20,18 +20,18 @@ from wavecom.broker.publisher import AmqpPublisher, QueueState
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.job import DeliveryMessage, Job
 from wavecom.core.leases import RENEWAL_SECONDS
-from wavecom.core.ports import TEST_SANDBOX, Provider
+from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import ProgressWatch
 from wavecom.core.sweep import Sweep
 from wavecom.lag import LagMeter
 from wavecom.periodic import Periodic
-from wavecom.providers.base import build_providers
-from wavecom.providers.configuration import ProvidersConfig
+from wavecom.providers.base import ProviderDependencies
+from wavecom.providers.factory import build_providers, build_sandbox, load_config
 from wavecom.providers.transport import make_transport
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
-from wavecom.services.routing import gate_settings_of, providers_config, route_of
+from wavecom.services.routing import gate_settings_of, route_of
 from wavecom.services.shared import ClosableServices, policy_of, progress_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
@@ -72,7 +72,7 @@ class WorkerServices(ClosableServices):
 def worker_services(settings: Settings) -> WorkerServices:
     """Services of one worker process. Raises ``ProvidersFileError``. To be called after the fork."""
     return_large_blocks()
-    config = providers_config(settings)
+    config = load_config(settings.providers_file, settings.environment)
     policy = policy_of(settings)
     database = default_database(connect_mongo(settings.mongodb_uri, pool_size=settings.worker_concurrency + 8))
     jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
@@ -102,12 +102,9 @@ def worker_services(settings: Settings) -> WorkerServices:
     )
     lag = LagMeter().start()
     transport = make_transport(lag.note)
-    outbox = MongoOutbox(database)
-    providers: dict[str, Provider] = build_providers(config, transport=transport, outbox=outbox, clock=clock)
-    # Whatever the providers file says, and apart from any sandbox that it declares.
-    [sandbox] = build_providers(
-        ProvidersConfig.sandbox(TEST_SANDBOX), transport=transport, outbox=outbox, clock=clock
-    ).values()
+    dependencies = ProviderDependencies(transport=transport, outbox=MongoOutbox(database), clock=clock)
+    providers = build_providers(config, dependencies)
+    sandbox = build_sandbox(TEST_SANDBOX, dependencies)
 
     def note_taken(job: Job) -> None:
         if job.queued_at is not None:

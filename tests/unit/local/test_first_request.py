@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from wavecom.local.first_request import first_request
-from wavecom.providers.configuration.file import parse_providers
+from wavecom.providers.file import parse_providers
 
 SANDBOX = '[providers.box]\ntype = "sandbox"\n'
 GATEWAY = '[providers.gateway]\ntype = "http"\nurl = "https://sms.example/send"\n'

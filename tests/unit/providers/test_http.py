@@ -17,7 +17,8 @@ from tests.unit.providers.conftest import World, message_for
 from wavecom.core.job import Channel, Outcome, ProviderResult, Scope
 from wavecom.core.ports import Message, NotBegunError
 from wavecom.errors import ProvidersFileError
-from wavecom.providers.configuration import ProviderConfig, parse_providers
+from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.file import parse_providers
 from wavecom.providers.http import HttpOptions, HttpProvider
 from wavecom.providers.responses import StatusMeaning, StatusTable
 from wavecom.providers.transport import NotSentError, Request, Response, TransportFault, UnclearError

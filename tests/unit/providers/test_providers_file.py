@@ -14,10 +14,9 @@ from wavecom.providers.configuration import (
     BreakerConfig,
     ConfiguredStep,
     ProvidersConfig,
-    parse_providers,
-    read_providers_file,
-    served_channels,
 )
+from wavecom.providers.factory import load_config
+from wavecom.providers.file import parse_providers, read_providers_file, served_channels
 from wavecom.routing.breaker import BreakerSettings
 
 BOX = '[providers.box]\ntype = "sandbox"\n'
@@ -35,7 +34,7 @@ def with_box(lines: str, environment: dict[str, str] | None = None) -> Providers
 
 
 def test_without_a_file_the_sandbox_serves_every_channel() -> None:
-    config = ProvidersConfig.default()
+    config = load_config(None, {})
 
     assert {provider.type for provider in config.providers.values()} == {"sandbox"}
     assert config.routes == dict.fromkeys(Channel, (ConfiguredStep((Alternative("sandbox"),)),))

@@ -17,9 +17,11 @@ import pytest
 import wavecom.providers
 from wavecom.core.job import Channel, Outcome, ProviderResult
 from wavecom.core.ports import Message
-from wavecom.providers.base import BaseProvider, build_providers
-from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, parse_providers
+from wavecom.providers.base import BaseProvider
+from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import checks_of, load
+from wavecom.providers.factory import build_providers, build_sandbox
+from wavecom.providers.file import parse_providers
 from wavecom.providers.http import STATUSES
 from wavecom.providers.registry import CLASSES, provider_class
 from wavecom.providers.responses import StatusTable
@@ -32,7 +34,7 @@ ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "adding-a-provider.md").read_text("utf-8")
 EXAMPLE = (ROOT / "providers.example.toml").read_text("utf-8")
 #: Modules beside the providers that are none.
-SUPPORT = {"__init__", "base", "registry"}
+SUPPORT = {"__init__", "base", "base_http", "factory", "registry"}
 
 
 def test_every_file_is_registered_under_its_name() -> None:
@@ -118,9 +120,8 @@ def _statuses_in(text: str) -> set[int]:
 
 def test_providers_are_built_by_name(world: World) -> None:
     config = parse_providers(EXAMPLE, {"GATEWAY_TOKEN": "t"})
-    around = world.dependencies()
 
-    providers = build_providers(config, transport=around.transport, outbox=around.outbox, clock=around.clock)
+    providers = build_providers(config, world.dependencies())
 
     assert set(providers) == {"gateway", "mail", "sandbox"}
     for name, provider in providers.items():
@@ -131,10 +132,7 @@ def test_providers_are_built_by_name(world: World) -> None:
 
 
 def test_without_a_file_there_is_a_sandbox_that_delivers(world: World, new_message: Callable[..., Message]) -> None:
-    around = world.dependencies()
-    [provider] = build_providers(
-        ProvidersConfig.default(), transport=around.transport, outbox=around.outbox, clock=around.clock
-    ).values()
+    provider = build_sandbox("sandbox", world.dependencies())
 
     assert provider.send(new_message()).outcome is Outcome.ACCEPTED
     assert len(world.outbox.entries) == 1

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from wavecom.errors import ProvidersFileError
-from wavecom.providers.configuration import ProvidersConfig, parse_providers
+from wavecom.providers.configuration import ProvidersConfig
+from wavecom.providers.file import parse_providers
 from wavecom.providers.smtp import SmtpOptions
 
 OTHERS = """

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wavecom.providers.configuration.lines import Path, line_at, lines_of
+from wavecom.providers.file.lines import Path, line_at, lines_of
 
 HARD = '''\
 # [not.a.table]

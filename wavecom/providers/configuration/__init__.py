@@ -1,6 +1,8 @@
-"""The providers file: which providers there are, how each is set, and which channel goes through which of them."""
+"""What the providers file says, as values, and the checks that a provider's options are declared with.
 
-from wavecom.providers.configuration.file import parse_providers, read_providers_file, served_channels
+Knows no provider: ``file`` reads the file, ``factory`` makes providers of it.
+"""
+
 from wavecom.providers.configuration.values import (
     Alternative,
     BreakerConfig,
@@ -17,7 +19,4 @@ __all__ = [
     "ProviderConfig",
     "ProvidersConfig",
     "Route",
-    "parse_providers",
-    "read_providers_file",
-    "served_channels",
 ]

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from wavecom.core.job import Channel
 from wavecom.providers.configuration.options import number, set_of, text, whole_number
-from wavecom.providers.registry import provider_class
 
 OptionsT = TypeVar("OptionsT")
 
@@ -114,15 +113,3 @@ class ProvidersConfig:
 
     providers: Mapping[str, ProviderConfig[Any]]
     routes: Mapping[Channel, Route]
-
-    @classmethod
-    def default(cls) -> ProvidersConfig:
-        """Without a providers file the sandbox serves every channel."""
-        return cls.sandbox("sandbox")
-
-    @classmethod
-    def sandbox(cls, name: str) -> ProvidersConfig:
-        """One sandbox with usual options, called ``name``, for every channel."""
-        options = provider_class("sandbox").options_class()
-        sandbox: ProviderConfig[Any] = ProviderConfig(name=name, type="sandbox", options=options)
-        return cls({name: sandbox}, dict.fromkeys(Channel, (ConfiguredStep((Alternative(name),)),)))

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 
 from wavecom.core.job import Channel
 from wavecom.errors import Problem, ProvidersFileError
-from wavecom.providers.configuration.lines import line_at, lines_of
 from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, load, suggestion, unknown_keys
 from wavecom.providers.configuration.values import (
     Alternative,
@@ -23,7 +22,8 @@ from wavecom.providers.configuration.values import (
     ProvidersConfig,
     Route,
 )
-from wavecom.providers.configuration.variables import Variables
+from wavecom.providers.file.lines import line_at, lines_of
+from wavecom.providers.file.variables import Variables
 from wavecom.providers.registry import CLASSES, provider_class
 
 T = TypeVar("T")

@@ -1,0 +1,180 @@
+"""The base class of providers over HTTP. A provider says what to send; the base says what a response means."""
+
+from __future__ import annotations
+
+import traceback
+from abc import abstractmethod
+from dataclasses import replace
+from pathlib import PurePath
+from typing import Any, ClassVar, final
+
+import orjson
+
+from wavecom.core.exhaustion import is_exhaustion, unclear
+from wavecom.core.job import Outcome, ProviderResult, Scope
+from wavecom.core.ports import (
+    Message,
+    OnResult,
+)
+from wavecom.providers.base import BaseProvider, ProviderDependencies, UnsendableError, before_the_call
+from wavecom.providers.configuration.values import OptionsT, ProviderConfig
+from wavecom.providers.responses import StatusTable, ThrottledErrorLog, phrase, retry_after_seconds
+from wavecom.providers.transport import (
+    NotSentError,
+    Request,
+    Response,
+    TransportError,
+    TransportFault,
+    UnclearError,
+)
+
+
+class BaseHttpProvider(BaseProvider[OptionsT]):
+    """A provider whose call is one HTTP request: the subclass says what to send and, where the status does not say
+    enough, what a response means.
+
+    ``send`` (a thread waits) and ``start`` (none does) belong to this class and are final: a subclass that reads
+    responses in its own way overrides ``interpret``, which both call.
+    """
+
+    statuses: StatusTable
+    #: A status of success means nothing without the body: such a provider's body is waited for to the deadline, and
+    #: where it does not come whole nobody can tell what it said.
+    body_decides: ClassVar[bool] = False
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        overridden = {"send", "start"} & vars(cls).keys()
+        if overridden:
+            raise TypeError(f"{cls.__name__} must not define {sorted(overridden)}: override interpret, which both call")
+
+    def __init__(self, config: ProviderConfig[OptionsT], dependencies: ProviderDependencies) -> None:
+        super().__init__(config, dependencies)
+        self._error_log = ThrottledErrorLog(config.name, dependencies.clock.monotonic)
+
+    @abstractmethod
+    def request(self, message: Message) -> Request:
+        """What to send; headers in ASCII. Raises ``UnsendableError``."""
+
+    def message_id(self, response: Response) -> str | None:
+        """The provider's own id of an accepted message; None where the response holds none."""
+        return None
+
+    def interpret(self, response: Response, message: Message) -> ProviderResult:
+        """What ``response`` means for ``message``: by its status, unless a subclass looks further.
+
+        To be overridden where the status does not say all; the override begins with ``super().interpret(…)``, and
+        declares ``body_decides`` where it looks at bodies of status 2xx. What it raises is logged; the status counts.
+        """
+        result = self._result_by_status(response, message)
+        if result.outcome is Outcome.ACCEPTED:
+            return replace(result, message_id=self.message_id(response))
+        if result.outcome is Outcome.REJECTED or result.scope is Scope.PROVIDER:
+            # What people must put right does not end by waiting, and one such answer would hold everybody for a while.
+            return result
+        wait = retry_after_seconds(response.headers.get("retry-after"), self.dependencies.clock.now())
+        return replace(result, retry_after_seconds=wait)
+
+    @final
+    def send(self, message: Message) -> ProviderResult:
+        """See ``core.ports.Provider.send``."""
+        try:
+            with before_the_call():
+                request = self._request(message)
+            response = self.dependencies.transport.send(request)
+        except (UnsendableError, TransportError) as error:
+            return _result_of_error(error)
+        try:
+            return self._interpreted(response, message)
+        except Exception as error:
+            if is_exhaustion(error):
+                return unclear(error)  # an answer came, so this is no call that was not begun
+            raise
+
+    @final
+    def start(self, message: Message, on_result: OnResult) -> bool:
+        """See ``core.ports.AsyncProvider.start``."""
+
+        def on_end(end: Response | Exception) -> None:
+            try:
+                result: ProviderResult | Exception = (
+                    self._interpreted(end, message) if isinstance(end, Response) else _result_of_error(end)
+                )
+            except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
+                result = error
+            on_result(result)
+
+        try:
+            request = self._request(message)
+        except UnsendableError as error:
+            on_result(_result_of_error(error))
+            return True
+        return self.dependencies.transport.start(request, on_end)
+
+    def _request(self, message: Message) -> Request:
+        request = self.request(message)
+        return replace(request, waits_for_body=True) if self.body_decides else request
+
+    def _interpreted(self, response: Response, message: Message) -> ProviderResult:
+        """The result of a response: from ``interpret``, or from the status alone where that raises."""
+        check = self.statuses.meaning(response.status).check
+        if check:
+            self._error_log.report("provider_refuses_us", response.status, status=response.status, check=check)
+        if self.body_decides and not response.is_complete and 200 <= response.status < 300:
+            return ProviderResult(
+                Outcome.UNKNOWN, TransportFault.SHORT_ANSWER.value, "the body that decides did not come whole"
+            )
+        try:
+            return self.interpret(response, message)
+        except Exception as error:  # noqa: BLE001 - whatever a body brought about, the status was read
+            # By its place and not by its text, which may hold what the body held.
+            self._error_log.report(
+                "answer_unreadable", type(error).__name__, error=type(error).__name__, at=_place(error)
+            )
+        result = self._result_by_status(response, message)
+        if self.body_decides and result.outcome is Outcome.ACCEPTED:
+            return replace(result, outcome=Outcome.UNKNOWN, message="the body that decides could not be read")
+        return result
+
+    def _result_by_status(self, response: Response, message: Message) -> ProviderResult:
+        status = response.status
+        meaning = self.statuses.meaning(status)
+        outcome = meaning.outcome
+        if outcome is Outcome.ACCEPTED:
+            return ProviderResult(outcome, f"http_{status}")
+        if status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:
+            # A server that fell over in the middle may have sent the message before.
+            outcome = Outcome.UNKNOWN
+        # The answer's body may repeat the recipient, so nothing of it is told.
+        return ProviderResult(outcome, f"http_{status}", phrase(status), scope=meaning.scope)
+
+
+def _place(error: BaseException) -> str:
+    """File and line where it was raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+
+
+def _result_of_error(error: Exception) -> ProviderResult:
+    """The result of a call that got no response. Raises any other error, which is a bug."""
+    match error:
+        case UnsendableError():
+            return ProviderResult(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
+        case NotSentError(is_bug=True):
+            # Said of nobody: an attempt of this message is used up, or it would be tried for ever.
+            return ProviderResult(Outcome.UNAVAILABLE, error.fault.value, "a fault of WaveCom before the call")
+        case NotSentError():
+            scope = Scope.WORKER if error.fault is TransportFault.NOT_BEGUN else Scope.PROVIDER
+            return ProviderResult(Outcome.UNAVAILABLE, error.fault.value, str(error), scope=scope)
+        case UnclearError():
+            return ProviderResult(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
+        case _:
+            raise error
+
+
+def json_body(content: object) -> bytes:
+    """``content`` as JSON in UTF-8. Raises ``UnsendableError``."""
+    try:
+        return orjson.dumps(content, default=dict)  # messages hold mappings of any kind
+    except orjson.JSONEncodeError:
+        raise UnsendableError("a part of the message can't be written as JSON") from None

@@ -1,0 +1,36 @@
+"""Makes providers of their configuration: the one module that knows file, registry and base classes together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wavecom.core.job import Channel
+from wavecom.core.ports import Provider
+from wavecom.providers.base import ProviderDependencies
+from wavecom.providers.configuration import Alternative, ConfiguredStep, ProviderConfig, ProvidersConfig
+from wavecom.providers.file import read_providers_file
+from wavecom.providers.registry import provider_class
+
+
+def load_config(path: Path | None, environment: Mapping[str, str]) -> ProvidersConfig:
+    """The providers file, or the sandbox for every channel where there is none. Raises ``ProvidersFileError``."""
+    return sandbox_config("sandbox") if path is None else read_providers_file(path, environment)
+
+
+def sandbox_config(name: str) -> ProvidersConfig:
+    """One sandbox with default options, called ``name``, for every channel."""
+    options = provider_class("sandbox").options_class()
+    sandbox: ProviderConfig[Any] = ProviderConfig(name=name, type="sandbox", options=options)
+    return ProvidersConfig({name: sandbox}, dict.fromkeys(Channel, (ConfiguredStep((Alternative(name),)),)))
+
+
+def build_providers(config: ProvidersConfig, dependencies: ProviderDependencies) -> dict[str, Provider]:
+    """The declared providers, by name. Opens no connection and starts no thread: that waits for the first message."""
+    return {name: provider_class(each.type)(each, dependencies) for name, each in config.providers.items()}
+
+
+def build_sandbox(name: str, dependencies: ProviderDependencies) -> Provider:
+    """A sandbox with default options, whatever the providers file declares."""
+    return build_providers(sandbox_config(name), dependencies)[name]

@@ -1,0 +1,5 @@
+"""The providers file: reading and checking it. ``configuration`` holds the values that come of it."""
+
+from wavecom.providers.file.reader import parse_providers, read_providers_file, served_channels
+
+__all__ = ["parse_providers", "read_providers_file", "served_channels"]
