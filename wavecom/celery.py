@@ -15,6 +15,7 @@ from celery.exceptions import SecurityWarning
 
 from wavecom.collector import collect_seldom
 from wavecom.concurrency import Fit, fit
+from wavecom.internals import celery as internals
 from wavecom.niceness import niceness_for, step_back
 from wavecom.observability import configure_logging
 from wavecom.settings import Settings
@@ -39,8 +40,7 @@ app.steps["consumer"].update(
 @signals.worker_init.connect
 def _quieten(sender: Any, **_: Any) -> None:
     """No gossip and no mingle: workers have nothing to tell each other, and each costs messages and start-up time."""
-    sender.options["without_gossip"] = True
-    sender.options["without_mingle"] = True
+    internals.disable_gossip(sender)
 
 
 #: What came of it, to be said once there is a log.
@@ -51,7 +51,7 @@ _fits: list[Fit] = []
 def _fit_descriptors(sender: Any, **_: Any) -> None:
     """Before the pool is made: no more calls at once than this process can hold connections for."""
     _fits.append(fit(sender.concurrency))
-    sender.concurrency = _fits[-1].calls
+    internals.set_concurrency(sender, _fits[-1].calls)
 
 
 @signals.celeryd_after_setup.connect

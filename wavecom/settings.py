@@ -79,6 +79,8 @@ class Settings:
     attachment_memory_mib: int = 128
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
     worker_niceness: int = 15
+    #: Whether undocumented parts of Celery, kombu, py-amqp and marshmallow may be used, which saves most of their cost.
+    fast_paths: bool = True
     max_body_bytes: int = 14 * 1024 * 1024
     max_requests_in_flight: int = 512
     #: Which e-mail addresses are taken: the Internet's, or whatever the mail relay may know.
@@ -190,6 +192,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             validate=validate.Range(0, 19, error="must be a whole number from {min} to {max}, not {input}"),
         ),
+        "fast_paths": env.bool("WAVECOM_FAST_PATHS", None),
         "max_body_bytes": env.int(
             "WAVECOM_MAX_BODY_BYTES",
             None,

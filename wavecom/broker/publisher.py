@@ -2,7 +2,7 @@
 
 Why not Celery's own producer: it waits for one confirm at a time (0.4 to 0.7 ms of CPU each), takes the next
 acknowledgement on the channel for its own, and hangs for ever on a broker that is blocked by a memory or disk alarm
-(facts/celery-rabbitmq.md section 2, traps T3 and T8). This one writes all messages at once, then reads confirms and
+(docs/celery.md, "Publishing"). This one writes all messages at once, then reads confirms and
 returns until each is settled; after any trouble it drops the socket without a handshake, which a blocked broker would
 not answer.
 """
@@ -11,16 +11,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import orjson
 import structlog
-from amqp import spec
 from amqp.exceptions import NotFound
-from amqp.method_framing import frame_writer
-from amqp.serialization import dumps
 from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 from prometheus_client import Counter, Gauge
 
@@ -28,6 +25,7 @@ from wavecom.broker import topology
 from wavecom.broker.connection import connect
 from wavecom.core.job import DeliveryMessage, JobId
 from wavecom.core.ports import DeadLetter
+from wavecom.internals import amqp
 
 log = structlog.get_logger()
 
@@ -89,48 +87,66 @@ class QueueState:
     consumers: int
 
 
-class _Frames:
-    """Messages as the bytes that go over the wire on one channel.
+class _PlainWriter:
+    """Sends messages one by one, with ``basic_publish``."""
 
-    py-amqp takes some 40 µs for a message. Delivery messages of a lane differ only in their job's id, so the frames of
-    one serve for all.
+    def __init__(self, channel: Any, origin: str) -> None:
+        self._channel = channel
+        self._origin = origin
+
+    def send(self, contents: Iterable[_Content]) -> None:
+        """Send these messages. Raises ``OSError`` or ``AMQPError``."""
+        for content in contents:
+            message = _message_of(content, self._origin)
+            self._channel.basic_publish(
+                _prepared(self._channel, message),
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                mandatory=True,
+            )
+
+
+class _FrameWriter:
+    """Sends any number of messages with one system call.
+
+    ``basic_publish`` writes and polls the socket once for every message, and py-amqp takes some 40 µs to make one into
+    frames. Delivery messages of a lane differ only in their job's id, so the frames of one serve for all.
     """
 
     def __init__(self, channel: Any, origin: str) -> None:
         self._channel = channel
         self._origin = origin
-        self._written: list[bytes] = []
-        self._write_frames = frame_writer(channel.connection, self)
+        self._writer = amqp.FrameWriter(channel)
         self._templates: dict[str, bytes] = {}
 
-    def write(self, data: memoryview) -> None:
-        """As a transport: py-amqp hands over what it would send."""
-        self._written.append(bytes(data))
+    def send(self, contents: Iterable[_Content]) -> None:
+        """Send these messages. Raises ``OSError``."""
+        self._writer.send(b"".join(map(self._frames_of, contents)))
 
-    def of(self, content: _Content) -> bytes:
-        """The frames of one message."""
+    def _frames_of(self, content: _Content) -> bytes:
         job_id = content.job_id.encode()
         if not isinstance(content, DeliveryMessage) or content.delay_seconds > 0 or len(job_id) != len(_ANY_ID):
-            return self._made(content)
+            return self._new_frames(content)
         key = topology.routing_key(content.channel, content.priority, is_test=content.is_test)
         template = self._templates.get(key)
         if template is None:
-            template = self._templates[key] = self._made(replace(content, job_id=_ANY_ID))
+            template = self._templates[key] = self._new_frames(replace(content, job_id=_ANY_ID))
         return template.replace(_ANY_ID.encode(), job_id)
 
-    def _made(self, content: _Content) -> bytes:
+    def _new_frames(self, content: _Content) -> bytes:
         message = _message_of(content, self._origin)
-        prepared = self._channel.prepare_message(
-            message.body,
-            content_type="application/json",
-            content_encoding="utf-8",
-            headers=dict(message.headers),
-            properties={"delivery_mode": 2, **message.properties},
-        )
-        arguments = dumps("Bssbb", (0, message.exchange, message.routing_key, True, False))
-        self._written.clear()
-        self._write_frames(1, self._channel.channel_id, spec.Basic.Publish, arguments, prepared)
-        return b"".join(self._written)
+        return self._writer.frames_of(message.exchange, message.routing_key, _prepared(self._channel, message))
+
+
+def _prepared(channel: Any, message: _Message) -> Any:
+    """``message`` as py-amqp's."""
+    return channel.prepare_message(
+        message.body,
+        content_type="application/json",
+        content_encoding="utf-8",
+        headers=dict(message.headers),
+        properties={"delivery_mode": 2, **message.properties},
+    )
 
 
 class AmqpPublisher:
@@ -159,7 +175,7 @@ class AmqpPublisher:
         self._channel: Any = None
         self._next_tag = 1
         self._in_flight: dict[int, _Outgoing] = {}
-        self._frames: _Frames
+        self._writer: _PlainWriter | _FrameWriter
         self._paused_until = float("-inf")
         self._is_healthy = True
         self._failures = 0
@@ -300,14 +316,14 @@ class AmqpPublisher:
         channel.events["basic_return"].add(self._on_return)
         self._next_tag = 1
         self._in_flight = {}
-        self._frames = _Frames(channel, self._origin)
+        writer = _FrameWriter if amqp.LIBRARY.is_fast() else _PlainWriter
+        self._writer = writer(channel, self._origin)
         self._channel = channel
 
     def _write(self, messages: Sequence[_Outgoing]) -> None:
         self._in_flight.update(enumerate(messages, self._next_tag))
         self._next_tag += len(messages)
-        # Past basic_publish on purpose: that writes and polls the socket once for every message.
-        self._connection.transport.write(b"".join(self._frames.of(message.content) for message in messages))
+        self._writer.send(message.content for message in messages)
 
     def _on_ack(self, delivery_tag: int, multiple: bool) -> None:
         for message in self._settle(delivery_tag, multiple):

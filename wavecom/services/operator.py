@@ -14,6 +14,7 @@ from wavecom.core.audit import AuditReader
 from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.reconciliation import Reconciliation
+from wavecom.internals import fast_paths
 from wavecom.services.shared import ClosableServices, dead_letters_of, new_key_id, policy_of, sessions_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
@@ -47,6 +48,7 @@ def operator_services(settings: Settings) -> OperatorServices:
     jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
+    fast_paths.switch(is_on=settings.fast_paths)
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
     sessions = sessions_of(settings, database, clock)
     return OperatorServices(

@@ -26,6 +26,7 @@ from wavecom.core.operations import Operations
 from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.submission import Submission
 from wavecom.errors import StoreError
+from wavecom.internals import fast_paths
 from wavecom.readiness import broker_check, deliveries_check, redis_check
 from wavecom.services.shared import (
     ClosableServices,
@@ -83,6 +84,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
 
     Raises ``ProvidersFileError``.
     """
+    fast_paths.switch(is_on=settings.fast_paths)
     jobs = MongoJobRepository(database["jobs"], message_grace=policy_of(settings).message_grace)
     clock = StoreClock(jobs.now).start()
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)

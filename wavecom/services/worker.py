@@ -23,6 +23,7 @@ from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import ProgressWatch
 from wavecom.core.sweep import Sweep
+from wavecom.internals import fast_paths
 from wavecom.lag import LagMeter
 from wavecom.periodic import Periodic
 from wavecom.providers.base import ProviderDependencies
@@ -72,6 +73,7 @@ class WorkerServices(ClosableServices):
 def worker_services(settings: Settings) -> WorkerServices:
     """Services of one worker process. Raises ``ProvidersFileError``. To be called after the fork."""
     return_large_blocks()
+    fast_paths.switch(is_on=settings.fast_paths)
     config = load_config(settings.providers_file, settings.environment)
     policy = policy_of(settings)
     database = default_database(connect_mongo(settings.mongodb_uri, pool_size=settings.worker_concurrency + 8))

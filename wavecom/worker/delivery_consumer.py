@@ -7,7 +7,8 @@ behind them waits in RabbitMQ for free. Higher lanes are admitted first, and job
 from a queue of their own and need only a place in the sandbox.
 
 Stands where Celery would make a task of each message, and takes those of ``wavecom.deliver`` for itself; everything
-else goes on to Celery, and so do they where the pool's tasks do not run in this process (prefork).
+else goes on to Celery. So do they where the pool's tasks do not run in this process (prefork), and where there are to
+be no fast paths, or Celery is not as ``wavecom.internals`` knows it: then each is a plain task (``wavecom.tasks``).
 
 Runs on the worker's main loop, so it needs no lock; the pipeline's threads reach it through ``call_soon``.
 """
@@ -24,8 +25,6 @@ import orjson
 import structlog
 from amqp.exceptions import AMQPError
 from celery import bootsteps
-from celery.exceptions import InvalidTaskError
-from celery.worker import state
 
 from wavecom.broker import topology
 from wavecom.core.delivery import RequeueError
@@ -33,10 +32,9 @@ from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Permit
 from wavecom.core.progress import Lane
 from wavecom.errors import RetryLater
+from wavecom.internals import amqp, celery, kombu
 from wavecom.worker.ack_tracker import AckTracker
-from wavecom.worker.celery_state import CeleryState
 from wavecom.worker.debouncer import Debouncer
-from wavecom.worker.frame_reader import FrameReader
 from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 from wavecom.worker.runtime import services
 
@@ -54,18 +52,21 @@ _ACTIVE_UPDATE_SECONDS = 2.0
 #: comes after. A mail server that takes minutes is not waited for: see ``Delivery.abandon``.
 _DRAIN_SECONDS = 25.0
 
-_POOLS_IN_THIS_PROCESS = frozenset({"thread", "solo", "gevent", "eventlet"})
-
 #: When the last message came from the broker (monotonic), how many are held, and where messages came from.
 _last_received_at = [time.monotonic()]
-_held_count: list[Callable[[], int]] = []
+_unfinished_count: list[Callable[[], int]] = []
 _held_lanes: list[Callable[[], list[Lane]]] = []
 _routing_keys: set[str] = set()
 
 
 def received() -> tuple[float, int]:
-    """When the last message came (monotonic seconds), and how many are held or in flight."""
-    return _last_received_at[0], sum(count() for count in _held_count)
+    """When the last message came (monotonic seconds), and how many are held or in flight.
+
+    Where Celery does not hand messages over here, it is as if one had come just now: nobody knows.
+    """
+    if not _unfinished_count:
+        return time.monotonic(), 0
+    return _last_received_at[0], sum(count() for count in _unfinished_count)
 
 
 def moved_queues() -> set[str]:
@@ -99,29 +100,29 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         self._drain_debouncer = Debouncer(consumer.timer, self._drain)
         self._is_drain_requested = False
         self._ack_tracker = AckTracker()
-        self._celery_state = CeleryState(consumer.hostname)
+        self._celery_state = celery.CeleryState(topology.DELIVER_TASK, consumer.hostname)
         self._channel: Any = None
         #: Ends that the pipeline has reported and the broker has not been told of yet.
         self._ended: deque[tuple[InFlightMessage, Disposition]] = deque()
         self._is_settling = False
+        self._call_soon = celery.call_soon(consumer)
         self._pipeline = DeliveryPipeline(
             services().delivery,
             services().delivery.attempts,
-            threads=consumer.pool.limit or 1,
+            threads=celery.concurrency_of(consumer),
             release=lambda permit: services().router.release(permit, None),
             retry=self._retry,
             on_end=self._on_end,
             on_freed=self._on_freed,
         )
-        # Celery reads these when the consumer starts, after every step was made.
-        consumer.on_decode_error = self._reject_undecodable
-        consumer.update_strategies = _with_guards(consumer.strategies, consumer.update_strategies)
         self._last_handled = ""
         self._active_updates = 0
-        # A permit is of use only where the call is made in this process.
-        self._takes_messages = type(consumer.pool).__module__.rsplit(".", 1)[-1] in _POOLS_IN_THIS_PROCESS
-        self._celery_handler_factory = consumer.create_task_handler
-        consumer.create_task_handler = self._make_handler
+        #: Whether delivery messages go to the pipeline. A permit is of use only where the call is made in this process.
+        self._takes_messages = celery.LIBRARY.is_fast() and celery.runs_tasks_in_this_process(consumer)
+        # Celery reads these when the consumer starts, after every step was made.
+        if celery.LIBRARY.is_as_expected():
+            celery.reject_unreadable(consumer, self._reject_undecodable)
+            celery.wrap_message_handler(consumer, self._wrap_handler)
 
     def start(self, consumer: Any) -> None:
         """Begin with nothing held; also called after each reconnection."""
@@ -132,14 +133,15 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         # Tags count from one again, and what is still being worked on was of an earlier channel.
         self._ack_tracker = AckTracker()
         self._is_settling = False
-        _held_count[:] = [self._unfinished_count]
+        _unfinished_count[:] = [self._unfinished_count] if celery.LIBRARY.is_as_expected() else []
         self._active_updates += 1
         self._update_active(self._active_updates)
         _held_lanes[:] = [lambda: [lane for lane, waiting in list(self._held.items()) if waiting]]
         connection = consumer.connection.connection
-        if consumer.hub is not None and FrameReader.serves(connection):
-            reader = FrameReader(connection, consumer.hub.call_soon, self if self._takes_messages else None)
-            consumer.hub.add_reader(connection.sock, reader.read)
+        is_fast = amqp.LIBRARY.is_fast() and kombu.LIBRARY.is_fast()
+        if is_fast and consumer.hub is not None and amqp.FrameReader.serves(connection):
+            reader = amqp.FrameReader(connection, consumer.hub.call_soon, self if self._takes_messages else None)
+            kombu.replace_reader(consumer.hub, connection.sock, reader.read)
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""
@@ -166,13 +168,12 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         self._is_drain_requested = False
 
     def _unfinished_count(self) -> int:
-        return sum(map(len, self._held.values())) + self._pipeline.in_flight
+        return sum(map(len, self._held.values())) + self._pipeline.in_flight + celery.reserved_count()
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
-    def _make_handler(self) -> Callable[[Any], Any]:
-        """What Celery calls with every message."""
-        celery_handler = self._celery_handler_factory()
+    def _wrap_handler(self, celery_handler: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """What Celery calls with every message, in place of its own handler."""
 
         def on_message(message: Any) -> Any:
             self._last_handled = ""
@@ -201,11 +202,11 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         self.handle(message.channel, message.delivery_tag, routing_key, job_id)
 
     def has_handled(self, job_id: str) -> bool:
-        """See ``wavecom.worker.frame_reader.MessageHandler``."""
+        """See ``wavecom.internals.amqp.MessageHandler``."""
         return self._last_handled == job_id
 
     def handle(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
-        """See ``wavecom.worker.frame_reader.MessageHandler``. ``routing_key`` must name a lane."""
+        """See ``wavecom.internals.amqp.MessageHandler``. ``routing_key`` must name a lane."""
         now = _last_received_at[0] = time.monotonic()
         _routing_keys.add(routing_key)
         self._ack_tracker.receive(tag, job_id)
@@ -225,7 +226,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
 
     def _admit_one(self, lane: Lane, held: _Held) -> float | None:
         """Admit one message, or drop a revoked one: None. Or the seconds after which to try again."""
-        if held.job_id in state.revoked:
+        if held.job_id in celery.revoked:
             self._send_disposition([held.tag], Disposition.ACK)
             return None
         router = services().router
@@ -267,7 +268,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         """
         if not self._is_drain_requested and any(self._held.values()):
             self._is_drain_requested = True
-            self._consumer.call_soon(self._drain_debouncer.schedule, _SHORTEST_PAUSE_SECONDS)
+            self._call_soon(self._drain_debouncer.schedule, _SHORTEST_PAUSE_SECONDS)
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
@@ -276,7 +277,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         self._ended.extend(ends)
         if not self._is_settling:
             self._is_settling = True
-            self._consumer.call_soon(self._settle)
+            self._call_soon(self._settle)
 
     def _settle(self) -> None:
         self._is_settling = False
@@ -348,27 +349,3 @@ def _job_id(message: Any) -> JobId | None:
             return JobId(job_id)
         case _:
             return None
-
-
-def _with_guards(strategies: dict[str, Callable[..., Any]], update: Callable[[], None]) -> Callable[[], None]:
-    """``update``, with every strategy it makes refusing what it can't read instead of ending the worker.
-
-    Celery takes a body of the wrong shape (``[]``, ``7``, no id) for a bug of its own: the exception ends the worker,
-    and the message goes on to the next one.
-    """
-
-    def guarded(strategy: Callable[..., Any]) -> Callable[..., Any]:
-        def handle(*args: Any, **kwargs: Any) -> Any:
-            try:
-                return strategy(*args, **kwargs)
-            except (ValueError, TypeError, KeyError) as error:
-                raise InvalidTaskError(f"not a task message of ours ({type(error).__name__})") from error
-
-        return handle
-
-    def update_and_guard() -> None:
-        update()
-        for name, strategy in list(strategies.items()):
-            strategies[name] = guarded(strategy)
-
-    return update_and_guard

@@ -37,12 +37,22 @@ def _start_early(sender: Any = None, **_: object) -> None:
     metrics.serve(services().settings, node.partition("@")[0])
 
 
+@signals.worker_process_init.connect
+def _start_anew(**_: object) -> None:
+    """In a child of a pool that forks: connections and threads belong to the parent, and none of them may be used."""
+    global _lock
+    _lock = threading.Lock()
+    _services.cache_clear()
+    metrics.serve(services().settings, "worker")
+
+
 @signals.worker_shutting_down.connect
 def _stop_waiting(**_: object) -> None:
     """Threads that wait for a store to come back give their messages back instead of holding up the shutdown."""
     services().stopping.set()
 
 
+@signals.worker_process_shutdown.connect
 @signals.worker_shutdown.connect
 def _close(**_: object) -> None:
     services().close()

@@ -24,6 +24,7 @@ from wavecom.broker.publisher import QueueState
 from wavecom.core.worker_health import NOT_FATAL, WorkerHealth, problems
 from wavecom.errors import UnavailableError
 from wavecom.health import report_path
+from wavecom.internals import celery
 from wavecom.worker import delivery_consumer
 from wavecom.worker.runtime import services
 
@@ -153,7 +154,7 @@ class Watchdog(bootsteps.StartStopStep):
         if cancelled:
             CANCELLED.inc(len(cancelled))
             log.error("consumers_cancelled", queues=cancelled)
-            self._consumer.call_soon(self._consume_again, list(cancelled))
+            celery.call_soon(self._consumer)(self._consume_again, list(cancelled))
         elif self._cancelled:
             log.warning("consumers_started_again", queues=self._cancelled)
         self._cancelled = list(cancelled)

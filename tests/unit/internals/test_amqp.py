@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavecom.core.job import JobId
-from wavecom.worker.frame_reader import FrameReader
+from wavecom.internals.amqp import FrameReader
 
 
 class FakeConnection:

@@ -1,9 +1,10 @@
-"""Reads what the broker has sent with one system call a time, instead of some twenty a message.
+"""py-amqp beyond its documentation: frames read from its buffer, and messages written many at a time.
 
-A delivery is three frames. py-amqp reads each in three pieces and switches the socket's time-out before and after,
-and kombu goes once through the whole event loop for it; each of these calls also lets go of the interpreter's lock,
-which the other threads of a busy worker then hold. This reads whatever there is into py-amqp's own buffer and has all
-complete frames handled from there.
+``FrameReader`` reads what the broker has sent with one system call, instead of some twenty a message. A delivery is
+three frames. py-amqp reads each in three pieces and switches the socket's time-out before and after, and kombu goes
+once through the whole event loop for it; each of these calls also lets go of the interpreter's lock, which the other
+threads of a busy worker then hold. The reader takes whatever there is into py-amqp's own buffer and has all complete
+frames handled from there.
 
 Delivery messages, nearly all that comes, differ from each other in nothing but their job's id. So one that is, but for
 its id, byte by byte like one that was understood before is not parsed again, by py-amqp, kombu and a JSON parser.
@@ -13,11 +14,18 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from struct import Struct
-from typing import Any, NamedTuple, Protocol
+from types import SimpleNamespace
+from typing import Any, Final, NamedTuple, Protocol
+
+from amqp import Connection, Message, spec
+from amqp.method_framing import frame_writer
+from amqp.serialization import dumps
+from amqp.transport import TCPTransport
 
 from wavecom.core.job import JobId
+from wavecom.internals.fast_paths import Library, changed_signature, missing_attributes
 
 #: Some forty deliveries. py-amqp copies the rest of its buffer with each piece that it takes, so not much more.
 _READ_BYTES = 16 * 1024
@@ -84,7 +92,11 @@ class FrameReader:
     def serves(connection: Any) -> bool:
         """Whether it can be used: not over TLS, which can't be read without waiting, nor with another transport."""
         transport = getattr(connection, "transport", None)
-        return type(getattr(transport, "sock", None)) is socket.socket and hasattr(transport, "_read_buffer")
+        return (
+            type(getattr(transport, "sock", None)) is socket.socket
+            and hasattr(transport, "_read_buffer")
+            and isinstance(getattr(connection, "channels", None), dict)
+        )
 
     def read(self) -> None:
         """Handle every whole frame that has come. Raises ``OSError`` when the connection is gone."""
@@ -182,3 +194,68 @@ def _delivery_in(buffer: bytes) -> _Delivery | None:
         (routing_key, header.replace(job_id, b""), body[_BODY_END:]),
         at,
     )
+
+
+class FrameWriter:
+    """Makes messages for one channel into the bytes that go over the wire, without sending them."""
+
+    def __init__(self, channel: Any) -> None:
+        self._channel = channel
+        self._written: list[bytes] = []
+        self._write_frames = frame_writer(channel.connection, self)
+
+    def write(self, data: memoryview) -> None:
+        """As a transport: py-amqp hands over what it would send."""
+        self._written.append(bytes(data))
+
+    def frames_of(self, exchange: str, routing_key: str, message: Any) -> bytes:
+        """The frames of a ``basic.publish``, mandatory. ``message`` was made by the channel's ``prepare_message``."""
+        arguments = dumps("Bssbb", (0, exchange, routing_key, True, False))
+        self._written.clear()
+        self._write_frames(1, self._channel.channel_id, spec.Basic.Publish, arguments, message)
+        return b"".join(self._written)
+
+    def send(self, frames: bytes) -> None:
+        """Write the frames of any number of messages with one system call. Raises ``OSError``."""
+        self._channel.connection.transport.write(frames)
+
+
+def _check() -> Iterator[str]:
+    yield from missing_attributes(Connection, "on_inbound_frame", "bytes_recv", "transport")
+    yield from changed_signature(TCPTransport, "read_frame")
+    yield from changed_signature(TCPTransport, "write", "s")
+    yield from _check_reading()
+    yield from _check_writing()
+
+
+def _check_reading() -> Iterator[str]:
+    """Whether what lies in a transport's buffer is read from there, frame by frame."""
+    transport: Any = TCPTransport("nowhere")
+    here, there = socket.socketpair()
+    with here, there:
+        transport.sock = here
+        transport._setup_transport()
+        if transport._read_buffer != b"":
+            yield "a new transport's _read_buffer is not empty"
+        transport.connected = True
+        transport._read_buffer = _frame(1, b"one") + _frame(2, b"two")
+        if transport.read_frame() != (1, 7, b"one") or transport._read_buffer != _frame(2, b"two"):
+            yield "read_frame does not read from _read_buffer"
+
+
+def _check_writing() -> Iterator[str]:
+    """Whether a message becomes the three frames that AMQP 0-9-1 asks for."""
+    connection = SimpleNamespace(frame_max=131_072, bytes_sent=0)
+    channel: Any = SimpleNamespace(connection=connection, channel_id=7)
+    message = Message(b"body", content_type="text/plain")
+    method = b"\x00\x3c\x00\x28" + b"\x00\x00" + b"\x01e" + b"\x01k" + b"\x01"
+    header = b"\x00\x3c\x00\x00" + bytes(7) + b"\x04" + b"\x80\x00" + b"\x0atext/plain"
+    if FrameWriter(channel).frames_of("e", "k", message) != _frame(1, method) + _frame(2, header) + _frame(3, b"body"):
+        yield "frame_writer writes other frames"
+
+
+def _frame(kind: int, payload: bytes) -> bytes:
+    return _HEAD.pack(kind, 7, len(payload)) + payload + b"\xce"
+
+
+LIBRARY: Final = Library("amqp", lambda: list(_check()))
