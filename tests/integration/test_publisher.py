@@ -16,10 +16,19 @@ from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, DeliveryMessage, Priority
 from wavecom.core.ports import DeadLetter
+from wavecom.internals import fast_paths
+
+
+@pytest.fixture(params=[True, False], ids=["many at once", "one by one"])
+def is_fast(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Both ways to write messages."""
+    fast_paths.switch(is_on=request.param)
+    yield
+    fast_paths.switch(is_on=True)
 
 
 @pytest.fixture
-def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
+def publisher(amqp_url: str, is_fast: None) -> Iterator[AmqpPublisher]:
     publisher = AmqpPublisher(amqp_url, origin="test", pause_seconds=0.1)
     # A broker that was restarted a moment ago answers before its quorum queues do.
     wait_until(publisher.ping)

@@ -150,21 +150,34 @@ def _number(name: str | int) -> int:
     return signal.Signals[name] if isinstance(name, str) else name
 
 
+#: For tests of what must hold on every way that a delivery message can take through a worker.
+in_every_mode = pytest.mark.parametrize("worker_mode", ["fast paths", "plain tasks", "prefork"], indirect=True)
+
+
 @pytest.fixture
-def worker_environment(amqp_url: str, redis_url: str, mongodb_uri: str, tmp_path: Path) -> dict[str, str]:
+def worker_mode(request: pytest.FixtureRequest) -> str:
+    """How messages become deliveries: by the pipeline, or by Celery tasks, in threads or in other processes."""
+    return str(getattr(request, "param", "fast paths"))
+
+
+@pytest.fixture
+def worker_environment(
+    amqp_url: str, redis_url: str, mongodb_uri: str, tmp_path: Path, worker_mode: str
+) -> dict[str, str]:
     """What the worker runs with; a test module may override the fixture to add to it."""
     return {
         "AMQP_URL": amqp_url,
         "REDIS_URL": redis_url,
         "MONGODB_URI": mongodb_uri,
         "WAVECOM_HOME": str(tmp_path / "home"),
+        "WAVECOM_FAST_PATHS": "0" if worker_mode == "plain tasks" else "1",
     }
 
 
 @pytest.fixture
-def worker_arguments() -> list[str]:
-    """Flags for the worker; none, as developers start it."""
-    return []
+def worker_arguments(worker_mode: str) -> list[str]:
+    """Flags for the worker; none, as developers start it, where the mode needs none."""
+    return ["-P", "prefork", "-c", "4"] if worker_mode == "prefork" else []
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from kombu import Connection
 from pytest_celery import CeleryTestSetup
 
 from tests.factories import later
+from tests.integration.celery.conftest import in_every_mode
 from tests.peers import free_port
 from tests.waiting import wait_until
 from wavecom.broker import topology
@@ -79,6 +80,7 @@ def test_without_a_flag_it_takes_every_queue_with_threads(celery_setup: CeleryTe
     assert stats["pool"]["max-concurrency"] == 4
 
 
+@in_every_mode
 def test_a_job_of_every_lane_is_delivered(celery_setup: CeleryTestSetup, submit: Submit, read: Read) -> None:
     jobs = [submit(type=channel, priority=priority) for channel in Channel for priority in Priority]
 
@@ -122,6 +124,7 @@ def test_what_was_delivered_is_acknowledged_and_comes_to_nobody_again(
     assert {read(job.job_id).attempts for job in [*jobs, late]} == {1}
 
 
+@in_every_mode
 def test_a_message_that_comes_twice_is_sent_once_and_both_are_done_with(
     celery_setup: CeleryTestSetup, submit: Submit, read: Read, publisher: AmqpPublisher, taken: Taken
 ) -> None:
@@ -151,6 +154,7 @@ def test_a_worker_that_lost_its_connection_goes_on_with_the_next(
         assert after.attempts == 1
 
 
+@in_every_mode
 def test_a_graceful_stop_finishes_what_is_running_and_leaves_nothing_processing(
     celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken
 ) -> None:
@@ -168,6 +172,7 @@ def test_a_graceful_stop_finishes_what_is_running_and_leaves_nothing_processing(
     assert {job.job_id for job in back} <= published
 
 
+@in_every_mode
 def test_a_retry_of_every_lane_stays_in_its_lane_and_comes_when_the_store_says(
     celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken
 ) -> None:
@@ -185,6 +190,7 @@ def test_a_retry_of_every_lane_stays_in_its_lane_and_comes_when_the_store_says(
     assert taken(topology.PERIODIC_QUEUE) == []
 
 
+@in_every_mode
 def test_a_job_whose_attempts_are_used_up_fails_with_a_dead_letter_and_is_counted(
     celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken, worker_environment: dict[str, str]
 ) -> None:
@@ -203,6 +209,7 @@ def test_a_job_whose_attempts_are_used_up_fails_with_a_dead_letter_and_is_counte
     assert (metrics["wavecom_store_up"], metrics["wavecom_broker_up"], metrics["wavecom_gate_degraded"]) == (1, 1, 0)
 
 
+@in_every_mode
 def test_what_cannot_be_understood_goes_to_the_dead_letters_and_stops_nobody(
     celery_setup: CeleryTestSetup, submit: Submit, read: Read, taken: Taken, amqp_url: str
 ) -> None:
