@@ -12,7 +12,7 @@ from datetime import datetime
 import redis
 
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.progress import JUDGEMENT_LIMIT
+from wavecom.core.progress import STALL_REPORT_LIMIT
 from wavecom.errors import BrokerError, UnavailableError
 from wavecom.storage.redis.progress import RedisProgress
 
@@ -60,13 +60,13 @@ def deliveries_check(progress: RedisProgress, now: Callable[[], datetime]) -> Ch
 
     def check() -> None:
         try:
-            judgement, cancelled = progress.judgement(), progress.cancelled()
+            report, cancelled = progress.stall_report(), progress.cancelled()
         except UnavailableError:
             return  # nobody can say; that Redis is away, its own check says
-        if judgement is not None and now() - judgement.at > JUDGEMENT_LIMIT:
+        if report is not None and now() - report.at > STALL_REPORT_LIMIT:
             raise NotReadyError("sweep_silent")
-        if judgement is not None and judgement.stalled:
-            raise NotReadyError(f"deliveries_stalled: {', '.join(judgement.stalled)}")
+        if report is not None and report.stalled:
+            raise NotReadyError(f"deliveries_stalled: {', '.join(report.stalled)}")
         if cancelled:
             queues = sorted({queue for queues in cancelled.values() for queue in queues})
             raise NotReadyError(f"consumer_cancelled: {', '.join(queues)}")

@@ -105,7 +105,7 @@ def test_what_was_used_meanwhile_counts_when_redis_is_back(redis_url: str, redis
     quotas = make(redis_url, processes=2, monotonic=lambda: mark[0])
     limits = Limits(daily_quota=10)
     ask(quotas, limits, 4)
-    quotas._fail(OSError("away"))
+    quotas._begin_outage(OSError("away"))
     meanwhile = [ask(quotas, limits) for _ in range(5)]
 
     mark[0] += 6
@@ -139,7 +139,7 @@ def test_a_frozen_redis_costs_one_wait_and_not_one_for_each(redis_url: str) -> N
 def test_after_the_pause_the_shared_counts_hold_again(redis_url: str) -> None:
     mark = [1000.0]
     quotas = make(redis_url, monotonic=lambda: mark[0])
-    quotas._fail(OSError("away"))
+    quotas._begin_outage(OSError("away"))
     assert ask(quotas, SLOW).is_local
     assert quotas.is_local
 
@@ -152,7 +152,7 @@ def test_after_the_pause_the_shared_counts_hold_again(redis_url: str) -> None:
 
 def test_a_refund_of_what_was_decided_alone_is_made_alone(redis_url: str) -> None:
     quotas = make(redis_url)
-    quotas._fail(OSError("away"))
+    quotas._begin_outage(OSError("away"))
     request = QuotaRequest("k", Limits(daily_quota=1), 1)
     decision = quotas.ask(request)
 

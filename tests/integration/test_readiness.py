@@ -21,7 +21,7 @@ from wavecom.broker.publisher import AmqpPublisher
 from wavecom.broker.topology import queue_of_lane
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, DeliveryMessage, Job, Priority
-from wavecom.core.progress import LANES, Judgement, ProgressWatch
+from wavecom.core.progress import LANES, StallDetector, StallReport
 from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, UnavailableError
 from wavecom.local.servers import PrivateRabbitMQ, PrivateRedis
@@ -176,16 +176,16 @@ def test_what_moves_is_told_by_lane_and_by_queue(progress: RedisProgress) -> Non
 
 
 def test_a_stalled_lane_makes_everybody_unready_and_is_named(progress: RedisProgress) -> None:
-    progress.publish(Judgement(NOW, ["notifications.sms.normal"]))
+    progress.publish(StallReport(NOW, ["notifications.sms.normal"]))
     stalled = failure(progress)
-    progress.publish(Judgement(NOW, []))
+    progress.publish(StallReport(NOW, []))
 
     assert stalled == "deliveries_stalled: notifications.sms.normal"
     assert failure(progress) is None
 
 
 def test_a_sweep_that_has_fallen_silent_is_told(progress: RedisProgress) -> None:
-    progress.publish(Judgement(NOW, []))
+    progress.publish(StallReport(NOW, []))
 
     assert (failure(progress, 89), failure(progress, 91)) == (None, "sweep_silent")
 
@@ -232,7 +232,7 @@ class Ops:
             clock=self.clock,
             policy=Policy(),
             jitter=lambda: 0.5,
-            watch=ProgressWatch(queue_of_lane, lambda stalled: None),
+            stalls=StallDetector(queue_of_lane, lambda stalled: None),
             board=self.progress,
         )
 

@@ -22,7 +22,7 @@ from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Job, JobId, Outcome, ProviderResult
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Message, Permit
-from wavecom.core.progress import ProgressWatch
+from wavecom.core.progress import StallDetector
 from wavecom.core.states import FINAL, Status
 from wavecom.core.sweep import Sweep
 from wavecom.errors import RetryLater
@@ -87,7 +87,7 @@ class House:
             clock=self.clock,
             policy=policy,
             jitter=draw,
-            watch=ProgressWatch(queue_of_lane, lambda _stalled: None),
+            stalls=StallDetector(queue_of_lane, lambda _stalled: None),
             board=Board(),
         )
 

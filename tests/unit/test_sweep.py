@@ -15,7 +15,7 @@ from wavecom.broker.topology import queue_of_lane
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Channel, Job, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import WaitingMessages
-from wavecom.core.progress import Judgement, Lane, ProgressWatch
+from wavecom.core.progress import Lane, StallDetector, StallReport
 from wavecom.core.states import Status
 from wavecom.core.sweep import Sweep
 from wavecom.errors import StoreError, UnavailableError
@@ -44,15 +44,15 @@ class Board:
     def __init__(self) -> None:
         self.moved: dict[Lane, datetime] = {}
         self.is_away = False
-        self.judgement: Judgement | None = None
+        self.report: StallReport | None = None
 
     def moved_at(self) -> dict[Lane, datetime]:
         if self.is_away:
             raise UnavailableError("away")
         return self.moved
 
-    def publish(self, judgement: Judgement) -> None:
-        self.judgement = judgement
+    def publish(self, report: StallReport) -> None:
+        self.report = report
 
 
 class Store(MemoryJobRepository):
@@ -88,7 +88,7 @@ class House:
             clock=self.clock,
             policy=Policy(),
             jitter=lambda: 0.5,
-            watch=ProgressWatch(queue_of_lane, self.said.append),
+            stalls=StallDetector(queue_of_lane, self.said.append),
             board=self.board,
             batch=batch,
         )
@@ -449,7 +449,7 @@ def swept_for(house: House, seconds: int, meanwhile: Callable[[], object] = lamb
         meanwhile()
         house.clock.advance(5)
     house.sweep.run()
-    return tuple(house.board.judgement.stalled) if house.board.judgement else ()
+    return tuple(house.board.report.stalled) if house.board.report else ()
 
 
 def test_work_that_waits_while_nobody_takes_anything_is_stalled() -> None:
@@ -517,7 +517,7 @@ def test_where_nothing_is_due_nothing_is_stalled() -> None:
     house.job(type=Channel.SMS, status=Status.SCHEDULED, due_at=later(9000), send_at=later(9000))
 
     assert swept_for(house, 600) == ()
-    assert house.board.judgement is not None
+    assert house.board.report is not None
 
 
 def test_while_nobody_can_say_what_moves_nothing_is_said() -> None:
@@ -526,4 +526,4 @@ def test_while_nobody_can_say_what_moves_nothing_is_said() -> None:
     house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
 
     assert swept_for(house, 90) == ()
-    assert house.board.judgement is None
+    assert house.board.report is None

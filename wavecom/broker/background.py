@@ -1,8 +1,8 @@
-"""Delivery messages on their way out, so that no request waits for the broker's confirms.
+"""Publishing delivery messages in the background, so that no request waits for the broker's confirms.
 
-A notification is accepted when it is stored; its delivery message only says so sooner than the sweep would. So the
-thread that has stored a batch leaves the delivery messages here and answers its clients, and one thread publishes
-whatever has come meanwhile, confirmed as ever.
+A notification is accepted when it is stored; its delivery message only makes a worker look sooner than the sweep
+would. So the thread that has stored a batch leaves the delivery messages here and answers its clients, and one thread
+publishes whatever has come meanwhile, confirmed as ever.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _PATIENCE_SECONDS = 3.0
 
 
 class BackgroundPublisher:
-    """``publish`` as ``Publisher``'s, but later and without a word about each. Thread-safe.
+    """Publishes delivery messages on a thread of its own, without reporting which were confirmed. Thread-safe.
 
-    What waits at the interpreter's end is still published: executors are waited for. What a killed process leaves
-    behind, and what the broker does not confirm, is the sweep's.
+    What waits when the interpreter ends is still published: it waits for executors. What a killed process leaves
+    behind, and what the broker does not confirm, the sweep publishes.
     """
 
     def __init__(self, publisher: Publisher, *, most_waiting: int = _MOST_WAITING) -> None:

@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 PUBLISHED = Counter("wavecom_published_total", "Messages confirmed by the broker", ["kind"])
 DEAD_LETTERS = Counter(
-    "wavecom_dead_letters_total", "Letters of failed jobs confirmed by the broker, by the job's error", ["code"]
+    "wavecom_dead_letters_total", "Dead letters of failed jobs confirmed by the broker, by the job's error", ["code"]
 )
 BROKER_UP = Gauge("wavecom_broker_up", "1 when this process's last call of RabbitMQ was answered, and before the first")
 BROKER_UP.set(1)
@@ -53,7 +53,7 @@ _ANY_ID: Final = JobId("ffffffff-ffff-ffff-ffff-ffffffffffff")
 
 @dataclass(frozen=True, slots=True)
 class _Canary:
-    """A message that says nothing: whether it comes through is all that matters."""
+    """A probe message without content: only whether it comes through matters."""
 
     job_id: JobId
 
@@ -63,7 +63,7 @@ _Content = DeliveryMessage | DeadLetter | _Canary
 
 @dataclass(slots=True)
 class _Outgoing:
-    """One message on its way; ``is_returned``: no queue would take it."""
+    """One message on its way, and what the broker said of it; ``is_returned``: no queue would take it."""
 
     content: _Content
     is_confirmed: bool = False
@@ -298,7 +298,7 @@ class AmqpPublisher:
         pause = min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2.0 ** min(self._failures - 1, 10))
         self._paused_until = self._monotonic() + pause
         if self._is_healthy:
-            # Once per outage, not per batch; the counter has the rest.
+            # Once per outage; the counter counts batches.
             log.warning("broker_unreachable", error=type(error).__name__, detail=str(error)[:200])
             BROKER_LOSSES.inc()
         self._is_healthy = False

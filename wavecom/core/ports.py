@@ -1,4 +1,4 @@
-"""What the core needs from the world, as Protocols. Implementations live in storage, broker, routing, providers.
+"""What the core needs from the other layers, as Protocols. Implementations live in storage, broker, routing, providers.
 
 All methods may be called from several threads at once.
 """
@@ -201,10 +201,10 @@ class WaitingMessages:
 
 
 class Backlog(Protocol):
-    """What the broker knows about waiting delivery messages."""
+    """The delivery messages that wait in the broker's queues."""
 
     def of(self, lane: Lane, now: datetime) -> WaitingMessages:
-        """Ask it; never raises."""
+        """What waits in the lane's queue now; never raises."""
         ...
 
 
@@ -268,7 +268,7 @@ class Message:
 
 
 class Provider(Protocol):
-    """One way to hand a message to the world."""
+    """A service that delivers messages: a mail server, an SMS gateway, a push service."""
 
     name: str
     channels: frozenset[Channel]
@@ -293,7 +293,7 @@ class Provider(Protocol):
         ...
 
 
-#: Hears a provider's answer, or the bug that it met.
+#: Called with a provider's result, or with the exception of a bug that it met.
 OnResult = Callable[[ProviderResult | Exception], None]
 
 
@@ -405,5 +405,5 @@ class Stats(Protocol):
 
 
 Sleep = Callable[[float], None]
-#: Hears of changes that were written, each with the job as it was before, and when.
+#: Called with changes that were written, each with the job as it was before, and when.
 OnMoved = Callable[[Sequence[tuple[Job, Transition]], datetime], None]

@@ -28,12 +28,12 @@ STALL_LIMIT = timedelta(seconds=60)
 #: So long work counts as waiting after it was seen: a delivery message that was published again is not overdue for half
 #: a minute.
 _REMEMBERED = timedelta(seconds=45)
-#: The sweep judges every few seconds; a judgement of this age says that nobody sweeps.
-JUDGEMENT_LIMIT = timedelta(seconds=90)
+#: The sweep reports every few seconds; a report of this age says that nobody sweeps.
+STALL_REPORT_LIMIT = timedelta(seconds=90)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class StallReport:
     """What the sweep last found: the names of stalled lanes, as their queues are called."""
 
     at: datetime
@@ -41,19 +41,19 @@ class Judgement:
 
 
 class ProgressBoard(Protocol):
-    """Where workers and the sweep tell each other of progress. Raises ``UnavailableError`` while it is away."""
+    """The progress that workers and the sweep share. Every call raises ``UnavailableError`` while it is away."""
 
     def moved_at(self) -> Mapping[Lane, datetime]:
         """When a worker last took or held a message of each lane."""
         ...
 
-    def publish(self, judgement: Judgement) -> None:
-        """Tell everybody."""
+    def publish(self, report: StallReport) -> None:
+        """Keep this report where all processes read it."""
         ...
 
 
-class ProgressWatch:
-    """Finds stalled lanes. ``name_of`` gives a lane's name, ``on_stalled`` hears of each judgement."""
+class StallDetector:
+    """Finds stalled lanes. ``name_of`` gives a lane's name, ``on_stalled`` hears of each report."""
 
     def __init__(self, name_of: Callable[[Lane], str], on_stalled: Callable[[Collection[str]], None]) -> None:
         self._name_of = name_of
@@ -62,8 +62,8 @@ class ProgressWatch:
         self._waiting: dict[Lane, tuple[datetime, datetime]] = {}
         self._stalled: tuple[str, ...] = ()
 
-    def judge(self, waiting: Collection[Lane], moved_at: Mapping[Lane, datetime], now: datetime) -> Judgement:
-        """``waiting``: the lanes in which work waits at ``now``. To be called every few seconds."""
+    def check(self, waiting: Collection[Lane], moved_at: Mapping[Lane, datetime], now: datetime) -> StallReport:
+        """Find the stalled lanes; ``waiting``: those in which work waits at ``now``. To be called every few seconds."""
         for lane in waiting:
             since, _ = self._waiting.get(lane, (now, now))
             self._waiting[lane] = (since, now)
@@ -73,10 +73,10 @@ class ProgressWatch:
             still_since = max(since, moved_at.get(lane, since))
             if now - still_since >= STALL_LIMIT:
                 stalled.append(self._name_of(lane))
-        self._tell(tuple(sorted(stalled)))
-        return Judgement(now, self._stalled)
+        self._log_change(tuple(sorted(stalled)))
+        return StallReport(now, self._stalled)
 
-    def _tell(self, stalled: tuple[str, ...]) -> None:
+    def _log_change(self, stalled: tuple[str, ...]) -> None:
         if stalled and not self._stalled:
             log.error("deliveries_stalled", queues=stalled)
         elif self._stalled and not stalled:

@@ -21,7 +21,7 @@ from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Priority
 from wavecom.core.ports import Backlog, Clock, JobRepository, OnMoved, Publisher, Stats
-from wavecom.core.progress import LANES, Lane, ProgressBoard, ProgressWatch
+from wavecom.core.progress import LANES, Lane, ProgressBoard, StallDetector
 from wavecom.core.states import Status
 from wavecom.errors import StoreError, UnavailableError
 
@@ -62,7 +62,7 @@ class Sweep:
         clock: Clock,
         policy: Policy,
         jitter: Callable[[], float],
-        watch: ProgressWatch,
+        stalls: StallDetector,
         board: ProgressBoard,
         batch: int = 1000,
         budget_seconds: float = 20.0,
@@ -75,7 +75,7 @@ class Sweep:
         self._clock = clock
         self._policy = policy
         self._jitter = jitter
-        self._watch = watch
+        self._stalls = stalls
         self._board = board
         self._batch = batch
         self._budget_seconds = budget_seconds
@@ -161,7 +161,7 @@ class Sweep:
 
     def _report_progress(self, waiting: set[Lane]) -> None:
         try:
-            self._board.publish(self._watch.judge(waiting, self._board.moved_at(), self._clock.now()))
+            self._board.publish(self._stalls.check(waiting, self._board.moved_at(), self._clock.now()))
         except UnavailableError:
             # Then nobody can say what has moved; that Redis is away is told elsewhere.
             log.debug("progress_unknown")

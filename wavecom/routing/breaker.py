@@ -17,7 +17,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from wavecom.routing.evidence import Failed, Tally
+from wavecom.routing.evidence import RecentFailures, Tally
 from wavecom.routing.ramp import Ramp
 
 #: When to ask again while other callers hold all the probes.
@@ -67,7 +67,7 @@ class BreakerSettings:
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """How one provider stands, for pages and for the router. Durations are seconds from now; 0: not at all."""
+    """The state of one provider, for pages and for the router. Durations are seconds from now; 0: not at all."""
 
     provider: str
     state: BreakerState
@@ -94,7 +94,7 @@ class ProviderHealth:
 
 @dataclass(slots=True)
 class Window:
-    """What came of the calls of some time."""
+    """The results of the calls within one window of time, added up."""
 
     calls: int = 0
     failures: int = 0
@@ -128,7 +128,7 @@ class Breaker:
     _successes: int = 0
     _failed_probes: list[str] = field(default_factory=list)
     _probes: dict[str, float] = field(default_factory=dict)
-    _failed: Failed = field(default_factory=Failed)
+    _failed: RecentFailures = field(default_factory=RecentFailures)
     _window_start: float = float("-inf")
     _window: Window = field(default_factory=Window)
     _last_window: Window = field(default_factory=Window)
@@ -242,5 +242,5 @@ class Breaker:
         self._failed_probes.clear()
         self._probes.clear()
         self._window, self._last_window = Window(), Window()
-        self._failed = Failed()
+        self._failed = RecentFailures()
         return state

@@ -121,7 +121,7 @@ class Tally:
 
 
 @dataclass(slots=True)
-class Failed:
+class RecentFailures:
     """The recipients whose failures were counted last, so that none counts twice in a row or in a window."""
 
     #: Key → when it was counted, and whether no success came since. The one counted last stands last.
@@ -152,7 +152,7 @@ class Failed:
 
 @dataclass(slots=True)
 class PauseRequests:
-    """Who was told to come back later since the last call that was taken: evidence for a pause of everybody."""
+    """The recipients told to come back later since a call was last taken: evidence for a pause of everybody."""
 
     _asked: list[tuple[str, float]] = field(default_factory=list)
 

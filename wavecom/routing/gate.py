@@ -75,7 +75,7 @@ class RoutingGate(Gate, Protocol):
         ...
 
     def snapshot(self) -> list[ProviderHealth]:
-        """How every provider stands."""
+        """The state of every provider."""
         ...
 
 

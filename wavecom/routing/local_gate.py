@@ -131,7 +131,7 @@ class LocalGate:
         breaker = state.breaker
         if state.pause.is_on(now):
             return _refuse(state.name, gate.THROTTLED, state.pause.until - now)
-        if reason := state.pause.ended(now):
+        if reason := state.pause.take_ended_reason(now):
             reporting.paused_seen(state.name, is_paused=False)
             reporting.changed(state.name, reporting.RESUMED, reason, seconds=0, is_shared=False)
         if changed := breaker.wake(now):

@@ -1,4 +1,4 @@
-"""Leaving a provider alone because it asked for that (``Retry-After``), or because an operator did. Pure."""
+"""Pauses: a provider is not called for a while, as it asked (``Retry-After``) or as an operator wants it. Pure."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Pause:
         """Whether nobody may call."""
         return self.until > now
 
-    def ended(self, now: float) -> str:
-        """The reason of a pause that is over, told once; "" for none."""
+    def take_ended_reason(self, now: float) -> str:
+        """The reason of a pause that is over, once; "" afterwards and when there was none."""
         if self.is_on(now):
             return ""
         reason, self.reason = self.reason, ""

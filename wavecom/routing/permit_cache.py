@@ -1,4 +1,4 @@
-"""Permits that a process has fetched for one lane and not used yet: one trip to Redis serves many calls. Pure."""
+"""Permits that a process has fetched for one priority and not used yet: one trip to Redis serves many calls. Pure."""
 
 from __future__ import annotations
 

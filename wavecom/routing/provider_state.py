@@ -1,4 +1,4 @@
-"""What one process knows of one provider's shared state, and what it has not told the others yet."""
+"""One process's copy of one provider's shared state, and the results that it has not reported yet."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from wavecom.routing.permit_cache import BATCH_SECONDS, PermitCache
 from wavecom.routing.ratelimit import SHARES
 from wavecom.routing.shared import Denial, Grant, ReturnedProbe, SharedProvider, StateDelta, View, health_of
 
-#: The lower lanes come back for a few permits at once, not for each one by itself.
+#: The lower priorities come back for a few permits at once, not for each one by itself.
 PATIENCE_SECONDS = 0.02
-#: So many requests for a pause, not told yet, are kept: the last ones.
+#: So many requests for a pause that were not reported yet are kept: the last ones.
 MAX_REQUESTS = 16
-#: So many failures not told yet are told at once.
+#: So many failures that were not reported yet are reported at once.
 URGENT_FAILURES = 3
 
 
@@ -31,12 +31,12 @@ class ProviderState:
     def __init__(self, name: str, settings: GateSettings, monotonic: Callable[[], float]) -> None:
         self.name = name
         self.shared = SharedProvider(name, settings)
-        #: One thread asks for a lane at a time; the others find what it fetched.
-        self.asking = {lane: Lock() for lane in SHARES}
+        #: One thread fetches permits for a priority at a time; the others find what it fetched.
+        self.asking = {priority: Lock() for priority in SHARES}
         self._monotonic = monotonic
         self._rate = settings.rate
         self._slow_ms = settings.breaker.slow_seconds * 1000
-        self._caches = {lane: PermitCache(self._most_ahead(lane)) for lane in SHARES}
+        self._caches = {priority: PermitCache(self._most_ahead(priority)) for priority in SHARES}
         self._lock = Lock()
         self._view: View | None = None
         self._open_until = float("-inf")
@@ -47,8 +47,8 @@ class ProviderState:
         self._was_taken = False
         self._pauses: list[PauseRequest] = []
 
-    def admit(self, lane: Priority, cost: int) -> Ticket | Refusal | None:
-        """A call or a refusal by what is known here; None: the shared server must be asked."""
+    def admit(self, priority: Priority, cost: int) -> Ticket | Refusal | None:
+        """A permit or a refusal by what is known here; None: the shared server must be asked."""
         with self._lock:
             now = self._monotonic()
             if self._throttled_until > now:
@@ -58,41 +58,41 @@ class ProviderState:
                 return None
             if view.state is BreakerState.OPEN and self._open_until > now:
                 return Refusal(self.name, gate.BREAKER_OPEN, self._open_until - now)
-            cache = self._caches[lane]
+            cache = self._caches[priority]
             # After a pause every permit counts, until the slow start is over; only the shared server can count them.
             is_unlimited = self._rate is None and not view.is_ramping and view.throttled_for_seconds <= 0
             if view.state is BreakerState.CLOSED and (is_unlimited or cache.take(cost, now)):
-                return Ticket(self.name, False, lane, cost, view.epoch, "", True)
+                return Ticket(self.name, False, priority, cost, view.epoch, "", True)
             if cache.believes_refusal(now):
                 return Refusal(self.name, cache.refusal_reason, cache.wait_seconds(now))
             return None
 
-    def plan(self, lane: Priority) -> int:
+    def plan(self, priority: Priority) -> int:
         """How many permits to fetch beyond the need."""
         with self._lock:
-            cache = self._caches[lane]
+            cache = self._caches[priority]
             cache.plan(self._monotonic())
             return cache.ahead
 
-    def apply_reply(self, reply: Grant | Denial, lane: Priority, cost: int, probe: str) -> Ticket | Refusal:
-        """What the shared server answered to one thread's asking."""
+    def apply_reply(self, reply: Grant | Denial, priority: Priority, cost: int, probe: str) -> Ticket | Refusal:
+        """Take over the shared server's reply to one thread; the permit or the refusal that it means."""
         with self._lock:
             now = self._monotonic()
             self._apply_view(reply.view, now)
-            cache = self._caches[lane]
+            cache = self._caches[priority]
             if isinstance(reply, Denial):
-                wait = max(reply.retry_after_seconds, self._patience(reply.reason, lane))
+                wait = max(reply.retry_after_seconds, self._patience(reply.reason, priority))
                 cache.refuse(reply.reason, wait, now)
                 return Refusal(self.name, reply.reason, wait)
             if reply.is_probe:
-                return Ticket(self.name, True, lane, cost, reply.view.epoch, probe, True)
+                return Ticket(self.name, True, priority, cost, reply.view.epoch, probe, True)
             cache.fill(reply.permits, cost, now)
-            return Ticket(self.name, False, lane, cost, reply.view.epoch, "", True)
+            return Ticket(self.name, False, priority, cost, reply.view.epoch, "", True)
 
     def record_result(
         self, ticket: Ticket, answer: ProviderResult | None, latency_ms: float, recipient: str = ""
     ) -> bool:
-        """What came of a call; True when the others should hear of it at once."""
+        """Count the result of a call; True when it should be reported at once."""
         with self._lock:
             now = self._monotonic()
             if answer is None:
@@ -120,7 +120,7 @@ class ProviderState:
                 self._debt += self._caches[ticket.priority].spend(extra_cost, self._monotonic())
 
     def take_delta(self) -> StateDelta:
-        """What is to be told; taken as told."""
+        """What is to be reported, which counts as reported from now on."""
         with self._lock:
             delta = StateDelta(
                 tally=self._tally,
@@ -135,7 +135,7 @@ class ProviderState:
             return delta
 
     def apply_view(self, view: View) -> None:
-        """How the provider stands for all."""
+        """Take over the shared state."""
         with self._lock:
             self._apply_view(view, self._monotonic())
 
@@ -145,11 +145,13 @@ class ProviderState:
             with self._lock:
                 self._pauses.append(PauseRequest("", seconds, True, "while Redis was away"))
 
-    def wait_seconds(self, lane: Priority) -> float:
+    def wait_seconds(self, priority: Priority) -> float:
         """About how long until a permit is worth asking for."""
         with self._lock:
             now = self._monotonic()
-            return max(0.0, self._throttled_until - now, self._open_until - now, self._caches[lane].wait_seconds(now))
+            return max(
+                0.0, self._throttled_until - now, self._open_until - now, self._caches[priority].wait_seconds(now)
+            )
 
     def health(self, in_flight: int) -> ProviderHealth:
         """For pages."""
@@ -172,7 +174,7 @@ class ProviderState:
         if old is None or old.epoch != view.epoch:
             # What was counted, fetched and refused before says nothing about how the provider stands now.
             self._tally = Tally()
-            self._caches = {lane: PermitCache(self._most_ahead(lane)) for lane in SHARES}
+            self._caches = {priority: PermitCache(self._most_ahead(priority)) for priority in SHARES}
         if old is None or old.state is not view.state:
             reporting.breaker_seen(self.name, view.state)
         for change in view.changes:
@@ -192,10 +194,10 @@ class ProviderState:
         # Amid calls that are taken it is hardly the beginning of a row, and not worth a trip of its own each time.
         return request.is_for_all or not self._was_taken
 
-    def _most_ahead(self, lane: Priority) -> int:
-        return int(BATCH_SECONDS / self._rate.interval_seconds(lane)) if self._rate else 0
+    def _most_ahead(self, priority: Priority) -> int:
+        return int(BATCH_SECONDS / self._rate.interval_seconds(priority)) if self._rate else 0
 
-    def _patience(self, reason: str, lane: Priority) -> float:
-        if reason != gate.RATE_LIMIT or lane is Priority.HIGH or self._rate is None:
+    def _patience(self, reason: str, priority: Priority) -> float:
+        if reason != gate.RATE_LIMIT or priority is Priority.HIGH or self._rate is None:
             return 0
-        return min(PATIENCE_SECONDS, self._rate.capacity(lane) * self._rate.interval_seconds(lane) / 2)
+        return min(PATIENCE_SECONDS, self._rate.capacity(priority) * self._rate.interval_seconds(priority) / 2)

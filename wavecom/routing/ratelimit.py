@@ -1,8 +1,9 @@
-"""The rate limit of one provider: GCRA (the leaky bucket of ATM, ITU-T I.371) with a ceiling for each lane. Pure.
+"""The rate limit of one provider: GCRA (the leaky bucket of ATM, ITU-T I.371) with a ceiling for each priority. Pure.
 
-Every permit, whoever takes it, counts in every lane's cell; each cell leaks at its lane's share of the rate. So bulk
-gets permits only while the *total* is under 80 % of the rate, and high always finds the room above: a higher lane is
-never held up by a lower one. ``Limiter`` serves one process; ``gate_acquire.lua`` holds the same rules for a fleet.
+Every permit, whoever takes it, counts in the cell of every priority; each cell leaks at its priority's share of the
+rate. So bulk gets permits only while the *total* is under 80 % of the rate, and high always finds the room above: a
+higher priority is never held up by a lower one. ``Limiter`` serves one process; ``gate_acquire.lua`` holds the same
+rules for a fleet.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 
 from wavecom.core.job import Priority
 
-#: What each lane may use of a provider's rate, and how many permits of the burst it leaves to the lanes above.
+#: What each priority may use of a provider's rate, and how many permits of the burst it leaves to the priorities above.
 SHARES = {Priority.HIGH: 1.0, Priority.NORMAL: 0.9, Priority.BULK: 0.8}
 LEFT_TO_HIGHER = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.BULK: 2}
 
@@ -19,7 +20,7 @@ LEFT_TO_HIGHER = {Priority.HIGH: 0, Priority.NORMAL: 1, Priority.BULK: 2}
 NO_WAIT_SECONDS = 1e-9
 
 #: How much overload a cell remembers. That of high holds the provider's limit and remembers all debt there can be; a
-#: lower lane goes on soon after the higher ones have stopped.
+#: lower priority goes on soon after the higher ones have stopped.
 MEMORY_SECONDS = {Priority.HIGH: 3600.0, Priority.NORMAL: 1.0, Priority.BULK: 1.0}
 
 
@@ -38,13 +39,13 @@ class RateSettings:
         """One of several equal shares, for as many processes that can't talk to each other."""
         return RateSettings(self.rate_per_second / parts, max(1.0, self.burst / parts))
 
-    def interval_seconds(self, lane: Priority) -> float:
-        """The time in which one permit leaks from the lane's cell."""
-        return 1 / (self.rate_per_second * SHARES[lane])
+    def interval_seconds(self, priority: Priority) -> float:
+        """The time in which one permit leaks from the priority's cell."""
+        return 1 / (self.rate_per_second * SHARES[priority])
 
-    def capacity(self, lane: Priority) -> float:
-        """How many permits the lane's cell holds."""
-        return max(1.0, min(self.burst * SHARES[lane], self.burst - LEFT_TO_HIGHER[lane]))
+    def capacity(self, priority: Priority) -> float:
+        """How many permits the priority's cell holds."""
+        return max(1.0, min(self.burst * SHARES[priority], self.burst - LEFT_TO_HIGHER[priority]))
 
 
 @dataclass(slots=True)
@@ -55,18 +56,18 @@ class Limiter:
     #: When each cell will have leaked empty.
     _empty_at: dict[Priority, float] = field(default_factory=lambda: dict.fromkeys(SHARES, float("-inf")))
 
-    def retry_after(self, lane: Priority, now: float) -> float:
-        """Seconds until the lane may have one permit; 0: now."""
-        wait = max(self._wait(lane, now), self._wait(Priority.HIGH, now))
+    def retry_after(self, priority: Priority, now: float) -> float:
+        """Seconds until the priority may have one permit; 0: now."""
+        wait = max(self._wait(priority, now), self._wait(Priority.HIGH, now))
         return wait if wait > NO_WAIT_SECONDS else 0
 
-    def take(self, lane: Priority, cost: float, now: float) -> float:
+    def take(self, priority: Priority, cost: float, now: float) -> float:
         """Take ``cost`` permits, or none. Returns 0, or the seconds until it is worth asking again.
 
         Room for one is enough: the rest is debt that the next callers wait for, so that a long message that is
         heavier than the burst is not stuck for ever.
         """
-        wait = self.retry_after(lane, now)
+        wait = self.retry_after(priority, now)
         if wait > 0:
             return wait
         self.charge(cost, now)
@@ -74,17 +75,17 @@ class Limiter:
 
     def charge(self, cost: float, now: float) -> None:
         """Count permits that are used in any case."""
-        for lane in SHARES:
-            interval = self.settings.interval_seconds(lane)
-            empty_at = max(self._empty_at[lane], now) + cost * interval
-            full_at = now + self.settings.capacity(lane) * interval
-            self._empty_at[lane] = min(empty_at, full_at + MEMORY_SECONDS[lane])
+        for priority in SHARES:
+            interval = self.settings.interval_seconds(priority)
+            empty_at = max(self._empty_at[priority], now) + cost * interval
+            full_at = now + self.settings.capacity(priority) * interval
+            self._empty_at[priority] = min(empty_at, full_at + MEMORY_SECONDS[priority])
 
     def refund(self, cost: float) -> None:
         """Give back permits that were not used."""
-        for lane in SHARES:
-            self._empty_at[lane] -= cost * self.settings.interval_seconds(lane)
+        for priority in SHARES:
+            self._empty_at[priority] -= cost * self.settings.interval_seconds(priority)
 
-    def _wait(self, lane: Priority, now: float) -> float:
-        spare_seconds = (self.settings.capacity(lane) - 1) * self.settings.interval_seconds(lane)
-        return self._empty_at[lane] - spare_seconds - now
+    def _wait(self, priority: Priority, now: float) -> float:
+        spare_seconds = (self.settings.capacity(priority) - 1) * self.settings.interval_seconds(priority)
+        return self._empty_at[priority] - spare_seconds - now

@@ -1,7 +1,7 @@
-"""The gate of a fleet: breakers, limits and taps shared by all workers through Redis, and what happens without it.
+"""The gate of a fleet: breakers, limits and pauses shared by all workers through Redis, and what happens without it.
 
-A call costs a trip to Redis only when a batch of permits is used up; what came of calls is told five times a second,
-at once when it is bad. When Redis is away each process goes on with a ``LocalGate``: breakers of its own and
+A call costs a trip to Redis only when a batch of permits is used up; results are reported five times a second, failures
+at once. When Redis is away each process goes on with a ``LocalGate``: breakers of its own and
 its share of every limit; when Redis is back, so is the fleet's view.
 """
 
@@ -26,7 +26,7 @@ from wavecom.routing.shared import Scripts, sync
 
 log = structlog.get_logger()
 
-#: How long a process trusts what it knows; the longest until it hears of another's open breaker or closed tap.
+#: How often a process reports and reads the shared state: the longest until it knows of a breaker that another opened.
 SYNC_SECONDS = 0.2
 #: How often it looks whether Redis is back.
 AWAY_SECONDS = 0.5
@@ -127,7 +127,7 @@ class RedisGate:
         return [state.health(self._bulkhead.in_flight(name)) for name, state in self._states.items()]
 
     def close(self) -> None:
-        """Tell the rest, stop counting as a worker, end the thread. May be called twice."""
+        """Report the rest, stop counting as a worker, end the thread. May be called twice."""
         self._closing.set()
         self._wake.set()
         thread, self._thread = self._thread, None
@@ -136,7 +136,7 @@ class RedisGate:
             if not self._is_degraded:
                 self._sync(is_leaving=True)
 
-    # --- asking ---------------------------------------------------------------------------------------------------
+    # --- permits --------------------------------------------------------------------------------------------------
 
     def _admit(self, state: ProviderState, priority: Priority, cost: int) -> Ticket | Refusal:
         answer = state.admit(priority, cost)
@@ -154,7 +154,7 @@ class RedisGate:
             reply = state.shared.acquire(self._scripts, priority, cost, ahead, probe)
             return state.apply_reply(reply, priority, cost, probe)
 
-    # --- telling --------------------------------------------------------------------------------------------------
+    # --- reports --------------------------------------------------------------------------------------------------
 
     def _start(self) -> None:
         with self._mode_lock:
@@ -180,10 +180,10 @@ class RedisGate:
         if self._is_degraded:
             for health in self._fallback.snapshot():
                 self._states[health.provider].request_pause(health.throttled_for_seconds)
-        told = [(state.shared, state.take_delta()) for state in self._states.values()]
+        deltas = [(state.shared, state.take_delta()) for state in self._states.values()]
         worker = self._worker if self._thread is not None or is_leaving else None
         try:
-            workers, views = sync(self._scripts, told, worker=worker, is_leaving=is_leaving)
+            workers, views = sync(self._scripts, deltas, worker=worker, is_leaving=is_leaving)
         except UnavailableError as error:
             self._degrade(error)
             return

@@ -1,4 +1,4 @@
-"""How the gates tell operators: one log line and one count for each change, never for each call."""
+"""The gates' log lines and metrics: one of each for every change, never for every call."""
 
 from __future__ import annotations
 

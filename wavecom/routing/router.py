@@ -20,7 +20,7 @@ log = structlog.get_logger()
 LONGEST_WAIT_SECONDS = 1.0
 #: A pause that is shorter costs more in switching threads than it wins.
 SHORTEST_PAUSE_SECONDS = 0.001
-#: What each lane may use of the waiting places, so that a thread for a one-time password always finds one.
+#: What each priority may use of the waiting places, so that a thread for a one-time password always finds one.
 WAITING_SHARES = {Priority.HIGH: 1.0, Priority.NORMAL: 0.75, Priority.BULK: 0.5}
 
 #: Of a process's threads, what the sandbox of the test accounts may hold: tests never take what live traffic needs.
@@ -28,8 +28,8 @@ SANDBOX_SHARE = 0.25
 
 NO_ROUTE = "no_route"
 NO_ROUTE_RETRY_SECONDS = 60.0
-#: That messages wait for a route is told so often: they wait for people.
-_NO_ROUTE_TOLD_SECONDS = 60.0
+#: How often the log says that messages wait for a route, which only people can add.
+_NO_ROUTE_REPORT_SECONDS = 60.0
 
 
 class Router:
@@ -54,15 +54,15 @@ class Router:
         self._stopping = stopping
         self._monotonic = monotonic
         self._draw = draw
-        self._places = {lane: max(1, int(threads / 4 * share)) for lane, share in WAITING_SHARES.items()}
+        self._places = {priority: max(1, int(threads / 4 * share)) for priority, share in WAITING_SHARES.items()}
         # In this process alone and without a breaker: there is nothing to protect but our own threads, and what a magic
         # recipient brings to one test must not close the sandbox to the others.
         self._sandbox = Bulkhead({TEST_SANDBOX: max(1, int(threads * SANDBOX_SHARE))}, threads)
         self._destinations = Destinations(monotonic)
         self._waiting = 0
         self._lock = Lock()
-        #: Channels without a route for which there are messages all the same: when that was last told.
-        self._told: dict[Channel, float] = {}
+        #: Channels without a route for which there are messages all the same: when that was last logged.
+        self._no_route_reported_at: dict[Channel, float] = {}
 
     def reserve(
         self,
@@ -146,16 +146,16 @@ class Router:
     def _order(self, channel: Channel, prefer: str | None) -> tuple[str, ...]:
         route = self._routes.get(channel)
         if route is None:
-            self._tell_of_no_route(channel)
+            self._report_no_route(channel)
             return ()
         return route.order(self._draw(), prefer)
 
-    def _tell_of_no_route(self, channel: Channel) -> None:
+    def _report_no_route(self, channel: Channel) -> None:
         now = self._monotonic()
         with self._lock:
-            is_due = now - self._told.get(channel, float("-inf")) >= _NO_ROUTE_TOLD_SECONDS
+            is_due = now - self._no_route_reported_at.get(channel, float("-inf")) >= _NO_ROUTE_REPORT_SECONDS
             if is_due:
-                self._told[channel] = now
+                self._no_route_reported_at[channel] = now
         if is_due:
             log.error(
                 "channel_without_route",

@@ -1,4 +1,4 @@
-"""What a ``RedisGate`` says to Redis and hears from it: the scripts ``gate_acquire`` and ``gate_sync``."""
+"""The messages between a ``RedisGate`` and its scripts in Redis: ``gate_acquire``, ``gate_sync``, ``gate_override``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from wavecom.routing.pause import PauseRequest
 from wavecom.routing.ramp import WAIT_SECONDS
 from wavecom.routing.ratelimit import MEMORY_SECONDS, SHARES
 
-#: A worker that has not been heard of for so long doesn't count when a limit must be divided.
+#: A worker that has not reported for so long doesn't count when a limit must be divided.
 WORKERS_SECONDS = 15.0
 #: One hash tag, so that on a cluster all of it lives together.
 KEY_PREFIX = "{wavecom:gate}:"
@@ -23,7 +23,7 @@ KEY_PREFIX = "{wavecom:gate}:"
 class Scripts(Protocol):
     """Runs an atomic step on the shared server (``wavecom.storage.redis.scripts``)."""
 
-    def run(self, name: str, keys: Sequence[str], ask: object) -> Any:
+    def run(self, name: str, keys: Sequence[str], arguments: object) -> Any:
         """Plain JSON values in and out. Raises ``UnavailableError`` in bounded time."""
         ...
 
@@ -40,7 +40,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """How a provider stands for the whole fleet. Durations are from the moment of the answer."""
+    """A provider's state as the whole fleet shares it. Durations are from the moment of the reply."""
 
     state: BreakerState = BreakerState.CLOSED
     epoch: int = 0
@@ -56,7 +56,7 @@ class View:
     #: Of the pause that is on, if one is.
     throttled_reason: str = ""
     throttled_since_seconds: float = 0
-    #: What our own message brought about, in order.
+    #: The changes that our own request caused, in order.
     changes: tuple[Change, ...] = ()
 
 
@@ -90,7 +90,7 @@ class ReturnedProbe:
 
 @dataclass(slots=True)
 class StateDelta:
-    """What one process has to tell about one provider since it last did."""
+    """What one process has counted for one provider since it last reported."""
 
     tally: Tally
     epoch: int = 0
@@ -103,34 +103,34 @@ class StateDelta:
 
 
 class SharedProvider:
-    """One provider's side of the conversation: its keys, and its settings in the words of the scripts."""
+    """One provider as the scripts know it: its keys, and its settings under the names that the scripts use."""
 
     def __init__(self, name: str, settings: GateSettings) -> None:
         self.keys = (f"{KEY_PREFIX}provider:{name}", f"{KEY_PREFIX}probes:{name}")
         self._breaker = asdict(settings.breaker)
         rate = settings.rate
         self._cells = rate and {
-            lane.value: {
-                "interval": rate.interval_seconds(lane),
-                "capacity": rate.capacity(lane),
-                "memory": MEMORY_SECONDS[lane],
+            priority.value: {
+                "interval": rate.interval_seconds(priority),
+                "capacity": rate.capacity(priority),
+                "memory": MEMORY_SECONDS[priority],
             }
-            for lane in SHARES
+            for priority in SHARES
         }
 
-    def acquire(self, scripts: Scripts, lane: Priority, cost: int, ahead: int, probe: str) -> Grant | Denial:
+    def acquire(self, scripts: Scripts, priority: Priority, cost: int, ahead: int, probe: str) -> Grant | Denial:
         """Ask for ``cost`` permits and up to ``ahead`` more. Raises ``UnavailableError``."""
-        ask = {
+        arguments = {
             "breaker": self._breaker,
             "cells": self._cells,
-            "lane": lane.value,
+            "lane": priority.value,
             "cost": cost,
             "ahead": ahead,
             "probe": probe,
             "probes_taken_seconds": PROBES_TAKEN_SECONDS,
             "slow_start_seconds": WAIT_SECONDS,
         }
-        reply = scripts.run("gate_acquire", self.keys, ask)
+        reply = scripts.run("gate_acquire", self.keys, arguments)
         view = _view(reply["view"])
         if "reason" in reply:
             return Denial(reply["reason"], reply["retry_after"], view)
@@ -138,11 +138,11 @@ class SharedProvider:
 
     def override(self, scripts: Scripts, action: str, seconds: float, reason: str) -> View:
         """Do what an operator says: "pause" it for ``seconds``, or "reopen" it. Raises ``UnavailableError``."""
-        ask = {"breaker": self._breaker, "action": action, "seconds": seconds, "reason": reason}
-        return _view(scripts.run("gate_override", self.keys, ask))
+        arguments = {"breaker": self._breaker, "action": action, "seconds": seconds, "reason": reason}
+        return _view(scripts.run("gate_override", self.keys, arguments))
 
-    def as_message(self, delta: StateDelta) -> Mapping[str, object]:
-        """``delta`` in the words of the script."""
+    def report_of(self, delta: StateDelta) -> Mapping[str, object]:
+        """``delta`` under the names that the script uses."""
         return {
             "breaker": self._breaker,
             "cells": self._cells,
@@ -155,26 +155,26 @@ class SharedProvider:
 
 
 def sync(
-    scripts: Scripts, told: Sequence[tuple[SharedProvider, StateDelta]], *, worker: str | None, is_leaving: bool
+    scripts: Scripts, deltas: Sequence[tuple[SharedProvider, StateDelta]], *, worker: str | None, is_leaving: bool
 ) -> tuple[int, list[View]]:
-    """Tell the delta of every provider; answers how many workers live, and the views. Raises ``UnavailableError``.
+    """Report the delta of every provider; returns how many workers live, and the views. Raises ``UnavailableError``.
 
     ``worker`` is counted among the living unless it ``is_leaving``; None: who asks calls no provider.
     """
-    keys = [f"{KEY_PREFIX}workers", *(key for provider, _ in told for key in provider.keys)]
-    ask = {
+    keys = [f"{KEY_PREFIX}workers", *(key for provider, _ in deltas for key in provider.keys)]
+    arguments = {
         "worker": worker,
         "is_leaving": is_leaving,
         "workers_seconds": WORKERS_SECONDS,
-        "providers": [provider.as_message(delta) for provider, delta in told],
+        "providers": [provider.report_of(delta) for provider, delta in deltas],
     }
-    reply = scripts.run("gate_sync", keys, ask)
+    reply = scripts.run("gate_sync", keys, arguments)
     # An empty list comes back as an empty object: Lua knows only tables.
     return int(reply["workers"]), [_view(view) for view in reply["views"]]
 
 
 def health_of(name: str, view: View, in_flight: int = 0) -> ProviderHealth:
-    """A view for people."""
+    """``view`` as pages and the router read it."""
     return ProviderHealth(
         provider=name,
         state=view.state,

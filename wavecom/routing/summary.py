@@ -1,4 +1,4 @@
-"""How a provider stands, in one line for people."""
+"""A provider's state in one line, as pages and commands show it."""
 
 from __future__ import annotations
 

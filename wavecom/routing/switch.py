@@ -1,4 +1,4 @@
-"""How an operator sees and changes what all workers share about their providers."""
+"""An operator's view of the providers' shared state, and the changes that operators make to it."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class RedisSwitch:
 
     def health(self) -> list[ProviderHealth]:
         """How every provider stands for the fleet. Raises ``UnavailableError``."""
-        told = [(provider, StateDelta(Tally())) for provider in self._providers.values()]
-        _, views = sync(self._scripts, told, worker=None, is_leaving=False)
+        deltas = [(provider, StateDelta(Tally())) for provider in self._providers.values()]
+        _, views = sync(self._scripts, deltas, worker=None, is_leaving=False)
         return [health_of(name, view) for name, view in zip(self._providers, views, strict=True)]
 
     def pause(self, provider: str, seconds: float, reason: str) -> None:

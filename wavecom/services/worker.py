@@ -21,7 +21,7 @@ from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.job import DeliveryMessage, Job
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
-from wavecom.core.progress import ProgressWatch
+from wavecom.core.progress import StallDetector
 from wavecom.core.sweep import Sweep
 from wavecom.internals import fast_paths
 from wavecom.lag import LagMeter
@@ -146,7 +146,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         clock=clock,
         policy=policy,
         jitter=random.random,
-        watch=ProgressWatch(topology.queue_of_lane, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
+        stalls=StallDetector(topology.queue_of_lane, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
         board=progress,
         on_moved=delivery_metrics.observe_moves,
     )

@@ -169,10 +169,10 @@ class Watchdog(bootsteps.StartStopStep):
 
     def _stalled_queues(self) -> list[str]:
         try:
-            judgement = services().progress.judgement()
+            report = services().progress.stall_report()
         except UnavailableError:
             return []
-        return [queue for queue in self._queues if judgement is not None and queue in judgement.stalled]
+        return [queue for queue in self._queues if report is not None and queue in report.stalled]
 
     def _publish_progress(self, health: WorkerHealth) -> None:
         """Tell the other workers, through Redis. An outage of Redis is logged elsewhere."""

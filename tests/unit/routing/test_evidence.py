@@ -9,8 +9,8 @@ from wavecom.routing.evidence import (
     EVERYBODY,
     MAX_RECIPIENTS,
     THROTTLED_SECONDS,
-    Failed,
     PauseRequests,
+    RecentFailures,
     Tally,
     Verdict,
     asked_seconds,
@@ -114,7 +114,7 @@ def tally_of(*failures: str, good: int = 0) -> Tally:
 
 
 def test_what_another_process_counted_is_not_counted_again() -> None:
-    failed = Failed()
+    failed = RecentFailures()
     failed.without_repeats(tally_of("a", "b"), now=100, window_seconds=10)
 
     again = failed.without_repeats(tally_of("b", "c"), now=101, window_seconds=10)
@@ -123,7 +123,7 @@ def test_what_another_process_counted_is_not_counted_again() -> None:
 
 
 def test_in_the_next_window_it_counts_in_the_rate_again_and_in_the_row_only_after_a_success() -> None:
-    failed = Failed()
+    failed = RecentFailures()
     failed.without_repeats(tally_of("a"), now=100, window_seconds=10)
 
     later = failed.without_repeats(tally_of("a"), now=111, window_seconds=10)
@@ -135,7 +135,7 @@ def test_in_the_next_window_it_counts_in_the_rate_again_and_in_the_row_only_afte
 
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "c", ""]), max_size=8), max_size=8))
 def test_a_row_is_never_longer_than_the_recipients_in_it(parts: list[list[str]]) -> None:
-    failed = Failed()
+    failed = RecentFailures()
 
     counted = [failed.without_repeats(tally_of(*part), now=100, window_seconds=10) for part in parts]
 
@@ -147,7 +147,7 @@ def test_a_row_is_never_longer_than_the_recipients_in_it(parts: list[list[str]])
 
 def test_no_more_recipients_are_kept_than_are_needed() -> None:
     tally = tally_of(*map(str, range(1000)))
-    failed = Failed()
+    failed = RecentFailures()
     failed.without_repeats(tally, now=100, window_seconds=10)
 
     assert tally.failures_in_a_row == 1000

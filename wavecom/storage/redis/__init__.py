@@ -1,1 +1,1 @@
-"""Redis: what the processes share that may be lost. Every caller goes on without it, in bounded time."""
+"""State in Redis that the processes share and may lose: every caller goes on without it, in bounded time."""

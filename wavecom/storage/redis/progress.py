@@ -1,4 +1,4 @@
-"""Where workers and the sweep tell each other of progress. What Redis loses is told anew within seconds."""
+"""The progress of workers and the sweep's report on it, in Redis. What Redis loses is written anew within seconds."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import redis
 
-from wavecom.core.progress import Judgement, Lane
+from wavecom.core.progress import Lane, StallReport
 from wavecom.errors import UnavailableError
 
 MOVED_KEY = "wavecom:progress:moved"
-JUDGEMENT_KEY = "wavecom:progress:judgement"
+STALL_REPORT_KEY = "wavecom:progress:judgement"
 CANCELLED_KEY = "wavecom:progress:cancelled"
-#: Of what a worker says of itself, which it repeats every few seconds.
+#: What a worker has written of itself counts for so long; it writes that anew every few seconds.
 _FRESH_SECONDS = 30
 _DAY_SECONDS = 86_400
 
@@ -42,18 +42,18 @@ class RedisProgress:
         found: Any = self._call(lambda: self._client.hgetall(MOVED_KEY))
         return {self._lanes[queue]: _time(at) for queue, at in found.items() if queue in self._lanes}
 
-    def publish(self, judgement: Judgement) -> None:
+    def publish(self, report: StallReport) -> None:
         """See ``ProgressBoard.publish``."""
-        text = orjson.dumps({"at": _milliseconds(judgement.at), "stalled": judgement.stalled})
-        self._call(lambda: self._client.set(JUDGEMENT_KEY, text, ex=_DAY_SECONDS))
+        text = orjson.dumps({"at": _milliseconds(report.at), "stalled": report.stalled})
+        self._call(lambda: self._client.set(STALL_REPORT_KEY, text, ex=_DAY_SECONDS))
 
-    def judgement(self) -> Judgement | None:
-        """The latest; None when nobody has judged within a day."""
-        text: Any = self._call(lambda: self._client.get(JUDGEMENT_KEY))
+    def stall_report(self) -> StallReport | None:
+        """The sweep's latest; None when there was none within a day."""
+        text: Any = self._call(lambda: self._client.get(STALL_REPORT_KEY))
         if text is None:
             return None
         content = orjson.loads(text)
-        return Judgement(_time(content["at"]), tuple(content["stalled"]))
+        return StallReport(_time(content["at"]), tuple(content["stalled"]))
 
     def note_cancelled(self, node: str, queues: Sequence[str]) -> None:
         """A worker's consumers that somebody has cancelled; none: all is well with it again."""
@@ -64,11 +64,11 @@ class RedisProgress:
             self._call(lambda: self._client.hdel(CANCELLED_KEY, node))
 
     def cancelled(self) -> Mapping[str, Sequence[str]]:
-        """Worker → its cancelled queues, of those who said so a moment ago."""
+        """Worker → its cancelled queues, of those that were noted within the last 30 seconds."""
         found: Any = self._call(lambda: self._client.hgetall(CANCELLED_KEY))
-        told = {node: orjson.loads(text) for node, text in found.items()}
+        noted = {node: orjson.loads(text) for node, text in found.items()}
         oldest = _milliseconds(self._now()) - _FRESH_SECONDS * 1000
-        return {node: content["queues"] for node, content in told.items() if content["at"] >= oldest}
+        return {node: content["queues"] for node, content in noted.items() if content["at"] >= oldest}
 
     def _call(self, call: Callable[[], Any]) -> Any:
         try:

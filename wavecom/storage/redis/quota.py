@@ -1,4 +1,4 @@
-"""``QuotaService`` on Redis: the questions of all threads that ask at one moment are one script call."""
+"""``QuotaService`` on Redis: the requests of all threads that ask at one moment are one script call."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class RedisQuotas:
     """``wavecom.core.quota.QuotaService``. ``client`` must give up after about ``TIMEOUT_SECONDS``. Thread-safe.
 
     While Redis can't be used, or refuses to write (full, read only), each process holds its callers to its share
-    (``1 / processes``) of what was left, and tells Redis afterwards what was used meanwhile.
+    (``1 / processes``) of what was left, and adds to the shared counts afterwards what was used meanwhile.
     """
 
     def __init__(
@@ -67,8 +67,8 @@ class RedisQuotas:
         self._now = now
         self._answers_limit = answers_limit
         self._share = QuotaShare(processes, now)
-        #: Of those who ask alone; they need not wait long for company.
-        self._asks: GroupCommit[QuotaRequest, QuotaDecision] = GroupCommit(self.ask_many, max_window_seconds=0.003)
+        #: For requests that come alone: they wait for others for no more than 3 ms.
+        self._batches: GroupCommit[QuotaRequest, QuotaDecision] = GroupCommit(self.ask_many, max_window_seconds=0.003)
         self._paused_until = float("-inf")
         self._is_away = False
         #: The oldest are forgotten when Redis can't keep up.
@@ -88,8 +88,8 @@ class RedisQuotas:
     def ask(self, request: QuotaRequest) -> QuotaDecision:
         """See the port."""
         if self._monotonic() < self._paused_until:
-            return self._alone([request])[0]
-        return self._asks.submit(request)
+            return self._decide_locally([request])[0]
+        return self._batches.submit(request)
 
     def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
         """See the port. Written a moment later, many at once."""
@@ -115,37 +115,37 @@ class RedisQuotas:
 
     def ask_many(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
         """See the port."""
-        # Again: those who waited for a batch that failed must not try it one after the other.
+        # Once more: threads that waited for a batch that failed must not try one after the other.
         if self._monotonic() < self._paused_until:
-            return self._alone(requests)
+            return self._decide_locally(requests)
         keys = [key for request in requests for key in _keys(request)]
-        question = {"keep": NAME_SECONDS, "requests": [_question(request) for request in requests]}
+        arguments = {"keep": NAME_SECONDS, "requests": [_arguments(request) for request in requests]}
         try:
-            replies = self._scripts.run("quota", keys, question)
+            replies = self._scripts.run("quota", keys, arguments)
         except UnavailableError as error:
-            self._fail(error)
-            return self._alone(requests)
+            self._begin_outage(error)
+            return self._decide_locally(requests)
         if self._is_away:
-            self._return()
+            self._end_outage()
         decisions = [_decision(request.limits, reply) for request, reply in zip(requests, replies, strict=True)]
-        self._share.note(requests, decisions)
+        self._share.record_remaining(requests, decisions)
         return decisions
 
-    def _alone(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
+    def _decide_locally(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
         LOCAL.inc(len(requests))
         return self._share.ask_many(requests)
 
-    def _fail(self, error: Exception) -> None:
+    def _begin_outage(self, error: Exception) -> None:
         self._paused_until = self._monotonic() + PAUSE_SECONDS
         if not self._is_away:
-            # Once per outage, not per request; the counter has the rest.
+            # Once per outage; the counter counts requests.
             log.warning("limits_local", error=str(error), share=f"1/{self._share.processes}")
         self._is_away = True
 
-    def _return(self) -> None:
+    def _end_outage(self) -> None:
         self._is_away = False
         today = int(self._now() // DAY_SECONDS)
-        for budget, used in self._share.forget().items():
+        for budget, used in self._share.take_usage().items():
             self._change(budget, used, None, today)
         log.warning("limits_shared_again")
 
@@ -180,50 +180,52 @@ class RedisQuotas:
             answers = [self._unwritten.popleft() for _ in range(min(_BATCH, len(self._unwritten)))]
             try:
                 if changes:
-                    self._scripts.run("adjust", [key for each in changes for key in _counts(each[0])], _told(changes))
+                    self._scripts.run(
+                        "adjust", [key for each in changes for key in _count_keys(each[0])], _adjustments(changes)
+                    )
                 if answers:
                     self._remember(answers)
             except UnavailableError as error:
-                # Nobody knows whether it was done: what was used is told again, what was given back is not.
+                # Nobody knows whether it was done: what was used is counted again, what was given back is not.
                 self._changes.extendleft(change for change in reversed(changes) if change[1] > 0)
-                self._fail(error)
+                self._begin_outage(error)
 
     def _remember(self, answers: Sequence[tuple[str, StoredAnswer]]) -> None:
         values = [orjson.dumps([each.fingerprint, each.job_id, each.body]).decode() for _, each in answers]
-        question = {"keep": KEEP_SECONDS, "most": self._answers_limit, "values": values}
-        self._scripts.run("remember", [_ORDER, *(_ANSWERS + name for name, _ in answers)], question)
+        arguments = {"keep": KEEP_SECONDS, "most": self._answers_limit, "values": values}
+        self._scripts.run("remember", [_ORDER, *(_ANSWERS + name for name, _ in answers)], arguments)
 
 
-def _told(changes: Sequence[_Change]) -> list[dict[str, Any]]:
+def _adjustments(changes: Sequence[_Change]) -> list[dict[str, Any]]:
     return [
         {"count": count, "day": day} | ({} if rate is None else {"interval": 1 / rate})
         for _, count, rate, day in changes
     ]
 
 
-def _counts(budget: str) -> tuple[str, str]:
+def _count_keys(budget: str) -> tuple[str, str]:
     return f"{_PREFIX}rate:{budget}", f"{_PREFIX}daily:{budget}"
 
 
 def _keys(request: QuotaRequest) -> list[str]:
     answer = [_ANSWERS + request.names[0]] if request.wants_answer else []
     names = () if request.limits.is_unlimited else request.names
-    return [*_counts(request.budget), *answer, *(f"{_PREFIX}name:{name}" for name in names)]
+    return [*_count_keys(request.budget), *answer, *(f"{_PREFIX}name:{name}" for name in names)]
 
 
-def _question(request: QuotaRequest) -> dict[str, Any]:
+def _arguments(request: QuotaRequest) -> dict[str, Any]:
     limits = request.limits
-    question: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "cost": request.cost,
         "refused": request.refused,
         "names": 0 if limits.is_unlimited else len(request.names),
         "looks": request.wants_answer,
     }
     if limits.rate_per_second is not None:
-        question |= {"interval": 1 / limits.rate_per_second, "burst": limits.burst}
+        arguments |= {"interval": 1 / limits.rate_per_second, "burst": limits.burst}
     if limits.daily_quota is not None:
-        question["quota"] = limits.daily_quota
-    return question
+        arguments["quota"] = limits.daily_quota
+    return arguments
 
 
 def _decision(limits: Limits, reply: Mapping[str, Any]) -> QuotaDecision:

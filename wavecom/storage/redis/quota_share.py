@@ -14,7 +14,7 @@ class QuotaShare:
 
     ``now``: seconds since 1970.
 
-    Of a daily quota it divides what was left when this process last heard of it: perhaps a little more than is left.
+    Of a daily quota it divides what was left when Redis last answered this process: perhaps a little more than is left.
     """
 
     def __init__(self, processes: int, now: Callable[[], float]) -> None:
@@ -24,7 +24,7 @@ class QuotaShare:
         #: By budget: of which day, and what was left of its quota then.
         self._left: dict[str, tuple[int, int]] = {}
 
-    def note(self, requests: Sequence[QuotaRequest], decisions: Sequence[QuotaDecision]) -> None:
+    def record_remaining(self, requests: Sequence[QuotaRequest], decisions: Sequence[QuotaDecision]) -> None:
         """Remember what the shared counts say is left."""
         for request, decision in zip(requests, decisions, strict=True):
             if request.limits.daily_quota is not None and decision.limits:
@@ -35,14 +35,14 @@ class QuotaShare:
         """See ``QuotaService``; answers that were given are not known here, the store has them."""
         shares = [replace(request, limits=self._limits(request)) for request in requests]
         decisions = self._local.ask_many(shares)
-        return [_as_told(request, decision) for request, decision in zip(requests, decisions, strict=True)]
+        return [_with_own_limits(request, decision) for request, decision in zip(requests, decisions, strict=True)]
 
     def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
         """See ``QuotaService``."""
         self._local.refund(replace(request, limits=self._limits(request)), decision, count)
 
-    def forget(self) -> dict[str, int]:
-        """The shared counts are back: begin anew; what each budget has used of today's quota meanwhile."""
+    def take_usage(self) -> dict[str, int]:
+        """What each budget has used of today's quota while the shared counts were away; begins anew."""
         return self._local.forget()
 
     def _limits(self, request: QuotaRequest) -> Limits:
@@ -57,8 +57,8 @@ class QuotaShare:
         return int(self._now() // DAY_SECONDS)
 
 
-def _as_told(request: QuotaRequest, decision: QuotaDecision) -> QuotaDecision:
-    """Clients are told their limits as ever, and what is left of them here."""
+def _with_own_limits(request: QuotaRequest, decision: QuotaDecision) -> QuotaDecision:
+    """The decision with the caller's own limits in place of this process's share, and what is left of the share."""
     own = {DAILY: request.limits.daily_quota or 0, RATE: request.limits.burst}
     limits = [replace(status, quota=own[status.name]) for status in decision.limits]
     return replace(decision, limits=limits, is_local=True)

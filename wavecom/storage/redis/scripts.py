@@ -25,14 +25,14 @@ def source(name: str) -> str:
 
 
 class RedisScripts:
-    """Scripts by their file names. Thread-safe."""
+    """Runs a script by its file name. Thread-safe."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._scripts: dict[str, Script] = {}
 
-    def run(self, name: str, keys: Sequence[str], ask: object) -> Any:
-        """Run ``<name>.lua`` with ``ask`` as JSON in ARGV[1]; the answer, which the script must encode as JSON.
+    def run(self, name: str, keys: Sequence[str], arguments: object) -> Any:
+        """Run ``<name>.lua`` with ``arguments`` as JSON in ARGV[1]; its reply, which the script must encode as JSON.
 
         Called by its hash; loaded first when the server doesn't know it (new, restarted or flushed). Raises
         ``UnavailableError`` when Redis is away, too slow, or refuses.
@@ -41,6 +41,6 @@ class RedisScripts:
         if script is None:
             script = self._scripts[name] = self._client.register_script(source(name))
         try:
-            return orjson.loads(script(keys, [orjson.dumps(ask)]))
+            return orjson.loads(script(keys, [orjson.dumps(arguments)]))
         except redis.RedisError as error:
             raise UnavailableError(f"Redis can't be used now ({type(error).__name__}: {error})") from error

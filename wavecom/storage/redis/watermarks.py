@@ -16,14 +16,14 @@ from wavecom.storage.redis.scripts import RedisScripts
 log = structlog.get_logger()
 
 KEY = "wavecom:watermarks"
-_TELL_SECONDS = 1.0
+_WRITE_SECONDS = 1.0
 
 
 class RedisWatermarks:
     """The latest ``queuedAt`` of a delivery message taken from each queue, by any worker. Thread-safe.
 
-    ``note`` is cheap: it keeps the highest in memory and tells Redis about once a second. What Redis loses, or can't be
-    told, makes the sweep wait longer with a lost delivery message in a deep queue, nothing else.
+    ``note`` is cheap: it keeps the highest in memory and writes it to Redis about once a second. What Redis loses, or
+    can't take, makes the sweep wait longer with a lost delivery message in a deep queue, nothing else.
     """
 
     def __init__(self, client: redis.Redis, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -31,27 +31,27 @@ class RedisWatermarks:
         self._scripts = RedisScripts(client)
         self._monotonic = monotonic
         self._lock = threading.Lock()
-        self._untold: dict[str, int] = {}
-        self._tell_after = float("-inf")
+        self._unwritten: dict[str, int] = {}
+        self._write_after = float("-inf")
 
     def note(self, queue: str, queued_at: datetime) -> None:
         """A delivery message that reached ``queue`` at ``queued_at`` has been taken."""
         reached = int(queued_at.timestamp() * 1000)
         with self._lock:
-            if reached > self._untold.get(queue, 0):
-                self._untold[queue] = reached
+            if reached > self._unwritten.get(queue, 0):
+                self._unwritten[queue] = reached
             now = self._monotonic()
-            if now < self._tell_after:
+            if now < self._write_after:
                 return
-            self._tell_after = now + _TELL_SECONDS
-            told, self._untold = self._untold, {}
+            self._write_after = now + _WRITE_SECONDS
+            marks, self._unwritten = self._unwritten, {}
         try:
-            self._scripts.run("watermark_raise", [KEY], told)
+            self._scripts.run("watermark_raise", [KEY], marks)
         except UnavailableError:
-            log.debug("watermarks_untold")
+            log.debug("watermarks_unwritten")
 
     def reached(self, queue: str) -> datetime | None:
-        """What all workers together have told of ``queue``; None when nothing, or when Redis is away."""
+        """The latest of all workers for ``queue``; None when there is none, or when Redis is away."""
         try:
             value = self._client.hget(KEY, queue)
         except redis.RedisError:
