@@ -31,8 +31,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from harness.toolbox import mongo_server
 from tests.factories import make_job
-from wavecom.bench.toolbox import mongo_server
 from wavecom.core.job import Channel, Job, JobError, LogEntry, Priority
 from wavecom.core.states import Status
 from wavecom.local.servers import PrivateMongo, PrivateRedis

@@ -15,7 +15,6 @@ from wavecom.errors import ConfigurationError
 #: Name of a command → its module in ``wavecom.commands``, and its name there.
 _OPERATORS = {
     "audit": "audit",
-    "bench": "bench",
     "check": "check",
     "dead-letters": "dead_letters",
     "keys": "keys",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wavecom.bench.subject import WEB, WORKER, Place, Process
+from harness.subject import WEB, WORKER, Place, Process
 from wavecom.local.ports import LOOPBACK
 from wavecom.local.readiness import Check
 from wavecom.local.service import Service

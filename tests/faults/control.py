@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wavecom.bench import control
+from harness import control
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness import display
 from tests.faults.drill import Outcome
-from wavecom.bench import display
 
 
 class Display(display.Display):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.plot import Curve, Span, lines, per_second_points
 from tests.faults.drill import Outcome
-from wavecom.bench.plot import Curve, Span, lines, per_second_points
 
 _CURVES = {
     "accepted": ("accepted a second", "#1f6feb"),

@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from harness import machine
+from harness.tables import table
 from tests.faults import house
 from tests.faults.drill import Outcome, Size
 from tests.faults.plot import timeline
 from tests.faults.reconcile import ORPHAN_LIMIT_SECONDS, RATE_TOLERANCE
-from wavecom.bench import machine
-from wavecom.bench.tables import table
 
 PICTURES = "faults"
 

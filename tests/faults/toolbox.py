@@ -8,8 +8,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from harness.toolbox import mongo_server
 from tests.faults.house import HouseError
-from wavecom.bench.toolbox import mongo_server
 
 __all__ = ["faketime_library", "mongo_server"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from wavecom.bench.machine import python_build
+from harness.machine import python_build
 
 ROOT = Path(__file__).parents[3]
 ORDINARY = ("sh", "cat", "cksum", "dirname", "env", "mkdir", "sed", "tail", "touch")

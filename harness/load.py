@@ -1,0 +1,391 @@
+"""The load generator: clients of a bank in a process of their own.
+
+*Paced* load is open-loop: each notification has a moment at which it is meant to be submitted, whatever became of those
+before it, and its latency counts from that moment, so that a system that stalls is not asked less. *Flooding* load is
+closed-loop: every connection submits its next notification as soon as the last was answered.
+
+Either keeps up to 256 connections and gives up after 10 s. Nothing is repeated: what was answered is what counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import re
+import time
+import uuid
+from array import array
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from pathlib import Path
+
+from harness import control
+from wavecom.local.ports import LOOPBACK
+
+PATIENCE_SECONDS = 10.0
+CONNECTIONS = 256
+
+_SWEEP_SECONDS = 0.25
+_HEAD_END = b"\r\n\r\n"
+_JOB_ID = re.compile(rb'"jobId":\s*"([0-9a-f-]{36})"')
+_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
+_RETRY_AFTER = re.compile(rb"\r\nretry-after:\s*\S", re.IGNORECASE)
+_CLOSE = re.compile(rb"\r\nconnection:\s*close", re.IGNORECASE)
+
+
+class Fate(IntEnum):
+    """What became of a request that no status tells about."""
+
+    WAITING = 0
+    #: Sent, and no answer within the patience of its client.
+    TIMED_OUT = -1
+    #: Sent, and the connection broke.
+    BROKEN = -2
+    #: All connections were busy as long as its client had patience.
+    NEVER_SENT = -3
+
+
+#: Channel -> what is special about it in a request's body. %d: the notification's number.
+_CONTENTS = {
+    "email": b'"to":{"email":"customer%d@example.com"},"payload":{"subject":"Payment received",'
+    b'"text":"Dear customer, we have received your payment number %d over 1,250.00 EUR. Your balance is up to date.'
+    b' This message was sent automatically; please do not reply to it."}',
+    "sms": b'"to":{"phone":"+4474%08d"},"payload":{"text":"Your one-time password is %d. Never tell it to anybody."}',
+    "push": b'"to":{"platform":"fcm","token":"c3RhbmQtaW4tZm9yLWEtcmVnaXN0cmF0aW9uLXRva2Vu-%d"},'
+    b'"payload":{"title":"Parcel","body":"Parcel %d is on its way and will arrive today."}',
+}
+
+
+class Mix:
+    """What is submitted: ``keys`` is the share that carries an Idempotency-Key, ``batch`` how many go in a request."""
+
+    def __init__(
+        self,
+        channels: Sequence[str] = ("email", "sms", "push"),
+        priority: str | None = None,
+        keys: float = 0.5,
+        batch: int = 1,
+    ) -> None:
+        self._templates = [self._template(channel, priority) for channel in channels]
+        self._keys = keys
+        self._batch = batch
+        self._run = uuid.uuid4().hex[:12]
+        self.size = batch
+
+    @staticmethod
+    def _template(channel: str, priority: str | None) -> bytes:
+        lane = b"" if priority is None else b'"priority":"%b",' % priority.encode()
+        return b'{"type":"%b",%b%b,"metadata":{"order":"%%d"}}' % (channel.encode(), lane, _CONTENTS[channel])
+
+    def request(self, head: bytes, number: int) -> bytes:
+        """The whole request for the notification, or the batch, of this number. ``head`` ends within the headers."""
+        if self._batch == 1:
+            body = self._one(number)
+        else:
+            first = number * self._batch
+            body = b'{"notifications":[%b]}' % b",".join(self._one(first + index) for index in range(self._batch))
+        key = b""
+        if int((number + 1) * self._keys) > int(number * self._keys):
+            key = b"Idempotency-Key: %b-%d\r\n" % (self._run.encode(), number)
+        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, key, len(body), body)
+
+    def _one(self, number: int) -> bytes:
+        return self._templates[number % len(self._templates)] % (number, number, number)
+
+
+class Phase:
+    """A stretch of load, and what each of its requests was answered."""
+
+    def __init__(self, name: str, head: bytes, port: int, mix: Mix, connections: int) -> None:
+        self.name = name
+        self.mix = mix
+        #: Of each request, by its number: when it was meant to be sent, was sent, was answered (monotonic), and how.
+        self.intended = array("d")
+        self.sent = array("d")
+        self.answered = array("d")
+        self.status = array("h")
+        #: 1: the answer said when to come again.
+        self.retry_after = array("b")
+        self.job_ids: list[bytes] = []
+        self.accepted = 0
+        self.is_paced_out = False
+        #: Called whenever a request has met its fate.
+        self.on_end: Callable[[], None] = lambda: None
+        self._head = head
+        self._port = port
+        self._most = connections
+        self._opened = 0
+        self._ended = 0
+        self._idle: list[_Client] = []
+        self._busy: set[_Client] = set()
+        self._waiting: deque[int] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_over(self) -> bool:
+        """Everything that was meant to be sent has met its fate."""
+        return self.is_paced_out and self._ended == len(self.status)
+
+    def begin(self, intended: float) -> None:
+        """One more request, meant for the moment ``intended``."""
+        number = len(self.status)
+        self.intended.append(intended)
+        self.sent.append(0)
+        self.answered.append(0)
+        self.status.append(Fate.WAITING)
+        self.retry_after.append(0)
+        self.job_ids.append(b"")
+        if self._idle:
+            self._send(self._idle.pop(), number)
+            return
+        self._waiting.append(number)
+        self._open_more()
+
+    def is_ready(self, client: _Client) -> None:
+        """A connection is there, or free again."""
+        self._busy.discard(client)
+        if self._waiting:
+            self._send(client, self._waiting.popleft())
+        else:
+            self._idle.append(client)
+
+    def is_lost(self, client: _Client, number: int | None) -> None:
+        """A connection is gone; with it the request it was busy with."""
+        self._opened -= 1
+        self._busy.discard(client)
+        if number is not None:
+            self._end(number, Fate.BROKEN)
+        elif client in self._idle:
+            self._idle.remove(client)
+        self._open_more()
+
+    def is_answered(self, number: int, status: int, head: bytes, body: bytes) -> None:
+        """An answer is there."""
+        if status in (200, 202, 207):
+            found = _JOB_ID.findall(body)
+            self.accepted += len(found)
+            self.job_ids[number] = b",".join(found)
+        elif _RETRY_AFTER.search(head):
+            self.retry_after[number] = 1
+        self._end(number, status)
+
+    def lose_patience(self) -> None:
+        """Give up what has waited for too long."""
+        limit = time.monotonic() - PATIENCE_SECONDS
+        for client in [client for client in self._busy if client.since < limit]:
+            number = client.give_up()
+            self._end(number, Fate.TIMED_OUT)
+        while self._waiting and self.intended[self._waiting[0]] < limit:
+            self._end(self._waiting.popleft(), Fate.NEVER_SENT)
+
+    def close(self) -> None:
+        """Let go of all connections."""
+        for client in [*self._idle, *self._busy]:
+            client.close()
+        self._idle.clear()
+
+    def _send(self, client: _Client, number: int) -> None:
+        self._busy.add(client)
+        self.sent[number] = client.send(number, self.mix.request(self._head, number))
+
+    def _end(self, number: int, status: int) -> None:
+        self.answered[number] = time.monotonic()
+        self.status[number] = status
+        self._ended += 1
+        self.on_end()
+
+    def _open_more(self) -> None:
+        if self._waiting and self._opened < self._most:
+            self._opened += 1
+            task = asyncio.get_running_loop().create_task(self._open())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _open(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            _, client = await loop.create_connection(lambda: _Client(self), LOOPBACK, self._port)
+        except OSError:
+            self._opened -= 1
+            await asyncio.sleep(0.1)
+            self._open_more()
+        else:
+            self.is_ready(client)
+
+
+class _Client(asyncio.Protocol):
+    """A kept-alive connection: one request after the other."""
+
+    def __init__(self, phase: Phase) -> None:
+        self._phase = phase
+        self._number: int | None = None
+        self._buffer = b""
+        self._transport: asyncio.Transport
+        self.since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes no others
+        self._transport = transport
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        number, self._number = self._number, None
+        self._phase.is_lost(self, number)
+
+    def send(self, number: int, request: bytes) -> float:
+        """Send; the moment at which it was."""
+        self._number = number
+        self._transport.write(request)
+        self.since = time.monotonic()
+        return self.since
+
+    def give_up(self) -> int:
+        """Break the connection off; the number of the request it was busy with."""
+        number, self._number = self._number, None
+        assert number is not None  # noqa: S101 - only the busy are asked
+        self._transport.abort()
+        return number
+
+    def close(self) -> None:
+        """Hang up."""
+        self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer = data = self._buffer + data if self._buffer else data
+        head_end = data.find(_HEAD_END)
+        if head_end < 0:
+            return
+        head = data[:head_end]
+        length = _LENGTH.search(head)
+        whole = head_end + len(_HEAD_END) + (int(length[1]) if length else 0)
+        if len(data) < whole or self._number is None:
+            return
+        self._buffer = data[whole:]
+        number, self._number = self._number, None
+        self._phase.is_answered(number, int(data[9:12]), head, data[head_end:whole])
+        if _CLOSE.search(head):
+            self._transport.close()
+        else:
+            self._phase.is_ready(self)
+
+
+class Load:
+    """All phases, and the verbs by which the benchmark commands them."""
+
+    def __init__(self, port: int, api_key: str) -> None:
+        self._port = port
+        self._api_key = api_key
+        self._phases: dict[str, Phase] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def pace(
+        self,
+        name: str,
+        rate: float,
+        seconds: float,
+        mix: dict[str, object],
+        connections: int = CONNECTIONS,
+    ) -> None:
+        """Open-loop: ``rate`` requests a second at even intervals for ``seconds``."""
+        phase = self._begin(name, mix, connections)
+        self._start(self._keep_pace(phase, rate, seconds))
+
+    def flood(self, name: str, count: int, mix: dict[str, object], connections: int = CONNECTIONS) -> None:
+        """Closed-loop: ``count`` requests, as fast as they are answered."""
+        phase = self._begin(name, mix, connections)
+
+        def next_one() -> None:
+            if len(phase.status) < count:
+                phase.begin(time.monotonic())
+            else:
+                phase.is_paced_out = True
+
+        phase.on_end = next_one
+        for _ in range(min(connections, count)):
+            next_one()
+
+    def progress(self, name: str) -> dict[str, object]:
+        """Counts so far."""
+        phase = self._phases[name]
+        return {"begun": len(phase.status) * phase.mix.size, "accepted": phase.accepted, "is_over": phase.is_over}
+
+    def close(self, name: str) -> None:
+        """Hang up the phase's connections."""
+        self._phases[name].close()
+
+    def write(self, name: str, path: str) -> None:
+        """A line ``intended sent answered status retry-after job ids`` for each request of the phase, into ``path``."""
+        phase = self._phases[name]
+        moments = phase.intended, phase.sent, phase.answered
+        rows = zip(*moments, phase.status, phase.retry_after, phase.job_ids, strict=True)
+        with Path(path).open("wb") as file:
+            file.writelines(b"%.6f %.6f %.6f %d %d %b\n" % row for row in rows)
+
+    def forget(self, name: str) -> None:
+        """Free the memory of a phase that has been written."""
+        self._phases.pop(name).close()
+
+    def _begin(self, name: str, mix: dict[str, object], connections: int) -> Phase:
+        chosen = Mix(**mix)  # type: ignore[arg-type]
+        path = "/api/notifications" if chosen.size == 1 else "/api/notifications/batch"
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: {LOOPBACK}:{self._port}\r\nAuthorization: Bearer {self._api_key}\r\n"
+            "Content-Type: application/json\r\n"
+        )
+        phase = self._phases[name] = Phase(name, head.encode(), self._port, chosen, connections)
+        self._start(self._watch(phase))
+        return phase
+
+    def _start(self, work: object) -> None:
+        self._tasks.append(asyncio.get_running_loop().create_task(work))  # type: ignore[arg-type]
+
+    @staticmethod
+    async def _keep_pace(phase: Phase, rate: float, seconds: float) -> None:
+        started = time.monotonic() + 0.05
+        total = round(rate * seconds)
+        begun = 0
+        while begun < total:
+            now = time.monotonic()
+            while begun < total and (intended := started + begun / rate) <= now:
+                phase.begin(intended)
+                begun += 1
+            await asyncio.sleep(max(0.0, started + begun / rate - time.monotonic()))
+        phase.is_paced_out = True
+
+    @staticmethod
+    async def _watch(phase: Phase) -> None:
+        while not phase.is_over:
+            await asyncio.sleep(_SWEEP_SECONDS)
+            phase.lose_patience()
+
+
+async def run(control_port: int, api_port: int, api_key: str) -> None:
+    """Serve until the process is ended."""
+    load = Load(api_port, api_key)
+    verbs: dict[str, control.Verb] = {
+        "pace": load.pace,
+        "flood": load.flood,
+        "progress": load.progress,
+        "close": load.close,
+        "write": load.write,
+        "forget": load.forget,
+    }
+    server = await control.serve(control_port, verbs)
+    await server.serve_forever()
+
+
+def main() -> None:
+    """``WAVECOM_API_KEY=... python -m harness.load --control-port 7000 --api-port 8000``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--control-port", type=int, required=True)
+    parser.add_argument("--api-port", type=int, required=True)
+    arguments = parser.parse_args()
+    # A collection that walks a million records would be seen as the system's latency.
+    gc.disable()
+    asyncio.run(run(arguments.control_port, arguments.api_port, os.environ["WAVECOM_API_KEY"]))
+
+
+if __name__ == "__main__":
+    main()

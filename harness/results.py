@@ -1,0 +1,107 @@
+"""A run's figures as a file, written after every trial, and read back to make one report of several runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.judgement import judge
+from harness.measure import Figures, Latencies
+from harness.speed import Pace
+from harness.trial import Goal, Outcome
+from wavecom.errors import ConfigurationError, Problem
+
+FILE = "performance.json"
+
+Facts = Mapping[str, str]
+T = TypeVar("T")
+
+
+def write(folder: Path, facts: Facts, outcomes: Sequence[Outcome]) -> None:
+    """Whole or not at all: a run that is interrupted here has lost nothing."""
+    content = {
+        "circumstances": facts,
+        "judgements": [
+            {
+                "scenario": each.scenario,
+                **asdict(each.goal),
+                "value": each.median,
+                "values": each.values,
+                "repeats_met": each.repeats,
+                "is_met": each.is_met,
+                "aim_is_met": each.aim_is_met,
+            }
+            for each in judge(outcomes)
+        ],
+        "outcomes": [
+            {
+                **asdict(outcome),
+                "phases": {name: _content(figures) for name, figures in outcome.phases.items()},
+                "goals": [{**asdict(goal), "is_met": goal.is_met} for goal in outcome.goals],
+                "is_whole": outcome.is_whole,
+            }
+            for outcome in outcomes
+        ],
+    }
+    draft = folder / f".{FILE}.new"
+    draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    draft.replace(folder / FILE)
+
+
+def _content(figures: Figures) -> dict[str, object]:
+    return {
+        **asdict(figures),
+        "speed": round(figures.pace.speed, 3),
+        "cpu_ms_total_at_full_speed": figures.cpu_ms_at_full_speed,
+    }
+
+
+def read(folder: Path) -> tuple[Facts, list[Outcome]]:
+    """What ``write`` wrote; raises ``ConfigurationError`` when it did not, or an older release did."""
+    path = folder / FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content["circumstances"], [_outcome(each) for each in content["outcomes"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        message = f"holds no figures that can be read ({type(error).__name__}: {error})"
+        raise ConfigurationError([Problem(str(path), message)]) from error
+
+
+def merged(runs: Sequence[tuple[Facts, Sequence[Outcome]]]) -> tuple[Facts, list[Outcome]]:
+    """As if it had been one run: what several of them played counts as repeated. Facts that differ are all told."""
+    words = dict.fromkeys(word for facts, _ in runs for word in facts)
+    facts = {word: "; ".join(dict.fromkeys(facts[word] for facts, _ in runs if word in facts)) for word in words}
+    return facts, [outcome for _, outcomes in runs for outcome in outcomes]
+
+
+def _outcome(content: Mapping[str, Any]) -> Outcome:
+    known = _known(Outcome, content)
+    pictures = {
+        name: {words: [(x, y) for x, y in points] for words, points in curves.items()}
+        for name, curves in content["pictures"].items()
+    }
+    return Outcome(
+        **known
+        | {
+            "phases": {name: _figures(each) for name, each in content["phases"].items()},
+            "goals": [Goal(**_known(Goal, each)) for each in content["goals"]],
+            "spans": [(words, since, until) for words, since, until in content["spans"]],
+            "pictures": pictures,
+        }
+    )
+
+
+def _figures(content: Mapping[str, Any]) -> Figures:
+    latencies = {name: Latencies(**content[name]) for name in ("accept", "accept_from_sending", "end_to_end")}
+    curves = {
+        name: {int(second): count for second, count in counts.items()} for name, counts in content["curves"].items()
+    }
+    return Figures(**_known(Figures, content) | latencies | {"pace": Pace(**content["pace"]), "curves": curves})
+
+
+def _known(kind: type[T], content: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what was only derived from the rest."""
+    return {field.name: content[field.name] for field in fields(kind)}  # type: ignore[arg-type]
