@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from pymongo.database import Database
 
 from tests.fakes import FakeClock
+from tests.operator_services import operator_services_with
 from wavecom.cli import main
-from wavecom.core.audit import Action, BulkOperation, BulkOperationState
+from wavecom.core.audit import Action
+from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyAction, KeyEvent
-from wavecom.services.operator import OperatorServices
 from wavecom.storage.mongo.audit import MongoAuditLog
 
 
-class Office:
+class Environment:
     def __init__(self, database: Database[dict[str, Any]]) -> None:
         self.clock = FakeClock()
         self.log = MongoAuditLog(database)
-        nothing = cast(Any, None)
-        self._services = OperatorServices(
+        self._services = operator_services_with(
             clock=self.clock,
-            jobs=nothing,
-            dead_letters=nothing,
-            keys=nothing,
-            sessions=nothing,
             audit=self.log,
-            reconciliation=nothing,
         )
 
     def replayed(self, number: int, at: datetime, operator: str = "ada@ops") -> None:
@@ -49,12 +44,12 @@ class Office:
 
 
 @pytest.fixture
-def office(database: Database[dict[str, Any]]) -> Office:
-    office = Office(database)
-    now = office.clock.now()
+def environment(database: Database[dict[str, Any]]) -> Environment:
+    environment = Environment(database)
+    now = environment.clock.now()
     for number, hours in enumerate([30, 20, 10]):
-        office.replayed(number, now - timedelta(hours=hours), "ada@ops" if number else "bob@ops")
-    office.log.record_key_event(
+        environment.replayed(number, now - timedelta(hours=hours), "ada@ops" if number else "bob@ops")
+    environment.log.record_key_event(
         KeyEvent(
             event_id="event-1",
             action=KeyAction.REVOKE,
@@ -65,22 +60,22 @@ def office(database: Database[dict[str, Any]]) -> Office:
             details={},
         )
     )
-    return office
+    return environment
 
 
-def test_entries_of_every_kind_come_newest_first(office: Office) -> None:
-    assert office.ids() == ["event-1", "run-2", "run-1", "run-0"]
-    assert office.ids("--limit", "2") == ["event-1", "run-2"]
+def test_entries_of_every_kind_come_newest_first(environment: Environment) -> None:
+    assert environment.ids() == ["event-1", "run-2", "run-1", "run-0"]
+    assert environment.ids("--limit", "2") == ["event-1", "run-2"]
 
 
-def test_they_are_narrowed_by_deed_who_and_time(office: Office) -> None:
-    assert office.ids("--action", "replay") == ["run-2", "run-1", "run-0"]
-    assert office.ids("--operator", "bob@ops") == ["run-0"]
-    assert office.ids("--since", "24h", "--action", "replay") == ["run-2", "run-1"]
+def test_they_are_narrowed_by_deed_who_and_time(environment: Environment) -> None:
+    assert environment.ids("--action", "replay") == ["run-2", "run-1", "run-0"]
+    assert environment.ids("--operator", "bob@ops") == ["run-0"]
+    assert environment.ids("--since", "24h", "--action", "replay") == ["run-2", "run-1"]
 
 
-def test_the_table_says_when_what_and_who(office: Office) -> None:
-    shown = office.run("--limit", "2").stdout.splitlines()
+def test_the_table_says_when_what_and_who(environment: Environment) -> None:
+    shown = environment.run("--limit", "2").stdout.splitlines()
 
     assert len(shown) == 3
     assert "revoke" in shown[1]
@@ -89,8 +84,8 @@ def test_the_table_says_when_what_and_who(office: Office) -> None:
     assert "state=finished" in shown[2]
 
 
-def test_a_time_that_is_none_is_refused_with_an_example(office: Office) -> None:
-    refused = office.run("--since", "yesterday")
+def test_a_time_that_is_none_is_refused_with_an_example(environment: Environment) -> None:
+    refused = environment.run("--since", "yesterday")
 
     assert refused.exit_code == 2
     assert "write 2h, 3d or" in refused.output

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from pymongo.database import Database
 
-from tests.dead_letter_twins import MemoryDeadLetterRepository
 from tests.factories import NOW, later, make_job, make_job_id
-from tests.memory_storage import MemoryJobRepository
+from tests.memory_storage import MemoryDeadLetterRepository, MemoryJobRepository
 from wavecom.core.audit import Reason
 from wavecom.core.dead_letters import DeadLetterFilter, DeadLetterRepository, PagePosition
 from wavecom.core.engine import Discarded, decide

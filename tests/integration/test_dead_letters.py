@@ -20,9 +20,9 @@ from wavecom.broker import topology
 from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.commands.dead_letters import dead_letters as command
-from wavecom.core.audit import BulkOperation
+from wavecom.core.bulk_operations import BulkOperation, BulkOptions
 from wavecom.core.dead_letter_publishing import dead_letter_of
-from wavecom.core.dead_letters import BulkOptions, DeadLetterFilter, QueueBusyError, QueuedDeadLetter
+from wavecom.core.dead_letters import DeadLetterFilter, QueueBusyError, QueuedDeadLetter
 from wavecom.core.job import Job, JobError, JobId
 from wavecom.core.states import Status
 from wavecom.errors import BrokerError
@@ -34,7 +34,7 @@ EVERYTHING = DeadLetterFilter()
 FAST = BulkOptions(operator="ada@ops", rate_per_second=10_000)
 
 
-class House:
+class Environment:
     """The servers as an operator's command finds them."""
 
     def __init__(self, amqp_url: str, mongodb_uri: str, database: Database[dict[str, Any]]) -> None:
@@ -111,42 +111,44 @@ def _get(channel: Any, queue: str, taken: list[Any]) -> list[Any]:
 
 
 @pytest.fixture
-def house(amqp_url: str, mongodb_uri: str, database: Database[dict[str, Any]]) -> Iterator[House]:
-    house = House(amqp_url, mongodb_uri, database)
-    wait_until(house.publisher.ping)
-    yield house
-    house.close()
+def environment(amqp_url: str, mongodb_uri: str, database: Database[dict[str, Any]]) -> Iterator[Environment]:
+    environment = Environment(amqp_url, mongodb_uri, database)
+    wait_until(environment.publisher.ping)
+    yield environment
+    environment.close()
 
 
 # --- the queue ------------------------------------------------------------------------------------------------------
 
 
-def test_a_walk_takes_what_is_condemned_and_leaves_the_rest_in_its_order(house: House) -> None:
-    jobs = house.dead(1300)
+def test_a_walk_takes_what_is_condemned_and_leaves_the_rest_in_its_order(environment: Environment) -> None:
+    jobs = environment.dead(1300)
     doomed = {job.job_id for job in jobs[::3]}
 
-    scan = AmqpDeadLetterQueue(house.amqp_url, origin="test").scan(
+    scan = AmqpDeadLetterQueue(environment.amqp_url, origin="test").scan(
         lambda dead_letters: [dead_letter.job_id in doomed for dead_letter in dead_letters]
     )
 
     assert (scan.seen, scan.removed, scan.is_complete) == (1300, len(doomed), True)
-    assert house.ids() == [job.job_id for job in jobs if job.job_id not in doomed]
+    assert environment.ids() == [job.job_id for job in jobs if job.job_id not in doomed]
 
 
-def test_a_whole_queue_can_be_taken(house: House) -> None:
-    house.dead(1300)
+def test_a_whole_queue_can_be_taken(environment: Environment) -> None:
+    environment.dead(1300)
 
-    scan = AmqpDeadLetterQueue(house.amqp_url, origin="test").scan(lambda dead_letters: [True] * len(dead_letters))
+    scan = AmqpDeadLetterQueue(environment.amqp_url, origin="test").scan(
+        lambda dead_letters: [True] * len(dead_letters)
+    )
 
-    assert (scan.removed, house.queued()) == (1300, [])
+    assert (scan.removed, environment.queued()) == (1300, [])
 
 
 class Killed(BaseException):
     """The process is gone: nobody may tidy up after it."""
 
 
-def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(house: House) -> None:
-    jobs = house.dead(1300)
+def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(environment: Environment) -> None:
+    jobs = environment.dead(1300)
     batches: list[int] = []
 
     def die(dead_letters: Sequence[QueuedDeadLetter]) -> list[bool]:
@@ -156,40 +158,40 @@ def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(house: Hous
         return [dead_letter.job_id == jobs[7].job_id for dead_letter in dead_letters]
 
     with pytest.raises(Killed):
-        AmqpDeadLetterQueue(house.amqp_url, origin="test").scan(die)
-    wait_until(lambda: house.depth() >= 1299)
+        AmqpDeadLetterQueue(environment.amqp_url, origin="test").scan(die)
+    wait_until(lambda: environment.depth() >= 1299)
 
-    left = house.ids()
+    left = environment.ids()
     # The one acknowledgement may have died with its connection; that costs another scan, never a dead letter.
     assert [job_id for job_id in left if job_id != jobs[7].job_id] == [job.job_id for job in jobs if job is not jobs[7]]
 
 
-def test_a_budget_ends_a_walk_early(house: House) -> None:
-    house.dead(600)
+def test_a_budget_ends_a_walk_early(environment: Environment) -> None:
+    environment.dead(600)
 
-    scan = AmqpDeadLetterQueue(house.amqp_url, origin="test").scan(
+    scan = AmqpDeadLetterQueue(environment.amqp_url, origin="test").scan(
         lambda dead_letters: [True] * len(dead_letters), budget_seconds=0
     )
 
     assert not scan.is_complete
-    wait_until(lambda: house.depth() == 600 - scan.removed)
+    wait_until(lambda: environment.depth() == 600 - scan.removed)
 
 
-def test_two_do_not_walk_at_once(house: House) -> None:
-    house.dead(2)
+def test_two_do_not_walk_at_once(environment: Environment) -> None:
+    environment.dead(2)
     refusals: list[BaseException] = []
 
     def look(dead_letters: Sequence[QueuedDeadLetter]) -> list[bool]:
         try:
-            AmqpDeadLetterQueue(house.amqp_url, origin="second").scan(look)
+            AmqpDeadLetterQueue(environment.amqp_url, origin="second").scan(look)
         except QueueBusyError as error:
             refusals.append(error)
         return [False] * len(dead_letters)
 
-    AmqpDeadLetterQueue(house.amqp_url, origin="first").scan(look)
+    AmqpDeadLetterQueue(environment.amqp_url, origin="first").scan(look)
 
     assert len(refusals) == 1
-    assert len(house.queued()) == 2
+    assert len(environment.queued()) == 2
 
 
 def test_a_queue_that_nobody_has_declared_is_empty(amqp_url: str) -> None:
@@ -198,11 +200,11 @@ def test_a_queue_that_nobody_has_declared_is_empty(amqp_url: str) -> None:
     assert (scan.seen, scan.is_complete) == (0, False)
 
 
-def test_messages_that_rabbitmq_put_there_are_told_from_letters(house: House) -> None:
-    [job] = house.dead(1)
-    house.foreign_messages(b"\xff\xfe not json", b"[]")
+def test_messages_that_rabbitmq_put_there_are_told_from_letters(environment: Environment) -> None:
+    [job] = environment.dead(1)
+    environment.foreign_messages(b"\xff\xfe not json", b"[]")
 
-    dead_letter, *foreign_messages = house.queued()
+    dead_letter, *foreign_messages = environment.queued()
 
     assert (dead_letter.job_id, dead_letter.reason, dead_letter.failed_at) == (job.job_id, "failed_job", NOW)
     assert [(each.job_id, each.reason, each.queue) for each in foreign_messages] == [
@@ -214,21 +216,21 @@ def test_messages_that_rabbitmq_put_there_are_told_from_letters(house: House) ->
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_replay_publishes_hints_and_its_letters_leave_the_queue(house: House) -> None:
-    jobs = house.dead(20)
-    [other] = house.dead(1, error=JobError("outcome_unknown", "timeout", "mail"))
+def test_a_replay_publishes_hints_and_its_letters_leave_the_queue(environment: Environment) -> None:
+    jobs = environment.dead(20)
+    [other] = environment.dead(1, error=JobError("outcome_unknown", "timeout", "mail"))
 
     result = CliRunner().invoke(
-        command, ["replay", "--error-code", "rejected", "--rate", "1000", "--operator", "ada"], obj=house.services
+        command, ["replay", "--error-code", "rejected", "--rate", "1000", "--operator", "ada"], obj=environment.services
     )
 
     assert result.exit_code == 0, result.output
-    replayed = [house.jobs.get(job.job_id) for job in jobs]
+    replayed = [environment.jobs.get(job.job_id) for job in jobs]
     assert {(job.status, job.replays, job.logs[-1].event) for job in replayed if job} == {
         (Status.QUEUED, 1, "replayed")
     }
-    assert (house.published(), house.ids()) == (20, [other.job_id])
-    [entry] = house.database["audit"].find()
+    assert (environment.published(), environment.ids()) == (20, [other.job_id])
+    [entry] = environment.database["audit"].find()
     assert {name: entry[name] for name in ("action", "operator", "state", "filters", "dryRun", "done")} == {
         "action": "replay",
         "operator": "ada",
@@ -241,84 +243,84 @@ def test_a_replay_publishes_hints_and_its_letters_leave_the_queue(house: House) 
     assert entry["reasons"] == [{"code": "rejected", "provider": "sandbox", "count": 20}]
 
 
-def test_a_discarded_job_has_no_letter_and_can_still_be_replayed_by_its_id(house: House) -> None:
-    job, _ = house.dead(2)
+def test_a_discarded_job_has_no_letter_and_can_still_be_replayed_by_its_id(environment: Environment) -> None:
+    job, _ = environment.dead(2)
 
-    discarded = CliRunner().invoke(command, ["discard", job.job_id], obj=house.services)
-    again = CliRunner().invoke(command, ["discard", job.job_id], obj=house.services)
-    depth = len(house.queued())
-    replayed = CliRunner().invoke(command, ["replay", job.job_id], obj=house.services)
+    discarded = CliRunner().invoke(command, ["discard", job.job_id], obj=environment.services)
+    again = CliRunner().invoke(command, ["discard", job.job_id], obj=environment.services)
+    depth = len(environment.queued())
+    replayed = CliRunner().invoke(command, ["replay", job.job_id], obj=environment.services)
 
     assert "1 discarded." in discarded.output
     assert "0 discarded, 1 were done already" in again.output
     assert "1 replayed." in replayed.output
     assert depth == 1
-    stored = house.jobs.get(job.job_id)
+    stored = environment.jobs.get(job.job_id)
     assert stored is not None
     assert [entry.event for entry in stored.logs] == ["accepted", "discarded", "replayed"]
 
 
 @pytest.mark.parametrize("action", ["replay", "discard"])
-def test_a_dry_run_changes_nothing(house: House, action: str) -> None:
-    house.dead(5)
-    house.foreign_messages(b"x")
-    before = house.everything()
+def test_a_dry_run_changes_nothing(environment: Environment, action: str) -> None:
+    environment.dead(5)
+    environment.foreign_messages(b"x")
+    before = environment.everything()
 
-    result = CliRunner().invoke(command, [action, "--dry-run"], obj=house.services)
-    raw = CliRunner().invoke(command, ["discard", "--raw", "--dry-run"], obj=house.services)
+    result = CliRunner().invoke(command, [action, "--dry-run"], obj=environment.services)
+    raw = CliRunner().invoke(command, ["discard", "--raw", "--dry-run"], obj=environment.services)
 
     assert "5 would be" in result.output
     assert "1 would be dropped" in raw.output
-    assert house.everything() == before
-    assert house.database["audit"].count_documents({"dryRun": True}) == 2
+    assert environment.everything() == before
+    assert environment.database["audit"].count_documents({"dryRun": True}) == 2
 
 
-def test_raw_messages_are_dropped_and_letters_stay(house: House) -> None:
-    jobs = house.dead(3)
-    house.foreign_messages(b"one", b"two")
+def test_raw_messages_are_dropped_and_letters_stay(environment: Environment) -> None:
+    jobs = environment.dead(3)
+    environment.foreign_messages(b"one", b"two")
 
-    listed = CliRunner().invoke(command, ["list", "--raw"], obj=house.services)
-    dropped = CliRunner().invoke(command, ["discard", "--raw"], obj=house.services)
+    listed = CliRunner().invoke(command, ["list", "--raw"], obj=environment.services)
+    dropped = CliRunner().invoke(command, ["discard", "--raw"], obj=environment.services)
 
     assert "2 in all." in listed.output
     assert "2 dropped." in dropped.output
-    assert house.ids() == [job.job_id for job in jobs]
+    assert environment.ids() == [job.job_id for job in jobs]
 
 
 @pytest.mark.parametrize("action", ["replay", "discard"])
-def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(house: House, action: str) -> None:
-    jobs = house.dead(30)
-    environment = {**os.environ, "AMQP_URL": house.amqp_url, "MONGODB_URI": house.mongodb_uri}
+def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(environment: Environment, action: str) -> None:
+    jobs = environment.dead(30)
+    variables = {**os.environ, "AMQP_URL": environment.amqp_url, "MONGODB_URI": environment.mongodb_uri}
     first = subprocess.Popen(
         [sys.executable, "-m", "wavecom.cli", "dead-letters", action, "--yes", "--rate", "5"],
-        env=environment,
+        env=variables,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: house.database["jobs"].count_documents({"deadLetteredAt": {"$exists": False}}) >= 3)
+        wait_until(lambda: environment.database["jobs"].count_documents({"deadLetteredAt": {"$exists": False}}) >= 3)
     finally:
         first.send_signal(signal.SIGKILL)
         first.wait(10)
 
-    second = getattr(house.services.dead_letters, action)(EVERYTHING, FAST)
-    house.services.reconciliation.run()
+    second = getattr(environment.services.dead_letters, action)(EVERYTHING, FAST)
+    environment.services.reconciliation.run()
 
     assert 0 < second.done < 30
-    stored = [house.jobs.get(job.job_id) for job in jobs]
+    stored = [environment.jobs.get(job.job_id) for job in jobs]
     done = {"replay": "replayed", "discard": "discarded"}[action]
     assert {tuple(entry.event for entry in job.logs) for job in stored if job} == {("accepted", done)}
-    assert house.queued() == []
-    states = {entry["state"]: entry["done"] for entry in house.database["audit"].find()}
+    assert environment.queued() == []
+    states = {entry["state"]: entry["done"] for entry in environment.database["audit"].find()}
     assert set(states) == {"running", "finished"}
     # Its last batch may be written and not counted yet.
     assert 30 - second.done - states["running"] in {0, 1}
 
 
-def test_two_operators_at_once_replay_each_job_once(house: House) -> None:
-    jobs = house.dead(40)
-    second = house.new_services()
+def test_two_operators_at_once_replay_each_job_once(environment: Environment) -> None:
+    jobs = environment.dead(40)
+    second = environment.new_services()
     others: list[BulkOperation] = []
 
     def meanwhile(_run: BulkOperation) -> None:
@@ -326,65 +328,65 @@ def test_two_operators_at_once_replay_each_job_once(house: House) -> None:
             others.append(second.dead_letters.replay(EVERYTHING, FAST))
 
     try:
-        first = house.services.dead_letters.replay(
+        first = environment.services.dead_letters.replay(
             EVERYTHING, BulkOptions(operator="ada", rate_per_second=50), meanwhile
         )
     finally:
         second.close()
 
     assert first.done + others[0].done == 40
-    stored = [house.jobs.get(job.job_id) for job in jobs]
+    stored = [environment.jobs.get(job.job_id) for job in jobs]
     assert [job.replays for job in stored if job] == [1] * 40
-    assert house.published() == 40
+    assert environment.published() == 40
 
 
 # --- reconciliation -------------------------------------------------------------------------------------------------
 
 
-def test_after_a_crash_between_store_and_queue_the_letters_go(house: House) -> None:
-    jobs = house.dead(10)
-    house.foreign_messages(b"x")
+def test_after_a_crash_between_store_and_queue_the_letters_go(environment: Environment) -> None:
+    jobs = environment.dead(10)
+    environment.foreign_messages(b"x")
     # A run that dies right after its last write to the store.
-    house.services.dead_letters.replay(tuple(job.job_id for job in jobs[:6]), FAST)
-    assert house.depth() == 11
+    environment.services.dead_letters.replay(tuple(job.job_id for job in jobs[:6]), FAST)
+    assert environment.depth() == 11
 
-    report = house.services.reconciliation.run_if_needed()
+    report = environment.services.reconciliation.run_if_needed()
 
     assert report is not None
     assert (report.removed, report.published_again, report.foreign_messages) == (6, 0, 1)
-    assert house.ids() == [*(job.job_id for job in jobs[6:]), None]
-    assert house.services.reconciliation.run_if_needed() is None
+    assert environment.ids() == [*(job.job_id for job in jobs[6:]), None]
+    assert environment.services.reconciliation.run_if_needed() is None
 
 
-def test_a_purged_queue_is_filled_again_from_the_store(house: House) -> None:
-    jobs = house.dead(700)
-    with Connection(house.amqp_url) as connection:
+def test_a_purged_queue_is_filled_again_from_the_store(environment: Environment) -> None:
+    jobs = environment.dead(700)
+    with Connection(environment.amqp_url) as connection:
         channel: Any = connection.channel()
         channel.queue_purge(topology.DEAD_QUEUE)
 
     # Missed once they may be in somebody's hands; nobody waits here for the next tick.
-    first = house.services.reconciliation.run()
-    wait_until(lambda: house.services.reconciliation.run().published_again == 700)
+    first = environment.services.reconciliation.run()
+    wait_until(lambda: environment.services.reconciliation.run().published_again == 700)
 
     assert first.published_again == 0
-    assert sorted(map(str, house.ids())) == sorted(job.job_id for job in jobs)
+    assert sorted(map(str, environment.ids())) == sorted(job.job_id for job in jobs)
 
 
-def test_an_agreeing_queue_is_left_alone(house: House) -> None:
-    house.dead(3)
-    first = house.services.reconciliation.run_if_needed()
+def test_an_agreeing_queue_is_left_alone(environment: Environment) -> None:
+    environment.dead(3)
+    first = environment.services.reconciliation.run_if_needed()
 
     assert first is not None
     assert (first.removed, first.published_again, first.is_complete) == (0, 0, True)
-    assert len(house.queued()) == 3
+    assert len(environment.queued()) == 3
 
 
 # --- servers away ---------------------------------------------------------------------------------------------------
 
 
-def test_a_broker_that_is_away_is_said_in_words(house: House) -> None:
-    house.dead(1)
-    services = house.new_services(amqp_url="amqp://guest:guest@127.0.0.1:1//")
+def test_a_broker_that_is_away_is_said_in_words(environment: Environment) -> None:
+    environment.dead(1)
+    services = environment.new_services(amqp_url="amqp://guest:guest@127.0.0.1:1//")
 
     try:
         raw = CliRunner().invoke(command, ["list", "--raw"], obj=services)
@@ -400,8 +402,8 @@ def test_a_broker_that_is_away_is_said_in_words(house: House) -> None:
     assert tick is None
 
 
-def test_a_store_that_is_away_is_said_in_words(house: House) -> None:
-    services = house.new_services(mongodb_uri="mongodb://127.0.0.1:1/wavecom")
+def test_a_store_that_is_away_is_said_in_words(environment: Environment) -> None:
+    services = environment.new_services(mongodb_uri="mongodb://127.0.0.1:1/wavecom")
 
     try:
         result = CliRunner().invoke(command, ["replay"], obj=services)

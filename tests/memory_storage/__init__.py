@@ -3,7 +3,9 @@
 ``tests/contract`` runs one suite over both, so a test that uses one of these may believe it.
 """
 
+from tests.memory_storage.audit import MemoryAuditLog
 from tests.memory_storage.blobs import MemoryBlobStore
+from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
 from tests.memory_storage.jobs import MemoryJobRepository
 from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
 from tests.memory_storage.outbox import MemoryOutbox
@@ -11,7 +13,9 @@ from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
 
 __all__ = [
+    "MemoryAuditLog",
     "MemoryBlobStore",
+    "MemoryDeadLetterRepository",
     "MemoryJobRepository",
     "MemoryKeyAudit",
     "MemoryKeyStore",

@@ -13,8 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from wavecom.commands.console import console, table_of, user
-from wavecom.core.audit import BulkOperation
-from wavecom.core.dead_letters import BulkOptions
+from wavecom.core.bulk_operations import BulkOperation, BulkOptions
 from wavecom.core.job import Job
 
 
@@ -40,7 +39,7 @@ def changing(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def progress_bar(expected: int) -> Iterator[Callable[[BulkOperation], None]]:
+def progress_bar(expected: int | None) -> Iterator[Callable[[BulkOperation], None]]:
     """A bar on standard error, where that is a terminal; yields what a run reports its progress to."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
@@ -62,11 +61,8 @@ def print_operation(operation: BulkOperation, participle: str, whose: str = "pro
     click.echo(f"{operation.done} {would_be}{participle}{done_before}{in_doubt}. Audit entry {operation.operation_id}.")
     if operation.in_doubt:
         click.echo("Add --accept-duplicate to send those all the same, or settle them: wavecom unconfirmed --help.")
-
-
-def counted(count: int, noun: str) -> str:
-    """``1 job``, ``2 jobs``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    if operation.unpublished:
+        click.echo(f"RabbitMQ did not take {operation.unpublished} of them yet; the sweep publishes them when it does.")
 
 
 def masked_recipient_of(job: Job) -> str:

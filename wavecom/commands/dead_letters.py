@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import wraps
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -12,28 +11,20 @@ import orjson
 from rich.table import Table
 from rich.text import Text
 
-from wavecom.commands.bulk_operations import changing, counted, masked_recipient_of, print_operation, progress_bar
-from wavecom.commands.console import (
-    UNAVAILABLE,
-    console,
-    open_services,
-    print_json,
-    said_in_words,
-    table_of,
-    time_text,
-    user,
-)
-from wavecom.commands.parameters import When, at, moment
-from wavecom.core.audit import BulkOperation
+from wavecom.commands.bulk_operations import changing, masked_recipient_of, print_operation, progress_bar
+from wavecom.commands.console import console, open_services, print_json, said_in_words, table_of, time_text, user
+from wavecom.commands.job_selection import JobChoice, choosing_jobs, exit_for_unknown_ids
+from wavecom.commands.parameters import counted
+from wavecom.core.audit import Action
+from wavecom.core.bulk_operations import BulkOperation, BulkOptions, NotResumableError
 from wavecom.core.dead_letters import (
-    BulkOptions,
     DeadLetterFilter,
     PagePosition,
     QueueBusyError,
     QueuedDeadLetter,
     Selection,
 )
-from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.job import Job, JobId
 from wavecom.errors import BrokerError
 from wavecom.services.operator import OperatorServices
 
@@ -54,67 +45,27 @@ def dead_letters() -> None:
     """
 
 
-# --- options ------------------------------------------------------------------------------------------------------
-
-
-def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Arguments and options that say which dead letters are meant; the command gets them as ``selection``."""
-
-    @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
-    @click.option("--error-code", metavar="CODE", help="Failed for this reason (rejected, attempts_exhausted, ...).")
-    @click.option("--provider", metavar="NAME", help="Failed at this provider.")
-    @click.option("--type", "channel", type=click.Choice([each.value for each in Channel]), help="Of this channel.")
-    @click.option("--client", metavar="NAME", help="Of this client.")
-    @click.option("--since", type=moment, metavar="TIME", help="Failed then or later: 2h, 3d, 2026-03-14T09:00Z.")
-    @click.option("--until", type=moment, metavar="TIME", help="Failed before then.")
-    @wraps(command)
-    def with_selection(
-        job_ids: tuple[str, ...],
-        error_code: str | None,
-        provider: str | None,
-        channel: str | None,
-        client: str | None,
-        since: When | None,
-        until: When | None,
-        **options: Any,
-    ) -> Any:
-        filters = (error_code, provider, channel, client, since, until)
-        if job_ids and any(value is not None for value in filters):
-            raise click.UsageError("Give job ids or filters, not both.")
-        if options.get("raw") and (job_ids or any(value is not None for value in filters)):
-            raise click.UsageError("--raw is about messages that belong to no job: neither ids nor filters apply.")
-        services = open_services()
-        now = services.clock.now()
-        selection: Selection = tuple(map(JobId, job_ids)) or DeadLetterFilter(
-            error_code=error_code,
-            provider=provider,
-            type=None if channel is None else Channel(channel),
-            client=client,
-            failed_since=at(since, now),
-            failed_before=at(until, now),
-        )
-        with said_in_words():
-            return command(services, selection=selection, **options)
-
-    return with_selection
+_choosing = choosing_jobs(provider_help="Failed at this provider.", times_of="Failed", has_error_code=True)
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
 
 
 @dead_letters.command("list")
-@_selecting
+@_choosing
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The newest N.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--raw", is_flag=True, help="Messages that RabbitMQ itself put there, because nobody understood them.")
-def list_(services: OperatorServices, selection: Selection, limit: int, as_json: bool, raw: bool) -> None:
+def list_(services: OperatorServices, choice: JobChoice, limit: int, as_json: bool, raw: bool) -> None:
     """List dead letters, the newest first.
 
     Recipients are masked. With --raw: the messages in the queue that belong to no failed notification.
     """
     if raw:
+        _refuse_choice(choice)
         _list_raw(services, limit, as_json)
         return
+    selection = _selection(choice)
     jobs = _newest(services, selection, limit)
     if as_json:
         for job in jobs:
@@ -170,11 +121,11 @@ def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
 
 
 @dead_letters.command()
-@_selecting
+@_choosing
 @changing
 @click.option("--accept-duplicate", is_flag=True, help="Those too that may have arrived already.")
 def replay(
-    services: OperatorServices, selection: Selection, options: BulkOptions, is_asking: bool, accept_duplicate: bool
+    services: OperatorServices, choice: JobChoice, options: BulkOptions, is_asking: bool, accept_duplicate: bool
 ) -> None:
     """Start failed notifications again, with all their attempts and a new deadline.
 
@@ -182,30 +133,74 @@ def replay(
     ended as outcome_unknown under onUnknownOutcome "stop" may have arrived: they are left alone and counted, unless
     you accept that they arrive twice. Leaves an audit entry.
     """
-    options = replace(options, accepts_duplicate=accept_duplicate)
-    _operate(services, services.dead_letters.replay, selection, options, is_asking, ("replay", "replayed"))
+    use_case = partial(services.dead_letters.replay, accepts_duplicate=accept_duplicate)
+    _change(services, use_case, _selection(choice), options, is_asking, ("replay", "replayed"))
 
 
 @dead_letters.command()
-@_selecting
+@_choosing
 @changing
 @click.option("--raw", is_flag=True, help="Drop the messages that RabbitMQ itself put there.")
-def discard(services: OperatorServices, selection: Selection, options: BulkOptions, is_asking: bool, raw: bool) -> None:
+def discard(services: OperatorServices, choice: JobChoice, options: BulkOptions, is_asking: bool, raw: bool) -> None:
     """Put failed notifications aside: they stay failed, and lose their dead letter.
 
     With --raw: drop the messages in the queue that belong to no failed notification. Those are gone then. Leaves an
     audit entry.
     """
     if raw:
+        _refuse_choice(choice)
         _discard_raw(services, options, is_asking)
         return
-    _operate(services, services.dead_letters.discard, selection, options, is_asking, ("discard", "discarded"))
+    _change(services, services.dead_letters.discard, _selection(choice), options, is_asking, ("discard", "discarded"))
 
 
-# --- runs ---------------------------------------------------------------------------------------------------------
+@dead_letters.command()
+@click.argument("audit_entry")
+@changing
+@click.option("--accept-duplicate", is_flag=True, help="Those too that may have arrived already.")
+def resume(audit_entry: str, options: BulkOptions, is_asking: bool, accept_duplicate: bool) -> None:
+    """Go on with a replay or discard that was killed or interrupted, by the id of its audit entry.
+
+    It takes the same filters or ids, from where the entry says that it has come to, and only what had failed when it
+    began: what it replayed and has failed again is not replayed twice, as it would be if you ran the command again.
+    Limit and pace are those given here. Leaves an audit entry of its own.
+    """
+    services = open_services()
+    with said_in_words():
+        try:
+            first = services.dead_letters.resumable(audit_entry)
+            if is_asking:
+                question = f"Go on with the {first.action} of {first.operator}, {first.state} with {first.done} done?"
+                click.confirm(question, abort=True, err=True)
+            with progress_bar(None) as on_progress:
+                operation = services.dead_letters.resume(
+                    first, options, on_progress, accepts_duplicate=accept_duplicate
+                )
+        except NotResumableError as error:
+            raise click.ClickException(str(error)) from error
+        _conclude(services, operation, "replayed" if first.action is Action.REPLAY else "discarded")
 
 
-def _operate(
+# --- changes ------------------------------------------------------------------------------------------------------
+
+
+def _selection(choice: JobChoice) -> Selection:
+    return choice.job_ids or DeadLetterFilter(
+        error_code=choice.error_code,
+        provider=choice.provider,
+        type=choice.channel,
+        client=choice.client,
+        failed_since=choice.since,
+        failed_before=choice.until,
+    )
+
+
+def _refuse_choice(choice: JobChoice) -> None:
+    if not choice.is_everything:
+        raise click.UsageError("--raw is about messages that belong to no job: neither ids nor filters apply.")
+
+
+def _change(
     services: OperatorServices,
     use_case: Callable[[Selection, BulkOptions, Callable[[BulkOperation], None]], BulkOperation],
     selection: Selection,
@@ -219,14 +214,15 @@ def _operate(
         click.confirm(f"{verb.capitalize()} {counted(expected, 'notification')}?", abort=True, err=True)
     with progress_bar(expected) as on_progress:
         operation = use_case(selection, options, on_progress)
+    _conclude(services, operation, participle)
+
+
+def _conclude(services: OperatorServices, operation: BulkOperation, participle: str) -> None:
     print_operation(operation, participle)
-    if operation.unpublished:
-        click.echo(f"RabbitMQ did not take {operation.unpublished} of them yet; the sweep publishes them when it does.")
     if operation.done and not operation.is_dry_run:
         _reconcile(services)
     if operation.unknown:
-        click.echo(f"{counted(operation.unknown, 'job id')} unknown: check them, or they were purged.", err=True)
-        raise SystemExit(UNAVAILABLE)
+        exit_for_unknown_ids(operation.unknown)
 
 
 def _reconcile(services: OperatorServices) -> None:
@@ -240,30 +236,30 @@ def _reconcile(services: OperatorServices) -> None:
 
 def _discard_raw(services: OperatorServices, options: BulkOptions, is_asking: bool) -> None:
     if is_asking:
-        _, count = services.dead_letters.foreign_messages(0)
+        _, count = services.foreign_messages.first(0)
         if count:
             click.confirm(f"Drop {counted(count, 'message')} for good?", abort=True, err=True)
-    print_operation(services.dead_letters.discard_foreign_messages(options), "dropped", "from queue")
+    print_operation(services.foreign_messages.discard(options), "dropped", "from queue")
 
 
 def _list_raw(services: OperatorServices, limit: int, as_json: bool) -> None:
-    dead_letters, count = services.dead_letters.foreign_messages(limit)
+    messages, count = services.foreign_messages.first(limit)
     if as_json:
-        for dead_letter in dead_letters:
+        for message in messages:
             print_json(
                 {
-                    "reason": dead_letter.reason,
-                    "queue": dead_letter.queue,
-                    "sizeBytes": dead_letter.size_bytes,
-                    "head": _escaped(dead_letter),
+                    "reason": message.reason,
+                    "queue": message.queue,
+                    "sizeBytes": message.size_bytes,
+                    "head": _escaped(message),
                 }
             )
         return
     table = _table("reason", "from queue", "bytes", "begins with")
-    for dead_letter in dead_letters:
-        table.add_row(dead_letter.reason, dead_letter.queue, str(dead_letter.size_bytes), Text(_escaped(dead_letter)))
+    for message in messages:
+        table.add_row(message.reason, message.queue, str(message.size_bytes), Text(_escaped(message)))
     console().print(table)
-    console().print(f"{len(dead_letters)} of {count} shown." if count > len(dead_letters) else f"{count} in all.")
+    console().print(f"{len(messages)} of {count} shown." if count > len(messages) else f"{count} in all.")
 
 
 def _newest(services: OperatorServices, selection: Selection, limit: int) -> list[Job]:
@@ -287,10 +283,10 @@ def _table(*columns: str) -> Table:
     return table_of(*columns, whole=frozenset({"job", "failed (UTC)", "bytes", "count"}))
 
 
-def _escaped(dead_letter: QueuedDeadLetter) -> str:
+def _escaped(message: QueuedDeadLetter) -> str:
     """The first bytes, with nothing in them that a terminal would act on."""
-    shown = dead_letter.head[:_SHOWN_BYTES]
-    more = "…" if dead_letter.size_bytes > len(shown) else ""
+    shown = message.head[:_SHOWN_BYTES]
+    more = "…" if message.size_bytes > len(shown) else ""
     return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in shown) + more
 
 

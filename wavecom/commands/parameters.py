@@ -54,6 +54,11 @@ def at(when: When | None, now: datetime) -> datetime | None:
     return when
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 class Named(Protocol):
     """Something that ``--only`` names and ``--list`` lists."""
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import wraps
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
 
 import click
 
-from wavecom.commands.bulk_operations import changing, counted, masked_recipient_of, print_operation, progress_bar
-from wavecom.commands.console import UNAVAILABLE, console, open_services, print_json, said_in_words, table_of, time_text
-from wavecom.commands.parameters import When, at, moment
-from wavecom.core.audit import BulkOperation
-from wavecom.core.dead_letters import BulkOptions
-from wavecom.core.job import Channel, Job, JobId
+from wavecom.commands.bulk_operations import changing, masked_recipient_of, print_operation, progress_bar
+from wavecom.commands.console import console, print_json, table_of, time_text
+from wavecom.commands.job_selection import JobChoice, choosing_jobs, exit_for_unknown_ids
+from wavecom.commands.parameters import counted
+from wavecom.core.bulk_operations import BulkOptions
+from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import Status
 from wavecom.services.operator import OperatorServices
@@ -42,50 +39,16 @@ def unconfirmed() -> None:
     """
 
 
-def _selecting(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Arguments and options that say which jobs are meant; the command gets an iterator of them as ``found``."""
-
-    @click.argument("job_ids", nargs=-1, metavar="[JOB_ID]...")
-    @click.option("--provider", metavar="NAME", help="Tried at this provider.")
-    @click.option("--type", "channel", type=click.Choice([each.value for each in Channel]), help="Of this channel.")
-    @click.option("--client", metavar="NAME", help="Of this client.")
-    @click.option("--since", type=moment, metavar="TIME", help="Accepted then or later: 2h, 3d, 2026-03-14T09:00Z.")
-    @click.option("--until", type=moment, metavar="TIME", help="Accepted before then.")
-    @wraps(command)
-    def with_jobs(
-        job_ids: tuple[str, ...],
-        provider: str | None,
-        channel: str | None,
-        client: str | None,
-        since: When | None,
-        until: When | None,
-        **options: Any,
-    ) -> Any:
-        if job_ids and any(value is not None for value in (provider, channel, client, since, until)):
-            raise click.UsageError("Give job ids or filters, not both.")
-        services = open_services()
-        now = services.clock.now()
-        where = JobFilter(
-            client=client,
-            statuses=frozenset({Status.UNCONFIRMED}),
-            type=None if channel is None else Channel(channel),
-            provider=provider,
-            created_since=at(since, now),
-            created_before=at(until, now),
-        )
-        with said_in_words():
-            found = _named(services, job_ids) if job_ids else _all(services, where)
-            return command(services, found=found, **options)
-
-    return with_jobs
+_choosing = choosing_jobs(provider_help="Tried at this provider.", times_of="Accepted")
 
 
 @unconfirmed.command("list")
-@_selecting
+@_choosing
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, metavar="N", help="The newest N.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_(services: OperatorServices, found: Iterator[Job], limit: int, as_json: bool) -> None:
+def list_(services: OperatorServices, choice: JobChoice, limit: int, as_json: bool) -> None:
     """List them, the newest first. Recipients are masked."""
+    found = _found(services, choice)
     table = table_of(
         "accepted (UTC)", "job", "type", "client", "recipient", "provider", "fails at", whole=frozenset({"job"})
     )
@@ -122,11 +85,11 @@ def list_(services: OperatorServices, found: Iterator[Job], limit: int, as_json:
 
 
 @unconfirmed.command()
-@_selecting
+@_choosing
 @changing
 @click.option("--accept-duplicate", is_flag=True, help="Needed: whoever has the message already gets it twice.")
 def retry(
-    services: OperatorServices, found: Iterator[Job], options: BulkOptions, is_asking: bool, accept_duplicate: bool
+    services: OperatorServices, choice: JobChoice, options: BulkOptions, is_asking: bool, accept_duplicate: bool
 ) -> None:
     """Send them again, with all their attempts and a new deadline, although they may have arrived.
 
@@ -134,21 +97,20 @@ def retry(
     """
     if not accept_duplicate:
         raise click.UsageError("They may have arrived. Add --accept-duplicate if two are better than none.")
-    options = replace(options, accepts_duplicate=accept_duplicate)
-    job_ids = _ids(found, options)
+    job_ids = tuple(job.job_id for job in islice(_found(services, choice), options.limit))
     _ask(is_asking, f"Send {counted(len(job_ids), 'notification')} again, perhaps for the second time?", job_ids)
     with progress_bar(len(job_ids)) as on_progress:
-        operation = services.dead_letters.replay(job_ids, options, on_progress)
-    _conclude(operation, "queued again")
+        operation = services.dead_letters.replay(job_ids, options, on_progress, accepts_duplicate=accept_duplicate)
+    print_operation(operation, "queued again")
 
 
 @unconfirmed.command()
 @click.argument("outcome", type=click.Choice(["delivered", "failed"]))
-@_selecting
+@_choosing
 @changing
 @click.option("--reason", metavar="TEXT", required=True, help="How you know; stands in their logs, which clients read.")
 def settle(
-    services: OperatorServices, found: Iterator[Job], outcome: str, options: BulkOptions, is_asking: bool, reason: str
+    services: OperatorServices, choice: JobChoice, outcome: str, options: BulkOptions, is_asking: bool, reason: str
 ) -> None:
     """Close them as OUTCOME (delivered or failed), because you have found out.
 
@@ -156,13 +118,28 @@ def settle(
     """
     if not reason.strip() or len(reason) > 500 or not reason.isprintable():
         raise click.BadParameter("A reason has 1 to 500 printable characters.", param_hint="--reason")
-    job_ids = _ids(found, options)
+    job_ids = tuple(job.job_id for job in islice(_found(services, choice), options.limit))
     _ask(is_asking, f"Settle {counted(len(job_ids), 'notification')} as {outcome}?", job_ids)
     with progress_bar(len(job_ids)) as on_progress:
         operation = services.dead_letters.settle(
             job_ids, options, is_delivered=outcome == "delivered", reason=reason.strip(), on_progress=on_progress
         )
-    _conclude(operation, f"settled as {outcome}")
+    print_operation(operation, f"settled as {outcome}")
+
+
+def _found(services: OperatorServices, choice: JobChoice) -> Iterator[Job]:
+    """Those that were meant, the newest first. Ends the command when an id is unknown."""
+    if choice.job_ids:
+        return _named(services, choice.job_ids)
+    where = JobFilter(
+        client=choice.client,
+        statuses=frozenset({Status.UNCONFIRMED}),
+        type=choice.channel,
+        provider=choice.provider,
+        created_since=choice.since,
+        created_before=choice.until,
+    )
+    return _all(services, where)
 
 
 def _all(services: OperatorServices, where: JobFilter) -> Iterator[Job]:
@@ -175,29 +152,18 @@ def _all(services: OperatorServices, where: JobFilter) -> Iterator[Job]:
             return
 
 
-def _named(services: OperatorServices, job_ids: tuple[str, ...]) -> Iterator[Job]:
-    wanted = tuple(map(JobId, dict.fromkeys(job_ids)))
+def _named(services: OperatorServices, job_ids: Sequence[JobId]) -> Iterator[Job]:
+    wanted = tuple(dict.fromkeys(job_ids))
     jobs = services.dead_letters.repository.find(wanted)
     unknown = set(wanted) - {job.job_id for job in jobs}
     if unknown:
-        click.echo(f"{counted(len(unknown), 'job id')} unknown: check them, or they were purged.", err=True)
-        raise SystemExit(UNAVAILABLE)
+        exit_for_unknown_ids(len(unknown))
     others = [job for job in jobs if job.status is not Status.UNCONFIRMED]
     if others:
         click.echo(f"Left alone, because not unconfirmed: {len(others)}, such as {others[0].job_id}.", err=True)
     return iter([job for job in jobs if job.status is Status.UNCONFIRMED])
 
 
-def _ids(found: Iterator[Job], options: BulkOptions) -> tuple[JobId, ...]:
-    return tuple(job.job_id for job in islice(found, options.limit))
-
-
 def _ask(is_asking: bool, question: str, job_ids: tuple[JobId, ...]) -> None:
     if is_asking and job_ids:
         click.confirm(question, abort=True, err=True)
-
-
-def _conclude(operation: BulkOperation, participle: str) -> None:
-    print_operation(operation, participle)
-    if operation.unpublished:
-        click.echo(f"RabbitMQ did not take {operation.unpublished} of them yet; the sweep publishes them when it does.")

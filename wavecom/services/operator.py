@@ -11,11 +11,19 @@ from wavecom.broker import topology
 from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.audit import AuditReader
-from wavecom.core.dead_letters import DeadLetters
+from wavecom.core.dead_letter_operations import DeadLetters
+from wavecom.core.foreign_messages import ForeignMessages
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.internals import fast_paths
-from wavecom.services.shared import ClosableServices, dead_letters_of, new_key_id, policy_of, sessions_of
+from wavecom.services.shared import (
+    ClosableServices,
+    bulk_runner_of,
+    dead_letters_of,
+    new_key_id,
+    policy_of,
+    sessions_of,
+)
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -34,6 +42,7 @@ class OperatorServices(ClosableServices):
     clock: Clock
     jobs: JobRepository
     dead_letters: DeadLetters
+    foreign_messages: ForeignMessages
     keys: KeyAdministration
     sessions: Sessions
     audit: AuditReader
@@ -51,10 +60,14 @@ def operator_services(settings: Settings) -> OperatorServices:
     fast_paths.switch(is_on=settings.fast_paths)
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
     sessions = sessions_of(settings, database, clock)
+    dead_letter_queue = AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name)
     return OperatorServices(
         clock=clock,
         jobs=jobs,
         dead_letters=dead_letters_of(settings, database, jobs, publisher, stats, clock),
+        foreign_messages=ForeignMessages(
+            queue=dead_letter_queue, runner=bulk_runner_of(database, clock), clock=clock, sleep=time.sleep
+        ),
         keys=KeyAdministration(
             store=MongoKeyStore(database),
             audit=MongoAuditLog(database),
@@ -66,7 +79,7 @@ def operator_services(settings: Settings) -> OperatorServices:
         audit=MongoAuditLog(database),
         reconciliation=Reconciliation(
             repository=MongoDeadLetterRepository(database),
-            queue=AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
+            queue=dead_letter_queue,
             depth=lambda: publisher.depth(topology.DEAD_QUEUE),
             publisher=publisher,
             clock=clock,

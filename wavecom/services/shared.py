@@ -15,9 +15,10 @@ from pymongo.database import Database
 
 from wavecom.accounts.sessions import Sessions
 from wavecom.broker import topology
-from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.dead_letters import DeadLetters
+from wavecom.core.bulk_runner import BulkRunner
+from wavecom.core.bulk_transitions import BulkTransitions
+from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Channel
@@ -90,16 +91,24 @@ def dead_letters_of(
     stats: Stats,
     clock: Clock,
 ) -> DeadLetters:
-    """The use cases of dead letters over MongoDB and the queue of dead letters."""
+    """The use cases of dead letters over MongoDB."""
+    policy = policy_of(settings)
     return DeadLetters(
         jobs=jobs,
         repository=MongoDeadLetterRepository(database),
-        queue=AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name),
-        publisher=publisher,
+        transitions=BulkTransitions(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy),
+        runner=bulk_runner_of(database, clock),
         audit=MongoAuditLog(database),
-        stats=stats,
         clock=clock,
-        policy=policy_of(settings),
+        policy=policy,
+    )
+
+
+def bulk_runner_of(database: Database[dict[str, Any]], clock: Clock) -> BulkRunner:
+    """What runs bulk operations, with their audit entries in MongoDB."""
+    return BulkRunner(
+        audit=MongoAuditLog(database),
+        clock=clock,
         sleep=time.sleep,
         new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)),
     )

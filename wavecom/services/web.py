@@ -19,7 +19,7 @@ from wavecom.batching import GroupCommit
 from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.acceptance import Acceptance
-from wavecom.core.dead_letters import DeadLetters
+from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.ids import BufferedRandom
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations

@@ -17,11 +17,13 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.test import TestResponse
 
-from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository
+from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from tests.memory_storage import (
+    MemoryAuditLog,
     MemoryBlobStore,
+    MemoryDeadLetterRepository,
     MemoryJobRepository,
     MemoryKeyAudit,
     MemoryKeyStore,
@@ -33,7 +35,6 @@ from tests.memory_storage import (
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
-from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
@@ -210,17 +211,14 @@ class World:
             operations=Operations(
                 jobs=self.jobs, publisher=self.publisher, stats=self.stats, clock=self.clock, policy=Policy()
             ),
-            dead_letters=DeadLetters(
-                jobs=self.jobs,
-                repository=MemoryDeadLetterRepository(self.jobs),
-                queue=MemoryDeadLetterQueue(),
-                publisher=self.publisher,
-                audit=self.audit,
-                stats=self.stats,
-                clock=self.clock,
-                policy=Policy(),
-                sleep=self.clock.advance,
-                new_id=lambda: "run",
+            dead_letters=dead_letters_over(
+                self.jobs,
+                MemoryDeadLetterRepository(self.jobs),
+                self.publisher,
+                bulk_runner_over(self.audit, self.clock),
+                self.audit,
+                self.stats,
+                self.clock,
             ),
             stats=self.stats,
             keys=self.key_ring,

@@ -11,10 +11,12 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.dead_letter_twins import MemoryAuditLog, MemoryDeadLetterQueue, MemoryDeadLetterRepository
+from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher
 from tests.memory_storage import (
+    MemoryAuditLog,
     MemoryBlobStore,
+    MemoryDeadLetterRepository,
     MemoryJobRepository,
     MemoryKeyAudit,
     MemoryKeyStore,
@@ -25,7 +27,6 @@ from tests.memory_storage import (
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
-from wavecom.core.dead_letters import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.operations import Operations
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
@@ -107,17 +108,8 @@ def make_world(
         jobs=jobs,
         submission=submission,
         operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=Policy()),
-        dead_letters=DeadLetters(
-            jobs=jobs,
-            repository=MemoryDeadLetterRepository(jobs),
-            queue=MemoryDeadLetterQueue(),
-            publisher=publisher,
-            audit=audit,
-            stats=stats,
-            clock=clock,
-            policy=Policy(),
-            sleep=clock.advance,
-            new_id=lambda: f"run-{len(audit.operations) + 1}",
+        dead_letters=dead_letters_over(
+            jobs, MemoryDeadLetterRepository(jobs), publisher, bulk_runner_over(audit, clock), audit, stats, clock
         ),
         stats=stats,
         keys=keys,

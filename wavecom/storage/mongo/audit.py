@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import Any
 
 from pymongo import DESCENDING, WriteConcern
 from pymongo.database import Database
 
-from wavecom.core.audit import BulkOperation
+from wavecom.core.audit import Action, Reason
+from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionEnded
@@ -38,6 +40,13 @@ class MongoAuditLog:
         """See the port. May be repeated: the entry of a run is replaced whole."""
         with writing():
             self._entries.replace_one({"_id": operation.operation_id}, _document(operation), upsert=True)
+
+    def find(self, operation_id: str) -> BulkOperation | None:
+        """See the port."""
+        with reading():
+            found = self._entries.find_one({"_id": operation_id})
+        # Keys, sessions and providers have entries of their own here, without a state.
+        return None if found is None or "state" not in found else _operation(found)
 
     def record_key_event(self, event: KeyEvent) -> None:
         """See the port."""
@@ -99,9 +108,35 @@ def _document(operation: BulkOperation) -> Document:
         "unpublished": operation.unpublished,
         "firstJobId": operation.first_id,
         "lastJobId": operation.last_id,
+        "position": operation.position,
+        "resumes": operation.resumes,
+        "asOf": operation.as_of,
         "reasons": [
             {"code": reason.code, "provider": reason.provider, "count": count}
             for reason, count in operation.reasons.most_common()
         ],
     }
     return {name: value for name, value in document.items() if value is not None}
+
+
+def _operation(document: Document) -> BulkOperation:
+    return BulkOperation(
+        operation_id=document["_id"],
+        action=Action(document["action"]),
+        operator=document["operator"],
+        started_at=document["startedAt"],
+        filters=document["filters"],
+        is_dry_run=document["dryRun"],
+        state=BulkOperationState(document["state"]),
+        finished_at=document.get("finishedAt"),
+        reasons=Counter({Reason(each["code"], each["provider"]): each["count"] for each in document["reasons"]}),
+        already_done=document["alreadyDone"],
+        in_doubt=document.get("inDoubt", 0),
+        unknown=document["unknown"],
+        unpublished=document["unpublished"],
+        first_id=document.get("firstJobId"),
+        last_id=document.get("lastJobId"),
+        position=document.get("position"),
+        resumes=document.get("resumes"),
+        as_of=document.get("asOf"),
+    )

@@ -9,8 +9,9 @@ from flask import Response
 
 from wavecom import errors
 from wavecom.accounts import Caller, Scope
-from wavecom.core.audit import BulkOperation, Reason
-from wavecom.core.dead_letters import BulkOptions, BulkPreview
+from wavecom.core.audit import Reason
+from wavecom.core.bulk_operations import BulkOperation, BulkOptions
+from wavecom.core.replay_preview import ReplayPreview
 from wavecom.services.web import WebServices
 from wavecom.web import limit_headers
 from wavecom.web.api import answers, representation
@@ -90,8 +91,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
             services.acceptance.charge(who, 1)
 
         if wanted["accept_duplicate"]:
-            options = BulkOptions(operator=who.name, client=who.client, accepts_duplicate=True)
-            job = services.dead_letters.replay_one(job_id_in_path(job_id), options, charge)
+            options = BulkOptions(operator=who.name, client=who.client)
+            job = services.dead_letters.replay_one(job_id_in_path(job_id), options, charge, accepts_duplicate=True)
         else:
             job = services.operations.replay(job_id_in_path(job_id), who.client, by=who.name, charge=charge)
         return json_response(representation.detail(job), 202)
@@ -137,15 +138,20 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         repeated: what has been started is not failed any more. Counts against your key's limits as a batch of as many.
         """
         if wanted.is_dry_run:
-            preview = services.dead_letters.preview(wanted.selection, _options(wanted, caller()), _SAMPLE)
+            preview = preview_of(wanted, _options(wanted, caller()), _SAMPLE)
             return json_response(_preview(preview))
         now = services.clock.now()
         options = _options(wanted, caller(), starts_at=max(now, wanted.starts_at or now))
         if services.acceptance.is_limited(caller()):
-            expected = services.dead_letters.preview(wanted.selection, options, 0).count
+            expected = preview_of(wanted, options).count
             services.acceptance.charge(caller(), min(expected, wanted.limit))
-        operation = services.dead_letters.replay(wanted.selection, options)
+        operation = services.dead_letters.replay(wanted.selection, options, accepts_duplicate=wanted.accepts_duplicate)
         return json_response(_replayed(wanted, options, operation), 202)
+
+    def preview_of(wanted: ReplayRequest, options: BulkOptions, sample_size: int = 0) -> ReplayPreview:
+        return services.dead_letters.preview(
+            wanted.selection, options, sample_size, accepts_duplicate=wanted.accepts_duplicate
+        )
 
     def _replayed(wanted: ReplayRequest, options: BulkOptions, operation: BulkOperation) -> dict[str, Any]:
         remaining, following = 0, None
@@ -154,7 +160,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         if taken >= wanted.limit:
             following = _following(wanted, options, operation)
             rest = ReplaySchema(services.clock.now).load(following)
-            remaining = services.dead_letters.preview(rest.selection, options, 0).count
+            remaining = preview_of(rest, options).count
         last = options.start_of(operation.done - 1) if operation.done else None
         return {
             "auditId": operation.operation_id,
@@ -178,7 +184,6 @@ def _options(wanted: ReplayRequest, by: Caller, **more: Any) -> BulkOptions:
         rate_per_second=wanted.rate_per_second,
         limit=wanted.limit,
         is_dry_run=wanted.is_dry_run,
-        accepts_duplicate=wanted.accepts_duplicate,
         **more,
     )
 
@@ -197,7 +202,7 @@ def _following(wanted: ReplayRequest, options: BulkOptions, operation: BulkOpera
     return body
 
 
-def _preview(preview: BulkPreview) -> dict[str, Any]:
+def _preview(preview: ReplayPreview) -> dict[str, Any]:
     return {
         "count": preview.count,
         "reasons": _reasons(preview.reasons),

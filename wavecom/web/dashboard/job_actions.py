@@ -13,7 +13,7 @@ from flask import flash, redirect, render_template, request, url_for
 from marshmallow import ValidationError
 from werkzeug.wrappers import Response
 
-from wavecom.core.dead_letters import BulkOptions
+from wavecom.core.bulk_operations import BulkOptions
 from wavecom.core.engine import is_in_doubt
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import WAITING, Status
@@ -137,14 +137,19 @@ def _lacking(action: Action, job: Job) -> str:
 def _do(action: Action, job_id: JobId) -> None:
     services, actor = pages().services, viewer().actor
     client = viewer().client
-    order = BulkOptions(operator=actor.name, client=client, accepts_duplicate=bool(request.form.get("acceptDuplicate")))
+    options = BulkOptions(operator=actor.name, client=client)
     if action is RETRY:
         # A message that somebody asked for: it counts as one that is sent.
-        services.dead_letters.replay_one(job_id, order, lambda: services.acceptance.charge(actor, 1))
+        services.dead_letters.replay_one(
+            job_id,
+            options,
+            lambda: services.acceptance.charge(actor, 1),
+            accepts_duplicate=bool(request.form.get("acceptDuplicate")),
+        )
     elif action is SETTLE:
         is_delivered = request.form["outcome"] == "delivered"
         services.dead_letters.settle_one(
-            job_id, order, is_delivered=is_delivered, reason=request.form["reason"].strip()
+            job_id, options, is_delivered=is_delivered, reason=request.form["reason"].strip()
         )
     else:
         services.operations.cancel(job_id, client, by=actor.name)

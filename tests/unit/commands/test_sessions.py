@@ -5,18 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 from datetime import timedelta
-from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryKeyStore, MemorySessionAudit, MemorySessionStore
+from tests.operator_services import operator_services_with
 from wavecom.accounts.sessions import Sessions
 from wavecom.cli import main
 from wavecom.core.sessions import SessionRecord
 from wavecom.errors import StoreError
-from wavecom.services.operator import OperatorServices
 
 
 class Store(MemorySessionStore):
@@ -28,7 +27,7 @@ class Store(MemorySessionStore):
         return super().all()
 
 
-class Office:
+class Environment:
     def __init__(self) -> None:
         numbers = itertools.count(1)
         self.clock = FakeClock()
@@ -43,13 +42,8 @@ class Office:
             idle=timedelta(hours=1),
             lifetime=timedelta(hours=12),
         )
-        self.services = OperatorServices(
+        self.services = operator_services_with(
             clock=self.clock,
-            jobs=cast(Any, None),
-            dead_letters=cast(Any, None),
-            reconciliation=cast(Any, None),
-            keys=cast(Any, None),
-            audit=cast(Any, None),
             sessions=self.sessions,
         )
 
@@ -58,18 +52,18 @@ class Office:
 
 
 @pytest.fixture
-def office() -> Office:
-    return Office()
+def environment() -> Environment:
+    return Environment()
 
 
-def _open(office: Office) -> str:
-    return office.sessions.open("operator", password_mark="m", address="192.0.2.1", browser="Firefox")
+def _open(environment: Environment) -> str:
+    return environment.sessions.open("operator", password_mark="m", address="192.0.2.1", browser="Firefox")
 
 
-def test_open_sessions_are_listed_without_their_tokens(office: Office) -> None:
-    token = _open(office)
+def test_open_sessions_are_listed_without_their_tokens(environment: Environment) -> None:
+    token = _open(environment)
 
-    table, lines = office.run("list"), office.run("list", "--json")
+    table, lines = environment.run("list"), environment.run("list", "--json")
 
     assert "id-1" in table.output
     assert "192.0.2.1" in table.output
@@ -77,45 +71,45 @@ def test_open_sessions_are_listed_without_their_tokens(office: Office) -> None:
     assert token not in table.output + lines.output
 
 
-def test_sessions_that_are_over_are_not_listed(office: Office) -> None:
-    _open(office)
-    office.clock.advance(3600)
+def test_sessions_that_are_over_are_not_listed(environment: Environment) -> None:
+    _open(environment)
+    environment.clock.advance(3600)
 
-    assert office.run("list", "--json").output == ""
+    assert environment.run("list", "--json").output == ""
 
 
-def test_a_session_is_ended_and_who_did_it_is_in_the_audit(office: Office) -> None:
-    token = _open(office)
+def test_a_session_is_ended_and_who_did_it_is_in_the_audit(environment: Environment) -> None:
+    token = _open(environment)
 
-    done = office.run("end", "id-1", "--operator", "ada@ops")
+    done = environment.run("end", "id-1", "--operator", "ada@ops")
 
     assert done.exit_code == 0
-    assert office.sessions.find(token) is None
-    [event] = office.audit.events.values()
+    assert environment.sessions.find(token) is None
+    [event] = environment.audit.events.values()
     assert (event.actor, event.session_id, event.viewer) == ("ada@ops", "id-1", "operator")
 
 
-def test_all_of_them_are_ended_at_once(office: Office) -> None:
-    tokens = [_open(office) for _ in range(3)]
+def test_all_of_them_are_ended_at_once(environment: Environment) -> None:
+    tokens = [_open(environment) for _ in range(3)]
 
-    assert office.run("end", "--all").exit_code == 0
-    assert [office.sessions.find(token) for token in tokens] == [None] * 3
+    assert environment.run("end", "--all").exit_code == 0
+    assert [environment.sessions.find(token) for token in tokens] == [None] * 3
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["end"], 2), (["end", "--all", "id-1"], 2), (["end", "id-9"], 1)])
-def test_what_cannot_be_done_is_said(office: Office, arguments: list[str], code: int) -> None:
-    _open(office)
+def test_what_cannot_be_done_is_said(environment: Environment, arguments: list[str], code: int) -> None:
+    _open(environment)
 
-    answer = office.run(*arguments)
+    answer = environment.run(*arguments)
 
     assert answer.exit_code == code
-    assert len(office.store.all()) == 1
+    assert len(environment.store.all()) == 1
 
 
-def test_a_store_that_is_away_is_said_in_words(office: Office) -> None:
-    office.store.is_up = False
+def test_a_store_that_is_away_is_said_in_words(environment: Environment) -> None:
+    environment.store.is_up = False
 
-    answer = office.run("list")
+    answer = environment.run("list")
 
     assert answer.exit_code == 1
     assert "Check MONGODB_URI" in answer.output

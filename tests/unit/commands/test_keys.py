@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryKeyAudit, MemoryKeyStore
+from tests.operator_services import operator_services_with
 from wavecom.accounts import KeyAdministration, KeyRing, Scope
 from wavecom.cli import main
 from wavecom.core.quota import Limits
 from wavecom.errors import StoreError, UnauthenticatedError
-from wavecom.services.operator import OperatorServices
 
 Command = Callable[..., Result]
 
@@ -31,20 +31,15 @@ class Store(MemoryKeyStore):
         return super().of_client(client)
 
 
-class Office:
+class Environment:
     def __init__(self) -> None:
         self.clock = FakeClock()
         self.store = Store()
         self.audit = MemoryKeyAudit()
         self.ring = KeyRing(self.store, self.clock)
         numbers = itertools.count(1)
-        self.services = OperatorServices(
-            audit=cast(Any, None),
-            sessions=cast(Any, None),
+        self.services = operator_services_with(
             clock=self.clock,
-            jobs=cast(Any, None),
-            dead_letters=cast(Any, None),
-            reconciliation=cast(Any, None),
             keys=KeyAdministration(
                 store=self.store,
                 audit=self.audit,
@@ -56,15 +51,15 @@ class Office:
 
 
 @pytest.fixture
-def office() -> Office:
-    return Office()
+def environment() -> Environment:
+    return Environment()
 
 
 @pytest.fixture
-def wavecom(office: Office) -> Command:
+def wavecom(environment: Environment) -> Command:
     def run(*arguments: str) -> Result:
         with capture_logs():
-            result = CliRunner().invoke(main, ["keys", *arguments], obj=office.services)
+            result = CliRunner().invoke(main, ["keys", *arguments], obj=environment.services)
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result
@@ -80,31 +75,31 @@ def _made(wavecom: Command, *options: str) -> tuple[str, str]:
     return result.stdout.strip(), listed["keyId"]
 
 
-def test_the_key_stands_alone_on_standard_output(office: Office, wavecom: Command) -> None:
+def test_the_key_stands_alone_on_standard_output(environment: Environment, wavecom: Command) -> None:
     result = wavecom("create", "--client", "acme", "--name", "backend", "--scopes", "send, admin")
 
     key = result.stdout.removesuffix("\n")
-    caller = office.ring.authenticate(key)
+    caller = environment.ring.authenticate(key)
     assert (caller.client, caller.scopes, caller.is_live) == ("acme", {"send", "admin"}, True)
     assert key not in result.stderr
     assert "not shown again" in result.stderr
 
 
-def test_usually_a_key_sends_and_reads_and_never_ends(office: Office, wavecom: Command) -> None:
+def test_usually_a_key_sends_and_reads_and_never_ends(environment: Environment, wavecom: Command) -> None:
     key, _ = _made(wavecom)
-    office.clock.advance(10 * 365 * 86_400)
+    environment.clock.advance(10 * 365 * 86_400)
 
-    assert office.ring.authenticate(key).scopes == {"send", "read"}
+    assert environment.ring.authenticate(key).scopes == {"send", "read"}
 
 
-def test_a_limited_test_key_that_ends_by_itself(office: Office, wavecom: Command) -> None:
+def test_a_limited_test_key_that_ends_by_itself(environment: Environment, wavecom: Command) -> None:
     key, _ = _made(wavecom, "--test", "--expires-in", "90d", "--rate", "2.5", "--quota", "1000")
 
-    caller = office.ring.authenticate(key)
+    caller = environment.ring.authenticate(key)
     assert (caller.client, caller.limits) == ("acme:test", Limits(2.5, 1000))
-    office.clock.advance(90 * 86_400)
+    environment.clock.advance(90 * 86_400)
     with pytest.raises(UnauthenticatedError):
-        office.ring.authenticate(key)
+        environment.ring.authenticate(key)
 
 
 @pytest.mark.parametrize(
@@ -119,13 +114,13 @@ def test_a_limited_test_key_that_ends_by_itself(office: Office, wavecom: Command
     ],
 )
 def test_what_is_asked_for_wrongly_is_said_with_what_is_right(
-    office: Office, wavecom: Command, arguments: tuple[str, ...], advice: str
+    environment: Environment, wavecom: Command, arguments: tuple[str, ...], advice: str
 ) -> None:
     result = wavecom("create", *arguments)
 
     assert result.exit_code == 2
     assert advice in result.stderr
-    assert office.store.of_client(None) == []
+    assert environment.store.of_client(None) == []
 
 
 def test_the_list_shows_what_tells_keys_apart_and_no_key(wavecom: Command) -> None:
@@ -150,27 +145,27 @@ def test_ended_keys_are_listed_when_they_are_asked_for(wavecom: Command) -> None
     assert "revoked" in whole.stdout
 
 
-def test_a_rotated_key_works_beside_the_new_one_for_the_overlap(office: Office, wavecom: Command) -> None:
+def test_a_rotated_key_works_beside_the_new_one_for_the_overlap(environment: Environment, wavecom: Command) -> None:
     old, key_id = _made(wavecom)
 
     result = wavecom("rotate", key_id, "--overlap", "1h")
 
     new = result.stdout.removesuffix("\n")
-    assert {office.ring.authenticate(key).client for key in (old, new)} == {"acme"}
+    assert {environment.ring.authenticate(key).client for key in (old, new)} == {"acme"}
     assert "works until" in result.stderr
-    office.clock.advance(3600)
+    environment.clock.advance(3600)
     with pytest.raises(UnauthenticatedError):
-        office.ring.authenticate(old)
+        environment.ring.authenticate(old)
 
 
-def test_without_an_overlap_the_old_key_has_ended(office: Office, wavecom: Command) -> None:
+def test_without_an_overlap_the_old_key_has_ended(environment: Environment, wavecom: Command) -> None:
     old, key_id = _made(wavecom)
 
     result = wavecom("rotate", key_id, "--overlap", "0")
 
     assert "has ended" in result.stderr
     with pytest.raises(UnauthenticatedError):
-        office.ring.authenticate(old)
+        environment.ring.authenticate(old)
 
 
 def test_an_overlap_of_months_is_refused(wavecom: Command) -> None:
@@ -179,7 +174,7 @@ def test_an_overlap_of_months_is_refused(wavecom: Command) -> None:
     assert wavecom("rotate", key_id, "--overlap", "31d").exit_code == 2
 
 
-def test_a_revoked_key_is_refused(office: Office, wavecom: Command) -> None:
+def test_a_revoked_key_is_refused(environment: Environment, wavecom: Command) -> None:
     key, key_id = _made(wavecom)
 
     result = wavecom("revoke", key_id, "--operator", "ada@ops")
@@ -187,8 +182,8 @@ def test_a_revoked_key_is_refused(office: Office, wavecom: Command) -> None:
     assert result.exit_code == 0
     assert "is revoked" in result.stdout
     with pytest.raises(UnauthenticatedError):
-        office.ring.authenticate(key)
-    assert [event.actor for event in office.audit.events.values()][-1] == "ada@ops"
+        environment.ring.authenticate(key)
+    assert [event.actor for event in environment.audit.events.values()][-1] == "ada@ops"
 
 
 @pytest.mark.parametrize("action", ["rotate", "revoke"])
@@ -200,8 +195,8 @@ def test_an_unknown_key_is_said_to_be_one(wavecom: Command, action: str) -> None
     assert "wavecom keys list" in result.stderr
 
 
-def test_a_store_that_is_away_is_told_in_words(office: Office, wavecom: Command) -> None:
-    office.store.is_up = False
+def test_a_store_that_is_away_is_told_in_words(environment: Environment, wavecom: Command) -> None:
+    environment.store.is_up = False
 
     result = wavecom("list")
 
@@ -220,7 +215,7 @@ def test_every_command_explains_itself(wavecom: Command, arguments: tuple[str, .
 # --- senders ------------------------------------------------------------------------------------------------------
 
 
-def test_who_may_be_said_to_send_is_set_shown_and_audited(office: Office, wavecom: Command) -> None:
+def test_who_may_be_said_to_send_is_set_shown_and_audited(environment: Environment, wavecom: Command) -> None:
     before = wavecom("senders", "--client", "acme")
     answer = wavecom(
         "senders", "--client", "acme", "--email", "Bank.Example, *.bücher.example,A@x.example", "--sms", "ACME,+4477009"
@@ -235,15 +230,15 @@ def test_who_may_be_said_to_send_is_set_shown_and_audited(office: Office, waveco
         "sms": ["+4477009", "acme"],
         "relayHeaders": False,
     }
-    [event] = office.audit.events.values()
+    [event] = environment.audit.events.values()
     assert (event.action, event.client, event.details["sms"]) == ("allow_senders", "acme", ["+4477009", "acme"])
 
 
-def test_senders_may_be_anybody_nobody_and_command_relays(office: Office, wavecom: Command) -> None:
+def test_senders_may_be_anybody_nobody_and_command_relays(environment: Environment, wavecom: Command) -> None:
     wavecom("senders", "--client", "acme", "--email", "none", "--sms", "ACME", "--relay-headers")
     wavecom("senders", "--client", "acme", "--sms", "any")
 
-    policy = office.store.sender_policy("acme")
+    policy = environment.store.sender_policy("acme")
     assert (policy.email, policy.sms, policy.may_command_relays) == (frozenset(), None, True)
 
 
@@ -252,12 +247,12 @@ def test_senders_may_be_anybody_nobody_and_command_relays(office: Office, waveco
     [("--email", "no domain"), ("--email", "*.a@b.example"), ("--email", ","), ("--sms", "ü"), ("--sms", "x" * 16)],
 )
 def test_what_is_no_sender_is_refused_and_nothing_changes(
-    office: Office, wavecom: Command, arguments: tuple[str, str]
+    environment: Environment, wavecom: Command, arguments: tuple[str, str]
 ) -> None:
     answer = wavecom("senders", "--client", "acme", *arguments)
 
     assert answer.exit_code == 2
-    assert office.audit.events == {}
+    assert environment.audit.events == {}
 
 
 def test_reserved_names_are_no_clients(wavecom: Command) -> None:

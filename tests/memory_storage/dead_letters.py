@@ -1,23 +1,18 @@
-"""Honest twins of what dead letters are kept in: the store's view of them, the queue, the audit log.
-
-``tests/contract/test_dead_letter_repository.py`` runs one suite over ``MemoryDeadLetterRepository`` and its model.
-"""
+"""Dead letters over the jobs in memory, as MongoDB has them over the collection ``jobs``."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from datetime import datetime
 
-from tests.fakes import RecordingPublisher
-from tests.memory_storage import MemoryJobRepository
-from wavecom.core.audit import BulkOperation, Reason
-from wavecom.core.dead_letters import DeadLetterFilter, PagePosition, Predicate, QueueBusyError, QueuedDeadLetter, Scan
+from tests.memory_storage.jobs import MemoryJobRepository
+from wavecom.core.audit import Reason
+from wavecom.core.dead_letters import DeadLetterFilter, PagePosition
 from wavecom.core.job import Job, JobId
-from wavecom.core.ports import DeadLetter, JobFilter
+from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
-from wavecom.errors import BrokerError, StoreError
+from wavecom.errors import StoreError
 
 
 class MemoryDeadLetterRepository:
@@ -94,70 +89,3 @@ def _matches(job: Job, where: DeadLetterFilter) -> bool:
         and (where.failed_since is None or where.failed_since <= job.finished_at)
         and (where.failed_before is None or job.finished_at < where.failed_before)
     )
-
-
-def foreign_message(
-    reason: str = "rejected", head: bytes = b"\x80not json", queue: str = "notifications.sms.normal"
-) -> QueuedDeadLetter:
-    return QueuedDeadLetter(None, None, reason, queue, len(head), head)
-
-
-class MemoryDeadLetterQueue(RecordingPublisher):
-    """The dead-letter queue, and the publisher that fills it. ``on_scan`` is called when a scan begins."""
-
-    def __init__(self, batch: int = 3) -> None:
-        super().__init__()
-        self.content: list[QueuedDeadLetter] = []
-        self.is_busy = False
-        self.scans = 0
-        self.on_scan: Callable[[], None] = lambda: None
-        self._batch = batch
-
-    def publish_dead_letters(self, dead_letters: Sequence[DeadLetter]) -> list[bool]:
-        if self.is_up:
-            self.content += [
-                QueuedDeadLetter(dead_letter.job_id, dead_letter.failed_at, "failed_job", "", 100, b"{")
-                for dead_letter in dead_letters
-            ]
-        return super().publish_dead_letters(dead_letters)
-
-    def depth(self) -> int | None:
-        return len(self.content) if self.is_up else None
-
-    def ids(self) -> list[JobId | None]:
-        return [dead_letter.job_id for dead_letter in self.content]
-
-    def scan(self, predicate: Predicate, budget_seconds: float | None = None) -> Scan:
-        if not self.is_up:
-            raise BrokerError("away")
-        if self.is_busy:
-            raise QueueBusyError("busy")
-        self.scans += 1
-        self.on_scan()
-        waiting = list(self.content)
-        kept: list[QueuedDeadLetter] = []
-        for start in range(0, len(waiting), self._batch):
-            batch = waiting[start : start + self._batch]
-            removals = predicate(batch)
-            kept += [dead_letter for dead_letter, must_leave in zip(batch, removals, strict=True) if not must_leave]
-            self.content = [*kept, *waiting[start + self._batch :]]
-        return Scan(len(waiting), len(waiting) - len(kept), is_complete=True)
-
-
-class MemoryAuditLog:
-    """Keeps the latest state of every operation, and how often it was written."""
-
-    def __init__(self) -> None:
-        self.operations: dict[str, BulkOperation] = {}
-        self.is_away = False
-        self.on_record: Callable[[BulkOperation], None] = lambda _operation: None
-
-    def record(self, operation: BulkOperation) -> None:
-        if self.is_away:
-            raise StoreError("away")
-        self.operations[operation.operation_id] = deepcopy(operation)
-        self.on_record(operation)
-
-    def only(self) -> BulkOperation:
-        [operation] = self.operations.values()
-        return operation

@@ -1,0 +1,80 @@
+"""One suite over the audit log of bulk operations: what was recorded is found again, whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from pymongo.database import Database
+
+from tests.factories import NOW, later
+from tests.memory_storage import MemoryAuditLog
+from wavecom.core.audit import Action, Reason
+from wavecom.core.bulk_operations import AuditLog, BulkOperation, BulkOperationState
+from wavecom.core.keys import KeyAction, KeyEvent
+from wavecom.storage.mongo.audit import MongoAuditLog
+
+NEW = BulkOperation("run-1", Action.REPLAY, "ada@ops", NOW, {"error_code": "rejected"})
+OLD = BulkOperation(
+    operation_id="run-1",
+    action=Action.DISCARD,
+    operator="bob@ops",
+    started_at=later(10),
+    filters={"jobs": "job-1 job-2"},
+    is_dry_run=True,
+    state=BulkOperationState.INTERRUPTED,
+    finished_at=later(20),
+    reasons=Counter({Reason("rejected", "mail"): 2, Reason("attempts_exhausted", None): 3}),
+    already_done=4,
+    in_doubt=5,
+    unknown=6,
+    unpublished=7,
+    first_id="job-1",
+    last_id="job-2",
+    position=NOW.isoformat(),
+    resumes="run-0",
+    as_of=NOW,
+)
+
+
+@pytest.fixture(params=["memory", "mongo"])
+def audit(request: pytest.FixtureRequest) -> AuditLog:
+    if request.param == "memory":
+        return MemoryAuditLog()
+    return MongoAuditLog(request.getfixturevalue("database"))
+
+
+@pytest.mark.parametrize("operation", [NEW, OLD], ids=["new", "with everything"])
+def test_an_operation_is_found_as_it_was_recorded(audit: AuditLog, operation: BulkOperation) -> None:
+    audit.record(operation)
+
+    assert audit.find("run-1") == operation
+
+
+def test_the_last_state_counts(audit: AuditLog) -> None:
+    audit.record(NEW)
+    audit.record(OLD)
+
+    assert audit.find("run-1") == OLD
+
+
+def test_an_entry_that_nobody_wrote_is_not_found(audit: AuditLog) -> None:
+    assert audit.find("run-1") is None
+
+
+def test_an_entry_about_a_key_is_no_operation(database: Database[dict[str, Any]]) -> None:
+    audit = MongoAuditLog(database)
+    audit.record_key_event(
+        KeyEvent(
+            event_id="event-1",
+            action=KeyAction.REVOKE,
+            actor="ada@ops",
+            at=NOW,
+            key_id="key-1",
+            client="acme",
+            details={},
+        )
+    )
+
+    assert audit.find("event-1") is None
