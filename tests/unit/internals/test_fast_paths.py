@@ -6,15 +6,20 @@ import prometheus_client
 import pytest
 from structlog.testing import capture_logs
 
-from wavecom.internals import amqp, celery, fast_paths, kombu
+from wavecom.internals import amqp, celery, fast_paths, kombu, marshmallow, smorest
 from wavecom.internals.fast_paths import Library, changed_signature, missing_attributes
+from wavecom.providers.transport import urllib3
 
 
 def disabled(library: str) -> float | None:
     return prometheus_client.REGISTRY.get_sample_value("wavecom_fast_path_disabled", {"library": library})
 
 
-@pytest.mark.parametrize("module", [amqp, celery, kombu], ids=lambda module: module.__name__.rpartition(".")[2])
+@pytest.mark.parametrize(
+    "module",
+    [amqp, celery, kombu, marshmallow, smorest, urllib3],
+    ids=lambda module: module.__name__.rpartition(".")[2],
+)
 def test_the_locked_version_of_a_library_is_as_expected(module: object) -> None:
     library: Library = getattr(module, "LIBRARY")  # noqa: B009 - modules have no common type
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from flask import Flask
 from flask.typing import ResponseReturnValue
-from flask_smorest import Api  # type: ignore[import-untyped]
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, UnicodeConverter
 
 from wavecom import __version__
+from wavecom.internals import smorest
 from wavecom.services.web import WebServices
 from wavecom.web import problems
 from wavecom.web.api import actions, keys, notifications, openapi, stats
@@ -36,17 +36,8 @@ class PathPart(UnicodeConverter):
         self.regex = rf"(?!(?:{'|'.join(RESERVED)})$){self.regex}"
 
 
-class ProblemApi(Api):  # type: ignore[misc]
-    """flask-smorest that answers errors as the rest of the app does."""
-
-    def _register_responses(self) -> None:
-        """None: flask-smorest's own errors, in a form of its own, are never answered."""
-
-    def _register_etag_headers(self) -> None:
-        """None, as no operation uses them."""
-
-    def _register_pagination_header(self) -> None:
-        """None, as no operation uses it."""
+class ProblemApi(smorest.BareApi):
+    """flask-smorest that answers errors as the rest of the app does, and describes nothing that is never answered."""
 
     def handle_http_exception(self, error: HTTPException) -> ResponseReturnValue:
         """See ``problems.http_answer``."""

@@ -35,6 +35,7 @@ from flask_smorest import Blueprint  # type: ignore[import-untyped]
 from marshmallow import Schema
 
 from wavecom.errors import WaveComError
+from wavecom.internals import smorest
 from wavecom.web.api import openapi
 from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, Parameter
 from wavecom.web.api.parser import ArgumentsParser
@@ -44,8 +45,7 @@ from wavecom.web.authentication import SCOPE
 P = ParamSpec("P")
 View = Callable[P, Response]
 
-#: The attribute of a view under which flask-smorest keeps its notes; in them, ours.
-NOTES = "_apidoc"
+#: What is noted of a view beside flask-smorest's own notes.
 DECLARED, DESCRIBED = "declared", "described"
 
 
@@ -56,16 +56,14 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
 
     def __init__(self, name: str, import_name: str, **options: Any) -> None:
         super().__init__(name, import_name, **options)
-        self._prepare_doc_cbks = [self._prepare_arguments_doc, _prepare_declared]
+        smorest.document_with(self, _prepare_declared)
 
     def operation(self, method: str, rule: str, *, id: str) -> Callable[[View[P]], View[P]]:
         """Serve ``method`` at ``rule``; ``id`` names the operation in the document and is unique there."""
 
         def decorate(view: View[P]) -> View[P]:
-            noted: Any = view
-            known = getattr(view, NOTES, {})
-            described = openapi.operation(known.get(DECLARED, ()), getattr(view, SCOPE, None))
-            noted._apidoc = {**known, DESCRIBED: described | {"operationId": id}}
+            described = openapi.operation(smorest.notes_of(view).get(DECLARED, ()), getattr(view, SCOPE, None))
+            smorest.note(view, **{DESCRIBED: described | {"operationId": id}})
             self.route(rule, methods=[method])(view)
             return view
 
@@ -117,7 +115,5 @@ def _prepare_declared(doc: Json, doc_info: Json, **_: Any) -> Json:
 
 def _declare(view: View[P], *what: Parameter | DeclaredResponse | DeclaredInput | DeclaredErrors) -> View[P]:
     """Note ``what`` where flask-smorest keeps its own notes: wrappers around the view carry them along."""
-    noted: Any = view
-    known = getattr(view, NOTES, {})
-    noted._apidoc = {**known, DECLARED: [*what, *known.get(DECLARED, [])]}
+    smorest.note(view, **{DECLARED: [*what, *smorest.notes_of(view).get(DECLARED, [])]})
     return view

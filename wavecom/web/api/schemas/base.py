@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from marshmallow import RAISE, Schema, ValidationError, missing
-from marshmallow.decorators import POST_LOAD, PRE_LOAD, VALIDATES, VALIDATES_SCHEMA
 from marshmallow.fields import Field, Nested
 
+from wavecom.internals import marshmallow
 from wavecom.web.api.field_errors import SUGGESTION_LIMIT, FieldError, FieldErrorCode, nearest
 from wavecom.web.body import VALUES_LIMIT
 
@@ -53,17 +53,15 @@ class BaseSchema(Schema):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        if any(self._hooks[kind] for kind in (PRE_LOAD, POST_LOAD, VALIDATES)):
-            raise TypeError(f"{type(self).__name__} has hooks that the short cut would pass by")
-        self._steps = [_step(name, field) for name, field in self.load_fields.items()]
-        self._checks: list[tuple[Callable[..., None], bool]] = [
-            (getattr(self, name), bool(options.get("pass_original")))
-            for name, _, options in self._hooks[VALIDATES_SCHEMA]
-        ]
+        self._steps: list[_Step] = []
+        self._checks: list[marshmallow.SchemaCheck] = []
+        if marshmallow.LIBRARY.is_as_expected():
+            self._steps = [_step(name, field) for name, field in self.load_fields.items()]
+            self._checks = marshmallow.schema_checks(self)
 
     def load(self, data: Any, **options: Any) -> Any:
         """As marshmallow's, which costs four times as much and is needed only to say what is wrong."""
-        if not options:
+        if not options and marshmallow.LIBRARY.is_fast():
             try:
                 return self.load_good(data)
             except ValidationError:
@@ -162,7 +160,7 @@ def _not_good() -> ValidationError:
 
 
 def _step(name: str, field: Field[Any]) -> _Step:
-    convert = getattr(field, GOOD, None) or (field.deserialize if field.validators else field._deserialize)
+    convert = getattr(field, GOOD, None) or marshmallow.conversion_of(field)
     return _Step(
         field.data_key or name,
         field.attribute or name,
