@@ -62,6 +62,7 @@ def main(
       python -m tests.faults --only kill-workers --verbose   one scenario, with all that happens
       python -m tests.faults --quick                         everything in small; for trying out
       python -m tests.faults --only mixed --seed 4711        once more what seed 4711 drew
+      WAVECOM_FAST_PATHS=0 python -m tests.faults --quick    with libraries' documented ways only (docs/celery.md)
 
     Needs rabbitmq-server and redis-server, a MongoDB (mongod on PATH, or secantusd-rs, which is built with cargo when
     it is missing, or one named in WAVECOM_MONGO_SERVER) and, for the clocks, libfaketime, which is installed

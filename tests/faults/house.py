@@ -145,7 +145,11 @@ class House:
         self._say = say
         self._logs = self.home / "logs"
         self._logs.mkdir(parents=True, exist_ok=True)
-        base = {name: value for name, value in os.environ.items() if not name.startswith(("WAVECOM_", "FLOWER_"))}
+        base = {
+            name: value
+            for name, value in os.environ.items()
+            if name == "WAVECOM_FAST_PATHS" or not name.startswith(("WAVECOM_", "FLOWER_"))
+        }
         for name in ("AMQP_URL", "REDIS_URL", "MONGODB_URI"):
             base.pop(name, None)
         base |= {MARK: str(self.home), "PYTHONUNBUFFERED": "1"}
