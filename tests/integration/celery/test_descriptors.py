@@ -14,6 +14,7 @@ from pytest_celery import CeleryTestSetup
 
 from tests.peers import HttpPeer, PeerConnection, reply
 from tests.waiting import wait_until
+from wavecom.concurrency import calls_within
 from wavecom.core.job import Job, JobId, UnknownOutcomePolicy
 from wavecom.core.states import FINAL, Status
 from wavecom.storage.mongo.indexes import ensure_indexes
@@ -69,7 +70,7 @@ def test_more_jobs_than_descriptors_are_all_delivered_once(
 
     assert Counter(read(job_id).status for job_id in told) == {Status.DELIVERED: JOBS}
     assert Counter(request.headers["idempotency-key"] for request in gateway.requests) == dict.fromkeys(told, 1)
-    assert gateway.connections <= (OPEN_FILES - 128) // 7 * 2
+    assert gateway.connections <= calls_within(OPEN_FILES, 384) * 2
     log = (tmp_path / "worker.log").read_text()
     assert '"event":"concurrency_lowered"' in log
     assert '"wanted":384' in log

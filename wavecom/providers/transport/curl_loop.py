@@ -21,9 +21,11 @@ from typing import Final
 import pycurl
 import structlog
 
+from wavecom.providers.transport.connection_group import NEVER, Connection, ConnectionGroup
 from wavecom.providers.transport.curl_handle import ABORTED, CurlHandle, origin_of
 from wavecom.providers.transport.faults import not_begun_on_error
-from wavecom.providers.transport.port import BODY_SECONDS, NotSentError, OnEnd, Request, Response, UnclearError
+from wavecom.providers.transport.port import NotSentError, OnEnd, Request, Response
+from wavecom.providers.transport.socket_watcher import READABLE, WRITABLE, SocketWatcher
 
 log = structlog.get_logger()
 
@@ -39,7 +41,9 @@ _CLOSE_SECONDS: Final = 15.0
 #: say that the time was up, with the answer lying there. So the loop keeps the deadlines, and libcurl's are a net.
 _GRACE_SECONDS: Final = 30.0
 
-_NEVER: Final = float("inf")
+#: So long a group without connections is kept. Closing it waits for its name look-ups, which nothing can break off: by
+#: then they have ended.
+_EMPTY_GROUP_SECONDS: Final = 60.0
 
 
 class CurlLoop:
@@ -61,15 +65,17 @@ class CurlLoop:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         # The rest belongs to the thread.
-        self._epoll = select.epoll()
-        self._epoll.register(self._wakeup, select.EPOLLIN)
-        self._owners: dict[int, _Connection] = {}
-        self._idle: dict[tuple[str, ...], deque[_Connection]] = {}
+        self._watcher: SocketWatcher[ConnectionGroup | None] = SocketWatcher()
+        self._watcher.watch(self._wakeup, READABLE, None)
+        self._groups: list[ConnectionGroup] = []
+        self._idle: dict[tuple[str, ...], deque[Connection]] = {}
         self._running = 0
-        #: When to call which connection, the earliest first; the number only parts those of the same time.
-        self._timers: list[tuple[float, int, _Connection]] = []
+        #: Connections at which something happened, and whose answer's head may have come by that.
+        self._touched: list[Connection] = []
+        #: When to look at which connection, the earliest first; the number only parts those of the same time.
+        self._checks: list[tuple[float, int, Connection]] = []
         self._numbers = itertools.count()
-        self._close_idle_at = 0.0
+        self._clean_up_at = 0.0
 
     def put(self, request: Request, on_end: OnEnd) -> bool:
         """Start a call; False when this loop has been closed. Thread-safe."""
@@ -97,7 +103,7 @@ class CurlLoop:
     def _wake(self) -> None:
         if not self._is_woken:
             self._is_woken = True
-            with contextlib.suppress(ValueError, OSError):  # closed meanwhile: the thread has ended
+            with contextlib.suppress(ValueError, OSError):  # closed meanwhile: nobody is there to be woken
                 os.eventfd_write(self._wakeup, 1)
 
     # --- the thread ---------------------------------------------------------------------------------------------------
@@ -109,13 +115,12 @@ class CurlLoop:
             except Exception:
                 # The thread's border: without it no call would be answered any more.
                 log.exception("http_loop_failed", calls=self._running)
-                # Those whose calls were put in meanwhile, and not looked at, don't ring again.
+                # Those whose calls were put in meanwhile, and not looked at, don't wake it again.
                 self._is_woken = False
                 self._wake()
-        for connections in self._idle.values():
-            for connection in connections:
-                connection.close()
-        self._epoll.close()
+        for group in self._groups:
+            group.close()
+        self._watcher.close()
         wakeup, self._wakeup = self._wakeup, -1
         os.close(wakeup)
 
@@ -128,46 +133,68 @@ class CurlLoop:
 
     def _step(self) -> None:
         is_woken = False
-        for descriptor, event in self._epoll.poll(self._seconds_to_wait()):
+        for descriptor, events in self._watcher.poll(self._seconds_to_wait()):
             if descriptor == self._wakeup:
                 is_woken = True
             else:
-                self._on_socket_event(descriptor, event)
-        self._run_timers()
-        # After what the sockets had to say: so a connection that was closed meanwhile is not used again.
+                self._on_socket_event(descriptor, events)
+        now = time.monotonic()
+        if self._checks and self._checks[0][0] <= now:
+            self._check_deadlines(now)
         if is_woken:
+            # After what the sockets had to say: so a connection that was closed meanwhile is not used again.
+            self._settle()
             self._start_queued()
-        self._close_idle()
+            now = time.monotonic()
+        for group in [group for group in self._groups if group.due_at <= now]:
+            group.due_at = NEVER
+            self._advance(group, pycurl.SOCKET_TIMEOUT, 0)
+        if self._touched:
+            self._look_for_heads(now)
+        self._settle()
+        if now >= self._clean_up_at:
+            self._clean_up(now)
         if self._running >= _BUSY_CALLS and not self._is_closing:
             time.sleep(_PAUSE_SECONDS)
 
     def _seconds_to_wait(self) -> float:
-        at = self._timers[0][0] if self._timers else _NEVER
-        if self._idle:
-            at = min(at, self._close_idle_at)
-        return -1 if at == _NEVER else max(0.0, at - time.monotonic())
+        at = self._checks[0][0] if self._checks else NEVER
+        for group in self._groups:
+            at = min(at, group.due_at, self._clean_up_at)
+        return -1 if at == NEVER else max(0.0, at - time.monotonic())
 
-    def _on_socket_event(self, descriptor: int, event: int) -> None:
-        connection = self._owners.get(descriptor)
-        if connection is None:
-            self._unregister(descriptor)
-        elif connection.on_end is None:
-            # A connection that nobody uses has nothing to say but its end.
-            self._idle[connection.origin].remove(connection)
-            self._drop(connection)
-        else:
-            ready = (pycurl.CSELECT_IN if event & ~select.EPOLLOUT else 0) | (
-                pycurl.CSELECT_OUT if event & select.EPOLLOUT else 0
-            )
-            self._advance(connection, descriptor, ready)
+    def _settle(self) -> None:
+        for group in self._groups:
+            if group.unwatched:
+                group.settle()
+
+    def _on_socket_event(self, descriptor: int, events: int) -> None:
+        group = self._watcher.owner(descriptor)
+        if group is None:
+            self._watcher.forget(descriptor, None)
+            return
+        connection = group.sockets.get(descriptor)
+        if connection is not None:
+            if connection.kept_descriptor == descriptor and connection.on_end is None:
+                # A connection that nobody uses has nothing to say but its end.
+                self._idle[group.origin].remove(connection)
+                connection.close()
+                return
+            self._touched.append(connection)
+        elif group.is_resting(descriptor):
+            self._watcher.forget(descriptor, group)
+            return
+        # An error or the end is read like an answer.
+        ready = pycurl.CSELECT_IN if events & ~WRITABLE else 0
+        self._advance(group, descriptor, ready | (pycurl.CSELECT_OUT if events & WRITABLE else 0))
 
     def _start_queued(self) -> None:
         os.eventfd_read(self._wakeup)
-        # First this, then the calls: who puts one in after the last look rings again.
+        # First this, then the calls: who puts one in after the last look wakes this thread again.
         self._is_woken = False
         while self._queued:
             request, on_end = self._queued.popleft()
-            connection: _Connection | None = None
+            connection: Connection | None = None
             try:
                 with not_begun_on_error(pycurl.error):
                     connection = self._take_connection(request)
@@ -176,55 +203,61 @@ class CurlLoop:
                 # A call that was taken is answered whatever happens: who waits for it holds a permit and a lease.
                 self._report(on_end, error)
                 if connection is not None:
-                    self._drop(connection)
+                    connection.close()
                 continue
             self._running += 1
             connection.on_end = on_end
-            self._advance(connection, pycurl.SOCKET_TIMEOUT, 0)
+            self._touched.append(connection)
+            self._check_at_due_time(connection)
 
-    def _take_connection(self, request: Request) -> _Connection:
+    def _take_connection(self, request: Request) -> Connection:
         origin = origin_of(request)
         free = self._idle.get(origin)
-        if free:
+        while free:
             # The one used last, so that those there are too many of grow old.
-            return free.pop()
-        return _Connection(
-            self, origin, CurlHandle(round(self._idle_seconds), request.ca_file, grace_seconds=_GRACE_SECONDS)
-        )
+            connection = free.pop()
+            if connection.kept_descriptor != -1:
+                return connection
+            connection.close()  # nobody would have heard of its end
+        group = next((group for group in self._groups if group.origin == origin and group.has_room), None)
+        if group is None:
+            group = ConnectionGroup(origin, self._watcher)
+            self._groups.append(group)
+        return group.connect(CurlHandle(round(self._idle_seconds), request.ca_file, grace_seconds=_GRACE_SECONDS))
 
-    def _advance(self, connection: _Connection, descriptor: int, ready: int) -> None:
+    def _advance(self, group: ConnectionGroup, descriptor: int, ready: int) -> None:
         """Let libcurl do what can be done now."""
         try:
-            if connection.advance(descriptor, ready):
-                self._finish(connection, connection.result())
-            elif connection.next_timer_at < connection.timer_at:
-                connection.timer_at = connection.next_timer_at
-                heapq.heappush(self._timers, (connection.next_timer_at, next(self._numbers), connection))
+            ends = group.advance(descriptor, ready)
         except Exception:
-            log.exception("http_call_failed")
-            if connection.on_end is not None:
-                self._finish(connection, connection.abort())
+            log.exception("http_calls_failed")
+            self._abandon(group)
+            return
+        for connection, code in ends:
+            self._finish(connection, code)
 
-    def _time_out(self, connection: _Connection, now: float) -> None:
-        """End a call whose deadline has passed: what has arrived counts, nothing that comes later."""
-        self._on_lag(now - connection.deadline)
-        for descriptor in connection.descriptors():
-            self._advance(connection, descriptor, pycurl.CSELECT_IN)
-            if connection.on_end is None:
-                return
-        self._finish(connection, connection.abort(pycurl.E_OPERATION_TIMEDOUT))
-
-    def _finish(self, connection: _Connection, result: Response | Exception) -> None:
+    def _finish(self, connection: Connection, code: int) -> None:
         on_end, connection.on_end = connection.on_end, None
         self._running -= 1
+        result = connection.end(code)
         if isinstance(result, Response) and result.is_complete:
             connection.idle_since = time.monotonic()
-            self._idle.setdefault(connection.origin, deque()).append(connection)
+            self._idle.setdefault(connection.group.origin, deque()).append(connection)
         else:
             # Whatever state it is in, nobody else should get it.
-            self._drop(connection)
+            connection.close()
         if on_end is not None:
             self._report(on_end, result)
+
+    def _abandon(self, group: ConnectionGroup) -> None:
+        """libcurl can't go on with these calls: what has come of them so far counts."""
+        self._groups.remove(group)
+        if group.origin in self._idle:
+            self._idle[group.origin] = deque(each for each in self._idle[group.origin] if each.group is not group)
+        for connection in list(group.connections):
+            if connection.on_end is not None:
+                self._finish(connection, ABORTED)
+        group.close()
 
     def _report(self, on_end: OnEnd, result: Response | Exception) -> None:
         try:
@@ -232,154 +265,54 @@ class CurlLoop:
         except Exception:
             log.exception("http_end_failed")
 
-    def _run_timers(self) -> None:
-        now = time.monotonic()
-        while self._timers and self._timers[0][0] <= now:
-            _, _, connection = heapq.heappop(self._timers)
-            connection.timer_at = _NEVER
-            if connection.on_end is not None:
-                if connection.deadline <= now:
-                    self._time_out(connection, now)
-                elif connection.body_ends_at <= now:
-                    self._finish(connection, connection.abort())
-                elif connection.due_at <= now:
-                    connection.due_at = _NEVER
-                    self._advance(connection, pycurl.SOCKET_TIMEOUT, 0)
-                elif connection.next_timer_at < _NEVER:
-                    connection.timer_at = connection.next_timer_at
-                    heapq.heappush(self._timers, (connection.next_timer_at, next(self._numbers), connection))
+    # --- time ---------------------------------------------------------------------------------------------------------
 
-    def _close_idle(self) -> None:
-        """Let go of connections that have been idle for too long."""
-        now = time.monotonic()
-        if now < self._close_idle_at:
-            return
-        self._close_idle_at = now + self._idle_seconds / 4
+    def _check_at_due_time(self, connection: Connection) -> None:
+        due_at = connection.due_at
+        if due_at < connection.checked_at:
+            connection.checked_at = due_at
+            heapq.heappush(self._checks, (due_at, next(self._numbers), connection))
+
+    def _check_deadlines(self, now: float) -> None:
+        while self._checks and self._checks[0][0] <= now:
+            _, _, connection = heapq.heappop(self._checks)
+            connection.checked_at = NEVER
+            if connection.on_end is None:
+                continue
+            if connection.deadline <= now:
+                self._time_out(connection, now)
+            elif connection.body_ends_at <= now:
+                self._finish(connection, ABORTED)
+            else:
+                self._check_at_due_time(connection)
+
+    def _time_out(self, connection: Connection, now: float) -> None:
+        """End a call whose deadline has passed: what has arrived counts, nothing that comes later."""
+        self._on_lag(now - connection.deadline)
+        for descriptor in connection.group.sockets_of(connection):
+            self._advance(connection.group, descriptor, pycurl.CSELECT_IN)
+            if connection.on_end is None:
+                return
+        self._finish(connection, pycurl.E_OPERATION_TIMEDOUT)
+
+    def _look_for_heads(self, now: float) -> None:
+        for connection in self._touched:
+            if connection.on_end is not None and connection.look_for_head(now):
+                self._check_at_due_time(connection)
+        # libcurl may read on by its own timer, without anything happening at the socket.
+        self._touched = [each for each in self._touched if each.group.due_at <= now and each.on_end is not None]
+
+    def _clean_up(self, now: float) -> None:
+        """Let go of connections that have been idle for too long, and of groups that are of no more use."""
+        self._clean_up_at = now + self._idle_seconds / 4
         for origin, connections in list(self._idle.items()):
             while connections and connections[0].idle_since <= now - self._idle_seconds:
-                self._drop(connections.popleft())
+                connections.popleft().close()
             if not connections:
                 del self._idle[origin]
-
-    def _drop(self, connection: _Connection) -> None:
-        for descriptor in [descriptor for descriptor, owner in self._owners.items() if owner is connection]:
-            self._unregister(descriptor)
-        connection.close()
-
-    # --- for the connections ------------------------------------------------------------------------------------------
-
-    def watch(self, connection: _Connection, descriptor: int, mask: int) -> None:
-        """Tell ``connection`` when something happens at this socket. The system forgets those that are closed."""
-        is_known = self._owners.get(descriptor) is connection
-        self._owners[descriptor] = connection
-        try:
-            (self._epoll.modify if is_known else self._epoll.register)(descriptor, mask)
-        except FileNotFoundError:
-            self._epoll.register(descriptor, mask)
-        except FileExistsError:
-            self._epoll.modify(descriptor, mask)
-
-    def stop_waiting_to_write(self, descriptor: int) -> None:
-        """Wait only for something to read at this socket."""
-        with contextlib.suppress(OSError):  # the connection was closed with the call
-            self._epoll.modify(descriptor, select.EPOLLIN)
-
-    def unwatch(self, connection: _Connection, descriptor: int) -> None:
-        """Stop waiting at this socket, unless its number is another connection's by now."""
-        if self._owners.get(descriptor) is connection:
-            self._unregister(descriptor)
-
-    def _unregister(self, descriptor: int) -> None:
-        self._owners.pop(descriptor, None)
-        with contextlib.suppress(OSError):  # closed by now
-            self._epoll.unregister(descriptor)
-
-
-class _Connection:
-    """A libcurl handle with its connection, and the sockets that its call waits for. Belongs to the loop's thread.
-
-    Each has a ``CurlMulti`` of its own, so that it is known whose connection a socket is.
-    """
-
-    def __init__(self, loop: CurlLoop, origin: tuple[str, ...], handle: CurlHandle) -> None:
-        self.origin = origin
-        #: Whose call it is; None while it is free.
-        self.on_end: OnEnd | None = None
-        #: When libcurl asks to be called without a socket event, and for when the loop has a timer (monotonic).
-        self.due_at = _NEVER
-        self.timer_at = _NEVER
-        #: Until when the rest of an answer is waited for whose status and headers have come.
-        self.body_ends_at = _NEVER
-        #: When the call must be over.
-        self.deadline = _NEVER
-        self._waits_for_body = False
-        self.idle_since = 0.0
-        self._loop = loop
-        self._handle = handle
-        self._masks: dict[int, int] = {}
-        #: Sockets that libcurl stopped waiting for in this step → the events it last waited for.
-        self._removed: dict[int, int] = {}
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._wait_for)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
-
-    def begin(self, request: Request) -> None:
-        """Take a call; ``advance`` sends it."""
-        self._waits_for_body = request.waits_for_body
-        self.deadline = time.monotonic() + request.timeout_seconds
-        self._handle.prepare(request)
-        self._multi.add_handle(self._handle.curl)
-
-    @property
-    def next_timer_at(self) -> float:
-        """When the loop must look at it without a socket event (monotonic)."""
-        return min(self.due_at, self.body_ends_at, self.deadline)
-
-    def advance(self, descriptor: int, ready: int) -> bool:
-        """Let libcurl go on; True when the call is over."""
-        _, running = self._multi.socket_action(descriptor, ready)
-        if self._removed:
-            for removed, mask in self._removed.items():
-                if running:
-                    self._loop.unwatch(self, removed)
-                elif mask != select.EPOLLIN:
-                    self._loop.stop_waiting_to_write(removed)
-                # Else it is the connection, which is kept: the loop goes on listening, for its end.
-            self._removed.clear()
-        if running and not self._waits_for_body and self.body_ends_at == _NEVER and self._handle.has_head:
-            self.body_ends_at = time.monotonic() + BODY_SECONDS
-        return not running
-
-    def result(self) -> Response | NotSentError | UnclearError:
-        """What came of the call that is over."""
-        _, _, failed = self._multi.info_read()
-        self._multi.remove_handle(self._handle.curl)
-        self.due_at = self.body_ends_at = self.deadline = _NEVER
-        return self._handle.result(failed[0][1] if failed else pycurl.E_OK)
-
-    def descriptors(self) -> list[int]:
-        """The sockets that libcurl waits for."""
-        return list(self._masks)
-
-    def abort(self, code: int = ABORTED) -> Response | NotSentError | UnclearError:
-        """What has come of the call so far; there will be no more, and the connection is of no more use."""
-        return self._handle.result(code)
-
-    def close(self) -> None:
-        """Let go of the connection."""
-        self.due_at = self.body_ends_at = self.deadline = _NEVER
-        self._handle.curl.close()
-        self._multi.close()
-
-    def _wait_for(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
-        if what == pycurl.POLL_REMOVE:
-            self._removed[descriptor] = self._masks.pop(descriptor, 0)
-            return
-        mask = (select.EPOLLIN if what & pycurl.POLL_IN else 0) | (select.EPOLLOUT if what & pycurl.POLL_OUT else 0)
-        if self._masks.get(descriptor) != mask:
-            self._masks[descriptor] = mask
-            self._removed.pop(descriptor, None)
-            self._loop.watch(self, descriptor, mask)
-
-    def _set_timer(self, milliseconds: int) -> None:
-        self.due_at = _NEVER if milliseconds < 0 else time.monotonic() + milliseconds / 1000
+        for group in list(self._groups):
+            if group.connections or group.empty_since > now - _EMPTY_GROUP_SECONDS:
+                group.clean_up()
+            else:
+                self._groups.remove(group)
+                group.close()
