@@ -287,9 +287,8 @@ def test_raw_messages_are_dropped_and_letters_stay(environment: Environment) -> 
     assert environment.ids() == [job.job_id for job in jobs]
 
 
-@pytest.mark.parametrize("action", ["replay", "discard"])
-def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(environment: Environment, action: str) -> None:
-    jobs = environment.dead(30)
+def start_and_kill(environment: Environment, action: str) -> None:
+    """A command that is killed when it has moved some jobs."""
     variables = {**os.environ, "AMQP_URL": environment.amqp_url, "MONGODB_URI": environment.mongodb_uri}
     first = subprocess.Popen(
         [sys.executable, "-m", "wavecom.cli", "dead-letters", action, "--yes", "--rate", "5"],
@@ -304,6 +303,12 @@ def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(environm
         first.send_signal(signal.SIGKILL)
         first.wait(10)
 
+
+@pytest.mark.parametrize("action", ["replay", "discard"])
+def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(environment: Environment, action: str) -> None:
+    jobs = environment.dead(30)
+    start_and_kill(environment, action)
+
     second = getattr(environment.services.dead_letters, action)(EVERYTHING, FAST)
     environment.services.reconciliation.run()
 
@@ -316,6 +321,25 @@ def test_a_command_killed_in_the_middle_is_finished_by_running_it_again(environm
     assert set(states) == {"running", "finished"}
     # Its last batch may be written and not counted yet.
     assert 30 - second.done - states["running"] in {0, 1}
+
+
+def test_a_command_that_was_killed_is_resumed_by_its_audit_entry(environment: Environment) -> None:
+    jobs = environment.dead(30)
+    start_and_kill(environment, "replay")
+    [first] = environment.database["audit"].find()
+    assert first["state"] == "running"
+
+    resumed = CliRunner().invoke(command, ["resume", first["_id"], "--rate", "1000"], obj=environment.services)
+
+    assert resumed.exit_code == 0, resumed.output
+    stored = [environment.jobs.get(job.job_id) for job in jobs]
+    assert [job.replays for job in stored if job] == [1] * 30
+    assert (environment.published(), environment.queued()) == (30, [])
+    second = environment.database["audit"].find_one({"resumes": first["_id"]})
+    assert second is not None
+    assert (second["state"], second["asOf"]) == ("finished", first["startedAt"])
+    # Its last batch may be written and not counted yet.
+    assert 30 - second["done"] - first["done"] in {0, 1}
 
 
 def test_two_operators_at_once_replay_each_job_once(environment: Environment) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from wavecom.commands.console import console, open_services, print_json, said_in_words, table_of, time_text
+from wavecom.commands.console import console, explaining_errors, open_services, print_json, table_of, time_text
 from wavecom.commands.parameters import When, at, moment
 
 #: Shown in columns of their own, or only with --json.
@@ -34,7 +34,7 @@ def audit(action: str | None, operator: str | None, since: When | None, limit: i
       wavecom audit --since 7d --limit 10000 --json | grep _key > keys.jsonl
     """
     services = open_services()
-    with said_in_words():
+    with explaining_errors():
         entries = services.audit.newest(
             action=action, operator=operator, since=at(since, services.clock.now()), limit=limit
         )

@@ -17,7 +17,7 @@ from wavecom.core.bulk_operations import BulkOperation, BulkOptions
 from wavecom.core.job import Job
 
 
-def changing(command: Callable[..., Any]) -> Callable[..., Any]:
+def bulk_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of the commands that change something."""
 
     @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="No more than N of them.")

@@ -48,24 +48,24 @@ def user() -> str:
 
 
 @contextmanager
-def said_in_words() -> Iterator[None]:
+def explaining_errors() -> Iterator[None]:
     """Around everything that needs a server: what went wrong, and what to do about it, instead of a traceback."""
     try:
         yield
     except StoreError as error:
-        _give_up(error, "Check MONGODB_URI and that MongoDB runs")
+        _exit_unavailable(error, "Check MONGODB_URI and that MongoDB runs")
     except QueueBusyError as error:
-        _give_up(error)
+        _exit_unavailable(error)
     except BrokerError as error:
-        _give_up(error, "Check AMQP_URL and that RabbitMQ runs")
+        _exit_unavailable(error, "Check AMQP_URL and that RabbitMQ runs")
     except UnavailableError as error:
-        _give_up(error, "Check REDIS_URL and that Redis runs")
+        _exit_unavailable(error, "Check REDIS_URL and that Redis runs")
     except KeyboardInterrupt:
         click.echo("Interrupted. What is done is done; run the same command again for the rest.", err=True)
         raise SystemExit(INTERRUPTED) from None
 
 
-def _give_up(error: UnavailableError, advice: str = "") -> NoReturn:
+def _exit_unavailable(error: UnavailableError, advice: str = "") -> NoReturn:
     what = str(error).rstrip(".") + "."
     click.echo(f"{what} {advice}, then run the same command again: what is done is done." if advice else what, err=True)
     raise SystemExit(UNAVAILABLE)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import click
-import orjson
-from rich.table import Table
-from rich.text import Text
 
-from wavecom.commands.bulk_operations import changing, masked_recipient_of, print_operation, progress_bar
-from wavecom.commands.console import console, open_services, print_json, said_in_words, table_of, time_text, user
+from wavecom.commands.bulk_operations import bulk_options, print_operation, progress_bar
+from wavecom.commands.console import console, explaining_errors, open_services, print_json, user
+from wavecom.commands.dead_letter_display import detail_of, print_dead_letters, print_detail, print_foreign_messages
 from wavecom.commands.job_selection import JobChoice, choosing_jobs, exit_for_unknown_ids
 from wavecom.commands.parameters import counted
 from wavecom.core.audit import Action
@@ -21,7 +19,6 @@ from wavecom.core.dead_letters import (
     DeadLetterFilter,
     PagePosition,
     QueueBusyError,
-    QueuedDeadLetter,
     Selection,
 )
 from wavecom.core.job import Job, JobId
@@ -29,7 +26,6 @@ from wavecom.errors import BrokerError
 from wavecom.services.operator import OperatorServices
 
 _PAGE: Final = 500
-_SHOWN_BYTES: Final = 60
 
 
 @click.group("dead-letters", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -63,27 +59,14 @@ def list_(services: OperatorServices, choice: JobChoice, limit: int, as_json: bo
     """
     if raw:
         _refuse_choice(choice)
-        _list_raw(services, limit, as_json)
+        messages, count = services.foreign_messages.first(limit)
+        print_foreign_messages(messages, count, as_json=as_json)
         return
     selection = _selection(choice)
     jobs = _newest(services, selection, limit)
+    print_dead_letters(jobs, as_json=as_json)
     if as_json:
-        for job in jobs:
-            print_json(_summary(job))
         return
-    table = _table("failed (UTC)", "job", "type", "client", "recipient", "error", "provider", "attempts")
-    for job in jobs:
-        table.add_row(
-            time_text(job.finished_at),
-            job.job_id,
-            job.type.value,
-            job.client,
-            masked_recipient_of(job),
-            job.error.code if job.error else "",
-            job.provider or "",
-            str(job.attempts),
-        )
-    console().print(table)
     if isinstance(selection, tuple):
         console().print(f"{len(jobs)} of {len(selection)} jobs found.")
         return
@@ -105,7 +88,7 @@ def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
     Recipient, payload and metadata are personal data: they are shown only when asked for.
     """
     services = open_services()
-    with said_in_words():
+    with explaining_errors():
         job = services.jobs.get(JobId(job_id))
         if job is None:
             raise click.ClickException(
@@ -113,16 +96,16 @@ def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
             )
         if reveal:
             services.dead_letters.reveal(job.job_id, operator)
-        detail = _detail(job, is_revealed=reveal)
+        detail = detail_of(job, is_revealed=reveal)
         if as_json:
             print_json(detail)
             return
-        _print_detail(detail)
+        print_detail(detail)
 
 
 @dead_letters.command()
 @_choosing
-@changing
+@bulk_options
 @click.option("--accept-duplicate", is_flag=True, help="Those too that may have arrived already.")
 def replay(
     services: OperatorServices, choice: JobChoice, options: BulkOptions, is_asking: bool, accept_duplicate: bool
@@ -139,7 +122,7 @@ def replay(
 
 @dead_letters.command()
 @_choosing
-@changing
+@bulk_options
 @click.option("--raw", is_flag=True, help="Drop the messages that RabbitMQ itself put there.")
 def discard(services: OperatorServices, choice: JobChoice, options: BulkOptions, is_asking: bool, raw: bool) -> None:
     """Put failed notifications aside: they stay failed, and lose their dead letter.
@@ -156,7 +139,7 @@ def discard(services: OperatorServices, choice: JobChoice, options: BulkOptions,
 
 @dead_letters.command()
 @click.argument("audit_entry")
-@changing
+@bulk_options
 @click.option("--accept-duplicate", is_flag=True, help="Those too that may have arrived already.")
 def resume(audit_entry: str, options: BulkOptions, is_asking: bool, accept_duplicate: bool) -> None:
     """Go on with a replay or discard that was killed or interrupted, by the id of its audit entry.
@@ -166,7 +149,7 @@ def resume(audit_entry: str, options: BulkOptions, is_asking: bool, accept_dupli
     Limit and pace are those given here. Leaves an audit entry of its own.
     """
     services = open_services()
-    with said_in_words():
+    with explaining_errors():
         try:
             first = services.dead_letters.resumable(audit_entry)
             if is_asking:
@@ -242,26 +225,6 @@ def _discard_raw(services: OperatorServices, options: BulkOptions, is_asking: bo
     print_operation(services.foreign_messages.discard(options), "dropped", "from queue")
 
 
-def _list_raw(services: OperatorServices, limit: int, as_json: bool) -> None:
-    messages, count = services.foreign_messages.first(limit)
-    if as_json:
-        for message in messages:
-            print_json(
-                {
-                    "reason": message.reason,
-                    "queue": message.queue,
-                    "sizeBytes": message.size_bytes,
-                    "head": _escaped(message),
-                }
-            )
-        return
-    table = _table("reason", "from queue", "bytes", "begins with")
-    for message in messages:
-        table.add_row(message.reason, message.queue, str(message.size_bytes), Text(_escaped(message)))
-    console().print(table)
-    console().print(f"{len(messages)} of {count} shown." if count > len(messages) else f"{count} in all.")
-
-
 def _newest(services: OperatorServices, selection: Selection, limit: int) -> list[Job]:
     repository = services.dead_letters.repository
     if isinstance(selection, tuple):
@@ -274,53 +237,3 @@ def _newest(services: OperatorServices, selection: Selection, limit: int) -> lis
         if position is None:
             break
     return jobs
-
-
-# --- what people see ----------------------------------------------------------------------------------------------
-
-
-def _table(*columns: str) -> Table:
-    return table_of(*columns, whole=frozenset({"job", "failed (UTC)", "bytes", "count"}))
-
-
-def _escaped(message: QueuedDeadLetter) -> str:
-    """The first bytes, with nothing in them that a terminal would act on."""
-    shown = message.head[:_SHOWN_BYTES]
-    more = "…" if message.size_bytes > len(shown) else ""
-    return "".join(chr(byte) if 32 <= byte < 127 else f"\\x{byte:02x}" for byte in shown) + more
-
-
-def _summary(job: Job) -> dict[str, Any]:
-    """As the API shows it, without personal data."""
-    # Imported here: most of what is done here does not need the web's schemas.
-    from wavecom.web.api.representation import summary
-
-    shown = {name: value for name, value in summary(job).items() if name not in {"metadata", "idempotencyKey"}}
-    return shown | {"client": job.client, "to": masked_recipient_of(job), "deadLetteredAt": job.dead_lettered_at}
-
-
-def _detail(job: Job, *, is_revealed: bool) -> dict[str, Any]:
-    from wavecom.web.api.representation import detail
-
-    whole = detail(job)
-    if is_revealed:
-        return whole | {"client": job.client, "deadLetteredAt": job.dead_lettered_at}
-    return _summary(job) | {"logs": whole["logs"], "logCount": whole["logCount"]}
-
-
-def _print_detail(detail: Mapping[str, Any]) -> None:
-    facts = Table.grid(padding=(0, 2))
-    for name, value in detail.items():
-        if name != "logs" and value is not None:
-            text = (
-                value if isinstance(value, str) else orjson.dumps(value, default=str, option=orjson.OPT_UTC_Z).decode()
-            )
-            facts.add_row(Text(name), Text(text))
-    console().print(facts)
-    logs: Sequence[Mapping[str, Any]] = detail["logs"]
-    table = _table("at", "event", "attempt", "provider", "code", "message")
-    for entry in logs:
-        cells = [str(entry.get(name, "")) for name in ("at", "event", "attempt", "provider", "code", "message")]
-        table.add_row(*(Text(cell) for cell in cells))
-    console().print()
-    console().print(table)

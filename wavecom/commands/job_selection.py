@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import click
 
-from wavecom.commands.console import UNAVAILABLE, open_services, said_in_words
+from wavecom.commands.console import UNAVAILABLE, explaining_errors, open_services
 from wavecom.commands.parameters import When, at, counted, moment
 from wavecom.core.job import Channel, JobId
 
@@ -39,7 +39,7 @@ def choosing_jobs(
     """The argument and the options that say which jobs are meant; the command gets ``services`` and a ``choice``.
 
     ``times_of``: what happened to the jobs at the times of --since and --until. What goes wrong with a server meanwhile
-    is said in words (``console.said_in_words``).
+    is said in words (``console.explaining_errors``).
     """
     error_code_option: Callable[[Callable[..., Any]], Callable[..., Any]] = _unchanged
     if has_error_code:
@@ -81,7 +81,7 @@ def choosing_jobs(
                 since=at(since, now),
                 until=at(until, now),
             )
-            with said_in_words():
+            with explaining_errors():
                 return command(services, choice=choice, **options)
 
         return with_choice

@@ -11,7 +11,7 @@ import click
 
 from wavecom.accounts import Administrator, IssuedKey, Scope
 from wavecom.accounts.administration import DEFAULT_OVERLAP, LONGEST_OVERLAP
-from wavecom.commands.console import console, open_services, print_json, said_in_words, table_of, time_text, user
+from wavecom.commands.console import console, explaining_errors, open_services, print_json, table_of, time_text, user
 from wavecom.commands.parameters import duration
 from wavecom.commands.senders import senders
 from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
@@ -106,7 +106,7 @@ def create(
     if not name.strip() or len(name) > 100 or not name.isprintable():
         raise click.BadParameter("A name has 1 to 100 printable characters.", param_hint="--name")
     services = open_services()
-    with said_in_words():
+    with explaining_errors():
         made = services.keys.create(
             Administrator(operator, limits=Limits(rate, quota)),
             client=client,
@@ -125,7 +125,7 @@ def create(
 def list_(client: str | None, with_ended: bool, as_json: bool) -> None:
     """List keys, the newest first. Keys themselves are not shown, only their last four characters."""
     services = open_services()
-    with said_in_words():
+    with explaining_errors():
         records = services.keys.list(Administrator(user()), client)
         now = services.clock.now()
     shown = [record for record in records if with_ended or record.status(now) is KeyStatus.ACTIVE]
@@ -169,7 +169,7 @@ def rotate(key_id: str, overlap: timedelta, operator: str) -> None:
     It has the same client, name and scopes. Put it into use within the overlap; then the old key ends by itself.
     """
     services = open_services()
-    with said_in_words(), _refusals_in_words():
+    with explaining_errors(), _refusals_in_words():
         made = services.keys.rotate(Administrator(operator), key_id, overlap)
     _show(made)
     until = "has ended" if not overlap else f"works until {time_text(services.clock.now() + overlap)} UTC at most"
@@ -185,7 +185,7 @@ def revoke(key_id: str, operator: str) -> None:
     What was sent with it stays, and is delivered.
     """
     services = open_services()
-    with said_in_words(), _refusals_in_words():
+    with explaining_errors(), _refusals_in_words():
         record = services.keys.revoke(Administrator(operator), key_id)
     click.echo(f"Key {record.key_id} ({record.name}) of client {record.client} is revoked.")
 

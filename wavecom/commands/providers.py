@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wavecom.commands.console import console, print_json, said_in_words, table_of, time_text, user
+from wavecom.commands.console import console, explaining_errors, print_json, table_of, time_text, user
 from wavecom.commands.parameters import duration
 from wavecom.observability import configure_logging
 from wavecom.routing.breaker import ProviderHealth
@@ -67,7 +67,7 @@ def providers() -> None:
 def list_(as_json: bool) -> None:
     """List the providers of the file, with their state, why, since and until when."""
     services = _open_services()
-    with said_in_words():
+    with explaining_errors():
         healths = services.switch.health()
         now = services.clock.now()
     summaries = [ProviderSummary.of(health, now) for health in healths]
@@ -96,7 +96,7 @@ def pause(provider: str, pause_for: timedelta, reason: str, operator: str) -> No
     """
     services = _open_services()
     _check_name(services, provider)
-    with said_in_words():
+    with explaining_errors():
         until = services.clock.now() + pause_for
         services.control.pause(provider, until, actor=operator, reason=reason)
     click.echo(f"{provider} is not called until {time_text(until)} UTC.")
@@ -113,7 +113,7 @@ def reopen(provider: str, reason: str, operator: str) -> None:
     """
     services = _open_services()
     _check_name(services, provider)
-    with said_in_words():
+    with explaining_errors():
         services.control.reopen(provider, actor=operator, reason=reason)
     click.echo(f"{provider} is open; calls begin slowly.")
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from wavecom.accounts import Administrator
-from wavecom.commands.console import open_services, print_json, said_in_words, user
+from wavecom.commands.console import explaining_errors, open_services, print_json, user
 from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
 from wavecom.core.senders import SenderPolicy
 
@@ -41,7 +41,7 @@ def senders(
     if not is_client_name(client):
         raise click.BadParameter(f"{client!r} is no client's name; it has {CLIENT_NAME_RULE}.", param_hint="--client")
     services = open_services()
-    with said_in_words():
+    with explaining_errors():
         policy = services.keys.senders(Administrator(operator), client)
         wanted = policy
         if email is not None:

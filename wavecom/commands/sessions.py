@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from wavecom.commands.console import console, open_services, print_json, said_in_words, table_of, time_text, user
+from wavecom.commands.console import console, explaining_errors, open_services, print_json, table_of, time_text, user
 from wavecom.core.sessions import SessionRecord
 
 
@@ -25,7 +25,7 @@ def sessions() -> None:
 def list_(as_json: bool) -> None:
     """List the sessions that are open, the newest first."""
     services = open_services()
-    with said_in_words():
+    with explaining_errors():
         found = services.sessions.list()
     if as_json:
         for record in found:
@@ -56,7 +56,7 @@ def end(session_ids: tuple[str, ...], ends_all: bool, operator: str) -> None:
         raise click.UsageError("Name sessions, or say --all.")
     services = open_services()
     unknown = []
-    with said_in_words():
+    with explaining_errors():
         wanted = [record.session_id for record in services.sessions.list()] if ends_all else session_ids
         for session_id in wanted:
             if services.sessions.end_by_id(session_id, operator):

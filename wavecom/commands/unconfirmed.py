@@ -7,7 +7,7 @@ from itertools import islice
 
 import click
 
-from wavecom.commands.bulk_operations import changing, masked_recipient_of, print_operation, progress_bar
+from wavecom.commands.bulk_operations import bulk_options, masked_recipient_of, print_operation, progress_bar
 from wavecom.commands.console import console, print_json, table_of, time_text
 from wavecom.commands.job_selection import JobChoice, choosing_jobs, exit_for_unknown_ids
 from wavecom.commands.parameters import counted
@@ -86,7 +86,7 @@ def list_(services: OperatorServices, choice: JobChoice, limit: int, as_json: bo
 
 @unconfirmed.command()
 @_choosing
-@changing
+@bulk_options
 @click.option("--accept-duplicate", is_flag=True, help="Needed: whoever has the message already gets it twice.")
 def retry(
     services: OperatorServices, choice: JobChoice, options: BulkOptions, is_asking: bool, accept_duplicate: bool
@@ -107,7 +107,7 @@ def retry(
 @unconfirmed.command()
 @click.argument("outcome", type=click.Choice(["delivered", "failed"]))
 @_choosing
-@changing
+@bulk_options
 @click.option("--reason", metavar="TEXT", required=True, help="How you know; stands in their logs, which clients read.")
 def settle(
     services: OperatorServices, choice: JobChoice, outcome: str, options: BulkOptions, is_asking: bool, reason: str
