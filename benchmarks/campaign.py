@@ -28,6 +28,7 @@ from wavecom.core.engine import Policy
 from wavecom.core.job import Channel
 from wavecom.core.states import Status
 from wavecom.core.sweep import Sweep
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.client import connect, default_database
@@ -54,13 +55,13 @@ def main() -> None:
         while not publisher.ping():
             time.sleep(0.2)
         _store(jobs, count)
+        clock, policy = StoreClock(jobs.now).start(), Policy()
         sweep = Sweep(
             jobs=jobs,
-            publisher=publisher,
+            writer=TransitionWriter(jobs=jobs, publisher=publisher, stats=MemoryStats(), clock=clock, policy=policy),
             backlog=QueueBacklog(publisher.depth, lambda _queue: None),
-            stats=MemoryStats(),
-            clock=StoreClock(jobs.now).start(),
-            policy=Policy(),
+            clock=clock,
+            policy=policy,
             jitter=random.random,
             budget_seconds=600,
         )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tests.factories import NOW, later, make_job
-from tests.fakes import CountingStats, FakeClock, RecordingPublisher
+from tests.fakes import CountingStats, FakeClock, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryAuditLog, MemoryDeadLetterRepository, MemoryJobRepository
 from wavecom.core.bulk_operations import BulkOptions
 from wavecom.core.bulk_runner import BulkRunner
@@ -17,9 +17,10 @@ from wavecom.core.dead_letters import DeadLetterFilter, Predicate, QueueBusyErro
 from wavecom.core.engine import Policy
 from wavecom.core.foreign_messages import ForeignMessages
 from wavecom.core.job import Job, JobId
-from wavecom.core.ports import Clock, DeadLetter, JobRepository, Publisher, Sleep, Stats
+from wavecom.core.ports import Clock, DeadLetter, JobRepository, Sleep
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.states import Status
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import BrokerError
 
 EVERYTHING = DeadLetterFilter()
@@ -92,17 +93,16 @@ def bulk_runner_over(audit: MemoryAuditLog, clock: FakeClock, sleep: Sleep | Non
 def dead_letters_over(
     jobs: JobRepository,
     repository: MemoryDeadLetterRepository,
-    publisher: Publisher,
+    writer: TransitionWriter,
     runner: BulkRunner,
     audit: MemoryAuditLog,
-    stats: Stats,
     clock: Clock,
 ) -> DeadLetters:
     """The use cases, with the engine's usual policy."""
     return DeadLetters(
         jobs=jobs,
         repository=repository,
-        transitions=BulkTransitions(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=Policy()),
+        transitions=BulkTransitions(writer=writer, clock=clock, policy=Policy()),
         runner=runner,
         audit=audit,
         clock=clock,
@@ -123,9 +123,8 @@ class DeadLetterEnvironment:
         self.slept: list[float] = []
         self.on_sleep: Callable[[], None] = lambda: None
         runner = bulk_runner_over(self.audit, self.clock, self.sleep)
-        self.dead_letters = dead_letters_over(
-            self.jobs, self.repository, self.queue, runner, self.audit, self.stats, self.clock
-        )
+        writer = make_writer(self.jobs, self.clock, publisher=self.queue, stats=self.stats)
+        self.dead_letters = dead_letters_over(self.jobs, self.repository, writer, runner, self.audit, self.clock)
         self.foreign_messages = ForeignMessages(queue=self.queue, runner=runner, clock=self.clock, sleep=self.sleep)
         self.reconciliation = Reconciliation(
             repository=self.repository,

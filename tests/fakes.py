@@ -8,9 +8,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wavecom.core.attachments import put_back
-from wavecom.core.job import CallResult, Channel, DeliveryMessage, Outcome, Priority, ProviderResult
-from wavecom.core.ports import Counts, DeadLetter, Interval, Message, Permit, Refusal
+from wavecom.core.engine import Policy, Transition
+from wavecom.core.job import CallResult, Channel, DeliveryMessage, Job, Outcome, Priority, ProviderResult
+from wavecom.core.ports import (
+    Clock,
+    Counts,
+    DeadLetter,
+    Interval,
+    JobRepository,
+    Message,
+    Permit,
+    Publisher,
+    Refusal,
+    Stats,
+)
 from wavecom.core.states import Status
+from wavecom.core.transition_writer import TransitionWriter
 
 
 class FakeClock:
@@ -86,6 +99,44 @@ class CountingStats:
         is_test: bool | None = None,
     ) -> dict[datetime, Counts]:
         return {}
+
+
+class RecordingObserver:
+    """Keeps what it is told; ``error``, where it is set, is raised afterwards."""
+
+    def __init__(self) -> None:
+        self.inserted: list[Job] = []
+        self.moved: list[Transition] = []
+        self.error: Exception | None = None
+
+    def on_inserted(self, jobs: Sequence[Job], now: datetime) -> None:
+        self.inserted += jobs
+        if self.error is not None:
+            raise self.error
+
+    def on_moved(self, transitions: Sequence[Transition], now: datetime) -> None:
+        self.moved += transitions
+        if self.error is not None:
+            raise self.error
+
+
+def make_writer(
+    jobs: JobRepository,
+    clock: Clock,
+    *,
+    publisher: Publisher | None = None,
+    stats: Stats | None = None,
+    **others: Any,
+) -> TransitionWriter:
+    """What writes transitions into ``jobs``; with a publisher and counters of its own where none are named."""
+    return TransitionWriter(
+        jobs=jobs,
+        publisher=publisher or RecordingPublisher(),
+        stats=stats or CountingStats(),
+        clock=clock,
+        policy=Policy(),
+        **others,
+    )
 
 
 class ScriptedProvider:

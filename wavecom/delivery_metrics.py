@@ -48,22 +48,28 @@ def observe_calls(calls: Iterable[CallResult]) -> None:
     )
 
 
-def observe_moves(moves: Sequence[tuple[Job, Transition]], now: datetime) -> None:
-    """Changes of status that were written, with the jobs as they were before.
+class TransitionMetrics:
+    """Measures how long messages take, as ``wavecom.core.transition_writer.WriteObserver``.
 
     A replayed job began long before anybody asked for it again, so it says nothing about how quick we are.
     """
-    first_lives = [(job, transition.status) for job, transition in moves if job.replays == 0]
-    taken = [
-        ((job.type.value, job.priority.value), _age(job, now))
-        for job, status in first_lives
-        if status in {Status.SENT, Status.DELIVERED} and job.status is not Status.SENT
-    ]
-    if taken:
-        ACCEPTED.observe_many(taken)
-    ended = [((job.type.value, status.value), _age(job, now)) for job, status in first_lives if status in FINAL]
-    if ended:
-        ENDED.observe_many(ended)
+
+    def on_inserted(self, jobs: Sequence[Job], now: datetime) -> None:
+        """New jobs have taken no time yet."""
+
+    def on_moved(self, transitions: Sequence[Transition], now: datetime) -> None:
+        """Jobs have entered another status."""
+        first_lives = [(each.before, each.status) for each in transitions if each.before.replays == 0]
+        taken = [
+            ((job.type.value, job.priority.value), _age(job, now))
+            for job, status in first_lives
+            if status in {Status.SENT, Status.DELIVERED} and job.status is not Status.SENT
+        ]
+        if taken:
+            ACCEPTED.observe_many(taken)
+        ended = [((job.type.value, status.value), _age(job, now)) for job, status in first_lives if status in FINAL]
+        if ended:
+            ENDED.observe_many(ended)
 
 
 def _age(job: Job, now: datetime) -> float:

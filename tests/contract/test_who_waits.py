@@ -15,7 +15,13 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from tests import peers
 from tests.factories import make_job
-from tests.fakes import CountingStats, FakeClock, NeverStopping, OneByOne, RecordingPublisher, ScriptedProvider
+from tests.fakes import (
+    FakeClock,
+    NeverStopping,
+    OneByOne,
+    ScriptedProvider,
+    make_writer,
+)
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.peers import HttpPeer
 from wavecom.core.delivery import Delivery
@@ -56,12 +62,11 @@ class House:
         tokens = itertools.count(1)
         self.delivery = Delivery(
             jobs=self.jobs,
+            writer=make_writer(self.jobs, self.clock),
             blobs=MemoryBlobStore(),
             route=self.router,
             providers={"only": self.provider},
             sandbox=ScriptedProvider(TEST_SANDBOX),
-            publisher=RecordingPublisher(),
-            stats=CountingStats(),
             clock=self.clock,
             batcher=OneByOne,
             policy=Policy(),

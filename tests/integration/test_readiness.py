@@ -13,7 +13,7 @@ import redis
 from pymongo.database import Database
 
 from tests.factories import make_job, make_job_id
-from tests.fakes import CountingStats, FakeClock
+from tests.fakes import FakeClock, make_writer
 from tests.waiting import wait_until
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.connection import connect
@@ -226,9 +226,8 @@ class Ops:
         self.progress = RedisProgress(client, queue_of_lane, LANES, self.clock.now)
         self.sweep = Sweep(
             jobs=self.jobs,
-            publisher=self.publisher,
+            writer=make_writer(self.jobs, self.clock, publisher=self.publisher),
             backlog=QueueBacklog(self.publisher.depth, lambda queue: None),
-            stats=CountingStats(),
             clock=self.clock,
             policy=Policy(),
             jitter=lambda: 0.5,

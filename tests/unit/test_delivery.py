@@ -17,8 +17,10 @@ from tests.fakes import (
     FixedRoute,
     NeverStopping,
     OneByOne,
+    RecordingObserver,
     RecordingPublisher,
     ScriptedProvider,
+    make_writer,
 )
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.attachments import keep_until, names_in, set_apart
@@ -40,9 +42,12 @@ class House:
         floors: dict[str, float] | None = None,
         sandbox: ScriptedProvider | None = None,
         lag_seconds: float = 0,
+        observers: Sequence[RecordingObserver] = (),
+        jobs: MemoryJobRepository | None = None,
+        clock: FakeClock | None = None,
     ) -> None:
-        self.clock = FakeClock(NOW + timedelta(seconds=1))
-        self.jobs = MemoryJobRepository()
+        self.clock = clock or FakeClock(NOW + timedelta(seconds=1))
+        self.jobs = jobs or MemoryJobRepository()
         self.providers = {provider.name: provider for provider in providers or (ScriptedProvider("first"),)}
         self.sandbox = sandbox or ScriptedProvider(TEST_SANDBOX)
         self.route = FixedRoute(*self.providers)
@@ -51,14 +56,14 @@ class House:
         self.patience = NeverStopping(self.clock)
         tokens = itertools.count(1)
         self.blobs = MemoryBlobStore()
+        writer = make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats, observers=observers)
         self.delivery = Delivery(
             jobs=self.jobs,
+            writer=writer,
             blobs=self.blobs,
             route=self.route,
             providers=self.providers,
             sandbox=self.sandbox,
-            publisher=self.publisher,
-            stats=self.stats,
             clock=self.clock,
             batcher=OneByOne,
             policy=Policy(),
@@ -502,10 +507,8 @@ class AwayFor(MemoryJobRepository):
 
 def house_with_a_shaky_store() -> tuple[House, AwayFor, ScriptedProvider]:
     provider = ScriptedProvider("first")
-    house = House(provider)
     store = AwayFor()
-    house.jobs = store
-    house.delivery._jobs = store
+    house = House(provider, jobs=store)
     return house, store, provider
 
 
@@ -526,11 +529,9 @@ class LosesAnswers(MemoryJobRepository):
 
 def house_whose_claims_go_unanswered(lost: int) -> tuple[House, ScriptedProvider]:
     provider = ScriptedProvider("first")
-    house = House(provider)
     store = LosesAnswers()
     store.lost = lost
-    house.jobs = store
-    house.delivery._jobs = store
+    house = House(provider, jobs=store)
     return house, provider
 
 
@@ -624,10 +625,7 @@ class ChokesOnBatches(MemoryJobRepository):
 
 
 def test_jobs_claimed_by_a_batch_that_met_a_bug_are_found_again_one_by_one() -> None:
-    house = House()
-    store = ChokesOnBatches()
-    house.jobs = store
-    house.delivery._jobs = store
+    house = House(jobs=ChokesOnBatches())
     jobs = [house.job(), house.job()]
 
     with pytest.raises(ValueError, match="a bug"):
@@ -736,10 +734,9 @@ class HesitatesAndTrips(MemoryJobRepository):
 
 @pytest.mark.parametrize(("client", "permit"), [("acme", "first"), ("acme:test", TEST_SANDBOX)])
 def test_a_lease_that_can_not_be_renewed_for_a_bug_gives_the_permit_back(client: str, permit: str) -> None:
-    house = House()
-    store = HesitatesAndTrips(house.clock)
-    house.jobs = store
-    house.delivery._jobs = store
+    clock = FakeClock(NOW + timedelta(seconds=1))
+    store = HesitatesAndTrips(clock)
+    house = House(jobs=store, clock=clock)
     job = house.job(client=client)
 
     with pytest.raises(ValueError, match="a bug"):

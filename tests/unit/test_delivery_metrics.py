@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from tests.factories import NOW, later, make_answer, make_job, make_job_id, make_try
-from tests.fakes import FakeClock, ScriptedProvider
+from tests.fakes import FakeClock, RecordingObserver, ScriptedProvider
 from tests.unit.test_delivery import House
 from tests.unit.web.conftest import make_world
 from wavecom import delivery_metrics
@@ -74,8 +74,8 @@ def test_each_call_counts_by_provider_and_outcome_with_its_latency() -> None:
     assert REGISTRY.get_sample_value("wavecom_call_seconds_count", {"provider": "", "outcome": "unknown"}) is None
 
 
-def _move(job: Job, status: Status) -> tuple[Job, Transition]:
-    return job, Transition(job.job_id, Guard(frozenset(Status)), {"status": status}, old_status=job.status, job=job)
+def _move(job: Job, status: Status) -> Transition:
+    return Transition(job.job_id, Guard(frozenset(Status)), {"status": status}, old_status=job.status, job=job)
 
 
 def test_time_counts_from_acceptance_or_from_when_it_was_to_be_sent() -> None:
@@ -87,7 +87,7 @@ def test_time_counts_from_acceptance_or_from_when_it_was_to_be_sent() -> None:
         make_job(type=Channel.PUSH, created_at=NOW, replays=1),
     ]
 
-    delivery_metrics.observe_moves([_move(job, Status.DELIVERED) for job in jobs], later(60))
+    delivery_metrics.TransitionMetrics().on_moved([_move(job, Status.DELIVERED) for job in jobs], later(60))
 
     assert value("wavecom_acceptance_to_provider_seconds_sum", **labels) - before == pytest.approx(60 + 10)
 
@@ -97,18 +97,18 @@ def test_only_ends_count_as_ends(status: Status) -> None:
     labels = {"type": "sms", "status": status.value}
     before = value("wavecom_acceptance_to_end_seconds_count", **labels)
 
-    delivery_metrics.observe_moves([_move(make_job(status=Status.PROCESSING), status)], later(1))
+    delivery_metrics.TransitionMetrics().on_moved([_move(make_job(status=Status.PROCESSING), status)], later(1))
 
     is_end = status in {Status.DELIVERED, Status.FAILED, Status.EXPIRED, Status.CANCELLED}
     assert value("wavecom_acceptance_to_end_seconds_count", **labels) - before == (1 if is_end else 0)
 
 
 def test_a_delivery_tells_its_calls_and_its_moves_once() -> None:
-    house = House(ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)), ScriptedProvider("second"))
+    observer = RecordingObserver()
+    providers = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)), ScriptedProvider("second")
+    house = House(*providers, observers=[observer])
     calls: list[Any] = []
-    moves: list[Any] = []
     house.delivery._on_called = calls.extend
-    house.delivery._on_moved = lambda found, _now: moves.extend(found)
 
     house.deliver(house.job())
 
@@ -116,7 +116,7 @@ def test_a_delivery_tells_its_calls_and_its_moves_once() -> None:
         ("first", Outcome.UNAVAILABLE),
         ("second", Outcome.ACCEPTED),
     ]
-    assert [transition.status for _, transition in moves] == [Status.DELIVERED]
+    assert [transition.status for transition in observer.moved] == [Status.DELIVERED]
 
 
 # --- queues ---------------------------------------------------------------------------------------------------------

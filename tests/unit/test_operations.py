@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.factories import NOW, later, make_claim, make_job
-from tests.fakes import CountingStats, FakeClock, RecordingPublisher
+from tests.fakes import FakeClock, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryJobRepository
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Job, JobId
@@ -21,7 +21,10 @@ class House:
         self.jobs = jobs or MemoryJobRepository()
         self.publisher = RecordingPublisher()
         self.operations = Operations(
-            jobs=self.jobs, publisher=self.publisher, stats=CountingStats(), clock=FakeClock(NOW), policy=Policy()
+            jobs=self.jobs,
+            writer=make_writer(self.jobs, FakeClock(NOW), publisher=self.publisher),
+            clock=FakeClock(NOW),
+            policy=Policy(),
         )
 
     def job(self, **overrides: Any) -> Job:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.fakes import CountingStats, FakeClock, FixedRoute, NeverStopping, OneByOne, RecordingPublisher
+from tests.fakes import FakeClock, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.test_sweep import Board, FixedBacklog
 from wavecom.broker.topology import queue_of_lane
@@ -63,14 +63,14 @@ class House:
         self.are_messages_lost = are_messages_lost
         draw = random.Random(seed).random
         policy = Policy()
+        writer = make_writer(self.jobs, self.clock, publisher=self.publisher)
         self.delivery = Delivery(
             jobs=self.jobs,
+            writer=writer,
             blobs=MemoryBlobStore(),
             route=FixedRoute("gateway"),
             providers={"gateway": self.provider},
             sandbox=self.provider,
-            publisher=self.publisher,
-            stats=CountingStats(),
             clock=self.clock,
             batcher=OneByOne,
             policy=policy,
@@ -81,9 +81,8 @@ class House:
         )
         self.sweep = Sweep(
             jobs=self.jobs,
-            publisher=self.publisher,
+            writer=writer,
             backlog=FixedBacklog(),
-            stats=CountingStats(),
             clock=self.clock,
             policy=policy,
             jitter=draw,
@@ -197,7 +196,10 @@ def test_a_replay_spreads_over_its_own_time() -> None:
     assert failed.status is Status.FAILED
 
     operations = Operations(
-        jobs=house.jobs, publisher=house.publisher, stats=CountingStats(), clock=house.clock, policy=Policy()
+        jobs=house.jobs,
+        writer=make_writer(house.jobs, house.clock, publisher=house.publisher),
+        clock=house.clock,
+        policy=Policy(),
     )
 
     operations.replay(failed.job_id)

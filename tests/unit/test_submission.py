@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.factories import NOW, PAYLOADS, RECIPIENTS
-from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher
+from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
@@ -27,17 +27,21 @@ from wavecom.errors import (
 
 
 class House:
-    def __init__(self, batcher: MakeBatcher = OneByOne, quotas: QuotaService | None = None) -> None:
-        self.jobs = MemoryJobRepository()
+    def __init__(
+        self,
+        batcher: MakeBatcher = OneByOne,
+        quotas: QuotaService | None = None,
+        jobs: MemoryJobRepository | None = None,
+    ) -> None:
+        self.jobs = jobs or MemoryJobRepository()
         self.publisher = RecordingPublisher()
         self.stats = CountingStats()
         numbers = iter(range(1, 100_000))
         self.blobs = MemoryBlobStore()
         self.submission = Submission(
             jobs=self.jobs,
+            writer=make_writer(self.jobs, FakeClock(NOW), publisher=self.publisher, stats=self.stats),
             blobs=self.blobs,
-            publisher=self.publisher,
-            stats=self.stats,
             clock=FakeClock(NOW),
             batcher=batcher,
             random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
@@ -163,9 +167,8 @@ class Picky(MemoryJobRepository):
 
 
 def test_a_job_that_cannot_be_stored_costs_nobody_else_of_its_batch() -> None:
-    house = House()
     store = Picky()
-    house.submission._jobs = store
+    house = House(jobs=store)
 
     first, second, third = house.submission.accept_many([new(), new(metadata={"unstorable": True}), new()])
 
@@ -199,9 +202,8 @@ class Counted(MemoryJobRepository):
 
 
 def test_many_are_stored_in_one_write_and_published_in_one_go() -> None:
-    house = House()
     store = Counted()
-    house.submission._jobs = store
+    house = House(jobs=store)
 
     outcomes = house.submission.accept_many([new(metadata={"number": number}) for number in range(1000)])
 
@@ -247,8 +249,7 @@ def test_many_again_repeat_what_each_was_answered() -> None:
 
 
 def test_a_store_that_is_away_is_an_error_for_all() -> None:
-    house = House()
-    house.submission._jobs = Counted(fails_after=0)
+    house = House(jobs=Counted(fails_after=0))
 
     with pytest.raises(StoreError):
         house.submission.accept_many([new(), new()])
@@ -257,8 +258,7 @@ def test_a_store_that_is_away_is_an_error_for_all() -> None:
 
 
 def test_a_store_that_goes_away_among_refusals_fails_only_what_was_not_stored() -> None:
-    house = House()
-    house.submission._jobs = Counted(fails_after=1)
+    house = House(jobs=Counted(fails_after=1))
     bad = new(metadata={"unstorable": True})
 
     outcomes = house.submission.accept_many([new(), bad, bad, new()])

@@ -9,14 +9,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.factories import NOW, later, make_claim, make_job
-from tests.fakes import CountingStats, FakeClock, RecordingPublisher
+from tests.fakes import CountingStats, FakeClock, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryJobRepository
 from wavecom.broker.topology import queue_of_lane
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import Channel, Job, Priority, UnknownOutcomePolicy
+from wavecom.core.job import Channel, Job, JobId, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import WaitingMessages
 from wavecom.core.progress import Lane, StallDetector, StallReport
-from wavecom.core.states import Status
+from wavecom.core.states import FINAL, NOT_FINAL, Status
 from wavecom.core.sweep import Sweep
 from wavecom.errors import StoreError, UnavailableError
 
@@ -72,9 +72,9 @@ class Store(MemoryJobRepository):
 
 
 class House:
-    def __init__(self, batch: int = 500) -> None:
+    def __init__(self, batch: int = 500, jobs: Store | None = None) -> None:
         self.clock = FakeClock(NOW)
-        self.jobs = Store()
+        self.jobs = jobs or Store()
         self.publisher = RecordingPublisher()
         self.backlog = FixedBacklog()
         self.stats = CountingStats()
@@ -82,9 +82,8 @@ class House:
         self.said: list[Collection[str]] = []
         self.sweep = Sweep(
             jobs=self.jobs,
-            publisher=self.publisher,
+            writer=make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats),
             backlog=self.backlog,
-            stats=self.stats,
             clock=self.clock,
             policy=Policy(),
             jitter=lambda: 0.5,
@@ -527,3 +526,58 @@ def test_while_nobody_can_say_what_moves_nothing_is_said() -> None:
 
     assert swept_for(house, 90) == ()
     assert house.board.report is None
+
+
+# --- Every status -----------------------------------------------------------------------------------------------------
+
+
+class WatchedStore(Store):
+    """Notes which jobs its searches have found."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[JobId] = set()
+
+    def due(self, *args: Any, **kwargs: Any) -> list[Job]:
+        jobs = super().due(*args, **kwargs)
+        self.found |= {job.job_id for job in jobs}
+        return jobs
+
+    def parked(self, *args: Any, **kwargs: Any) -> list[Job]:
+        jobs = super().parked(*args, **kwargs)
+        self.found |= {job.job_id for job in jobs}
+        return jobs
+
+
+#: Follows the table of statuses: a new one that is not final has to be looked at. A failed job is final, but its dead
+#: letter may be owed.
+LOOKED_AT = sorted(NOT_FINAL | {Status.FAILED})
+
+
+@pytest.mark.parametrize("status", LOOKED_AT)
+def test_a_job_that_may_need_somebody_is_looked_at_in_every_status(status: Status) -> None:
+    store = WatchedStore()
+    house = House(jobs=store)
+    in_every_lane = [
+        house.job(status=status, type=channel, priority=priority, client=client, due_at=later(30))
+        for channel in Channel
+        for priority in Priority
+        for client in ("acme", "acme:test")
+    ]
+    house.clock.advance(120)
+
+    house.sweep.run()
+
+    assert {job.job_id for job in in_every_lane} <= store.found
+
+
+@pytest.mark.parametrize("status", sorted(FINAL - {Status.FAILED}))
+def test_what_is_settled_is_never_due(status: Status) -> None:
+    house = House()
+    settled = house.job(status=status)
+
+    house.clock.advance(3600)
+    house.sweep.run()
+
+    assert settled.due_at is None
+    assert house.read(settled) == settled

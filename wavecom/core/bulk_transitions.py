@@ -1,4 +1,4 @@
-"""The change of a bulk operation that moves jobs: an event for each of them, decided, written, and published."""
+"""The change of a bulk operation that moves jobs: an event for each of them, decided and written."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 from wavecom.core.audit import reason_of
 from wavecom.core.bulk_operations import BulkOperation
-from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import Event, Policy, Transition, decide
 from wavecom.core.job import Job
-from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
+from wavecom.core.ports import Clock
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import DuplicatePossibleError, TransitionError
 
 #: The event for a job, from the number of jobs that the operation has moved before it.
@@ -19,12 +19,8 @@ EventOf = Callable[[int], Event]
 class BulkTransitions:
     """What is done to jobs in bulk. Moving a job is compare-and-set, so any number may move the same jobs at once."""
 
-    def __init__(
-        self, *, jobs: JobRepository, publisher: Publisher, stats: Stats, clock: Clock, policy: Policy
-    ) -> None:
-        self._jobs = jobs
-        self._publisher = publisher
-        self._stats = stats
+    def __init__(self, *, writer: TransitionWriter, clock: Clock, policy: Policy) -> None:
+        self._writer = writer
         self._clock = clock
         self._policy = policy
 
@@ -51,18 +47,10 @@ class BulkTransitions:
         return planned
 
     def write(self, planned: Sequence[tuple[Job, Transition]], operation: BulkOperation) -> list[Job]:
-        """Write the transitions and do what follows a write; answers the jobs that were moved, as they were."""
-        written = self._jobs.apply([transition for _, transition in planned])
-        moved = [pair for pair, is_written in zip(planned, written, strict=True) if is_written]
-        for job, transition in moved:
-            if transition.status is not job.status:
-                self._stats.add(job.client, job.type, transition.status)
-        failed = [transition.applied_to(job) for job, transition in moved if transition.needs_dead_letter]
-        if failed:
-            publish_dead_letters(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
-        messages = [transition.delivery_message for _, transition in moved if transition.delivery_message is not None]
-        operation.unpublished += self._publisher.publish(messages).count(False)
-        return [job for job, _ in moved]
+        """Write the transitions, with what follows a write; answers the jobs that were moved, as they were."""
+        result = self._writer.write([transition for _, transition in planned])
+        operation.unpublished += result.unpublished
+        return [job for (job, _), is_written in zip(planned, result.is_written, strict=True) if is_written]
 
 
 class TransitionOfEach:

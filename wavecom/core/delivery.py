@@ -7,7 +7,6 @@ brings the sweep to it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,15 +17,14 @@ import structlog
 from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore
 from wavecom.core.attempts import AttemptResult, AttemptRunner, ProviderRouter, token_of
-from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.files import ByteBudget
-from wavecom.core.job import CallResult, Channel, Claim, Job, JobId, Outcome, ProviderResult, Scope
+from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult, Scope
 from wavecom.core.leases import LeaseKeeper
-from wavecom.core.ports import Clock, JobRepository, OnMoved, Permit, Provider, Publisher, Stats
-from wavecom.core.states import Status
+from wavecom.core.ports import Clock, JobRepository, Permit, Provider
 from wavecom.core.submission import MakeBatcher
+from wavecom.core.transition_writer import Apply, TransitionWriter
 from wavecom.errors import RetryLater, StoreError, WaveComError
 
 log = structlog.get_logger()
@@ -81,6 +79,13 @@ def _is_no_attempt(attempted: AttemptResult) -> bool:
     return not (attempted.is_route_used_up and all(answer.is_final_here for answer in answers))
 
 
+def _retry_of(attempted: AttemptResult, transition: Transition) -> RetryLater | None:
+    message = transition.delivery_message
+    if message is None:
+        return None
+    return RetryLater(message.delay_seconds, f"attempt {attempted.job.attempts + 1} did not succeed")
+
+
 class Delivery:
     """The use case behind the task ``wavecom.deliver``.
 
@@ -92,12 +97,11 @@ class Delivery:
         self,
         *,
         jobs: JobRepository,
+        writer: TransitionWriter,
         blobs: BlobStore,
         route: ProviderRouter,
         providers: Mapping[str, Provider],
         sandbox: Provider,
-        publisher: Publisher,
-        stats: Stats,
         clock: Clock,
         batcher: MakeBatcher,
         policy: Policy,
@@ -108,14 +112,12 @@ class Delivery:
         retry_bounds: Mapping[str, RetryBounds] | None = None,
         on_claimed: Callable[[Job], None] = lambda _job: None,
         on_called: Callable[[Sequence[CallResult]], None] = lambda _tries: None,
-        on_moved: OnMoved = lambda _moves, _now: None,
         attachment_bytes: int = 128 * 1024 * 1024,
         lag_since: Callable[[float], float] = lambda _moment: 0.0,
     ) -> None:
         self._jobs = jobs
+        self._writer = writer
         self._route = route
-        self._publisher = publisher
-        self._stats = stats
         self._clock = clock
         self._policy = policy
         self._worker = worker
@@ -125,12 +127,11 @@ class Delivery:
         self._retry_bounds = retry_bounds or {}
         self._on_claimed = on_claimed
         self._on_called = on_called
-        self._on_moved = on_moved
         self.activity = Activity(clock.monotonic)
         #: Jobs whose claim was tried and not answered, by the token it was tried with.
         self._doubtful_tokens: dict[JobId, str] = {}
         self._claims = batcher(self._flush_claims)
-        self._records = batcher(self._flush_records)
+        self._records = batcher(self._apply)
         self.leases = LeaseKeeper(clock=clock, policy=policy, apply=jobs.apply)
         self.attempts = AttemptRunner(
             route=route,
@@ -168,8 +169,7 @@ class Delivery:
         transition = self._transition_for(attempted, self._clock.now())
         if transition is None:
             return
-        is_written: bool = self._retry_while_store_is_away(lambda: self._records.submit(transition))
-        [retry] = self._follow_up([(attempted, transition, is_written)])
+        [retry] = self._record([(attempted, transition)], self._apply_with_others)
         if retry is not None:
             raise retry
 
@@ -225,8 +225,8 @@ class Delivery:
         older = [job for job in granted.values() if job.claim is not None and job.claim.lease_until < claim.lease_until]
         renewals = [(job, decide(job, LeaseRenewed(claim.token), now, self._policy)) for job in older]
         planned = [(job, transition) for job, transition in renewals if transition is not None]
-        written = self._jobs.apply([transition for _, transition in planned])
-        for (job, transition), is_written in zip(planned, written, strict=True):
+        renewed = self._writer.write([transition for _, transition in planned])
+        for (job, transition), is_written in zip(planned, renewed.is_written, strict=True):
             if is_written:
                 granted[job.job_id] = transition.applied_to(job)
             else:
@@ -244,9 +244,7 @@ class Delivery:
         now = self._clock.now()
         decided = [(attempted, self._transition_for(attempted, now)) for attempted in attempts]
         planned = [(attempted, transition) for attempted, transition in decided if transition is not None]
-        transitions = [transition for _, transition in planned]
-        written = self._retry_while_store_is_away(lambda: self._jobs.apply(transitions))
-        retries = self._follow_up([(*each, is_written) for each, is_written in zip(planned, written, strict=True)])
+        retries = self._record(planned, self._apply)
         by_job = {id(attempted): retry for (attempted, _), retry in zip(planned, retries, strict=True)}
         return [by_job.get(id(attempted)) for attempted in attempts]
 
@@ -262,8 +260,13 @@ class Delivery:
             self.record(abandoned)
         return len(abandoned)
 
-    def _flush_records(self, transitions: Sequence[Transition]) -> Sequence[bool]:
+    def _apply(self, transitions: Sequence[Transition]) -> Sequence[bool]:
         return self._jobs.apply(transitions)
+
+    def _apply_with_others(self, transitions: Sequence[Transition]) -> Sequence[bool]:
+        """``JobRepository.apply`` for one transition, in one write with those of the other threads."""
+        [transition] = transitions
+        return [self._records.submit(transition)]
 
     def _transition_for(self, attempted: AttemptResult, now: datetime) -> Transition | None:
         job, calls = attempted.job, attempted.calls
@@ -287,37 +290,26 @@ class Delivery:
         )
         return decide(job, event, now, self._policy)
 
-    def _follow_up(self, results: Sequence[tuple[AttemptResult, Transition, bool]]) -> list[RetryLater | None]:
-        """What is to be done once the store has answered."""
+    def _record(self, decided: Sequence[tuple[AttemptResult, Transition]], apply: Apply) -> list[RetryLater | None]:
+        """Write what was decided about these attempts; for each when its job is to be tried again, None for never."""
+        result = self._writer.write(
+            [transition for _, transition in decided],
+            apply=lambda transitions: self._retry_while_store_is_away(lambda: apply(transitions)),
+            # A retry is Celery's: whoever has the message publishes it again, with its delay.
+            is_publishing=False,
+        )
+        self._on_called([call for attempted, _ in decided for call in attempted.calls])
         retries: list[RetryLater | None] = []
-        failed: list[Job] = []
-        counts: Counter[tuple[str, Channel, Status]] = Counter()
-        for attempted, transition, is_written in results:
-            job = attempted.job
-            retry = None
-            if is_written:
-                counts[job.client, job.type, transition.status] += 1
-                if transition.needs_dead_letter:
-                    failed.append(transition.applied_to(job))
-                if transition.delivery_message is not None:
-                    text = f"attempt {job.attempts + 1} did not succeed"
-                    retry = RetryLater(transition.delivery_message.delay_seconds, text)
-            else:
+        for (attempted, transition), is_written in zip(decided, result.is_written, strict=True):
+            retries.append(_retry_of(attempted, transition) if is_written else None)
+            if not is_written:
                 # The lease ran out and another worker, or a replay, owns the job now. Say what we know all the same.
                 log.warning(
                     "late_result_discarded",
-                    job_id=job.job_id,
+                    job_id=attempted.job.job_id,
                     status=transition.status,
                     outcomes=[call.answer.outcome for call in attempted.calls],
                 )
-            retries.append(retry)
-        for (client, channel, status), count in counts.items():
-            self._stats.add(client, channel, status, count)
-        self._on_called([call for attempted, _, _ in results for call in attempted.calls])
-        moves = [(attempted.job, transition) for attempted, transition, is_written in results if is_written]
-        self._on_moved(moves, self._clock.now())
-        if failed:
-            publish_dead_letters(self._jobs, self._publisher, failed, self._clock.now(), self._policy)
         return retries
 
     # --- the store away -----------------------------------------------------------------------------------------------

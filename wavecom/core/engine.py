@@ -14,7 +14,6 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from wavecom.core import backoff, operator_rules
 from wavecom.core.events import (
@@ -32,7 +31,17 @@ from wavecom.core.events import (
     ReplayRequested,
     SettleRequested,
 )
-from wavecom.core.job import CallResult, Claim, Job, JobError, LogEntry, Outcome, ProviderResult, UnknownOutcomePolicy
+from wavecom.core.job import (
+    CallResult,
+    Claim,
+    Job,
+    JobChanges,
+    JobError,
+    LogEntry,
+    Outcome,
+    ProviderResult,
+    UnknownOutcomePolicy,
+)
 from wavecom.core.operator_rules import is_in_doubt
 from wavecom.core.states import CLAIMABLE, HANDED_OVER, NOT_FINAL, WAITING, Status
 from wavecom.core.transitions import (
@@ -108,7 +117,7 @@ def decide(job: Job, event: Event, now: datetime, policy: Policy = _USUAL) -> Tr
             return operator_rules.decide(job, event, now, policy)
 
 
-def claimed_changes(claim: Claim, now: datetime) -> dict[str, Any]:
+def claimed_changes(claim: Claim, now: datetime) -> JobChanges:
     """The fields that a claim sets, the same for every job of a batch (``due_at`` is bounded per job)."""
     return {"status": Status.PROCESSING, "claim": claim, "updated_at": now}
 
@@ -128,7 +137,7 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
     attempt = job.attempts + 1
     last = event.calls[-1]
     answer = last.answer
-    changes: dict[str, Any] = {
+    changes: JobChanges = {
         "attempts": attempt,
         "updated_at": now,
         "provider": last.provider or job.provider,
@@ -171,7 +180,7 @@ def _retry_or_fail(
     event: AttemptFinished,
     now: datetime,
     policy: Policy,
-    changes: dict[str, Any],
+    changes: JobChanges,
     entries_before: tuple[LogEntry, ...],
     guard: Guard,
 ) -> Transition:
@@ -215,7 +224,7 @@ def _prevent(job: Job, token: str, retry_after_seconds: float, now: datetime, po
     # The sweep may have given the worker up meanwhile. Who holds the token knows better: no call was made, so what
     # the sweep had to assume is taken back.
     guard = Guard(frozenset({Status.PROCESSING, Status.RETRYING, Status.UNCONFIRMED}), token)
-    changes: dict[str, Any] = {
+    changes: JobChanges = {
         "updated_at": now,
         "attempts": job.attempts,
         "may_have_been_sent": job.may_have_been_sent,
@@ -277,7 +286,7 @@ def _due(job: Job, event: DueReached, now: datetime, policy: Policy) -> Transiti
                 job, {"updated_at": now} | final_changes(Status.DELIVERED, now, policy), (entry,), guard=guard
             )
         case Status.FAILED:
-            changes = {"due_at": now + policy.message_grace}
+            changes: JobChanges = {"due_at": now + policy.message_grace}
             return transition(job, changes, guard=guard, needs_dead_letter=True)
         case _:
             return None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NewType
+from typing import Any, NewType, TypedDict
 
 from wavecom.core.account import is_test_account
 from wavecom.core.states import Status
@@ -160,6 +160,31 @@ def recipient_text(address: str) -> str:
     return address.casefold() if "@" in address else address
 
 
+class JobChanges(TypedDict, total=False):
+    """The fields of a ``Job`` that a transition sets, with their types; one that is missing stays as it is.
+
+    ``to``, ``payload`` and whatever else the sender has given never change.
+    """
+
+    status: Status
+    updated_at: datetime
+    expires_at: datetime
+    attempts: int
+    may_have_been_sent: bool
+    replays: int
+    provider: str | None
+    provider_message_id: str | None
+    error: JobError | None
+    #: A hold is replaced by another, never taken away: its token goes on shutting out late results.
+    claim: Claim
+    next_attempt_at: datetime | None
+    queued_at: datetime | None
+    due_at: datetime | None
+    finished_at: datetime | None
+    dead_lettered_at: datetime | None
+    purge_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveryMessage:
     """A message for a worker: look at this job, after ``delay_seconds`` (0: now). Losing one costs seconds, no job."""
@@ -226,7 +251,7 @@ class Job:
         """The message that makes a worker look at this job."""
         return DeliveryMessage(self.job_id, self.type, self.priority, delay_seconds, is_test_account(self.client))
 
-    def with_changes(self, changes: Mapping[str, Any], entries: tuple[LogEntry, ...] = ()) -> Job:
+    def with_changes(self, changes: JobChanges, entries: tuple[LogEntry, ...] = ()) -> Job:
         """This job after a transition: fields replaced, entries appended, the log kept bounded."""
         logs = (*self.logs, *entries)[-LOG_LIMIT:]
-        return replace(self, **dict(changes), logs=logs, log_count=self.log_count + len(entries))
+        return replace(self, **changes, logs=logs, log_count=self.log_count + len(entries))

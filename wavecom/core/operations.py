@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from wavecom.core.engine import CancelRequested, Event, Policy, ReplayRequested, Transition, decide
+from wavecom.core.engine import CancelRequested, Event, Policy, ReplayRequested, decide
 from wavecom.core.job import Job, JobId
-from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
+from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.states import Status
 from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import JobNotFoundError, LostRaceError, TransitionError
 
 #: A job moves a handful of times in its life; who loses so often in a row has met something else.
@@ -23,12 +24,9 @@ _MAX_RACES = 10
 class Operations:
     """The use cases behind cancel and replay, in the API and on the command line."""
 
-    def __init__(
-        self, *, jobs: JobRepository, publisher: Publisher, stats: Stats, clock: Clock, policy: Policy
-    ) -> None:
+    def __init__(self, *, jobs: JobRepository, writer: TransitionWriter, clock: Clock, policy: Policy) -> None:
         self._jobs = jobs
-        self._publisher = publisher
-        self._stats = stats
+        self._writer = writer
         self._clock = clock
         self._policy = policy
 
@@ -84,12 +82,7 @@ class Operations:
             if transition is None:
                 raise TransitionError(f"Nothing is to be done for a job that is {job.status}.")
             before_write()
-            if self._jobs.apply([transition]) == [True]:
-                return self._concluded(job, transition)
+            [is_written] = self._writer.write([transition]).is_written
+            if is_written:
+                return transition.applied_to(job)
         raise LostRaceError(f"Job {job_id} kept moving; ask again.")
-
-    def _concluded(self, job: Job, transition: Transition) -> Job:
-        self._stats.add(job.client, job.type, transition.status)
-        if transition.delivery_message is not None:
-            self._publisher.publish([transition.delivery_message])
-        return transition.applied_to(job)

@@ -6,10 +6,9 @@ A part of ``wavecom.core.engine``, through which everybody goes.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from wavecom.core.events import CancelRequested, DeadLettered, Discarded, ReplayRequested, SettleRequested
-from wavecom.core.job import Claim, Job, JobError, LogEntry, UnknownOutcomePolicy
+from wavecom.core.job import Claim, Job, JobChanges, JobError, LogEntry, UnknownOutcomePolicy
 from wavecom.core.states import WAITING, Status
 from wavecom.core.transitions import Guard, Policy, Transition, exact, fail, final_changes, token_in, transition
 from wavecom.errors import (
@@ -84,7 +83,7 @@ def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> T
             "or settle an unconfirmed one when you know what became of it."
         )
     replays = job.replays + 1
-    changes: dict[str, Any] = {
+    changes: JobChanges = {
         "status": Status.QUEUED,
         "attempts": 0,
         "replays": replays,
@@ -141,7 +140,7 @@ def discard(job: Job, note: str, now: datetime) -> Transition | None:
         raise NotFailedError(f"Only a failed notification can be discarded; this one is {job.status}.")
     if job.dead_lettered_at is None and job.due_at is None:
         return None
-    changes = {
+    changes: JobChanges = {
         "dead_lettered_at": None,
         "due_at": None,
         # A hold that nobody has, as after a replay: the confirmation of a dead letter on its way can't be written now.

@@ -405,5 +405,3 @@ class Stats(Protocol):
 
 
 Sleep = Callable[[float], None]
-#: Called with changes that were written, each with the job as it was before, and when.
-OnMoved = Callable[[Sequence[tuple[Job, Transition]], datetime], None]

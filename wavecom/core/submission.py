@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-import structlog
-
 from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
-from wavecom.core.job import Channel, DeliveryMessage, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
-from wavecom.core.ports import Clock, JobRepository, Stats
+from wavecom.core.job import Channel, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
+from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
 from wavecom.core.states import Status
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import (
     ChannelNotServedError,
     IdempotencyMismatchError,
@@ -25,8 +23,6 @@ from wavecom.errors import (
     StoreError,
     UncertainWriteError,
 )
-
-log = structlog.get_logger()
 
 #: What became of one job of a batch: stored (None), already there, or not stored and why.
 _Inserted = Job | RefusedError | StoreError | None
@@ -75,14 +71,6 @@ class Batcher(Protocol):
         ...
 
 
-class Announcer(Protocol):
-    """A ``Publisher`` of delivery messages of which nobody needs to know whether they were confirmed."""
-
-    def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> object:
-        """Publish them, now or soon."""
-        ...
-
-
 #: What became of one of many: accepted, or refused or not stored and why.
 Outcome = Accepted | RefusedError | StoreError
 
@@ -96,9 +84,8 @@ class Submission:
         self,
         *,
         jobs: JobRepository,
+        writer: TransitionWriter,
         blobs: BlobStore,
-        publisher: Announcer,
-        stats: Stats,
         clock: Clock,
         batcher: MakeBatcher,
         random_bytes: Callable[[int], bytes],
@@ -108,8 +95,7 @@ class Submission:
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
-        self._publisher = publisher
-        self._stats = stats
+        self._writer = writer
         self._clock = clock
         self._random_bytes = random_bytes
         self._policy = policy
@@ -330,26 +316,11 @@ class Submission:
             return [error] * len(jobs)
 
     def _store(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
-        if not jobs:
-            return []
-        results = self._insert(jobs)
-        stored = [job for job, existing in zip(jobs, results, strict=True) if existing is None]
-        for (client, channel, status), count in Counter((job.client, job.type, job.status) for job in stored).items():
-            self._stats.add(client, channel, status, count)
-        self._publish([job.delivery_message() for job in stored if job.status is Status.QUEUED])
-        return results
-
-    def _publish(self, delivery_messages: Sequence[DeliveryMessage]) -> None:
-        try:
-            self._publisher.publish(delivery_messages)
-        except Exception:
-            # The jobs are stored: whatever went wrong with their delivery messages must not make their clients send
-            # them again.
-            log.exception("publish_failed")
+        return self._insert(jobs) if jobs else []
 
     def _insert(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         try:
-            return self._jobs.insert(jobs)
+            return self._writer.insert(jobs)
         except RefusedError as error:
             if len(jobs) == 1:
                 return [error]

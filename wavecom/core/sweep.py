@@ -17,12 +17,12 @@ from typing import Any
 
 import structlog
 
-from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Priority
-from wavecom.core.ports import Backlog, Clock, JobRepository, OnMoved, Publisher, Stats
+from wavecom.core.ports import Backlog, Clock, JobRepository
 from wavecom.core.progress import LANES, Lane, ProgressBoard, StallDetector
 from wavecom.core.states import Status
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError, UnavailableError
 
 log = structlog.get_logger()
@@ -56,9 +56,8 @@ class Sweep:
         self,
         *,
         jobs: JobRepository,
-        publisher: Publisher,
+        writer: TransitionWriter,
         backlog: Backlog,
-        stats: Stats,
         clock: Clock,
         policy: Policy,
         jitter: Callable[[], float],
@@ -66,12 +65,10 @@ class Sweep:
         board: ProgressBoard,
         batch: int = 1000,
         budget_seconds: float = 20.0,
-        on_moved: OnMoved = lambda _moves, _now: None,
     ) -> None:
         self._jobs = jobs
-        self._publisher = publisher
+        self._writer = writer
         self._backlog = backlog
-        self._stats = stats
         self._clock = clock
         self._policy = policy
         self._jitter = jitter
@@ -79,7 +76,6 @@ class Sweep:
         self._board = board
         self._batch = batch
         self._budget_seconds = budget_seconds
-        self._on_moved = on_moved
         #: What is looked for -> until when (monotonic) it need not be.
         self._rests_until: dict[str, float] = {}
         self._leases_count_from: float = float("-inf")
@@ -196,28 +192,13 @@ class Sweep:
 
     def _recover(self, jobs: list[Job], report: SweepReport) -> int:
         now = self._clock.now()
-        planned: list[tuple[Job, Transition]] = []
-        for job in jobs:
-            transition = self._decide(job, now)
-            if transition is not None:
-                planned.append((job, transition))
-        if not planned:
-            return 0
-        written = self._jobs.apply([transition for _, transition in planned])
-        mine = [pair for pair, is_written in zip(planned, written, strict=True) if is_written]
-        for job, transition in mine:
-            if transition.status is not job.status:
-                self._stats.add(job.client, job.type, transition.status)
-        self._on_moved([(job, transition) for job, transition in mine if transition.status is not job.status], now)
-        delivery_messages = [
-            transition.delivery_message for _, transition in mine if transition.delivery_message is not None
-        ]
-        report.published += sum(self._publisher.publish(delivery_messages))
-        owed = [transition.applied_to(job) for job, transition in mine if transition.needs_dead_letter]
-        if owed:
-            report.dead_lettered += publish_dead_letters(self._jobs, self._publisher, owed, now, self._policy)
-        report.moved += len(mine)
-        return len(mine)
+        decided = [transition for job in jobs if (transition := self._decide(job, now)) is not None]
+        result = self._writer.write(decided)
+        moved = sum(result.is_written)
+        report.moved += moved
+        report.published += result.published
+        report.dead_lettered += result.dead_lettered
+        return moved
 
     def _decide(self, job: Job, now: datetime) -> Transition | None:
         try:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from wavecom.core.job import DeliveryMessage, Job, JobError, JobId, LogEntry
+from wavecom.core.job import DeliveryMessage, Job, JobChanges, JobError, JobId, LogEntry
 from wavecom.core.states import ORIGINS, Status
 from wavecom.errors import TransitionError
 
@@ -53,13 +52,13 @@ class Guard:
 class Transition:
     """A guarded change of one job.
 
-    ``changes`` maps fields of ``Job`` to new values; None clears a field. ``delivery_message`` is to be published after
+    ``changes`` are the fields that get new values. ``delivery_message`` is to be published after
     the write. ``needs_dead_letter`` says that the job's dead letter is due.
     """
 
     job_id: JobId
     guard: Guard
-    changes: Mapping[str, Any]
+    changes: JobChanges
     entries: tuple[LogEntry, ...] = ()
     delivery_message: DeliveryMessage | None = None
     needs_dead_letter: bool = False
@@ -70,7 +69,14 @@ class Transition:
     @property
     def status(self) -> Status:
         """The status after this transition."""
-        return Status(self.changes.get("status", self.old_status))
+        return self.changes.get("status", self.old_status)
+
+    @property
+    def before(self) -> Job:
+        """The job that the transition was decided for, as it was read. ``engine.decide`` always sets it."""
+        if self.job is None:
+            raise AssertionError(f"the transition of job {self.job_id} was made without the job")
+        return self.job
 
     def applied_to(self, job: Job) -> Job:
         """The job as it is once this transition is written."""
@@ -90,13 +96,13 @@ def settle_due(due_at: datetime, job: Job) -> datetime:
 
 def publish(
     job: Job,
-    changes: Mapping[str, Any],
+    changes: JobChanges,
     now: datetime,
     policy: Policy,
     guard: Guard,
     entries: tuple[LogEntry, ...] = (),
 ) -> Transition:
-    changes = dict(changes) | {
+    changes = changes | {
         "queued_at": now,
         "due_at": settle_due(now + policy.message_grace, job),
         "updated_at": now,
@@ -106,7 +112,7 @@ def publish(
     return transition(job, changes, entries, guard=guard, delivery_message=job.delivery_message())
 
 
-def parked_changes(job: Job, until: datetime) -> dict[str, Any]:
+def parked_changes(job: Job, until: datetime) -> JobChanges:
     """No delivery message is out for the job, so none can be lost: the sweep publishes one at ``until``."""
     return {"next_attempt_at": until, "queued_at": None, "due_at": settle_due(until, job)}
 
@@ -116,7 +122,7 @@ def expire(
     now: datetime,
     policy: Policy,
     guard: Guard,
-    changes: Mapping[str, Any],
+    changes: JobChanges,
     entries: tuple[LogEntry, ...] = (),
 ) -> Transition:
     """The end of a job whose time is over."""
@@ -125,7 +131,7 @@ def expire(
         error = JobError("outcome_unknown", "the deadline passed after an attempt without a clear answer", job.provider)
         return fail(job, error, now, policy, changes, entries, guard)
     error = JobError("expired", "the deadline passed before the notification could be sent", job.provider)
-    changes = dict(changes) | {"error": error} | final_changes(Status.EXPIRED, now, policy)
+    changes = changes | {"error": error} | final_changes(Status.EXPIRED, now, policy)
     return transition(job, changes, (*entries, LogEntry(now, "expired")), guard=guard)
 
 
@@ -134,18 +140,18 @@ def fail(
     error: JobError,
     now: datetime,
     policy: Policy,
-    changes: Mapping[str, Any],
+    changes: JobChanges,
     entries: tuple[LogEntry, ...],
     guard: Guard,
 ) -> Transition:
-    changes = dict(changes) | final_changes(Status.FAILED, now, policy)
+    changes = changes | final_changes(Status.FAILED, now, policy)
     # Settled for the client, but its dead letter is still owed: the sweep looks again.
     changes |= {"error": error, "due_at": now + policy.message_grace, "dead_lettered_at": None}
     entry = LogEntry(now, "failed", provider=error.provider, code=error.code, message=error.message)
     return transition(job, changes, (*entries, entry), guard=guard, needs_dead_letter=True)
 
 
-def final_changes(status: Status, now: datetime, policy: Policy) -> dict[str, Any]:
+def final_changes(status: Status, now: datetime, policy: Policy) -> JobChanges:
     return {
         "status": status,
         "finished_at": now,
@@ -166,14 +172,14 @@ def exact(job: Job) -> Guard:
 
 def transition(
     job: Job,
-    changes: Mapping[str, Any],
+    changes: JobChanges,
     entries: tuple[LogEntry, ...] = (),
     *,
     guard: Guard,
     delivery_message: DeliveryMessage | None = None,
     needs_dead_letter: bool = False,
 ) -> Transition:
-    new = Status(changes.get("status", job.status))
+    new = changes.get("status", job.status)
     # The guard lets the change be written only along declared arrows, wherever the job is found by then.
     statuses = guard.statuses & ORIGINS[new]
     if not statuses:

@@ -15,6 +15,7 @@ from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.foreign_messages import ForeignMessages
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.reconciliation import Reconciliation
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.internals import fast_paths
 from wavecom.services.shared import (
     ClosableServices,
@@ -59,12 +60,13 @@ def operator_services(settings: Settings) -> OperatorServices:
     stats = MongoStats(database, now=clock.now)
     fast_paths.switch(is_on=settings.fast_paths)
     publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    writer = TransitionWriter(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy)
     sessions = sessions_of(settings, database, clock)
     dead_letter_queue = AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name)
     return OperatorServices(
         clock=clock,
         jobs=jobs,
-        dead_letters=dead_letters_of(settings, database, jobs, publisher, stats, clock),
+        dead_letters=dead_letters_of(settings, database, jobs, writer, clock),
         foreign_messages=ForeignMessages(
             queue=dead_letter_queue, runner=bulk_runner_of(database, clock), clock=clock, sleep=time.sleep
         ),

@@ -15,16 +15,16 @@ from pymongo.database import Database
 
 from wavecom.accounts.sessions import Sessions
 from wavecom.broker import topology
-from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.bulk_runner import BulkRunner
 from wavecom.core.bulk_transitions import BulkTransitions
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Channel
-from wavecom.core.ports import Clock, JobRepository, Stats
+from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.progress import LANES
 from wavecom.core.quota import Limits
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.providers.file import served_channels
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -87,8 +87,7 @@ def dead_letters_of(
     settings: Settings,
     database: Database[dict[str, Any]],
     jobs: JobRepository,
-    publisher: AmqpPublisher,
-    stats: Stats,
+    writer: TransitionWriter,
     clock: Clock,
 ) -> DeadLetters:
     """The use cases of dead letters over MongoDB."""
@@ -96,7 +95,7 @@ def dead_letters_of(
     return DeadLetters(
         jobs=jobs,
         repository=MongoDeadLetterRepository(database),
-        transitions=BulkTransitions(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy),
+        transitions=BulkTransitions(writer=writer, clock=clock, policy=policy),
         runner=bulk_runner_of(database, clock),
         audit=MongoAuditLog(database),
         clock=clock,

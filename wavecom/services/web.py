@@ -25,6 +25,7 @@ from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.submission import Submission
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
 from wavecom.readiness import broker_check, deliveries_check, redis_check
@@ -113,11 +114,19 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         jobs.ping()
         preparation.check()
 
+    writer = TransitionWriter(
+        jobs=jobs,
+        publisher=publisher,
+        # Who sends does not wait for the broker's confirm.
+        accepted_publisher=background,
+        stats=stats,
+        clock=clock,
+        policy=policy_of(settings),
+    )
     submission = Submission(
         jobs=jobs,
+        writer=writer,
         blobs=MongoBlobStore(database),
-        publisher=background,
-        stats=stats,
         clock=clock,
         batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
         random_bytes=BufferedRandom(secrets.token_bytes).take,
@@ -130,8 +139,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         clock=clock,
         jobs=jobs,
         submission=submission,
-        operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy_of(settings)),
-        dead_letters=dead_letters_of(settings, database, jobs, publisher, stats, clock),
+        operations=Operations(jobs=jobs, writer=writer, clock=clock, policy=policy_of(settings)),
+        dead_letters=dead_letters_of(settings, database, jobs, writer, clock),
         stats=stats,
         keys=keys,
         acceptance=Acceptance(submission, quotas, usual_limits(settings)),

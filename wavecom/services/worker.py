@@ -23,6 +23,7 @@ from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import StallDetector
 from wavecom.core.sweep import Sweep
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.internals import fast_paths
 from wavecom.lag import LagMeter
 from wavecom.periodic import Periodic
@@ -112,14 +113,21 @@ def worker_services(settings: Settings) -> WorkerServices:
         if job.queued_at is not None:
             watermarks.note(topology.queue_of(job.delivery_message()), job.queued_at)
 
+    writer = TransitionWriter(
+        jobs=jobs,
+        publisher=publisher,
+        stats=stats,
+        clock=clock,
+        policy=policy,
+        observers=[delivery_metrics.TransitionMetrics()],
+    )
     delivery = Delivery(
         jobs=jobs,
+        writer=writer,
         blobs=MongoBlobStore(database),
         route=router,
         providers=providers,
         sandbox=sandbox,
-        publisher=publisher,
-        stats=stats,
         clock=clock,
         batcher=GroupCommit,
         policy=policy,
@@ -133,22 +141,19 @@ def worker_services(settings: Settings) -> WorkerServices:
         },
         on_claimed=note_taken,
         on_called=delivery_metrics.observe_calls,
-        on_moved=delivery_metrics.observe_moves,
         attachment_bytes=settings.attachment_memory_mib * 1024 * 1024,
         lag_since=lag.longest_since,
     )
     renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
     sweep = Sweep(
         jobs=jobs,
-        publisher=publisher,
+        writer=writer,
         backlog=QueueBacklog(publisher.depth, watermarks.reached),
-        stats=stats,
         clock=clock,
         policy=policy,
         jitter=random.random,
         stalls=StallDetector(topology.queue_of_lane, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
         board=progress,
-        on_moved=delivery_metrics.observe_moves,
     )
     close_callbacks = [
         renewal.close,

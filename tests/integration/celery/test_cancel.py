@@ -14,7 +14,7 @@ import pytest
 from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
-from tests.fakes import CountingStats
+from tests.fakes import make_writer
 from tests.peers import HttpPeer, reply
 from tests.waiting import wait_until
 from wavecom.broker.publisher import AmqpPublisher
@@ -81,7 +81,9 @@ def test_a_cancelled_job_is_never_sent_and_a_sent_one_never_called_cancelled_in_
     read: Callable[[JobId], Job],
 ) -> None:
     clock = StoreClock(jobs.now).start()
-    operations = Operations(jobs=jobs, publisher=publisher, stats=CountingStats(), clock=clock, policy=Policy())
+    operations = Operations(
+        jobs=jobs, writer=make_writer(jobs, clock, publisher=publisher), clock=clock, policy=Policy()
+    )
     handicap = Handicap()
     warm = submit()
     wait_until(lambda: read(warm.job_id).status is Status.DELIVERED, "the worker to deliver")

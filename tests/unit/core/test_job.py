@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
+from typing import get_type_hints
 
 import pytest
 
 from tests.factories import later, make_job
-from wavecom.core.job import LOG_LIMIT, Channel, DeliveryMessage, LogEntry, Priority
+from wavecom.core.job import LOG_LIMIT, Channel, Claim, DeliveryMessage, Job, JobChanges, LogEntry, Priority
 from wavecom.core.states import Status
 
 
@@ -69,6 +70,15 @@ def test_the_count_goes_on_for_a_job_that_was_read_without_its_log() -> None:
     grown = job.with_changes({}, entries(2))
 
     assert (len(grown.logs), grown.log_count) == (2, 62)
+
+
+def test_changes_have_the_types_of_the_fields_that_they_change() -> None:
+    fields = get_type_hints(Job)
+    changes = get_type_hints(JobChanges)
+    # A hold is replaced, never taken away.
+    fields["claim"] = Claim
+
+    assert changes == {name: fields[name] for name in changes}
 
 
 def test_a_field_that_does_not_exist_can_t_be_changed() -> None:

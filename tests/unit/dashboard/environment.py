@@ -19,7 +19,7 @@ from werkzeug.test import TestResponse
 
 from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
 from tests.factories import NOW
-from tests.fakes import FakeClock, OneByOne, RecordingPublisher
+from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import (
     MemoryAuditLog,
     MemoryBlobStore,
@@ -190,11 +190,11 @@ class World:
         )
         usual = Limits(self.settings.key_rate_per_second, self.settings.key_daily_quota)
         quotas = LocalQuotas(lambda: self.clock.now().timestamp())
+        writer = make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats)
         submission = Submission(
             jobs=self.jobs,
+            writer=writer,
             blobs=MemoryBlobStore(),
-            publisher=self.publisher,
-            stats=self.stats,
             clock=self.clock,
             batcher=OneByOne,
             random_bytes=os.urandom,
@@ -208,16 +208,13 @@ class World:
             jobs=self.jobs,
             submission=submission,
             acceptance=Acceptance(submission, quotas, usual),
-            operations=Operations(
-                jobs=self.jobs, publisher=self.publisher, stats=self.stats, clock=self.clock, policy=Policy()
-            ),
+            operations=Operations(jobs=self.jobs, writer=writer, clock=self.clock, policy=Policy()),
             dead_letters=dead_letters_over(
                 self.jobs,
                 MemoryDeadLetterRepository(self.jobs),
-                self.publisher,
+                writer,
                 bulk_runner_over(self.audit, self.clock),
                 self.audit,
-                self.stats,
                 self.clock,
             ),
             stats=self.stats,

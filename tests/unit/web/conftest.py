@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
-from tests.fakes import FakeClock, OneByOne, RecordingPublisher
+from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import (
     MemoryAuditLog,
     MemoryBlobStore,
@@ -89,11 +89,11 @@ def make_world(
     numbers = iter(range(1, 1_000_000))
     stats = MemoryStats(clock.now)
     audit = MemoryAuditLog()
+    writer = make_writer(jobs, clock, publisher=publisher, stats=stats)
     submission = Submission(
         jobs=jobs,
+        writer=writer,
         blobs=MemoryBlobStore(),
-        publisher=publisher,
-        stats=stats,
         clock=clock,
         batcher=OneByOne,
         random_bytes=lambda size: next(numbers).to_bytes(size, "big"),
@@ -107,9 +107,9 @@ def make_world(
         clock=clock,
         jobs=jobs,
         submission=submission,
-        operations=Operations(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=Policy()),
+        operations=Operations(jobs=jobs, writer=writer, clock=clock, policy=Policy()),
         dead_letters=dead_letters_over(
-            jobs, MemoryDeadLetterRepository(jobs), publisher, bulk_runner_over(audit, clock), audit, stats, clock
+            jobs, MemoryDeadLetterRepository(jobs), writer, bulk_runner_over(audit, clock), audit, clock
         ),
         stats=stats,
         keys=keys,

@@ -17,7 +17,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.factories import NOW, make_answer, make_job
-from tests.fakes import CountingStats, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, ScriptedProvider
+from tests.fakes import (
+    CountingStats,
+    FixedRoute,
+    NeverStopping,
+    OneByOne,
+    ScriptedProvider,
+    make_writer,
+)
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.worker.test_pipeline import start
 from wavecom.core.delivery import Delivery
@@ -156,12 +163,11 @@ class Harness:
         tokens = iter(range(1_000_000))
         self.delivery = Delivery(
             jobs=self.jobs,
+            writer=make_writer(self.jobs, Clock(), stats=Stats(faults)),
             blobs=self.blobs,
             route=self.route,
             providers=self.providers,
             sandbox=ScriptedProvider("sandbox:test"),
-            publisher=RecordingPublisher(),
-            stats=Stats(faults),
             clock=Clock(),
             batcher=OneByOne,
             policy=Policy(),
