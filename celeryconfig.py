@@ -1,7 +1,7 @@
 """Celery's settings under Celery's own names, filled from ``Settings``.
 
-Why each is as it is: facts are measured on Celery 5.7.0 with RabbitMQ 3.10.8; docs/architecture.md tells the traps
-behind them. What Celery can't be told here (no gossip, no mingle) the start-up handlers in ``wavecom.celery`` set.
+Why each is as it is: docs/celery.md, which tells what goes wrong otherwise. What Celery can't be told here (no gossip,
+no mingle) the start-up handlers in ``wavecom.celery`` set.
 """
 
 from __future__ import annotations

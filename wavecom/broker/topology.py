@@ -2,7 +2,7 @@
 
 One quorum queue per channel and lane, so that a channel none of whose providers may be called can wait without
 holding up another, and a higher lane is never behind a lower one. A routing key is its queue's name; none is a
-dot-suffix of another, because Celery binds ``#.<key>`` for delayed delivery (facts: trap T12).
+dot-suffix of another, because Celery binds ``#.<key>`` for delayed delivery (docs/celery.md).
 
 Jobs of test accounts have one queue for all channels and lanes: what holds up live messages never holds up a test, and
 no flood of tests stands before a live message. Their routing keys name channel and lane all the same.
@@ -34,7 +34,7 @@ RECONCILE_TASK = "wavecom.reconcile_dead_letters"
 _DELIVERY_ARGUMENTS: dict[str, Any] = {
     "x-queue-type": "quorum",
     # Counts every return of a prefetched message, so a low limit would dead-letter healthy delivery messages of a
-    # worker that is killed a few times (trap T28). Poison is bounded in the store, by lost leases.
+    # worker that is killed a few times. Poison is bounded in the store, by lost leases.
     "x-delivery-limit": 100,
     "x-dead-letter-exchange": DEAD_LETTERS.name,
     "x-dead-letter-strategy": "at-least-once",
@@ -92,7 +92,7 @@ DELIVERY_QUEUES: tuple[Queue, ...] = (
     *(_delivery_queue(name, name) for name in _LANES),
     _delivery_queue(TEST_QUEUE, f"{TEST_QUEUE}.*.*"),
 )
-#: Classic and without a dead-letter exchange: ticks expire, and an expired tick is no dead letter (trap T15).
+#: Classic and without a dead-letter exchange: ticks expire, and an expired tick is no dead letter.
 PERIODIC_TASKS = Queue(PERIODIC_QUEUE, PERIODIC, routing_key=PERIODIC_QUEUE, durable=True)
 #: Not among the workers' queues: nothing consumes dead letters but the operator's tool.
 DEAD = Queue(DEAD_QUEUE, DEAD_LETTERS, durable=True, queue_arguments={"x-queue-type": "quorum"})

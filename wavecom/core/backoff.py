@@ -40,7 +40,7 @@ def delay_seconds(
     What a provider asked for (``Retry-After``, RFC 9110 section 10.2.3) and the provider's own floor are lower bounds.
     ``jitter`` in [0, 1) is added on top, so that a crowd that failed together comes back spread out. The sum stays
     before the end, with a second for each further attempt, where the lower bound lets it. Whole seconds, because
-    Celery's delayed delivery counts in them and refuses fractions below one (facts: trap T4). Never more than
+    Celery's delayed delivery counts in them and refuses fractions below one (docs/celery.md). Never more than
     ``LONGEST_SECONDS``.
     """
     step = _step(attempt, max_attempts, _PLANNED * seconds_left, base_seconds, cap_seconds)

@@ -45,7 +45,7 @@ class UnknownOutcomePolicy(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What an answer of a provider means (design.md section 5)."""
+    """What an answer of a provider means (docs/adding-a-provider.md)."""
 
     ACCEPTED = "accepted"
     REJECTED = "rejected"

@@ -23,15 +23,15 @@ class DeliverTask(Task):  # type: ignore[type-arg]
 
     ``autoretry_for=(RetryLater,)`` drives retries; this class makes them keep what the store already says: the delay
     of the exception is the one stored as ``nextAttemptAt``, the message returns to its own lane (by default Celery
-    sends it to the default queue: trap T26), and there is no limit here, because attempts are counted in the job.
+    sends it to the default queue: docs/celery.md), and there is no limit here, because attempts are counted in the job.
     """
 
     abstract = True
     acks_late = True
     ignore_result = True
-    # Events and confirms read one socket from two threads: the worker would stall for good (trap T1).
+    # Events and confirms read one socket from two threads: the worker would stall for good (docs/celery.md).
     send_events = False
-    # Never through retry_kwargs: those are set on the task object, which all threads share (trap T29).
+    # Never through retry_kwargs: those are set on the task object, which all threads share.
     max_retries = None
 
     def retry(  # type: ignore[override]

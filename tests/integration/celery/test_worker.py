@@ -124,6 +124,22 @@ def test_what_was_delivered_is_acknowledged_and_comes_to_nobody_again(
     assert {read(job.job_id).attempts for job in [*jobs, late]} == {1}
 
 
+@pytest.mark.parametrize(
+    ("worker_mode", "is_a_task"), [("fast paths", False), ("plain tasks", True)], indirect=["worker_mode"]
+)
+def test_without_fast_paths_deliveries_are_tasks_of_celery(
+    celery_setup: CeleryTestSetup, submit: Submit, read: Read, is_a_task: bool
+) -> None:
+    job = submit(type=Channel.SMS, to=SLOW)
+    wait_for_status(read, job, Status.PROCESSING)
+
+    reserved = celery_setup.app.control.inspect(timeout=5).query_task(job.job_id) or {}
+
+    # Celery finds by their ids what it has made requests of; the pipeline's messages are not among them.
+    assert any(found for found in reserved.values()) is is_a_task
+    wait_for_status(read, job, Status.DELIVERED)
+
+
 @in_every_mode
 def test_a_message_that_comes_twice_is_sent_once_and_both_are_done_with(
     celery_setup: CeleryTestSetup, submit: Submit, read: Read, publisher: AmqpPublisher, taken: Taken
