@@ -121,7 +121,7 @@ def environment(amqp_url: str, mongodb_uri: str, database: Database[dict[str, An
 # --- the queue ------------------------------------------------------------------------------------------------------
 
 
-def test_a_walk_takes_what_is_condemned_and_leaves_the_rest_in_its_order(environment: Environment) -> None:
+def test_a_scan_removes_what_must_go_and_leaves_the_rest_in_its_order(environment: Environment) -> None:
     jobs = environment.dead(1300)
     doomed = {job.job_id for job in jobs[::3]}
 
@@ -147,7 +147,7 @@ class Killed(BaseException):
     """The process is gone: nobody may tidy up after it."""
 
 
-def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(environment: Environment) -> None:
+def test_a_scan_that_dies_leaves_every_message_that_was_not_removed(environment: Environment) -> None:
     jobs = environment.dead(1300)
     batches: list[int] = []
 
@@ -166,7 +166,7 @@ def test_a_walk_that_dies_leaves_every_letter_that_was_not_condemned(environment
     assert [job_id for job_id in left if job_id != jobs[7].job_id] == [job.job_id for job in jobs if job is not jobs[7]]
 
 
-def test_a_budget_ends_a_walk_early(environment: Environment) -> None:
+def test_a_budget_ends_a_scan_early(environment: Environment) -> None:
     environment.dead(600)
 
     scan = AmqpDeadLetterQueue(environment.amqp_url, origin="test").scan(
@@ -177,7 +177,7 @@ def test_a_budget_ends_a_walk_early(environment: Environment) -> None:
     wait_until(lambda: environment.depth() == 600 - scan.removed)
 
 
-def test_two_do_not_walk_at_once(environment: Environment) -> None:
+def test_two_do_not_scan_at_once(environment: Environment) -> None:
     environment.dead(2)
     refusals: list[BaseException] = []
 
@@ -200,7 +200,7 @@ def test_a_queue_that_nobody_has_declared_is_empty(amqp_url: str) -> None:
     assert (scan.seen, scan.is_complete) == (0, False)
 
 
-def test_messages_that_rabbitmq_put_there_are_told_from_letters(environment: Environment) -> None:
+def test_messages_that_rabbitmq_put_there_are_told_from_dead_letters(environment: Environment) -> None:
     [job] = environment.dead(1)
     environment.foreign_messages(b"\xff\xfe not json", b"[]")
 
@@ -216,7 +216,7 @@ def test_messages_that_rabbitmq_put_there_are_told_from_letters(environment: Env
 # --- runs -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_replay_publishes_hints_and_its_letters_leave_the_queue(environment: Environment) -> None:
+def test_a_replay_publishes_messages_and_its_dead_letters_leave_the_queue(environment: Environment) -> None:
     jobs = environment.dead(20)
     [other] = environment.dead(1, error=JobError("outcome_unknown", "timeout", "mail"))
 
@@ -243,7 +243,7 @@ def test_a_replay_publishes_hints_and_its_letters_leave_the_queue(environment: E
     assert entry["reasons"] == [{"code": "rejected", "provider": "sandbox", "count": 20}]
 
 
-def test_a_discarded_job_has_no_letter_and_can_still_be_replayed_by_its_id(environment: Environment) -> None:
+def test_a_discarded_job_has_no_dead_letter_and_can_still_be_replayed_by_its_id(environment: Environment) -> None:
     job, _ = environment.dead(2)
 
     discarded = CliRunner().invoke(command, ["discard", job.job_id], obj=environment.services)
@@ -275,7 +275,7 @@ def test_a_dry_run_changes_nothing(environment: Environment, action: str) -> Non
     assert environment.database["audit"].count_documents({"dryRun": True}) == 2
 
 
-def test_raw_messages_are_dropped_and_letters_stay(environment: Environment) -> None:
+def test_raw_messages_are_dropped_and_dead_letters_stay(environment: Environment) -> None:
     jobs = environment.dead(3)
     environment.foreign_messages(b"one", b"two")
 
@@ -367,7 +367,7 @@ def test_two_operators_at_once_replay_each_job_once(environment: Environment) ->
 # --- reconciliation -------------------------------------------------------------------------------------------------
 
 
-def test_after_a_crash_between_store_and_queue_the_letters_go(environment: Environment) -> None:
+def test_after_a_crash_between_store_and_queue_the_dead_letters_go(environment: Environment) -> None:
     jobs = environment.dead(10)
     environment.foreign_messages(b"x")
     # A run that dies right after its last write to the store.

@@ -153,7 +153,7 @@ class _ScanBatches:
 
     def take(self, message: Any) -> None:
         """One delivery."""
-        self.batch.append((message.delivery_tag, _letter(message)))
+        self.batch.append((message.delivery_tag, _queued_dead_letter(message)))
         self.taken += 1
 
     def settle(self) -> None:
@@ -173,7 +173,7 @@ class _ScanBatches:
         self.batch = []
 
 
-def _letter(message: Any) -> QueuedDeadLetter:
+def _queued_dead_letter(message: Any) -> QueuedDeadLetter:
     body: bytes = message.body if isinstance(message.body, bytes) else str(message.body).encode()
     headers = message.headers if isinstance(message.headers, dict) else {}
     job_id = message.properties.get("message_id")

@@ -40,7 +40,7 @@ def bulk_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def progress_bar(expected: int | None) -> Iterator[Callable[[BulkOperation], None]]:
-    """A bar on standard error, where that is a terminal; yields what a run reports its progress to."""
+    """A bar on standard error, where that is a terminal; yields what an operation reports its progress to."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

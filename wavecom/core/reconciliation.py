@@ -51,7 +51,7 @@ class ReconciliationReport:
 
 
 class Reconciliation:
-    """The use case behind the periodic task ``wavecom.reconcile_dead_letters``, and the end of an operator's run.
+    """The use case behind the periodic task ``wavecom.reconcile_dead_letters``, and the end of an operator's command.
 
     Any number may run at once: one scans the queue, the others find it taken and leave. Memory: about a hundred bytes
     for each dead letter in the queue during a scan.

@@ -24,7 +24,7 @@ def _services() -> OperatorServices:
 def reconcile_dead_letters() -> None:
     """Cheap when store and queue agree. Beat sends a tick every ten seconds; several at once do no harm."""
     if _is_running.acquire(blocking=False):
-        # In a thread of its own: a walk through a deep queue takes many seconds, and the sweep shares this worker.
+        # In a thread of its own: a scan of a deep queue takes many seconds, and the sweep shares this worker.
         threading.Thread(target=_reconcile, name="reconciliation", daemon=True).start()
 
 
@@ -37,6 +37,6 @@ def _reconcile() -> None:
 
 @signals.worker_shutdown.connect
 def _close(**_: object) -> None:
-    # A walk that goes on without its servers ends in an error that it expects; the broker takes the letters back.
+    # A scan that goes on without its servers ends in an error that it expects; the broker takes the messages back.
     if _services.cache_info().currsize:
         _services().close()

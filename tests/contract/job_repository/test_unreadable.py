@@ -133,12 +133,12 @@ def test_dead_letters_pass_over_what_cannot_be_read(
     jobs.insert(stored)
     for job in stored[:3]:
         _damage(indexed_database, job)
-    buried = MongoDeadLetterRepository(indexed_database)
+    repository = MongoDeadLetterRepository(indexed_database)
 
-    found, place = buried.page(DeadLetterFilter(), 2)
-    while place is not None:
-        more, place = buried.page(DeadLetterFilter(), 2, after=place)
+    found, position = repository.page(DeadLetterFilter(), 2)
+    while position is not None:
+        more, position = repository.page(DeadLetterFilter(), 2, after=position)
         found += more
 
     assert [job.job_id for job in found] == [job.job_id for job in stored[3:]]
-    assert [job.job_id for job in buried.find([job.job_id for job in stored])] == [job.job_id for job in stored[3:]]
+    assert [job.job_id for job in repository.find([job.job_id for job in stored])] == [job.job_id for job in stored[3:]]

@@ -37,7 +37,7 @@ class MongoAuditLog:
         return [{"entryId": entry.pop("_id"), **entry} for entry in found]
 
     def record(self, operation: BulkOperation) -> None:
-        """See the port. May be repeated: the entry of a run is replaced whole."""
+        """See the port. May be repeated: the entry of an operation is replaced whole."""
         with writing():
             self._entries.replace_one({"_id": operation.operation_id}, _document(operation), upsert=True)
 
