@@ -10,7 +10,6 @@ from tests.fakes import CountingStats, FakeClock, RecordingPublisher, make_write
 from tests.memory_storage import MemoryAuditLog, MemoryDeadLetterRepository, MemoryJobRepository
 from wavecom.core.bulk_operations import BulkOptions
 from wavecom.core.bulk_runner import BulkRunner
-from wavecom.core.bulk_transitions import BulkTransitions
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.dead_letter_publishing import dead_letter_of
 from wavecom.core.dead_letters import DeadLetterFilter, Predicate, QueueBusyError, QueuedDeadLetter, Scan
@@ -102,7 +101,7 @@ def dead_letters_over(
     return DeadLetters(
         jobs=jobs,
         repository=repository,
-        transitions=BulkTransitions(writer=writer, clock=clock, policy=Policy()),
+        writer=writer,
         runner=runner,
         audit=audit,
         clock=clock,

@@ -21,6 +21,7 @@ from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.replay_preview import ReplayPreview, preview_replay
 from wavecom.core.states import Status
 from wavecom.core.submission import DEFAULT_TIME_TO_LIVE
+from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import JobNotFoundError, LostRaceError
 
 #: A job moves a handful of times in its life; who loses so often in a row has met something else.
@@ -38,7 +39,7 @@ class DeadLetters:
         *,
         jobs: JobRepository,
         repository: DeadLetterRepository,
-        transitions: BulkTransitions,
+        writer: TransitionWriter,
         runner: BulkRunner,
         audit: AuditLog,
         clock: Clock,
@@ -46,7 +47,7 @@ class DeadLetters:
     ) -> None:
         self.repository = repository
         self._jobs = jobs
-        self._transitions = transitions
+        self._writer = writer
         self._runner = runner
         self._audit = audit
         self._clock = clock
@@ -202,7 +203,8 @@ class DeadLetters:
         on_progress: Progress,
     ) -> BulkOperation:
         source = source_of(selection, self.repository, operation, options)
-        return self._runner.run(operation, source, self._transitions.change(event_of), options, on_progress)
+        change = BulkTransitions(event_of, writer=self._writer, clock=self._clock, policy=self._policy)
+        return self._runner.run(operation, source, change, options, on_progress)
 
     def _replay_event(self, operation: BulkOperation, options: BulkOptions, accepts_duplicate: bool) -> EventOf:
         note = _note(operation, options)

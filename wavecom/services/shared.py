@@ -16,7 +16,6 @@ from pymongo.database import Database
 from wavecom.accounts.sessions import Sessions
 from wavecom.broker import topology
 from wavecom.core.bulk_runner import BulkRunner
-from wavecom.core.bulk_transitions import BulkTransitions
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
@@ -91,15 +90,14 @@ def dead_letters_of(
     clock: Clock,
 ) -> DeadLetters:
     """The use cases of dead letters over MongoDB."""
-    policy = policy_of(settings)
     return DeadLetters(
         jobs=jobs,
         repository=MongoDeadLetterRepository(database),
-        transitions=BulkTransitions(writer=writer, clock=clock, policy=policy),
+        writer=writer,
         runner=bulk_runner_of(database, clock),
         audit=MongoAuditLog(database),
         clock=clock,
-        policy=policy,
+        policy=policy_of(settings),
     )
 
 
