@@ -102,6 +102,7 @@ class WaveCom:
         self._extra = dict(extra or {})
 
     def processes(self, place: Place) -> Sequence[Process]:
+        """See ``Subject.processes``: the Procfile's processes, with the recording provider in their providers file."""
         providers = place.home / "providers.toml"
         providers.write_text(_providers_file(place), encoding="utf-8")
         environment = {

@@ -55,6 +55,7 @@ def is_in_doubt(job: Job) -> bool:
 
 
 def cancel(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> Transition:
+    """The job ends ``cancelled``. Raises ``TooLateToCancelError``, ``MayHaveBeenSentError`` where it may be out."""
     if job.may_have_been_sent and job.status in WAITING | {Status.UNCONFIRMED}:
         way_out = (
             " Find out at the provider and settle it, or retry it with acceptDuplicate."
@@ -71,6 +72,7 @@ def cancel(job: Job, event: CancelRequested, now: datetime, policy: Policy) -> T
 
 
 def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> Transition:
+    """A failed or doubtful job starts again. Raises ``NotFailedError``, ``DuplicatePossibleError``."""
     is_doubtful = is_in_doubt(job)
     if job.status is not Status.FAILED and not is_doubtful:
         raise NotFailedError(
@@ -115,6 +117,7 @@ def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> T
 
 
 def settle(job: Job, event: SettleRequested, now: datetime, policy: Policy) -> Transition:
+    """A person says how an unconfirmed job ended. Raises ``NotUnconfirmedError``."""
     status = Status.DELIVERED if event.is_delivered else Status.FAILED
     if job.status is not Status.UNCONFIRMED:
         raise NotUnconfirmedError(f"Only an unconfirmed notification can be settled by hand; this one is {job.status}.")
@@ -128,6 +131,7 @@ def settle(job: Job, event: SettleRequested, now: datetime, policy: Policy) -> T
 
 
 def dead_lettered(job: Job, now: datetime) -> Transition | None:
+    """The job's dead letter is confirmed; None where none is owed."""
     if job.status is not Status.FAILED or job.dead_lettered_at is not None or job.due_at is None:
         return None
     return transition(
@@ -136,6 +140,7 @@ def dead_lettered(job: Job, now: datetime) -> Transition | None:
 
 
 def discard(job: Job, note: str, now: datetime) -> Transition | None:
+    """A failed job's dead letter is wanted no more; None where that was said before. Raises ``NotFailedError``."""
     if job.status is not Status.FAILED:
         raise NotFailedError(f"Only a failed notification can be discarded; this one is {job.status}.")
     if job.dead_lettered_at is None and job.due_at is None:

@@ -102,6 +102,7 @@ def publish(
     guard: Guard,
     entries: tuple[LogEntry, ...] = (),
 ) -> Transition:
+    """A delivery message goes out for the job, and is looked for when ``policy.message_grace`` has passed."""
     changes = changes | {
         "queued_at": now,
         "due_at": settle_due(now + policy.message_grace, job),
@@ -144,6 +145,7 @@ def fail(
     entries: tuple[LogEntry, ...],
     guard: Guard,
 ) -> Transition:
+    """The job ends ``failed`` with ``error``; its dead letter is due."""
     changes = changes | final_changes(Status.FAILED, now, policy)
     # Settled for the client, but its dead letter is still owed: the sweep looks again.
     changes |= {"error": error, "due_at": now + policy.message_grace, "dead_lettered_at": None}
@@ -152,6 +154,7 @@ def fail(
 
 
 def final_changes(status: Status, now: datetime, policy: Policy) -> JobChanges:
+    """What every end of a job sets: the final ``status``, its time, and when the job is deleted."""
     return {
         "status": status,
         "finished_at": now,
@@ -162,6 +165,7 @@ def final_changes(status: Status, now: datetime, policy: Policy) -> JobChanges:
 
 
 def token_in(job: Job) -> str | None:
+    """The token of the job's claim; None where it has none."""
     return job.claim.token if job.claim else None
 
 
@@ -179,6 +183,7 @@ def transition(
     delivery_message: DeliveryMessage | None = None,
     needs_dead_letter: bool = False,
 ) -> Transition:
+    """``changes`` as a guarded change of ``job``. Raises ``TransitionError`` where no declared arrow allows them."""
     new = changes.get("status", job.status)
     # The guard lets the change be written only along declared arrows, wherever the job is found by then.
     statuses = guard.statuses & ORIGINS[new]

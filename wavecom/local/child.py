@@ -63,6 +63,7 @@ class Child:
 
     @property
     def is_running(self) -> bool:
+        """Whether the process has not ended."""
         return self.exit_code is None
 
     def terminate(self) -> None:

@@ -46,10 +46,12 @@ class Home:
 
     @property
     def logs(self) -> Path:
+        """The folder of all processes' logs."""
         return self.path / "logs"
 
     @property
     def api_key_file(self) -> Path:
+        """The file of the first API key."""
         return self.path / "api-key"
 
     @property
@@ -114,6 +116,7 @@ class Home:
 
     @property
     def flower_password_file(self) -> Path:
+        """The file of Flower's password."""
         return self.path / "flower-password"
 
     def flower_password(self) -> str:

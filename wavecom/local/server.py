@@ -85,4 +85,5 @@ class PrivateServer(Service):
 
 
 def not_installed(title: str, remedy: str) -> ConfigurationError:
+    """The error for a program that is missing; ``remedy`` says how to get it."""
     return ConfigurationError([Problem(title, f"is not installed. {remedy}")])

@@ -56,6 +56,7 @@ class Supervisor:
 
     @property
     def services(self) -> list[Service]:
+        """All services that are watched, in the order of their start."""
         return [watched.service for watched in self._watched]
 
     def start(self, service: Service) -> None:

@@ -65,6 +65,7 @@ class Mailbox:
 
     @property
     def domain(self) -> str:
+        """What stands behind the address's last ``@``."""
         return self.address.rpartition("@")[2]
 
     def __str__(self) -> str:
