@@ -27,8 +27,10 @@ from structlog.testing import capture_logs
 
 from tests import peers
 from tests.peers import HttpPeer
+from tests.started_transport import StartedTransport
 from wavecom.providers.transport import (
     HttpTransport,
+    HttpVersion,
     NotSentError,
     Request,
     Response,
@@ -39,23 +41,11 @@ from wavecom.providers.transport import (
 )
 from wavecom.providers.transport.curl import CurlTransport
 from wavecom.providers.transport.deadline import Deadline, DeadlineSocket, Resolve, secure, tls_context
-from wavecom.providers.transport.port import BODY_SECONDS, MAX_BODY_BYTES
+from wavecom.providers.transport.port import BODY_SECONDS, MAX_BODY_BYTES, Method
 from wavecom.providers.transport.requests import RequestsTransport
 
 # A deadline that is not held would hang a test for ever: this is what then fails it.
 pytestmark = pytest.mark.timeout(60)
-
-
-class StartedTransport(CurlTransport):
-    """Every call started, on the one thread for all; who wants the answer waits here."""
-
-    def send(self, request: Request) -> Response:
-        ends: SimpleQueue[Response | Exception] = SimpleQueue()
-        assert self.start(request, ends.put)
-        end = ends.get(timeout=60)
-        if isinstance(end, Exception):
-            raise end from None
-        return end
 
 
 @pytest.fixture(params=[CurlTransport, StartedTransport, RequestsTransport])
@@ -90,6 +80,31 @@ def test_a_request_arrives_as_it_was_given(transport: HttpTransport) -> None:
     assert received.headers["user-agent"] == "WaveCom"
     assert received.headers["host"] == f"127.0.0.1:{peer.port}"
     assert {"expect", "transfer-encoding", "cookie", "authorization"}.isdisjoint(received.headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "body", "length"),
+    [
+        ("POST", b"", "0"),
+        ("PUT", b"{}", "2"),
+        ("PATCH", b"{}", "2"),
+        ("DELETE", b"", None),
+        ("DELETE", b"{}", "2"),
+        ("GET", b"", None),
+    ],
+)
+def test_the_method_is_the_requests(transport: HttpTransport, method: Method, body: bytes, length: str | None) -> None:
+    with HttpPeer(peers.reply()) as peer:
+        # Whatever the call before on the same connection was.
+        for request in (request_to(peer.url), Request(peer.url, body, {"X-Key": "k"}, 5, method=method)):
+            transport.send(request)
+
+        received = peer.requests[1]
+        assert peer.connections == 1
+    assert received.line == f"{method} /send HTTP/1.1"
+    assert received.body == body
+    assert received.headers.get("content-length") == length
+    assert "content-type" not in received.headers
 
 
 @pytest.mark.parametrize("status", [200, 202, 301, 307, 400, 404, 408, 429, 500, 503, 599])
@@ -852,3 +867,14 @@ def test_without_pycurl_requests_will_do(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_urllib3_is_the_original() -> None:
     # niquests replaces it by a fork without saying so; the fork's versions end in .9xx.
     assert int(urllib3.__version__.split(".")[2]) < 900
+
+
+def test_without_http_2_nothing_is_sent() -> None:
+    transport = RequestsTransport()
+    with HttpPeer(peers.reply()) as peer:
+        error = fault_of(transport, replace(request_to(peer.url), http_version=HttpVersion.HTTP_2))
+
+        assert peer.connections == 0
+    assert isinstance(error, NotSentError)
+    assert error.fault is TransportFault.HTTP_VERSION
+    assert transport.http_versions == {HttpVersion.HTTP_1_1}

@@ -12,7 +12,9 @@ import click
 from wavecom.commands.console import console, table_of
 from wavecom.core.job import Channel
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, Route
+from wavecom.providers.factory import check_http_versions
 from wavecom.providers.file import read_providers_file
+from wavecom.providers.transport import make_transport
 from wavecom.settings import Settings
 
 _EFFECT = (
@@ -42,6 +44,7 @@ def check(file: Path | None) -> None:
         click.echo("No FILE was named and WAVECOM_PROVIDERS is not set: the sandbox takes every channel.")
         return
     config = read_providers_file(file, settings.environment)
+    check_http_versions(config, make_transport().http_versions)
     out = console()
     out.print(f"{file} can be used.\n")
     channels = table_of("channel", "goes through")

@@ -23,9 +23,7 @@ from wavecom.core.ports import (
 )
 from wavecom.errors import StoreError
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
-from wavecom.providers.transport import (
-    HttpTransport,
-)
+from wavecom.providers.transport import HttpTransport, HttpVersion
 
 
 class Outbox(Protocol):
@@ -64,6 +62,8 @@ class BaseProvider(ABC, Generic[OptionsT]):
     default_timeout_seconds: ClassVar[float] = 10
     max_timeout_seconds: ClassVar[float] = 10
     default_slow_seconds: ClassVar[float] = 5
+    #: What its calls need of ``HttpTransport``; None: no HTTP. Without it the provider is refused at the start.
+    http_version: ClassVar[HttpVersion | None] = None
     channels: frozenset[Channel] = frozenset(Channel)
     expects_receipts: bool = False
     is_idempotent: bool = False

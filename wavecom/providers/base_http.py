@@ -20,6 +20,7 @@ from wavecom.providers.base import BaseProvider, ProviderDependencies, Unsendabl
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
 from wavecom.providers.responses import StatusTable, ThrottledErrorLog, phrase, retry_after_seconds
 from wavecom.providers.transport import (
+    HttpVersion,
     NotSentError,
     Request,
     Response,
@@ -38,6 +39,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
     """
 
     statuses: StatusTable
+    http_version: ClassVar[HttpVersion] = HttpVersion.HTTP_1_1
     #: A status of success means nothing without the body: such a provider's body is waited for to the deadline, and
     #: where it does not come whole nobody can tell what it said.
     body_decides: ClassVar[bool] = False
@@ -113,7 +115,9 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
 
     def _request(self, message: Message) -> Request:
         request = self.request(message)
-        return replace(request, waits_for_body=True) if self.body_decides else request
+        if self.body_decides or request.http_version is not self.http_version:
+            return replace(request, waits_for_body=self.body_decides, http_version=self.http_version)
+        return request
 
     def _interpreted(self, response: Response, message: Message) -> ProviderResult:
         """The result of a response: from ``interpret``, or from the status alone where that raises."""

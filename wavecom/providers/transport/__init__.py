@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from wavecom.providers.transport.port import (
     HttpTransport,
+    HttpVersion,
     NotSentError,
     OnEnd,
     Request,
@@ -15,6 +16,7 @@ from wavecom.providers.transport.port import (
 
 __all__ = [
     "HttpTransport",
+    "HttpVersion",
     "NotSentError",
     "OnEnd",
     "Request",

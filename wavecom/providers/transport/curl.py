@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 import pycurl
 
-from wavecom.providers.transport.curl_handle import CurlHandle, origin_of
+from wavecom.providers.transport.curl_handle import CurlHandle, http_versions, origin_of
 from wavecom.providers.transport.curl_loop import HAS_EPOLL, CurlLoop
 from wavecom.providers.transport.faults import not_begun_on_error
 from wavecom.providers.transport.port import (
@@ -35,6 +35,7 @@ class CurlTransport:
     def __init__(
         self, *, idle_seconds: int = IDLE_SECONDS, on_lag: Callable[[float], None] = lambda _seconds: None
     ) -> None:
+        self.http_versions = http_versions()
         self._idle_seconds = idle_seconds
         self._on_lag = on_lag
         self._thread_local = _ThreadLocal()
@@ -53,7 +54,7 @@ class CurlTransport:
                 for other in handles.values():
                     other.close()
                 handles.clear()
-                handle = handles[origin] = _ThreadHandle(self._idle_seconds, request.ca_file)
+                handle = handles[origin] = _ThreadHandle(self._idle_seconds, request)
                 with self._lock:
                     self._handles.add(handle)
         return handle.send(request)
@@ -91,8 +92,8 @@ class _ThreadLocal(threading.local):
 class _ThreadHandle(CurlHandle):
     """A handle of one thread; only ``close`` may come from another."""
 
-    def __init__(self, idle_seconds: int, ca_file: str | None) -> None:
-        super().__init__(idle_seconds, ca_file)
+    def __init__(self, idle_seconds: int, request: Request) -> None:
+        super().__init__(idle_seconds, request)
         self.is_closed = False
         self._lock = threading.Lock()
         self._waits_for_body = False

@@ -14,6 +14,7 @@ from wavecom.providers.transport.port import (
     CONNECT_SECONDS,
     MAX_BODY_BYTES,
     USER_AGENT,
+    HttpVersion,
     NotSentError,
     Request,
     Response,
@@ -32,6 +33,9 @@ ABORTED: Final = -1
 
 #: CURLE_TOO_LARGE, which pycurl has no name for.
 _TOO_LARGE: Final = 100
+
+#: CURLE_HTTP2_STREAM, likewise.
+_HTTP2_STREAM: Final = 92
 
 #: libcurl's errors for a head that it refuses to read on: a header that is none, or too much of them. It was the
 #: server's all the same, and its first line was read.
@@ -58,18 +62,32 @@ FAULTS: Final = {
     pycurl.E_PEER_FAILED_VERIFICATION: TransportFault.TLS,
     pycurl.E_SSL_CACERT_BADFILE: TransportFault.TLS,
     pycurl.E_SSL_ISSUER_ERROR: TransportFault.TLS,
+    pycurl.E_HTTP2: TransportFault.RESET,
+    _HTTP2_STREAM: TransportFault.RESET,
 }
+
+_VERSIONS: Final = {
+    HttpVersion.HTTP_1_1: pycurl.CURL_HTTP_VERSION_1_1,
+    # Without "or less": who asks for HTTP/2 calls a server that takes nothing else.
+    HttpVersion.HTTP_2: pycurl.CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE,
+}
+
+
+def http_versions() -> frozenset[HttpVersion]:
+    """The versions that this libcurl was built for."""
+    has_http_2 = bool(pycurl.version_info()[4] & pycurl.VERSION_HTTP2)
+    return frozenset(HttpVersion) if has_http_2 else frozenset({HttpVersion.HTTP_1_1})
 
 
 def origin_of(request: Request) -> tuple[str, ...]:
     """What calls must have in common to share a handle."""
-    return (*request.url.split("/", 3)[:3], request.ca_file or "")
+    return (*request.url.split("/", 3)[:3], request.ca_file or "", request.http_version)
 
 
 class CurlHandle:
-    """Set up once, then for each request ``prepare``, whatever makes ``curl`` do it, and ``result``."""
+    """Set up once for an origin, then for each request ``prepare``, whatever makes ``curl`` do it, and ``result``."""
 
-    def __init__(self, idle_seconds: int, ca_file: str | None, *, grace_seconds: float = 0) -> None:
+    def __init__(self, idle_seconds: int, request: Request, *, grace_seconds: float = 0) -> None:
         #: What libcurl gives a call beyond its time, where the caller keeps the deadline.
         self._grace_seconds = grace_seconds
         self._header_lines: list[bytes] = []
@@ -77,12 +95,14 @@ class CurlHandle:
         self._is_body_full = False
         self._url = ""
         self._timeout_seconds = 0.0
+        #: Method and whether there is a body.
+        self._form: tuple[str, bool] = ("", False)
         self.curl = curl = pycurl.Curl()
         # libcurl's time-outs would else use signals, which belong to the main thread.
         curl.setopt(pycurl.NOSIGNAL, True)
-        curl.setopt(pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_1_1)
+        curl.setopt(pycurl.HTTP_VERSION, _VERSIONS[request.http_version])
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        curl.setopt(pycurl.CAINFO, ca_file or certifi.where())
+        curl.setopt(pycurl.CAINFO, request.ca_file or certifi.where())
         curl.setopt(_QUICK_EXIT, True)
         curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
         curl.setopt(pycurl.PROXY, "")  # it would read http_proxy from the environment
@@ -91,7 +111,6 @@ class CurlHandle:
         curl.setopt(pycurl.MAXAGE_CONN, idle_seconds)
         curl.setopt(pycurl.MAXLIFETIME_CONN, LIFETIME_SECONDS)
         curl.setopt(pycurl.USERAGENT, USER_AGENT)
-        curl.setopt(pycurl.POST, True)
         # Only gathered meanwhile: libcurl has to get the interpreter's lock for each line.
         curl.setopt(pycurl.HEADERFUNCTION, self._header_lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
@@ -108,8 +127,16 @@ class CurlHandle:
         if request.url != self._url:
             curl.setopt(pycurl.URL, request.url)
             self._url = request.url
+        form = (request.method, request.has_body)
+        if form != self._form:
+            curl.setopt(pycurl.POST if form[1] else pycurl.HTTPGET, True)
+            curl.setopt(pycurl.CUSTOMREQUEST, request.method)
+            self._form = form
         # Expect: 100-continue would cost a second with servers that don't know it.
-        curl.setopt(pycurl.HTTPHEADER, ["Expect:", *[f"{name}: {value}" for name, value in request.headers.items()]])
+        headers = ["Expect:", *[f"{name}: {value}" for name, value in request.headers.items()]]
+        if not any(name.lower() == "content-type" for name in request.headers):
+            headers.append("Content-Type:")  # libcurl would call it a form
+        curl.setopt(pycurl.HTTPHEADER, headers)
         curl.setopt(pycurl.POSTFIELDSIZE_LARGE, len(request.body))
         curl.setopt(pycurl.READFUNCTION, BytesIO(request.body).read)
         if request.timeout_seconds != self._timeout_seconds:

@@ -223,7 +223,7 @@ class CurlLoop:
         if group is None:
             group = ConnectionGroup(origin, self._watcher)
             self._groups.append(group)
-        return group.connect(CurlHandle(round(self._idle_seconds), request.ca_file, grace_seconds=_GRACE_SECONDS))
+        return group.connect(CurlHandle(round(self._idle_seconds), request, grace_seconds=_GRACE_SECONDS))
 
     def _advance(self, group: ConnectionGroup, descriptor: int, ready: int) -> None:
         """Let libcurl do what can be done now."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 #: Of a longer answer only this much is read; its status still counts.
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -32,10 +32,20 @@ IDLE_SECONDS: Final = 4
 
 USER_AGENT: Final = "WaveCom"
 
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class HttpVersion(StrEnum):
+    """The protocol of a call: this one is spoken, and no lower one in its place."""
+
+    HTTP_1_1 = "HTTP/1.1"
+    #: Over https the only one offered by ALPN; over http it is begun without asking (RFC 9113, section 3.3).
+    HTTP_2 = "HTTP/2"
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A POST of ``body``. Never shown: address, headers and body hold secrets and recipients."""
+    """An HTTP request. Never shown: address, headers and body hold secrets and recipients."""
 
     #: http or https, ASCII; the host may be a name in its xn-- form.
     url: str = field(repr=False)
@@ -47,6 +57,14 @@ class Request:
     ca_file: str | None = None
     #: Wait for the body to the deadline, and not just for ``BODY_SECONDS``: it says what the status doesn't.
     waits_for_body: bool = False
+    method: Method = "POST"
+    #: Set by ``BaseHttpProvider`` to what its class declares.
+    http_version: HttpVersion = HttpVersion.HTTP_1_1
+
+    @property
+    def has_body(self) -> bool:
+        """Whether there is a body, be it an empty one, whose length is told (RFC 9110, section 8.6)."""
+        return bool(self.body) or self.method in {"POST", "PUT", "PATCH"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +86,7 @@ class TransportFault(StrEnum):
     DNS = "dns"
     CONNECT = "connect"
     TLS = "tls"
+    HTTP_VERSION = "http_version"
     TIMEOUT = "timeout"
     RESET = "reset"
     NO_ANSWER = "no_answer"
@@ -82,6 +101,7 @@ FAULT_TEXTS: Final[Mapping[TransportFault, str]] = {
     TransportFault.DNS: "the host's name could not be found",
     TransportFault.CONNECT: "the connection was refused or could not be made",
     TransportFault.TLS: "no secure connection: the certificate or the protocol was refused",
+    TransportFault.HTTP_VERSION: "this process can't speak the HTTP version that is needed",
     TransportFault.TIMEOUT: "the time was up",
     TransportFault.RESET: "the connection broke",
     TransportFault.NO_ANSWER: "the connection was closed without an answer",
@@ -121,6 +141,9 @@ OnEnd = Callable[[Response | Exception], None]
 
 class HttpTransport(Protocol):
     """Sends requests; may be used by many threads at once, none of which waits for another's call."""
+
+    #: What it speaks. A request of another version is refused with ``NotSentError``.
+    http_versions: frozenset[HttpVersion]
 
     def send(self, request: Request) -> Response:
         """The answer, whatever its status and whatever follows it. Follows no redirect and sends nothing twice.

@@ -26,6 +26,7 @@ from wavecom.providers.transport.port import (
     IDLE_SECONDS,
     MAX_BODY_BYTES,
     USER_AGENT,
+    HttpVersion,
     NotSentError,
     OnEnd,
     Request,
@@ -60,6 +61,8 @@ class RequestsTransport:
     Adapters and not sessions: a session reads proxies, passwords and cookies, and the whole body of a redirect.
     """
 
+    http_versions = frozenset({HttpVersion.HTTP_1_1})
+
     def __init__(self, *, idle_seconds: float = IDLE_SECONDS, resolve: Resolve = socket.getaddrinfo) -> None:
         self._idle_seconds = idle_seconds
         self._resolve = resolve
@@ -71,6 +74,8 @@ class RequestsTransport:
 
     def send(self, request: Request) -> Response:
         """See ``HttpTransport.send``."""
+        if request.http_version not in self.http_versions:
+            raise NotSentError(TransportFault.HTTP_VERSION)
         call.begin(request, self._resolve, self._idle_seconds)
         try:
             return self._send(request)
@@ -99,7 +104,9 @@ class RequestsTransport:
 
     def _send(self, request: Request) -> Response:
         headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
-        prepared = requests.Request("POST", request.url, headers=headers, data=request.body).prepare()
+        prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
+        if not request.has_body:
+            prepared.headers.pop("Content-Length", None)
         adapter = self._adapter(request)
         call.is_sent = not deadlines.LIBRARY.is_as_expected()  # else the connection tells when it is
         answer = adapter.send(prepared, stream=True, timeout=request.timeout_seconds)
