@@ -1,4 +1,4 @@
-"""Stand-ins for what providers use of the world, and messages to give them."""
+"""Stand-ins for what providers use of the environment, and messages to give them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from wavecom.core.job import Channel, JobId
 from wavecom.core.ports import Message
 from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.transport import OnEnd, Request, Response
+from wavecom.providers.transport import HttpVersion, OnEnd, Request, Response
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -58,6 +58,7 @@ class ListOutbox:
 class ScriptedTransport:
     """Answers every request with ``script``, and keeps the requests."""
 
+    http_versions: frozenset[HttpVersion] = frozenset(HttpVersion)
     script: Response | Exception = field(default_factory=lambda: Response(200, {}, b""))
     requests: list[Request] = field(default_factory=list)
 
@@ -77,7 +78,7 @@ class ScriptedTransport:
 
 
 @dataclass
-class World:
+class Environment:
     """The dependencies of a provider under test, each part in reach."""
 
     transport: ScriptedTransport = field(default_factory=ScriptedTransport)
@@ -97,8 +98,8 @@ class World:
 
 
 @pytest.fixture
-def world() -> World:
-    return World()
+def environment() -> Environment:
+    return Environment()
 
 
 @pytest.fixture

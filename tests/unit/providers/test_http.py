@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tests.unit.providers.conftest import World, message_for
+from tests.unit.providers.conftest import Environment, message_for
 from wavecom.core.job import Channel, Outcome, ProviderResult, Scope
 from wavecom.core.ports import Message, NotBegunError
 from wavecom.errors import ProvidersFileError
@@ -21,29 +21,29 @@ from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.file import parse_providers
 from wavecom.providers.http import HttpOptions, HttpProvider
 from wavecom.providers.responses import StatusMeaning, StatusTable
-from wavecom.providers.transport import NotSentError, Request, Response, TransportFault, UnclearError
+from wavecom.providers.transport import HttpVersion, NotSentError, Request, Response, TransportFault, UnclearError
 from wavecom.routing.pause import PauseRequest
 
 NewMessage = Callable[..., Message]
 URL = "https://gateway.example/send"
 
 
-def gateway(world: World, **options: Any) -> HttpProvider:
+def gateway(environment: Environment, **options: Any) -> HttpProvider:
     config = ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL, **options), timeout_seconds=5)
-    return HttpProvider(config, world.dependencies())
+    return HttpProvider(config, environment.dependencies())
 
 
 # --- What is sent -------------------------------------------------------------------------------------------------
 
 
-def test_the_job_is_sent_as_json_under_its_delivery_key(world: World, new_message: NewMessage) -> None:
+def test_the_job_is_sent_as_json_under_its_delivery_key(environment: Environment, new_message: NewMessage) -> None:
     message = new_message(
         Channel.SMS, attempt=2, delivery_key="job-1:3", to=MappingProxyType({"phone": "+4915112345678"})
     )
 
-    gateway(world, headers={"Authorization": "Bearer t"}).send(message)
+    gateway(environment, headers={"Authorization": "Bearer t"}).send(message)
 
-    [request] = world.transport.requests
+    [request] = environment.transport.requests
     assert json.loads(request.body) == {
         "jobId": message.job_id,
         "type": "sms",
@@ -61,22 +61,22 @@ def test_the_job_is_sent_as_json_under_its_delivery_key(world: World, new_messag
     assert request.timeout_seconds == 5
 
 
-def test_every_script_and_emoji_arrives_as_utf8(world: World, new_message: NewMessage) -> None:
+def test_every_script_and_emoji_arrives_as_utf8(environment: Environment, new_message: NewMessage) -> None:
     text = "Grüße — مرحبا — שלום — 你好 — 👩‍👩‍👧‍👦 \u0000\u2028"
 
-    gateway(world).send(new_message(Channel.SMS, payload={"text": text}))
+    gateway(environment).send(new_message(Channel.SMS, payload={"text": text}))
 
-    assert json.loads(world.transport.requests[0].body.decode("utf-8"))["payload"]["text"] == text
+    assert json.loads(environment.transport.requests[0].body.decode("utf-8"))["payload"]["text"] == text
 
 
 @pytest.mark.parametrize("poison", ["\ud800", 2**70, {"a"}, {1: object()}])
 def test_what_is_not_json_is_rejected_instead_of_tried_for_ever(
-    world: World, new_message: NewMessage, poison: object
+    environment: Environment, new_message: NewMessage, poison: object
 ) -> None:
-    answer = gateway(world).send(new_message(metadata={"poison": poison}))
+    answer = gateway(environment).send(new_message(metadata={"poison": poison}))
 
     assert (answer.outcome, answer.code) == (Outcome.REJECTED, "unsendable")
-    assert world.transport.requests == []
+    assert environment.transport.requests == []
 
 
 # --- What an answer means -----------------------------------------------------------------------------------------
@@ -94,19 +94,23 @@ MEANINGS = {
 
 
 @pytest.mark.parametrize(("status", "outcome"), [(status, key) for key, value in MEANINGS.items() for status in value])
-def test_a_status_has_a_meaning(world: World, new_message: NewMessage, status: int, outcome: Outcome) -> None:
-    world.transport.script = Response(status, {}, b"")
+def test_a_status_has_a_meaning(
+    environment: Environment, new_message: NewMessage, status: int, outcome: Outcome
+) -> None:
+    environment.transport.script = Response(status, {}, b"")
 
-    answer = gateway(world).send(new_message())
+    answer = gateway(environment).send(new_message())
 
     assert answer.outcome is outcome
     assert answer.code == f"http_{status}"
 
 
 @pytest.mark.parametrize("status", [200, 400, 408, 425, 429, 500, 502, 503, 504])
-def test_under_stop_only_500_changes_its_meaning(world: World, new_message: NewMessage, status: int) -> None:
-    world.transport.script = Response(status, {}, b"")
-    provider = gateway(world)
+def test_under_stop_only_500_changes_its_meaning(
+    environment: Environment, new_message: NewMessage, status: int
+) -> None:
+    environment.transport.script = Response(status, {}, b"")
+    provider = gateway(environment)
 
     usual = provider.send(new_message()).outcome
     under_stop = provider.send(new_message(stops_on_unknown=True)).outcome
@@ -115,19 +119,23 @@ def test_under_stop_only_500_changes_its_meaning(world: World, new_message: NewM
 
 
 @pytest.mark.parametrize("fault", TransportFault)
-def test_a_call_that_sent_nothing_is_unavailable(world: World, new_message: NewMessage, fault: TransportFault) -> None:
-    world.transport.script = NotSentError(fault)
+def test_a_call_that_sent_nothing_is_unavailable(
+    environment: Environment, new_message: NewMessage, fault: TransportFault
+) -> None:
+    environment.transport.script = NotSentError(fault)
 
-    answer = gateway(world).send(new_message(stops_on_unknown=True))
+    answer = gateway(environment).send(new_message(stops_on_unknown=True))
 
     assert (answer.outcome, answer.code) == (Outcome.UNAVAILABLE, fault.value)
 
 
 @pytest.mark.parametrize("fault", TransportFault)
-def test_a_call_without_an_answer_is_unknown(world: World, new_message: NewMessage, fault: TransportFault) -> None:
-    world.transport.script = UnclearError(fault)
+def test_a_call_without_an_answer_is_unknown(
+    environment: Environment, new_message: NewMessage, fault: TransportFault
+) -> None:
+    environment.transport.script = UnclearError(fault)
 
-    answer = gateway(world).send(new_message())
+    answer = gateway(environment).send(new_message())
 
     assert (answer.outcome, answer.code) == (Outcome.UNKNOWN, fault.value)
 
@@ -150,17 +158,21 @@ def test_a_call_without_an_answer_is_unknown(world: World, new_message: NewMessa
     ],
 )
 def test_the_providers_file_changes_the_statuses_it_names(
-    world: World, new_message: NewMessage, lists: dict[str, tuple[int | str, ...]], status: int, outcome: Outcome
+    environment: Environment,
+    new_message: NewMessage,
+    lists: dict[str, tuple[int | str, ...]],
+    status: int,
+    outcome: Outcome,
 ) -> None:
-    world.transport.script = Response(status, {}, b"")
+    environment.transport.script = Response(status, {}, b"")
 
-    assert gateway(world, **lists).send(new_message()).outcome is outcome
+    assert gateway(environment, **lists).send(new_message()).outcome is outcome
 
 
-def test_a_500_declared_as_rejected_stays_so_under_stop(world: World, new_message: NewMessage) -> None:
-    world.transport.script = Response(500, {}, b"")
+def test_a_500_declared_as_rejected_stays_so_under_stop(environment: Environment, new_message: NewMessage) -> None:
+    environment.transport.script = Response(500, {}, b"")
 
-    assert gateway(world, rejected=(500,)).send(new_message(stops_on_unknown=True)).outcome is Outcome.REJECTED
+    assert gateway(environment, rejected=(500,)).send(new_message(stops_on_unknown=True)).outcome is Outcome.REJECTED
 
 
 @pytest.mark.parametrize(
@@ -187,11 +199,11 @@ def test_a_500_declared_as_rejected_stays_so_under_stop(world: World, new_messag
     ],
 )
 def test_the_message_id_is_read_where_there_is_one(
-    world: World, new_message: NewMessage, body: bytes, message_id: str | None
+    environment: Environment, new_message: NewMessage, body: bytes, message_id: str | None
 ) -> None:
-    world.transport.script = Response(202, {}, body)
+    environment.transport.script = Response(202, {}, body)
 
-    answer = gateway(world).send(new_message())
+    answer = gateway(environment).send(new_message())
 
     assert (answer.outcome, answer.message_id) == (Outcome.ACCEPTED, message_id)
 
@@ -228,35 +240,37 @@ def test_the_message_id_is_read_where_there_is_one(
 )
 @pytest.mark.parametrize("status", [429, 503, 502])
 def test_retry_after_is_honoured(
-    world: World, new_message: NewMessage, value: str, seconds: float | None, status: int
+    environment: Environment, new_message: NewMessage, value: str, seconds: float | None, status: int
 ) -> None:
-    world.transport.script = Response(status, {"retry-after": value}, b"")
+    environment.transport.script = Response(status, {"retry-after": value}, b"")
 
-    assert gateway(world).send(new_message()).retry_after_seconds == seconds
+    assert gateway(environment).send(new_message()).retry_after_seconds == seconds
 
 
 @pytest.mark.parametrize("status", [301, 401, 402, 403, 404, 405, 407])
 def test_one_refusal_of_our_account_holds_nobody_for_as_long_as_it_says(
-    world: World, new_message: NewMessage, status: int
+    environment: Environment, new_message: NewMessage, status: int
 ) -> None:
-    world.transport.script = Response(status, {"retry-after": "99999999999999"}, b"")
+    environment.transport.script = Response(status, {"retry-after": "99999999999999"}, b"")
 
-    answer = gateway(world).send(new_message())
+    answer = gateway(environment).send(new_message())
 
     assert PauseRequest.of(answer, "somebody") is None
 
 
-def test_an_answer_tells_nothing_of_body_headers_or_recipient(world: World, new_message: NewMessage) -> None:
-    world.transport.script = Response(422, {"x": "ada@example.org"}, b'{"error": "ada@example.org is unknown"}')
+def test_an_answer_tells_nothing_of_body_headers_or_recipient(
+    environment: Environment, new_message: NewMessage
+) -> None:
+    environment.transport.script = Response(422, {"x": "ada@example.org"}, b'{"error": "ada@example.org is unknown"}')
 
-    answer = gateway(world, headers={"Authorization": "Bearer s3cret"}).send(new_message())
+    answer = gateway(environment, headers={"Authorization": "Bearer s3cret"}).send(new_message())
 
     assert answer.message.startswith("HTTP 422 Unprocessable")  # newer Pythons call it content, older ones entity
 
 
-def test_repetitions_are_dropped_by_the_gateway_unless_the_file_denies_it(world: World) -> None:
-    assert gateway(world).is_idempotent
-    assert not gateway(world, is_idempotent=False).is_idempotent
+def test_repetitions_are_dropped_by_the_gateway_unless_the_file_denies_it(environment: Environment) -> None:
+    assert gateway(environment).is_idempotent
+    assert not gateway(environment, is_idempotent=False).is_idempotent
 
 
 @pytest.mark.parametrize(
@@ -273,11 +287,11 @@ def test_repetitions_are_dropped_by_the_gateway_unless_the_file_denies_it(world:
     ids=lambda value: str(getattr(value, "status", value)),
 )
 def test_an_answer_says_whom_it_concerns(
-    world: World, new_message: NewMessage, script: Response | Exception, scope: Scope | None
+    environment: Environment, new_message: NewMessage, script: Response | Exception, scope: Scope | None
 ) -> None:
-    world.transport.script = script
+    environment.transport.script = script
 
-    assert both_doors(gateway(world), new_message(Channel.SMS)).scope is scope
+    assert both_ways(gateway(environment), new_message(Channel.SMS)).scope is scope
 
 
 # --- What a provider says can't hurt --------------------------------------------------------------------------------
@@ -302,11 +316,11 @@ class Picky(HttpProvider):
         return answer
 
 
-def made(kind: type[HttpProvider], world: World) -> HttpProvider:
-    return kind(ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL)), world.dependencies())
+def made(kind: type[HttpProvider], environment: Environment) -> HttpProvider:
+    return kind(ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL)), environment.dependencies())
 
 
-def both_doors(provider: HttpProvider, message: Message) -> ProviderResult:
+def both_ways(provider: HttpProvider, message: Message) -> ProviderResult:
     """The answer, which is the same whichever way the call is made."""
     heard: list[ProviderResult | Exception] = []
     assert provider.start(message, heard.append)
@@ -321,13 +335,13 @@ def both_doors(provider: HttpProvider, message: Message) -> ProviderResult:
     [(200, Outcome.ACCEPTED), (422, Outcome.REJECTED), (429, Outcome.UNAVAILABLE), (504, Outcome.UNKNOWN)],
 )
 def test_a_bug_in_reading_an_answer_keeps_the_status_and_is_told_once(
-    world: World, new_message: NewMessage, status: int, outcome: Outcome
+    environment: Environment, new_message: NewMessage, status: int, outcome: Outcome
 ) -> None:
-    world.transport.script = Response(status, {}, b"ada@example.org")
-    provider = made(Clumsy, world)
+    environment.transport.script = Response(status, {}, b"ada@example.org")
+    provider = made(Clumsy, environment)
 
     with capture_logs() as logs:
-        answers = {both_doors(provider, new_message(Channel.SMS)) for _ in range(3)}
+        answers = {both_ways(provider, new_message(Channel.SMS)) for _ in range(3)}
 
     assert [(answer.outcome, answer.code) for answer in answers] == [(outcome, f"http_{status}")]
     [line] = logs
@@ -348,18 +362,31 @@ def test_a_bug_in_reading_an_answer_keeps_the_status_and_is_told_once(
     ],
 )
 def test_where_the_body_decides_success_needs_a_whole_and_readable_one(
-    world: World, new_message: NewMessage, response: Response, outcome: Outcome
+    environment: Environment, new_message: NewMessage, response: Response, outcome: Outcome
 ) -> None:
-    world.transport.script = response
+    environment.transport.script = response
 
     with capture_logs():
-        assert both_doors(made(Picky, world), new_message(Channel.SMS)).outcome is outcome
-    assert all(request.waits_for_body for request in world.transport.requests)
+        assert both_ways(made(Picky, environment), new_message(Channel.SMS)).outcome is outcome
+    assert all(request.waits_for_body for request in environment.transport.requests)
 
 
 def test_what_a_subclass_can_not_do_is_said_when_it_is_declared() -> None:
     with pytest.raises(TypeError, match="override interpret"):
         type("Wrong", (HttpProvider,), {"send": lambda self, message: None})
+
+
+def test_a_request_is_of_the_http_version_that_its_provider_declares(
+    environment: Environment, new_message: NewMessage
+) -> None:
+    class Modern(HttpProvider):
+        http_version = HttpVersion.HTTP_2
+
+    for kind, version in ((Modern, HttpVersion.HTTP_2), (HttpProvider, HttpVersion.HTTP_1_1)):
+        environment.transport.requests.clear()
+        both_ways(made(kind, environment), new_message())
+
+        assert [request.http_version for request in environment.transport.requests] == [version, version]
 
 
 @settings(max_examples=300)
@@ -383,13 +410,13 @@ def test_what_a_subclass_can_not_do_is_said_when_it_is_declared() -> None:
 def test_any_bytes_of_an_answer_leave_the_meaning_of_its_status(
     status: int, headers: dict[str, str], body: bytes, is_complete: bool
 ) -> None:
-    world = World()
-    world.transport.script = Response(status, headers, body, is_complete)
-    provider = made(HttpProvider, world)
+    environment = Environment()
+    environment.transport.script = Response(status, headers, body, is_complete)
+    provider = made(HttpProvider, environment)
     message = message_for(Channel.SMS)
 
     with capture_logs() as logs:
-        answer = both_doors(provider, message)
+        answer = both_ways(provider, message)
 
     assert answer.outcome is provider.statuses.outcome(status)
     assert answer.code == f"http_{status}"
@@ -400,14 +427,14 @@ def test_any_bytes_of_an_answer_leave_the_meaning_of_its_status(
 
 @pytest.mark.parametrize("status", sorted(OUR_TROUBLE - {408}))
 def test_our_trouble_is_told_once_a_minute_with_what_to_check(
-    world: World, new_message: NewMessage, status: int
+    environment: Environment, new_message: NewMessage, status: int
 ) -> None:
-    world.transport.script = Response(status, {}, b"ada@example.org")
-    provider = gateway(world)
+    environment.transport.script = Response(status, {}, b"ada@example.org")
+    provider = gateway(environment)
 
     with capture_logs() as logs:
         for second in range(0, 90, 2):
-            world.clock.seconds = second
+            environment.clock.seconds = second
             provider.send(new_message())
 
     assert [(line["event"], line["provider"], line["status"]) for line in logs] == [
@@ -419,20 +446,20 @@ def test_our_trouble_is_told_once_a_minute_with_what_to_check(
 
 
 @pytest.mark.parametrize("status", [200, 400, 408, 409, 410, 413, 422, 425, 429, 500, 502, 503])
-def test_what_is_no_trouble_of_ours_is_not_told(world: World, new_message: NewMessage, status: int) -> None:
-    world.transport.script = Response(status, {}, b"")
+def test_what_is_no_trouble_of_ours_is_not_told(environment: Environment, new_message: NewMessage, status: int) -> None:
+    environment.transport.script = Response(status, {}, b"")
 
     with capture_logs() as logs:
-        gateway(world).send(new_message())
+        gateway(environment).send(new_message())
 
     assert logs == []
 
 
-def test_what_the_file_calls_rejected_is_no_trouble_of_ours(world: World, new_message: NewMessage) -> None:
-    world.transport.script = Response(404, {}, b"")
+def test_what_the_file_calls_rejected_is_no_trouble_of_ours(environment: Environment, new_message: NewMessage) -> None:
+    environment.transport.script = Response(404, {}, b"")
 
     with capture_logs() as logs:
-        gateway(world, rejected=(404,)).send(new_message())
+        gateway(environment, rejected=(404,)).send(new_message())
 
     assert logs == []
 
@@ -546,59 +573,63 @@ def test_a_wrong_table_is_told_by_line(lines: str, line: int, message: str) -> N
     ids=lambda script: type(script).__name__,
 )
 def test_a_started_call_means_what_a_sent_one_does(
-    world: World, new_message: NewMessage, script: Response | NotSentError | UnclearError
+    environment: Environment, new_message: NewMessage, script: Response | NotSentError | UnclearError
 ) -> None:
-    world.transport.script = script
+    environment.transport.script = script
     answers: list[object] = []
 
-    assert gateway(world).start(new_message(Channel.SMS), answers.append)
+    assert gateway(environment).start(new_message(Channel.SMS), answers.append)
 
-    assert answers == [gateway(world).send(new_message(Channel.SMS))]
-    assert world.transport.requests[0] == world.transport.requests[1]
+    assert answers == [gateway(environment).send(new_message(Channel.SMS))]
+    assert environment.transport.requests[0] == environment.transport.requests[1]
 
 
-def test_a_message_that_can_not_be_sent_is_answered_when_it_is_started(world: World, new_message: NewMessage) -> None:
+def test_a_message_that_can_not_be_sent_is_answered_when_it_is_started(
+    environment: Environment, new_message: NewMessage
+) -> None:
     answers: list[object] = []
 
-    assert gateway(world).start(new_message(Channel.SMS, payload={"text": "\ud800"}), answers.append)
+    assert gateway(environment).start(new_message(Channel.SMS, payload={"text": "\ud800"}), answers.append)
 
     assert [getattr(answer, "code", None) for answer in answers] == ["unsendable"]
-    assert world.transport.requests == []
+    assert environment.transport.requests == []
 
 
-def test_a_bug_of_the_transport_is_handed_on(world: World, new_message: NewMessage) -> None:
+def test_a_bug_of_the_transport_is_handed_on(environment: Environment, new_message: NewMessage) -> None:
     bug = ValueError("a bug")
-    world.transport.script = bug
+    environment.transport.script = bug
     answers: list[object] = []
 
-    assert gateway(world).start(new_message(Channel.SMS), answers.append)
+    assert gateway(environment).start(new_message(Channel.SMS), answers.append)
 
     assert answers == [bug]
 
 
 def test_a_bug_in_making_the_request_is_told_from_one_in_the_middle_of_a_call(
-    world: World, new_message: NewMessage
+    environment: Environment, new_message: NewMessage
 ) -> None:
     class Buggy(HttpProvider):
         def request(self, message: Message) -> Request:
             raise KeyError("a bug")
 
-    usual = gateway(world)
+    usual = gateway(environment)
     provider = Buggy(usual.config, usual.dependencies)
 
     with pytest.raises(NotBegunError) as caught:
         provider.send(new_message(Channel.SMS))
 
     assert isinstance(caught.value.__cause__, KeyError)
-    assert world.transport.requests == []
+    assert environment.transport.requests == []
 
 
-def test_memory_that_runs_out_after_the_answer_leaves_an_unknown_outcome(world: World, new_message: NewMessage) -> None:
+def test_memory_that_runs_out_after_the_answer_leaves_an_unknown_outcome(
+    environment: Environment, new_message: NewMessage
+) -> None:
     class Full(StatusTable):
         def meaning(self, status: int) -> StatusMeaning:
             raise MemoryError
 
-    provider = gateway(world)
+    provider = gateway(environment)
     provider.statuses = Full({})
 
     assert provider.send(new_message(Channel.SMS)).outcome is Outcome.UNKNOWN

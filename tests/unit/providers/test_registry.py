@@ -17,6 +17,7 @@ import pytest
 import wavecom.providers
 from wavecom.core.job import Channel, Outcome, ProviderResult
 from wavecom.core.ports import Message
+from wavecom.errors import ProvidersFileError
 from wavecom.providers.base import BaseProvider
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import checks_of, load
@@ -25,10 +26,10 @@ from wavecom.providers.file import parse_providers
 from wavecom.providers.http import STATUSES
 from wavecom.providers.registry import CLASSES, provider_class
 from wavecom.providers.responses import StatusTable
-from wavecom.providers.transport import Response
+from wavecom.providers.transport import HttpVersion, Response
 
 if TYPE_CHECKING:
-    from tests.unit.providers.conftest import World
+    from tests.unit.providers.conftest import Environment
 
 ROOT = Path(__file__).resolve().parents[3]
 GUIDE = (ROOT / "docs" / "adding-a-provider.md").read_text("utf-8")
@@ -73,13 +74,14 @@ def test_the_guide_names_every_common_key() -> None:
         assert f"`{key}`" in GUIDE
 
 
-def test_the_example_file_is_right_and_shows_every_key() -> None:
+def test_the_example_file_is_right_and_shows_every_key_of_its_types() -> None:
     config = parse_providers(EXAMPLE, {"GATEWAY_TOKEN": "t"})
 
-    assert {provider.type for provider in config.providers.values()} == set(CLASSES)
+    types = {provider.type for provider in config.providers.values()}
+    assert types == {"http", "sandbox", "smtp"}
     shown = set(re.findall(r"^(?:# )?(\w+) = ", EXAMPLE, re.MULTILINE))
     keys = {"breaker", *checks_of(ProviderConfig)}
-    for name in CLASSES:
+    for name in types:
         keys |= set(checks_of(provider_class(name).options_class))
     assert keys <= shown
 
@@ -118,10 +120,10 @@ def _statuses_in(text: str) -> set[int]:
     return singles.union(*(range(int(low), int(high) + 1) for low, high in ranges))
 
 
-def test_providers_are_built_by_name(world: World) -> None:
+def test_providers_are_built_by_name(environment: Environment) -> None:
     config = parse_providers(EXAMPLE, {"GATEWAY_TOKEN": "t"})
 
-    providers = build_providers(config, world.dependencies())
+    providers = build_providers(config, environment.dependencies())
 
     assert set(providers) == {"gateway", "mail", "sandbox"}
     for name, provider in providers.items():
@@ -131,18 +133,32 @@ def test_providers_are_built_by_name(world: World) -> None:
         provider.close()
 
 
-def test_without_a_file_there_is_a_sandbox_that_delivers(world: World, new_message: Callable[..., Message]) -> None:
-    provider = build_sandbox("sandbox", world.dependencies())
+def test_a_provider_whose_http_version_nobody_speaks_is_refused_at_the_start(environment: Environment) -> None:
+    config = parse_providers(EXAMPLE, {"GATEWAY_TOKEN": "t"})
+    environment.transport.http_versions = frozenset({HttpVersion.HTTP_2})
+
+    with pytest.raises(ProvidersFileError) as caught:
+        build_providers(config, environment.dependencies())
+
+    [problem] = caught.value.problems
+    assert problem.where == "providers.gateway"
+    assert problem.message.startswith("needs HTTP/1.1, which this Python can't speak: install pycurl")
+
+
+def test_without_a_file_there_is_a_sandbox_that_delivers(
+    environment: Environment, new_message: Callable[..., Message]
+) -> None:
+    provider = build_sandbox("sandbox", environment.dependencies())
 
     assert provider.send(new_message()).outcome is Outcome.ACCEPTED
-    assert len(world.outbox.entries) == 1
+    assert len(environment.outbox.entries) == 1
 
 
 # --- The guide's example --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def birds(world: World) -> Any:
+def birds(environment: Environment) -> Any:
     """Makes a provider of the guide's, by the name of its class."""
     blocks = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)]
     pigeon, gull = (next(block for block in blocks if f"class {name}" in block) for name in ("Pigeon", "Gull"))
@@ -152,7 +168,7 @@ def birds(world: World) -> Any:
     exec(compile(code, "docs/adding-a-provider.md", "exec"), module.__dict__)
     options = load(module.PigeonOptions, {"token": "t0ken"}).value
     config: ProviderConfig[Any] = ProviderConfig(name="pigeon", type="pigeon", options=options)
-    yield lambda name: getattr(module, name)(config, world.dependencies())
+    yield lambda name: getattr(module, name)(config, environment.dependencies())
     del sys.modules[module.__name__]
 
 
@@ -164,11 +180,11 @@ def pigeon(birds: Any) -> Any:
 @pytest.mark.parametrize(
     ("body", "outcome"), [(b'{"flight": "f-1"}', Outcome.ACCEPTED), (b'{"error": "no wind"}', Outcome.REJECTED)]
 )
-def test_the_guides_example_of_a_deciding_body_holds_at_both_doors(
-    birds: Any, world: World, new_message: Callable[..., Message], body: bytes, outcome: Outcome
+def test_the_guides_example_of_a_deciding_body_holds_by_both_ways(
+    birds: Any, environment: Environment, new_message: Callable[..., Message], body: bytes, outcome: Outcome
 ) -> None:
     gull = birds("GullProvider")
-    world.transport.script = Response(200, {}, body)
+    environment.transport.script = Response(200, {}, body)
     heard: list[ProviderResult] = []
 
     assert gull.start(new_message(Channel.SMS), heard.append)
@@ -177,13 +193,15 @@ def test_the_guides_example_of_a_deciding_body_holds_at_both_doors(
     assert gull.send(new_message(Channel.SMS)) == heard[0]
 
 
-def test_the_guides_example_sends_what_it_says(pigeon: Any, world: World, new_message: Callable[..., Message]) -> None:
-    world.transport.script = Response(201, {}, b'{"flight": "f-1"}')
+def test_the_guides_example_sends_what_it_says(
+    pigeon: Any, environment: Environment, new_message: Callable[..., Message]
+) -> None:
+    environment.transport.script = Response(201, {}, b'{"flight": "f-1"}')
 
     answer = pigeon.send(new_message(Channel.SMS))
 
     assert answer == ProviderResult(Outcome.ACCEPTED, "http_201", message_id="f-1")
-    [request] = world.transport.requests
+    [request] = environment.transport.requests
     assert orjson.loads(request.body)["text"] == "Your code is 123456."
     assert request.headers["Authorization"] == "Bearer t0ken"
 
@@ -193,8 +211,8 @@ def test_the_guides_example_sends_what_it_says(pigeon: Any, world: World, new_me
     [(402, Outcome.UNAVAILABLE), (404, Outcome.REJECTED), (500, Outcome.UNKNOWN), (503, Outcome.UNAVAILABLE)],
 )
 def test_the_guides_example_reads_answers_by_its_table(
-    pigeon: Any, world: World, new_message: Callable[..., Message], status: int, outcome: Outcome
+    pigeon: Any, environment: Environment, new_message: Callable[..., Message], status: int, outcome: Outcome
 ) -> None:
-    world.transport.script = Response(status, {}, b"")
+    environment.transport.script = Response(status, {}, b"")
 
     assert pigeon.send(new_message(Channel.SMS)).outcome is outcome

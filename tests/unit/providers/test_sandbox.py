@@ -16,7 +16,7 @@ from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.sandbox import MAGIC_RECIPIENTS, SandboxOptions, SandboxProvider, magic_recipient_name
 
 if TYPE_CHECKING:
-    from tests.unit.providers.conftest import World
+    from tests.unit.providers.conftest import Environment
 
 NewMessage = Callable[..., Message]
 DOCS = Path(__file__).resolve().parents[3] / "docs" / "sandbox.md"
@@ -32,11 +32,11 @@ OUTCOMES = {
 }
 
 
-def sandbox(world: World, timeout_seconds: float = 10, **options: Any) -> SandboxProvider:
+def sandbox(environment: Environment, timeout_seconds: float = 10, **options: Any) -> SandboxProvider:
     config = ProviderConfig(
         name="box", type="sandbox", options=SandboxOptions(**options), timeout_seconds=timeout_seconds
     )
-    return SandboxProvider(config, world.dependencies())
+    return SandboxProvider(config, environment.dependencies())
 
 
 def recipients(name: str) -> list[tuple[Channel, dict[str, Any]]]:
@@ -51,14 +51,14 @@ def recipients(name: str) -> list[tuple[Channel, dict[str, Any]]]:
     ]
 
 
-def test_an_accepted_message_is_in_the_outbox(world: World, new_message: NewMessage) -> None:
+def test_an_accepted_message_is_in_the_outbox(environment: Environment, new_message: NewMessage) -> None:
     message = new_message(attempt=2)
 
-    answer = sandbox(world).send(message)
+    answer = sandbox(environment).send(message)
 
     assert answer.outcome is Outcome.ACCEPTED
     assert answer.message_id == f"sandbox-{message.delivery_key}"
-    assert world.outbox.entries == [
+    assert environment.outbox.entries == [
         {
             "jobId": message.job_id,
             "deliveryKey": message.delivery_key,
@@ -68,48 +68,52 @@ def test_an_accepted_message_is_in_the_outbox(world: World, new_message: NewMess
             "payload": {"subject": "Hello", "text": "Your code is 123456."},
             "metadata": {"order": "A-17"},
             "attempt": 2,
-            "at": world.dependencies().clock.now(),
+            "at": environment.dependencies().clock.now(),
         }
     ]
 
 
 @pytest.mark.parametrize("name", MAGIC_RECIPIENTS)
-def test_a_magic_recipient_always_brings_its_outcome(world: World, new_message: NewMessage, name: str) -> None:
-    world.chance = 0.0  # every ordinary message would fail
+def test_a_magic_recipient_always_brings_its_outcome(
+    environment: Environment, new_message: NewMessage, name: str
+) -> None:
+    environment.chance = 0.0  # every ordinary message would fail
 
     for channel, to in recipients(name):
-        answer = sandbox(world, failure_rate=1).send(new_message(channel, to=to))
+        answer = sandbox(environment, failure_rate=1).send(new_message(channel, to=to))
 
         assert answer.outcome is OUTCOMES[name], to
-        assert (len(world.outbox.entries) == 1) is (answer.outcome is Outcome.ACCEPTED)
-        world.outbox.entries.clear()
+        assert (len(environment.outbox.entries) == 1) is (answer.outcome is Outcome.ACCEPTED)
+        environment.outbox.entries.clear()
 
 
-def test_the_throttled_recipient_asks_for_a_pause(world: World, new_message: NewMessage) -> None:
-    answer = sandbox(world).send(new_message(Channel.SMS, to={"phone": "+12025550103"}))
+def test_the_throttled_recipient_asks_for_a_pause(environment: Environment, new_message: NewMessage) -> None:
+    answer = sandbox(environment).send(new_message(Channel.SMS, to={"phone": "+12025550103"}))
 
     assert (answer.code, answer.retry_after_seconds) == ("http_429", 30)
 
 
-def test_the_recovering_recipient_takes_the_second_attempt(world: World, new_message: NewMessage) -> None:
+def test_the_recovering_recipient_takes_the_second_attempt(environment: Environment, new_message: NewMessage) -> None:
     to = {"email": "recovering@sandbox.wavecom.test"}
 
-    answer = sandbox(world).send(new_message(to=to, attempt=2))
+    answer = sandbox(environment).send(new_message(to=to, attempt=2))
 
     assert answer.outcome is Outcome.ACCEPTED
 
 
-def test_the_slow_recipient_takes_three_seconds(world: World, new_message: NewMessage) -> None:
-    sandbox(world).send(new_message(to={"email": "slow@sandbox.wavecom.test"}))
+def test_the_slow_recipient_takes_three_seconds(environment: Environment, new_message: NewMessage) -> None:
+    sandbox(environment).send(new_message(to={"email": "slow@sandbox.wavecom.test"}))
 
-    assert world.slept == [3]
+    assert environment.slept == [3]
 
 
-def test_slower_than_the_deadline_is_a_timeout_at_the_deadline(world: World, new_message: NewMessage) -> None:
-    answer = sandbox(world, timeout_seconds=2).send(new_message(to={"email": "slow@sandbox.wavecom.test"}))
+def test_slower_than_the_deadline_is_a_timeout_at_the_deadline(
+    environment: Environment, new_message: NewMessage
+) -> None:
+    answer = sandbox(environment, timeout_seconds=2).send(new_message(to={"email": "slow@sandbox.wavecom.test"}))
 
-    assert (answer.outcome, answer.code, world.slept) == (Outcome.UNKNOWN, "timeout", [2])
-    assert world.outbox.entries == []
+    assert (answer.outcome, answer.code, environment.slept) == (Outcome.UNKNOWN, "timeout", [2])
+    assert environment.outbox.entries == []
 
 
 @pytest.mark.parametrize(
@@ -129,17 +133,19 @@ def test_others_are_ordinary(new_message: NewMessage, channel: Channel, to: dict
     assert magic_recipient_name(new_message(channel, to=to)) is None
 
 
-def test_the_configured_latency_is_waited(world: World, new_message: NewMessage) -> None:
-    sandbox(world, latency_ms=50).send(new_message())
+def test_the_configured_latency_is_waited(environment: Environment, new_message: NewMessage) -> None:
+    sandbox(environment, latency_ms=50).send(new_message())
 
-    assert world.slept == [0.05]
+    assert environment.slept == [0.05]
 
 
 @pytest.mark.parametrize(("chance", "outcome"), [(0.29, Outcome.UNAVAILABLE), (0.3, Outcome.ACCEPTED)])
-def test_the_configured_share_fails(world: World, new_message: NewMessage, chance: float, outcome: Outcome) -> None:
-    world.chance = chance
+def test_the_configured_share_fails(
+    environment: Environment, new_message: NewMessage, chance: float, outcome: Outcome
+) -> None:
+    environment.chance = chance
 
-    assert sandbox(world, failure_rate=0.3).send(new_message()).outcome is outcome
+    assert sandbox(environment, failure_rate=0.3).send(new_message()).outcome is outcome
 
 
 @pytest.mark.parametrize(
@@ -147,11 +153,11 @@ def test_the_configured_share_fails(world: World, new_message: NewMessage, chanc
     [(StoreError("away"), Outcome.UNAVAILABLE), (UncertainWriteError("who knows"), Outcome.UNKNOWN)],
 )
 def test_an_outbox_that_is_away_is_an_answer(
-    world: World, new_message: NewMessage, error: Exception, outcome: Outcome
+    environment: Environment, new_message: NewMessage, error: Exception, outcome: Outcome
 ) -> None:
-    world.outbox.error = error
+    environment.outbox.error = error
 
-    assert sandbox(world).send(new_message()).outcome is outcome
+    assert sandbox(environment).send(new_message()).outcome is outcome
 
 
 def test_the_documented_table_is_the_one_in_the_code() -> None:
