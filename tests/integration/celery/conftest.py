@@ -7,11 +7,13 @@ and a database of its own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,13 @@ from urllib.parse import urlparse
 import pytest
 from celery import Celery
 from kombu import Connection
+from kombu.exceptions import OperationalError
 from pymongo.database import Database
 from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestWorker, CeleryWorkerCluster
 
 from tests.factories import make_job
 from tests.waiting import PATIENCE_SECONDS, wait_until
+from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Job, JobId
 from wavecom.local.servers import PrivateRabbitMQ
@@ -221,6 +225,27 @@ def celery_setup_app(amqp_url: str) -> Iterator[Celery]:
     app = Celery("observer", broker=amqp_url, set_as_current=False)
     yield app
     app.close()
+
+
+@pytest.fixture
+def beat(celery_setup_app: Celery) -> Iterator[None]:
+    """Has the worker sweep, as ``celery beat`` does, but seldom: for tests that rely on retries.
+
+    A retry whose publication a busy broker does not confirm within the publisher's three seconds is left to the sweep.
+    """
+    is_over = threading.Event()
+
+    def send() -> None:
+        while not is_over.wait(5):
+            # A broker that is too busy for this tick takes the next.
+            with contextlib.suppress(OperationalError):
+                celery_setup_app.send_task(topology.SWEEP_TASK, queue=topology.PERIODIC_TASKS)
+
+    thread = threading.Thread(target=send, name="beat")
+    thread.start()
+    yield
+    is_over.set()
+    thread.join()
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from wavecom.core.job import Channel, Job, JobId, UnknownOutcomePolicy
 from wavecom.core.states import FINAL, Status
 from wavecom.storage.mongo.indexes import ensure_indexes
 
+pytestmark = pytest.mark.usefixtures("beat")
+
 MESSAGES = 41
 PROVIDERS = """
 [providers.locked]

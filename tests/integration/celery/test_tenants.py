@@ -79,6 +79,7 @@ def _settled(read: Read, job: Job, status: Status = Status.DELIVERED) -> Job:
     return wait_until(reached, f"{job.job_id} to be {status}")
 
 
+@pytest.mark.usefixtures("beat")
 def test_what_a_test_key_sends_never_reaches_a_real_provider_not_even_while_that_is_shut(
     celery_setup: CeleryTestSetup,
     provider: HttpPeer,
