@@ -91,15 +91,15 @@ class FilteredDeadLetters:
 
     def read(self, count: int) -> Sequence[Job] | None:
         """See ``BulkSource``."""
-        if self._is_at_end:
-            return None
-        jobs, self._after = self._repository.page(self._where, count, until=self._until, after=self._after)
-        self._is_at_end = self._after is None
-        if not jobs:
-            return None
-        if jobs[-1].dead_lettered_at is not None:
-            self.position = jobs[-1].dead_lettered_at.isoformat()
-        return jobs
+        while not self._is_at_end:
+            jobs, self._after = self._repository.page(self._where, count, until=self._until, after=self._after)
+            self._is_at_end = self._after is None
+            # A page may be empty before the end: of documents that this release can't read there are no jobs.
+            if jobs:
+                if jobs[-1].dead_lettered_at is not None:
+                    self.position = jobs[-1].dead_lettered_at.isoformat()
+                return jobs
+        return None
 
 
 class NamedJobs:

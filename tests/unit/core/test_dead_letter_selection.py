@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from copy import deepcopy
+from typing import Any
 
 import pytest
 
 from tests.dead_letter_environment import EVERYTHING, OPTIONS, DeadLetterEnvironment, Killed
 from tests.factories import NOW, later, make_job_id
+from tests.memory_storage import MemoryDeadLetterRepository
+from wavecom.core.audit import Action
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions, NotResumableError
-from wavecom.core.dead_letter_selection import selection_from_text, selection_to_text
-from wavecom.core.dead_letters import DeadLetterFilter, Selection
-from wavecom.core.job import Channel, Job, JobError
+from wavecom.core.dead_letter_selection import FilteredDeadLetters, selection_from_text, selection_to_text
+from wavecom.core.dead_letters import DeadLetterFilter, PagePosition, Selection
+from wavecom.core.job import Channel, Job, JobError, JobId
 from wavecom.core.states import NOT_FINAL, Status
 from wavecom.core.transitions import Guard, Transition
 
@@ -52,6 +55,28 @@ def test_ids_that_a_client_gave_are_not_taken_for_an_operators() -> None:
 
     with pytest.raises(NotResumableError, match="client"):
         selection_from_text(text)
+
+
+class PartlyUnreadable(MemoryDeadLetterRepository):
+    """As when some documents are another release's, which can't be read."""
+
+    unreadable: frozenset[JobId] = frozenset()
+
+    def page(self, *arguments: Any, **options: Any) -> tuple[list[Job], PagePosition | None]:
+        jobs, position = super().page(*arguments, **options)
+        return [job for job in jobs if job.job_id not in self.unreadable], position
+
+
+def test_a_page_of_nothing_but_unreadable_jobs_is_not_the_end(environment: DeadLetterEnvironment) -> None:
+    jobs = environment.dead(3)
+    repository = PartlyUnreadable(environment.jobs)
+    repository.unreadable = frozenset({jobs[0].job_id})
+    operation = BulkOperation("run-1", Action.REPLAY, "ada@ops", environment.clock.now(), {})
+    source = FilteredDeadLetters(EVERYTHING, repository, operation)
+
+    found = [source.read(1), source.read(1)]
+    assert [[job.job_id for job in page or ()] for page in found] == [[jobs[1].job_id], [jobs[2].job_id]]
+    assert source.read(1) is None
 
 
 # --- taken up again -------------------------------------------------------------------------------------------------
