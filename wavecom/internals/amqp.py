@@ -102,7 +102,8 @@ class FrameReader:
         """Handle every whole frame that has come. Raises ``OSError`` when the connection is gone."""
         transport = self._transport
         if not transport.connected:
-            return
+            # A write has found it out, whose caller may have left it at that: nobody else tells the event loop.
+            raise OSError("the connection to the broker is gone")
         # Into its own buffer, because who waits for an answer in the middle of all this reads from there too.
         transport._read_buffer += self._receive()
         try:
@@ -111,8 +112,13 @@ class FrameReader:
         except BaseException:
             if transport.connected and _holds_a_frame(transport._read_buffer):
                 # The socket will not tell of these any more.
-                self._call_soon(self.read)
+                self._call_soon(self._read_on)
             raise
+
+    def _read_on(self) -> None:
+        """Later, when there may be another connection already: of one that is gone there is nothing to say."""
+        if self._transport.connected:
+            self.read()
 
     def _handle_next(self) -> None:
         delivery = _delivery_in(self._transport._read_buffer) if self._handler is not None else None

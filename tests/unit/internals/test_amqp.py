@@ -71,13 +71,36 @@ def test_a_connection_that_was_closed_is_an_error(connection: FakeConnection) ->
     assert not connection.transport.connected
 
 
-def test_of_a_connection_that_is_gone_nothing_is_read(connection: FakeConnection) -> None:
+def test_a_connection_that_a_write_has_found_gone_is_an_error_for_who_reads(connection: FakeConnection) -> None:
+    reader = connection.reader()
     connection.broker.sendall(frame(b"one"))
-    connection.transport.connected = False
+    connection.broker.close()
+    with pytest.raises(OSError, match="Broken pipe"):
+        connection.transport.write(frame(b"an acknowledgement"))
 
-    connection.reader().read()
+    with pytest.raises(OSError, match="gone"):
+        reader.read()
 
     assert connection.frames == []
+
+
+def test_what_was_to_be_read_soon_is_forgotten_with_its_connection(connection: FakeConnection) -> None:
+    connection.broker.sendall(frame(b"bad") + frame(b"good"))
+    handled = []
+
+    def handle(found: tuple[int, int, bytes]) -> None:
+        handled.append(found[2])
+        raise ValueError("a bug")
+
+    connection.on_inbound_frame = handle  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="a bug"):
+        connection.reader().read()
+    [again] = connection.again
+    connection.transport.connected = False
+
+    again()
+
+    assert handled == [b"bad"]
 
 
 def test_what_came_behind_a_frame_that_could_not_be_handled_is_handled_soon(connection: FakeConnection) -> None:
