@@ -1,16 +1,14 @@
 """Calling providers for a job that is claimed: one attempt, with the next provider where one is unavailable.
 
-Nothing is called without a permit, and every permit is given back, with what came of the call where there was one. What
-came of the attempt is the caller's to record.
+Nothing is called without a permit. Each call by itself is the matter of ``wavecom.core.provider_calls``; what came of
+the attempt is the caller's to record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 import structlog
 
@@ -18,26 +16,23 @@ from wavecom.core.account import is_test_account
 from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore, names_in
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
-from wavecom.core.exhaustion import is_exhaustion, not_begun, unclear
+from wavecom.core.exhaustion import not_begun
 from wavecom.core.files import ByteBudget, StoredFiles
-from wavecom.core.job import CallResult, Channel, Job, Outcome, Priority, ProviderResult, Scope
-from wavecom.core.leases import LeaseKeeper, OngoingCall
+from wavecom.core.job import CallResult, Channel, Job, Outcome, ProviderResult
+from wavecom.core.leases import LeaseKeeper
 from wavecom.core.ports import (
     TEST_SANDBOX,
     AsyncProvider,
     Clock,
     Files,
-    Message,
     MissingFileError,
     NoFiles,
-    NotBegunError,
     Permit,
     Provider,
     Refusal,
-    UnreadableFileError,
 )
-from wavecom.core.recipients import destination_of, recipient_key
-from wavecom.core.sms import segments
+from wavecom.core.provider_calls import ProviderCaller, ProviderRouter, extra_cost_of, message_of
+from wavecom.core.recipients import destination_of
 from wavecom.errors import StoreError
 
 log = structlog.get_logger()
@@ -48,39 +43,6 @@ LEASE_MARGIN_SECONDS = 15.0
 
 #: A job that no provider may be called for rests for so long at most: an operator may open one at any time.
 LONGEST_PAUSE_SECONDS = 60.0
-
-#: The code of an answer that did not come in time.
-TIMEOUT = "timeout"
-#: A time-out of which this process could not run for such a part says nothing about the provider.
-LAG_SHARE = 0.2
-
-
-class ProviderRouter(Protocol):
-    """Hands out permits to call providers along a channel's route; ``wavecom.routing`` implements it."""
-
-    def reserve(
-        self, channel: Channel, priority: Priority, *, wait_seconds: float = 0.0, prefer: str | None = None
-    ) -> Permit | Refusal:
-        """A permit for the first provider of the channel's route that may be called now, or why there is none."""
-        ...
-
-    def reserve_next(
-        self, channel: Channel, priority: Priority, tried: Sequence[str], *, prefer: str | None = None
-    ) -> Permit | Refusal | None:
-        """The same for a provider not yet tried; None when the route has no more."""
-        ...
-
-    def charge(self, permit: Permit, extra_cost: int) -> None:
-        """The message weighs more than the 1 that was reserved."""
-        ...
-
-    def release(self, permit: Permit, outcome: CallResult | None) -> None:
-        """Give a permit back; ``outcome`` is None when the provider was not called."""
-        ...
-
-    def destination_wait(self, permit: Permit, destination: str) -> float:
-        """Seconds for which the permit should not be used for a mail to ``destination``; 0: now."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +105,7 @@ class AttemptRunner:
         self._renew = renew
         self._leases = leases
         self._budget = budget
-        self._activity = activity
-        self._lag_since = lag_since
-        self._next_exhaustion_log_at = float("-inf")
+        self._caller = ProviderCaller(route=route, clock=clock, leases=leases, activity=activity, lag_since=lag_since)
 
     def attempt(self, job: Job, permit: Permit) -> AttemptResult:
         """One attempt at a claimed job. Gives every permit back; what came of it is still to be recorded.
@@ -162,7 +122,7 @@ class AttemptRunner:
                 usable: Permit | None = permit
                 if not files.may_be_read():
                     # Others need not wait for bytes: they may have the place of this one meanwhile.
-                    self._release(permit, None)
+                    self._caller.release(permit, None)
                     usable = None
                     if not files.wait_until_they_may_be_read():
                         return AttemptResult(job, (), expects_receipt=False)
@@ -209,8 +169,8 @@ class AttemptRunner:
                 return
             result: AttemptResult | PartialAttempt | Exception
             try:
-                call, is_ours = self._result(job, answer, permit.provider, now, started)
-                self._release(permit, None if is_ours else call)
+                call, is_ours = self._caller.result(job, answer, permit.provider, now, started)
+                self._caller.release(permit, None if is_ours else call)
                 is_unavailable = call.answer.outcome is Outcome.UNAVAILABLE
                 result = (
                     PartialAttempt(job, (call,), lease_until)
@@ -222,8 +182,8 @@ class AttemptRunner:
             on_attempted(result)
 
         try:
-            extra_cost = _extra_cost(job)
-            is_begun = provider.start(_message(job, NoFiles()), on_result)
+            extra_cost = extra_cost_of(job)
+            is_begun = provider.start(message_of(job, NoFiles()), on_result)
             if is_begun and extra_cost:
                 self._route.charge(permit, extra_cost)
         except Exception as error:
@@ -231,11 +191,11 @@ class AttemptRunner:
                 # Its end was reported, or is being reported: what went wrong afterwards changes nothing.
                 log.exception("call_begun_with_error", job_id=job.job_id)
                 return True
-            self._log_error(job, error)
+            self._caller.log_error(job, error)
             on_result(not_begun(error))
             return True
         except BaseException:
-            self._release(permit, None)
+            self._caller.release(permit, None)
             raise
         return is_begun
 
@@ -248,61 +208,18 @@ class AttemptRunner:
         except Exception as error:  # noqa: BLE001 - recorded on the job
             return self._attempt_after_error(job, calls, error)
 
-    def _result(
-        self, job: Job, answer: ProviderResult | Exception, provider: str, at: datetime, started: float
-    ) -> tuple[CallResult, bool]:
-        """The result of a call, and whether what went wrong is ours: then it says nothing about the provider."""
-        is_ours = isinstance(answer, Exception) or answer.code == "not_begun"
-        if isinstance(answer, Exception):
-            log.error("call_failed", provider=provider, exc_info=answer)
-            answer = unclear(answer)
-        latency_ms = (self._clock.monotonic() - started) * 1000
-        lag_ms = self._lag_since(started) * 1000
-        if answer.code == TIMEOUT and lag_ms >= latency_ms * LAG_SHARE:
-            # The outcome stays what it is; only nobody else is to blame for it.
-            answer = replace(answer, scope=Scope.WORKER)
-        # Whom a good answer was for interests nobody.
-        recipient = "" if answer.outcome is Outcome.ACCEPTED else recipient_key(job)
-        return CallResult(provider, answer, at, latency_ms, recipient, destination_of(job), lag_ms), is_ours
-
     def _attempt_after_error(self, job: Job, calls: list[CallResult], error: Exception) -> AttemptResult:
         """An attempt that met an error between its calls: those before were unavailable, none was begun since."""
-        self._log_error(job, error)
+        self._caller.log_error(job, error)
         if not calls:
             calls.append(CallResult("", not_begun(error), self._clock.now(), 0))
         return AttemptResult(job, tuple(calls), expects_receipt=False)
-
-    def _log_error(self, job: Job, error: Exception) -> None:
-        """A bug with its trace; that the machine has run out of something once a second, whomever it meets."""
-        if not is_exhaustion(error):
-            log.error("attempt_failed", job_id=job.job_id, exc_info=error)
-        elif self._clock.monotonic() >= self._next_exhaustion_log_at:
-            self._next_exhaustion_log_at = self._clock.monotonic() + 1
-            log.error("call_not_begun", error=type(error).__name__, reason=str(error))
-
-    def _release(self, permit: Permit | None, outcome: CallResult | None) -> None:
-        """What a call came to must not be lost because its permit could not be given back."""
-        if permit is None:
-            return
-        try:
-            self._route.release(permit, outcome)
-        except Exception:
-            log.exception("permit_not_given_back", provider=permit.provider)
-
-    @contextmanager
-    def _released_on_error(self, permit: Permit | None) -> Iterator[None]:
-        """A bug that a job meets must not take a place from the others for as long as the worker lives."""
-        try:
-            yield
-        except BaseException:
-            self._release(permit, None)
-            raise
 
     def _attempt_live(self, job: Job, permit: Permit | None, calls: list[CallResult], files: Files) -> AttemptResult:
         """Provider after provider until one does more than be unavailable; ``calls`` grows with each."""
         upcoming = self._live_permit(job, permit)
         if isinstance(upcoming, Permit):
-            with self._released_on_error(upcoming):
+            with self._caller.released_on_error(upcoming):
                 upcoming = self._preferred_permit(job, upcoming)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
         return self._call_in_turn(job, upcoming, lease_until, calls, files)
@@ -315,18 +232,18 @@ class AttemptRunner:
         waits: dict[str, float] = {}
         while isinstance(upcoming, Permit):
             if wait := self._route.destination_wait(upcoming, destination):
-                self._release(upcoming, None)
+                self._caller.release(upcoming, None)
                 waits[upcoming.provider] = wait
                 upcoming = self._next_permit(job, calls, waits)
                 continue
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
-            with self._released_on_error(upcoming):
+            with self._caller.released_on_error(upcoming):
                 renewed = self._lease_for_call(job, lease_until)
             if renewed is None:
-                self._release(upcoming, None)
+                self._caller.release(upcoming, None)
                 break
             provider = self._providers[upcoming.provider]
-            call, lease_until = self._call(job, provider, upcoming, renewed, calls, files)
+            call, lease_until = self._caller.call(job, provider, upcoming, renewed, calls, files)
             calls.append(call)
             if call.answer.outcome is not Outcome.UNAVAILABLE:
                 return AttemptResult(job, tuple(calls), provider.expects_receipts)
@@ -355,22 +272,22 @@ class AttemptRunner:
         if permit is not None and permit.provider != TEST_SANDBOX:
             # The message came through a lane of live ones, whose permit it must not use up. The sandbox needs no
             # protection: it is called without.
-            self._release(permit, None)
+            self._caller.release(permit, None)
             place = None
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
-        with self._released_on_error(place):
+        with self._caller.released_on_error(place):
             renewed = self._lease_for_call(job, lease_until)
         if renewed is None:
-            self._release(place, None)
+            self._caller.release(place, None)
             return AttemptResult(job, (), expects_receipt=False)
-        calls.append(self._call(job, self._sandbox, place, renewed, calls, files)[0])
+        calls.append(self._caller.call(job, self._sandbox, place, renewed, calls, files)[0])
         return AttemptResult(job, tuple(calls), self._sandbox.expects_receipts)
 
     def _live_permit(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
         """``permit``, or another where there is none, or one for the sandbox, which is worth nothing to a live job."""
         if permit is not None and permit.provider != TEST_SANDBOX:
             return permit
-        self._release(permit, None)
+        self._caller.release(permit, None)
         return self._route.reserve_next(job.type, job.priority, [])
 
     def _preferred_permit(self, job: Job, permit: Permit) -> Permit:
@@ -381,42 +298,8 @@ class AttemptRunner:
         better = self._route.reserve_next(job.type, job.priority, [], prefer=last.name)
         if not isinstance(better, Permit):
             return permit
-        self._release(permit, None)
+        self._caller.release(permit, None)
         return better
-
-    def _call(
-        self,
-        job: Job,
-        provider: Provider,
-        permit: Permit | None,
-        lease_until: datetime,
-        earlier: Sequence[CallResult],
-        files: Files,
-    ) -> tuple[CallResult, datetime]:
-        """What one call came to, and until when the job is leased then: that is renewed for as long as it takes."""
-        with self._released_on_error(permit):
-            message = _message(job, files)
-            if permit is not None:
-                self._route.charge(permit, _extra_cost(job))
-            at = self._clock.now()
-            started = self._clock.monotonic()
-            ongoing = OngoingCall(job, provider.name, tuple(earlier), at, started, lease_until)
-            try:
-                with self._leases.holding(ongoing), self._activity.call(provider.longest_call_seconds):
-                    answer: ProviderResult | Exception = provider.send(message)
-            except (StoreError, MissingFileError, UnreadableFileError):
-                raise  # an attachment could not be read, so the message was not sent
-            except NotBegunError as error:
-                self._log_error(job, error)
-                answer = not_begun(error.__cause__ or error)
-            except Exception as error:  # noqa: BLE001 - recorded on the job
-                # A provider raises where it could not begin (see the port); whatever else it raises is a bug.
-                answer = not_begun(error) if is_exhaustion(error) else error
-                if is_exhaustion(error):
-                    self._log_error(job, error)
-            call, is_ours = self._result(job, answer, provider.name, at, started)
-        self._release(permit, None if is_ours else call)
-        return call, ongoing.lease_until
 
     def abandoned(self) -> list[AttemptResult]:
         """The calls that threads are waiting for, as attempts that ended without an answer: the worker has to stop."""
@@ -457,22 +340,3 @@ def token_of(job: Job) -> str:
     if job.claim is None:
         raise AssertionError(f"job {job.job_id} was granted without a claim")
     return job.claim.token
-
-
-def _extra_cost(job: Job) -> int:
-    """What the message weighs beyond the 1 of its permit: networks bill an SMS by its segments."""
-    return segments(str(job.payload.get("text", ""))).count - 1 if job.type is Channel.SMS else 0
-
-
-def _message(job: Job, files: Files) -> Message:
-    return Message(
-        job_id=job.job_id,
-        delivery_key=job.delivery_key,
-        type=job.type,
-        to=job.to,
-        payload=job.payload,
-        metadata=job.metadata,
-        attempt=job.attempts + 1,
-        stops_on_unknown=job.on_unknown_outcome == "stop",
-        files=files,
-    )
