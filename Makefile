@@ -8,7 +8,7 @@ ARGS ?=
 PYTEST := $(PYTHON) -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test faults fuzz clients bench check lock format clean
+.PHONY: help setup run test matrix faults fuzz clients bench check lock format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ run: setup ## set up and run everything on this machine until Ctrl-C
 test: ## set up and run all tests; they start the servers they need
 	@tools/bootstrap test
 	@$(PYTEST) $(ARGS)
+
+matrix: ## run all tests on Debian 12 and 13, each in a root folder of its own; needs root, an hour
+	@ARGS="$(ARGS)" tools/matrix
 
 faults: ## break everything under load, then hold the books against each other; about an hour (see ARGS=--help)
 	@tools/bootstrap test
