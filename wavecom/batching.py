@@ -4,12 +4,13 @@ What costs on this stack is a round trip, not an item (docs/performance.md): one
 hardly dearer than one of one. So callers that want the same thing at about the same time put their items together,
 one of them (the leader) makes the call for all, and each gets the result of its own item.
 
-There is no thread of its own behind it: a lone caller leads at once, on its own thread, and pays nothing. While a
-flush runs, later callers gather and form the next batch. Under load a leader additionally waits a moment for more
-items (the window): without it a batch holds what came during the last flush, three or so, and costs three times as
-much CPU as one of ten. The window grows with the rate of arrivals, is bounded, counts from the first item's arrival
-and ends when the batch is full: at the highest number of callers that were ever here at once, because whoever sends
-the next item when the last is answered would otherwise be waited for in vain.
+Threads call ``submit``, which waits for the result; a lone thread leads at once and pays nothing. An event loop calls
+``enqueue``, which does not wait: for its items a thread of the group commit's own leads. While a flush runs, later
+callers gather and form the next batch. Under load a leader additionally waits a moment for more items (the window):
+without it a batch holds what came during the last flush, three or so, and costs three times as much CPU as one of ten.
+The window grows with the rate of arrivals, is bounded, counts from the first item's arrival and ends when the batch is
+full: at the highest number of callers that were ever here at once, because whoever sends the next item when the last
+is answered would otherwise be waited for in vain.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Generic, TypeVar
+
+import structlog
+
+log = structlog.get_logger()
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -97,16 +102,20 @@ class _ConcurrencyPeak:
 
 
 class _Entry(Generic[Item, Result]):
-    """One caller's item and where its result goes. ``ready`` is locked until there is a result or a lead to take.
+    """One caller's item and where its result goes.
 
-    ``next`` is whom its caller wakes when it has been woken itself.
+    Of a caller that does not wait: to ``on_done``. Of a thread: ``ready`` is locked until there is a result, or the
+    lead for the thread to take; ``next`` is the entry whose thread it wakes when it has been woken itself.
     """
 
-    __slots__ = ("arrived_at", "error", "is_done", "item", "next", "ready", "result")
+    __slots__ = ("arrived_at", "error", "is_done", "item", "next", "on_done", "ready", "result")
 
-    def __init__(self, item: Item, arrived_at: float) -> None:
+    def __init__(
+        self, item: Item, arrived_at: float, on_done: Callable[[Result | BaseException], None] | None = None
+    ) -> None:
         self.item = item
         self.arrived_at = arrived_at
+        self.on_done = on_done
         self.ready = threading.Lock()
         self.ready.acquire()
         self.is_done = False
@@ -116,7 +125,7 @@ class _Entry(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Batches concurrent ``submit`` calls.
+    """Batches concurrent ``submit`` and ``enqueue`` calls.
 
     ``flush(items)`` gets at most ``max_batch`` items in order of arrival and answers one result for each, in order; a
     result that is an exception is raised in its caller. When ``flush`` itself raises, every caller of that batch gets
@@ -147,19 +156,15 @@ class GroupCommit(Generic[Item, Result]):
         self._filled = threading.Lock()
         self._filled.acquire()
         self._is_gathering = False
+        #: Leads for callers that do not wait. ``_lead_wanted`` is locked but when it is to lead.
+        self._thread: threading.Thread | None = None
+        self._lead_wanted = threading.Lock()
+        self._lead_wanted.acquire()
 
     def submit(self, item: Item) -> Result:
         """Hand over one item; returns its result when the batch that holds it has been flushed."""
         entry: _Entry[Item, Result] = _Entry(item, self._monotonic())
-        with self._lock:
-            self._waiting.append(entry)
-            self._peak.enter()
-            leads = not self._is_led
-            self._is_led = True
-            if self._is_gathering and self._is_full():
-                self._is_gathering = False
-                self._filled.release()
-        if not leads:
+        if not self._append(entry):
             entry.ready.acquire()
             if entry.next is not None:
                 entry.next.ready.release()
@@ -168,6 +173,46 @@ class GroupCommit(Generic[Item, Result]):
         if entry.error is not None:
             raise entry.error
         return entry.result  # type: ignore[return-value]  # set whenever there is no error
+
+    def enqueue(self, item: Item, on_done: Callable[[Result | BaseException], None]) -> None:
+        """Hand over one item without waiting for its batch.
+
+        ``on_done`` gets the result, or the error that ``submit`` would raise, in the thread that has flushed the batch:
+        it must return soon, and what it raises is logged. Raises ``RuntimeError`` where no thread can be started.
+        """
+        if self._thread is None:
+            self._start_thread()
+        if self._append(_Entry(item, self._monotonic(), on_done)):
+            self._lead_wanted.release()
+
+    def _append(self, entry: _Entry[Item, Result]) -> bool:
+        """Whether there is no leader yet, so that who has brought ``entry`` has to see to one."""
+        with self._lock:
+            self._waiting.append(entry)
+            self._peak.enter()
+            is_first = not self._is_led
+            self._is_led = True
+            if self._is_gathering and self._is_full():
+                self._is_gathering = False
+                self._filled.release()
+        return is_first
+
+    def _start_thread(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                thread = threading.Thread(target=self._lead_on_demand, name="group-commit", daemon=True)
+                thread.start()
+                self._thread = thread
+
+    def _lead_on_demand(self) -> None:
+        """In the thread of its own: lead each batch whose first item nobody waits for."""
+        while True:
+            self._lead_wanted.acquire()
+            try:
+                self._lead()
+            except BaseException:
+                # Its callers have been told; without this thread the next ones would wait for ever.
+                log.exception("flush_failed")
 
     def _lead(self) -> None:
         """Flush the batch at the head of the queue (its first entry is the leader's own), then hand the lead on."""
@@ -191,8 +236,18 @@ class GroupCommit(Generic[Item, Result]):
             for entry in batch:
                 entry.is_done = True
             if follower is not None:
-                follower.ready.release()
-            self._wake(batch[1:])
+                (follower.ready if follower.on_done is None else self._lead_wanted).release()
+            self._wake([entry for entry in batch[1:] if entry.on_done is None])
+            for entry in batch:
+                if entry.on_done is not None:
+                    self._report(entry, entry.on_done)
+
+    @staticmethod
+    def _report(entry: _Entry[Item, Result], on_done: Callable[[Result | BaseException], None]) -> None:
+        try:
+            on_done(entry.error if entry.error is not None else entry.result)  # type: ignore[arg-type]  # one is set
+        except Exception:
+            log.exception("result_not_taken")
 
     @staticmethod
     def _wake(entries: list[_Entry[Item, Result]]) -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -276,3 +276,111 @@ def test_many_threads_get_each_their_own_result_and_flushes_never_overlap() -> N
     assert results == [item * 10 for item in range(2000)]
     assert sorted(item for batch in flush.batches for item in batch) == list(range(2000))
     assert flush.overlaps == 0
+
+
+class Results:
+    """What callers that did not wait were told, in the order in which they were."""
+
+    def __init__(self, count: int) -> None:
+        self.found: dict[int, object] = {}
+        self._missing = threading.Semaphore(0)
+        self._count = count
+
+    def take(self, item: int) -> Callable[[object], None]:
+        def on_done(result: object) -> None:
+            self.found[item] = result
+            self._missing.release()
+
+        return on_done
+
+    def wait(self) -> dict[int, object]:
+        for _ in range(self._count):
+            assert self._missing.acquire(timeout=10)
+        return self.found
+
+
+def test_who_does_not_wait_is_told_in_the_thread_that_has_flushed() -> None:
+    flush = Gathering()
+    flush.may_run.clear()
+    commit: GroupCommit[int, int] = GroupCommit(flush)
+    results = Results(2)
+    threads: list[int] = []
+
+    def take(result: object) -> None:
+        threads.append(threading.get_ident())
+        results.take(2)(result)
+
+    # The flush is held up, and nobody here waits for it.
+    commit.enqueue(1, results.take(1))
+    commit.enqueue(2, take)
+    flush.may_run.set()
+
+    assert results.wait() == {1: 10, 2: 20}
+    assert threads != [threading.get_ident()]
+
+
+def test_who_waits_and_who_does_not_share_batches_and_lead_for_each_other() -> None:
+    flush = Gathering()
+    commit: GroupCommit[int, int] = GroupCommit(flush, max_batch=3)
+    results = Results(30)
+
+    def both(number: int) -> int:
+        commit.enqueue(number, results.take(number))
+        return commit.submit(number + 100)
+
+    with ThreadPoolExecutor(6) as pool:
+        waited = list(pool.map(both, range(30)))
+
+    assert waited == [10 * (number + 100) for number in range(30)]
+    assert results.wait() == {number: 10 * number for number in range(30)}
+    assert flush.overlaps == 0
+    assert sorted(item for batch in flush.batches for item in batch) == [*range(30), *range(100, 130)]
+
+
+def test_who_does_not_wait_gets_his_own_error_and_one_that_all_share() -> None:
+    results = Results(1)
+    odd: GroupCommit[int, int] = GroupCommit(Gathering())
+    odd.enqueue(-1, results.take(-1))
+    broken: GroupCommit[int, int] = GroupCommit(lambda _items: [])
+    all_of_them = Results(1)
+    broken.enqueue(1, all_of_them.take(1))
+
+    assert isinstance(results.wait()[-1], ValueError)
+    assert isinstance(all_of_them.wait()[1], ValueError)
+
+
+def test_who_can_not_take_his_result_costs_nobody_else_theirs() -> None:
+    flush = Gathering()
+    flush.may_run.clear()
+    commit: GroupCommit[int, int] = GroupCommit(flush)
+    results = Results(2)
+
+    def refuse(_result: object) -> None:
+        raise RuntimeError("the loop is closed")
+
+    commit.enqueue(1, refuse)
+    commit.enqueue(2, results.take(2))
+    flush.may_run.set()
+    commit.enqueue(3, results.take(3))
+
+    assert results.wait() == {2: 20, 3: 30}
+
+
+def test_an_interrupted_flush_ends_no_thread_that_others_need() -> None:
+    class Interrupt(BaseException):
+        pass
+
+    def flush(items: Sequence[int]) -> list[int]:
+        if 1 in items:
+            raise Interrupt
+        return [item * 10 for item in items]
+
+    commit: GroupCommit[int, int] = GroupCommit(flush)
+    first, second = Results(1), Results(1)
+
+    commit.enqueue(1, first.take(1))
+    told = first.wait()[1]
+    commit.enqueue(2, second.take(2))
+
+    assert isinstance(told, Interrupt)
+    assert second.wait() == {2: 20}

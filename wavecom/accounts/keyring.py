@@ -73,7 +73,7 @@ class KeyRing:
         status = record.status(self._clock.now())
         if status is not KeyStatus.ACTIVE:
             raise UnauthenticatedError(_REFUSED, f"{status}_key", record.key_id)
-        return self._caller(record)
+        return self._caller(record, self._senders(record.client))
 
     def remembered_client(self, key: str) -> str | None:
         """The client whose valid key this is, without asking the store: None for keys not seen within seconds.
@@ -82,6 +82,14 @@ class KeyRing:
         """
         record = self._known.get(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
         return record.client if record is not None and record.is_valid(self._clock.now()) else None
+
+    def remembered(self, key: str) -> Caller | None:
+        """``authenticate`` without asking the store; None: it would have to be asked, or would refuse the key."""
+        record = self._known.get(hash_of(key)) if len(key) <= _LENGTH_LIMIT else None
+        senders = self._policies.get(record.client) if record is not None else None
+        if record is None or senders is None or not record.is_valid(self._clock.now()):
+            return None
+        return self._caller(record, senders)
 
     def has_seen(self, key: str) -> bool:
         """Whether this has been somebody's key, be it remembered still or to be asked for again."""
@@ -99,7 +107,7 @@ class KeyRing:
                 self._by_id.put(key_id, record)
         if record is None or not record.is_valid(self._clock.now()):
             return None
-        return self._caller(record)
+        return self._caller(record, self._senders(record.client))
 
     def forget(self, record: KeyRecord) -> None:
         """Ask the store for this key again: its end has changed. Other processes find out for themselves."""
@@ -125,8 +133,7 @@ class KeyRing:
         self._unknown.forget(hash_)
         log.info("first_key_stored", key_id=record.key_id, client=record.client)
 
-    def _caller(self, record: KeyRecord) -> Caller:
-        senders = self._senders(record.client)
+    def _caller(self, record: KeyRecord, senders: SenderPolicy) -> Caller:
         known = self._callers.get(record.key_id)
         if known is not None and known[0] is record and known[1] is senders:
             return known[2]

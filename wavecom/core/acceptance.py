@@ -9,14 +9,15 @@ anybody is refused; what the store's index finds only at the insert is given bac
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NoReturn
 
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.quota import DAILY, UNLIMITED, Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
-from wavecom.core.submission import Accepted, NewNotification, Outcome, Submission
+from wavecom.core.submission import Accepted, Flushed, NewNotification, Outcome, Submission
 from wavecom.errors import (
     ChannelNotServedError,
     IdempotencyMismatchError,
@@ -56,18 +57,37 @@ class Acceptance:
     def accept(self, actor: Actor, new: NewNotification) -> Admitted:
         """Accept one. Raises as ``Submission.accept`` does, ``InvalidRequestError`` for a sender that the actor may not
         use, ``RateLimitedError`` and ``QuotaExhaustedError``."""
-        limits = self._limits(actor)
-        request: QuotaRequest | None = None
-        if new.idempotency_key is not None:
-            name = name_of(actor.client, new.idempotency_key)
-            request = QuotaRequest(actor.budget or "", limits, names=(name,), wants_answer=True)
-        elif not limits.is_unlimited:
-            request = QuotaRequest(actor.budget or "", limits, 1)
         wrong = actor.senders.problems(new.type, new.payload)
         if wrong:
             return self._refuse(actor, new, wrong)
+        return self._finish(actor, new, partial(self._submission.accept_asking, new, self._request_for_one(actor, new)))
+
+    def accept_each(self, requests: Sequence[tuple[Actor, NewNotification]]) -> list[Flushed[Admitted]]:
+        """``accept`` for each of many that came at one time and ``can_be_batched``; stored in one step."""
+        flushed = self._submission.accept_each([(new, self._request_for_one(actor, new)) for actor, new in requests])
+        return [
+            Flushed(partial(self._finish, actor, new, each.result), each.is_new)
+            for (actor, new), each in zip(requests, flushed, strict=True)
+        ]
+
+    def can_be_batched(self, actor: Actor, new: NewNotification) -> bool:
+        """Whether nothing has to be stored or asked for before ``new`` itself."""
+        return self._submission.can_be_batched(new) and not actor.senders.problems(new.type, new.payload)
+
+    def _request_for_one(self, actor: Actor, new: NewNotification) -> QuotaRequest | None:
+        """What has to be asked before ``new`` is stored; None: nothing."""
+        limits = self._limits(actor)
+        if new.idempotency_key is not None:
+            name = name_of(actor.client, new.idempotency_key)
+            return QuotaRequest(actor.budget or "", limits, names=(name,), wants_answer=True)
+        return None if limits.is_unlimited else QuotaRequest(actor.budget or "", limits, 1)
+
+    def _finish(
+        self, actor: Actor, new: NewNotification, result: Callable[[], tuple[QuotaDecision, Accepted | None]]
+    ) -> Admitted:
+        """What ``accept`` answers, of what ``Submission`` has answered."""
         try:
-            decision, accepted = self._submission.accept_asking(new, request)
+            decision, accepted = result()
         except (IdempotencyMismatchError, ChannelNotServedError):
             self.charge_refused(actor)
             raise

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, keep_until, set_apart
@@ -23,6 +24,8 @@ from wavecom.errors import (
     StoreError,
     UncertainWriteError,
 )
+
+T = TypeVar("T")
 
 #: What became of one job of a batch: stored (None), already there, or not stored and why.
 _Inserted = Job | RefusedError | StoreError | None
@@ -61,6 +64,17 @@ class Accepted:
 
     job: Job
     is_replay: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Flushed(Generic[T]):
+    """What became of one notification of a batch. ``result`` returns or raises it as the call for one alone would.
+
+    ``is_new``: it is stored now, and ``result`` waits for nothing. Else it may ask the store or Redis.
+    """
+
+    result: Callable[[], T]
+    is_new: bool
 
 
 class Batcher(Protocol):
@@ -145,6 +159,38 @@ class Submission:
                     raise
         if decision is None or (decision.is_allowed and existing is None):
             decision, existing = self._batcher.submit((job, request, decision))
+        return self._outcome(job, request, decision, existing)
+
+    def accept_each(
+        self, requests: Sequence[tuple[NewNotification, QuotaRequest | None]]
+    ) -> list[Flushed[tuple[QuotaDecision, Accepted | None]]]:
+        """``accept_asking`` for each of many that came at one time and ``can_be_batched``, in one step."""
+        now = self._clock.now()
+        items = [(self._job(new, now), request, None) for new, request in requests]
+        results: Sequence[tuple[QuotaDecision, Job | None] | Exception]
+        try:
+            results = self._flush(items)
+        except Exception as error:  # noqa: BLE001 - raised again for each of them
+            results = [error] * len(items)
+        return [self._flushed(job, request, result) for (job, request, _), result in zip(items, results, strict=True)]
+
+    def can_be_batched(self, new: NewNotification) -> bool:
+        """Whether nothing has to be stored or asked for before ``new`` itself."""
+        return self.serves(new.type, new.client) and "attachments" not in new.payload
+
+    def _flushed(
+        self, job: Job, request: QuotaRequest | None, result: tuple[QuotaDecision, Job | None] | Exception
+    ) -> Flushed[tuple[QuotaDecision, Accepted | None]]:
+        if isinstance(result, Exception):
+            return Flushed(partial(_raise, result), is_new=False)
+        decision, existing = result
+        is_new = existing is None and decision.is_allowed
+        return Flushed(partial(self._outcome, job, request, decision, existing), is_new=is_new)
+
+    def _outcome(
+        self, job: Job, request: QuotaRequest | None, decision: QuotaDecision, existing: Job | None
+    ) -> tuple[QuotaDecision, Accepted | None]:
+        """What ``accept_asking`` answers when its batch has been flushed."""
         if existing is None:
             return decision, Accepted(job) if decision.is_allowed else None
         if request is not None and decision.charged and decision.is_repeat(existing.created_at, self._clock.now()):
@@ -364,6 +410,10 @@ class Submission:
             logs=(LogEntry(now, "accepted"),),
             log_count=1,
         )
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _repeated(existing: Job, fingerprint: str | None) -> Accepted | IdempotencyMismatchError:

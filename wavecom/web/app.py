@@ -82,12 +82,14 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.register_blueprint(reference.make_blueprint())
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
     dashboard.register(app, services, events)
+    proxies = TrustedProxies(settings.trusted_proxies)
     # Flask's own place for what goes before it.
-    app.wsgi_app = SendFastPath(app.wsgi_app, services, middleware)  # type: ignore[method-assign]
+    app.wsgi_app = proxies.before(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.rsgi = RsgiApplication(
         app.wsgi_app,
+        SendFastPath(services, middleware, proxies),
         services.keys,
-        TrustedProxies(settings.trusted_proxies),
+        proxies,
         threads=settings.web_threads,
         max_in_flight=settings.max_requests_in_flight,
         max_body_bytes=settings.max_body_bytes,

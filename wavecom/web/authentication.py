@@ -53,6 +53,14 @@ class Authenticator:
             raise ForbiddenError(f"This API key may not do this: it needs the scope {scope}.", found.key_id)
         return found
 
+    def remembered(self, authorization: str | None, scope: Scope) -> Caller | None:
+        """``admit`` for who must not wait for the store; None: it would have to be asked, or the request refused."""
+        try:
+            found = self._keys.remembered(bearer(authorization))
+        except UnauthenticatedError:
+            return None
+        return found if found is not None and scope in found.scopes else None
+
 
 def bearer(header: str | None) -> str:
     """The key in an ``Authorization`` header. Raises ``UnauthenticatedError``."""

@@ -9,9 +9,15 @@ them there and nowhere else: the headers are taken out.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+    Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 FORWARDED_FOR = "HTTP_X_FORWARDED_FOR"
 FORWARDED_PROTO = "HTTP_X_FORWARDED_PROTO"
@@ -44,6 +50,15 @@ class TrustedProxies:
             scheme = schemes[-min(self._count, len(schemes))].lower()
             if scheme in {"http", "https"}:
                 environ["wsgi.url_scheme"] = scheme
+
+    def before(self, app: Application) -> Application:
+        """``app`` as a WSGI application that sees each request's environ resolved."""
+
+        def resolved(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            self.resolve(environ)
+            return app(environ, start_response)
+
+        return resolved
 
     def client_address(self, forwarded_for: str | None, connection: str) -> str:
         """The client's address, of a request that came from the address ``connection``; see ``resolve``."""

@@ -31,7 +31,7 @@ HEADERS = {
 #: HTTP it would mean nothing.
 STRICT_TRANSPORT = ("Strict-Transport-Security", "max-age=63072000")
 
-#: Where in a WSGI environ the error of a request lies that ``express`` or ``rsgi`` hands on.
+#: Where in a WSGI environ the error of a request lies that ``send_fast_path`` or ``rsgi`` hands on.
 HANDED_ON = "wavecom.error"
 
 #: Methods whose bodies, which should not be there, nobody reads.
@@ -73,11 +73,15 @@ class RequestMiddleware:
     def __init__(self, max_in_flight: int, hosts: AllowedHosts) -> None:
         self.in_flight = InFlight(max_in_flight)
         self.hosts = hosts
-        self._chance = BufferedRandom(secrets.token_bytes)
+        self._random = BufferedRandom(secrets.token_bytes)
+
+    def id_of(self, given: str | None) -> str:
+        """The id of a request that came with ``given`` as its ``X-Request-ID``."""
+        return given if given is not None and _SANE_ID.fullmatch(given) else self._random.take(16).hex()
 
     def identify(self, given: str | None) -> str:
-        """The id of a request that came with ``given`` as its ``X-Request-ID``; our log lines carry it from now on."""
-        found = given if given is not None and _SANE_ID.fullmatch(given) else self._chance.take(16).hex()
+        """``id_of``; the log lines of this thread carry it from now on."""
+        found = self.id_of(given)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=found)
         return found

@@ -6,10 +6,13 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import structlog
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 Call = Callable[[], None]
 
@@ -119,3 +122,27 @@ class _Worker:
             else:
                 return
         self._rest.acquire()
+
+
+class LoopResults:
+    """Brings results from other threads to those who wait for them on ``loop``, many with one wake-up."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._waiting: deque[tuple[asyncio.Future[Any], Any]] = deque()
+        self._is_awake = False
+
+    def put(self, future: asyncio.Future[T], result: T) -> None:
+        """``result`` is that of ``future``, soon. From any thread."""
+        self._waiting.append((future, result))
+        if not self._is_awake:
+            self._is_awake = True
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        # First: what is put from now on wakes the loop again.
+        self._is_awake = False
+        while self._waiting:
+            future, result = self._waiting.popleft()
+            if not future.done():
+                future.set_result(result)

@@ -1,21 +1,22 @@
 """The web application as granian's RSGI server calls it: bodies come in without a thread, then WSGI answers.
 
 The event loop takes a request's body in completely (``body_reads.py`` says which, how long, how many), and only then
-hands the request to a thread (``request_threads.py``), which runs the WSGI application. So a peer that holds its body
+hands the request to a thread (``request_threads.py``), which runs the WSGI application. A plain notification needs no
+thread of its own: it waits on the loop for its batch (``send_fast_path.py``). So a peer that holds its body
 back costs a socket and a few KiB, and what the API does to its threads reaches neither the pages nor the probes.
 
 An API request's key is looked up first: who has none that is known comes to no thread of the API's, and his body is not
 awaited. What is refused here goes to the application all the same, with its error: errors are told apart, logged and
 put into words in one place.
 
-Under any other WSGI server (``flask run``, gunicorn) the application is the same, without these protections.
+Under any other WSGI server (``flask run``, gunicorn) the application is the same, without these protections and without
+the fast path.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,20 +24,24 @@ from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from granian.rsgi import HTTPProtocol, ProtocolClosed, ProtocolError, Scope  # type: ignore[attr-defined]
-from werkzeug.exceptions import BadRequest, ClientDisconnected
+from werkzeug.exceptions import ClientDisconnected
 
 from wavecom.accounts import KeyRing
+from wavecom.core.submission import Flushed
 from wavecom.errors import OverloadedError, UnavailableError
 from wavecom.web.body_reads import ANONYMOUS, BodyLimits, BodyRead, BodyReadLimiter
 from wavecom.web.key_lookups import KeyLookups
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
-from wavecom.web.request_threads import RequestThreads
+from wavecom.web.request_threads import LoopResults, RequestThreads
+from wavecom.web.wsgi_environ import address_of, joined, make_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-    from wavecom.web.send_fast_path import Application
+    from wavecom.web.api.sending import SendResponse
+    from wavecom.web.proxies import Application
+    from wavecom.web.send_fast_path import Outcome, SendFastPath
 
 log = structlog.get_logger()
 
@@ -70,6 +75,8 @@ class _Request:
     error: Exception | None = None
     #: Its body is not read to the end: the connection can't carry another request.
     is_last: bool = False
+    #: The request as WSGI knows it, once somebody has asked for it.
+    environ: WSGIEnvironment | None = None
 
 
 class RsgiApplication:
@@ -78,6 +85,7 @@ class RsgiApplication:
     def __init__(
         self,
         app: Application,
+        fast_path: SendFastPath,
         keys: KeyRing,
         proxies: TrustedProxies,
         *,
@@ -86,16 +94,20 @@ class RsgiApplication:
         max_body_bytes: int,
     ) -> None:
         self._app = app
+        self._fast_path = fast_path
         self._proxies = proxies
         self._keys = keys
         self._threads = threads
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
         self._is_sweeping = False
+        #: Requests that wait for the group commit, without a thread.
+        self._enqueued = 0
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """To be called in the process that serves, before the first request."""
         self._loop = loop
+        self._results = LoopResults(loop)
         self._api = RequestThreads("api", self._threads, loop)
         self._pages = RequestThreads("pages", PAGE_THREADS, loop)
         self._probes = {path: RequestThreads(path[1:], _PROBE_THREADS, loop) for path in _PROBES}
@@ -127,7 +139,8 @@ class RsgiApplication:
                 if whose is None:
                     threads = self._anonymous
         # Probes not: whoever watches the process must not take it for dead.
-        if threads.depth >= self._max_in_flight and threads in {self._api, self._pages}:
+        depth = threads.depth + (self._enqueued if threads is self._api else 0)
+        if depth >= self._max_in_flight and threads in {self._api, self._pages}:
             request = _refused(scope, proto, OverloadedError("too many requests in flight"))
             request.is_last = length != 0 and not await self._discard(scope, proto, length)
             await self._answer(request, self._refusals)
@@ -166,7 +179,9 @@ class RsgiApplication:
                 await self._answer(_refused(scope, proto, error), self._refusals)
                 return
             is_last = len(body) > self._max_body_bytes
-            await self._answer(_Request(scope, proto, io.BytesIO(body), is_last=is_last), threads)
+            request = _Request(scope, proto, io.BytesIO(body), is_last=is_last)
+            if threads is not self._api or not await self._answer_without_thread(request, body):
+                await self._answer(request, threads)
         finally:
             bodies.release(read)
 
@@ -225,7 +240,7 @@ class RsgiApplication:
             self._bodies.release(read)
 
     def _admit(self, pool: str, scope: Scope) -> BodyRead:
-        address = self._proxies.client_address(_joined(scope.headers, "x-forwarded-for"), _address(scope))
+        address = self._proxies.client_address(joined(scope.headers, "x-forwarded-for"), address_of(scope))
         read = self._bodies.admit(pool, address, _current_task().cancel)
         if not self._is_sweeping:
             self._is_sweeping = True
@@ -237,13 +252,44 @@ class RsgiApplication:
         if self._is_sweeping:
             self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
+    async def _answer_without_thread(self, request: _Request, body: bytes) -> bool:
+        """Whether ``request`` is one for the fast path, and answered."""
+        environ = request.environ = make_environ(request.scope, request.body, request.error)
+        flushed: asyncio.Future[Outcome | BaseException] = self._loop.create_future()
+        if not self._fast_path.enqueue(environ, body, partial(self._results.put, flushed)):
+            return False
+        self._enqueued += 1
+        try:
+            outcome = await flushed
+            if isinstance(outcome, tuple):
+                request.proto.response_bytes(*outcome)
+            elif isinstance(outcome, Flushed):
+                await self._api.submit(partial(self._answer_late, request, environ, outcome))
+        finally:
+            self._enqueued -= 1
+            self._fast_path.leave()
+        if isinstance(outcome, Exception):
+            # A bug: Flask answers and logs it.
+            environ[HANDED_ON] = outcome
+        return isinstance(outcome, tuple | Flushed)
+
+    def _answer_late(self, request: _Request, environ: WSGIEnvironment, outcome: Flushed[SendResponse]) -> None:
+        """In a thread: answer what is not stored as new."""
+        response = self._fast_path.wait(environ, outcome)
+        if response is None:
+            self._run(request)
+        else:
+            request.proto.response_bytes(*self._fast_path.answer(environ, response))
+
     def _answer(self, request: _Request, threads: RequestThreads) -> asyncio.Future[None]:
         return threads.submit(partial(self._run, request))
 
     def _run(self, request: _Request) -> None:
         """In a thread: have the application answer ``request``."""
         try:
-            status, headers, body = _call(self._app, _environ(request))
+            status, headers, body = _call(
+                self._app, request.environ or make_environ(request.scope, request.body, request.error)
+            )
         except Exception:
             # A bug of ours below or beside Flask, which answers those of views itself.
             log.exception("unhandled_error", method=request.scope.method)
@@ -293,95 +339,3 @@ def _call(app: Application, environ: WSGIEnvironment) -> tuple[int, list[tuple[s
 
 def _write(_data: bytes) -> None:
     raise NotImplementedError
-
-
-# --- A request as WSGI knows it -----------------------------------------------------------------------------------
-
-#: The same for all.
-_BASE: dict[str, Any] = {
-    "SCRIPT_NAME": "",
-    "wsgi.errors": sys.stderr,
-    # werkzeug may read to the end: it is all there.
-    "wsgi.input_terminated": True,
-    "wsgi.multiprocess": False,
-    "wsgi.multithread": True,
-    "wsgi.run_once": False,
-    "wsgi.version": (1, 0),
-}
-_NOT_PREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH"}
-#: Names that were met, bounded: those that peers invent are not remembered.
-_NAMES: dict[str, str] = dict(_NOT_PREFIXED)
-_NAMES_LIMIT = 200
-#: Joined with commas a repeated Idempotency-Key would be another one, which protects from nothing.
-_ONCE = {"HTTP_HOST": "Host", "HTTP_IDEMPOTENCY_KEY": "Idempotency-Key"}
-_MUST_BE_READABLE = {"authorization", "content-type", "cookie", "host", "idempotency-key", "origin"}
-
-
-def _environ(request: _Request) -> WSGIEnvironment:
-    scope = request.scope
-    environ = _BASE.copy()
-    environ["REQUEST_METHOD"] = scope.method
-    environ["PATH_INFO"] = _as_wsgi(scope.path)
-    environ["QUERY_STRING"] = scope.query_string
-    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if scope.http_version == "1.1" else "HTTP/1.0"
-    environ["wsgi.url_scheme"] = scope.scheme
-    environ["wsgi.input"] = request.body
-    environ["REMOTE_ADDR"] = _address(scope)
-    host, _, environ["SERVER_PORT"] = scope.server.rpartition(":")
-    environ["SERVER_NAME"] = host.strip("[]")
-    error = _add_headers(environ, scope.headers) or request.error
-    if authority := scope.authority:
-        # An address in the request line counts more than the header (RFC 9112, section 3.2.2).
-        environ["HTTP_HOST"] = authority
-    if error is not None:
-        environ[HANDED_ON] = error
-    return environ
-
-
-def _add_headers(environ: WSGIEnvironment, headers: Any) -> Exception | None:
-    """Put the headers into ``environ``; returns what is wrong with them."""
-    fault: Exception | None = None
-    distinct = 0
-    for name, value in headers.items():
-        key = _NAMES.get(name) or _new_name(name)
-        if not key:
-            distinct += 1
-        elif key in environ:
-            if key in _ONCE:
-                fault = BadRequest(f"The request has more than one {_ONCE[key]}.")
-            environ[key] = f"{environ[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{_as_wsgi(value)}"
-        else:
-            environ[key] = _as_wsgi(value)
-            distinct += 1
-    if len(headers) > distinct:
-        # granian leaves out values that are not UTF-8: what can't be read must not pass for what was not sent.
-        given = {name for name, _ in headers.items()}
-        unreadable = _MUST_BE_READABLE.intersection(headers.keys()).difference(given)
-        if unreadable:
-            fault = BadRequest(f"The header {min(unreadable)} is not in UTF-8.")
-    return fault
-
-
-def _as_wsgi(text: str) -> str:
-    """PEP 3333: bytes, each as the character of its number."""
-    return text if text.isascii() else text.encode().decode("latin-1")
-
-
-def _new_name(name: str) -> str:
-    """The name of a header in an environ; "" for one that is not taken over."""
-    if "_" in name:
-        # Else Idempotency_Key would pass for Idempotency-Key, past a proxy that knows only the one.
-        return ""
-    key = f"HTTP_{name.upper().replace('-', '_')}"
-    if len(_NAMES) < _NAMES_LIMIT:
-        _NAMES[name] = key
-    return key
-
-
-def _joined(headers: Any, name: str) -> str | None:
-    """A header as one line, however often it came (RFC 9110, section 5.3)."""
-    return ",".join(headers.get_all(name)) if name in headers else None
-
-
-def _address(scope: Scope) -> str:
-    return scope.client.rpartition(":")[0].strip("[]")

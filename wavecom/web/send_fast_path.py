@@ -1,22 +1,27 @@
-"""The short way for the one request that comes a thousand times a second: ``POST /api/notifications`` as it should be.
+"""The fast path for the request that comes a thousand times a second: a plain ``POST /api/notifications``.
 
-Two thirds of what a request costs in the web process are Flask's, werkzeug's and webargs' handling of it (ADR 9). The
-short way takes what has the plain form of practically every request, asks the same guard, body parser, marshmallow
-schema and ``Sending`` as the view, and writes the same answer. Everything else is Flask's: what has another form goes
-there untouched, and what is refused goes there with its error, to be answered and logged where all errors are.
+Such a request has no thread of its own. The event loop (``rsgi.py``) enqueues it, and the one thread of a group commit
+recalls the keys, parses, validates, stores and answers for all that came at about the same time (ADR 23): a batch costs
+one change of threads, and each step finds the processor's caches warm from the request before.
+
+It serves what needs nothing else first and ends well. Everything else is Flask's: a request of another form, a key that
+is not in memory, a body that is refused, a large one, one with attachments. Nothing is checked in two ways: the key
+ring, the body parser, the schema and ``Sending`` are the view's own, and Flask answers and logs what is refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import structlog
-from werkzeug.exceptions import ClientDisconnected
 
-from wavecom.accounts import Scope
-from wavecom.services.web import WebServices
+from wavecom.accounts import Caller, Scope
+from wavecom.batching import GroupCommit
+from wavecom.core.submission import Flushed, NewNotification
+from wavecom.errors import OverloadedError
+from wavecom.services.web import ACCEPT_WINDOW_SECONDS, WebServices
 from wavecom.web import counting
 from wavecom.web.api.notifications import PATH
 from wavecom.web.api.schemas.notification import RepeatableSchema
@@ -27,102 +32,136 @@ from wavecom.web.proxies import TrustedProxies, is_secure
 from wavecom.web.request_middleware import HANDED_ON, HEADERS, REQUEST_ID, STRICT_TRANSPORT, RequestMiddleware
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
-    Application = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
+#: To parse and validate as much takes a fraction of a millisecond: nobody in the same batch waits long for it.
+BODY_LIMIT_BYTES = 16 * 1024
 
 #: Headers by which a request asks for something of its own.
 _SPECIAL = frozenset({"HTTP_ORIGIN", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"})
+_REQUEST_ID = "HTTP_X_REQUEST_ID"
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
+
+Response = tuple[int, list[tuple[str, str]], bytes]
+#: What became of a request: its response, or what a thread has to finish (``SendFastPath.wait``); None: it is Flask's.
+Outcome = Response | Flushed[SendResponse] | None
 
 
 class SendFastPath:
-    """A WSGI application: the short way before ``app``, which takes all the rest."""
+    """Serves plain requests in batches, each in the form in which WSGI knows it (PEP 3333)."""
 
-    def __init__(self, app: Application, services: WebServices, middleware: RequestMiddleware) -> None:
-        self._app = app
+    def __init__(self, services: WebServices, middleware: RequestMiddleware, proxies: TrustedProxies) -> None:
+        self._proxies = proxies
         self._middleware = middleware
         self._authenticator = Authenticator(services.keys)
         self._schema = RepeatableSchema(
             services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs
         )
         self._sending = Sending.over(services)
-        self._proxies = TrustedProxies(services.settings.trusted_proxies)
-        self._longest_body = services.settings.max_body_bytes
+        self._commit: GroupCommit[tuple[WSGIEnvironment, bytes], Outcome] = GroupCommit(
+            self._serve, max_window_seconds=ACCEPT_WINDOW_SECONDS
+        )
+        self._longest_body = min(BODY_LIMIT_BYTES, services.settings.max_body_bytes)
         self._headers = [("Content-Type", "application/json"), *HEADERS.items()]
         if services.settings.cors_origins:
             # As ``cors`` answers a request without an origin.
             self._headers.append(("Vary", "Origin"))
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer, or let ``app`` do it."""
-        # First of all, for both ways.
-        self._proxies.resolve(environ)
-        length = self._plain_length(environ)
-        if length is None:
-            return self._app(environ, start_response)
-        request_id = self._middleware.identify(environ.get("HTTP_X_REQUEST_ID"))
+    def enqueue(
+        self, environ: WSGIEnvironment, body: bytes, on_done: Callable[[Outcome | BaseException], None]
+    ) -> bool:
+        """Begin to serve the request whose whole ``body`` is here. ``on_done`` is called in the group commit's thread.
+
+        Returns whether it is served here: then ``leave`` has to be called at its end. Else nothing has been done.
+        """
+        if len(body) > self._longest_body or not self._is_plain(environ):
+            return False
         try:
-            answer = self._serve(environ, length)
+            self._middleware.in_flight.enter()
+        except OverloadedError:
+            return False
+        try:
+            self._commit.enqueue((environ, body), on_done)
+        except RuntimeError:
+            # The system gives the group commit no thread now.
+            self.leave()
+            return False
+        return True
+
+    def _serve(self, requests: Sequence[tuple[WSGIEnvironment, bytes]]) -> list[Outcome]:
+        """Serve a batch, in the group commit's thread."""
+        prepared = [self._prepare(environ, body) for environ, body in requests]
+        flushed = iter(self._sending.send_each([each for each in prepared if each is not None]))
+        return [
+            self._outcome(environ, None if each is None else next(flushed))
+            for (environ, _), each in zip(requests, prepared, strict=True)
+        ]
+
+    def _prepare(self, environ: WSGIEnvironment, body: bytes) -> tuple[Caller, NewNotification] | None:
+        try:
+            caller = self._authenticator.remembered(environ.get("HTTP_AUTHORIZATION"), Scope.SEND)
+            if caller is None:
+                return None
+            notification = self._schema.load(parse_json(body))
+            new = self._sending.prepare(caller, notification, environ.get("HTTP_IDEMPOTENCY_KEY"))
+        except Exception:  # noqa: BLE001 - Flask meets the same error, tells it apart and logs it
+            return None
+        # For the answer, whoever makes it in the end.
+        environ[_REQUEST_ID] = self._middleware.id_of(environ.get(_REQUEST_ID))
+        return None if new is None else (caller, new)
+
+    def _outcome(self, environ: WSGIEnvironment, flushed: Flushed[SendResponse] | None) -> Outcome:
+        if flushed is None or not flushed.is_new:
+            return flushed
+        try:
+            return self.answer(environ, flushed.result())
+        except Exception as error:  # noqa: BLE001 - a bug: answered and logged by Flask, and none of the others' affair
+            environ[HANDED_ON] = error
+            return None
+
+    def leave(self) -> None:
+        """The request that was enqueued has been answered."""
+        self._middleware.in_flight.leave()
+
+    def wait(self, environ: WSGIEnvironment, flushed: Flushed[SendResponse]) -> SendResponse | None:
+        """What is to be answered to a request that was not new, or could not be stored; for a thread: it may wait.
+
+        None where it is an error: it is put into ``environ``, to be answered by Flask.
+        """
+        self._middleware.identify(environ[_REQUEST_ID])
+        try:
+            return flushed.result()
         except Exception as error:  # noqa: BLE001 - handed on to where errors are told apart
             environ[HANDED_ON] = error
-            # Answered under the id that log lines have carried until now.
-            environ["HTTP_X_REQUEST_ID"] = request_id
-            return self._app(environ, start_response)
-        structlog.contextvars.clear_contextvars()
-        body = answer.body.encode() if isinstance(answer.body, str) else answer.body
+            return None
+        finally:
+            structlog.contextvars.clear_contextvars()
+
+    def answer(self, environ: WSGIEnvironment, response: SendResponse) -> Response:
+        """Status, headers and body of the response to a request that was enqueued."""
+        body = response.body.encode() if isinstance(response.body, str) else response.body
         headers = [
             *self._headers,
             ("Content-Length", str(len(body))),
-            (REQUEST_ID, request_id),
-            *answer.headers(PATH),
+            (REQUEST_ID, environ[_REQUEST_ID]),
+            *response.headers(PATH),
         ]
+        self._proxies.resolve(environ)
         if is_secure(environ):
             headers.append(STRICT_TRANSPORT)
         counting.count("POST", PATH, 202)
-        start_response("202 ACCEPTED", headers)
-        return (body,)
+        return 202, headers, body
 
-    def _plain_length(self, environ: WSGIEnvironment) -> int | None:
-        """The length of the body of a request that may go the short way."""
-        if (
-            environ["PATH_INFO"] != PATH
-            or environ["REQUEST_METHOD"] != "POST"
-            or environ.get("CONTENT_TYPE") != "application/json"
+    def _is_plain(self, environ: WSGIEnvironment) -> bool:
+        """Whether Flask would do with the request what is done here."""
+        return (
+            environ["PATH_INFO"] == PATH
+            and environ["REQUEST_METHOD"] == "POST"
+            and environ.get("CONTENT_TYPE") == "application/json"
             # Refused before it came here.
-            or HANDED_ON in environ
-            or environ.get("QUERY_STRING")
-            or environ.get("SCRIPT_NAME")
-            or not _SPECIAL.isdisjoint(environ)
-            or not _HOST.fullmatch(environ.get("HTTP_HOST", ""))
-            or not self._middleware.hosts.allows(environ["HTTP_HOST"])
-        ):
-            return None
-        declared = environ.get("CONTENT_LENGTH", "")
-        if not (declared.isascii() and declared.isdigit() and len(declared) < 10):
-            return None
-        length = int(declared)
-        return length if length <= self._longest_body else None
-
-    def _serve(self, environ: WSGIEnvironment, length: int) -> SendResponse:
-        """As the view ``sendNotification`` and what Flask does before it, in that order."""
-        self._middleware.in_flight.enter()
-        try:
-            who = self._authenticator.admit(environ.get("HTTP_AUTHORIZATION"), Scope.SEND)
-            body = _read(environ, length)
-            notification = self._schema.load(parse_json(body))
-            return self._sending.send(who, notification, environ.get("HTTP_IDEMPOTENCY_KEY"))
-        finally:
-            self._middleware.in_flight.leave()
-
-
-def _read(environ: WSGIEnvironment, length: int) -> bytes:
-    if length == 0:
-        return b""
-    try:
-        body: bytes = environ["wsgi.input"].read(length)
-    except (OSError, ValueError) as error:
-        raise ClientDisconnected from error
-    if len(body) < length:
-        raise ClientDisconnected
-    return body
+            and HANDED_ON not in environ
+            and not environ.get("QUERY_STRING")
+            and _SPECIAL.isdisjoint(environ)
+            and _HOST.fullmatch(environ.get("HTTP_HOST", "")) is not None
+            and self._middleware.hosts.allows(environ["HTTP_HOST"])
+        )

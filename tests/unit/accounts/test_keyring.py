@@ -132,6 +132,34 @@ def test_a_remembered_key_ends_on_time(keys: KeyRing, store: CountingKeyStore, c
     assert _is_refused(keys, KEY)
 
 
+def test_what_is_recalled_is_what_was_found_and_asks_nobody(
+    keys: KeyRing, store: CountingKeyStore, clock: FakeClock
+) -> None:
+    store.add(_record(KEY, clock, expires_at=clock.now() + timedelta(seconds=MEMORY_SECONDS / 2)))
+
+    assert keys.remembered(KEY) is None
+    assert store.finds == 0
+
+    found = keys.authenticate(KEY)
+    assert keys.remembered(KEY) == found
+    assert store.finds == 1
+
+    clock.advance(MEMORY_SECONDS / 2)
+    assert keys.remembered(KEY) is None, "it has expired"
+
+
+def test_nothing_is_recalled_for_longer_than_a_revoked_key_may_be_taken(
+    keys: KeyRing, store: CountingKeyStore, clock: FakeClock
+) -> None:
+    store.add(_record(KEY, clock))
+    keys.authenticate(KEY)
+
+    clock.advance(MEMORY_SECONDS)
+
+    assert keys.remembered(KEY) is None
+    assert keys.remembered("k" * 10_000) is None
+
+
 def test_a_flood_of_invented_keys_pushes_out_no_real_one(
     keys: KeyRing, store: CountingKeyStore, clock: FakeClock
 ) -> None:

@@ -30,7 +30,7 @@ from wavecom.core.acceptance import Acceptance
 from wavecom.core.engine import Policy
 from wavecom.core.operations import Operations
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
-from wavecom.core.submission import Submission
+from wavecom.core.submission import MakeBatcher, Submission
 from wavecom.services.shared import served_by
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
@@ -75,6 +75,7 @@ def make_world(
     keys: KeyRing | None = None,
     checks: Mapping[str, Callable[[], None]] | None = None,
     quotas: QuotaService | None = None,
+    batcher: MakeBatcher = OneByOne,
 ) -> World:
     """An app at ``NOW`` with one key, ``KEY``, that may do everything."""
     settings = settings or Settings(secret_key="a secret for tests only")
@@ -95,7 +96,7 @@ def make_world(
         writer=writer,
         blobs=MemoryBlobStore(),
         clock=clock,
-        batcher=OneByOne,
+        batcher=batcher,
         random_bytes=lambda size: next(numbers).to_bytes(size, "big"),
         served=served_by(settings),
         policy=Policy(),

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryKeyStore
+from tests.unit.web.rsgi_client import Connection, scope_of, serve
 from wavecom.accounts import KeyRing
 from wavecom.core.keys import KeyRecord
 from wavecom.errors import StoreError
@@ -22,24 +21,11 @@ from wavecom.web.rsgi import RsgiApplication
 KEY = "wc_live_" + "k" * 43
 
 
-class _Headers(dict[str, str]):
-    def get_all(self, name: str) -> list[str]:
-        return [self[name]] if name in self else []
+class _NoFastPath:
+    """Takes no request."""
 
-
-class _Proto:
-    """A connection whose peer has sent all of its body."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-        self.status = 0
-        self.headers: list[tuple[str, str]] = []
-
-    async def __call__(self) -> bytes:
-        return self._body
-
-    def response_bytes(self, status: int, headers: list[tuple[str, str]], _body: bytes) -> None:
-        self.status, self.headers = status, headers
+    def enqueue(self, *_: object) -> bool:
+        return False
 
 
 class _App:
@@ -64,31 +50,21 @@ class _Away(MemoryKeyStore):
         raise StoreError("no answer from the store")
 
 
-def _serve(app: _App, store: MemoryKeyStore, path: str, body: bytes = b"", count: int = 1) -> list[_Proto]:
-    protos = [_Proto(body) for _ in range(count)]
-    headers = _Headers({"authorization": f"Bearer {KEY}", "content-length": str(len(body))})
-    scope: Any = SimpleNamespace(
-        path=path,
-        method="POST" if body else "GET",
-        headers=headers,
-        query_string="",
-        http_version="1.1",
-        scheme="http",
-        client="127.0.0.1:4711",
-        server="127.0.0.1:8000",
-        authority=None,
+def _serve(app: _App, store: MemoryKeyStore, path: str, body: bytes = b"", count: int = 1) -> list[Connection]:
+    headers = {"Authorization": f"Bearer {KEY}", "Content-Length": str(len(body))}
+    scope = scope_of("POST" if body else "GET", path, headers)
+    served: Any = app
+    fast_path: Any = _NoFastPath()
+    rsgi = RsgiApplication(
+        served,
+        fast_path,
+        KeyRing(store, FakeClock()),
+        TrustedProxies(0),
+        threads=4,
+        max_in_flight=100,
+        max_body_bytes=1_000,
     )
-
-    async def main() -> None:
-        keys = KeyRing(store, FakeClock())
-        served: Any = app
-        rsgi = RsgiApplication(served, keys, TrustedProxies(0), threads=4, max_in_flight=100, max_body_bytes=1_000)
-        rsgi.start(asyncio.get_running_loop())
-        async with asyncio.timeout(60):
-            await asyncio.gather(*(rsgi.serve(scope, each) for each in protos))  # type: ignore[arg-type]
-
-    asyncio.run(main())
-    return protos
+    return serve(rsgi, [(scope, body)] * count)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +87,7 @@ def test_an_address_has_its_lane_however_many_slashes_it_begins_with(path: str, 
 
     [proto] = _serve(app, store, path, body)
 
-    assert proto.status == 200
+    assert proto.status_code == 200
     assert app.threads == [lane]
 
 
@@ -122,7 +98,7 @@ def test_who_is_not_known_gets_no_thread_of_the_api(body: bytes) -> None:
     protos = _serve(app, MemoryKeyStore(), "/api/notifications", body, count=150)
 
     # More than may be in flight, and nobody is told that there is no room: that is for those who are known.
-    assert {each.status for each in protos} == {200}
+    assert {each.status_code for each in protos} == {200}
     assert set(app.threads) == {"anonymous"}
 
 
@@ -131,7 +107,7 @@ def test_a_store_that_is_away_is_said_without_asking_it_for_each() -> None:
 
     protos = _serve(app, store, "/api/notifications", b"{}", count=40)
 
-    assert {each.status for each in protos} == {503}
+    assert {each.status_code for each in protos} == {503}
     assert {type(each) for each in app.errors} == {StoreError}
     assert store.asked == 1
     # Threads that answer without a server.

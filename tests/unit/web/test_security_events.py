@@ -34,7 +34,7 @@ def _add_key(world: World, key: str, **fields: Any) -> None:
 
 
 def _call(world: World, key: str | None, address: str = ADDRESS, *, short_way: bool = True) -> Any:
-    # A query keeps a request from the short way (``express``).
+    # A query keeps a request from the fast path.
     path = "/api/notifications" + ("" if short_way else "?x=1")
     return world.client(key).post(path, json=SMS, environ_overrides={"REMOTE_ADDR": address})
 

@@ -1,29 +1,34 @@
-"""The short way answers as Flask's way does, to the letter, and takes nothing that is not its own."""
+"""The fast path answers as Flask does, to the letter, and takes nothing that is not its own."""
 
 from __future__ import annotations
 
 import io
+import json
 import re
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
+from flask import Response
 
 from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import KEY, NOW, World, make_world
+from tests.unit.web.rsgi_client import Connection, scope_of, serve
 from tests.unit.web.test_limits import LEFT_OVER, ScriptedQuotas
 from wavecom.accounts import Scope, hash_of
+from wavecom.batching import GroupCommit
 from wavecom.core.keys import KeyRecord
 from wavecom.core.quota import QuotaDecision
 from wavecom.errors import RequestTimeoutError, StoreError
 from wavecom.settings import Settings
+from wavecom.web.app import WaveComFlask
 from wavecom.web.request_middleware import HANDED_ON
-from wavecom.web.send_fast_path import SendFastPath
+from wavecom.web.rsgi import RsgiApplication
 
 PATH = "/api/notifications"
 PLAIN = "application/json"
-#: Means the same, and is none of the short way's business.
+#: Means the same, and is none of the fast path's business.
 OTHERWISE = "application/json; charset=utf-8"
 SMS = b'{"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}'
 READ_ONLY = "wc_live_" + "r" * 43
@@ -50,10 +55,6 @@ def _without_room() -> World:
 
 def _small() -> World:
     return make_world(Settings(secret_key="a secret for tests", max_body_bytes=100))
-
-
-def _full() -> World:
-    return make_world(Settings(secret_key="a secret for tests", max_requests_in_flight=1))
 
 
 def _behind_a_proxy() -> World:
@@ -122,25 +123,56 @@ REQUESTS: dict[str, tuple[Callable[[], World], bytes, dict[str, str]]] = {
 }
 
 
-def _post(world: World, body: bytes, headers: dict[str, str], content_type: str) -> TestResponse:
-    return world.client().post(PATH, data=body, headers={"X-Request-ID": "same", **headers}, content_type=content_type)
+def _scope(headers: Mapping[str, str], content_type: str, body: bytes, *more: tuple[str, str]) -> Any:
+    own = {
+        "Host": "localhost",
+        "Authorization": f"Bearer {KEY}",
+        "Content-Type": content_type,
+        "Content-Length": str(len(body)),
+        "X-Request-ID": "same",
+    }
+    return scope_of("POST", PATH, [*(own | headers).items(), *more])
 
 
-def _told(answer: TestResponse) -> tuple[str, list[tuple[str, str]], str]:
+def _rsgi(world: World) -> RsgiApplication:
+    assert isinstance(world.app, WaveComFlask)
+    return world.app.rsgi
+
+
+def _post(world: World, body: bytes, headers: Mapping[str, str], content_type: str) -> Connection:
+    [answer] = serve(_rsgi(world), [(_scope(headers, content_type, body), body)])
+    return answer
+
+
+def _told(answer: Connection) -> tuple[int, list[tuple[str, str]], str]:
     """Everything a client sees; ids, which are new each time, aside. The order of headers means nothing."""
     headers = sorted((name, _JOB_ID.sub("ID", value)) for name, value in answer.headers)
-    return answer.status, headers, _JOB_ID.sub("ID", answer.text)
+    return answer.status_code, headers, _JOB_ID.sub("ID", answer.text)
+
+
+def _flask_threads(world: World) -> list[str]:
+    """The threads in which Flask will have served a request, one for each."""
+    seen: list[str] = []
+
+    @world.app.after_request
+    def note(response: Response) -> Response:
+        seen.append(threading.current_thread().name.rpartition("-")[0])
+        return response
+
+    return seen
 
 
 @pytest.mark.parametrize("name", REQUESTS)
 def test_both_ways_answer_alike_and_keep_alike(name: str) -> None:
     make, body, headers = REQUESTS[name]
-    short, long = make(), make()
+    fast, slow = make(), make()
+    by_flask = _flask_threads(fast)
 
-    answers = [_post(short, body, headers, PLAIN), _post(long, body, headers, OTHERWISE)]
+    answers = [_post(fast, body, headers, PLAIN), _post(slow, body, headers, OTHERWISE)]
 
     assert _told(answers[0]) == _told(answers[1])
-    assert len(short.publisher.delivery_messages) == len(long.publisher.delivery_messages)
+    assert len(fast.publisher.delivery_messages) == len(slow.publisher.delivery_messages)
+    assert bool(by_flask) == (answers[0].status_code != 202), "what is accepted does without Flask, the rest is Flask's"
 
 
 def test_a_repetition_is_told_alike_on_both_ways() -> None:
@@ -159,40 +191,84 @@ def test_a_repetition_is_told_alike_on_both_ways() -> None:
     assert len(world.publisher.delivery_messages) == 1
 
 
-def test_with_all_places_taken_both_ways_refuse_before_they_read_anything() -> None:
-    told = []
-    for content_type in (PLAIN, OTHERWISE):
-        world = _full()
-        held = _Held(world)
-        told.append(_told(held.refused_meanwhile(content_type)))
+class _Awaiting(MemoryJobRepository):
+    """A store that is done when ``is_over`` is set."""
 
-    assert told[0] == told[1]
-    assert told[0][0].startswith("503")
+    def __init__(self) -> None:
+        super().__init__(lambda: NOW)
+        self.is_over = threading.Event()
+
+    def insert(self, jobs: Any) -> Any:
+        assert self.is_over.wait(30)
+        return super().insert(jobs)
 
 
-class _Held:
-    """A world whose only place is taken by a request that reads its body."""
+def _taken() -> tuple[World, _Awaiting]:
+    """With a single place, which the first request holds for as long as the store lets it wait."""
+    jobs = _Awaiting()
+    settings = Settings(secret_key="a secret for tests", max_requests_in_flight=1)
+    return make_world(settings, jobs=jobs, batcher=GroupCommit), jobs
 
-    def __init__(self, world: World) -> None:
-        self._world = world
 
-    def refused_meanwhile(self, content_type: str) -> TestResponse:
-        answers = []
-        world = self._world
+@pytest.mark.parametrize("content_type", [PLAIN, OTHERWISE])
+def test_what_waits_for_the_group_commit_is_in_flight_and_others_are_refused(content_type: str) -> None:
+    world, jobs = _taken()
+    by_flask = _flask_threads(world)
 
-        class Asking(io.BytesIO):
-            def read(self, size: int | None = -1) -> bytes:
-                answers.append(_post(world, SMS, {}, content_type))
-                return super().read(size)
+    @world.app.after_request
+    def end(response: Response) -> Response:
+        jobs.is_over.set()
+        return response
 
-        taken = world.client().post(
-            PATH,
-            content_type=PLAIN,
-            environ_overrides={"wsgi.input": Asking(SMS), "CONTENT_LENGTH": str(len(SMS))},
-        )
-        assert taken.status_code == 202
-        assert _post(world, SMS, {}, content_type).status_code == 202
-        return answers[0]
+    requests = [(_scope({}, PLAIN, SMS), SMS), (_scope({}, content_type, SMS), SMS)]
+    answers = serve(_rsgi(world), requests)
+
+    assert [each.status_code for each in answers] == [202, 503]
+    assert by_flask == ["refusals"], "who is refused takes no thread of the API"
+    # The place is free again.
+    assert _post(world, SMS, {}, PLAIN).status_code == 202
+
+
+@pytest.mark.parametrize("content_type", [PLAIN, OTHERWISE])
+def test_a_place_is_free_again_whatever_became_of_its_request(content_type: str) -> None:
+    world = make_world(Settings(secret_key="a secret for tests", max_requests_in_flight=1), quotas=ScriptedQuotas())
+    key = {"Idempotency-Key": "order-1"}
+
+    bodies = [SMS, SMS, SMS[:-1] + b', "maxAttempts": 2}', b"[1]", SMS]
+    answers = [_post(world, body, key if index < 3 else {}, content_type) for index, body in enumerate(bodies)]
+
+    assert [each.status_code for each in answers] == [202, 202, 422, 422, 202]
+
+
+def test_what_is_refused_in_a_batch_costs_none_of_the_others_anything() -> None:
+    world = make_world(quotas=ScriptedQuotas())
+    requests = [
+        (_scope({"Idempotency-Key": "\t"}, PLAIN, SMS), SMS),
+        (_scope({}, PLAIN, SMS), SMS),
+        (_scope({}, PLAIN, b"[1]"), b"[1]"),
+        (_scope({"Idempotency-Key": "order-1"}, PLAIN, SMS), SMS),
+        (_scope({}, PLAIN, _WITH_A_FILE), _WITH_A_FILE),
+        (_scope({}, PLAIN, SMS), SMS),
+    ]
+
+    answers = serve(_rsgi(world), requests)
+
+    assert [each.status_code for each in answers] == [422, 202, 422, 202, 202, 202]
+    assert len(world.publisher.delivery_messages) == 4
+
+
+def test_many_that_come_at_one_time_are_stored_each_for_itself() -> None:
+    world = make_world(batcher=GroupCommit)
+    bodies = [SMS[:-1] + f', "metadata": {{"n": "{number}"}}}}'.encode() for number in range(40)]
+
+    answers = serve(_rsgi(world), [(_scope({}, PLAIN, body), body) for body in bodies])
+
+    for number, answer in enumerate(answers):
+        assert answer.status_code == 202
+        job = world.jobs.get(answer.json["jobId"], "default")
+        assert job is not None
+        assert job.metadata == {"n": str(number)}
+    assert len(world.publisher.delivery_messages) == 40
 
 
 class _Broken(io.BytesIO):
@@ -225,63 +301,61 @@ def test_a_bug_is_answered_where_all_are() -> None:
     assert answer.headers["X-Request-ID"] == "same"
 
 
-class _Flask:
-    """Stands behind the short way and counts what gets there."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-
-    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
-        self.paths.append(environ["PATH_INFO"])
-        start_response("204 NO CONTENT", [])
-        return ()
+#: More than the event loop parses at once.
+_LONG = SMS + b" " * 20_000
+_WITH_A_FILE = json.dumps(
+    {
+        "type": "email",
+        "to": {"email": "a@example.com"},
+        "payload": {
+            "subject": "Hi",
+            "text": "Hello",
+            "attachments": [{"filename": "a.txt", "contentType": "text/plain", "content": "SGVsbG8="}],
+        },
+    }
+).encode()
 
 
 @pytest.mark.parametrize(
-    ("path", "method", "environ"),
+    ("method", "path", "query", "headers", "body"),
     [
-        (PATH, "GET", {}),
-        (PATH, "OPTIONS", {}),
-        (PATH + "/", "POST", {}),
-        (PATH + "/batch", "POST", {}),
-        ("/", "GET", {}),
-        (PATH, "POST", {"QUERY_STRING": "a=1"}),
-        (PATH, "POST", {"SCRIPT_NAME": "/wavecom"}),
-        (PATH, "POST", {"CONTENT_TYPE": "text/plain"}),
-        (PATH, "POST", {"CONTENT_LENGTH": "+5"}),
-        (PATH, "POST", {"CONTENT_LENGTH": "²"}),
-        (PATH, "POST", {"CONTENT_LENGTH": "9" * 30}),
-        (PATH, "POST", {"HTTP_ORIGIN": "https://shop.example"}),
-        (PATH, "POST", {"HTTP_CONTENT_ENCODING": "gzip"}),
-        (PATH, "POST", {"HTTP_TRANSFER_ENCODING": "chunked"}),
-        (PATH, "POST", {"HTTP_HOST": "a/b"}),
+        ("POST", PATH + "/batch", "", {}, SMS),
+        ("POST", PATH + "/", "", {}, SMS),
+        ("POST", "/" + PATH, "", {}, SMS),
+        ("PUT", PATH, "", {}, SMS),
+        ("POST", PATH, "a=1", {}, SMS),
+        ("POST", PATH, "", {"Content-Type": "text/plain"}, SMS),
+        ("POST", PATH, "", {"Origin": "https://shop.example"}, SMS),
+        ("POST", PATH, "", {"Content-Encoding": "gzip"}, SMS),
+        ("POST", PATH, "", {"Transfer-Encoding": "chunked"}, SMS),
+        ("POST", PATH, "", {"Host": "a/b"}, SMS),
+        ("POST", PATH, "", {"Host": "elsewhere.example"}, SMS),
+        ("POST", PATH, "", {}, _LONG),
+        ("POST", PATH, "", {}, _WITH_A_FILE),
     ],
 )
-def test_what_is_not_plain_is_flasks(path: str, method: str, environ: dict[str, str]) -> None:
+def test_what_is_not_plain_is_flasks(method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> None:
     world = make_world()
-    flask = _Flask()
-    short = world.app.wsgi_app
-    assert isinstance(short, SendFastPath)
-    short._app = flask
+    by_flask = _flask_threads(world)
+    scope = _scope(headers, PLAIN, body)
+    scope.method, scope.path, scope.query_string = method, path, query
 
-    world.client().open(path, method=method, data=SMS, content_type=PLAIN, environ_overrides=environ)
+    serve(_rsgi(world), [(scope, body)])
 
-    assert flask.paths == [path]
-
-
-def test_what_is_plain_never_gets_to_flask() -> None:
-    world = make_world()
-    flask = _Flask()
-    assert isinstance(world.app.wsgi_app, SendFastPath)
-    world.app.wsgi_app._app = flask
-
-    answer = _post(world, SMS, {"Idempotency-Key": "order-1"}, PLAIN)
-
-    assert answer.status_code == 202
-    assert flask.paths == []
+    assert by_flask == ["api"]
 
 
 def test_what_was_refused_before_it_came_here_is_not_accepted() -> None:
+    world = make_world()
+    scope = _scope({}, PLAIN, SMS, ("Idempotency-Key", "order-1"), ("Idempotency-Key", "order-2"))
+
+    [answer] = serve(_rsgi(world), [(scope, SMS)])
+
+    assert (answer.status_code, answer.json["code"]) == (400, "bad_request")
+    assert world.publisher.delivery_messages == []
+
+
+def test_an_error_that_is_handed_on_is_answered_by_flask() -> None:
     world = make_world()
 
     answer = world.client().post(

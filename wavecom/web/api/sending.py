@@ -1,9 +1,10 @@
-"""Accepting one notification that came over HTTP: from the API, the short way or the pages."""
+"""Accepting one notification that came over HTTP: from the API, the fast path or the pages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import orjson
 from flask import Response
@@ -12,7 +13,7 @@ from wavecom.core.acceptance import Acceptance, Admitted
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.quota import StoredAnswer
-from wavecom.core.submission import Submission
+from wavecom.core.submission import Flushed, NewNotification, Submission
 from wavecom.errors import InvalidRequestError, LimitStatus
 from wavecom.services.web import WebServices
 from wavecom.web.api import representation
@@ -71,8 +72,31 @@ class Sending:
             self._acceptance.charge_refused(actor)
             raise
         new = notification.to_notification(actor, key)
-        admitted = self._acceptance.accept(actor, new)
+        return self._finish(actor, new, self._acceptance.accept(actor, new))
+
+    def prepare(
+        self, actor: Actor, notification: NotificationRequest | RefusedRequest, key_header: str | None
+    ) -> NewNotification | None:
+        """What ``send_each`` takes; None where the request is refused, or something has to be asked or stored first."""
+        if isinstance(notification, RefusedRequest):
+            return None
+        new = notification.to_notification(actor, idempotency_key(key_header))
+        return new if self._acceptance.can_be_batched(actor, new) else None
+
+    def send_each(self, requests: Sequence[tuple[Actor, NewNotification]]) -> list[Flushed[SendResponse]]:
+        """``send`` for each of many that came at one time, each prepared; stored in one step."""
+        admitted = self._acceptance.accept_each(requests)
+        return [
+            Flushed(partial(self._send_flushed, actor, new, each.result), each.is_new)
+            for (actor, new), each in zip(requests, admitted, strict=True)
+        ]
+
+    def _send_flushed(self, actor: Actor, new: NewNotification, admitted: Callable[[], Admitted]) -> SendResponse:
+        return self._finish(actor, new, admitted())
+
+    def _finish(self, actor: Actor, new: NewNotification, admitted: Admitted) -> SendResponse:
         answer = _answer(admitted)
+        key = new.idempotency_key
         if key is not None and new.fingerprint is not None and admitted.stored is None:
             body = answer.body if isinstance(answer.body, str) else answer.body.decode()
             self._acceptance.remember(actor, key, StoredAnswer(new.fingerprint, admitted.job_id, body))

@@ -16,7 +16,7 @@ from wavecom.web.body import VALUES_LIMIT
 _UNKNOWN = FieldError(FieldErrorCode.UNKNOWN_FIELD, "is not a known field")
 
 
-#: How fields with schemas of their own name the short cut through them; see ``BaseSchema.load_good``.
+#: How fields with schemas of their own name the fast path through them; see ``BaseSchema.load_good``.
 GOOD = "load_good"
 
 
