@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from wavecom.core.job import Channel, JobId
+from wavecom.core.job import Channel, JobId, ProviderResult
 from wavecom.core.ports import Message
 from wavecom.providers.base import ProviderDependencies
+from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.http import HttpOptions, HttpProvider
 from wavecom.providers.transport import HttpVersion, OnEnd, Request, Response
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
@@ -119,3 +121,22 @@ def message_for(type: Channel = Channel.EMAIL, **changes: Any) -> Message:
         "attempt": 1,
     }
     return Message(**(fields | changes))
+
+
+URL = "https://gateway.example/send"
+
+
+def gateway(environment: Environment, **options: Any) -> HttpProvider:
+    """A provider of type http before the environment's transport; ``options`` are those of its table."""
+    config = ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL, **options), timeout_seconds=5)
+    return HttpProvider(config, environment.dependencies())
+
+
+def both_ways(provider: HttpProvider, message: Message) -> ProviderResult:
+    """The answer, which is the same whichever way the call is made."""
+    heard: list[ProviderResult | Exception] = []
+    assert provider.start(message, heard.append)
+    assert heard == [provider.send(message)]
+    [answer] = heard
+    assert isinstance(answer, ProviderResult)
+    return answer

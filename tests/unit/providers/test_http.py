@@ -5,32 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from types import MappingProxyType
-from typing import Any
 
-import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tests.unit.providers.conftest import Environment, message_for
-from wavecom.core.job import Channel, Outcome, ProviderResult, Scope
-from wavecom.core.ports import Message, NotBegunError
+from tests.unit.providers.conftest import URL, Environment, both_ways, gateway
+from wavecom.core.job import Channel, Outcome, Scope
+from wavecom.core.ports import Message
 from wavecom.errors import ProvidersFileError
-from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.file import parse_providers
-from wavecom.providers.http import HttpOptions, HttpProvider
-from wavecom.providers.responses import StatusMeaning, StatusTable
-from wavecom.providers.transport import HttpVersion, NotSentError, Request, Response, TransportFault, UnclearError
+from wavecom.providers.transport import NotSentError, Response, TransportFault, UnclearError
 from wavecom.routing.pause import PauseRequest
 
 NewMessage = Callable[..., Message]
-URL = "https://gateway.example/send"
-
-
-def gateway(environment: Environment, **options: Any) -> HttpProvider:
-    config = ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL, **options), timeout_seconds=5)
-    return HttpProvider(config, environment.dependencies())
 
 
 # --- What is sent -------------------------------------------------------------------------------------------------
@@ -294,137 +281,6 @@ def test_an_answer_says_whom_it_concerns(
     assert both_ways(gateway(environment), new_message(Channel.SMS)).scope is scope
 
 
-# --- What a provider says can't hurt --------------------------------------------------------------------------------
-
-
-class Clumsy(HttpProvider):
-    """Trips over every answer."""
-
-    def interpret(self, response: Response, message: Message) -> ProviderResult:
-        raise ValueError(f"can't read {response.body!r}")
-
-
-class Picky(HttpProvider):
-    """Success hides in the body."""
-
-    body_decides = True
-
-    def interpret(self, response: Response, message: Message) -> ProviderResult:
-        answer = super().interpret(response, message)
-        if answer.outcome is Outcome.ACCEPTED and orjson.loads(response.body)["status"] != "0":
-            return ProviderResult(Outcome.REJECTED, "refused")
-        return answer
-
-
-def made(kind: type[HttpProvider], environment: Environment) -> HttpProvider:
-    return kind(ProviderConfig(name="gateway", type="http", options=HttpOptions(url=URL)), environment.dependencies())
-
-
-def both_ways(provider: HttpProvider, message: Message) -> ProviderResult:
-    """The answer, which is the same whichever way the call is made."""
-    heard: list[ProviderResult | Exception] = []
-    assert provider.start(message, heard.append)
-    assert heard == [provider.send(message)]
-    [answer] = heard
-    assert isinstance(answer, ProviderResult)
-    return answer
-
-
-@pytest.mark.parametrize(
-    ("status", "outcome"),
-    [(200, Outcome.ACCEPTED), (422, Outcome.REJECTED), (429, Outcome.UNAVAILABLE), (504, Outcome.UNKNOWN)],
-)
-def test_a_bug_in_reading_an_answer_keeps_the_status_and_is_told_once(
-    environment: Environment, new_message: NewMessage, status: int, outcome: Outcome
-) -> None:
-    environment.transport.script = Response(status, {}, b"ada@example.org")
-    provider = made(Clumsy, environment)
-
-    with capture_logs() as logs:
-        answers = {both_ways(provider, new_message(Channel.SMS)) for _ in range(3)}
-
-    assert [(answer.outcome, answer.code) for answer in answers] == [(outcome, f"http_{status}")]
-    [line] = logs
-    assert (line["event"], line["provider"], line["error"]) == ("answer_unreadable", "gateway", "ValueError")
-    assert line["at"].startswith("test_http.py:")
-    assert "ada@" not in str(logs)
-
-
-@pytest.mark.parametrize(
-    ("response", "outcome"),
-    [
-        (Response(200, {}, b'{"status": "0"}'), Outcome.ACCEPTED),
-        (Response(200, {}, b'{"status": "7"}'), Outcome.REJECTED),
-        (Response(200, {}, b"<html>"), Outcome.UNKNOWN),
-        (Response(200, {}, b'{"status": "0"}', is_complete=False), Outcome.UNKNOWN),
-        (Response(401, {}, b"<html>", is_complete=False), Outcome.UNAVAILABLE),
-        (Response(422, {}, b"", is_complete=False), Outcome.REJECTED),
-    ],
-)
-def test_where_the_body_decides_success_needs_a_whole_and_readable_one(
-    environment: Environment, new_message: NewMessage, response: Response, outcome: Outcome
-) -> None:
-    environment.transport.script = response
-
-    with capture_logs():
-        assert both_ways(made(Picky, environment), new_message(Channel.SMS)).outcome is outcome
-    assert all(request.waits_for_body for request in environment.transport.requests)
-
-
-def test_what_a_subclass_can_not_do_is_said_when_it_is_declared() -> None:
-    with pytest.raises(TypeError, match="override interpret"):
-        type("Wrong", (HttpProvider,), {"send": lambda self, message: None})
-
-
-def test_a_request_is_of_the_http_version_that_its_provider_declares(
-    environment: Environment, new_message: NewMessage
-) -> None:
-    class Modern(HttpProvider):
-        http_version = HttpVersion.HTTP_2
-
-    for kind, version in ((Modern, HttpVersion.HTTP_2), (HttpProvider, HttpVersion.HTTP_1_1)):
-        environment.transport.requests.clear()
-        both_ways(made(kind, environment), new_message())
-
-        assert [request.http_version for request in environment.transport.requests] == [version, version]
-
-
-@settings(max_examples=300)
-@given(
-    status=st.integers(100, 999),
-    headers=st.dictionaries(
-        st.sampled_from(["retry-after", "content-type", "content-length", "date", "set-cookie"]),
-        st.one_of(
-            st.binary(max_size=60).map(lambda data: data.decode("latin-1")),
-            st.from_regex(r"\A\w{3}, \d+ (Jan|Feb) \d+ \d+:\d+:\d+ ([+-]\d+|GMT)\Z"),
-        ),
-    ),
-    body=st.one_of(
-        st.binary(),
-        st.recursive(st.none() | st.booleans() | st.floats() | st.integers() | st.text(), st.lists).map(
-            lambda value: json.dumps({"id": value, "messageId": value}).encode()
-        ),
-    ),
-    is_complete=st.booleans(),
-)
-def test_any_bytes_of_an_answer_leave_the_meaning_of_its_status(
-    status: int, headers: dict[str, str], body: bytes, is_complete: bool
-) -> None:
-    environment = Environment()
-    environment.transport.script = Response(status, headers, body, is_complete)
-    provider = made(HttpProvider, environment)
-    message = message_for(Channel.SMS)
-
-    with capture_logs() as logs:
-        answer = both_ways(provider, message)
-
-    assert answer.outcome is provider.statuses.outcome(status)
-    assert answer.code == f"http_{status}"
-    assert answer.retry_after_seconds is None or 0 <= answer.retry_after_seconds <= 86_400
-    assert answer.message_id is None or (len(answer.message_id) <= 200 and answer.message_id.isprintable())
-    assert "answer_unreadable" not in {line["event"] for line in logs}
-
-
 @pytest.mark.parametrize("status", sorted(OUR_TROUBLE - {408}))
 def test_our_trouble_is_told_once_a_minute_with_what_to_check(
     environment: Environment, new_message: NewMessage, status: int
@@ -556,80 +412,3 @@ def test_a_wrong_table_is_told_by_line(lines: str, line: int, message: str) -> N
 
     assert where == f"providers.toml:{line}"
     assert said.startswith(message)
-
-
-# --- Without waiting ----------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "script",
-    [
-        Response(200, {}, b'{"id": "m-1"}'),
-        Response(400, {}, b""),
-        Response(503, {"retry-after": "7"}, b""),
-        NotSentError(TransportFault.CONNECT),
-        UnclearError(TransportFault.TIMEOUT),
-    ],
-    ids=lambda script: type(script).__name__,
-)
-def test_a_started_call_means_what_a_sent_one_does(
-    environment: Environment, new_message: NewMessage, script: Response | NotSentError | UnclearError
-) -> None:
-    environment.transport.script = script
-    answers: list[object] = []
-
-    assert gateway(environment).start(new_message(Channel.SMS), answers.append)
-
-    assert answers == [gateway(environment).send(new_message(Channel.SMS))]
-    assert environment.transport.requests[0] == environment.transport.requests[1]
-
-
-def test_a_message_that_can_not_be_sent_is_answered_when_it_is_started(
-    environment: Environment, new_message: NewMessage
-) -> None:
-    answers: list[object] = []
-
-    assert gateway(environment).start(new_message(Channel.SMS, payload={"text": "\ud800"}), answers.append)
-
-    assert [getattr(answer, "code", None) for answer in answers] == ["unsendable"]
-    assert environment.transport.requests == []
-
-
-def test_a_bug_of_the_transport_is_handed_on(environment: Environment, new_message: NewMessage) -> None:
-    bug = ValueError("a bug")
-    environment.transport.script = bug
-    answers: list[object] = []
-
-    assert gateway(environment).start(new_message(Channel.SMS), answers.append)
-
-    assert answers == [bug]
-
-
-def test_a_bug_in_making_the_request_is_told_from_one_in_the_middle_of_a_call(
-    environment: Environment, new_message: NewMessage
-) -> None:
-    class Buggy(HttpProvider):
-        def request(self, message: Message) -> Request:
-            raise KeyError("a bug")
-
-    usual = gateway(environment)
-    provider = Buggy(usual.config, usual.dependencies)
-
-    with pytest.raises(NotBegunError) as caught:
-        provider.send(new_message(Channel.SMS))
-
-    assert isinstance(caught.value.__cause__, KeyError)
-    assert environment.transport.requests == []
-
-
-def test_memory_that_runs_out_after_the_answer_leaves_an_unknown_outcome(
-    environment: Environment, new_message: NewMessage
-) -> None:
-    class Full(StatusTable):
-        def meaning(self, status: int) -> StatusMeaning:
-            raise MemoryError
-
-    provider = gateway(environment)
-    provider.statuses = Full({})
-
-    assert provider.send(new_message(Channel.SMS)).outcome is Outcome.UNKNOWN
