@@ -25,7 +25,6 @@ LONGER = frozenset(
         "tests/unit/test_delivery.py",
         "tests/unit/test_sweep.py",
         "tests/unit/web/test_actions.py",
-        "wavecom/core/attempts.py",
     }
 )
 
