@@ -37,7 +37,8 @@
     │   │   └── UncertainWriteError         the write may or may not have been made
     │   ├── BrokerError                 RabbitMQ
     │   └── OverloadedError             more requests in flight than we can hold
-    └── RetryLater                  not a failure: this attempt is over, the next one is planned
+    ├── RetryLater                  not a failure: this attempt is over, the next one is planned
+    └── RequeueError                a worker hands the message back to the broker
 
 ``wavecom.web.problems`` holds the one table from these classes to HTTP answers; a test holds it complete.
 """
@@ -350,3 +351,9 @@ class RetryLater(WaveComError):  # noqa: N818 - not an error: Celery's autoretry
     def __init__(self, delay_seconds: int, reason: str) -> None:
         super().__init__(reason)
         self.delay_seconds = delay_seconds
+
+
+class RequeueError(WaveComError):
+    """The message can't be worked on here and now: hand it back to the broker."""
+
+    code = "requeue"

@@ -25,12 +25,12 @@ from tests.fakes import (
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.attachments import keep_until, names_in, set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
-from wavecom.core.delivery import Delivery, RequeueError, RetryBounds
+from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
 from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
 from wavecom.core.states import Status
-from wavecom.errors import RetryLater, StoreError, UncertainWriteError
+from wavecom.errors import RequeueError, RetryLater, StoreError, UncertainWriteError
 
 
 class House:

@@ -26,7 +26,7 @@ from wavecom.core.ports import Clock, JobRepository, Permit, Provider
 from wavecom.core.provider_calls import ProviderRouter
 from wavecom.core.submission import MakeBatcher
 from wavecom.core.transition_writer import Apply, TransitionWriter
-from wavecom.errors import RetryLater, StoreError, WaveComError
+from wavecom.errors import RequeueError, RetryLater, StoreError
 
 log = structlog.get_logger()
 
@@ -53,12 +53,6 @@ class RetryBounds:
     floor_seconds: float = 0
     base_seconds: float | None = None
     cap_seconds: float | None = None
-
-
-class RequeueError(WaveComError):
-    """The message can't be worked on here and now: hand it back to the broker."""
-
-    code = "give_back"
 
 
 _USUAL_BOUNDS = RetryBounds()

@@ -8,10 +8,9 @@ from celery import shared_task
 from celery.exceptions import Reject
 
 from wavecom.broker import topology
-from wavecom.core.delivery import RequeueError
 from wavecom.core.job import JobId
 from wavecom.core.ports import Permit
-from wavecom.errors import RetryLater
+from wavecom.errors import RequeueError, RetryLater
 from wavecom.tasks.base import DeliverTask, reject_unreadable
 from wavecom.worker.runtime import services
 

@@ -223,6 +223,7 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
     errors.SettingsError: _OURS,
     errors.ProvidersFileError: _OURS,
     errors.RetryLater: _OURS,
+    errors.RequeueError: _OURS,
 }
 
 #: HTTP's own errors, by status, with their codes. A status that is not here is answered in werkzeug's words, with

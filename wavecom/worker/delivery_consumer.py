@@ -27,11 +27,10 @@ from amqp.exceptions import AMQPError
 from celery import bootsteps
 
 from wavecom.broker import topology
-from wavecom.core.delivery import RequeueError
 from wavecom.core.job import Channel, JobId, Priority
 from wavecom.core.ports import Permit
 from wavecom.core.progress import Lane
-from wavecom.errors import RetryLater
+from wavecom.errors import RequeueError, RetryLater
 from wavecom.internals import amqp, celery, kombu
 from wavecom.worker.ack_tracker import AckTracker
 from wavecom.worker.debouncer import Debouncer

@@ -23,11 +23,10 @@ from queue import SimpleQueue
 import structlog
 
 from wavecom.core.attempts import AttemptResult, PartialAttempt
-from wavecom.core.delivery import RequeueError
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
-from wavecom.errors import RetryLater
+from wavecom.errors import RequeueError, RetryLater
 from wavecom.worker.batch_queue import BatchQueue
 from wavecom.worker.stages import AttemptStage, BatchStages
 

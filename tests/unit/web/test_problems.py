@@ -140,6 +140,7 @@ ERRORS: list[WaveComError] = [
     errors.UnavailableError("redis.internal"),
     errors.ConfigurationError([Problem("MONGODB_URI", "mongodb.internal")]),
     errors.RetryLater(3, "why"),
+    errors.RequeueError("why"),
 ]
 
 

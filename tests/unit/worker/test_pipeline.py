@@ -11,10 +11,9 @@ from structlog.testing import capture_logs
 from tests.factories import make_answer, make_job
 from wavecom.core.activity import Activity
 from wavecom.core.attempts import AttemptResult, OnAttemptResult, PartialAttempt
-from wavecom.core.delivery import RequeueError
 from wavecom.core.job import CallResult, Job, JobId
 from wavecom.core.ports import Permit
-from wavecom.errors import RetryLater
+from wavecom.errors import RequeueError, RetryLater
 from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 
 
