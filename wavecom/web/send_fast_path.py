@@ -51,6 +51,7 @@ class SendFastPath:
     """Serves plain requests in batches, each in the form in which WSGI knows it (PEP 3333)."""
 
     def __init__(self, services: WebServices, middleware: RequestMiddleware, proxies: TrustedProxies) -> None:
+        self._is_on = services.settings.fast_paths
         self._proxies = proxies
         self._middleware = middleware
         self._authenticator = Authenticator(services.keys)
@@ -74,7 +75,7 @@ class SendFastPath:
 
         Returns whether it is served here: then ``leave`` has to be called at its end. Else nothing has been done.
         """
-        if len(body) > self._longest_body or not self._is_plain(environ):
+        if not self._is_on or len(body) > self._longest_body or not self._is_plain(environ):
             return False
         try:
             self._middleware.in_flight.enter()

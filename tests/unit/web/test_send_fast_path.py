@@ -345,6 +345,16 @@ def test_what_is_not_plain_is_flasks(method: str, path: str, query: str, headers
     assert by_flask == ["api"]
 
 
+def test_with_fast_paths_switched_off_everything_is_flasks() -> None:
+    world = make_world(Settings(secret_key="a secret for tests", fast_paths=False))
+    by_flask = _flask_threads(world)
+
+    answer = _post(world, SMS, {}, PLAIN)
+
+    assert answer.status_code == 202
+    assert by_flask == ["api"]
+
+
 def test_what_was_refused_before_it_came_here_is_not_accepted() -> None:
     world = make_world()
     scope = _scope({}, PLAIN, SMS, ("Idempotency-Key", "order-1"), ("Idempotency-Key", "order-2"))
