@@ -9,7 +9,8 @@ from typing import Any
 
 from wavecom.core.attachments import put_back
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import CallResult, Channel, DeliveryMessage, Job, Outcome, Priority, ProviderResult
+from wavecom.core.job import CallResult, Channel, DeliveryMessage, Job, Outcome, ProviderResult
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import (
     Clock,
     Counts,
@@ -176,14 +177,10 @@ class FixedRoute:
         #: Provider and destination → seconds for which no mail should go there.
         self.destination_waits: dict[tuple[str, str], float] = {}
 
-    def reserve(
-        self, channel: Channel, priority: Priority, *, wait_seconds: float = 0.0, prefer: str | None = None
-    ) -> Permit | Refusal:
-        return self.reserve_next(channel, priority, [], prefer=prefer) or Refusal("", "no_route", 60)
+    def reserve(self, lane: Lane, *, wait_seconds: float = 0.0, prefer: str | None = None) -> Permit | Refusal:
+        return self.reserve_next(lane, [], prefer=prefer) or Refusal("", "no_route", 60)
 
-    def reserve_next(
-        self, channel: Channel, priority: Priority, tried: Collection[str], *, prefer: str | None = None
-    ) -> Permit | Refusal | None:
+    def reserve_next(self, lane: Lane, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
         order = sorted((p for p in self.providers if p not in tried), key=lambda name: name != prefer)
         if not order:
             return None

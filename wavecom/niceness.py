@@ -12,12 +12,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 from wavecom.broker import topology
-from wavecom.core.job import Channel, Priority
+from wavecom.core.lanes import LANES, Priority
 
 #: All queues whose messages can wait for a moment.
 PATIENT_QUEUES = frozenset(
-    {topology.queue_name(channel, lane) for channel in Channel for lane in (Priority.NORMAL, Priority.BULK)}
-    | {topology.TEST_QUEUE}
+    topology.queue_of(lane) for lane in LANES if lane.is_test or lane.priority is not Priority.HIGH
 )
 
 #: Linux schedules sessions against each other first, by a niceness of their own; elsewhere there is no such file.

@@ -7,6 +7,7 @@ import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ class House:
         return self.again(make_job(created_at=now, **overrides))
 
     def again(self, job: Job) -> Job | Refusal:
-        permit = self.router.reserve(job.type, Priority.HIGH)
+        permit = self.router.reserve(replace(job, priority=Priority.HIGH).lane)
         if not isinstance(permit, Permit):
             return permit
         self.jobs.insert([job])

@@ -15,6 +15,7 @@ from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, DeliveryMessage, Priority
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import DeadLetter
 from wavecom.internals import fast_paths
 
@@ -50,7 +51,7 @@ def taken(amqp_url: str, queue: str) -> list[Any]:
 def delivery_message(
     channel: Channel = Channel.SMS, priority: Priority = Priority.NORMAL, delay_seconds: int = 0
 ) -> DeliveryMessage:
-    return DeliveryMessage(make_job_id(), channel, priority, delay_seconds)
+    return DeliveryMessage(make_job_id(), Lane(channel, priority), delay_seconds)
 
 
 def test_every_lane_has_a_queue_and_each_hint_reaches_its_own(publisher: AmqpPublisher, amqp_url: str) -> None:
@@ -59,7 +60,7 @@ def test_every_lane_has_a_queue_and_each_hint_reaches_its_own(publisher: AmqpPub
     assert publisher.publish(delivery_messages) == [True] * 9
 
     for each in delivery_messages:
-        [message] = taken(amqp_url, topology.queue_name(each.channel, each.priority))
+        [message] = taken(amqp_url, topology.queue_of(each.lane))
         assert json.loads(message.body)[0] == [each.job_id]
         assert message.properties["delivery_mode"] == 2
         assert message.headers["task"] == topology.DELIVER_TASK

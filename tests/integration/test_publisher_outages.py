@@ -13,6 +13,7 @@ from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, DeliveryMessage, Priority
+from wavecom.core.lanes import Lane
 from wavecom.local.servers import PrivateRabbitMQ
 
 
@@ -32,7 +33,7 @@ def publisher(broker: PrivateRabbitMQ) -> Iterator[AmqpPublisher]:
 
 
 def delivery_message() -> DeliveryMessage:
-    return DeliveryMessage(make_job_id(), Channel.SMS, Priority.NORMAL)
+    return DeliveryMessage(make_job_id(), Lane(Channel.SMS, Priority.NORMAL))
 
 
 def kill(broker: PrivateRabbitMQ) -> None:

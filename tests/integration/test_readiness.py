@@ -18,10 +18,11 @@ from tests.waiting import wait_until
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.connection import connect
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.broker.topology import queue_of_lane
+from wavecom.broker.topology import queue_name
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, DeliveryMessage, Job, Priority
-from wavecom.core.progress import LANES, StallDetector, StallReport
+from wavecom.core.lanes import TEST_LANES_QUEUE, Lane
+from wavecom.core.progress import StallDetector, StallReport
 from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, UnavailableError
 from wavecom.local.servers import PrivateRabbitMQ, PrivateRedis
@@ -30,7 +31,7 @@ from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.redis.progress import RedisProgress
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
-SMS = (Channel.SMS, Priority.NORMAL)
+SMS = Lane(Channel.SMS, Priority.NORMAL)
 
 #: Erlang: stops the process that leads each quorum queue of the virtual host, which stays declared.
 STOP_LEADERS = """
@@ -81,7 +82,7 @@ def test_a_broker_under_an_alarm_is_not_ready_until_it_is_over(
     broker.ctl("eval", f"rabbit_alarm:set_alarm({{{{resource_limit, {resource}, node()}}, []}}).")
     try:
         wait_until(lambda: not is_ready(check))
-        assert publisher.publish([DeliveryMessage(make_job_id(), *SMS)]) == [False]
+        assert publisher.publish([DeliveryMessage(make_job_id(), SMS)]) == [False]
     finally:
         broker.ctl("eval", f"rabbit_alarm:clear_alarm({{resource_limit, {resource}, node()}}).")
 
@@ -153,7 +154,7 @@ def test_a_redis_that_is_away_is_not_ready(tmp_path: Path) -> None:
 @pytest.fixture
 def progress(redis_url: str) -> Iterator[RedisProgress]:
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        yield RedisProgress(client, queue_of_lane, LANES, lambda: NOW)
+        yield RedisProgress(client, queue_name, lambda: NOW)
 
 
 def failure(progress: RedisProgress, seconds: float = 0) -> str | None:
@@ -172,7 +173,7 @@ def test_what_moves_is_told_by_lane_and_by_queue(progress: RedisProgress) -> Non
     progress.note_moved(["notifications.sms.normal", "notifications.test", "ops.periodic"])
     progress.note_moved([])
 
-    assert progress.moved_at() == {SMS: NOW, None: NOW}
+    assert progress.moved_at() == {SMS.queue: NOW, TEST_LANES_QUEUE: NOW}
 
 
 def test_a_stalled_lane_makes_everybody_unready_and_is_named(progress: RedisProgress) -> None:
@@ -201,15 +202,15 @@ def test_a_cancelled_consumer_is_told_as_long_as_its_worker_says_so(progress: Re
 
 def test_what_a_worker_said_that_is_gone_is_forgotten(redis_url: str) -> None:
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        before = RedisProgress(client, queue_of_lane, LANES, lambda: NOW - timedelta(seconds=31))
+        before = RedisProgress(client, queue_name, lambda: NOW - timedelta(seconds=31))
         before.note_cancelled("gone@host", ["notifications.sms.normal"])
 
-        assert failure(RedisProgress(client, queue_of_lane, LANES, lambda: NOW)) is None
+        assert failure(RedisProgress(client, queue_name, lambda: NOW)) is None
 
 
 def test_without_redis_that_is_said_by_its_own_check(redis_url: str) -> None:
     with redis.Redis(port=1, decode_responses=True) as client:
-        assert failure(RedisProgress(client, queue_of_lane, LANES, lambda: NOW)) is None
+        assert failure(RedisProgress(client, queue_name, lambda: NOW)) is None
 
 
 # --- due work behind real queues --------------------------------------------------------------------------------------
@@ -223,7 +224,7 @@ class Ops:
         self.amqp_url = broker.url
         self.jobs = MongoJobRepository(database["jobs"])
         self.publisher = AmqpPublisher(broker.url, origin="test", pause_seconds=0.1, timeout_seconds=1)
-        self.progress = RedisProgress(client, queue_of_lane, LANES, self.clock.now)
+        self.progress = RedisProgress(client, queue_name, self.clock.now)
         self.sweep = Sweep(
             jobs=self.jobs,
             writer=make_writer(self.jobs, self.clock, publisher=self.publisher),
@@ -231,7 +232,7 @@ class Ops:
             clock=self.clock,
             policy=Policy(),
             jitter=lambda: 0.5,
-            stalls=StallDetector(queue_of_lane, lambda stalled: None),
+            stalls=StallDetector(queue_name, lambda stalled: None),
             board=self.progress,
         )
 

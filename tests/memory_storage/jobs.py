@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from wavecom.core.account import is_test_account
 from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text, recipient_text
+from wavecom.core.lanes import QUEUES, LaneQueue
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.storage.mongo.documents import decode_job, encode_job
@@ -117,23 +117,18 @@ class MemoryJobRepository:
         now: datetime,
         limit: int,
         *,
-        channel: Channel | None = None,
-        priority: Priority | None = None,
+        queues: Sequence[LaneQueue] = QUEUES,
         queued_before: datetime | None = None,
         expired_only: bool = False,
-        tests_only: bool = False,
     ) -> list[Job]:
         """See the port."""
-        is_narrowed = channel is not None or priority is not None
         with self._lock:
             found = [
                 (job.due_at, job)
                 for job in self._jobs.values()
                 if job.status is status
                 and (job.due_at is not None and job.due_at <= now)
-                and channel in {None, job.type}
-                and priority in {None, job.priority}
-                and (not is_test_account(job.client) if is_narrowed else is_test_account(job.client) or not tests_only)
+                and job.lane.queue in queues
                 and (queued_before is None or (job.queued_at is not None and job.queued_at < queued_before))
                 and (not expired_only or job.expires_at <= now)
             ]
@@ -166,7 +161,7 @@ def _matches(job: Job, where: JobFilter) -> bool:
     return (
         where.client in {None, job.client}
         and (not where.accounts or job.client in where.accounts)
-        and where.is_test in {None, is_test_account(job.client)}
+        and where.is_test in {None, job.lane.is_test}
         and where.job_id in {None, job.job_id}
         and where.idempotency_key in {None, job.idempotency_key}
         and (not where.statuses or job.status in where.statuses)

@@ -15,7 +15,8 @@ from wavecom.core.attachments import set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.engine import Transition
 from wavecom.core.files import ByteBudget
-from wavecom.core.job import Channel, Job, Outcome, Priority
+from wavecom.core.job import Channel, Job, Outcome
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.core.states import Status
 
@@ -89,12 +90,10 @@ def test_waiting_for_a_permit_may_use_up_the_time() -> None:
     house = House(first, second)
     reserve_next = house.route.reserve_next
 
-    def slow(
-        channel: Channel, priority: Priority, tried: Collection[str], *, prefer: str | None = None
-    ) -> Permit | Refusal | None:
+    def slow(lane: Lane, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
         if tried:
             house.clock.advance(2.5)
-        return reserve_next(channel, priority, tried, prefer=prefer)
+        return reserve_next(lane, tried, prefer=prefer)
 
     house.route.reserve_next = slow  # type: ignore[method-assign]
     job = house.job(**TWO_SECONDS)
@@ -128,7 +127,7 @@ def test_a_call_is_not_begun_after_the_deadline() -> None:
     provider = SwiftScriptedProvider("first")
     house = House(provider)
     job = house.job(**TWO_SECONDS)
-    permit = house.route.reserve(job.type, job.priority)
+    permit = house.route.reserve(job.lane)
     assert isinstance(permit, Permit)
     [claimed] = house.delivery.claim([job.job_id])
     assert claimed is not None

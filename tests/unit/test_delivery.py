@@ -81,7 +81,7 @@ class House:
         return job
 
     def deliver(self, job: Job) -> Job:
-        permit = self.route.reserve(job.type, job.priority)
+        permit = self.route.reserve(job.lane)
         assert isinstance(permit, Permit)
         try:
             self.delivery.deliver(job.job_id, permit)
@@ -137,7 +137,7 @@ def test_a_duplicate_message_sends_nothing() -> None:
 
 def test_a_job_that_is_not_in_the_store_is_skipped() -> None:
     house = House()
-    permit = house.route.reserve(Channel.SMS, make_job().priority)
+    permit = house.route.reserve(make_job().lane)
     assert isinstance(permit, Permit)
 
     house.delivery.deliver(JobId("0190b0de-0000-7000-8000-000000000000"), permit)
@@ -386,7 +386,7 @@ class SwiftScriptedProvider(ScriptedProvider):
 
 
 def begin(house: House, job: Job) -> tuple[bool, list[AttemptResult | PartialAttempt | Exception]]:
-    permit = house.route.reserve(job.type, job.priority)
+    permit = house.route.reserve(job.lane)
     assert isinstance(permit, Permit)
     [claimed] = house.delivery.claim([job.job_id])
     assert claimed is not None
@@ -470,7 +470,7 @@ def test_a_call_is_not_begun_under_a_lease_that_is_almost_spent() -> None:
     provider = SwiftScriptedProvider("first")
     house = House(provider)
     job = house.job()
-    permit = house.route.reserve(job.type, job.priority)
+    permit = house.route.reserve(job.lane)
     assert isinstance(permit, Permit)
     [claimed] = house.delivery.claim([job.job_id])
     assert claimed is not None
@@ -828,7 +828,7 @@ def test_where_the_next_provider_has_no_leave_either_the_mail_waits() -> None:
     house = House(ScriptedProvider("first"), ScriptedProvider("second"))
     house.route.destination_waits = {("first", "grey.example"): 20}
     job = house.job(type=Channel.EMAIL, to={"email": "ada@grey.example"})
-    permit = house.route.reserve(job.type, job.priority)
+    permit = house.route.reserve(job.lane)
     house.route.closed = {"second"}
     assert isinstance(permit, Permit)
 

@@ -16,7 +16,7 @@ from tests.factories import NOW, make_job
 from tests.fakes import FakeClock, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.test_sweep import Board, FixedBacklog
-from wavecom.broker.topology import queue_of_lane
+from wavecom.broker.topology import queue_name
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Job, JobId, Outcome, ProviderResult
@@ -86,7 +86,7 @@ class House:
             clock=self.clock,
             policy=policy,
             jitter=draw,
-            stalls=StallDetector(queue_of_lane, lambda _stalled: None),
+            stalls=StallDetector(queue_name, lambda _stalled: None),
             board=Board(),
         )
 

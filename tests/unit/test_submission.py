@@ -13,6 +13,7 @@ from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, DeliveryMessage, Job, Priority
+from wavecom.core.lanes import Lane
 from wavecom.core.quota import Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
 from wavecom.core.states import Status
 from wavecom.core.submission import Accepted, MakeBatcher, NewNotification, Submission
@@ -68,7 +69,7 @@ def test_an_accepted_job_is_stored_and_hinted_at_in_its_lane() -> None:
     stored = house.jobs.get(accepted.job.job_id)
     assert stored == accepted.job
     assert stored.status is Status.QUEUED
-    assert house.publisher.delivery_messages == [DeliveryMessage(stored.job_id, Channel.SMS, Priority.HIGH)]
+    assert house.publisher.delivery_messages == [DeliveryMessage(stored.job_id, Lane(Channel.SMS, Priority.HIGH))]
     assert house.stats.counts == {Status.QUEUED: 1}
 
 

@@ -11,11 +11,12 @@ from structlog.testing import capture_logs
 from tests.factories import NOW, later, make_claim, make_job
 from tests.fakes import CountingStats, FakeClock, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryJobRepository
-from wavecom.broker.topology import queue_of_lane
+from wavecom.broker.topology import queue_name
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Channel, Job, JobId, Priority, UnknownOutcomePolicy
+from wavecom.core.lanes import TEST_LANES_QUEUE, Lane, LaneQueue
 from wavecom.core.ports import WaitingMessages
-from wavecom.core.progress import Lane, StallDetector, StallReport
+from wavecom.core.progress import StallDetector, StallReport
 from wavecom.core.states import FINAL, NOT_FINAL, Status
 from wavecom.core.sweep import Sweep
 from wavecom.errors import StoreError, UnavailableError
@@ -31,10 +32,10 @@ class FixedBacklog:
 
         self.is_unknown = False
 
-    def of(self, lane: Lane, now: datetime) -> WaitingMessages:
+    def of(self, queue: LaneQueue, now: datetime) -> WaitingMessages:
         if self.is_unknown:
             return WaitingMessages(None, None)
-        is_deep = self.are_tests_deep if lane is None else self.is_deep
+        is_deep = self.are_tests_deep if queue == TEST_LANES_QUEUE else self.is_deep
         return WaitingMessages(5, self.lost) if is_deep else WaitingMessages(0, now)
 
 
@@ -42,11 +43,11 @@ class Board:
     """What workers have said, and what the sweep says."""
 
     def __init__(self) -> None:
-        self.moved: dict[Lane, datetime] = {}
+        self.moved: dict[LaneQueue, datetime] = {}
         self.is_away = False
         self.report: StallReport | None = None
 
-    def moved_at(self) -> dict[Lane, datetime]:
+    def moved_at(self) -> dict[LaneQueue, datetime]:
         if self.is_away:
             raise UnavailableError("away")
         return self.moved
@@ -87,7 +88,7 @@ class House:
             clock=self.clock,
             policy=Policy(),
             jitter=lambda: 0.5,
-            stalls=StallDetector(queue_of_lane, self.said.append),
+            stalls=StallDetector(queue_name, self.said.append),
             board=self.board,
             batch=batch,
         )
@@ -324,7 +325,7 @@ def test_a_deep_live_queue_says_nothing_about_the_lost_hint_of_a_test() -> None:
     house.sweep.run()
 
     assert house.published() == [test.job_id]
-    assert house.publisher.delivery_messages[0].is_test
+    assert house.publisher.delivery_messages[0].lane.is_test
 
 
 def test_a_deep_queue_of_tests_is_left_alone_too() -> None:
@@ -437,7 +438,7 @@ def test_a_quiet_run_asks_the_store_only_for_appointments() -> None:
 
 # --- nothing moves ----------------------------------------------------------------------------------------------------
 
-SMS_NORMAL: Lane = (Channel.SMS, Priority.NORMAL)
+SMS_NORMAL = Lane(Channel.SMS, Priority.NORMAL).queue
 QUEUE = "notifications.sms.normal"
 
 
@@ -497,7 +498,7 @@ def test_a_backlog_that_is_being_worked_through_or_held_is_not_stalled() -> None
 
     def move() -> None:
         for channel in Channel:
-            house.board.moved |= {(channel, priority): house.clock.now() for priority in Priority}
+            house.board.moved |= {Lane(channel, priority).queue: house.clock.now() for priority in Priority}
 
     assert swept_for(house, 600, move) == ()
 

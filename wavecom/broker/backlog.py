@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from wavecom.broker.topology import queue_of_lane
+from wavecom.broker.topology import queue_name
+from wavecom.core.lanes import LaneQueue
 from wavecom.core.ports import WaitingMessages
-from wavecom.core.progress import Lane
 
 #: Queues keep their order but for redeliveries and delayed retries: a delivery message this much older than one that
 #: has already been taken is not going to come.
@@ -25,13 +25,13 @@ class QueueBacklog:
         self._depth = depth
         self._watermark = watermark
 
-    def of(self, lane: Lane, now: datetime) -> WaitingMessages:
+    def of(self, queue: LaneQueue, now: datetime) -> WaitingMessages:
         """See ``Backlog.of``."""
-        queue = queue_of_lane(lane)
-        depth = self._depth(queue)
+        name = queue_name(queue)
+        depth = self._depth(name)
         if depth is None:
             return WaitingMessages(None, None)
         if depth == 0:
             return WaitingMessages(0, now)
-        reached = self._watermark(queue)
+        reached = self._watermark(name)
         return WaitingMessages(depth, reached - _DISORDER if reached is not None else None)

@@ -24,6 +24,7 @@ from prometheus_client import Counter, Gauge
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
 from wavecom.core.job import DeliveryMessage, JobId
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import DeadLetter
 from wavecom.internals import amqp
 
@@ -117,7 +118,7 @@ class _FrameWriter:
         self._channel = channel
         self._origin = origin
         self._writer = amqp.FrameWriter(channel)
-        self._templates: dict[str, bytes] = {}
+        self._templates: dict[Lane, bytes] = {}
 
     def send(self, contents: Iterable[_Content]) -> None:
         """Send these messages. Raises ``OSError``."""
@@ -127,10 +128,9 @@ class _FrameWriter:
         job_id = content.job_id.encode()
         if not isinstance(content, DeliveryMessage) or content.delay_seconds > 0 or len(job_id) != len(_ANY_ID):
             return self._new_frames(content)
-        key = topology.routing_key(content.channel, content.priority, is_test=content.is_test)
-        template = self._templates.get(key)
+        template = self._templates.get(content.lane)
         if template is None:
-            template = self._templates[key] = self._new_frames(replace(content, job_id=_ANY_ID))
+            template = self._templates[content.lane] = self._new_frames(replace(content, job_id=_ANY_ID))
         return template.replace(_ANY_ID.encode(), job_id)
 
     def _new_frames(self, content: _Content) -> bytes:
@@ -362,7 +362,7 @@ def _message_of(content: _Content, origin: str) -> _Message:
 
 def _task_message(delivery_message: DeliveryMessage, origin: str) -> _Message:
     """A Celery task message (protocol 2) without the detours: any Celery worker takes it."""
-    key = topology.routing_key(delivery_message.channel, delivery_message.priority, is_test=delivery_message.is_test)
+    key = topology.routing_key(delivery_message.lane)
     exchange = topology.NOTIFICATIONS.name
     if delivery_message.delay_seconds > 0:
         exchange, key = _DELAY_EXCHANGE, calculate_routing_key(delivery_message.delay_seconds, key)

@@ -1,29 +1,27 @@
 """Every exchange, queue and routing key, as one table. A test holds the Procfile and the code against it.
 
-One quorum queue per channel and lane, so that a channel none of whose providers may be called can wait without
+One quorum queue per live lane, so that a channel none of whose providers may be called can wait without
 holding up another, and a higher lane is never behind a lower one. A routing key is its queue's name; none is a
 dot-suffix of another, because Celery binds ``#.<key>`` for delayed delivery (docs/celery.md).
 
-Jobs of test accounts have one queue for all channels and lanes: what holds up live messages never holds up a test, and
-no flood of tests stands before a live message. Their routing keys name channel and lane all the same.
+The lanes of test accounts share one queue. Their routing keys name channel and priority all the same.
 """
 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from kombu import Exchange, Queue
 
-from wavecom.core.job import Channel, DeliveryMessage, Priority
-from wavecom.core.progress import Lane
+from wavecom.core.lanes import LANES, LIVE_QUEUES, TEST_LANES_QUEUE, Lane, LaneQueue
 
 NOTIFICATIONS = Exchange("notifications", type="topic", durable=True)  # topic: delayed delivery needs it
 DEAD_LETTERS = Exchange("notifications.dlx", type="fanout", durable=True)
 PERIODIC = Exchange("periodic", type="topic", durable=True)  # topic: of a direct one every worker's start would warn
 
 DEAD_QUEUE = "notifications.dead"
-TEST_QUEUE = "notifications.test"
 PERIODIC_QUEUE = "ops.periodic"
 CANARY_QUEUE = "ops.canary"
 DELIVER_TASK = "wavecom.deliver"
@@ -42,54 +40,46 @@ _DELIVERY_ARGUMENTS: dict[str, Any] = {
 }
 
 
+def queue_name(queue: LaneQueue) -> str:
+    """The broker's name of a queue of lanes."""
+    return f"notifications.{queue}"
+
+
+#: The queue of all test lanes.
+TEST_QUEUE = queue_name(TEST_LANES_QUEUE)
+
+_QUEUE_NAMES = {lane: queue_name(lane.queue) for lane in LANES}
+_ROUTING_KEYS = {
+    lane: f"{TEST_QUEUE}.{lane.channel}.{lane.priority}" if lane.is_test else queue_name(lane.queue) for lane in LANES
+}
+_LANES_BY_KEY = {key: lane for lane, key in _ROUTING_KEYS.items()}
 #: Delayed messages carry a prefix before the key.
-_ROUTING_KEY = re.compile(r"(?:.*\.)?notifications\.(?P<test>test\.)?(?P<channel>[^.]+)\.(?P<lane>[^.]+)", re.DOTALL)
+_ROUTING_KEY = re.compile(r"(?:.*\.)?(?P<key>notifications\.(?:test\.)?[^.]+\.[^.]+)", re.DOTALL)
 
 
-def queue_name(channel: Channel, priority: Priority) -> str:
-    """The queue, and the routing key, of one channel and lane."""
-    return f"notifications.{channel}.{priority}"
+def queue_of(lane: Lane) -> str:
+    """The broker's name of the queue that the lane leads through."""
+    return _QUEUE_NAMES[lane]
 
 
-def queue_of(delivery_message: DeliveryMessage) -> str:
-    """The queue that a delivery message travels through."""
-    return TEST_QUEUE if delivery_message.is_test else queue_name(delivery_message.channel, delivery_message.priority)
+def routing_key(lane: Lane) -> str:
+    """The key that leads a delivery message of this lane into its queue; no other lane has it."""
+    return _ROUTING_KEYS[lane]
 
 
-def queue_of_lane(lane: Lane) -> str:
-    """The queue of a lane, or that of all test accounts' delivery messages."""
-    return TEST_QUEUE if lane is None else queue_name(*lane)
-
-
-def routing_key(channel: Channel, priority: Priority, *, is_test: bool = False) -> str:
-    """The key that leads a delivery message into its queue."""
-    return f"{TEST_QUEUE}.{channel}.{priority}" if is_test else queue_name(channel, priority)
-
-
-def lane_of(routing_key: str) -> tuple[Channel, Priority] | None:
-    """The channel and lane that a routing key names, that of a test too; None if neither."""
+@lru_cache(maxsize=256)  # so many of those that name no lane, or come with a delay, are remembered
+def lane_of(routing_key: str) -> Lane | None:
+    """The lane that a routing key names, that of a delayed message too; None if it names none."""
     found = _ROUTING_KEY.fullmatch(routing_key)
-    if found is None:
-        return None
-    try:
-        return Channel(found["channel"]), Priority(found["lane"])
-    except ValueError:
-        return None
-
-
-def is_test(routing_key: str) -> bool:
-    """Whether a message with this key is about a job of a test account."""
-    found = _ROUTING_KEY.fullmatch(routing_key)
-    return found is not None and found["test"] is not None
+    return None if found is None else _LANES_BY_KEY.get(found["key"])
 
 
 def _delivery_queue(name: str, routing_key: str) -> Queue:
     return Queue(name, NOTIFICATIONS, routing_key=routing_key, durable=True, queue_arguments=dict(_DELIVERY_ARGUMENTS))
 
 
-_LANES = tuple(queue_name(channel, priority) for channel in Channel for priority in Priority)
 DELIVERY_QUEUES: tuple[Queue, ...] = (
-    *(_delivery_queue(name, name) for name in _LANES),
+    *(_delivery_queue(name, name) for name in map(queue_name, LIVE_QUEUES)),
     _delivery_queue(TEST_QUEUE, f"{TEST_QUEUE}.*.*"),
 )
 #: Classic and without a dead-letter exchange: ticks expire, and an expired tick is no dead letter.

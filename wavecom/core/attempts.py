@@ -12,7 +12,6 @@ from datetime import datetime
 
 import structlog
 
-from wavecom.core.account import is_test_account
 from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore, names_in
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
@@ -21,7 +20,6 @@ from wavecom.core.files import ByteBudget, StoredFiles
 from wavecom.core.job import CallResult, Channel, Job, Outcome, ProviderResult
 from wavecom.core.leases import LeaseKeeper
 from wavecom.core.ports import (
-    TEST_SANDBOX,
     AsyncProvider,
     Clock,
     Files,
@@ -114,7 +112,7 @@ class AttemptRunner:
         middle of one as unknown.
         """
         calls: list[CallResult] = []
-        attempt = self._attempt_in_sandbox if is_test_account(job.client) else self._attempt_live
+        attempt = self._attempt_in_sandbox if job.lane.is_test else self._attempt_live
         try:
             if job.type is not Channel.EMAIL or not names_in(job.payload):
                 return attempt(job, permit, calls, NoFiles())
@@ -149,7 +147,7 @@ class AttemptRunner:
             provider is None
             or job.claim is None
             or job.may_have_been_sent
-            or is_test_account(job.client)
+            or not permit.serves(job.lane)
             or (job.type is Channel.EMAIL and names_in(job.payload))
             or (job.claim.lease_until - now).total_seconds() < LEASE_MARGIN_SECONDS
             # Past the deadline nobody is called: ``attempt`` says so.
@@ -203,7 +201,7 @@ class AttemptRunner:
         """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet. As ``attempt``."""
         job, calls = unfinished.job, list(unfinished.calls)
         try:
-            upcoming = self._route.reserve_next(job.type, job.priority, [call.provider for call in calls])
+            upcoming = self._route.reserve_next(job.lane, [call.provider for call in calls])
             return self._call_in_turn(job, upcoming, unfinished.lease_until, calls, NoFiles())
         except Exception as error:  # noqa: BLE001 - recorded on the job
             return self._attempt_after_error(job, calls, error)
@@ -262,14 +260,14 @@ class AttemptRunner:
     def _next_permit(
         self, job: Job, calls: Sequence[CallResult], waits: Mapping[str, float]
     ) -> Permit | Refusal | None:
-        return self._route.reserve_next(job.type, job.priority, [*(call.provider for call in calls), *waits])
+        return self._route.reserve_next(job.lane, [*(call.provider for call in calls), *waits])
 
     def _attempt_in_sandbox(
         self, job: Job, permit: Permit | None, calls: list[CallResult], files: Files
     ) -> AttemptResult:
         """For a test account's job: in the sandbox and nowhere else."""
         place = permit
-        if permit is not None and permit.provider != TEST_SANDBOX:
+        if permit is not None and not permit.serves(job.lane):
             # The message came through a lane of live ones, whose permit it must not use up. The sandbox needs no
             # protection: it is called without.
             self._caller.release(permit, None)
@@ -285,17 +283,17 @@ class AttemptRunner:
 
     def _live_permit(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
         """``permit``, or another where there is none, or one for the sandbox, which is worth nothing to a live job."""
-        if permit is not None and permit.provider != TEST_SANDBOX:
+        if permit is not None and permit.serves(job.lane):
             return permit
         self._caller.release(permit, None)
-        return self._route.reserve_next(job.type, job.priority, [])
+        return self._route.reserve_next(job.lane, [])
 
     def _preferred_permit(self, job: Job, permit: Permit) -> Permit:
         """After an unknown outcome the same provider comes first, if it can recognise a repetition."""
         last = self._providers.get(job.provider or "")
         if not job.may_have_been_sent or last is None or not last.is_idempotent or last.name == permit.provider:
             return permit
-        better = self._route.reserve_next(job.type, job.priority, [], prefer=last.name)
+        better = self._route.reserve_next(job.lane, [], prefer=last.name)
         if not isinstance(better, Permit):
             return permit
         self._caller.release(permit, None)

@@ -9,29 +9,15 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType, TypedDict
 
-from wavecom.core.account import is_test_account
+from wavecom.core.lanes import Channel as Channel
+from wavecom.core.lanes import Lane
+from wavecom.core.lanes import Priority as Priority
 from wavecom.core.states import Status
 
 JobId = NewType("JobId", str)
 
 #: A job keeps its last entries and a count of all of them, so that no job grows without bound.
 LOG_LIMIT = 50
-
-
-class Channel(StrEnum):
-    """The way to the recipient; ``type`` in the published schema."""
-
-    EMAIL = "email"
-    SMS = "sms"
-    PUSH = "push"
-
-
-class Priority(StrEnum):
-    """The lane a job travels in; a higher lane is never held up by a lower one."""
-
-    HIGH = "high"
-    NORMAL = "normal"
-    BULK = "bulk"
 
 
 class UnknownOutcomePolicy(StrEnum):
@@ -190,11 +176,8 @@ class DeliveryMessage:
     """A message for a worker: look at this job, after ``delay_seconds`` (0: now). Losing one costs seconds, no job."""
 
     job_id: JobId
-    channel: Channel
-    priority: Priority
+    lane: Lane
     delay_seconds: int = 0
-    #: For a job of a test account, whose delivery messages travel apart from live ones.
-    is_test: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,9 +230,14 @@ class Job:
         """The idempotency key sent to providers: the same for every attempt, a new one after a replay."""
         return self.job_id if self.replays == 0 else f"{self.job_id}:{self.replays}"
 
+    @property
+    def lane(self) -> Lane:
+        """What the job's delivery messages travel in."""
+        return Lane.of(self.type, self.priority, self.client)
+
     def delivery_message(self, delay_seconds: int = 0) -> DeliveryMessage:
         """The message that makes a worker look at this job."""
-        return DeliveryMessage(self.job_id, self.type, self.priority, delay_seconds, is_test_account(self.client))
+        return DeliveryMessage(self.job_id, self.lane, delay_seconds)
 
     def with_changes(self, changes: JobChanges, entries: tuple[LogEntry, ...] = ()) -> Job:
         """This job after a transition: fields replaced, entries appended, the log kept bounded."""

@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from wavecom.core.engine import Transition
 from wavecom.core.job import Channel, Claim, DeliveryMessage, Job, JobId, Priority, ProviderResult
-from wavecom.core.progress import Lane
+from wavecom.core.lanes import QUEUES, Lane, LaneQueue
 from wavecom.core.states import Status
 
 
@@ -128,16 +128,13 @@ class JobRepository(Protocol):
         now: datetime,
         limit: int,
         *,
-        channel: Channel | None = None,
-        priority: Priority | None = None,
+        queues: Sequence[LaneQueue] = QUEUES,
         queued_before: datetime | None = None,
         expired_only: bool = False,
-        tests_only: bool = False,
     ) -> list[Job]:
         """Jobs of one status whose ``due_at`` has passed, longest due first, without payloads and logs.
 
-        ``channel`` and ``priority`` narrow them to live jobs in these lanes, ``tests_only`` to those of test accounts,
-        which share a queue whatever their lane.
+        ``queues`` narrows them to jobs whose lanes lead through these.
         ``queued_before`` leaves only jobs whose ``queued_at`` is before it, so none that are parked (see ``parked``).
         ``expired_only`` leaves out those whose ``expires_at`` is to come.
         """
@@ -191,7 +188,7 @@ class Publisher(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class WaitingMessages:
-    """The delivery messages of a lane that nobody has taken."""
+    """The delivery messages of a queue that nobody has taken."""
 
     #: How many there are; None when the broker can't be asked.
     ready: int | None
@@ -203,8 +200,8 @@ class WaitingMessages:
 class Backlog(Protocol):
     """The delivery messages that wait in the broker's queues."""
 
-    def of(self, lane: Lane, now: datetime) -> WaitingMessages:
-        """What waits in the lane's queue now; never raises."""
+    def of(self, queue: LaneQueue, now: datetime) -> WaitingMessages:
+        """What waits in the queue now; never raises."""
         ...
 
 
@@ -320,6 +317,10 @@ class Permit:
 
     provider: str
     is_probe: bool = False
+
+    def serves(self, lane: Lane) -> bool:
+        """Whether a job of this lane may be sent with it: test lanes to the sandbox alone, live ones never to it."""
+        return (self.provider == TEST_SANDBOX) is lane.is_test
 
 
 @dataclass(frozen=True, slots=True)

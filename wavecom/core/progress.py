@@ -1,6 +1,6 @@
 """Whether work that is due moves: the broker may answer, every worker may live, and still nothing gets through.
 
-A lane stalls when for a minute work has waited in it and no worker has taken or held a single message of it. A worker
+A queue stalls when for a minute work has waited in it and no worker has taken or held a single message of it. A worker
 that holds messages because no provider may be called now does what it should, and a backlog that is being worked
 through moves; with nothing to do there is nothing to move.
 """
@@ -14,14 +14,9 @@ from typing import Protocol
 
 import structlog
 
-from wavecom.core.job import Channel, Priority
+from wavecom.core.lanes import LaneQueue
 
 log = structlog.get_logger()
-
-#: Channel and priority of live jobs; None: the jobs of test accounts, all together.
-Lane = tuple[Channel, Priority] | None
-
-LANES: tuple[Lane, ...] = (*((channel, priority) for channel in Channel for priority in Priority), None)
 
 #: A delivery message that is lost is published again after half of this.
 STALL_LIMIT = timedelta(seconds=60)
@@ -34,7 +29,7 @@ STALL_REPORT_LIMIT = timedelta(seconds=90)
 
 @dataclass(frozen=True, slots=True)
 class StallReport:
-    """What the sweep last found: the names of stalled lanes, as their queues are called."""
+    """What the sweep last found: the broker's names of the stalled queues."""
 
     at: datetime
     stalled: Sequence[str]
@@ -43,8 +38,8 @@ class StallReport:
 class ProgressBoard(Protocol):
     """The progress that workers and the sweep share. Every call raises ``UnavailableError`` while it is away."""
 
-    def moved_at(self) -> Mapping[Lane, datetime]:
-        """When a worker last took or held a message of each lane."""
+    def moved_at(self) -> Mapping[LaneQueue, datetime]:
+        """When a worker last took or held a message of each queue."""
         ...
 
     def publish(self, report: StallReport) -> None:
@@ -53,26 +48,28 @@ class ProgressBoard(Protocol):
 
 
 class StallDetector:
-    """Finds stalled lanes. ``name_of`` gives a lane's name, ``on_stalled`` hears of each report."""
+    """Finds stalled queues. ``name_of`` gives the broker's name of a queue, ``on_stalled`` hears of each report."""
 
-    def __init__(self, name_of: Callable[[Lane], str], on_stalled: Callable[[Collection[str]], None]) -> None:
+    def __init__(self, name_of: Callable[[LaneQueue], str], on_stalled: Callable[[Collection[str]], None]) -> None:
         self._name_of = name_of
         self._on_stalled = on_stalled
-        #: Since when work has been waiting in a lane, and when that was last seen.
-        self._waiting: dict[Lane, tuple[datetime, datetime]] = {}
+        #: Since when work has been waiting in a queue, and when that was last seen.
+        self._waiting: dict[LaneQueue, tuple[datetime, datetime]] = {}
         self._stalled: tuple[str, ...] = ()
 
-    def check(self, waiting: Collection[Lane], moved_at: Mapping[Lane, datetime], now: datetime) -> StallReport:
-        """Find the stalled lanes; ``waiting``: those in which work waits at ``now``. To be called every few seconds."""
-        for lane in waiting:
-            since, _ = self._waiting.get(lane, (now, now))
-            self._waiting[lane] = (since, now)
-        self._waiting = {lane: seen for lane, seen in self._waiting.items() if now - seen[1] < _REMEMBERED}
+    def check(
+        self, waiting: Collection[LaneQueue], moved_at: Mapping[LaneQueue, datetime], now: datetime
+    ) -> StallReport:
+        """Find the stalled queues. ``waiting``: those in which work waits at ``now``. Call it every few seconds."""
+        for queue in waiting:
+            since, _ = self._waiting.get(queue, (now, now))
+            self._waiting[queue] = (since, now)
+        self._waiting = {queue: seen for queue, seen in self._waiting.items() if now - seen[1] < _REMEMBERED}
         stalled = []
-        for lane, (since, _) in self._waiting.items():
-            still_since = max(since, moved_at.get(lane, since))
+        for queue, (since, _) in self._waiting.items():
+            still_since = max(since, moved_at.get(queue, since))
             if now - still_since >= STALL_LIMIT:
-                stalled.append(self._name_of(lane))
+                stalled.append(self._name_of(queue))
         self._log_change(tuple(sorted(stalled)))
         return StallReport(now, self._stalled)
 

@@ -16,7 +16,8 @@ import structlog
 
 from wavecom.core.activity import Activity
 from wavecom.core.exhaustion import is_exhaustion, not_begun, unclear
-from wavecom.core.job import CallResult, Channel, Job, Outcome, Priority, ProviderResult, Scope
+from wavecom.core.job import CallResult, Channel, Job, Outcome, ProviderResult, Scope
+from wavecom.core.lanes import Lane
 from wavecom.core.leases import LeaseKeeper, OngoingCall
 from wavecom.core.ports import (
     Clock,
@@ -44,15 +45,11 @@ LAG_SHARE = 0.2
 class ProviderRouter(Protocol):
     """Hands out permits to call providers along a channel's route; ``wavecom.routing`` implements it."""
 
-    def reserve(
-        self, channel: Channel, priority: Priority, *, wait_seconds: float = 0.0, prefer: str | None = None
-    ) -> Permit | Refusal:
-        """A permit for the first provider of the channel's route that may be called now, or why there is none."""
+    def reserve(self, lane: Lane, *, wait_seconds: float = 0.0, prefer: str | None = None) -> Permit | Refusal:
+        """A permit for the first provider on the lane's route that may be called now, or why there is none."""
         ...
 
-    def reserve_next(
-        self, channel: Channel, priority: Priority, tried: Sequence[str], *, prefer: str | None = None
-    ) -> Permit | Refusal | None:
+    def reserve_next(self, lane: Lane, tried: Sequence[str], *, prefer: str | None = None) -> Permit | Refusal | None:
         """The same for a provider not yet tried; None when the route has no more."""
         ...
 

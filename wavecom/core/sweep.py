@@ -19,8 +19,9 @@ import structlog
 
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Priority
+from wavecom.core.lanes import QUEUES, LaneQueue
 from wavecom.core.ports import Backlog, Clock, JobRepository
-from wavecom.core.progress import LANES, Lane, ProgressBoard, StallDetector
+from wavecom.core.progress import ProgressBoard, StallDetector
 from wavecom.core.states import Status
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError, UnavailableError
@@ -123,39 +124,32 @@ class Sweep:
 
     def _lost_messages(self) -> Iterator[Find]:
         """Queue by queue, each asked about in its turn; then a word about those in which nothing moves."""
-        waiting: set[Lane] = set()
-        for lane in LANES:
-            backlog = self._backlog.of(lane, self._clock.now())
-            if backlog.ready or (backlog.ready is None and self._is_overdue(lane)):
-                waiting.add(lane)
+        waiting: set[LaneQueue] = set()
+        for queue in QUEUES:
+            backlog = self._backlog.of(queue, self._clock.now())
+            if backlog.ready or (backlog.ready is None and self._is_overdue(queue)):
+                waiting.add(queue)
             if backlog.lost_before is not None:
                 for status in _WITH_MESSAGE:
-                    yield self._noting_lane(
-                        lane, waiting, self._in_lane(status, lane, queued_before=backlog.lost_before)
-                    )
+                    lost = self._in(status, queues=[queue], queued_before=backlog.lost_before)
+                    yield self._noting_queue(queue, waiting, lost)
         self._report_progress(waiting)
 
-    def _in_lane(self, status: Status, lane: Lane, **narrowed: Any) -> Find:
-        if lane is None:
-            return self._in(status, tests_only=True, **narrowed)
-        channel, priority = lane
-        return self._in(status, channel=channel, priority=priority, **narrowed)
-
-    def _noting_lane(self, lane: Lane, waiting: set[Lane], find: Find) -> Find:
+    def _noting_queue(self, queue: LaneQueue, waiting: set[LaneQueue], find: Find) -> Find:
         def find_and_note(now: datetime) -> list[Job]:
             jobs = find(now)
             if jobs:
-                waiting.add(lane)
+                waiting.add(queue)
             return jobs
 
         return find_and_note
 
-    def _is_overdue(self, lane: Lane) -> bool:
+    def _is_overdue(self, queue: LaneQueue) -> bool:
         """Asked where the broker can't say what waits."""
         now = self._clock.now()
-        return any(self._in_lane(status, lane, queued_before=now)(now) for status in _WITH_MESSAGE)
+        return any(self._in(status, queues=[queue], queued_before=now)(now) for status in _WITH_MESSAGE)
 
-    def _report_progress(self, waiting: set[Lane]) -> None:
+    def _report_progress(self, waiting: set[LaneQueue]) -> None:
         try:
             self._board.publish(self._stalls.check(waiting, self._board.moved_at(), self._clock.now()))
         except UnavailableError:

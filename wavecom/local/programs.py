@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wavecom.broker import topology
-from wavecom.core.job import Channel, Priority
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.local.service import Service
 
 _VARIABLE = re.compile(r"\$\{(?P<name>\w+)(:-(?P<default>[^}]*))?\}")
 
 
 def _queues(*priorities: Priority) -> str:
-    return ",".join(topology.queue_name(channel, priority) for channel in Channel for priority in priorities)
+    return ",".join(topology.queue_of(Lane(channel, priority)) for channel in Channel for priority in priorities)
 
 
 _PATIENT_QUEUES = f"{_queues(Priority.NORMAL, Priority.BULK)},{topology.TEST_QUEUE}"

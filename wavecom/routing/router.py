@@ -8,6 +8,7 @@ from threading import Event, Lock
 import structlog
 
 from wavecom.core.job import CallResult, Channel, Priority
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
 from wavecom.routing.destinations import Destinations
@@ -66,20 +67,24 @@ class Router:
 
     def reserve(
         self,
-        channel: Channel,
-        priority: Priority,
+        lane: Lane,
         *,
         wait_seconds: float = 0.0,
         prefer: str | None = None,
         cost: int = 1,
     ) -> Permit | Refusal:
-        """Leave to call the first provider of the channel's route that may be called now, ``prefer`` before all.
+        """A permit for the first provider of the lane's route that may be called now, ``prefer`` before all.
+
+        For a test lane a place in the sandbox instead, without waiting and without asking any gate.
 
         When none may, waits up to ``wait_seconds`` (never more than a second) if one is expected to become free in that
         time and not too many threads wait already. Else the refusal with the shortest ``retry_after_seconds``.
         Every permit must be given back with ``release``.
         """
-        order = self._order(channel, prefer)
+        if lane.is_test:
+            return self._reserve_sandbox()
+        priority = lane.priority
+        order = self._order(lane.channel, prefer)
         answer = self._first(order, priority, cost)
         if isinstance(answer, Permit):
             return answer
@@ -91,7 +96,7 @@ class Router:
         finally:
             self._stop_waiting()
 
-    def reserve_sandbox(self) -> Permit | Refusal:
+    def _reserve_sandbox(self) -> Permit | Refusal:
         """Leave to call the sandbox of the test accounts. Asks no gate, so no live provider can stand in the way."""
         if self._sandbox.enter(TEST_SANDBOX):
             return Permit(TEST_SANDBOX)
@@ -99,16 +104,17 @@ class Router:
 
     def reserve_next(
         self,
-        channel: Channel,
-        priority: Priority,
+        lane: Lane,
         tried: Collection[str],
         *,
         prefer: str | None = None,
         cost: int = 1,
     ) -> Permit | Refusal | None:
         """The same for the providers that are not in ``tried``, without waiting; None when the route has no more."""
-        order = [provider for provider in self._order(channel, prefer) if provider not in tried]
-        return self._first(order, priority, cost) if order else None
+        if lane.is_test:
+            return None if TEST_SANDBOX in tried else self._reserve_sandbox()
+        order = [provider for provider in self._order(lane.channel, prefer) if provider not in tried]
+        return self._first(order, lane.priority, cost) if order else None
 
     def release(self, permit: Permit, outcome: CallResult | None) -> None:
         """Give a permit back; ``outcome`` is None when the provider was not called. Once for each permit."""

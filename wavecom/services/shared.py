@@ -21,7 +21,6 @@ from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Channel
 from wavecom.core.ports import Clock, JobRepository
-from wavecom.core.progress import LANES
 from wavecom.core.quota import Limits
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.providers.file import served_channels
@@ -113,4 +112,4 @@ def bulk_runner_of(database: Database[dict[str, Any]], clock: Clock) -> BulkRunn
 
 def progress_of(client: redis.Redis, clock: Clock) -> RedisProgress:
     """Where sweeps note which lanes stand still, in Redis, for every process to read."""
-    return RedisProgress(client, topology.queue_of_lane, LANES, clock.now)
+    return RedisProgress(client, topology.queue_name, clock.now)

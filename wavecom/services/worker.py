@@ -111,7 +111,7 @@ def worker_services(settings: Settings) -> WorkerServices:
 
     def note_taken(job: Job) -> None:
         if job.queued_at is not None:
-            watermarks.note(topology.queue_of(job.delivery_message()), job.queued_at)
+            watermarks.note(topology.queue_of(job.lane), job.queued_at)
 
     writer = TransitionWriter(
         jobs=jobs,
@@ -152,7 +152,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         clock=clock,
         policy=policy,
         jitter=random.random,
-        stalls=StallDetector(topology.queue_of_lane, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
+        stalls=StallDetector(topology.queue_name, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
         board=progress,
     )
     close_callbacks = [

@@ -11,7 +11,8 @@ from celery.exceptions import Ignore, Reject
 from celery.result import AsyncResult
 
 from wavecom.broker import topology
-from wavecom.core.job import Channel, DeliveryMessage, JobId, Priority
+from wavecom.core.job import DeliveryMessage, JobId
+from wavecom.core.lanes import Lane
 from wavecom.errors import BrokerError, RetryLater
 from wavecom.worker.runtime import services
 
@@ -48,7 +49,7 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         would reject the message into the dead-letter queue.)
         """
         delay_seconds = exc.delay_seconds if isinstance(exc, RetryLater) else 1
-        queue = topology.routing_key(*self.lane(), is_test=self.is_test())
+        queue = topology.routing_key(self.lane())
         try:
             return super().retry(args, kwargs, exc=exc, throw=throw, countdown=delay_seconds, queue=queue)
         except Reject as error:
@@ -92,23 +93,17 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         if lane is None:
             raise ValueError(f"queue={queue!r} names no lane; give one such as 'notifications.sms.normal'")
         [job_id] = args or (kwargs or {}).values()
-        delivery_message = DeliveryMessage(
-            JobId(job_id), *lane, delay_seconds=max(0, round(countdown or 0)), is_test=topology.is_test(queue or "")
-        )
+        delivery_message = DeliveryMessage(JobId(job_id), lane, max(0, round(countdown or 0)))
         if not services().delivery_messages.submit(delivery_message):
             raise BrokerError("The broker did not confirm the message; the sweep publishes it later.")
         return self.AsyncResult(job_id)
 
-    def lane(self) -> tuple[Channel, Priority]:
-        """The channel and lane of the message being worked on, by the key it was routed with."""
+    def lane(self) -> Lane:
+        """The lane of the message being worked on, by the key it was routed with."""
         lane = topology.lane_of(self._routing_key())
         if lane is None:
             reject_unreadable(f"routing key {self._routing_key()!r} names no lane")
         return lane
-
-    def is_test(self) -> bool:
-        """Whether the message being worked on is about a job of a test account."""
-        return topology.is_test(self._routing_key())
 
     def _routing_key(self) -> str:
         return (self.request.delivery_info or {}).get("routing_key") or ""

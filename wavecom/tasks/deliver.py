@@ -24,10 +24,7 @@ def deliver(self: Any, job_id: str) -> None:
     """
     if not isinstance(job_id, str):
         reject_unreadable("the argument is no job id")
-    if self.is_test():
-        permit = services().router.reserve_sandbox()
-    else:
-        permit = services().router.reserve(*self.lane(), wait_seconds=1.0)
+    permit = services().router.reserve(self.lane(), wait_seconds=1.0)
     if not isinstance(permit, Permit):
         raise Reject("no provider may be called now", requeue=True)
     try:

@@ -18,7 +18,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -27,9 +26,9 @@ from amqp.exceptions import AMQPError
 from celery import bootsteps
 
 from wavecom.broker import topology
-from wavecom.core.job import Channel, JobId, Priority
+from wavecom.core.job import JobId
+from wavecom.core.lanes import LANES, Lane
 from wavecom.core.ports import Permit
-from wavecom.core.progress import Lane
 from wavecom.errors import RequeueError, RetryLater
 from wavecom.internals import amqp, celery, kombu
 from wavecom.worker.ack_tracker import AckTracker
@@ -72,8 +71,8 @@ def moved_queues() -> set[str]:
     """The queues of which a message has come since the last call, or is held."""
     keys = set(_routing_keys)
     _routing_keys.difference_update(keys)
-    queues = {topology.queue_of_lane(_admission_lane(key)) for key in keys if topology.lane_of(key) is not None}
-    return queues.union(topology.queue_of_lane(lane) for lanes in _held_lanes for lane in lanes())
+    lanes = {lane for lane in map(topology.lane_of, keys) if lane is not None}
+    return {topology.queue_of(lane) for lane in lanes.union(*(held() for held in _held_lanes))}
 
 
 class _Held(NamedTuple):
@@ -92,10 +91,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         self._consumer = consumer
-        self._held: dict[Lane, deque[_Held]] = {
-            **{(channel, priority): deque() for priority in Priority for channel in Channel},
-            None: deque(),
-        }
+        self._held: dict[Lane, deque[_Held]] = {lane: deque() for lane in LANES}
         self._drain_debouncer = Debouncer(consumer.timer, self._drain)
         self._is_drain_requested = False
         self._ack_tracker = AckTracker()
@@ -190,9 +186,8 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
 
     def _handle_message(self, message: Any) -> None:
         routing_key = message.delivery_info.get("routing_key") or ""
-        named = topology.lane_of(routing_key)
         job_id = _job_id(message)
-        if named is None or job_id is None:
+        if topology.lane_of(routing_key) is None or job_id is None:
             # Before it costs a permit: again would only meet it again.
             log.error("message_names_no_job")
             _reject(message)
@@ -206,11 +201,13 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
 
     def handle(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
         """See ``wavecom.internals.amqp.MessageHandler``. ``routing_key`` must name a lane."""
+        lane = topology.lane_of(routing_key)
+        if lane is None:
+            raise ValueError(f"routing key {routing_key!r} names no lane")
         now = _last_received_at[0] = time.monotonic()
         _routing_keys.add(routing_key)
         self._ack_tracker.receive(tag, job_id)
         held = _Held(now, job_id, routing_key, channel, tag)
-        lane = _admission_lane(routing_key)
         # Behind what is held already: within a lane the order stays, and a drain is scheduled.
         try:
             pause = 0.0 if self._held[lane] else self._admit_one(lane, held)
@@ -229,7 +226,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
             self._send_disposition([held.tag], Disposition.ACK)
             return None
         router = services().router
-        permit = router.reserve_sandbox() if lane is None else router.reserve(*lane)
+        permit = router.reserve(lane)
         if not isinstance(permit, Permit):
             return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
         message = InFlightMessage(held.job_id, held.routing_key, permit, held.channel, held.tag)
@@ -328,11 +325,6 @@ def _abandon_calls() -> int:
         return services().delivery.abandon()
     except RequeueError:
         return 0  # the store is away: the sweep finds out when the leases have ended
-
-
-@lru_cache(maxsize=256)
-def _admission_lane(routing_key: str) -> Lane:
-    return None if topology.is_test(routing_key) else topology.lane_of(routing_key)
 
 
 def _job_id(message: Any) -> JobId | None:

@@ -12,6 +12,7 @@ import pytest
 from tests.factories import NOW, later, make_claim, make_job
 from wavecom.core.engine import AttemptPrevented, DueReached, Parked, decide
 from wavecom.core.job import Channel, Job, JobId, Priority
+from wavecom.core.lanes import LANES, TEST_LANES_QUEUE, Lane
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
 
@@ -48,15 +49,17 @@ def test_due_jobs_come_without_payload_and_log(jobs: JobRepository) -> None:
 
 @pytest.mark.parametrize("queued_before", [None, later(3600)])
 def test_one_lane_at_a_time(jobs: JobRepository, queued_before: datetime | None) -> None:
-    lanes = [(channel, priority) for channel in Channel for priority in Priority]
-    stored = {lane: make_job(type=lane[0], priority=lane[1], due_at=NOW) for lane in lanes}
+    lanes = [lane for lane in LANES if not lane.is_test]
+    stored = {lane: make_job(type=lane.channel, priority=lane.priority, due_at=NOW) for lane in lanes}
     jobs.insert(list(stored.values()))
 
-    for (channel, priority), job in stored.items():
-        found = jobs.due(Status.QUEUED, NOW, 10, channel=channel, priority=priority, queued_before=queued_before)
+    for lane, job in stored.items():
+        found = jobs.due(Status.QUEUED, NOW, 10, queues=[lane.queue], queued_before=queued_before)
         assert _ids(found) == [job.job_id]
-    assert len(jobs.due(Status.QUEUED, NOW, 10, channel=Channel.SMS)) == 3
-    assert len(jobs.due(Status.QUEUED, NOW, 10, priority=Priority.BULK)) == 3
+    sms = [lane.queue for lane in lanes if lane.channel is Channel.SMS]
+    bulk = [lane.queue for lane in lanes if lane.priority is Priority.BULK]
+    assert len(jobs.due(Status.QUEUED, NOW, 10, queues=sms)) == 3
+    assert len(jobs.due(Status.QUEUED, NOW, 10, queues=bulk)) == 3
 
 
 @pytest.mark.parametrize("queued_before", [None, later(3600)])
@@ -65,8 +68,9 @@ def test_jobs_of_test_accounts_are_in_no_lane_but_together(jobs: JobRepository, 
     tests = [make_job(client="acme:test", type=channel, due_at=NOW) for channel in Channel]
     jobs.insert([live, *tests])
 
-    in_the_lane = jobs.due(Status.QUEUED, NOW, 10, channel=Channel.SMS, queued_before=queued_before)
-    of_tests = jobs.due(Status.QUEUED, NOW, 10, tests_only=True, queued_before=queued_before)
+    sms = [Lane(Channel.SMS, priority).queue for priority in Priority]
+    in_the_lane = jobs.due(Status.QUEUED, NOW, 10, queues=sms, queued_before=queued_before)
+    of_tests = jobs.due(Status.QUEUED, NOW, 10, queues=[TEST_LANES_QUEUE], queued_before=queued_before)
     of_all = jobs.due(Status.QUEUED, NOW, 10, queued_before=queued_before)
 
     assert _ids(in_the_lane) == [live.job_id]

@@ -199,7 +199,7 @@ def test_a_retry_of_every_lane_stays_in_its_lane_and_comes_when_the_store_says(
     celery_setup.worker.kill("SIGTERM")
 
     for job in jobs:
-        queue = topology.queue_name(job.type, job.priority)
+        queue = topology.queue_of(job.lane)
         [message] = wait_until(lambda queue=queue: taken(queue) or None, f"the retry in {queue}")
         assert json.loads(message.body)[0] == [job.job_id]
         assert planned[job.job_id] is not None

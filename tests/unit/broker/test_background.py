@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from wavecom.broker.background import BackgroundPublisher
 from wavecom.core.job import Channel, DeliveryMessage, JobId, Priority
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import DeadLetter
 
 
@@ -34,7 +35,7 @@ class Broker:
 
 
 def delivery_messages(*names: str) -> list[DeliveryMessage]:
-    return [DeliveryMessage(JobId(name), Channel.SMS, Priority.NORMAL) for name in names]
+    return [DeliveryMessage(JobId(name), Lane(Channel.SMS, Priority.NORMAL)) for name in names]
 
 
 def test_nobody_waits_for_the_confirms_and_what_comes_meanwhile_goes_together() -> None:

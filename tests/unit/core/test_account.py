@@ -33,5 +33,5 @@ def test_a_live_account_is_called_as_its_client() -> None:
 
 
 def test_a_job_knows_which_way_its_hints_go() -> None:
-    assert make_job(client="acme:test").delivery_message().is_test
-    assert not make_job(client="acme").delivery_message(5).is_test
+    assert make_job(client="acme:test").delivery_message().lane.is_test
+    assert not make_job(client="acme").delivery_message(5).lane.is_test

@@ -7,6 +7,7 @@ import pytest
 
 from tests.factories import later, make_job
 from wavecom.core.job import LOG_LIMIT, Channel, Claim, DeliveryMessage, Job, JobChanges, LogEntry, Priority
+from wavecom.core.lanes import Lane
 from wavecom.core.states import Status
 
 
@@ -35,7 +36,7 @@ def test_a_hint_carries_the_lane_and_no_content() -> None:
 
     delivery_message = job.delivery_message(7)
 
-    assert delivery_message == DeliveryMessage(job.job_id, Channel.EMAIL, Priority.HIGH, 7)
+    assert delivery_message == DeliveryMessage(job.job_id, Lane(Channel.EMAIL, Priority.HIGH), 7)
 
 
 def test_a_change_leaves_the_job_it_was_made_from_alone() -> None:

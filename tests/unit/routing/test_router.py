@@ -10,10 +10,13 @@ import pytest
 from structlog.testing import capture_logs
 
 from wavecom.core.job import CallResult, Channel, Outcome, Priority, ProviderResult, Scope
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.router import NO_ROUTE, Router
 from wavecom.routing.routes import Route
+
+TEST_LANE = Lane(Channel.SMS, Priority.NORMAL, is_test=True)
 
 
 @dataclass
@@ -88,7 +91,7 @@ def a_router(
 def test_the_first_provider_of_the_route_that_may_be_called_is_taken() -> None:
     gate = ScriptedGate({"first": 9, "second": 0})
 
-    permit = a_router(gate).reserve(Channel.SMS, Priority.NORMAL)
+    permit = a_router(gate).reserve(Lane(Channel.SMS, Priority.NORMAL))
 
     assert permit == Permit("second")
     assert gate.asked == ["first", "second"]
@@ -97,7 +100,7 @@ def test_the_first_provider_of_the_route_that_may_be_called_is_taken() -> None:
 def test_the_preferred_provider_is_asked_first() -> None:
     gate = ScriptedGate({"first": 0, "second": 0})
 
-    permit = a_router(gate).reserve(Channel.SMS, Priority.NORMAL, prefer="second")
+    permit = a_router(gate).reserve(Lane(Channel.SMS, Priority.NORMAL), prefer="second")
 
     assert permit == Permit("second")
 
@@ -105,7 +108,7 @@ def test_the_preferred_provider_is_asked_first() -> None:
 def test_when_none_may_be_called_the_shortest_wait_is_answered() -> None:
     gate = ScriptedGate({"first": 9, "second": 3})
 
-    refusal = a_router(gate).reserve(Channel.SMS, Priority.NORMAL, wait_seconds=1)
+    refusal = a_router(gate).reserve(Lane(Channel.SMS, Priority.NORMAL), wait_seconds=1)
 
     assert refusal == Refusal("second", "busy", 3)
 
@@ -115,7 +118,7 @@ def test_a_permit_expected_soon_is_waited_for() -> None:
     stopping = Waiting()
     stopping.plan[0.2] = lambda: gate.waits.update(second=0)
 
-    permit = a_router(gate, stopping=stopping).reserve(Channel.SMS, Priority.NORMAL, wait_seconds=1)
+    permit = a_router(gate, stopping=stopping).reserve(Lane(Channel.SMS, Priority.NORMAL), wait_seconds=1)
 
     assert permit == Permit("second")
     assert stopping.pauses == [0.2]
@@ -125,7 +128,7 @@ def test_nobody_waits_who_did_not_ask_to() -> None:
     gate = ScriptedGate({"first": 0.2, "second": 0.2})
     stopping = Waiting()
 
-    refusal = a_router(gate, stopping=stopping).reserve(Channel.SMS, Priority.NORMAL)
+    refusal = a_router(gate, stopping=stopping).reserve(Lane(Channel.SMS, Priority.NORMAL))
 
     assert isinstance(refusal, Refusal)
     assert stopping.pauses == []
@@ -135,7 +138,7 @@ def test_waiting_ends_within_a_second_even_if_every_promise_is_broken() -> None:
     gate = ScriptedGate({"first": 0.3, "second": 0.4})
     stopping = Waiting()
 
-    refusal = a_router(gate, stopping=stopping).reserve(Channel.SMS, Priority.NORMAL, wait_seconds=60)
+    refusal = a_router(gate, stopping=stopping).reserve(Lane(Channel.SMS, Priority.NORMAL), wait_seconds=60)
 
     assert isinstance(refusal, Refusal)
     assert stopping.now == pytest.approx(0.9)
@@ -146,7 +149,7 @@ def test_waiting_ends_when_the_worker_stops() -> None:
     stopping = Waiting()
     stopping.plan[0.1] = stopping.set
 
-    refusal = a_router(gate, stopping=stopping).reserve(Channel.SMS, Priority.NORMAL, wait_seconds=1)
+    refusal = a_router(gate, stopping=stopping).reserve(Lane(Channel.SMS, Priority.NORMAL), wait_seconds=1)
 
     assert isinstance(refusal, Refusal)
     assert stopping.pauses == [0.1]
@@ -166,7 +169,7 @@ def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
     answers: list[Permit | Refusal] = []
 
     def ask() -> None:
-        answers.append(router.reserve(Channel.SMS, Priority.BULK, wait_seconds=1))
+        answers.append(router.reserve(Lane(Channel.SMS, Priority.BULK), wait_seconds=1))
 
     waiting, late = Thread(target=ask), Thread(target=ask)
     try:
@@ -191,7 +194,7 @@ def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
 def test_failover_goes_to_a_provider_that_was_not_tried() -> None:
     gate = ScriptedGate({"first": 0, "second": 0})
 
-    permit = a_router(gate).reserve_next(Channel.SMS, Priority.NORMAL, ["first"])
+    permit = a_router(gate).reserve_next(Lane(Channel.SMS, Priority.NORMAL), ["first"])
 
     assert permit == Permit("second")
 
@@ -199,7 +202,7 @@ def test_failover_goes_to_a_provider_that_was_not_tried() -> None:
 def test_failover_does_not_wait() -> None:
     gate = ScriptedGate({"first": 0, "second": 0.1})
 
-    refusal = a_router(gate).reserve_next(Channel.SMS, Priority.NORMAL, ["first"])
+    refusal = a_router(gate).reserve_next(Lane(Channel.SMS, Priority.NORMAL), ["first"])
 
     assert refusal == Refusal("second", "busy", 0.1)
 
@@ -207,7 +210,7 @@ def test_failover_does_not_wait() -> None:
 def test_failover_ends_with_the_route() -> None:
     gate = ScriptedGate({"first": 0, "second": 0})
 
-    answer = a_router(gate).reserve_next(Channel.SMS, Priority.NORMAL, ["second", "first"])
+    answer = a_router(gate).reserve_next(Lane(Channel.SMS, Priority.NORMAL), ["second", "first"])
 
     assert answer is None
     assert gate.asked == []
@@ -232,7 +235,7 @@ def test_a_channel_is_open_while_one_provider_may_be_called_within_a_second(
 def test_a_channel_without_a_route_is_closed_and_refused() -> None:
     router = a_router(ScriptedGate({}))
 
-    refusal = router.reserve(Channel.PUSH, Priority.HIGH, wait_seconds=1)
+    refusal = router.reserve(Lane(Channel.PUSH, Priority.HIGH), wait_seconds=1)
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason == NO_ROUTE
@@ -264,7 +267,7 @@ def test_a_place_in_the_sandbox_asks_no_gate_and_tells_it_nothing() -> None:
     gate = ScriptedGate({"first": 60, "second": 60})
     router = a_router(gate)
 
-    permit = router.reserve_sandbox()
+    permit = router.reserve(TEST_LANE)
     assert isinstance(permit, Permit)
     router.charge(permit, 3)
     router.release(
@@ -278,9 +281,9 @@ def test_a_place_in_the_sandbox_asks_no_gate_and_tells_it_nothing() -> None:
 def test_the_sandbox_holds_no_more_than_its_share_of_the_threads() -> None:
     router = a_router(ScriptedGate({"first": 0, "second": 0}), threads=16)
 
-    answers = [router.reserve_sandbox() for _ in range(5)]
+    answers = [router.reserve(TEST_LANE) for _ in range(5)]
     router.release(Permit(TEST_SANDBOX), None)
-    again = router.reserve_sandbox()
+    again = router.reserve(TEST_LANE)
 
     assert [isinstance(answer, Permit) for answer in answers] == [True] * 4 + [False]
     assert isinstance(again, Permit)
@@ -305,8 +308,17 @@ def test_that_messages_wait_for_a_route_is_told_once_a_minute() -> None:
 
     with capture_logs() as logs:
         for _ in range(150):
-            router.reserve(Channel.SMS, Priority.NORMAL)
-            router.reserve(Channel.EMAIL, Priority.NORMAL)
+            router.reserve(Lane(Channel.SMS, Priority.NORMAL))
+            router.reserve(Lane(Channel.EMAIL, Priority.NORMAL))
             waiting.now += 1
 
     assert [(entry["event"], entry["channel"]) for entry in logs] == [("channel_without_route", Channel.SMS)] * 3
+
+
+def test_a_test_lane_has_the_sandbox_alone() -> None:
+    gate = ScriptedGate({"first": 0, "second": 0})
+    router = a_router(gate)
+
+    assert router.reserve_next(TEST_LANE, []) == Permit(TEST_SANDBOX)
+    assert router.reserve_next(TEST_LANE, [TEST_SANDBOX]) is None
+    assert gate.asked == []

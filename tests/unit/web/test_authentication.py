@@ -134,7 +134,7 @@ def test_what_a_test_key_sends_is_kept_apart_from_what_live_keys_of_its_client_s
     assert test.status_code == 202
     assert test.json["jobId"] != live.json["jobId"]
     assert {job.client for job in world.jobs.search(JobFilter(), 9).jobs} == {"default", "default:test"}
-    assert [hint.is_test for hint in world.publisher.delivery_messages] == [False, True]
+    assert [message.lane.is_test for message in world.publisher.delivery_messages] == [False, True]
 
 
 def test_two_clients_see_nothing_of_each_other(world: World) -> None:

@@ -10,11 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from wavecom.core.job import Channel, JobId, Priority
-from wavecom.core.progress import Lane
+from wavecom.core.lanes import Lane
 from wavecom.worker.ack_tracker import AckTracker
 from wavecom.worker.delivery_consumer import HOLD_LIMIT_SECONDS, DeliveryConsumerStep, _Held
 
-LANE: Lane = (Channel.SMS, Priority.NORMAL)
+LANE = Lane(Channel.SMS, Priority.NORMAL)
 
 
 class BrokerChannel:

@@ -29,7 +29,8 @@ from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.worker.test_pipeline import start
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import CallResult, Channel, Claim, Job, JobId, Outcome, Priority, UnknownOutcomePolicy
+from wavecom.core.job import CallResult, Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import Message, NotBegunError, OnResult, Permit, Refusal
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
@@ -101,12 +102,10 @@ class Route(FixedRoute):
         super().__init__(*providers)
         self.faults = faults
 
-    def reserve_next(
-        self, channel: Channel, priority: Priority, tried: Collection[str], *, prefer: str | None = None
-    ) -> Permit | Refusal | None:
+    def reserve_next(self, lane: Lane, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
         if tried:
             self.faults.check("the next permit")
-        return super().reserve_next(channel, priority, tried, prefer=prefer)
+        return super().reserve_next(lane, tried, prefer=prefer)
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         self.faults.check("charge")
@@ -218,7 +217,7 @@ class Harness:
         return job
 
     def offer(self, job: Job, tag: int) -> bool:
-        permit = self.route.reserve(job.type, job.priority)
+        permit = self.route.reserve(job.lane)
         assert isinstance(permit, Permit)
         return self.pipeline.offer(InFlightMessage(job.job_id, "notifications.sms.normal", permit, None, tag))
 

@@ -17,7 +17,6 @@ from bson.errors import InvalidDocument
 from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
-from wavecom.core.account import is_test_account
 from wavecom.core.engine import Transition
 from wavecom.core.job import (
     Channel,
@@ -90,7 +89,7 @@ def to_document(job: Job) -> Document:
         "client": job.client,
         "type": job.type.value,
         "priority": job.priority.value,
-        "queue": TESTS if is_test_account(job.client) else queue_of(job.type, job.priority),
+        "queue": job.lane.queue,
         "to": job.to,
         "payload": job.payload,
         "metadata": job.metadata,
@@ -186,15 +185,6 @@ def claim_document(claim: Claim, job_id: JobId) -> Document:
 def fence(token: str, job_id: JobId) -> str:
     """See ``claim_document``."""
     return f"{token}/{job_id}"
-
-
-#: What ``queue`` holds for all jobs of test accounts: they wait together.
-TESTS = "test"
-
-
-def queue_of(channel: Channel, priority: Priority) -> str:
-    """Channel and lane in one field, so that one index leads to what is due in a queue."""
-    return f"{channel.value}.{priority.value}"
 
 
 #: Between name and value of a label; in neither, because both are free of control characters.

@@ -28,12 +28,13 @@ from pymongo.errors import (
 )
 
 from wavecom.core.engine import EARLY_CLAIM, Policy, Transition, claimed_changes
-from wavecom.core.job import Channel, Claim, Job, JobId, Priority
+from wavecom.core.job import Claim, Job, JobId, Priority
+from wavecom.core.lanes import QUEUES, LaneQueue
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.client import durable
-from wavecom.storage.mongo.documents import TESTS, Document, encode_job, queue_of, to_job
+from wavecom.storage.mongo.documents import Document, encode_job, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
 from wavecom.storage.mongo.listing import Ranges, conditions, is_exact
 from wavecom.storage.mongo.transitions import Write, claiming, operations, releasing
@@ -255,18 +256,11 @@ class MongoJobRepository:
         now: datetime,
         limit: int,
         *,
-        channel: Channel | None = None,
-        priority: Priority | None = None,
+        queues: Sequence[LaneQueue] = QUEUES,
         queued_before: datetime | None = None,
         expired_only: bool = False,
-        tests_only: bool = False,
     ) -> list[Job]:
         """See the port."""
-        channels = list(Channel) if channel is None else [channel]
-        priorities = list(Priority) if priority is None else [priority]
-        queues = [] if tests_only else [queue_of(*each) for each in itertools.product(channels, priorities)]
-        if tests_only or (channel is None and priority is None):
-            queues.append(TESTS)
         found: list[Job] = []
         with reading():
             if expired_only or (queued_before is not None and status not in CLAIMABLE):
@@ -304,14 +298,14 @@ class MongoJobRepository:
     def _due_among_all(
         self,
         status: Status,
-        queues: list[str],
+        queues: Sequence[LaneQueue],
         now: datetime,
         limit: int,
         queued_before: datetime | None,
         expired_only: bool,
     ) -> list[Job]:
         """For what no index knows: looks at every due job of the status."""
-        where: Document = {"status": status.value, "dueAt": {"$lte": now}, "queue": {"$in": queues}}
+        where: Document = {"status": status.value, "dueAt": {"$lte": now}, "queue": {"$in": list(queues)}}
         if expired_only:
             where["expiresAt"] = {"$lte": now}
         if queued_before is not None:

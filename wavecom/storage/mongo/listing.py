@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-from wavecom.core.job import Channel, JobId, Priority, recipient_text
+from wavecom.core.job import JobId, recipient_text
+from wavecom.core.lanes import LIVE_QUEUES, TEST_LANES_QUEUE
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import NOT_FINAL
-from wavecom.storage.mongo.documents import TESTS, Document, label, queue_of
+from wavecom.storage.mongo.documents import Document, label
 from wavecom.storage.mongo.windows import Windows
 
 #: After this a list that has found too little says where to go on: its page is short, or even empty.
@@ -18,7 +18,7 @@ _LIST_BUDGET_SECONDS = 0.25
 _LABEL_BUDGET_SECONDS = 0.05
 #: Below every job id there is.
 _LOWEST_ID = JobId("00000000-0000-0000-0000-000000000000")
-_LIVE_QUEUES = sorted(queue_of(*each) for each in itertools.product(Channel, Priority))
+_LIVE_QUEUES = sorted(LIVE_QUEUES)
 
 
 class Ranges:
@@ -95,7 +95,7 @@ def conditions(where: JobFilter) -> Document:
         found["status"] = {"$in": sorted(where.statuses)}
     if where.is_test is not None:
         # Test accounts have a queue of their own, which stands beside the status in an index.
-        found["queue"] = TESTS if where.is_test else {"$in": _LIVE_QUEUES}
+        found["queue"] = TEST_LANES_QUEUE if where.is_test else {"$in": _LIVE_QUEUES}
     others = {"type": where.type, "priority": where.priority}
     texts = {"provider": where.provider, "error.code": where.error_code}
     found |= owner | {name: word.value for name, word in others.items() if word is not None}

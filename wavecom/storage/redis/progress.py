@@ -9,7 +9,8 @@ from typing import Any
 import orjson
 import redis
 
-from wavecom.core.progress import Lane, StallReport
+from wavecom.core.lanes import QUEUES, LaneQueue
+from wavecom.core.progress import StallReport
 from wavecom.errors import UnavailableError
 
 MOVED_KEY = "wavecom:progress:moved"
@@ -23,11 +24,9 @@ _DAY_SECONDS = 86_400
 class RedisProgress:
     """Implements ``wavecom.core.progress.ProgressBoard``. Thread-safe. Every call raises ``UnavailableError``."""
 
-    def __init__(
-        self, client: redis.Redis, queue_of: Callable[[Lane], str], lanes: Sequence[Lane], now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, client: redis.Redis, name_of: Callable[[LaneQueue], str], now: Callable[[], datetime]) -> None:
         self._client = client
-        self._lanes = {queue_of(lane): lane for lane in lanes}
+        self._queues = {name_of(queue): queue for queue in QUEUES}
         self._now = now
 
     def note_moved(self, queues: Iterable[str]) -> None:
@@ -37,10 +36,10 @@ class RedisProgress:
         if mapping:
             self._call(lambda: self._client.hset(MOVED_KEY, mapping=mapping))
 
-    def moved_at(self) -> Mapping[Lane, datetime]:
+    def moved_at(self) -> Mapping[LaneQueue, datetime]:
         """See ``ProgressBoard.moved_at``."""
         found: Any = self._call(lambda: self._client.hgetall(MOVED_KEY))
-        return {self._lanes[queue]: _time(at) for queue, at in found.items() if queue in self._lanes}
+        return {self._queues[name]: _time(at) for name, at in found.items() if name in self._queues}
 
     def publish(self, report: StallReport) -> None:
         """See ``ProgressBoard.publish``."""
