@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
 import orjson
@@ -20,11 +22,12 @@ from wavecom.web.api import email_addresses
 from wavecom.web.api.addresses import Recipient
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode, problems
 from wavecom.web.api.fields import AnyObject, Choice, Integer, Object, Timestamp
+from wavecom.web.api.schemas import sms
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo
 from wavecom.web.api.schemas.metadata import Metadata
 from wavecom.web.api.schemas.push import WEB_PUSH_LIMIT_BYTES, Platform, PushPayload, PushTo, size_error
-from wavecom.web.api.schemas.sms import SmsPayload, SmsTo, sender_id_signs
+from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
 
 YEAR = timedelta(days=365)
 #: A ``sendAt`` so little in the past is a clock that is slow, or a request that was long on its way: it means now.
@@ -198,8 +201,12 @@ class NotificationSchema(CommonSchema):
         self, now: Now, mail_addresses: MailAddresses = MailAddresses.INTERNET, sender_id_signs: str = ""
     ) -> None:
         super().__init__(now)
-        self._mail_addresses = mail_addresses
-        self._sender_id_signs = sender_id_signs
+        #: What holds while a body of one type is checked.
+        self._rules: Mapping[str, Callable[[], AbstractContextManager[None]]] = {
+            Channel.EMAIL: partial(email_addresses.rules, mail_addresses),
+            Channel.SMS: partial(sms.sender_id_signs, sender_id_signs),
+            Channel.PUSH: nullcontext,
+        }
         self.by_type: dict[object, CommonSchema] = {type_.value: kind(now) for type_, kind in self.kinds.items()}
 
     def variants(self) -> Mapping[str, BaseSchema]:
@@ -214,7 +221,7 @@ class NotificationSchema(CommonSchema):
             # Finds at least the type wrong; what can be said without it is said too.
             super().load(data)
             raise AssertionError("a body without a known type was let through")
-        with email_addresses.rules(self._mail_addresses), sender_id_signs(self._sender_id_signs):
+        with self._rules[str(type_)]():
             fields: dict[str, Any] = schema.load(data)
         ttl_seconds = fields.pop("ttl_seconds", None)
         if ttl_seconds is not None:

@@ -1,0 +1,49 @@
+"""How many modules a reader has to visit to follow the acceptance of one notification; docs/architecture.md has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.modules_run import modules_run
+from tests.unit.web.conftest import KEY, World, make_world
+from tests.unit.web.rsgi_client import scope_of, serve
+from wavecom.web.app import WaveComFlask
+
+PATH = "/api/notifications"
+BODIES = {
+    "sms": b'{"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}',
+    "email": b'{"type":"email","to":{"email":"a@example.com"},"payload":{"subject":"Hi","text":"Hello"}}',
+}
+#: Stand in for servers here, and so are none of the modules that count.
+STORES = {"storage.mongo.documents"}
+
+
+def _by_flask(world: World, body: bytes) -> None:
+    assert world.client().post(PATH, data=body, content_type="application/json").status_code == 202
+
+
+def _by_fast_path(world: World, body: bytes) -> None:
+    headers = {
+        "Host": "localhost",
+        "Authorization": f"Bearer {KEY}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+    }
+    assert isinstance(world.app, WaveComFlask)
+    [answer] = serve(world.app.rsgi, [(scope_of("POST", PATH, headers), body)])
+    assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize(("way", "most"), [(_by_flask, 34), (_by_fast_path, 37)])
+def test_accepting_a_notification_touches_no_more_modules_than_the_documentation_says(
+    name: str, way: object, most: int
+) -> None:
+    assert callable(way)
+    # Imports and what is made at the first request are no part of the way.
+    way(make_world(), BODIES[name])
+    world = make_world()
+
+    touched = set(modules_run(lambda: way(world, BODIES[name]))) - STORES
+
+    assert len(touched) <= most, sorted(touched)
