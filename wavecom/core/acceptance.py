@@ -32,7 +32,7 @@ from wavecom.errors import (
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class AcceptedNotification:
     """One notification that was accepted now, or before (``is_replay``): then ``stored`` may hold its first answer
     instead of the ``job``. ``limits``: what is left of them, where there are any."""
 
@@ -46,15 +46,15 @@ class Admitted:
 class Acceptance:
     """Accepts notifications on behalf of actors, whose ``client`` and ``created_by`` they must bear.
 
-    ``usual``: the limits of those who have none of their own.
+    ``default_limits`` hold for who has none of his own.
     """
 
-    def __init__(self, submission: Submission, quotas: QuotaService, usual: Limits) -> None:
+    def __init__(self, submission: Submission, quotas: QuotaService, default_limits: Limits) -> None:
         self._submission = submission
         self._quotas = quotas
-        self._usual = usual
+        self._default_limits = default_limits
 
-    def accept(self, actor: Actor, new: NewNotification) -> Admitted:
+    def accept(self, actor: Actor, new: NewNotification) -> AcceptedNotification:
         """Accept one. Raises as ``Submission.accept`` does, ``InvalidRequestError`` for a sender that the actor may not
         use, ``RateLimitedError`` and ``QuotaExhaustedError``."""
         wrong = actor.senders.problems(new.type, new.payload)
@@ -62,7 +62,7 @@ class Acceptance:
             return self._refuse(actor, new, wrong)
         return self._finish(actor, new, partial(self._submission.accept_asking, new, self._request_for_one(actor, new)))
 
-    def accept_each(self, requests: Sequence[tuple[Actor, NewNotification]]) -> list[Flushed[Admitted]]:
+    def accept_each(self, requests: Sequence[tuple[Actor, NewNotification]]) -> list[Flushed[AcceptedNotification]]:
         """``accept`` for each of many that came at one time and ``can_be_batched``; stored in one step."""
         flushed = self._submission.accept_each([(new, self._request_for_one(actor, new)) for actor, new in requests])
         return [
@@ -84,7 +84,7 @@ class Acceptance:
 
     def _finish(
         self, actor: Actor, new: NewNotification, result: Callable[[], tuple[QuotaDecision, Accepted | None]]
-    ) -> Admitted:
+    ) -> AcceptedNotification:
         """What ``accept`` answers, of what ``Submission`` has answered."""
         try:
             decision, accepted = result()
@@ -92,13 +92,13 @@ class Acceptance:
             self.charge_refused(actor)
             raise
         if accepted is not None:
-            return Admitted(accepted.job.job_id, accepted.job, accepted.is_replay, limits=decision.limits)
+            return AcceptedNotification(accepted.job.job_id, accepted.job, accepted.is_replay, limits=decision.limits)
         if decision.answer is None:
             _raise_refusal(decision, 1)
         if decision.answer.fingerprint != new.fingerprint:
             self.charge_refused(actor)
             raise IdempotencyMismatchError
-        return Admitted(decision.answer.job_id, None, True, decision.answer)
+        return AcceptedNotification(decision.answer.job_id, None, True, decision.answer)
 
     def accept_many(
         self, actor: Actor, news: Sequence[NewNotification], refused: int = 0, repeated: int = 0
@@ -204,18 +204,18 @@ class Acceptance:
             _raise_refusal(decision, cost + len(request.names) or refused)
         return request, decision
 
-    def _refuse(self, actor: Actor, new: NewNotification, wrong: Sequence[Problem]) -> Admitted:
+    def _refuse(self, actor: Actor, new: NewNotification, wrong: Sequence[Problem]) -> AcceptedNotification:
         """A sender that may not be used (any more): a repetition gets its first answer all the same."""
         [earlier] = self._submission.repeated(actor.client, [new])
         if earlier is not None:
-            return Admitted(earlier.job.job_id, earlier.job, True)
+            return AcceptedNotification(earlier.job.job_id, earlier.job, True)
         self.charge_refused(actor)
         raise InvalidRequestError(wrong)
 
     def _limits(self, actor: Actor) -> Limits:
         if actor.budget is None:
             return UNLIMITED
-        return actor.limits if self._usual.is_unlimited else actor.limits.or_else(self._usual)
+        return actor.limits if self._default_limits.is_unlimited else actor.limits.or_else(self._default_limits)
 
 
 def name_of(account: str, idempotency_key: str) -> str:

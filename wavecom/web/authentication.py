@@ -36,7 +36,7 @@ class Authenticator:
         def decorate(view: Callable[P, R]) -> Callable[P, R]:
             @wraps(view)
             def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
-                g.caller = self.admit(request.headers.get("Authorization"), scope)
+                g.caller = self.authenticate(request.headers.get("Authorization"), scope)
                 return view(*args, **kwargs)
 
             # For the OpenAPI document.
@@ -45,7 +45,7 @@ class Authenticator:
 
         return decorate
 
-    def admit(self, authorization: str | None, scope: Scope) -> Caller:
+    def authenticate(self, authorization: str | None, scope: Scope) -> Caller:
         """Who sends this ``Authorization`` header. Raises ``UnauthenticatedError``, and ``ForbiddenError`` without
         ``scope``."""
         found = self._keys.authenticate(bearer(authorization))
@@ -54,7 +54,7 @@ class Authenticator:
         return found
 
     def remembered(self, authorization: str | None, scope: Scope) -> Caller | None:
-        """``admit`` for who must not wait for the store; None: it would have to be asked, or the request refused."""
+        """``authenticate`` without asking the store; None: it would have to be asked, or the request refused."""
         try:
             found = self._keys.remembered(bearer(authorization))
         except UnauthenticatedError:

@@ -73,7 +73,7 @@ class _Pool:
 class BodyReadLimiter:
     """Admits bodies, and gives up those that are late or in the way of others. For one thread: the event loop's.
 
-    Each body goes through ``admit``, ``grow`` for each part, ``complete`` when it is here, and ``release`` at the end
+    Each body goes through ``begin``, ``grow`` for each part, ``complete`` when it is here, and ``release`` at the end
     of its request, whatever happened before. ``now`` is a monotonic clock.
     """
 
@@ -84,7 +84,7 @@ class BodyReadLimiter:
         self._awaited_count = 0
         self._byte_count = 0
 
-    def admit(self, pool: str, address: str, cancel: Callable[[], object]) -> BodyRead:
+    def begin(self, pool: str, address: str, cancel: Callable[[], object]) -> BodyRead:
         """Begin to wait for a body of ``pool`` (a client, or ``ANONYMOUS``), whose peer has this ``address``."""
         limits = self._limits
         mine = self._pools.get(pool)

@@ -151,16 +151,16 @@ class RsgiApplication:
         # What is longer than it may be the application refuses by its length.
         is_short = length is None or length <= self._max_body_bytes
         if whose is not None and is_short and scope.method not in BODILESS:
-            await self._take_in(scope, proto, threads, whose, length)
+            await self._serve_with_body(scope, proto, threads, whose, length)
             return
         is_gone = await self._discard(scope, proto, length)
         await self._answer(_Request(scope, proto, _UnreadBody(), error, is_last=not is_gone), threads)
 
-    async def _take_in(
+    async def _serve_with_body(
         self, scope: Scope, proto: HTTPProtocol, threads: RequestThreads, reader: str, length: int | None
     ) -> None:
         bodies = self._bodies
-        read = self._admit(reader, scope)
+        read = self._begin_read(reader, scope)
         error: Exception | None = None
         body = b""
         try:
@@ -225,7 +225,7 @@ class RsgiApplication:
         """
         if length is None or length > _SMALL_BODY:
             return False
-        read = self._admit(ANONYMOUS, scope)
+        read = self._begin_read(ANONYMOUS, scope)
         try:
             async with asyncio.timeout(_DISCARD_SECONDS):
                 return len(await proto()) == length
@@ -239,9 +239,9 @@ class RsgiApplication:
         finally:
             self._bodies.release(read)
 
-    def _admit(self, pool: str, scope: Scope) -> BodyRead:
+    def _begin_read(self, pool: str, scope: Scope) -> BodyRead:
         address = self._proxies.client_address(joined(scope.headers, "x-forwarded-for"), address_of(scope))
-        read = self._bodies.admit(pool, address, _current_task().cancel)
+        read = self._bodies.begin(pool, address, _current_task().cancel)
         if not self._is_sweeping:
             self._is_sweeping = True
             self._loop.call_later(_SWEEP_SECONDS, self._sweep)

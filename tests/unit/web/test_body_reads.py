@@ -24,16 +24,16 @@ class _Place:
         wanted = {"for_client": 3, "for_anonymous": 2, "in_all": 6} | limits
         self.limiter = BodyReadLimiter(BodyLimits(**wanted), lambda: self.now)
 
-    def admit(self, pool: str, address: str = "10.0.0.1", name: str = "") -> BodyRead:
+    def begin(self, pool: str, address: str = "10.0.0.1", name: str = "") -> BodyRead:
         label = name or f"{pool or 'stranger'} {self.now:g}"
-        read = self.limiter.admit(pool, address, lambda: self.given_up.append(label))
+        read = self.limiter.begin(pool, address, lambda: self.given_up.append(label))
         self.now += 1
         return read
 
 
 def test_a_body_has_half_a_minute_and_more_the_more_of_it_comes() -> None:
     place = _Place()
-    stalled, slow = place.admit("acme", name="stalled"), place.admit("acme", name="slow")
+    stalled, slow = place.begin("acme", name="stalled"), place.begin("acme", name="slow")
 
     place.limiter.grow(slow, 10 * LEAST_BYTES_PER_SECOND)
     place.now = 1000 + GRACE_SECONDS - 0.1
@@ -53,7 +53,7 @@ def test_a_body_has_half_a_minute_and_more_the_more_of_it_comes() -> None:
 
 def test_what_is_complete_has_no_deadline() -> None:
     place = _Place()
-    read = place.admit("acme")
+    read = place.begin("acme")
 
     place.limiter.complete(read)
     place.now += 10 * GRACE_SECONDS
@@ -64,23 +64,23 @@ def test_what_is_complete_has_no_deadline() -> None:
 
 def test_a_full_pool_gives_up_the_one_that_has_least_time_left() -> None:
     place = _Place()
-    first = place.admit("acme", name="first")
-    place.admit("acme", name="second")
-    place.admit("acme", name="third")
+    first = place.begin("acme", name="first")
+    place.begin("acme", name="second")
+    place.begin("acme", name="third")
     place.limiter.grow(first, 5 * LEAST_BYTES_PER_SECOND)
 
-    place.admit("acme", name="fourth")
+    place.begin("acme", name="fourth")
 
     assert place.given_up == ["second"]
 
 
 def test_of_the_address_that_has_most_of_them() -> None:
     place = _Place(for_anonymous=3)
-    place.admit(ANONYMOUS, "10.0.0.9", "an operator's")
-    place.admit(ANONYMOUS, "10.0.0.1", "one")
-    place.admit(ANONYMOUS, "10.0.0.1", "two")
+    place.begin(ANONYMOUS, "10.0.0.9", "an operator's")
+    place.begin(ANONYMOUS, "10.0.0.1", "one")
+    place.begin(ANONYMOUS, "10.0.0.1", "two")
 
-    place.admit(ANONYMOUS, "10.0.0.1", "three")
+    place.begin(ANONYMOUS, "10.0.0.1", "three")
 
     assert place.given_up == ["one"]
 
@@ -88,10 +88,10 @@ def test_of_the_address_that_has_most_of_them() -> None:
 def test_nobody_takes_anothers_place() -> None:
     place = _Place()
     for _ in range(20):
-        place.admit(ANONYMOUS)
-        place.admit("acme")
+        place.begin(ANONYMOUS)
+        place.begin("acme")
 
-    place.admit("other")
+    place.begin("other")
 
     assert len(place.given_up) == 20 - 2 + 20 - 3
     assert not any(label.startswith("other") for label in place.given_up)
@@ -100,36 +100,36 @@ def test_nobody_takes_anothers_place() -> None:
 def test_when_all_places_are_taken_the_fullest_pool_makes_room() -> None:
     place = _Place(in_all=5)
     for pool in ("acme", "acme", "acme", "other", ANONYMOUS):
-        place.admit(pool)
+        place.begin(pool)
 
-    place.admit("third")
+    place.begin("third")
 
     assert place.given_up == ["acme 1000"]
 
 
 def test_bytes_are_held_until_the_request_is_over() -> None:
     place = _Place(bytes_for_client=100, bytes_in_all=150)
-    first = place.admit("acme")
+    first = place.begin("acme")
     place.limiter.grow(first, 90)
     place.limiter.complete(first)
 
-    second = place.admit("acme")
+    second = place.begin("acme")
     with pytest.raises(OverloadedError):
         place.limiter.grow(second, 20)
     place.limiter.release(second)
-    other = place.admit("other")
+    other = place.begin("other")
     with pytest.raises(OverloadedError):
         place.limiter.grow(other, 70)
     place.limiter.release(other)
 
     place.limiter.release(first)
-    place.limiter.grow(place.admit("acme"), 100)
+    place.limiter.grow(place.begin("acme"), 100)
 
 
 def test_what_is_given_up_leaves_nothing_behind() -> None:
     place = _Place(bytes_for_client=100)
     for _ in range(50):
-        read = place.admit("acme")
+        read = place.begin("acme")
         place.limiter.grow(read, 100)
         place.now += 2 * GRACE_SECONDS
         assert not place.limiter.give_up_late()
@@ -140,8 +140,8 @@ def test_what_is_given_up_leaves_nothing_behind() -> None:
 
 def test_what_was_given_up_may_be_released_after_all_others() -> None:
     place = _Place(for_client=1)
-    first = place.admit("acme", name="first")
-    second = place.admit("acme", name="second")
+    first = place.begin("acme", name="first")
+    second = place.begin("acme", name="second")
     assert place.given_up == ["first"]
 
     place.limiter.release(second)
@@ -149,6 +149,6 @@ def test_what_was_given_up_may_be_released_after_all_others() -> None:
     place.limiter.grow(first, 10)
     place.limiter.release(first)
 
-    third = place.admit("acme", name="third")
+    third = place.begin("acme", name="third")
     assert place.given_up == ["first"]
     place.limiter.release(third)

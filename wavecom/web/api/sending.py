@@ -9,7 +9,7 @@ from functools import partial
 import orjson
 from flask import Response
 
-from wavecom.core.acceptance import Acceptance, Admitted
+from wavecom.core.acceptance import Acceptance, AcceptedNotification
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.quota import StoredAnswer
@@ -85,21 +85,23 @@ class Sending:
 
     def send_each(self, requests: Sequence[tuple[Actor, NewNotification]]) -> list[Flushed[SendResponse]]:
         """``send`` for each of many that came at one time, each prepared; stored in one step."""
-        admitted = self._acceptance.accept_each(requests)
+        accepted = self._acceptance.accept_each(requests)
         return [
             Flushed(partial(self._send_flushed, actor, new, each.result), each.is_new)
-            for (actor, new), each in zip(requests, admitted, strict=True)
+            for (actor, new), each in zip(requests, accepted, strict=True)
         ]
 
-    def _send_flushed(self, actor: Actor, new: NewNotification, admitted: Callable[[], Admitted]) -> SendResponse:
-        return self._finish(actor, new, admitted())
+    def _send_flushed(
+        self, actor: Actor, new: NewNotification, accepted: Callable[[], AcceptedNotification]
+    ) -> SendResponse:
+        return self._finish(actor, new, accepted())
 
-    def _finish(self, actor: Actor, new: NewNotification, admitted: Admitted) -> SendResponse:
-        answer = _answer(admitted)
+    def _finish(self, actor: Actor, new: NewNotification, accepted: AcceptedNotification) -> SendResponse:
+        answer = _answer(accepted)
         key = new.idempotency_key
-        if key is not None and new.fingerprint is not None and admitted.stored is None:
+        if key is not None and new.fingerprint is not None and accepted.stored is None:
             body = answer.body if isinstance(answer.body, str) else answer.body.decode()
-            self._acceptance.remember(actor, key, StoredAnswer(new.fingerprint, admitted.job_id, body))
+            self._acceptance.remember(actor, key, StoredAnswer(new.fingerprint, accepted.job_id, body))
         return answer
 
     def _again(self, actor: Actor, refused: RefusedRequest, key_header: str | None) -> SendResponse:
@@ -117,11 +119,11 @@ class Sending:
         raise InvalidRequestError(wrong)
 
 
-def _answer(admitted: Admitted) -> SendResponse:
-    if admitted.stored is not None:
-        return SendResponse(admitted.job_id, admitted.stored.body, is_replay=True)
-    assert admitted.job is not None  # noqa: S101 - without a stored answer there is the job
-    return SendResponse(admitted.job_id, _body(admitted.job), admitted.is_replay, admitted.limits)
+def _answer(accepted: AcceptedNotification) -> SendResponse:
+    if accepted.stored is not None:
+        return SendResponse(accepted.job_id, accepted.stored.body, is_replay=True)
+    assert accepted.job is not None  # noqa: S101 - without a stored answer there is the job
+    return SendResponse(accepted.job_id, _body(accepted.job), accepted.is_replay, accepted.limits)
 
 
 def _body(job: Job) -> bytes:

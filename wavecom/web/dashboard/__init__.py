@@ -104,7 +104,7 @@ def _set_up_login(app: Flask, access: Access) -> None:
             # Pages that update by themselves go on asking when nobody looks any more.
             viewer = access.viewer_of(token, is_activity=not request.path.endswith(_LIVE)) if token else None
         except StoreError as error:
-            # Whoever it is, nobody can tell now: kept for ``admit``, because error pages too ask who is looking.
+            # Nobody can tell now who it is: kept for ``require_viewer``, because error pages too ask who is looking.
             g.unknown_viewer = error
             return None
         return viewer if viewer is not None and viewer.id == viewer_id else None
@@ -126,7 +126,7 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
         "dashboard", __name__, template_folder="templates", static_folder="static", static_url_path="/assets"
     )
 
-    def admit() -> Response | None:
+    def require_viewer() -> Response | None:
         limit = _STRANGERS_LIMIT_BYTES
         if request.endpoint not in OPEN:
             if not current_user.is_authenticated:
@@ -138,7 +138,7 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
         csrf.protect()
         return None
 
-    blueprint.before_request(admit)
+    blueprint.before_request(require_viewer)
     blueprint.after_request(headers.add_headers)
     for path, endpoint, view, methods in ROUTES:
         blueprint.add_url_rule(path, endpoint, view, methods=methods)
