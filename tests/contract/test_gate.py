@@ -13,12 +13,13 @@ import pytest
 import redis
 from structlog.testing import capture_logs
 
+from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.job import Outcome, Priority, ProviderResult, Scope
 from wavecom.core.ports import Permit, Refusal
 from wavecom.errors import UnavailableError
 from wavecom.local.servers import PrivateRedis
 from wavecom.routing import gate
-from wavecom.routing.breaker import BreakerSettings, BreakerState, ProviderHealth
+from wavecom.routing.breaker import BreakerState, ProviderHealth
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.local_gate import LocalGate
 from wavecom.routing.ramp import SUCCESSES_TO_END

@@ -29,6 +29,7 @@ from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
 from wavecom.core.job import Channel, Job, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Provider, Refusal
+from wavecom.core.routes import Route
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
 from wavecom.providers.base import ProviderDependencies
@@ -39,7 +40,6 @@ from wavecom.providers.transport.curl import CurlTransport
 from wavecom.routing.gate import THROTTLED, GateSettings
 from wavecom.routing.local_gate import LocalGate
 from wavecom.routing.router import Router
-from wavecom.routing.routes import Route
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +11,8 @@ import click
 
 from wavecom.commands.console import console, table_of
 from wavecom.core.job import Channel
-from wavecom.providers.configuration import ProviderConfig, ProvidersConfig, Route
+from wavecom.core.routes import Route
+from wavecom.providers.configuration import ProviderConfig, ProvidersConfig
 from wavecom.providers.factory import check_http_versions
 from wavecom.providers.file import read_providers_file
 from wavecom.providers.transport import make_transport
@@ -63,10 +64,10 @@ def check(file: Path | None) -> None:
 
 def _route_text(route: Route | None) -> str:
     """``mail, else gateway 90% or spare 10%``."""
-    if not route:
+    if route is None:
         return "nobody: sending over it is refused (422 channel_not_served)"
     steps = []
-    for step in route:
+    for step in route.steps:
         total = sum(each.weight for each in step.alternatives)
         if len(step.alternatives) == 1 or not total:
             steps.append(" or ".join(each.provider for each in step.alternatives))
@@ -101,10 +102,7 @@ def _where(options: object) -> str:
 
 
 def _remarks(config: ProvidersConfig) -> Iterator[str]:
-    named: Mapping[str, set[str]] = {
-        channel: {each.provider for step in route for each in step.alternatives}
-        for channel, route in config.routes.items()
-    }
+    named = {channel: route.providers for channel, route in config.routes.items()}
     for name, provider in config.providers.items():
         channels = [channel for channel, providers in named.items() if name in providers]
         if not channels:

@@ -48,7 +48,7 @@ def _channel(config: ProvidersConfig | None) -> tuple[Channel, tuple[str, ...]]:
 
 def _providers(config: ProvidersConfig, channel: Channel) -> tuple[str, ...]:
     route = config.routes.get(channel)
-    return tuple(dict.fromkeys(each.provider for step in route or () for each in step.alternatives))
+    return () if route is None else route.providers
 
 
 def _real(config: ProvidersConfig, names: tuple[str, ...]) -> list[str]:

@@ -8,9 +8,10 @@ from typing import Any
 
 from wavecom.core.job import Channel
 from wavecom.core.ports import Provider
+from wavecom.core.routes import Route
 from wavecom.errors import Problem, ProvidersFileError
 from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.configuration import Alternative, ConfiguredStep, ProviderConfig, ProvidersConfig
+from wavecom.providers.configuration import ProviderConfig, ProvidersConfig
 from wavecom.providers.file import read_providers_file
 from wavecom.providers.registry import provider_class
 from wavecom.providers.transport import HttpVersion
@@ -25,7 +26,7 @@ def sandbox_config(name: str) -> ProvidersConfig:
     """One sandbox with default options, called ``name``, for every channel."""
     options = provider_class("sandbox").options_class()
     sandbox: ProviderConfig[Any] = ProviderConfig(name=name, type="sandbox", options=options)
-    return ProvidersConfig({name: sandbox}, dict.fromkeys(Channel, (ConfiguredStep((Alternative(name),)),)))
+    return ProvidersConfig({name: sandbox}, dict.fromkeys(Channel, Route.of(name)))
 
 
 def build_providers(config: ProvidersConfig, dependencies: ProviderDependencies) -> dict[str, Provider]:

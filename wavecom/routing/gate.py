@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.job import Priority
 from wavecom.core.ports import Gate, Permit
-from wavecom.routing.breaker import BreakerSettings, ProviderHealth
+from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.bulkhead import Bulkhead
 from wavecom.routing.ratelimit import RateSettings
 

@@ -10,10 +10,10 @@ import structlog
 from wavecom.core.job import CallResult, Channel, Priority
 from wavecom.core.lanes import Lane
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
+from wavecom.core.routes import Route
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
 from wavecom.routing.destinations import Destinations
 from wavecom.routing.gate import BULKHEAD, RoutingGate
-from wavecom.routing.routes import Route
 
 log = structlog.get_logger()
 

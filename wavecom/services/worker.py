@@ -33,7 +33,7 @@ from wavecom.providers.transport import make_transport
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
-from wavecom.services.routing import gate_settings_of, route_of
+from wavecom.services.routing import gate_settings_of
 from wavecom.services.shared import ClosableServices, policy_of, progress_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
@@ -96,7 +96,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         expected_workers=settings.workers + 1,
     )
     router = Router(
-        {channel: route_of(steps) for channel, steps in config.routes.items()},
+        config.routes,
         gate,
         threads=settings.worker_concurrency,
         stopping=stopping,

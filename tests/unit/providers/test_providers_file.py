@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
+from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.job import Channel
+from wavecom.core.routes import Route
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.configuration import (
-    Alternative,
-    BreakerConfig,
-    ConfiguredStep,
+    BREAKER_CHECKS,
     ProvidersConfig,
 )
 from wavecom.providers.factory import load_config
 from wavecom.providers.file import parse_providers, read_providers_file, served_channels
-from wavecom.routing.breaker import BreakerSettings
 
 BOX = '[providers.box]\ntype = "sandbox"\n'
 ROUTES = '[routes]\nemail = ["box"]\nsms = ["box"]\npush = ["box"]\n'
@@ -37,7 +36,7 @@ def test_without_a_file_the_sandbox_serves_every_channel() -> None:
     config = load_config(None, {})
 
     assert {provider.type for provider in config.providers.values()} == {"sandbox"}
-    assert config.routes == dict.fromkeys(Channel, (ConfiguredStep((Alternative("sandbox"),)),))
+    assert config.routes == dict.fromkeys(Channel, Route.of("sandbox"))
 
 
 def test_keys_that_are_left_out_have_defaults() -> None:
@@ -51,16 +50,15 @@ def test_keys_that_are_left_out_have_defaults() -> None:
 
 
 def test_the_file_leaves_the_breakers_own_defaults_alone() -> None:
-    shared = asdict(BreakerConfig())
-
-    assert {name: getattr(BreakerSettings(), name) for name in shared} == shared
+    assert with_box("").providers["box"].breaker == BreakerSettings()
 
 
 def test_every_key_of_the_breaker_is_read() -> None:
-    keys = {each.name: (each.default or 5) + 1 for each in fields(BreakerConfig)} | {"failure_rate": 0.25}
+    defaults = asdict(BreakerSettings())
+    keys = {name: (defaults[name] or 5) + 1 for name in BREAKER_CHECKS} | {"failure_rate": 0.25}
     table = ", ".join(f"{name} = {value}" for name, value in keys.items())
 
-    assert asdict(with_box(f"breaker = {{ {table} }}").providers["box"].breaker) == keys
+    assert asdict(with_box(f"breaker = {{ {table} }}").providers["box"].breaker) == defaults | keys
 
 
 def test_every_common_key_is_read() -> None:
@@ -109,7 +107,7 @@ B_30 = '{ provider = "b", weight = 30 }'
 def route_of(route: str) -> tuple[tuple[tuple[str, int], ...], ...]:
     config = parse_providers(BOX + TWO_MORE + ROUTES.replace('email = ["box"]', f"email = {route}"), {})
     return tuple(
-        tuple((item.provider, item.weight) for item in step.alternatives) for step in config.routes[Channel.EMAIL]
+        tuple((item.provider, item.weight) for item in step.alternatives) for step in config.routes[Channel.EMAIL].steps
     )
 
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.routing.breaker import (
     PROBES_TO_REOPEN,
     Breaker,
-    BreakerSettings,
     BreakerState,
     Window,
 )

@@ -12,9 +12,9 @@ from structlog.testing import capture_logs
 from wavecom.core.job import CallResult, Channel, Outcome, Priority, ProviderResult, Scope
 from wavecom.core.lanes import Lane
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
+from wavecom.core.routes import Route
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.router import NO_ROUTE, Router
-from wavecom.routing.routes import Route
 
 TEST_LANE = Lane(Channel.SMS, Priority.NORMAL, is_test=True)
 

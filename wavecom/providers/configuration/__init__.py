@@ -4,19 +4,15 @@ Knows no provider: ``file`` reads the file, ``factory`` makes providers of it.
 """
 
 from wavecom.providers.configuration.values import (
-    Alternative,
-    BreakerConfig,
-    ConfiguredStep,
+    ALTERNATIVE_CHECKS,
+    BREAKER_CHECKS,
     ProviderConfig,
     ProvidersConfig,
-    Route,
 )
 
 __all__ = [
-    "Alternative",
-    "BreakerConfig",
-    "ConfiguredStep",
+    "ALTERNATIVE_CHECKS",
+    "BREAKER_CHECKS",
     "ProviderConfig",
     "ProvidersConfig",
-    "Route",
 ]

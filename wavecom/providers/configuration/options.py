@@ -47,9 +47,14 @@ class Loaded(Generic[T]):
     mistakes: tuple[Mistake, ...] = ()
 
 
-def load(cls: Callable[..., T], raw: Mapping[str, Any], **extra: Any) -> Loaded[T]:
-    """Check ``raw`` against the dataclass ``cls`` and build it; ``extra`` is passed on unchecked."""
-    checks = checks_of(cls)
+def load(
+    cls: Callable[..., T], raw: Mapping[str, Any], checks: Mapping[str, fields.Field[Any]] | None = None, **extra: Any
+) -> Loaded[T]:
+    """Check ``raw`` against the dataclass ``cls`` and build it; ``extra`` is passed on unchecked.
+
+    ``checks`` are those of a class that declares none itself, such as one of the core.
+    """
+    checks = checks_of(cls) if checks is None else checks
     mistakes = [*_missing(cls, raw, checks), *_unsuitable(raw, checks)]
     if mistakes:
         return Loaded(None, tuple(mistakes))

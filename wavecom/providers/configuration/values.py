@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 
+from marshmallow import fields
+
+from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.job import Channel
+from wavecom.core.routes import Route
 from wavecom.providers.configuration.options import number, set_of, text, whole_number
 
 OptionsT = TypeVar("OptionsT")
@@ -15,33 +19,23 @@ OptionsT = TypeVar("OptionsT")
 LONGEST_TIMEOUT_SECONDS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerConfig:
-    """When a provider is left alone for a while: table ``breaker`` of a provider."""
-
-    #: Share of the calls within the window that must have failed.
-    failure_rate: Annotated[float, number(0.01, 1)] = 0.5
-    #: Fewer calls than this say nothing.
-    min_calls: Annotated[int, whole_number(1, 10_000)] = 10
-    window_seconds: Annotated[float, number(1, 600)] = 10
-    #: Failures of so many recipients in a row open it, however good the window was.
-    max_failures_in_a_row: Annotated[int, whole_number(1, 10_000)] = 10
-    open_seconds: Annotated[float, number(0.1, 600)] = 5
-    #: Each opening doubles the pause, up to this.
-    open_cap_seconds: Annotated[float, number(0.1, 3600)] = 60
-    #: Each time that it stays closed for so long takes one doubling back.
-    forget_seconds: Annotated[float, number(1, 3600)] = 15
-    #: A call that takes longer is slow; where most are, that is as bad as failing.
-    slow_seconds: Annotated[float, number(0.05, 3_600)] = 5
-    #: So many recipients in a row must be told to wait (429, Retry-After) before nobody is called for that long.
-    recipients_to_pause: Annotated[int, whole_number(1, 100)] = 3
-    #: The longest such pause, whatever a provider asks for.
-    pause_cap_seconds: Annotated[float, number(1, 86_400)] = 600
-    #: Slow start after a pause: calls let in at once, two more for each that was taken. 0: all at once.
-    ramp_calls: Annotated[int, whole_number(0, 10_000)] = 6
-    #: It is over after this at the latest.
-    ramp_seconds: Annotated[float, number(1, 3600)] = 60
-
+#: The keys of a provider's table ``breaker``, which are settings of ``BreakerSettings``, and what each may be.
+BREAKER_CHECKS: Final[Mapping[str, fields.Field[Any]]] = {
+    "failure_rate": number(0.01, 1),
+    "min_calls": whole_number(1, 10_000),
+    "window_seconds": number(1, 600),
+    "max_failures_in_a_row": whole_number(1, 10_000),
+    "open_seconds": number(0.1, 600),
+    "open_cap_seconds": number(0.1, 3600),
+    "forget_seconds": number(1, 3600),
+    "slow_seconds": number(0.05, 3_600),
+    "recipients_to_pause": whole_number(1, 100),
+    "pause_cap_seconds": number(1, 86_400),
+    "ramp_calls": whole_number(0, 10_000),
+    "ramp_seconds": number(1, 3600),
+}
+#: The keys of a provider in a route (``Alternative``), and what each may be.
+ALTERNATIVE_CHECKS: Final[Mapping[str, fields.Field[Any]]] = {"provider": text(), "weight": whole_number(0, 1_000_000)}
 
 #: A call by SMTP takes a thread of ours and a connection of the server's, which counts them.
 _MAIL_CONNECTIONS = 128
@@ -70,7 +64,7 @@ class ProviderConfig(Generic[OptionsT]):
     #: The first step between attempts and the longest; None: as the settings say.
     retry_base_seconds: Annotated[float | None, number(1, 86_400)] = None
     retry_cap_seconds: Annotated[float | None, number(1, 86_400)] = None
-    breaker: BreakerConfig = BreakerConfig()
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
 
     @property
     def is_patient(self) -> bool:
@@ -83,28 +77,6 @@ class ProviderConfig(Generic[OptionsT]):
         if self.max_concurrency is None and self.type == "smtp":
             return _MAIL_CONNECTIONS
         return self.max_concurrency
-
-
-@dataclass(frozen=True, slots=True)
-class Alternative:
-    """One provider of a step and its share of the traffic, relative to the step's other weights.
-
-    A weight of 0 means: only when the others of the step are unavailable.
-    """
-
-    provider: Annotated[str, text()]
-    weight: Annotated[int, whole_number(0, 1_000_000)] = 1
-
-
-@dataclass(frozen=True, slots=True)
-class ConfiguredStep:
-    """Providers among which one is drawn by weight; the others of the step follow when it is unavailable."""
-
-    alternatives: tuple[Alternative, ...]
-
-
-#: A channel's steps, in order: a later one is used when all of the earlier are unavailable.
-Route = tuple[ConfiguredStep, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,16 +11,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.job import Channel
+from wavecom.core.routes import Alternative, Route, RouteStep
 from wavecom.errors import Problem, ProvidersFileError
 from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, load, suggestion, unknown_keys
 from wavecom.providers.configuration.values import (
-    Alternative,
-    BreakerConfig,
-    ConfiguredStep,
+    ALTERNATIVE_CHECKS,
+    BREAKER_CHECKS,
     ProviderConfig,
     ProvidersConfig,
-    Route,
 )
 from wavecom.providers.file.lines import line_at, lines_of
 from wavecom.providers.file.variables import Variables
@@ -32,8 +32,6 @@ T = TypeVar("T")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 _COMMON_KEYS = frozenset(checks_of(ProviderConfig))
-_BREAKER_KEYS = frozenset(checks_of(BreakerConfig))
-_ITEM_KEYS = frozenset(checks_of(Alternative))
 
 
 def read_providers_file(path: Path, environment: Mapping[str, str]) -> ProvidersConfig:
@@ -150,9 +148,11 @@ class _Reader:
         own_keys = checks_of(cls.options_class)
         self._add_mistakes(path, unknown_keys(table, (*_COMMON_KEYS, *own_keys, "breaker")))
         breaker_table = self._table(table.pop("breaker", {}), (*path, "breaker"))
-        self._add_mistakes((*path, "breaker"), unknown_keys(breaker_table, _BREAKER_KEYS))
+        self._add_mistakes((*path, "breaker"), unknown_keys(breaker_table, BREAKER_CHECKS))
         breaker_defaults = {"slow_seconds": cls.default_slow_seconds}
-        breaker = self._loaded(load(BreakerConfig, breaker_defaults | dict(breaker_table)), (*path, "breaker"))
+        breaker = self._loaded(
+            load(BreakerSettings, breaker_defaults | dict(breaker_table), BREAKER_CHECKS), (*path, "breaker")
+        )
         options = self._loaded(
             load(cls.options_class, {key: value for key, value in table.items() if key in own_keys}), path
         )
@@ -201,7 +201,7 @@ class _Reader:
                 path,
                 'must be a list of providers, such as ["first", "second"]; leave it out where nobody serves it',
             )
-            return ()
+            return Route(())
         steps: list[list[Alternative]] = []
         seen: set[str] = set()
         was_weighted = False
@@ -216,7 +216,7 @@ class _Reader:
             else:
                 steps.append([alternative])
             was_weighted = is_weighted
-        return tuple(ConfiguredStep(tuple(alternatives)) for alternatives in steps)
+        return Route(tuple(RouteStep(tuple(alternatives)) for alternatives in steps))
 
     def _alternative(self, item: object, path: tuple[str | int, ...]) -> Alternative | None:
         if isinstance(item, str):
@@ -224,8 +224,8 @@ class _Reader:
         if not isinstance(item, dict):
             self._add_mistake(path, 'must be a provider\'s name or { provider = "name", weight = 50 }')
             return None
-        self._add_mistakes(path, unknown_keys(item, _ITEM_KEYS))
-        return self._loaded(load(Alternative, item), path)
+        self._add_mistakes(path, unknown_keys(item, ALTERNATIVE_CHECKS))
+        return self._loaded(load(Alternative, item, ALTERNATIVE_CHECKS), path)
 
     def _check_target(
         self,

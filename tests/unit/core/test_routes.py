@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecom.routing.routes import Alternative, Route, RouteStep
+from wavecom.core.routes import Alternative, Route, RouteStep
 
 names = st.sampled_from(["a", "b", "c", "d", "e"])
 alternatives = st.builds(Alternative, names, st.one_of(st.just(0.0), st.floats(0.01, 100)))

@@ -1,4 +1,4 @@
-"""From a channel's route to the order in which one job tries its providers. Pure."""
+"""Routes: which providers serve a channel, and in which order one job tries them. Pure."""
 
 from __future__ import annotations
 
