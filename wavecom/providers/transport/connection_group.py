@@ -90,6 +90,16 @@ class Connection:
         self.body_ends_at = now + BODY_SECONDS
         return True
 
+    @property
+    def active_descriptor(self) -> int:
+        """The socket that the next call would use; -1 where that makes a new one. Another may be about to be closed."""
+        return int(self.handle.curl.getinfo(pycurl.ACTIVESOCKET))
+
+    @property
+    def is_reusable(self) -> bool:
+        """Whether its end would have been heard of, or it has no socket that could have ended."""
+        return self.kept_descriptor == self.active_descriptor
+
     def close(self) -> None:
         """Let go of the connection."""
         self.deadline = self.body_ends_at = NEVER
@@ -145,7 +155,7 @@ class ConnectionGroup:
         return self._wakeups.get(descriptor) is False
 
     def sockets_of(self, connection: Connection) -> list[int]:
-        """The sockets made for it, of which the last one is in use."""
+        """The sockets made for it, of which one at most is in use; the numbers of closed ones stay among them."""
         return [descriptor for descriptor, owner in self.sockets.items() if owner is connection]
 
     def advance(self, descriptor: int, events: int) -> Sequence[tuple[Connection, int]]:
@@ -164,7 +174,8 @@ class ConnectionGroup:
         """After all that libcurl had to do: listen to free connections for their end, and to nothing else left over."""
         for descriptor in self.unwatched:
             connection = self.sockets.get(descriptor)
-            if connection is not None and connection.on_end is None:
+            # An older one, of which libcurl has taken leave only now, is not what the next call would use.
+            if connection is not None and connection.on_end is None and connection.active_descriptor == descriptor:
                 with contextlib.suppress(OSError):  # the connection was closed with the call
                     self._watcher.watch(descriptor, READABLE, self)
                     connection.kept_descriptor = descriptor
@@ -230,7 +241,7 @@ class ConnectionGroup:
             return
         if connection is None:
             self._wakeups[descriptor] = True
-        else:
+        elif connection.kept_descriptor == descriptor:
             connection.kept_descriptor = -1
         self.unwatched.discard(descriptor)
         events = (READABLE if what & pycurl.POLL_IN else 0) | (WRITABLE if what & pycurl.POLL_OUT else 0)

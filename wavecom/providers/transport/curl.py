@@ -105,7 +105,8 @@ class _ThreadHandle(CurlHandle):
         with self._lock:
             with not_begun_on_error(pycurl.error):
                 self.prepare(request)
-                self.curl.setopt(pycurl.FRESH_CONNECT, self._is_stale())
+                if self._is_stale():
+                    self.curl.setopt(pycurl.FRESH_CONNECT, True)
             self._waits_for_body = request.waits_for_body
             self._body_ends_at = None
             code = pycurl.E_OK

@@ -115,7 +115,7 @@ class CurlHandle:
         curl.setopt(pycurl.HEADERFUNCTION, self._header_lines.append)
         curl.setopt(pycurl.WRITEFUNCTION, self._take_body)
         # libcurl silently sends a POST again when a kept connection dies before the answer begins. The other side may
-        # have acted on the first one, so the body is given out once and can't be rewound.
+        # have acted on the first one, so the body is given out once and can't be rewound. See also ``prepare``.
         curl.setopt(pycurl.SEEKFUNCTION, _refuse_to_rewind)
 
     def prepare(self, request: Request) -> None:
@@ -132,6 +132,8 @@ class CurlHandle:
             curl.setopt(pycurl.POST if form[1] else pycurl.HTTPGET, True)
             curl.setopt(pycurl.CUSTOMREQUEST, request.method)
             self._form = form
+        # What has no body needs no rewinding and would be sent again all the same, but for a connection that is new.
+        curl.setopt(pycurl.FRESH_CONNECT, not request.body)
         # Expect: 100-continue would cost a second with servers that don't know it.
         headers = ["Expect:", *[f"{name}: {value}" for name, value in request.headers.items()]]
         if not any(name.lower() == "content-type" for name in request.headers):

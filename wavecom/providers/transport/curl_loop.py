@@ -216,7 +216,7 @@ class CurlLoop:
         while free:
             # The one used last, so that those there are too many of grow old.
             connection = free.pop()
-            if connection.kept_descriptor != -1:
+            if connection.is_reusable:
                 return connection
             connection.close()  # nobody would have heard of its end
         group = next((group for group in self._groups if group.origin == origin and group.has_room), None)
