@@ -268,6 +268,7 @@ def test_what_cannot_be_understood_goes_to_the_dead_letters_and_stops_nobody(
     wait_for_status(read, submit(type=Channel.SMS), Status.DELIVERED)
 
 
+@in_every_mode
 def test_a_message_for_a_job_that_is_gone_is_dropped(
     celery_setup: CeleryTestSetup, publisher: AmqpPublisher, submit: Submit, read: Read, taken: Taken
 ) -> None:
