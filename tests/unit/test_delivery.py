@@ -837,3 +837,29 @@ def test_where_the_next_provider_has_no_leave_either_the_mail_waits() -> None:
     after = house.read(job)
     assert (after.status, after.attempts) == (Status.RETRYING, 0)
     assert house.route.out == 0
+
+
+# --- Parked without a permit --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("asked_seconds", "seconds"), [(0.01, 1), (7, 7), (3600, 60)])
+def test_a_job_that_nobody_may_be_called_for_waits_in_the_store(asked_seconds: float, seconds: float) -> None:
+    house = House()
+    job = house.job()
+
+    house.delivery.park(job.job_id, asked_seconds)
+
+    parked = house.read(job)
+    assert (parked.status, parked.attempts, parked.claim, parked.queued_at) == (Status.QUEUED, 0, None, None)
+    assert parked.due_at == house.clock.now() + timedelta(seconds=seconds)
+    assert house.publisher.delivery_messages == []
+
+
+def test_what_is_settled_or_unknown_is_not_parked() -> None:
+    house = House()
+    job = house.deliver(house.job())
+
+    house.delivery.park(job.job_id, 7)
+    house.delivery.park(JobId("no such job"), 7)
+
+    assert house.read(job) == job

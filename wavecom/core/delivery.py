@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, TypeVar
 
 import structlog
 
 from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore
-from wavecom.core.attempts import AttemptResult, AttemptRunner, token_of
-from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Policy, Transition, decide
+from wavecom.core.attempts import LONGEST_PAUSE_SECONDS, AttemptResult, AttemptRunner, token_of
+from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Parked, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult, Scope
@@ -167,6 +167,25 @@ class Delivery:
         [retry] = self._record([(attempted, transition)], self._apply_with_others)
         if retry is not None:
             raise retry
+
+    def park(self, job_id: JobId, seconds: float) -> None:
+        """Have the job wait in the store where no provider may be called: the sweep publishes its message in time.
+
+        For a message that nobody can hold. Requeued it would come again at once, and the broker makes a dead letter of
+        what comes back too often (``x-delivery-limit``). Waits 1 s at least, and ``LONGEST_PAUSE_SECONDS`` at most,
+        since an operator may open a provider at any time. Raises ``RequeueError`` as ``deliver``.
+        """
+        pause = timedelta(seconds=min(max(1.0, seconds), LONGEST_PAUSE_SECONDS))
+
+        def park_unless_settled() -> None:
+            job = self._jobs.get(job_id)
+            now = self._clock.now()
+            transition = decide(job, Parked(now + pause), now, self._policy) if job is not None else None
+            if transition is not None:
+                # Who lost the race has nothing left to do: somebody else has moved the job.
+                self._writer.write([transition])
+
+        self._retry_while_store_is_away(park_unless_settled)
 
     # --- claim --------------------------------------------------------------------------------------------------------
 

@@ -19,15 +19,20 @@ from wavecom.worker.runtime import services
 def deliver(self: Any, job_id: str) -> None:
     """Deliver one job. The message is only a delivery message: whether there is anything to do is decided by the store.
 
-    Runs as a task of its own only where a pool's tasks run in other processes (prefork); elsewhere
-    ``DeliveryConsumerStep`` takes its messages for the delivery pipeline, with the same steps in the same order.
+    Runs as a task of its own only where a pool's tasks run in other processes (prefork), and without fast paths;
+    elsewhere ``DeliveryConsumerStep`` takes its messages for the delivery pipeline, with the same steps in the same
+    order.
     """
     if not isinstance(job_id, str):
         reject_unreadable("the argument is no job id")
+    if services().stopping.is_set():
+        # The pool still runs all that it was given, hundreds of messages: somebody else should have them.
+        raise Reject("the worker is stopping", requeue=True)
     permit = services().router.reserve(self.lane(), wait_seconds=1.0)
-    if not isinstance(permit, Permit):
-        raise Reject("no provider may be called now", requeue=True)
     try:
-        services().delivery.deliver(JobId(job_id), permit)
+        if isinstance(permit, Permit):
+            services().delivery.deliver(JobId(job_id), permit)
+        else:
+            services().delivery.park(JobId(job_id), permit.retry_after_seconds)
     except RequeueError as error:
         raise Reject(str(error), requeue=True) from error

@@ -23,6 +23,8 @@ from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Channel, Job, JobId, Priority
 from wavecom.core.states import Status
 from wavecom.health import health_of
+from wavecom.services.provider_control import provider_services
+from wavecom.settings import Settings
 
 Submit = Callable[..., Job]
 Read = Callable[[JobId], Job]
@@ -138,6 +140,32 @@ def test_without_fast_paths_deliveries_are_tasks_of_celery(
     # Celery finds by their ids what it has made requests of; the pipeline's messages are not among them.
     assert any(found for found in reserved.values()) is is_a_task
     wait_for_status(read, job, Status.DELIVERED)
+
+
+@in_every_mode
+def test_while_no_provider_may_be_called_a_job_waits_and_makes_no_dead_letter(
+    celery_setup: CeleryTestSetup,
+    beat: None,
+    worker_environment: dict[str, str],
+    submit: Submit,
+    read: Read,
+    taken: Taken,
+) -> None:
+    services = provider_services(Settings.from_environment(worker_environment), new_id=lambda: "a")
+    try:
+        for name in services.switch.names:
+            services.switch.pause(name, 8, "test")
+        time.sleep(2.5)  # until the worker has heard of it: it asks every second
+        job = submit(type=Channel.SMS)
+        # So long 100 returns to the broker would take at most, after which it makes a dead letter of a message.
+        time.sleep(3)
+        waiting = read(job.job_id)
+        dead = taken("notifications.dead")
+    finally:
+        services.close()
+
+    assert (waiting.status, waiting.attempts, dead) == (Status.QUEUED, 0, [])
+    assert wait_for_status(read, job, Status.DELIVERED).attempts == 1
 
 
 @in_every_mode
