@@ -251,6 +251,9 @@ class CurlLoop:
 
     def _abandon(self, group: ConnectionGroup) -> None:
         """libcurl can't go on with these calls: what has come of them so far counts."""
+        if group not in self._groups:
+            # Another of its sockets was in the same poll.
+            return
         self._groups.remove(group)
         if group.origin in self._idle:
             self._idle[group.origin] = deque(each for each in self._idle[group.origin] if each.group is not group)
