@@ -231,7 +231,7 @@ def test_an_sms_is_sent_by_keyboard_alone(visitor: Visitor, world: World) -> Non
     page.keyboard.press("Enter")
     row = page.get_by_role("row", name=re.compile(r"\+44…23"))
     expect(row).to_contain_text("Queued")
-    assert [hint.channel for hint in world.publisher.delivery_messages] == [Channel.SMS]
+    assert [message.lane.channel for message in world.publisher.delivery_messages] == [Channel.SMS]
 
 
 def test_the_first_tab_offers_to_skip_to_the_content(visitor: Visitor) -> None:

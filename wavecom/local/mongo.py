@@ -128,7 +128,7 @@ class PrivateMongo(PrivateServer):
         try:
             _make_user(f"mongodb://{LOOPBACK}:{port}/", password, unlocked)
             unlocked.terminate()
-            if not unlocked.wait(self.stop_seconds):
+            if not unlocked.wait(self.start_seconds):
                 raise ConfigurationError([Problem(self.title, f"did not stop to be locked; see {self.log}")])
         finally:
             unlocked.kill()

@@ -270,7 +270,7 @@ def submit(jobs: MongoJobRepository, publisher: AmqpPublisher) -> Callable[..., 
         job = make_job(**(times | overrides))
         assert jobs.insert([job]) == [None]
         # A busy machine may need a second try; a delivery message too many does no harm.
-        wait_until(lambda: publisher.publish([job.delivery_message()]) == [True], "the broker to confirm the hint")
+        wait_until(lambda: publisher.publish([job.delivery_message()]) == [True], "the broker to confirm the message")
         return job
 
     return store_and_publish

@@ -59,7 +59,7 @@ def test_a_filled_in_form_sends_and_leads_to_its_notification(world: World, brow
 
     job = sent(world, answer)
     assert (job.type, job.status) == (channel, Status.QUEUED)
-    assert [hint.job_id for hint in world.publisher.delivery_messages] == [job.job_id]
+    assert [message.job_id for message in world.publisher.delivery_messages] == [job.job_id]
     assert "Accepted. WaveCom keeps the notification" in browser.get(answer.location).text
 
 
