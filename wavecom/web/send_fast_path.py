@@ -1,7 +1,7 @@
 """The fast path for the request that comes a thousand times a second: a plain ``POST /api/notifications``.
 
 Such a request has no thread of its own. The event loop (``rsgi.py``) enqueues it, and the one thread of a group commit
-recalls the keys, parses, validates, stores and answers for all that came at about the same time (ADR 23): a batch costs
+recalls the keys, parses, validates, stores and answers for all that came at about the same time (ADR 25): a batch costs
 one change of threads, and each step finds the processor's caches warm from the request before.
 
 It serves what needs nothing else first and ends well. Everything else is Flask's: a request of another form, a key that
