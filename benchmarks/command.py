@@ -161,7 +161,7 @@ def measure(
                 probe=probe,
                 keep=report.write,
             )
-            runner.tell_judgement(outcomes, display)
+            runner.show_judgement(outcomes, display)
             display.line(f"report: {report.write(outcomes)}")
     except (StageError, ConfigurationError) as error:
         console.print(f"The benchmark could not be run: {error}", markup=False, highlight=False, soft_wrap=True)

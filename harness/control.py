@@ -21,7 +21,7 @@ from wavecom.local.service import Service
 Verb = Callable[..., Any]
 
 
-async def serve(port: int, verbs: Mapping[str, Verb]) -> asyncio.Server:
+async def serve(port: int, verbs: Mapping[str, Verb]) -> None:
     """Serve ``verbs`` on ``port`` until the process ends. A verb may be a coroutine function."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -36,7 +36,8 @@ async def serve(port: int, verbs: Mapping[str, Verb]) -> asyncio.Server:
         finally:
             writer.close()
 
-    return await asyncio.start_server(answer, LOOPBACK, port)
+    server = await asyncio.start_server(answer, LOOPBACK, port)
+    await server.serve_forever()
 
 
 async def _read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any]]:

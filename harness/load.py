@@ -372,8 +372,7 @@ async def run(control_port: int, api_port: int, api_key: str) -> None:
         "write": load.write,
         "forget": load.forget,
     }
-    server = await control.serve(control_port, verbs)
-    await server.serve_forever()
+    await control.serve(control_port, verbs)
 
 
 def main() -> None:

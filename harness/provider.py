@@ -195,8 +195,7 @@ async def run(control_port: int, ports: dict[str, int]) -> None:
         "write": providers.write,
         "calls": providers.calls,
     }
-    server = await control.serve(control_port, verbs)
-    await server.serve_forever()
+    await control.serve(control_port, verbs)
 
 
 def main() -> None:

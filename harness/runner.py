@@ -48,7 +48,7 @@ def run(
                 shared.close()
             trial.outcome.seconds = round(time.monotonic() - began, 1)
             outcomes.append(trial.outcome)
-            tell(trial.outcome, display)
+            show(trial.outcome, display)
             keep(outcomes)
     return outcomes
 
@@ -68,7 +68,7 @@ def _by_subject(scenarios: Sequence[Scenario], subjects: Sequence[Subject]) -> l
     return [(scenario, subject) for subject in subjects for scenario in scenarios if scenario.suits(subject)]
 
 
-def tell(outcome: Outcome, display: Display) -> None:
+def show(outcome: Outcome, display: Display) -> None:
     """A few lines on the terminal about what has just been measured."""
     display.line(f"{outcome.scenario}, {outcome.subject} ({outcome.seconds:.0f} s)")
     if outcome.failure:
@@ -103,7 +103,7 @@ def tell(outcome: Outcome, display: Display) -> None:
         display.line(f"    {word}: {goal.what} {goal.value:,.10g} (must be {limit(goal, goal.limit)}{aim})")
 
 
-def tell_judgement(outcomes: Sequence[Outcome], display: Display) -> None:
+def show_judgement(outcomes: Sequence[Outcome], display: Display) -> None:
     """Every goal, in one line, when all has been measured."""
     for each in judge(outcomes):
         measured, repeats, middle = verdict(each)

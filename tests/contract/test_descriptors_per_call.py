@@ -27,7 +27,7 @@ STORE = 1
 
 
 class HoldingPeer(HttpPeer):
-    """Answers no call until ``let_go``."""
+    """Answers no call until ``answer_all``."""
 
     def __init__(self) -> None:
         super().__init__(self._hold)
@@ -38,7 +38,7 @@ class HoldingPeer(HttpPeer):
         for _ in range(calls):
             assert self._arrivals.acquire(timeout=30)
 
-    def let_go(self) -> None:
+    def answer_all(self) -> None:
         self._may_answer.set()
 
     def _hold(self, connection: peers.PeerConnection) -> bool:
@@ -51,7 +51,7 @@ class HoldingPeer(HttpPeer):
 def peer() -> Iterator[HoldingPeer]:
     with HoldingPeer() as each:
         yield each
-        each.let_go()
+        each.answer_all()
 
 
 def open_descriptors() -> int:
@@ -81,7 +81,7 @@ def test_a_started_call_takes_one_descriptor_and_a_small_share(peer: HoldingPeer
     ends: SimpleQueue[Response | Exception] = SimpleQueue()
 
     taken = descriptors_taken(peer, lambda: started(transport, peer, ends))
-    peer.let_go()
+    peer.answer_all()
     statuses = {getattr(ends.get(timeout=30), "status", None) for _ in range(CALLS)}
     transport.close()
 
@@ -102,7 +102,7 @@ def test_a_call_that_is_followed_by_one_on_a_thread_keeps_within_its_budget(peer
             peer.wait_for(CALLS)
 
         taken = descriptors_taken(peer, both_kinds)
-        peer.let_go()
+        peer.answer_all()
     transport.close()
 
     assert taken - LOOP + CALLS * STORE <= CALLS * DESCRIPTORS_PER_CALL
@@ -114,7 +114,7 @@ def test_what_was_taken_is_given_back(peer: HoldingPeer) -> None:
     before = open_descriptors()
 
     started(transport, peer, ends)
-    peer.let_go()
+    peer.answer_all()
     for _ in range(CALLS):
         ends.get(timeout=30)
     transport.close()

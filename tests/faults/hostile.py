@@ -118,8 +118,7 @@ async def run(control_port: int, api_port: int, keys: Sequence[str]) -> None:
     raise_descriptor_limit(DESCRIPTORS)
     attackers = Attackers(api_port, keys)
     verbs: dict[str, control.Verb] = {"attack": attackers.attack, "retreat": attackers.retreat}
-    server = await control.serve(control_port, verbs)
-    await server.serve_forever()
+    await control.serve(control_port, verbs)
 
 
 def main() -> None:

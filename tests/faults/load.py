@@ -327,8 +327,7 @@ async def run(control_port: int, api_port: int, api_key: str, seed: int) -> None
     """Serve until the process is ended."""
     load = Load(api_port, api_key, seed)
     verbs: dict[str, control.Verb] = {"pace": load.pace, "progress": load.progress, "fetch": load.fetch}
-    server = await control.serve(control_port, verbs)
-    await server.serve_forever()
+    await control.serve(control_port, verbs)
 
 
 def main() -> None:

@@ -168,8 +168,7 @@ async def run(control_port: int, links: dict[str, Link]) -> None:
         "heal": lambda server: links[server].heal(),
         "connections": lambda server: len(links[server].sides) // 2,
     }
-    server = await control.serve(control_port, verbs)
-    await server.serve_forever()
+    await control.serve(control_port, verbs)
 
 
 def main() -> None:

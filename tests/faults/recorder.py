@@ -302,8 +302,7 @@ async def run(control_port: int, ports: dict[str, int], seed: int) -> None:
         "fetch": recorder.fetch,
         "sent_per_second": recorder.sent_per_second,
     }
-    server = await control.serve(control_port, verbs)
-    await server.serve_forever()
+    await control.serve(control_port, verbs)
 
 
 def main() -> None:
