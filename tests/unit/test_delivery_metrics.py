@@ -18,7 +18,7 @@ from wavecom.core.job import Channel, Job, Outcome
 from wavecom.core.states import Status
 from wavecom.delivery_metrics import QueueSampler
 from wavecom.histograms import Histogram
-from wavecom.web import counting
+from wavecom.web.request_middleware import NO_ROUTE
 
 
 def value(name: str, **labels: str) -> float:
@@ -200,7 +200,7 @@ def test_requests_count_by_route_and_status_whichever_way_they_go() -> None:
             ("POST", "/api/notifications", 202),
             ("POST", "/api/notifications", 422),
             ("GET", "/api/notifications/<job_id>", 404),
-            ("GET", counting.NO_ROUTE, 404),
+            ("GET", NO_ROUTE, 404),
         ]
     }
     api = make_world().client()
@@ -220,4 +220,4 @@ def test_a_method_that_nobody_knows_makes_no_series_of_its_own() -> None:
     world.client().open("/healthz", method="BREW2")
 
     assert requests("BREW", "/healthz", 405) == 0
-    assert requests("other", counting.NO_ROUTE, 405) >= 2
+    assert requests("other", NO_ROUTE, 405) >= 2

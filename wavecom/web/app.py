@@ -14,11 +14,10 @@ from flask_pymongo import PyMongo
 from wavecom.services.web import WebServices, web_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, cors, counting, dashboard, health, problems, reference, security, try_it
-from wavecom.web.hosts import AllowedHosts
+from wavecom.web import api, cors, dashboard, health, problems, reference, security, try_it
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.proxies import TrustedProxies
-from wavecom.web.request_middleware import RequestMiddleware
+from wavecom.web.request_middleware import AllowedHosts, RequestMiddleware
 from wavecom.web.rsgi import ANONYMOUS_THREADS, PAGE_THREADS, RsgiApplication
 from wavecom.web.security import SecurityEvents
 from wavecom.web.send_fast_path import SendFastPath
@@ -74,7 +73,6 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     cors.install(app, settings.cors_origins)
     middleware = RequestMiddleware(settings.max_requests_in_flight, AllowedHosts(settings.allowed_hosts))
     middleware.install(app)
-    counting.install(app)
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)
     security.register(app, events)

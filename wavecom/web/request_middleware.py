@@ -1,17 +1,24 @@
-"""What every request passes on its way in and out: its id, its slot among those in flight, the answer's headers."""
+"""What every request passes on its way in and out.
+
+In: its id, the host it asks for, its slot among those in flight. Out: the answer's headers, and the count of requests.
+"""
 
 from __future__ import annotations
 
 import re
 import secrets
+import socket
 import threading
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
+from prometheus_client import Counter
 
 from wavecom.core.ids import BufferedRandom
-from wavecom.errors import OverloadedError
-from wavecom.web.hosts import AllowedHosts
+from wavecom.errors import OverloadedError, UnknownHostError
 from wavecom.web.proxies import is_secure
 
 REQUEST_ID = "X-Request-ID"
@@ -40,6 +47,21 @@ BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
 #: Blueprints that answer however busy the process is: whoever watches it must not take it for dead.
 ALWAYS_ANSWERED = frozenset({"health"})
 
+#: Hosts that were allowed and are not parsed again; bounded, because with a wildcard peers can invent names.
+_KNOWN_LIMIT = 200
+
+REQUESTS = Counter(
+    "wavecom_http_requests",
+    "Requests by the route that they met, never by their address; none: no route has it.",
+    ["method", "route", "status"],
+)
+
+NO_ROUTE = "none"
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+#: Children of the counter; there are as many as routes, times the few statuses that each has.
+_children: dict[tuple[str, str, int], Any] = {}
+
 
 def request_id() -> str:
     """The id of the current request: the caller's ``X-Request-ID`` where it is sane, else one of our own."""
@@ -67,6 +89,72 @@ class InFlight:
             self._free += 1
 
 
+class AllowedHosts:
+    """Under which names this server may be asked for, by the ``Host`` of a request.
+
+    A page of another site whose name leads to this machine (DNS rebinding) would otherwise be the same site to a
+    browser. Always allowed is what only who runs the network can make lead here: addresses, names without a dot,
+    ``localhost``. ``names`` are allowed beside those; ``*.example.com``: all below it, ``*``: all there are.
+    """
+
+    def __init__(self, names: Iterable[str], own: Iterable[str] | None = None) -> None:
+        own = (socket.gethostname(), socket.getfqdn()) if own is None else own
+        names = {_plain(name) for name in (*names, *own)}
+        self._names = {name for name in names if not name.startswith("*")}
+        self._below = (".localhost", *(name[1:] for name in names if name.startswith("*")))
+        self._known: set[str] = set()
+
+    def allows(self, host: str | None) -> bool:
+        """Whether a request with this ``Host`` may be answered. Without one (HTTP/1.0) it comes from no browser."""
+        if not host or host in self._known:
+            return True
+        is_allowed = self._is_allowed(_plain(_without_port(host)))
+        if is_allowed and len(self._known) < _KNOWN_LIMIT:
+            self._known.add(host)
+        return is_allowed
+
+    def check(self, host: str | None) -> None:
+        """Raises ``UnknownHostError`` for a request that may not be answered."""
+        if not self.allows(host):
+            raise UnknownHostError(
+                "WaveCom is not asked for under this name. If it is right, add the name to WAVECOM_ALLOWED_HOSTS and "
+                "restart the web process."
+            )
+
+    def _is_allowed(self, name: str) -> bool:
+        if name in self._names or name.endswith(self._below):
+            return True
+        return ("." not in name and name.replace("-", "").replace("_", "").isalnum()) or _is_address(name)
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        address, _, port = host[1:].partition("]")
+        return address if not port or port[1:].isdigit() else host
+    return host.rpartition(":")[0] if host.count(":") == 1 else host
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix(".")
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def count(method: str, route: str, status: int) -> None:
+    """Count one request; ``route`` is a template of ours. Thread-safe, a microsecond."""
+    key = (method if method in _METHODS else "other", route, status)
+    child = _children.get(key)
+    if child is None:
+        child = _children[key] = REQUESTS.labels(*map(str, key))
+    child.inc()
+
+
 class RequestMiddleware:
     """More than ``max_in_flight`` requests at once get ``OverloadedError``."""
 
@@ -90,6 +178,8 @@ class RequestMiddleware:
         """Pass every request of ``app`` through here."""
         app.before_request(self._enter)
         app.after_request(self._finish)
+        # Functions after a request run in the reverse order: this one first, before what others do to the answer.
+        app.after_request(self._count)
         app.teardown_request(self._leave)
 
     def _enter(self) -> None:
@@ -111,6 +201,12 @@ class RequestMiddleware:
             headers.extend(HEADERS)
         if is_secure(request.environ):
             headers.set(*STRICT_TRANSPORT)
+        return response
+
+    @staticmethod
+    def _count(response: Response) -> Response:
+        rule = request.url_rule
+        count(request.method, rule.rule if rule is not None else NO_ROUTE, response.status_code)
         return response
 
     def _leave(self, _error: BaseException | None) -> None:

@@ -22,14 +22,13 @@ from wavecom.batching import GroupCommit
 from wavecom.core.submission import Flushed, NewNotification
 from wavecom.errors import OverloadedError
 from wavecom.services.web import ACCEPT_WINDOW_SECONDS, WebServices
-from wavecom.web import counting
 from wavecom.web.api.notifications import PATH
 from wavecom.web.api.schemas.notification import RepeatableSchema
 from wavecom.web.api.sending import Sending, SendResponse
 from wavecom.web.authentication import Authenticator
 from wavecom.web.body import parse_json
 from wavecom.web.proxies import TrustedProxies, is_secure
-from wavecom.web.request_middleware import HANDED_ON, HEADERS, REQUEST_ID, STRICT_TRANSPORT, RequestMiddleware
+from wavecom.web.request_middleware import HANDED_ON, HEADERS, REQUEST_ID, STRICT_TRANSPORT, RequestMiddleware, count
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -150,7 +149,7 @@ class SendFastPath:
         self._proxies.resolve(environ)
         if is_secure(environ):
             headers.append(STRICT_TRANSPORT)
-        counting.count("POST", PATH, 202)
+        count("POST", PATH, 202)
         return 202, headers, body
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:

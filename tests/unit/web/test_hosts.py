@@ -7,7 +7,7 @@ import pytest
 from tests.unit.web.conftest import make_world
 from tests.unit.web.test_batch import sms
 from wavecom.settings import Settings
-from wavecom.web.hosts import AllowedHosts
+from wavecom.web.request_middleware import AllowedHosts
 
 PATH = "/api/notifications"
 
