@@ -14,8 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from wavecom.accounts.keyring import Caller
-from wavecom.accounts.keys import Scope, hash_of, hint_of, make_key
+from wavecom.accounts.keyring import Caller, Scope, hash_of, hint_of, make_key
 from wavecom.core.account import CLIENT_NAME_RULE, client_of, is_client_name
 from wavecom.core.keys import KeyAction, KeyAudit, KeyEvent, KeyRecord, KeyStatus, KeyStore
 from wavecom.core.ports import Clock

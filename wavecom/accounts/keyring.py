@@ -1,15 +1,22 @@
-"""Which client a key belongs to: looked up by its hash, remembered for seconds, so that the store is rarely asked."""
+"""API keys: how one is made, what of it is stored, and whose it is.
+
+A key is looked up by its hash and remembered for seconds, so that the store is rarely asked.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import re
+import secrets
 import uuid
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import structlog
 
 from wavecom.accounts.expiring_cache import ExpiringCache
-from wavecom.accounts.keys import Scope, hash_of, hint_of
 from wavecom.core.account import account_of
 from wavecom.core.actor import Actor
 from wavecom.core.keys import KeyRecord, KeyStatus, KeyStore
@@ -25,8 +32,20 @@ FIRST_CLIENT = "default"
 #: How long a revoked key may still be taken by a process that has just seen it.
 MEMORY_SECONDS = 10
 _LENGTH_LIMIT = 512
+_LONG_ENOUGH = 24
+#: What looks like a key of ours, though it may be cut off or mistyped.
+_LIKE_A_KEY = re.compile(r"wc_(?:live|test)_[A-Za-z0-9_-]{20,60}")
 #: The same whatever it is: a stranger learns nothing about keys.
 _REFUSED = "This API key is not known here, or it has expired or was revoked."
+
+
+class Scope(StrEnum):
+    """What a key may do. The words are part of the published API."""
+
+    SEND = "send"
+    READ = "read"
+    MANAGE = "manage"
+    ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,3 +193,31 @@ def _caller(record: KeyRecord, senders: SenderPolicy) -> Caller:
         key_id=record.key_id,
         expires_at=record.expires_at,
     )
+
+
+def make_key(*, is_live: bool = True) -> str:
+    """A new key with 256 random bits. It is shown once; only its hash is stored."""
+    return f"wc_{'live' if is_live else 'test'}_{secrets.token_urlsafe(32)}"
+
+
+def hint_of(key: str) -> str:
+    """What may be shown of a key, to tell it from others: its last four characters, none of a short one."""
+    return key[-4:] if len(key) >= _LONG_ENOUGH else ""
+
+
+def hint_of_presented(secret: str) -> str:
+    """The same for whatever somebody sent in place of a key: "" unless it has a key's form.
+
+    Anything else may be a password, of which no part belongs in a log.
+    """
+    return hint_of(secret) if _LIKE_A_KEY.fullmatch(secret) else ""
+
+
+def is_same_secret(given: str, wanted: str) -> bool:
+    """Whether two secrets are equal, in a time that does not tell how much of them is."""
+    return hmac.compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())
+
+
+def hash_of(key: str) -> str:
+    """What is stored of a key. Fast on purpose: nobody can guess 256 random bits, so a slow hash would add nothing."""
+    return hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from wavecom.accounts.keys import hash_of
+from wavecom.accounts.keyring import hash_of
 from wavecom.core.keys import KeyRecord, KeyStore
 from wavecom.core.ports import Clock
 from wavecom.core.sessions import SessionAudit, SessionEnded, SessionRecord, SessionStore

@@ -29,8 +29,8 @@ from werkzeug.exceptions import ClientDisconnected
 from wavecom.accounts import KeyRing
 from wavecom.core.submission import Flushed
 from wavecom.errors import OverloadedError, UnavailableError
+from wavecom.web.authentication import KeyLookups
 from wavecom.web.body_reads import ANONYMOUS, BodyLimits, BodyRead, BodyReadLimiter
-from wavecom.web.key_lookups import KeyLookups
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
 from wavecom.web.request_threads import LoopResults, RequestThreads

@@ -15,7 +15,7 @@ import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import Counter
 
-from wavecom.accounts.keys import hint_of_presented
+from wavecom.accounts.keyring import hint_of_presented
 from wavecom.accounts.throttle import LoginThrottle, Meter, network_of
 from wavecom.errors import ForbiddenError, TooManyWrongKeysError, UnauthenticatedError
 from wavecom.web import problems

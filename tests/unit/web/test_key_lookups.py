@@ -14,7 +14,7 @@ from tests.memory_storage import MemoryKeyStore
 from wavecom.accounts import KeyRing, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.errors import StoreError, UnavailableError
-from wavecom.web.key_lookups import KeyLookups
+from wavecom.web.authentication import KeyLookups
 from wavecom.web.request_threads import RequestThreads
 
 KEY = "wc_live_" + "k" * 43

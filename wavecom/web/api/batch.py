@@ -18,8 +18,8 @@ from wavecom.errors import InvalidRequestError, LimitStatus, NothingAcceptedErro
 from wavecom.services.web import WebServices
 from wavecom.web import problems
 from wavecom.web.api import answers, representation
+from wavecom.web.api.arguments import HEADER, IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from wavecom.web.api.blueprint import ApiBlueprint
-from wavecom.web.api.idempotency import HEADER, IDEMPOTENCY_KEY, REPLAYED, idempotency_key
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
 from wavecom.web.api.shapes import Json, array, boolean, integer, record

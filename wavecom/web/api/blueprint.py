@@ -37,8 +37,8 @@ from marshmallow import Schema
 from wavecom.errors import WaveComError
 from wavecom.internals import smorest
 from wavecom.web.api import openapi
+from wavecom.web.api.arguments import ArgumentsParser
 from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, Parameter
-from wavecom.web.api.parser import ArgumentsParser
 from wavecom.web.api.shapes import Json, Shape
 from wavecom.web.authentication import SCOPE
 

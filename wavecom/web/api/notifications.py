@@ -12,10 +12,10 @@ from wavecom.errors import JobNotFoundError
 from wavecom.services.web import WebServices
 from wavecom.web import limit_headers
 from wavecom.web.api import answers, batch, cursors, representation
+from wavecom.web.api.arguments import HEADER, IDEMPOTENCY_KEY, REPLAYED
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
 from wavecom.web.api.declarations import JOB_ID
-from wavecom.web.api.idempotency import HEADER, IDEMPOTENCY_KEY, REPLAYED
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
 from wavecom.web.api.schemas.notification import (
     NotificationRequest,

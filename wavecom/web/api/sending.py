@@ -17,7 +17,7 @@ from wavecom.core.submission import Flushed, NewNotification, Submission
 from wavecom.errors import InvalidRequestError, LimitStatus
 from wavecom.services.web import WebServices
 from wavecom.web.api import representation
-from wavecom.web.api.idempotency import REPLAYED, idempotency_key
+from wavecom.web.api.arguments import REPLAYED, idempotency_key
 from wavecom.web.api.schemas.notification import NotificationRequest, RefusedRequest, fingerprint
 from wavecom.web.limit_headers import limit_headers
 

@@ -6,7 +6,7 @@ import hmac
 from dataclasses import dataclass, replace
 
 from wavecom.accounts import Caller, KeyRing, Scope
-from wavecom.accounts.keys import is_same_secret
+from wavecom.accounts.keyring import is_same_secret
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.account import client_of
 from wavecom.core.actor import OPERATOR, THE_OPERATOR, Actor

@@ -11,9 +11,9 @@ from marshmallow import ValidationError
 from wavecom.core.job import Channel
 from wavecom.errors import Problem
 from wavecom.settings import MailAddresses
+from wavecom.web.api.arguments import IDEMPOTENCY_KEY, MUST, is_idempotency_key
 from wavecom.web.api.field_errors import FieldErrorCode, problems, refusal
 from wavecom.web.api.fields import DocumentedField
-from wavecom.web.api.idempotency import IDEMPOTENCY_KEY, MUST, is_idempotency_key
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.notification import (
     CommonSchema,
