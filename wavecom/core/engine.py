@@ -32,6 +32,7 @@ from wavecom.core.events import (
     SettleRequested,
 )
 from wavecom.core.job import (
+    ACCOUNT_REASONS,
     CallResult,
     Claim,
     Job,
@@ -40,6 +41,7 @@ from wavecom.core.job import (
     LogEntry,
     Outcome,
     ProviderResult,
+    Reason,
     UnknownOutcomePolicy,
 )
 from wavecom.core.operator_rules import is_in_doubt
@@ -88,6 +90,9 @@ __all__ = [
 #: A delivery message may come a little before its time (clocks differ); a job so close to its next attempt is claimed
 #: all the same.
 EARLY_CLAIM = timedelta(seconds=2)
+
+#: Rejections that say of the recipient what the application should know, by whose names they become the job's error.
+_RECIPIENT_REASONS = frozenset(Reason) - ACCOUNT_REASONS
 
 _USUAL = Policy()
 
@@ -158,7 +163,7 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
             entries = (*entries_before, _call_entry(attempt, last, event=status.value))
             return transition(job, changes, entries, guard=guard)
         case Outcome.REJECTED:
-            error = _error("rejected", last)
+            error = _error(answer.reason.value if answer.reason in _RECIPIENT_REASONS else "rejected", last)
             entries = (*entries_before, _call_entry(attempt, last))
             return fail(job, error, now, policy, changes, entries, guard)
         case Outcome.UNAVAILABLE if event.is_undeliverable:

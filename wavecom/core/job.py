@@ -57,6 +57,29 @@ class Scope(StrEnum):
     WORKER = "worker"
 
 
+class Reason(StrEnum):
+    """What a provider says so plainly that people or applications act on it, in one word for all providers."""
+
+    #: The provider doesn't accept our key, token, signature or address: everybody waits until people put it right.
+    CREDENTIALS = "credentials"
+    #: The account has no credit, is not paid for, or is suspended.
+    BALANCE = "balance"
+    #: The sender (address, number, domain, topic) may not be used by this account.
+    SENDER = "sender"
+    #: The account's daily, monthly or other long quota is used up; a plain rate limit is none.
+    QUOTA = "quota"
+    #: This recipient existed and exists no more: an unregistered push token, a closed mailbox.
+    RECIPIENT_GONE = "recipient_gone"
+    #: This address can never be reached: malformed, a landline for a text message, no such mailbox.
+    RECIPIENT_INVALID = "recipient_invalid"
+    #: The recipient told the provider to send nothing more.
+    RECIPIENT_OPTED_OUT = "recipient_opted_out"
+
+
+#: Trouble of our account with a provider: it is left alone at once, and people are told why.
+ACCOUNT_REASONS = frozenset({Reason.CREDENTIALS, Reason.BALANCE, Reason.SENDER, Reason.QUOTA})
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderResult:
     """What one provider call came to.
@@ -64,7 +87,7 @@ class ProviderResult:
     ``code`` is stable and short (``http_503``, ``smtp_550``, ``timeout``); ``message`` is for people and never
     holds a secret or a recipient. ``retry_after_seconds`` is the provider's own wish. ``scope`` is what the answer
     is about; None: it doesn't say. ``is_final_here`` says of an unavailable provider that it will never take this
-    message, for want of something that others may have.
+    message, for want of something that others may have. ``reason`` is what it says so plainly that somebody acts on it.
     """
 
     outcome: Outcome
@@ -74,6 +97,7 @@ class ProviderResult:
     retry_after_seconds: float | None = None
     scope: Scope | None = None
     is_final_here: bool = False
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ class JobErrorCode(StrEnum):
     """Why a job failed, or has not been delivered yet."""
 
     REJECTED = "rejected"
+    RECIPIENT_GONE = "recipient_gone"
+    RECIPIENT_INVALID = "recipient_invalid"
+    RECIPIENT_OPTED_OUT = "recipient_opted_out"
     NOT_SUPPORTED = "not_supported"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"

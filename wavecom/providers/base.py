@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol
@@ -22,6 +22,7 @@ from wavecom.core.ports import (
     UnreadableFileError,
 )
 from wavecom.errors import StoreError
+from wavecom.providers.account import AccountClient, AccountFinding
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
 from wavecom.providers.transport import HttpTransport, HttpVersion
 
@@ -49,6 +50,9 @@ class ProviderDependencies:
     sleep: Sleep = time.sleep
     #: A number in [0, 1).
     chance: Callable[[], float] = random.random
+    #: What the world calls ``/receipts`` of this deployment (``https://notify.bank.example/receipts``); None: not told.
+    #: ``<receipts_url>/<provider's name>`` is where its receipts go.
+    receipts_url: str | None = None
 
 
 class BaseProvider(ABC, Generic[OptionsT]):
@@ -79,6 +83,13 @@ class BaseProvider(ABC, Generic[OptionsT]):
     @abstractmethod
     def send(self, message: Message) -> ProviderResult:
         """See ``core.ports.Provider.send``."""
+
+    def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
+        """Ask about our account without sending anything; empty where this provider can't be asked.
+
+        Raises ``OSError`` where no answer came.
+        """
+        return ()
 
     def close(self) -> None:
         """See ``core.ports.Provider.close``."""

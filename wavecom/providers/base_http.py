@@ -18,7 +18,7 @@ from wavecom.core.ports import (
 )
 from wavecom.providers.base import BaseProvider, ProviderDependencies, UnsendableError, before_the_call
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
-from wavecom.providers.responses import StatusTable, ThrottledErrorLog, phrase, retry_after_seconds
+from wavecom.providers.responses import AnswerTable, ThrottledErrorLog, phrase, retry_after_seconds
 from wavecom.providers.transport import (
     HttpVersion,
     NotSentError,
@@ -38,7 +38,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
     responses in its own way overrides ``interpret``, which both call.
     """
 
-    statuses: StatusTable
+    answers: AnswerTable
     http_version: ClassVar[HttpVersion] = HttpVersion.HTTP_1_1
     #: A status of success means nothing without the body: such a provider's body is waited for to the deadline, and
     #: where it does not come whole nobody can tell what it said.
@@ -54,6 +54,13 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         super().__init__(config, dependencies)
         self._error_log = ThrottledErrorLog(config.name, dependencies.clock.monotonic)
 
+    def answer_code(self, response: Response) -> str | None:
+        """The provider's own code in an answer's body (``"21610"``), for ``answers.codes``; None where there is none.
+
+        Asked only where the table has codes. What it raises is logged; the status counts.
+        """
+        return None
+
     @abstractmethod
     def request(self, message: Message) -> Request:
         """What to send; headers in ASCII. Raises ``UnsendableError``."""
@@ -68,7 +75,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         To be overridden where the status does not say all; the override begins with ``super().interpret(…)``, and
         declares ``body_decides`` where it looks at bodies of status 2xx. What it raises is logged; the status counts.
         """
-        result = self._result_by_status(response, message)
+        result = self._result_by_table(response, message, self._code(response))
         if result.outcome is Outcome.ACCEPTED:
             return replace(result, message_id=self.message_id(response))
         if result.outcome is Outcome.REJECTED or result.scope is Scope.PROVIDER:
@@ -121,9 +128,6 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
 
     def _interpreted(self, response: Response, message: Message) -> ProviderResult:
         """The result of a response: from ``interpret``, or from the status alone where that raises."""
-        check = self.statuses.meaning(response.status).check
-        if check:
-            self._error_log.report("provider_refuses_us", response.status, status=response.status, check=check)
         if self.body_decides and not response.is_complete and 200 <= response.status < 300:
             return ProviderResult(
                 Outcome.UNKNOWN, TransportFault.SHORT_ANSWER.value, "the body that decides did not come whole"
@@ -131,26 +135,41 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         try:
             return self.interpret(response, message)
         except Exception as error:  # noqa: BLE001 - whatever a body brought about, the status was read
-            # By its place and not by its text, which may hold what the body held.
-            self._error_log.report(
-                "answer_unreadable", type(error).__name__, error=type(error).__name__, at=_place(error)
-            )
-        result = self._result_by_status(response, message)
+            self._report_unreadable(error)
+        result = self._result_by_table(response, message, None)
         if self.body_decides and result.outcome is Outcome.ACCEPTED:
             return replace(result, outcome=Outcome.UNKNOWN, message="the body that decides could not be read")
         return result
 
-    def _result_by_status(self, response: Response, message: Message) -> ProviderResult:
+    def _code(self, response: Response) -> str | None:
+        """The provider's code in the body, where the table names it."""
+        if not self.answers.codes:
+            return None
+        try:
+            code = self.answer_code(response)
+        except Exception as error:  # noqa: BLE001 - a body may be anything; the status was read
+            self._report_unreadable(error)
+            return None
+        return code if code in self.answers.codes else None
+
+    def _report_unreadable(self, error: Exception) -> None:
+        # By its place and not by its text, which may hold what the body held.
+        self._error_log.report("answer_unreadable", type(error).__name__, error=type(error).__name__, at=_place(error))
+
+    def _result_by_table(self, response: Response, message: Message, code: str | None) -> ProviderResult:
         status = response.status
-        meaning = self.statuses.meaning(status)
+        meaning = self.answers.meaning(status, code)
         outcome = meaning.outcome
+        if meaning.check:
+            self._error_log.report("provider_refuses_us", code or status, status=status, code=code, check=meaning.check)
         if outcome is Outcome.ACCEPTED:
             return ProviderResult(outcome, f"http_{status}")
         if status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:
             # A server that fell over in the middle may have sent the message before.
             outcome = Outcome.UNKNOWN
-        # The answer's body may repeat the recipient, so nothing of it is told.
-        return ProviderResult(outcome, f"http_{status}", phrase(status), scope=meaning.scope)
+        # The answer's body may repeat the recipient, so nothing of it is told but a code that the table names.
+        name = f"http_{status}" if code is None else f"{self.config.type}_{code}"
+        return ProviderResult(outcome, name, phrase(status), scope=meaning.scope, reason=meaning.reason)
 
 
 def _place(error: BaseException) -> str:

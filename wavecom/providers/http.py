@@ -20,7 +20,7 @@ from wavecom.providers.base import ProviderDependencies, whole_payload
 from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import flag, header_table, http_url, is_this_machine, pem_file, tuple_of
-from wavecom.providers.responses import StatusMeaning, StatusTable, json_field
+from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
 from wavecom.providers.transport import Request, Response
 
 ACCEPTED, REJECTED, UNAVAILABLE, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
@@ -28,9 +28,9 @@ ACCEPTED, REJECTED, UNAVAILABLE, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, O
 _OUR_REQUEST = "the gateway does not take what WaveCom sends: check that url is an address for JSON by POST"
 
 
-def _ours(check: str) -> StatusMeaning:
+def _ours(check: str) -> AnswerMeaning:
     """The trouble is ours and every message's."""
-    return StatusMeaning(UNAVAILABLE, Scope.PROVIDER, check)
+    return AnswerMeaning(UNAVAILABLE, Scope.PROVIDER, check)
 
 
 #: What a status means unless the providers file says otherwise (RFC 9110 section 15, RFC 6585, RFC 8470, RFC 7725).
@@ -38,7 +38,7 @@ def _ours(check: str) -> StatusMeaning:
 #: ``rejected`` ends a message for good, so only what is about *this message* stands there. What says that our address,
 #: our token or our account is wrong would say the same to every message: the next provider is asked, and people are
 #: told what to check. What may have been taken is unknown.
-STATUSES: Mapping[int | str, Outcome | StatusMeaning] = {
+STATUSES: Mapping[int | str, Outcome | AnswerMeaning] = {
     "1xx": UNKNOWN,  # an interim answer that no final one followed
     "2xx": ACCEPTED,
     # A redirect is not followed: the message went nowhere.
@@ -52,19 +52,19 @@ STATUSES: Mapping[int | str, Outcome | StatusMeaning] = {
     406: _ours(_OUR_REQUEST),
     407: _ours("a proxy before the gateway wants credentials: check url and the network"),
     408: UNKNOWN,  # of a proxy that waited for the gateway: who knows how long it had been at work
-    409: StatusMeaning(UNKNOWN, Scope.MESSAGE),  # it knows the Idempotency-Key: it has the message, or works on it
+    409: AnswerMeaning(UNKNOWN, Scope.MESSAGE),  # it knows the Idempotency-Key: it has the message, or works on it
     410: REJECTED,
     413: REJECTED,
     421: _ours("this server does not answer for the host in url: check it"),
     422: REJECTED,
-    425: StatusMeaning(UNAVAILABLE, Scope.MESSAGE),
+    425: AnswerMeaning(UNAVAILABLE, Scope.MESSAGE),
     426: _ours("the gateway wants another protocol: check whether url must begin with https"),
     429: UNAVAILABLE,  # of this recipient or of all? many of them will tell
     431: _ours("the headers are too long for the gateway: check those in headers"),
     451: REJECTED,  # a legal demand: not to be got round by another provider
     # 411, 412, 414, 415, 417 and the like speak of the form of the request, which is the same for every message; so
     # may those that no standard names. A message must not be lost to a guess.
-    "4xx": StatusMeaning(UNAVAILABLE, check=_OUR_REQUEST),
+    "4xx": AnswerMeaning(UNAVAILABLE, check=_OUR_REQUEST),
     "5xx": UNKNOWN,
     500: UNAVAILABLE,  # unknown for a message that must not be sent twice: see BaseHttpProvider
     502: UNKNOWN,  # of what stands before the gateway, which may have taken the message
@@ -165,7 +165,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
     def __init__(self, config: ProviderConfig[HttpOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
         self.is_idempotent = self.options.is_idempotent
-        self.statuses = StatusTable({**STATUSES, **dict(self.options.changes())})
+        self.answers = AnswerTable({**STATUSES, **dict(self.options.changes())})
 
     def request(self, message: Message) -> Request:
         """The job's own words, as JSON."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wavecom.providers.base import BaseProvider
+    from wavecom.providers.receipts import ReaderClass
 
 #: Type, which is also the name of the module in this folder, and the class in it.
 CLASSES = {
@@ -15,10 +16,22 @@ CLASSES = {
     "smtp": "SmtpProvider",
 }
 
+#: Types that report receipts: the name of the module in ``receipts/``, and the class in it.
+RECEIPTS: dict[str, str] = {}
+
 
 def provider_class(type_name: str) -> type[BaseProvider[Any]]:
     """The class for a type of ``CLASSES``; KeyError for any other."""
     class_name = CLASSES[type_name]
     module = import_module(f"wavecom.providers.{type_name}")
     found: type[BaseProvider[Any]] = getattr(module, class_name)
+    return found
+
+
+def receipts_class(type_name: str) -> ReaderClass | None:
+    """The class that reads receipts of a type of ``CLASSES``; None where it reports none."""
+    class_name = RECEIPTS.get(type_name)
+    if class_name is None:
+        return None
+    found: ReaderClass = getattr(import_module(f"wavecom.providers.receipts.{type_name}"), class_name)
     return found

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.unit.providers.conftest import URL, Environment, both_ways, gateway, message_for
-from wavecom.core.job import Channel, Outcome, ProviderResult
+from wavecom.core.job import Channel, Outcome, ProviderResult, Reason, Scope
 from wavecom.core.ports import Message, NotBegunError
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.http import HttpOptions, HttpProvider
-from wavecom.providers.responses import StatusMeaning, StatusTable
+from wavecom.providers.responses import AnswerMeaning, AnswerTable
 from wavecom.providers.transport import HttpVersion, NotSentError, Request, Response, TransportFault, UnclearError
 
 NewMessage = Callable[..., Message]
@@ -136,7 +136,7 @@ def test_any_bytes_of_an_answer_leave_the_meaning_of_its_status(
     with capture_logs() as logs:
         answer = both_ways(provider, message)
 
-    assert answer.outcome is provider.statuses.outcome(status)
+    assert answer.outcome is provider.answers.outcome(status)
     assert answer.code == f"http_{status}"
     assert answer.retry_after_seconds is None or 0 <= answer.retry_after_seconds <= 86_400
     assert answer.message_id is None or (len(answer.message_id) <= 200 and answer.message_id.isprintable())
@@ -210,11 +210,74 @@ def test_a_bug_in_making_the_request_is_told_from_one_in_the_middle_of_a_call(
 def test_memory_that_runs_out_after_the_answer_leaves_an_unknown_outcome(
     environment: Environment, new_message: NewMessage
 ) -> None:
-    class Full(StatusTable):
-        def meaning(self, status: int) -> StatusMeaning:
+    class Full(AnswerTable):
+        def meaning(self, status: int, code: str | None = None) -> AnswerMeaning:
             raise MemoryError
 
     provider = gateway(environment)
-    provider.statuses = Full({})
+    provider.answers = Full({})
 
     assert provider.send(new_message(Channel.SMS)).outcome is Outcome.UNKNOWN
+
+
+# --- What a provider's own code says --------------------------------------------------------------------------------
+
+
+class Coded(HttpProvider):
+    """Says in the body what it means."""
+
+    def answer_code(self, response: Response) -> str | None:
+        return str(orjson.loads(response.body)["code"])
+
+
+CODES = AnswerTable(
+    {"2xx": Outcome.ACCEPTED, "4xx": Outcome.REJECTED},
+    codes={
+        "20003": AnswerMeaning.account(Reason.CREDENTIALS, "check the token"),
+        "21211": AnswerMeaning.recipient(Reason.RECIPIENT_INVALID),
+    },
+)
+
+
+def coded(environment: Environment) -> HttpProvider:
+    provider = made(Coded, environment)
+    provider.answers = CODES
+    return provider
+
+
+def test_a_code_that_the_table_names_counts_more_than_the_status(
+    environment: Environment, new_message: NewMessage
+) -> None:
+    environment.transport.script = Response(400, {}, b'{"code": 21211, "message": "to ada@example.org"}')
+
+    answer = both_ways(coded(environment), new_message(Channel.SMS))
+
+    assert (answer.outcome, answer.code) == (Outcome.REJECTED, "http_21211")
+    assert (answer.scope, answer.reason) == (Scope.RECIPIENT, Reason.RECIPIENT_INVALID)
+    assert "ada" not in repr(answer)
+
+
+def test_trouble_of_the_account_is_everybodys_and_is_told_once(
+    environment: Environment, new_message: NewMessage
+) -> None:
+    environment.transport.script = Response(400, {}, b'{"code": 20003}')
+    provider = coded(environment)
+
+    with capture_logs() as logs:
+        answers = [provider.send(new_message(Channel.SMS)) for _ in range(3)]
+
+    assert {(each.outcome, each.scope, each.reason) for each in answers} == {
+        (Outcome.UNAVAILABLE, Scope.PROVIDER, Reason.CREDENTIALS)
+    }
+    assert [(line["event"], line["check"]) for line in logs] == [("provider_refuses_us", "check the token")]
+
+
+@pytest.mark.parametrize("body", [b'{"code": 99999}', b"<html>", b"[]", b""])
+def test_where_no_code_is_known_the_status_counts(
+    environment: Environment, new_message: NewMessage, body: bytes
+) -> None:
+    environment.transport.script = Response(422, {}, body)
+
+    answer = coded(environment).send(new_message(Channel.SMS))
+
+    assert (answer.outcome, answer.code, answer.reason) == (Outcome.REJECTED, "http_422", None)

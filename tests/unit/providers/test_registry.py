@@ -25,7 +25,7 @@ from wavecom.providers.factory import build_providers, build_sandbox
 from wavecom.providers.file import parse_providers
 from wavecom.providers.http import STATUSES
 from wavecom.providers.registry import CLASSES, provider_class
-from wavecom.providers.responses import StatusTable
+from wavecom.providers.responses import AnswerTable
 from wavecom.providers.transport import HttpVersion, Response
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def test_what_statuses_mean_is_told_as_the_table_has_it() -> None:
     documented = {status: Outcome(outcome) for text, outcome in rows.items() for status in _statuses_in(text)}
     example = EXAMPLE.partition("# What a status means, unless changed here:")[2].partition("# Each list")[0]
 
-    exact = {key: StatusTable({key: each}).outcome(key) for key, each in STATUSES.items() if isinstance(key, int)}
-    assert documented.items() <= {status: StatusTable(STATUSES).outcome(status) for status in range(600)}.items()
+    exact = {key: AnswerTable({key: each}).outcome(key) for key, each in STATUSES.items() if isinstance(key, int)}
+    assert documented.items() <= {status: AnswerTable(STATUSES).outcome(status) for status in range(600)}.items()
     assert {key for key, outcome in exact.items() if outcome is not Outcome.UNAVAILABLE} <= documented.keys()
     [rejected] = re.findall(r"rejected +([\d, ]+)", example)
     assert {int(each) for each in rejected.split(", ")} == {

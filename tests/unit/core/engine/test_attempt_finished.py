@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from tests.factories import later, make_claim, make_job, make_try
 from wavecom.core import backoff
 from wavecom.core.engine import AttemptFinished, DueReached, Policy, Transition, decide
-from wavecom.core.job import CallResult, Job, Outcome, UnknownOutcomePolicy
+from wavecom.core.job import CallResult, Job, Outcome, Reason, UnknownOutcomePolicy
 from wavecom.core.states import Status
 
 TOKEN = "mine"
@@ -98,6 +99,27 @@ def test_a_rejected_message_fails_at_once_and_owes_a_dead_letter() -> None:
     assert (transition.needs_dead_letter, failed.dead_lettered_at) == (True, None)
     assert failed.due_at == later(1) + Policy().message_grace
     assert transition.delivery_message is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"),
+    [
+        (Reason.RECIPIENT_GONE, "recipient_gone"),
+        (Reason.RECIPIENT_INVALID, "recipient_invalid"),
+        (Reason.RECIPIENT_OPTED_OUT, "recipient_opted_out"),
+        (Reason.SENDER, "rejected"),
+        (None, "rejected"),
+    ],
+)
+def test_what_a_provider_says_of_the_recipient_names_the_error(reason: Reason | None, code: str) -> None:
+    job = claimed()
+    refused = make_try(Outcome.REJECTED)
+    refused = replace(refused, answer=replace(refused.answer, reason=reason))
+
+    failed = finish(job, refused).applied_to(job)
+
+    assert failed.error is not None
+    assert (failed.status, failed.error.code) == (Status.FAILED, code)
 
 
 # --- unavailable --------------------------------------------------------------------------------------------------

@@ -1,0 +1,66 @@
+"""The table of what a provider's answers mean for a message; every provider has one, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wavecom.core.job import Outcome, Reason, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMeaning:
+    """The outcome that an answer stands for, whom it concerns, and what people should check where the fault is ours."""
+
+    outcome: Outcome
+    #: Whom it concerns; None where the answer doesn't say.
+    scope: Scope | None = None
+    #: For the log, once a minute: what is wrong with our configuration or account. Empty: nothing for people to do.
+    check: str = ""
+    #: What the provider says so plainly that people or applications act on it.
+    reason: Reason | None = None
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> AnswerMeaning:
+        """The outcome alone: what rejects a message is about the message."""
+        return cls(outcome, Scope.MESSAGE if outcome is Outcome.REJECTED else None)
+
+    @classmethod
+    def account(cls, reason: Reason, check: str) -> AnswerMeaning:
+        """The provider serves nobody of ours, because of our account: its credentials, balance, sender or quota."""
+        return cls(Outcome.UNAVAILABLE, Scope.PROVIDER, check, reason)
+
+    @classmethod
+    def recipient(cls, reason: Reason) -> AnswerMeaning:
+        """This recipient can never be reached, by whichever provider."""
+        return cls(Outcome.REJECTED, Scope.RECIPIENT, reason=reason)
+
+
+_UNKNOWN = AnswerMeaning(Outcome.UNKNOWN)
+
+Meanings = Mapping[int | str, Outcome | AnswerMeaning]
+
+
+class AnswerTable:
+    """What each answer means: by the provider's own code, where the body holds one that ``codes`` names, else by the
+    HTTP status: its number (429) or, where that is not named, its class (``"4xx"``).
+    """
+
+    def __init__(self, statuses: Meanings, codes: Mapping[str, Outcome | AnswerMeaning] | None = None) -> None:
+        rows = {key: _meaning(each) for key, each in statuses.items()}
+        self._rows = [rows.get(status) or rows.get(f"{status // 100}xx") or _UNKNOWN for status in range(600)]
+        self.codes: Mapping[str, AnswerMeaning] = {code: _meaning(each) for code, each in (codes or {}).items()}
+
+    def meaning(self, status: int, code: str | None = None) -> AnswerMeaning:
+        """Unknown for what the table doesn't name, and for what is no status."""
+        if code is not None and code in self.codes:
+            return self.codes[code]
+        return self._rows[status] if 0 <= status < len(self._rows) else _UNKNOWN
+
+    def outcome(self, status: int, code: str | None = None) -> Outcome:
+        """The same, the outcome alone."""
+        return self.meaning(status, code).outcome
+
+
+def _meaning(each: Outcome | AnswerMeaning) -> AnswerMeaning:
+    return each if isinstance(each, AnswerMeaning) else AnswerMeaning.of(each)
