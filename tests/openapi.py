@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.unit.web.conftest import make_world
+from tests.unit.web.conftest import make_environment
 
 COPY = Path(__file__).parents[1] / "docs" / "openapi.json"
 
 
 def served_document() -> dict[str, Any]:
     """What ``/api/openapi.json`` answers."""
-    document: dict[str, Any] = make_world().client(None).get("/api/openapi.json").json
+    document: dict[str, Any] = make_environment().client(None).get("/api/openapi.json").json
     return document
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.factories import NOW
 from tests.peers import Peer, PeerConnection
-from tests.unit.test_delivery import House
+from tests.unit.test_delivery import DeliveryEnvironment
 from wavecom.allocator import return_large_blocks
 from wavecom.core.attachments import set_apart
 from wavecom.core.files import ByteBudget
@@ -80,10 +80,10 @@ def resident_mib() -> float:
 def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memory() -> None:
     """Held whole they take 30 MiB each, 480 together."""
     return_large_blocks()
-    house = House()
-    house.delivery.attempts._blobs = Shelf()
+    environment = DeliveryEnvironment()
+    environment.delivery.attempts._blobs = Shelf()
     # Room for two at a time while they are handed over; those that the server has need none.
-    house.delivery.attempts._budget = ByteBudget(64 * MIB, wait_seconds=60)
+    environment.delivery.attempts._budget = ByteBudget(64 * MIB, wait_seconds=60)
     payload, _ = set_apart(
         {
             "subject": "x",
@@ -94,7 +94,7 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
         }
     )
     jobs = [
-        house.job(
+        environment.job(
             type=Channel.EMAIL,
             job_id=JobId(f"0190b0de-0000-7000-8000-{number:012d}"),
             to={"email": "ada@example.org"},
@@ -110,7 +110,7 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
         provider = SmtpProvider(
             config, ProviderDependencies(transport=unused, outbox=unused, clock=Clock(), sleep=unused, chance=unused)
         )
-        house.delivery.attempts._providers["first"] = provider  # type: ignore[index]
+        environment.delivery.attempts._providers["first"] = provider  # type: ignore[index]
         before, peak, is_over = resident_mib(), [0.0], threading.Event()
 
         def watch() -> None:
@@ -118,10 +118,10 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
                 peak[0] = max(peak[0], resident_mib())
 
         def send(job: Job) -> None:
-            [claimed] = house.delivery.claim([job.job_id])
+            [claimed] = environment.delivery.claim([job.job_id])
             assert claimed is not None
             outcomes.extend(
-                each.answer.outcome for each in house.delivery.attempts.attempt(claimed, Permit("first")).calls
+                each.answer.outcome for each in environment.delivery.attempts.attempt(claimed, Permit("first")).calls
             )
 
         watcher = threading.Thread(target=watch)

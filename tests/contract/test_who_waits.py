@@ -44,7 +44,7 @@ from wavecom.routing.router import Router
 pytestmark = pytest.mark.timeout(60)
 
 
-class House:
+class Environment:
     """One provider, and everything between a job and it."""
 
     def __init__(self, make_provider: Callable[[FakeClock], Provider]) -> None:
@@ -101,8 +101,8 @@ Answers = Callable[[str], tuple[int, Mapping[str, str]]]
 
 
 @contextlib.contextmanager
-def gateway(answers: Answers) -> Iterator[tuple[House, HttpPeer]]:
-    """A house whose provider is a gateway that answers by the phone number."""
+def gateway(answers: Answers) -> Iterator[tuple[Environment, HttpPeer]]:
+    """A environment whose provider is a gateway that answers by the phone number."""
     transport = CurlTransport()
     peer: HttpPeer
 
@@ -119,7 +119,7 @@ def gateway(answers: Answers) -> Iterator[tuple[House, HttpPeer]]:
             )
             return HttpProvider(config, dependencies)
 
-        yield House(make), peer
+        yield Environment(make), peer
     transport.close()
 
 
@@ -137,9 +137,9 @@ def test_one_number_that_is_told_to_wait_holds_no_other(status: int, retry_after
     def answers(phone: str) -> tuple[int, Mapping[str, str]]:
         return (status, {"Retry-After": retry_after}) if phone == limited else (202, {})
 
-    with gateway(answers) as (house, _):
-        first = [house.deliver(to=number(1)) for _ in range(12)]
-        others = [house.deliver(to=number(last)) for last in range(2, 30)]
+    with gateway(answers) as (environment, _):
+        first = [environment.deliver(to=number(1)) for _ in range(12)]
+        others = [environment.deliver(to=number(last)) for last in range(2, 30)]
 
     assert {each.status for each in first if isinstance(each, Job)} == {Status.RETRYING}
     assert all(isinstance(each, Job) for each in first)
@@ -152,14 +152,14 @@ def test_a_gateway_that_is_really_closed_is_left_alone_and_asked_again_after_its
     def answers(_phone: str) -> tuple[int, Mapping[str, str]]:
         return (503, {"Retry-After": "120"}) if is_closed else (202, {})
 
-    with gateway(answers) as (house, peer):
-        results = [house.deliver(to=number(last)) for last in range(1, 50)]
+    with gateway(answers) as (environment, peer):
+        results = [environment.deliver(to=number(last)) for last in range(1, 50)]
         asked = len(peer.requests)
-        house.clock.advance(119)
-        too_early = house.deliver(to=number(60))
+        environment.clock.advance(119)
+        too_early = environment.deliver(to=number(60))
         is_closed = False
-        house.clock.advance(2)
-        after = house.deliver(to=number(61))
+        environment.clock.advance(2)
+        after = environment.deliver(to=number(61))
 
     assert asked == 3
     refused = [each for each in results if isinstance(each, Refusal)]
@@ -171,8 +171,8 @@ def test_a_gateway_that_is_really_closed_is_left_alone_and_asked_again_after_its
 
 
 def test_a_wrong_token_opens_the_breaker_for_all() -> None:
-    with gateway(lambda _phone: (401, {})) as (house, peer):
-        results = [house.deliver(to=number(1)) for _ in range(30)]
+    with gateway(lambda _phone: (401, {})) as (environment, peer):
+        results = [environment.deliver(to=number(1)) for _ in range(30)]
         asked = len(peer.requests)
 
     assert asked == 10
@@ -209,12 +209,17 @@ def test_twelve_mails_to_a_domain_that_greylists_hold_that_domain_only() -> None
         )
         return SmtpProvider(config, dependencies)
 
-    house = House(make)
+    environment = Environment(make)
     try:
-        grey = [house.deliver(type=Channel.EMAIL, to={"email": f"customer{index}@grey.example"}) for index in range(12)]
-        other = [house.deliver(type=Channel.EMAIL, to={"email": f"ada{index}@other.example"}) for index in range(12)]
+        grey = [
+            environment.deliver(type=Channel.EMAIL, to={"email": f"customer{index}@grey.example"})
+            for index in range(12)
+        ]
+        other = [
+            environment.deliver(type=Channel.EMAIL, to={"email": f"ada{index}@other.example"}) for index in range(12)
+        ]
     finally:
-        house.provider.close()
+        environment.provider.close()
         controller.stop()
 
     assert [each.status for each in other if isinstance(each, Job)] == [Status.DELIVERED] * 12

@@ -91,7 +91,7 @@ class _GatewayHandler(BaseHTTPRequestHandler):
 
 
 @dataclass
-class House:
+class Deployment:
     url: str
     gateway: Gateway
     mailbox: Mailbox
@@ -124,9 +124,9 @@ class House:
 
 
 @pytest.fixture
-def house(
+def deployment(
     tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str, database: Database[dict[str, Any]]
-) -> Iterator[House]:
+) -> Iterator[Deployment]:
     mailbox = Mailbox()
     smtp = Controller(mailbox, hostname="127.0.0.1", port=free_port(), data_size_limit=30_000_000, enable_SMTPUTF8=True)
     smtp.start()
@@ -153,12 +153,12 @@ def house(
         for program in PROGRAMS
         if program.name in RUN
     ]
-    house = House(f"http://127.0.0.1:{port}", gateway, mailbox, database)
+    deployment = Deployment(f"http://127.0.0.1:{port}", gateway, mailbox, database)
     try:
         for service in services:
             service.launch()
-        wait_until_ready(house, services)
-        yield house
+        wait_until_ready(deployment, services)
+        yield deployment
     finally:
         for service in services:
             service.kill()
@@ -168,13 +168,13 @@ def house(
         smtp.stop()
 
 
-def wait_until_ready(house: House, services: list[ProgramService], seconds: float = 90) -> None:
+def wait_until_ready(deployment: Deployment, services: list[ProgramService], seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while True:
         for service in services:
             assert service.is_running, f"{service.title} ended:\n{service.log.read_text()[-3000:]}"
         try:
-            if requests.get(f"{house.url}/readyz", timeout=5).status_code == 200:
+            if requests.get(f"{deployment.url}/readyz", timeout=5).status_code == 200:
                 return
         except requests.RequestException:
             pass
@@ -183,22 +183,22 @@ def wait_until_ready(house: House, services: list[ProgramService], seconds: floa
 
 
 @pytest.mark.timeout(300)
-def test_a_corpus_of_real_notifications_arrives_byte_for_byte(house: House) -> None:
+def test_a_corpus_of_real_notifications_arrives_byte_for_byte(deployment: Deployment) -> None:
     corpus = good_notifications()
     sent: dict[str, dict[str, Any]] = {}
     for entry in corpus:
-        answer = house.post(entry["body"])
+        answer = deployment.post(entry["body"])
         assert answer.status_code == 202, (entry["name"], answer.text)
         sent[answer.json()["jobId"]] = entry
 
-    jobs = house.wait_until_settled([job_id for job_id, entry in sent.items() if is_sent_now(entry)])
+    jobs = deployment.wait_until_settled([job_id for job_id, entry in sent.items() if is_sent_now(entry)])
 
     assert {job["status"] for job in jobs.values()} == {"delivered"}
-    by_gateway = {body["jobId"]: (headers, body) for headers, body in house.gateway.requests}
-    by_mail = {mail["Message-ID"]: (mail, to) for mail, to in house.mailbox.received}
-    by_outbox = {kept["jobId"]: kept for kept in house.database["sandbox_outbox"].find()}
-    assert len(by_gateway) == len(house.gateway.requests), "an SMS was sent twice"
-    assert len(by_mail) == len(house.mailbox.received), "a mail was sent twice"
+    by_gateway = {body["jobId"]: (headers, body) for headers, body in deployment.gateway.requests}
+    by_mail = {mail["Message-ID"]: (mail, to) for mail, to in deployment.mailbox.received}
+    by_outbox = {kept["jobId"]: kept for kept in deployment.database["sandbox_outbox"].find()}
+    assert len(by_gateway) == len(deployment.gateway.requests), "an SMS was sent twice"
+    assert len(by_mail) == len(deployment.mailbox.received), "a mail was sent twice"
     for job_id in jobs:
         entry = sent[job_id]
         expected = as_stored(entry)
@@ -271,12 +271,14 @@ def lines(text: str) -> list[str]:
 
 
 @pytest.mark.timeout(300)
-def test_a_scheduled_notification_leaves_at_its_time_and_bad_recipients_fail_with_a_reason(house: House) -> None:
+def test_a_scheduled_notification_leaves_at_its_time_and_bad_recipients_fail_with_a_reason(
+    deployment: Deployment,
+) -> None:
     in_two_seconds = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
-    scheduled = house.post(
+    scheduled = deployment.post(
         {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "later"}, "sendAt": in_two_seconds}
     ).json()
-    rejected = house.post(
+    rejected = deployment.post(
         {
             "type": "push",
             "to": {"platform": "fcm", "token": "sandbox-rejected"},
@@ -285,7 +287,7 @@ def test_a_scheduled_notification_leaves_at_its_time_and_bad_recipients_fail_wit
     ).json()
     assert scheduled["status"] == "scheduled"
 
-    jobs = house.wait_until_settled([scheduled["jobId"], rejected["jobId"]])
+    jobs = deployment.wait_until_settled([scheduled["jobId"], rejected["jobId"]])
 
     assert jobs[scheduled["jobId"]]["status"] == "delivered"
     failed = jobs[rejected["jobId"]]

@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import PASSWORD, World
+from tests.unit.dashboard.environment import PASSWORD, DashboardEnvironment
 from wavecom.core.job import Channel, JobError, LogEntry
 from wavecom.core.states import Status
 
@@ -126,24 +126,24 @@ class Visitor:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def environment(tmp_path: Path) -> DashboardEnvironment:
     """Busy: every status of every channel, something in the outbox and in the counters."""
-    world = World(tmp_path)
+    environment = DashboardEnvironment(tmp_path)
     jobs = [
         make_job(status=status, type=channel, created_at=NOW - timedelta(minutes=number))
         for number, (status, channel) in enumerate((status, channel) for status in Status for channel in Channel)
     ]
-    world.put(LONG, UNCONFIRMED, *jobs)
+    environment.put(LONG, UNCONFIRMED, *jobs)
     for job in (LONG, *jobs[:5]):
-        world.deliver(job)
+        environment.deliver(job)
     for number, status in enumerate(Status):
-        world.stats.add("acme", Channel.SMS, status, 10**number)
-    return world
+        environment.stats.add("acme", Channel.SMS, status, 10**number)
+    return environment
 
 
 @pytest.fixture
-def address(world: World) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, in_one_piece(world.app), threaded=True, request_handler=QuietHandler)
+def address(environment: DashboardEnvironment) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, in_one_piece(environment.app), threaded=True, request_handler=QuietHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"
@@ -199,7 +199,7 @@ def focused(page: Page) -> str:
     return found
 
 
-def test_an_sms_is_sent_by_keyboard_alone(visitor: Visitor, world: World) -> None:
+def test_an_sms_is_sent_by_keyboard_alone(visitor: Visitor, environment: DashboardEnvironment) -> None:
     page = visitor.log_in()
 
     tab_to(page, "Send")
@@ -231,7 +231,7 @@ def test_an_sms_is_sent_by_keyboard_alone(visitor: Visitor, world: World) -> Non
     page.keyboard.press("Enter")
     row = page.get_by_role("row", name=re.compile(r"\+44…23"))
     expect(row).to_contain_text("Queued")
-    assert [message.lane.channel for message in world.publisher.delivery_messages] == [Channel.SMS]
+    assert [message.lane.channel for message in environment.publisher.delivery_messages] == [Channel.SMS]
 
 
 def test_the_first_tab_offers_to_skip_to_the_content(visitor: Visitor) -> None:
@@ -346,13 +346,15 @@ def test_without_a_script_everything_works(visitor: Visitor) -> None:
 
 
 @pytest.mark.parametrize("visitor", [{"java_script_enabled": False, "viewport": PHONE}], indirect=True)
-def test_without_a_script_a_notification_is_cancelled_and_another_settled(visitor: Visitor, world: World) -> None:
+def test_without_a_script_a_notification_is_cancelled_and_another_settled(
+    visitor: Visitor, environment: DashboardEnvironment
+) -> None:
     page = visitor.page
     visitor.open("/login")
     page.get_by_label("API key or password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     waiting = make_job(status=Status.QUEUED)
-    world.put(waiting)
+    environment.put(waiting)
 
     visitor.open(f"/notifications/{waiting.job_id}")
     page.get_by_role("link", name="Cancel…").click()
@@ -380,21 +382,23 @@ def test_on_a_phone_one_gets_to_the_sessions_and_sees_which_is_this(visitor: Vis
     expect(page.get_by_text("This one")).to_be_visible()
 
 
-def test_the_status_page_keeps_itself_up_to_date_until_it_is_paused(visitor: Visitor, world: World) -> None:
+def test_the_status_page_keeps_itself_up_to_date_until_it_is_paused(
+    visitor: Visitor, environment: DashboardEnvironment
+) -> None:
     visitor.page.clock.install()
     page = visitor.log_in()
     delivered = page.get_by_role("region", name="In the last hour").get_by_role("listitem").filter(has_text="Delivered")
     page.get_by_text("The same as a table").click()
     page.locator("h1").click()
 
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED, 7)
+    environment.stats.add("acme", Channel.SMS, Status.DELIVERED, 7)
     page.clock.run_for(5_000)
     expect(delivered).to_contain_text("007")
     expect(page.get_by_role("table", name=re.compile("^Settled"))).to_be_visible()
 
     page.get_by_role("button", name="Pause").click()
     expect(page.get_by_text("Updates paused")).to_be_visible()
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED, 1)
+    environment.stats.add("acme", Channel.SMS, Status.DELIVERED, 1)
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.clock.run_for(60_000)
@@ -405,13 +409,15 @@ def test_the_status_page_keeps_itself_up_to_date_until_it_is_paused(visitor: Vis
     expect(delivered).to_contain_text("008")
 
 
-def test_what_somebody_is_reading_with_the_keyboard_is_not_replaced(visitor: Visitor, world: World) -> None:
+def test_what_somebody_is_reading_with_the_keyboard_is_not_replaced(
+    visitor: Visitor, environment: DashboardEnvironment
+) -> None:
     visitor.page.clock.install()
     page = visitor.log_in()
     queued = page.get_by_role("link", name=re.compile("^Queued"))
     queued.focus()
 
-    world.put(*(make_job(status=Status.QUEUED) for _ in range(4)))
+    environment.put(*(make_job(status=Status.QUEUED) for _ in range(4)))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.clock.run_for(20_000)

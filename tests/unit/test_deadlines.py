@@ -10,7 +10,7 @@ import pytest
 
 from tests.factories import NOW, make_answer
 from tests.fakes import ScriptedProvider
-from tests.unit.test_delivery import House, SwiftScriptedProvider, begin
+from tests.unit.test_delivery import DeliveryEnvironment, SwiftScriptedProvider, begin
 from wavecom.core.attachments import set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.engine import Transition
@@ -20,179 +20,179 @@ from wavecom.core.lanes import Lane
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.core.states import Status
 
-#: The house's clock stands a second after the job was accepted.
+#: The environment's clock stands a second after the job was accepted.
 TWO_SECONDS = {"expires_at": NOW + timedelta(seconds=3)}
 
 
-def taking(house: House, seconds: float) -> Callable[[Any], None]:
-    return lambda _: house.clock.advance(seconds)
+def taking(environment: DeliveryEnvironment, seconds: float) -> Callable[[Any], None]:
+    return lambda _: environment.clock.advance(seconds)
 
 
-def assert_expired_unsent(house: House, job: Job, *unsent: ScriptedProvider) -> None:
-    after = house.read(job)
+def assert_expired_unsent(environment: DeliveryEnvironment, job: Job, *unsent: ScriptedProvider) -> None:
+    after = environment.read(job)
     assert (after.status, after.error and after.error.code) == (Status.EXPIRED, "expired")
     assert not after.may_have_been_sent
     assert after.logs[-1].event == "expired"
     assert [provider.messages for provider in unsent] == [[] for _ in unsent]
-    assert house.route.out == 0
+    assert environment.route.out == 0
 
 
 @pytest.mark.parametrize("max_attempts", [1, 5])
 def test_the_second_provider_is_not_called_when_the_first_took_too_long_to_refuse(max_attempts: int) -> None:
     first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE, code="http_503"))
     second = ScriptedProvider("second")
-    house = House(first, second)
-    first.on_send = taking(house, 2.5)
-    job = house.job(**TWO_SECONDS, max_attempts=max_attempts)
+    environment = DeliveryEnvironment(first, second)
+    first.on_send = taking(environment, 2.5)
+    job = environment.job(**TWO_SECONDS, max_attempts=max_attempts)
 
     if max_attempts == 1:
         # All attempts that there may be are used up: that is what it failed of.
-        house.deliver(job)
-        assert house.read(job).status is Status.FAILED
+        environment.deliver(job)
+        assert environment.read(job).status is Status.FAILED
         assert second.messages == []
         return
-    house.deliver(job)
+    environment.deliver(job)
 
-    assert_expired_unsent(house, job, second)
-    assert [entry.code for entry in house.read(job).logs if entry.provider == "first"] == ["http_503"]
-    assert house.read(job).attempts == 1
+    assert_expired_unsent(environment, job, second)
+    assert [entry.code for entry in environment.read(job).logs if entry.provider == "first"] == ["http_503"]
+    assert environment.read(job).attempts == 1
 
 
 def test_nor_by_the_thread_that_goes_on_with_a_call_that_nobody_waited_for() -> None:
     first = SwiftScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
     second = SwiftScriptedProvider("second")
-    house = House(first, second)
-    job = house.job(**TWO_SECONDS)
-    _, heard = begin(house, job)
-    house.clock.advance(2.5)
+    environment = DeliveryEnvironment(first, second)
+    job = environment.job(**TWO_SECONDS)
+    _, heard = begin(environment, job)
+    environment.clock.advance(2.5)
     first.answer()
     [unfinished] = heard
     assert isinstance(unfinished, PartialAttempt)
 
-    house.delivery.record([house.delivery.attempts.finish(unfinished)])
+    environment.delivery.record([environment.delivery.attempts.finish(unfinished)])
 
-    assert_expired_unsent(house, job, second)
+    assert_expired_unsent(environment, job, second)
     assert second.started == []
 
 
 def test_it_is_called_when_there_is_still_time() -> None:
     first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
-    house = House(first, ScriptedProvider("second"))
-    first.on_send = taking(house, 1.9)
-    job = house.job(**TWO_SECONDS)
+    environment = DeliveryEnvironment(first, ScriptedProvider("second"))
+    first.on_send = taking(environment, 1.9)
+    job = environment.job(**TWO_SECONDS)
 
-    assert house.deliver(job).status is Status.DELIVERED
+    assert environment.deliver(job).status is Status.DELIVERED
 
 
 def test_waiting_for_a_permit_may_use_up_the_time() -> None:
     first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
     second = ScriptedProvider("second")
-    house = House(first, second)
-    reserve_next = house.route.reserve_next
+    environment = DeliveryEnvironment(first, second)
+    reserve_next = environment.route.reserve_next
 
     def slow(lane: Lane, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
         if tried:
-            house.clock.advance(2.5)
+            environment.clock.advance(2.5)
         return reserve_next(lane, tried, prefer=prefer)
 
-    house.route.reserve_next = slow  # type: ignore[method-assign]
-    job = house.job(**TWO_SECONDS)
+    environment.route.reserve_next = slow  # type: ignore[method-assign]
+    job = environment.job(**TWO_SECONDS)
 
-    house.deliver(job)
+    environment.deliver(job)
 
-    assert_expired_unsent(house, job, second)
+    assert_expired_unsent(environment, job, second)
 
 
 @pytest.mark.parametrize(("client", "permit"), [("acme", "first"), ("acme:test", TEST_SANDBOX)])
 @pytest.mark.parametrize("seconds", [2.5, 25])
 def test_a_claim_that_took_long_may_use_up_the_time(client: str, permit: str, seconds: float) -> None:
-    house = House(ScriptedProvider("first"))
-    claim = house.jobs.claim
+    environment = DeliveryEnvironment(ScriptedProvider("first"))
+    claim = environment.jobs.claim
 
     def slow(*arguments: Any) -> Any:
         granted = claim(*arguments)
-        house.clock.advance(seconds)
+        environment.clock.advance(seconds)
         return granted
 
-    house.jobs.claim = slow  # type: ignore[method-assign]
-    job = house.job(client=client, **TWO_SECONDS)
-    house.route.out += 1
+    environment.jobs.claim = slow  # type: ignore[method-assign]
+    job = environment.job(client=client, **TWO_SECONDS)
+    environment.route.out += 1
 
-    house.delivery.deliver(job.job_id, Permit(permit))
+    environment.delivery.deliver(job.job_id, Permit(permit))
 
-    assert_expired_unsent(house, job, house.providers["first"], house.sandbox)
+    assert_expired_unsent(environment, job, environment.providers["first"], environment.sandbox)
 
 
 def test_a_call_is_not_begun_after_the_deadline() -> None:
     provider = SwiftScriptedProvider("first")
-    house = House(provider)
-    job = house.job(**TWO_SECONDS)
-    permit = house.route.reserve(job.lane)
+    environment = DeliveryEnvironment(provider)
+    job = environment.job(**TWO_SECONDS)
+    permit = environment.route.reserve(job.lane)
     assert isinstance(permit, Permit)
-    [claimed] = house.delivery.claim([job.job_id])
+    [claimed] = environment.delivery.claim([job.job_id])
     assert claimed is not None
-    house.clock.advance(2.5)
+    environment.clock.advance(2.5)
     heard: list[AttemptResult | PartialAttempt | Exception] = []
 
-    is_begun = house.delivery.attempts.begin(claimed, permit, heard.append)
-    house.delivery.record([house.delivery.attempts.attempt(claimed, permit)])
+    is_begun = environment.delivery.attempts.begin(claimed, permit, heard.append)
+    environment.delivery.record([environment.delivery.attempts.attempt(claimed, permit)])
 
     assert (is_begun, heard, provider.started) == (False, [], [])
-    assert_expired_unsent(house, job, provider)
+    assert_expired_unsent(environment, job, provider)
 
 
 def test_the_renewal_of_a_lease_may_use_up_the_time() -> None:
     first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
     second = ScriptedProvider("second")
-    house = House(first, second)
-    first.on_send = taking(house, 20)
-    apply = house.jobs.apply
+    environment = DeliveryEnvironment(first, second)
+    first.on_send = taking(environment, 20)
+    apply = environment.jobs.apply
 
     def slow(transitions: Sequence[Transition]) -> list[bool]:
         if any("claim" in each.changes and each.status is Status.PROCESSING for each in transitions):
-            house.clock.advance(9)
+            environment.clock.advance(9)
         return apply(transitions)
 
-    house.jobs.apply = slow  # type: ignore[method-assign]
-    job = house.job(expires_at=NOW + timedelta(seconds=25))
+    environment.jobs.apply = slow  # type: ignore[method-assign]
+    job = environment.job(expires_at=NOW + timedelta(seconds=25))
 
-    house.deliver(job)
+    environment.deliver(job)
 
-    assert_expired_unsent(house, job, second)
+    assert_expired_unsent(environment, job, second)
 
 
 def test_waiting_for_room_for_attachments_may_use_up_the_time() -> None:
     provider = ScriptedProvider("first")
-    house = House(provider)
+    environment = DeliveryEnvironment(provider)
 
     class FullForAWhile(ByteBudget):
         def take(self, size: int) -> bool:
             return False
 
         def wait_for(self, size: int) -> bool:
-            house.clock.advance(2.5)
+            environment.clock.advance(2.5)
             return True
 
         def give_back(self, size: int) -> None:
             pass
 
-    house.delivery.attempts._budget = FullForAWhile(1)
+    environment.delivery.attempts._budget = FullForAWhile(1)
     file = {"filename": "a.bin", "contentType": "application/octet-stream", "content": "QUJD" * 50_000}
     payload, blobs = set_apart({"subject": "s", "text": "t", "attachments": [file]})
-    house.blobs.put(blobs, NOW + timedelta(days=9))
-    job = house.job(type=Channel.EMAIL, to={"email": "a@example.com"}, payload=payload, **TWO_SECONDS)
+    environment.blobs.put(blobs, NOW + timedelta(days=9))
+    job = environment.job(type=Channel.EMAIL, to={"email": "a@example.com"}, payload=payload, **TWO_SECONDS)
 
-    house.deliver(job)
+    environment.deliver(job)
 
-    assert_expired_unsent(house, job, provider)
+    assert_expired_unsent(environment, job, provider)
 
 
 def test_an_earlier_doubt_is_not_forgotten_at_the_deadline() -> None:
     first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
-    house = House(first)
-    first.on_send = taking(house, 2.5)
-    job = house.job(may_have_been_sent=True, **TWO_SECONDS)
+    environment = DeliveryEnvironment(first)
+    first.on_send = taking(environment, 2.5)
+    job = environment.job(may_have_been_sent=True, **TWO_SECONDS)
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert (after.status, after.error and after.error.code) == (Status.FAILED, "outcome_unknown")

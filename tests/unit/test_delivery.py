@@ -33,7 +33,7 @@ from wavecom.core.states import Status
 from wavecom.errors import RequeueError, RetryLater, StoreError, UncertainWriteError
 
 
-class House:
+class DeliveryEnvironment:
     """A delivery with everything around it, over the memory store."""
 
     def __init__(
@@ -97,10 +97,10 @@ class House:
 
 def test_an_accepted_message_is_delivered_with_a_log_that_says_by_whom() -> None:
     provider = ScriptedProvider("first", make_answer(message_id="p-77"))
-    house = House(provider)
-    job = house.job(type=Channel.SMS)
+    environment = DeliveryEnvironment(provider)
+    job = environment.job(type=Channel.SMS)
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.DELIVERED
     assert (after.attempts, after.provider, after.provider_message_id) == (1, "first", "p-77")
@@ -112,13 +112,13 @@ def test_an_accepted_message_is_delivered_with_a_log_that_says_by_whom() -> None
 
 def test_the_provider_gets_the_same_key_for_every_attempt() -> None:
     provider = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE), make_answer())
-    house = House(provider)
-    job = house.job()
+    environment = DeliveryEnvironment(provider)
+    job = environment.job()
 
     with pytest.raises(RetryLater):
-        house.deliver(job)
-    house.clock.advance(60)
-    house.deliver(job)
+        environment.deliver(job)
+    environment.clock.advance(60)
+    environment.deliver(job)
 
     assert [message.delivery_key for message in provider.messages] == [job.job_id, job.job_id]
     assert [message.attempt for message in provider.messages] == [1, 2]
@@ -126,30 +126,30 @@ def test_the_provider_gets_the_same_key_for_every_attempt() -> None:
 
 def test_a_duplicate_message_sends_nothing() -> None:
     provider = ScriptedProvider("first")
-    house = House(provider)
-    job = house.job()
-    house.deliver(job)
+    environment = DeliveryEnvironment(provider)
+    job = environment.job()
+    environment.deliver(job)
 
-    house.deliver(job)
+    environment.deliver(job)
 
     assert len(provider.messages) == 1
 
 
 def test_a_job_that_is_not_in_the_store_is_skipped() -> None:
-    house = House()
-    permit = house.route.reserve(make_job().lane)
+    environment = DeliveryEnvironment()
+    permit = environment.route.reserve(make_job().lane)
     assert isinstance(permit, Permit)
 
-    house.delivery.deliver(JobId("0190b0de-0000-7000-8000-000000000000"), permit)
+    environment.delivery.deliver(JobId("0190b0de-0000-7000-8000-000000000000"), permit)
 
-    assert house.route.out == 0
+    assert environment.route.out == 0
 
 
 def test_two_messages_for_one_job_in_one_claim_batch_are_granted_once() -> None:
-    house = House()
-    job = house.job()
+    environment = DeliveryEnvironment()
+    job = environment.job()
 
-    granted = house.delivery.claim([job.job_id, job.job_id, job.job_id])
+    granted = environment.delivery.claim([job.job_id, job.job_id, job.job_id])
 
     assert [claimed is not None for claimed in granted] == [True, False, False]
 
@@ -157,10 +157,10 @@ def test_two_messages_for_one_job_in_one_claim_batch_are_granted_once() -> None:
 def test_an_unavailable_provider_is_failed_over_within_the_attempt() -> None:
     first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
     second = ScriptedProvider("second")
-    house = House(first, second)
-    job = house.job()
+    environment = DeliveryEnvironment(first, second)
+    job = environment.job()
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.DELIVERED
     assert (after.provider, after.attempts) == ("second", 1)
@@ -172,10 +172,10 @@ def test_an_unavailable_provider_is_failed_over_within_the_attempt() -> None:
 
 def test_a_rejected_message_is_never_failed_over_and_fails_at_once() -> None:
     second = ScriptedProvider("second")
-    house = House(ScriptedProvider("first", make_answer(Outcome.REJECTED)), second)
-    job = house.job()
+    environment = DeliveryEnvironment(ScriptedProvider("first", make_answer(Outcome.REJECTED)), second)
+    job = environment.job()
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.FAILED
     assert after.error is not None
@@ -185,13 +185,13 @@ def test_a_rejected_message_is_never_failed_over_and_fails_at_once() -> None:
 
 def test_an_unknown_outcome_is_not_failed_over_in_the_same_attempt() -> None:
     second = ScriptedProvider("second")
-    house = House(ScriptedProvider("first", make_answer(Outcome.UNKNOWN)), second)
-    job = house.job()
+    environment = DeliveryEnvironment(ScriptedProvider("first", make_answer(Outcome.UNKNOWN)), second)
+    job = environment.job()
 
     with pytest.raises(RetryLater):
-        house.deliver(job)
+        environment.deliver(job)
 
-    after = house.read(job)
+    after = environment.read(job)
     assert after.status is Status.RETRYING
     assert after.may_have_been_sent
     assert after.logs[-1].event == "outcome_unknown"
@@ -201,15 +201,15 @@ def test_an_unknown_outcome_is_not_failed_over_in_the_same_attempt() -> None:
 def test_after_an_unknown_outcome_the_same_idempotent_provider_comes_first() -> None:
     first = ScriptedProvider("first")
     second = ScriptedProvider("second", make_answer(Outcome.UNKNOWN), make_answer())
-    house = House(first, second)
-    job = house.job()
-    house.route.closed = {"first"}
+    environment = DeliveryEnvironment(first, second)
+    job = environment.job()
+    environment.route.closed = {"first"}
     with pytest.raises(RetryLater):
-        house.deliver(job)
-    house.route.closed = set()
-    house.clock.advance(60)
+        environment.deliver(job)
+    environment.route.closed = set()
+    environment.clock.advance(60)
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.provider == "second"
     assert first.messages == []
@@ -217,51 +217,55 @@ def test_after_an_unknown_outcome_the_same_idempotent_provider_comes_first() -> 
 
 def test_an_unknown_outcome_under_stop_is_left_unconfirmed_and_never_sent_again() -> None:
     provider = ScriptedProvider("first", make_answer(Outcome.UNKNOWN))
-    house = House(provider)
-    job = house.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
+    environment = DeliveryEnvironment(provider)
+    job = environment.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
 
-    house.deliver(job)
-    house.clock.advance(3600)
-    house.deliver(job)
+    environment.deliver(job)
+    environment.clock.advance(3600)
+    environment.deliver(job)
 
-    assert house.read(job).status is Status.UNCONFIRMED
+    assert environment.read(job).status is Status.UNCONFIRMED
     assert len(provider.messages) == 1
 
 
 def test_a_retry_is_recorded_before_it_is_published_and_both_delays_are_the_same_number() -> None:
-    house = House(ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE, retry_after_seconds=17.2)))
-    job = house.job()
+    environment = DeliveryEnvironment(
+        ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE, retry_after_seconds=17.2))
+    )
+    job = environment.job()
 
     with pytest.raises(RetryLater) as retry:
-        house.deliver(job)
+        environment.deliver(job)
 
-    after = house.read(job)
+    after = environment.read(job)
     assert after.status is Status.RETRYING
-    assert after.next_attempt_at == house.clock.now() + timedelta(seconds=retry.value.delay_seconds)
+    assert after.next_attempt_at == environment.clock.now() + timedelta(seconds=retry.value.delay_seconds)
     assert retry.value.delay_seconds >= 18
-    assert house.publisher.delivery_messages == [], "the message is published by Celery's retry, not here"
+    assert environment.publisher.delivery_messages == [], "the message is published by Celery's retry, not here"
 
 
 def test_a_providers_floor_keeps_its_retries_apart() -> None:
-    house = House(ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)), floors={"first": 900})
-    job = house.job()
+    environment = DeliveryEnvironment(
+        ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)), floors={"first": 900}
+    )
+    job = environment.job()
 
     with pytest.raises(RetryLater) as retry:
-        house.deliver(job)
+        environment.deliver(job)
 
     assert retry.value.delay_seconds >= 900
 
 
 def test_the_last_attempt_ends_the_job_with_a_dead_letter() -> None:
-    house = House(ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)))
-    job = house.job(max_attempts=1)
+    environment = DeliveryEnvironment(ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)))
+    job = environment.job(max_attempts=1)
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.FAILED
     assert after.error is not None
     assert after.error.code == "attempts_exhausted"
-    assert [(dead_letter.job_id, dead_letter.code) for dead_letter in house.publisher.dead_letters] == [
+    assert [(dead_letter.job_id, dead_letter.code) for dead_letter in environment.publisher.dead_letters] == [
         (job.job_id, "attempts_exhausted")
     ]
     assert after.dead_lettered_at is not None
@@ -269,11 +273,11 @@ def test_the_last_attempt_ends_the_job_with_a_dead_letter() -> None:
 
 
 def test_a_dead_letter_that_could_not_be_published_stays_owed() -> None:
-    house = House(ScriptedProvider("first", make_answer(Outcome.REJECTED)))
-    house.publisher.is_up = False
-    job = house.job()
+    environment = DeliveryEnvironment(ScriptedProvider("first", make_answer(Outcome.REJECTED)))
+    environment.publisher.is_up = False
+    job = environment.job()
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.dead_lettered_at is None
     assert after.due_at is not None
@@ -281,18 +285,18 @@ def test_a_dead_letter_that_could_not_be_published_stays_owed() -> None:
 
 def test_a_late_result_of_a_living_worker_settles_a_job_that_the_sweep_has_moved() -> None:
     provider = ScriptedProvider("first")
-    house = House(provider)
-    job = house.job()
+    environment = DeliveryEnvironment(provider)
+    job = environment.job()
 
     def lease_runs_out_during_the_call(_message: object) -> None:
-        house.clock.advance(31)
-        transition = decide(house.read(job), DueReached(), house.clock.now())
+        environment.clock.advance(31)
+        transition = decide(environment.read(job), DueReached(), environment.clock.now())
         assert transition is not None
-        assert house.jobs.apply([transition]) == [True]
+        assert environment.jobs.apply([transition]) == [True]
 
     provider.on_send = lease_runs_out_during_the_call
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.DELIVERED
     assert after.attempts == 1
@@ -300,21 +304,21 @@ def test_a_late_result_of_a_living_worker_settles_a_job_that_the_sweep_has_moved
 
 def test_a_late_result_is_discarded_when_another_worker_holds_the_job() -> None:
     provider = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
-    house = House(provider)
-    job = house.job()
+    environment = DeliveryEnvironment(provider)
+    job = environment.job()
     theirs = Claim("theirs", "worker-2", NOW + timedelta(hours=1))
 
     def somebody_else_takes_the_job(_message: object) -> None:
-        house.clock.advance(31)
-        transition = decide(house.read(job), DueReached(), house.clock.now())
+        environment.clock.advance(31)
+        transition = decide(environment.read(job), DueReached(), environment.clock.now())
         assert transition is not None
-        assert house.jobs.apply([transition]) == [True]
-        house.clock.advance(60)
-        assert list(house.jobs.claim([job.job_id], theirs, house.clock.now())) == [job.job_id]
+        assert environment.jobs.apply([transition]) == [True]
+        environment.clock.advance(60)
+        assert list(environment.jobs.claim([job.job_id], theirs, environment.clock.now())) == [job.job_id]
 
     provider.on_send = somebody_else_takes_the_job
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.PROCESSING
     assert after.claim == theirs
@@ -323,46 +327,46 @@ def test_a_late_result_is_discarded_when_another_worker_holds_the_job() -> None:
 def test_the_lease_is_renewed_before_a_failover_that_it_would_not_cover() -> None:
     first = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
     second = ScriptedProvider("second")
-    house = House(first, second)
-    job = house.job()
+    environment = DeliveryEnvironment(first, second)
+    job = environment.job()
     leases = []
-    first.on_send = lambda _message: house.clock.advance(20)
-    second.on_send = lambda _message: leases.append(house.read(job).claim)
+    first.on_send = lambda _message: environment.clock.advance(20)
+    second.on_send = lambda _message: leases.append(environment.read(job).claim)
 
-    house.deliver(job)
+    environment.deliver(job)
 
     assert leases[0] is not None
-    assert leases[0].lease_until == house.clock.now() + timedelta(seconds=30)
+    assert leases[0].lease_until == environment.clock.now() + timedelta(seconds=30)
 
 
 def test_a_first_call_never_starts_under_a_lease_that_is_almost_spent() -> None:
     provider = ScriptedProvider("first")
-    house = House(provider)
-    job = house.job()
+    environment = DeliveryEnvironment(provider)
+    job = environment.job()
     leases = []
-    provider.on_send = lambda _message: leases.append(house.read(job).claim)
-    claim = house.jobs.claim
+    provider.on_send = lambda _message: leases.append(environment.read(job).claim)
+    claim = environment.jobs.claim
 
     def slowly(*args: Any) -> dict[JobId, Job]:
         granted = claim(*args)
-        house.clock.advance(25)
+        environment.clock.advance(25)
         return granted
 
-    house.jobs.claim = slowly  # type: ignore[method-assign]
+    environment.jobs.claim = slowly  # type: ignore[method-assign]
 
-    house.deliver(job)
+    environment.deliver(job)
 
     assert leases[0] is not None
-    assert leases[0].lease_until == house.clock.now() + timedelta(seconds=30)
+    assert leases[0].lease_until == environment.clock.now() + timedelta(seconds=30)
 
 
 def test_an_sms_is_charged_by_its_segments() -> None:
-    house = House()
-    job = house.job(type=Channel.SMS, payload={"text": "x" * 400})
+    environment = DeliveryEnvironment()
+    job = environment.job(type=Channel.SMS, payload={"text": "x" * 400})
 
-    house.deliver(job)
+    environment.deliver(job)
 
-    assert house.route.charged == [2]
+    assert environment.route.charged == [2]
 
 
 # --- Calls that nobody waits for ----------------------------------------------------------------------------------
@@ -385,70 +389,70 @@ class SwiftScriptedProvider(ScriptedProvider):
             on_result(self.bug or self.send(message))
 
 
-def begin(house: House, job: Job) -> tuple[bool, list[AttemptResult | PartialAttempt | Exception]]:
-    permit = house.route.reserve(job.lane)
+def begin(environment: DeliveryEnvironment, job: Job) -> tuple[bool, list[AttemptResult | PartialAttempt | Exception]]:
+    permit = environment.route.reserve(job.lane)
     assert isinstance(permit, Permit)
-    [claimed] = house.delivery.claim([job.job_id])
+    [claimed] = environment.delivery.claim([job.job_id])
     assert claimed is not None
     heard: list[AttemptResult | PartialAttempt | Exception] = []
-    is_begun = house.delivery.attempts.begin(claimed, permit, heard.append)
+    is_begun = environment.delivery.attempts.begin(claimed, permit, heard.append)
     if not is_begun:
-        house.route.release(permit, None)
+        environment.route.release(permit, None)
     return is_begun, heard
 
 
 def test_a_call_that_nobody_waits_for_ends_as_one_that_somebody_does() -> None:
     provider = SwiftScriptedProvider("first", make_answer(message_id="p-77"))
-    house = House(provider)
-    job = house.job(type=Channel.SMS, payload={"text": "x" * 200})
+    environment = DeliveryEnvironment(provider)
+    job = environment.job(type=Channel.SMS, payload={"text": "x" * 200})
 
-    is_begun, heard = begin(house, job)
+    is_begun, heard = begin(environment, job)
     heard_before_the_answer = list(heard)
-    out_before_the_answer = house.route.out
+    out_before_the_answer = environment.route.out
     provider.answer()
     [attempted] = heard
     assert isinstance(attempted, AttemptResult)
-    house.delivery.record([attempted])
+    environment.delivery.record([attempted])
 
     assert (is_begun, heard_before_the_answer, out_before_the_answer) == (True, [], 1)
-    assert house.route.out == 0
-    assert house.route.charged == [1]
-    after = house.read(job)
+    assert environment.route.out == 0
+    assert environment.route.charged == [1]
+    after = environment.read(job)
     assert (after.status, after.provider_message_id, after.attempts) == (Status.DELIVERED, "p-77", 1)
 
 
 def test_an_attempt_that_nobody_waits_for_is_failed_over_by_who_can_wait() -> None:
     first = SwiftScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
     second = SwiftScriptedProvider("second", make_answer())
-    house = House(first, second)
-    job = house.job()
+    environment = DeliveryEnvironment(first, second)
+    job = environment.job()
 
-    _, heard = begin(house, job)
+    _, heard = begin(environment, job)
     first.answer()
     [unfinished] = heard
     assert isinstance(unfinished, PartialAttempt)
-    house.delivery.record([house.delivery.attempts.finish(unfinished)])
+    environment.delivery.record([environment.delivery.attempts.finish(unfinished)])
 
-    after = house.read(job)
+    after = environment.read(job)
     assert (after.status, after.provider, after.attempts) == (Status.DELIVERED, "second", 1)
     assert [entry.provider for entry in after.logs[-2:]] == ["first", "second"]
-    assert house.route.out == 0
+    assert environment.route.out == 0
 
 
 def test_a_bug_behind_a_call_that_nobody_waits_for_gives_the_permit_back_and_is_told() -> None:
     provider = SwiftScriptedProvider("first", bug=ValueError("a bug"))
-    house = House(provider)
-    job = house.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
+    environment = DeliveryEnvironment(provider)
+    job = environment.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
 
-    _, heard = begin(house, job)
+    _, heard = begin(environment, job)
     provider.answer()
     [attempted] = heard
     assert isinstance(attempted, AttemptResult)
-    house.delivery.record([attempted])
+    environment.delivery.record([attempted])
 
     # Nobody can tell what a bug in the middle of a call has left behind, and it says nothing about the provider.
-    assert house.read(job).status is Status.UNCONFIRMED
-    assert house.route.released == [None]
+    assert environment.read(job).status is Status.UNCONFIRMED
+    assert environment.route.released == [None]
 
 
 @pytest.mark.parametrize(
@@ -458,26 +462,26 @@ def test_a_bug_behind_a_call_that_nobody_waits_for_gives_the_permit_back_and_is_
 )
 def test_a_job_that_takes_more_than_a_plain_call_is_not_begun(special: dict[str, Any]) -> None:
     provider = SwiftScriptedProvider("first")
-    house = House(provider)
+    environment = DeliveryEnvironment(provider)
 
-    is_begun, heard = begin(house, house.job(**special))
+    is_begun, heard = begin(environment, environment.job(**special))
 
     assert not is_begun
-    assert (heard, provider.started, house.route.out) == ([], [], 0)
+    assert (heard, provider.started, environment.route.out) == ([], [], 0)
 
 
 def test_a_call_is_not_begun_under_a_lease_that_is_almost_spent() -> None:
     provider = SwiftScriptedProvider("first")
-    house = House(provider)
-    job = house.job()
-    permit = house.route.reserve(job.lane)
+    environment = DeliveryEnvironment(provider)
+    job = environment.job()
+    permit = environment.route.reserve(job.lane)
     assert isinstance(permit, Permit)
-    [claimed] = house.delivery.claim([job.job_id])
+    [claimed] = environment.delivery.claim([job.job_id])
     assert claimed is not None
 
-    house.clock.advance(20)
+    environment.clock.advance(20)
 
-    assert not house.delivery.attempts.begin(claimed, permit, lambda _: None)
+    assert not environment.delivery.attempts.begin(claimed, permit, lambda _: None)
     assert provider.started == []
 
 
@@ -505,11 +509,11 @@ class AwayFor(MemoryJobRepository):
         return super().apply(transitions)
 
 
-def house_with_a_shaky_store() -> tuple[House, AwayFor, ScriptedProvider]:
+def environment_with_a_shaky_store() -> tuple[DeliveryEnvironment, AwayFor, ScriptedProvider]:
     provider = ScriptedProvider("first")
     store = AwayFor()
-    house = House(provider, jobs=store)
-    return house, store, provider
+    environment = DeliveryEnvironment(provider, jobs=store)
+    return environment, store, provider
 
 
 class LosesAnswers(MemoryJobRepository):
@@ -527,88 +531,88 @@ class LosesAnswers(MemoryJobRepository):
         return granted
 
 
-def house_whose_claims_go_unanswered(lost: int) -> tuple[House, ScriptedProvider]:
+def environment_whose_claims_go_unanswered(lost: int) -> tuple[DeliveryEnvironment, ScriptedProvider]:
     provider = ScriptedProvider("first")
     store = LosesAnswers()
     store.lost = lost
-    house = House(provider, jobs=store)
-    return house, provider
+    environment = DeliveryEnvironment(provider, jobs=store)
+    return environment, provider
 
 
 def test_a_claim_whose_answer_was_lost_is_found_by_its_own_token() -> None:
-    house, provider = house_whose_claims_go_unanswered(lost=2)
-    job = house.job()
+    environment, provider = environment_whose_claims_go_unanswered(lost=2)
+    job = environment.job()
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.DELIVERED
     assert not after.may_have_been_sent
     assert len(provider.messages) == 1
-    assert house.delivery._doubtful_tokens == {}
+    assert environment.delivery._doubtful_tokens == {}
 
 
 def test_a_claim_found_after_a_long_time_is_sent_under_a_full_lease() -> None:
-    house, provider = house_whose_claims_go_unanswered(lost=1)
-    job = house.job()
-    house.patience.on_wait = lambda: house.clock.advance(29)
+    environment, provider = environment_whose_claims_go_unanswered(lost=1)
+    job = environment.job()
+    environment.patience.on_wait = lambda: environment.clock.advance(29)
     leases = []
-    provider.on_send = lambda _message: leases.append(house.read(job).claim)
+    provider.on_send = lambda _message: leases.append(environment.read(job).claim)
 
-    house.deliver(job)
+    environment.deliver(job)
 
     assert leases[0] is not None
-    assert leases[0].lease_until == house.clock.now() + timedelta(seconds=30)
+    assert leases[0].lease_until == environment.clock.now() + timedelta(seconds=30)
 
 
 def test_a_claim_that_the_sweep_took_away_meanwhile_is_not_sent() -> None:
-    house, provider = house_whose_claims_go_unanswered(lost=1)
-    job = house.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
+    environment, provider = environment_whose_claims_go_unanswered(lost=1)
+    job = environment.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
 
     def lease_runs_out() -> None:
-        house.clock.advance(40)
-        transition = decide(house.read(job), DueReached(), house.clock.now())
+        environment.clock.advance(40)
+        transition = decide(environment.read(job), DueReached(), environment.clock.now())
         assert transition is not None
-        house.jobs.apply([transition])
+        environment.jobs.apply([transition])
 
-    house.patience.on_wait = lease_runs_out
+    environment.patience.on_wait = lease_runs_out
 
-    house.deliver(job)
+    environment.deliver(job)
 
-    assert house.read(job).status is Status.UNCONFIRMED
+    assert environment.read(job).status is Status.UNCONFIRMED
     assert provider.messages == []
 
 
 def test_nothing_is_sent_while_the_store_is_away_and_the_message_is_given_back_at_shutdown() -> None:
-    house, store, provider = house_with_a_shaky_store()
-    job = house.job()
+    environment, store, provider = environment_with_a_shaky_store()
+    job = environment.job()
     store.failures = 10**6
-    house.patience.on_wait = lambda: setattr(house.patience, "is_stopping", True)
+    environment.patience.on_wait = lambda: setattr(environment.patience, "is_stopping", True)
 
     with pytest.raises(RequeueError):
-        house.deliver(job)
+        environment.deliver(job)
 
     assert provider.messages == []
 
 
 def test_a_message_is_given_back_after_ten_minutes_without_a_store() -> None:
-    house, store, provider = house_with_a_shaky_store()
-    job = house.job()
+    environment, store, provider = environment_with_a_shaky_store()
+    job = environment.job()
     store.failures = 10**6
-    began = house.clock.monotonic()
+    began = environment.clock.monotonic()
 
     with pytest.raises(RequeueError):
-        house.deliver(job)
+        environment.deliver(job)
 
-    assert 600 <= house.clock.monotonic() - began < 620
+    assert 600 <= environment.clock.monotonic() - began < 620
     assert provider.messages == []
 
 
 def test_a_result_is_recorded_when_the_store_comes_back() -> None:
-    house, store, provider = house_with_a_shaky_store()
-    job = house.job()
+    environment, store, provider = environment_with_a_shaky_store()
+    job = environment.job()
     provider.on_send = lambda _message: setattr(store, "failures", 3)
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.DELIVERED
     assert len(provider.messages) == 1
@@ -625,15 +629,15 @@ class ChokesOnBatches(MemoryJobRepository):
 
 
 def test_jobs_claimed_by_a_batch_that_met_a_bug_are_found_again_one_by_one() -> None:
-    house = House(jobs=ChokesOnBatches())
-    jobs = [house.job(), house.job()]
+    environment = DeliveryEnvironment(jobs=ChokesOnBatches())
+    jobs = [environment.job(), environment.job()]
 
     with pytest.raises(ValueError, match="a bug"):
-        house.delivery.claim([job.job_id for job in jobs])
-    again = [house.delivery.claim([job.job_id])[0] for job in jobs]
+        environment.delivery.claim([job.job_id for job in jobs])
+    again = [environment.delivery.claim([job.job_id])[0] for job in jobs]
 
     assert [job is not None for job in again] == [True, True]
-    assert house.delivery._doubtful_tokens == {}
+    assert environment.delivery._doubtful_tokens == {}
 
 
 # --- Attachments that are stored apart --------------------------------------------------------------------------------
@@ -642,53 +646,53 @@ MAIL = {"subject": "Invoice", "text": "Attached."}
 FILE = {"filename": "a.pdf", "contentType": "application/pdf", "content": b64encode(b"a" * 100_000).decode()}
 
 
-def _mail_apart(house: House, *, client: str = "acme") -> Job:
+def _mail_apart(environment: DeliveryEnvironment, *, client: str = "acme") -> Job:
     payload, blobs = set_apart(MAIL | {"attachments": [FILE]})
-    house.blobs.put(blobs, NOW + timedelta(days=1))
-    return house.job(type=Channel.EMAIL, payload=payload, client=client)
+    environment.blobs.put(blobs, NOW + timedelta(days=1))
+    return environment.job(type=Channel.EMAIL, payload=payload, client=client)
 
 
 @pytest.mark.parametrize("client", ["acme", "acme:test"])
 def test_the_provider_gets_attachments_as_they_were_sent(client: str) -> None:
-    house = House()
-    job = _mail_apart(house, client=client)
+    environment = DeliveryEnvironment()
+    job = _mail_apart(environment, client=client)
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.DELIVERED
-    [message] = [*house.providers["first"].messages, *house.sandbox.messages]
+    [message] = [*environment.providers["first"].messages, *environment.sandbox.messages]
     assert message.payload == MAIL | {"attachments": [FILE]}
 
 
 def test_a_job_whose_attachment_is_gone_fails_for_good_and_says_so() -> None:
-    house = House()
-    job = _mail_apart(house)
-    house.blobs.purge(NOW + timedelta(days=2))
+    environment = DeliveryEnvironment()
+    job = _mail_apart(environment)
+    environment.blobs.purge(NOW + timedelta(days=2))
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert (after.status, after.attempts) == (Status.FAILED, 1)
     assert after.error is not None
     assert (after.error.code, after.error.provider) == ("rejected", None)
     assert after.error.message.startswith("attachment_missing")
-    assert house.providers["first"].messages == []
-    assert house.route.released == [None], "no provider is to blame"
+    assert environment.providers["first"].messages == []
+    assert environment.route.released == [None], "no provider is to blame"
 
 
 def test_a_store_that_is_away_for_an_attachment_uses_up_no_attempt() -> None:
-    house = House()
-    job = _mail_apart(house)
+    environment = DeliveryEnvironment()
+    job = _mail_apart(environment)
 
     def away(*_: object) -> dict[str, bytes]:
         raise StoreError("away")
 
-    house.blobs.get = away  # type: ignore[method-assign]
+    environment.blobs.get = away  # type: ignore[method-assign]
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert (after.status, after.attempts) == (Status.RETRYING, 0)
     assert after.due_at is not None
-    assert house.providers["first"].messages == []
+    assert environment.providers["first"].messages == []
 
 
 class BlobsWithABug(MemoryBlobStore):
@@ -699,16 +703,16 @@ class BlobsWithABug(MemoryBlobStore):
 
 
 def test_a_job_that_meets_a_bug_gives_its_permit_back() -> None:
-    house = House()
-    job = _mail_apart(house)
-    house.blobs.get = BlobsWithABug().get  # type: ignore[method-assign]
+    environment = DeliveryEnvironment()
+    job = _mail_apart(environment)
+    environment.blobs.get = BlobsWithABug().get  # type: ignore[method-assign]
 
     with pytest.raises(RetryLater), capture_logs() as logs:
-        house.deliver(job)
+        environment.deliver(job)
 
-    assert house.route.released == [None]
-    assert house.providers["first"].messages == []
-    assert (house.read(job).status, house.read(job).attempts) == (Status.RETRYING, 1)
+    assert environment.route.released == [None]
+    assert environment.providers["first"].messages == []
+    assert (environment.read(job).status, environment.read(job).attempts) == (Status.RETRYING, 1)
     assert [entry["event"] for entry in logs] == ["attempt_failed"]
 
 
@@ -717,12 +721,12 @@ class HesitatesAndTrips(MemoryJobRepository):
 
     def __init__(self, clock: FakeClock) -> None:
         super().__init__()
-        self._house_clock = clock
+        self._own_clock = clock
         self.granted = 0
 
     def claim(self, job_ids: Sequence[JobId], claim: Claim, now: datetime) -> dict[JobId, Job]:
         granted = super().claim(job_ids, claim, now)
-        self._house_clock.advance(25)
+        self._own_clock.advance(25)
         self.granted += len(granted)
         return granted
 
@@ -736,24 +740,24 @@ class HesitatesAndTrips(MemoryJobRepository):
 def test_a_lease_that_can_not_be_renewed_for_a_bug_gives_the_permit_back(client: str, permit: str) -> None:
     clock = FakeClock(NOW + timedelta(seconds=1))
     store = HesitatesAndTrips(clock)
-    house = House(jobs=store, clock=clock)
-    job = house.job(client=client)
+    environment = DeliveryEnvironment(jobs=store, clock=clock)
+    job = environment.job(client=client)
 
     with pytest.raises(ValueError, match="a bug"):
-        house.delivery.deliver(job.job_id, Permit(permit))
+        environment.delivery.deliver(job.job_id, Permit(permit))
 
     assert store.granted == 1
-    assert house.route.released == [None]
+    assert environment.route.released == [None]
 
 
 def test_a_late_delivery_keeps_the_file_for_as_long_as_its_job() -> None:
-    house = House()
-    job = _mail_apart(house)
+    environment = DeliveryEnvironment()
+    job = _mail_apart(environment)
 
-    house.deliver(job)
-    house.blobs.purge(keep_until(job.expires_at, Policy()) - timedelta(seconds=1))
+    environment.deliver(job)
+    environment.blobs.purge(keep_until(job.expires_at, Policy()) - timedelta(seconds=1))
 
-    assert house.blobs.get(names_in(job.payload), NOW)
+    assert environment.blobs.get(names_in(job.payload), NOW)
 
 
 # --- Whose trouble it is ------------------------------------------------------------------------------------------
@@ -772,28 +776,28 @@ def test_a_time_out_while_we_could_not_run_is_not_the_providers(
     answer: ProviderResult, lag_seconds: float, scope: Scope | None
 ) -> None:
     provider = ScriptedProvider("first", answer)
-    house = House(provider, lag_seconds=lag_seconds)
-    provider.on_send = lambda _message: house.clock.advance(7.9)
-    job = house.job()
+    environment = DeliveryEnvironment(provider, lag_seconds=lag_seconds)
+    provider.on_send = lambda _message: environment.clock.advance(7.9)
+    job = environment.job()
 
     with contextlib.suppress(RetryLater):
-        house.deliver(job)
+        environment.deliver(job)
 
-    [outcome] = house.route.released
+    [outcome] = environment.route.released
     assert outcome is not None
     assert outcome.answer.scope is scope
     assert (outcome.answer.outcome, outcome.answer.code) == (answer.outcome, answer.code)
     assert outcome.latency_ms == pytest.approx(7900)
     assert outcome.lag_ms == lag_seconds * 1000
-    assert house.read(job).status is Status.RETRYING
+    assert environment.read(job).status is Status.RETRYING
 
 
 def test_the_gate_can_tell_recipients_apart_and_learns_no_address() -> None:
-    house = House(ScriptedProvider("first", make_answer(Outcome.REJECTED)))
+    environment = DeliveryEnvironment(ScriptedProvider("first", make_answer(Outcome.REJECTED)))
     for number in ("+14155550100", "+14155550101", "+14155550101"):
-        house.deliver(house.job(to={"phone": number, "name": "whoever"}))
+        environment.deliver(environment.job(to={"phone": number, "name": "whoever"}))
 
-    keys = [outcome.recipient for outcome in house.route.released if outcome]
+    keys = [outcome.recipient for outcome in environment.route.released if outcome]
 
     assert keys[0] != keys[1] == keys[2]
     assert all(len(key) == 12 and "415" not in key for key in keys)
@@ -801,42 +805,42 @@ def test_the_gate_can_tell_recipients_apart_and_learns_no_address() -> None:
 
 def test_a_mail_to_a_domain_in_trouble_waits_without_an_attempt() -> None:
     provider = ScriptedProvider("first")
-    house = House(provider)
-    house.route.destination_waits = {("first", "grey.example"): 20}
-    job = house.job(type=Channel.EMAIL, to={"email": "Ada@Grey.Example"})
+    environment = DeliveryEnvironment(provider)
+    environment.route.destination_waits = {("first", "grey.example"): 20}
+    job = environment.job(type=Channel.EMAIL, to={"email": "Ada@Grey.Example"})
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert provider.messages == []
     assert (after.status, after.attempts) == (Status.RETRYING, 0)
-    assert after.due_at == house.clock.now() + timedelta(seconds=20)
+    assert after.due_at == environment.clock.now() + timedelta(seconds=20)
 
 
 def test_a_mail_to_a_domain_in_trouble_goes_by_the_next_provider_where_there_is_one() -> None:
     first, second = ScriptedProvider("first"), ScriptedProvider("second")
-    house = House(first, second)
-    house.route.destination_waits = {("first", "grey.example"): 20}
+    environment = DeliveryEnvironment(first, second)
+    environment.route.destination_waits = {("first", "grey.example"): 20}
 
-    after = house.deliver(house.job(type=Channel.EMAIL, to={"email": "ada@grey.example"}))
-    other = house.deliver(house.job(type=Channel.EMAIL, to={"email": "ada@other.example"}))
+    after = environment.deliver(environment.job(type=Channel.EMAIL, to={"email": "ada@grey.example"}))
+    other = environment.deliver(environment.job(type=Channel.EMAIL, to={"email": "ada@other.example"}))
 
     assert (after.status, after.provider) == (Status.DELIVERED, "second")
     assert (other.status, other.provider) == (Status.DELIVERED, "first")
 
 
 def test_where_the_next_provider_has_no_leave_either_the_mail_waits() -> None:
-    house = House(ScriptedProvider("first"), ScriptedProvider("second"))
-    house.route.destination_waits = {("first", "grey.example"): 20}
-    job = house.job(type=Channel.EMAIL, to={"email": "ada@grey.example"})
-    permit = house.route.reserve(job.lane)
-    house.route.closed = {"second"}
+    environment = DeliveryEnvironment(ScriptedProvider("first"), ScriptedProvider("second"))
+    environment.route.destination_waits = {("first", "grey.example"): 20}
+    job = environment.job(type=Channel.EMAIL, to={"email": "ada@grey.example"})
+    permit = environment.route.reserve(job.lane)
+    environment.route.closed = {"second"}
     assert isinstance(permit, Permit)
 
-    house.delivery.deliver(job.job_id, permit)
+    environment.delivery.deliver(job.job_id, permit)
 
-    after = house.read(job)
+    after = environment.read(job)
     assert (after.status, after.attempts) == (Status.RETRYING, 0)
-    assert house.route.out == 0
+    assert environment.route.out == 0
 
 
 # --- Parked without a permit --------------------------------------------------------------------------------------
@@ -844,22 +848,22 @@ def test_where_the_next_provider_has_no_leave_either_the_mail_waits() -> None:
 
 @pytest.mark.parametrize(("asked_seconds", "seconds"), [(0.01, 1), (7, 7), (3600, 60)])
 def test_a_job_that_nobody_may_be_called_for_waits_in_the_store(asked_seconds: float, seconds: float) -> None:
-    house = House()
-    job = house.job()
+    environment = DeliveryEnvironment()
+    job = environment.job()
 
-    house.delivery.park(job.job_id, asked_seconds)
+    environment.delivery.park(job.job_id, asked_seconds)
 
-    parked = house.read(job)
+    parked = environment.read(job)
     assert (parked.status, parked.attempts, parked.claim, parked.queued_at) == (Status.QUEUED, 0, None, None)
-    assert parked.due_at == house.clock.now() + timedelta(seconds=seconds)
-    assert house.publisher.delivery_messages == []
+    assert parked.due_at == environment.clock.now() + timedelta(seconds=seconds)
+    assert environment.publisher.delivery_messages == []
 
 
 def test_what_is_settled_or_unknown_is_not_parked() -> None:
-    house = House()
-    job = house.deliver(house.job())
+    environment = DeliveryEnvironment()
+    job = environment.deliver(environment.job())
 
-    house.delivery.park(job.job_id, 7)
-    house.delivery.park(JobId("no such job"), 7)
+    environment.delivery.park(job.job_id, 7)
+    environment.delivery.park(JobId("no such job"), 7)
 
-    assert house.read(job) == job
+    assert environment.read(job) == job

@@ -10,8 +10,8 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from tests.factories import NOW, later, make_answer, make_job, make_job_id, make_try
 from tests.fakes import FakeClock, RecordingObserver, ScriptedProvider
-from tests.unit.test_delivery import House
-from tests.unit.web.conftest import make_world
+from tests.unit.test_delivery import DeliveryEnvironment
+from tests.unit.web.conftest import make_environment
 from wavecom import delivery_metrics
 from wavecom.core.engine import Guard, Transition
 from wavecom.core.job import Channel, Job, Outcome
@@ -106,11 +106,11 @@ def test_only_ends_count_as_ends(status: Status) -> None:
 def test_a_delivery_tells_its_calls_and_its_moves_once() -> None:
     observer = RecordingObserver()
     providers = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)), ScriptedProvider("second")
-    house = House(*providers, observers=[observer])
+    environment = DeliveryEnvironment(*providers, observers=[observer])
     calls: list[Any] = []
-    house.delivery._on_called = calls.extend
+    environment.delivery._on_called = calls.extend
 
-    house.deliver(house.job())
+    environment.deliver(environment.job())
 
     assert [(each.provider, each.answer.outcome) for each in calls] == [
         ("first", Outcome.UNAVAILABLE),
@@ -203,7 +203,7 @@ def test_requests_count_by_route_and_status_whichever_way_they_go() -> None:
             ("GET", NO_ROUTE, 404),
         ]
     }
-    api = make_world().client()
+    api = make_environment().client()
 
     api.post("/api/notifications", json=sms)
     api.post("/api/notifications", json=sms | {"type": "fax"})
@@ -215,9 +215,9 @@ def test_requests_count_by_route_and_status_whichever_way_they_go() -> None:
 
 
 def test_a_method_that_nobody_knows_makes_no_series_of_its_own() -> None:
-    world = make_world()
-    world.client().open("/healthz", method="BREW")
-    world.client().open("/healthz", method="BREW2")
+    environment = make_environment()
+    environment.client().open("/healthz", method="BREW")
+    environment.client().open("/healthz", method="BREW2")
 
     assert requests("BREW", "/healthz", 405) == 0
     assert requests("other", NO_ROUTE, 405) >= 2

@@ -16,7 +16,7 @@ from wavecom.core.states import Status
 from wavecom.errors import JobNotFoundError, LostRaceError, TransitionError
 
 
-class House:
+class OperationsEnvironment:
     def __init__(self, jobs: MemoryJobRepository | None = None) -> None:
         self.jobs = jobs or MemoryJobRepository()
         self.publisher = RecordingPublisher()
@@ -35,77 +35,77 @@ class House:
 
 @pytest.mark.parametrize("status", [Status.SCHEDULED, Status.QUEUED, Status.RETRYING])
 def test_a_waiting_job_can_be_cancelled_and_is_final_then(status: Status) -> None:
-    house = House()
-    job = house.job(status=status)
+    environment = OperationsEnvironment()
+    job = environment.job(status=status)
 
-    after = house.operations.cancel(job.job_id)
+    after = environment.operations.cancel(job.job_id)
 
     assert after.status is Status.CANCELLED
-    assert house.jobs.get(job.job_id) == after
-    assert house.jobs.claim([job.job_id], make_claim(), later(3600)) == {}
+    assert environment.jobs.get(job.job_id) == after
+    assert environment.jobs.claim([job.job_id], make_claim(), later(3600)) == {}
 
 
 def test_cancelling_twice_is_once() -> None:
-    house = House()
-    job = house.job()
-    first = house.operations.cancel(job.job_id)
+    environment = OperationsEnvironment()
+    job = environment.job()
+    first = environment.operations.cancel(job.job_id)
 
-    assert house.operations.cancel(job.job_id) == first
+    assert environment.operations.cancel(job.job_id) == first
 
 
 @pytest.mark.parametrize("status", [Status.PROCESSING, Status.SENT, Status.DELIVERED, Status.FAILED, Status.EXPIRED])
 def test_a_job_on_its_way_or_done_cannot_be_cancelled(status: Status) -> None:
-    house = House()
-    job = house.job(status=status)
+    environment = OperationsEnvironment()
+    job = environment.job(status=status)
 
     with pytest.raises(TransitionError) as refusal:
-        house.operations.cancel(job.job_id)
+        environment.operations.cancel(job.job_id)
 
     assert refusal.value.code == "too_late_to_cancel"
 
 
 def test_a_job_that_may_have_been_sent_cannot_be_cancelled() -> None:
-    house = House()
-    job = house.job(status=Status.RETRYING, may_have_been_sent=True)
+    environment = OperationsEnvironment()
+    job = environment.job(status=Status.RETRYING, may_have_been_sent=True)
 
     with pytest.raises(TransitionError) as refusal:
-        house.operations.cancel(job.job_id)
+        environment.operations.cancel(job.job_id)
 
     assert refusal.value.code == "may_have_been_sent"
 
 
 def test_a_failed_job_starts_a_new_life() -> None:
-    house = House()
-    job = house.job(status=Status.FAILED, attempts=5)
+    environment = OperationsEnvironment()
+    job = environment.job(status=Status.FAILED, attempts=5)
 
-    after = house.operations.replay(job.job_id, time_to_live=timedelta(hours=1))
+    after = environment.operations.replay(job.job_id, time_to_live=timedelta(hours=1))
 
     assert (after.status, after.attempts, after.replays, after.error) == (Status.QUEUED, 0, 1, None)
     assert after.expires_at == NOW + timedelta(hours=1)
     assert after.delivery_key != job.delivery_key
-    assert house.publisher.delivery_messages == [job.delivery_message()]
+    assert environment.publisher.delivery_messages == [job.delivery_message()]
 
 
 def test_only_a_failed_job_is_replayed_so_a_second_replay_does_no_harm() -> None:
-    house = House()
-    job = house.job(status=Status.FAILED)
-    house.operations.replay(job.job_id)
+    environment = OperationsEnvironment()
+    job = environment.job(status=Status.FAILED)
+    environment.operations.replay(job.job_id)
 
     with pytest.raises(TransitionError) as refusal:
-        house.operations.replay(job.job_id)
+        environment.operations.replay(job.job_id)
 
     assert refusal.value.code == "not_failed"
-    assert len(house.publisher.delivery_messages) == 1
+    assert len(environment.publisher.delivery_messages) == 1
 
 
 def test_nobody_touches_another_clients_job() -> None:
-    house = House()
-    job = house.job(client="bank")
+    environment = OperationsEnvironment()
+    job = environment.job(client="bank")
 
     with pytest.raises(JobNotFoundError):
-        house.operations.cancel(job.job_id, client="shop")
+        environment.operations.cancel(job.job_id, client="shop")
     with pytest.raises(JobNotFoundError):
-        house.operations.replay(JobId("no-such-job"))
+        environment.operations.replay(JobId("no-such-job"))
 
 
 class Busy(MemoryJobRepository):
@@ -125,18 +125,18 @@ class Busy(MemoryJobRepository):
 
 
 def test_a_cancel_that_loses_to_a_worker_says_so() -> None:
-    house = House(Busy(1))
-    job = house.job()
+    environment = OperationsEnvironment(Busy(1))
+    job = environment.job()
 
     with pytest.raises(TransitionError) as refusal:
-        house.operations.cancel(job.job_id)
+        environment.operations.cancel(job.job_id)
 
     assert refusal.value.code == "too_late_to_cancel"
 
 
 def test_a_job_that_never_holds_still_is_given_up() -> None:
-    house = House(Busy(1000))
-    job = house.job(status=Status.FAILED)
+    environment = OperationsEnvironment(Busy(1000))
+    job = environment.job(status=Status.FAILED)
 
     with pytest.raises(LostRaceError):
-        house.operations.replay(job.job_id)
+        environment.operations.replay(job.job_id)

@@ -54,7 +54,7 @@ class FailingUntil:
         pass
 
 
-class House:
+class Environment:
     def __init__(self, outage: timedelta, *, are_messages_lost: bool = False, seed: int = 1) -> None:
         self.clock = FakeClock(NOW)
         self.jobs = MemoryJobRepository(self.clock.now)
@@ -142,9 +142,9 @@ def every(seconds: float, until: timedelta) -> list[datetime]:
 @pytest.mark.parametrize("are_messages_lost", [False, True])
 def test_an_outage_loses_nothing_that_lives_three_days(minutes: int, are_messages_lost: bool) -> None:
     outage = timedelta(minutes=minutes)
-    house = House(outage, are_messages_lost=are_messages_lost)
+    environment = Environment(outage, are_messages_lost=are_messages_lost)
 
-    ended = house.play(every(minutes * 60 / 40, outage), timedelta(hours=72))
+    ended = environment.play(every(minutes * 60 / 40, outage), timedelta(hours=72))
 
     assert {job.status for job in ended} == {Status.DELIVERED}
     assert max(job.attempts for job in ended) <= 5
@@ -152,18 +152,18 @@ def test_an_outage_loses_nothing_that_lives_three_days(minutes: int, are_message
 
 def test_low_traffic_through_an_outage_of_150_seconds_loses_nothing_and_is_not_late_by_more_than_it_must() -> None:
     outage = timedelta(seconds=150)
-    house = House(outage)
+    environment = Environment(outage)
 
-    ended = house.play(every(20, outage), timedelta(hours=72))
+    ended = environment.play(every(20, outage), timedelta(hours=72))
 
     assert len(ended) == 8
     assert {job.status for job in ended} == {Status.DELIVERED}
-    late = [job.finished_at - house.provider.until for job in ended if job.finished_at]
+    late = [job.finished_at - environment.provider.until for job in ended if job.finished_at]
     assert sum(each < timedelta(minutes=4) for each in late) >= 5
 
 
 def test_a_password_of_five_minutes_outlives_an_outage_of_two_and_gets_all_its_attempts_in_a_longer_one() -> None:
-    short, long = House(timedelta(minutes=2)), House(timedelta(minutes=60))
+    short, long = Environment(timedelta(minutes=2)), Environment(timedelta(minutes=60))
 
     delivered = short.play(every(5, timedelta(minutes=2)), timedelta(minutes=5))
     lost = long.play(every(60, timedelta(minutes=20)), timedelta(minutes=5))
@@ -179,11 +179,11 @@ def test_a_password_of_five_minutes_outlives_an_outage_of_two_and_gets_all_its_a
 @pytest.mark.parametrize("max_attempts", range(1, 21))
 @pytest.mark.parametrize("life_seconds", [10, 30, 300, 3600, 72 * 3600])
 def test_nobody_is_called_after_the_deadline_nor_more_often_than_allowed(max_attempts: int, life_seconds: int) -> None:
-    house = House(timedelta(days=30), seed=max_attempts)
+    environment = Environment(timedelta(days=30), seed=max_attempts)
 
-    [job] = house.play([NOW], timedelta(seconds=life_seconds), max_attempts)
+    [job] = environment.play([NOW], timedelta(seconds=life_seconds), max_attempts)
 
-    calls = house.provider.calls[job.job_id]
+    calls = environment.provider.calls[job.job_id]
     assert len(calls) <= max_attempts
     assert max(calls) < job.expires_at
     if life_seconds > max_attempts:
@@ -191,18 +191,18 @@ def test_nobody_is_called_after_the_deadline_nor_more_often_than_allowed(max_att
 
 
 def test_a_replay_spreads_over_its_own_time() -> None:
-    house = House(timedelta(hours=10))
-    [failed] = house.play([NOW], timedelta(minutes=5))
+    environment = Environment(timedelta(hours=10))
+    [failed] = environment.play([NOW], timedelta(minutes=5))
     assert failed.status is Status.FAILED
 
     operations = Operations(
-        jobs=house.jobs,
-        writer=make_writer(house.jobs, house.clock, publisher=house.publisher),
-        clock=house.clock,
+        jobs=environment.jobs,
+        writer=make_writer(environment.jobs, environment.clock, publisher=environment.publisher),
+        clock=environment.clock,
         policy=Policy(),
     )
 
     operations.replay(failed.job_id)
-    ended = house.follow(failed.job_id)
+    ended = environment.follow(failed.job_id)
 
     assert ended.status is Status.DELIVERED

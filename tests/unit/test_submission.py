@@ -27,7 +27,7 @@ from wavecom.errors import (
 )
 
 
-class House:
+class SubmissionEnvironment:
     def __init__(
         self,
         batcher: MakeBatcher = OneByOne,
@@ -62,98 +62,98 @@ def new(**overrides: Any) -> NewNotification:
 
 
 def test_an_accepted_job_is_stored_and_hinted_at_in_its_lane() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
 
-    accepted = house.submission.accept(new(priority=Priority.HIGH))
+    accepted = environment.submission.accept(new(priority=Priority.HIGH))
 
-    stored = house.jobs.get(accepted.job.job_id)
+    stored = environment.jobs.get(accepted.job.job_id)
     assert stored == accepted.job
     assert stored.status is Status.QUEUED
-    assert house.publisher.delivery_messages == [DeliveryMessage(stored.job_id, Lane(Channel.SMS, Priority.HIGH))]
-    assert house.stats.counts == {Status.QUEUED: 1}
+    assert environment.publisher.delivery_messages == [DeliveryMessage(stored.job_id, Lane(Channel.SMS, Priority.HIGH))]
+    assert environment.stats.counts == {Status.QUEUED: 1}
 
 
 def test_a_job_is_in_the_store_before_its_hint_is_published() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
     seen = []
-    publish = house.publisher.publish
+    publish = environment.publisher.publish
 
     def look_first(delivery_messages: list[DeliveryMessage]) -> list[bool]:
-        seen.extend(house.jobs.get(delivery_message.job_id) for delivery_message in delivery_messages)
+        seen.extend(environment.jobs.get(delivery_message.job_id) for delivery_message in delivery_messages)
         return publish(delivery_messages)
 
-    house.publisher.publish = look_first  # type: ignore[method-assign,assignment]
+    environment.publisher.publish = look_first  # type: ignore[method-assign,assignment]
 
-    accepted = house.submission.accept(new())
+    accepted = environment.submission.accept(new())
 
     assert seen == [accepted.job]
 
 
 def test_a_job_is_accepted_while_the_broker_is_away_and_left_to_the_sweep() -> None:
-    house = House()
-    house.publisher.is_up = False
+    environment = SubmissionEnvironment()
+    environment.publisher.is_up = False
 
-    accepted = house.submission.accept(new())
+    accepted = environment.submission.accept(new())
 
-    stored = house.jobs.get(accepted.job.job_id)
+    stored = environment.jobs.get(accepted.job.job_id)
     assert stored is not None
     assert stored.due_at == NOW + Policy().message_grace
 
 
 def test_a_scheduled_job_waits_without_a_hint() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
     send_at = NOW + timedelta(days=3)
 
-    accepted = house.submission.accept(new(send_at=send_at))
+    accepted = environment.submission.accept(new(send_at=send_at))
 
     assert accepted.job.status is Status.SCHEDULED
     assert accepted.job.due_at == send_at
     assert accepted.job.expires_at == send_at + timedelta(hours=72)
-    assert house.publisher.delivery_messages == []
+    assert environment.publisher.delivery_messages == []
 
 
 def test_a_time_that_has_passed_means_now() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
 
-    accepted = house.submission.accept(new(send_at=NOW - timedelta(seconds=5)))
+    accepted = environment.submission.accept(new(send_at=NOW - timedelta(seconds=5)))
 
     assert accepted.job.status is Status.QUEUED
 
 
 def test_nobody_looks_at_a_job_later_than_its_deadline() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
 
-    accepted = house.submission.accept(new(expires_at=NOW + timedelta(seconds=10)))
+    accepted = environment.submission.accept(new(expires_at=NOW + timedelta(seconds=10)))
 
     assert accepted.job.due_at == NOW + timedelta(seconds=10)
 
 
 def test_the_same_key_and_body_give_the_first_job_again_and_no_second_hint() -> None:
-    house = House()
-    first = house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+    environment = SubmissionEnvironment()
+    first = environment.submission.accept(new(idempotency_key="k", fingerprint="f"))
 
-    second = house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+    second = environment.submission.accept(new(idempotency_key="k", fingerprint="f"))
 
     assert second.is_replay
     assert second.job.job_id == first.job.job_id
-    assert len(house.publisher.delivery_messages) == 1
+    assert len(environment.publisher.delivery_messages) == 1
 
 
 def test_the_same_key_with_another_body_is_refused_and_nothing_is_stored() -> None:
-    house = House()
-    house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+    environment = SubmissionEnvironment()
+    environment.submission.accept(new(idempotency_key="k", fingerprint="f"))
 
     with pytest.raises(IdempotencyMismatchError, match="new key"):
-        house.submission.accept(new(idempotency_key="k", fingerprint="g"))
+        environment.submission.accept(new(idempotency_key="k", fingerprint="g"))
 
-    assert len(house.publisher.delivery_messages) == 1
+    assert len(environment.publisher.delivery_messages) == 1
 
 
 def test_two_clients_may_use_the_same_key() -> None:
-    house = House()
-    first = house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+    environment = SubmissionEnvironment()
+    first = environment.submission.accept(new(idempotency_key="k", fingerprint="f"))
 
-    second = house.submission.accept(new(client="shop", idempotency_key="k", fingerprint="g"))
+    second = environment.submission.accept(new(client="shop", idempotency_key="k", fingerprint="g"))
 
     assert second.job.job_id != first.job.job_id
 
@@ -169,14 +169,14 @@ class Picky(MemoryJobRepository):
 
 def test_a_job_that_cannot_be_stored_costs_nobody_else_of_its_batch() -> None:
     store = Picky()
-    house = House(jobs=store)
+    environment = SubmissionEnvironment(jobs=store)
 
-    first, second, third = house.submission.accept_many([new(), new(metadata={"unstorable": True}), new()])
+    first, second, third = environment.submission.accept_many([new(), new(metadata={"unstorable": True}), new()])
 
     assert isinstance(first, Accepted)
     assert isinstance(third, Accepted)
     assert isinstance(second, InvalidRequestError)
-    assert [delivery_message.job_id for delivery_message in house.publisher.delivery_messages] == [
+    assert [delivery_message.job_id for delivery_message in environment.publisher.delivery_messages] == [
         first.job.job_id,
         third.job.job_id,
     ]
@@ -204,27 +204,27 @@ class Counted(MemoryJobRepository):
 
 def test_many_are_stored_in_one_write_and_published_in_one_go() -> None:
     store = Counted()
-    house = House(jobs=store)
+    environment = SubmissionEnvironment(jobs=store)
 
-    outcomes = house.submission.accept_many([new(metadata={"number": number}) for number in range(1000)])
+    outcomes = environment.submission.accept_many([new(metadata={"number": number}) for number in range(1000)])
 
     assert store.writes == 1
     jobs = [outcome.job for outcome in outcomes if isinstance(outcome, Accepted)]
     assert [job.metadata["number"] for job in jobs] == list(range(1000))
-    assert [delivery_message.job_id for delivery_message in house.publisher.delivery_messages] == [
+    assert [delivery_message.job_id for delivery_message in environment.publisher.delivery_messages] == [
         job.job_id for job in jobs
     ]
-    assert house.stats.counts == {Status.QUEUED: 1000}
+    assert environment.stats.counts == {Status.QUEUED: 1000}
 
 
 def test_none_are_nothing() -> None:
-    assert House().submission.accept_many([]) == []
+    assert SubmissionEnvironment().submission.accept_many([]) == []
 
 
 def test_of_equal_ones_with_one_key_the_first_is_accepted_and_the_others_repeat_it() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
 
-    first, second, other = house.submission.accept_many(
+    first, second, other = environment.submission.accept_many(
         [new(idempotency_key="k", fingerprint=letter) for letter in ("f", "f", "g")]
     )
 
@@ -233,15 +233,15 @@ def test_of_equal_ones_with_one_key_the_first_is_accepted_and_the_others_repeat_
     assert (first.is_replay, second.is_replay) == (False, True)
     assert second.job == first.job
     assert isinstance(other, IdempotencyMismatchError)
-    assert len(house.publisher.delivery_messages) == 1
+    assert len(environment.publisher.delivery_messages) == 1
 
 
 def test_many_again_repeat_what_each_was_answered() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
     news = [new(idempotency_key=f"k-{number}", fingerprint="f") for number in range(3)]
-    first = house.submission.accept_many(news[:2])
+    first = environment.submission.accept_many(news[:2])
 
-    second = house.submission.accept_many(news)
+    second = environment.submission.accept_many(news)
 
     assert [outcome.is_replay for outcome in second if isinstance(outcome, Accepted)] == [True, True, False]
     assert [o.job.job_id for o in second[:2] if isinstance(o, Accepted)] == [
@@ -250,30 +250,30 @@ def test_many_again_repeat_what_each_was_answered() -> None:
 
 
 def test_a_store_that_is_away_is_an_error_for_all() -> None:
-    house = House(jobs=Counted(fails_after=0))
+    environment = SubmissionEnvironment(jobs=Counted(fails_after=0))
 
     with pytest.raises(StoreError):
-        house.submission.accept_many([new(), new()])
+        environment.submission.accept_many([new(), new()])
 
-    assert house.publisher.delivery_messages == []
+    assert environment.publisher.delivery_messages == []
 
 
 def test_a_store_that_goes_away_among_refusals_fails_only_what_was_not_stored() -> None:
-    house = House(jobs=Counted(fails_after=1))
+    environment = SubmissionEnvironment(jobs=Counted(fails_after=1))
     bad = new(metadata={"unstorable": True})
 
-    outcomes = house.submission.accept_many([new(), bad, bad, new()])
+    outcomes = environment.submission.accept_many([new(), bad, bad, new()])
 
     assert [type(outcome) for outcome in outcomes] == [Accepted, InvalidRequestError, InvalidRequestError, StoreError]
 
 
 def test_what_was_accepted_before_is_found_by_its_key_and_body_only() -> None:
-    house = House()
-    first = house.submission.accept(new(idempotency_key="k", fingerprint="f"))
+    environment = SubmissionEnvironment()
+    first = environment.submission.accept(new(idempotency_key="k", fingerprint="f"))
 
-    assert house.submission.earlier("bank", {"k": "f"})["k"].job.job_id == first.job.job_id
-    assert house.submission.earlier("bank", {"k": "g", "l": "f"}) == {}
-    assert house.submission.earlier("shop", {"k": "f"}) == {}
+    assert environment.submission.earlier("bank", {"k": "f"})["k"].job.job_id == first.job.job_id
+    assert environment.submission.earlier("bank", {"k": "g", "l": "f"}) == {}
+    assert environment.submission.earlier("shop", {"k": "f"}) == {}
 
 
 # --- Attachments ------------------------------------------------------------------------------------------------------
@@ -283,38 +283,38 @@ MAIL = {"type": Channel.EMAIL, "to": RECIPIENTS[Channel.EMAIL], "payload": {"sub
 
 
 def test_large_attachments_are_stored_before_their_job_and_apart_from_it() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
     seen: list[bool] = []
-    insert = house.jobs.insert
+    insert = environment.jobs.insert
 
     def look_first(jobs: Sequence[Job]) -> list[Job | None]:
-        seen.extend(len(house.blobs.get(names_in(job.payload), NOW)) == 1 for job in jobs)
+        seen.extend(len(environment.blobs.get(names_in(job.payload), NOW)) == 1 for job in jobs)
         return insert(jobs)
 
-    house.jobs.insert = look_first  # type: ignore[method-assign]
+    environment.jobs.insert = look_first  # type: ignore[method-assign]
 
-    one = house.submission.accept(new(**MAIL))
-    house.submission.accept_many([new(**MAIL), new(**MAIL)])
+    one = environment.submission.accept(new(**MAIL))
+    environment.submission.accept_many([new(**MAIL), new(**MAIL)])
 
     assert seen == [True, True, True]
-    stored = house.jobs.get(one.job.job_id)
+    stored = environment.jobs.get(one.job.job_id)
     assert stored is not None
     assert "content" not in stored.payload["attachments"][0]
 
 
 def test_files_that_cannot_be_stored_leave_no_job() -> None:
-    house = House()
+    environment = SubmissionEnvironment()
 
     def cut(*_: object) -> None:
         raise UncertainWriteError("cut")
 
-    house.blobs.put = cut  # type: ignore[method-assign]
+    environment.blobs.put = cut  # type: ignore[method-assign]
 
     with pytest.raises(StoreError) as error:
-        house.submission.accept(new(**MAIL))
+        environment.submission.accept(new(**MAIL))
 
     assert not isinstance(error.value, UncertainWriteError), "of the job certainly nothing was stored"
-    assert house.publisher.delivery_messages == []
+    assert environment.publisher.delivery_messages == []
 
 
 # --- Asking first -------------------------------------------------------------------------------------------------
@@ -366,46 +366,46 @@ class Together(OneByOne):
         Together.flush = staticmethod(flush)
 
 
-def asking_house() -> tuple[House, Counter]:
+def asking_environment() -> tuple[SubmissionEnvironment, Counter]:
     counter = Counter()
-    return House(Together, counter), counter
+    return SubmissionEnvironment(Together, counter), counter
 
 
 def test_who_may_go_on_is_stored_and_who_may_not_is_only_told_why() -> None:
-    house, _ = asking_house()
+    environment, _ = asking_environment()
 
-    decisions = [house.submission.accept_asking(new(), ask) for ask in (None, FREE, REFUSED, REPEATED)]
+    decisions = [environment.submission.accept_asking(new(), ask) for ask in (None, FREE, REFUSED, REPEATED)]
 
     assert [accepted is not None for _, accepted in decisions] == [True, True, False, False]
     assert [decision.limits for decision, _ in decisions] == [(), LEFT, LEFT, ()]
     assert (decisions[2][0].refused, decisions[3][0].answer) == ("rate", KNOWN)
-    assert len(house.publisher.delivery_messages) == 2
+    assert len(environment.publisher.delivery_messages) == 2
 
 
 def test_all_that_came_at_one_time_are_asked_for_in_one_step_and_each_gets_its_own_answer() -> None:
-    house, counter = asking_house()
+    environment, counter = asking_environment()
     asks = [REFUSED, None, FREE, REPEATED, FREE, REFUSED]
-    jobs = [house.submission._job(new(metadata={"n": number}), NOW) for number in range(len(asks))]
+    jobs = [environment.submission._job(new(metadata={"n": number}), NOW) for number in range(len(asks))]
 
     results = Together.flush([(job, ask, None) for job, ask in zip(jobs, asks, strict=True)])
 
     assert counter.steps == [[ask for ask in asks if ask is not None]]
     assert [decision.is_allowed for decision, _ in results] == [False, True, True, False, True, False]
-    assert [house.jobs.get(job.job_id) is not None for job in jobs] == [False, True, True, False, True, False]
+    assert [environment.jobs.get(job.job_id) is not None for job in jobs] == [False, True, True, False, True, False]
 
 
 def test_one_that_is_refused_by_the_store_is_told_so_and_costs_no_verdict() -> None:
-    house, _ = asking_house()
+    environment, _ = asking_environment()
     bad = InvalidRequestError([Problem("/metadata", "can't be stored", "invalid")])
-    jobs = [house.submission._job(new(), NOW) for _ in range(3)]
-    insert = house.jobs.insert
+    jobs = [environment.submission._job(new(), NOW) for _ in range(3)]
+    insert = environment.jobs.insert
 
     def refuse(given: Sequence[Job]) -> Sequence[Any]:
         if jobs[1] in given:
             raise bad
         return insert(given)
 
-    house.jobs.insert = refuse  # type: ignore[method-assign,assignment]
+    environment.jobs.insert = refuse  # type: ignore[method-assign,assignment]
 
     results = Together.flush([(jobs[0], FREE, None), (jobs[1], FREE, None), (jobs[2], REFUSED, None)])
 
@@ -415,7 +415,7 @@ def test_one_that_is_refused_by_the_store_is_told_so_and_costs_no_verdict() -> N
 
 
 def test_what_could_not_be_stored_for_its_files_is_given_back() -> None:
-    house, counter = asking_house()
+    environment, counter = asking_environment()
     large = b64encode(b"x" * 200_000).decode()
     payload = PAYLOADS[Channel.EMAIL] | {
         "attachments": [{"filename": "a.txt", "contentType": "text/plain", "content": large}]
@@ -425,26 +425,26 @@ def test_what_could_not_be_stored_for_its_files_is_given_back() -> None:
     def away(*_: object) -> None:
         raise StoreError("no answer from the store")
 
-    house.blobs.put = away  # type: ignore[method-assign,assignment]
+    environment.blobs.put = away  # type: ignore[method-assign,assignment]
 
     with pytest.raises(StoreError):
-        house.submission.accept_asking(mail, FREE)
+        environment.submission.accept_asking(mail, FREE)
 
     assert counter.refunds == [(FREE, 1)]
 
 
 def test_what_is_refused_leaves_no_files_behind() -> None:
-    house, counter = asking_house()
+    environment, counter = asking_environment()
     large = b64encode(b"x" * 200_000).decode()
     payload = PAYLOADS[Channel.EMAIL] | {
         "attachments": [{"filename": "a.txt", "contentType": "text/plain", "content": large}]
     }
     mail = new(type=Channel.EMAIL, to=RECIPIENTS[Channel.EMAIL], payload=payload)
 
-    refused, nothing = house.submission.accept_asking(mail, REFUSED)
-    files_after_refusal = len(house.blobs._blobs)
-    allowed, accepted = house.submission.accept_asking(mail, FREE)
+    refused, nothing = environment.submission.accept_asking(mail, REFUSED)
+    files_after_refusal = len(environment.blobs._blobs)
+    allowed, accepted = environment.submission.accept_asking(mail, FREE)
 
     assert (refused.refused, nothing, files_after_refusal) == ("rate", None, 0)
-    assert (allowed.limits, accepted is not None, len(house.blobs._blobs)) == (LEFT, True, 1)
+    assert (allowed.limits, accepted is not None, len(environment.blobs._blobs)) == (LEFT, True, 1)
     assert counter.steps == [[REFUSED], [FREE]]

@@ -72,7 +72,7 @@ class Store(MemoryJobRepository):
         return super().apply(transitions)
 
 
-class House:
+class SweepEnvironment:
     def __init__(self, batch: int = 500, jobs: Store | None = None) -> None:
         self.clock = FakeClock(NOW)
         self.jobs = jobs or Store()
@@ -108,100 +108,102 @@ class House:
 
 
 def test_nothing_due_does_nothing() -> None:
-    house = House()
-    house.job(due_at=later(1))
+    environment = SweepEnvironment()
+    environment.job(due_at=later(1))
 
-    report = house.sweep.run()
+    report = environment.sweep.run()
 
-    assert (report.moved, house.publisher.delivery_messages, house.jobs.writes) == (0, [], 0)
+    assert (report.moved, environment.publisher.delivery_messages, environment.jobs.writes) == (0, [], 0)
 
 
 def test_a_lost_hint_is_published_again_once() -> None:
-    house = House()
-    job = house.job(due_at=later(-1), queued_at=later(-31))
+    environment = SweepEnvironment()
+    job = environment.job(due_at=later(-1), queued_at=later(-31))
 
-    house.sweep.run()
-    house.clock.advance(5)
-    house.sweep.run()
+    environment.sweep.run()
+    environment.clock.advance(5)
+    environment.sweep.run()
 
-    assert house.published() == [job.job_id]
-    assert house.read(job).due_at == later(30)
+    assert environment.published() == [job.job_id]
+    assert environment.read(job).due_at == later(30)
 
 
 def test_a_job_that_nobody_can_make_sense_of_costs_only_itself() -> None:
-    house = House()
+    environment = SweepEnvironment()
     nonsense: Any = "soon"
-    odd = house.job(status=Status.PROCESSING, due_at=later(-2), claim=replace(make_claim(), lease_until=nonsense))
-    job = house.job(due_at=later(-1), queued_at=later(-31))
-    lost = house.job(status=Status.PROCESSING, due_at=later(-1), claim=replace(make_claim(), lease_until=later(-1)))
+    odd = environment.job(status=Status.PROCESSING, due_at=later(-2), claim=replace(make_claim(), lease_until=nonsense))
+    job = environment.job(due_at=later(-1), queued_at=later(-31))
+    lost = environment.job(
+        status=Status.PROCESSING, due_at=later(-1), claim=replace(make_claim(), lease_until=later(-1))
+    )
 
     with capture_logs() as logs:
-        house.sweep.run()
+        environment.sweep.run()
 
-    assert set(house.published()) == {job.job_id, lost.job_id}
+    assert set(environment.published()) == {job.job_id, lost.job_id}
     assert [entry["job_id"] for entry in logs if entry["event"] == "sweep_job_failed"] == [odd.job_id]
 
 
 def test_a_deep_backlog_is_neither_published_nor_written_again() -> None:
-    house = House()
-    house.backlog.is_deep = True
+    environment = SweepEnvironment()
+    environment.backlog.is_deep = True
     for _ in range(20):
-        house.job(due_at=later(-600), queued_at=later(-630))
+        environment.job(due_at=later(-600), queued_at=later(-630))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert (house.publisher.delivery_messages, house.jobs.writes) == ([], 0)
+    assert (environment.publisher.delivery_messages, environment.jobs.writes) == ([], 0)
 
 
 def test_in_a_deep_queue_a_hint_much_older_than_those_already_taken_is_lost() -> None:
-    house = House()
-    house.backlog.is_deep = True
-    house.backlog.lost = later(-100)
-    lost = house.job(due_at=later(-600), queued_at=later(-630))
-    house.job(due_at=later(-5), queued_at=later(-35))
+    environment = SweepEnvironment()
+    environment.backlog.is_deep = True
+    environment.backlog.lost = later(-100)
+    lost = environment.job(due_at=later(-600), queued_at=later(-630))
+    environment.job(due_at=later(-5), queued_at=later(-35))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.published() == [lost.job_id]
+    assert environment.published() == [lost.job_id]
 
 
 def test_a_parked_job_is_published_when_its_time_has_come_however_deep_its_queue_is() -> None:
-    house = House()
-    house.backlog.is_deep = True
-    job = house.job(due_at=later(0), queued_at=None, next_attempt_at=later(0))
+    environment = SweepEnvironment()
+    environment.backlog.is_deep = True
+    job = environment.job(due_at=later(0), queued_at=None, next_attempt_at=later(0))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.published() == [job.job_id]
+    assert environment.published() == [job.job_id]
 
 
 def test_a_scheduled_job_is_queued_when_its_time_has_come() -> None:
-    house = House()
-    job = house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
+    environment = SweepEnvironment()
+    job = environment.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.read(job).status is Status.QUEUED
-    assert house.published() == [job.job_id]
+    assert environment.read(job).status is Status.QUEUED
+    assert environment.published() == [job.job_id]
 
 
 def test_a_campaign_larger_than_a_batch_leaves_in_one_run() -> None:
-    house = House(batch=50)
-    jobs = [house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0)) for _ in range(420)]
+    environment = SweepEnvironment(batch=50)
+    jobs = [environment.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0)) for _ in range(420)]
 
-    report = house.sweep.run()
+    report = environment.sweep.run()
 
     assert report.published == 420
-    assert sorted(house.published()) == sorted(job.job_id for job in jobs)
+    assert sorted(environment.published()) == sorted(job.job_id for job in jobs)
 
 
 def test_a_job_whose_worker_vanished_is_tried_again_and_says_that_the_outcome_is_unknown() -> None:
-    house = House()
-    job = house.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+    environment = SweepEnvironment()
+    job = environment.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    after = house.read(job)
+    after = environment.read(job)
     assert after.status is Status.RETRYING
     assert after.may_have_been_sent
     assert after.attempts == job.attempts + 1
@@ -209,229 +211,229 @@ def test_a_job_whose_worker_vanished_is_tried_again_and_says_that_the_outcome_is
 
 
 def test_under_stop_a_vanished_worker_leaves_the_job_unconfirmed() -> None:
-    house = House()
-    job = house.job(
+    environment = SweepEnvironment()
+    job = environment.job(
         status=Status.PROCESSING,
         claim=make_claim(lease_until=later(-1)),
         due_at=later(-1),
         on_unknown_outcome=UnknownOutcomePolicy.STOP,
     )
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.read(job).status is Status.UNCONFIRMED
-    assert house.publisher.delivery_messages == []
+    assert environment.read(job).status is Status.UNCONFIRMED
+    assert environment.publisher.delivery_messages == []
 
 
 def test_a_failed_job_gets_the_dead_letter_it_is_owed() -> None:
-    house = House()
-    job = house.job(status=Status.FAILED, due_at=later(-1))
+    environment = SweepEnvironment()
+    job = environment.job(status=Status.FAILED, due_at=later(-1))
 
-    house.sweep.run()
-    house.clock.advance(60)
-    house.sweep.run()
+    environment.sweep.run()
+    environment.clock.advance(60)
+    environment.sweep.run()
 
-    assert [dead_letter.job_id for dead_letter in house.publisher.dead_letters] == [job.job_id]
-    assert house.read(job).dead_lettered_at == NOW
+    assert [dead_letter.job_id for dead_letter in environment.publisher.dead_letters] == [job.job_id]
+    assert environment.read(job).dead_lettered_at == NOW
 
 
 def test_a_dead_letter_that_the_broker_does_not_take_is_tried_again() -> None:
-    house = House()
-    job = house.job(status=Status.FAILED, due_at=later(-1))
-    house.publisher.is_up = False
-    house.sweep.run()
-    house.publisher.is_up = True
-    house.clock.advance(31)
+    environment = SweepEnvironment()
+    job = environment.job(status=Status.FAILED, due_at=later(-1))
+    environment.publisher.is_up = False
+    environment.sweep.run()
+    environment.publisher.is_up = True
+    environment.clock.advance(31)
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert [dead_letter.job_id for dead_letter in house.publisher.dead_letters] == [job.job_id]
+    assert [dead_letter.job_id for dead_letter in environment.publisher.dead_letters] == [job.job_id]
 
 
 @pytest.mark.parametrize("is_deep", [False, True])
 def test_a_waiting_job_past_its_deadline_expires_unsent(is_deep: bool) -> None:
-    house = House()
-    house.backlog.is_deep = is_deep
-    job = house.job(due_at=later(-1), expires_at=later(-1), queued_at=later(-31), created_at=later(-3600))
+    environment = SweepEnvironment()
+    environment.backlog.is_deep = is_deep
+    job = environment.job(due_at=later(-1), expires_at=later(-1), queued_at=later(-31), created_at=later(-3600))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.read(job).status is Status.EXPIRED
-    assert house.publisher.delivery_messages == []
+    assert environment.read(job).status is Status.EXPIRED
+    assert environment.publisher.delivery_messages == []
 
 
 def test_after_the_store_was_away_leases_are_left_alone_for_one_lease() -> None:
-    house = House()
-    job = house.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
-    house.jobs.is_away = True
-    house.sweep.run()
-    house.jobs.is_away = False
+    environment = SweepEnvironment()
+    job = environment.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+    environment.jobs.is_away = True
+    environment.sweep.run()
+    environment.jobs.is_away = False
 
-    house.clock.advance(29)
-    house.sweep.run()
-    before = house.read(job).status
-    house.clock.advance(2)
-    house.sweep.run()
+    environment.clock.advance(29)
+    environment.sweep.run()
+    before = environment.read(job).status
+    environment.clock.advance(2)
+    environment.sweep.run()
 
     assert before is Status.PROCESSING
-    assert house.read(job).status is Status.RETRYING
+    assert environment.read(job).status is Status.RETRYING
 
 
 def test_several_sweeps_at_once_move_a_job_once() -> None:
-    house = House()
-    job = house.job(due_at=later(-1), queued_at=later(-31))
-    stale = house.jobs.due(Status.QUEUED, NOW, 10)
-    house.sweep.run()
+    environment = SweepEnvironment()
+    job = environment.job(due_at=later(-1), queued_at=later(-31))
+    stale = environment.jobs.due(Status.QUEUED, NOW, 10)
+    environment.sweep.run()
 
-    moved = house.sweep._recover(stale, type(house.sweep.run())())
+    moved = environment.sweep._recover(stale, type(environment.sweep.run())())
 
     assert moved == 0
-    assert house.published() == [job.job_id]
+    assert environment.published() == [job.job_id]
 
 
 def test_counts_follow_the_statuses_that_are_entered() -> None:
-    house = House()
-    house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
+    environment = SweepEnvironment()
+    environment.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.stats.counts == {Status.QUEUED: 1}
+    assert environment.stats.counts == {Status.QUEUED: 1}
 
 
 def test_the_budget_ends_a_run_that_would_last_too_long() -> None:
-    house = House(batch=10)
+    environment = SweepEnvironment(batch=10)
     for _ in range(100):
-        house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
-    original = house.publisher.publish
+        environment.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
+    original = environment.publisher.publish
 
     def slowly(delivery_messages: Sequence[Any]) -> list[bool]:
-        house.clock.advance(8)
+        environment.clock.advance(8)
         return original(delivery_messages)
 
-    house.publisher.publish = slowly  # type: ignore[method-assign]
+    environment.publisher.publish = slowly  # type: ignore[method-assign]
 
-    report = house.sweep.run()
+    report = environment.sweep.run()
 
     assert report.moved == 30
-    assert timedelta(seconds=20) <= house.clock.now() - NOW < timedelta(seconds=32)
+    assert timedelta(seconds=20) <= environment.clock.now() - NOW < timedelta(seconds=32)
 
 
 def test_a_deep_live_queue_says_nothing_about_the_lost_hint_of_a_test() -> None:
-    house = House()
-    house.backlog.is_deep = True
-    house.job(due_at=later(-1), queued_at=later(-31))
-    test = house.job(client="acme:test", due_at=later(-1), queued_at=later(-31))
+    environment = SweepEnvironment()
+    environment.backlog.is_deep = True
+    environment.job(due_at=later(-1), queued_at=later(-31))
+    test = environment.job(client="acme:test", due_at=later(-1), queued_at=later(-31))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.published() == [test.job_id]
-    assert house.publisher.delivery_messages[0].lane.is_test
+    assert environment.published() == [test.job_id]
+    assert environment.publisher.delivery_messages[0].lane.is_test
 
 
 def test_a_deep_queue_of_tests_is_left_alone_too() -> None:
-    house = House()
-    house.backlog.are_tests_deep = True
-    live = house.job(due_at=later(-1), queued_at=later(-31))
-    house.job(client="acme:test", due_at=later(-1), queued_at=later(-31))
+    environment = SweepEnvironment()
+    environment.backlog.are_tests_deep = True
+    live = environment.job(due_at=later(-1), queued_at=later(-31))
+    environment.job(client="acme:test", due_at=later(-1), queued_at=later(-31))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.published() == [live.job_id]
+    assert environment.published() == [live.job_id]
 
 
 def test_appointments_are_kept_by_every_run() -> None:
-    house = House()
-    house.sweep.run()
-    scheduled = house.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
-    parked = house.job(status=Status.RETRYING, queued_at=None, due_at=later(0))
+    environment = SweepEnvironment()
+    environment.sweep.run()
+    scheduled = environment.job(status=Status.SCHEDULED, send_at=later(0), due_at=later(0))
+    parked = environment.job(status=Status.RETRYING, queued_at=None, due_at=later(0))
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert set(house.published()) == {scheduled.job_id, parked.job_id}
+    assert set(environment.published()) == {scheduled.job_id, parked.job_id}
 
 
 def test_what_only_a_crash_leaves_behind_is_not_looked_for_by_every_run_but_within_seconds() -> None:
-    house = House()
-    house.sweep.run()
-    crashed = house.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
-    lost = house.job(due_at=later(-1), queued_at=later(-31))
-    sent = house.job(status=Status.SENT, due_at=later(-1))
+    environment = SweepEnvironment()
+    environment.sweep.run()
+    crashed = environment.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+    lost = environment.job(due_at=later(-1), queued_at=later(-31))
+    sent = environment.job(status=Status.SENT, due_at=later(-1))
     found: dict[str, int] = {}
 
     for second in range(6):
-        house.sweep.run()
+        environment.sweep.run()
         for job in (crashed, lost, sent):
-            if house.read(job).due_at != job.due_at:
+            if environment.read(job).due_at != job.due_at:
                 found.setdefault(job.job_id, second)
-        house.clock.advance(1)
+        environment.clock.advance(1)
 
     assert found == {crashed.job_id: 2, lost.job_id: 5, sent.job_id: 5}
 
 
 def test_a_search_that_was_not_finished_goes_on_with_the_next_run() -> None:
-    house = House(batch=10)
-    jobs = [house.job(due_at=later(-1), queued_at=later(-31)) for _ in range(100)]
-    original = house.publisher.publish
+    environment = SweepEnvironment(batch=10)
+    jobs = [environment.job(due_at=later(-1), queued_at=later(-31)) for _ in range(100)]
+    original = environment.publisher.publish
 
     def slowly(delivery_messages: Sequence[Any]) -> list[bool]:
-        house.clock.advance(8)
+        environment.clock.advance(8)
         return original(delivery_messages)
 
-    house.publisher.publish = slowly  # type: ignore[method-assign]
+    environment.publisher.publish = slowly  # type: ignore[method-assign]
 
     for _ in range(4):
-        house.sweep.run()
+        environment.sweep.run()
 
-    assert set(house.published()) == {job.job_id for job in jobs}
+    assert set(environment.published()) == {job.job_id for job in jobs}
 
 
 def test_after_a_storm_passwords_are_published_before_campaigns_also_while_those_are_published() -> None:
-    house = House(batch=10)
-    campaign = [house.job(priority=Priority.BULK, queued_at=None, due_at=later(-5)) for _ in range(30)]
-    passwords = [house.job(priority=Priority.HIGH, queued_at=None, due_at=later(due)) for due in (-1, 1)]
-    original = house.publisher.publish
+    environment = SweepEnvironment(batch=10)
+    campaign = [environment.job(priority=Priority.BULK, queued_at=None, due_at=later(-5)) for _ in range(30)]
+    passwords = [environment.job(priority=Priority.HIGH, queued_at=None, due_at=later(due)) for due in (-1, 1)]
+    original = environment.publisher.publish
 
     def slowly(delivery_messages: Sequence[Any]) -> list[bool]:
-        house.clock.advance(2)
+        environment.clock.advance(2)
         return original(delivery_messages)
 
-    house.publisher.publish = slowly  # type: ignore[method-assign]
+    environment.publisher.publish = slowly  # type: ignore[method-assign]
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    published = house.published()
+    published = environment.published()
     assert published[0] == passwords[0].job_id
     assert published[10] == passwords[1].job_id, "it became due while the first batch was published"
     assert len(published) == len(campaign) + 2
 
 
 def test_a_search_that_met_an_error_does_not_rest() -> None:
-    house = House()
-    job = house.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
-    original = house.jobs.apply
+    environment = SweepEnvironment()
+    job = environment.job(status=Status.PROCESSING, claim=make_claim(lease_until=later(-1)), due_at=later(-1))
+    original = environment.jobs.apply
 
     def trip(_transitions: Sequence[Transition]) -> list[bool]:
         raise ValueError("a bug")
 
-    house.jobs.apply = trip  # type: ignore[method-assign]
-    house.sweep.run()
-    house.jobs.apply = original  # type: ignore[method-assign]
+    environment.jobs.apply = trip  # type: ignore[method-assign]
+    environment.sweep.run()
+    environment.jobs.apply = original  # type: ignore[method-assign]
 
-    house.sweep.run()
+    environment.sweep.run()
 
-    assert house.read(job).status is Status.RETRYING
+    assert environment.read(job).status is Status.RETRYING
 
 
 def test_a_quiet_run_asks_the_store_only_for_appointments() -> None:
-    house = House()
+    environment = SweepEnvironment()
     asked: list[Status] = []
-    original = house.jobs.due
-    house.jobs.due = lambda status, *args, **kwargs: (asked.append(status), original(status, *args, **kwargs))[1]  # type: ignore[method-assign]
-    house.sweep.run()
+    original = environment.jobs.due
+    environment.jobs.due = lambda status, *args, **kwargs: (asked.append(status), original(status, *args, **kwargs))[1]  # type: ignore[method-assign]
+    environment.sweep.run()
     asked.clear()
 
-    house.clock.advance(1)
-    house.sweep.run()
+    environment.clock.advance(1)
+    environment.sweep.run()
 
     assert asked == [Status.SCHEDULED]
 
@@ -442,91 +444,95 @@ SMS_NORMAL = Lane(Channel.SMS, Priority.NORMAL).queue
 QUEUE = "notifications.sms.normal"
 
 
-def swept_for(house: House, seconds: int, meanwhile: Callable[[], object] = lambda: None) -> tuple[str, ...]:
+def swept_for(
+    environment: SweepEnvironment, seconds: int, meanwhile: Callable[[], object] = lambda: None
+) -> tuple[str, ...]:
     """The stalled queues after so many seconds of runs."""
     for _ in range(seconds // 5):
-        house.sweep.run()
+        environment.sweep.run()
         meanwhile()
-        house.clock.advance(5)
-    house.sweep.run()
-    return tuple(house.board.report.stalled) if house.board.report else ()
+        environment.clock.advance(5)
+    environment.sweep.run()
+    return tuple(environment.board.report.stalled) if environment.board.report else ()
 
 
 def test_work_that_waits_while_nobody_takes_anything_is_stalled() -> None:
-    house = House()
-    house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
+    environment = SweepEnvironment()
+    environment.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
 
-    before = swept_for(house, 55)
-    after = swept_for(house, 10)
+    before = swept_for(environment, 55)
+    after = swept_for(environment, 10)
 
     assert (before, after) == ((), (QUEUE,))
 
 
 def test_it_is_said_once_when_it_begins_and_once_when_it_ends() -> None:
-    house = House()
-    house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
+    environment = SweepEnvironment()
+    environment.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
 
     with capture_logs() as logs:
-        swept_for(house, 90)
-        house.board.moved[SMS_NORMAL] = house.clock.now()
-        swept_for(house, 10)
+        swept_for(environment, 90)
+        environment.board.moved[SMS_NORMAL] = environment.clock.now()
+        swept_for(environment, 10)
 
     said = [(entry["event"], tuple(entry["queues"])) for entry in logs if "deliveries" in entry["event"]]
     assert said == [("deliveries_stalled", (QUEUE,)), ("deliveries_move_again", (QUEUE,))]
-    assert house.said[-1] == ()
-    assert (QUEUE,) in house.said
+    assert environment.said[-1] == ()
+    assert (QUEUE,) in environment.said
 
 
 def test_a_deep_queue_from_which_nobody_takes_is_stalled() -> None:
-    house = House()
-    house.backlog.are_tests_deep = True
+    environment = SweepEnvironment()
+    environment.backlog.are_tests_deep = True
 
-    assert swept_for(house, 65) == ("notifications.test",)
+    assert swept_for(environment, 65) == ("notifications.test",)
 
 
 def test_overdue_work_behind_a_broker_that_cannot_be_asked_is_stalled() -> None:
-    house = House()
-    house.backlog.is_unknown = True
-    house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
+    environment = SweepEnvironment()
+    environment.backlog.is_unknown = True
+    environment.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
 
-    assert swept_for(house, 65) == (QUEUE,)
+    assert swept_for(environment, 65) == (QUEUE,)
 
 
 def test_a_backlog_that_is_being_worked_through_or_held_is_not_stalled() -> None:
-    house = House()
-    house.backlog.is_deep = True
+    environment = SweepEnvironment()
+    environment.backlog.is_deep = True
 
     def move() -> None:
         for channel in Channel:
-            house.board.moved |= {Lane(channel, priority).queue: house.clock.now() for priority in Priority}
+            environment.board.moved |= {Lane(channel, priority).queue: environment.clock.now() for priority in Priority}
 
-    assert swept_for(house, 600, move) == ()
+    assert swept_for(environment, 600, move) == ()
 
 
 def test_a_lane_that_was_idle_for_hours_is_not_stalled_when_its_first_job_comes() -> None:
-    house = House()
-    house.board.moved[SMS_NORMAL] = later(-9000)
-    swept_for(house, 300)
-    house.job(type=Channel.SMS, due_at=house.clock.now(), queued_at=house.clock.now() - timedelta(seconds=30))
+    environment = SweepEnvironment()
+    environment.board.moved[SMS_NORMAL] = later(-9000)
+    swept_for(environment, 300)
+    environment.job(
+        type=Channel.SMS, due_at=environment.clock.now(), queued_at=environment.clock.now() - timedelta(seconds=30)
+    )
 
-    assert swept_for(house, 30) == ()
+    assert swept_for(environment, 30) == ()
 
 
 def test_where_nothing_is_due_nothing_is_stalled() -> None:
-    house = House()
-    house.job(type=Channel.SMS, status=Status.SCHEDULED, due_at=later(9000), send_at=later(9000))
+    environment = SweepEnvironment()
+    environment.job(type=Channel.SMS, status=Status.SCHEDULED, due_at=later(9000), send_at=later(9000))
 
-    assert swept_for(house, 600) == ()
-    assert house.board.report is not None
+    assert swept_for(environment, 600) == ()
+    assert environment.board.report is not None
 
 
 def test_while_nobody_can_say_what_moves_nothing_is_said() -> None:
-    house = House()
-    house.board.is_away = True
-    house.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
+    environment = SweepEnvironment()
+    environment.board.is_away = True
+    environment.job(type=Channel.SMS, due_at=later(-1), queued_at=later(-31))
 
-    assert swept_for(house, 90) == ()
-    assert house.board.report is None
+    assert swept_for(environment, 90) == ()
+    assert environment.board.report is None
 
 
 # --- Every status -----------------------------------------------------------------------------------------------------
@@ -558,27 +564,27 @@ LOOKED_AT = sorted(NOT_FINAL | {Status.FAILED})
 @pytest.mark.parametrize("status", LOOKED_AT)
 def test_a_job_that_may_need_somebody_is_looked_at_in_every_status(status: Status) -> None:
     store = WatchedStore()
-    house = House(jobs=store)
+    environment = SweepEnvironment(jobs=store)
     in_every_lane = [
-        house.job(status=status, type=channel, priority=priority, client=client, due_at=later(30))
+        environment.job(status=status, type=channel, priority=priority, client=client, due_at=later(30))
         for channel in Channel
         for priority in Priority
         for client in ("acme", "acme:test")
     ]
-    house.clock.advance(120)
+    environment.clock.advance(120)
 
-    house.sweep.run()
+    environment.sweep.run()
 
     assert {job.job_id for job in in_every_lane} <= store.found
 
 
 @pytest.mark.parametrize("status", sorted(FINAL - {Status.FAILED}))
 def test_what_is_settled_is_never_due(status: Status) -> None:
-    house = House()
-    settled = house.job(status=status)
+    environment = SweepEnvironment()
+    settled = environment.job(status=status)
 
-    house.clock.advance(3600)
-    house.sweep.run()
+    environment.clock.advance(3600)
+    environment.sweep.run()
 
     assert settled.due_at is None
-    assert house.read(settled) == settled
+    assert environment.read(settled) == settled

@@ -11,7 +11,7 @@ import pytest
 from tests.factories import NOW, make_answer, make_job
 from tests.fakes import ScriptedProvider
 from tests.memory_storage import MemoryBlobStore
-from tests.unit.test_delivery import House, _mail_apart
+from tests.unit.test_delivery import DeliveryEnvironment, _mail_apart
 from wavecom.core.engine import Policy
 from wavecom.core.files import COPIES, ByteBudget, StoredFiles
 from wavecom.core.job import Channel, Job, Outcome, ProviderResult
@@ -115,77 +115,77 @@ def test_a_file_that_is_gone_has_an_error_of_its_own() -> None:
 # --- A delivery -----------------------------------------------------------------------------------------------------
 
 
-def house_with_room_for(mails: int, *providers: ScriptedProvider) -> House:
-    house = House(*providers)
-    house.delivery.attempts._budget = WatchedBudget(mails * COPIES * SIZE, house)
-    return house
+def environment_with_room_for(mails: int, *providers: ScriptedProvider) -> DeliveryEnvironment:
+    environment = DeliveryEnvironment(*providers)
+    environment.delivery.attempts._budget = WatchedBudget(mails * COPIES * SIZE, environment)
+    return environment
 
 
 class WatchedBudget(ByteBudget):
     """Notes how many permits were out while somebody waited."""
 
-    def __init__(self, limit: int, house: House) -> None:
+    def __init__(self, limit: int, environment: DeliveryEnvironment) -> None:
         super().__init__(limit, wait_seconds=0.01)
-        self.house = house
+        self.environment = environment
         self.permits_out: list[int] = []
 
     def wait_for(self, count: int) -> bool:
-        self.permits_out.append(self.house.route.out)
+        self.permits_out.append(self.environment.route.out)
         return super().wait_for(count)
 
 
-def budget_of(house: House) -> WatchedBudget:
-    budget = house.delivery.attempts._budget
+def budget_of(environment: DeliveryEnvironment) -> WatchedBudget:
+    budget = environment.delivery.attempts._budget
     assert isinstance(budget, WatchedBudget)
     return budget
 
 
 def test_a_call_that_waits_for_its_answer_holds_no_bytes() -> None:
-    house = house_with_room_for(1)
+    environment = environment_with_room_for(1)
     left: list[int] = []
 
     class Streaming(ScriptedProvider):
         def send(self, message: Message) -> ProviderResult:
             answer = super().send(message)
             message.files.handed_over()
-            left.append(budget_of(house).left)
+            left.append(budget_of(environment).left)
             return answer
 
-    house.providers["first"] = house.delivery.attempts._providers["first"] = Streaming("first")
+    environment.providers["first"] = environment.delivery.attempts._providers["first"] = Streaming("first")
 
-    assert house.deliver(_mail_apart(house)).status is Status.DELIVERED
+    assert environment.deliver(_mail_apart(environment)).status is Status.DELIVERED
     assert left == [COPIES * SIZE]
 
 
 @pytest.mark.parametrize("client", ["acme", "acme:test"])
 def test_without_room_a_mail_is_put_back_and_holds_no_permit_while_it_waits(client: str) -> None:
-    house = house_with_room_for(1)
-    job = _mail_apart(house, client=client)
-    assert budget_of(house).take(1)
+    environment = environment_with_room_for(1)
+    job = _mail_apart(environment, client=client)
+    assert budget_of(environment).take(1)
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
-    assert budget_of(house).permits_out == [0]
+    assert budget_of(environment).permits_out == [0]
     assert (after.status, after.attempts) == (Status.RETRYING, 0)
-    budget_of(house).give_back(1)
-    house.clock.advance(5)
-    assert house.deliver(job).status is Status.DELIVERED
-    assert budget_of(house).left == COPIES * SIZE
+    budget_of(environment).give_back(1)
+    environment.clock.advance(5)
+    assert environment.deliver(job).status is Status.DELIVERED
+    assert budget_of(environment).left == COPIES * SIZE
 
 
 def test_a_mail_without_files_needs_no_room() -> None:
-    house = house_with_room_for(1)
-    budget_of(house).take(COPIES * SIZE)
+    environment = environment_with_room_for(1)
+    budget_of(environment).take(COPIES * SIZE)
 
-    assert house.deliver(house.job(type=Channel.EMAIL)).status is Status.DELIVERED
+    assert environment.deliver(environment.job(type=Channel.EMAIL)).status is Status.DELIVERED
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_bytes_are_given_back_however_the_call_ended(outcome: Outcome) -> None:
-    house = house_with_room_for(1, ScriptedProvider("first", make_answer(outcome)))
-    job = _mail_apart(house)
+    environment = environment_with_room_for(1, ScriptedProvider("first", make_answer(outcome)))
+    job = _mail_apart(environment)
 
     with suppress(RetryLater):
-        house.deliver(job)
+        environment.deliver(job)
 
-    assert budget_of(house).left == COPIES * SIZE
+    assert budget_of(environment).left == COPIES * SIZE

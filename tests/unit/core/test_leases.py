@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.factories import make_answer
 from tests.fakes import ScriptedProvider
-from tests.unit.test_delivery import House
+from tests.unit.test_delivery import DeliveryEnvironment
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
 from wavecom.core.leases import RENEWAL_SECONDS
@@ -27,36 +27,36 @@ class SlowServer(ScriptedProvider):
     def __init__(self, seconds: float, *answers: ProviderResult) -> None:
         super().__init__("first", *answers)
         self.seconds = seconds
-        self.house: House | None = None
+        self.environment: DeliveryEnvironment | None = None
         self.swept: list[Job] = []
 
     def send(self, message: Message) -> ProviderResult:
-        house = self.house
-        assert house is not None
+        environment = self.environment
+        assert environment is not None
         passed = 0.0
         while passed < self.seconds:
-            house.clock.advance(RENEWAL_SECONDS)
+            environment.clock.advance(RENEWAL_SECONDS)
             passed += RENEWAL_SECONDS
-            house.delivery.leases.renew()
-            job = house.jobs.get(message.job_id)
+            environment.delivery.leases.renew()
+            job = environment.jobs.get(message.job_id)
             assert job is not None
-            if decide(job, DueReached(), house.clock.now(), Policy()) is not None:
+            if decide(job, DueReached(), environment.clock.now(), Policy()) is not None:
                 self.swept.append(job)
         return super().send(message)
 
 
-def house_with(server: SlowServer) -> House:
-    server.house = House(server)
-    return server.house
+def environment_with(server: SlowServer) -> DeliveryEnvironment:
+    server.environment = DeliveryEnvironment(server)
+    return server.environment
 
 
 @pytest.mark.parametrize("seconds", [12, 60, 600])
 def test_a_slow_server_gets_one_copy_and_its_answer_counts(seconds: float) -> None:
     server = SlowServer(seconds)
-    house = house_with(server)
-    job = house.job()
+    environment = environment_with(server)
+    job = environment.job()
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert server.swept == []
     assert (after.status, after.attempts, len(server.messages)) == (Status.DELIVERED, 1, 1)
@@ -64,10 +64,10 @@ def test_a_slow_server_gets_one_copy_and_its_answer_counts(seconds: float) -> No
 
 def test_a_call_that_is_still_under_way_at_the_deadline_keeps_its_lease() -> None:
     server = SlowServer(120)
-    house = house_with(server)
-    job = house.job(expires_at=house.clock.now() + timedelta(seconds=10))
+    environment = environment_with(server)
+    job = environment.job(expires_at=environment.clock.now() + timedelta(seconds=10))
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert server.swept == []
     assert after.status is Status.DELIVERED
@@ -76,25 +76,25 @@ def test_a_call_that_is_still_under_way_at_the_deadline_keeps_its_lease() -> Non
 def test_a_next_provider_after_a_slow_one_is_called_under_the_renewed_lease() -> None:
     server = SlowServer(60, make_answer(Outcome.UNAVAILABLE))
     second = ScriptedProvider("second")
-    server.house = house = House(server, second)
-    job = house.job()
+    server.environment = environment = DeliveryEnvironment(server, second)
+    job = environment.job()
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert (after.status, after.provider) == (Status.DELIVERED, "second")
 
 
 def test_quick_calls_cost_no_write_for_their_lease() -> None:
-    house = House()
+    environment = DeliveryEnvironment()
     written = []
-    house.providers["first"].on_send = lambda _message: (
-        house.clock.advance(5),
-        house.delivery.leases.renew(),
-        written.append(house.jobs.get(job.job_id)),
+    environment.providers["first"].on_send = lambda _message: (
+        environment.clock.advance(5),
+        environment.delivery.leases.renew(),
+        written.append(environment.jobs.get(job.job_id)),
     )[0]
-    job = house.job()
+    job = environment.job()
 
-    house.deliver(job)
+    environment.deliver(job)
 
     [during] = written
     assert during is not None
@@ -104,41 +104,41 @@ def test_quick_calls_cost_no_write_for_their_lease() -> None:
 
 def test_renewals_go_on_when_the_store_was_away_for_a_while() -> None:
     server = SlowServer(60)
-    house = house_with(server)
-    job = house.job()
-    apply, failures = house.jobs.apply, iter([True, True, False, False])
+    environment = environment_with(server)
+    job = environment.job()
+    apply, failures = environment.jobs.apply, iter([True, True, False, False])
 
     def hesitates(transitions: Sequence[Transition]) -> list[bool]:
         if transitions and next(failures, False):
             raise StoreError("away")
         return apply(transitions)
 
-    house.delivery.leases._apply = hesitates
+    environment.delivery.leases._apply = hesitates
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert (after.status, server.swept) == (Status.DELIVERED, [])
 
 
 def test_a_lease_that_was_lost_is_said_and_not_renewed_over_another() -> None:
-    house = House()
-    job = house.job()
+    environment = DeliveryEnvironment()
+    job = environment.job()
 
     def lose(_message: Message) -> None:
-        house.clock.advance(31)
-        lost = house.jobs.get(job.job_id)
+        environment.clock.advance(31)
+        lost = environment.jobs.get(job.job_id)
         assert lost is not None
-        swept = decide(lost, DueReached(), house.clock.now(), Policy())
+        swept = decide(lost, DueReached(), environment.clock.now(), Policy())
         assert swept is not None
-        assert house.jobs.apply([swept]) == [True]
+        assert environment.jobs.apply([swept]) == [True]
         with capture_logs() as logs:
-            house.delivery.leases.renew()
-            house.delivery.leases.renew()
+            environment.delivery.leases.renew()
+            environment.delivery.leases.renew()
         assert [entry["event"] for entry in logs] == ["lease_lost_during_call"]
 
-    house.providers["first"].on_send = lose
+    environment.providers["first"].on_send = lose
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.DELIVERED, "the answer came after all, and nobody else holds the job"
 
@@ -150,40 +150,40 @@ def test_a_lease_that_was_lost_is_said_and_not_renewed_over_another() -> None:
 def test_a_worker_that_has_to_stop_says_of_its_calls_that_nobody_knows(
     policy: UnknownOutcomePolicy, status: Status
 ) -> None:
-    house = House()
-    job = house.job(on_unknown_outcome=policy)
+    environment = DeliveryEnvironment()
+    job = environment.job(on_unknown_outcome=policy)
     abandoned: list[Job] = []
 
     def stop(_message: Message) -> None:
-        assert house.delivery.abandon() == 1
-        abandoned.append(house.read(job))
+        assert environment.delivery.abandon() == 1
+        abandoned.append(environment.read(job))
 
-    house.providers["first"].on_send = stop
+    environment.providers["first"].on_send = stop
 
-    house.deliver(job)
+    environment.deliver(job)
 
     [then] = abandoned
     assert (then.status, then.may_have_been_sent) == (status, True)
     assert then.error is not None
     assert then.error.message.startswith("worker_stopped")
-    assert house.read(job).status is Status.DELIVERED, "what was answered in the last moment still counts"
-    assert house.delivery.abandon() == 0
+    assert environment.read(job).status is Status.DELIVERED, "what was answered in the last moment still counts"
+    assert environment.delivery.abandon() == 0
 
 
 def test_a_call_is_no_stuck_delivery_before_it_should_be_over() -> None:
-    house = House()
-    server = house.providers["first"]
+    environment = DeliveryEnvironment()
+    server = environment.providers["first"]
     server.longest_call_seconds = 600
     ages = []
 
     def look(_message: Message) -> None:
         for seconds in (0, 500, 200):
-            house.clock.advance(seconds)
-            ages.append(house.delivery.activity.oldest_age(house.clock.monotonic()))
+            environment.clock.advance(seconds)
+            ages.append(environment.delivery.activity.oldest_age(environment.clock.monotonic()))
 
     server.on_send = look
 
-    house.deliver(house.job())
+    environment.deliver(environment.job())
 
     assert ages == [0, 0, 100]
 
@@ -195,17 +195,17 @@ AWAY = make_answer(Outcome.UNAVAILABLE)
 
 
 def test_what_one_provider_can_not_take_goes_to_the_next() -> None:
-    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail"))
+    environment = DeliveryEnvironment(ScriptedProvider("old", LACKING), ScriptedProvider("mail"))
 
-    after = house.deliver(house.job())
+    after = environment.deliver(environment.job())
 
     assert (after.status, after.provider) == (Status.DELIVERED, "mail")
 
 
 def test_what_no_provider_can_take_fails_at_once_and_says_why() -> None:
-    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("older", LACKING))
+    environment = DeliveryEnvironment(ScriptedProvider("old", LACKING), ScriptedProvider("older", LACKING))
 
-    after = house.deliver(house.job())
+    after = environment.deliver(environment.job())
 
     assert (after.status, after.attempts) == (Status.FAILED, 1)
     assert after.error is not None
@@ -214,55 +214,57 @@ def test_what_no_provider_can_take_fails_at_once_and_says_why() -> None:
 
 
 def test_one_that_could_but_is_away_is_waited_for() -> None:
-    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail", AWAY, make_answer()))
-    job = house.job()
+    environment = DeliveryEnvironment(ScriptedProvider("old", LACKING), ScriptedProvider("mail", AWAY, make_answer()))
+    job = environment.job()
 
     with pytest.raises(RetryLater):
-        house.deliver(job)
-    house.clock.advance(600)
+        environment.deliver(job)
+    environment.clock.advance(600)
 
-    assert house.deliver(job).status is Status.DELIVERED
+    assert environment.deliver(job).status is Status.DELIVERED
 
 
 @pytest.mark.parametrize("max_attempts", [1, 5])
 def test_one_that_could_but_may_not_be_called_now_is_waited_for_which_is_no_attempt(max_attempts: int) -> None:
-    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail"))
-    house.route.closed = {"mail"}
-    job = house.job(max_attempts=max_attempts)
+    environment = DeliveryEnvironment(ScriptedProvider("old", LACKING), ScriptedProvider("mail"))
+    environment.route.closed = {"mail"}
+    job = environment.job(max_attempts=max_attempts)
 
     for _ in range(7):
-        waiting = house.deliver(job)
+        waiting = environment.deliver(job)
         assert (waiting.status, waiting.attempts) == (Status.RETRYING, 0)
         assert waiting.next_attempt_at is not None
-        assert 5 <= (waiting.next_attempt_at - house.clock.now()).total_seconds() <= 60
-        house.clock.advance(61)
-    house.route.closed = set()
+        assert 5 <= (waiting.next_attempt_at - environment.clock.now()).total_seconds() <= 60
+        environment.clock.advance(61)
+    environment.route.closed = set()
 
-    assert house.deliver(job).status is Status.DELIVERED
+    assert environment.deliver(job).status is Status.DELIVERED
 
 
 @pytest.mark.parametrize("max_attempts", [1, 5])
 def test_one_that_could_but_for_which_this_worker_has_no_means_is_waited_for(max_attempts: int) -> None:
     out_of_means = ProviderResult(Outcome.UNAVAILABLE, "not_begun", scope=Scope.WORKER)
-    house = House(ScriptedProvider("old", LACKING), ScriptedProvider("mail", out_of_means, make_answer()))
-    job = house.job(max_attempts=max_attempts)
+    environment = DeliveryEnvironment(
+        ScriptedProvider("old", LACKING), ScriptedProvider("mail", out_of_means, make_answer())
+    )
+    job = environment.job(max_attempts=max_attempts)
 
-    waiting = house.deliver(job)
-    house.clock.advance(61)
+    waiting = environment.deliver(job)
+    environment.clock.advance(61)
 
     assert (waiting.status, waiting.attempts) == (Status.RETRYING, 0)
-    assert house.deliver(job).status is Status.DELIVERED
+    assert environment.deliver(job).status is Status.DELIVERED
 
 
 def test_what_was_perhaps_sent_before_does_not_fail_as_if_it_had_not() -> None:
     provider = ScriptedProvider("old", make_answer(Outcome.UNKNOWN), LACKING)
-    house = House(provider)
-    job = house.job()
+    environment = DeliveryEnvironment(provider)
+    job = environment.job()
     with pytest.raises(RetryLater):
-        house.deliver(job)
-    house.clock.advance(600)
+        environment.deliver(job)
+    environment.clock.advance(600)
 
-    after = house.deliver(job)
+    after = environment.deliver(job)
 
     assert after.status is Status.FAILED
     assert after.error is not None

@@ -7,18 +7,18 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.unit.dashboard.environment import Browser, World
+from tests.unit.dashboard.environment import Browser, DashboardEnvironment
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+def environment(tmp_path: Path) -> DashboardEnvironment:
+    return DashboardEnvironment(tmp_path)
 
 
 @pytest.fixture
-def browser(world: World) -> Browser:
+def browser(environment: DashboardEnvironment) -> Browser:
     """Logged in as the operator."""
-    return world.browser()
+    return environment.browser()
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ class Jobs(MemoryJobRepository):
             raise StoreError("mongodb.internal:27017 does not answer")
 
 
-class World:
+class DashboardEnvironment:
     """The services, the app over them, and what tests ask of both."""
 
     def __init__(self, home: Path, *, session_store: SessionStore | None = None, **settings: Any) -> None:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.dashboard.environment import PASSWORD, Browser, World
+from tests.unit.dashboard.environment import PASSWORD, Browser, DashboardEnvironment
 from tests.unit.dashboard.test_login import addresses
 
 
-def test_every_form_needs_the_token_of_its_session(world: World) -> None:
-    for method, path in addresses(world):
+def test_every_form_needs_the_token_of_its_session(environment: DashboardEnvironment) -> None:
+    for method, path in addresses(environment):
         if method == "POST":
-            browser = world.browser()
+            browser = environment.browser()
             browser.token = ""
 
             answer = browser.post(path, {})
@@ -22,8 +22,8 @@ def test_every_form_needs_the_token_of_its_session(world: World) -> None:
             assert "The form is out of date" in answer.text
 
 
-def test_the_login_needs_it_too(world: World) -> None:
-    browser = world.browser(None)
+def test_the_login_needs_it_too(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
     browser.get("/login")
     browser.token = ""
 
@@ -32,23 +32,23 @@ def test_the_login_needs_it_too(world: World) -> None:
     assert answer.status_code == 400
 
 
-def test_the_token_of_another_session_is_refused(world: World, browser: Browser) -> None:
-    other = world.browser()
+def test_the_token_of_another_session_is_refused(environment: DashboardEnvironment, browser: Browser) -> None:
+    other = environment.browser()
 
     browser.token = other.token
 
     assert browser.post("/logout", {}).status_code == 400
 
 
-def test_a_form_may_be_filled_in_slowly(world: World, browser: Browser) -> None:
-    world.clock.advance(59 * 60)
+def test_a_form_may_be_filled_in_slowly(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.clock.advance(59 * 60)
 
     assert browser.post("/logout", {}).status_code == 303
 
 
 @pytest.mark.parametrize("referrer", ["https://evil.example/form", ""])
 def test_over_https_a_form_must_come_from_here(tmp_path: Path, referrer: str) -> None:
-    browser = World(tmp_path, allowed_hosts=("wavecom.example",)).browser(None)
+    browser = DashboardEnvironment(tmp_path, allowed_hosts=("wavecom.example",)).browser(None)
     here = {"base_url": "https://wavecom.example"}
     browser.get("/login", **here)
 
@@ -59,8 +59,8 @@ def test_over_https_a_form_must_come_from_here(tmp_path: Path, referrer: str) ->
     assert own.status_code == 303
 
 
-def test_the_api_knows_nothing_of_tokens_and_sessions(world: World) -> None:
-    answer = world.app.test_client().post("/api/notifications", json={})
+def test_the_api_knows_nothing_of_tokens_and_sessions(environment: DashboardEnvironment) -> None:
+    answer = environment.app.test_client().post("/api/notifications", json={})
 
     assert answer.status_code == 401
     assert "Set-Cookie" not in answer.headers

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.dashboard.environment import KEY, PASSWORD, Browser, World
+from tests.unit.dashboard.environment import KEY, PASSWORD, Browser, DashboardEnvironment
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
 
 @pytest.mark.parametrize("path", ["/notifications", "/notifications/019ceb00-0000-7000-8000-000000000001"])
-def test_without_the_store_a_page_says_what_to_do(world: World, browser: Browser, path: str) -> None:
-    world.jobs.is_up = False
+def test_without_the_store_a_page_says_what_to_do(
+    environment: DashboardEnvironment, browser: Browser, path: str
+) -> None:
+    environment.jobs.is_up = False
 
     answer = browser.get(f"{path}?a=b")
 
@@ -23,29 +25,31 @@ def test_without_the_store_a_page_says_what_to_do(world: World, browser: Browser
     assert "mongodb.internal" not in answer.text
 
 
-def test_without_the_store_the_password_still_opens_the_status_page(world: World) -> None:
-    world.jobs.is_up = world.stats.is_up = world.keys.is_up = False
-    browser = world.browser(PASSWORD)
+def test_without_the_store_the_password_still_opens_the_status_page(environment: DashboardEnvironment) -> None:
+    environment.jobs.is_up = environment.stats.is_up = environment.keys.is_up = False
+    browser = environment.browser(PASSWORD)
 
     answer = browser.get("/status")
 
     assert answer.status_code == 200
 
 
-def test_without_the_store_no_key_can_be_checked_and_none_counts_as_failed(world: World) -> None:
-    browser = world.browser(None)
-    world.keys.is_up = False
+def test_without_the_store_no_key_can_be_checked_and_none_counts_as_failed(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
+    environment.keys.is_up = False
 
     away = [browser.log_in(KEY).status_code for _ in range(8)]
-    world.keys.is_up = True
+    environment.keys.is_up = True
     back = browser.log_in(KEY).status_code
 
     assert away == [503] * 8
     assert back == 303
 
 
-def test_an_unknown_address_is_a_page_for_browsers_whoever_they_are(world: World, browser: Browser) -> None:
-    for each in (browser, world.browser(None)):
+def test_an_unknown_address_is_a_page_for_browsers_whoever_they_are(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    for each in (browser, environment.browser(None)):
         answer = each.get("/no/such/page", headers=HTML)
 
         assert answer.status_code == 404
@@ -54,15 +58,15 @@ def test_an_unknown_address_is_a_page_for_browsers_whoever_they_are(world: World
 
 
 @pytest.mark.parametrize("accept", ["application/json", "*/*", "application/problem+json", ""])
-def test_an_unknown_address_is_a_problem_for_programs(world: World, accept: str) -> None:
-    answer = world.app.test_client().get("/no/such/page", headers={"Accept": accept})
+def test_an_unknown_address_is_a_problem_for_programs(environment: DashboardEnvironment, accept: str) -> None:
+    answer = environment.app.test_client().get("/no/such/page", headers={"Accept": accept})
 
     assert answer.status_code == 404
     assert answer.mimetype == "application/problem+json"
 
 
-def test_below_the_apis_address_everything_is_a_problem(world: World) -> None:
-    answer = world.app.test_client().get("/api/no/such/thing", headers=HTML)
+def test_below_the_apis_address_everything_is_a_problem(environment: DashboardEnvironment) -> None:
+    answer = environment.app.test_client().get("/api/no/such/thing", headers=HTML)
 
     assert answer.status_code == 404
     assert answer.mimetype == "application/problem+json"
@@ -76,8 +80,8 @@ def test_a_wrong_method_says_which_ones_are_right(browser: Browser) -> None:
     assert answer.mimetype == "text/html"
 
 
-def test_a_bug_is_a_page_that_tells_nothing_of_the_inside(world: World, browser: Browser) -> None:
-    world.app.view_functions["dashboard.outbox"] = broken
+def test_a_bug_is_a_page_that_tells_nothing_of_the_inside(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.app.view_functions["dashboard.outbox"] = broken
 
     answer = browser.get("/outbox")
 

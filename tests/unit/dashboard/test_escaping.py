@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import PASSWORD, Browser, World, controls
+from tests.unit.dashboard.environment import PASSWORD, Browser, DashboardEnvironment, controls
 from wavecom.core.job import Channel, JobError, LogEntry
 from wavecom.core.states import Status
 
@@ -45,7 +45,7 @@ def assert_harmless(page: str) -> str:
     return tags.text
 
 
-def test_a_notification_full_of_attacks_is_shown_as_text(world: World, browser: Browser) -> None:
+def test_a_notification_full_of_attacks_is_shown_as_text(environment: DashboardEnvironment, browser: Browser) -> None:
     job = make_job(
         type=Channel.EMAIL,
         status=Status.RETRYING,
@@ -66,8 +66,8 @@ def test_a_notification_full_of_attacks_is_shown_as_text(world: World, browser: 
         error=JobError(ATTACK, ATTACK, ATTACK),
         logs=(LogEntry(NOW, ATTACK, 1, ATTACK, ATTACK, ATTACK, ATTACK, 1.0, NOW),),
     )
-    world.put(job)
-    world.deliver(job)
+    environment.put(job)
+    environment.deliver(job)
 
     texts = [assert_harmless(browser.get(path).text) for path in (f"/notifications/{job.job_id}", "/outbox")]
     assert_harmless(browser.get("/notifications").text)
@@ -96,8 +96,8 @@ def test_every_filter_gives_back_an_attack_as_text(browser: Browser) -> None:
         assert_harmless(browser.get("/notifications", query_string={name: ATTACK}).text)
 
 
-def test_the_login_gives_back_nothing(world: World) -> None:
-    browser = world.browser(None)
+def test_the_login_gives_back_nothing(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
     browser.get("/login", query_string={"next": ATTACK})
 
     page = browser.post("/login", {"secret": ATTACK, "next": ATTACK}).text
@@ -114,14 +114,16 @@ def test_an_address_is_not_repeated_on_its_error_page(browser: Browser) -> None:
         assert "alert(1)" not in page
 
 
-def test_the_password_stands_on_no_page(world: World, browser: Browser) -> None:
+def test_the_password_stands_on_no_page(environment: DashboardEnvironment, browser: Browser) -> None:
     for path in ["/status", "/notifications", "/outbox", "/send", "/login"]:
         assert PASSWORD not in browser.get(path).text
 
 
-def test_a_name_that_is_not_known_in_the_template_is_not_run(world: World, browser: Browser) -> None:
+def test_a_name_that_is_not_known_in_the_template_is_not_run(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     job = make_job(payload={"text": "{{ config }}{% for x in y %}"})
-    world.put(job)
+    environment.put(job)
 
     page = browser.get(f"/notifications/{job.job_id}").text
 

@@ -8,21 +8,21 @@ from typing import Any
 import pytest
 
 from tests.factories import make_job
-from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, READ_ONLY_KEY, Browser, World
+from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, READ_ONLY_KEY, Browser, DashboardEnvironment
 from wavecom.core.job import Job, JobError, UnknownOutcomePolicy
 from wavecom.core.states import Status
 
 ACTIONS = ("cancel", "retry", "settle")
 
 
-def _put(world: World, status: Status, **fields: Any) -> Job:
+def _put(environment: DashboardEnvironment, status: Status, **fields: Any) -> Job:
     job = make_job(client=CLIENT, status=status, **fields)
-    world.put(job)
+    environment.put(job)
     return job
 
 
-def _now(world: World, job: Job) -> Job:
-    found = world.jobs.get(job.job_id)
+def _now(environment: DashboardEnvironment, job: Job) -> Job:
+    found = environment.jobs.get(job.job_id)
     assert found is not None
     return found
 
@@ -48,9 +48,9 @@ def _offered(browser: Browser, job: Job) -> list[str]:
     ],
 )
 def test_a_page_offers_what_can_be_done_and_the_rest_is_refused(
-    world: World, browser: Browser, status: Status, offered: list[str]
+    environment: DashboardEnvironment, browser: Browser, status: Status, offered: list[str]
 ) -> None:
-    job = _put(world, status)
+    job = _put(environment, status)
 
     assert _offered(browser, job) == offered
     for name in ACTIONS:
@@ -60,26 +60,26 @@ def test_a_page_offers_what_can_be_done_and_the_rest_is_refused(
 
 
 @pytest.mark.parametrize("secret", [PASSWORD, KEY])
-def test_cancelling_asks_first_and_then_cancels(world: World, secret: str) -> None:
-    job, browser = _put(world, Status.SCHEDULED), world.browser(secret)
+def test_cancelling_asks_first_and_then_cancels(environment: DashboardEnvironment, secret: str) -> None:
+    job, browser = _put(environment, Status.SCHEDULED), environment.browser(secret)
 
     asked = browser.get(f"/notifications/{job.job_id}/cancel")
-    before = _now(world, job).status
+    before = _now(environment, job).status
     answer = browser.post(f"/notifications/{job.job_id}/cancel", {})
 
     assert "Cancel this notification?" in asked.text
     assert before is Status.SCHEDULED
     assert answer.location == f"/notifications/{job.job_id}"
     assert "It will never be sent" in browser.get(answer.location).text
-    cancelled = _now(world, job)
+    cancelled = _now(environment, job)
     assert cancelled.status is Status.CANCELLED
     assert cancelled.logs[-1].by == ("operator" if secret == PASSWORD else "key id-kk")
 
 
 def test_a_retry_counts_against_the_limits_of_the_key(tmp_path: Path) -> None:
-    world = World(tmp_path, key_daily_quota=1)
-    first, second = _put(world, Status.FAILED), _put(world, Status.FAILED)
-    browser = world.browser(KEY)
+    environment = DashboardEnvironment(tmp_path, key_daily_quota=1)
+    first, second = _put(environment, Status.FAILED), _put(environment, Status.FAILED)
+    browser = environment.browser(KEY)
     browser.get(f"/notifications/{first.job_id}/retry")
 
     answers = [browser.post(f"/notifications/{job.job_id}/retry", {}) for job in (first, second)]
@@ -87,23 +87,23 @@ def test_a_retry_counts_against_the_limits_of_the_key(tmp_path: Path) -> None:
     assert [answer.status_code for answer in answers] == [303, 429]
     assert "Retry-After" in answers[1].headers
     assert "a day" in answers[1].text
-    assert _now(world, second).status is Status.FAILED
+    assert _now(environment, second).status is Status.FAILED
 
 
 @pytest.mark.parametrize(("secret", "who"), [(PASSWORD, "operator"), (KEY, "key id-kk")])
-def test_a_retry_starts_it_again_and_says_who_asked(world: World, secret: str, who: str) -> None:
-    job, browser = _put(world, Status.FAILED), world.browser(secret)
+def test_a_retry_starts_it_again_and_says_who_asked(environment: DashboardEnvironment, secret: str, who: str) -> None:
+    job, browser = _put(environment, Status.FAILED), environment.browser(secret)
     browser.get(f"/notifications/{job.job_id}/retry")
 
     answer = browser.post(f"/notifications/{job.job_id}/retry", {})
 
     assert answer.status_code == 303
-    assert _now(world, job).status is Status.QUEUED
-    assert [run.operator for run in world.audit.operations.values()] == [who]
+    assert _now(environment, job).status is Status.QUEUED
+    assert [run.operator for run in environment.audit.operations.values()] == [who]
 
 
-def test_pressing_the_button_twice_starts_it_once(world: World, browser: Browser) -> None:
-    job = _put(world, Status.FAILED)
+def test_pressing_the_button_twice_starts_it_once(environment: DashboardEnvironment, browser: Browser) -> None:
+    job = _put(environment, Status.FAILED)
     browser.get(f"/notifications/{job.job_id}/retry")
 
     browser.post(f"/notifications/{job.job_id}/retry", {})
@@ -111,7 +111,7 @@ def test_pressing_the_button_twice_starts_it_once(world: World, browser: Browser
 
     assert second.status_code == 303
     assert "Only a failed notification" in browser.get(second.location).text
-    assert _now(world, job).replays == 1
+    assert _now(environment, job).replays == 1
 
 
 IN_DOUBT = [
@@ -126,34 +126,34 @@ IN_DOUBT = [
 
 @pytest.mark.parametrize("fields", IN_DOUBT, ids=["unconfirmed", "failed"])
 def test_what_may_have_been_sent_is_sent_again_only_by_who_accepts_a_duplicate(
-    world: World, browser: Browser, fields: dict[str, Any]
+    environment: DashboardEnvironment, browser: Browser, fields: dict[str, Any]
 ) -> None:
-    job = _put(world, may_have_been_sent=True, **fields)
+    job = _put(environment, may_have_been_sent=True, **fields)
     asked = browser.get(f"/notifications/{job.job_id}/retry")
 
     refused = browser.post(f"/notifications/{job.job_id}/retry", {})
-    between = _now(world, job).status
+    between = _now(environment, job).status
     browser.post(f"/notifications/{job.job_id}/retry", {"acceptDuplicate": "true"})
 
     assert 'name="acceptDuplicate"' in asked.text
     assert (refused.status_code, between) == (422, fields["status"])
     assert "Tick the box" in refused.text
-    assert _now(world, job).status is Status.QUEUED
+    assert _now(environment, job).status is Status.QUEUED
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("delivered", Status.DELIVERED), ("failed", Status.FAILED)])
 def test_who_has_found_out_settles_it_with_a_reason(
-    world: World, browser: Browser, outcome: str, status: Status
+    environment: DashboardEnvironment, browser: Browser, outcome: str, status: Status
 ) -> None:
-    job = _put(world, Status.UNCONFIRMED, may_have_been_sent=True)
+    job = _put(environment, Status.UNCONFIRMED, may_have_been_sent=True)
     browser.get(f"/notifications/{job.job_id}/settle")
 
     browser.post(f"/notifications/{job.job_id}/settle", {"outcome": outcome, "reason": " The gateway says so. "})
 
-    settled = _now(world, job)
+    settled = _now(environment, job)
     assert settled.status is status
     assert "The gateway says so." in str(settled.logs[-1].message)
-    assert [run.operator for run in world.audit.operations.values()] == ["operator"]
+    assert [run.operator for run in environment.audit.operations.values()] == ["operator"]
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ def test_who_has_found_out_settles_it_with_a_reason(
     ],
 )
 def test_what_is_lacking_is_said_and_what_was_typed_stays(
-    world: World, browser: Browser, typed: dict[str, str], said: str
+    environment: DashboardEnvironment, browser: Browser, typed: dict[str, str], said: str
 ) -> None:
-    job = _put(world, Status.UNCONFIRMED)
+    job = _put(environment, Status.UNCONFIRMED)
     browser.get(f"/notifications/{job.job_id}/settle")
 
     answer = browser.post(f"/notifications/{job.job_id}/settle", typed)
@@ -178,13 +178,17 @@ def test_what_is_lacking_is_said_and_what_was_typed_stays(
     assert answer.status_code == 422
     assert said in answer.text
     assert ("checked" in answer.text) is (typed.get("outcome") in {"delivered", "failed"})
-    assert _now(world, job).status is Status.UNCONFIRMED
+    assert _now(environment, job).status is Status.UNCONFIRMED
 
 
 @pytest.mark.parametrize("name", ACTIONS)
-def test_a_key_without_the_scope_sees_no_buttons_and_can_do_nothing(world: World, name: str) -> None:
-    job = _put(world, Status.UNCONFIRMED if name == "settle" else Status.FAILED if name == "retry" else Status.QUEUED)
-    browser = world.browser(READ_ONLY_KEY)
+def test_a_key_without_the_scope_sees_no_buttons_and_can_do_nothing(
+    environment: DashboardEnvironment, name: str
+) -> None:
+    job = _put(
+        environment, Status.UNCONFIRMED if name == "settle" else Status.FAILED if name == "retry" else Status.QUEUED
+    )
+    browser = environment.browser(READ_ONLY_KEY)
 
     offered = _offered(browser, job)
     asked = browser.get(f"/notifications/{job.job_id}/{name}").status_code
@@ -192,13 +196,15 @@ def test_a_key_without_the_scope_sees_no_buttons_and_can_do_nothing(world: World
     done = browser.post(f"/notifications/{job.job_id}/{name}", {"outcome": "failed", "reason": "x"}).status_code
 
     assert (offered, asked, done) == ([], 403, 403)
-    assert _now(world, job) == job
+    assert _now(environment, job) == job
 
 
-def test_while_the_store_is_away_nothing_is_claimed_to_be_done(world: World, browser: Browser) -> None:
-    job = _put(world, Status.QUEUED)
+def test_while_the_store_is_away_nothing_is_claimed_to_be_done(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    job = _put(environment, Status.QUEUED)
     browser.get(f"/notifications/{job.job_id}/cancel")
-    world.jobs.is_up = False
+    environment.jobs.is_up = False
 
     answer = browser.post(f"/notifications/{job.job_id}/cancel", {})
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, Browser, World
+from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, Browser, DashboardEnvironment
 from wavecom.core.job import Channel, Job, JobError, JobId, Priority
 from wavecom.core.ports import Cursor
 from wavecom.core.states import Status
@@ -25,15 +25,17 @@ def link(page: str, word: str) -> str | None:
     return html.unescape(found[1]) if found else None
 
 
-def test_it_lists_the_newest_first(world: World, browser: Browser) -> None:
+def test_it_lists_the_newest_first(environment: DashboardEnvironment, browser: Browser) -> None:
     old, new = make_job(created_at=NOW), make_job(created_at=NOW + timedelta(seconds=1))
-    world.put(old, new)
+    environment.put(old, new)
 
     assert ids(browser.get("/notifications").text) == [new.job_id, old.job_id]
 
 
-def test_it_shows_status_type_provider_attempts_and_error_in_words(world: World, browser: Browser) -> None:
-    world.put(make_job(status=Status.RETRYING, type=Channel.EMAIL, attempts=2, max_attempts=7))
+def test_it_shows_status_type_provider_attempts_and_error_in_words(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    environment.put(make_job(status=Status.RETRYING, type=Channel.EMAIL, attempts=2, max_attempts=7))
 
     page = browser.get("/notifications").text
 
@@ -51,8 +53,10 @@ def test_it_shows_status_type_provider_attempts_and_error_in_words(world: World,
     ],
     ids=["email", "sms", "push"],
 )
-def test_recipients_are_shown_in_part(world: World, browser: Browser, job: Job, shown: str) -> None:
-    world.put(job)
+def test_recipients_are_shown_in_part(
+    environment: DashboardEnvironment, browser: Browser, job: Job, shown: str
+) -> None:
+    environment.put(job)
 
     page = browser.get("/notifications").text
 
@@ -61,12 +65,12 @@ def test_recipients_are_shown_in_part(world: World, browser: Browser, job: Job, 
         assert secret not in page
 
 
-def test_a_key_lists_its_own_clients_notifications_only(world: World) -> None:
+def test_a_key_lists_its_own_clients_notifications_only(environment: DashboardEnvironment) -> None:
     own, foreign = make_job(client="acme"), make_job(client="other")
-    world.put(own, foreign)
+    environment.put(own, foreign)
 
-    assert ids(world.browser(KEY).get("/notifications").text) == [own.job_id]
-    assert set(ids(world.browser().get("/notifications").text)) == {own.job_id, foreign.job_id}
+    assert ids(environment.browser(KEY).get("/notifications").text) == [own.job_id]
+    assert set(ids(environment.browser().get("/notifications").text)) == {own.job_id, foreign.job_id}
 
 
 WANTED = make_job(
@@ -99,8 +103,8 @@ OTHERS = [
     ],
     ids=str,
 )
-def test_filters_narrow_it(world: World, browser: Browser, query: dict[str, str]) -> None:
-    world.put(WANTED, *OTHERS)
+def test_filters_narrow_it(environment: DashboardEnvironment, browser: Browser, query: dict[str, str]) -> None:
+    environment.put(WANTED, *OTHERS)
     times = {"NOW": f"{NOW:%Y-%m-%dT%H:%M:%S}", "LATER": f"{NOW + timedelta(hours=1):%Y-%m-%dT%H:%M}"}
 
     page = browser.get("/notifications", query_string={name: times.get(value, value) for name, value in query.items()})
@@ -108,8 +112,8 @@ def test_filters_narrow_it(world: World, browser: Browser, query: dict[str, str]
     assert ids(page.text) == [WANTED.job_id]
 
 
-def test_filters_that_are_left_empty_do_not_count(world: World, browser: Browser) -> None:
-    world.put(WANTED)
+def test_filters_that_are_left_empty_do_not_count(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.put(WANTED)
 
     page = browser.get("/notifications?status=&type=&priority=&recipient=&provider=&errorCode=&createdSince=").text
 
@@ -117,8 +121,8 @@ def test_filters_that_are_left_empty_do_not_count(world: World, browser: Browser
     assert "set)" not in page
 
 
-def test_filters_stay_in_their_form(world: World, browser: Browser) -> None:
-    world.put(WANTED)
+def test_filters_stay_in_their_form(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.put(WANTED)
 
     page = browser.get("/notifications?status=failed&provider=mail&createdSince=2020-01-02T03:04:05Z").text
 
@@ -139,9 +143,9 @@ def test_filters_stay_in_their_form(world: World, browser: Browser) -> None:
     ],
 )
 def test_a_wrong_filter_is_named_beside_it_and_in_a_summary(
-    world: World, browser: Browser, query: str, label: str, message: str
+    environment: DashboardEnvironment, browser: Browser, query: str, label: str, message: str
 ) -> None:
-    world.put(WANTED)
+    environment.put(WANTED)
 
     answer = browser.get(f"/notifications?{query}")
 
@@ -157,9 +161,9 @@ def test_a_wrong_filter_is_named_beside_it_and_in_a_summary(
         assert f'aria-describedby="{field[1]}-error"' in answer.text
 
 
-def test_pages_follow_each_other_without_gap_or_repetition(world: World, browser: Browser) -> None:
+def test_pages_follow_each_other_without_gap_or_repetition(environment: DashboardEnvironment, browser: Browser) -> None:
     jobs = [make_job(created_at=NOW + timedelta(seconds=number // 3)) for number in range(120)]
-    world.put(*jobs, *OTHERS)
+    environment.put(*jobs, *OTHERS)
     seen: list[str] = []
     address: str | None = "/notifications?type=sms&status=queued"
 
@@ -171,8 +175,10 @@ def test_pages_follow_each_other_without_gap_or_repetition(world: World, browser
     assert seen == [job.job_id for job in sorted(jobs, key=lambda job: (job.created_at, job.job_id), reverse=True)]
 
 
-def test_later_pages_lead_back_to_the_first_with_the_filters_kept(world: World, browser: Browser) -> None:
-    world.put(*[make_job(created_at=NOW + timedelta(seconds=number)) for number in range(51)])
+def test_later_pages_lead_back_to_the_first_with_the_filters_kept(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    environment.put(*[make_job(created_at=NOW + timedelta(seconds=number)) for number in range(51)])
 
     first = browser.get("/notifications?type=sms").text
     older = link(first, "Older")
@@ -191,8 +197,8 @@ def test_an_empty_list_says_how_to_fill_it(browser: Browser) -> None:
     assert 'href="/send"' in page
 
 
-def test_a_list_that_matches_nothing_says_so(world: World, browser: Browser) -> None:
-    world.put(WANTED)
+def test_a_list_that_matches_nothing_says_so(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.put(WANTED)
 
     page = browser.get("/notifications?provider=nobody").text
 
@@ -200,10 +206,10 @@ def test_a_list_that_matches_nothing_says_so(world: World, browser: Browser) -> 
     assert "Clear the filters" in page
 
 
-def test_a_search_that_was_given_up_goes_on_further_back(world: World, browser: Browser) -> None:
+def test_a_search_that_was_given_up_goes_on_further_back(environment: DashboardEnvironment, browser: Browser) -> None:
     old = make_job(created_at=NOW)
-    world.put(old)
-    world.jobs.gives_up_at = Cursor(NOW + timedelta(seconds=1), JobId("00000000-0000-0000-0000-000000000000"))
+    environment.put(old)
+    environment.jobs.gives_up_at = Cursor(NOW + timedelta(seconds=1), JobId("00000000-0000-0000-0000-000000000000"))
 
     page = browser.get("/notifications?type=" + old.type).text
 
@@ -221,11 +227,11 @@ def _found(browser: Browser, **query: str) -> list[str]:
 
 
 @pytest.mark.parametrize("secret", [PASSWORD, KEY])
-def test_one_is_found_by_its_id_and_by_its_idempotency_key(world: World, secret: str) -> None:
+def test_one_is_found_by_its_id_and_by_its_idempotency_key(environment: DashboardEnvironment, secret: str) -> None:
     job, other = make_job(client=CLIENT, idempotency_key="order-42"), make_job(client=CLIENT)
     foreign = make_job(client="globex", idempotency_key="order-42")
-    world.put(job, other, foreign)
-    browser = world.browser(secret)
+    environment.put(job, other, foreign)
+    browser = environment.browser(secret)
 
     assert _found(browser, jobId=job.job_id) == [job.job_id]
     assert _found(browser, jobId=f" {job.job_id.upper()} ") == [job.job_id]
@@ -235,9 +241,11 @@ def test_one_is_found_by_its_id_and_by_its_idempotency_key(world: World, secret:
     assert _found(browser, jobId=foreign.job_id) == ([] if secret == KEY else [foreign.job_id])
 
 
-def test_the_operator_finds_what_was_sent_from_these_pages_by_its_key_too(world: World, browser: Browser) -> None:
+def test_the_operator_finds_what_was_sent_from_these_pages_by_its_key_too(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     job = make_job(client="operator", idempotency_key="page:1")
-    world.put(job)
+    environment.put(job)
 
     assert _found(browser, idempotencyKey="page:1") == [job.job_id]
 
@@ -249,9 +257,9 @@ def test_an_id_that_is_none_is_said_beside_its_field(browser: Browser) -> None:
     assert 'id="field-jobId-error"' in answer.text
 
 
-def test_some_are_found_by_their_metadata(world: World, browser: Browser) -> None:
+def test_some_are_found_by_their_metadata(environment: DashboardEnvironment, browser: Browser) -> None:
     job, other = make_job(metadata={"order": "A 42"}), make_job(metadata={"order": 7})
-    world.put(job, other)
+    environment.put(job, other)
 
     assert _found(browser, metadataKey="order", metadataValue="A 42") == [job.job_id]
     assert _found(browser, metadataKey="order", metadataValue="7") == [other.job_id]
@@ -273,10 +281,10 @@ def test_some_are_found_by_their_metadata(world: World, browser: Browser) -> Non
     ],
 )
 def test_a_number_is_found_in_any_form_in_which_it_could_have_been_sent(
-    world: World, browser: Browser, typed: str
+    environment: DashboardEnvironment, browser: Browser, typed: str
 ) -> None:
     job = make_job(type=Channel.SMS, to={"phone": "+447700900123"})
-    world.put(job, make_job(type=Channel.SMS, to={"phone": "+447700900124"}))
+    environment.put(job, make_job(type=Channel.SMS, to={"phone": "+447700900124"}))
 
     assert _found(browser, recipient=typed) == [job.job_id]
 
@@ -286,23 +294,29 @@ def test_a_number_is_found_in_any_form_in_which_it_could_have_been_sent(
     "typed",
     ["Amina.Diallo@example.com", "amina.diallo@example.com", "AMINA.DIALLO@EXAMPLE.COM", " Amina.Diallo@Example.com "],
 )
-def test_an_address_is_found_in_any_case(world: World, browser: Browser, stored: str, typed: str) -> None:
+def test_an_address_is_found_in_any_case(
+    environment: DashboardEnvironment, browser: Browser, stored: str, typed: str
+) -> None:
     job = make_job(type=Channel.EMAIL, to={"email": stored})
-    world.put(job, make_job(type=Channel.EMAIL, to={"email": "amina.diallo@example.org"}))
+    environment.put(job, make_job(type=Channel.EMAIL, to={"email": "amina.diallo@example.org"}))
 
     assert _found(browser, recipient=typed) == [job.job_id]
 
 
-def test_an_address_with_a_domain_of_other_letters_is_found_as_it_is_written(world: World, browser: Browser) -> None:
+def test_an_address_with_a_domain_of_other_letters_is_found_as_it_is_written(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     job = make_job(type=Channel.EMAIL, to={"email": "info@xn--bcher-kva.example"})
-    world.put(job)
+    environment.put(job)
 
     assert _found(browser, recipient="Info@Bücher.example") == [job.job_id]
 
 
-def test_live_test_and_clients_are_told_apart_by_a_badge_and_a_filter(world: World, browser: Browser) -> None:
+def test_live_test_and_clients_are_told_apart_by_a_badge_and_a_filter(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     live, test, other = make_job(client="acme"), make_job(client="acme:test"), make_job(client="globex")
-    world.put(live, test, other)
+    environment.put(live, test, other)
 
     page = browser.get("/notifications").text
     badges = {
@@ -321,9 +335,9 @@ def test_live_test_and_clients_are_told_apart_by_a_badge_and_a_filter(world: Wor
     assert set(_found(browser, mode="live")) == {live.job_id, other.job_id}
 
 
-def test_a_key_cannot_look_at_others_by_the_operators_filters(world: World) -> None:
-    world.put(make_job(client="globex"), make_job(client=f"{CLIENT}:test"))
-    browser = world.browser(KEY)
+def test_a_key_cannot_look_at_others_by_the_operators_filters(environment: DashboardEnvironment) -> None:
+    environment.put(make_job(client="globex"), make_job(client=f"{CLIENT}:test"))
+    browser = environment.browser(KEY)
 
     assert _found(browser, client="globex") == []
     assert _found(browser, mode="test") == []

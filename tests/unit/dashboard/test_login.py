@@ -16,7 +16,7 @@ from tests.unit.dashboard.environment import (
     SEND_ONLY_KEY,
     TEST_KEY,
     Browser,
-    World,
+    DashboardEnvironment,
 )
 from wavecom.accounts import hash_of
 from wavecom.web.dashboard import OPEN
@@ -24,21 +24,21 @@ from wavecom.web.dashboard import OPEN
 JOB_ID = "019ceb00-0000-7000-8000-000000000001"
 
 
-def addresses(world: World) -> list[tuple[str, str]]:
+def addresses(environment: DashboardEnvironment) -> list[tuple[str, str]]:
     """(method, path) of every page."""
     return [
         (method, rule.rule.replace("<job_id>", JOB_ID).replace("<session_id>", "some"))
-        for rule in world.app.url_map.iter_rules()
+        for rule in environment.app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) & {"GET", "POST"})
         if rule.endpoint.startswith("dashboard.") and rule.endpoint not in OPEN
     ]
 
 
-def test_every_page_asks_for_the_login(world: World) -> None:
-    pages = addresses(world)
+def test_every_page_asks_for_the_login(environment: DashboardEnvironment) -> None:
+    pages = addresses(environment)
 
     for method, path in pages:
-        answer = world.app.test_client().open(path, method=method)
+        answer = environment.app.test_client().open(path, method=method)
 
         assert answer.status_code == 303, (method, path)
         assert answer.location.startswith("/login"), (method, path)
@@ -46,8 +46,8 @@ def test_every_page_asks_for_the_login(world: World) -> None:
 
 
 @pytest.mark.parametrize("secret", [PASSWORD, KEY, READ_ONLY_KEY, TEST_KEY])
-def test_a_right_secret_opens_the_pages(world: World, secret: str) -> None:
-    browser = world.browser(None)
+def test_a_right_secret_opens_the_pages(environment: DashboardEnvironment, secret: str) -> None:
+    browser = environment.browser(None)
 
     answer = browser.log_in(secret)
 
@@ -57,8 +57,8 @@ def test_a_right_secret_opens_the_pages(world: World, secret: str) -> None:
 
 
 @pytest.mark.parametrize("secret", ["", " ", "wrong", KEY[:-1], PASSWORD.upper(), "wc_live_🔑", "\x00", "k" * 2000])
-def test_a_wrong_secret_is_refused_and_says_what_to_do(world: World, secret: str) -> None:
-    browser = world.browser(None)
+def test_a_wrong_secret_is_refused_and_says_what_to_do(environment: DashboardEnvironment, secret: str) -> None:
+    browser = environment.browser(None)
 
     answer = browser.log_in(secret)
 
@@ -67,28 +67,28 @@ def test_a_wrong_secret_is_refused_and_says_what_to_do(world: World, secret: str
     assert browser.get("/status").status_code == 303
 
 
-def test_white_space_around_a_pasted_key_does_not_matter(world: World) -> None:
-    answer = world.browser(None).log_in(f"  {KEY}\n")
+def test_white_space_around_a_pasted_key_does_not_matter(environment: DashboardEnvironment) -> None:
+    answer = environment.browser(None).log_in(f"  {KEY}\n")
 
     assert answer.status_code == 303
 
 
-def test_a_key_that_may_not_read_is_told_so(world: World) -> None:
-    answer = world.browser(None).log_in(SEND_ONLY_KEY)
+def test_a_key_that_may_not_read_is_told_so(environment: DashboardEnvironment) -> None:
+    answer = environment.browser(None).log_in(SEND_ONLY_KEY)
 
     assert answer.status_code == 403
     assert "needs the scope read" in answer.text
 
 
 def test_without_a_password_in_the_settings_none_opens_the_pages(tmp_path: Path) -> None:
-    browser = World(tmp_path, operator_password=None).browser(None)
+    browser = DashboardEnvironment(tmp_path, operator_password=None).browser(None)
 
     assert browser.log_in(PASSWORD).status_code == 401
     assert "operator" not in browser.get("/login").text
 
 
-def test_after_the_login_the_page_that_was_wanted_opens(world: World) -> None:
-    browser = world.browser(None)
+def test_after_the_login_the_page_that_was_wanted_opens(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
     asked = browser.get("/notifications?status=failed&type=sms")
     page = browser.get(asked.location)
 
@@ -112,8 +112,8 @@ def test_after_the_login_the_page_that_was_wanted_opens(world: World) -> None:
         "/ok\r\nSet-Cookie: a=b",
     ],
 )
-def test_a_login_never_leads_to_another_host(world: World, next_: str) -> None:
-    browser = world.browser(None)
+def test_a_login_never_leads_to_another_host(environment: DashboardEnvironment, next_: str) -> None:
+    browser = environment.browser(None)
     browser.get("/login")
 
     answer = browser.post("/login", {"secret": PASSWORD, "next": next_})
@@ -133,8 +133,8 @@ def test_signing_out_ends_the_session(browser: Browser) -> None:
     assert browser.get("/status").status_code == 303
 
 
-def test_a_cookie_that_was_copied_ends_with_the_logout(world: World, browser: Browser) -> None:
-    copy = Browser(world.app.test_client())
+def test_a_cookie_that_was_copied_ends_with_the_logout(environment: DashboardEnvironment, browser: Browser) -> None:
+    copy = Browser(environment.app.test_client())
     cookie = browser.client.get_cookie(cookie_name(browser))
     assert cookie is not None
     copy.client.set_cookie(cookie.key, cookie.value)
@@ -147,8 +147,10 @@ def test_a_cookie_that_was_copied_ends_with_the_logout(world: World, browser: Br
     assert copy.get("/sessions").status_code == 303
 
 
-def test_a_login_ends_the_session_before_it_and_gives_another_token(world: World, browser: Browser) -> None:
-    copy = Browser(world.app.test_client())
+def test_a_login_ends_the_session_before_it_and_gives_another_token(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    copy = Browser(environment.app.test_client())
     cookie = browser.client.get_cookie(cookie_name(browser))
     assert cookie is not None
     copy.client.set_cookie(cookie.key, cookie.value)
@@ -157,64 +159,70 @@ def test_a_login_ends_the_session_before_it_and_gives_another_token(world: World
 
     assert copy.get("/status").status_code == 303
     assert browser.get("/status").status_code == 200
-    assert [record.viewer for record in world.sessions.list()] == ["key id-kk"]
+    assert [record.viewer for record in environment.sessions.list()] == ["key id-kk"]
 
 
-def test_a_session_ends_when_nobody_has_looked_for_long_enough(world: World, browser: Browser) -> None:
+def test_a_session_ends_when_nobody_has_looked_for_long_enough(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     answers = []
     for minutes in (59, 59, 60):
-        world.clock.advance(minutes * 60)
+        environment.clock.advance(minutes * 60)
         answers.append(browser.get("/status").status_code)
 
     assert answers == [200, 200, 303]
 
 
-def test_a_page_that_updates_by_itself_does_not_keep_its_session_alive(world: World, browser: Browser) -> None:
+def test_a_page_that_updates_by_itself_does_not_keep_its_session_alive(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     answers = []
     for _ in range(4):
-        world.clock.advance(20 * 60)
+        environment.clock.advance(20 * 60)
         answers.append(browser.get("/status/live").status_code)
 
     assert answers == [200, 200, 303, 303]
 
 
-def test_a_session_ends_after_its_lifetime_however_busy(world: World, browser: Browser) -> None:
+def test_a_session_ends_after_its_lifetime_however_busy(environment: DashboardEnvironment, browser: Browser) -> None:
     answers = []
     for _ in range(12 * 2):
-        world.clock.advance(1800)
+        environment.clock.advance(1800)
         answers.append(browser.get("/status").status_code)
 
     assert answers == [200] * 23 + [303]
 
 
 def test_both_times_are_settings(tmp_path: Path) -> None:
-    world = World(tmp_path, session_idle_minutes=5, session_hours=1)
-    idle, busy = world.browser(), world.browser()
+    environment = DashboardEnvironment(tmp_path, session_idle_minutes=5, session_hours=1)
+    idle, busy = environment.browser(), environment.browser()
     answers = []
     for _ in range(15):
-        world.clock.advance(4 * 60)
+        environment.clock.advance(4 * 60)
         answers.append(busy.get("/status").status_code)
 
     assert idle.get("/status").status_code == 303
     assert answers == [200] * 14 + [303]
 
 
-def test_the_store_keeps_a_hash_and_never_the_token(world: World, browser: Browser) -> None:
+def test_the_store_keeps_a_hash_and_never_the_token(environment: DashboardEnvironment, browser: Browser) -> None:
     with browser.client.session_transaction() as session:
         token = session["token"]
 
-    [record] = world.sessions.list()
+    [record] = environment.sessions.list()
     assert record.token_hash == hash_of(token)
     assert token not in repr(record) + record.session_id
 
 
 def test_a_new_password_ends_the_sessions_of_the_old_one(tmp_path: Path) -> None:
     store = MemorySessionStore()
-    old = World(tmp_path, session_store=store).browser()
+    old = DashboardEnvironment(tmp_path, session_store=store).browser()
     cookie = old.client.get_cookie(cookie_name(old))
     assert cookie is not None
-    same = World(tmp_path, session_store=store).browser(None)
-    new = World(tmp_path, session_store=store, operator_password="another password altogether").browser(None)
+    same = DashboardEnvironment(tmp_path, session_store=store).browser(None)
+    new = DashboardEnvironment(tmp_path, session_store=store, operator_password="another password altogether").browser(
+        None
+    )
     for browser in (same, new):
         browser.client.set_cookie(cookie.key, cookie.value)
 
@@ -232,8 +240,8 @@ def test_a_forged_session_is_no_session(browser: Browser) -> None:
     assert browser.get("/status").status_code == 303
 
 
-def test_the_cookie_is_kept_from_scripts_and_other_sites(world: World) -> None:
-    browser = world.browser(None)
+def test_the_cookie_is_kept_from_scripts_and_other_sites(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
 
     plain = browser.get("/login").headers["Set-Cookie"]
 
@@ -259,7 +267,9 @@ def test_over_tls_the_cookie_is_secure_and_bound_to_this_host_as_hsts_is_told(
     tmp_path: Path, proxies: int, url: str, forwarded: str | None, is_secure: bool
 ) -> None:
     headers = {} if forwarded is None else {"X-Forwarded-Proto": forwarded}
-    client = World(tmp_path, trusted_proxies=proxies, allowed_hosts=("wavecom.example",)).app.test_client()
+    client = DashboardEnvironment(
+        tmp_path, trusted_proxies=proxies, allowed_hosts=("wavecom.example",)
+    ).app.test_client()
 
     answer = client.get("/login", base_url=url, headers=headers)
 
@@ -270,10 +280,12 @@ def test_over_tls_the_cookie_is_secure_and_bound_to_this_host_as_hsts_is_told(
     assert ("Strict-Transport-Security" in answer.headers) is is_secure
 
 
-def test_over_tls_a_cookie_that_anybody_could_have_planted_is_not_looked_at(world: World, browser: Browser) -> None:
+def test_over_tls_a_cookie_that_anybody_could_have_planted_is_not_looked_at(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     cookie = browser.client.get_cookie(cookie_name(browser))
     assert cookie is not None
-    stranger = world.app.test_client()
+    stranger = environment.app.test_client()
     stranger.set_cookie(cookie.key, cookie.value)
 
     assert stranger.get("/status").status_code == 200
@@ -281,7 +293,7 @@ def test_over_tls_a_cookie_that_anybody_could_have_planted_is_not_looked_at(worl
 
 
 def test_behind_a_tls_proxy_one_can_log_in_and_out(tmp_path: Path) -> None:
-    browser = World(tmp_path, trusted_proxies=1).browser(None)
+    browser = DashboardEnvironment(tmp_path, trusted_proxies=1).browser(None)
     proxied = {
         "X-Forwarded-Proto": "https",
         "X-Forwarded-For": "203.0.113.5",
@@ -299,13 +311,16 @@ def test_behind_a_tls_proxy_one_can_log_in_and_out(tmp_path: Path) -> None:
 
 
 def test_two_copies_of_wavecom_on_one_machine_have_cookies_of_their_own(tmp_path: Path) -> None:
-    first, second = World(tmp_path, secret_key="1" * 32), World(tmp_path, secret_key="2" * 32)
+    first, second = (
+        DashboardEnvironment(tmp_path, secret_key="1" * 32),
+        DashboardEnvironment(tmp_path, secret_key="2" * 32),
+    )
 
     assert cookie_name(first.browser()) != cookie_name(second.browser())
 
 
-def test_the_login_starts_a_new_session(world: World) -> None:
-    browser = world.browser(None)
+def test_the_login_starts_a_new_session(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
     browser.get("/login")
     planted = browser.token
 
@@ -315,24 +330,26 @@ def test_the_login_starts_a_new_session(world: World) -> None:
     assert browser.post("/logout", {}).status_code == 400
 
 
-def test_a_key_sees_only_its_own_client(world: World) -> None:
-    assert f"Signed in as {CLIENT}" in world.browser(KEY).get("/status").text
+def test_a_key_sees_only_its_own_client(environment: DashboardEnvironment) -> None:
+    assert f"Signed in as {CLIENT}" in environment.browser(KEY).get("/status").text
 
 
 # --- Guessing ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_right_secret_is_let_in_after_any_number_of_wrong_ones_from_its_address(world: World) -> None:
-    browser = world.browser(None)
+def test_a_right_secret_is_let_in_after_any_number_of_wrong_ones_from_its_address(
+    environment: DashboardEnvironment,
+) -> None:
+    browser = environment.browser(None)
     refused = [browser.log_in("wrong").status_code for _ in range(30)]
 
     assert set(refused) == {401, 429}
-    assert world.browser(None).log_in(PASSWORD).status_code == 303
-    assert world.browser(None).log_in(KEY).status_code == 303
+    assert environment.browser(None).log_in(PASSWORD).status_code == 303
+    assert environment.browser(None).log_in(KEY).status_code == 303
 
 
-def test_after_many_failures_an_address_is_told_to_wait_with_further_guesses(world: World) -> None:
-    browser = world.browser(None)
+def test_after_many_failures_an_address_is_told_to_wait_with_further_guesses(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
     for _ in range(20):
         browser.log_in("wrong")
 
@@ -344,7 +361,7 @@ def test_after_many_failures_an_address_is_told_to_wait_with_further_guesses(wor
 
 
 def test_wrong_logins_through_a_proxy_do_not_slow_down_others_behind_it(tmp_path: Path) -> None:
-    browser = World(tmp_path, trusted_proxies=1).browser(None)
+    browser = DashboardEnvironment(tmp_path, trusted_proxies=1).browser(None)
     for _ in range(30):
         browser.get("/login")
         guesser = browser.post("/login", {"secret": "wrong"}, headers={"X-Forwarded-For": "203.0.113.5"})
@@ -355,8 +372,8 @@ def test_wrong_logins_through_a_proxy_do_not_slow_down_others_behind_it(tmp_path
     assert other.status_code == 401
 
 
-def test_who_has_a_key_of_his_own_does_not_guess_faster(world: World) -> None:
-    browser = world.browser(None)
+def test_who_has_a_key_of_his_own_does_not_guess_faster(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
     answers = []
     for _ in range(3):
         answers += [browser.log_in("wrong").status_code for _ in range(15)]
@@ -367,9 +384,9 @@ def test_who_has_a_key_of_his_own_does_not_guess_faster(world: World) -> None:
     assert set(answers[20:]) == {429}
 
 
-def test_a_login_is_logged_without_its_secret(world: World, log_lines: list[EventDict]) -> None:
-    world.browser(None).log_in("a wrong secret")
-    world.browser(KEY)
+def test_a_login_is_logged_without_its_secret(environment: DashboardEnvironment, log_lines: list[EventDict]) -> None:
+    environment.browser(None).log_in("a wrong secret")
+    environment.browser(KEY)
 
     assert [line["event"] for line in log_lines] == ["access_refused", "page_login"]
     assert (log_lines[0]["surface"], log_lines[0]["reason"]) == ("pages", "wrong_login")
@@ -378,8 +395,8 @@ def test_a_login_is_logged_without_its_secret(world: World, log_lines: list[Even
     assert KEY not in str(log_lines)
 
 
-def test_a_body_without_end_is_not_read_for_a_stranger(world: World) -> None:
-    browser = world.browser(None)
+def test_a_body_without_end_is_not_read_for_a_stranger(environment: DashboardEnvironment) -> None:
+    browser = environment.browser(None)
     browser.get("/login")
 
     answer = browser.post("/login", {"secret": "k" * 20_000})

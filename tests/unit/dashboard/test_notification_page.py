@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import KEY, Browser, World
+from tests.unit.dashboard.environment import KEY, Browser, DashboardEnvironment
 from wavecom.core.job import Channel, JobError, LogEntry
 from wavecom.core.states import Status
 
@@ -29,7 +29,7 @@ STORY = (
 )
 
 
-def test_it_shows_the_whole_notification(world: World, browser: Browser) -> None:
+def test_it_shows_the_whole_notification(environment: DashboardEnvironment, browser: Browser) -> None:
     job = make_job(
         type=Channel.EMAIL,
         status=Status.RETRYING,
@@ -47,7 +47,7 @@ def test_it_shows_the_whole_notification(world: World, browser: Browser) -> None
         metadata={"order": 1042, "vip": True},
         error=JobError("provider_unavailable", "http_503: maintenance", "mail"),
     )
-    world.put(job)
+    environment.put(job)
 
     page = browser.get(f"/notifications/{job.job_id}").text
 
@@ -77,9 +77,11 @@ def test_it_shows_the_whole_notification(world: World, browser: Browser) -> None
     assert "QUJDRA" not in page
 
 
-def test_its_history_is_a_list_in_order_with_times_words_and_reasons(world: World, browser: Browser) -> None:
+def test_its_history_is_a_list_in_order_with_times_words_and_reasons(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     job = make_job(status=Status.RETRYING, logs=STORY)
-    world.put(job)
+    environment.put(job)
 
     page = browser.get(f"/notifications/{job.job_id}").text
 
@@ -96,17 +98,17 @@ def test_its_history_is_a_list_in_order_with_times_words_and_reasons(world: Worl
     assert re.search(r'<time datetime="\d{4}-03-14T09:26:55\.089Z">', second)
 
 
-def test_a_shortened_history_says_so(world: World, browser: Browser) -> None:
+def test_a_shortened_history_says_so(environment: DashboardEnvironment, browser: Browser) -> None:
     job = make_job(logs=STORY, log_count=70)
-    world.put(job)
+    environment.put(job)
 
     assert "The last 3 of 70 entries." in browser.get(f"/notifications/{job.job_id}").text
 
 
-def test_it_warns_that_a_message_may_have_been_sent(world: World, browser: Browser) -> None:
+def test_it_warns_that_a_message_may_have_been_sent(environment: DashboardEnvironment, browser: Browser) -> None:
     unsure = make_job(status=Status.FAILED, may_have_been_sent=True)
     sure = make_job(status=Status.DELIVERED, may_have_been_sent=True)
-    world.put(unsure, sure)
+    environment.put(unsure, sure)
 
     assert "It may have been sent." in browser.get(f"/notifications/{unsure.job_id}").text
     assert "It may have been sent." not in browser.get(f"/notifications/{sure.job_id}").text
@@ -115,10 +117,10 @@ def test_it_warns_that_a_message_may_have_been_sent(world: World, browser: Brows
 @pytest.mark.parametrize("channel", Channel)
 @pytest.mark.parametrize("status", Status)
 def test_every_status_of_every_type_has_its_page(
-    world: World, browser: Browser, status: Status, channel: Channel
+    environment: DashboardEnvironment, browser: Browser, status: Status, channel: Channel
 ) -> None:
     job = make_job(status=status, type=channel)
-    world.put(job)
+    environment.put(job)
 
     assert browser.get(f"/notifications/{job.job_id}").status_code == 200
     assert browser.get(f"/notifications/{job.job_id.upper()}/live").status_code == 200
@@ -132,18 +134,20 @@ def test_an_unknown_id_gets_a_page_that_says_so(browser: Browser, job_id: str) -
     assert "There is no such notification" in answer.text
 
 
-def test_another_clients_notification_is_not_there(world: World) -> None:
+def test_another_clients_notification_is_not_there(environment: DashboardEnvironment) -> None:
     job = make_job(client="other")
-    world.put(job)
+    environment.put(job)
 
-    assert world.browser(KEY).get(f"/notifications/{job.job_id}").status_code == 404
-    assert world.browser(KEY).get(f"/notifications/{job.job_id}/live").status_code == 404
-    assert world.browser().get(f"/notifications/{job.job_id}").status_code == 200
+    assert environment.browser(KEY).get(f"/notifications/{job.job_id}").status_code == 404
+    assert environment.browser(KEY).get(f"/notifications/{job.job_id}/live").status_code == 404
+    assert environment.browser().get(f"/notifications/{job.job_id}").status_code == 200
 
 
-def test_the_part_that_changes_is_sent_again_only_when_it_has(world: World, browser: Browser) -> None:
+def test_the_part_that_changes_is_sent_again_only_when_it_has(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     job = make_job()
-    world.put(job)
+    environment.put(job)
 
     first = browser.get(f"/notifications/{job.job_id}/live")
     same = browser.get(f"/notifications/{job.job_id}/live", headers={"If-None-Match": first.headers["ETag"]})

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import KEY, Browser, World
+from tests.unit.dashboard.environment import KEY, Browser, DashboardEnvironment
 from wavecom.core.job import Channel, Job
 
 
@@ -22,12 +22,12 @@ def older(page: str) -> str | None:
     return html.unescape(found[1]) if found else None
 
 
-def delivered(world: World, count: int, client: str = "acme") -> list[Job]:
+def delivered(environment: DashboardEnvironment, count: int, client: str = "acme") -> list[Job]:
     """Jobs of a client, newest first, all in the outbox."""
     jobs = [make_job(client=client, created_at=NOW + timedelta(seconds=number // 2)) for number in range(count)]
-    world.put(*jobs)
+    environment.put(*jobs)
     for job in jobs:
-        world.deliver(job)
+        environment.deliver(job)
     return sorted(jobs, key=lambda job: (job.created_at, job.job_id), reverse=True)
 
 
@@ -40,11 +40,11 @@ def delivered(world: World, count: int, client: str = "acme") -> list[Job]:
     ],
 )
 def test_it_shows_what_the_recipient_would_have_got(
-    world: World, browser: Browser, channel: Channel, words: list[str]
+    environment: DashboardEnvironment, browser: Browser, channel: Channel, words: list[str]
 ) -> None:
     job = make_job(type=channel)
-    world.put(job)
-    world.deliver(job)
+    environment.put(job)
+    environment.deliver(job)
 
     page = browser.get("/outbox").text
 
@@ -53,10 +53,10 @@ def test_it_shows_what_the_recipient_would_have_got(
         assert word in page, word
 
 
-def test_a_repeated_hand_over_is_one_entry_that_says_so(world: World, browser: Browser) -> None:
+def test_a_repeated_hand_over_is_one_entry_that_says_so(environment: DashboardEnvironment, browser: Browser) -> None:
     job = make_job()
-    world.deliver(job)
-    world.deliver(job)
+    environment.deliver(job)
+    environment.deliver(job)
 
     page = browser.get("/outbox").text
 
@@ -64,8 +64,8 @@ def test_a_repeated_hand_over_is_one_entry_that_says_so(world: World, browser: B
     assert "handed over 2 times" in page
 
 
-def test_pages_follow_each_other_without_gap_or_repetition(world: World, browser: Browser) -> None:
-    jobs = delivered(world, 45)
+def test_pages_follow_each_other_without_gap_or_repetition(environment: DashboardEnvironment, browser: Browser) -> None:
+    jobs = delivered(environment, 45)
     seen: list[str] = []
     address: str | None = "/outbox"
 
@@ -77,10 +77,10 @@ def test_pages_follow_each_other_without_gap_or_repetition(world: World, browser
     assert seen == [job.job_id for job in jobs]
 
 
-def test_a_key_sees_its_own_clients_entries_only_on_full_pages(world: World) -> None:
-    delivered(world, 30, client="other")
-    own = delivered(world, 25)
-    browser = world.browser(KEY)
+def test_a_key_sees_its_own_clients_entries_only_on_full_pages(environment: DashboardEnvironment) -> None:
+    delivered(environment, 30, client="other")
+    own = delivered(environment, 25)
+    browser = environment.browser(KEY)
 
     first = browser.get("/outbox").text
     address = older(first)

@@ -5,23 +5,23 @@ import re
 import pytest
 
 from tests.factories import make_job
-from tests.unit.dashboard.environment import Browser, World
+from tests.unit.dashboard.environment import Browser, DashboardEnvironment
 from wavecom.web.dashboard.headers import HEADERS
 
 JOB_ID = "019ceb00-0000-7000-8000-000000000001"
 
 
 def test_every_address_of_the_pages_says_the_same_to_the_browser_whoever_asks_and_however(
-    world: World, browser: Browser
+    environment: DashboardEnvironment, browser: Browser
 ) -> None:
-    rules = [rule for rule in world.app.url_map.iter_rules() if rule.endpoint.startswith("dashboard.")]
+    rules = [rule for rule in environment.app.url_map.iter_rules() if rule.endpoint.startswith("dashboard.")]
     wanted = {
         (method, rule.rule.replace("<job_id>", JOB_ID).replace("<session_id>", "some").replace("<path:filename>", "x"))
         for rule in rules
         for method in (rule.methods or set()) - {"OPTIONS"}
     }
     strict = {*HEADERS.items(), ("Cache-Control", "no-store")}
-    stranger = world.app.test_client()
+    stranger = environment.app.test_client()
 
     for method, path in sorted(wanted):
         for answer in (stranger.open(path, method=method), browser.client.open(path, method=method)):
@@ -55,10 +55,10 @@ def test_a_page_loads_nothing_from_elsewhere_and_is_kept_nowhere(browser: Browse
     assert headers["Cache-Control"] == "no-store"
 
 
-def test_no_page_has_a_script_style_or_address_inline(world: World, browser: Browser) -> None:
+def test_no_page_has_a_script_style_or_address_inline(environment: DashboardEnvironment, browser: Browser) -> None:
     job = make_job()
-    world.put(job)
-    world.deliver(job)
+    environment.put(job)
+    environment.deliver(job)
 
     for path in ["/status", "/notifications", f"/notifications/{job.job_id}", "/outbox", "/send", "/send?type=push"]:
         page = browser.get(path).text
@@ -69,8 +69,8 @@ def test_no_page_has_a_script_style_or_address_inline(world: World, browser: Bro
 
 
 @pytest.mark.parametrize("name", ["style.css", "refresh.js", "icon.svg"])
-def test_static_files_are_cached_but_asked_for_again(world: World, name: str) -> None:
-    client = world.app.test_client()
+def test_static_files_are_cached_but_asked_for_again(environment: DashboardEnvironment, name: str) -> None:
+    client = environment.app.test_client()
 
     first = client.get(f"/assets/{name}", buffered=True)
     second = client.get(f"/assets/{name}", headers={"If-None-Match": first.headers["ETag"]}, buffered=True)
@@ -81,9 +81,9 @@ def test_static_files_are_cached_but_asked_for_again(world: World, name: str) ->
     assert "Set-Cookie" not in first.headers
 
 
-def test_static_files_ask_for_nothing_from_elsewhere(world: World) -> None:
+def test_static_files_ask_for_nothing_from_elsewhere(environment: DashboardEnvironment) -> None:
     for name in ["style.css", "refresh.js", "icon.svg"]:
-        text = world.app.test_client().get(f"/assets/{name}", buffered=True).text
+        text = environment.app.test_client().get(f"/assets/{name}", buffered=True).text
         text = text.replace("http://www.w3.org/2000/svg", "")
 
         assert "://" not in text, name

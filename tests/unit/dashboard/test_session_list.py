@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from tests.unit.dashboard.environment import KEY, READ_ONLY_KEY, Browser, World
+from tests.unit.dashboard.environment import KEY, READ_ONLY_KEY, Browser, DashboardEnvironment
 
 
-def _id_of(world: World, viewer: str) -> str:
-    [found] = [record.session_id for record in world.sessions.list() if record.viewer == viewer]
+def _id_of(environment: DashboardEnvironment, viewer: str) -> str:
+    [found] = [record.session_id for record in environment.sessions.list() if record.viewer == viewer]
     return found
 
 
-def test_the_operator_sees_every_session_and_which_is_this_one(world: World, browser: Browser) -> None:
-    world.browser(KEY)
+def test_the_operator_sees_every_session_and_which_is_this_one(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    environment.browser(KEY)
 
     page = browser.get("/sessions").text
 
@@ -21,9 +23,9 @@ def test_the_operator_sees_every_session_and_which_is_this_one(world: World, bro
     assert page.count(">End</button>") == 1
 
 
-def test_a_session_is_ended_by_its_button_and_written_down(world: World, browser: Browser) -> None:
-    other = world.browser(KEY)
-    session_id = _id_of(world, "key id-kk")
+def test_a_session_is_ended_by_its_button_and_written_down(environment: DashboardEnvironment, browser: Browser) -> None:
+    other = environment.browser(KEY)
+    session_id = _id_of(environment, "key id-kk")
     browser.get("/sessions")
 
     answer = browser.post(f"/sessions/{session_id}/end", {})
@@ -31,16 +33,18 @@ def test_a_session_is_ended_by_its_button_and_written_down(world: World, browser
     assert answer.status_code == 303
     assert "The session is ended" in browser.get(answer.location).text
     assert other.get("/status").status_code == 303
-    [event] = world.session_audit.events.values()
+    [event] = environment.session_audit.events.values()
     assert (event.actor, event.viewer, event.session_id) == ("operator", "key id-kk", session_id)
 
 
-def test_a_key_sees_and_ends_only_what_it_has_opened_itself(world: World, browser: Browser) -> None:
-    mine, again = world.browser(READ_ONLY_KEY), world.browser(READ_ONLY_KEY)
+def test_a_key_sees_and_ends_only_what_it_has_opened_itself(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    mine, again = environment.browser(READ_ONLY_KEY), environment.browser(READ_ONLY_KEY)
     page = mine.get("/sessions").text
 
-    foreign = mine.post(f"/sessions/{_id_of(world, 'operator')}/end", {})
-    own = [record.session_id for record in world.sessions.list("id-rr")]
+    foreign = mine.post(f"/sessions/{_id_of(environment, 'operator')}/end", {})
+    own = [record.session_id for record in environment.sessions.list("id-rr")]
     answers = [mine.post(f"/sessions/{session_id}/end", {}).status_code for session_id in own]
 
     assert "2 open" in page
@@ -51,26 +55,28 @@ def test_a_key_sees_and_ends_only_what_it_has_opened_itself(world: World, browse
     assert browser.get("/status").status_code == 200
 
 
-def test_ones_own_session_is_not_ended_by_mistake(world: World, browser: Browser) -> None:
-    answer = browser.post(f"/sessions/{_id_of(world, 'operator')}/end", {})
+def test_ones_own_session_is_not_ended_by_mistake(environment: DashboardEnvironment, browser: Browser) -> None:
+    answer = browser.post(f"/sessions/{_id_of(environment, 'operator')}/end", {})
 
     assert "Sign out to end it" in browser.get(answer.location).text
 
 
-def test_who_logs_in_again_and_again_does_not_fill_the_store(world: World, browser: Browser) -> None:
+def test_who_logs_in_again_and_again_does_not_fill_the_store(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     for _ in range(110):
-        world.sessions.open("key id-kk", key_id="id-kk")
+        environment.sessions.open("key id-kk", key_id="id-kk")
 
-    assert len(world.sessions.list("id-kk")) == 100
+    assert len(environment.sessions.list("id-kk")) == 100
     assert browser.get("/status").status_code == 200
 
 
-def test_what_a_browser_calls_itself_is_shown_harmlessly(world: World, browser: Browser) -> None:
-    world.sessions.open("key id-kk", key_id="id-kk", browser="\x1b[2J\x9b1m<script>alert(1)</script>" + "x" * 500)
+def test_what_a_browser_calls_itself_is_shown_harmlessly(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.sessions.open("key id-kk", key_id="id-kk", browser="\x1b[2J\x9b1m<script>alert(1)</script>" + "x" * 500)
 
     page = browser.get("/sessions").text
 
-    [record] = world.sessions.list("id-kk")
+    [record] = environment.sessions.list("id-kk")
     assert record.browser.isprintable()
     assert len(record.browser) == 200
     assert "<script>alert" not in page

@@ -7,7 +7,7 @@ import re
 from datetime import timedelta
 
 from tests.factories import make_job
-from tests.unit.dashboard.environment import KEY, PASSWORD, TEST_KEY, Browser, World
+from tests.unit.dashboard.environment import KEY, PASSWORD, TEST_KEY, Browser, DashboardEnvironment
 from wavecom.core.job import Channel
 from wavecom.core.states import Status
 from wavecom.web.dashboard.status import NOW, NOW_LIMIT
@@ -23,11 +23,11 @@ def test_the_root_leads_to_it(browser: Browser) -> None:
 
 
 def test_what_is_there_now_is_counted_among_the_notifications_and_not_among_events(
-    world: World, browser: Browser
+    environment: DashboardEnvironment, browser: Browser
 ) -> None:
     for status in (Status.QUEUED, Status.RETRYING, Status.PROCESSING, Status.SCHEDULED, Status.SENT):
-        world.stats.add("acme", Channel.SMS, status, 323)
-    world.put(make_job(status=Status.QUEUED), make_job(status=Status.FAILED), make_job(status=Status.FAILED))
+        environment.stats.add("acme", Channel.SMS, status, 323)
+    environment.put(make_job(status=Status.QUEUED), make_job(status=Status.FAILED), make_job(status=Status.FAILED))
 
     found = counts(browser.get("/status").text)
 
@@ -35,14 +35,16 @@ def test_what_is_there_now_is_counted_among_the_notifications_and_not_among_even
     assert (found["Retrying"], found["Processing"], found["Scheduled"], found["Sent"]) == ("0", "0", "0", "0")
 
 
-def test_each_count_of_what_is_there_now_leads_to_the_list_of_just_those(world: World, browser: Browser) -> None:
+def test_each_count_of_what_is_there_now_leads_to_the_list_of_just_those(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     for number, status in enumerate(NOW, 1):
-        world.put(*(make_job(status=status, client="acme") for _ in range(number)))
-        world.put(make_job(status=status, client="acme:test"))
-        world.stats.add("acme", Channel.SMS, status, 100)
+        environment.put(*(make_job(status=status, client="acme") for _ in range(number)))
+        environment.put(make_job(status=status, client="acme:test"))
+        environment.stats.add("acme", Channel.SMS, status, 100)
 
     for secret, mode in ((PASSWORD, ""), (PASSWORD, "?mode=test"), (KEY, ""), (TEST_KEY, "")):
-        viewer = world.browser(secret)
+        viewer = environment.browser(secret)
         page = viewer.get(f"/status{mode}").text
         tiles = re.findall(
             r'<a href="([^"]+)">\s*<span class="label">.*?<span class="value">(\d+)</span>', page, re.DOTALL
@@ -57,16 +59,18 @@ def test_each_count_of_what_is_there_now_leads_to_the_list_of_just_those(world: 
         assert listed == ([1] * 7 if mode or secret == TEST_KEY else [1, 2, 3, 4, 5, 6, 7])
 
 
-def test_a_backlog_is_not_counted_to_its_end(world: World, browser: Browser) -> None:
-    world.put(*(make_job(status=Status.QUEUED) for _ in range(NOW_LIMIT + 5)))
+def test_a_backlog_is_not_counted_to_its_end(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.put(*(make_job(status=Status.QUEUED) for _ in range(NOW_LIMIT + 5)))
 
     assert counts(browser.get("/status").text)["Queued"] == "1000+"
 
 
-def test_what_could_not_be_counted_in_time_is_no_zero_and_still_leads_to_its_list(world: World) -> None:
-    world.jobs.is_slow_to_count = True
+def test_what_could_not_be_counted_in_time_is_no_zero_and_still_leads_to_its_list(
+    environment: DashboardEnvironment,
+) -> None:
+    environment.jobs.is_slow_to_count = True
 
-    page = world.browser().get("/status").text
+    page = environment.browser().get("/status").text
 
     assert counts(page)["Queued"] == "–"
     assert "status=queued" in page
@@ -77,40 +81,42 @@ def ended(page: str) -> dict[str, str]:
     return counts(page[page.index('id="ended-title"') :])
 
 
-def test_it_counts_what_ended_in_the_last_hour(world: World, browser: Browser) -> None:
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED, 1234)
-    world.stats.add("other", Channel.PUSH, Status.FAILED, 2)
+def test_it_counts_what_ended_in_the_last_hour(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.stats.add("acme", Channel.SMS, Status.DELIVERED, 1234)
+    environment.stats.add("other", Channel.PUSH, Status.FAILED, 2)
 
     page = browser.get("/status").text
 
     assert ended(page) == {"Delivered": "1234", "Failed": "2", "Expired": "0", "Cancelled": "0"}
 
 
-def test_what_is_older_than_an_hour_does_not_count(world: World, browser: Browser) -> None:
-    world.stats.add("acme", Channel.SMS, Status.FAILED)
-    world.clock.advance(timedelta(minutes=59).total_seconds())
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED)
+def test_what_is_older_than_an_hour_does_not_count(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.stats.add("acme", Channel.SMS, Status.FAILED)
+    environment.clock.advance(timedelta(minutes=59).total_seconds())
+    environment.stats.add("acme", Channel.SMS, Status.DELIVERED)
 
     before = ended(browser.get("/status").text)
-    world.clock.advance(60)
+    environment.clock.advance(60)
     after = ended(browser.get("/status").text)
 
     assert (before["Failed"], before["Delivered"]) == ("1", "1")
     assert (after["Failed"], after["Delivered"]) == ("0", "1")
 
 
-def test_live_and_test_are_counted_apart_and_say_which_they_are(world: World, browser: Browser) -> None:
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED, 3)
-    world.stats.add("other", Channel.SMS, Status.DELIVERED, 4)
-    world.stats.add("acme:test", Channel.SMS, Status.DELIVERED, 50)
+def test_live_and_test_are_counted_apart_and_say_which_they_are(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    environment.stats.add("acme", Channel.SMS, Status.DELIVERED, 3)
+    environment.stats.add("other", Channel.SMS, Status.DELIVERED, 4)
+    environment.stats.add("acme:test", Channel.SMS, Status.DELIVERED, 50)
 
     shown = {}
     for name, page in {
         "operator": browser.get("/status").text,
         "operator, test": browser.get("/status?mode=test").text,
         "operator, test, refreshed": browser.get("/status/live?mode=test").text,
-        "live key": world.browser(KEY).get("/status").text,
-        "test key": world.browser(TEST_KEY).get("/status").text,
+        "live key": environment.browser(KEY).get("/status").text,
+        "test key": environment.browser(TEST_KEY).get("/status").text,
     }.items():
         title = page[page.index('id="counts-title"') :]
         badge = re.search(r'class="badge mode[^"]*">(\w+)<', title)
@@ -126,11 +132,13 @@ def test_live_and_test_are_counted_apart_and_say_which_they_are(world: World, br
     }
 
 
-def test_the_operator_sees_each_client_with_a_badge_and_a_key_sees_no_others(world: World, browser: Browser) -> None:
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED, 3)
-    world.stats.add("acme:test", Channel.SMS, Status.FAILED, 50)
-    world.stats.add("globex", Channel.SMS, Status.DELIVERED, 4)
-    world.put(make_job(client="acme:test"), make_job(client="acme"), make_job(client="globex"))
+def test_the_operator_sees_each_client_with_a_badge_and_a_key_sees_no_others(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    environment.stats.add("acme", Channel.SMS, Status.DELIVERED, 3)
+    environment.stats.add("acme:test", Channel.SMS, Status.FAILED, 50)
+    environment.stats.add("globex", Channel.SMS, Status.DELIVERED, 4)
+    environment.put(make_job(client="acme:test"), make_job(client="acme"), make_job(client="globex"))
 
     page = browser.get("/status").text
     table = page[page.index('id="accounts-title"') :]
@@ -139,13 +147,13 @@ def test_the_operator_sees_each_client_with_a_badge_and_a_key_sees_no_others(wor
     assert [(name, mode) for _, name, mode in rows] == [("acme", "Test"), ("globex", "Live"), ("acme", "Live")]
     for href, _, _ in rows:
         assert len(re.findall(r'href="/notifications/[0-9a-f-]{36}"', browser.get(html.unescape(href)).text)) == 1
-    assert "globex" not in world.browser(KEY).get("/status").text
+    assert "globex" not in environment.browser(KEY).get("/status").text
 
 
-def test_the_chart_is_also_a_table(world: World, browser: Browser) -> None:
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED, 30)
-    world.stats.add("acme", Channel.SMS, Status.FAILED, 1)
-    world.stats.add("acme", Channel.SMS, Status.EXPIRED, 2)
+def test_the_chart_is_also_a_table(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.stats.add("acme", Channel.SMS, Status.DELIVERED, 30)
+    environment.stats.add("acme", Channel.SMS, Status.FAILED, 1)
+    environment.stats.add("acme", Channel.SMS, Status.EXPIRED, 2)
 
     page = browser.get("/status").text
 
@@ -162,8 +170,8 @@ def test_an_hour_without_notifications_says_what_to_do(browser: Browser) -> None
     assert "Send a notification" in page
 
 
-def test_it_says_which_server_is_away_in_words(world: World, browser: Browser) -> None:
-    world.down = {"redis"}
+def test_it_says_which_server_is_away_in_words(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.down = {"redis"}
 
     page = browser.get("/status").text
 
@@ -171,9 +179,9 @@ def test_it_says_which_server_is_away_in_words(world: World, browser: Browser) -
     assert states == [("MongoDB", "Up"), ("RabbitMQ", "Up"), ("Redis", "Away")]
 
 
-def test_without_the_store_it_still_shows_what_is_up(world: World, browser: Browser) -> None:
-    world.stats.is_up = False
-    world.down = {"mongodb"}
+def test_without_the_store_it_still_shows_what_is_up(environment: DashboardEnvironment, browser: Browser) -> None:
+    environment.stats.is_up = False
+    environment.down = {"mongodb"}
 
     answer = browser.get("/status")
 
@@ -182,10 +190,12 @@ def test_without_the_store_it_still_shows_what_is_up(world: World, browser: Brow
     assert "RabbitMQ" in answer.text
 
 
-def test_the_part_that_changes_is_sent_again_only_when_it_has(world: World, browser: Browser) -> None:
+def test_the_part_that_changes_is_sent_again_only_when_it_has(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
     first = browser.get("/status/live")
     same = browser.get("/status/live", headers={"If-None-Match": first.headers["ETag"]})
-    world.stats.add("acme", Channel.SMS, Status.DELIVERED)
+    environment.stats.add("acme", Channel.SMS, Status.DELIVERED)
 
     other = browser.get("/status/live", headers={"If-None-Match": first.headers["ETag"]})
 

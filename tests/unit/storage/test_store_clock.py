@@ -10,7 +10,7 @@ from wavecom.storage.clock import StoreClock
 STORE = datetime(2026, 3, 14, 9, 0, tzinfo=UTC)
 
 
-class World:
+class Environment:
     """A store's clock, this machine's clocks, and how long a reading takes."""
 
     def __init__(self) -> None:
@@ -36,38 +36,38 @@ class World:
 
 
 def test_the_time_is_the_stores_however_wrong_this_machine_is() -> None:
-    world = World()
-    world.seconds = 0.2
+    environment = Environment()
+    environment.seconds = 0.2
 
-    world.clock.refresh()
-    world.pass_time(5)
+    environment.clock.refresh()
+    environment.pass_time(5)
 
-    assert abs(world.clock.now() - world.store) < timedelta(milliseconds=2)
+    assert abs(environment.clock.now() - environment.store) < timedelta(milliseconds=2)
 
 
 def test_before_the_store_has_answered_this_machines_clock_serves() -> None:
-    world = World()
-    world.is_away = True
+    environment = Environment()
+    environment.is_away = True
 
     with pytest.raises(StoreError):
-        world.clock.refresh()
+        environment.clock.refresh()
 
-    assert world.clock.now() == STORE - timedelta(minutes=10)
+    assert environment.clock.now() == STORE - timedelta(minutes=10)
 
 
 def test_a_reading_that_took_long_changes_nothing() -> None:
-    world = World()
-    world.clock.refresh()
-    world.seconds = 9
+    environment = Environment()
+    environment.clock.refresh()
+    environment.seconds = 9
 
-    world.clock.refresh()
+    environment.clock.refresh()
 
-    assert abs(world.clock.now() - world.store) < timedelta(milliseconds=2)
+    assert abs(environment.clock.now() - environment.store) < timedelta(milliseconds=2)
 
 
 def test_times_are_whole_milliseconds() -> None:
-    world = World()
-    world.clock.refresh()
-    world.pass_time(0.0012345)
+    environment = Environment()
+    environment.clock.refresh()
+    environment.pass_time(0.0012345)
 
-    assert world.clock.now().microsecond % 1000 == 0
+    assert environment.clock.now().microsecond % 1000 == 0

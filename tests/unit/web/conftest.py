@@ -47,7 +47,7 @@ def later(seconds: float = 0, **units: float) -> datetime:
 
 
 @dataclass
-class World:
+class WebEnvironment:
     """What a test can look at and turn."""
 
     clock: FakeClock
@@ -68,7 +68,7 @@ class World:
         return client
 
 
-def make_world(
+def make_environment(
     settings: Settings | None = None,
     *,
     jobs: MemoryJobRepository | None = None,
@@ -76,7 +76,7 @@ def make_world(
     checks: Mapping[str, Callable[[], None]] | None = None,
     quotas: QuotaService | None = None,
     batcher: MakeBatcher = OneByOne,
-) -> World:
+) -> WebEnvironment:
     """An app at ``NOW`` with one key, ``KEY``, that may do everything."""
     settings = settings or Settings(secret_key="a secret for tests only")
     clock = FakeClock(NOW)
@@ -137,22 +137,22 @@ def make_world(
     )
     app = create_app(settings, services)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return World(clock, jobs, publisher, audit, stats, key_store, key_audit, services, app)
+    return WebEnvironment(clock, jobs, publisher, audit, stats, key_store, key_audit, services, app)
 
 
 @pytest.fixture
-def world() -> World:
+def environment() -> WebEnvironment:
     """The usual one, new for each test."""
-    return make_world()
+    return make_environment()
 
 
 @pytest.fixture(scope="module")
-def shared_world() -> World:
+def shared_environment() -> WebEnvironment:
     """One for all tests of a module; for those that leave nothing behind, or nothing that the others look at."""
-    return make_world()
+    return make_environment()
 
 
 @pytest.fixture
-def api(world: World) -> FlaskClient:
+def api(environment: WebEnvironment) -> FlaskClient:
     """A caller who may do everything."""
-    return world.client()
+    return environment.client()

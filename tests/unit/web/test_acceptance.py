@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.memory_storage import MemoryJobRepository
-from tests.unit.web.conftest import KEY, World, make_world
+from tests.unit.web.conftest import KEY, WebEnvironment, make_environment
 from tests.unit.web.test_batch import BAD, sms
 from wavecom.accounts import Scope
 from wavecom.core.job import Job
@@ -31,11 +31,11 @@ class Forgetful(LocalQuotas):
         return None
 
 
-def limited(*, rate: float | None = None, quota: int | None = None) -> World:
+def limited(*, rate: float | None = None, quota: int | None = None) -> WebEnvironment:
     settings = Settings(secret_key="a secret for tests only", key_rate_per_second=rate, key_daily_quota=quota)
-    holder: list[World] = []
+    holder: list[WebEnvironment] = []
     quotas = Forgetful(lambda: holder[0].clock.now().timestamp())
-    holder.append(make_world(settings, quotas=quotas))
+    holder.append(make_environment(settings, quotas=quotas))
     return holder[0]
 
 
@@ -49,8 +49,8 @@ def batch(api: FlaskClient, *items: Any, key: str | None = None) -> Any:
     return api.post(f"{PATH}/batch", json={"notifications": list(items)}, headers=headers)
 
 
-def stored(world: World) -> int:
-    return len(world.jobs.search(JobFilter(), 200).jobs)
+def stored(environment: WebEnvironment) -> int:
+    return len(environment.jobs.search(JobFilter(), 200).jobs)
 
 
 def left(answer: Any, name: str = "daily") -> int:
@@ -67,78 +67,78 @@ EXHAUSTED = pytest.mark.parametrize(
 def test_a_batch_that_is_sent_again_gets_its_first_answer_when_nothing_is_left(
     limits: dict[str, Any], code: str
 ) -> None:
-    world = limited(**limits)
+    environment = limited(**limits)
     items = [sms(1), sms(2), sms(3)]
-    first = batch(world.client(), *items, key="b")
+    first = batch(environment.client(), *items, key="b")
     assert first.status_code == 202
 
     for later_by in (0, 61):
-        world.clock.advance(0 if "rate" in limits else later_by)
-        again = batch(world.client(), *items, key="b")
+        environment.clock.advance(0 if "rate" in limits else later_by)
+        again = batch(environment.client(), *items, key="b")
         assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
         assert [each["notification"] for each in again.json["results"]] == [
             each["notification"] for each in first.json["results"]
         ]
     if code == "quota_exhausted":
-        assert single(world.client(), body=sms(4)).json["code"] == code
-    assert stored(world) == 3
+        assert single(environment.client(), body=sms(4)).json["code"] == code
+    assert stored(environment) == 3
 
 
 @EXHAUSTED
 def test_a_single_request_too(limits: dict[str, Any], code: str) -> None:
-    world = limited(**limits)
-    first = single(world.client(), "a")
+    environment = limited(**limits)
+    first = single(environment.client(), "a")
     for number in (1, 2):
-        single(world.client(), body=sms(number))
+        single(environment.client(), body=sms(number))
 
-    assert single(world.client(), body=sms(7)).json["code"] == code
-    again = single(world.client(), "a")
+    assert single(environment.client(), body=sms(7)).json["code"] == code
+    again = single(environment.client(), "a")
 
     assert (again.status_code, again.data) == (202, first.data)
     assert again.headers["Idempotent-Replayed"] == "true"
-    mismatch = single(world.client(), "a", sms(9))
+    mismatch = single(environment.client(), "a", sms(9))
     assert mismatch.json["code"] == "idempotency_mismatch" or mismatch.status_code == 429
-    assert stored(world) == 3
+    assert stored(environment) == 3
 
 
 def test_ten_equal_requests_make_one_job_and_cost_one() -> None:
-    world = limited(quota=5)
+    environment = limited(quota=5)
 
-    answers = [single(world.client(), "a") for _ in range(10)]
+    answers = [single(environment.client(), "a") for _ in range(10)]
 
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.data for answer in answers}) == 1
-    assert left(single(world.client())) == 3
+    assert left(single(environment.client())) == 3
 
 
 def test_a_repeat_that_only_the_store_knows_costs_nothing() -> None:
-    world = limited(rate=1, quota=5)
-    single(world.client(), "a")
-    world.clock.advance(3600)
+    environment = limited(rate=1, quota=5)
+    single(environment.client(), "a")
+    environment.clock.advance(3600)
 
-    single(world.client(), "a")
-    batch(world.client(), sms(), key="a")  # Another key: a/0.
+    single(environment.client(), "a")
+    batch(environment.client(), sms(), key="a")  # Another key: a/0.
 
-    answer = single(world.client())
+    answer = single(environment.client())
     assert (left(answer), left(answer, "rate")) == (2, 8)
 
 
 def test_of_a_batch_in_part_repeated_only_the_rest_counts_whatever_the_time() -> None:
-    world = limited(quota=4)
+    environment = limited(quota=4)
     items = [{**sms(number), "idempotencyKey": str(number)} for number in range(4)]
-    batch(world.client(), *items[:3])
+    batch(environment.client(), *items[:3])
     for seconds in (0, 3600):
-        world.clock.advance(seconds)
-        again = batch(world.client(), *items)
+        environment.clock.advance(seconds)
+        again = batch(environment.client(), *items)
         assert again.status_code == 202
 
     assert left(again) == 0
-    assert single(world.client()).json["code"] == "quota_exhausted"
-    assert stored(world) == 4
+    assert single(environment.client()).json["code"] == "quota_exhausted"
+    assert stored(environment) == 4
 
 
 def test_a_repeat_with_attachments_is_answered_though_nothing_is_left() -> None:
-    world = limited(quota=1)
+    environment = limited(quota=1)
     mail = {
         "type": "email",
         "to": {"email": "amina@example.com"},
@@ -148,48 +148,48 @@ def test_a_repeat_with_attachments_is_answered_though_nothing_is_left() -> None:
             "attachments": [{"filename": "a.txt", "contentType": "text/plain", "content": "QUJD"}],
         },
     }
-    first = single(world.client(), "a", mail)
+    first = single(environment.client(), "a", mail)
 
-    again = single(world.client(), "a", mail)
-    other = single(world.client(), "b", mail)
+    again = single(environment.client(), "a", mail)
+    other = single(environment.client(), "b", mail)
 
     assert (again.status_code, again.data) == (202, first.data)
     assert other.json["code"] == "quota_exhausted"
 
 
 def test_refused_work_uses_up_the_rate_and_then_is_429_and_never_the_quota() -> None:
-    world = limited(rate=0.3, quota=10)
+    environment = limited(rate=0.3, quota=10)
 
-    answers = [single(world.client(), body=BAD).status_code for _ in range(5)]
-    world.clock.advance(60)
-    many = batch(world.client(), BAD, sms(), BAD)
-    world.clock.advance(60)
+    answers = [single(environment.client(), body=BAD).status_code for _ in range(5)]
+    environment.clock.advance(60)
+    many = batch(environment.client(), BAD, sms(), BAD)
+    environment.clock.advance(60)
 
     assert answers == [422] * 3 + [429] * 2
     assert many.status_code == 207
-    assert left(single(world.client())) == 8
+    assert left(single(environment.client())) == 8
 
 
 def test_a_mismatch_is_refused_work() -> None:
-    world = limited(rate=0.5)
-    single(world.client(), "a")
+    environment = limited(rate=0.5)
+    single(environment.client(), "a")
 
-    answers = [single(world.client(), "a", sms(1)).status_code for _ in range(6)]
+    answers = [single(environment.client(), "a", sms(1)).status_code for _ in range(6)]
 
     assert answers == [422] * 4 + [429] * 2
-    assert single(world.client(), "a").status_code == 202
+    assert single(environment.client(), "a").status_code == 202
 
 
-def fail(world: World, count: int) -> list[str]:
+def fail(environment: WebEnvironment, count: int) -> list[str]:
     """So many notifications, failed and dead-lettered."""
     from dataclasses import replace
 
     ids = []
     for number in range(count):
-        job_id = single(world.client(), body=sms(number)).json["jobId"]
-        now = world.clock.now()
-        job = world.jobs._jobs[job_id]
-        world.jobs._jobs[job_id] = replace(
+        job_id = single(environment.client(), body=sms(number)).json["jobId"]
+        now = environment.clock.now()
+        job = environment.jobs._jobs[job_id]
+        environment.jobs._jobs[job_id] = replace(
             job, status=Status.FAILED, finished_at=now, dead_lettered_at=now, due_at=None, attempts=5
         )
         ids.append(job_id)
@@ -197,63 +197,63 @@ def fail(world: World, count: int) -> list[str]:
 
 
 def test_a_retry_costs_what_a_send_costs_and_one_that_can_not_be_costs_nothing() -> None:
-    world = limited(quota=3)
-    [job_id] = fail(world, 1)
+    environment = limited(quota=3)
+    [job_id] = fail(environment, 1)
 
-    first = world.client().post(f"{PATH}/{job_id}/retry")
-    not_failed = world.client().post(f"{PATH}/{job_id}/retry")
-    fine = single(world.client())
-    fail_again = world.jobs._jobs[job_id]
+    first = environment.client().post(f"{PATH}/{job_id}/retry")
+    not_failed = environment.client().post(f"{PATH}/{job_id}/retry")
+    fine = single(environment.client())
+    fail_again = environment.jobs._jobs[job_id]
     assert (first.status_code, not_failed.status_code, left(fine)) == (202, 409, 0)
 
     from dataclasses import replace
 
-    world.jobs._jobs[job_id] = replace(fail_again, status=Status.FAILED)
-    refused = world.client().post(f"{PATH}/{job_id}/retry")
+    environment.jobs._jobs[job_id] = replace(fail_again, status=Status.FAILED)
+    refused = environment.client().post(f"{PATH}/{job_id}/retry")
     assert refused.json["code"] == "quota_exhausted"
-    assert world.jobs._jobs[job_id].status is Status.FAILED
+    assert environment.jobs._jobs[job_id].status is Status.FAILED
 
 
 def test_a_replay_costs_what_a_batch_costs_and_is_all_or_nothing() -> None:
-    world = limited(quota=8)
-    ids = fail(world, 5)
+    environment = limited(quota=8)
+    ids = fail(environment, 5)
 
-    refused = world.client().post(f"{PATH}/replay", json={"jobIds": ids})
-    some = world.client().post(f"{PATH}/replay", json={"jobIds": ids, "limit": 2})
-    dry = world.client().post(f"{PATH}/replay", json={"jobIds": ids, "dryRun": True})
+    refused = environment.client().post(f"{PATH}/replay", json={"jobIds": ids})
+    some = environment.client().post(f"{PATH}/replay", json={"jobIds": ids, "limit": 2})
+    dry = environment.client().post(f"{PATH}/replay", json={"jobIds": ids, "dryRun": True})
 
     assert refused.json["code"] == "quota_exhausted"
     assert (some.status_code, some.json["replayed"]) == (202, 2)
     assert dry.status_code == 200
-    assert left(single(world.client())) == 0
+    assert left(single(environment.client())) == 0
 
 
 def test_an_admin_key_under_a_quota_gets_no_more_by_making_keys() -> None:
-    world = limited(quota=3)
+    environment = limited(quota=3)
     keys = [KEY]
     for _ in range(4):
-        made = world.client().post("/api/keys", json={"name": "more", "scopes": ["send"]})
+        made = environment.client().post("/api/keys", json={"name": "more", "scopes": ["send"]})
         keys.append(made.json["key"])
 
-    answers = [single(world.client(key)).status_code for key in keys * 2]
+    answers = [single(environment.client(key)).status_code for key in keys * 2]
 
     assert answers.count(202) == 3
     assert set(answers) == {202, 429}
 
 
 def test_who_did_it_is_kept() -> None:
-    world = make_world()
-    [maker] = world.keys.of_client(None)
-    other = world.client().post("/api/keys", json={"name": "ops", "scopes": [*Scope]}).json
-    job_id = single(world.client()).json["jobId"]
-    [second] = batch(world.client(), sms()).json["results"]
+    environment = make_environment()
+    [maker] = environment.keys.of_client(None)
+    other = environment.client().post("/api/keys", json={"name": "ops", "scopes": [*Scope]}).json
+    job_id = single(environment.client()).json["jobId"]
+    [second] = batch(environment.client(), sms()).json["results"]
 
-    world.client(other["key"]).post(f"{PATH}/{job_id}/cancel")
+    environment.client(other["key"]).post(f"{PATH}/{job_id}/cancel")
 
-    read = world.client().get(f"{PATH}/{job_id}").json
+    read = environment.client().get(f"{PATH}/{job_id}").json
     assert read["createdBy"] == f"key {maker.key_id}"
     assert read["logs"][-1] == {"at": read["updatedAt"], "event": "cancelled", "by": f"key {other['keyId']}"}
-    listed = world.client().get(f"{PATH}/{second['notification']['jobId']}").json
+    listed = environment.client().get(f"{PATH}/{second['notification']['jobId']}").json
     assert listed["createdBy"] == f"key {maker.key_id}"
 
 
@@ -282,11 +282,11 @@ class Away(MemoryJobRepository):
 
 
 def test_what_could_not_be_stored_costs_nothing_in_the_end() -> None:
-    holder: list[World] = []
+    holder: list[WebEnvironment] = []
     quotas = Forgetful(lambda: holder[0].clock.now().timestamp())
     jobs = Away(lambda: holder[0].clock.now())
     settings = Settings(secret_key="a secret for tests only", key_daily_quota=10)
-    holder.append(make_world(settings, jobs=jobs, quotas=quotas))
+    holder.append(make_environment(settings, jobs=jobs, quotas=quotas))
     api = holder[0].client()
     jobs.is_away = True
 
@@ -302,19 +302,19 @@ def test_what_could_not_be_stored_costs_nothing_in_the_end() -> None:
     assert left(single(api)) == 10 - 3 - 1
 
 
-def racing(quota: int) -> tuple[World, Racing]:
-    holder: list[World] = []
+def racing(quota: int) -> tuple[WebEnvironment, Racing]:
+    holder: list[WebEnvironment] = []
     quotas = Racing(lambda: holder[0].clock.now().timestamp())
     settings = Settings(secret_key="a secret for tests only", key_daily_quota=quota)
-    holder.append(make_world(settings, quotas=quotas))
+    holder.append(make_environment(settings, quotas=quotas))
     return holder[0], quotas
 
 
 @pytest.mark.parametrize("text", ["Hello", "another body"])
 def test_twins_that_overtake_each_other_are_paid_once(text: str) -> None:
     """The one is counted, the other let through by its mark, and stored first: not for nothing."""
-    world, quotas = racing(10)
-    api = world.client()
+    environment, quotas = racing(10)
+    api = environment.client()
     body, twin = [sms(n) for n in range(3)], [sms(n) | {"payload": {"text": text}} for n in range(3)]
 
     quotas.twin = lambda: batch(api, *twin, key="b")
@@ -322,20 +322,20 @@ def test_twins_that_overtake_each_other_are_paid_once(text: str) -> None:
     quotas.twin = lambda: single(api, "s", sms(8) | {"payload": {"text": text}})
     single(api, "s", sms(8))
 
-    assert stored(world) == 4
+    assert stored(environment) == 4
     assert left(single(api)) == 10 - 4 - 1
 
 
 def test_a_batch_of_new_ones_repeats_and_mismatches_costs_what_is_new() -> None:
-    world = limited(quota=10)
-    api = world.client()
+    environment = limited(quota=10)
+    api = environment.client()
     batch(api, sms(1), sms(2), key="b")
-    world.clock.advance(3600)
+    environment.clock.advance(3600)
 
     answer = batch(api, sms(1), sms(99), sms(3), key="b")
 
     assert [each["status"] for each in answer.json["results"]] == [202, 422, 202]
-    assert stored(world) == 3
+    assert stored(environment) == 3
     assert left(single(api)) == 10 - 3 - 1
 
 
@@ -343,8 +343,8 @@ def test_a_batch_of_new_ones_repeats_and_mismatches_costs_what_is_new() -> None:
 def test_a_batch_with_something_wrong_in_it_that_is_sent_again_gets_its_first_answer(
     limits: dict[str, Any], code: str
 ) -> None:
-    world = limited(**limits)
-    api = world.client()
+    environment = limited(**limits)
+    api = environment.client()
     first = batch(api, sms(1), BAD, sms(2), key="b")
     single(api, body=sms(5))
     assert first.status_code == 207
@@ -362,12 +362,12 @@ def test_a_batch_with_something_wrong_in_it_that_is_sent_again_gets_its_first_an
 
 @EXHAUSTED
 def test_a_batch_whose_time_has_passed_since_gets_its_first_answer(limits: dict[str, Any], code: str) -> None:
-    world = limited(**limits)
-    api = world.client()
+    environment = limited(**limits)
+    api = environment.client()
     dated = sms(1) | {"expiresAt": "2026-03-14T09:30:00Z"}
     first = batch(api, dated, BAD, key="b")
     assert first.status_code == 207
-    world.clock.advance(600)
+    environment.clock.advance(600)
     for number in (2, 3, 4):
         single(api, body=sms(number))
     assert single(api, body=sms(7)).json["code"] == code
@@ -379,13 +379,13 @@ def test_a_batch_whose_time_has_passed_since_gets_its_first_answer(limits: dict[
 
 
 def test_a_repetition_gets_its_first_answer_though_its_sender_may_not_be_used_any_more() -> None:
-    world = limited(quota=10)
-    api = world.client()
+    environment = limited(quota=10)
+    api = environment.client()
     named = sms(1) | {"payload": {"text": "Hello", "senderId": "ACME"}}
     first = batch(api, named, sms(2), key="b")
     assert first.status_code == 202
-    world.keys.set_sender_policy("default", SenderPolicy(sms=frozenset()))
-    world.clock.advance(60)
+    environment.keys.set_sender_policy("default", SenderPolicy(sms=frozenset()))
+    environment.clock.advance(60)
 
     again = batch(api, named, sms(2), named, key="b")
 

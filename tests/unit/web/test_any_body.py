@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.corpus.bodies import good_notifications
-from tests.unit.web.conftest import World, make_world
+from tests.unit.web.conftest import WebEnvironment, make_environment
 
 NAMES = [
     *("type", "to", "payload", "metadata", "maxAttempts", "priority", "sendAt", "expiresAt", "ttlSeconds"),
@@ -55,12 +55,12 @@ def spoiled_bodies(draw: st.DrawFn) -> Any:
 
 
 @pytest.fixture(scope="module")
-def open_world() -> World:
-    return make_world()
+def open_environment() -> WebEnvironment:
+    return make_environment()
 
 
-def _check(world: World, body: Any) -> None:
-    client = world.client()
+def _check(environment: WebEnvironment, body: Any) -> None:
+    client = environment.client()
     answer = client.post("/api/notifications", data=orjson.dumps(body), content_type="application/json")
 
     assert answer.status_code in {202, 413, 422}, answer.text
@@ -77,20 +77,20 @@ def _check(world: World, body: Any) -> None:
     deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(VALUES)
-def test_any_json_gets_a_documented_answer(open_world: World, body: Any) -> None:
-    _check(open_world, body)
+def test_any_json_gets_a_documented_answer(open_environment: WebEnvironment, body: Any) -> None:
+    _check(open_environment, body)
 
 
 @settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
 @given(spoiled_bodies())
-def test_any_spoiled_body_gets_a_documented_answer(open_world: World, body: Any) -> None:
-    _check(open_world, body)
+def test_any_spoiled_body_gets_a_documented_answer(open_environment: WebEnvironment, body: Any) -> None:
+    _check(open_environment, body)
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.binary(max_size=200))
-def test_any_bytes_get_a_documented_answer(open_world: World, body: bytes) -> None:
-    answer = open_world.client().post("/api/notifications", data=body, content_type="application/json")
+def test_any_bytes_get_a_documented_answer(open_environment: WebEnvironment, body: bytes) -> None:
+    answer = open_environment.client().post("/api/notifications", data=body, content_type="application/json")
 
     assert answer.status_code in {202, 400, 413, 422}
 
@@ -105,15 +105,15 @@ def test_any_bytes_get_a_documented_answer(open_world: World, body: bytes) -> No
         max_size=4,
     )
 )
-def test_any_query_gets_a_documented_answer(open_world: World, query: list[tuple[str, str]]) -> None:
-    answer = open_world.client().get("/api/notifications", query_string=query)
+def test_any_query_gets_a_documented_answer(open_environment: WebEnvironment, query: list[tuple[str, str]]) -> None:
+    answer = open_environment.client().get("/api/notifications", query_string=query)
 
     assert answer.status_code in {200, 422}, answer.text
 
 
 @settings(deadline=None, max_examples=60)
 @given(st.text(max_size=40), st.sampled_from(["GET", "POST", "DELETE", "HEAD"]))
-def test_any_path_gets_a_documented_answer(open_world: World, path: str, method: str) -> None:
-    answer = open_world.client().open(f"/api/notifications/{path}", method=method)
+def test_any_path_gets_a_documented_answer(open_environment: WebEnvironment, path: str, method: str) -> None:
+    answer = open_environment.client().open(f"/api/notifications/{path}", method=method)
 
     assert answer.status_code in {200, 308, 400, 404, 405, 415}

@@ -8,7 +8,7 @@ from pathlib import Path
 from flask.testing import FlaskClient
 
 from tests.factories import make_job
-from tests.unit.web.conftest import NOW, World
+from tests.unit.web.conftest import NOW, WebEnvironment
 from wavecom.core.states import Status
 from wavecom.web import body
 from wavecom.web.api import representation
@@ -60,7 +60,7 @@ def test_every_event_of_the_log_is_in_the_table() -> None:
     assert set(_first_column("event")) == set(EVENTS)
 
 
-def test_every_field_that_can_be_sent_or_read_is_in_a_table(world: World) -> None:
+def test_every_field_that_can_be_sent_or_read_is_in_a_table(environment: WebEnvironment) -> None:
     sent = _names(NotificationSchema(lambda: NOW))
     sent |= _names(EmailTo(), "to.") | _names(EmailPayload(), "payload.")
     sent |= _names(SmsTo(), "to.") | _names(SmsPayload(), "payload.")
@@ -87,10 +87,10 @@ def test_every_parameter_of_the_counts_is_in_the_table() -> None:
     assert set(_first_column("parameter of the counts")) == _names(StatsQuery(lambda: NOW))
 
 
-def test_every_call_is_in_the_table_with_its_path(world: World) -> None:
+def test_every_call_is_in_the_table_with_its_path(environment: WebEnvironment) -> None:
     rules = {
         f"{method} {rule}".replace("<job_id>", "<jobId>").replace("<key_id>", "<keyId>")
-        for rule in world.app.url_map.iter_rules()
+        for rule in environment.app.url_map.iter_rules()
         if str(rule).startswith("/api/") or str(rule) in {"/docs", "/healthz", "/readyz"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -121,8 +121,8 @@ def test_the_example_of_an_error_is_what_the_api_answers(api: FlaskClient) -> No
     assert answer.json | {"requestId": ""} == wanted | {"requestId": ""}
 
 
-def test_the_link_of_every_error_leads_to_its_explanation(world: World) -> None:
-    answer = world.client(None).get("/docs/errors")
+def test_the_link_of_every_error_leads_to_its_explanation(environment: WebEnvironment) -> None:
+    answer = environment.client(None).get("/docs/errors")
 
     assert answer.mimetype == "text/html"
     assert re.findall(r'id="(\w+)"', answer.text) == list(documented())

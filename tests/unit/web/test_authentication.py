@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.factories import make_job, make_job_id
-from tests.unit.web.conftest import KEY, NOW, World, make_world
+from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
 from wavecom.accounts import KeyRing, Scope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.core.ports import JobFilter
@@ -19,7 +19,7 @@ from wavecom.errors import StoreError
 SMS = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}
 
 
-def _add_key(world: World, key: str, **fields: Any) -> None:
+def _add_key(environment: WebEnvironment, key: str, **fields: Any) -> None:
     usual: dict[str, Any] = {
         "key_id": "another",
         "hash": hash_of(key),
@@ -28,7 +28,7 @@ def _add_key(world: World, key: str, **fields: Any) -> None:
         "is_live": True,
         "created_at": NOW,
     }
-    world.keys.add(KeyRecord(**(usual | fields)))
+    environment.keys.add(KeyRecord(**(usual | fields)))
 
 
 @pytest.mark.parametrize(
@@ -47,24 +47,24 @@ def _add_key(world: World, key: str, **fields: Any) -> None:
         "Bearer \xff\xfe",
     ],
 )
-def test_a_call_without_a_known_key_is_refused(header: str | None, world: World) -> None:
+def test_a_call_without_a_known_key_is_refused(header: str | None, environment: WebEnvironment) -> None:
     headers = {} if header is None else {"Authorization": header}
 
-    answer = world.client(None).post("/api/notifications", json=SMS, headers=headers)
+    answer = environment.client(None).post("/api/notifications", json=SMS, headers=headers)
 
     assert (answer.status_code, answer.json["code"]) == (401, "unauthenticated")
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="wavecom"'
-    assert world.jobs.search(JobFilter(), 1).jobs == ()
+    assert environment.jobs.search(JobFilter(), 1).jobs == ()
 
 
-def test_the_scheme_may_be_in_any_case(world: World) -> None:
-    answer = world.client(None).get("/api/notifications", headers={"Authorization": f"bearer  {KEY} "})
+def test_the_scheme_may_be_in_any_case(environment: WebEnvironment) -> None:
+    answer = environment.client(None).get("/api/notifications", headers={"Authorization": f"bearer  {KEY} "})
 
     assert answer.status_code == 200
 
 
-def test_nothing_of_a_strangers_body_is_read(world: World) -> None:
-    answer = world.client(None).post("/api/notifications", data=b"not JSON", content_type="text/plain")
+def test_nothing_of_a_strangers_body_is_read(environment: WebEnvironment) -> None:
+    answer = environment.client(None).post("/api/notifications", data=b"not JSON", content_type="text/plain")
 
     assert answer.status_code == 401
 
@@ -95,28 +95,28 @@ BODIES: dict[str, Any] = {
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), CALLS)
-def test_each_call_needs_its_scope(method: str, path: str, scope: Scope, world: World) -> None:
+def test_each_call_needs_its_scope(method: str, path: str, scope: Scope, environment: WebEnvironment) -> None:
     statuses = {"retry": Status.FAILED, "settle": Status.UNCONFIRMED}
     job = make_job(client="default", status=statuses.get(path.rsplit("/", 1)[-1], Status.QUEUED))
-    world.jobs.insert([job])
-    _add_key(world, "a key without the scope", scopes=frozenset(Scope) - {scope})
-    _add_key(world, "a key with just the scope", scopes=frozenset({scope}))
-    _add_key(world, "a key to change", key_id="to-change", scopes=frozenset({Scope.ADMIN}))
+    environment.jobs.insert([job])
+    _add_key(environment, "a key without the scope", scopes=frozenset(Scope) - {scope})
+    _add_key(environment, "a key with just the scope", scopes=frozenset({scope}))
+    _add_key(environment, "a key to change", key_id="to-change", scopes=frozenset({Scope.ADMIN}))
     body = BODIES.get(path) if method == "POST" else None
     path = path.format(job_id=job.job_id, key_id="to-change")
 
-    refused = world.client("a key without the scope").open(path, method=method, json=body)
-    let_through = world.client("a key with just the scope").open(path, method=method, json=body)
+    refused = environment.client("a key without the scope").open(path, method=method, json=body)
+    let_through = environment.client("a key with just the scope").open(path, method=method, json=body)
 
     assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
     assert scope in refused.json["detail"]
     assert let_through.status_code in {200, 201, 202}
 
 
-def test_the_table_of_calls_above_has_every_address_of_the_api(world: World) -> None:
+def test_the_table_of_calls_above_has_every_address_of_the_api(environment: WebEnvironment) -> None:
     rules = {
         (method, str(rule).replace("<", "{").replace(">", "}"))
-        for rule in world.app.url_map.iter_rules()
+        for rule in environment.app.url_map.iter_rules()
         if str(rule).startswith("/api/") and str(rule) != "/api/openapi.json"
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -124,36 +124,40 @@ def test_the_table_of_calls_above_has_every_address_of_the_api(world: World) -> 
     assert rules == {(method, path) for method, path, _ in CALLS}
 
 
-def test_what_a_test_key_sends_is_kept_apart_from_what_live_keys_of_its_client_send(world: World) -> None:
-    _add_key(world, "wc_test_key", is_live=False)
+def test_what_a_test_key_sends_is_kept_apart_from_what_live_keys_of_its_client_send(
+    environment: WebEnvironment,
+) -> None:
+    _add_key(environment, "wc_test_key", is_live=False)
     headers = {"Idempotency-Key": "1"}
-    live = world.client().post("/api/notifications", json=SMS, headers=headers)
+    live = environment.client().post("/api/notifications", json=SMS, headers=headers)
 
-    test = world.client("wc_test_key").post("/api/notifications", json=SMS, headers=headers)
+    test = environment.client("wc_test_key").post("/api/notifications", json=SMS, headers=headers)
 
     assert test.status_code == 202
     assert test.json["jobId"] != live.json["jobId"]
-    assert {job.client for job in world.jobs.search(JobFilter(), 9).jobs} == {"default", "default:test"}
-    assert [message.lane.is_test for message in world.publisher.delivery_messages] == [False, True]
+    assert {job.client for job in environment.jobs.search(JobFilter(), 9).jobs} == {"default", "default:test"}
+    assert [message.lane.is_test for message in environment.publisher.delivery_messages] == [False, True]
 
 
-def test_two_clients_see_nothing_of_each_other(world: World) -> None:
-    _add_key(world, "the other's key", client="other")
-    mine = world.client().post("/api/notifications", json=SMS, headers={"Idempotency-Key": "1"})
+def test_two_clients_see_nothing_of_each_other(environment: WebEnvironment) -> None:
+    _add_key(environment, "the other's key", client="other")
+    mine = environment.client().post("/api/notifications", json=SMS, headers={"Idempotency-Key": "1"})
 
-    theirs = world.client("the other's key").post("/api/notifications", json=SMS, headers={"Idempotency-Key": "1"})
+    theirs = environment.client("the other's key").post(
+        "/api/notifications", json=SMS, headers={"Idempotency-Key": "1"}
+    )
 
     assert theirs.json["jobId"] != mine.json["jobId"]
     assert "Idempotent-Replayed" not in theirs.headers
-    assert world.client("the other's key").get(mine.headers["Location"]).status_code == 404
-    items = world.client("the other's key").get("/api/notifications").json["items"]
+    assert environment.client("the other's key").get(mine.headers["Location"]).status_code == 404
+    items = environment.client("the other's key").get("/api/notifications").json["items"]
     assert [item["jobId"] for item in items] == [theirs.json["jobId"]]
 
 
-def test_a_key_that_has_ended_is_refused(world: World) -> None:
-    _add_key(world, "an old key", expires_at=NOW)
+def test_a_key_that_has_ended_is_refused(environment: WebEnvironment) -> None:
+    _add_key(environment, "an old key", expires_at=NOW)
 
-    assert world.client("an old key").get("/api/notifications").status_code == 401
+    assert environment.client("an old key").get("/api/notifications").status_code == 401
 
 
 class _AwayKeyStore:
@@ -176,8 +180,8 @@ class _AwayKeyStore:
         raise StoreError("away")
 
 
-def test_when_keys_cannot_be_looked_up_the_answer_is_not_available(world: World) -> None:
-    api: FlaskClient = make_world(keys=KeyRing(_AwayKeyStore(), world.clock)).client()
+def test_when_keys_cannot_be_looked_up_the_answer_is_not_available(environment: WebEnvironment) -> None:
+    api: FlaskClient = make_environment(keys=KeyRing(_AwayKeyStore(), environment.clock)).client()
 
     answer = api.get(f"/api/notifications/{make_job_id()}")
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.corpus.bodies import bad_notifications, good_notifications
 from tests.memory_storage import MemoryJobRepository
-from tests.unit.web.conftest import NOW, World, later, make_world
+from tests.unit.web.conftest import NOW, WebEnvironment, later, make_environment
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import JobFilter
 from wavecom.errors import StoreError, UncertainWriteError
@@ -35,23 +35,23 @@ def _post(api: FlaskClient, items: list[Any], key: str | None = None) -> Any:
     return api.post(PATH, json={"notifications": items}, headers=headers)
 
 
-def _count(world: World) -> int:
-    return len(world.jobs.search(JobFilter(), 2000).jobs)
+def _count(environment: WebEnvironment) -> int:
+    return len(environment.jobs.search(JobFilter(), 2000).jobs)
 
 
-def test_a_batch_that_is_right_is_taken_as_a_whole_in_order(world: World, api: FlaskClient) -> None:
+def test_a_batch_that_is_right_is_taken_as_a_whole_in_order(environment: WebEnvironment, api: FlaskClient) -> None:
     answer = _post(api, [sms(number) for number in range(1000)])
 
     assert answer.status_code == 202
     assert (answer.json["accepted"], answer.json["refused"]) == (1000, 0)
-    jobs = [world.jobs.get(JobId(result["notification"]["jobId"])) for result in answer.json["results"]]
+    jobs = [environment.jobs.get(JobId(result["notification"]["jobId"])) for result in answer.json["results"]]
     assert [job.to["phone"] for job in jobs if job] == [sms(number)["to"]["phone"] for number in range(1000)]
-    assert [delivery_message.job_id for delivery_message in world.publisher.delivery_messages] == [
+    assert [delivery_message.job_id for delivery_message in environment.publisher.delivery_messages] == [
         job.job_id for job in jobs if job
     ]
 
 
-def test_an_item_is_answered_as_it_would_be_by_itself(world: World, api: FlaskClient) -> None:
+def test_an_item_is_answered_as_it_would_be_by_itself(environment: WebEnvironment, api: FlaskClient) -> None:
     alone = api.post("/api/notifications", json=sms()).json
 
     [result] = _post(api, [sms()]).json["results"]
@@ -59,13 +59,13 @@ def test_an_item_is_answered_as_it_would_be_by_itself(world: World, api: FlaskCl
     assert result == {"status": 202, "notification": alone | {"jobId": result["notification"]["jobId"]}}
 
 
-def test_what_is_wrong_with_one_costs_no_other(world: World, api: FlaskClient) -> None:
+def test_what_is_wrong_with_one_costs_no_other(environment: WebEnvironment, api: FlaskClient) -> None:
     answer = _post(api, [sms(1), BAD, sms(2), "no object", {"type": "fax"}])
 
     assert answer.status_code == 207
     assert [result["status"] for result in answer.json["results"]] == [202, 422, 202, 422, 422]
     assert (answer.json["accepted"], answer.json["refused"]) == (2, 3)
-    assert _count(world) == 2
+    assert _count(environment) == 2
 
 
 def test_a_refusal_names_its_faults_by_pointers_that_begin_at_the_item(api: FlaskClient) -> None:
@@ -77,13 +77,15 @@ def test_a_refusal_names_its_faults_by_pointers_that_begin_at_the_item(api: Flas
     assert problem["errors"] == [{"pointer": "/payload/text", "message": "must not be empty", "code": "empty"}]
 
 
-def test_when_none_is_right_the_whole_answer_is_a_problem_with_all_results(world: World, api: FlaskClient) -> None:
+def test_when_none_is_right_the_whole_answer_is_a_problem_with_all_results(
+    environment: WebEnvironment, api: FlaskClient
+) -> None:
     answer = _post(api, [BAD, BAD])
 
     assert (answer.status_code, answer.json["code"]) == (422, "nothing_accepted")
     assert answer.mimetype == "application/problem+json"
     assert [result["problem"]["code"] for result in answer.json["results"]] == ["invalid_request"] * 2
-    assert _count(world) == 0
+    assert _count(environment) == 0
 
 
 @pytest.mark.parametrize(
@@ -108,8 +110,10 @@ ITEMS = [entry for entry in bad_notifications() if "body" in entry and "errors" 
 
 
 @pytest.mark.parametrize("entry", ITEMS, ids=[entry["name"] for entry in ITEMS])
-def test_a_bad_item_gets_the_errors_that_it_gets_by_itself(entry: dict[str, Any], shared_world: World) -> None:
-    api = shared_world.client()
+def test_a_bad_item_gets_the_errors_that_it_gets_by_itself(
+    entry: dict[str, Any], shared_environment: WebEnvironment
+) -> None:
+    api = shared_environment.client()
     alone = api.post("/api/notifications", data=json.dumps(entry["body"]), content_type="application/json").json
     if any("idempotency" in error["pointer"].lower() for error in alone.get("errors", ())):
         return  # a field that only an item may have
@@ -150,7 +154,7 @@ def test_more_values_than_a_batch_may_have_are_refused_before_parsing(api: Flask
 # --- Idempotency ------------------------------------------------------------------------------------------------------
 
 
-def test_each_item_may_have_a_key_of_its_own(world: World, api: FlaskClient) -> None:
+def test_each_item_may_have_a_key_of_its_own(environment: WebEnvironment, api: FlaskClient) -> None:
     first = _post(api, [sms(1, idempotencyKey="a"), sms(2, idempotencyKey="b")])
 
     second = _post(api, [sms(2, idempotencyKey="b"), sms(3, idempotencyKey="c"), sms(4, idempotencyKey="a")])
@@ -160,28 +164,28 @@ def test_each_item_may_have_a_key_of_its_own(world: World, api: FlaskClient) -> 
     assert repeated == first.json["results"][1] | {"replayed": True}
     assert "replayed" not in fresh
     assert other["problem"]["code"] == "idempotency_mismatch"
-    assert _count(world) == 3
+    assert _count(environment) == 3
 
 
-def test_a_key_is_the_same_key_in_a_batch_and_alone(world: World, api: FlaskClient) -> None:
+def test_a_key_is_the_same_key_in_a_batch_and_alone(environment: WebEnvironment, api: FlaskClient) -> None:
     alone = api.post("/api/notifications", json=sms(), headers={"Idempotency-Key": "a"})
 
     [result] = _post(api, [sms(idempotencyKey="a")]).json["results"]
 
     assert result == {"status": 202, "notification": alone.json, "replayed": True}
-    assert _count(world) == 1
+    assert _count(environment) == 1
 
 
-def test_of_items_with_one_key_the_first_counts(world: World, api: FlaskClient) -> None:
+def test_of_items_with_one_key_the_first_counts(environment: WebEnvironment, api: FlaskClient) -> None:
     answer = _post(api, [sms(1, idempotencyKey="a"), sms(1, idempotencyKey="a"), sms(2, idempotencyKey="a")])
 
     first, same, other = answer.json["results"]
     assert same == first | {"replayed": True}
     assert other["problem"]["code"] == "idempotency_mismatch"
-    assert _count(world) == 1
+    assert _count(environment) == 1
 
 
-def test_with_the_header_the_whole_batch_may_be_repeated(world: World, api: FlaskClient) -> None:
+def test_with_the_header_the_whole_batch_may_be_repeated(environment: WebEnvironment, api: FlaskClient) -> None:
     items = [sms(1), sms(2, idempotencyKey="mine"), sms(3)]
     first = _post(api, items, "campaign-7")
 
@@ -192,31 +196,31 @@ def test_with_the_header_the_whole_batch_may_be_repeated(world: World, api: Flas
     ]
     assert all(result["replayed"] for result in second.json["results"])
     assert (first.headers.get("Idempotent-Replayed"), second.headers["Idempotent-Replayed"]) == (None, "true")
-    keys = [job.idempotency_key for job in world.jobs.search(JobFilter(), 9).jobs]
+    keys = [job.idempotency_key for job in environment.jobs.search(JobFilter(), 9).jobs]
     assert sorted(map(str, keys)) == ["campaign-7/0", "campaign-7/2", "mine"]
 
 
-def test_a_repetition_wins_over_times_that_have_passed_meanwhile(world: World, api: FlaskClient) -> None:
+def test_a_repetition_wins_over_times_that_have_passed_meanwhile(environment: WebEnvironment, api: FlaskClient) -> None:
     items = [sms(1, idempotencyKey="a", sendAt=later(30).isoformat()), sms(2)]
     first = _post(api, items)
-    world.clock.advance(3600)
+    environment.clock.advance(3600)
 
     second = _post(api, items)
 
     assert second.status_code == 202
     assert second.json["results"][0] == first.json["results"][0] | {"replayed": True}
     assert "Idempotent-Replayed" not in second.headers, "the other one is new"
-    assert _count(world) == 3
+    assert _count(environment) == 3
 
 
 @pytest.mark.parametrize("key", ["", " ", "a" * 256, "é", 7, None])
-def test_a_key_that_is_none_is_a_fault_of_its_item(key: Any, world: World, api: FlaskClient) -> None:
+def test_a_key_that_is_none_is_a_fault_of_its_item(key: Any, environment: WebEnvironment, api: FlaskClient) -> None:
     answer = _post(api, [sms(1, idempotencyKey=key), sms(2)])
 
     assert answer.status_code == 207
     [error] = answer.json["results"][0]["problem"]["errors"]
     assert error["pointer"] == "/idempotencyKey"
-    assert _count(world) == 1
+    assert _count(environment) == 1
 
 
 # --- The store --------------------------------------------------------------------------------------------------------
@@ -235,7 +239,7 @@ class _Away(MemoryJobRepository):
     ("error", "code"), [(StoreError("away"), "store_unavailable"), (UncertainWriteError("cut"), "store_uncertain")]
 )
 def test_when_nothing_can_be_stored_the_whole_batch_is_to_come_again(error: Exception, code: str) -> None:
-    api = make_world(jobs=_Away(error)).client()
+    api = make_environment(jobs=_Away(error)).client()
 
     answer = _post(api, [sms(), sms(1)])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web.conftest import World, make_world
+from tests.unit.web.conftest import WebEnvironment, make_environment
 from wavecom.settings import Settings
 
 MAIL_ONLY = '[providers.mail]\ntype = "sandbox"\nlatency_ms = "$UNSET"\n[routes]\nemail = ["mail"]\n'
@@ -16,10 +16,10 @@ EMAIL = {"type": "email", "to": {"email": "ada@example.org"}, "payload": {"subje
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
+def environment(tmp_path: Path) -> WebEnvironment:
     file = tmp_path / "providers.toml"
     file.write_text(MAIL_ONLY)
-    return make_world(Settings(secret_key="a secret for tests only", providers_file=file))
+    return make_environment(Settings(secret_key="a secret for tests only", providers_file=file))
 
 
 def is_refusal(problem: dict[str, Any]) -> bool:
@@ -31,20 +31,20 @@ def is_refusal(problem: dict[str, Any]) -> bool:
     return bool(problem["code"] == "channel_not_served" and problem["status"] == 422)
 
 
-def test_a_channel_without_a_route_is_refused_with_field_and_fix(world: World) -> None:
-    answer = world.client().post("/api/notifications", json=SMS)
+def test_a_channel_without_a_route_is_refused_with_field_and_fix(environment: WebEnvironment) -> None:
+    answer = environment.client().post("/api/notifications", json=SMS)
 
     assert answer.status_code == 422
     assert is_refusal(answer.get_json())
-    assert world.client().get("/api/notifications").get_json()["items"] == []
+    assert environment.client().get("/api/notifications").get_json()["items"] == []
 
 
-def test_those_with_a_route_are_accepted(world: World) -> None:
-    assert world.client().post("/api/notifications", json=EMAIL).status_code == 202
+def test_those_with_a_route_are_accepted(environment: WebEnvironment) -> None:
+    assert environment.client().post("/api/notifications", json=EMAIL).status_code == 202
 
 
-def test_in_a_batch_each_item_is_answered_for_itself(world: World) -> None:
-    answer = world.client().post("/api/notifications/batch", json={"notifications": [SMS, EMAIL, SMS]})
+def test_in_a_batch_each_item_is_answered_for_itself(environment: WebEnvironment) -> None:
+    answer = environment.client().post("/api/notifications/batch", json={"notifications": [SMS, EMAIL, SMS]})
 
     body = answer.get_json()
     assert answer.status_code == 207
@@ -52,19 +52,19 @@ def test_in_a_batch_each_item_is_answered_for_itself(world: World) -> None:
     assert all(is_refusal(body["results"][index]["problem"]) for index in (0, 2))
 
 
-def test_a_batch_of_nothing_else_is_refused_whole(world: World) -> None:
-    answer = world.client().post("/api/notifications/batch", json={"notifications": [SMS]})
+def test_a_batch_of_nothing_else_is_refused_whole(environment: WebEnvironment) -> None:
+    answer = environment.client().post("/api/notifications/batch", json={"notifications": [SMS]})
 
     assert (answer.status_code, answer.get_json()["code"]) == (422, "nothing_accepted")
 
 
-def test_what_was_accepted_before_the_route_was_taken_out_is_answered_as_then(world: World) -> None:
-    before = make_world(jobs=world.jobs)
+def test_what_was_accepted_before_the_route_was_taken_out_is_answered_as_then(environment: WebEnvironment) -> None:
+    before = make_environment(jobs=environment.jobs)
     headers = {"Idempotency-Key": "once"}
     first = before.client().post("/api/notifications", json=SMS, headers=headers)
 
-    again = world.client().post("/api/notifications", json=SMS, headers=headers)
-    in_a_batch = world.client().post(
+    again = environment.client().post("/api/notifications", json=SMS, headers=headers)
+    in_a_batch = environment.client().post(
         "/api/notifications/batch", json={"notifications": [SMS | {"idempotencyKey": "once"}]}
     )
 
@@ -72,10 +72,10 @@ def test_what_was_accepted_before_the_route_was_taken_out_is_answered_as_then(wo
     assert again.get_json()["jobId"] == first.get_json()["jobId"]
 
 
-def test_a_test_key_reaches_the_sandbox_all_the_same(world: World) -> None:
-    made = world.client().post("/api/keys", json={"name": "tests", "mode": "test", "scopes": ["send"]})
+def test_a_test_key_reaches_the_sandbox_all_the_same(environment: WebEnvironment) -> None:
+    made = environment.client().post("/api/keys", json={"name": "tests", "mode": "test", "scopes": ["send"]})
     assert made.status_code == 201, made.get_json()
 
-    answer = world.client(made.get_json()["key"]).post("/api/notifications", json=SMS)
+    answer = environment.client(made.get_json()["key"]).post("/api/notifications", json=SMS)
 
     assert answer.status_code == 202

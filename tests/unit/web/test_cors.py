@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.unit.web.conftest import make_world
+from tests.unit.web.conftest import make_environment
 from wavecom.errors import SettingsError
 from wavecom.settings import Settings
 
@@ -14,9 +14,9 @@ PREFLIGHT = {"Access-Control-Request-Method": "POST", "Access-Control-Request-He
 
 
 def _ask(origins: tuple[str, ...], origin: str, path: str = "/api/notifications", method: str = "GET") -> TestResponse:
-    world = make_world(Settings(cors_origins=origins, secret_key="a secret for tests"))
+    environment = make_environment(Settings(cors_origins=origins, secret_key="a secret for tests"))
     headers = {"Origin": origin} | (PREFLIGHT if method == "OPTIONS" else {})
-    return world.client(None if method == "OPTIONS" else "wc_live_" + "k" * 43).open(
+    return environment.client(None if method == "OPTIONS" else "wc_live_" + "k" * 43).open(
         path, method=method, headers=headers
     )
 

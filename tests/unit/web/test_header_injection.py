@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.web.conftest import World
+from tests.unit.web.conftest import WebEnvironment
 from wavecom.core.ports import JobFilter
 
 #: Everything that some reader of headers takes for the end of a line, or of a text.
@@ -53,11 +53,11 @@ def _bodies(evil: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("line_break", BREAKS, ids=[f"U+{ord(each[0]):04X}{len(each)}" for each in BREAKS])
 @pytest.mark.parametrize("rest", ["", "Bcc: eve@example.com"], ids=["at the end", "with a header"])
 def test_a_line_break_in_whatever_becomes_a_header_is_refused_naming_the_field(
-    line_break: str, rest: str, shared_world: World
+    line_break: str, rest: str, shared_environment: WebEnvironment
 ) -> None:
     for pointer, body in _bodies(line_break + rest).items():
-        answer = shared_world.client().post("/api/notifications", json=body)
+        answer = shared_environment.client().post("/api/notifications", json=body)
 
         assert (answer.status_code, answer.json["code"]) == (422, "invalid_request"), pointer
         assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
-    assert shared_world.jobs.search(JobFilter(), 1).jobs == ()
+    assert shared_environment.jobs.search(JobFilter(), 1).jobs == ()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.unit.web.conftest import make_world
+from tests.unit.web.conftest import make_environment
 from tests.waiting import wait_until
 from wavecom.errors import BrokerError, StoreError
 from wavecom.web.health import OK, Readiness
@@ -37,7 +37,7 @@ class _Hanging:
 
 
 def test_alive_is_alive_whatever_else_is_down() -> None:
-    api = make_world(checks={"mongodb": _failing(StoreError("away"))}).client(None)
+    api = make_environment(checks={"mongodb": _failing(StoreError("away"))}).client(None)
 
     answer = api.get("/healthz")
 
@@ -45,7 +45,7 @@ def test_alive_is_alive_whatever_else_is_down() -> None:
 
 
 def test_ready_when_all_servers_answer() -> None:
-    api = make_world(checks={"mongodb": _fine, "redis": _fine}).client(None)
+    api = make_environment(checks={"mongodb": _fine, "redis": _fine}).client(None)
 
     answer = api.get("/readyz")
 
@@ -62,7 +62,7 @@ def test_not_ready_names_every_server_that_is_away_and_nothing_secret() -> None:
         "redis": _fine,
         "other": _failing(KeyError("secret")),
     }
-    api = make_world(checks=checks).client(None)
+    api = make_environment(checks=checks).client(None)
 
     answer = api.get("/readyz")
 
@@ -117,6 +117,6 @@ def test_probes_share_an_answer_for_a_while() -> None:
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 def test_no_key_is_needed(path: str) -> None:
-    answer = make_world().client("a wrong key").get(path)
+    answer = make_environment().client("a wrong key").get(path)
 
     assert answer.status_code == 200

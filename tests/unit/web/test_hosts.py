@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.web.conftest import make_world
+from tests.unit.web.conftest import make_environment
 from tests.unit.web.test_batch import sms
 from wavecom.settings import Settings
 from wavecom.web.request_middleware import AllowedHosts
@@ -68,25 +68,27 @@ def test_all_are_allowed_who_says_so() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"X-Custom": "not the fast path", "Origin": "https://evil.example"}])
 def test_a_foreign_name_is_421_with_the_fix_both_ways_and_nothing_is_stored(headers: dict[str, str]) -> None:
-    world = make_world()
+    environment = make_environment()
 
-    answer = world.client().post(PATH, json=sms(), headers={"Host": "evil.example", **headers})
+    answer = environment.client().post(PATH, json=sms(), headers={"Host": "evil.example", **headers})
 
     assert (answer.status_code, answer.json["code"]) == (421, "unknown_host")
     assert "WAVECOM_ALLOWED_HOSTS" in answer.json["detail"]
-    assert world.publisher.delivery_messages == []
+    assert environment.publisher.delivery_messages == []
 
 
 def test_what_is_set_is_answered_and_probes_are_whatever_they_ask_for() -> None:
     settings = Settings(secret_key="a secret for tests only", allowed_hosts=("evil.example",))
 
-    assert make_world(settings).client().post(PATH, json=sms(), headers={"Host": "evil.example"}).status_code == 202
+    assert (
+        make_environment(settings).client().post(PATH, json=sms(), headers={"Host": "evil.example"}).status_code == 202
+    )
     for path in ("/healthz", "/readyz"):
-        assert make_world().client(None).get(path, headers={"Host": "evil.example"}).status_code == 200
+        assert make_environment().client(None).get(path, headers={"Host": "evil.example"}).status_code == 200
 
 
 def test_people_get_a_page() -> None:
-    answer = make_world().client(None).get("/login", headers={"Host": "evil.example", "Accept": "text/html"})
+    answer = make_environment().client(None).get("/login", headers={"Host": "evil.example", "Accept": "text/html"})
 
     assert answer.status_code == 421
     assert "WAVECOM_ALLOWED_HOSTS" in answer.text

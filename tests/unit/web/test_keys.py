@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.factories import make_job
-from tests.unit.web.conftest import KEY, World, later
+from tests.unit.web.conftest import KEY, WebEnvironment, later
 from wavecom.accounts import Scope
 
 NEW: dict[str, Any] = {"name": "backend", "scopes": ["send", "read"]}
@@ -22,11 +22,11 @@ def created(api: FlaskClient, **fields: Any) -> dict[str, Any]:
     return body
 
 
-def test_a_new_key_is_shown_once_and_works(world: World, api: FlaskClient) -> None:
+def test_a_new_key_is_shown_once_and_works(environment: WebEnvironment, api: FlaskClient) -> None:
     answer = api.post("/api/keys", json=NEW)
 
     key = answer.json["key"]
-    [maker] = [record for record in world.keys.of_client(None) if record.name == "first key"]
+    [maker] = [record for record in environment.keys.of_client(None) if record.name == "first key"]
     assert answer.status_code == 201
     assert answer.headers["Cache-Control"] == "no-store"
     assert key.startswith("wc_live_")
@@ -44,37 +44,39 @@ def test_a_new_key_is_shown_once_and_works(world: World, api: FlaskClient) -> No
         "replacedBy": None,
         "sharesLimitsWith": maker.key_id,
     }
-    assert world.client(key).get("/api/notifications").status_code == 200
+    assert environment.client(key).get("/api/notifications").status_code == 200
     assert key not in api.get("/api/keys").text
 
 
-def test_a_test_key_is_made_when_it_is_asked_for_and_by_test_keys(world: World, api: FlaskClient) -> None:
+def test_a_test_key_is_made_when_it_is_asked_for_and_by_test_keys(
+    environment: WebEnvironment, api: FlaskClient
+) -> None:
     test = created(api, mode="test", scopes=["admin", "send"])
 
-    made_by_it = created(world.client(test["key"]), scopes=["send"])
+    made_by_it = created(environment.client(test["key"]), scopes=["send"])
 
     assert test["key"].startswith("wc_test_")
     assert made_by_it["mode"] == "test"
-    refused = world.client(test["key"]).post("/api/keys", json=NEW | {"mode": "live", "scopes": ["send"]})
+    refused = environment.client(test["key"]).post("/api/keys", json=NEW | {"mode": "live", "scopes": ["send"]})
     assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
 
 
-def test_a_key_gives_no_more_than_it_has(world: World, api: FlaskClient) -> None:
+def test_a_key_gives_no_more_than_it_has(environment: WebEnvironment, api: FlaskClient) -> None:
     lesser = created(api, scopes=["admin"])["key"]
 
-    answer = world.client(lesser).post("/api/keys", json=NEW)
+    answer = environment.client(lesser).post("/api/keys", json=NEW)
 
     assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
     assert "read and send" in answer.json["detail"]
 
 
-def test_a_key_ends_when_it_was_said_to(world: World, api: FlaskClient) -> None:
+def test_a_key_ends_when_it_was_said_to(environment: WebEnvironment, api: FlaskClient) -> None:
     made = created(api, expiresAt="2026-03-15T00:00:00+01:00")
 
-    world.clock.advance(24 * 3600)
+    environment.clock.advance(24 * 3600)
 
     assert made["expiresAt"] == "2026-03-14T23:00:00.000Z"
-    assert world.client(made["key"]).get("/api/notifications").status_code == 401
+    assert environment.client(made["key"]).get("/api/notifications").status_code == 401
     statuses = {item["keyId"]: item["status"] for item in api.get("/api/keys").json["items"]}
     assert statuses[made["keyId"]] == "expired"
 
@@ -102,7 +104,7 @@ def test_a_wrong_field_is_named(api: FlaskClient, fields: dict[str, Any], pointe
     assert [(each["pointer"], each["code"]) for each in answer.json["errors"]] == [(pointer, code)]
 
 
-def test_a_rotated_key_works_beside_the_new_one_for_a_day(world: World, api: FlaskClient) -> None:
+def test_a_rotated_key_works_beside_the_new_one_for_a_day(environment: WebEnvironment, api: FlaskClient) -> None:
     old = created(api)
 
     answer = api.post(f"/api/keys/{old['keyId']}/rotate", json={})
@@ -110,7 +112,7 @@ def test_a_rotated_key_works_beside_the_new_one_for_a_day(world: World, api: Fla
     new = answer.json
     assert answer.status_code == 201
     assert (new["name"], new["scopes"], new["mode"]) == (old["name"], old["scopes"], old["mode"])
-    assert world.client(old["key"]).get("/api/notifications").status_code == 200
+    assert environment.client(old["key"]).get("/api/notifications").status_code == 200
     listed = {item["keyId"]: item for item in api.get("/api/keys").json["items"]}
     assert listed[old["keyId"]]["replacedBy"] == new["keyId"]
     assert listed[old["keyId"]]["expiresAt"] == later(hours=24).isoformat(timespec="milliseconds")[:-6] + "Z"
@@ -142,28 +144,28 @@ def test_an_overlap_is_whole_seconds_up_to_thirty_days(api: FlaskClient, seconds
     assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (422, "/overlapSeconds")
 
 
-def test_without_an_overlap_the_old_key_ends_at_once(world: World, api: FlaskClient) -> None:
+def test_without_an_overlap_the_old_key_ends_at_once(environment: WebEnvironment, api: FlaskClient) -> None:
     old = created(api)
-    assert world.client(old["key"]).get("/api/notifications").status_code == 200
+    assert environment.client(old["key"]).get("/api/notifications").status_code == 200
 
     api.post(f"/api/keys/{old['keyId']}/rotate", json={"overlapSeconds": 0})
 
-    assert world.client(old["key"]).get("/api/notifications").status_code == 401
+    assert environment.client(old["key"]).get("/api/notifications").status_code == 401
 
 
-def test_a_revoked_key_is_refused_and_what_it_sent_stays(world: World, api: FlaskClient) -> None:
+def test_a_revoked_key_is_refused_and_what_it_sent_stays(environment: WebEnvironment, api: FlaskClient) -> None:
     made = created(api)
     job = make_job(client="default")
-    world.jobs.insert([job])
-    world.client(made["key"]).get("/api/notifications")
+    environment.jobs.insert([job])
+    environment.client(made["key"]).get("/api/notifications")
 
     first = api.post(f"/api/keys/{made['keyId']}/revoke")
     second = api.post(f"/api/keys/{made['keyId']}/revoke")
 
     assert (first.status_code, first.json["status"]) == (200, "revoked")
     assert second.json == first.json
-    assert world.client(made["key"]).get("/api/notifications").status_code == 401
-    assert world.jobs.get(job.job_id) is not None
+    assert environment.client(made["key"]).get("/api/notifications").status_code == 401
+    assert environment.jobs.get(job.job_id) is not None
 
 
 @pytest.mark.parametrize("key_id", ["unknown", "..", "%00", "x" * 500])
@@ -175,22 +177,22 @@ def test_a_key_that_is_not_there_is_not_found(api: FlaskClient, key_id: str, act
     assert answer.json["code"] in {"key_not_found", "not_found"}
 
 
-def test_the_list_is_complete_and_says_nothing_of_hashes(api: FlaskClient, world: World) -> None:
+def test_the_list_is_complete_and_says_nothing_of_hashes(api: FlaskClient, environment: WebEnvironment) -> None:
     made = [created(api, name=f"key {number}") for number in range(3)]
 
     answer = api.get("/api/keys")
 
     assert {item["keyId"] for item in answer.json["items"]} >= {each["keyId"] for each in made}
     assert len(answer.json["items"]) == 4
-    assert not any(record.hash in answer.text for record in world.keys.of_client(None))
+    assert not any(record.hash in answer.text for record in environment.keys.of_client(None))
     assert KEY not in answer.text
 
 
-def test_the_audit_knows_which_key_did_it(world: World, api: FlaskClient) -> None:
+def test_the_audit_knows_which_key_did_it(environment: WebEnvironment, api: FlaskClient) -> None:
     made = created(api)
 
-    [event] = world.key_audit.events.values()
+    [event] = environment.key_audit.events.values()
 
-    [first] = [record for record in world.keys.of_client("default") if record.name == "first key"]
+    [first] = [record for record in environment.keys.of_client("default") if record.name == "first key"]
     assert (event.key_id, event.actor) == (made["keyId"], f"key {first.key_id}")
     assert event.details["scopes"] == sorted([Scope.SEND, Scope.READ])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tests.unit.web.conftest import KEY, NOW, make_world
+from tests.unit.web.conftest import KEY, NOW, make_environment
 from tests.unit.web.test_batch import BAD, sms
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.keys import KeyRecord
@@ -50,7 +50,7 @@ def _settings(**limits: Any) -> Settings:
 
 def test_without_limits_and_keys_nobody_is_asked() -> None:
     quotas = ScriptedQuotas()
-    api = make_world(quotas=quotas).client()
+    api = make_environment(quotas=quotas).client()
 
     answer = api.post(PATH, json=sms())
     api.post(f"{PATH}/batch", json={"notifications": [sms()]})
@@ -62,7 +62,7 @@ def test_without_limits_and_keys_nobody_is_asked() -> None:
 
 def test_with_room_the_answer_tells_what_is_left() -> None:
     quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER))
-    api = make_world(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas).client()
+    api = make_environment(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas).client()
 
     one = api.post(PATH, json=sms())
     many = api.post(f"{PATH}/batch", json={"notifications": [sms(1), BAD, sms(2)]})
@@ -76,22 +76,22 @@ def test_with_room_the_answer_tells_what_is_left() -> None:
 def test_without_room_nothing_is_stored_and_the_client_is_told_when_to_come_back() -> None:
     for refused, code in (("rate", "rate_limited"), ("daily", "quota_exhausted")):
         quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER, refused=refused, retry_after_seconds=7))
-        world = make_world(_settings(key_rate_per_second=10), quotas=quotas)
+        environment = make_environment(_settings(key_rate_per_second=10), quotas=quotas)
 
-        one = world.client().post(PATH, json=sms())
-        many = world.client().post(f"{PATH}/batch", json={"notifications": [sms()]})
+        one = environment.client().post(PATH, json=sms())
+        many = environment.client().post(f"{PATH}/batch", json={"notifications": [sms()]})
 
         for answer in (one, many):
             assert (answer.status_code, answer.json["code"]) == (429, code)
             assert answer.mimetype == "application/problem+json"
             assert answer.headers["Retry-After"] == "7"
             assert (answer.headers["RateLimit-Policy"], answer.headers["RateLimit"]) == (POLICY, LEFT)
-        assert world.jobs.search(JobFilter(), 1).jobs == ()
+        assert environment.jobs.search(JobFilter(), 1).jobs == ()
 
 
 def test_a_request_that_is_wrong_counts_against_the_rate_only() -> None:
     quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER))
-    api = make_world(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas).client()
+    api = make_environment(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas).client()
 
     api.post(PATH, json=BAD)
     api.post(PATH, json=sms(), headers={"Idempotency-Key": "é"})
@@ -102,7 +102,7 @@ def test_a_request_that_is_wrong_counts_against_the_rate_only() -> None:
 
 def test_a_keys_own_limits_come_before_those_of_the_settings() -> None:
     quotas = ScriptedQuotas()
-    world = make_world(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas)
+    environment = make_environment(_settings(key_rate_per_second=10, key_daily_quota=5000), quotas=quotas)
     record = KeyRecord(
         key_id="own",
         hash=hash_of("wc_live_own"),
@@ -112,10 +112,10 @@ def test_a_keys_own_limits_come_before_those_of_the_settings() -> None:
         created_at=NOW,
         rate_per_second=0.5,
     )
-    world.keys.add(record)
+    environment.keys.add(record)
 
-    world.client("wc_live_own").post(PATH, json=sms())
-    world.client(KEY).post(PATH, json=sms())
+    environment.client("wc_live_own").post(PATH, json=sms())
+    environment.client(KEY).post(PATH, json=sms())
 
     own, usual = quotas.asked
     assert (own.budget, own.limits) == ("own", Limits(0.5, 5000))
@@ -124,10 +124,10 @@ def test_a_keys_own_limits_come_before_those_of_the_settings() -> None:
 
 def test_a_remembered_answer_is_given_again_without_the_store() -> None:
     quotas = ScriptedQuotas()
-    world = make_world(quotas=quotas)
-    api = world.client()
+    environment = make_environment(quotas=quotas)
+    api = environment.client()
     first = api.post(PATH, json=sms(), headers={"Idempotency-Key": "a"})
-    fresh = make_world(quotas=quotas)
+    fresh = make_environment(quotas=quotas)
 
     again = fresh.client().post(PATH, json=sms(), headers={"Idempotency-Key": "a"})
     other = fresh.client().post(PATH, json=sms(1), headers={"Idempotency-Key": "a"})
@@ -141,7 +141,7 @@ def test_a_remembered_answer_is_given_again_without_the_store() -> None:
 
 def test_answers_are_remembered_by_account_and_without_the_key_itself() -> None:
     quotas = ScriptedQuotas()
-    api = make_world(quotas=quotas).client()
+    api = make_environment(quotas=quotas).client()
 
     api.post(PATH, json=sms(), headers={"Idempotency-Key": "a"})
 
@@ -152,13 +152,13 @@ def test_answers_are_remembered_by_account_and_without_the_key_itself() -> None:
 
 def test_keys_that_a_key_makes_and_rotates_go_on_with_its_count() -> None:
     quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER))
-    world = make_world(_settings(key_daily_quota=5000), quotas=quotas)
-    [maker] = world.keys.of_client(None)
-    first = world.client().post("/api/keys", json={"name": "backend", "scopes": ["send"]}).json
-    second = world.client().post(f"/api/keys/{first['keyId']}/rotate").json
-    third = world.client().post(f"/api/keys/{second['keyId']}/rotate").json
+    environment = make_environment(_settings(key_daily_quota=5000), quotas=quotas)
+    [maker] = environment.keys.of_client(None)
+    first = environment.client().post("/api/keys", json={"name": "backend", "scopes": ["send"]}).json
+    second = environment.client().post(f"/api/keys/{first['keyId']}/rotate").json
+    third = environment.client().post(f"/api/keys/{second['keyId']}/rotate").json
 
     for key in (first["key"], second["key"], third["key"], KEY):
-        assert world.client(key).post(PATH, json=sms()).status_code == 202
+        assert environment.client(key).post(PATH, json=sms()).status_code == 202
 
     assert {request.budget for request in quotas.asked} == {maker.key_id}

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from tests.memory_storage import MemoryJobRepository
-from tests.unit.web.conftest import World, make_world
+from tests.unit.web.conftest import WebEnvironment, make_environment
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.settings import Settings
 
@@ -26,25 +26,25 @@ class _SlowRepository(MemoryJobRepository):
         return super().search(where, limit, after)
 
 
-def _busy_world(slots: int) -> tuple[World, _SlowRepository]:
+def _busy_environment(slots: int) -> tuple[WebEnvironment, _SlowRepository]:
     jobs = _SlowRepository()
-    return make_world(Settings(max_requests_in_flight=slots, secret_key="a secret for tests"), jobs=jobs), jobs
+    return make_environment(Settings(max_requests_in_flight=slots, secret_key="a secret for tests"), jobs=jobs), jobs
 
 
-def _list(world: World) -> Any:
-    return world.client().get("/api/notifications")
+def _list(environment: WebEnvironment) -> Any:
+    return environment.client().get("/api/notifications")
 
 
 def test_one_too_many_is_told_to_come_back_and_the_others_are_served() -> None:
-    world, jobs = _busy_world(slots=2)
+    environment, jobs = _busy_environment(slots=2)
     with ThreadPoolExecutor(2) as pool:
-        held = [pool.submit(_list, world) for _ in range(2)]
+        held = [pool.submit(_list, environment) for _ in range(2)]
         for _ in held:
             assert jobs.entered.acquire(timeout=30)
 
-        refused = _list(world)
-        alive = world.client(None).get("/healthz")
-        ready = world.client(None).get("/readyz")
+        refused = _list(environment)
+        alive = environment.client(None).get("/healthz")
+        ready = environment.client(None).get("/readyz")
         jobs.go_on.set()
         served = [each.result(30) for each in held]
 
@@ -55,14 +55,14 @@ def test_one_too_many_is_told_to_come_back_and_the_others_are_served() -> None:
 
 
 def test_slots_come_back_after_every_kind_of_answer() -> None:
-    world, jobs = _busy_world(slots=1)
+    environment, jobs = _busy_environment(slots=1)
     jobs.go_on.set()
-    client = world.client()
+    client = environment.client()
 
     answers = [
         client.get("/nothing"),
         client.delete("/api/notifications"),
-        world.client(None).get("/api/notifications"),
+        environment.client(None).get("/api/notifications"),
         client.post("/api/notifications", data="not JSON", content_type="application/json"),
         client.get("/api/notifications"),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.modules_run import modules_run
-from tests.unit.web.conftest import KEY, World, make_world
+from tests.unit.web.conftest import KEY, WebEnvironment, make_environment
 from tests.unit.web.rsgi_client import scope_of, serve
 from wavecom.web.app import WaveComFlask
 
@@ -18,19 +18,19 @@ BODIES = {
 STORES = {"storage.mongo.documents"}
 
 
-def _by_flask(world: World, body: bytes) -> None:
-    assert world.client().post(PATH, data=body, content_type="application/json").status_code == 202
+def _by_flask(environment: WebEnvironment, body: bytes) -> None:
+    assert environment.client().post(PATH, data=body, content_type="application/json").status_code == 202
 
 
-def _by_fast_path(world: World, body: bytes) -> None:
+def _by_fast_path(environment: WebEnvironment, body: bytes) -> None:
     headers = {
         "Host": "localhost",
         "Authorization": f"Bearer {KEY}",
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
     }
-    assert isinstance(world.app, WaveComFlask)
-    [answer] = serve(world.app.rsgi, [(scope_of("POST", PATH, headers), body)])
+    assert isinstance(environment.app, WaveComFlask)
+    [answer] = serve(environment.app.rsgi, [(scope_of("POST", PATH, headers), body)])
     assert answer.status_code == 202
 
 
@@ -41,9 +41,9 @@ def test_accepting_a_notification_touches_no_more_modules_than_the_documentation
 ) -> None:
     assert callable(way)
     # Imports and what is made at the first request are no part of the way.
-    way(make_world(), BODIES[name])
-    world = make_world()
+    way(make_environment(), BODIES[name])
+    environment = make_environment()
 
-    touched = set(modules_run(lambda: way(world, BODIES[name]))) - STORES
+    touched = set(modules_run(lambda: way(environment, BODIES[name]))) - STORES
 
     assert len(touched) <= most, sorted(touched)

@@ -13,7 +13,7 @@ import pytest
 from tests.corpus.bodies import good_notifications
 from tests.factories import make_job
 from tests.openapi import COPY, as_text, served_document
-from tests.unit.web.conftest import World, make_world
+from tests.unit.web.conftest import WebEnvironment, make_environment
 from wavecom.core.job import JobError, LogEntry
 from wavecom.core.vocabulary import JobErrorCode, LogEvent
 from wavecom.web.api import representation
@@ -58,10 +58,10 @@ def test_it_is_openapi_3_1_for_this_host() -> None:
     assert "http" not in orjson.dumps(DOCUMENT["info"]).decode()
 
 
-def test_every_address_of_the_api_is_in_it(world: World) -> None:
+def test_every_address_of_the_api_is_in_it(environment: WebEnvironment) -> None:
     rules = {
         (method, re.sub("<(?:[a-z]+:)?([a-z_]+)>", "{}", str(rule)))
-        for rule in world.app.url_map.iter_rules()
+        for rule in environment.app.url_map.iter_rules()
         if str(rule).startswith(("/api/", "/healthz", "/readyz"))
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
@@ -116,9 +116,9 @@ def test_a_call_of_the_api_needs_a_key_and_says_so(operation: dict[str, Any]) ->
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=IDS)
 def test_what_is_refused_for_its_host_is_declared(
-    method: str, path: str, operation: dict[str, Any], world: World
+    method: str, path: str, operation: dict[str, Any], environment: WebEnvironment
 ) -> None:
-    answer = world.client().open(path, method=method.upper(), headers={"Host": "elsewhere.example"})
+    answer = environment.client().open(path, method=method.upper(), headers={"Host": "elsewhere.example"})
 
     declared = {int(status) for status in operation["responses"]}
     assert answer.status_code in declared
@@ -167,9 +167,11 @@ def test_what_is_taken_fits_the_schema_of_what_is_taken(entry: dict[str, Any]) -
         {"type": "push", "to": {"platform": "fcm", "token": "a"}, "payload": {"data": {}}},
     ],
 )
-def test_what_is_refused_for_its_shape_does_not_fit_the_schema(body: dict[str, Any], world: World) -> None:
+def test_what_is_refused_for_its_shape_does_not_fit_the_schema(
+    body: dict[str, Any], environment: WebEnvironment
+) -> None:
     assert _faults(_named("NotificationRequest"), body)
-    assert world.client().post("/api/notifications", json=body).status_code == 422
+    assert environment.client().post("/api/notifications", json=body).status_code == 422
 
 
 def _schemas(value: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -236,35 +238,35 @@ def test_a_payload_is_answered_with_the_fields_that_can_be_sent(kind: str) -> No
 
 @pytest.mark.parametrize("entry", good_notifications(), ids=lambda entry: entry["name"])
 def test_what_is_taken_is_answered_as_the_document_says(entry: dict[str, Any]) -> None:
-    world = make_world()
+    environment = make_environment()
 
-    job_id = world.client().post("/api/notifications", json=entry["body"]).json["jobId"]
+    job_id = environment.client().post("/api/notifications", json=entry["body"]).json["jobId"]
 
-    assert _faults(_named("Notification"), world.client().get(f"/api/notifications/{job_id}").json) == []
+    assert _faults(_named("Notification"), environment.client().get(f"/api/notifications/{job_id}").json) == []
 
 
-def test_what_is_answered_fits_the_schema_of_answers(world: World) -> None:
+def test_what_is_answered_fits_the_schema_of_answers(environment: WebEnvironment) -> None:
     error = JobError("rejected", "No such subscriber.", "sandbox")
     entry = LogEntry(make_job().created_at, "rejected", 1, "sandbox", "rejected", "http_400", "no", 1.5)
-    world.jobs.insert([make_job(client="default", error=error, logs=(entry,)), make_job(client="default")])
+    environment.jobs.insert([make_job(client="default", error=error, logs=(entry,)), make_job(client="default")])
 
     receipt = LogEntry(make_job().created_at, "receipt", provider="sandbox", outcome="failed", code="bounced")
     for job in (make_job(error=error, logs=(entry, receipt)), make_job()):
         assert _faults(_named("Notification"), representation.detail(job)) == []
-    assert _faults(_named("NotificationPage"), world.client().get("/api/notifications?limit=1").json) == []
+    assert _faults(_named("NotificationPage"), environment.client().get("/api/notifications?limit=1").json) == []
 
 
 def test_it_is_built_once_and_the_same_for_everybody() -> None:
-    world = make_world()
+    environment = make_environment()
 
-    first, second = (world.client(None).get("/api/openapi.json") for _ in range(2))
+    first, second = (environment.client(None).get("/api/openapi.json") for _ in range(2))
 
     assert first.data == second.data
     assert first.mimetype == "application/json"
 
 
-def test_the_page_to_try_it_refers_to_no_other_host(world: World) -> None:
-    client = world.client(None)
+def test_the_page_to_try_it_refers_to_no_other_host(environment: WebEnvironment) -> None:
+    client = environment.client(None)
 
     page = client.get("/docs")
     start = client.get("/docs/assets/start.js")

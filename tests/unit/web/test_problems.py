@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from structlog.contextvars import get_contextvars, merge_contextvars
 from structlog.testing import capture_logs
 
-from tests.unit.web.conftest import World, make_world
+from tests.unit.web.conftest import WebEnvironment, make_environment
 from wavecom import errors
 from wavecom.errors import Problem, WaveComError
 from wavecom.settings import Settings
@@ -73,9 +73,9 @@ def test_a_wrong_method_says_which_are_right(method: str, path: str, allowed: se
 
 
 def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
-    world = make_world(Settings(max_body_bytes=2000, secret_key="a secret for tests"))
+    environment = make_environment(Settings(max_body_bytes=2000, secret_key="a secret for tests"))
 
-    answer = world.client().post("/api/notifications", data=b" " * 2001, content_type="application/json")
+    answer = environment.client().post("/api/notifications", data=b" " * 2001, content_type="application/json")
 
     _is_problem(answer, 413, "body_too_large")
     assert "2000 bytes" in answer.json["detail"]
@@ -83,11 +83,11 @@ def test_a_body_over_the_limit_is_refused_before_it_is_read() -> None:
 
 @pytest.mark.parametrize(("size", "status"), [(1999, 202), (2000, 413), (50_000, 413)])
 def test_a_body_in_chunks_is_held_to_the_limit_too(size: int, status: int) -> None:
-    world = make_world(Settings(max_body_bytes=2000, secret_key="a secret for tests"))
+    environment = make_environment(Settings(max_body_bytes=2000, secret_key="a secret for tests"))
     body = b'{"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}'.ljust(size)
     chunked = {"wsgi.input_terminated": True, "wsgi.input": io.BytesIO(body), "HTTP_TRANSFER_ENCODING": "chunked"}
 
-    answer = world.client().post("/api/notifications", content_type="application/json", environ_overrides=chunked)
+    answer = environment.client().post("/api/notifications", content_type="application/json", environ_overrides=chunked)
 
     assert answer.status_code == status
 
@@ -102,17 +102,17 @@ def test_wrong_content_is_told_what_is_right(api: FlaskClient) -> None:
 # --- Ours -----------------------------------------------------------------------------------------------------------
 
 
-def _app_that_raises(world: World, error: Exception) -> FlaskClient:
+def _app_that_raises(environment: WebEnvironment, error: Exception) -> FlaskClient:
     def fail() -> str:
         raise error
 
     # Flask takes no new addresses after its first request; this one is before it.
-    world.app.add_url_rule("/fail", view_func=fail)
-    return world.client()
+    environment.app.add_url_rule("/fail", view_func=fail)
+    return environment.client()
 
 
 def test_a_bug_is_logged_but_answered_without_a_word_about_it() -> None:
-    api = _app_that_raises(make_world(), ZeroDivisionError("secret of mongodb.internal"))
+    api = _app_that_raises(make_environment(), ZeroDivisionError("secret of mongodb.internal"))
 
     with capture_logs(processors=[merge_contextvars]) as lines:
         answer = api.get("/fail?recipient=amina@example.com")
@@ -146,7 +146,7 @@ ERRORS: list[WaveComError] = [
 
 @pytest.mark.parametrize("error", ERRORS, ids=[type(error).__name__ for error in ERRORS])
 def test_each_error_has_its_answer(error: WaveComError) -> None:
-    answer = _app_that_raises(make_world(), error).get("/fail")
+    answer = _app_that_raises(make_environment(), error).get("/fail")
 
     _is_problem(answer, problems.PROBLEMS[type(error)].status, error.code)
     assert ("Retry-After" in answer.headers) == (answer.status_code == 503)
@@ -157,7 +157,7 @@ def test_an_error_that_is_new_is_answered_like_its_parent() -> None:
     class BrandNewError(errors.ForbiddenError):
         code = "brand_new"
 
-    answer = _app_that_raises(make_world(), BrandNewError("This key may not do that.")).get("/fail")
+    answer = _app_that_raises(make_environment(), BrandNewError("This key may not do that.")).get("/fail")
 
     _is_problem(answer, 403, "brand_new")
 
@@ -167,7 +167,7 @@ def test_problems_name_places_in_body_query_and_headers() -> None:
         [Problem("/to/phone", "a"), Problem("", "b"), Problem("?limit", "c"), Problem("Idempotency-Key", "d", "x")]
     )
 
-    answer = _app_that_raises(make_world(), error).get("/fail")
+    answer = _app_that_raises(make_environment(), error).get("/fail")
 
     assert answer.json["errors"] == [
         {"pointer": "/to/phone", "message": "a", "code": "invalid"},
@@ -233,7 +233,7 @@ def test_api_answers_set_no_cookie_and_vary_with_none(api: FlaskClient) -> None:
     [("http", None, False), ("https", None, True), ("http", "https", True), ("http", "http", False)],
 )
 def test_browsers_are_held_to_tls_where_there_is_tls(scheme: str, forwarded: str | None, is_told: bool) -> None:
-    api = make_world(Settings(secret_key="a secret for tests", trusted_proxies=1)).client()
+    api = make_environment(Settings(secret_key="a secret for tests", trusted_proxies=1)).client()
     headers = {} if forwarded is None else {"X-Forwarded-Proto": forwarded}
 
     answer = api.get("/api/notifications", headers=headers, base_url=f"{scheme}://wavecom.example")
@@ -242,7 +242,7 @@ def test_browsers_are_held_to_tls_where_there_is_tls(scheme: str, forwarded: str
 
 
 def test_every_line_that_a_request_logs_names_the_request() -> None:
-    api = _app_that_raises(make_world(), errors.BrokerError("amqp.internal"))
+    api = _app_that_raises(make_environment(), errors.BrokerError("amqp.internal"))
 
     with capture_logs(processors=[merge_contextvars]) as lines:
         answer = api.get("/fail", headers={"X-Request-ID": "order-42"})
@@ -251,14 +251,14 @@ def test_every_line_that_a_request_logs_names_the_request() -> None:
     assert answer.json["requestId"] == "order-42"
 
 
-def test_a_request_leaves_nothing_of_its_id_behind(world: World) -> None:
-    world.client().get("/api/notifications", headers={"X-Request-ID": "order-42"})
+def test_a_request_leaves_nothing_of_its_id_behind(environment: WebEnvironment) -> None:
+    environment.client().get("/api/notifications", headers={"X-Request-ID": "order-42"})
 
     assert "request_id" not in get_contextvars()
 
 
-def test_json_of_the_app_is_strict_and_knows_no_bson(world: World) -> None:
-    app: Flask = world.app
+def test_json_of_the_app_is_strict_and_knows_no_bson(environment: WebEnvironment) -> None:
+    app: Flask = environment.app
 
     assert app.json.loads('{"$oid": "65a000000000000000000000"}') == {"$oid": "65a000000000000000000000"}
     with pytest.raises(ValueError, match="JSON"):

@@ -9,27 +9,27 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.factories import make_job, make_job_id
-from tests.unit.web.conftest import NOW, World, later
+from tests.unit.web.conftest import NOW, WebEnvironment, later
 from wavecom.core.job import Channel, Job, JobError, LogEntry, Priority
 from wavecom.core.states import Status
 from wavecom.web.api import cursors
 
 
-def _store(world: World, **fields: Any) -> Job:
+def _store(environment: WebEnvironment, **fields: Any) -> Job:
     job = make_job(**({"client": "default", "created_at": NOW} | fields))
-    assert world.jobs.insert([job]) == [None]
+    assert environment.jobs.insert([job]) == [None]
     return job
 
 
 # --- One ------------------------------------------------------------------------------------------------------------
 
 
-def test_a_job_is_told_whole(world: World, api: FlaskClient) -> None:
+def test_a_job_is_told_whole(environment: WebEnvironment, api: FlaskClient) -> None:
     entry = LogEntry(
         later(2), "unavailable", 1, "gateway", "unavailable", "http_503", "busy", 12.5, next_attempt_at=later(6)
     )
     job = _store(
-        world,
+        environment,
         status=Status.RETRYING,
         metadata={"order": "A-1"},
         idempotency_key="order-42",
@@ -84,12 +84,12 @@ def test_a_job_is_told_whole(world: World, api: FlaskClient) -> None:
     }
 
 
-def test_attachments_are_described_not_repeated(world: World, api: FlaskClient) -> None:
+def test_attachments_are_described_not_repeated(environment: WebEnvironment, api: FlaskClient) -> None:
     attachments = [
         {"filename": "a.txt", "contentType": "text/plain", "content": "QUJD"},
         {"filename": "b.txt", "contentType": "text/plain", "content": "QQ=="},
     ]
-    job = _store(world, type=Channel.EMAIL, payload={"subject": "S", "text": "T", "attachments": attachments})
+    job = _store(environment, type=Channel.EMAIL, payload={"subject": "S", "text": "T", "attachments": attachments})
 
     answer = api.get(f"/api/notifications/{job.job_id}")
 
@@ -103,8 +103,8 @@ def test_attachments_are_described_not_repeated(world: World, api: FlaskClient) 
     }
 
 
-def test_an_id_may_be_in_capitals(world: World, api: FlaskClient) -> None:
-    job = _store(world)
+def test_an_id_may_be_in_capitals(environment: WebEnvironment, api: FlaskClient) -> None:
+    job = _store(environment)
 
     assert api.get(f"/api/notifications/{job.job_id.upper()}").status_code == 200
 
@@ -116,8 +116,8 @@ def test_an_unknown_id_is_not_found(job_id: str, api: FlaskClient) -> None:
     assert (answer.status_code, answer.json["code"]) == (404, "job_not_found")
 
 
-def test_another_clients_job_is_answered_like_none(world: World, api: FlaskClient) -> None:
-    foreign = _store(world, client="somebody else")
+def test_another_clients_job_is_answered_like_none(environment: WebEnvironment, api: FlaskClient) -> None:
+    foreign = _store(environment, client="somebody else")
     missing = api.get(f"/api/notifications/{make_job_id()}")
 
     answer = api.get(f"/api/notifications/{foreign.job_id}")
@@ -134,9 +134,9 @@ def _ids(answer: Any) -> list[str]:
     return [item["jobId"] for item in answer.json["items"]]
 
 
-def test_a_list_has_the_clients_own_jobs_newest_first(world: World, api: FlaskClient) -> None:
-    old, new = _store(world, created_at=NOW), _store(world, created_at=later(1))
-    _store(world, client="somebody else")
+def test_a_list_has_the_clients_own_jobs_newest_first(environment: WebEnvironment, api: FlaskClient) -> None:
+    old, new = _store(environment, created_at=NOW), _store(environment, created_at=later(1))
+    _store(environment, client="somebody else")
 
     answer = api.get("/api/notifications")
 
@@ -146,8 +146,8 @@ def test_a_list_has_the_clients_own_jobs_newest_first(world: World, api: FlaskCl
     assert not answer.json["items"][0].keys() & {"payload", "logs", "logCount"}
 
 
-def test_an_item_is_the_job_without_payload_and_log(world: World, api: FlaskClient) -> None:
-    job = _store(world, metadata={"a": 1})
+def test_an_item_is_the_job_without_payload_and_log(environment: WebEnvironment, api: FlaskClient) -> None:
+    job = _store(environment, metadata={"a": 1})
     whole = api.get(f"/api/notifications/{job.job_id}").json
 
     [item] = api.get("/api/notifications").json["items"]
@@ -155,9 +155,9 @@ def test_an_item_is_the_job_without_payload_and_log(world: World, api: FlaskClie
     assert item == {name: value for name, value in whole.items() if name not in {"payload", "logs", "logCount"}}
 
 
-def test_links_lead_through_all_pages_and_keep_the_filters(world: World, api: FlaskClient) -> None:
-    jobs = [_store(world, created_at=later(number // 3), metadata={"n": number}) for number in range(10)]
-    _store(world, created_at=later(3), status=Status.FAILED)
+def test_links_lead_through_all_pages_and_keep_the_filters(environment: WebEnvironment, api: FlaskClient) -> None:
+    jobs = [_store(environment, created_at=later(number // 3), metadata={"n": number}) for number in range(10)]
+    _store(environment, created_at=later(3), status=Status.FAILED)
     seen: list[str] = []
     link = "/api/notifications?limit=4&status=queued&createdSince=2026-03-14T00:00:00%2B00:00"
 
@@ -173,10 +173,10 @@ def test_links_lead_through_all_pages_and_keep_the_filters(world: World, api: Fl
     assert len(seen) == len(set(seen))
 
 
-def test_new_jobs_do_not_shift_the_pages(world: World, api: FlaskClient) -> None:
-    older = [_store(world, created_at=later(number)) for number in range(3)]
+def test_new_jobs_do_not_shift_the_pages(environment: WebEnvironment, api: FlaskClient) -> None:
+    older = [_store(environment, created_at=later(number)) for number in range(3)]
     first = api.get("/api/notifications?limit=2")
-    _store(world, created_at=later(60))
+    _store(environment, created_at=later(60))
 
     second = api.get(first.json["next"])
 
@@ -210,14 +210,18 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("query", "expected"), FILTERS)
-def test_a_list_can_be_narrowed(query: str, expected: list[str], world: World, api: FlaskClient) -> None:
+def test_a_list_can_be_narrowed(query: str, expected: list[str], environment: WebEnvironment, api: FlaskClient) -> None:
     names = {
-        _store(world, status=Status.FAILED, error=JobError("rejected", "no", "sandbox")).job_id: "failed",
-        _store(world, status=Status.DELIVERED, provider="gateway").job_id: "delivered",
-        _store(world, type=Channel.EMAIL).job_id: "mail",
-        _store(world, priority=Priority.HIGH, to={"phone": "+447700900999"}, metadata={"order": 42}).job_id: "urgent",
-        _store(world, type=Channel.PUSH, to={"platform": "fcm", "token": "cD3f:APA91bH"}).job_id: "push",
-        _store(world, status=Status.CANCELLED, created_at=later(hours=1), metadata={"order": "A b"}).job_id: "late",
+        _store(environment, status=Status.FAILED, error=JobError("rejected", "no", "sandbox")).job_id: "failed",
+        _store(environment, status=Status.DELIVERED, provider="gateway").job_id: "delivered",
+        _store(environment, type=Channel.EMAIL).job_id: "mail",
+        _store(
+            environment, priority=Priority.HIGH, to={"phone": "+447700900999"}, metadata={"order": 42}
+        ).job_id: "urgent",
+        _store(environment, type=Channel.PUSH, to={"platform": "fcm", "token": "cD3f:APA91bH"}).job_id: "push",
+        _store(
+            environment, status=Status.CANCELLED, created_at=later(hours=1), metadata={"order": "A b"}
+        ).job_id: "late",
     }
 
     answer = api.get(f"/api/notifications?{query}")
@@ -275,9 +279,9 @@ def test_the_parameter_that_was_meant_is_suggested(api: FlaskClient) -> None:
     ]
 
 
-def test_a_cursor_that_was_tampered_with_is_refused(world: World, api: FlaskClient) -> None:
+def test_a_cursor_that_was_tampered_with_is_refused(environment: WebEnvironment, api: FlaskClient) -> None:
     for number in range(3):
-        _store(world, created_at=later(number))
+        _store(environment, created_at=later(number))
     link = api.get("/api/notifications?limit=1").json["next"]
     cursor = parse_qs(urlsplit(link).query)["cursor"][0]
 
@@ -288,8 +292,8 @@ def test_a_cursor_that_was_tampered_with_is_refused(world: World, api: FlaskClie
         assert answer.status_code == 422 or cursors.decode(changed) == cursors.decode(cursor)
 
 
-def test_head_answers_like_get_without_a_body(world: World, api: FlaskClient) -> None:
-    job = _store(world)
+def test_head_answers_like_get_without_a_body(environment: WebEnvironment, api: FlaskClient) -> None:
+    job = _store(environment)
 
     for path in ("/api/notifications", f"/api/notifications/{job.job_id}"):
         answer = api.head(path)
@@ -299,8 +303,8 @@ def test_head_answers_like_get_without_a_body(world: World, api: FlaskClient) ->
         assert answer.headers["Content-Length"] == api.get(path).headers["Content-Length"]
 
 
-def test_options_tell_the_methods_to_anybody(world: World) -> None:
-    answer = world.client(None).options("/api/notifications")
+def test_options_tell_the_methods_to_anybody(environment: WebEnvironment) -> None:
+    answer = environment.client(None).options("/api/notifications")
 
     assert answer.status_code == 200
     assert {"GET", "HEAD", "OPTIONS", "POST"} == set(answer.allow)

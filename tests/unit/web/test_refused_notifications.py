@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.corpus.bodies import bad_notifications
-from tests.unit.web.conftest import World
+from tests.unit.web.conftest import WebEnvironment
 from wavecom.core.ports import JobFilter
 
 CORPUS = bad_notifications()
@@ -24,8 +24,10 @@ def _post(api: FlaskClient, entry: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("entry", CORPUS, ids=[entry["name"] for entry in CORPUS])
-def test_a_bad_body_is_refused_with_every_error_and_leaves_nothing(entry: dict[str, Any], shared_world: World) -> None:
-    answer = _post(shared_world.client(), entry)
+def test_a_bad_body_is_refused_with_every_error_and_leaves_nothing(
+    entry: dict[str, Any], shared_environment: WebEnvironment
+) -> None:
+    answer = _post(shared_environment.client(), entry)
 
     problem = answer.json
     assert (answer.status_code, problem["code"]) == (entry["status"], entry["code"])
@@ -41,8 +43,8 @@ def test_a_bad_body_is_refused_with_every_error_and_leaves_nothing(entry: dict[s
         assert actual == {name: text for name, text in wanted.items() if name != "begins"} | {
             "message": wanted.get("message", actual["message"])
         }
-    assert shared_world.jobs.search(JobFilter(), 1).jobs == ()
-    assert shared_world.publisher.delivery_messages == []
+    assert shared_environment.jobs.search(JobFilter(), 1).jobs == ()
+    assert shared_environment.publisher.delivery_messages == []
 
 
 def test_the_corpus_is_large_and_its_names_are_distinct() -> None:

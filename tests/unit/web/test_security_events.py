@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.unit.web.conftest import KEY, NOW, World, make_world
+from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.settings import Settings
@@ -28,15 +28,15 @@ def log_lines() -> Iterator[list[EventDict]]:
         yield lines
 
 
-def _add_key(world: World, key: str, **fields: Any) -> None:
+def _add_key(environment: WebEnvironment, key: str, **fields: Any) -> None:
     usual = {"key_id": "another", "client": "acme", "scopes": frozenset({Scope.READ}), "is_live": True}
-    world.keys.add(KeyRecord(**usual | {"hash": hash_of(key), "created_at": NOW} | fields))
+    environment.keys.add(KeyRecord(**usual | {"hash": hash_of(key), "created_at": NOW} | fields))
 
 
-def _call(world: World, key: str | None, address: str = ADDRESS, *, short_way: bool = True) -> Any:
+def _call(environment: WebEnvironment, key: str | None, address: str = ADDRESS, *, short_way: bool = True) -> Any:
     # A query keeps a request from the fast path.
     path = "/api/notifications" + ("" if short_way else "?x=1")
-    return world.client(key).post(path, json=SMS, environ_overrides={"REMOTE_ADDR": address})
+    return environment.client(key).post(path, json=SMS, environ_overrides={"REMOTE_ADDR": address})
 
 
 def _count(reason: str, surface: str = "api") -> float:
@@ -70,14 +70,14 @@ CASES: dict[str, tuple[str | None, dict[str, Any] | None, int, dict[str, Any]]] 
 @pytest.mark.parametrize("short_way", [True, False])
 @pytest.mark.parametrize("name", CASES)
 def test_each_refusal_leaves_a_line_and_a_count(
-    name: str, short_way: bool, world: World, log_lines: list[EventDict]
+    name: str, short_way: bool, environment: WebEnvironment, log_lines: list[EventDict]
 ) -> None:
     key, fields, status, told = CASES[name]
     if fields is not None:
-        _add_key(world, str(key), **fields)
+        _add_key(environment, str(key), **fields)
     before = _count(told["reason"])
 
-    answer = _call(world, key and key.encode().decode("latin-1"), short_way=short_way)
+    answer = _call(environment, key and key.encode().decode("latin-1"), short_way=short_way)
 
     line = {"event": "access_refused", "log_level": "warning", "surface": "api", "address": ADDRESS}
     assert answer.status_code == status
@@ -87,69 +87,69 @@ def test_each_refusal_leaves_a_line_and_a_count(
     assert key is None or not key or key not in str(log_lines)
 
 
-def test_a_refusal_deep_in_a_view_is_seen_too(world: World, log_lines: list[EventDict]) -> None:
-    _add_key(world, WRONG, scopes=frozenset({Scope.ADMIN}))
+def test_a_refusal_deep_in_a_view_is_seen_too(environment: WebEnvironment, log_lines: list[EventDict]) -> None:
+    _add_key(environment, WRONG, scopes=frozenset({Scope.ADMIN}))
 
-    answer = world.client(WRONG).post("/api/keys", json={"name": "wider", "scopes": ["send"]})
+    answer = environment.client(WRONG).post("/api/keys", json={"name": "wider", "scopes": ["send"]})
 
     assert answer.status_code == 403
     assert [(line["reason"], line["key_id"]) for line in log_lines] == [("forbidden", "another")]
 
 
-def test_after_many_wrong_keys_an_address_is_told_to_wait(world: World) -> None:
-    answers = [_call(world, WRONG[:-1] + str(number % 10)) for number in range(25)]
+def test_after_many_wrong_keys_an_address_is_told_to_wait(environment: WebEnvironment) -> None:
+    answers = [_call(environment, WRONG[:-1] + str(number % 10)) for number in range(25)]
 
     assert [answer.status_code for answer in answers] == [401] * 20 + [429] * 5
     assert (answers[-1].json["code"], answers[-1].headers["Retry-After"]) == ("too_many_wrong_keys", "3")
 
 
-def test_a_right_key_is_let_in_whatever_others_try_from_its_address(world: World) -> None:
-    _add_key(world, READ_ONLY)
+def test_a_right_key_is_let_in_whatever_others_try_from_its_address(environment: WebEnvironment) -> None:
+    _add_key(environment, READ_ONLY)
     for number in range(60):
-        _call(world, f"{KEY[:-4]}x{number:03}")
-        _call(world, KEY[:-1] + "x")
+        _call(environment, f"{KEY[:-4]}x{number:03}")
+        _call(environment, KEY[:-1] + "x")
 
-    assert _call(world, KEY).status_code == 202
-    assert _call(world, KEY, short_way=False).status_code == 202
-    assert [_call(world, READ_ONLY).status_code for _ in range(60)] == [403] * 60
+    assert _call(environment, KEY).status_code == 202
+    assert _call(environment, KEY, short_way=False).status_code == 202
+    assert [_call(environment, READ_ONLY).status_code for _ in range(60)] == [403] * 60
 
 
-def test_guesses_at_one_key_from_many_addresses_are_slowed_down(world: World) -> None:
-    answers = [_call(world, f"wc_live_{number:039}9zYx", f"192.0.2.{number}") for number in range(25)]
+def test_guesses_at_one_key_from_many_addresses_are_slowed_down(environment: WebEnvironment) -> None:
+    answers = [_call(environment, f"wc_live_{number:039}9zYx", f"192.0.2.{number}") for number in range(25)]
 
     assert [answer.status_code for answer in answers] == [401] * 20 + [429] * 5
 
 
-def test_requests_without_a_key_are_never_told_to_wait(world: World) -> None:
-    assert {_call(world, None).status_code for _ in range(60)} == {401}
+def test_requests_without_a_key_are_never_told_to_wait(environment: WebEnvironment) -> None:
+    assert {_call(environment, None).status_code for _ in range(60)} == {401}
 
 
-def test_after_a_while_a_wrong_key_is_only_wrong_again(world: World) -> None:
+def test_after_a_while_a_wrong_key_is_only_wrong_again(environment: WebEnvironment) -> None:
     for _ in range(25):
-        _call(world, WRONG)
-    world.clock.advance(3)
+        _call(environment, WRONG)
+    environment.clock.advance(3)
 
-    assert [_call(world, WRONG).status_code for _ in range(2)] == [401, 429]
+    assert [_call(environment, WRONG).status_code for _ in range(2)] == [401, 429]
 
 
 def test_a_flood_from_one_address_leaves_few_lines_and_tells_how_many_it_left_out(
-    world: World, log_lines: list[EventDict]
+    environment: WebEnvironment, log_lines: list[EventDict]
 ) -> None:
     before = _count("no_key")
     for _ in range(500):
-        _call(world, None)
+        _call(environment, None)
     flood = len(log_lines)
-    world.clock.advance(60)
-    _call(world, None)
+    environment.clock.advance(60)
+    _call(environment, None)
 
     assert flood == _LINES_EACH
     assert log_lines[-1]["unlogged_before"] == 500 - _LINES_EACH
     assert _count("no_key") == before + 501
 
 
-def test_a_flood_from_everywhere_leaves_few_lines_too(world: World, log_lines: list[EventDict]) -> None:
+def test_a_flood_from_everywhere_leaves_few_lines_too(environment: WebEnvironment, log_lines: list[EventDict]) -> None:
     for number in range(600):
-        _call(world, None, f"198.51.{number // 250}.{number % 250}")
+        _call(environment, None, f"198.51.{number // 250}.{number % 250}")
 
     assert len(log_lines) == _LINES_IN_ALL
 
@@ -157,9 +157,9 @@ def test_a_flood_from_everywhere_leaves_few_lines_too(world: World, log_lines: l
 def test_the_address_is_the_clients_behind_a_trusted_proxy_and_nobodys_invention(log_lines: list[EventDict]) -> None:
     headers = {"X-Forwarded-For": "6.6.6.6, 203.0.113.5"}
     for count in (0, 1):
-        world = make_world(Settings(secret_key="a secret for tests", trusted_proxies=count))
+        environment = make_environment(Settings(secret_key="a secret for tests", trusted_proxies=count))
         for path in ("/api/notifications", "/api/notifications?x=1"):
-            world.client(None).post(path, json=SMS, headers=headers, environ_overrides={"REMOTE_ADDR": ADDRESS})
+            environment.client(None).post(path, json=SMS, headers=headers, environ_overrides={"REMOTE_ADDR": ADDRESS})
 
     addresses = [line["address"] for line in log_lines if line["event"] == "access_refused"]
     assert addresses == [ADDRESS, ADDRESS, "203.0.113.5", "203.0.113.5"]

@@ -13,7 +13,7 @@ import pytest
 from flask import Response
 
 from tests.memory_storage import MemoryJobRepository
-from tests.unit.web.conftest import KEY, NOW, World, make_world
+from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
 from tests.unit.web.rsgi_client import Connection, scope_of, serve
 from tests.unit.web.test_limits import LEFT_OVER, ScriptedQuotas
 from wavecom.accounts import Scope, hash_of
@@ -43,35 +43,35 @@ class Away(MemoryJobRepository):
         raise StoreError("away")
 
 
-def _limited() -> World:
+def _limited() -> WebEnvironment:
     settings = Settings(secret_key="a secret for tests", key_rate_per_second=10, key_daily_quota=5000)
-    return make_world(settings, quotas=ScriptedQuotas(QuotaDecision(LEFT_OVER)))
+    return make_environment(settings, quotas=ScriptedQuotas(QuotaDecision(LEFT_OVER)))
 
 
-def _without_room() -> World:
+def _without_room() -> WebEnvironment:
     quotas = ScriptedQuotas(QuotaDecision(LEFT_OVER, refused="rate", retry_after_seconds=7))
-    return make_world(Settings(secret_key="a secret for tests", key_rate_per_second=10), quotas=quotas)
+    return make_environment(Settings(secret_key="a secret for tests", key_rate_per_second=10), quotas=quotas)
 
 
-def _small() -> World:
-    return make_world(Settings(secret_key="a secret for tests", max_body_bytes=100))
+def _small() -> WebEnvironment:
+    return make_environment(Settings(secret_key="a secret for tests", max_body_bytes=100))
 
 
-def _behind_a_proxy() -> World:
-    return make_world(Settings(secret_key="a secret for tests", trusted_proxies=1))
+def _behind_a_proxy() -> WebEnvironment:
+    return make_environment(Settings(secret_key="a secret for tests", trusted_proxies=1))
 
 
-def _for_other_sites() -> World:
-    return make_world(Settings(secret_key="a secret for tests", cors_origins=("https://shop.example",)))
+def _for_other_sites() -> WebEnvironment:
+    return make_environment(Settings(secret_key="a secret for tests", cors_origins=("https://shop.example",)))
 
 
-def _away() -> World:
-    return make_world(jobs=Away(lambda: NOW))
+def _away() -> WebEnvironment:
+    return make_environment(jobs=Away(lambda: NOW))
 
 
-def _with_reader() -> World:
-    world = make_world()
-    world.keys.add(
+def _with_reader() -> WebEnvironment:
+    environment = make_environment()
+    environment.keys.add(
         KeyRecord(
             key_id="k2",
             hash=hash_of(READ_ONLY),
@@ -83,42 +83,42 @@ def _with_reader() -> World:
             hint="rrrr",
         )
     )
-    return world
+    return environment
 
 
-REQUESTS: dict[str, tuple[Callable[[], World], bytes, dict[str, str]]] = {
-    "a text message": (make_world, SMS, {}),
+REQUESTS: dict[str, tuple[Callable[[], WebEnvironment], bytes, dict[str, str]]] = {
+    "a text message": (make_environment, SMS, {}),
     "an e-mail": (
-        make_world,
+        make_environment,
         b'{"type":"email","to":{"email":"a@example.com"},"payload":{"subject":"Hi","text":"Hello"},"priority":"bulk"}',
         {},
     ),
     "a push notification with an id of the caller's": (
-        make_world,
+        make_environment,
         b'{"type":"push","to":{"platform":"fcm","token":"c3RhbmQtaW4tZm9yLWEtcmVnaXN0cmF0aW9uLXRva2Vu"},'
         b'"payload":{"title":"Parcel","body":"today"}}',
         {"X-Request-ID": "mine-1"},
     ),
-    "one for later": (make_world, SMS[:-1] + b', "sendAt": "2026-03-15T09:00:00Z"}', {}),
-    "a key": (make_world, SMS, {"Idempotency-Key": "order-1"}),
-    "a key that is none": (make_world, SMS, {"Idempotency-Key": "\t"}),
+    "one for later": (make_environment, SMS[:-1] + b', "sendAt": "2026-03-15T09:00:00Z"}', {}),
+    "a key": (make_environment, SMS, {"Idempotency-Key": "order-1"}),
+    "a key that is none": (make_environment, SMS, {"Idempotency-Key": "\t"}),
     "behind TLS": (_behind_a_proxy, SMS, {"X-Forwarded-Proto": "https"}),
-    "somebody who pretends to be behind TLS": (make_world, SMS, {"X-Forwarded-Proto": "https"}),
+    "somebody who pretends to be behind TLS": (make_environment, SMS, {"X-Forwarded-Proto": "https"}),
     "a key with limits": (_limited, SMS, {}),
     "no room under a limit": (_without_room, SMS, {}),
     "a site that others may use": (_for_other_sites, SMS, {}),
     "a store that is away": (_away, SMS, {}),
-    "a body with faults": (make_world, b'{"type": "sms", "to": {}, "payload": {"text": ""}, "x": 1}', {}),
-    "a body with faults and a bad key": (make_world, b'{"type": "sms"}', {"Idempotency-Key": "\t"}),
-    "an unknown type": (make_world, b'{"type": "fax"}', {}),
-    "no object": (make_world, b"[1]", {}),
-    "no JSON": (make_world, b'{"type": ', {}),
-    "no body": (make_world, b"", {}),
-    "a body that is too deep": (make_world, b'{"a":' * 30 + b"1" + b"}" * 30, {}),
+    "a body with faults": (make_environment, b'{"type": "sms", "to": {}, "payload": {"text": ""}, "x": 1}', {}),
+    "a body with faults and a bad key": (make_environment, b'{"type": "sms"}', {"Idempotency-Key": "\t"}),
+    "an unknown type": (make_environment, b'{"type": "fax"}', {}),
+    "no object": (make_environment, b"[1]", {}),
+    "no JSON": (make_environment, b'{"type": ', {}),
+    "no body": (make_environment, b"", {}),
+    "a body that is too deep": (make_environment, b'{"a":' * 30 + b"1" + b"}" * 30, {}),
     "a body that is too long": (_small, SMS + b" " * 100, {}),
-    "no key": (make_world, SMS, {"Authorization": ""}),
-    "another kind of key": (make_world, SMS, {"Authorization": "Basic abc"}),
-    "an unknown key": (make_world, SMS, {"Authorization": "Bearer " + KEY + "x"}),
+    "no key": (make_environment, SMS, {"Authorization": ""}),
+    "another kind of key": (make_environment, SMS, {"Authorization": "Basic abc"}),
+    "an unknown key": (make_environment, SMS, {"Authorization": "Bearer " + KEY + "x"}),
     "a key that may only read": (_with_reader, SMS, {"Authorization": "Bearer " + READ_ONLY}),
 }
 
@@ -134,13 +134,13 @@ def _scope(headers: Mapping[str, str], content_type: str, body: bytes, *more: tu
     return scope_of("POST", PATH, [*(own | headers).items(), *more])
 
 
-def _rsgi(world: World) -> RsgiApplication:
-    assert isinstance(world.app, WaveComFlask)
-    return world.app.rsgi
+def _rsgi(environment: WebEnvironment) -> RsgiApplication:
+    assert isinstance(environment.app, WaveComFlask)
+    return environment.app.rsgi
 
 
-def _post(world: World, body: bytes, headers: Mapping[str, str], content_type: str) -> Connection:
-    [answer] = serve(_rsgi(world), [(_scope(headers, content_type, body), body)])
+def _post(environment: WebEnvironment, body: bytes, headers: Mapping[str, str], content_type: str) -> Connection:
+    [answer] = serve(_rsgi(environment), [(_scope(headers, content_type, body), body)])
     return answer
 
 
@@ -150,11 +150,11 @@ def _told(answer: Connection) -> tuple[int, list[tuple[str, str]], str]:
     return answer.status_code, headers, _JOB_ID.sub("ID", answer.text)
 
 
-def _flask_threads(world: World) -> list[str]:
+def _flask_threads(environment: WebEnvironment) -> list[str]:
     """The threads in which Flask will have served a request, one for each."""
     seen: list[str] = []
 
-    @world.app.after_request
+    @environment.app.after_request
     def note(response: Response) -> Response:
         seen.append(threading.current_thread().name.rpartition("-")[0])
         return response
@@ -176,19 +176,19 @@ def test_both_ways_answer_alike_and_keep_alike(name: str) -> None:
 
 
 def test_a_repetition_is_told_alike_on_both_ways() -> None:
-    world = make_world(quotas=ScriptedQuotas())
+    environment = make_environment(quotas=ScriptedQuotas())
     key = {"Idempotency-Key": "order-1"}
-    first = _post(world, SMS, key, PLAIN)
+    first = _post(environment, SMS, key, PLAIN)
 
-    again = [_post(world, SMS, key, PLAIN), _post(world, SMS, key, OTHERWISE)]
-    other = [_post(world, SMS[:-1] + b', "maxAttempts": 2}', key, each) for each in (PLAIN, OTHERWISE)]
+    again = [_post(environment, SMS, key, PLAIN), _post(environment, SMS, key, OTHERWISE)]
+    other = [_post(environment, SMS[:-1] + b', "maxAttempts": 2}', key, each) for each in (PLAIN, OTHERWISE)]
 
     assert [each.headers["Idempotent-Replayed"] for each in again] == ["true", "true"]
     assert {each.data for each in again} == {first.data}
     assert _told(again[0]) == _told(again[1])
     assert [each.status_code for each in other] == [422, 422]
     assert _told(other[0]) == _told(other[1])
-    assert len(world.publisher.delivery_messages) == 1
+    assert len(environment.publisher.delivery_messages) == 1
 
 
 class _Awaiting(MemoryJobRepository):
@@ -203,45 +203,47 @@ class _Awaiting(MemoryJobRepository):
         return super().insert(jobs)
 
 
-def _taken() -> tuple[World, _Awaiting]:
+def _taken() -> tuple[WebEnvironment, _Awaiting]:
     """With a single place, which the first request holds for as long as the store lets it wait."""
     jobs = _Awaiting()
     settings = Settings(secret_key="a secret for tests", max_requests_in_flight=1)
-    return make_world(settings, jobs=jobs, batcher=GroupCommit), jobs
+    return make_environment(settings, jobs=jobs, batcher=GroupCommit), jobs
 
 
 @pytest.mark.parametrize("content_type", [PLAIN, OTHERWISE])
 def test_what_waits_for_the_group_commit_is_in_flight_and_others_are_refused(content_type: str) -> None:
-    world, jobs = _taken()
-    by_flask = _flask_threads(world)
+    environment, jobs = _taken()
+    by_flask = _flask_threads(environment)
 
-    @world.app.after_request
+    @environment.app.after_request
     def end(response: Response) -> Response:
         jobs.is_over.set()
         return response
 
     requests = [(_scope({}, PLAIN, SMS), SMS), (_scope({}, content_type, SMS), SMS)]
-    answers = serve(_rsgi(world), requests)
+    answers = serve(_rsgi(environment), requests)
 
     assert [each.status_code for each in answers] == [202, 503]
     assert by_flask == ["refusals"], "who is refused takes no thread of the API"
     # The place is free again.
-    assert _post(world, SMS, {}, PLAIN).status_code == 202
+    assert _post(environment, SMS, {}, PLAIN).status_code == 202
 
 
 @pytest.mark.parametrize("content_type", [PLAIN, OTHERWISE])
 def test_a_place_is_free_again_whatever_became_of_its_request(content_type: str) -> None:
-    world = make_world(Settings(secret_key="a secret for tests", max_requests_in_flight=1), quotas=ScriptedQuotas())
+    environment = make_environment(
+        Settings(secret_key="a secret for tests", max_requests_in_flight=1), quotas=ScriptedQuotas()
+    )
     key = {"Idempotency-Key": "order-1"}
 
     bodies = [SMS, SMS, SMS[:-1] + b', "maxAttempts": 2}', b"[1]", SMS]
-    answers = [_post(world, body, key if index < 3 else {}, content_type) for index, body in enumerate(bodies)]
+    answers = [_post(environment, body, key if index < 3 else {}, content_type) for index, body in enumerate(bodies)]
 
     assert [each.status_code for each in answers] == [202, 202, 422, 422, 202]
 
 
 def test_what_is_refused_in_a_batch_costs_none_of_the_others_anything() -> None:
-    world = make_world(quotas=ScriptedQuotas())
+    environment = make_environment(quotas=ScriptedQuotas())
     requests = [
         (_scope({"Idempotency-Key": "\t"}, PLAIN, SMS), SMS),
         (_scope({}, PLAIN, SMS), SMS),
@@ -251,24 +253,24 @@ def test_what_is_refused_in_a_batch_costs_none_of_the_others_anything() -> None:
         (_scope({}, PLAIN, SMS), SMS),
     ]
 
-    answers = serve(_rsgi(world), requests)
+    answers = serve(_rsgi(environment), requests)
 
     assert [each.status_code for each in answers] == [422, 202, 422, 202, 202, 202]
-    assert len(world.publisher.delivery_messages) == 4
+    assert len(environment.publisher.delivery_messages) == 4
 
 
 def test_many_that_come_at_one_time_are_stored_each_for_itself() -> None:
-    world = make_world(batcher=GroupCommit)
+    environment = make_environment(batcher=GroupCommit)
     bodies = [SMS[:-1] + f', "metadata": {{"n": "{number}"}}}}'.encode() for number in range(40)]
 
-    answers = serve(_rsgi(world), [(_scope({}, PLAIN, body), body) for body in bodies])
+    answers = serve(_rsgi(environment), [(_scope({}, PLAIN, body), body) for body in bodies])
 
     for number, answer in enumerate(answers):
         assert answer.status_code == 202
-        job = world.jobs.get(answer.json["jobId"], "default")
+        job = environment.jobs.get(answer.json["jobId"], "default")
         assert job is not None
         assert job.metadata == {"n": str(number)}
-    assert len(world.publisher.delivery_messages) == 40
+    assert len(environment.publisher.delivery_messages) == 40
 
 
 class _Broken(io.BytesIO):
@@ -278,14 +280,14 @@ class _Broken(io.BytesIO):
 
 @pytest.mark.parametrize("stream", [io.BytesIO(SMS[:20]), _Broken()])
 def test_a_client_that_hangs_up_within_its_body_is_no_bug_of_ours(stream: io.BytesIO) -> None:
-    world = make_world()
+    environment = make_environment()
 
-    answer = world.client().post(
+    answer = environment.client().post(
         PATH, content_type=PLAIN, environ_overrides={"wsgi.input": stream, "CONTENT_LENGTH": str(len(SMS))}
     )
 
     assert answer.status_code == 400
-    assert world.publisher.delivery_messages == []
+    assert environment.publisher.delivery_messages == []
 
 
 def test_a_bug_is_answered_where_all_are() -> None:
@@ -293,9 +295,9 @@ def test_a_bug_is_answered_where_all_are() -> None:
         def insert(self, jobs: Any) -> Any:
             raise RuntimeError("odd")
 
-    world = make_world(jobs=Odd(lambda: NOW))
+    environment = make_environment(jobs=Odd(lambda: NOW))
 
-    answer = _post(world, SMS, {}, PLAIN)
+    answer = _post(environment, SMS, {}, PLAIN)
 
     assert (answer.status_code, answer.json["code"], answer.json["requestId"]) == (500, "internal_error", "same")
     assert answer.headers["X-Request-ID"] == "same"
@@ -335,40 +337,40 @@ _WITH_A_FILE = json.dumps(
     ],
 )
 def test_what_is_not_plain_is_flasks(method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> None:
-    world = make_world()
-    by_flask = _flask_threads(world)
+    environment = make_environment()
+    by_flask = _flask_threads(environment)
     scope = _scope(headers, PLAIN, body)
     scope.method, scope.path, scope.query_string = method, path, query
 
-    serve(_rsgi(world), [(scope, body)])
+    serve(_rsgi(environment), [(scope, body)])
 
     assert by_flask == ["api"]
 
 
 def test_with_fast_paths_switched_off_everything_is_flasks() -> None:
-    world = make_world(Settings(secret_key="a secret for tests", fast_paths=False))
-    by_flask = _flask_threads(world)
+    environment = make_environment(Settings(secret_key="a secret for tests", fast_paths=False))
+    by_flask = _flask_threads(environment)
 
-    answer = _post(world, SMS, {}, PLAIN)
+    answer = _post(environment, SMS, {}, PLAIN)
 
     assert answer.status_code == 202
     assert by_flask == ["api"]
 
 
 def test_what_was_refused_before_it_came_here_is_not_accepted() -> None:
-    world = make_world()
+    environment = make_environment()
     scope = _scope({}, PLAIN, SMS, ("Idempotency-Key", "order-1"), ("Idempotency-Key", "order-2"))
 
-    [answer] = serve(_rsgi(world), [(scope, SMS)])
+    [answer] = serve(_rsgi(environment), [(scope, SMS)])
 
     assert (answer.status_code, answer.json["code"]) == (400, "bad_request")
-    assert world.publisher.delivery_messages == []
+    assert environment.publisher.delivery_messages == []
 
 
 def test_an_error_that_is_handed_on_is_answered_by_flask() -> None:
-    world = make_world()
+    environment = make_environment()
 
-    answer = world.client().post(
+    answer = environment.client().post(
         PATH,
         data=SMS,
         content_type=PLAIN,
@@ -376,4 +378,4 @@ def test_an_error_that_is_handed_on_is_answered_by_flask() -> None:
     )
 
     assert (answer.status_code, answer.json["code"]) == (408, "request_timeout")
-    assert world.publisher.delivery_messages == []
+    assert environment.publisher.delivery_messages == []

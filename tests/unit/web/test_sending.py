@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 
 from tests.corpus.bodies import good_notifications
 from tests.memory_storage import MemoryJobRepository
-from tests.unit.web.conftest import NOW, World, later, make_world
+from tests.unit.web.conftest import NOW, WebEnvironment, later, make_environment
 from wavecom.core.job import JobId, Priority, UnknownOutcomePolicy
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
@@ -26,20 +26,22 @@ SMS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("entry", GOOD, ids=[entry["name"] for entry in GOOD])
-def test_a_good_body_is_accepted_stored_as_sent_and_published(entry: dict[str, Any], shared_world: World) -> None:
+def test_a_good_body_is_accepted_stored_as_sent_and_published(
+    entry: dict[str, Any], shared_environment: WebEnvironment
+) -> None:
     body = entry["body"]
     stored = entry.get("stored", {})
 
-    answer = shared_world.client().post("/api/notifications", json=body)
+    answer = shared_environment.client().post("/api/notifications", json=body)
 
     assert answer.status_code == 202, answer.text
-    job = shared_world.jobs.get(JobId(answer.json["jobId"]))
+    job = shared_environment.jobs.get(JobId(answer.json["jobId"]))
     assert job is not None
     assert job.status is Status.QUEUED
     assert dict(job.to) == body["to"] | stored.get("to", {})
     assert dict(job.payload) == body["payload"] | stored.get("payload", {})
     assert dict(job.metadata) == body.get("metadata", {})
-    assert shared_world.publisher.delivery_messages[-1] == job.delivery_message()
+    assert shared_environment.publisher.delivery_messages[-1] == job.delivery_message()
 
 
 def test_the_corpus_is_large_and_has_every_type() -> None:
@@ -49,10 +51,10 @@ def test_the_corpus_is_large_and_has_every_type() -> None:
     assert set(types) == {"sms", "email", "push"}
 
 
-def test_the_answer_names_the_job_and_where_it_is(world: World, api: FlaskClient) -> None:
+def test_the_answer_names_the_job_and_where_it_is(environment: WebEnvironment, api: FlaskClient) -> None:
     answer = api.post("/api/notifications", json=SMS)
 
-    [job] = world.jobs.search(JobFilter(), 2).jobs
+    [job] = environment.jobs.search(JobFilter(), 2).jobs
     assert answer.json == {
         "jobId": job.job_id,
         "status": "queued",
@@ -72,12 +74,12 @@ def test_behind_a_prefix_the_location_has_the_prefix(api: FlaskClient) -> None:
     assert answer.headers["Location"] == f"/wavecom/api/notifications/{answer.json['jobId']}"
 
 
-def test_all_options_reach_the_job(world: World, api: FlaskClient) -> None:
+def test_all_options_reach_the_job(environment: WebEnvironment, api: FlaskClient) -> None:
     options = {"metadata": {"a": 1}, "priority": "bulk", "maxAttempts": 7, "onUnknownOutcome": "stop"}
 
     answer = api.post("/api/notifications", json=SMS | options | {"expiresAt": "2026-03-14T12:00:00+02:00"})
 
-    job = world.jobs.get(JobId(answer.json["jobId"]))
+    job = environment.jobs.get(JobId(answer.json["jobId"]))
     assert job is not None
     assert job.client == "default"
     assert job.metadata == {"a": 1}
@@ -86,31 +88,31 @@ def test_all_options_reach_the_job(world: World, api: FlaskClient) -> None:
     assert job.expires_at == NOW.replace(hour=10, minute=0, second=0, microsecond=0)
 
 
-def test_without_options_the_defaults_hold(world: World, api: FlaskClient) -> None:
+def test_without_options_the_defaults_hold(environment: WebEnvironment, api: FlaskClient) -> None:
     answer = api.post("/api/notifications", json=SMS)
 
-    job = world.jobs.get(JobId(answer.json["jobId"]))
+    job = environment.jobs.get(JobId(answer.json["jobId"]))
     assert job is not None
     assert (job.priority, job.max_attempts) == (Priority.NORMAL, 5)
     assert job.on_unknown_outcome is UnknownOutcomePolicy.RETRY
     assert job.expires_at == later(hours=72)
 
 
-def test_a_job_for_later_is_scheduled_and_not_published(world: World, api: FlaskClient) -> None:
+def test_a_job_for_later_is_scheduled_and_not_published(environment: WebEnvironment, api: FlaskClient) -> None:
     answer = api.post("/api/notifications", json=SMS | {"sendAt": "2026-03-15T09:00:00.5+01:00"})
 
     assert answer.json["status"] == "scheduled"
     assert answer.json["sendAt"] == "2026-03-15T08:00:00.500Z"
-    assert world.publisher.delivery_messages == []
+    assert environment.publisher.delivery_messages == []
 
 
-def test_a_send_at_that_has_just_passed_means_now(world: World, api: FlaskClient) -> None:
+def test_a_send_at_that_has_just_passed_means_now(environment: WebEnvironment, api: FlaskClient) -> None:
     just_passed = (NOW - timedelta(seconds=59)).isoformat()
 
     answer = api.post("/api/notifications", json=SMS | {"sendAt": just_passed})
 
     assert answer.json["status"] == "queued"
-    assert len(world.publisher.delivery_messages) == 1
+    assert len(environment.publisher.delivery_messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -122,32 +124,32 @@ def test_a_send_at_that_has_just_passed_means_now(world: World, api: FlaskClient
     ],
 )
 def test_a_time_to_live_counts_from_the_start(
-    options: dict[str, Any], expires_at: Any, world: World, api: FlaskClient
+    options: dict[str, Any], expires_at: Any, environment: WebEnvironment, api: FlaskClient
 ) -> None:
     answer = api.post("/api/notifications", json=SMS | options)
 
-    job = world.jobs.get(JobId(answer.json["jobId"]))
+    job = environment.jobs.get(JobId(answer.json["jobId"]))
     assert job is not None
     assert job.expires_at == expires_at
 
 
-def test_the_last_of_a_name_given_twice_counts(world: World, api: FlaskClient) -> None:
+def test_the_last_of_a_name_given_twice_counts(environment: WebEnvironment, api: FlaskClient) -> None:
     text = '{"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "a"}, "payload": {"text": "b"}}'
 
     answer = api.post("/api/notifications", data=text, content_type="application/json")
 
-    job = world.jobs.get(JobId(answer.json["jobId"]))
+    job = environment.jobs.get(JobId(answer.json["jobId"]))
     assert job is not None
     assert job.payload == {"text": "b"}
 
 
-def test_a_broker_that_is_away_changes_nothing_for_the_client(world: World, api: FlaskClient) -> None:
-    world.publisher.is_up = False
+def test_a_broker_that_is_away_changes_nothing_for_the_client(environment: WebEnvironment, api: FlaskClient) -> None:
+    environment.publisher.is_up = False
 
     answer = api.post("/api/notifications", json=SMS)
 
     assert answer.status_code == 202
-    assert world.jobs.get(JobId(answer.json["jobId"])) is not None
+    assert environment.jobs.get(JobId(answer.json["jobId"])) is not None
 
 
 class _AwayRepository(MemoryJobRepository):
@@ -170,7 +172,7 @@ class _AwayRepository(MemoryJobRepository):
     ],
 )
 def test_a_store_that_is_away_is_said_without_naming_its_address(error: Exception, code: str, words: str) -> None:
-    api = make_world(jobs=_AwayRepository(error)).client()
+    api = make_environment(jobs=_AwayRepository(error)).client()
 
     answer = api.post("/api/notifications", json=SMS)
 
@@ -207,9 +209,9 @@ def _send(api: FlaskClient, body: dict[str, Any], key: str = "order-42") -> Any:
     return api.post("/api/notifications", json=body, headers={"Idempotency-Key": key})
 
 
-def test_the_same_key_and_body_get_the_first_answer_again(world: World, api: FlaskClient) -> None:
+def test_the_same_key_and_body_get_the_first_answer_again(environment: WebEnvironment, api: FlaskClient) -> None:
     first = _send(api, SMS)
-    world.clock.advance(3600)
+    environment.clock.advance(3600)
 
     second = _send(api, SMS)
 
@@ -218,23 +220,25 @@ def test_the_same_key_and_body_get_the_first_answer_again(world: World, api: Fla
     assert second.headers["Location"] == first.headers["Location"]
     assert second.headers["Idempotent-Replayed"] == "true"
     assert "Idempotent-Replayed" not in first.headers
-    assert len(world.publisher.delivery_messages) == 1
+    assert len(environment.publisher.delivery_messages) == 1
 
 
-def test_a_replay_of_a_scheduled_job_says_scheduled_even_when_it_has_gone_on(world: World, api: FlaskClient) -> None:
+def test_a_replay_of_a_scheduled_job_says_scheduled_even_when_it_has_gone_on(
+    environment: WebEnvironment, api: FlaskClient
+) -> None:
     body = SMS | {"sendAt": later(30).isoformat()}
     first = _send(api, body)
-    world.clock.advance(31)
+    environment.clock.advance(31)
 
     second = _send(api, body)
 
     assert second.data == first.data
 
 
-def test_a_replay_wins_over_a_send_at_that_has_passed_meanwhile(world: World, api: FlaskClient) -> None:
+def test_a_replay_wins_over_a_send_at_that_has_passed_meanwhile(environment: WebEnvironment, api: FlaskClient) -> None:
     body = SMS | {"sendAt": later(30).isoformat()}
     first = _send(api, body)
-    world.clock.advance(3600)
+    environment.clock.advance(3600)
 
     second = _send(api, body)
 
@@ -242,7 +246,7 @@ def test_a_replay_wins_over_a_send_at_that_has_passed_meanwhile(world: World, ap
     assert second.headers["Idempotent-Replayed"] == "true"
     assert _send(api, body, "another").status_code == 422
     assert _send(api, body | {"priority": "high"}).json["code"] == "invalid_request"
-    assert len(world.jobs.search(JobFilter(), 5).jobs) == 1
+    assert len(environment.jobs.search(JobFilter(), 5).jobs) == 1
 
 
 @pytest.mark.parametrize(
@@ -275,29 +279,29 @@ def test_the_order_of_names_and_white_space_do_not_make_another_body(api: FlaskC
     assert second.json["jobId"] == first.json["jobId"]
 
 
-def test_the_same_key_with_another_body_is_refused(world: World, api: FlaskClient) -> None:
+def test_the_same_key_with_another_body_is_refused(environment: WebEnvironment, api: FlaskClient) -> None:
     _send(api, SMS)
 
     answer = _send(api, SMS | {"priority": "high"})
 
     assert (answer.status_code, answer.json["code"]) == (422, "idempotency_mismatch")
-    assert len(world.jobs.search(JobFilter(), 5).jobs) == 1
+    assert len(environment.jobs.search(JobFilter(), 5).jobs) == 1
 
 
-def test_another_key_is_another_job(world: World, api: FlaskClient) -> None:
+def test_another_key_is_another_job(environment: WebEnvironment, api: FlaskClient) -> None:
     _send(api, SMS, "order-42")
 
     _send(api, SMS, "order-43")
 
-    assert len(world.jobs.search(JobFilter(), 5).jobs) == 2
+    assert len(environment.jobs.search(JobFilter(), 5).jobs) == 2
 
 
-def test_without_a_key_every_request_is_a_job(world: World, api: FlaskClient) -> None:
+def test_without_a_key_every_request_is_a_job(environment: WebEnvironment, api: FlaskClient) -> None:
     api.post("/api/notifications", json=SMS)
 
     api.post("/api/notifications", json=SMS)
 
-    assert len(world.jobs.search(JobFilter(), 5).jobs) == 2
+    assert len(environment.jobs.search(JobFilter(), 5).jobs) == 2
 
 
 def test_a_refused_request_does_not_use_up_its_key(api: FlaskClient) -> None:
@@ -309,7 +313,7 @@ def test_a_refused_request_does_not_use_up_its_key(api: FlaskClient) -> None:
     assert "Idempotent-Replayed" not in answer.headers
 
 
-def test_a_long_thread_keeps_all_its_message_ids(world: World, api: FlaskClient) -> None:
+def test_a_long_thread_keeps_all_its_message_ids(environment: WebEnvironment, api: FlaskClient) -> None:
     def mail(headers: dict[str, str]) -> dict[str, Any]:
         payload = {"subject": "Re: parcel", "text": "It is here.", "headers": headers}
         return {"type": "email", "to": {"email": "amina@example.com"}, "payload": payload}
@@ -317,7 +321,7 @@ def test_a_long_thread_keeps_all_its_message_ids(world: World, api: FlaskClient)
     ids = " ".join(f"<{number:024x}.notification@mail.example.com>" for number in range(120))
     answer = api.post("/api/notifications", json=mail({"References": ids, "X-Thread": "x" * 998}))
 
-    job = world.jobs.get(JobId(answer.json["jobId"]))
+    job = environment.jobs.get(JobId(answer.json["jobId"]))
     assert job is not None
     assert job.payload["headers"]["References"] == ids
     for too_long in ({"References": f"{ids} {ids}"}, {"X-Thread": "x" * 999}):

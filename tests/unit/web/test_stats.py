@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from flask.testing import FlaskClient
 
-from tests.unit.web.conftest import World
+from tests.unit.web.conftest import WebEnvironment
 from wavecom.core.job import Channel
 from wavecom.core.states import Status
 
 
-def test_counts_are_told_for_every_step_by_status_and_type(world: World, api: FlaskClient) -> None:
-    world.stats.add("default", Channel.SMS, Status.QUEUED, 3)
-    world.stats.add("default", Channel.EMAIL, Status.QUEUED)
-    world.clock.advance(120)
-    world.stats.add("default", Channel.SMS, Status.DELIVERED, 2)
+def test_counts_are_told_for_every_step_by_status_and_type(environment: WebEnvironment, api: FlaskClient) -> None:
+    environment.stats.add("default", Channel.SMS, Status.QUEUED, 3)
+    environment.stats.add("default", Channel.EMAIL, Status.QUEUED)
+    environment.clock.advance(120)
+    environment.stats.add("default", Channel.SMS, Status.DELIVERED, 2)
 
     answer = api.get("/api/stats?step=minute&since=2026-03-14T09:26:00Z&until=2026-03-14T09:29:00Z")
 
@@ -33,27 +33,27 @@ def test_counts_are_told_for_every_step_by_status_and_type(world: World, api: Fl
     assert set(body["totals"]) == set(Status) - {Status.PROCESSING}
 
 
-def test_a_type_leaves_out_the_others(world: World, api: FlaskClient) -> None:
-    world.stats.add("default", Channel.SMS, Status.QUEUED, 3)
-    world.stats.add("default", Channel.EMAIL, Status.QUEUED)
+def test_a_type_leaves_out_the_others(environment: WebEnvironment, api: FlaskClient) -> None:
+    environment.stats.add("default", Channel.SMS, Status.QUEUED, 3)
+    environment.stats.add("default", Channel.EMAIL, Status.QUEUED)
 
     body = api.get("/api/stats?type=email").json
 
     assert body["totals"]["queued"] == body["points"][-1]["counts"]["queued"] == 1
 
 
-def test_nobody_elses_notifications_are_counted(world: World, api: FlaskClient) -> None:
-    world.stats.add("somebody else", Channel.SMS, Status.QUEUED)
-    world.stats.add("default:test", Channel.SMS, Status.QUEUED)
+def test_nobody_elses_notifications_are_counted(environment: WebEnvironment, api: FlaskClient) -> None:
+    environment.stats.add("somebody else", Channel.SMS, Status.QUEUED)
+    environment.stats.add("default:test", Channel.SMS, Status.QUEUED)
 
     assert api.get("/api/stats").json["totals"]["queued"] == 0
 
 
 @pytest.mark.parametrize(("query", "points"), [("", 25), ("?step=minute", 61), ("?step=day", 31)])
 def test_without_times_it_is_the_last_while_the_running_step_included(
-    query: str, points: int, world: World, api: FlaskClient
+    query: str, points: int, environment: WebEnvironment, api: FlaskClient
 ) -> None:
-    world.stats.add("default", Channel.SMS, Status.QUEUED)
+    environment.stats.add("default", Channel.SMS, Status.QUEUED)
 
     body = api.get(f"/api/stats{query}").json
 

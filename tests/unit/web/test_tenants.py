@@ -17,7 +17,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.factories import make_job
-from tests.unit.web.conftest import NOW, World, later
+from tests.unit.web.conftest import NOW, WebEnvironment, later
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.account import account_of
 from wavecom.core.job import Channel, Job, JobId
@@ -60,27 +60,27 @@ PAIRS = [(ACME, GLOBEX), (GLOBEX, ACME), (ACME, ACME_TEST), (ACME_TEST, ACME), (
 
 
 @dataclass(frozen=True)
-class House:
+class Tenants:
     """Accounts with jobs in every status, each of which somebody else tries to get at."""
 
-    world: World
+    environment: WebEnvironment
     jobs: dict[str, list[Job]]
 
     def api(self, tenant: Tenant) -> FlaskClient:
-        return self.world.client(tenant.key)
+        return self.environment.client(tenant.key)
 
     def everything_but(self, owner: Tenant) -> dict[str, object]:
         """All that is stored of others, to be compared."""
-        jobs = [job for job in self.world.jobs.search(JobFilter(), 1000).jobs if job.client != owner.account]
-        keys = [record for record in self.world.keys.of_client(None) if record.key_id != owner.key_id]
-        return {job.job_id: self.world.jobs.get(job.job_id) for job in jobs} | {key.key_id: key for key in keys}
+        jobs = [job for job in self.environment.jobs.search(JobFilter(), 1000).jobs if job.client != owner.account]
+        keys = [record for record in self.environment.keys.of_client(None) if record.key_id != owner.key_id]
+        return {job.job_id: self.environment.jobs.get(job.job_id) for job in jobs} | {key.key_id: key for key in keys}
 
 
 @pytest.fixture
-def house(world: World) -> House:
+def tenants(environment: WebEnvironment) -> Tenants:
     jobs: dict[str, list[Job]] = {}
     for tenant in (ACME, GLOBEX, ACME_TEST):
-        world.keys.add(
+        environment.keys.add(
             KeyRecord(
                 key_id=tenant.key_id,
                 hash=hash_of(tenant.key),
@@ -102,17 +102,17 @@ def house(world: World) -> House:
             )
             for status in Status
         ]
-        world.jobs.insert(jobs[tenant.account])
-    return House(world, jobs)
+        environment.jobs.insert(jobs[tenant.account])
+    return Tenants(environment, jobs)
 
 
-Attempt = Callable[[FlaskClient, House, Tenant], list[TestResponse]]
+Attempt = Callable[[FlaskClient, Tenants, Tenant], list[TestResponse]]
 
 
 def _at_each_job(method: str, path: str, body: Any = None, *, refused_with: int = 404) -> Attempt:
-    def attempt(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    def attempt(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
         answers = [
-            api.open(path.format(job_id=job.job_id), method=method, json=body) for job in house.jobs[victim.account]
+            api.open(path.format(job_id=job.job_id), method=method, json=body) for job in tenants.jobs[victim.account]
         ]
         assert {answer.status_code for answer in answers} == {refused_with}
         return answers
@@ -121,7 +121,7 @@ def _at_each_job(method: str, path: str, body: Any = None, *, refused_with: int 
 
 
 def _at_the_key(method: str, path: str, body: Any = None) -> Attempt:
-    def attempt(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+    def attempt(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
         answer = api.open(path.format(key_id=victim.key_id), method=method, json=body)
         assert (answer.status_code, answer.json["code"]) == (404, "key_not_found")
         return [answer]
@@ -129,36 +129,36 @@ def _at_the_key(method: str, path: str, body: Any = None) -> Attempt:
     return attempt
 
 
-def _list(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
-    queries = ["", "?limit=2", f"?client={victim.account}", f"?recipient={house.jobs[victim.account][0].to['phone']}"]
+def _list(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    queries = ["", "?limit=2", f"?client={victim.account}", f"?recipient={tenants.jobs[victim.account][0].to['phone']}"]
     queries += [f"?status={status}" for status in Status]
     return [api.get(f"/api/notifications{query}") for query in queries]
 
 
-def _send(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+def _send(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
     headers = {"Idempotency-Key": "the same"}
-    theirs = house.api(victim).post("/api/notifications", json=SMS, headers=headers)
+    theirs = tenants.api(victim).post("/api/notifications", json=SMS, headers=headers)
     mine = api.post("/api/notifications", json=SMS, headers=headers)
     pushed_in = api.post("/api/notifications", json=SMS | {"client": victim.account})
     assert (theirs.status_code, mine.status_code, pushed_in.status_code) == (202, 202, 422)
     assert "Idempotent-Replayed" not in mine.headers
     assert mine.json["jobId"] != theirs.json["jobId"]
     assert api.get(theirs.headers["Location"]).status_code == 404
-    stored = house.world.jobs.get(mine.json["jobId"])
+    stored = tenants.environment.jobs.get(mine.json["jobId"])
     assert stored is not None
     assert stored.client != victim.account
     return [mine]
 
 
-def _send_many(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+def _send_many(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
     batch = {"notifications": [SMS | {"idempotencyKey": "the same"}, SMS | {"client": victim.account}]}
-    theirs = house.api(victim).post("/api/notifications/batch", json=batch)
+    theirs = tenants.api(victim).post("/api/notifications/batch", json=batch)
     mine = api.post("/api/notifications/batch", json=batch)
     assert (theirs.status_code, mine.status_code) == (207, 207)
     their_id, my_id = (_job_ids(answer)[0] for answer in (theirs, mine))
     assert my_id != their_id
     assert api.get(f"/api/notifications/{their_id}").status_code == 404
-    stored = house.world.jobs.get(my_id)
+    stored = tenants.environment.jobs.get(my_id)
     assert stored is not None
     assert stored.client != victim.account
     return [mine]
@@ -168,8 +168,8 @@ def _job_ids(answer: TestResponse) -> list[JobId]:
     return [JobId(found) for found in re.findall(r'"jobId":\s*"([^"]+)"', answer.text)]
 
 
-def _replay(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
-    theirs = [job.job_id for job in house.jobs[victim.account]]
+def _replay(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    theirs = [job.job_id for job in tenants.jobs[victim.account]]
     wanted: list[dict[str, Any]] = [{"jobIds": theirs}, {"type": "sms"}, {"type": "sms", "dryRun": True}]
     answers = [api.post("/api/notifications/replay", json=body) for body in wanted]
     assert [answer.status_code for answer in answers] == [202, 202, 200]
@@ -178,8 +178,8 @@ def _replay(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse
     return answers
 
 
-def _count(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
-    house.world.stats.add(victim.account, Channel.SMS, Status.DELIVERED, 7)
+def _count(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    tenants.environment.stats.add(victim.account, Channel.SMS, Status.DELIVERED, 7)
     pushed_in = api.get(f"/api/stats?client={victim.account}")
     answer = api.get("/api/stats")
     assert (pushed_in.status_code, answer.status_code) == (422, 200)
@@ -187,17 +187,17 @@ def _count(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]
     return [answer]
 
 
-def _list_keys(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+def _list_keys(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
     return [api.get("/api/keys"), api.get(f"/api/keys?client={victim.client}")]
 
 
-def _make_key(api: FlaskClient, house: House, victim: Tenant) -> list[TestResponse]:
+def _make_key(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
     wanted = {"name": "mine", "scopes": ["read"]}
     pushed_in = api.post("/api/keys", json=wanted | {"client": victim.client})
     answer = api.post("/api/keys", json=wanted)
     assert (pushed_in.status_code, answer.status_code) == (422, 201)
-    made = house.world.client(answer.json["key"])
-    return [answer, *_list(made, house, victim)]
+    made = tenants.environment.client(answer.json["key"])
+    return [answer, *_list(made, tenants, victim)]
 
 
 #: Each operation → how somebody tries to get at another's things through it. Answers what they got to see.
@@ -231,17 +231,17 @@ CASES = [
 ]
 
 
-def _operations(world: World, *, of_api: bool) -> set[tuple[str, str]]:
+def _operations(environment: WebEnvironment, *, of_api: bool) -> set[tuple[str, str]]:
     return {
         (method, rule.rule)
-        for rule in world.app.url_map.iter_rules()
+        for rule in environment.app.url_map.iter_rules()
         if (rule.rule.startswith("/api/") if of_api else rule.endpoint.startswith("dashboard."))
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
 
 
-def test_every_operation_of_the_api_is_tried_here(world: World) -> None:
-    assert _operations(world, of_api=True) - PUBLIC == set(ATTEMPTS)
+def test_every_operation_of_the_api_is_tried_here(environment: WebEnvironment) -> None:
+    assert _operations(environment, of_api=True) - PUBLIC == set(ATTEMPTS)
 
 
 @pytest.mark.parametrize(
@@ -250,28 +250,28 @@ def test_every_operation_of_the_api_is_tried_here(world: World) -> None:
     ids=[f"{' '.join(operation)}, {attacker.account} at {victim.account}" for operation, attacker, victim in CASES],
 )
 def test_nobody_gets_at_anothers_things_through_the_api(
-    house: House, operation: tuple[str, str], attacker: Tenant, victim: Tenant
+    tenants: Tenants, operation: tuple[str, str], attacker: Tenant, victim: Tenant
 ) -> None:
-    before = house.everything_but(attacker)
+    before = tenants.everything_but(attacker)
 
-    seen = ATTEMPTS[operation](house.api(attacker), house, victim)
+    seen = ATTEMPTS[operation](tenants.api(attacker), tenants, victim)
 
     for answer in seen:
         assert victim.secret not in answer.text
         assert victim.key_id not in answer.text
         if answer.status_code < 400:
             # A refusal may repeat the id that was asked for.
-            assert not [job.job_id for job in house.jobs[victim.account] if job.job_id in answer.text]
-    after = house.everything_but(attacker)
+            assert not [job.job_id for job in tenants.jobs[victim.account] if job.job_id in answer.text]
+    after = tenants.everything_but(attacker)
     assert {name: after.get(name) for name in before} == before
 
 
 @pytest.mark.parametrize("tenant", [ACME, GLOBEX, ACME_TEST], ids=lambda tenant: tenant.account)
-def test_everybody_gets_at_their_own(house: House, tenant: Tenant) -> None:
-    api = house.api(tenant)
+def test_everybody_gets_at_their_own(tenants: Tenants, tenant: Tenant) -> None:
+    api = tenants.api(tenant)
 
     listed = api.get("/api/notifications?limit=100").json["items"]
-    read = [api.get(f"/api/notifications/{job.job_id}").json for job in house.jobs[tenant.account]]
+    read = [api.get(f"/api/notifications/{job.job_id}").json for job in tenants.jobs[tenant.account]]
 
-    assert {item["jobId"] for item in listed} == {job.job_id for job in house.jobs[tenant.account]}
+    assert {item["jobId"] for item in listed} == {job.job_id for job in tenants.jobs[tenant.account]}
     assert {each["payload"]["text"] for each in read} == {tenant.secret}

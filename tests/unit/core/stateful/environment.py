@@ -1,4 +1,4 @@
-"""A small world in which jobs live: a store, a broker, a provider that keeps count, and a watch over every write.
+"""A small environment in which jobs live: a store, a broker, a provider that keeps count, and a watch over every write.
 
 The store takes a write exactly as the real one does, by ``Guard.holds``. The watch knows what really happened, which
 the store does not, and raises ``AssertionError`` as soon as a promise is broken.
@@ -73,7 +73,7 @@ class Write:
 
 
 @dataclass
-class World:
+class Environment:
     now: datetime = NOW
     jobs: dict[JobId, Job] = field(default_factory=dict)
     delivery_messages: list[QueuedMessage] = field(default_factory=list)

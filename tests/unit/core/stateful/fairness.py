@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from enum import Enum
 
-from tests.unit.core.stateful.environment import POLICY, QueuedMessage, World
+from tests.unit.core.stateful.environment import POLICY, Environment, QueuedMessage
 from wavecom.core.engine import AttemptFinished, ClaimRequested, DeadLettered, DueReached, Transition, decide
 from wavecom.core.job import CallResult, Claim, Job, Outcome, ProviderResult
 from wavecom.core.states import FINAL, HANDED_OVER, Status
@@ -23,19 +23,19 @@ class ProviderMood(Enum):
     KILLS_WORKERS = None
 
 
-def settle(world: World, mood: ProviderMood) -> None:
+def settle(environment: Environment, mood: ProviderMood) -> None:
     """Play the future on a copy of the jobs. All workers and all writes on their way are lost first: the worst case."""
-    _Future(world, mood).play()
+    _Future(environment, mood).play()
 
 
 class _Future:
-    def __init__(self, world: World, mood: ProviderMood) -> None:
-        self._now = world.now
-        self._jobs = dict(world.jobs)
-        self._messages = list(world.delivery_messages)
+    def __init__(self, environment: Environment, mood: ProviderMood) -> None:
+        self._now = environment.now
+        self._jobs = dict(environment.jobs)
+        self._messages = list(environment.delivery_messages)
         self._mood = mood
         self._claims = 0
-        self._let_go_by = {job.job_id: _let_go_by(job, world.now) for job in world.jobs.values()}
+        self._let_go_by = {job.job_id: _let_go_by(job, environment.now) for job in environment.jobs.values()}
 
     def play(self) -> None:
         while any(not _is_settled(job) for job in self._jobs.values()):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.factories import make_job
-from tests.unit.core.stateful.environment import MAX_SKEW, POLICY, QueuedMessage, Worker, World, Write
+from tests.unit.core.stateful.environment import MAX_SKEW, POLICY, Environment, QueuedMessage, Worker, Write
 from tests.unit.core.stateful.fairness import ProviderMood, settle
 from wavecom.core.engine import (
     AttemptFinished,
@@ -61,7 +61,7 @@ def is_waiting_again(job: Job) -> bool:
 class JobLives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.environment = Environment()
         self.claims = 0
 
     # --- pieces ---------------------------------------------------------------------------------------------------
@@ -69,7 +69,7 @@ class JobLives(RuleBasedStateMachine):
     def decide(self, job: Job, event: Event, skew: timedelta = timedelta(0)) -> Transition | None:
         """The decision of somebody whose clock is off by ``skew``; None too when the event is refused."""
         try:
-            return decide(job, event, self.world.now + skew, POLICY)
+            return decide(job, event, self.environment.now + skew, POLICY)
         except TransitionError:
             return None
 
@@ -86,18 +86,18 @@ class JobLives(RuleBasedStateMachine):
             return
         write = Write(transition, author, told)
         if is_slow:
-            self.world.writes.append(write)
+            self.environment.writes.append(write)
         else:
-            self.world.write(write)
+            self.environment.write(write)
 
     def publish(self, transition: Transition) -> None:
         if transition.delivery_message is not None:
-            at = self.world.now + timedelta(seconds=transition.delivery_message.delay_seconds)
-            self.world.delivery_messages.append(QueuedMessage(transition.delivery_message.job_id, at))
+            at = self.environment.now + timedelta(seconds=transition.delivery_message.delay_seconds)
+            self.environment.delivery_messages.append(QueuedMessage(transition.delivery_message.job_id, at))
 
     def job(self, pick: int) -> Job:
         """Any job, most often one whose life is not over."""
-        jobs = sorted(self.world.jobs.values(), key=lambda job: job.status in FINAL)
+        jobs = sorted(self.environment.jobs.values(), key=lambda job: job.status in FINAL)
         return jobs[pick % len(jobs)]
 
     # --- clients --------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ class JobLives(RuleBasedStateMachine):
     def begin_with_one_job(self, policy: UnknownOutcomePolicy, attempts: int, life: timedelta) -> None:
         self.submit(policy, attempts, life, delay=None, is_message_lost=False)
 
-    @precondition(lambda self: sum(job.status not in FINAL for job in self.world.jobs.values()) < 2)
+    @precondition(lambda self: sum(job.status not in FINAL for job in self.environment.jobs.values()) < 2)
     @rule(
         policy=st.sampled_from(UnknownOutcomePolicy),
         attempts=limits,
@@ -122,7 +122,7 @@ class JobLives(RuleBasedStateMachine):
         delay: timedelta | None,
         is_message_lost: bool,
     ) -> None:
-        now = self.world.now
+        now = self.environment.now
         start = now + (delay or timedelta(0))
         job = make_job(
             status=Status.QUEUED if delay is None else Status.SCHEDULED,
@@ -134,35 +134,35 @@ class JobLives(RuleBasedStateMachine):
             max_attempts=attempts,
             on_unknown_outcome=policy,
         )
-        self.world.add(job)
+        self.environment.add(job)
         if delay is None and not is_message_lost:
-            self.world.delivery_messages.append(QueuedMessage(job.job_id, now))
+            self.environment.delivery_messages.append(QueuedMessage(job.job_id, now))
 
-    @precondition(lambda self: any(is_waiting_again(job) for job in self.world.jobs.values()))
+    @precondition(lambda self: any(is_waiting_again(job) for job in self.environment.jobs.values()))
     @rule(pick=picks, is_slow=rarely)
     def cancel(self, pick: int, is_slow: bool) -> None:
         """Late, when something may have been sent; a cancel before the first claim is no art."""
-        jobs = [job for job in self.world.jobs.values() if is_waiting_again(job)]
+        jobs = [job for job in self.environment.jobs.values() if is_waiting_again(job)]
         self.put(self.decide(jobs[pick % len(jobs)], CancelRequested()), is_slow=is_slow)
 
-    @precondition(lambda self: any(job.status is Status.FAILED for job in self.world.jobs.values()))
+    @precondition(lambda self: any(job.status is Status.FAILED for job in self.environment.jobs.values()))
     @rule(pick=picks, life=lives, is_discarded=rarely, is_slow=rarely)
     def replay_or_discard(self, pick: int, life: timedelta, is_discarded: bool, is_slow: bool) -> None:
-        failed = [job for job in self.world.jobs.values() if job.status is Status.FAILED]
-        event = Discarded() if is_discarded else ReplayRequested(self.world.now + life)
+        failed = [job for job in self.environment.jobs.values() if job.status is Status.FAILED]
+        event = Discarded() if is_discarded else ReplayRequested(self.environment.now + life)
         transition = self.decide(failed[pick % len(failed)], event)
         if transition is not None:
             self.put(transition, is_slow=is_slow, told=lambda is_written: is_written and self.publish(transition))
 
-    @precondition(lambda self: any(is_in_doubt(job) for job in self.world.jobs.values()))
+    @precondition(lambda self: any(is_in_doubt(job) for job in self.environment.jobs.values()))
     @rule(pick=picks, life=lives, is_settled=st.booleans(), accepts_duplicate=st.booleans(), is_slow=rarely)
     def end_a_doubt(self, pick: int, life: timedelta, is_settled: bool, accepts_duplicate: bool, is_slow: bool) -> None:
         """Somebody has looked at the provider's end and says what is true; or would rather send twice than never."""
-        doubtful = [job for job in self.world.jobs.values() if is_in_doubt(job)]
+        doubtful = [job for job in self.environment.jobs.values() if is_in_doubt(job)]
         job = doubtful[pick % len(doubtful)]
-        event: Event = ReplayRequested(self.world.now + life, accepts_duplicate=accepts_duplicate)
+        event: Event = ReplayRequested(self.environment.now + life, accepts_duplicate=accepts_duplicate)
         if is_settled:
-            event = SettleRequested(bool(self.world.sends_of(job.job_id, job.replays)), "looked it up")
+            event = SettleRequested(bool(self.environment.sends_of(job.job_id, job.replays)), "looked it up")
         transition = self.decide(job, event)
         if transition is not None:
             self.put(transition, is_slow=is_slow, told=lambda is_written: is_written and self.publish(transition))
@@ -177,8 +177,8 @@ class JobLives(RuleBasedStateMachine):
         if no_leave_for is None:
             self.claim(delivery_message.job_id, skew, is_slow=is_slow)
         else:
-            parked = Parked(self.world.now + skew + no_leave_for)
-            self.put(self.decide(self.world.jobs[delivery_message.job_id], parked, skew), is_slow=is_slow)
+            parked = Parked(self.environment.now + skew + no_leave_for)
+            self.put(self.decide(self.environment.jobs[delivery_message.job_id], parked, skew), is_slow=is_slow)
 
     @rule(
         pick=picks, outcome=outcomes, is_really_sent=st.sampled_from([True, True, False]), expects_receipt=st.booleans()
@@ -192,27 +192,27 @@ class JobLives(RuleBasedStateMachine):
 
     def next_message(self, pick: int) -> QueuedMessage:
         """Taken out of the broker, when it comes out of the delay queues; or an old one that comes twice."""
-        if not self.world.delivery_messages:
+        if not self.environment.delivery_messages:
             job = self.job(pick)
             if job.status in CLAIMABLE and job.next_attempt_at is not None:
-                self.world.now = max(self.world.now, job.next_attempt_at)
-            return QueuedMessage(job.job_id, self.world.now)
-        delivery_message = self.world.delivery_messages.pop(pick % len(self.world.delivery_messages))
-        self.world.now = max(self.world.now, delivery_message.at)
+                self.environment.now = max(self.environment.now, job.next_attempt_at)
+            return QueuedMessage(job.job_id, self.environment.now)
+        delivery_message = self.environment.delivery_messages.pop(pick % len(self.environment.delivery_messages))
+        self.environment.now = max(self.environment.now, delivery_message.at)
         return delivery_message
 
     def claim(self, job_id: JobId, skew: timedelta, *, is_slow: bool) -> Worker | None:
         """The worker that holds the job now; None when nobody does, or nobody yet."""
-        job = self.world.jobs[job_id]
+        job = self.environment.jobs[job_id]
         self.claims += 1
-        claim = Claim(f"token-{self.claims}", f"worker-{self.claims}", self.world.now + skew + POLICY.lease)
+        claim = Claim(f"token-{self.claims}", f"worker-{self.claims}", self.environment.now + skew + POLICY.lease)
         transition = self.decide(job, ClaimRequested(claim), skew)
         granted: list[Worker] = []
 
         def told(is_written: bool) -> None:
             if is_written and transition is not None:
                 granted.append(Worker(transition.applied_to(job), skew))
-                self.world.workers.append(granted[0])
+                self.environment.workers.append(granted[0])
 
         self.put(transition, is_slow=is_slow, told=told)
         return granted[0] if granted else None
@@ -239,7 +239,7 @@ class JobLives(RuleBasedStateMachine):
         is_slow: bool,
     ) -> None:
         """Its next step, however late: call, fail over, report, or give the job back uncalled."""
-        workers = [worker for worker in self.world.workers if not worker.has_reported]
+        workers = [worker for worker in self.environment.workers if not worker.has_reported]
         if not workers:
             self.claim(self.next_message(pick).job_id, timedelta(0), is_slow=False)
             return
@@ -258,14 +258,14 @@ class JobLives(RuleBasedStateMachine):
     def call(self, worker: Worker, outcome: Outcome, *, is_really_sent: bool, retry_after: timedelta | None) -> None:
         message_id = None
         if outcome is Outcome.ACCEPTED or (outcome is Outcome.UNKNOWN and is_really_sent):
-            message_id = self.world.send(worker).message_id
+            message_id = self.environment.send(worker).message_id
         answer = ProviderResult(
             outcome,
             "drawn",
             message_id=message_id if outcome is Outcome.ACCEPTED else None,
             retry_after_seconds=None if retry_after is None else retry_after.total_seconds(),
         )
-        worker.tries.append(CallResult("sandbox", answer, self.world.now, 1))
+        worker.tries.append(CallResult("sandbox", answer, self.environment.now, 1))
         worker.has_leave_to_call = False
 
     def renew(self, worker: Worker, *, is_slow: bool) -> None:
@@ -289,8 +289,8 @@ class JobLives(RuleBasedStateMachine):
         worker.has_leave_to_call = False
 
         def told(is_written: bool) -> None:
-            if worker in self.world.workers:
-                self.world.workers.remove(worker)
+            if worker in self.environment.workers:
+                self.environment.workers.remove(worker)
                 if is_written:
                     self.publish(transition)
 
@@ -309,8 +309,8 @@ class JobLives(RuleBasedStateMachine):
         self, skew: timedelta, waits_for_work: bool, is_message_lost: bool, is_slow: bool, dies_before_publishing: bool
     ) -> None:
         if waits_for_work:
-            self.world.now = max(self.world.now, self.world.next_due() - skew)
-        for job in list(self.world.jobs.values()):
+            self.environment.now = max(self.environment.now, self.environment.next_due() - skew)
+        for job in list(self.environment.jobs.values()):
             transition = self.decide(job, DueReached(is_message_lost=is_message_lost), skew)
             if transition is not None:
                 self.put(
@@ -324,57 +324,57 @@ class JobLives(RuleBasedStateMachine):
             if is_written and not is_dead:
                 self.publish(transition)
                 if transition.needs_dead_letter:
-                    self.publish_dead_letters(self.world.jobs[transition.job_id], is_slow=is_slow)
+                    self.publish_dead_letters(self.environment.jobs[transition.job_id], is_slow=is_slow)
 
         return told
 
     def publish_dead_letters(self, job: Job, *, is_slow: bool) -> None:
         """Publish the dead letter that is owed, then note that it is confirmed."""
-        self.world.dead_letters.add((job.job_id, job.replays))
+        self.environment.dead_letters.add((job.job_id, job.replays))
         self.put(self.decide(job, DeadLettered()), is_slow=is_slow)
 
     # --- providers ------------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.world.sends)
+    @precondition(lambda self: self.environment.sends)
     @rule(pick=picks, is_delivered=st.booleans(), is_slow=rarely)
     def receipt(self, pick: int, is_delivered: bool, is_slow: bool) -> None:
         """May come at any time and again; about one message it always says the same."""
-        send = self.world.sends[pick % len(self.world.sends)]
+        send = self.environment.sends[pick % len(self.environment.sends)]
         if send.is_delivered is None:
             send.is_delivered = is_delivered
         event = ReceiptArrived(send.is_delivered, "drawn", message_id=send.message_id)
         send.is_reported_failed = not send.is_delivered
-        self.put(self.decide(self.world.jobs[send.job_id], event), is_slow=is_slow)
+        self.put(self.decide(self.environment.jobs[send.job_id], event), is_slow=is_slow)
 
     # --- what goes wrong ------------------------------------------------------------------------------------------
 
     @rule(wait=waits, pick=picks, lost=st.sampled_from([None, None, None, "delivery_messages", "writes", "workers"]))
     def time_passes(self, wait: timedelta, pick: int, lost: str | None) -> None:
         """And something may be lost: a message, a write on its way, a worker (what it sent off may still arrive)."""
-        self.world.now += wait
-        victims: list[Any] = getattr(self.world, lost) if lost else []
+        self.environment.now += wait
+        victims: list[Any] = getattr(self.environment, lost) if lost else []
         if victims:
             victims.pop(pick % len(victims))
 
-    @precondition(lambda self: self.world.writes)
+    @precondition(lambda self: self.environment.writes)
     @rule(pick=picks, is_repeated=rarely)
     def write_arrives(self, pick: int, is_repeated: bool) -> None:
         """A slow write reaches the store; the author may repeat it because the answer got lost."""
-        write = self.world.writes[pick % len(self.world.writes)]
+        write = self.environment.writes[pick % len(self.environment.writes)]
         if not is_repeated:
-            self.world.writes.remove(write)
-        self.world.write(write)
+            self.environment.writes.remove(write)
+        self.environment.write(write)
 
     # --- promises -------------------------------------------------------------------------------------------------
 
     @invariant()
     def every_job_is_in_order(self) -> None:
-        self.world.watch_jobs()
+        self.environment.watch_jobs()
 
     def teardown(self) -> None:
         """From wherever the jobs stand now, they come to their end."""
         for mood in ProviderMood:
-            settle(self.world, mood)
+            settle(self.environment, mood)
 
 
 TestJobLives = pytest.mark.timeout(1800)(JobLives.TestCase)  # the long run takes minutes
