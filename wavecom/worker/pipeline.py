@@ -22,12 +22,12 @@ from queue import SimpleQueue
 
 import structlog
 
+from wavecom.batching import BatchQueue
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
 from wavecom.errors import RequeueError, RetryLater
-from wavecom.worker.batch_queue import BatchQueue
 from wavecom.worker.stages import AttemptStage, BatchStages
 
 log = structlog.get_logger()
