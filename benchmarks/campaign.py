@@ -25,7 +25,7 @@ from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.engine import Policy
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.core.sweep import Sweep
 from wavecom.core.transition_writer import TransitionWriter

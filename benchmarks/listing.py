@@ -33,7 +33,8 @@ from rich.table import Table
 
 from harness.toolbox import mongo_server
 from tests.factories import make_job
-from wavecom.core.job import Channel, Job, JobError, LogEntry, Priority
+from wavecom.core.job import Job, JobError, LogEntry
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import Status
 from wavecom.local.servers import PrivateMongo, PrivateRedis
 from wavecom.settings import Settings

@@ -9,17 +9,16 @@ from typing import Any
 from wavecom.core.ids import uuid7
 from wavecom.core.job import (
     CallResult,
-    Channel,
     Claim,
     Job,
     JobError,
     JobId,
     LogEntry,
     Outcome,
-    Priority,
     ProviderResult,
     UnknownOutcomePolicy,
 )
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import FINAL, Status
 
 #: The time at which nearly everything in the tests happens.

@@ -9,8 +9,8 @@ from typing import Any
 
 from wavecom.core.attachments import put_back
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import CallResult, Channel, DeliveryMessage, Job, Outcome, ProviderResult
-from wavecom.core.lanes import Lane
+from wavecom.core.job import CallResult, DeliveryMessage, Job, Outcome, ProviderResult
+from wavecom.core.lanes import Channel, Lane
 from wavecom.core.ports import (
     Clock,
     Counts,

@@ -20,7 +20,8 @@ import pytest
 
 from tests import peers
 from tests.peers import HttpPeer, Received
-from wavecom.core.job import Channel, JobId, Outcome, ProviderResult
+from wavecom.core.job import JobId, Outcome, ProviderResult
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import AsyncProvider, Message, Provider
 from wavecom.errors import StoreError
 from wavecom.providers.base import ProviderDependencies

@@ -12,7 +12,8 @@ from tests.memory_storage import MemoryDeadLetterRepository, MemoryJobRepository
 from wavecom.core.audit import Reason
 from wavecom.core.dead_letters import DeadLetterFilter, DeadLetterRepository, PagePosition
 from wavecom.core.engine import Discarded, decide
-from wavecom.core.job import Channel, Job, JobError, JobId
+from wavecom.core.job import Job, JobError, JobId
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository

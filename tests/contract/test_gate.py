@@ -14,7 +14,8 @@ import redis
 from structlog.testing import capture_logs
 
 from wavecom.core.breaker_settings import BreakerSettings
-from wavecom.core.job import Outcome, Priority, ProviderResult, Scope
+from wavecom.core.job import Outcome, ProviderResult, Scope
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import Permit, Refusal
 from wavecom.errors import UnavailableError
 from wavecom.local.servers import PrivateRedis

@@ -18,7 +18,8 @@ from tests.unit.test_delivery import DeliveryEnvironment
 from wavecom.allocator import return_large_blocks
 from wavecom.core.attachments import set_apart
 from wavecom.core.files import ByteBudget
-from wavecom.core.job import Channel, Job, JobId, Outcome
+from wavecom.core.job import Job, JobId, Outcome
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Permit
 from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.configuration import ProviderConfig

@@ -12,7 +12,7 @@ from pymongo.database import Database
 from tests.contract.lines import Line, lost_on_the_way_back, lost_on_the_way_out, no_server
 from tests.factories import NOW
 from tests.waiting import wait_until
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Interval
 from wavecom.core.states import Status
 from wavecom.errors import StoreError, UncertainWriteError

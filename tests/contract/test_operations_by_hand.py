@@ -11,7 +11,7 @@ from pymongo.database import Database
 from tests.factories import NOW, make_claim, make_job
 from wavecom.core.engine import decide
 from wavecom.core.events import SettleRequested
-from wavecom.core.job import Priority
+from wavecom.core.lanes import Priority
 from wavecom.core.states import Status
 from wavecom.storage.mongo.jobs import MongoJobRepository
 

@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, PAYLOADS, RECIPIENTS, later
 from tests.memory_storage import MemoryOutbox
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.errors import InvalidRequestError
 from wavecom.storage.mongo.outbox import MongoOutbox, OutboxCursor, OutboxPage
 

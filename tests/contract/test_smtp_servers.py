@@ -26,7 +26,8 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from tests import peers
 from tests.peers import SmtpPeer
 from wavecom.core.exhaustion import is_exhaustion
-from wavecom.core.job import Channel, JobId, Outcome, ProviderResult, Scope
+from wavecom.core.job import JobId, Outcome, ProviderResult, Scope
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message, MissingFileError
 from wavecom.errors import StoreError
 from wavecom.providers.base import ProviderDependencies

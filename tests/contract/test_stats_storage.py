@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later
 from tests.memory_storage import MemoryStats
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Interval
 from wavecom.core.states import Status
 from wavecom.storage.mongo.stats import MongoStats

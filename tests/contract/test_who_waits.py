@@ -27,7 +27,8 @@ from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.peers import HttpPeer
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
-from wavecom.core.job import Channel, Job, Priority
+from wavecom.core.job import Job
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Provider, Refusal
 from wavecom.core.routes import Route
 from wavecom.core.states import Status

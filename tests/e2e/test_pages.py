@@ -21,7 +21,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.factories import NOW, make_job
 from tests.unit.dashboard.environment import PASSWORD, DashboardEnvironment
-from wavecom.core.job import Channel, JobError, LogEntry
+from wavecom.core.job import JobError, LogEntry
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
 # The pages are quick; a machine that runs other tests beside them is not.

@@ -14,8 +14,8 @@ from tests.factories import NOW, make_job_id
 from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.job import Channel, DeliveryMessage, Priority
-from wavecom.core.lanes import Lane
+from wavecom.core.job import DeliveryMessage
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import DeadLetter
 from wavecom.internals import fast_paths
 

@@ -12,8 +12,8 @@ from tests.factories import make_job_id
 from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.job import Channel, DeliveryMessage, Priority
-from wavecom.core.lanes import Lane
+from wavecom.core.job import DeliveryMessage
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.local.servers import PrivateRabbitMQ
 
 

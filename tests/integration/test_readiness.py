@@ -20,8 +20,8 @@ from wavecom.broker.connection import connect
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.broker.topology import queue_name
 from wavecom.core.engine import Policy
-from wavecom.core.job import Channel, DeliveryMessage, Job, Priority
-from wavecom.core.lanes import TEST_LANES_QUEUE, Lane
+from wavecom.core.job import DeliveryMessage, Job
+from wavecom.core.lanes import TEST_LANES_QUEUE, Channel, Lane, Priority
 from wavecom.core.progress import StallDetector, StallReport
 from wavecom.core.sweep import Sweep
 from wavecom.errors import BrokerError, UnavailableError

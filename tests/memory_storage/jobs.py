@@ -9,8 +9,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from wavecom.core.engine import ClaimRequested, Transition, decide
-from wavecom.core.job import Channel, Claim, Job, JobId, Priority, label_text, recipient_text
-from wavecom.core.lanes import QUEUES, LaneQueue
+from wavecom.core.job import Claim, Job, JobId, label_text, recipient_text
+from wavecom.core.lanes import QUEUES, Channel, LaneQueue, Priority
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.storage.mongo.documents import decode_job, encode_job

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from wavecom.core.account import is_test_account
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Counts, Interval
 from wavecom.core.states import Status
 

@@ -15,8 +15,8 @@ from wavecom.core.attachments import set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.engine import Transition
 from wavecom.core.files import ByteBudget
-from wavecom.core.job import Channel, Job, Outcome
-from wavecom.core.lanes import Lane
+from wavecom.core.job import Job, Outcome
+from wavecom.core.lanes import Channel, Lane
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.core.states import Status
 

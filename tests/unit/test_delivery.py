@@ -27,7 +27,8 @@ from wavecom.core.attachments import keep_until, names_in, set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import DueReached, Policy, Transition, decide
-from wavecom.core.job import Channel, Claim, Job, JobId, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
+from wavecom.core.job import Claim, Job, JobId, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RequeueError, RetryLater, StoreError, UncertainWriteError

@@ -14,7 +14,8 @@ from tests.unit.test_delivery import DeliveryEnvironment
 from tests.unit.web.conftest import make_environment
 from wavecom import delivery_metrics
 from wavecom.core.engine import Guard, Transition
-from wavecom.core.job import Channel, Job, Outcome
+from wavecom.core.job import Job, Outcome
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.delivery_metrics import QueueSampler
 from wavecom.histograms import Histogram

@@ -19,7 +19,8 @@ from tests.unit.test_sweep import Board, FixedBacklog
 from wavecom.broker.topology import queue_name
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
-from wavecom.core.job import Channel, Job, JobId, Outcome, ProviderResult
+from wavecom.core.job import Job, JobId, Outcome, ProviderResult
+from wavecom.core.lanes import Channel
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Message, Permit
 from wavecom.core.progress import StallDetector

@@ -7,7 +7,8 @@ import pytest
 from tests.factories import make_answer
 from tests.fakes import ScriptedProvider
 from tests.unit.test_delivery import DeliveryEnvironment
-from wavecom.core.job import Channel, Outcome
+from wavecom.core.job import Outcome
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import TEST_SANDBOX, Permit
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater

@@ -12,8 +12,8 @@ from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher, 
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.attachments import names_in
 from wavecom.core.engine import Policy
-from wavecom.core.job import Channel, DeliveryMessage, Job, Priority
-from wavecom.core.lanes import Lane
+from wavecom.core.job import DeliveryMessage, Job
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.quota import Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
 from wavecom.core.states import Status
 from wavecom.core.submission import Accepted, MakeBatcher, NewNotification, Submission

@@ -13,8 +13,8 @@ from tests.fakes import CountingStats, FakeClock, RecordingPublisher, make_write
 from tests.memory_storage import MemoryJobRepository
 from wavecom.broker.topology import queue_name
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import Channel, Job, JobId, Priority, UnknownOutcomePolicy
-from wavecom.core.lanes import TEST_LANES_QUEUE, Lane, LaneQueue
+from wavecom.core.job import Job, JobId, UnknownOutcomePolicy
+from wavecom.core.lanes import TEST_LANES_QUEUE, Channel, Lane, LaneQueue, Priority
 from wavecom.core.ports import WaitingMessages
 from wavecom.core.progress import StallDetector, StallReport
 from wavecom.core.states import FINAL, NOT_FINAL, Status

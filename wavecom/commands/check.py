@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import click
 
 from wavecom.commands.console import console, table_of
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.routes import Route
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig
 from wavecom.providers.factory import check_http_versions

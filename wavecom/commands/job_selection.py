@@ -12,7 +12,8 @@ import click
 
 from wavecom.commands.console import UNAVAILABLE, explaining_errors, open_services
 from wavecom.commands.parameters import When, at, counted, moment
-from wavecom.core.job import Channel, JobId
+from wavecom.core.job import JobId
+from wavecom.core.lanes import Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

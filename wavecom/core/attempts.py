@@ -17,7 +17,8 @@ from wavecom.core.attachments import BlobStore, names_in
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import not_begun
 from wavecom.core.files import ByteBudget, StoredFiles
-from wavecom.core.job import CallResult, Channel, Job, Outcome, ProviderResult
+from wavecom.core.job import CallResult, Job, Outcome, ProviderResult
+from wavecom.core.lanes import Channel
 from wavecom.core.leases import LeaseKeeper
 from wavecom.core.ports import (
     AsyncProvider,

@@ -9,7 +9,8 @@ from datetime import datetime
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions, NotResumableError
 from wavecom.core.bulk_runner import BulkSource
 from wavecom.core.dead_letters import DeadLetterFilter, DeadLetterRepository, PagePosition, Selection
-from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.job import Job, JobId
+from wavecom.core.lanes import Channel
 
 #: Ids that an audit entry keeps; of the others it has the number.
 _IDS_KEPT = 100

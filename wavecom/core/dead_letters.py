@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Protocol
 
 from wavecom.core.audit import Reason
-from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.job import Job, JobId
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock, Sleep
 from wavecom.errors import BrokerError
 

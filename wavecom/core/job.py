@@ -9,9 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NewType, TypedDict
 
-from wavecom.core.lanes import Channel as Channel
-from wavecom.core.lanes import Lane
-from wavecom.core.lanes import Priority as Priority
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.states import Status
 
 JobId = NewType("JobId", str)

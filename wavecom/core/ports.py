@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from wavecom.core.engine import Transition
-from wavecom.core.job import Channel, Claim, DeliveryMessage, Job, JobId, Priority, ProviderResult
-from wavecom.core.lanes import QUEUES, Lane, LaneQueue
+from wavecom.core.job import Claim, DeliveryMessage, Job, JobId, ProviderResult
+from wavecom.core.lanes import QUEUES, Channel, Lane, LaneQueue, Priority
 from wavecom.core.states import Status
 
 

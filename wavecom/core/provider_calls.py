@@ -16,8 +16,8 @@ import structlog
 
 from wavecom.core.activity import Activity
 from wavecom.core.exhaustion import is_exhaustion, not_begun, unclear
-from wavecom.core.job import CallResult, Channel, Job, Outcome, ProviderResult, Scope
-from wavecom.core.lanes import Lane
+from wavecom.core.job import CallResult, Job, Outcome, ProviderResult, Scope
+from wavecom.core.lanes import Channel, Lane
 from wavecom.core.leases import LeaseKeeper, OngoingCall
 from wavecom.core.ports import (
     Clock,

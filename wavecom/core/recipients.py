@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 
-from wavecom.core.job import Channel, Job
+from wavecom.core.job import Job
+from wavecom.core.lanes import Channel
 
 
 def recipient_key(job: Job) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.errors import Problem
 
 #: Headers by which mails command the services that relay them: other recipients, suppression off, templates, keys of

@@ -12,7 +12,8 @@ from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
-from wavecom.core.job import Channel, Job, JobId, LogEntry, Priority, UnknownOutcomePolicy
+from wavecom.core.job import Job, JobId, LogEntry, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
 from wavecom.core.states import Status

@@ -18,8 +18,8 @@ from typing import Any
 import structlog
 
 from wavecom.core.engine import DueReached, Policy, Transition, decide
-from wavecom.core.job import Job, Priority
-from wavecom.core.lanes import QUEUES, LaneQueue
+from wavecom.core.job import Job
+from wavecom.core.lanes import QUEUES, LaneQueue, Priority
 from wavecom.core.ports import Backlog, Clock, JobRepository
 from wavecom.core.progress import ProgressBoard, StallDetector
 from wavecom.core.states import Status

@@ -20,7 +20,8 @@ import structlog
 
 from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import Channel, DeliveryMessage, Job
+from wavecom.core.job import DeliveryMessage, Job
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
 from wavecom.core.states import Status
 

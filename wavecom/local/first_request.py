@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.providers.configuration.values import ProvidersConfig
 
 _SANDBOX = "sandbox"

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, Generic, Protocol
 
 from wavecom.core.attachments import put_back
 from wavecom.core.exhaustion import is_exhaustion
-from wavecom.core.job import Channel, ProviderResult
+from wavecom.core.job import ProviderResult
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import (
     Clock,
     Message,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Provider
 from wavecom.core.routes import Route
 from wavecom.errors import Problem, ProvidersFileError

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from wavecom.core.job import Channel, Outcome, ProviderResult
+from wavecom.core.job import Outcome, ProviderResult
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.errors import StoreError, UncertainWriteError
 from wavecom.providers.base import BaseProvider, whole_payload

@@ -15,7 +15,8 @@ import certifi
 from marshmallow import ValidationError
 
 from wavecom.core.exhaustion import is_exhaustion, unclear
-from wavecom.core.job import Channel, Outcome, ProviderResult, Scope
+from wavecom.core.job import Outcome, ProviderResult, Scope
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Files, Message
 from wavecom.providers.base import BaseProvider, ProviderDependencies, UnsendableError, before_the_call
 from wavecom.providers.configuration import ProviderConfig

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from wavecom.core.breaker_settings import BreakerSettings
-from wavecom.core.job import Priority
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import Gate, Permit
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.bulkhead import Bulkhead

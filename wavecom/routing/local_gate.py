@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
-from wavecom.core.job import Priority, ProviderResult
+from wavecom.core.job import ProviderResult
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import Permit, Refusal
 from wavecom.routing import gate, reporting
 from wavecom.routing.breaker import (

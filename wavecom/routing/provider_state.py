@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock
 
-from wavecom.core.job import Priority, ProviderResult
+from wavecom.core.job import ProviderResult
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import Refusal
 from wavecom.routing import evidence, gate, reporting
 from wavecom.routing.breaker import BreakerState, ProviderHealth

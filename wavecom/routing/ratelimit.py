@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wavecom.core.job import Priority
+from wavecom.core.lanes import Priority
 
 #: What each priority may use of a provider's rate, and how many permits of the burst it leaves to the priorities above.
 SHARES = {Priority.HIGH: 1.0, Priority.NORMAL: 0.9, Priority.BULK: 0.8}

@@ -13,7 +13,8 @@ from threading import Event, Lock, Thread
 
 import structlog
 
-from wavecom.core.job import Priority, ProviderResult
+from wavecom.core.job import ProviderResult
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import Permit, Refusal
 from wavecom.errors import UnavailableError
 from wavecom.routing import gate, reporting

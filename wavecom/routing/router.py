@@ -7,8 +7,8 @@ from threading import Event, Lock
 
 import structlog
 
-from wavecom.core.job import CallResult, Channel, Priority
-from wavecom.core.lanes import Lane
+from wavecom.core.job import CallResult
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.core.routes import Route
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from typing import Any, Protocol
 
-from wavecom.core.job import Priority
+from wavecom.core.lanes import Priority
 from wavecom.routing.breaker import PROBES_TAKEN_SECONDS, BreakerState, ProviderHealth
 from wavecom.routing.evidence import Tally
 from wavecom.routing.gate import GateSettings

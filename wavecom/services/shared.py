@@ -19,7 +19,7 @@ from wavecom.core.bulk_runner import BulkRunner
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import Limits
 from wavecom.core.transition_writer import TransitionWriter

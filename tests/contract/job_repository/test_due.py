@@ -11,8 +11,8 @@ import pytest
 
 from tests.factories import NOW, later, make_claim, make_job
 from wavecom.core.engine import AttemptPrevented, DueReached, Parked, decide
-from wavecom.core.job import Channel, Job, JobId, Priority
-from wavecom.core.lanes import LANES, TEST_LANES_QUEUE, Lane
+from wavecom.core.job import Job, JobId
+from wavecom.core.lanes import LANES, TEST_LANES_QUEUE, Channel, Lane, Priority
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
 

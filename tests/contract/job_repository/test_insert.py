@@ -8,15 +8,8 @@ from typing import Any
 import pytest
 
 from tests.factories import NOW, later, make_job
-from wavecom.core.job import (
-    Channel,
-    Claim,
-    Job,
-    JobError,
-    LogEntry,
-    Priority,
-    UnknownOutcomePolicy,
-)
+from wavecom.core.job import Claim, Job, JobError, LogEntry, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
 from wavecom.errors import InvalidRequestError

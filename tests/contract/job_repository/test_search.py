@@ -9,7 +9,8 @@ import pytest
 from pymongo.database import Database
 
 from tests.factories import NOW, later, make_job, make_job_id
-from wavecom.core.job import Channel, Job, JobError, JobId, Priority
+from wavecom.core.job import Job, JobError, JobId
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import Cursor, JobFilter, JobRepository, Page
 from wavecom.core.states import NOT_FINAL, Status
 from wavecom.storage.mongo.jobs import MongoJobRepository

@@ -12,7 +12,8 @@ from structlog.testing import capture_logs
 
 from tests.factories import NOW, later, make_claim, make_job
 from wavecom.core.dead_letters import DeadLetterFilter
-from wavecom.core.job import Job, Priority
+from wavecom.core.job import Job
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.provider_contract import HttpProviderContract
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.providers.transport import HttpTransport
 from wavecom.providers.transport.curl import CurlTransport
 from wavecom.providers.transport.requests import RequestsTransport

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.contract.provider_contract import TO, Outbox, Peer, ProviderContract
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.providers.sandbox import MAGIC_RECIPIENTS
 
 # A deadline that is not held would hang a test for ever: this is what then fails it.

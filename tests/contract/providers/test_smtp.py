@@ -10,7 +10,7 @@ import pytest
 from tests import peers
 from tests.contract.provider_contract import TO, Outbox, Peer, ProviderContract
 from tests.peers import SmtpPeer
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 
 # A deadline that is not held would hang a test for ever: this is what then fails it.
 pytestmark = pytest.mark.timeout(60)

@@ -18,7 +18,8 @@ from tests.conftest import rabbitmq_api
 from tests.peers import free_port
 from tests.waiting import wait_until
 from wavecom.broker import topology
-from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.job import Job, JobId
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.local.servers import PrivateRabbitMQ
 

@@ -15,7 +15,8 @@ from pytest_celery import CeleryTestSetup
 from tests import peers
 from tests.peers import HttpPeer
 from tests.waiting import wait_until
-from wavecom.core.job import Channel, Job, JobId, UnknownOutcomePolicy
+from wavecom.core.job import Job, JobId, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel
 from wavecom.core.states import FINAL, Status
 from wavecom.storage.mongo.indexes import ensure_indexes
 

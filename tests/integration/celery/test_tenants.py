@@ -15,7 +15,8 @@ from tests.factories import make_job
 from tests.peers import HttpPeer, PeerConnection, reply
 from tests.waiting import wait_until
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.job import Channel, Job, JobId, Priority
+from wavecom.core.job import Job, JobId
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.states import Status
 from wavecom.storage.mongo.jobs import MongoJobRepository

@@ -20,7 +20,8 @@ from tests.peers import free_port
 from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.job import Channel, Job, JobId, Priority
+from wavecom.core.job import Job, JobId
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import Status
 from wavecom.health import health_of
 from wavecom.services.provider_control import provider_services

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Sequence
 
 from wavecom.broker.background import BackgroundPublisher
-from wavecom.core.job import Channel, DeliveryMessage, JobId, Priority
-from wavecom.core.lanes import Lane
+from wavecom.core.job import DeliveryMessage, JobId
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import DeadLetter
 
 

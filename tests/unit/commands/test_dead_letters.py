@@ -14,7 +14,8 @@ from tests.operator_services import operator_services_with
 from wavecom.commands.dead_letters import dead_letters as command
 from wavecom.core.audit import Action
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
-from wavecom.core.job import Channel, JobError
+from wavecom.core.job import JobError
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
 

@@ -13,7 +13,8 @@ from tests.factories import make_job, make_job_id
 from tests.operator_services import operator_services_with
 from wavecom.commands.unconfirmed import unconfirmed as command
 from wavecom.core.audit import Action
-from wavecom.core.job import Channel, Job, JobError, UnknownOutcomePolicy
+from wavecom.core.job import Job, JobError, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
 

@@ -11,7 +11,8 @@ from tests.factories import NOW, later, make_job_id
 from wavecom.core.audit import Action, Reason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState, BulkOptions
 from wavecom.core.dead_letters import DeadLetterFilter
-from wavecom.core.job import Channel, JobError, UnknownOutcomePolicy
+from wavecom.core.job import JobError, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 

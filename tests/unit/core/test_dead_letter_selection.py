@@ -14,7 +14,8 @@ from wavecom.core.audit import Action
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions, NotResumableError
 from wavecom.core.dead_letter_selection import FilteredDeadLetters, selection_from_text, selection_to_text
 from wavecom.core.dead_letters import DeadLetterFilter, PagePosition, Selection
-from wavecom.core.job import Channel, Job, JobError, JobId
+from wavecom.core.job import Job, JobError, JobId
+from wavecom.core.lanes import Channel
 from wavecom.core.states import NOT_FINAL, Status
 from wavecom.core.transitions import Guard, Transition
 

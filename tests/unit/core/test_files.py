@@ -14,7 +14,8 @@ from tests.memory_storage import MemoryBlobStore
 from tests.unit.test_delivery import DeliveryEnvironment, _mail_apart
 from wavecom.core.engine import Policy
 from wavecom.core.files import COPIES, ByteBudget, StoredFiles
-from wavecom.core.job import Channel, Job, Outcome, ProviderResult
+from wavecom.core.job import Job, Outcome, ProviderResult
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message, MissingFileError
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater

@@ -6,8 +6,8 @@ from typing import get_type_hints
 import pytest
 
 from tests.factories import later, make_job
-from wavecom.core.job import LOG_LIMIT, Channel, Claim, DeliveryMessage, Job, JobChanges, LogEntry, Priority
-from wavecom.core.lanes import Lane
+from wavecom.core.job import LOG_LIMIT, Claim, DeliveryMessage, Job, JobChanges, LogEntry
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.states import Status
 
 

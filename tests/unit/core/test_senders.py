@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.senders import ANY_SENDER, RELAY_COMMANDS, SenderPolicy
 
 POLICY = SenderPolicy(

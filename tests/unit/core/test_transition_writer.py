@@ -16,7 +16,8 @@ from tests.factories import NOW, later, make_claim, make_job, make_try
 from tests.fakes import CountingStats, FakeClock, RecordingObserver, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryJobRepository
 from wavecom.core.engine import AttemptFinished, CancelRequested, DueReached, ReplayRequested, Transition, decide
-from wavecom.core.job import Channel, DeliveryMessage, Job, Outcome
+from wavecom.core.job import DeliveryMessage, Job, Outcome
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import DeadLetter
 from wavecom.core.states import Status
 from wavecom.core.transition_writer import TransitionWriter

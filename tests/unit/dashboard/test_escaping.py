@@ -9,7 +9,8 @@ import pytest
 
 from tests.factories import NOW, make_job
 from tests.unit.dashboard.environment import PASSWORD, Browser, DashboardEnvironment, controls
-from wavecom.core.job import Channel, JobError, LogEntry
+from wavecom.core.job import JobError, LogEntry
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
 ATTACK = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}</textarea></title>&"

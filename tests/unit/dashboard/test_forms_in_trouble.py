@@ -16,7 +16,7 @@ from tests.unit.dashboard.environment import (
     controls,
 )
 from tests.unit.dashboard.send_forms import EMAIL, SMS, problems, sent, stored
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 
 
 def test_a_form_that_is_sent_twice_is_one_notification(environment: DashboardEnvironment, browser: Browser) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.factories import NOW, make_job
 from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, Browser, DashboardEnvironment
-from wavecom.core.job import Channel, Job, JobError, JobId, Priority
+from wavecom.core.job import Job, JobError, JobId
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import Cursor
 from wavecom.core.states import Status
 

@@ -9,7 +9,8 @@ import pytest
 
 from tests.factories import NOW, make_job
 from tests.unit.dashboard.environment import KEY, Browser, DashboardEnvironment
-from wavecom.core.job import Channel, JobError, LogEntry
+from wavecom.core.job import JobError, LogEntry
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
 STORY = (

@@ -10,7 +10,8 @@ import pytest
 
 from tests.factories import NOW, make_job
 from tests.unit.dashboard.environment import KEY, Browser, DashboardEnvironment
-from wavecom.core.job import Channel, Job
+from wavecom.core.job import Job
+from wavecom.core.lanes import Channel
 
 
 def ids(page: str) -> list[str]:

@@ -15,7 +15,7 @@ from tests.unit.dashboard.environment import (
     controls,
 )
 from tests.unit.dashboard.send_forms import EMAIL, PUSH, SMS, problems, sent, stored
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.web.dashboard.send_form import SendForm
 
 

@@ -18,7 +18,8 @@ from tests.unit.dashboard.environment import (
     DashboardEnvironment,
 )
 from tests.unit.dashboard.send_forms import EMAIL, PUSH, SMS, VALID, sent, stored
-from wavecom.core.job import Priority, UnknownOutcomePolicy
+from wavecom.core.job import UnknownOutcomePolicy
+from wavecom.core.lanes import Priority
 from wavecom.core.states import Status
 
 SUBSCRIPTION = (

@@ -7,7 +7,8 @@ from importlib.resources import files
 import pytest
 
 from tests.factories import make_job
-from wavecom.core.job import Channel, Priority, UnknownOutcomePolicy
+from wavecom.core.job import UnknownOutcomePolicy
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import Status
 from wavecom.web.dashboard import formatting, words
 from wavecom.web.dashboard.content import describe

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from wavecom.core.job import Channel, JobId, ProviderResult
+from wavecom.core.job import JobId, ProviderResult
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.configuration import ProviderConfig

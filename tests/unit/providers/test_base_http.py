@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from tests.unit.providers.conftest import URL, Environment, both_ways, gateway, message_for
-from wavecom.core.job import Channel, Outcome, ProviderResult, Reason, Scope
+from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message, NotBegunError
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.http import HttpOptions, HttpProvider

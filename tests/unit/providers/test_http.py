@@ -10,7 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.providers.conftest import URL, Environment, both_ways, gateway
-from wavecom.core.job import Channel, Outcome, Scope
+from wavecom.core.job import Outcome, Scope
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.file import parse_providers

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wavecom.core.breaker_settings import BreakerSettings
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.routes import Route
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.configuration import (

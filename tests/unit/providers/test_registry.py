@@ -15,7 +15,8 @@ import orjson
 import pytest
 
 import wavecom.providers
-from wavecom.core.job import Channel, Outcome, ProviderResult
+from wavecom.core.job import Outcome, ProviderResult
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.base import BaseProvider
@@ -162,7 +163,7 @@ def birds(environment: Environment) -> Any:
     """Makes a provider of the guide's, by the name of its class."""
     blocks = [textwrap.dedent(block) for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL)]
     pigeon, gull = (next(block for block in blocks if f"class {name}" in block) for name in ("Pigeon", "Gull"))
-    code = pigeon.replace("import Channel, Outcome", "import Channel, Outcome, ProviderResult") + "\n\n" + gull
+    code = pigeon.replace("import Outcome\n", "import Outcome, ProviderResult\n") + "\n\n" + gull
     module = ModuleType("pigeon_of_the_guide")
     sys.modules[module.__name__] = module  # dataclasses look their module up
     exec(compile(code, "docs/adding-a-provider.md", "exec"), module.__dict__)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from wavecom.core.job import Channel, Outcome
+from wavecom.core.job import Outcome
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.errors import StoreError, UncertainWriteError
 from wavecom.providers.configuration import ProviderConfig

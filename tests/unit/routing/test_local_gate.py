@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from wavecom.core.job import Priority
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import Refusal
 from wavecom.routing.breaker import BreakerState, ProviderHealth
 from wavecom.routing.gate import THROTTLED, GateSettings

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wavecom.core.job import Outcome, Priority, ProviderResult
+from wavecom.core.job import Outcome, ProviderResult
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import Refusal
 from wavecom.routing import gate
 from wavecom.routing.breaker import BreakerState

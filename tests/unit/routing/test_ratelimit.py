@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecom.core.job import Priority
+from wavecom.core.lanes import Priority
 from wavecom.routing.ratelimit import Limiter, RateSettings
 
 settings = st.builds(RateSettings, st.floats(0.1, 1000), st.floats(1, 100))

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from wavecom.core.job import Outcome, Priority, ProviderResult
+from wavecom.core.job import Outcome, ProviderResult
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import Permit
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.redis_gate import RedisGate

@@ -9,8 +9,8 @@ from threading import Event, Thread
 import pytest
 from structlog.testing import capture_logs
 
-from wavecom.core.job import CallResult, Channel, Outcome, Priority, ProviderResult, Scope
-from wavecom.core.lanes import Lane
+from wavecom.core.job import CallResult, Outcome, ProviderResult, Scope
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.core.routes import Route
 from wavecom.routing.breaker import ProviderHealth

@@ -7,7 +7,8 @@ import pytest
 
 from tests.factories import NOW, later, make_claim, make_job, make_try
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, Parked, Transition, decide
-from wavecom.core.job import Channel, Job, Outcome
+from wavecom.core.job import Job, Outcome
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.errors import BodyTooLargeError
 from wavecom.storage.mongo.client import connect, default_database

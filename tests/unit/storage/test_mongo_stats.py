@@ -5,7 +5,7 @@ from typing import Any
 from pymongo import MongoClient
 
 from tests.factories import NOW
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.storage.mongo.stats import MongoStats
 

@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 from tests.factories import make_claim, make_job, make_job_id
 from tests.unit.web.conftest import NOW, WebEnvironment, later
 from wavecom.core.audit import Action
-from wavecom.core.job import Channel, Job, JobError, JobId, UnknownOutcomePolicy
+from wavecom.core.job import Job, JobError, JobId, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
 

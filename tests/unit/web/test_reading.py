@@ -10,7 +10,8 @@ from flask.testing import FlaskClient
 
 from tests.factories import make_job, make_job_id
 from tests.unit.web.conftest import NOW, WebEnvironment, later
-from wavecom.core.job import Channel, Job, JobError, LogEntry, Priority
+from wavecom.core.job import Job, JobError, LogEntry
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import Status
 from wavecom.web.api import cursors
 

@@ -12,7 +12,8 @@ from flask.testing import FlaskClient
 from tests.corpus.bodies import good_notifications
 from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import NOW, WebEnvironment, later, make_environment
-from wavecom.core.job import JobId, Priority, UnknownOutcomePolicy
+from wavecom.core.job import JobId, UnknownOutcomePolicy
+from wavecom.core.lanes import Priority
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 from wavecom.errors import StoreError, UncertainWriteError

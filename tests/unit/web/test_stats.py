@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.unit.web.conftest import WebEnvironment
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
 

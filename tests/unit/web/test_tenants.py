@@ -20,8 +20,9 @@ from tests.factories import make_job
 from tests.unit.web.conftest import NOW, WebEnvironment, later
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.account import account_of
-from wavecom.core.job import Channel, Job, JobId
+from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 

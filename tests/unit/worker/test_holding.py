@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from wavecom.core.job import Channel, JobId, Priority
-from wavecom.core.lanes import Lane
+from wavecom.core.job import JobId
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.worker.ack_tracker import AckTracker
 from wavecom.worker.delivery_consumer import HOLD_LIMIT_SECONDS, DeliveryConsumerStep, _Held
 

@@ -29,8 +29,8 @@ from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.worker.test_pipeline import start
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy, Transition
-from wavecom.core.job import CallResult, Channel, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
-from wavecom.core.lanes import Lane
+from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel, Lane
 from wavecom.core.ports import Message, NotBegunError, OnResult, Permit, Refusal
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater

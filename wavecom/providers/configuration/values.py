@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Generic, TypeVar
 from marshmallow import fields
 
 from wavecom.core.breaker_settings import BreakerSettings
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.routes import Route
 from wavecom.providers.configuration.options import number, set_of, text, whole_number
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from wavecom.core.breaker_settings import BreakerSettings
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.routes import Alternative, Route, RouteStep
 from wavecom.errors import Problem, ProvidersFileError
 from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, load, suggestion, unknown_keys

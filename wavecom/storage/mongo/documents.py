@@ -18,18 +18,8 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from wavecom.core.engine import Transition
-from wavecom.core.job import (
-    Channel,
-    Claim,
-    Job,
-    JobError,
-    JobId,
-    LogEntry,
-    Priority,
-    UnknownOutcomePolicy,
-    label_text,
-    recipient_text,
-)
+from wavecom.core.job import Claim, Job, JobError, JobId, LogEntry, UnknownOutcomePolicy, label_text, recipient_text
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
 

@@ -28,8 +28,8 @@ from pymongo.errors import (
 )
 
 from wavecom.core.engine import EARLY_CLAIM, Policy, Transition, claimed_changes
-from wavecom.core.job import Claim, Job, JobId, Priority
-from wavecom.core.lanes import QUEUES, LaneQueue
+from wavecom.core.job import Claim, Job, JobId
+from wavecom.core.lanes import QUEUES, LaneQueue, Priority
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import UncertainWriteError

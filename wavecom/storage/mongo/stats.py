@@ -23,7 +23,7 @@ from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 
 from wavecom.core.account import is_test_account
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Counts, Interval
 from wavecom.core.states import Status
 from wavecom.errors import StoreError

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wavecom.core.job import Channel, Outcome, Priority, UnknownOutcomePolicy
+from wavecom.core.job import Outcome, UnknownOutcomePolicy
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.sms import ENCODINGS
 from wavecom.core.states import Status
 from wavecom.core.vocabulary import JobErrorCode, LogEvent

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from wavecom.core.job import Channel, Job, JobError, LogEntry
+from wavecom.core.job import Job, JobError, LogEntry
+from wavecom.core.lanes import Channel
 from wavecom.core.sms import segments
 from wavecom.core.states import Status
 from wavecom.web.api.encodings import base64_size

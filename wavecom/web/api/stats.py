@@ -9,7 +9,7 @@ from typing import Any
 from flask import Response
 
 from wavecom.accounts import Scope
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Interval
 from wavecom.core.states import Status
 from wavecom.services.web import WebServices

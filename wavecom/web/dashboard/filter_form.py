@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from wavecom.core.account import account_of, client_of
-from wavecom.core.job import Channel, Priority
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
 from wavecom.errors import Problem

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from wavecom.core.job import Channel, Job
+from wavecom.core.job import Job
+from wavecom.core.lanes import Channel
 from wavecom.observability import masked
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from flask import abort, render_template, request, url_for
 
-from wavecom.core.job import Channel, JobId
+from wavecom.core.job import JobId
+from wavecom.core.lanes import Channel
 from wavecom.storage.mongo.outbox import OutboxCursor
 from wavecom.web.dashboard.content import Content, describe
 from wavecom.web.dashboard.context import pages, viewer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.errors import (
     ForbiddenError,
     IdempotencyMismatchError,

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from wavecom.core.job import Channel, Priority, UnknownOutcomePolicy
+from wavecom.core.job import UnknownOutcomePolicy
+from wavecom.core.lanes import Channel, Priority
 from wavecom.errors import Problem
 from wavecom.web.api.schemas.push import Platform
 from wavecom.web.dashboard.fields import (

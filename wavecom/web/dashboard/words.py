@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wavecom.core.job import Channel, Priority, UnknownOutcomePolicy
+from wavecom.core.job import UnknownOutcomePolicy
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import Status
 
 

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.errors import Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api.arguments import IDEMPOTENCY_KEY, MUST, is_idempotency_key

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from marshmallow import ValidationError, validates_schema
 
-from wavecom.core.job import Channel, JobId, Priority
+from wavecom.core.job import JobId
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import Status
 from wavecom.settings import MailAddresses

@@ -14,7 +14,8 @@ import orjson
 from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.actor import Actor
-from wavecom.core.job import Channel, Priority, UnknownOutcomePolicy
+from wavecom.core.job import UnknownOutcomePolicy
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.submission import NewNotification
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses

@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.dead_letters import DeadLetterFilter, Selection
-from wavecom.core.job import Channel, JobId
+from wavecom.core.job import JobId
+from wavecom.core.lanes import Channel
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Boolean, Choice, Integer, Items, Text, Timestamp
 from wavecom.web.api.schemas.base import BaseSchema

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError
 
-from wavecom.core.job import Channel
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Interval
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Choice
