@@ -5,12 +5,13 @@ A provider's own words become these in ``wavecom/providers/receipts``; what they
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Protocol
 
-from wavecom.core.job import JobId, Reason
+from wavecom.core.job import Job, JobId, Reason
 
 
 class ReceiptKind(StrEnum):
@@ -97,3 +98,39 @@ class SignatureError(Exception):
 
 class UnreadableReceiptError(Exception):
     """The request is signed rightly, and what it holds can't be understood."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedReceipt:
+    """A receipt of the provider called ``provider``, and the job whose message it is about."""
+
+    provider: str
+    receipt: Receipt
+    #: As it was read when the receipt came; its payload and log may be missing.
+    job: Job = field(repr=False)
+
+
+class FeedbackHandler(Protocol):
+    """Is told what recipients want and which of them can't be reached, before the provider is answered.
+
+    At least once: the same event, known by (provider, ``event_id``), may come again, and to two processes at once.
+    Each method raises ``StoreError`` where it can't keep what it was given; the provider then sends it all again.
+    """
+
+    def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
+        """Complaints, unsubscriptions, and receipts with a ``reason`` that is about the recipient."""
+        ...
+
+    def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
+        """What people wrote to our numbers with ``provider``."""
+        ...
+
+
+class NoFeedbackHandler:
+    """``FeedbackHandler`` of a process that keeps none of it."""
+
+    def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
+        """Kept nowhere."""
+
+    def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
+        """Kept nowhere."""
