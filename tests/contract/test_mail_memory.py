@@ -14,7 +14,7 @@ import pytest
 
 from tests.factories import NOW
 from tests.peers import Peer, PeerConnection
-from tests.unit.test_delivery import DeliveryEnvironment
+from tests.unit.core.delivery.environment import DeliveryEnvironment
 from wavecom.allocator import return_large_blocks
 from wavecom.core.attachments import set_apart
 from wavecom.core.files import ByteBudget

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from tests.factories import NOW, later, make_answer, make_job, make_job_id, make_try
 from tests.fakes import FakeClock, RecordingObserver, ScriptedProvider
-from tests.unit.test_delivery import DeliveryEnvironment
+from tests.unit.core.delivery.environment import DeliveryEnvironment
 from tests.unit.web.conftest import make_environment
 from wavecom import delivery_metrics
 from wavecom.core.engine import Guard, Transition

@@ -22,8 +22,6 @@ LONGER = frozenset(
         "tests/contract/test_smtp_servers.py",
         "tests/e2e/test_pages.py",
         "tests/faults/house.py",
-        "tests/unit/test_delivery.py",
-        "tests/unit/test_sweep.py",
         "tests/unit/web/test_actions.py",
     }
 )

@@ -11,7 +11,7 @@ import pytest
 from tests.factories import NOW, make_answer, make_job
 from tests.fakes import ScriptedProvider
 from tests.memory_storage import MemoryBlobStore
-from tests.unit.test_delivery import DeliveryEnvironment, _mail_apart
+from tests.unit.core.delivery.environment import DeliveryEnvironment, mail_apart
 from wavecom.core.engine import Policy
 from wavecom.core.files import COPIES, ByteBudget, StoredFiles
 from wavecom.core.job import Job, Outcome, ProviderResult
@@ -20,7 +20,7 @@ from wavecom.core.ports import Message, MissingFileError
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
 
-SIZE = 100_000  # of the one file of ``_mail_apart``
+SIZE = 100_000  # of the one file of ``mail_apart``
 
 
 # --- The budget -----------------------------------------------------------------------------------------------------
@@ -154,14 +154,14 @@ def test_a_call_that_waits_for_its_answer_holds_no_bytes() -> None:
 
     environment.providers["first"] = environment.delivery.attempts._providers["first"] = Streaming("first")
 
-    assert environment.deliver(_mail_apart(environment)).status is Status.DELIVERED
+    assert environment.deliver(mail_apart(environment)).status is Status.DELIVERED
     assert left == [COPIES * SIZE]
 
 
 @pytest.mark.parametrize("client", ["acme", "acme:test"])
 def test_without_room_a_mail_is_put_back_and_holds_no_permit_while_it_waits(client: str) -> None:
     environment = environment_with_room_for(1)
-    job = _mail_apart(environment, client=client)
+    job = mail_apart(environment, client=client)
     assert budget_of(environment).take(1)
 
     after = environment.deliver(job)
@@ -184,7 +184,7 @@ def test_a_mail_without_files_needs_no_room() -> None:
 @pytest.mark.parametrize("outcome", Outcome)
 def test_bytes_are_given_back_however_the_call_ended(outcome: Outcome) -> None:
     environment = environment_with_room_for(1, ScriptedProvider("first", make_answer(outcome)))
-    job = _mail_apart(environment)
+    job = mail_apart(environment)
 
     with suppress(RetryLater):
         environment.deliver(job)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.factories import make_answer
 from tests.fakes import ScriptedProvider
-from tests.unit.test_delivery import DeliveryEnvironment
+from tests.unit.core.delivery.environment import DeliveryEnvironment
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
 from wavecom.core.leases import RENEWAL_SECONDS

@@ -6,7 +6,7 @@ import pytest
 
 from tests.factories import make_answer
 from tests.fakes import ScriptedProvider
-from tests.unit.test_delivery import DeliveryEnvironment
+from tests.unit.core.delivery.environment import DeliveryEnvironment
 from wavecom.core.job import Outcome
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import TEST_SANDBOX, Permit

@@ -10,7 +10,7 @@ import pytest
 
 from tests.factories import NOW, make_answer
 from tests.fakes import ScriptedProvider
-from tests.unit.test_delivery import DeliveryEnvironment, SwiftScriptedProvider, begin
+from tests.unit.core.delivery.environment import AsyncScriptedProvider, DeliveryEnvironment, begin
 from wavecom.core.attachments import set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.engine import Transition
@@ -59,8 +59,8 @@ def test_the_second_provider_is_not_called_when_the_first_took_too_long_to_refus
 
 
 def test_nor_by_the_thread_that_goes_on_with_a_call_that_nobody_waited_for() -> None:
-    first = SwiftScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
-    second = SwiftScriptedProvider("second")
+    first = AsyncScriptedProvider("first", make_answer(Outcome.UNAVAILABLE))
+    second = AsyncScriptedProvider("second")
     environment = DeliveryEnvironment(first, second)
     job = environment.job(**TWO_SECONDS)
     _, heard = begin(environment, job)
@@ -124,7 +124,7 @@ def test_a_claim_that_took_long_may_use_up_the_time(client: str, permit: str, se
 
 
 def test_a_call_is_not_begun_after_the_deadline() -> None:
-    provider = SwiftScriptedProvider("first")
+    provider = AsyncScriptedProvider("first")
     environment = DeliveryEnvironment(provider)
     job = environment.job(**TWO_SECONDS)
     permit = environment.route.reserve(job.lane)

@@ -1,0 +1,47 @@
+"""A submission with everything around it, over the memory store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.factories import NOW, PAYLOADS, RECIPIENTS
+from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher, make_writer
+from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
+from wavecom.core.engine import Policy
+from wavecom.core.lanes import Channel
+from wavecom.core.quota import QuotaService
+from wavecom.core.submission import MakeBatcher, NewNotification, Submission
+
+
+class SubmissionEnvironment:
+    def __init__(
+        self,
+        batcher: MakeBatcher = OneByOne,
+        quotas: QuotaService | None = None,
+        jobs: MemoryJobRepository | None = None,
+    ) -> None:
+        self.jobs = jobs or MemoryJobRepository()
+        self.publisher = RecordingPublisher()
+        self.stats = CountingStats()
+        numbers = iter(range(1, 100_000))
+        self.blobs = MemoryBlobStore()
+        self.submission = Submission(
+            jobs=self.jobs,
+            writer=make_writer(self.jobs, FakeClock(NOW), publisher=self.publisher, stats=self.stats),
+            blobs=self.blobs,
+            clock=FakeClock(NOW),
+            batcher=batcher,
+            random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
+            policy=Policy(),
+            quotas=quotas,
+        )
+
+
+def new(**overrides: Any) -> NewNotification:
+    values: dict[str, Any] = {
+        "client": "bank",
+        "type": Channel.SMS,
+        "to": RECIPIENTS[Channel.SMS],
+        "payload": PAYLOADS[Channel.SMS],
+    }
+    return NewNotification(**(values | overrides))
