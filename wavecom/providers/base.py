@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol
 
 from wavecom.core.attachments import put_back
@@ -24,6 +24,7 @@ from wavecom.core.ports import (
 )
 from wavecom.errors import StoreError
 from wavecom.providers.account import AccountClient, AccountFinding
+from wavecom.providers.account.client import HttpAccountClient
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
 from wavecom.providers.transport import HttpTransport, HttpVersion
 
@@ -51,6 +52,8 @@ class ProviderDependencies:
     sleep: Sleep = time.sleep
     #: A number in [0, 1).
     chance: Callable[[], float] = random.random
+    #: HTTP for what is not the hot path: tokens. Makes no connection before its first call.
+    account_client: AccountClient = field(default_factory=HttpAccountClient)
     #: What the world calls ``/receipts`` of this deployment (``https://notify.bank.example/receipts``); None: not told.
     #: ``<receipts_url>/<provider's name>`` is where its receipts go.
     receipts_url: str | None = None

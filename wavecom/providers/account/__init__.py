@@ -32,6 +32,12 @@ class AccountAnswer:
     status: int
     content: Any = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: As it came (XML, a form), at most 64 KiB.
+    body: bytes = field(default=b"", repr=False)
+
+
+class AccountCallError(OSError):
+    """No answer came, or none that can be used. The text names no address and no secret."""
 
 
 class AccountClient(Protocol):
@@ -50,5 +56,8 @@ class AccountClient(Protocol):
         auth: tuple[str, str] | None = None,
         ca_file: str | None = None,
     ) -> AccountAnswer:
-        """The answer. Raises ``OSError``, whose text names no secret, where none came in time."""
+        """The answer, whatever its status, within ten seconds. Thread-safe.
+
+        ``auth`` is user and password (Basic). Raises ``AccountCallError`` where none came.
+        """
         ...

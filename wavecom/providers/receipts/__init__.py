@@ -19,10 +19,16 @@ TOLERANCE: Final = timedelta(minutes=5)
 
 
 class Fetch(Protocol):
-    """Gets a small document over https for a verifier (a certificate of SNS): no redirects, bounded."""
+    """Gets a small document over https for a verifier (a certificate of SNS): no redirects, bounded.
 
-    def __call__(self, url: str) -> bytes:
-        """The body of a 200. Raises ``OSError`` for anything else."""
+    ``wavecom.providers.account.client.HttpAccountClient.fetch`` is one.
+    """
+
+    def __call__(self, url: str, *, ca_file: str | None = None) -> bytes:
+        """The body of a 200; ``ca_file`` (PEM) names whom to trust instead of the usual authorities.
+
+        Raises ``OSError`` for anything else.
+        """
         ...
 
 
