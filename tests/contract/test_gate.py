@@ -279,7 +279,6 @@ def test_a_refusal_says_when_to_come_back(fleet: Fleet) -> None:
 
     assert first.reason == gate.RATE_LIMIT
     assert 0 < first.retry_after_seconds <= 0.5
-    assert 0 < member.wait_seconds("sms", Priority.HIGH) <= 0.5
 
 
 def test_a_provider_without_a_limit_has_none(fleet: Fleet) -> None:
@@ -314,7 +313,6 @@ def test_a_pause_that_several_recipients_in_a_row_are_told_of_holds_for_all(
     for member in (first, second):
         wait_until(is_refused(member, gate.THROTTLED), "all know of the pause")
         assert refusal(member).retry_after_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
-        assert member.wait_seconds("sms", Priority.HIGH) == pytest.approx(60, abs=PATIENCE_SECONDS)
     assert health(second).throttled_for_seconds == pytest.approx(60, abs=PATIENCE_SECONDS)
     assert health(second).throttled_reason == f"3 recipients in a row were told to wait, last {code}"
     assert 0 <= health(second).throttled_since_seconds < PATIENCE_SECONDS
@@ -430,7 +428,7 @@ def test_failures_open_the_breaker_for_all(fleet: Fleet) -> None:
     assert refusal(first).reason == gate.BREAKER_OPEN
     assert 0 < refusal(second).retry_after_seconds <= settings.breaker.open_seconds
     assert health(second).state is BreakerState.OPEN
-    assert 0 < second.wait_seconds("sms", Priority.HIGH) <= settings.breaker.open_seconds
+    assert 0 < health(second).open_for_seconds <= settings.breaker.open_seconds
 
 
 def test_failures_of_several_processes_add_up(fleet: Fleet) -> None:
@@ -922,9 +920,8 @@ def test_breakers_work_locally_without_redis(shared: Fleet, redis_server: Privat
     call(first, BAD, times=10)
 
     assert refusal(first).reason == gate.BREAKER_OPEN
-    assert first.wait_seconds("sms", Priority.HIGH) > 1
+    assert refusal(first).retry_after_seconds > 1
     call(second, GOOD)
-    assert second.wait_seconds("sms", Priority.HIGH) == 0
 
 
 def test_a_surplus_without_redis_is_paid_by_the_workers_own_share(shared: Fleet, redis_server: PrivateRedis) -> None:

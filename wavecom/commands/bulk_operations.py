@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from wavecom.commands.console import console, table_of, user
+from wavecom.commands.console import console, operator_name, table_of
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions
 from wavecom.core.job import Job
 
@@ -26,7 +26,7 @@ def bulk_options(command: Callable[..., Any]) -> Callable[..., Any]:
         "--rate", type=click.FloatRange(0.1, 10_000), default=50, show_default=True, metavar="N", help="A second."
     )
     @click.option("--yes", "-y", is_flag=True, help="Don't ask.")
-    @click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
+    @click.option("--operator", metavar="NAME", default=operator_name, help="For the audit entry (user@host).")
     @wraps(command)
     def with_options(
         *args: Any, limit: int | None, dry_run: bool, rate: float, yes: bool, operator: str, **arguments: Any

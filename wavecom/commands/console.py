@@ -38,7 +38,7 @@ def open_services() -> OperatorServices:
     return found
 
 
-def user() -> str:
+def operator_name() -> str:
     """Who is at the keyboard: ``user@host``, for audit entries."""
     try:
         name = getpass.getuser()

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from wavecom.commands.bulk_operations import bulk_options, print_operation, progress_bar
-from wavecom.commands.console import console, explaining_errors, open_services, print_json, user
+from wavecom.commands.console import console, explaining_errors, open_services, operator_name, print_json
 from wavecom.commands.dead_letter_display import detail_of, print_dead_letters, print_detail, print_foreign_messages
 from wavecom.commands.job_selection import JobChoice, choosing_jobs, exit_for_unknown_ids
 from wavecom.commands.parameters import counted
@@ -81,7 +81,7 @@ def list_(services: OperatorServices, choice: JobChoice, limit: int, as_json: bo
 @click.argument("job_id")
 @click.option("--reveal", is_flag=True, help="With recipient, payload and metadata; leaves an audit entry.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
+@click.option("--operator", metavar="NAME", default=operator_name, help="For the audit entry (user@host).")
 def show(job_id: str, reveal: bool, as_json: bool, operator: str) -> None:
     """Tell all about one notification, with its log.
 

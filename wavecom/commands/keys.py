@@ -11,7 +11,15 @@ import click
 
 from wavecom.accounts import Administrator, IssuedKey, Scope
 from wavecom.accounts.administration import DEFAULT_OVERLAP, LONGEST_OVERLAP
-from wavecom.commands.console import console, explaining_errors, open_services, print_json, table_of, time_text, user
+from wavecom.commands.console import (
+    console,
+    explaining_errors,
+    open_services,
+    operator_name,
+    print_json,
+    table_of,
+    time_text,
+)
 from wavecom.commands.parameters import duration
 from wavecom.commands.senders import senders
 from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
@@ -44,7 +52,7 @@ def _overlap(value: str | timedelta) -> timedelta:
     return overlap
 
 
-_OPERATOR = click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
+_OPERATOR = click.option("--operator", metavar="NAME", default=operator_name, help="For the audit entry (user@host).")
 
 
 @click.group("keys", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -126,7 +134,7 @@ def list_(client: str | None, with_ended: bool, as_json: bool) -> None:
     """List keys, the newest first. Keys themselves are not shown, only their last four characters."""
     services = open_services()
     with explaining_errors():
-        records = services.keys.list(Administrator(user()), client)
+        records = services.keys.list(Administrator(operator_name()), client)
         now = services.clock.now()
     shown = [record for record in records if with_ended or record.status(now) is KeyStatus.ACTIVE]
     if as_json:

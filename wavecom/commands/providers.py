@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wavecom.commands.console import console, explaining_errors, print_json, table_of, time_text, user
+from wavecom.commands.console import console, explaining_errors, operator_name, print_json, table_of, time_text
 from wavecom.commands.parameters import duration
 from wavecom.observability import configure_logging
 from wavecom.routing.breaker import ProviderHealth
@@ -34,7 +34,7 @@ def _reason(value: str) -> str:
     return value.strip()
 
 
-_OPERATOR = click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
+_OPERATOR = click.option("--operator", metavar="NAME", default=operator_name, help="For the audit entry (user@host).")
 _REASON = click.option(
     "--reason", type=_reason, metavar="TEXT", required=True, help="For the audit entry, the log and whoever looks next."
 )

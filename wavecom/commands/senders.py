@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from wavecom.accounts import Administrator
-from wavecom.commands.console import explaining_errors, open_services, print_json, user
+from wavecom.commands.console import explaining_errors, open_services, operator_name, print_json
 from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
 from wavecom.core.senders import SenderPolicy
 
@@ -24,7 +24,7 @@ _SMS = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,13}[\x21-\x7e])?")
 @click.option("--sms", metavar="WORDS", help="Sender ids and numbers.")
 @click.option("--relay-headers/--no-relay-headers", default=None, help="May set X-SMTPAPI, X-SES-… and the like.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-@click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
+@click.option("--operator", metavar="NAME", default=operator_name, help="For the audit entry (user@host).")
 def senders(
     client: str, email: str | None, sms: str | None, relay_headers: bool | None, as_json: bool, operator: str
 ) -> None:

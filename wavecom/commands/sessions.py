@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import click
 
-from wavecom.commands.console import console, explaining_errors, open_services, print_json, table_of, time_text, user
+from wavecom.commands.console import (
+    console,
+    explaining_errors,
+    open_services,
+    operator_name,
+    print_json,
+    table_of,
+    time_text,
+)
 from wavecom.core.sessions import SessionRecord
 
 
@@ -49,7 +57,7 @@ def list_(as_json: bool) -> None:
 @sessions.command()
 @click.argument("session_ids", nargs=-1, metavar="SESSION...")
 @click.option("--all", "ends_all", is_flag=True, help="Every session there is.")
-@click.option("--operator", metavar="NAME", default=lambda: user(), help="For the audit entry (user@host).")
+@click.option("--operator", metavar="NAME", default=operator_name, help="For the audit entry (user@host).")
 def end(session_ids: tuple[str, ...], ends_all: bool, operator: str) -> None:
     """End sessions at once, wherever their cookies were copied to. Whoever has one must sign in again."""
     if ends_all == bool(session_ids):

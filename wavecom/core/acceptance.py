@@ -101,7 +101,7 @@ class Acceptance:
         return AcceptedNotification(decision.answer.job_id, None, True, decision.answer)
 
     def accept_many(
-        self, actor: Actor, news: Sequence[NewNotification], refused: int = 0, repeated: int = 0
+        self, actor: Actor, notifications: Sequence[NewNotification], refused: int = 0, repeated: int = 0
     ) -> tuple[list[Outcome], Sequence[LimitStatus]]:
         """Accept each for itself, under the limits all or none.
 
@@ -109,11 +109,11 @@ class Acceptance:
 
         Raises as ``Submission.accept_many`` does, ``RateLimitedError`` and ``QuotaExhaustedError``.
         """
-        wrong = self._wrong_senders(actor, news)
-        right = [new for index, new in enumerate(news) if index not in wrong]
+        wrong = self._wrong_senders(actor, notifications)
+        right = [new for index, new in enumerate(notifications) if index not in wrong]
         served = [new for new in right if self._submission.serves(new.type, new.client)]
         again = sum(isinstance(outcome, Accepted) for outcome in wrong.values())
-        refused += len(news) - len(served) - again
+        refused += len(notifications) - len(served) - again
         request, decision = self._ask_for_many(actor, served, refused, repeated + again)
         try:
             outcomes = self._submission.accept_many(right)
@@ -136,7 +136,7 @@ class Acceptance:
         if mismatches:
             self.charge_refused(actor, mismatches, is_asking=False)
         answers = iter(outcomes)
-        return [wrong.get(index) or next(answers) for index in range(len(news))], decision.limits
+        return [wrong.get(index) or next(answers) for index in range(len(notifications))], decision.limits
 
     def is_limited(self, actor: Actor) -> bool:
         """Whether there is anything that ``charge`` would ask."""
@@ -167,27 +167,29 @@ class Acceptance:
         """Keep an answer, so that a repetition gets it at once."""
         self._quotas.remember(name_of(actor.client, idempotency_key), answer)
 
-    def _wrong_senders(self, actor: Actor, news: Sequence[NewNotification]) -> dict[int, Outcome]:
+    def _wrong_senders(self, actor: Actor, notifications: Sequence[NewNotification]) -> dict[int, Outcome]:
         """By their places, those whose senders may not be used (any more): refused, but for repetitions."""
         wrong = {
             index: problems
-            for index, new in enumerate(news)
+            for index, new in enumerate(notifications)
             if (problems := actor.senders.problems(new.type, new.payload))
         }
-        found = self._submission.repeated(actor.client, [news[index] for index in wrong])
+        found = self._submission.repeated(actor.client, [notifications[index] for index in wrong])
         return {
             index: earlier or InvalidRequestError(problems)
             for (index, problems), earlier in zip(wrong.items(), found, strict=True)
         }
 
     def _ask_for_many(
-        self, actor: Actor, news: Sequence[NewNotification], refused: int, repeated: int
+        self, actor: Actor, notifications: Sequence[NewNotification], refused: int, repeated: int
     ) -> tuple[QuotaRequest | None, QuotaDecision]:
         limits = self._limits(actor)
         if limits.is_unlimited:
             return None, QuotaDecision()
-        by_name = {name_of(actor.client, new.idempotency_key): new for new in news if new.idempotency_key is not None}
-        cost = sum(new.idempotency_key is None for new in news)
+        by_name = {
+            name_of(actor.client, new.idempotency_key): new for new in notifications if new.idempotency_key is not None
+        }
+        cost = sum(new.idempotency_key is None for new in notifications)
         request = QuotaRequest(actor.budget or "", limits, cost, tuple(by_name), refused)
         decision = self._quotas.ask(request)
         if decision.refused is not None and by_name:

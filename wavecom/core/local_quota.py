@@ -66,12 +66,6 @@ class LocalQuotas:
             while len(self._answers) > _NAMES_LIMIT:
                 del self._answers[next(iter(self._answers))]
 
-    def used_today(self, budget: str) -> int:
-        """How much of its quota a budget has used here."""
-        with self._lock:
-            found = self._counts.get(budget)
-            return found.used if found is not None and found.day == self._now() // DAY_SECONDS else 0
-
     def forget(self) -> dict[str, int]:
         """Forget all counts; what each budget has used of its quota today."""
         with self._lock:

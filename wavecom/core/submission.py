@@ -202,19 +202,19 @@ class Submission:
             raise outcome
         return decision, outcome
 
-    def accept_many(self, news: Sequence[NewNotification]) -> list[Outcome]:
+    def accept_many(self, notifications: Sequence[NewNotification]) -> list[Outcome]:
         """Store many jobs in one write and publish their delivery messages together; what became of each, in order.
 
         One that is refused costs no other. Of those that share an idempotency key the first is accepted; the others
         are repetitions of it, or refused. Raises ``StoreError`` and ``UncertainWriteError`` as ``accept``, for all.
         """
-        unserved = [new for new in news if not self.serves(new.type, new.client)]
+        unserved = [new for new in notifications if not self.serves(new.type, new.client)]
         if unserved:
             refused = iter(self._unserved(unserved))
-            taken = iter(self.accept_many([new for new in news if self.serves(new.type, new.client)]))
-            return [next(taken if self.serves(new.type, new.client) else refused) for new in news]
+            taken = iter(self.accept_many([new for new in notifications if self.serves(new.type, new.client)]))
+            return [next(taken if self.serves(new.type, new.client) else refused) for new in notifications]
         now = self._clock.now()
-        jobs = self._without_files([self._job(new, now) for new in news])
+        jobs = self._without_files([self._job(new, now) for new in notifications])
         firsts: dict[tuple[str, str], int] = {}
         #: For each job the place of the one that stands for it: its own, or that of the first with its key.
         places = [
@@ -246,13 +246,15 @@ class Submission:
             key: Accepted(job, is_replay=True) for key, job in holders.items() if job.fingerprint == fingerprints[key]
         }
 
-    def repeated(self, client: str, news: Sequence[NewNotification]) -> list[Accepted | None]:
+    def repeated(self, client: str, notifications: Sequence[NewNotification]) -> list[Accepted | None]:
         """``earlier`` for each of these, in their order. Raises ``StoreError``."""
-        holders = self.holders(client, [new.idempotency_key for new in news if new.idempotency_key is not None])
-        found = [holders.get(new.idempotency_key or "") for new in news]
+        holders = self.holders(
+            client, [new.idempotency_key for new in notifications if new.idempotency_key is not None]
+        )
+        found = [holders.get(new.idempotency_key or "") for new in notifications]
         return [
             Accepted(job, is_replay=True) if job is not None and job.fingerprint == new.fingerprint else None
-            for new, job in zip(news, found, strict=True)
+            for new, job in zip(notifications, found, strict=True)
         ]
 
     def holders(self, client: str, idempotency_keys: Sequence[str]) -> dict[str, Job]:
@@ -260,12 +262,12 @@ class Submission:
         return self._jobs.by_idempotency_key(client, idempotency_keys) if idempotency_keys else {}
 
     def repeat_count(
-        self, news: Sequence[NewNotification], outcomes: Sequence[Outcome], decision: QuotaDecision
+        self, notifications: Sequence[NewNotification], outcomes: Sequence[Outcome], decision: QuotaDecision
     ) -> int:
-        """How many names of ``news``, which had these ``outcomes``, had been paid for before ``decision`` was made."""
+        """How many names of these, which had these ``outcomes``, had been paid for before ``decision`` was made."""
         now = self._clock.now()
         names = set()
-        for new, outcome in zip(news, outcomes, strict=True):
+        for new, outcome in zip(notifications, outcomes, strict=True):
             held_since: datetime | None = None
             if isinstance(outcome, IdempotencyMismatchError):
                 held_since = outcome.held_since
@@ -275,12 +277,15 @@ class Submission:
                 names.add(new.idempotency_key)
         return len(names)
 
-    def _unserved(self, news: Sequence[NewNotification]) -> list[Accepted | ChannelNotServedError]:
+    def _unserved(self, notifications: Sequence[NewNotification]) -> list[Accepted | ChannelNotServedError]:
         """What those get whose channel nobody serves: the first answer where this repeats one, else the refusal."""
         served = sorted(self._served)
         # All of one request, so of one client.
-        found = self.repeated(news[0].client, news)
-        return [earlier or ChannelNotServedError(new.type, served) for new, earlier in zip(news, found, strict=True)]
+        found = self.repeated(notifications[0].client, notifications)
+        return [
+            earlier or ChannelNotServedError(new.type, served)
+            for new, earlier in zip(notifications, found, strict=True)
+        ]
 
     def _without_files(self, jobs: list[Job]) -> list[Job]:
         """The jobs with their large attachments set apart, which are stored: before the jobs that refer to them."""

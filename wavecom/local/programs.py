@@ -70,11 +70,6 @@ PROGRAMS = (
 )
 
 
-def procfile() -> str:
-    """The text of the Procfile."""
-    return "".join(f"{program.name}: {program.command}\n" for program in PROGRAMS)
-
-
 class ProgramService(Service):
     """One running copy of a program."""
 

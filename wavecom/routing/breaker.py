@@ -37,7 +37,7 @@ class BreakerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProviderHealth:
-    """The state of one provider, for pages and for the router. Durations are seconds from now; 0: not at all."""
+    """The state of one provider, for pages. Durations are seconds from now; 0: not at all."""
 
     provider: str
     state: BreakerState

@@ -61,20 +61,11 @@ class Limiter:
         wait = max(self._wait(priority, now), self._wait(Priority.HIGH, now))
         return wait if wait > NO_WAIT_SECONDS else 0
 
-    def take(self, priority: Priority, cost: float, now: float) -> float:
-        """Take ``cost`` permits, or none. Returns 0, or the seconds until it is worth asking again.
-
-        Room for one is enough: the rest is debt that the next callers wait for, so that a long message that is
-        heavier than the burst is not stuck for ever.
-        """
-        wait = self.retry_after(priority, now)
-        if wait > 0:
-            return wait
-        self.charge(cost, now)
-        return 0
-
     def charge(self, cost: float, now: float) -> None:
-        """Count permits that are used in any case."""
+        """Count permits that are used in any case. Those that were there no longer are debt that later ones wait for.
+
+        So who asks needs room for one alone (``retry_after``): a message heavier than the burst is not stuck for ever.
+        """
         for priority in SHARES:
             interval = self.settings.interval_seconds(priority)
             empty_at = max(self._empty_at[priority], now) + cost * interval

@@ -136,19 +136,6 @@ class Router:
         if extra_cost > 0 and permit.provider != TEST_SANDBOX:
             self._gate.charge(permit, extra_cost)
 
-    def is_open(self, channel: Channel, priority: Priority = Priority.HIGH) -> bool:
-        """Whether it is worth taking messages of this channel and lane from the broker now.
-
-        False when no provider may be called within a second, or when as many threads wait for permits as may. Cheap:
-        asks no server, may be called for every message. Wants some hysteresis from who switches consumers by it.
-        """
-        if self._waiting >= self._places[priority]:
-            return False
-        route = self._routes.get(channel)
-        return route is not None and any(
-            self._gate.wait_seconds(provider, priority) <= LONGEST_WAIT_SECONDS for provider in route.providers
-        )
-
     def _order(self, channel: Channel, prefer: str | None) -> tuple[str, ...]:
         route = self._routes.get(channel)
         if route is None:

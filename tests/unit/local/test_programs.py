@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from wavecom.broker import topology
-from wavecom.local.programs import PROGRAMS, Program, procfile
+from wavecom.local.programs import PROGRAMS, Program
 from wavecom.settings import Settings
 
 ROOT = Path(__file__).parents[3]
 
 
 def test_the_procfile_is_the_table_that_the_launcher_runs() -> None:
-    assert (ROOT / "Procfile").read_text(encoding="utf-8") == procfile()
+    assert (ROOT / "Procfile").read_text(encoding="utf-8") == "".join(
+        f"{program.name}: {program.command}\n" for program in PROGRAMS
+    )
 
 
 def test_every_queue_has_exactly_one_kind_of_worker() -> None:

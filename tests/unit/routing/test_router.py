@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -9,6 +8,7 @@ from threading import Event, Thread
 import pytest
 from structlog.testing import capture_logs
 
+from tests.waiting import wait_until
 from wavecom.core.job import CallResult, Outcome, ProviderResult, Scope
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
@@ -37,9 +37,6 @@ class ScriptedGate:
 
     def release(self, permit: Permit, answer: ProviderResult | None, latency_ms: float, recipient: str = "") -> None:
         self.released.append((permit, answer, latency_ms, recipient))
-
-    def wait_seconds(self, provider: str, priority: Priority) -> float:
-        return self.waits[provider]
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         self.charged.append((permit, extra_cost))
@@ -155,9 +152,21 @@ def test_waiting_ends_when_the_worker_stops() -> None:
     assert stopping.pauses == [0.1]
 
 
+class CountedWaits(Event):
+    """Counts who has begun to wait."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun = 0
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.begun += 1
+        return super().wait(60)
+
+
 def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
     gate = ScriptedGate({"first": 0.9, "second": 0.9})
-    stopping = Event()
+    stopping = CountedWaits()
     router = Router(
         {Channel.SMS: Route.of("first", "second")},
         gate,
@@ -166,29 +175,27 @@ def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
         monotonic=lambda: 0.0,
         draw=lambda: 0.5,
     )
-    answers: list[Permit | Refusal] = []
 
-    def ask() -> None:
-        answers.append(router.reserve(Lane(Channel.SMS, Priority.BULK), wait_seconds=1))
+    def ask(priority: Priority) -> Permit | Refusal:
+        return router.reserve(Lane(Channel.SMS, priority), wait_seconds=1)
 
-    waiting, late = Thread(target=ask), Thread(target=ask)
+    bulk, high = Thread(target=ask, args=[Priority.BULK]), Thread(target=ask, args=[Priority.HIGH])
     try:
-        waiting.start()
-        deadline = time.monotonic() + 10
-        while router.is_open(Channel.SMS, Priority.BULK):
-            assert time.monotonic() < deadline, "the thread has not begun to wait"
+        bulk.start()
+        wait_until(lambda: stopping.begun == 1, "the first of bulk waits")
 
-        late.start()
-        late.join(10)
+        assert isinstance(ask(Priority.BULK), Refusal)
+        assert stopping.begun == 1
 
-        assert not late.is_alive()
-        assert waiting.is_alive()
-        assert router.is_open(Channel.SMS, Priority.HIGH)
+        high.start()
+        wait_until(lambda: stopping.begun == 2, "high waits too")
     finally:
         stopping.set()
-        waiting.join(10)
-    assert router.is_open(Channel.SMS, Priority.BULK)
-    assert [type(answer) for answer in answers] == [Refusal, Refusal]
+        bulk.join(60)
+        high.join(60)
+    # The places are free again.
+    ask(Priority.BULK)
+    assert stopping.begun == 3
 
 
 def test_failover_goes_to_a_provider_that_was_not_tried() -> None:
@@ -216,30 +223,13 @@ def test_failover_ends_with_the_route() -> None:
     assert gate.asked == []
 
 
-@pytest.mark.parametrize(
-    ("waits", "is_open"),
-    [
-        ({"first": 0, "second": 60}, True),
-        ({"first": 60, "second": 0.9}, True),
-        ({"first": 60, "second": 1.1}, False),
-    ],
-)
-def test_a_channel_is_open_while_one_provider_may_be_called_within_a_second(
-    waits: dict[str, float], is_open: bool
-) -> None:
-    router = a_router(ScriptedGate(waits))
-
-    assert router.is_open(Channel.SMS) is is_open
-
-
-def test_a_channel_without_a_route_is_closed_and_refused() -> None:
+def test_a_channel_without_a_route_is_refused() -> None:
     router = a_router(ScriptedGate({}))
 
     refusal = router.reserve(Lane(Channel.PUSH, Priority.HIGH), wait_seconds=1)
 
     assert isinstance(refusal, Refusal)
     assert refusal.reason == NO_ROUTE
-    assert not router.is_open(Channel.PUSH)
 
 
 def test_what_came_of_the_call_is_reported_to_the_gate() -> None:

@@ -153,10 +153,6 @@ class Mail:
             pieces[-1] = last + b"\r\n"
         return Content(pieces, on_end)
 
-    def as_bytes(self) -> bytes:
-        """The same in one piece."""
-        return b"".join(self.content())
-
     def _body(self) -> _Part:
         alternatives: list[_Part] = []
         if self.text is not None:

@@ -119,10 +119,12 @@ def _submit(
     items: Sequence[BatchItem],
     keys: Sequence[str | None],
 ) -> tuple[list[Outcome], Sequence[LimitStatus]]:
-    news = [item.request.to_notification(actor, key) for item, key in zip(items, keys, strict=True) if item.request]
+    notifications = [
+        item.request.to_notification(actor, key) for item, key in zip(items, keys, strict=True) if item.request
+    ]
     repeated = _earlier(submission, actor.client, items, keys)
-    refused = len(items) - len(news) - len(repeated)
-    accepted, limits = acceptance.accept_many(actor, news, refused, len(repeated))
+    refused = len(items) - len(notifications) - len(repeated)
+    accepted, limits = acceptance.accept_many(actor, notifications, refused, len(repeated))
     answers = iter(accepted)
     outcomes: list[Outcome] = []
     for index, item in enumerate(items):
