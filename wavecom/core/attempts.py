@@ -7,7 +7,7 @@ the attempt is the caller's to record.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import structlog
@@ -30,6 +30,7 @@ from wavecom.core.ports import (
     Provider,
     Refusal,
 )
+from wavecom.core.preflights import Hold, Preflight, Rejection, first_stop
 from wavecom.core.provider_calls import ProviderCaller, ProviderRouter, extra_cost_of, message_of
 from wavecom.core.recipients import destination_of
 from wavecom.errors import StoreError
@@ -76,7 +77,7 @@ class AttemptRunner:
     ``providers`` are those that live jobs go to, by the names that permits carry; ``sandbox`` is the only one that a
     job of a test account ever meets, whatever its message or its permit says. ``renew`` writes the renewal of a lease
     and tells whether the job was still held. ``lag_since`` tells for how long this process could not run since a moment
-    of the clock's monotonic seconds.
+    of the clock's monotonic seconds. ``preflights`` are asked about every job, in order, before anybody is called.
     """
 
     def __init__(
@@ -93,7 +94,9 @@ class AttemptRunner:
         budget: ByteBudget,
         activity: Activity,
         lag_since: Callable[[float], float] = lambda _moment: 0.0,
+        preflights: Sequence[Preflight] = (),
     ) -> None:
+        self._preflights = tuple(preflights)
         self._route = route
         self._providers = providers
         self._async_providers = {name: each for name, each in providers.items() if isinstance(each, AsyncProvider)}
@@ -115,6 +118,11 @@ class AttemptRunner:
         calls: list[CallResult] = []
         attempt = self._attempt_in_sandbox if job.lane.is_test else self._attempt_live
         try:
+            with self._caller.released_on_error(permit):
+                stop = first_stop(self._preflights, job)
+            if stop is not None:
+                self._caller.release(permit, None)
+                return self._stopped(job, stop)
             if job.type is not Channel.EMAIL or not names_in(job.payload):
                 return attempt(job, permit, calls, NoFiles())
             with StoredFiles(self._blobs, self._budget, job, self._policy) as files:
@@ -131,16 +139,17 @@ class AttemptRunner:
             return AttemptResult(job, tuple(calls), expects_receipt=False)
         except MissingFileError:
             log.error("attachment_missing", job_id=job.job_id)  # noqa: TRY400 - there is no more to know
-            answer = ProviderResult(Outcome.REJECTED, "attachment_missing", "an attachment is not stored any more")
-            return AttemptResult(job, (*calls, CallResult("", answer, self._clock.now(), 0)), expects_receipt=False)
+            stopped = self._stopped(job, Rejection("attachment_missing", "an attachment is not stored any more"))
+            return replace(stopped, calls=(*calls, *stopped.calls))
         except Exception as error:  # noqa: BLE001 - recorded on the job
             return self._attempt_after_error(job, calls, error)
 
     def begin(self, job: Job, permit: Permit, on_attempted: OnAttemptResult) -> bool:
         """Start an attempt that no thread has to wait for; ``on_attempted`` gets its result, once, on whatever thread.
 
-        It must be quick, and must not raise. False, with nothing done, for a job that takes more than one plain call:
-        that one needs ``attempt``. What comes back ``PartialAttempt`` goes on with ``finish``. Raises no ``Exception``.
+        It must be quick, and must not raise. False, with nothing done, for a job that takes more than one plain call,
+        or that a preflight stops: that one needs ``attempt``. What comes back ``PartialAttempt`` goes on with
+        ``finish``. Raises no ``Exception``.
         """
         provider = self._async_providers.get(permit.provider)
         now = self._clock.now()
@@ -154,6 +163,7 @@ class AttemptRunner:
             # Past the deadline nobody is called: ``attempt`` says so.
             or job.expires_at <= now
             or self._route.destination_wait(permit, destination_of(job)) > 0
+            or (self._preflights and not self._passes_preflights(job))
         ):
             return False
         lease_until = job.claim.lease_until
@@ -197,6 +207,19 @@ class AttemptRunner:
             self._caller.release(permit, None)
             raise
         return is_begun
+
+    def _passes_preflights(self, job: Job) -> bool:
+        try:
+            return first_stop(self._preflights, job) is None
+        except Exception:  # noqa: BLE001 - ``attempt`` meets it again, and records it
+            return False
+
+    def _stopped(self, job: Job, stop: Hold | Rejection) -> AttemptResult:
+        """What an attempt comes to that a preflight stopped: nobody was called."""
+        if isinstance(stop, Hold):
+            return AttemptResult(job, (), expects_receipt=False, retry_after_seconds=stop.retry_after_seconds)
+        answer = ProviderResult(Outcome.REJECTED, stop.code, stop.message, reason=stop.reason)
+        return AttemptResult(job, (CallResult("", answer, self._clock.now(), 0),), expects_receipt=False)
 
     def finish(self, unfinished: PartialAttempt) -> AttemptResult:
         """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet. As ``attempt``."""

@@ -23,6 +23,7 @@ from wavecom.core.files import ByteBudget
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult, Scope
 from wavecom.core.leases import LeaseKeeper
 from wavecom.core.ports import Clock, JobRepository, Permit, Provider
+from wavecom.core.preflights import Preflight, prepare_all
 from wavecom.core.provider_calls import ProviderRouter
 from wavecom.core.submission import MakeBatcher
 from wavecom.core.transition_writer import Apply, TransitionWriter
@@ -85,7 +86,8 @@ class Delivery:
     """The use case behind the task ``wavecom.deliver``.
 
     ``providers`` are those that live jobs go to, by the names that permits carry; ``sandbox`` is the only one that a
-    job of a test account ever meets, whatever its message or its permit says.
+    job of a test account ever meets, whatever its message or its permit says. ``preflights`` are asked in order about
+    every job that was claimed, before any call.
     """
 
     def __init__(
@@ -109,7 +111,9 @@ class Delivery:
         on_called: Callable[[Sequence[CallResult]], None] = lambda _tries: None,
         attachment_bytes: int = 128 * 1024 * 1024,
         lag_since: Callable[[float], float] = lambda _moment: 0.0,
+        preflights: Sequence[Preflight] = (),
     ) -> None:
+        self._preflights = tuple(preflights)
         self._jobs = jobs
         self._writer = writer
         self._route = route
@@ -140,6 +144,7 @@ class Delivery:
             budget=ByteBudget(attachment_bytes),
             activity=self.activity,
             lag_since=lag_since,
+            preflights=self._preflights,
         )
 
     def deliver(self, job_id: JobId, permit: Permit) -> None:
@@ -226,6 +231,8 @@ class Delivery:
         granted: dict[JobId, Job] = {}
         for token, ids in batches.items():
             granted |= self._claim_batch(ids, Claim(token, self._worker, now + self._policy.lease), now)
+        # Where this raises, the same claims are found again under the same tokens.
+        prepare_all(self._preflights, list(granted.values()))
         for job_id in job_ids:
             self._doubtful_tokens.pop(job_id, None)
         for job in granted.values():

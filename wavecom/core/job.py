@@ -72,6 +72,8 @@ class Reason(StrEnum):
     RECIPIENT_INVALID = "recipient_invalid"
     #: The recipient told the provider to send nothing more.
     RECIPIENT_OPTED_OUT = "recipient_opted_out"
+    #: No provider says it: the recipient stands on the suppression list (``core/preflights.py``).
+    SUPPRESSED = "suppressed"
 
 
 #: Trouble of our account with a provider: it is left alone at once, and people are told why.

@@ -28,6 +28,7 @@ from wavecom.core.engine import Policy
 from wavecom.core.job import Job, ProviderResult
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
+from wavecom.core.preflights import Preflight
 
 
 class DeliveryEnvironment:
@@ -42,6 +43,7 @@ class DeliveryEnvironment:
         observers: Sequence[RecordingObserver] = (),
         jobs: MemoryJobRepository | None = None,
         clock: FakeClock | None = None,
+        preflights: Sequence[Preflight] = (),
     ) -> None:
         self.clock = clock or FakeClock(NOW + timedelta(seconds=1))
         self.jobs = jobs or MemoryJobRepository()
@@ -70,6 +72,7 @@ class DeliveryEnvironment:
             new_token=lambda: f"token-{next(tokens)}",
             retry_bounds={name: RetryBounds(floor_seconds=floor) for name, floor in (floors or {}).items()},
             lag_since=lambda _moment: lag_seconds,
+            preflights=preflights,
         )
 
     def job(self, **overrides: Any) -> Job:
