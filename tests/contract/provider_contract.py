@@ -159,6 +159,13 @@ class ProviderContract(ABC):
         chosen: Way = request.param
         return chosen
 
+    #: What a behaviour comes to for this provider where it is not what ``BEHAVIOURS`` says, and why: see its docs.
+    outcomes: ClassVar[Mapping[str, Outcome]] = {}
+    #: Where receipts go, as the provider is told; None: it is not told.
+    receipts_url: ClassVar[str | None] = None
+    #: Whether it expects receipts, configured as in ``Peer.table``.
+    expects_receipts: ClassVar[bool] = False
+
     @pytest.fixture
     def provider_before(self, transport: HttpTransport, channel: Channel) -> Iterator[ProviderBefore]:
         """Puts a provider before a peer that behaves as told; both are closed after the test."""
@@ -169,7 +176,7 @@ class ProviderContract(ABC):
                 peer = self.open_peer(behaviour, channel, outbox, opened)
                 # Short only where it is waited for.
                 timeout_seconds = 1.5 if behaviour.startswith("takes it and") else 10
-                provider = _built(peer.table, channel, timeout_seconds, transport, outbox)
+                provider = built(peer.table, channel, timeout_seconds, transport, outbox, self.receipts_url)
                 opened.callback(provider.close)
                 return ProviderSetup(provider, channel, peer.taken, peer.to)
 
@@ -184,7 +191,7 @@ class ProviderContract(ABC):
 
         answer = way(setup.provider, setup.message(stops_on_unknown=stops_on_unknown))
 
-        assert answer.outcome is BEHAVIOURS[behaviour]
+        assert answer.outcome is {**BEHAVIOURS, **self.outcomes}[behaviour]
         assert answer.code.isascii()
         assert " " not in answer.code
         assert len(answer.code) <= 32
@@ -256,7 +263,7 @@ class ProviderContract(ABC):
 
         assert provider.name == "it"
         assert setup.channel in provider.channels
-        assert provider.expects_receipts is False
+        assert provider.expects_receipts is self.expects_receipts
         assert provider.is_idempotent in {True, False}
 
 
@@ -272,11 +279,15 @@ class HttpProviderContract(ProviderContract):
         """Where the provider sends it."""
         return received.headers["idempotency-key"]
 
+    def scripts(self) -> Mapping[str, peers.Behaviour]:
+        """What its server does for each of ``BEHAVIOURS``; overridden for the provider's own words."""
+        return http_scripts(self.accepted_body)
+
     def open_peer(self, behaviour: str, channel: Channel, outbox: Outbox, opened: ExitStack) -> Peer:
         if behaviour == "nobody":
             url = f"http://127.0.0.1:{peers.free_port()}/s"
             return Peer(self.table.replace("{url}", url), list, TO[channel])
-        peer = opened.enter_context(HttpPeer(http_scripts(self.accepted_body)[behaviour]))
+        peer = opened.enter_context(HttpPeer(self.scripts()[behaviour]))
         table = self.table.replace("{url}", peer.url)
         return Peer(table, lambda: [self.delivery_key(each) for each in peer.requests], TO[channel])
 
@@ -308,7 +319,14 @@ def http_scripts(accepted_body: bytes) -> Mapping[str, peers.Behaviour]:
     }
 
 
-def _built(table: str, channel: Channel, timeout_seconds: float, transport: HttpTransport, outbox: Outbox) -> Provider:
+def built(
+    table: str,
+    channel: Channel,
+    timeout_seconds: float,
+    transport: HttpTransport,
+    outbox: Outbox,
+    receipts_url: str | None = None,
+) -> Provider:
     """From the providers file, as in life."""
     source = f"""
         [providers.it]
@@ -318,5 +336,7 @@ def _built(table: str, channel: Channel, timeout_seconds: float, transport: Http
         {channel} = ["it"]
     """
     config = parse_providers(source, {"SECRET": "s3cret"})
-    dependencies = ProviderDependencies(transport=transport, outbox=outbox, clock=Clock(), sleep=lambda _: None)
+    dependencies = ProviderDependencies(
+        transport=transport, outbox=outbox, clock=Clock(), sleep=lambda _: None, receipts_url=receipts_url
+    )
     return build_providers(config, dependencies)["it"]

@@ -261,6 +261,8 @@ class Message:
     attempt: int
     #: True when the client prefers no message over two: an ambiguous answer must then be reported as unknown.
     stops_on_unknown: bool = False
+    #: Aware UTC. What has not reached the recipient by then should not any more; None: not told.
+    expires_at: datetime | None = None
     files: Files = field(default=NoFiles(), compare=False, repr=False)
 
 

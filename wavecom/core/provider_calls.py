@@ -188,5 +188,6 @@ def message_of(job: Job, files: Files) -> Message:
         metadata=job.metadata,
         attempt=job.attempts + 1,
         stops_on_unknown=job.on_unknown_outcome == "stop",
+        expires_at=job.expires_at,
         files=files,
     )

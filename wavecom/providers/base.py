@@ -100,7 +100,14 @@ class BaseProvider(ABC, Generic[OptionsT]):
 
 
 class UnsendableError(Exception):
-    """The message can't be put into the provider's form and never will; the text says why, without its content."""
+    """The message can't be put into the provider's form and never will; the text says why, without its content.
+
+    ``is_final_here``: this provider lacks something that others may have, so the next one of the route is asked.
+    """
+
+    def __init__(self, text: str, *, is_final_here: bool = False) -> None:
+        super().__init__(text)
+        self.is_final_here = is_final_here
 
 
 @contextmanager

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import traceback
 from abc import abstractmethod
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any, ClassVar, final
+from urllib.parse import urlencode
 
 import orjson
 
@@ -181,6 +183,10 @@ def _place(error: BaseException) -> str:
 def _result_of_error(error: Exception) -> ProviderResult:
     """The result of a call that got no response. Raises any other error, which is a bug."""
     match error:
+        case UnsendableError(is_final_here=True):
+            return ProviderResult(
+                Outcome.UNAVAILABLE, "unsendable", str(error), scope=Scope.MESSAGE, is_final_here=True
+            )
         case UnsendableError():
             return ProviderResult(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
         case NotSentError(is_bug=True):
@@ -193,6 +199,17 @@ def _result_of_error(error: Exception) -> ProviderResult:
             return ProviderResult(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
         case _:
             raise error
+
+
+def form_body(fields: Mapping[str, object]) -> bytes:
+    """``fields`` as an HTML form (``application/x-www-form-urlencoded``) in UTF-8, without those that are None.
+
+    Raises ``UnsendableError``.
+    """
+    try:
+        return urlencode({name: value for name, value in fields.items() if value is not None}).encode()
+    except UnicodeEncodeError:
+        raise UnsendableError("a part of the message can't be written in UTF-8") from None
 
 
 def json_body(content: object) -> bytes:

@@ -15,6 +15,8 @@ from tests.unit.providers.conftest import URL, Environment, both_ways, gateway, 
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message, NotBegunError
+from wavecom.providers.base import UnsendableError
+from wavecom.providers.base_http import form_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.http import HttpOptions, HttpProvider
 from wavecom.providers.responses import AnswerMeaning, AnswerTable
@@ -282,3 +284,38 @@ def test_where_no_code_is_known_the_status_counts(
     answer = coded(environment).send(new_message(Channel.SMS))
 
     assert (answer.outcome, answer.code, answer.reason) == (Outcome.REJECTED, "http_422", None)
+
+
+# --- What can't be sent ---------------------------------------------------------------------------------------------
+
+
+class Brief(HttpProvider):
+    """Takes short texts only."""
+
+    def request(self, message: Message) -> Request:
+        raise UnsendableError("text: at most 100 characters", is_final_here=bool(message.metadata["is_final_here"]))
+
+
+@pytest.mark.parametrize(
+    ("is_final_here", "outcome"), [(False, Outcome.REJECTED), (True, Outcome.UNAVAILABLE)], ids=["never", "not here"]
+)
+def test_what_another_provider_may_be_able_to_send_is_not_rejected(
+    environment: Environment, new_message: NewMessage, is_final_here: bool, outcome: Outcome
+) -> None:
+    provider = made(Brief, environment)
+
+    answer = both_ways(provider, new_message(metadata={"is_final_here": is_final_here}))
+
+    assert answer == ProviderResult(
+        outcome, "unsendable", "text: at most 100 characters", scope=Scope.MESSAGE, is_final_here=is_final_here
+    )
+    assert environment.transport.requests == []
+
+
+def test_a_form_leaves_out_what_is_none_and_keeps_what_is_empty() -> None:
+    assert form_body({"to": "+49 é", "a": None, "b": ""}) == b"to=%2B49+%C3%A9&b="
+
+
+def test_what_is_no_text_in_utf_8_can_not_be_put_into_a_form() -> None:
+    with pytest.raises(UnsendableError):
+        form_body({"text": "\ud800"})

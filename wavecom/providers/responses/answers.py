@@ -48,6 +48,7 @@ class AnswerTable:
 
     def __init__(self, statuses: Meanings, codes: Mapping[str, Outcome | AnswerMeaning] | None = None) -> None:
         rows = {key: _meaning(each) for key, each in statuses.items()}
+        self.statuses: frozenset[int | str] = frozenset(statuses)
         self._rows = [rows.get(status) or rows.get(f"{status // 100}xx") or _UNKNOWN for status in range(600)]
         self.codes: Mapping[str, AnswerMeaning] = {code: _meaning(each) for code, each in (codes or {}).items()}
 

@@ -29,6 +29,7 @@ def test_an_accepted_message_is_delivered_with_a_log_that_says_by_whom() -> None
     assert after.logs[-1].event == "delivered"
     assert after.logs[-1].provider == "first"
     assert provider.messages[0].payload == job.payload
+    assert provider.messages[0].expires_at == job.expires_at
 
 
 def test_the_provider_gets_the_same_key_for_every_attempt() -> None:
