@@ -80,8 +80,8 @@ def _row(name: str, provider: ProviderConfig[Any]) -> tuple[str, ...]:
     limits = []
     if provider.rate_per_second is not None:
         limits.append(f"{provider.rate_per_second:g} a second")
-    if provider.most_calls is not None:
-        limits.append(f"{provider.most_calls} calls at once in a worker")
+    if provider.max_concurrency is not None:
+        limits.append(f"{provider.max_concurrency} calls at once in a worker")
     return (
         name,
         provider.type,

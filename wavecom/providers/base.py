@@ -63,13 +63,18 @@ class BaseProvider(ABC, Generic[OptionsT]):
     """A ``core.ports.Provider``, built from its table in the providers file.
 
     A subclass declares ``options_class`` (see ``configuration.options``) and ``channels``, all that it can serve; and,
-    where its protocol is slower than HTTP, what ``timeout_seconds`` and the breaker's ``slow_seconds`` are for it.
+    where its protocol is slower than HTTP, what ``timeout_seconds``, the breaker's ``slow_seconds`` and
+    ``max_concurrency`` are for it, and that it ``is_patient``.
     """
 
     options_class: ClassVar[type[Any]]
     default_timeout_seconds: ClassVar[float] = 10
     max_timeout_seconds: ClassVar[float] = 10
     default_slow_seconds: ClassVar[float] = 5
+    #: Calls under way at once in one worker where the file doesn't say; None: as the bulkhead shares them out.
+    default_max_concurrency: ClassVar[int | None] = None
+    #: A call may take minutes: all such providers together leave half of a worker's calls to the others.
+    is_patient: ClassVar[bool] = False
     #: What its calls need of ``HttpTransport``; None: no HTTP. Without it the provider is refused at the start.
     http_version: ClassVar[HttpVersion | None] = None
     channels: frozenset[Channel] = frozenset(Channel)

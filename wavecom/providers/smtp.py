@@ -103,6 +103,10 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
     max_timeout_seconds = 300
     # A mail server that looks through what it gets is not ill.
     default_slow_seconds = 3_600
+    # A call takes a thread of ours and a connection of the server's, which counts them.
+    default_max_concurrency = 128
+    # It may look through a mail for minutes before it says that it has it.
+    is_patient = True
 
     def __init__(self, config: ProviderConfig[SmtpOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)

@@ -19,7 +19,7 @@ def gate_settings_of(provider: ProviderConfig[Any]) -> GateSettings:
     return GateSettings(
         rate_per_second=provider.rate_per_second,
         burst=provider.burst,
-        max_concurrency=provider.most_calls,
+        max_concurrency=provider.max_concurrency,
         is_patient=provider.is_patient,
         breaker=replace(provider.breaker, probe_lease_seconds=probe_seconds),
     )

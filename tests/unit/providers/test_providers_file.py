@@ -93,8 +93,19 @@ def test_a_mail_server_gets_no_more_connections_than_it_is_told_or_than_is_usual
     configs = [parse_providers(text + rest, {}) for text in (mail, told)]
     sandbox = parse_providers(BOX + ROUTES, {})
 
-    assert [config.providers["box"].most_calls for config in configs] == [128, 8]
-    assert sandbox.providers["box"].most_calls is None
+    assert [config.providers["box"].max_concurrency for config in configs] == [128, 8]
+    assert sandbox.providers["box"].max_concurrency is None
+
+
+def test_whether_calls_may_take_minutes_is_said_by_the_type_and_not_by_the_file() -> None:
+    mail = '[providers.box]\ntype = "smtp"\nhost = "mail.example.com"\nsender = "bank@example.com"\n'
+    rest = '[providers.other]\ntype = "sandbox"\n[routes]\nemail = ["box"]\nsms = ["other"]\npush = ["other"]\n'
+
+    config = parse_providers(mail + rest, {})
+
+    assert {name: each.is_patient for name, each in config.providers.items()} == {"box": True, "other": False}
+    with pytest.raises(ProvidersFileError, match="is_patient"):
+        parse_providers(mail + "is_patient = false\n" + rest, {})
 
 
 # --- Routes -------------------------------------------------------------------------------------------------------

@@ -37,9 +37,6 @@ BREAKER_CHECKS: Final[Mapping[str, fields.Field[Any]]] = {
 #: The keys of a provider in a route (``Alternative``), and what each may be.
 ALTERNATIVE_CHECKS: Final[Mapping[str, fields.Field[Any]]] = {"provider": text(), "weight": whole_number(0, 1_000_000)}
 
-#: A call by SMTP takes a thread of ours and a connection of the server's, which counts them.
-_MAIL_CONNECTIONS = 128
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProviderConfig(Generic[OptionsT]):
@@ -57,7 +54,7 @@ class ProviderConfig(Generic[OptionsT]):
     rate_per_second: Annotated[float | None, number(0.01, 100_000)] = None
     #: Calls that may come at once after a pause; None: a tenth of a second's rate.
     burst: Annotated[int | None, whole_number(1, 100_000)] = None
-    #: Calls under way at once in one worker; None: see ``most_calls``.
+    #: Calls under way at once in one worker; None: as many as it makes, half of them where there are others.
     max_concurrency: Annotated[int | None, whole_number(1, 512)] = None
     #: No retry sooner than this after an attempt that ended with this provider.
     retry_floor_seconds: Annotated[float, number(0, 86_400)] = 0
@@ -65,18 +62,8 @@ class ProviderConfig(Generic[OptionsT]):
     retry_base_seconds: Annotated[float | None, number(1, 86_400)] = None
     retry_cap_seconds: Annotated[float | None, number(1, 86_400)] = None
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
-
-    @property
-    def is_patient(self) -> bool:
-        """A call may take minutes: a mail server may look through a mail before it says that it has it."""
-        return self.type == "smtp"
-
-    @property
-    def most_calls(self) -> int | None:
-        """Calls under way at once in one worker; None: as many as it makes, half of them where there are others."""
-        if self.max_concurrency is None and self.type == "smtp":
-            return _MAIL_CONNECTIONS
-        return self.max_concurrency
+    #: A call may take minutes. Its class says so, not the file.
+    is_patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)

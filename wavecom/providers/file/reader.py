@@ -160,9 +160,20 @@ class _Reader:
             "channels": [channel.value for channel in cls.channels],
             "timeout_seconds": cls.default_timeout_seconds,
         }
+        if cls.default_max_concurrency is not None:
+            defaults["max_concurrency"] = cls.default_max_concurrency
         common = defaults | {key: value for key, value in table.items() if key in _COMMON_KEYS}
         config: ProviderConfig[Any] | None = self._loaded(
-            load(ProviderConfig, common, name=name, type=type_name, options=options, breaker=breaker), path
+            load(
+                ProviderConfig,
+                common,
+                name=name,
+                type=type_name,
+                options=options,
+                breaker=breaker,
+                is_patient=cls.is_patient,
+            ),
+            path,
         )
         if config:
             if config.timeout_seconds > cls.max_timeout_seconds:
