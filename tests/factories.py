@@ -6,6 +6,7 @@ import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from wavecom.core.events import ReceiptArrived
 from wavecom.core.ids import uuid7
 from wavecom.core.job import (
     CallResult,
@@ -19,6 +20,7 @@ from wavecom.core.job import (
     UnknownOutcomePolicy,
 )
 from wavecom.core.lanes import Channel, Priority
+from wavecom.core.receipts import Receipt, ReceiptKind
 from wavecom.core.states import FINAL, Status
 
 #: The time at which nearly everything in the tests happens.
@@ -70,6 +72,18 @@ def make_try(outcome: Outcome = Outcome.ACCEPTED, *, provider: str = "sandbox", 
     at = overrides.pop("at", NOW)
     latency_ms = overrides.pop("latency_ms", 12.5)
     return CallResult(provider, make_answer(outcome, **overrides), at, latency_ms)
+
+
+def make_receipt(kind: ReceiptKind = ReceiptKind.DELIVERED, **overrides: Any) -> Receipt:
+    """A receipt with an event id of its own."""
+    return Receipt(**({"event_id": f"event-{next(_numbers)}", "kind": kind} | overrides))
+
+
+def make_receipt_event(
+    kind: ReceiptKind = ReceiptKind.DELIVERED, *, provider: str = "sandbox", **overrides: Any
+) -> ReceiptArrived:
+    """A receipt of ``provider`` that has arrived; further arguments are the receipt's."""
+    return ReceiptArrived(provider, make_receipt(kind, **overrides))
 
 
 def make_job(**overrides: Any) -> Job:

@@ -6,7 +6,8 @@ for the broker. The store is written first and the delivery message published af
 found again by ``due_at``.
 
 The events are in ``events.py``, what a transition is made of in ``transitions.py``, the rules for what people ask in
-``operator_rules.py``; all that the rest of the system needs of them can be had from here.
+``operator_rules.py``, for receipts in ``receipt_rules.py``; all that the rest of the system needs of them can be had
+from here.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import math
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from wavecom.core import backoff, operator_rules
+from wavecom.core import backoff, operator_rules, receipt_rules
 from wavecom.core.events import (
     AttemptFinished,
     AttemptPrevented,
@@ -32,7 +33,7 @@ from wavecom.core.events import (
     SettleRequested,
 )
 from wavecom.core.job import (
-    ACCOUNT_REASONS,
+    RECIPIENT_REASONS,
     CallResult,
     Claim,
     Job,
@@ -41,11 +42,10 @@ from wavecom.core.job import (
     LogEntry,
     Outcome,
     ProviderResult,
-    Reason,
     UnknownOutcomePolicy,
 )
 from wavecom.core.operator_rules import is_in_doubt
-from wavecom.core.states import CLAIMABLE, HANDED_OVER, NOT_FINAL, WAITING, Status
+from wavecom.core.states import CLAIMABLE, NOT_FINAL, WAITING, Status
 from wavecom.core.transitions import (
     ANY_TOKEN,
     Guard,
@@ -91,9 +91,6 @@ __all__ = [
 #: all the same.
 EARLY_CLAIM = timedelta(seconds=2)
 
-#: Rejections that say of the recipient what the application should know, by whose names they become the job's error.
-_RECIPIENT_REASONS = frozenset(Reason) - ACCOUNT_REASONS
-
 _USUAL = Policy()
 
 
@@ -117,7 +114,7 @@ def decide(job: Job, event: Event, now: datetime, policy: Policy = _USUAL) -> Tr
         case DueReached():
             return _due(job, event, now, policy)
         case ReceiptArrived():
-            return _receipt(job, event, now, policy)
+            return receipt_rules.decide(job, event, now, policy)
         case CancelRequested() | ReplayRequested() | SettleRequested() | DeadLettered() | Discarded():
             return operator_rules.decide(job, event, now, policy)
 
@@ -163,7 +160,7 @@ def _finish(job: Job, event: AttemptFinished, now: datetime, policy: Policy) -> 
             entries = (*entries_before, _call_entry(attempt, last, event=status.value))
             return transition(job, changes, entries, guard=guard)
         case Outcome.REJECTED:
-            error = _error(answer.reason.value if answer.reason in _RECIPIENT_REASONS else "rejected", last)
+            error = _error(answer.reason.value if answer.reason in RECIPIENT_REASONS else "rejected", last)
             entries = (*entries_before, _call_entry(attempt, last))
             return fail(job, error, now, policy, changes, entries, guard)
         case Outcome.UNAVAILABLE if event.is_undeliverable:
@@ -308,27 +305,6 @@ def _lease_ended(job: Job, event: DueReached, now: datetime, policy: Policy, gua
     return replace(_finish(job, lost, now, policy), guard=guard)
 
 
-def _receipt(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Transition | None:
-    entry = LogEntry(
-        now,
-        "receipt",
-        provider=job.provider,
-        outcome="delivered" if event.is_delivered else "failed",
-        code=event.code or None,
-        message=event.message or None,
-    )
-    guard = exact(job)
-    if event.is_delivered and (job.status in HANDED_OVER or (job.status in CLAIMABLE and _was_tried(job))):
-        changes = {"updated_at": now, "error": None} | final_changes(Status.DELIVERED, now, policy)
-        return transition(job, changes, (entry,), guard=guard)
-    # The failure of another message than the one that is on its way, of an earlier attempt, says nothing about it.
-    is_of_this_message = event.message_id is None or job.provider_message_id in (None, event.message_id)
-    if not event.is_delivered and job.status in HANDED_OVER and is_of_this_message:
-        error = JobError("undelivered", f"{event.code}: {event.message}".strip(": "), job.provider)
-        return fail(job, error, now, policy, {"updated_at": now}, (entry,), guard)
-    return None
-
-
 # --- Pieces --------------------------------------------------------------------------------------------------------
 
 
@@ -362,8 +338,3 @@ def _unconfirmed(now: datetime, closes_at: datetime) -> LogEntry:
 def _error(code: str, last: CallResult) -> JobError:
     answer = last.answer
     return JobError(code, f"{answer.code}: {answer.message}" if answer.message else answer.code, last.provider or None)
-
-
-def _was_tried(job: Job) -> bool:
-    """Whether a provider may have the message from an earlier attempt, of this life or a former one."""
-    return job.attempts > 0 or job.may_have_been_sent

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from wavecom.core.job import CallResult, Claim
+from wavecom.core.receipts import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +84,13 @@ class DueReached:
 
 @dataclass(frozen=True, slots=True)
 class ReceiptArrived:
-    """The provider reports, after the fact, whether the message reached its recipient.
+    """The provider of this name reports, after the fact, what became of the message.
 
-    ``message_id`` is the provider's own name for the message, where the receipt tells it. Answered with None when
-    the job can't take it: while a worker holds the job that may change, so ask again later.
+    Answered with None when the job can't take it; ``receipt_rules.judge`` tells whether it may later.
     """
 
-    is_delivered: bool
-    code: str = ""
-    message: str = ""
-    message_id: str | None = None
+    provider: str
+    receipt: Receipt
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,8 @@ class Reason(StrEnum):
 
 #: Trouble of our account with a provider: it is left alone at once, and people are told why.
 ACCOUNT_REASONS = frozenset({Reason.CREDENTIALS, Reason.BALANCE, Reason.SENDER, Reason.QUOTA})
+#: What is so of the recipient, whoever sends: the application should know, by these names as the job's error.
+RECIPIENT_REASONS = frozenset(Reason) - ACCOUNT_REASONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class LogEntry:
     next_attempt_at: datetime | None = None
     #: Who asked for it: ``key <keyId>`` or ``operator``; None: nobody did, or it was sent (see ``Job.created_by``).
     by: str | None = None
+    #: Of a receipt: its ``receipt_rules.log_id``, by which a repetition is known. Not published.
+    receipt_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class ReceiptKind(StrEnum):
     DELIVERED = "delivered"
     #: It did not and will not.
     FAILED = "failed"
-    #: It is on its way: accepted, sent, buffered, deferred. Changes no status.
+    #: It is on its way: accepted, sent, buffered, deferred. Changes no status, but ends the doubt of an unclear answer.
     PROGRESS = "progress"
     #: The recipient calls it unwanted. It was delivered.
     COMPLAINT = "complaint"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -37,6 +37,8 @@ class Guard:
     #: The claim token the job must carry: a token, None (never claimed, replayed or discarded) or ``ANY_TOKEN``.
     token: str | None = ANY_TOKEN
     due_at: datetime | None = None
+    #: How many entries the log must have had; None: any number.
+    log_count: int | None = None
 
     def holds(self, job: Job) -> bool:
         """The same test that the store makes in its filter."""
@@ -45,6 +47,7 @@ class Guard:
             job.status in self.statuses
             and (self.token == ANY_TOKEN or self.token == token)
             and (self.due_at is None or self.due_at == job.due_at)
+            and (self.log_count is None or self.log_count == job.log_count)
         )
 
 
@@ -190,5 +193,5 @@ def transition(
     if not statuses:
         raise TransitionError(f"There is no arrow from {job.status} to {new}.")
     if statuses != guard.statuses:
-        guard = Guard(statuses, guard.token, guard.due_at)
+        guard = replace(guard, statuses=statuses)
     return Transition(job.job_id, guard, changes, entries, delivery_message, needs_dead_letter, job.status, job)

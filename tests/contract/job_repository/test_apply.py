@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.factories import NOW, later, make_claim, make_job, make_job_id, make_try
+from tests.factories import NOW, later, make_claim, make_job, make_job_id, make_receipt_event, make_try
 from wavecom.core.engine import (
     ANY_TOKEN,
     AttemptFinished,
@@ -16,13 +16,13 @@ from wavecom.core.engine import (
     Guard,
     LeaseRenewed,
     Parked,
-    ReceiptArrived,
     ReplayRequested,
     Transition,
     decide,
 )
 from wavecom.core.job import LOG_LIMIT, Claim, Job, JobError, LogEntry, Outcome
 from wavecom.core.ports import JobRepository
+from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import NOT_FINAL, Status
 
 Rivals = tuple[JobRepository, JobRepository]
@@ -69,8 +69,8 @@ def _stored(jobs: JobRepository, job: Job) -> Job:
         (make_job(status=Status.PROCESSING, claim=make_claim("t")), AttemptPrevented("t", 9)),
         (make_job(status=Status.PROCESSING, claim=make_claim("t")), LeaseRenewed("t")),
         (make_job(status=Status.RETRYING), DueReached()),
-        (make_job(status=Status.SENT), ReceiptArrived(is_delivered=False, code="30003", message="unreachable")),
-        (make_job(status=Status.UNCONFIRMED), ReceiptArrived(is_delivered=True)),
+        (make_job(status=Status.SENT), make_receipt_event(ReceiptKind.FAILED, code="30003", text="unreachable")),
+        (make_job(status=Status.UNCONFIRMED), make_receipt_event(ReceiptKind.DELIVERED)),
         (make_job(status=Status.FAILED), ReplayRequested(later(hours=9))),
     ],
     ids=lambda value: value.status if isinstance(value, Job) else type(value).__name__,
@@ -180,6 +180,8 @@ _HELD = Claim("token", "worker-1", later(30))
         (None, Guard(_ANY, None), True),
         (_HELD, Guard(_ANY, None), False),
         (_HELD, Guard(_ANY, ANY_TOKEN, later(30)), True),
+        (_HELD, Guard(_ANY, log_count=1), True),
+        (_HELD, Guard(_ANY, log_count=2), False),
         (_HELD, Guard(_ANY, ANY_TOKEN, later(30.001)), False),
         (_HELD, Guard(frozenset({Status.QUEUED}), "token", later(30)), True),
         (_HELD, Guard(frozenset({Status.QUEUED}), "other", later(30)), False),

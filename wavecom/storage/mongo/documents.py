@@ -232,6 +232,7 @@ _ENTRY_FIELDS = {
     "latency_ms": "latencyMs",
     "next_attempt_at": "nextAttemptAt",
     "by": "by",
+    "receipt_id": "receiptId",
 }
 
 
@@ -257,6 +258,7 @@ def _to_entry(document: Mapping[str, Any]) -> LogEntry:
         get("latencyMs"),
         get("nextAttemptAt"),
         get("by"),
+        get("receiptId"),
     )
 
 

@@ -82,7 +82,7 @@ def _shape(guard: Guard, patch: Patch) -> object:
     has_token = guard.token not in {ANY_TOKEN, None}
     token = "one of its own" if has_token else guard.token
     entries = tuple(tuple(entry) for entry in patch.logs)
-    return guard.statuses, token, guard.due_at, tuple(patch.values), patch.removed, entries
+    return guard.statuses, token, guard.due_at, guard.log_count, tuple(patch.values), patch.removed, entries
 
 
 def _guarded(guard: Guard, job_ids: Sequence[JobId], fences: Sequence[str], write_ids: Sequence[int]) -> Document:
@@ -94,6 +94,8 @@ def _guarded(guard: Guard, job_ids: Sequence[JobId], fences: Sequence[str], writ
         where["claim.fence"] = _among(fences)
     if guard.due_at is not None:
         where["dueAt"] = guard.due_at
+    if guard.log_count is not None:
+        where["logCount"] = guard.log_count
     where["writes"] = {"$nin": list(write_ids)}
     return where
 

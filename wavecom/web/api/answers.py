@@ -6,6 +6,7 @@ from typing import Any
 
 from wavecom.core.job import Outcome, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
+from wavecom.core.receipts import ReceiptKind
 from wavecom.core.sms import ENCODINGS
 from wavecom.core.states import Status
 from wavecom.core.vocabulary import JobErrorCode, LogEvent
@@ -175,7 +176,7 @@ _LOG_ENTRY = record(
         "event": enum(LogEvent, "docs/api.md explains each"),
         "attempt": integer(minimum=1),
         "provider": text(),
-        "outcome": enum([*Outcome, "delivered", "failed"], "of an attempt; the last two: of a receipt"),
+        "outcome": enum([*Outcome, *ReceiptKind], "of an attempt; the last five: of a receipt"),
         "code": text("the provider's answer, such as http_503 or timeout"),
         "message": text(),
         "latencyMs": {"type": "number", "minimum": 0},

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 
-from tests.factories import NOW, make_claim, make_job, make_try
+from tests.factories import NOW, make_claim, make_job, make_receipt_event, make_try
 from wavecom.core.engine import (
     AttemptFinished,
     AttemptPrevented,
@@ -19,12 +19,12 @@ from wavecom.core.engine import (
     ClaimRequested,
     DueReached,
     Event,
-    ReceiptArrived,
     ReplayRequested,
     Transition,
     decide,
 )
 from wavecom.core.job import Job, Outcome, UnknownOutcomePolicy
+from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import ARROWS, Status
 from wavecom.errors import TransitionError
 
@@ -74,7 +74,7 @@ def steps(scene: Scene) -> Iterator[Scene]:
     in_time = max(job.due_at or NOW, job.updated_at)
     too_late = job.expires_at + timedelta(days=4)
     for now in (in_time, too_late):
-        for event in (DueReached(), ReceiptArrived(True), ReceiptArrived(False), CancelRequested()):
+        for event in (DueReached(), make_receipt_event(), make_receipt_event(ReceiptKind.FAILED), CancelRequested()):
             yield from written(scene, job, event, now)
     if job.replays == 0:
         yield from written(scene, job, ReplayRequested(too_late + LIFE, accepts_duplicate=True), too_late)

@@ -6,7 +6,7 @@ from typing import Final
 
 import pytest
 
-from tests.factories import later, make_claim, make_job, make_try
+from tests.factories import later, make_claim, make_job, make_receipt_event, make_try
 from wavecom.core.engine import (
     AttemptFinished,
     AttemptPrevented,
@@ -17,12 +17,12 @@ from wavecom.core.engine import (
     DueReached,
     Event,
     Parked,
-    ReceiptArrived,
     ReplayRequested,
     SettleRequested,
     decide,
 )
 from wavecom.core.job import Job, Outcome, UnknownOutcomePolicy
+from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import NOT_FINAL, Status
 from wavecom.errors import TransitionError
 
@@ -85,7 +85,7 @@ EXPECTED: dict[str, tuple[Event, dict[Status, str]]] = {
         },
     ),
     "delivered receipt": (
-        ReceiptArrived(is_delivered=True),
+        make_receipt_event(ReceiptKind.DELIVERED),
         {
             Status.SCHEDULED: IGNORED,
             Status.QUEUED: IGNORED,
@@ -93,14 +93,14 @@ EXPECTED: dict[str, tuple[Event, dict[Status, str]]] = {
             Status.RETRYING: Status.DELIVERED,
             Status.SENT: Status.DELIVERED,
             Status.UNCONFIRMED: Status.DELIVERED,
-            Status.DELIVERED: IGNORED,
-            Status.FAILED: IGNORED,
+            Status.DELIVERED: Status.DELIVERED,
+            Status.FAILED: Status.FAILED,
             Status.EXPIRED: IGNORED,
             Status.CANCELLED: IGNORED,
         },
     ),
     "failed receipt": (
-        ReceiptArrived(is_delivered=False, code="bounced"),
+        make_receipt_event(ReceiptKind.FAILED, code="bounced"),
         {
             Status.SCHEDULED: IGNORED,
             Status.QUEUED: IGNORED,
@@ -108,8 +108,38 @@ EXPECTED: dict[str, tuple[Event, dict[Status, str]]] = {
             Status.RETRYING: IGNORED,
             Status.SENT: Status.FAILED,
             Status.UNCONFIRMED: Status.FAILED,
+            Status.DELIVERED: Status.DELIVERED,
+            Status.FAILED: Status.FAILED,
+            Status.EXPIRED: IGNORED,
+            Status.CANCELLED: IGNORED,
+        },
+    ),
+    "progress receipt": (
+        make_receipt_event(ReceiptKind.PROGRESS, code="sent"),
+        {
+            Status.SCHEDULED: IGNORED,
+            Status.QUEUED: IGNORED,
+            Status.PROCESSING: IGNORED,
+            Status.RETRYING: Status.RETRYING,
+            Status.SENT: Status.SENT,
+            Status.UNCONFIRMED: Status.SENT,
             Status.DELIVERED: IGNORED,
             Status.FAILED: IGNORED,
+            Status.EXPIRED: IGNORED,
+            Status.CANCELLED: IGNORED,
+        },
+    ),
+    "complaint": (
+        make_receipt_event(ReceiptKind.COMPLAINT),
+        {
+            Status.SCHEDULED: IGNORED,
+            Status.QUEUED: IGNORED,
+            Status.PROCESSING: IGNORED,
+            Status.RETRYING: Status.DELIVERED,
+            Status.SENT: Status.DELIVERED,
+            Status.UNCONFIRMED: Status.DELIVERED,
+            Status.DELIVERED: Status.DELIVERED,
+            Status.FAILED: Status.FAILED,
             Status.EXPIRED: IGNORED,
             Status.CANCELLED: IGNORED,
         },

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.factories import later, make_claim, make_job
-from wavecom.core.engine import ClaimRequested, ReceiptArrived, Transition, decide
+from tests.factories import later, make_claim, make_job, make_receipt_event
+from wavecom.core.engine import ClaimRequested, Transition, decide
+from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import Job
+from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import Status
 
 
@@ -17,7 +19,7 @@ def arrive(job: Job, receipt: ReceiptArrived) -> Transition:
 def test_a_receipt_proves_the_delivery() -> None:
     job = make_job(status=Status.SENT)
 
-    transition = arrive(job, ReceiptArrived(is_delivered=True, code="delivered"))
+    transition = arrive(job, make_receipt_event(ReceiptKind.DELIVERED, code="delivered"))
 
     delivered = transition.applied_to(job)
     assert (delivered.status, delivered.finished_at, delivered.due_at) == (Status.DELIVERED, later(60), None)
@@ -27,7 +29,7 @@ def test_a_receipt_proves_the_delivery() -> None:
 def test_a_receipt_of_failure_fails_the_job_and_owes_a_dead_letter() -> None:
     job = make_job(status=Status.SENT)
 
-    transition = arrive(job, ReceiptArrived(is_delivered=False, code="bounced", message="mailbox full"))
+    transition = arrive(job, make_receipt_event(ReceiptKind.FAILED, code="bounced", text="mailbox full"))
 
     failed = transition.applied_to(job)
     assert failed.status is Status.FAILED
@@ -40,7 +42,7 @@ def test_a_receipt_of_failure_fails_the_job_and_owes_a_dead_letter() -> None:
 def test_a_receipt_settles_a_doubt_and_spares_the_recipient_a_second_message(status: Status) -> None:
     job = make_job(status=status, may_have_been_sent=True)
 
-    delivered = arrive(job, ReceiptArrived(is_delivered=True)).applied_to(job)
+    delivered = arrive(job, make_receipt_event(ReceiptKind.DELIVERED)).applied_to(job)
 
     assert (delivered.status, delivered.error, delivered.next_attempt_at) == (Status.DELIVERED, None, None)
 
@@ -48,7 +50,7 @@ def test_a_receipt_settles_a_doubt_and_spares_the_recipient_a_second_message(sta
 def test_a_receipt_spares_the_recipient_the_second_message_of_a_replay() -> None:
     job = make_job(status=Status.QUEUED, replays=1, may_have_been_sent=True)
 
-    transition = arrive(job, ReceiptArrived(is_delivered=True))
+    transition = arrive(job, make_receipt_event(ReceiptKind.DELIVERED))
 
     assert transition.status is Status.DELIVERED
 
@@ -57,16 +59,16 @@ def test_a_receipt_spares_the_recipient_the_second_message_of_a_replay() -> None
 def test_a_receipt_for_a_job_that_was_never_sent_is_not_believed(status: Status) -> None:
     job = make_job(status=status, attempts=0)
 
-    transition = decide(job, ReceiptArrived(is_delivered=True), later(60))
+    transition = decide(job, make_receipt_event(ReceiptKind.DELIVERED), later(60))
 
     assert transition is None
 
 
-@pytest.mark.parametrize("is_delivered", [True, False])
-def test_a_receipt_that_overtakes_the_record_has_to_come_again(is_delivered: bool) -> None:
+@pytest.mark.parametrize("kind", ReceiptKind)
+def test_a_receipt_that_overtakes_the_record_has_to_come_again(kind: ReceiptKind) -> None:
     job = make_job(status=Status.PROCESSING)
 
-    transition = decide(job, ReceiptArrived(is_delivered=is_delivered), later(1))
+    transition = decide(job, make_receipt_event(kind), later(1))
 
     assert transition is None
 
@@ -74,14 +76,14 @@ def test_a_receipt_that_overtakes_the_record_has_to_come_again(is_delivered: boo
 def test_a_failure_of_an_earlier_message_says_nothing_about_the_one_on_its_way() -> None:
     job = make_job(status=Status.SENT, provider_message_id="second")
 
-    assert decide(job, ReceiptArrived(is_delivered=False, message_id="first"), later(60)) is None
-    assert arrive(job, ReceiptArrived(is_delivered=False, message_id="second")).status is Status.FAILED
+    assert decide(job, make_receipt_event(ReceiptKind.FAILED, message_id="first"), later(60)) is None
+    assert arrive(job, make_receipt_event(ReceiptKind.FAILED, message_id="second")).status is Status.FAILED
 
 
 def test_an_earlier_message_that_arrived_after_all_counts() -> None:
     job = make_job(status=Status.SENT, provider_message_id="second")
 
-    transition = arrive(job, ReceiptArrived(is_delivered=True, message_id="first"))
+    transition = arrive(job, make_receipt_event(ReceiptKind.DELIVERED, message_id="first"))
 
     assert transition.status is Status.DELIVERED
 
@@ -89,14 +91,14 @@ def test_an_earlier_message_that_arrived_after_all_counts() -> None:
 def test_a_receipt_names_the_failure_of_a_message_whose_id_never_came_back() -> None:
     job = make_job(status=Status.UNCONFIRMED, provider_message_id=None)
 
-    transition = arrive(job, ReceiptArrived(is_delivered=False, message_id="m-1"))
+    transition = arrive(job, make_receipt_event(ReceiptKind.FAILED, message_id="m-1"))
 
     assert transition.status is Status.FAILED
 
 
 def test_a_receipt_loses_the_race_against_a_new_claim() -> None:
     job = make_job(status=Status.RETRYING, next_attempt_at=later(4))
-    receipt = arrive(job, ReceiptArrived(is_delivered=True))
+    receipt = arrive(job, make_receipt_event(ReceiptKind.DELIVERED))
     claim = decide(job, ClaimRequested(make_claim()), later(4))
     assert claim is not None
 
@@ -108,7 +110,7 @@ def test_a_receipt_loses_the_race_against_a_new_claim() -> None:
 def test_a_receipt_without_a_text_leaves_no_stray_colon() -> None:
     job = make_job(status=Status.SENT)
 
-    failed = arrive(job, ReceiptArrived(is_delivered=False, code="bounced")).applied_to(job)
+    failed = arrive(job, make_receipt_event(ReceiptKind.FAILED, code="bounced")).applied_to(job)
 
     assert failed.error is not None
     assert failed.error.message == "bounced"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.factories import make_job
+from tests.factories import make_job, make_receipt_event
 from tests.unit.core.stateful.environment import MAX_SKEW, POLICY, Environment, QueuedMessage, Worker, Write
 from tests.unit.core.stateful.fairness import ProviderMood, settle
 from wavecom.core.engine import (
@@ -24,7 +24,6 @@ from wavecom.core.engine import (
     Event,
     LeaseRenewed,
     Parked,
-    ReceiptArrived,
     ReplayRequested,
     SettleRequested,
     Transition,
@@ -32,6 +31,7 @@ from wavecom.core.engine import (
     is_in_doubt,
 )
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult, UnknownOutcomePolicy
+from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import CLAIMABLE, FINAL, WAITING, Status
 from wavecom.errors import TransitionError
 
@@ -336,13 +336,20 @@ class JobLives(RuleBasedStateMachine):
     # --- providers ------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.environment.sends)
-    @rule(pick=picks, is_delivered=st.booleans(), is_slow=rarely)
-    def receipt(self, pick: int, is_delivered: bool, is_slow: bool) -> None:
-        """May come at any time and again; about one message it always says the same."""
+    @rule(pick=picks, is_delivered=st.booleans(), is_progress=rarely, is_slow=rarely)
+    def receipt(self, pick: int, is_delivered: bool, is_progress: bool, is_slow: bool) -> None:
+        """May come at any time and again; about one message it always says the same, after it was on its way."""
         send = self.environment.sends[pick % len(self.environment.sends)]
+        if is_progress:
+            event = make_receipt_event(
+                ReceiptKind.PROGRESS, message_id=send.message_id, event_id=f"{send.message_id}-p"
+            )
+            self.put(self.decide(self.environment.jobs[send.job_id], event), is_slow=is_slow)
+            return
         if send.is_delivered is None:
             send.is_delivered = is_delivered
-        event = ReceiptArrived(send.is_delivered, "drawn", message_id=send.message_id)
+        kind = ReceiptKind.DELIVERED if send.is_delivered else ReceiptKind.FAILED
+        event = make_receipt_event(kind, code="drawn", message_id=send.message_id, event_id=send.message_id)
         send.is_reported_failed = not send.is_delivered
         self.put(self.decide(self.environment.jobs[send.job_id], event), is_slow=is_slow)
 

@@ -1,0 +1,172 @@
+"""Receipts come in any order, twice, and from whoever was called: what each of them changes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.factories import NOW, later, make_job, make_receipt, make_receipt_event
+from wavecom.core.engine import Policy, decide
+from wavecom.core.events import ReceiptArrived
+from wavecom.core.job import Job, LogEntry, Reason
+from wavecom.core.receipt_rules import PROGRESS_LIMIT, Verdict, judge, log_id
+from wavecom.core.receipts import ReceiptKind
+from wavecom.core.states import Status
+
+
+def after(job: Job, *events: ReceiptArrived) -> Job:
+    """The job once it has had the receipts, those that it can't take left out."""
+    for event in events:
+        transition = decide(job, event, later(60))
+        if transition is not None:
+            assert transition.guard.holds(job)
+            job = transition.applied_to(job)
+    return job
+
+
+def receipts_of(job: Job) -> list[str | None]:
+    return [entry.outcome for entry in job.logs if entry.event == "receipt"]
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.DELIVERED, Status.FAILED])
+@pytest.mark.parametrize("kind", [ReceiptKind.DELIVERED, ReceiptKind.COMPLAINT, ReceiptKind.UNSUBSCRIBED])
+def test_a_receipt_that_comes_again_changes_nothing(status: Status, kind: ReceiptKind) -> None:
+    event = make_receipt_event(kind, event_id="twice")
+    job = after(make_job(status=status), event)
+
+    assert judge(job, event) is Verdict.REPEATED
+    assert decide(job, event, later(61)) is None
+
+
+def test_the_same_event_id_of_another_provider_is_another_event() -> None:
+    job = make_job(status=Status.DELIVERED, logs=(LogEntry(NOW, "sent", provider="other"),))
+    job = after(job, make_receipt_event(ReceiptKind.COMPLAINT, event_id="1"))
+
+    assert judge(job, make_receipt_event(ReceiptKind.COMPLAINT, provider="other", event_id="1")) is Verdict.APPLIES
+
+
+def test_a_long_event_id_is_known_again_too() -> None:
+    event = make_receipt_event(ReceiptKind.COMPLAINT, event_id="e" * 5000)
+    job = after(make_job(status=Status.DELIVERED), event)
+
+    assert judge(job, event) is Verdict.REPEATED
+    assert len(str(job.logs[-1].receipt_id)) == 64
+    assert log_id("e" * 5000) != log_id("e" * 5001)
+
+
+@pytest.mark.parametrize(
+    ("status", "late"),
+    [
+        (Status.DELIVERED, ReceiptKind.FAILED),
+        (Status.FAILED, ReceiptKind.DELIVERED),
+        (Status.FAILED, ReceiptKind.COMPLAINT),
+    ],
+)
+def test_what_has_ended_is_not_moved_and_the_receipt_is_noted(status: Status, late: ReceiptKind) -> None:
+    job = make_job(status=status)
+
+    noted = after(job, make_receipt_event(late))
+
+    assert (noted.status, noted.error, noted.finished_at, noted.due_at) == (
+        job.status,
+        job.error,
+        job.finished_at,
+        job.due_at,
+    )
+    assert receipts_of(noted) == [late]
+
+
+def test_two_processes_that_note_the_same_receipt_note_it_once() -> None:
+    job = make_job(status=Status.DELIVERED)
+    event = make_receipt_event(ReceiptKind.COMPLAINT)
+    first, second = decide(job, event, later(60)), decide(job, event, later(60))
+    assert first is not None
+    assert second is not None
+
+    assert not second.guard.holds(first.applied_to(job))
+
+
+def test_progress_after_the_end_is_left_out() -> None:
+    job = after(make_job(status=Status.SENT), make_receipt_event())
+
+    assert judge(job, make_receipt_event(ReceiptKind.PROGRESS)) is Verdict.OUTDATED
+
+
+def test_progress_does_not_flood_the_log() -> None:
+    events = [make_receipt_event(ReceiptKind.PROGRESS, code="buffered") for _ in range(50)]
+
+    job = after(make_job(status=Status.SENT), *events)
+
+    assert (job.status, receipts_of(job)) == (Status.SENT, ["progress"] * PROGRESS_LIMIT)
+
+
+@pytest.mark.parametrize("kind", [ReceiptKind.COMPLAINT, ReceiptKind.UNSUBSCRIBED])
+def test_who_complains_has_got_it(kind: ReceiptKind) -> None:
+    job = after(make_job(status=Status.SENT), make_receipt_event(kind))
+
+    assert (job.status, receipts_of(job)) == (Status.DELIVERED, [kind])
+
+
+@pytest.mark.parametrize("status", [Status.RETRYING, Status.UNCONFIRMED])
+def test_progress_ends_the_doubt_whether_the_provider_has_it(status: Status) -> None:
+    job = make_job(status=status, may_have_been_sent=True)
+
+    sent = after(job, make_receipt_event(ReceiptKind.PROGRESS, message_id="m-7"))
+
+    assert (sent.status, sent.error, sent.next_attempt_at, sent.provider_message_id) == (Status.SENT, None, None, "m-7")
+    assert sent.due_at == later(60) + Policy().receipt_deadline
+
+
+def test_progress_of_a_message_that_was_refused_starts_nothing() -> None:
+    job = make_job(status=Status.RETRYING, may_have_been_sent=False)
+
+    assert after(job, make_receipt_event(ReceiptKind.PROGRESS)).status is Status.RETRYING
+
+
+@pytest.mark.parametrize("kind", ReceiptKind)
+@pytest.mark.parametrize("status", Status)
+def test_a_provider_that_was_never_called_has_no_say(status: Status, kind: ReceiptKind) -> None:
+    job = make_job(status=status)
+    if job.provider is None and job.attempts:
+        job = replace(job, provider="sandbox")
+
+    assert judge(job, make_receipt_event(kind, provider="stranger")) is Verdict.EARLY
+
+
+def test_a_provider_that_was_called_before_another_has_its_say() -> None:
+    tried = LogEntry(NOW, "outcome_unknown", 1, "first", "unknown", "timeout")
+    job = make_job(status=Status.SENT, provider="second", logs=(tried,))
+
+    assert after(job, make_receipt_event(provider="first")).status is Status.DELIVERED
+
+
+def test_after_a_worker_vanished_any_provider_may_have_been_called() -> None:
+    vanished = LogEntry(NOW, "outcome_unknown", 2, None, "unknown", "lease_expired")
+    job = make_job(status=Status.RETRYING, provider="first", may_have_been_sent=True, logs=(vanished,))
+
+    assert after(job, make_receipt_event(provider="second")).status is Status.DELIVERED
+
+
+def test_a_recipient_that_is_gone_is_named_as_the_error() -> None:
+    event = make_receipt_event(ReceiptKind.FAILED, code="30005", reason=Reason.RECIPIENT_GONE)
+
+    job = after(make_job(status=Status.SENT), event)
+
+    assert job.error is not None
+    assert (job.error.code, job.error.message) == ("recipient_gone", "30005")
+
+
+def test_trouble_of_our_account_is_not_the_recipients() -> None:
+    event = make_receipt_event(ReceiptKind.FAILED, code="30002", reason=Reason.BALANCE)
+
+    job = after(make_job(status=Status.SENT), event)
+
+    assert job.error is not None
+    assert job.error.code == "undelivered"
+
+
+def test_a_receipt_shows_no_recipient() -> None:
+    receipt = make_receipt(recipient="amina@example.com")
+
+    assert "amina" not in repr(receipt)

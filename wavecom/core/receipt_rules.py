@@ -1,0 +1,128 @@
+"""What a receipt means for its job, in whatever order receipts come and however often. Pure.
+
+A part of ``wavecom.core.engine``, through which everybody goes. A status never goes backwards: once a job has ended, a
+receipt is only noted. A job's log is the record of which receipts it has had (docs/adr/0026-receipts-applied-once.md).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+from wavecom.core.events import ReceiptArrived
+from wavecom.core.job import RECIPIENT_REASONS, Job, JobChanges, JobError, LogEntry
+from wavecom.core.receipts import Receipt, ReceiptKind
+from wavecom.core.states import CLAIMABLE, FINAL, HANDED_OVER, Status
+from wavecom.core.transitions import Guard, Policy, Transition, exact, fail, final_changes, transition
+
+#: A job's log takes so many receipts that say only that the message is on its way.
+PROGRESS_LIMIT: Final = 5
+
+_EVENT_ID_LIMIT = 64
+
+
+class Verdict(StrEnum):
+    """What becomes of a receipt."""
+
+    #: It moves the job, or goes into its log.
+    APPLIES = "applies"
+    #: The job has had it.
+    REPEATED = "repeated"
+    #: The record of the call that it is about is not written yet, so far as can be told: to be asked again later.
+    EARLY = "early"
+    #: It says nothing about the message that is on its way, or nothing new about one that has ended.
+    OUTDATED = "outdated"
+
+
+def log_id(event_id: str) -> str:
+    """``Receipt.event_id`` as a job's log keeps it: bounded."""
+    return event_id if len(event_id) <= _EVENT_ID_LIMIT else hashlib.sha256(event_id.encode()).hexdigest()
+
+
+def judge(job: Job, event: ReceiptArrived) -> Verdict:
+    """What becomes of the receipt. ``job`` with its log."""
+    receipt = event.receipt
+    if any(entry.receipt_id == log_id(receipt.event_id) for entry in job.logs if entry.provider == event.provider):
+        return Verdict.REPEATED
+    if job.status not in FINAL | HANDED_OVER | CLAIMABLE or not _may_have_called(job, event.provider):
+        return Verdict.EARLY
+    if job.status in FINAL:
+        return Verdict.OUTDATED if receipt.kind is ReceiptKind.PROGRESS else Verdict.APPLIES
+    match receipt.kind:
+        case ReceiptKind.FAILED:
+            # The failure of another message than the one that is on its way says nothing about that.
+            is_of_this_message = receipt.message_id is None or job.provider_message_id in {None, receipt.message_id}
+            is_last_word = job.status in HANDED_OVER and is_of_this_message
+            return Verdict.APPLIES if is_last_word else Verdict.OUTDATED
+        case ReceiptKind.PROGRESS:
+            noted = sum(entry.outcome == ReceiptKind.PROGRESS for entry in job.logs)
+            return Verdict.APPLIES if noted < PROGRESS_LIMIT else Verdict.OUTDATED
+        case _:
+            return Verdict.APPLIES
+
+
+def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Transition | None:
+    """See ``wavecom.core.engine.decide``; None for every verdict but ``APPLIES``."""
+    if judge(job, event) is not Verdict.APPLIES:
+        return None
+    receipt = event.receipt
+    entry = LogEntry(
+        now,
+        "receipt",
+        provider=event.provider,
+        outcome=receipt.kind.value,
+        code=receipt.code or None,
+        message=receipt.text or None,
+        receipt_id=log_id(receipt.event_id),
+    )
+    if job.status in FINAL:
+        return _noted(job, entry, now)
+    match receipt.kind:
+        case ReceiptKind.FAILED:
+            error = JobError(_error_code(receipt), f"{receipt.code}: {receipt.text}".strip(": "), event.provider)
+            return fail(job, error, now, policy, {"updated_at": now}, (entry,), exact(job))
+        case ReceiptKind.PROGRESS if job.status in {Status.RETRYING, Status.UNCONFIRMED} and job.may_have_been_sent:
+            # It was in doubt whether the provider has the message. It has: no second one must follow.
+            changes: JobChanges = {
+                "status": Status.SENT,
+                "updated_at": now,
+                "provider": event.provider,
+                "provider_message_id": receipt.message_id or job.provider_message_id,
+                "error": None,
+                "next_attempt_at": None,
+                "due_at": now + policy.receipt_deadline,
+            }
+            return transition(job, changes, (entry,), guard=exact(job))
+        case ReceiptKind.PROGRESS:
+            return _noted(job, entry, now)
+        case _:
+            # Who complains, or wants no more, has got it.
+            changes = {"updated_at": now, "error": None} | final_changes(Status.DELIVERED, now, policy)
+            return transition(job, changes, (entry,), guard=exact(job))
+
+
+def _noted(job: Job, entry: LogEntry, now: datetime) -> Transition:
+    """The entry alone. Its guard is the length of the log: two processes that note the same receipt, note it once."""
+    guard = Guard(frozenset({job.status}), log_count=job.log_count)
+    return transition(job, {"updated_at": now}, (entry,), guard=guard)
+
+
+def _may_have_called(job: Job, provider: str) -> bool:
+    """Whether an attempt that is recorded may have been made with this provider, so that its word counts.
+
+    A call whose worker vanished is in the log without a provider: it may have been any.
+    """
+    if job.attempts == 0 and not job.may_have_been_sent:
+        return False
+    if job.provider in {None, provider}:
+        return True
+    return any(
+        entry.provider == provider or (entry.provider is None and entry.event == "outcome_unknown")
+        for entry in job.logs
+    )
+
+
+def _error_code(receipt: Receipt) -> str:
+    return receipt.reason.value if receipt.reason in RECIPIENT_REASONS else "undelivered"
