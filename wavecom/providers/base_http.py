@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import orjson
 
 from wavecom.core.exhaustion import is_exhaustion, unclear
-from wavecom.core.job import Outcome, ProviderResult, Scope
+from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.ports import (
     Message,
     OnResult,
@@ -162,6 +162,12 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         status = response.status
         meaning = self.answers.meaning(status, code)
         outcome = meaning.outcome
+        # The answer's body may repeat the recipient, so nothing of it is told but a code that the table names.
+        name = f"http_{status}" if code is None else f"{self.config.type}_{code}"
+        if meaning.reason is Reason.SENDER and message.payload.get("from"):
+            # What one message chose for itself holds back no other.
+            text = f"{phrase(status)}: this account may not send from payload.from"
+            return ProviderResult(outcome, name, text, scope=Scope.MESSAGE, is_final_here=True, reason=meaning.reason)
         if meaning.check:
             self._error_log.report("provider_refuses_us", code or status, status=status, code=code, check=meaning.check)
         if outcome is Outcome.ACCEPTED:
@@ -169,8 +175,6 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         if status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:
             # A server that fell over in the middle may have sent the message before.
             outcome = Outcome.UNKNOWN
-        # The answer's body may repeat the recipient, so nothing of it is told but a code that the table names.
-        name = f"http_{status}" if code is None else f"{self.config.type}_{code}"
         return ProviderResult(outcome, name, phrase(status), scope=meaning.scope, reason=meaning.reason)
 
 

@@ -20,7 +20,15 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import Files, Message
 from wavecom.providers.base import BaseProvider, ProviderDependencies, UnsendableError, before_the_call
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import host_name, is_this_machine, number, pem_file, text, whole_number
+from wavecom.providers.configuration.options import (
+    host_name,
+    is_this_machine,
+    number,
+    pem_file,
+    secret,
+    text,
+    whole_number,
+)
 from wavecom.providers.mail.connection import (
     Envelope,
     Security,
@@ -36,11 +44,6 @@ from wavecom.providers.mail.replies import SERVICE_ENDS, is_reply, result_of_err
 from wavecom.providers.transport.deadline import tls_context
 from wavecom.providers.transport.faults import lacks_descriptors
 from wavecom.providers.transport.port import TransportFault
-
-
-def _is_ascii(value: str) -> None:
-    if not re.fullmatch(r"[ -~]+", value):
-        raise ValidationError("must be printable ASCII")
 
 
 def _is_mailbox(value: str) -> None:
@@ -67,8 +70,8 @@ class SmtpOptions:
     tls: Annotated[Security | None, text(choices=("starttls", "implicit", "none"))] = None
     #: Whose certificates to trust instead of the usual authorities.
     ca_file: Annotated[str | None, pem_file()] = None
-    username: Annotated[str | None, text(check=_is_ascii)] = None
-    password: Annotated[str | None, text(check=_is_ascii)] = None
+    username: Annotated[str | None, secret()] = None
+    password: Annotated[str | None, secret()] = None
     #: From whom mails come that don't say it themselves. Default: wavecom@ this machine.
     sender: Annotated[str | None, text(check=_is_mailbox)] = None
     #: What this machine calls itself in its greeting. Default: its host name.

@@ -237,6 +237,7 @@ CODES = AnswerTable(
     {"2xx": Outcome.ACCEPTED, "4xx": Outcome.REJECTED},
     codes={
         "20003": AnswerMeaning.account(Reason.CREDENTIALS, "check the token"),
+        "21606": AnswerMeaning.account(Reason.SENDER, "check the sender"),
         "21211": AnswerMeaning.recipient(Reason.RECIPIENT_INVALID),
     },
 )
@@ -319,3 +320,22 @@ def test_a_form_leaves_out_what_is_none_and_keeps_what_is_empty() -> None:
 def test_what_is_no_text_in_utf_8_can_not_be_put_into_a_form() -> None:
     with pytest.raises(UnsendableError):
         form_body({"text": "\ud800"})
+
+
+@pytest.mark.parametrize(
+    ("sender", "scope", "is_final_here"),
+    [({}, Scope.PROVIDER, False), ({"from": "shop@example.org"}, Scope.MESSAGE, True)],
+)
+def test_a_sender_that_a_message_chose_itself_holds_back_no_other(
+    environment: Environment, new_message: NewMessage, sender: dict[str, str], scope: Scope, is_final_here: bool
+) -> None:
+    environment.transport.script = Response(400, {}, b'{"code": 21606}')
+    message = new_message(Channel.SMS, payload={"text": "Hello"} | sender)
+
+    with capture_logs() as logs:
+        answer = both_ways(coded(environment), message)
+
+    assert (answer.outcome, answer.reason) == (Outcome.UNAVAILABLE, Reason.SENDER)
+    assert (answer.scope, answer.is_final_here) == (scope, is_final_here)
+    assert ("payload.from" in answer.message) is is_final_here
+    assert bool(logs) is not is_final_here

@@ -171,6 +171,43 @@ def http_url() -> fields.Field[Any]:
     return text(check=check)
 
 
+def base_url() -> fields.Field[Any]:
+    """Scheme, host and port of a provider's API, whose path follows; comes out without a slash at its end.
+
+    https, because credentials go there; http to this machine alone.
+    """
+    return _BaseUrl(validate=_is_base_url, error_messages=_always("must be text in quotes"))
+
+
+def _is_base_url(value: str) -> None:
+    example = '"https://api.example:8443"'
+    try:
+        parts = urlsplit(value)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        is_good = is_good and parts.username is None and not (parts.path or parts.query or parts.fragment)
+    except ValueError:  # a port that is no number, a bracket too many
+        is_good = False
+    if not is_good or not re.fullmatch(r"[!-~]+", value):
+        raise ValidationError(f"must be scheme, host and port, such as {example}; the path is the provider's own")
+    if parts.scheme == "http" and not is_this_machine(parts.hostname or ""):
+        raise ValidationError(f"would let credentials be read on their way; use https, such as {example}")
+
+
+def secret() -> fields.Field[Any]:
+    """A key, token or password: one line of printable ASCII, as it goes into a header."""
+    return text(check=_is_line_of_ascii)
+
+
+def secrets() -> fields.Field[Any]:
+    """One secret, or a list of those that are valid at once while one takes another's place; becomes a tuple."""
+    return _Secrets(error_messages=_always("must be text in quotes, or a list of texts"))
+
+
+def _is_line_of_ascii(value: str) -> None:
+    if not re.fullmatch(r"[ -~]+", value):
+        raise ValidationError("must be printable ASCII on one line, and not empty")
+
+
 def is_this_machine(host: str) -> bool:
     """Whether what is sent to ``host`` never leaves this machine."""
     try:
@@ -227,6 +264,21 @@ class _Whole(fields.Integer):
         if isinstance(value, float):
             raise self.make_error("invalid")
         return super()._validated(value)
+
+
+class _BaseUrl(fields.String):
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super()._deserialize(value, *args, **kwargs).rstrip("/")
+
+
+class _Secrets(fields.Field[tuple[str, ...]]):
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
+        items = [value] if isinstance(value, str) else value
+        if not isinstance(items, list) or not items or not all(isinstance(each, str) for each in items):
+            raise self.make_error("invalid")
+        for each in items:
+            _is_line_of_ascii(each)
+        return tuple(items)
 
 
 class _As(fields.List[Any]):
