@@ -1,0 +1,108 @@
+"""The status pages in a real browser: services in memory; everything from the WSGI server to the pixels is real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.e2e.pages.visitor import LONG, UNCONFIRMED, WIDE, Visitor
+from tests.factories import NOW, make_job
+from tests.unit.dashboard.environment import DashboardEnvironment
+from wavecom.core.lanes import Channel
+from wavecom.core.states import Status
+
+# The pages are quick; a machine that runs other tests beside them is not.
+expect.set_options(timeout=20_000)
+
+
+FLAGS = [
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+class QuietHandler(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """Nothing: the tests see every answer anyway."""
+
+
+def in_one_piece(app: Any) -> Any:
+    """``app``, each answer read whole: werkzeug's server leaves a file open when the browser has gone meanwhile."""
+
+    def answer(environ: Any, start_response: Any) -> list[bytes]:
+        body = app(environ, start_response)
+        try:
+            return [b"".join(body)]
+        finally:
+            if hasattr(body, "close"):
+                body.close()
+
+    return answer
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> DashboardEnvironment:
+    """Busy: every status of every channel, something in the outbox and in the counters."""
+    environment = DashboardEnvironment(tmp_path)
+    jobs = [
+        make_job(status=status, type=channel, created_at=NOW - timedelta(minutes=number))
+        for number, (status, channel) in enumerate((status, channel) for status in Status for channel in Channel)
+    ]
+    environment.put(LONG, UNCONFIRMED, *jobs)
+    for job in (LONG, *jobs[:5]):
+        environment.deliver(job)
+    for number, status in enumerate(Status):
+        environment.stats.add("acme", Channel.SMS, status, 10**number)
+    return environment
+
+
+@pytest.fixture
+def address(environment: DashboardEnvironment) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, in_one_piece(environment.app), threaded=True, request_handler=QuietHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.fail("There is no chromium for the browser tests. `make test` installs it: apt-get install chromium")
+    with sync_playwright() as playwright:
+        flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
+        browser = playwright.chromium.launch(executable_path=program, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visitor(chromium: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+    """A window; ``indirect`` parameters are options of its context. Nothing may go wrong in it unseen."""
+    options: dict[str, Any] = {"viewport": WIDE} | getattr(request, "param", {})
+    context: BrowserContext = chromium.new_context(**options)
+    visitor = Visitor(context.new_page(), address)
+    visitor.page.set_default_timeout(15_000)
+    visitor.page.on("console", visitor.note_console)
+    visitor.page.on("pageerror", lambda error: visitor.errors.append(str(error)))
+    context.on("request", visitor.note_request)
+    yield visitor
+    context.close()
+    assert visitor.errors == []
+    assert visitor.foreign == []
