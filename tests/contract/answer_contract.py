@@ -15,7 +15,7 @@ from typing import ClassVar
 import pytest
 
 from tests import peers
-from tests.contract.provider_contract import PRIVATE, TO, Outbox, ProviderSetup, Way, built
+from tests.contract.provider_contract import PRIVATE, TO, Outbox, ProviderSetup, Way, built, table_at
 from tests.peers import HttpPeer
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.lanes import Channel
@@ -83,7 +83,7 @@ class AnswerContract:
         return result
 
     def provider_at(self, url: str, channel: Channel, transport: HttpTransport) -> Provider:
-        return built(self.table.replace("{url}", url), channel, 5, transport, Outbox(), self.receipts_url)
+        return built(table_at(self.table, url), channel, 5, transport, Outbox(), self.receipts_url)
 
     def test_each_answer_means_what_the_table_says(
         self, answer_row: AnswerRow, channel: Channel, any_transport: HttpTransport, way: Way

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from queue import SimpleQueue
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -270,7 +271,7 @@ class ProviderContract(ABC):
 class HttpProviderContract(ProviderContract):
     """The same for a provider over HTTP: its peer is a server that answers with usual statuses."""
 
-    #: As in ``Peer.table``; ``{url}`` is the address of the server.
+    #: As in ``Peer.table``; ``{url}`` is an address on the server, ``{base_url}`` the server alone.
     table: ClassVar[str]
     #: The body of an answer that has the provider's id of the message in it.
     accepted_body: ClassVar[bytes] = b'{"id": "m-1"}'
@@ -286,10 +287,11 @@ class HttpProviderContract(ProviderContract):
     def open_peer(self, behaviour: str, channel: Channel, outbox: Outbox, opened: ExitStack) -> Peer:
         if behaviour == "nobody":
             url = f"http://127.0.0.1:{peers.free_port()}/s"
-            return Peer(self.table.replace("{url}", url), list, TO[channel])
+            return Peer(table_at(self.table, url), list, TO[channel])
         peer = opened.enter_context(HttpPeer(self.scripts()[behaviour]))
-        table = self.table.replace("{url}", peer.url)
-        return Peer(table, lambda: [self.delivery_key(each) for each in peer.requests], TO[channel])
+        return Peer(
+            table_at(self.table, peer.url), lambda: [self.delivery_key(each) for each in peer.requests], TO[channel]
+        )
 
     def test_no_thread_waits_for_its_calls(self, provider_before: ProviderBefore, transport: HttpTransport) -> None:
         setup = provider_before("takes it")
@@ -317,6 +319,11 @@ def http_scripts(accepted_body: bytes) -> Mapping[str, peers.Behaviour]:
             peers.head(422, {"Retry-After": "Fri, 01 Jan 99999999999 00:00:00 GMT", "X-Odd": "\x01"})
         ),
     }
+
+
+def table_at(table: str, url: str) -> str:
+    """A provider's table before the server of ``url``."""
+    return table.replace("{url}", url).replace("{base_url}", "{0.scheme}://{0.netloc}".format(urlsplit(url)))
 
 
 def built(

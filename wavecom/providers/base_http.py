@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import traceback
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -164,9 +165,10 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         outcome = meaning.outcome
         # The answer's body may repeat the recipient, so nothing of it is told but a code that the table names.
         name = f"http_{status}" if code is None else f"{self.config.type}_{code}"
-        if meaning.reason is Reason.SENDER and message.payload.get("from"):
+        chosen = next((field for field in ("from", "senderId") if message.payload.get(field)), None)
+        if meaning.reason is Reason.SENDER and chosen is not None:
             # What one message chose for itself holds back no other.
-            text = f"{phrase(status)}: this account may not send from payload.from"
+            text = f"{phrase(status)}: this account may not send from payload.{chosen}"
             return ProviderResult(outcome, name, text, scope=Scope.MESSAGE, is_final_here=True, reason=meaning.reason)
         if meaning.check:
             self._error_log.report("provider_refuses_us", code or status, status=status, code=code, check=meaning.check)
@@ -175,7 +177,14 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         if status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:
             # A server that fell over in the middle may have sent the message before.
             outcome = Outcome.UNKNOWN
-        return ProviderResult(outcome, name, phrase(status), scope=meaning.scope, reason=meaning.reason)
+        return ProviderResult(
+            outcome,
+            name,
+            phrase(status),
+            scope=meaning.scope,
+            is_final_here=meaning.is_final_here,
+            reason=meaning.reason,
+        )
 
 
 def _place(error: BaseException) -> str:
@@ -203,6 +212,11 @@ def _result_of_error(error: Exception) -> ProviderResult:
             return ProviderResult(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
         case _:
             raise error
+
+
+def basic_credentials(user: str, password: str) -> str:
+    """The value of ``Authorization`` (RFC 7617)."""
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def form_body(fields: Mapping[str, object]) -> bytes:

@@ -14,10 +14,13 @@ CLASSES = {
     "http": "HttpProvider",
     "sandbox": "SandboxProvider",
     "smtp": "SmtpProvider",
+    "twilio": "TwilioProvider",
 }
 
 #: Types that report receipts: the name of the module in ``receipts/``, and the class in it.
-RECEIPTS: dict[str, str] = {}
+RECEIPTS: dict[str, str] = {
+    "twilio": "TwilioReceipts",
+}
 
 
 def provider_class(type_name: str) -> type[BaseProvider[Any]]:

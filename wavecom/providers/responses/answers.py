@@ -19,6 +19,8 @@ class AnswerMeaning:
     check: str = ""
     #: What the provider says so plainly that people or applications act on it.
     reason: Reason | None = None
+    #: This provider will never take this message, and others may: see ``ProviderResult``.
+    is_final_here: bool = False
 
     @classmethod
     def of(cls, outcome: Outcome) -> AnswerMeaning:
@@ -34,6 +36,11 @@ class AnswerMeaning:
     def recipient(cls, reason: Reason) -> AnswerMeaning:
         """This recipient can never be reached, by whichever provider."""
         return cls(Outcome.REJECTED, Scope.RECIPIENT, reason=reason)
+
+    @classmethod
+    def elsewhere(cls, check: str = "") -> AnswerMeaning:
+        """This provider, as it is set up, will never take this message; the next of the route may."""
+        return cls(Outcome.UNAVAILABLE, Scope.MESSAGE, check, is_final_here=True)
 
 
 _UNKNOWN = AnswerMeaning(Outcome.UNKNOWN)

@@ -1,0 +1,37 @@
+"""Findings that most providers' account checks have in common, worded once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wavecom.providers.account import AccountAnswer, AccountAspect, AccountFinding
+
+
+def fields_of(answer: AccountAnswer) -> Mapping[str, Any]:
+    """The fields of an answer of status 2xx that holds a JSON object; empty for any other."""
+    is_good = 200 <= answer.status < 300
+    return answer.content if is_good and isinstance(answer.content, dict) else {}
+
+
+def credentials_finding(answer: AccountAnswer) -> AccountFinding:
+    """Whether the provider knows us, by the status of an answer. None: it is in trouble, or too busy to say."""
+    if 200 <= answer.status < 300:
+        return AccountFinding(AccountAspect.CREDENTIALS, True, "accepted")
+    if answer.status == 429 or answer.status >= 500:
+        return AccountFinding(AccountAspect.CREDENTIALS, None, f"can't be asked now: HTTP {answer.status}")
+    return AccountFinding(AccountAspect.CREDENTIALS, False, f"refused: HTTP {answer.status}")
+
+
+def balance_finding(amount: object, unit: object = "") -> AccountFinding:
+    """Whether there is money: ``amount`` is a number or a text of one. None: it is neither."""
+    text = f"balance: {amount} {unit}".strip()
+    try:
+        return AccountFinding(AccountAspect.QUOTA, float(str(amount)) > 0, text)
+    except ValueError:
+        return AccountFinding(AccountAspect.QUOTA, None, "the balance is not told")
+
+
+def sender_finding(is_good: bool | None, text: str) -> AccountFinding:
+    """Whether the sender may be used."""
+    return AccountFinding(AccountAspect.SENDER, is_good, text)
