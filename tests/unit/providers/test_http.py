@@ -81,7 +81,9 @@ MEANINGS = {
 }
 
 
-@pytest.mark.parametrize(("status", "outcome"), [(status, key) for key, value in MEANINGS.items() for status in value])
+@pytest.mark.parametrize(
+    ("status", "outcome"), [(status, key) for key, value in MEANINGS.items() for status in sorted(value)]
+)
 def test_a_status_has_a_meaning(
     environment: Environment, new_message: NewMessage, status: int, outcome: Outcome
 ) -> None:
