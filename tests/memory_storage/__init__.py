@@ -9,6 +9,7 @@ from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
 from tests.memory_storage.jobs import MemoryJobRepository
 from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
 from tests.memory_storage.outbox import MemoryOutbox
+from tests.memory_storage.receipts import MemoryPendingReceipts, MemoryUnreadableRequests
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
 
@@ -20,7 +21,9 @@ __all__ = [
     "MemoryKeyAudit",
     "MemoryKeyStore",
     "MemoryOutbox",
+    "MemoryPendingReceipts",
     "MemorySessionAudit",
     "MemorySessionStore",
     "MemoryStats",
+    "MemoryUnreadableRequests",
 ]

@@ -95,6 +95,20 @@ class MemoryJobRepository:
             ids = {key: self._ids_by_key[client, key] for key in keys if (client, key) in self._ids_by_key}
             return {key: _without_log(self._jobs[job_id]) for key, job_id in ids.items()}
 
+    def by_ids(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """See the port."""
+        with self._lock:
+            return {job_id: replace(self._jobs[job_id], payload={}) for job_id in job_ids if job_id in self._jobs}
+
+    def by_message_ids(self, provider: str, message_ids: Sequence[str]) -> dict[str, Job]:
+        """See the port."""
+        with self._lock:
+            return {
+                job.provider_message_id: replace(job, payload={})
+                for job in self._jobs.values()
+                if job.provider == provider and job.provider_message_id in message_ids
+            }
+
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port."""
         with self._lock:

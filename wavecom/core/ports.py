@@ -111,6 +111,17 @@ class JobRepository(Protocol):
         """For each of the client's keys that was used, the job that holds it, without its log."""
         ...
 
+    def by_ids(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """Those of the jobs that there are, with their logs and without payloads."""
+        ...
+
+    def by_message_ids(self, provider: str, message_ids: Sequence[str]) -> dict[str, Job]:
+        """For each of the provider's names for messages that is known, the job that it was given to.
+
+        With their logs and without payloads.
+        """
+        ...
+
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """A page of at most ``limit`` jobs, newest first, without payloads and logs."""
         ...

@@ -89,6 +89,12 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Those that are too old go.
         _index("expiresAt", expireAfterSeconds=0),
     ],
+    "receipts": [
+        # What is to be tried again. Small, and empty where every receipt finds its job.
+        _index("nextTryAt", sparse=True),
+        # What nobody could apply, or read, goes.
+        _index("purgeAt", expireAfterSeconds=0),
+    ],
     "stats": [
         # Totals over a range of minutes; and counters older than the longest report go.
         _index("minute", expireAfterSeconds=400 * _DAY_SECONDS),

@@ -49,6 +49,7 @@ _TRIES = 3
 _USUAL_HINT_GRACE = Policy().message_grace
 
 _WITHOUT_LOG = {"logs": 0, "writes": 0}
+_FOR_RECEIPTS = {"payload": 0, "writes": 0, "labels": 0}
 _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0, "labels": 0}
 
 #: After this a list is given up, and the server stops working on it.
@@ -217,6 +218,20 @@ class MongoJobRepository:
         with reading():
             jobs = list(self._reader.jobs(self._jobs.find(where, _WITHOUT_LOG)))
         return {job.idempotency_key: job for job in jobs if job.idempotency_key is not None}
+
+    def by_ids(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
+        """See the port."""
+        with reading():
+            found = list(self._reader.jobs(self._jobs.find({"jobId": {"$in": list(job_ids)}}, _FOR_RECEIPTS)))
+        return {job.job_id: job for job in found}
+
+    def by_message_ids(self, provider: str, message_ids: Sequence[str]) -> dict[str, Job]:
+        """See the port."""
+        # Both keys of the index: by the second alone an embedded server was seen to find nothing.
+        where = {"provider": provider, "providerMessageId": {"$in": list(message_ids)}}
+        with reading():
+            jobs = list(self._reader.jobs(self._jobs.find(where, _FOR_RECEIPTS)))
+        return {job.provider_message_id: job for job in jobs if job.provider_message_id is not None}
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port. Reads window after window of ``createdAt``, so what is rare takes longer to find."""

@@ -1,0 +1,50 @@
+"""Finding the jobs that receipts are about: by our ids, and by the provider's."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tests.factories import make_job, make_job_id
+from wavecom.core.job import LogEntry
+from wavecom.core.ports import JobRepository
+from wavecom.core.states import Status
+
+
+def test_jobs_are_found_by_their_ids_with_logs_and_without_payloads(jobs: JobRepository) -> None:
+    first, second = make_job(), make_job(status=Status.SENT, provider_message_id="m-1")
+    jobs.insert([first, second])
+
+    found = jobs.by_ids([second.job_id, make_job_id(), first.job_id])
+
+    assert found == {job.job_id: replace(job, payload={}) for job in (first, second)}
+
+
+def test_jobs_are_found_by_the_providers_name_for_their_message(jobs: JobRepository) -> None:
+    wanted = [make_job(status=Status.SENT, provider="twilio", provider_message_id=f"SM{n}") for n in range(3)]
+    other = make_job(status=Status.SENT, provider="vonage", provider_message_id="SM0")
+    jobs.insert([*wanted, other, make_job()])
+
+    found = jobs.by_message_ids("twilio", ["SM0", "SM2", "SM9"])
+
+    assert found == {"SM0": replace(wanted[0], payload={}), "SM2": replace(wanted[2], payload={})}
+    assert jobs.by_message_ids("vonage", ["SM0"])["SM0"].job_id == other.job_id
+    assert jobs.by_message_ids("mailgun", ["SM0"]) == {}
+
+
+def test_a_receipt_is_known_again_by_the_log(jobs: JobRepository) -> None:
+    entry = LogEntry(make_job().created_at, "receipt", provider="twilio", receipt_id="SM1:delivered")
+    job = make_job(logs=(entry,))
+    jobs.insert([job])
+
+    [found] = jobs.by_ids([job.job_id]).values()
+
+    assert found.logs == (entry,)
+
+
+def test_every_one_of_many_is_found_by_the_providers_name(jobs: JobRepository) -> None:
+    many = [make_job(status=Status.SENT, provider="twilio", provider_message_id=f"SM{n}") for n in range(300)]
+    jobs.insert(many)
+
+    found = jobs.by_message_ids("twilio", [f"SM{n}" for n in range(300)])
+
+    assert {name: job.job_id for name, job in found.items()} == {f"SM{n}": job.job_id for n, job in enumerate(many)}

@@ -1,0 +1,305 @@
+"""Taking in what providers report: finding the jobs, deciding, writing; and keeping what can't be applied yet.
+
+All of it is at least once, and each step may be repeated: who reports is answered only when everything is written, and
+reports again otherwise. The job's log makes it once (``receipt_rules``).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final, Protocol
+
+import structlog
+
+from wavecom.core.engine import Policy, Transition, decide
+from wavecom.core.events import ReceiptArrived
+from wavecom.core.job import RECIPIENT_REASONS, Job, JobId
+from wavecom.core.ports import Clock, JobRepository
+from wavecom.core.receipt_rules import Verdict, judge, log_id
+from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
+from wavecom.core.transition_writer import TransitionWriter
+from wavecom.errors import WaveComError
+
+log = structlog.get_logger()
+
+#: Receipts that are read, decided and written at once.
+CHUNK: Final = 1000
+#: A receipt that overtakes the record of its call is early by milliseconds; what matches nothing waits ever longer.
+FIRST_WAIT: Final = timedelta(seconds=2)
+LONGEST_WAIT: Final = timedelta(minutes=15)
+#: Then it has matched nothing.
+KEPT_FOR: Final = timedelta(hours=24)
+
+_TRIES = 3
+_TEXT_LIMIT = 500
+_CODE_LIMIT = 100
+
+
+class ReceiptResult(StrEnum):
+    """What a receipt came to, this time."""
+
+    APPLIED = "applied"
+    REPEATED = "repeated"
+    OUTDATED = "outdated"
+    #: Kept, to be tried again.
+    PENDING = "pending"
+    #: Given up: it has matched no job for ``KEPT_FOR``.
+    UNMATCHED = "unmatched"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingReceipt:
+    """A receipt of ``provider`` that came at ``received_at`` and has been applied ``tries`` times in vain."""
+
+    provider: str
+    receipt: Receipt
+    received_at: datetime
+    next_try_at: datetime
+    tries: int = 0
+
+    def tried_again(self, now: datetime) -> PendingReceipt:
+        """The same after one more try in vain at ``now``."""
+        wait = min(FIRST_WAIT * 2 ** min(self.tries, 20), LONGEST_WAIT)
+        return replace(self, next_try_at=now + wait, tries=self.tries + 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptReport:
+    """What one verified request of ``provider`` reports."""
+
+    provider: str
+    batch: ReceiptBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessedReceipt:
+    """A receipt, what it came to, and its job as it was before; None: none was found."""
+
+    provider: str
+    receipt: Receipt
+    result: ReceiptResult
+    job: Job | None
+
+
+class PendingReceipts(Protocol):
+    """Receipts to be tried again, by (provider, event id); durable. Raises ``StoreError``."""
+
+    def keep(self, pending: Sequence[PendingReceipt]) -> None:
+        """Store those that are not there yet, for ``KEPT_FOR``."""
+        ...
+
+    def due(self, now: datetime, limit: int) -> list[PendingReceipt]:
+        """Those whose ``next_try_at`` has passed, longest due first."""
+        ...
+
+    def postpone(self, pending: Sequence[PendingReceipt]) -> None:
+        """Note their ``next_try_at`` and ``tries``; one that is gone stays away."""
+        ...
+
+    def remove(self, pending: Sequence[PendingReceipt]) -> None:
+        """Forget them."""
+        ...
+
+
+class ReceiptProcessor:
+    """Applies receipts to their jobs. Thread-safe.
+
+    ``on_processed`` is told what became of every receipt: for metrics; it must not raise.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: JobRepository,
+        writer: TransitionWriter,
+        pending: PendingReceipts,
+        feedback: FeedbackHandler,
+        clock: Clock,
+        policy: Policy,
+        on_processed: Callable[[Sequence[ProcessedReceipt]], None] = lambda _processed: None,
+    ) -> None:
+        self._jobs = jobs
+        self._writer = writer
+        self._pending = pending
+        self._feedback = feedback
+        self._clock = clock
+        self._policy = policy
+        self._on_processed = on_processed
+
+    def process(self, reports: Sequence[ReceiptReport]) -> list[None]:
+        """Apply what is reported, or keep it to be tried again: all of it is durable when this returns.
+
+        Raises ``StoreError``; then some of it may be, and all of it may be reported again.
+        """
+        now = self._clock.now()
+        received = [
+            PendingReceipt(
+                provider=report.provider, receipt=tidied(receipt), received_at=now, next_try_at=now + FIRST_WAIT
+            )
+            for report in reports
+            for receipt in report.batch.receipts
+        ]
+        for chunk in _chunks(received):
+            processed = self._apply(chunk)
+            early = [each for each, done in zip(chunk, processed, strict=True) if done.result is ReceiptResult.PENDING]
+            if early:
+                self._pending.keep(early)
+            self._finish(processed)
+        for report in reports:
+            if report.batch.inbound:
+                self._feedback.on_inbound(report.provider, report.batch.inbound)
+        return [None] * len(reports)
+
+    def retry_due(self) -> int:
+        """Try those again whose time has come, a chunk at most; how many there were. Raises ``StoreError``."""
+        now = self._clock.now()
+        due = self._pending.due(now, CHUNK)
+        if not due:
+            return 0
+        processed = self._apply(due)
+        postponed: list[PendingReceipt] = []
+        ended: list[PendingReceipt] = []
+        results: list[ProcessedReceipt] = []
+        for pending, done in zip(due, processed, strict=True):
+            if done.result is not ReceiptResult.PENDING:
+                ended.append(pending)
+                results.append(done)
+            elif now - pending.received_at >= KEPT_FOR:
+                ended.append(pending)
+                results.append(replace(done, result=ReceiptResult.UNMATCHED))
+            else:
+                postponed.append(pending.tried_again(now))
+        if postponed:
+            self._pending.postpone(postponed)
+        self._finish(results)
+        if ended:
+            self._pending.remove(ended)
+        return len(due)
+
+    # --- pieces -------------------------------------------------------------------------------------------------------
+
+    def _apply(self, receipts: Sequence[PendingReceipt]) -> list[ProcessedReceipt]:
+        """What becomes of each, in order; what changes a job is written."""
+        results: dict[int, ProcessedReceipt] = {}
+        remaining = list(range(len(receipts)))
+        for _ in range(_TRIES):
+            decided = self._decide(receipts, remaining)
+            transitions = [(index, done, each) for index, done, each in decided if each is not None]
+            written = self._writer.write([each for _, _, each in transitions]).is_written
+            lost = {index for (index, _, _), is_written in zip(transitions, written, strict=True) if not is_written}
+            results |= {index: done for index, done, _ in decided if index not in lost}
+            # Who lost the race looks again: the winner may have been a worker, or another process with this receipt.
+            remaining = sorted(lost)
+            if not remaining:
+                break
+        for index in remaining:
+            results[index] = _processed(receipts[index], ReceiptResult.PENDING, None)
+        return [results[index] for index in range(len(receipts))]
+
+    def _decide(
+        self, receipts: Sequence[PendingReceipt], indexes: Sequence[int]
+    ) -> list[tuple[int, ProcessedReceipt, Transition | None]]:
+        now = self._clock.now()
+        found = self._find([receipts[index] for index in indexes])
+        #: Jobs as they are once what was decided before is written: a batch often has several receipts of one.
+        current: dict[JobId, Job] = {}
+        decided: list[tuple[int, ProcessedReceipt, Transition | None]] = []
+        for index, job in zip(indexes, found, strict=True):
+            if job is None:
+                decided.append((index, _processed(receipts[index], ReceiptResult.PENDING, None), None))
+                continue
+            job = current.get(job.job_id, job)
+            result, transition = self._decide_one(job, receipts[index], now)
+            if transition is not None:
+                current[job.job_id] = transition.applied_to(job)
+            decided.append((index, _processed(receipts[index], result, job), transition))
+        return decided
+
+    def _decide_one(self, job: Job, pending: PendingReceipt, now: datetime) -> tuple[ReceiptResult, Transition | None]:
+        event = ReceiptArrived(pending.provider, pending.receipt)
+        try:
+            verdict = judge(job, event)
+            if verdict is Verdict.APPLIES:
+                return ReceiptResult.APPLIED, decide(job, event, now, self._policy)
+        except WaveComError:
+            # No arrow leads there: then it says nothing about the job as it is.
+            log.warning("receipt_not_applied", job_id=job.job_id, provider=pending.provider, status=job.status)
+            return ReceiptResult.OUTDATED, None
+        except Exception:
+            # A bug must not cost the other receipts of the batch, nor this one: it is kept for a day.
+            log.exception("receipt_failed", job_id=job.job_id, provider=pending.provider)
+            return ReceiptResult.PENDING, None
+        return _RESULTS[verdict], None
+
+    def _find(self, receipts: Sequence[PendingReceipt]) -> list[Job | None]:
+        ids = {each.receipt.job_id for each in receipts if each.receipt.job_id is not None}
+        names: defaultdict[str, set[str]] = defaultdict(set)
+        for each in receipts:
+            if each.receipt.job_id is None and each.receipt.message_id is not None:
+                names[each.provider].add(each.receipt.message_id)
+        by_id = self._jobs.by_ids(sorted(ids)) if ids else {}
+        by_name = {provider: self._jobs.by_message_ids(provider, sorted(each)) for provider, each in names.items()}
+        return [
+            by_id.get(each.receipt.job_id)
+            if each.receipt.job_id is not None
+            else by_name.get(each.provider, {}).get(each.receipt.message_id or "")
+            for each in receipts
+        ]
+
+    def _finish(self, processed: Sequence[ProcessedReceipt]) -> None:
+        """Tell of those that are about the recipient, a repetition too: nobody knows how far the first one got."""
+        feedback = [
+            MatchedReceipt(provider=each.provider, receipt=each.receipt, job=each.job)
+            for each in processed
+            if each.job is not None and each.result in _SETTLED and _is_feedback(each.receipt)
+        ]
+        if feedback:
+            self._feedback.on_receipts(feedback)
+        self._on_processed(processed)
+
+
+_RESULTS = {
+    Verdict.REPEATED: ReceiptResult.REPEATED,
+    Verdict.EARLY: ReceiptResult.PENDING,
+    Verdict.OUTDATED: ReceiptResult.OUTDATED,
+}
+_SETTLED = frozenset({ReceiptResult.APPLIED, ReceiptResult.REPEATED, ReceiptResult.OUTDATED})
+
+
+def tidied(receipt: Receipt) -> Receipt:
+    """The receipt with texts that can be stored: bounded, and without halves of surrogate pairs.
+
+    The delivery key of a replay (``Job.delivery_key``) names its job too.
+    """
+    job_id = receipt.job_id and JobId(_storable(receipt.job_id, _CODE_LIMIT).partition(":")[0].lower())
+    return replace(
+        receipt,
+        event_id=log_id(_storable(receipt.event_id)),
+        job_id=job_id or None,
+        message_id=receipt.message_id and _storable(receipt.message_id, _TEXT_LIMIT),
+        code=_storable(receipt.code, _CODE_LIMIT),
+        text=_storable(receipt.text, _TEXT_LIMIT),
+        recipient=receipt.recipient and _storable(receipt.recipient, _TEXT_LIMIT),
+    )
+
+
+def _storable(text: str, limit: int | None = None) -> str:
+    text = text[:limit]
+    return text if text.isascii() else text.encode(errors="replace").decode()
+
+
+def _processed(pending: PendingReceipt, result: ReceiptResult, job: Job | None) -> ProcessedReceipt:
+    return ProcessedReceipt(provider=pending.provider, receipt=pending.receipt, result=result, job=job)
+
+
+def _is_feedback(receipt: Receipt) -> bool:
+    return receipt.kind in {ReceiptKind.COMPLAINT, ReceiptKind.UNSUBSCRIBED} or receipt.reason in RECIPIENT_REASONS
+
+
+def _chunks(receipts: Sequence[PendingReceipt]) -> Iterator[Sequence[PendingReceipt]]:
+    for start in range(0, len(receipts), CHUNK):
+        yield receipts[start : start + CHUNK]
