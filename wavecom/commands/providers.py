@@ -126,6 +126,7 @@ def _as_json(summary: ProviderSummary, health: ProviderHealth) -> Mapping[str, A
         "since": summary.since and summary.since.isoformat(),
         "until": summary.until and summary.until.isoformat(),
         "reason": summary.reason or None,
+        "account": health.account or None,
         "calls": round(health.calls),
         "failures": round(health.failures),
     }

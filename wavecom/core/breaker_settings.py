@@ -20,6 +20,9 @@ class BreakerSettings:
     open_seconds: float = 5
     #: Each opening doubles the pause, up to this.
     open_cap_seconds: float = 60
+    #: The first pause, and the longest, where the provider refuses our account: that ends when people put it right.
+    account_open_seconds: float = 60
+    account_cap_seconds: float = 900
     #: Each time that it stays closed for so long takes one doubling back.
     forget_seconds: float = 15
     #: Probes in flight at once, across the whole fleet.

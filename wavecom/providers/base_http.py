@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import orjson
 
 from wavecom.core.exhaustion import is_exhaustion, unclear
-from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
+from wavecom.core.job import ACCOUNT_REASONS, Outcome, ProviderResult, Reason, Scope
 from wavecom.core.ports import (
     Message,
     OnResult,
@@ -171,7 +171,11 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
             text = f"{phrase(status)}: this account may not send from payload.{chosen}"
             return ProviderResult(outcome, name, text, scope=Scope.MESSAGE, is_final_here=True, reason=meaning.reason)
         if meaning.check:
-            self._error_log.report("provider_refuses_us", code or status, status=status, code=code, check=meaning.check)
+            # Trouble of our account opens the breaker, which tells of it once for all processes.
+            is_told = meaning.reason in ACCOUNT_REASONS
+            self._error_log.report(
+                "provider_refuses_us", code or status, is_told=is_told, status=status, code=code, check=meaning.check
+            )
         if outcome is Outcome.ACCEPTED:
             return ProviderResult(outcome, f"http_{status}")
         if status == 500 and outcome is Outcome.UNAVAILABLE and message.stops_on_unknown:

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from marshmallow import ValidationError, fields
 
-from wavecom.core.job import Outcome, Scope
+from wavecom.core.job import Outcome, Reason, Scope
 from wavecom.core.ports import Message
 from wavecom.providers.base import ProviderDependencies, whole_payload
 from wavecom.providers.base_http import BaseHttpProvider, json_body
@@ -44,8 +44,8 @@ STATUSES: Mapping[int | str, Outcome | AnswerMeaning] = {
     # A redirect is not followed: the message went nowhere.
     "3xx": _ours("a redirect, which is not followed: check url, perhaps http or a slash at its end"),
     400: REJECTED,
-    401: _ours("our credentials are not accepted: check the token in headers"),
-    402: _ours("the account has no credit or is not paid for: check it at the provider"),
+    401: AnswerMeaning.account(Reason.CREDENTIALS, "our credentials are not accepted: check the token in headers"),
+    402: AnswerMeaning.account(Reason.BALANCE, "the account has no credit or is not paid for: check it there"),
     403: _ours("our account may not do this: check its rights, and whether our address is allowed"),
     404: _ours("there is nothing at this address: check the path in url"),
     405: _ours("the address takes no POST: check the path in url"),

@@ -60,6 +60,8 @@ class ProviderHealth:
     since_seconds: float = 0
     throttled_since_seconds: float = 0
     is_ramping: bool = False
+    #: What is wrong with our account, in one word (``core.job.Reason``), until the provider takes calls again; else "".
+    account: str = ""
 
 
 @dataclass(slots=True)
@@ -92,6 +94,10 @@ class Breaker:
     open_until: float = 0
     reason: str = ""
     changed_at: float = float("-inf")
+    #: As ``ProviderHealth`` has it.
+    account: str = ""
+    #: The state last entered goes on with trouble of our account that was told of before.
+    is_repeated: bool = False
     ramp: Ramp = field(init=False)
     _openings: int = 0
     _closed_at: float = float("-inf")
@@ -122,7 +128,14 @@ class Breaker:
         self._probes[token] = now + self.settings.probe_lease_seconds
 
     def return_probe(
-        self, token: str, is_success: bool | None, now: float, *, recipient: str = "", code: str = ""
+        self,
+        token: str,
+        is_success: bool | None,
+        now: float,
+        *,
+        recipient: str = "",
+        code: str = "",
+        account: str = "",
     ) -> BreakerState | None:
         """What came of a probe; None: it says nothing. One that came back too late counts for nothing.
 
@@ -136,7 +149,7 @@ class Breaker:
                 self._failed_probes.append(recipient)
             if recipient != "*" and len(self._failed_probes) < PROBES_TO_REOPEN:
                 return None
-            return self._open(f"probes failed, last {code}", now)
+            return self._open(reason_of_account(account, code) or f"probes failed, last {code}", now, account)
         self._successes += 1
         if self._successes < self.settings.successes_to_close:
             return None
@@ -151,11 +164,14 @@ class Breaker:
         self._roll(now)
         self.ramp.record(tally.successes, now)
         self._window.add(self._failed.without_repeats(tally, now, self.settings.window_seconds))
-        trouble = self._trouble(tally.code, now)
-        return self._open(trouble, now) if trouble else None
+        trouble = reason_of_account(tally.account, tally.code) or self._trouble(tally.code, now)
+        return self._open(trouble, now, tally.account) if trouble else None
 
-    def take_over(self, state: BreakerState, open_for_seconds: float, now: float, reason: str = "") -> None:
+    def take_over(
+        self, state: BreakerState, open_for_seconds: float, now: float, reason: str = "", account: str = ""
+    ) -> None:
         """Go on from what a shared breaker said last; half open starts its probes anew."""
+        self.account = account
         if state is not BreakerState.CLOSED:
             self._enter(BreakerState.OPEN, reason, now)
             self.open_until = now + open_for_seconds
@@ -193,19 +209,29 @@ class Breaker:
         # A row of failures is not ended by the clock.
         self._window = Window(failures_in_a_row=self._window.failures_in_a_row)
 
-    def _open(self, reason: str, now: float) -> BreakerState:
+    def _open(self, reason: str, now: float, account: str) -> BreakerState:
         if self.state is BreakerState.CLOSED:
             # min() first: before the first closing there is infinitely much to forget.
             forgotten = min(self._openings, (now - self._closed_at) / self.settings.forget_seconds)
             self._openings -= int(forgotten)
-        pause = self.settings.open_seconds * 2 ** min(self._openings, 32)
-        self._openings += pause < self.settings.open_cap_seconds
-        self.open_until = now + min(pause, self.settings.open_cap_seconds)
-        return self._enter(BreakerState.OPEN, reason, now)
+        settings = self.settings
+        first, cap = settings.open_seconds, settings.open_cap_seconds
+        if account:
+            first = max(first, settings.account_open_seconds)
+            cap = max(first, settings.account_cap_seconds)
+        pause = first * 2 ** min(self._openings, 32)
+        self._openings += pause < cap
+        self.open_until = now + min(pause, cap)
+        entered = self._enter(BreakerState.OPEN, reason, now)
+        self.account = account or self.account
+        return entered
 
     def _enter(self, state: BreakerState, reason: str, now: float) -> BreakerState:
         self.state = state
         self.epoch += 1
+        self.is_repeated = bool(self.account) and state is not BreakerState.CLOSED
+        if state is BreakerState.CLOSED:
+            self.account = ""
         self.reason = reason
         self.changed_at = now
         self._successes = 0
@@ -214,3 +240,8 @@ class Breaker:
         self._window, self._last_window = Window(), Window()
         self._failed = RecentFailures()
         return state
+
+
+def reason_of_account(account: str, code: str) -> str:
+    """Why it opens where the provider refuses our account; "" where it doesn't."""
+    return f"the provider refuses our account: {account}, {code}" if account else ""

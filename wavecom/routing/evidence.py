@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from wavecom.core.job import Outcome, ProviderResult, Scope
+from wavecom.core.job import ACCOUNT_REASONS, Outcome, ProviderResult, Scope
 
 #: How long a provider wants to be left alone that says "too many" without saying until when.
 THROTTLED_SECONDS = 1.0
@@ -44,6 +44,17 @@ def verdict(answer: ProviderResult) -> Verdict:
             return Verdict.WORKS
         case _:
             return Verdict.LIMITS if answer.code in THROTTLED_CODES else Verdict.FAILS
+
+
+def account_trouble(answer: ProviderResult) -> str:
+    """What the answer says is wrong with our account, in one word (``core.job.Reason``); "" where it says nothing.
+
+    One such answer is enough: it doesn't depend on who the message was for. What is about the message alone, such as
+    a sender of its own that this account may not use, is none.
+    """
+    if answer.reason in ACCOUNT_REASONS and answer.scope is Scope.PROVIDER:
+        return answer.reason.value
+    return ""
 
 
 def asked_seconds(answer: ProviderResult) -> float | None:
@@ -88,9 +99,14 @@ class Tally:
     recipients: dict[str, bool] = field(default_factory=dict)
     #: Of the last failure.
     code: str = ""
+    #: What the last of them said is wrong with our account; "" for nothing.
+    account: str = ""
 
-    def count(self, found: Verdict, *, is_slow: bool = False, recipient: str = "", code: str = "") -> None:
+    def count(
+        self, found: Verdict, *, is_slow: bool = False, recipient: str = "", code: str = "", account: str = ""
+    ) -> None:
         """Add one call. ``recipient`` is an opaque key; "" and ``EVERYBODY`` count each time."""
+        self.account = account or self.account
         if recipient == EVERYBODY:
             recipient = ""
         if found is Verdict.FAILS:
@@ -147,6 +163,7 @@ class RecentFailures:
             failures_in_a_row=tally.failures_in_a_row - known_in_row,
             successes=tally.successes,
             code=tally.code,
+            account=tally.account,
         )
 
 

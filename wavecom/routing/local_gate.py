@@ -18,7 +18,7 @@ from wavecom.routing.breaker import (
     ProviderHealth,
 )
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
-from wavecom.routing.evidence import SLOW, Tally, Verdict, key_of, probe_verdict, verdict
+from wavecom.routing.evidence import SLOW, Tally, Verdict, account_trouble, key_of, probe_verdict, verdict
 from wavecom.routing.gate import GateSettings, Ticket, bulkhead_of, issued
 from wavecom.routing.pause import Pause, PauseRequest
 from wavecom.routing.ramp import WAIT_SECONDS
@@ -105,7 +105,7 @@ class LocalGate:
             rate = state.settings.rate
             with state.lock:
                 state.breaker = Breaker(state.settings.breaker)
-                state.breaker.take_over(health.state, health.open_for_seconds, now, health.reason)
+                state.breaker.take_over(health.state, health.open_for_seconds, now, health.reason, health.account)
                 if health.is_ramping:
                     state.breaker.ramp.begin(now)
                 state.pause = _pause(state.settings)
@@ -168,18 +168,30 @@ class LocalGate:
             result = probe_verdict(found, is_slow=is_slow)
             is_success = None if result == "unused" else result == "success"
             code = answer.code if found is Verdict.FAILS else SLOW
-            changed = breaker.return_probe(ticket.probe, is_success, now, recipient=key, code=code)
+            changed = breaker.return_probe(
+                ticket.probe, is_success, now, recipient=key, code=code, account=account_trouble(answer)
+            )
         else:
             tally = Tally()
-            tally.count(found, is_slow=is_slow, recipient=key, code=answer.code)
+            tally.count(found, is_slow=is_slow, recipient=key, code=answer.code, account=account_trouble(answer))
             changed = breaker.report(tally, ticket.epoch, now)
         if changed:
             self._announce(state, changed, now)
 
     def _announce(self, state: _Provider, changed: BreakerState, now: float) -> None:
-        seconds = max(0.0, state.breaker.open_until - now) if changed is BreakerState.OPEN else 0.0
+        breaker = state.breaker
+        seconds = max(0.0, breaker.open_until - now) if changed is BreakerState.OPEN else 0.0
         reporting.breaker_seen(state.name, changed)
-        reporting.changed(state.name, changed.value, state.breaker.reason, seconds=seconds, is_shared=False)
+        reporting.account_seen(state.name, breaker.account)
+        reporting.changed(
+            state.name,
+            changed.value,
+            breaker.reason,
+            seconds=seconds,
+            is_shared=False,
+            account=breaker.account,
+            is_repeated=breaker.is_repeated,
+        )
 
     def _health(self, state: _Provider) -> ProviderHealth:
         now = self._monotonic()
@@ -201,6 +213,7 @@ class LocalGate:
                 since_seconds=now - state.breaker.changed_at if state.breaker.reason else 0,
                 throttled_since_seconds=now - state.pause.began_at if state.pause.is_on(now) else 0,
                 is_ramping=state.breaker.ramp.is_active(now),
+                account=state.breaker.account,
             )
 
 

@@ -105,14 +105,17 @@ class ProviderState:
             asks_for_pause = self._note_pause(answer, found, recipient)
             is_slow = latency_ms >= self._slow_ms
             key = evidence.key_of(answer, recipient)
+            account = evidence.account_trouble(answer)
             if ticket.is_probe:
                 result = evidence.probe_verdict(found, is_slow=is_slow)
                 code = answer.code if found is Verdict.FAILS else evidence.SLOW
-                self._probes.append(ReturnedProbe(ticket.probe, result, key, code))
+                self._probes.append(ReturnedProbe(ticket.probe, result, key, code, account))
                 return True
             if self._view is not None and ticket.epoch == self._view.epoch:
-                self._tally.count(found, is_slow=is_slow, recipient=key, code=answer.code)
-            return asks_for_pause or (found is Verdict.FAILS and self._tally.failures == URGENT_FAILURES)
+                self._tally.count(found, is_slow=is_slow, recipient=key, code=answer.code, account=account)
+            return (
+                bool(account) or asks_for_pause or (found is Verdict.FAILS and self._tally.failures == URGENT_FAILURES)
+            )
 
     def charge(self, ticket: Ticket, extra_cost: int) -> None:
         """A call weighs more than was asked for: pay from the cache, owe the rest."""
@@ -170,8 +173,18 @@ class ProviderState:
             self._caches = {priority: PermitCache(self._most_ahead(priority)) for priority in SHARES}
         if old is None or old.state is not view.state:
             reporting.breaker_seen(self.name, view.state)
+        if old is None or old.account != view.account:
+            reporting.account_seen(self.name, view.account)
         for change in view.changes:
-            reporting.changed(self.name, change.kind, change.reason, seconds=change.seconds, is_shared=True)
+            reporting.changed(
+                self.name,
+                change.kind,
+                change.reason,
+                seconds=change.seconds,
+                is_shared=True,
+                account=view.account,
+                is_repeated=change.is_repeated,
+            )
         reporting.paused_seen(self.name, is_paused=view.throttled_for_seconds > 0)
 
     def _note_pause(self, answer: ProviderResult, found: Verdict, recipient: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 from prometheus_client import Counter, Gauge
 
+from wavecom.core.job import ACCOUNT_REASONS
 from wavecom.routing.breaker import BreakerState
 
 log = structlog.get_logger()
@@ -26,6 +27,12 @@ PROVIDER_PAUSED = Gauge(
     "wavecom_provider_paused",
     "1 while nobody may call a provider because it, or an operator, asked for a pause.",
     ["provider"],
+    multiprocess_mode="livemax",
+)
+ACCOUNT_TROUBLE = Gauge(
+    "wavecom_provider_account_trouble",
+    "1 while a provider refuses our account for this reason: credentials, balance, sender or quota.",
+    ["provider", "reason"],
     multiprocess_mode="livemax",
 )
 DEGRADED = Gauge(
@@ -52,11 +59,32 @@ def paused_seen(provider: str, *, is_paused: bool) -> None:
     PROVIDER_PAUSED.labels(provider).set(is_paused)
 
 
-def changed(provider: str, kind: str, reason: str, *, seconds: float, is_shared: bool) -> None:
+def account_seen(provider: str, account: str) -> None:
+    """This process learned what is wrong with our account, "" for nothing."""
+    for reason in sorted(ACCOUNT_REASONS):
+        ACCOUNT_TROUBLE.labels(provider, reason.value).set(reason.value == account)
+
+
+def changed(
+    provider: str,
+    kind: str,
+    reason: str,
+    *,
+    seconds: float,
+    is_shared: bool,
+    account: str = "",
+    is_repeated: bool = False,
+) -> None:
     """This process brought about a breaker's new state, a pause or its end (the fleet's if ``is_shared``).
 
-    Opening and closing are told at the same level: who was called for the one wants to hear of the other.
+    Opening and closing are told at the same level: who was called for the one wants to hear of the other. Trouble of
+    our account is told of as an error, once until it is over: that probes still meet it (``is_repeated``) calls nobody.
     """
+    if is_repeated:
+        log.info("account_trouble_goes_on", provider=provider, state=kind, reason=reason, seconds=round(seconds, 1))
+        return
+    if account and kind == BreakerState.OPEN:
+        log.error("provider_refuses_account", provider=provider, account=account, reason=reason, is_shared=is_shared)
     if kind in (PAUSED, RESUMED):
         event = "provider_paused" if kind == PAUSED else "provider_resumed"
     else:

@@ -36,6 +36,8 @@ class Change:
     reason: str
     #: How long it will last; 0: that isn't known.
     seconds: float = 0
+    #: It goes on with trouble of our account that was told of before.
+    is_repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class View:
     #: Of the pause that is on, if one is.
     throttled_reason: str = ""
     throttled_since_seconds: float = 0
+    #: As ``ProviderHealth`` has it.
+    account: str = ""
     #: The changes that our own request caused, in order.
     changes: tuple[Change, ...] = ()
 
@@ -86,6 +90,8 @@ class ReturnedProbe:
     verdict: str
     recipient: str = ""
     code: str = ""
+    #: What the answer said is wrong with our account; "" for nothing.
+    account: str = ""
 
 
 @dataclass(slots=True)
@@ -191,6 +197,7 @@ def health_of(name: str, view: View, in_flight: int = 0) -> ProviderHealth:
         since_seconds=view.since_seconds,
         throttled_since_seconds=view.throttled_since_seconds,
         is_ramping=view.is_ramping,
+        account=view.account,
     )
 
 
@@ -208,5 +215,6 @@ def _view(reply: Mapping[str, Any]) -> View:
         since_seconds=reply["since"],
         throttled_reason=reply["throttled_reason"],
         throttled_since_seconds=reply["throttled_since"],
+        account=reply["account"],
         changes=tuple(Change(**change) for change in reply.get("changes", ())),
     )

@@ -28,6 +28,7 @@ CLOSED = {
     "since": 0,
     "throttled_reason": "",
     "throttled_since": 0,
+    "account": "",
 }
 
 

@@ -27,6 +27,8 @@ BREAKER_CHECKS: Final[Mapping[str, fields.Field[Any]]] = {
     "max_failures_in_a_row": whole_number(1, 10_000),
     "open_seconds": number(0.1, 600),
     "open_cap_seconds": number(0.1, 3600),
+    "account_open_seconds": number(0.1, 3600),
+    "account_cap_seconds": number(0.1, 86_400),
     "forget_seconds": number(1, 3600),
     "slow_seconds": number(0.05, 3_600),
     "recipients_to_pause": whole_number(1, 100),

@@ -24,12 +24,16 @@ class ThrottledErrorLog:
         #: Event and its kind → when it was last logged (monotonic), and how often it was met since.
         self._logged: dict[tuple[str, object], tuple[float, int]] = {}
 
-    def report(self, event: str, kind: object, **fields: object) -> None:
-        """Count one more response with the error ``kind`` (a status, or the name of an error) of ``event``."""
+    def report(self, event: str, kind: object, *, is_told: bool = False, **fields: object) -> None:
+        """Count one more response with the error ``kind`` (a status, or the name of an error) of ``event``.
+
+        What ``is_told`` of elsewhere, once for all processes, is a warning here: nobody is to be called again for it.
+        """
         now = self._monotonic()
         with self._lock:
             logged_at, count = self._logged.get((event, kind), (float("-inf"), 0))
             is_due = now - logged_at >= REPEAT_SECONDS
             self._logged[event, kind] = (now, 0) if is_due else (logged_at, count + 1)
         if is_due:
-            log.error(event, provider=self._provider, answers=count + 1, **fields)
+            level = log.warning if is_told else log.error
+            level(event, provider=self._provider, answers=count + 1, **fields)

@@ -23,7 +23,7 @@ end
 local function load_provider(key, probes_key, settings)
   local provider = {
     state = 'closed', epoch = 0, open_until = 0, openings = 0, closed_at = 0, successes = 0, failed_probes = '',
-    reason = '', changed_at = 0,
+    reason = '', changed_at = 0, account = '',
     throttled_until = 0, throttled_at = 0, throttled_reason = '', longest_pause = 0, requests = '',
     untold = '',
     ramp_starts_at = 0, ramp_granted = 0, ramp_successes = 0,
@@ -36,7 +36,8 @@ local function load_provider(key, probes_key, settings)
     provider[fields[i]] = type(provider[fields[i]]) == 'string' and value or tonumber(value) or value
   end
   -- Should this server's clock be set back, nothing stays shut for longer because of it.
-  provider.open_until = math.min(provider.open_until, now + settings.open_cap_seconds)
+  local longest = math.max(settings.open_cap_seconds, settings.account_open_seconds, settings.account_cap_seconds)
+  provider.open_until = math.min(provider.open_until, now + longest)
   provider.throttled_until = math.min(provider.throttled_until, now + provider.longest_pause)
   provider.ramp_starts_at = math.min(provider.ramp_starts_at, now + provider.longest_pause)
   return {key = key, probes_key = probes_key, settings = settings, fields = provider, changes = {}}
@@ -54,8 +55,9 @@ local function save_provider(provider)
 end
 
 -- Who causes a change is told of it, and nobody else: so it is logged and counted once in the fleet.
-local function note_change(provider, kind, reason, seconds)
-  provider.changes[#provider.changes + 1] = {kind = kind, reason = reason, seconds = seconds}
+local function note_change(provider, kind, reason, seconds, is_repeated)
+  provider.changes[#provider.changes + 1] =
+    {kind = kind, reason = reason, seconds = seconds, is_repeated = is_repeated or false}
 end
 
 local function enter(provider, state, reason)
@@ -69,7 +71,12 @@ local function enter(provider, state, reason)
   fields.calls, fields.failures, fields.slow, fields.failures_in_a_row, fields.failed = 0, 0, 0, 0, ''
   fields.last_calls, fields.last_failures, fields.last_slow = 0, 0, 0
   redis.call('DEL', provider.probes_key)
-  note_change(provider, state, reason, state == 'open' and fields.open_until - now or 0)
+  -- Trouble of our account is told of once, until a provider takes calls again.
+  local is_repeated = fields.account ~= '' and state ~= 'closed'
+  if state == 'closed' then
+    fields.account = ''
+  end
+  note_change(provider, state, reason, state == 'open' and fields.open_until - now or 0, is_repeated)
 end
 
 local function begin_ramp(provider, at)
@@ -94,18 +101,26 @@ local function take_ramp(provider)
   return true
 end
 
-local function open(provider, reason)
+local function open(provider, reason, account)
   local fields, settings = provider.fields, provider.settings
   if fields.state == 'closed' then
     local forgotten = math.min(fields.openings, (now - fields.closed_at) / settings.forget_seconds)
     fields.openings = fields.openings - math.floor(math.max(0, forgotten))
   end
-  local pause = settings.open_seconds * 2 ^ math.min(fields.openings, 32)
-  if pause < settings.open_cap_seconds then
+  local first, cap = settings.open_seconds, settings.open_cap_seconds
+  if account ~= '' then
+    first = math.max(first, settings.account_open_seconds)
+    cap = math.max(first, settings.account_cap_seconds)
+  end
+  local pause = first * 2 ^ math.min(fields.openings, 32)
+  if pause < cap then
     fields.openings = fields.openings + 1
   end
-  fields.open_until = now + math.min(pause, settings.open_cap_seconds)
+  fields.open_until = now + math.min(pause, cap)
   enter(provider, 'open', reason)
+  if account ~= '' then
+    fields.account = account
+  end
 end
 
 local function wake(provider)
@@ -141,6 +156,11 @@ local function rates(provider)
   return fields.calls + weight * fields.last_calls,
     fields.failures + weight * fields.last_failures,
     fields.slow + weight * fields.last_slow
+end
+
+-- Why it opens where the provider refuses our account.
+local function reason_of_account(account, code)
+  return string.format('the provider refuses our account: %s, %s', account, code)
 end
 
 -- Why the breaker must open, '' when it need not.
@@ -206,16 +226,16 @@ local function report(provider, tally)
   fields.calls = fields.calls + tally.calls - in_window
   fields.failures = fields.failures + tally.failures - in_window
   fields.slow = fields.slow + math.max(0, tally.slow - in_window)
-  local reason = trouble(provider, tally.code)
+  local reason = tally.account ~= '' and reason_of_account(tally.account, tally.code) or trouble(provider, tally.code)
   if reason ~= '' then
-    open(provider, reason)
+    open(provider, reason, tally.account)
   end
 end
 
--- probe: {name, verdict, recipient, code}; verdict is 'success', 'failure' or 'unused'
+-- probe: {name, verdict, recipient, code, account}; verdict is 'success', 'failure' or 'unused'
 local function return_probe(provider, probe)
   local fields = provider.fields
-  local token, verdict, recipient, code = probe[1], probe[2], probe[3], probe[4]
+  local token, verdict, recipient, code, account = probe[1], probe[2], probe[3], probe[4], probe[5]
   local lease_until = tonumber(redis.call('ZSCORE', provider.probes_key, token) or 0)
   redis.call('ZREM', provider.probes_key, token)
   if lease_until <= now or fields.state ~= 'half_open' or verdict == 'unused' then
@@ -232,7 +252,8 @@ local function return_probe(provider, probe)
     end
     fields.failed_probes = cjson.encode(failed)
     if recipient == '*' or #failed >= PROBES_TO_REOPEN then
-      open(provider, 'probes failed, last ' .. code)
+      local reason = account ~= '' and reason_of_account(account, code) or 'probes failed, last ' .. code
+      open(provider, reason, account)
     end
     return
   end
@@ -318,6 +339,7 @@ local function view(provider)
     slow = slow,
     is_ramping = is_ramping(provider),
     reason = fields.reason,
+    account = fields.account,
     since = fields.changed_at > 0 and now - fields.changed_at or 0,
     throttled_reason = fields.throttled_until > now and fields.throttled_reason or '',
     throttled_since = fields.throttled_until > now and now - fields.throttled_at or 0,

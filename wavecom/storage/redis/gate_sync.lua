@@ -2,9 +2,9 @@
 --
 -- KEYS    the workers, then for each provider its hash and its probes
 -- asks    {worker: name or null, is_leaving, workers_seconds, providers: [{breaker, cells or null, tally: {epoch, calls,
---         failures, slow, failures_in_a_row, successes, recipients: {key: is in the row}, code}, was_taken, pauses:
+--         failures, slow, failures_in_a_row, successes, recipients: {key: is in the row}, code, account}, was_taken, pauses:
 --         [[recipient, seconds, is_for_all, code]], debt,
---         probes: [[name, "success" | "failure" | "unused", recipient, code]]}]}
+--         probes: [[name, "success" | "failure" | "unused", recipient, code, account]]}]}
 -- answers {workers: how many live, views: [view]}
 --
 -- include: gate_common
