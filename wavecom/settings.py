@@ -93,6 +93,8 @@ class Settings:
     cors_origins: tuple[str, ...] = ()
     #: Proxies of ours between clients and the web app, one behind the other: what they forward is believed.
     trusted_proxies: int = 0
+    #: What the world calls this deployment, as ``https://notify.bank.example``, perhaps with a path; None: not told.
+    public_url: str | None = None
     #: What a key may send, unless its record says otherwise; None: as much as it likes.
     key_rate_per_second: float | None = None
     key_daily_quota: int | None = None
@@ -215,6 +217,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             validate=validate.Range(0, 10, error="must be how many there are, from {min} to {max}, not {input}"),
         ),
+        "public_url": _base_url(env.str("WAVECOM_PUBLIC_URL", None, validate=_is_base_url)),
         "allowed_hosts": _origins(env.str("WAVECOM_ALLOWED_HOSTS", None, validate=_are_hosts)),
         "cors_origins": _origins(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
@@ -268,6 +271,21 @@ def _address(*schemes: str) -> Callable[[str], None]:
 
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
+_BASE_URL = re.compile(rf"(?:{_ORIGIN.pattern})(?:/[A-Za-z0-9._~/-]*)?", re.IGNORECASE)
+
+
+def _is_base_url(value: str) -> None:
+    if not _BASE_URL.fullmatch(value):
+        raise ValidationError(
+            "must be the address under which the world reaches this deployment, such as https://notify.bank.example, "
+            "without a user, a query and a fragment"
+        )
+
+
+def _base_url(value: str | None) -> str | None:
+    return None if value is None else value.rstrip("/")
 
 
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")

@@ -112,3 +112,26 @@ def test_nothing_else_reads_the_environment() -> None:
     }
 
     assert readers <= {"wavecom/settings.py", "wavecom/cli.py"}
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("https://notify.bank.example", "https://notify.bank.example"),
+        ("https://bank.example/notify/", "https://bank.example/notify"),
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+    ],
+)
+def test_the_public_address_ends_without_a_slash(value: str, read: str) -> None:
+    assert Settings.from_environment({"WAVECOM_PUBLIC_URL": value}).public_url == read
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["notify.bank.example", "ftp://bank.example", "https://user@bank.example", "https://bank.example/?a=1", "https://"],
+)
+def test_a_public_address_that_is_none_is_named(value: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({"WAVECOM_PUBLIC_URL": value})
+
+    assert [problem.where for problem in refusal.value.problems] == ["WAVECOM_PUBLIC_URL"]

@@ -53,6 +53,11 @@ def policy_of(settings: Settings) -> Policy:
     )
 
 
+def receipts_url_of(settings: Settings) -> str | None:
+    """What the world calls ``/receipts`` of this deployment; None: not told."""
+    return None if settings.public_url is None else f"{settings.public_url}/receipts"
+
+
 def usual_limits(settings: Settings) -> Limits:
     """What a key may send that has no limits of its own."""
     return Limits(settings.key_rate_per_second, settings.key_daily_quota)

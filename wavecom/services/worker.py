@@ -34,7 +34,7 @@ from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
 from wavecom.services.routing import gate_settings_of
-from wavecom.services.shared import ClosableServices, policy_of, progress_of
+from wavecom.services.shared import ClosableServices, policy_of, progress_of, receipts_url_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.blobs import MongoBlobStore
@@ -105,7 +105,9 @@ def worker_services(settings: Settings) -> WorkerServices:
     )
     lag = LagMeter().start()
     transport = make_transport(lag.note)
-    dependencies = ProviderDependencies(transport=transport, outbox=MongoOutbox(database), clock=clock)
+    dependencies = ProviderDependencies(
+        transport=transport, outbox=MongoOutbox(database), clock=clock, receipts_url=receipts_url_of(settings)
+    )
     providers = build_providers(config, dependencies)
     sandbox = build_sandbox(TEST_SANDBOX, dependencies)
 

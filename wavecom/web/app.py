@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import structlog
 from flask import Flask, request
@@ -71,7 +72,9 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.json = OrjsonProvider(app)
     # Functions after a request run in the reverse order: this one sees the headers that the middleware has set.
     cors.install(app, settings.cors_origins)
-    middleware = RequestMiddleware(settings.max_requests_in_flight, AllowedHosts(settings.allowed_hosts))
+    middleware = RequestMiddleware(
+        settings.max_requests_in_flight, AllowedHosts((*settings.allowed_hosts, *_host_of(settings.public_url)))
+    )
     middleware.install(app)
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)
@@ -93,6 +96,11 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
         max_body_bytes=settings.max_body_bytes,
     )
     return app
+
+
+def _host_of(url: str | None) -> list[str]:
+    host = None if url is None else urlsplit(url).hostname
+    return [] if host is None else [host]
 
 
 def _database(app: Flask, settings: Settings) -> Any:
