@@ -302,8 +302,9 @@ class CurlLoop:
         for connection in self._touched:
             if connection.on_end is not None and connection.look_for_head(now):
                 self._check_at_due_time(connection)
-        # libcurl may read on by its own timer, without anything happening at the socket.
-        self._touched = [each for each in self._touched if each.group.due_at <= now and each.on_end is not None]
+        # libcurl may read on by its own timer, without anything happening at the socket: at once, so later than ``now``.
+        at_once = time.monotonic()
+        self._touched = [each for each in self._touched if each.group.due_at <= at_once and each.on_end is not None]
 
     def _clean_up(self, now: float) -> None:
         """Let go of connections that have been idle for too long, and of groups that are of no more use."""
