@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from queue import SimpleQueue
 
 import pytest
+import trustme
 
 from tests import peers
 from tests.peers import HttpPeer
 from wavecom.concurrency import DESCRIPTORS_PER_CALL
 from wavecom.providers.transport import Request, Response
+from wavecom.providers.transport.connection_group import GROUP_SIZE
 from wavecom.providers.transport.curl import CurlTransport
 
 pytestmark = pytest.mark.timeout(60)
@@ -122,3 +126,53 @@ def test_what_was_taken_is_given_back(peer: HoldingPeer) -> None:
     # The peer's own are given back by its threads.
     while open_descriptors() > before:
         time.sleep(0.01)
+
+
+class RudePeer(HttpPeer):
+    """Answers once and hears no leave-taking afterwards; ``b"wait"`` it answers when it ends."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        super().__init__(peers.reply(200, b"{}"), context=context)
+        self._is_over = threading.Event()
+        self._waiting = threading.Semaphore(0)
+
+    def wait_for_one(self) -> None:
+        assert self._waiting.acquire(timeout=30)
+
+    def end(self) -> None:
+        self._is_over.set()
+
+    def converse(self, connection: peers.PeerConnection) -> None:
+        received = connection.receive(True)
+        if received is not None and received.body == b"wait":
+            self._waiting.release()
+        elif received is not None:
+            peers.reply(200, b"{}", headers={"Connection": "close"})(connection)
+        self._is_over.wait(60)
+
+
+def test_connections_of_which_nobody_takes_leave_take_no_more_than_a_group_may_have(tmp_path: Path) -> None:
+    # A group that is never at rest does not clean up; libcurl lets the oldest go where there would be too many.
+    authority = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    transport = CurlTransport()
+    ends: SimpleQueue[Response | Exception] = SimpleQueue()
+    with RudePeer(context) as peer:
+        before = open_descriptors()
+
+        def start(body: bytes) -> None:
+            assert transport.start(Request(peer.url, body, {}, 30, ca_file=str(tmp_path / "ca.pem")), ends.put)
+
+        start(b"wait")
+        peer.wait_for_one()
+        for _ in range(3):
+            for _ in range(GROUP_SIZE - 1):
+                start(b"{}")
+            assert {getattr(ends.get(timeout=30), "status", None) for _ in range(GROUP_SIZE - 1)} == {200}
+        taken = open_descriptors() - before - peer.connections
+        peer.end()
+
+    assert GROUP_SIZE / 2 < taken <= GROUP_SIZE + LOOP + 8
+    transport.close()

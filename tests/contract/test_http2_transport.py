@@ -11,7 +11,7 @@ import trustme
 from h2.errors import ErrorCodes
 
 from tests import http2_peer, peers
-from tests.http2_peer import Http2Behaviour, Http2Peer
+from tests.http2_peer import Http2Behaviour, Http2Peer, Http2Stream
 from tests.peers import HttpPeer
 from tests.started_transport import StartedTransport
 from wavecom.providers.transport import (
@@ -78,6 +78,28 @@ def test_a_request_arrives_as_it_was_given_and_the_connection_is_kept(
     for response in responses:
         assert (response.status, response.body, response.is_complete) == (202, b'{"id": "m-1"}', True)
         assert response.headers == {"x-more": "1"}
+
+
+def test_a_server_that_pings_an_idle_connection_costs_a_connection_and_no_call(
+    transport: HttpTransport, authority: trustme.CA, ca_file: str
+) -> None:
+    streams: list[Http2Stream] = []
+
+    def answer(stream: Http2Stream) -> bool:
+        streams.append(stream)
+        return http2_peer.reply(202, b"{}")(stream)
+
+    with Http2Peer(answer, context=server_context(authority, ["h2"])) as peer:
+        first = transport.send(request_to(peer.url, ca_file))
+        streams[0].protocol.ping(b"are you?")
+        streams[0].flush()
+        if isinstance(transport, StartedTransport):
+            # Nobody reads from an idle connection: what it has to say is taken for its end.
+            assert peer.closed_one.wait(30)
+        second = transport.send(request_to(peer.url, ca_file))
+
+    assert (first.status, second.status) == (202, 202)
+    assert len(peer.requests) == 2
 
 
 def test_over_plain_http_it_is_begun_without_asking(transport: HttpTransport) -> None:

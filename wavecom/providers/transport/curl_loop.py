@@ -176,7 +176,8 @@ class CurlLoop:
         connection = group.sockets.get(descriptor)
         if connection is not None:
             if connection.kept_descriptor == descriptor and connection.on_end is None:
-                # A connection that nobody uses has nothing to say but its end.
+                # A connection that nobody uses has nothing to say but its end. Over HTTP/2 it may be a PING; whether that
+                # or the end, only libcurl could tell, which reads none but busy ones: it costs a new connection.
                 self._idle[group.origin].remove(connection)
                 connection.close()
                 return
@@ -302,7 +303,7 @@ class CurlLoop:
         for connection in self._touched:
             if connection.on_end is not None and connection.look_for_head(now):
                 self._check_at_due_time(connection)
-        # libcurl may read on by its own timer, without anything happening at the socket: at once, so later than ``now``.
+        # libcurl may read on by its own timer, without anything happening at the socket. It has set that after ``now``.
         at_once = time.monotonic()
         self._touched = [each for each in self._touched if each.group.due_at <= at_once and each.on_end is not None]
 
