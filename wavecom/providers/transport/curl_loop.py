@@ -176,8 +176,8 @@ class CurlLoop:
         connection = group.sockets.get(descriptor)
         if connection is not None:
             if connection.kept_descriptor == descriptor and connection.on_end is None:
-                # A connection that nobody uses has nothing to say but its end. Over HTTP/2 it may be a PING: which of the
-                # two, only libcurl could tell, which reads none but busy ones. So a PING costs a new connection.
+                # A connection that nobody uses has nothing to say but its end, or over HTTP/2 a PING: which, only
+                # libcurl could tell, and it reads none but busy ones. So a PING costs a new connection.
                 self._idle[group.origin].remove(connection)
                 connection.close()
                 return
