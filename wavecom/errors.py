@@ -20,6 +20,7 @@
     │   ├── UnknownHostError            asked for under a name that is not ours
     │   ├── JobNotFoundError            no such job for this client
     │   ├── KeyNotFoundError            no such API key among those that the caller manages
+    │   ├── SuppressionNotFoundError    no such entry of a suppression list for this client
     │   ├── IdempotencyMismatchError    same key, other body
     │   └── RateLimitedError            the key has sent too much in too short a time
     │       └── QuotaExhaustedError         or all that it may in a day
@@ -220,6 +221,15 @@ class KeyNotFoundError(RefusedError):
     """No such API key, or not one that the caller manages: the two are answered alike on purpose."""
 
     code = "key_not_found"
+
+
+class SuppressionNotFoundError(RefusedError):
+    """No such entry of a suppression list, or not of this client's: the two are answered alike on purpose."""
+
+    code = "suppression_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no entry of the suppression list with this id for your key.")
 
 
 class IdempotencyMismatchError(RefusedError):

@@ -12,6 +12,7 @@ from tests.memory_storage.outbox import MemoryOutbox
 from tests.memory_storage.receipts import MemoryPendingReceipts, MemoryUnreadableRequests
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
+from tests.memory_storage.suppressions import MemorySuppressionStore
 
 __all__ = [
     "MemoryAuditLog",
@@ -25,5 +26,6 @@ __all__ = [
     "MemorySessionAudit",
     "MemorySessionStore",
     "MemoryStats",
+    "MemorySuppressionStore",
     "MemoryUnreadableRequests",
 ]

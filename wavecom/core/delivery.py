@@ -26,6 +26,7 @@ from wavecom.core.ports import Clock, JobRepository, Permit, Provider
 from wavecom.core.preflights import Preflight, prepare_all
 from wavecom.core.provider_calls import ProviderRouter
 from wavecom.core.submission import MakeBatcher
+from wavecom.core.suppression_list import is_about_recipient
 from wavecom.core.transition_writer import Apply, TransitionWriter
 from wavecom.errors import RequeueError, RetryLater, StoreError
 
@@ -87,7 +88,8 @@ class Delivery:
 
     ``providers`` are those that live jobs go to, by the names that permits carry; ``sandbox`` is the only one that a
     job of a test account ever meets, whatever its message or its permit says. ``preflights`` are asked in order about
-    every job that was claimed, before any call.
+    every job that was claimed, before any call. ``on_rejected_recipients`` hears of answers that say of a recipient
+    that he can't be reached or wants nothing, before they are recorded; it may raise ``StoreError``.
     """
 
     def __init__(
@@ -112,8 +114,10 @@ class Delivery:
         attachment_bytes: int = 128 * 1024 * 1024,
         lag_since: Callable[[float], float] = lambda _moment: 0.0,
         preflights: Sequence[Preflight] = (),
+        on_rejected_recipients: Callable[[Sequence[tuple[Job, CallResult]]], None] = lambda _rejections: None,
     ) -> None:
         self._preflights = tuple(preflights)
+        self._on_rejected_recipients = on_rejected_recipients
         self._jobs = jobs
         self._writer = writer
         self._route = route
@@ -313,6 +317,7 @@ class Delivery:
 
     def _record(self, decided: Sequence[tuple[AttemptResult, Transition]], apply: Apply) -> list[RetryLater | None]:
         """Write what was decided about these attempts; for each when its job is to be tried again, None for never."""
+        self._report_rejected_recipients([attempted for attempted, _ in decided])
         result = self._writer.write(
             [transition for _, transition in decided],
             apply=lambda transitions: self._retry_while_store_is_away(lambda: apply(transitions)),
@@ -332,6 +337,18 @@ class Delivery:
                     outcomes=[call.answer.outcome for call in attempted.calls],
                 )
         return retries
+
+    def _report_rejected_recipients(self, attempts: Sequence[AttemptResult]) -> None:
+        rejections = [(each.job, call) for each in attempts for call in each.calls if is_about_recipient(call)]
+        if not rejections:
+            return
+        try:
+            self._retry_while_store_is_away(lambda: self._on_rejected_recipients(rejections))
+        except RequeueError:
+            raise
+        except Exception:
+            # A bug in what others make of it must not keep an outcome from being recorded.
+            log.exception("rejected_recipients_not_kept", job_ids=[job.job_id for job, _ in rejections])
 
     # --- the store away -----------------------------------------------------------------------------------------------
 

@@ -1,10 +1,12 @@
-"""Telling recipients apart without keeping them: keys for evidence, and where a mail goes."""
+"""Recipients: how each is written in one form, told apart without being kept, and where a mail goes."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from typing import Any
 
-from wavecom.core.job import Job
+from wavecom.core.job import Job, recipient_text
 from wavecom.core.lanes import Channel
 
 
@@ -12,6 +14,24 @@ def recipient_key(job: Job) -> str:
     """Short, the same for the same address, number or token, whatever the recipient is called."""
     parts = sorted((name, str(value)) for name, value in job.to.items() if name != "name")
     return hashlib.blake2b(repr(parts).encode(), digest_size=6).hexdigest()
+
+
+def recipient_of(channel: Channel, to: Mapping[str, Any]) -> str | None:
+    """Where a message goes, in one text for all channels and in the form that is searched for (``recipient_text``).
+
+    The address of a mail, the number of an SMS, the token of a push message or the endpoint of its subscription.
+    None for a job whose ``to`` has none of it, which only who stores jobs himself can make.
+    """
+    match channel:
+        case Channel.EMAIL:
+            address = to.get("email")
+        case Channel.SMS:
+            address = to.get("phone")
+        case Channel.PUSH:
+            subscription = to.get("subscription")
+            endpoint = subscription.get("endpoint") if isinstance(subscription, Mapping) else None
+            address = to.get("token") or endpoint
+    return recipient_text(address) if isinstance(address, str) else None
 
 
 def destination_of(job: Job) -> str:

@@ -36,6 +36,7 @@ class JobErrorCode(StrEnum):
     RECIPIENT_GONE = "recipient_gone"
     RECIPIENT_INVALID = "recipient_invalid"
     RECIPIENT_OPTED_OUT = "recipient_opted_out"
+    SUPPRESSED = "suppressed"
     NOT_SUPPORTED = "not_supported"
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"

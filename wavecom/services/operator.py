@@ -15,6 +15,7 @@ from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.foreign_messages import ForeignMessages
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.reconciliation import Reconciliation
+from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.internals import fast_paths
 from wavecom.services.shared import (
@@ -24,6 +25,7 @@ from wavecom.services.shared import (
     new_key_id,
     policy_of,
     sessions_of,
+    suppressions_of,
 )
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
@@ -48,6 +50,7 @@ class OperatorServices(ClosableServices):
     sessions: Sessions
     audit: AuditReader
     reconciliation: Reconciliation
+    suppressions: SuppressionList
 
 
 def operator_services(settings: Settings) -> OperatorServices:
@@ -87,5 +90,6 @@ def operator_services(settings: Settings) -> OperatorServices:
             clock=clock,
             sleep=time.sleep,
         ),
+        suppressions=suppressions_of(database, clock),
         close_callbacks=[stats.close, publisher.close, clock.close, client.close],
     )

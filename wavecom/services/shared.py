@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import redis
+from prometheus_client import Counter
 from pymongo.database import Database
 
 from wavecom.accounts.sessions import Sessions
@@ -22,6 +23,7 @@ from wavecom.core.ids import uuid7
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import Limits
+from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.providers.file import served_channels
 from wavecom.settings import Settings
@@ -29,7 +31,12 @@ from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.sessions import MongoSessionStore
+from wavecom.storage.mongo.suppressions import MongoSuppressionStore
 from wavecom.storage.redis.progress import RedisProgress
+
+SUPPRESSIONS_ADDED = Counter(
+    "wavecom_suppressions_added_total", "Entries of suppression lists that were put in force, by source", ["source"]
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +110,18 @@ def dead_letters_of(
         clock=clock,
         policy=policy_of(settings),
     )
+
+
+def suppressions_of(database: Database[dict[str, Any]], clock: Clock) -> SuppressionList:
+    """The suppression list over MongoDB."""
+    return SuppressionList(
+        suppression_store_of(database, clock), clock, lambda source: SUPPRESSIONS_ADDED.labels(source.value).inc()
+    )
+
+
+def suppression_store_of(database: Database[dict[str, Any]], clock: Clock) -> MongoSuppressionStore:
+    """Where entries of suppression lists are kept."""
+    return MongoSuppressionStore(database, new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)))
 
 
 def bulk_runner_of(database: Database[dict[str, Any]], clock: Clock) -> BulkRunner:

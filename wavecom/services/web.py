@@ -25,6 +25,7 @@ from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.submission import Submission
+from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
@@ -37,6 +38,7 @@ from wavecom.services.shared import (
     progress_of,
     served_by,
     sessions_of,
+    suppressions_of,
     usual_limits,
 )
 from wavecom.settings import Settings
@@ -76,6 +78,7 @@ class WebServices(ClosableServices):
     key_administration: KeyAdministration
     sessions: Sessions
     outbox: MongoOutbox
+    suppressions: SuppressionList
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
     checks: Mapping[str, Check]
 
@@ -154,6 +157,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         ),
         sessions=sessions,
         outbox=MongoOutbox(database),
+        suppressions=suppressions_of(database, clock),
         checks={
             "mongodb": check_store,
             "rabbitmq": broker_check(publisher),

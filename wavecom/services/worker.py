@@ -22,6 +22,7 @@ from wavecom.core.job import DeliveryMessage, Job
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import StallDetector
+from wavecom.core.suppression_check import REFRESH_SECONDS, SuppressionCheck
 from wavecom.core.sweep import Sweep
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.internals import fast_paths
@@ -34,7 +35,14 @@ from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
 from wavecom.services.routing import gate_settings_of
-from wavecom.services.shared import ClosableServices, policy_of, progress_of, receipts_url_of
+from wavecom.services.shared import (
+    ClosableServices,
+    policy_of,
+    progress_of,
+    receipts_url_of,
+    suppression_store_of,
+    suppressions_of,
+)
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.blobs import MongoBlobStore
@@ -123,6 +131,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         policy=policy,
         observers=[delivery_metrics.TransitionMetrics()],
     )
+    suppression_check = SuppressionCheck(suppression_store_of(database, clock), clock)
     delivery = Delivery(
         jobs=jobs,
         writer=writer,
@@ -145,7 +154,10 @@ def worker_services(settings: Settings) -> WorkerServices:
         on_called=delivery_metrics.observe_calls,
         attachment_bytes=settings.attachment_memory_mib * 1024 * 1024,
         lag_since=lag.longest_since,
+        preflights=[suppression_check],
+        on_rejected_recipients=suppressions_of(database, clock).add_rejected,
     )
+    reading = Periodic(suppression_check.keep_fresh, seconds=REFRESH_SECONDS, name="suppressions").start()
     renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
     sweep = Sweep(
         jobs=jobs,
@@ -158,6 +170,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         board=progress,
     )
     close_callbacks = [
+        reading.close,
         renewal.close,
         lag.close,
         gate.close,

@@ -124,6 +124,12 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
     errors.KeyNotFoundError: ProblemType(
         404, "There is no such key", "check the id in the list of the keys that your key manages"
     ),
+    errors.SuppressionNotFoundError: ProblemType(
+        404,
+        "There is no such entry of the suppression list",
+        "check the id in the list, and that your key is of the same client and mode",
+        example="There is no entry of the suppression list with this id for your key.",
+    ),
     errors.IdempotencyMismatchError: ProblemType(
         422,
         "The Idempotency-Key belongs to another request",

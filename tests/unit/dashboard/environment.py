@@ -31,6 +31,7 @@ from tests.memory_storage import (
     MemorySessionAudit,
     MemorySessionStore,
     MemoryStats,
+    MemorySuppressionStore,
 )
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.accounts.sessions import Sessions
@@ -44,6 +45,7 @@ from wavecom.core.ports import Counts, Cursor, Interval, JobFilter, Page
 from wavecom.core.quota import Limits
 from wavecom.core.sessions import SessionStore
 from wavecom.core.submission import Submission
+from wavecom.core.suppression_list import SuppressionList
 from wavecom.errors import StoreError
 from wavecom.services.shared import served_by
 from wavecom.services.web import WebServices
@@ -191,6 +193,7 @@ class DashboardEnvironment:
         usual = Limits(self.settings.key_rate_per_second, self.settings.key_daily_quota)
         quotas = LocalQuotas(lambda: self.clock.now().timestamp())
         writer = make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats)
+        self.suppressions = MemorySuppressionStore()
         submission = Submission(
             jobs=self.jobs,
             writer=writer,
@@ -228,6 +231,7 @@ class DashboardEnvironment:
             ),
             sessions=self.sessions,
             outbox=self.outbox,
+            suppressions=SuppressionList(self.suppressions, self.clock),
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )
         self.app = create_app(self.settings, self.services)

@@ -23,6 +23,7 @@ from tests.memory_storage import (
     MemorySessionAudit,
     MemorySessionStore,
     MemoryStats,
+    MemorySuppressionStore,
 )
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
@@ -31,6 +32,7 @@ from wavecom.core.engine import Policy
 from wavecom.core.operations import Operations
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import MakeBatcher, Submission
+from wavecom.core.suppression_list import SuppressionList
 from wavecom.services.shared import served_by
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
@@ -57,6 +59,7 @@ class WebEnvironment:
     stats: MemoryStats
     keys: MemoryKeyStore
     key_audit: MemoryKeyAudit
+    suppressions: MemorySuppressionStore
     services: WebServices
     app: Flask
 
@@ -84,6 +87,7 @@ def make_environment(
     publisher = RecordingPublisher()
     key_store = MemoryKeyStore()
     key_audit = MemoryKeyAudit()
+    suppressions = MemorySuppressionStore()
     if keys is None:
         keys = KeyRing(key_store, clock)
         keys.ensure_first_key(KEY)
@@ -133,11 +137,12 @@ def make_environment(
             lifetime=timedelta(hours=settings.session_hours),
         ),
         outbox=cast(Any, None),
+        suppressions=SuppressionList(suppressions, clock),
         checks=checks or {},
     )
     app = create_app(settings, services)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return WebEnvironment(clock, jobs, publisher, audit, stats, key_store, key_audit, services, app)
+    return WebEnvironment(clock, jobs, publisher, audit, stats, key_store, key_audit, suppressions, services, app)
 
 
 @pytest.fixture

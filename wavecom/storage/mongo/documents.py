@@ -18,8 +18,9 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from wavecom.core.engine import Transition
-from wavecom.core.job import Claim, Job, JobError, JobId, LogEntry, UnknownOutcomePolicy, label_text, recipient_text
+from wavecom.core.job import Claim, Job, JobError, JobId, LogEntry, UnknownOutcomePolicy, label_text
 from wavecom.core.lanes import Channel, Priority
+from wavecom.core.recipients import recipient_of
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
 
@@ -103,7 +104,7 @@ def to_document(job: Job) -> Document:
         document["error"] = _error_document(job.error)
     if job.claim is not None:
         document["claim"] = claim_document(job.claim, job.job_id)
-    recipient = _recipient(job)
+    recipient = recipient_of(job.type, job.to)
     if recipient is not None:
         document["recipient"] = recipient
     if job.metadata:
@@ -200,20 +201,6 @@ def _labels(key: str, value: object) -> Iterator[str]:
     text = label_text(value)
     if text is not None:
         yield label(key, text)
-
-
-def _recipient(job: Job) -> str | None:
-    """Where the message goes, in one field for all channels, so that one index finds it."""
-    match job.type:
-        case Channel.EMAIL:
-            address = job.to.get("email")
-        case Channel.SMS:
-            address = job.to.get("phone")
-        case Channel.PUSH:
-            subscription = job.to.get("subscription")
-            endpoint = subscription.get("endpoint") if isinstance(subscription, Mapping) else None
-            address = job.to.get("token") or endpoint
-    return recipient_text(address) if isinstance(address, str) else None
 
 
 def _error_document(error: JobError) -> Document:

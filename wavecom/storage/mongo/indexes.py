@@ -95,6 +95,17 @@ INDEXES: dict[str, list[IndexModel]] = {
         # What nobody could apply, or read, goes.
         _index("purgeAt", expireAfterSeconds=0),
     ],
+    "suppressions": [
+        # One entry of a source for a recipient; and who of these may not be sent anything?
+        _index("digest", "source", unique=True),
+        # What was written lately? Every worker asks several times a second.
+        _index("changedAt"),
+        # An account's list, newest first, with the tie-breaker of its cursor; and the operators'.
+        _index("account", "createdAt", "_id"),
+        _index("createdAt", "_id"),
+        # The same for one recipient.
+        _index("recipient"),
+    ],
     "stats": [
         # Totals over a range of minutes; and counters older than the longest report go.
         _index("minute", expireAfterSeconds=400 * _DAY_SECONDS),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from wavecom.core.attachments import set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import Policy
-from wavecom.core.job import Job, ProviderResult
+from wavecom.core.job import CallResult, Job, ProviderResult
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
 from wavecom.core.preflights import Preflight
@@ -44,6 +44,7 @@ class DeliveryEnvironment:
         jobs: MemoryJobRepository | None = None,
         clock: FakeClock | None = None,
         preflights: Sequence[Preflight] = (),
+        on_rejected_recipients: Callable[[Sequence[tuple[Job, CallResult]]], None] = lambda _rejections: None,
     ) -> None:
         self.clock = clock or FakeClock(NOW + timedelta(seconds=1))
         self.jobs = jobs or MemoryJobRepository()
@@ -73,6 +74,7 @@ class DeliveryEnvironment:
             retry_bounds={name: RetryBounds(floor_seconds=floor) for name, floor in (floors or {}).items()},
             lag_since=lambda _moment: lag_seconds,
             preflights=preflights,
+            on_rejected_recipients=on_rejected_recipients,
         )
 
     def job(self, **overrides: Any) -> Job:

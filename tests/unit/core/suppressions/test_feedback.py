@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.factories import NOW, make_job
+from tests.fakes import FakeClock
+from tests.memory_storage import MemoryJobRepository, MemorySuppressionStore
+from wavecom.core.feedback import SuppressionFeedback
+from wavecom.core.job import Job, Reason
+from wavecom.core.keywords import Keyword, Keywords
+from wavecom.core.lanes import Channel
+from wavecom.core.receipts import InboundMessage, MatchedReceipt, Receipt, ReceiptKind
+from wavecom.core.states import Status
+from wavecom.core.suppression_list import SuppressionList
+from wavecom.core.suppressions import (
+    Suppression,
+    SuppressionFilter,
+    SuppressionScope,
+    SuppressionSource,
+    SuppressionState,
+)
+
+NUMBER = "+12025550143"
+
+
+class Feedback:
+    """What receipts tell, over stores in memory."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock(NOW)
+        self.store = MemorySuppressionStore()
+        self.jobs = MemoryJobRepository()
+        self.keywords: list[Keyword] = []
+        self.helped: list[tuple[str, str, frozenset[str]]] = []
+        self.handler = SuppressionFeedback(
+            suppressions=SuppressionList(self.store, self.clock),
+            jobs=self.jobs,
+            accounts=lambda: ["acme", "bank", "shop"],
+            keywords=Keywords(),
+            on_keyword=self.keywords.append,
+            on_help=lambda provider, message, accounts: self.helped.append(
+                (provider, message.sender, frozenset(accounts))
+            ),
+        )
+
+    def sent(self, client: str, provider: str = "twilio") -> None:
+        job = make_job(
+            type=Channel.SMS, to={"phone": NUMBER}, client=client, provider=provider, status=Status.DELIVERED
+        )
+        assert self.jobs.insert([job]) == [None]
+
+    def writes(self, text: str, event_id: str = "m-1", provider: str = "twilio") -> None:
+        self.handler.on_inbound(provider, [InboundMessage(event_id=event_id, sender=NUMBER, text=text)])
+
+    def entries(self, state: SuppressionState = SuppressionState.ACTIVE) -> list[Suppression]:
+        page = self.store.search(SuppressionFilter(state=state), 100, None, self.clock.now())
+        return sorted(page.entries, key=lambda entry: (entry.account, entry.source))
+
+
+@pytest.fixture
+def feedback() -> Feedback:
+    return Feedback()
+
+
+def _matched(kind: ReceiptKind, job: Job | None = None, **overrides: Any) -> MatchedReceipt:
+    receipt = Receipt(**{"event_id": "e-1", "kind": kind, "code": "hard_bounce"} | overrides)
+    return MatchedReceipt(provider="sendgrid", receipt=receipt, job=job or make_job(type=Channel.EMAIL))
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason", "source", "scope"),
+    [
+        (ReceiptKind.COMPLAINT, None, SuppressionSource.COMPLAINT, SuppressionScope.MARKETING),
+        (ReceiptKind.UNSUBSCRIBED, None, SuppressionSource.UNSUBSCRIBE, SuppressionScope.MARKETING),
+        (ReceiptKind.FAILED, Reason.RECIPIENT_INVALID, SuppressionSource.BOUNCE, SuppressionScope.ALL),
+        (ReceiptKind.FAILED, Reason.RECIPIENT_GONE, SuppressionSource.BOUNCE, SuppressionScope.ALL),
+        (ReceiptKind.FAILED, Reason.RECIPIENT_OPTED_OUT, SuppressionSource.UNSUBSCRIBE, SuppressionScope.MARKETING),
+    ],
+)
+def test_a_receipt_about_a_recipient_suppresses_him(
+    feedback: Feedback, kind: ReceiptKind, reason: Reason | None, source: SuppressionSource, scope: SuppressionScope
+) -> None:
+    matched = _matched(kind, reason=reason)
+
+    feedback.handler.on_receipts([matched])
+
+    [entry] = feedback.entries()
+    assert (entry.account, entry.channel, entry.recipient) == ("acme", Channel.EMAIL, "amina@example.com")
+    assert (entry.source, entry.scope, entry.by) == (source, scope, "provider sendgrid")
+    assert matched.job.job_id in entry.reason
+
+
+@pytest.mark.parametrize(
+    "matched",
+    [
+        _matched(ReceiptKind.FAILED),
+        _matched(ReceiptKind.FAILED, reason=Reason.BALANCE),
+        _matched(ReceiptKind.COMPLAINT, make_job(type=Channel.EMAIL, client="acme:test")),
+        # Who got a copy complains; the job's own recipient did not.
+        _matched(ReceiptKind.COMPLAINT, recipient="bela@example.com"),
+    ],
+)
+def test_other_receipts_suppress_nobody(feedback: Feedback, matched: MatchedReceipt) -> None:
+    feedback.handler.on_receipts([matched])
+
+    assert feedback.entries() == []
+
+
+def test_a_receipt_that_comes_again_does_not_undo_a_lift(feedback: Feedback) -> None:
+    feedback.handler.on_receipts([_matched(ReceiptKind.COMPLAINT, recipient="Amina@example.com")])
+    [entry] = feedback.entries()
+    feedback.store.lift(entry.suppression_id, None, by="operator", reason="", now=NOW)
+
+    feedback.handler.on_receipts([_matched(ReceiptKind.COMPLAINT)])
+    assert feedback.entries() == []
+
+    feedback.handler.on_receipts([_matched(ReceiptKind.COMPLAINT, event_id="e-2")])
+    assert len(feedback.entries()) == 1
+
+
+def test_stop_is_said_to_all_who_sent_from_that_provider(feedback: Feedback) -> None:
+    feedback.sent("acme")
+    feedback.sent("bank")
+    feedback.sent("shop", "vonage")
+    feedback.sent("acme:test")
+
+    feedback.writes("Stop!")
+
+    assert [(entry.account, entry.source, entry.scope, entry.by) for entry in feedback.entries()] == [
+        ("acme", SuppressionSource.STOP, SuppressionScope.MARKETING, "recipient"),
+        ("bank", SuppressionSource.STOP, SuppressionScope.MARKETING, "recipient"),
+    ]
+    assert feedback.keywords == [Keyword.STOP]
+
+
+def test_stop_of_somebody_nobody_knows_holds_for_all_clients(feedback: Feedback) -> None:
+    feedback.writes("stop")
+
+    assert [entry.account for entry in feedback.entries()] == ["acme", "bank", "shop"]
+
+
+def test_start_lifts_what_stop_has_set_and_nothing_else(feedback: Feedback) -> None:
+    feedback.sent("acme")
+    invalid = _matched(
+        ReceiptKind.FAILED, make_job(type=Channel.SMS, to={"phone": NUMBER}), reason=Reason.RECIPIENT_INVALID
+    )
+    feedback.handler.on_receipts([invalid])
+    feedback.writes("STOP", "m-1")
+
+    feedback.writes("START", "m-2")
+
+    assert [entry.source for entry in feedback.entries()] == [SuppressionSource.BOUNCE]
+    assert [entry.source for entry in feedback.entries(SuppressionState.LIFTED)] == [SuppressionSource.STOP]
+
+
+def test_messages_that_come_again_in_any_order_leave_the_last_word(feedback: Feedback) -> None:
+    feedback.sent("acme")
+    for text, event_id in [("STOP", "m-1"), ("START", "m-2"), ("STOP", "m-1"), ("START", "m-2"), ("STOP", "m-1")]:
+        feedback.writes(text, event_id)
+
+    assert feedback.entries() == []
+
+
+def test_help_is_passed_on_and_anything_else_is_not(feedback: Feedback) -> None:
+    feedback.sent("acme")
+
+    feedback.writes("HELP")
+    feedback.writes("Thank you, see you at five", "m-2")
+
+    assert feedback.helped == [("twilio", NUMBER, frozenset({"acme"}))]
+    assert feedback.entries() == []

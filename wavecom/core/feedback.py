@@ -1,0 +1,138 @@
+"""What receipts and inbound messages do to the suppression list: ``FeedbackHandler`` of ``core.receipts``.
+
+Whose list: of a receipt, that of the job's account. Of an inbound message, those of the live accounts whose messages
+went to this number by the provider that it came from, because STOP is said to our number and not to one client of it;
+where nothing is known of any such message, those of all clients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import structlog
+
+from wavecom.core.account import is_test_account
+from wavecom.core.job import Job
+from wavecom.core.keywords import Keyword, Keywords
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import JobFilter, JobRepository
+from wavecom.core.receipts import InboundMessage, MatchedReceipt, ReceiptKind
+from wavecom.core.recipients import recipient_of
+from wavecom.core.suppression_list import SuppressionList
+from wavecom.core.suppressions import USUAL_SCOPES, NewSuppression, SuppressionSource, source_of
+
+log = structlog.get_logger()
+
+#: So many of the last messages to a number tell who sends to it.
+_JOBS_LIMIT = 200
+_KINDS = {
+    ReceiptKind.COMPLAINT: SuppressionSource.COMPLAINT,
+    ReceiptKind.UNSUBSCRIBED: SuppressionSource.UNSUBSCRIBE,
+}
+
+#: Called with a message that asks for help, the provider that it came by, and the accounts that sent to its writer.
+OnHelp = Callable[[str, InboundMessage, Collection[str]], None]
+
+
+class SuppressionFeedback:
+    """``wavecom.core.receipts.FeedbackHandler``. ``accounts`` answers the live accounts of all clients.
+
+    ``on_keyword`` hears of each word that was understood, for metrics.
+    """
+
+    def __init__(
+        self,
+        *,
+        suppressions: SuppressionList,
+        jobs: JobRepository,
+        accounts: Callable[[], Collection[str]],
+        keywords: Keywords,
+        on_keyword: Callable[[Keyword], None] = lambda _keyword: None,
+        on_help: OnHelp = lambda _provider, _message, _accounts: None,
+    ) -> None:
+        self._suppressions = suppressions
+        self._jobs = jobs
+        self._accounts = accounts
+        self._keywords = keywords
+        self._on_keyword = on_keyword
+        self._on_help = on_help
+
+    def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
+        """See the port."""
+        found = [_new(each) for each in receipts if not is_test_account(each.job.client)]
+        if news := [new for new in found if new is not None]:
+            self._suppressions.add(news)
+
+    def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
+        """See the port."""
+        for message in messages:
+            keyword = self._keywords.find(message.text)
+            if keyword is not None:
+                self._follow(provider, message, keyword)
+
+    def _follow(self, provider: str, message: InboundMessage, keyword: Keyword) -> None:
+        senders = self._accounts_that_sent(provider, message.sender)
+        event_id = f"{provider} {message.event_id}"
+        # No number and no text: both are the writer's.
+        log.info("keyword_received", provider=provider, keyword=keyword, accounts=len(senders))
+        self._on_keyword(keyword)
+        match keyword:
+            case Keyword.STOP:
+                source = SuppressionSource.STOP
+                self._suppressions.add(
+                    [
+                        NewSuppression(
+                            account=account,
+                            channel=Channel.SMS,
+                            recipient=message.sender,
+                            source=source,
+                            scope=USUAL_SCOPES[source],
+                            by="recipient",
+                            reason=f"wrote STOP to {provider}",
+                            event_id=event_id,
+                        )
+                        for account in sorted(senders or self._accounts())
+                    ]
+                )
+            case Keyword.START:
+                accounts = sorted(senders or self._accounts())
+                self._suppressions.lift_stops(accounts, Channel.SMS, message.sender, by="recipient", event_id=event_id)
+            case Keyword.HELP:
+                self._on_help(provider, message, senders)
+
+    def _accounts_that_sent(self, provider: str, number: str) -> frozenset[str]:
+        where = JobFilter(recipient=number, type=Channel.SMS, provider=provider, is_test=False)
+        return frozenset(job.client for job in self._jobs.search(where, _JOBS_LIMIT).jobs)
+
+
+def _new(matched: MatchedReceipt) -> NewSuppression | None:
+    job, receipt = matched.job, matched.receipt
+    source = _source(matched)
+    recipient = _recipient(job, receipt.recipient)
+    if source is None or recipient is None:
+        return None
+    return NewSuppression(
+        account=job.client,
+        channel=job.type,
+        recipient=recipient,
+        source=source,
+        scope=USUAL_SCOPES[source],
+        by=f"provider {matched.provider}",
+        reason=f"{receipt.code or receipt.kind.value}, notification {job.job_id}",
+        event_id=f"{matched.provider} {receipt.event_id}",
+    )
+
+
+def _source(matched: MatchedReceipt) -> SuppressionSource | None:
+    receipt = matched.receipt
+    if receipt.kind in _KINDS:
+        return _KINDS[receipt.kind]
+    return None if receipt.reason is None else source_of(receipt.reason, matched.job.type)
+
+
+def _recipient(job: Job, told: str | None) -> str | None:
+    """Whom a receipt is about: the job's recipient. One that names somebody else, such as who got a copy, is not."""
+    own = recipient_of(job.type, job.to)
+    if told is not None and own is not None and job.type is Channel.EMAIL and told.strip().casefold() != own:
+        return None
+    return own

@@ -1,0 +1,98 @@
+"""What people write to stop, start again, or ask for help: a text message in, what it asks for out. Pure.
+
+STOP, END, CANCEL, UNSUBSCRIBE, QUIT, REVOKE and OPT OUT are what the FCC counts as an opt-out in any case
+(47 CFR 64.1200(a)(10)); the other English words are those that Twilio answers by itself
+(https://help.twilio.com/articles/223134027). Only a message that is nothing but such a word counts: "stop by at five"
+asks for nothing.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
+from enum import StrEnum
+
+
+class Keyword(StrEnum):
+    """What a message asks for."""
+
+    STOP = "stop"
+    START = "start"
+    HELP = "help"
+
+
+#: Language (ISO 639-1) → what it asks for → its words, as ``normalised`` writes them.
+KEYWORDS: Mapping[str, Mapping[Keyword, frozenset[str]]] = {
+    language: {keyword: frozenset(words.split(", ")) for keyword, words in table.items()}
+    for language, table in {
+        "en": {
+            Keyword.STOP: "stop, stop all, stopall, end, cancel, unsubscribe, quit, revoke, opt out, optout",
+            Keyword.START: "start, unstop, yes, subscribe, opt in, optin",
+            Keyword.HELP: "help, info",
+        },
+        "de": {
+            Keyword.STOP: "stopp, ende, abmelden, abbestellen, beenden, widerruf, kündigen, stopp bitte, stop bitte",
+            Keyword.START: "anmelden, ja, starten",
+            Keyword.HELP: "hilfe",
+        },
+        "fr": {
+            Keyword.STOP: "arret, arrêt, arreter, arrêter, desabonner, désabonner, desinscrire, désinscrire, fin",
+            Keyword.START: "oui, abonner, demarrer, démarrer, reprendre",
+            Keyword.HELP: "aide",
+        },
+        "es": {
+            Keyword.STOP: "alto, parar, baja, cancelar, fin, detener",
+            Keyword.START: "alta, comenzar, empezar, si, sí",
+            Keyword.HELP: "ayuda",
+        },
+        "it": {
+            Keyword.STOP: "ferma, fermare, annulla, disiscrivi, fine, basta",
+            Keyword.START: "inizia, avvia, iscrivi, si, sì",
+            Keyword.HELP: "aiuto",
+        },
+        "nl": {
+            Keyword.STOP: "stoppen, afmelden, einde, opzeggen, uitschrijven",
+            Keyword.START: "beginnen, aanmelden, ja",
+            Keyword.HELP: "hulp",
+        },
+        "pt": {
+            Keyword.STOP: "pare, parar, sair, cancelar, remover, fim",
+            Keyword.START: "iniciar, começar, comecar, sim",
+            Keyword.HELP: "ajuda",
+        },
+        "pl": {
+            Keyword.STOP: "koniec, wypisz, anuluj, rezygnuję, rezygnuje",
+            Keyword.START: "zacznij, zapisz, tak",
+            Keyword.HELP: "pomoc",
+        },
+    }.items()
+}
+
+
+class Keywords:
+    """The words that count here: those of ``languages`` (keys of ``KEYWORDS``), and ``further`` ones."""
+
+    def __init__(
+        self,
+        languages: Collection[str] = tuple(KEYWORDS),
+        further: Mapping[Keyword, Iterable[str]] | None = None,
+    ) -> None:
+        tables = [KEYWORDS[language] for language in languages] + [further or {}]
+        #: What is a word of two things stops: nobody is written to against his will.
+        self._words = {
+            normalised(word): keyword
+            for keyword in (Keyword.HELP, Keyword.START, Keyword.STOP)
+            for table in tables
+            for word in table.get(keyword, ())
+        }
+
+    def find(self, text: str) -> Keyword | None:
+        """What this message asks for; None: nothing that we know."""
+        # No word is longer; what a message holds beyond costs nothing.
+        return self._words.get(normalised(text[:200]))
+
+
+def normalised(text: str) -> str:
+    """A word or two in lower case, without punctuation, signs and needless blanks: `` "Stop!" 🛑`` is ``stop``."""
+    kept = (sign if unicodedata.category(sign)[0] in "LMN" else " " for sign in unicodedata.normalize("NFKC", text))
+    return " ".join("".join(kept).casefold().split())

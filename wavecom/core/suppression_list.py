@@ -1,0 +1,140 @@
+"""Keeping the suppression list: what people, providers and recipients put on it and take off it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from wavecom.core.account import is_test_account
+from wavecom.core.job import CallResult, Job, Outcome
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import Clock
+from wavecom.core.recipients import recipient_of
+from wavecom.core.suppressions import (
+    USUAL_SCOPES,
+    AddResult,
+    NewSuppression,
+    Suppression,
+    SuppressionCursor,
+    SuppressionFilter,
+    SuppressionPage,
+    SuppressionSource,
+    SuppressionStore,
+    recipient_digest,
+    source_of,
+)
+from wavecom.errors import SuppressionNotFoundError
+
+log = structlog.get_logger()
+
+#: Entries that are written in one step.
+BATCH_SIZE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AddCounts:
+    """What became of many that were to be added."""
+
+    added: int = 0
+    unchanged: int = 0
+
+    def plus(self, results: Sequence[AddResult]) -> AddCounts:
+        """The sum with these."""
+        changed = sum(result.is_changed for result in results)
+        return AddCounts(self.added + changed, self.unchanged + len(results) - changed)
+
+
+class SuppressionList:
+    """The use cases of the suppression list, for all accounts. All methods raise ``StoreError``. Thread-safe.
+
+    ``on_added`` hears of each entry that was put in force, for metrics.
+    """
+
+    def __init__(
+        self,
+        store: SuppressionStore,
+        clock: Clock,
+        on_added: Callable[[SuppressionSource], None] = lambda _source: None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._on_added = on_added
+
+    def add(self, news: Sequence[NewSuppression]) -> list[AddResult]:
+        """Have each in force from now on, within a second everywhere. May be repeated."""
+        results: list[AddResult] = []
+        for start in range(0, len(news), BATCH_SIZE):
+            results += self._store.add(news[start : start + BATCH_SIZE], self._clock.now())
+        for new, result in zip(news, results, strict=True):
+            if result.is_changed:
+                # Ids, never the recipient.
+                log.info("suppressed", suppression_id=result.suppression_id, source=new.source, by=new.by)
+                self._on_added(new.source)
+        return results
+
+    def lift(self, suppression_id: str, account: str | None, *, by: str, reason: str) -> Suppression:
+        """End an entry, at once everywhere. One that has ended stays as it is.
+
+        Raises ``SuppressionNotFoundError`` where the account (None: any) has none.
+        """
+        lifted = self._store.lift(suppression_id, account, by=by, reason=reason, now=self._clock.now())
+        if lifted is None:
+            raise SuppressionNotFoundError
+        log.info("suppression_lifted", suppression_id=suppression_id, by=by)
+        return lifted
+
+    def lift_stops(self, accounts: Sequence[str], channel: Channel, recipient: str, *, by: str, event_id: str) -> int:
+        """End what STOP has set for this recipient, and nothing else; how many entries."""
+        digests = [recipient_digest(account, channel, recipient) for account in accounts]
+        now = self._clock.now()
+        return self._store.lift_of(
+            digests, SuppressionSource.STOP, by=by, reason="the recipient wrote START", event_id=event_id, now=now
+        )
+
+    def get(self, suppression_id: str, account: str | None) -> Suppression:
+        """An entry with its history. Raises ``SuppressionNotFoundError``."""
+        found = self._store.get(suppression_id, account)
+        if found is None:
+            raise SuppressionNotFoundError
+        return found
+
+    def search(self, where: SuppressionFilter, limit: int, after: SuppressionCursor | None = None) -> SuppressionPage:
+        """A page of the list."""
+        return self._store.search(where, limit, after, self._clock.now())
+
+    def add_rejected(self, rejections: Sequence[tuple[Job, CallResult]]) -> None:
+        """Add those of whom a provider has said in its answer that they can't be reached, or want nothing.
+
+        To be called before the answer is recorded: a process that dies between the two leaves an entry too early and
+        none too few. A test account's list has only what its keys put there, so that a sandbox's magic recipients go
+        on bringing what their names say.
+        """
+        news = [_rejected(job, call) for job, call in rejections if not is_test_account(job.client)]
+        if found := [new for new in news if new is not None]:
+            self.add(found)
+
+
+def is_about_recipient(call: CallResult) -> bool:
+    """Whether ``add_rejected`` may have something to add."""
+    return call.answer.reason is not None and call.answer.outcome is Outcome.REJECTED
+
+
+def _rejected(job: Job, call: CallResult) -> NewSuppression | None:
+    answer = call.answer
+    recipient = recipient_of(job.type, job.to)
+    source = None if answer.reason is None else source_of(answer.reason, job.type)
+    if source is None or recipient is None:
+        return None
+    return NewSuppression(
+        account=job.client,
+        channel=job.type,
+        recipient=recipient,
+        source=source,
+        scope=USUAL_SCOPES[source],
+        by=f"provider {call.provider}",
+        reason=f"{answer.code}, notification {job.job_id}",
+        # Of this life of the job: who was lifted and is replayed may be refused again.
+        event_id=f"job {job.delivery_key} {job.attempts}",
+    )
