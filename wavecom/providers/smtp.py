@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import socket
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, ClassVar
 
 import certifi
 from marshmallow import ValidationError
@@ -17,7 +14,7 @@ from marshmallow import ValidationError
 from wavecom.core.exhaustion import is_exhaustion, unclear
 from wavecom.core.job import Outcome, ProviderResult, Scope
 from wavecom.core.lanes import Channel
-from wavecom.core.ports import Files, Message
+from wavecom.core.ports import Message
 from wavecom.providers.base import BaseProvider, ProviderDependencies, UnsendableError, before_the_call
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import (
@@ -29,6 +26,7 @@ from wavecom.providers.configuration.options import (
     text,
     whole_number,
 )
+from wavecom.providers.mail.composition import mail_of, mailbox, sender_address
 from wavecom.providers.mail.connection import (
     Envelope,
     Security,
@@ -37,27 +35,12 @@ from wavecom.providers.mail.connection import (
     SmtpTimeouts,
     UnsupportedMailError,
 )
-from wavecom.providers.mail.mime import Calendar, Content, Mail, Mailbox
-from wavecom.providers.mail.parts import Attachment, StoredContent
+from wavecom.providers.mail.mime import Content, Mail
 from wavecom.providers.mail.pool import SmtpConnectionPool
 from wavecom.providers.mail.replies import SERVICE_ENDS, is_reply, result_of_error, result_of_reply
 from wavecom.providers.transport.deadline import tls_context
 from wavecom.providers.transport.faults import lacks_descriptors
 from wavecom.providers.transport.port import TransportFault
-
-
-def _is_mailbox(value: str) -> None:
-    try:
-        _mailbox(value)
-    except UnsendableError as error:
-        raise ValidationError('must be an address such as "noreply@bank.example" or "Bank <noreply@…>"') from error
-
-
-def _mailbox(value: str) -> Mailbox:
-    named = re.fullmatch(r"(.+?)\s*<([^<>]+)>", value)
-    box = Mailbox.parse(named[2], named[1].strip('"')) if named else Mailbox.parse(value)
-    str(box)  # refuses a name that can't stand in a header
-    return box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -73,7 +56,7 @@ class SmtpOptions:
     username: Annotated[str | None, secret()] = None
     password: Annotated[str | None, secret()] = None
     #: From whom mails come that don't say it themselves. Default: wavecom@ this machine.
-    sender: Annotated[str | None, text(check=_is_mailbox)] = None
+    sender: Annotated[str | None, sender_address()] = None
     #: What this machine calls itself in its greeting. Default: its host name.
     helo_name: Annotated[str | None, host_name()] = None
     #: To hand over a mail, attachments and all.
@@ -115,7 +98,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         super().__init__(config, dependencies)
         options = self.options
         helo_name = options.helo_name or socket.gethostname()
-        self._sender = _mailbox(options.sender or f"wavecom@{helo_name}")
+        self._sender = mailbox(options.sender or f"wavecom@{helo_name}")
         self._server = Server(
             host=options.host,
             port=options.port,
@@ -133,7 +116,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         """See ``core.ports.Provider.send``."""
         try:
             with before_the_call(UnicodeError):
-                mail = self._mail(message)
+                mail = mail_of(message, self._sender, self.dependencies.clock.now())
                 content = mail.content(on_end=message.files.handed_over)
         except UnsendableError as error:
             return ProviderResult(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
@@ -199,48 +182,6 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
             reply, has_sent_end=has_sent_end, is_own_sender=is_own_sender, has_utf8=bool(envelope.utf8_places)
         )
 
-    def _mail(self, message: Message) -> Mail:
-        payload = message.payload
-        sender = Mailbox.parse(payload["from"]) if payload.get("from") else self._sender
-        key = re.sub(r"[^A-Za-z0-9-]", ".", message.delivery_key)
-        return Mail(
-            sender=sender,
-            recipient=Mailbox.parse(message.to),
-            subject=str(payload.get("subject") or ""),
-            text=_optional_text(payload.get("text")),
-            html=_optional_text(payload.get("html")),
-            calendar=_calendar(payload.get("calendar")),
-            reply_to=_mailboxes(payload.get("replyTo")),
-            headers=cast(Mapping[str, str], payload.get("headers") or {}),
-            attachments=[
-                _attachment(each, message.files)
-                for each in cast(Sequence[Mapping[str, Any]], payload.get("attachments") or ())
-            ],
-            # The same at every attempt, so that mailboxes can drop a repetition.
-            message_id=f"<{key}@{sender.domain}>",
-            key=key,
-            date=self.dependencies.clock.now(),
-        )
-
-
-def _mailboxes(value: object) -> list[Mailbox]:
-    """One or several, as the message gives them."""
-    return [
-        Mailbox.parse(each)
-        for each in (value if isinstance(value, Sequence) and not isinstance(value, str) else [value])
-        if each
-    ]
-
-
-def _calendar(value: object) -> Calendar | None:
-    return Calendar(str(value["method"]), str(value["content"])) if isinstance(value, Mapping) else None
-
-
-def _attachment(given: Mapping[str, Any], files: Files) -> Attachment:
-    stored = StoredContent(given["size"], partial(files.read, given["blob"])) if "blob" in given else None
-    content = stored or given["content"]
-    return Attachment(given["filename"], given["contentType"], content, given.get("contentId"))
-
 
 def _utf8_places(mail: Mail, is_own_sender: bool) -> tuple[str, ...]:
     """Where an address has letters beyond ASCII, in the words of the message or the providers file."""
@@ -250,7 +191,3 @@ def _utf8_places(mail: Mail, is_own_sender: bool) -> tuple[str, ...]:
         "payload.replyTo": mail.reply_to,
     }
     return tuple(place for place, found in boxes.items() if not all(box.address.isascii() for box in found))
-
-
-def _optional_text(value: object) -> str | None:
-    return None if value is None else str(value)

@@ -37,7 +37,14 @@ _OWN_PREFIXES: Final = ("content-", "resent-", "arc-")
 
 
 def further_fields(headers: Mapping[str, str]) -> Iterator[str]:
-    """The fields that the message chose itself. Raises ``UnsendableError``."""
+    """The fields that the message chose itself, folded. Raises ``UnsendableError``."""
+    for name, value in written_headers(headers).items():
+        yield field(name, value)
+
+
+def written_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """The same, name to value in ASCII, as an API takes them. Raises ``UnsendableError``."""
+    written = {}
     for name, value in headers.items():
         lower = name.lower()
         if not _NAME.fullmatch(name) or lower in _OWN or lower.startswith(_OWN_PREFIXES):
@@ -48,7 +55,8 @@ def further_fields(headers: Mapping[str, str]) -> Iterator[str]:
             value = canonical(name, value)
         except HeaderValueError as error:
             raise UnsendableError(f"the header {name[:40]!r} must {error}") from None
-        yield field(name, _written(name, value))
+        written[name] = _written(name, value)
+    return written
 
 
 def _written(name: str, value: str) -> str:
