@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 #: Type, which is also the name of the module in this folder, and the class in it.
 CLASSES = {
     "http": "HttpProvider",
+    "mailgun": "MailgunProvider",
+    "postmark": "PostmarkProvider",
+    "resend": "ResendProvider",
     "sandbox": "SandboxProvider",
+    "sendgrid": "SendgridProvider",
+    "ses": "SesProvider",
     "smtp": "SmtpProvider",
     "twilio": "TwilioProvider",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -39,6 +39,17 @@ def json_field(response: Response, *names: str) -> str | None:
     if not text.isprintable():
         text = "".join(character for character in text if character.isprintable())
     return text[:LONGEST_ID] or None
+
+
+def json_at(response: Response, *steps: str | int) -> object:
+    """What a JSON answer holds at a place: ``json_at(response, "errors", 0, "field")``. None where it holds nothing."""
+    try:
+        found: Any = orjson.loads(response.body)
+        for step in steps:
+            found = found[step]
+    except (orjson.JSONDecodeError, LookupError, TypeError):
+        return None
+    return found
 
 
 def retry_after_seconds(value: str | None, now: datetime) -> float | None:
