@@ -115,6 +115,17 @@ class UnsendableError(Exception):
         self.is_final_here = is_final_here
 
 
+class UnpreparedError(Exception):
+    """What the call needs beside the message could not be had (a token, an address): nothing was sent.
+
+    ``result`` is what that means for the message.
+    """
+
+    def __init__(self, result: ProviderResult) -> None:
+        super().__init__(result.message)
+        self.result = result
+
+
 @contextmanager
 def before_the_call(*expected: type[Exception]) -> Iterator[None]:
     """Around what a provider does before anything leaves: a bug there becomes ``NotBegunError``.

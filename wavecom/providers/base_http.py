@@ -19,7 +19,13 @@ from wavecom.core.ports import (
     Message,
     OnResult,
 )
-from wavecom.providers.base import BaseProvider, ProviderDependencies, UnsendableError, before_the_call
+from wavecom.providers.base import (
+    BaseProvider,
+    ProviderDependencies,
+    UnpreparedError,
+    UnsendableError,
+    before_the_call,
+)
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
 from wavecom.providers.responses import AnswerTable, ThrottledErrorLog, phrase, retry_after_seconds
 from wavecom.providers.transport import (
@@ -68,6 +74,13 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
     def request(self, message: Message) -> Request:
         """What to send; headers in ASCII. Raises ``UnsendableError``."""
 
+    def may_wait(self, message: Message) -> bool:
+        """Whether ``request`` may have to wait (for a token, a name look-up): then a thread calls it, by ``send``.
+
+        Asked before each call, so it must be quick. What must be waited for and does not come is ``UnpreparedError``.
+        """
+        return False
+
     def message_id(self, response: Response) -> str | None:
         """The provider's own id of an accepted message; None where the response holds none."""
         return None
@@ -91,10 +104,10 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
     def send(self, message: Message) -> ProviderResult:
         """See ``core.ports.Provider.send``."""
         try:
-            with before_the_call():
+            with before_the_call(UnpreparedError):
                 request = self._request(message)
             response = self.dependencies.transport.send(request)
-        except (UnsendableError, TransportError) as error:
+        except (UnpreparedError, UnsendableError, TransportError) as error:
             return _result_of_error(error)
         try:
             return self._interpreted(response, message)
@@ -116,9 +129,11 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
                 result = error
             on_result(result)
 
+        if self.may_wait(message):
+            return False
         try:
             request = self._request(message)
-        except UnsendableError as error:
+        except (UnpreparedError, UnsendableError) as error:
             on_result(_result_of_error(error))
             return True
         return self.dependencies.transport.start(request, on_end)
@@ -206,6 +221,8 @@ def _result_of_error(error: Exception) -> ProviderResult:
             )
         case UnsendableError():
             return ProviderResult(Outcome.REJECTED, "unsendable", str(error), scope=Scope.MESSAGE)
+        case UnpreparedError():
+            return error.result
         case NotSentError(is_bug=True):
             # Said of nobody: an attempt of this message is used up, or it would be tried for ever.
             return ProviderResult(Outcome.UNAVAILABLE, error.fault.value, "a fault of WaveCom before the call")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 #: Type, which is also the name of the module in this folder, and the class in it.
 CLASSES = {
+    "fcm": "FcmProvider",
     "http": "HttpProvider",
     "mailgun": "MailgunProvider",
     "postmark": "PostmarkProvider",

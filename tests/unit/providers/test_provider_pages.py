@@ -1,0 +1,38 @@
+"""Each vendor's type has a page that names its keys and every code of its answer table; the index names the page."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from wavecom.providers.base_http import BaseHttpProvider
+from wavecom.providers.configuration.options import checks_of
+from wavecom.providers.registry import CLASSES, provider_class
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+#: No vendor's: what there is to know is in adding-a-provider.md, sandbox.md and providers.example.toml.
+WITHOUT_A_PAGE = {"http", "sandbox", "smtp"}
+#: Pages that are still to be written. Nothing may be added here.
+TO_BE_WRITTEN = {"twilio"}
+VENDORS = sorted(set(CLASSES) - WITHOUT_A_PAGE - TO_BE_WRITTEN)
+
+
+def test_the_index_names_every_page_and_no_other() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| .*\(providers/(\w+)\.md\)", (DOCS / "providers.md").read_text("utf-8"), re.M)
+
+    assert rows == [(name, name) for name in VENDORS]
+    assert sorted(path.stem for path in (DOCS / "providers").glob("*.md")) == VENDORS
+
+
+@pytest.mark.parametrize("type_name", VENDORS)
+def test_a_page_names_every_key_and_every_code(type_name: str) -> None:
+    page = (DOCS / "providers" / f"{type_name}.md").read_text("utf-8")
+    cls = provider_class(type_name)
+    named = set(re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", page, flags=re.DOTALL)))
+
+    assert set(checks_of(cls.options_class)) - named == set()
+    if issubclass(cls, BaseHttpProvider):
+        assert set(cls.answers.codes) - named == set()

@@ -1,0 +1,45 @@
+"""Reading the payload of a push message (``wavecom.web.api.schemas.push``) for any push service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from wavecom.core.ports import Message
+from wavecom.providers.base import UnsendableError
+
+
+def recipient(message: Message, platform: str, field: str) -> Any:
+    """``to.token`` or ``to.subscription`` of a message for ``platform``.
+
+    Raises ``UnsendableError``; for another platform one that is final here, as another provider may serve it.
+    """
+    found = message.to.get("platform")
+    if found != platform:
+        raise UnsendableError(f"to.platform: this provider serves {platform} only", is_final_here=True)
+    value = message.to.get(field)
+    if not value:
+        raise UnsendableError(f"to.{field}: is missing")
+    return value
+
+
+def is_silent(payload: Mapping[str, object]) -> bool:
+    """Whether nothing is shown: the app is only woken, or its badge set."""
+    return not payload.get("title") and not payload.get("body")
+
+
+def app_data(payload: Mapping[str, Any], *fields: str) -> dict[str, str]:
+    """The texts for the app: ``payload.data``, and those of ``fields`` that the push service has no place for.
+
+    Raises ``UnsendableError`` where both use one name.
+    """
+    data = dict(payload.get("data") or {})
+    for field in fields:
+        if field in payload and data.setdefault(field, str(payload[field])) != str(payload[field]):
+            raise UnsendableError(f"payload.data.{field}: is the name by which payload.{field} is sent")
+    return data
+
+
+def present(**values: object) -> dict[str, Any]:
+    """The values that are not None, by name."""
+    return {name: value for name, value in values.items() if value is not None}
