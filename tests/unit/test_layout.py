@@ -12,6 +12,15 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDERS = ("wavecom", "harness", "tests")
 
+UNIT = REPOSITORY / "tests" / "unit"
+#: Folders of tests/unit that mirror no part of wavecom/.
+ELSEWHERE = {
+    "harness": "mirrors harness/, which stands beside wavecom/",
+    "core/stateful": "whole lives of jobs, through all of the core at once",
+}
+#: What is about all of the repository stands above the folders.
+OF_THE_REPOSITORY = {"test_dependencies.py", "test_fence.py", "test_layout.py"}
+
 MEDIAN_LINES = 150
 MOST_LINES = 450
 #: Longer for now; each is one suite, or one environment, that is still to be parted. Nothing may be added here.
@@ -43,6 +52,46 @@ def test_what_was_parted_leaves_the_list() -> None:
     lines = {path: count for folder in FOLDERS for path, count in modules(folder).items()}
 
     assert {path for path in LONGER if lines.get(path, 0) <= MOST_LINES} == set()
+
+
+def place_of(test: Path) -> tuple[str, Path]:
+    """Folder of a unit test below tests/unit, and the folder of wavecom/ that it mirrors.
+
+    A folder may mirror one module: tests/unit/core/sweep/ stands for wavecom/core/sweep.py.
+    """
+    folder = test.parent.relative_to(UNIT)
+    mirrored = REPOSITORY / "wavecom" / folder
+    return str(folder), mirrored.parent if mirrored.with_suffix(".py").is_file() else mirrored
+
+
+UNIT_TESTS = [path for path in sorted(UNIT.rglob("test_*.py")) if str(path.parent.relative_to(UNIT)) not in ELSEWHERE]
+
+
+def test_each_folder_of_unit_tests_has_the_name_of_a_package_or_module() -> None:
+    places = dict(map(place_of, UNIT_TESTS))
+
+    assert [folder for folder, mirrored in places.items() if not mirrored.is_dir()] == []
+
+
+def test_a_unit_test_with_the_name_of_a_module_stands_where_the_module_stands() -> None:
+    packages: dict[str, set[Path]] = {}
+    for module in (REPOSITORY / "wavecom").rglob("*.py"):
+        packages.setdefault(module.stem, set()).add(module.parent)
+
+    misplaced = [
+        str(test.relative_to(REPOSITORY))
+        for test in UNIT_TESTS
+        if (named := packages.get(test.stem.removeprefix("test_"))) and place_of(test)[1] not in named
+    ]
+
+    assert misplaced == []
+
+
+def test_above_all_folders_stand_tests_of_modules_that_stand_there_too() -> None:
+    modules = {path.stem for path in (REPOSITORY / "wavecom").glob("*.py")}
+    tests = {path.name for path in UNIT.glob("test_*.py")} - OF_THE_REPOSITORY
+
+    assert {test for test in tests if not any(f"{test[5:-3]}_".startswith(f"{name}_") for name in modules)} == set()
 
 
 def undocumented(path: Path) -> Iterator[str]:

@@ -16,7 +16,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.e2e.pages.visitor import LONG, UNCONFIRMED, WIDE, Visitor
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import DashboardEnvironment
+from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 

@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.e2e.pages.visitor import Visitor, focused, tab_to
-from tests.unit.dashboard.environment import DashboardEnvironment
+from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
 
 

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.pages.visitor import Visitor
 from tests.factories import make_job
-from tests.unit.dashboard.environment import DashboardEnvironment
+from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.e2e.pages.visitor import PHONE, UNCONFIRMED, Visitor
 from tests.factories import make_job
-from tests.unit.dashboard.environment import PASSWORD, DashboardEnvironment
+from tests.unit.web.dashboard.environment import PASSWORD, DashboardEnvironment
 from wavecom.core.states import Status
 
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from playwright.sync_api import ConsoleMessage, Page, Request, expect
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import PASSWORD
+from tests.unit.web.dashboard.environment import PASSWORD
 from wavecom.core.job import JobError, LogEntry
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.unit.web.api.test_batch import sms
 from tests.unit.web.conftest import make_environment
-from tests.unit.web.test_batch import sms
 from wavecom.settings import Settings
 from wavecom.web.request_middleware import AllowedHosts
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tests.unit.web.api.test_batch import BAD, sms
 from tests.unit.web.conftest import KEY, NOW, make_environment
-from tests.unit.web.test_batch import BAD, sms
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.core.ports import JobFilter

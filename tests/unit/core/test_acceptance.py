@@ -9,8 +9,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.memory_storage import MemoryJobRepository
+from tests.unit.web.api.test_batch import BAD, sms
 from tests.unit.web.conftest import KEY, WebEnvironment, make_environment
-from tests.unit.web.test_batch import BAD, sms
 from wavecom.accounts import Scope
 from wavecom.core.job import Job
 from wavecom.core.local_quota import LocalQuotas

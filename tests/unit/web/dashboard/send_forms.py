@@ -8,7 +8,7 @@ from typing import Any
 
 from werkzeug.test import TestResponse
 
-from tests.unit.dashboard.environment import (
+from tests.unit.web.dashboard.environment import (
     DashboardEnvironment,
 )
 from wavecom.core.job import Job, JobId

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tests.factories import make_job
-from tests.unit.dashboard.environment import Browser, DashboardEnvironment
+from tests.unit.web.dashboard.environment import Browser, DashboardEnvironment
 from wavecom.web.dashboard.headers import HEADERS
 
 JOB_ID = "019ceb00-0000-7000-8000-000000000001"

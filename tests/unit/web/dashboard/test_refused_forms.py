@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from tests.unit.dashboard.environment import (
+from tests.unit.web.dashboard.environment import (
     Browser,
     DashboardEnvironment,
     controls,
 )
-from tests.unit.dashboard.send_forms import EMAIL, PUSH, SMS, problems, sent, stored
+from tests.unit.web.dashboard.send_forms import EMAIL, PUSH, SMS, problems, sent, stored
 from wavecom.core.lanes import Channel
 from wavecom.web.dashboard.send_form import SendForm
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.factories import NOW
-from tests.unit.dashboard.environment import (
+from tests.unit.web.dashboard.environment import (
     CLIENT,
     KEY,
     READ_ONLY_KEY,
@@ -17,7 +17,7 @@ from tests.unit.dashboard.environment import (
     Browser,
     DashboardEnvironment,
 )
-from tests.unit.dashboard.send_forms import EMAIL, PUSH, SMS, VALID, sent, stored
+from tests.unit.web.dashboard.send_forms import EMAIL, PUSH, SMS, VALID, sent, stored
 from wavecom.core.job import UnknownOutcomePolicy
 from wavecom.core.lanes import Priority
 from wavecom.core.states import Status

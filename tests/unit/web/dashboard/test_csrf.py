@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.dashboard.environment import PASSWORD, Browser, DashboardEnvironment
-from tests.unit.dashboard.test_login import addresses
+from tests.unit.web.dashboard.environment import PASSWORD, Browser, DashboardEnvironment
+from tests.unit.web.dashboard.test_login import addresses
 
 
 def test_every_form_needs_the_token_of_its_session(environment: DashboardEnvironment) -> None:

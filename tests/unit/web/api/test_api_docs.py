@@ -25,7 +25,7 @@ from wavecom.web.api.schemas.stats import StatsQuery
 from wavecom.web.dashboard.words import EVENTS
 from wavecom.web.problems import documented
 
-PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[4] / "docs" / "api.md").read_text(encoding="utf-8")
 
 
 def _first_column(header: str) -> list[str]:

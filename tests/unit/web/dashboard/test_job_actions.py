@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.factories import make_job
-from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, READ_ONLY_KEY, Browser, DashboardEnvironment
+from tests.unit.web.dashboard.environment import CLIENT, KEY, PASSWORD, READ_ONLY_KEY, Browser, DashboardEnvironment
 from wavecom.core.job import Job, JobError, UnknownOutcomePolicy
 from wavecom.core.states import Status
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.factories import make_job
-from tests.unit.dashboard.environment import (
+from tests.unit.web.dashboard.environment import (
     CLIENT,
     KEY,
     PASSWORD,

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import KEY, Browser, DashboardEnvironment
+from tests.unit.web.dashboard.environment import KEY, Browser, DashboardEnvironment
 from wavecom.core.job import JobError, LogEntry
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status

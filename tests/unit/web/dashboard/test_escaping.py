@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import PASSWORD, Browser, DashboardEnvironment, controls
+from tests.unit.web.dashboard.environment import PASSWORD, Browser, DashboardEnvironment, controls
 from wavecom.core.job import JobError, LogEntry
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status

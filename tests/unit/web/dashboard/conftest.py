@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from tests.unit.dashboard.environment import Browser, DashboardEnvironment
+from tests.unit.web.dashboard.environment import Browser, DashboardEnvironment
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.dashboard.environment import KEY, PASSWORD, Browser, DashboardEnvironment
+from tests.unit.web.dashboard.environment import KEY, PASSWORD, Browser, DashboardEnvironment
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from werkzeug.test import TestResponse, encode_multipart
 
-from tests.unit.dashboard.environment import (
+from tests.unit.web.dashboard.environment import (
     TEST_KEY,
     Browser,
     DashboardEnvironment,
     controls,
 )
-from tests.unit.dashboard.send_forms import EMAIL, SMS, problems, sent, stored
+from tests.unit.web.dashboard.send_forms import EMAIL, SMS, problems, sent, stored
 from wavecom.core.lanes import Channel
 
 

@@ -8,7 +8,7 @@ import pytest
 from structlog.typing import EventDict
 
 from tests.memory_storage import MemorySessionStore
-from tests.unit.dashboard.environment import (
+from tests.unit.web.dashboard.environment import (
     CLIENT,
     KEY,
     PASSWORD,

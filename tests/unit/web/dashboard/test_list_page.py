@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_job
-from tests.unit.dashboard.environment import CLIENT, KEY, PASSWORD, Browser, DashboardEnvironment
+from tests.unit.web.dashboard.environment import CLIENT, KEY, PASSWORD, Browser, DashboardEnvironment
 from wavecom.core.job import Job, JobError, JobId
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import Cursor

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.unit.dashboard.environment import KEY, READ_ONLY_KEY, Browser, DashboardEnvironment
+from tests.unit.web.dashboard.environment import KEY, READ_ONLY_KEY, Browser, DashboardEnvironment
 
 
 def _id_of(environment: DashboardEnvironment, viewer: str) -> str:
