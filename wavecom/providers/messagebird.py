@@ -90,7 +90,7 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
         taken = segments(content)
         if taken.count > _MOST_PARTS:
             raise UnsendableError(f"payload.text: MessageBird takes at most {_MOST_PARTS} parts", is_final_here=True)
-        fields = {
+        fields: dict[str, object] = {
             "originator": str(message.payload.get("senderId") or self.options.sender).removeprefix("+"),
             "recipients": [str(message.to["phone"]).removeprefix("+")],
             "body": content,
@@ -108,6 +108,8 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
 
     def answer_code(self, response: Response) -> str | None:
         """The first error's code, with the parameter that it names where the table tells such apart."""
+        if response.status < 300:
+            return None
         content: Any = orjson.loads(response.body)
         if not isinstance(content, dict) or not content.get("errors"):
             return None
@@ -123,7 +125,7 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
         """See ``BaseProvider.check_account``. https://developers.messagebird.com/api/balance/"""
         headers = {"Authorization": f"AccessKey {self.options.access_key}"}
         answer = client.call("GET", f"{self.options.base_url}/balance", headers=headers, ca_file=self.options.ca_file)
-        findings = [credentials_finding(answer)]
+        findings = [credentials_finding(answer.status)]
         if findings[0].is_good:
             balance = fields_of(answer)
             findings.append(balance_finding(balance.get("amount"), balance.get("type", "")))

@@ -14,18 +14,24 @@ CLASSES = {
     "fcm": "FcmProvider",
     "http": "HttpProvider",
     "mailgun": "MailgunProvider",
+    "messagebird": "MessagebirdProvider",
     "postmark": "PostmarkProvider",
     "resend": "ResendProvider",
     "sandbox": "SandboxProvider",
     "sendgrid": "SendgridProvider",
     "ses": "SesProvider",
     "smtp": "SmtpProvider",
+    "sns": "SnsProvider",
     "twilio": "TwilioProvider",
+    "vonage": "VonageProvider",
 }
 
 #: Types that report receipts: the name of the module in ``receipts/``, and the class in it.
 RECEIPTS: dict[str, str] = {
+    "messagebird": "MessagebirdReceipts",
+    "sns": "SnsReceipts",
     "twilio": "TwilioReceipts",
+    "vonage": "VonageReceipts",
 }
 
 

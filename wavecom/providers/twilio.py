@@ -124,7 +124,7 @@ class TwilioProvider(BaseHttpProvider[TwilioOptions]):
 
     def answer_code(self, response: Response) -> str | None:
         """The code of an error in its JSON."""
-        return json_field(response, "code")
+        return json_field(response, "code") if response.status >= 300 else None
 
     def message_id(self, response: Response) -> str | None:
         """Twilio's SID of the message."""
@@ -147,7 +147,7 @@ class TwilioProvider(BaseHttpProvider[TwilioOptions]):
 
         account = get(".json")
         status = fields_of(account).get("status", "active")
-        findings = [credentials_finding(account)]
+        findings = [credentials_finding(account.status)]
         if not findings[0].is_good:
             return findings
         if status != "active":

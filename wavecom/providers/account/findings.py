@@ -14,13 +14,13 @@ def fields_of(answer: AccountAnswer) -> Mapping[str, Any]:
     return answer.content if is_good and isinstance(answer.content, dict) else {}
 
 
-def credentials_finding(answer: AccountAnswer) -> AccountFinding:
+def credentials_finding(status: int) -> AccountFinding:
     """Whether the provider knows us, by the status of an answer. None: it is in trouble, or too busy to say."""
-    if 200 <= answer.status < 300:
+    if 200 <= status < 300:
         return AccountFinding(AccountAspect.CREDENTIALS, True, "accepted")
-    if answer.status == 429 or answer.status >= 500:
-        return AccountFinding(AccountAspect.CREDENTIALS, None, f"can't be asked now: HTTP {answer.status}")
-    return AccountFinding(AccountAspect.CREDENTIALS, False, f"refused: HTTP {answer.status}")
+    if status == 429 or status >= 500:
+        return AccountFinding(AccountAspect.CREDENTIALS, None, f"can't be asked now: HTTP {status}")
+    return AccountFinding(AccountAspect.CREDENTIALS, False, f"refused: HTTP {status}")
 
 
 def balance_finding(amount: object, unit: object = "") -> AccountFinding:

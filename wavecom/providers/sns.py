@@ -1,0 +1,199 @@
+"""``type = "sns"``: text messages by Amazon Web Services, through SNS or End User Messaging.
+
+Both APIs stand in ``wavecom/providers/aws/text_messages.py``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar, Final
+from urllib.parse import urlencode
+
+from marshmallow import ValidationError
+
+from wavecom.core.job import Outcome, Reason
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import Message
+from wavecom.providers.account import AccountAspect, AccountClient, AccountFinding
+from wavecom.providers.account.findings import credentials_finding
+from wavecom.providers.aws.sigv4 import AwsCredentials, signed_headers
+from wavecom.providers.aws.text_messages import Publish, SendTextMessage, TextMessage, TextMessageApi
+from wavecom.providers.base import ProviderDependencies, UnsendableError
+from wavecom.providers.base_http import BaseHttpProvider
+from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.configuration.options import base_url as api_address
+from wavecom.providers.configuration.options import host_name, pem_file, secret, text, tuple_of
+from wavecom.providers.responses import AnswerMeaning, AnswerTable
+from wavecom.providers.responses.answers import Meanings
+from wavecom.providers.transport import Request, Response
+
+_ACCOUNT, _ELSEWHERE, _RECIPIENT = AnswerMeaning.account, AnswerMeaning.elsewhere, AnswerMeaning.recipient
+_CREDENTIALS = _ACCOUNT(Reason.CREDENTIALS, "AWS does not accept the access key: check it, its rights, region, clock")
+
+#: 400 says nothing by itself.
+_STATUSES: Final[Meanings] = {
+    "2xx": Outcome.ACCEPTED,
+    "4xx": AnswerMeaning(Outcome.UNAVAILABLE, check="AWS refuses the request: see its documentation for the code"),
+    403: _CREDENTIALS,
+    429: Outcome.UNAVAILABLE,
+    500: Outcome.UNAVAILABLE,
+    503: Outcome.UNAVAILABLE,
+}
+
+#: https://docs.aws.amazon.com/sns/latest/api/API_Publish.html and CommonErrors.html; ``InvalidNumber`` and ``OptedOut``
+#: are an InvalidParameter whose text says so.
+PUBLISH_ANSWERS: Final = AnswerTable(
+    _STATUSES,
+    {
+        "AuthorizationError": _CREDENTIALS,
+        "IncompleteSignature": _CREDENTIALS,
+        "InternalError": Outcome.UNAVAILABLE,
+        "InvalidClientTokenId": _CREDENTIALS,
+        "InvalidNumber": _RECIPIENT(Reason.RECIPIENT_INVALID),
+        "InvalidParameter": _ELSEWHERE("SNS does not take a parameter: check sender"),
+        "InvalidSecurity": _CREDENTIALS,
+        "OptedOut": _RECIPIENT(Reason.RECIPIENT_OPTED_OUT),
+        "OptInRequired": _CREDENTIALS,
+        "ParameterValueInvalid": _ELSEWHERE("SNS does not take a parameter: check sender"),
+        "SignatureDoesNotMatch": _CREDENTIALS,
+        "Throttled": Outcome.UNAVAILABLE,
+        "Throttling": Outcome.UNAVAILABLE,
+    },
+)
+
+#: https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_SendTextMessage.html and CommonErrors.html; a
+#: ``Reason`` that stands in an error has a word of its own (``aws/text_messages.py``).
+SEND_TEXT_MESSAGE_ANSWERS: Final = AnswerTable(
+    _STATUSES,
+    {
+        "AccessDenied": _CREDENTIALS,
+        "AccountDisabled": _ACCOUNT(Reason.BALANCE, "AWS has closed the account for messages: ask its support"),
+        "Conflict": _ELSEWHERE("AWS says that sender or configuration_set does not fit the message"),
+        "CountryBlocked": _ELSEWHERE("the account may not send to this country: see End User Messaging"),
+        "ExpiredToken": _CREDENTIALS,
+        "InternalServer": Outcome.UNAVAILABLE,
+        "InvalidNumber": _RECIPIENT(Reason.RECIPIENT_INVALID),
+        "InvalidSignature": _CREDENTIALS,
+        "NotVerified": _ELSEWHERE("an account in the sandbox sends to verified numbers only: leave it at AWS"),
+        "OptedOut": _RECIPIENT(Reason.RECIPIENT_OPTED_OUT),
+        "ResourceNotFound": _ACCOUNT(Reason.SENDER, "AWS knows no such sender or configuration_set"),
+        "Sender": _ACCOUNT(Reason.SENDER, "this account may not send from sender: check it at AWS"),
+        "ServiceQuotaExceeded": _ACCOUNT(Reason.QUOTA, "a quota of the account is used up: see AWS"),
+        "SpendLimit": _ACCOUNT(Reason.QUOTA, "the month's spend limit is reached: have AWS raise it"),
+        "Throttling": Outcome.UNAVAILABLE,
+        "UnrecognizedClient": _CREDENTIALS,
+        "Validation": _ELSEWHERE("AWS does not take a parameter: check sender and configuration_set"),
+    },
+)
+
+_ARNS = tuple_of(text(), 'must be a list such as ["arn:aws:sns:eu-west-1:123456789012:sms-events"]')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class SnsOptions:
+    """The type's own keys. ``topic_arns`` are the topics that receipts and replies may come from."""
+
+    region: Annotated[str, host_name()]
+    access_key_id: Annotated[str, secret()]
+    secret_access_key: Annotated[str, secret()]
+    #: A number, a name; of End User Messaging also the id or ARN of a sender or a pool. None: as AWS chooses.
+    sender: Annotated[str | None, text()] = None
+    topic_arns: Annotated[tuple[str, ...], _ARNS] = ()
+    api: Annotated[str, text(choices=("sns", "end_user_messaging"))] = "sns"
+    configuration_set: Annotated[str | None, text()] = None
+    #: None: that of the region.
+    base_url: Annotated[str | None, api_address()] = None
+    ca_file: Annotated[str | None, pem_file()] = None
+
+    def __post_init__(self) -> None:
+        if self.configuration_set is not None and self.api == "sns":
+            raise ValidationError('belongs to api = "end_user_messaging"; SNS has none', "configuration_set")
+
+
+class SnsProvider(BaseHttpProvider[SnsOptions]):
+    """AWS has no idempotency key for text messages. End User Messaging echoes our job id in its events."""
+
+    options_class: ClassVar[type[SnsOptions]] = SnsOptions
+    channels = frozenset({Channel.SMS})
+
+    def __init__(self, config: ProviderConfig[SnsOptions], dependencies: ProviderDependencies) -> None:
+        super().__init__(config, dependencies)
+        options = self.options
+        is_sns = options.api == "sns"
+        self.answers = PUBLISH_ANSWERS if is_sns else SEND_TEXT_MESSAGE_ANSWERS
+        self._api: TextMessageApi = Publish() if is_sns else SendTextMessage(options.configuration_set)
+        #: SNS itself writes what became of a text message to CloudWatch alone.
+        self.expects_receipts = bool(not is_sns and options.configuration_set and options.topic_arns)
+        domain = "amazonaws.com.cn" if options.region.startswith("cn-") else "amazonaws.com"
+        self._url = f"{options.base_url or f'https://{self._api.service}.{options.region}.{domain}'}/"
+        self._credentials = AwsCredentials(
+            access_key_id=options.access_key_id,
+            secret_access_key=options.secret_access_key,
+            region=options.region,
+            service=self._api.service,
+        )
+
+    def request(self, message: Message) -> Request:
+        """See ``BaseHttpProvider.request``."""
+        now = self.dependencies.clock.now()
+        chosen = message.payload.get("senderId")
+        content = TextMessage(
+            message.job_id,
+            str(message.to["phone"]),
+            str(message.payload["text"]),
+            str(chosen) if chosen else self.options.sender,
+            None if message.expires_at is None else int((message.expires_at - now).total_seconds()),
+        )
+        try:
+            body = self._api.body(content)
+        except ValueError as error:
+            raise UnsendableError(f"{'payload.senderId: ' if chosen else ''}{error}", is_final_here=True) from None
+        headers = signed_headers(self._credentials, "POST", self._url, self._api.headers, body, now)
+        return Request(self._url, body, headers, self.config.timeout_seconds, self.options.ca_file)
+
+    def answer_code(self, response: Response) -> str | None:
+        """The code of an error."""
+        return self._api.error_code(response.body) if response.status >= 300 else None
+
+    def message_id(self, response: Response) -> str | None:
+        """AWS's id of the message."""
+        return self._api.message_id(response.body)
+
+    def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
+        """See ``BaseProvider.check_account``.
+
+        https://docs.aws.amazon.com/sns/latest/api/API_GetSMSAttributes.html and API_GetSMSSandboxAccountStatus,
+        https://docs.aws.amazon.com/pinpoint/latest/apireference_smsvoicev2/API_DescribeAccountAttributes.html
+        """
+        if self.options.api == "sns":
+            return self._sns_findings(client)
+        target = {**self._api.headers, "X-Amz-Target": "PinpointSMSVoiceV2.DescribeAccountAttributes"}
+        status, body = self._asked(client, target, b"{}")
+        return self._findings(status, is_in_sandbox=b'"SANDBOX"' in body)
+
+    def _sns_findings(self, client: AccountClient) -> list[AccountFinding]:
+        def ask(action: str) -> tuple[int, bytes]:
+            form = urlencode({"Action": action, "Version": "2010-03-31"}).encode()
+            return self._asked(client, self._api.headers, form)
+
+        status, body = ask("GetSMSSandboxAccountStatus")
+        findings = self._findings(status, is_in_sandbox=b"<IsInSandbox>true</IsInSandbox>" in body)
+        limit = re.search(rb"MonthlySpendLimit</key>\s*<value>([0-9.]+)<", ask("GetSMSAttributes")[1])
+        if limit is not None:
+            text = f"monthly spend limit: {limit[1].decode()} USD"
+            findings.append(AccountFinding(AccountAspect.QUOTA, float(limit[1]) > 0, text))
+        return findings
+
+    def _asked(self, client: AccountClient, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+        signed = signed_headers(self._credentials, "POST", self._url, headers, body, self.dependencies.clock.now())
+        answer = client.call("POST", self._url, headers=signed, body=body, ca_file=self.options.ca_file)
+        return answer.status, answer.body
+
+    def _findings(self, status: int, *, is_in_sandbox: bool) -> list[AccountFinding]:
+        findings = [credentials_finding(status)]
+        if findings[0].is_good:
+            text = "the account is in the sandbox: it sends to verified numbers only" if is_in_sandbox else "production"
+            findings.append(AccountFinding(AccountAspect.QUOTA, not is_in_sandbox, text))
+        return findings
