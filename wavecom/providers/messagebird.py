@@ -125,7 +125,7 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
         """See ``BaseProvider.check_account``. https://developers.messagebird.com/api/balance/"""
         headers = {"Authorization": f"AccessKey {self.options.access_key}"}
         answer = client.call("GET", f"{self.options.base_url}/balance", headers=headers, ca_file=self.options.ca_file)
-        findings = [credentials_finding(answer.status)]
+        findings = [credentials_finding(answer)]
         if findings[0].is_good:
             balance = fields_of(answer)
             findings.append(balance_finding(balance.get("amount"), balance.get("type", "")))

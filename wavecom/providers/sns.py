@@ -16,7 +16,7 @@ from marshmallow import ValidationError
 from wavecom.core.job import Outcome, Reason
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
-from wavecom.providers.account import AccountAspect, AccountClient, AccountFinding
+from wavecom.providers.account import AccountAnswer, AccountAspect, AccountClient, AccountFinding
 from wavecom.providers.account.findings import credentials_finding
 from wavecom.providers.aws.sigv4 import AwsCredentials, signed_headers
 from wavecom.providers.aws.text_messages import Publish, SendTextMessage, TextMessage, TextMessageApi
@@ -117,12 +117,14 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
 
     options_class: ClassVar[type[SnsOptions]] = SnsOptions
     channels = frozenset({Channel.SMS})
+    answers = PUBLISH_ANSWERS
 
     def __init__(self, config: ProviderConfig[SnsOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
         options = self.options
         is_sns = options.api == "sns"
-        self.answers = PUBLISH_ANSWERS if is_sns else SEND_TEXT_MESSAGE_ANSWERS
+        if not is_sns:
+            self.answers = SEND_TEXT_MESSAGE_ANSWERS
         self._api: TextMessageApi = Publish() if is_sns else SendTextMessage(options.configuration_set)
         #: SNS itself writes what became of a text message to CloudWatch alone.
         self.expects_receipts = bool(not is_sns and options.configuration_set and options.topic_arns)
@@ -170,30 +172,34 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
         if self.options.api == "sns":
             return self._sns_findings(client)
         target = {**self._api.headers, "X-Amz-Target": "PinpointSMSVoiceV2.DescribeAccountAttributes"}
-        status, body = self._asked(client, target, b"{}")
-        return self._findings(status, is_in_sandbox=b'"SANDBOX"' in body)
+        answer = self._asked(client, target, b"{}")
+        return _findings(answer, is_in_sandbox=b'"SANDBOX"' in answer.body)
 
     def _sns_findings(self, client: AccountClient) -> list[AccountFinding]:
-        def ask(action: str) -> tuple[int, bytes]:
+        def ask(action: str) -> AccountAnswer:
             form = urlencode({"Action": action, "Version": "2010-03-31"}).encode()
             return self._asked(client, self._api.headers, form)
 
-        status, body = ask("GetSMSSandboxAccountStatus")
-        findings = self._findings(status, is_in_sandbox=b"<IsInSandbox>true</IsInSandbox>" in body)
-        limit = re.search(rb"MonthlySpendLimit</key>\s*<value>([0-9.]+)<", ask("GetSMSAttributes")[1])
+        answer = ask("GetSMSSandboxAccountStatus")
+        findings = _findings(answer, is_in_sandbox=b"<IsInSandbox>true</IsInSandbox>" in answer.body)
+        limit = _SPEND_LIMIT.search(ask("GetSMSAttributes").body) if findings[0].is_good else None
         if limit is not None:
             text = f"monthly spend limit: {limit[1].decode()} USD"
             findings.append(AccountFinding(AccountAspect.QUOTA, float(limit[1]) > 0, text))
         return findings
 
-    def _asked(self, client: AccountClient, headers: Mapping[str, str], body: bytes) -> tuple[int, bytes]:
+    def _asked(self, client: AccountClient, headers: Mapping[str, str], body: bytes) -> AccountAnswer:
         signed = signed_headers(self._credentials, "POST", self._url, headers, body, self.dependencies.clock.now())
-        answer = client.call("POST", self._url, headers=signed, body=body, ca_file=self.options.ca_file)
-        return answer.status, answer.body
+        return client.call("POST", self._url, headers=signed, body=body, ca_file=self.options.ca_file)
 
-    def _findings(self, status: int, *, is_in_sandbox: bool) -> list[AccountFinding]:
-        findings = [credentials_finding(status)]
-        if findings[0].is_good:
-            text = "the account is in the sandbox: it sends to verified numbers only" if is_in_sandbox else "production"
-            findings.append(AccountFinding(AccountAspect.QUOTA, not is_in_sandbox, text))
-        return findings
+
+#: In the answer of GetSMSAttributes.
+_SPEND_LIMIT: Final = re.compile(rb"MonthlySpendLimit</key>\s*<value>([0-9]+(?:\.[0-9]+)?)<")
+
+
+def _findings(answer: AccountAnswer, *, is_in_sandbox: bool) -> list[AccountFinding]:
+    findings = [credentials_finding(answer)]
+    if findings[0].is_good:
+        text = "the account is in the sandbox: it sends to verified numbers only" if is_in_sandbox else "production"
+        findings.append(AccountFinding(AccountAspect.QUOTA, not is_in_sandbox, text))
+    return findings

@@ -147,7 +147,7 @@ class TwilioProvider(BaseHttpProvider[TwilioOptions]):
 
         account = get(".json")
         status = fields_of(account).get("status", "active")
-        findings = [credentials_finding(account.status)]
+        findings = [credentials_finding(account)]
         if not findings[0].is_good:
             return findings
         if status != "active":

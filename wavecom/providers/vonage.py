@@ -165,7 +165,7 @@ class VonageProvider(BaseHttpProvider[VonageOptions]):
         auth = (self.options.api_key, self.options.api_secret)
         url = f"{self.options.base_url}/account/get-balance"
         answer = client.call("GET", url, auth=auth, ca_file=self.options.ca_file)
-        findings = [credentials_finding(answer.status)]
+        findings = [credentials_finding(answer)]
         if findings[0].is_good:
             findings.append(balance_finding(fields_of(answer).get("value"), "EUR"))
             findings.append(sender_finding(None, "senders can't be asked about"))

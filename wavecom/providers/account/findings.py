@@ -14,8 +14,9 @@ def fields_of(answer: AccountAnswer) -> Mapping[str, Any]:
     return answer.content if is_good and isinstance(answer.content, dict) else {}
 
 
-def credentials_finding(status: int) -> AccountFinding:
+def credentials_finding(answer: AccountAnswer) -> AccountFinding:
     """Whether the provider knows us, by the status of an answer. None: it is in trouble, or too busy to say."""
+    status = answer.status
     if 200 <= status < 300:
         return AccountFinding(AccountAspect.CREDENTIALS, True, "accepted")
     if status == 429 or status >= 500:
