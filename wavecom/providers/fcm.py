@@ -82,7 +82,6 @@ class FcmProvider(BaseHttpProvider[FcmOptions]):
 
     options_class: ClassVar[type[FcmOptions]] = FcmOptions
     channels = frozenset({Channel.PUSH})
-    platforms = frozenset({"fcm"})
     answers = ANSWERS
 
     def __init__(self, config: ProviderConfig[FcmOptions], dependencies: ProviderDependencies) -> None:

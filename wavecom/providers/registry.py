@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 #: Type, which is also the name of the module in this folder, and the class in it.
 CLASSES = {
+    "apns": "ApnsProvider",
     "fcm": "FcmProvider",
     "http": "HttpProvider",
     "mailgun": "MailgunProvider",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from wavecom.core.ports import Message
@@ -43,3 +44,8 @@ def app_data(payload: Mapping[str, Any], *fields: str) -> dict[str, str]:
 def present(**values: object) -> dict[str, Any]:
     """The values that are not None, by name."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def expires_at(now: datetime, ttl_seconds: int) -> int:
+    """As seconds since 1970; 0 (once, now or never) where there is no time to live."""
+    return int((now + timedelta(seconds=ttl_seconds)).timestamp()) if ttl_seconds else 0

@@ -6,13 +6,13 @@ https://firebase.google.com/docs/reference/fcm/rest/v1/projects.messages
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
 
 from wavecom.core.ports import Message
-from wavecom.providers.push.content import app_data, is_silent, present, recipient
+from wavecom.providers.push.content import app_data, expires_at, is_silent, present, recipient
 
 
 def fcm_message(message: Message, now: datetime) -> Mapping[str, Any]:
@@ -79,11 +79,6 @@ def _webpush(payload: Mapping[str, Any], silent: bool, key: str) -> Mapping[str,
     options = {"link": link} if link and link.startswith("https://") else None
     shown = None if silent else {"tag": payload.get("collapseKey", key)}
     return present(headers=headers, notification=shown, fcm_options=options)
-
-
-def expires_at(now: datetime, ttl_seconds: int) -> int:
-    """As seconds since 1970; 0 (once, now or never) where there is no time to live."""
-    return int((now + timedelta(seconds=ttl_seconds)).timestamp()) if ttl_seconds else 0
 
 
 def fcm_error_code(body: bytes) -> str | None:

@@ -1,0 +1,193 @@
+"""``type = "apns"``: push to Apple devices by the Apple Push Notification service, over HTTP/2 with a token.
+
+https://developer.apple.com/documentation/usernotifications/sending-notification-requests-to-apns
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+from marshmallow import ValidationError
+
+from wavecom.core.job import Outcome, Reason, Scope
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import Message
+from wavecom.providers.account import AccountAspect, AccountCallError, AccountClient, AccountFinding
+from wavecom.providers.base import ProviderDependencies
+from wavecom.providers.base_http import BaseHttpProvider
+from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.configuration.options import base_url, pem_file, text
+from wavecom.providers.push.apns_message import apns_headers, apns_payload
+from wavecom.providers.push.content import recipient
+from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
+from wavecom.providers.tokens.jwt import JwtSigner, p256_key
+from wavecom.providers.transport import HttpVersion, Request, Response, TransportError
+
+REJECTED, UNAVAILABLE, UNKNOWN = Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
+
+_KEY = AnswerMeaning.account(
+    Reason.CREDENTIALS, "APNs refuses our token: check key_file, key_id, team_id and this clock"
+)
+_TOPIC = AnswerMeaning.account(Reason.SENDER, "this team may not push to the topic: check topic")
+_GONE = AnswerMeaning.recipient(Reason.RECIPIENT_GONE)
+_OURS = AnswerMeaning(UNAVAILABLE, Scope.PROVIDER, "APNs doesn't take what WaveCom sends: check base_url")
+
+#: https://developer.apple.com/documentation/usernotifications/handling-notification-responses-from-apns
+ANSWERS = AnswerTable(
+    {
+        "2xx": Outcome.ACCEPTED,
+        400: REJECTED,
+        401: _KEY,
+        403: _KEY,
+        410: _GONE,
+        413: REJECTED,
+        422: REJECTED,
+        429: UNAVAILABLE,
+        "3xx": _OURS,
+        "4xx": _OURS,
+        500: UNAVAILABLE,
+        503: UNAVAILABLE,
+        "5xx": UNKNOWN,
+    },
+    {
+        # Of the sandbox and of production: tokens of one are bad for the other.
+        "BadDeviceToken": AnswerMeaning(
+            REJECTED,
+            Scope.RECIPIENT,
+            "many bad tokens are those of the other environment: check base_url",
+            Reason.RECIPIENT_INVALID,
+        ),
+        "Unregistered": _GONE,
+        "ExpiredToken": _GONE,
+        # Of one token, or of all where topic is another app's: nobody is suppressed for it.
+        "DeviceTokenNotForTopic": AnswerMeaning(REJECTED, Scope.RECIPIENT, "tokens of another app: check topic"),
+        "BadTopic": _TOPIC,
+        "MissingTopic": _TOPIC,
+        "TopicDisallowed": _TOPIC,
+        "BadCertificate": _KEY,
+        "BadCertificateEnvironment": _KEY,
+        "BadEnvironmentKeyIdInToken": _KEY,
+        "ExpiredProviderToken": _KEY,
+        "Forbidden": _KEY,
+        "InvalidProviderToken": _KEY,
+        "MissingProviderToken": _KEY,
+        "UnrelatedKeyIdInToken": _KEY,
+        "PayloadTooLarge": REJECTED,
+        # Many calls for one device; the others go on.
+        "TooManyRequests": AnswerMeaning(UNAVAILABLE, Scope.RECIPIENT),
+        "TooManyProviderTokenUpdates": AnswerMeaning(
+            UNAVAILABLE, Scope.PROVIDER, "others use this key with tokens of their own: give WaveCom one for itself"
+        ),
+        "InternalServerError": UNAVAILABLE,
+        "ServiceUnavailable": UNAVAILABLE,
+        "Shutdown": UNAVAILABLE,
+    },
+)
+
+#: A token is renewed after this, at the same moment in every process: APNs takes none that is older than an hour, and
+#: complains of more than one in twenty minutes.
+TOKEN_SECONDS = 1800
+#: Behind the clock, so that no token is of APNs's future.
+_SKEW_SECONDS = 60
+
+
+def _is_p256_file(path: str) -> None:
+    try:
+        p256_key(Path(path).read_bytes())
+    except OSError:
+        raise ValidationError("must be the path of a readable file") from None
+    except ValueError as error:
+        raise ValidationError(f"must be the .p8 file that Apple gives: it {error}") from None
+
+
+def _is_id(value: str) -> None:
+    if not re.fullmatch(r"[A-Z0-9]{10}", value):
+        raise ValidationError("must be the 10 capital letters and digits that Apple shows")
+
+
+def _is_topic(value: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9.-]{1,155}", value):
+        raise ValidationError('must be the app\'s bundle id, such as "com.example.app"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class ApnsOptions:
+    """The type's own keys."""
+
+    key_file: Annotated[str, text(check=_is_p256_file)]
+    key_id: Annotated[str, text(check=_is_id)]
+    team_id: Annotated[str, text(check=_is_id)]
+    topic: Annotated[str, text(check=_is_topic)]
+    #: ``https://api.sandbox.push.apple.com`` for apps that were not installed from the App Store.
+    base_url: Annotated[str, base_url()] = "https://api.push.apple.com"
+    ca_file: Annotated[str | None, pem_file()] = None
+
+
+class ApnsProvider(BaseHttpProvider[ApnsOptions]):
+    """APNs drops no repetition; one takes the place of the first on the screen, by its collapse id."""
+
+    options_class: ClassVar[type[ApnsOptions]] = ApnsOptions
+    channels = frozenset({Channel.PUSH})
+    http_version = HttpVersion.HTTP_2
+    answers = ANSWERS
+
+    def __init__(self, config: ProviderConfig[ApnsOptions], dependencies: ProviderDependencies) -> None:
+        super().__init__(config, dependencies)
+        self._signer = JwtSigner(p256_key(Path(self.options.key_file).read_bytes()), key_id=self.options.key_id)
+        #: When the token was issued, and the token.
+        self._token = (0, "")
+
+    def request(self, message: Message) -> Request:
+        """The message in APNs's words, with the token of the half hour."""
+        device = recipient(message, "apns", "token")
+        body = apns_payload(message.payload)
+        headers = apns_headers(message, self.options.topic, self.dependencies.clock.now())
+        return self._request_to(device, body, headers)
+
+    def answer_code(self, response: Response) -> str | None:
+        """``reason``, which says more than the status."""
+        return json_field(response, "reason")
+
+    def message_id(self, response: Response) -> str | None:
+        """The id that we gave it, as APNs repeats it."""
+        return response.headers.get("apns-id")
+
+    def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
+        """A message to a device that does not exist: what APNs says of the token comes before what it says of that."""
+        headers = {"apns-topic": self.options.topic, "apns-push-type": "background", "apns-priority": "5"}
+        request = self._request_to("0" * 64, b'{"aps":{"content-available":1}}', headers)
+        try:
+            response = self.dependencies.transport.send(request)
+        except TransportError as error:
+            raise AccountCallError(str(error)) from None
+        reason = json_field(response, "reason") or ""
+        meaning = ANSWERS.meaning(response.status, reason)
+        if meaning.reason is Reason.SENDER:
+            return [
+                AccountFinding(AccountAspect.CREDENTIALS, True, "APNs takes the token"),
+                AccountFinding(AccountAspect.SENDER, False, meaning.check),
+            ]
+        if reason in {"BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered"}:
+            return [AccountFinding(AccountAspect.CREDENTIALS, True, "APNs takes the token")]
+        is_good = False if meaning.reason is Reason.CREDENTIALS else None
+        return [AccountFinding(AccountAspect.CREDENTIALS, is_good, meaning.check or f"APNs answered {response.status}")]
+
+    def _request_to(self, device: str, body: bytes, headers: Mapping[str, str]) -> Request:
+        named = {"Content-Type": "application/json", "authorization": f"bearer {self._current_token()}", **headers}
+        url = f"{self.options.base_url}/3/device/{device}"
+        seconds = self.config.timeout_seconds
+        return Request(url, body, named, seconds, self.options.ca_file, http_version=HttpVersion.HTTP_2)
+
+    def _current_token(self) -> str:
+        """Signed without randomness, so two threads that sign at once, or two processes, sign the same token."""
+        now = int(self.dependencies.clock.now().timestamp()) - _SKEW_SECONDS
+        issued_at = now - now % TOKEN_SECONDS
+        at, token = self._token
+        if at != issued_at:
+            token = self._signer.token({"iss": self.options.team_id, "iat": issued_at})
+            self._token = (issued_at, token)
+        return token
