@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import CallResult, DeliveryMessage, Job, Outcome, ProviderResult
 from wavecom.core.lanes import Channel, Lane
 from wavecom.core.ports import (
+    AFTER_CLAIM,
     Clock,
     Counts,
     DeadLetter,
@@ -178,9 +179,21 @@ class FixedRoute:
         self.destination_waits: dict[tuple[str, str], float] = {}
 
     def reserve(self, lane: Lane, *, wait_seconds: float = 0.0, prefer: str | None = None) -> Permit | Refusal:
-        return self.reserve_next(lane, [], prefer=prefer) or Refusal("", "no_route", 60)
+        return self._first([], prefer) or Refusal("", "no_route", 60)
 
-    def reserve_next(self, lane: Lane, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
+    def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
+        return self.reserve_next(job, []) or Refusal("", "no_route", 60)
+
+    def payload_of(self, job: Job) -> Mapping[str, Any]:
+        return job.payload
+
+    def sandbox_of(self, job: Job) -> str | None:
+        return None
+
+    def reserve_next(self, job: Job, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
+        return self._first(tried, prefer)
+
+    def _first(self, tried: Collection[str], prefer: str | None) -> Permit | Refusal | None:
         order = sorted((p for p in self.providers if p not in tried), key=lambda name: name != prefer)
         if not order:
             return None
@@ -194,6 +207,8 @@ class FixedRoute:
         self.charged.append(extra_cost)
 
     def release(self, permit: Permit, outcome: CallResult | None) -> None:
+        if permit.provider == AFTER_CLAIM:
+            return
         self.out -= 1
         self.released.append(outcome)
 

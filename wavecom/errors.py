@@ -149,11 +149,17 @@ class InvalidRequestError(RefusedError):
 
 
 class ChannelNotServedError(InvalidRequestError):
-    """No provider is set up for the notification's channel: the providers file has no route for it."""
+    """No provider is set up for the notification: the providers file has no route for its channel, or none for it."""
 
     code = "channel_not_served"
 
     def __init__(self, channel: str, served: Sequence[str]) -> None:
+        if channel in served:
+            text = (
+                "is for this recipient, client and metadata; who runs WaveCom can say why (wavecom providers explain)"
+            )
+            super().__init__([Problem("/type", f"is {channel}, and no route here {text}", "not_served")])
+            return
         instead = f"send one of: {', '.join(served)}" if served else "there is no channel that is"
         message = (
             f"is {channel}, which no provider is set up to deliver here; {instead}, or have a route for {channel} "

@@ -11,7 +11,7 @@ import click
 
 from wavecom.commands.console import console, table_of
 from wavecom.core.lanes import Channel
-from wavecom.core.routes import Route
+from wavecom.core.routes import ChannelRoutes, Route
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig
 from wavecom.providers.factory import check_http_versions
 from wavecom.providers.file import read_providers_file
@@ -48,9 +48,10 @@ def check(file: Path | None) -> None:
     check_http_versions(config, make_transport().http_versions)
     out = console()
     out.print(f"{file} can be used.\n")
-    channels = table_of("channel", "goes through")
+    channels = table_of("channel", "of", "goes through")
     for channel in Channel:
-        channels.add_row(channel, _route_text(config.routes.get(channel)))
+        for when, route in _routes_of(config.routes.get(channel)):
+            channels.add_row(channel, when, route)
     out.print(channels)
     out.print()
     providers = table_of("provider", "type", "where", "for", "timeout", "limits", whole=frozenset({"provider"}))
@@ -62,10 +63,21 @@ def check(file: Path | None) -> None:
     out.print(f"\n{_EFFECT}", soft_wrap=True)
 
 
-def _route_text(route: Route | None) -> str:
+def _routes_of(routes: ChannelRoutes | None) -> Iterator[tuple[str, str]]:
+    """For whom each route is, and through which providers it leads."""
+    refused = "nobody: sending it is refused (422 channel_not_served)"
+    if routes is None:
+        yield "all", refused
+        return
+    for route in routes.routes:
+        sender = f", as {route.sender}" if route.sender else ""
+        yield f"{route.name}: {route.conditions}" if len(routes.routes) > 1 else "all", _route_text(route) + sender
+    if not routes.take_all:
+        yield "all others", refused
+
+
+def _route_text(route: Route) -> str:
     """``mail, else gateway 90% or spare 10%``."""
-    if route is None:
-        return "nobody: sending over it is refused (422 channel_not_served)"
     steps = []
     for step in route.steps:
         total = sum(each.weight for each in step.alternatives)

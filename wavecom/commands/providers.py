@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,12 +9,12 @@ from typing import Any
 import click
 
 from wavecom.commands.console import console, explaining_errors, operator_name, print_json, table_of, time_text
+from wavecom.commands.explain_route import explain
 from wavecom.commands.parameters import duration
-from wavecom.observability import configure_logging
+from wavecom.commands.provider_services import open_services
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.summary import ProviderSummary
-from wavecom.services.provider_control import ProviderServices, provider_services
-from wavecom.settings import Settings
+from wavecom.services.provider_control import ProviderServices
 
 #: What keeps a provider closed for longer belongs into the providers file.
 LONGEST_PAUSE = timedelta(days=1)
@@ -62,11 +61,14 @@ def providers() -> None:
     """
 
 
+providers.add_command(explain)
+
+
 @providers.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(as_json: bool) -> None:
     """List the providers of the file, with their state, why, since and until when."""
-    services = _open_services()
+    services = open_services()
     with explaining_errors():
         healths = services.switch.health()
         now = services.clock.now()
@@ -94,7 +96,7 @@ def pause(provider: str, pause_for: timedelta, reason: str, operator: str) -> No
     Its notifications wait or go to the next provider of their route; what must arrive earlier expires. Given again, the
     new time counts.
     """
-    services = _open_services()
+    services = open_services()
     _check_name(services, provider)
     with explaining_errors():
         until = services.clock.now() + pause_for
@@ -111,7 +113,7 @@ def reopen(provider: str, reason: str, operator: str) -> None:
 
     Calls begin slowly (slow start). If it still fails, it is left alone again, as after a first failure.
     """
-    services = _open_services()
+    services = open_services()
     _check_name(services, provider)
     with explaining_errors():
         services.control.reopen(provider, actor=operator, reason=reason)
@@ -130,18 +132,6 @@ def _as_json(summary: ProviderSummary, health: ProviderHealth) -> Mapping[str, A
         "calls": round(health.calls),
         "failures": round(health.failures),
     }
-
-
-def _open_services() -> ProviderServices:
-    context = click.get_current_context()
-    root = context.find_root()
-    if root.obj is None:
-        settings = Settings.from_environment()
-        configure_logging(settings.log_level, "providers")
-        root.obj = provider_services(settings, lambda: secrets.token_hex(16))
-        root.call_on_close(root.obj.close)
-    found: ProviderServices = root.obj
-    return found
 
 
 def _check_name(services: ProviderServices, provider: str) -> None:

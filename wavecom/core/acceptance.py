@@ -111,7 +111,7 @@ class Acceptance:
         """
         wrong = self._wrong_senders(actor, notifications)
         right = [new for index, new in enumerate(notifications) if index not in wrong]
-        served = [new for new in right if self._submission.serves(new.type, new.client)]
+        served = [new for new in right if self._submission.serves(new)]
         again = sum(isinstance(outcome, Accepted) for outcome in wrong.values())
         refused += len(notifications) - len(served) - again
         request, decision = self._ask_for_many(actor, served, refused, repeated + again)

@@ -21,6 +21,7 @@ from wavecom.core.job import CallResult, Job, Outcome, ProviderResult
 from wavecom.core.lanes import Channel
 from wavecom.core.leases import LeaseKeeper
 from wavecom.core.ports import (
+    AFTER_CLAIM,
     AsyncProvider,
     Clock,
     Files,
@@ -40,6 +41,9 @@ log = structlog.get_logger()
 #: A lease with less than this left is renewed before another provider is called: what most calls take at most, and some
 #: air. The lease of a call that takes longer is renewed meanwhile (``leases.py``).
 LEASE_MARGIN_SECONDS = 15.0
+
+#: A thread waits for so long for the permit of a job's own route, before the job is parked.
+PERMIT_WAIT_SECONDS = 1.0
 
 #: A job that no provider may be called for rests for so long at most: an operator may open one at any time.
 LONGEST_PAUSE_SECONDS = 60.0
@@ -151,22 +155,35 @@ class AttemptRunner:
         or that a preflight stops: that one needs ``attempt``. What comes back ``PartialAttempt`` goes on with
         ``finish``. Raises no ``Exception``.
         """
-        provider = self._async_providers.get(permit.provider)
         now = self._clock.now()
         if (
-            provider is None
-            or job.claim is None
+            job.claim is None
             or job.may_have_been_sent
             or not permit.serves(job.lane)
             or (job.type is Channel.EMAIL and names_in(job.payload))
             or (job.claim.lease_until - now).total_seconds() < LEASE_MARGIN_SECONDS
             # Past the deadline nobody is called: ``attempt`` says so.
             or job.expires_at <= now
-            or self._route.destination_wait(permit, destination_of(job)) > 0
             or (self._preflights and not self._passes_preflights(job))
         ):
             return False
-        lease_until = job.claim.lease_until
+        if permit.provider != AFTER_CLAIM:
+            return self._begin_call(job, permit, job.claim.lease_until, now, on_attempted)
+        own = self._route.reserve_for(job)
+        if not isinstance(own, Permit):
+            return False
+        is_begun = self._begin_call(job, own, job.claim.lease_until, now, on_attempted)
+        if not is_begun:
+            self._caller.release(own, None)
+        return is_begun
+
+    def _begin_call(
+        self, job: Job, permit: Permit, lease_until: datetime, now: datetime, on_attempted: OnAttemptResult
+    ) -> bool:
+        """Start the call; False, with nothing done, where it needs a thread or should not be made now."""
+        provider = self._async_providers.get(permit.provider)
+        if provider is None or self._route.destination_wait(permit, destination_of(job)) > 0:
+            return False
         expects_receipt = self._providers[permit.provider].expects_receipts
         started = self._clock.monotonic()
         #: Emptied by whoever reports the end: it is reported once, whatever a provider does.
@@ -192,7 +209,7 @@ class AttemptRunner:
 
         try:
             extra_cost = extra_cost_of(job)
-            is_begun = provider.start(message_of(job, NoFiles()), on_result)
+            is_begun = provider.start(message_of(job, NoFiles(), self._route.payload_of(job)), on_result)
             if is_begun and extra_cost:
                 self._route.charge(permit, extra_cost)
         except Exception as error:
@@ -225,7 +242,7 @@ class AttemptRunner:
         """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet. As ``attempt``."""
         job, calls = unfinished.job, list(unfinished.calls)
         try:
-            upcoming = self._route.reserve_next(job.lane, [call.provider for call in calls])
+            upcoming = self._route.reserve_next(job, [call.provider for call in calls])
             return self._call_in_turn(job, upcoming, unfinished.lease_until, calls, NoFiles())
         except Exception as error:  # noqa: BLE001 - recorded on the job
             return self._attempt_after_error(job, calls, error)
@@ -284,7 +301,7 @@ class AttemptRunner:
     def _next_permit(
         self, job: Job, calls: Sequence[CallResult], waits: Mapping[str, float]
     ) -> Permit | Refusal | None:
-        return self._route.reserve_next(job.lane, [*(call.provider for call in calls), *waits])
+        return self._route.reserve_next(job, [*(call.provider for call in calls), *waits])
 
     def _attempt_in_sandbox(
         self, job: Job, permit: Permit | None, calls: list[CallResult], files: Files
@@ -302,22 +319,26 @@ class AttemptRunner:
         if renewed is None:
             self._caller.release(place, None)
             return AttemptResult(job, (), expects_receipt=False)
-        calls.append(self._caller.call(job, self._sandbox, place, renewed, calls, files)[0])
-        return AttemptResult(job, tuple(calls), self._sandbox.expects_receipts)
+        declared = self._route.sandbox_of(job)
+        sandbox = self._sandbox if declared is None else self._providers[declared]
+        calls.append(self._caller.call(job, sandbox, place, renewed, calls, files)[0])
+        return AttemptResult(job, tuple(calls), sandbox.expects_receipts)
 
     def _live_permit(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
-        """``permit``, or another where there is none, or one for the sandbox, which is worth nothing to a live job."""
+        """``permit``, or another where there is none, or where it names no provider, or the sandbox."""
+        if permit is not None and permit.provider == AFTER_CLAIM:
+            return self._route.reserve_for(job, wait_seconds=PERMIT_WAIT_SECONDS)
         if permit is not None and permit.serves(job.lane):
             return permit
         self._caller.release(permit, None)
-        return self._route.reserve_next(job.lane, [])
+        return self._route.reserve_next(job, [])
 
     def _preferred_permit(self, job: Job, permit: Permit) -> Permit:
         """After an unknown outcome the same provider comes first, if it can recognise a repetition."""
         last = self._providers.get(job.provider or "")
         if not job.may_have_been_sent or last is None or not last.is_idempotent or last.name == permit.provider:
             return permit
-        better = self._route.reserve_next(job.lane, [], prefer=last.name)
+        better = self._route.reserve_next(job, [], prefer=last.name)
         if not isinstance(better, Permit):
             return permit
         self._caller.release(permit, None)

@@ -324,6 +324,11 @@ class AsyncProvider(Protocol):
 TEST_SANDBOX = "sandbox:test"
 
 
+#: Names no provider: where routes have conditions, a message is admitted when some provider of its channel may be
+#: called, and the permit for the job's own route is asked for after the claim, when the job is known.
+AFTER_CLAIM = "after:claim"
+
+
 @dataclass(frozen=True, slots=True)
 class Permit:
     """Leave to call one provider now. Must be given back with ``Gate.release`` whatever happens."""

@@ -6,11 +6,11 @@ Every permit is given back, with what came of the call where there was one. Whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -49,8 +49,20 @@ class ProviderRouter(Protocol):
         """A permit for the first provider on the lane's route that may be called now, or why there is none."""
         ...
 
-    def reserve_next(self, lane: Lane, tried: Sequence[str], *, prefer: str | None = None) -> Permit | Refusal | None:
-        """The same for a provider not yet tried; None when the route has no more."""
+    def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
+        """The same for the job's own route, once the job is known; waits up to ``wait_seconds``."""
+        ...
+
+    def reserve_next(self, job: Job, tried: Sequence[str], *, prefer: str | None = None) -> Permit | Refusal | None:
+        """A permit for a provider of the job's route that is not yet tried; None when the route has no more."""
+        ...
+
+    def sandbox_of(self, job: Job) -> str | None:
+        """The sandbox of the providers file that a test account's job goes to; None: the worker's own."""
+        ...
+
+    def payload_of(self, job: Job) -> Mapping[str, Any]:
+        """The job's payload, with the sender of its route where it names none itself."""
         ...
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
@@ -105,7 +117,7 @@ class ProviderCaller:
         then nothing was sent, and the permit is given back.
         """
         with self.released_on_error(permit):
-            message = message_of(job, files)
+            message = message_of(job, files, self._route.payload_of(job))
             if permit is not None:
                 self._route.charge(permit, extra_cost_of(job))
             at = self._clock.now()
@@ -177,14 +189,14 @@ def extra_cost_of(job: Job) -> int:
     return segments(str(job.payload.get("text", ""))).count - 1 if job.type is Channel.SMS else 0
 
 
-def message_of(job: Job, files: Files) -> Message:
-    """What a provider is asked to send for the job's next attempt."""
+def message_of(job: Job, files: Files, payload: Mapping[str, Any]) -> Message:
+    """What a provider is asked to send for the job's next attempt; ``payload`` as ``ProviderRouter`` has it."""
     return Message(
         job_id=job.job_id,
         delivery_key=job.delivery_key,
         type=job.type,
         to=job.to,
-        payload=job.payload,
+        payload=payload,
         metadata=job.metadata,
         attempt=job.attempts + 1,
         stops_on_unknown=job.on_unknown_outcome == "stop",

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from wavecom.core.lanes import Channel
+from wavecom.core.route_conditions import ASK_NOTHING, Conditions, Routable
+
+#: The field of a payload that says from whom a message comes; a push message has none.
+SENDER_FIELDS: Mapping[Channel, str] = {Channel.EMAIL: "from", Channel.SMS: "senderId"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +34,16 @@ class RouteStep:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A channel's steps; a later one is used when no provider of an earlier one may be called."""
+    """Steps for the notifications that fulfil ``conditions``; a later one is used when no provider of an earlier one
+    may be called.
+    """
 
     steps: tuple[RouteStep, ...]
+    #: For people; one of its own in its channel.
+    name: str = ""
+    conditions: Conditions = ASK_NOTHING
+    #: From whom its messages come that don't say it themselves; None: as each provider is configured.
+    sender: str | None = None
 
     @classmethod
     def of(cls, *providers: str) -> Route:
@@ -40,6 +55,22 @@ class Route:
         """Every provider once, as declared."""
         return tuple(dict.fromkeys(each.provider for step in self.steps for each in step.alternatives))
 
+    def with_weights(self, weights: Mapping[str, float]) -> Self:
+        """The same route with these weights (by provider) in place of its own."""
+
+        def weighted(each: Alternative) -> Alternative:
+            return replace(each, weight=weights.get(each.provider, each.weight))
+
+        steps = tuple(RouteStep(tuple(map(weighted, step.alternatives))) for step in self.steps)
+        return replace(self, steps=steps)
+
+    def with_sender(self, channel: Channel, payload: Mapping[str, Any]) -> Mapping[str, Any]:
+        """``payload`` with this route's sender, where the message names none itself."""
+        field = SENDER_FIELDS.get(channel)
+        if self.sender is None or field is None or payload.get(field) is not None:
+            return payload
+        return {**payload, field: self.sender}
+
     def order(self, draw: float, prefer: str | None = None) -> tuple[str, ...]:
         """Every provider of the route once, in the order in which a job should try them.
 
@@ -50,6 +81,45 @@ class Route:
         for step in self.steps:
             chosen += _shuffled(step.alternatives, draw)
         return tuple(dict.fromkeys(chosen))
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRoutes:
+    """A channel's routes; the first whose conditions a notification fulfils is its own."""
+
+    routes: tuple[Route, ...]
+
+    @classmethod
+    def of(cls, *providers: str) -> ChannelRoutes:
+        """One route for all: one provider after the other, without weights."""
+        return cls((Route.of(*providers),))
+
+    @property
+    def only(self) -> Route | None:
+        """The one route that every live notification goes by, without a sender of its own; None where there are more
+        to choose from.
+        """
+        first = self.routes[0] if self.routes else None
+        return first if first is not None and first.conditions.ask_nothing and first.sender is None else None
+
+    @property
+    def take_all(self) -> bool:
+        """Whether every live notification has a route."""
+        return any(route.conditions.ask_nothing for route in self.routes)
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Every provider that live notifications go through, once, as declared."""
+        named = (name for route in self.routes if not route.conditions.is_test for name in route.providers)
+        return tuple(dict.fromkeys(named))
+
+    def route_of(self, notification: Routable) -> Route | None:
+        """The notification's route; None where none is for it."""
+        return next((route for route in self.routes if not route.conditions.mismatch(notification)), None)
+
+    def with_weights(self, weights: Mapping[str, float]) -> ChannelRoutes:
+        """The same routes with these weights (by provider) in place of their own."""
+        return ChannelRoutes(tuple(route.with_weights(weights) for route in self.routes))
 
 
 def _shuffled(alternatives: tuple[Alternative, ...], draw: float) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -16,6 +16,7 @@ from wavecom.core.job import Job, JobId, LogEntry, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
+from wavecom.core.routes import ChannelRoutes
 from wavecom.core.states import Status
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import (
@@ -106,7 +107,7 @@ class Submission:
         random_bytes: Callable[[int], bytes],
         policy: Policy,
         quotas: QuotaService | None = None,
-        served: Collection[Channel] = frozenset(Channel),
+        routes: Mapping[Channel, ChannelRoutes] | None = None,
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
@@ -116,12 +117,20 @@ class Submission:
         self._policy = policy
         self._quotas = quotas or UnlimitedQuotas()
         self._batcher = batcher(self._flush)
-        #: Channels that some provider delivers. Test accounts have their sandbox for all.
-        self._served = frozenset(served)
+        #: Of channels whose routes are not for everybody; and the channels that have any. Test accounts have their
+        #: sandbox for all.
+        self._conditional = {channel: each for channel, each in (routes or {}).items() if not each.take_all}
+        self._served = frozenset(Channel if routes is None else routes)
 
-    def serves(self, channel: Channel, client: str) -> bool:
-        """Whether what this account sends over ``channel`` reaches anybody."""
+    def serves_channel(self, channel: Channel, client: str) -> bool:
+        """Whether anything that this account sends over ``channel`` reaches anybody."""
         return channel in self._served or is_test_account(client)
+
+    def serves(self, new: NewNotification) -> bool:
+        """Whether there is a route for this notification, which else could never be delivered."""
+        if new.type in self._conditional and not is_test_account(new.client):
+            return self._conditional[new.type].route_of(new) is not None
+        return self.serves_channel(new.type, new.client)
 
     def accept(self, new: NewNotification) -> Accepted:
         """Store one job durably and publish its delivery message; returns when the job is stored.
@@ -141,7 +150,7 @@ class Submission:
 
         All that come at one time are asked for in one step.
         """
-        if not self.serves(new.type, new.client):
+        if not self.serves(new):
             [unserved] = self._unserved([new])
             if isinstance(unserved, ChannelNotServedError):
                 raise unserved
@@ -177,7 +186,7 @@ class Submission:
 
     def can_be_batched(self, new: NewNotification) -> bool:
         """Whether nothing has to be stored or asked for before ``new`` itself."""
-        return self.serves(new.type, new.client) and "attachments" not in new.payload
+        return self.serves(new) and "attachments" not in new.payload
 
     def _flushed(
         self, job: Job, request: QuotaRequest | None, result: tuple[QuotaDecision, Job | None] | Exception
@@ -208,11 +217,11 @@ class Submission:
         One that is refused costs no other. Of those that share an idempotency key the first is accepted; the others
         are repetitions of it, or refused. Raises ``StoreError`` and ``UncertainWriteError`` as ``accept``, for all.
         """
-        unserved = [new for new in notifications if not self.serves(new.type, new.client)]
+        unserved = [new for new in notifications if not self.serves(new)]
         if unserved:
             refused = iter(self._unserved(unserved))
-            taken = iter(self.accept_many([new for new in notifications if self.serves(new.type, new.client)]))
-            return [next(taken if self.serves(new.type, new.client) else refused) for new in notifications]
+            taken = iter(self.accept_many([new for new in notifications if self.serves(new)]))
+            return [next(taken if self.serves(new) else refused) for new in notifications]
         now = self._clock.now()
         jobs = self._without_files([self._job(new, now) for new in notifications])
         firsts: dict[tuple[str, str], int] = {}

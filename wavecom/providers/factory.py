@@ -8,7 +8,7 @@ from typing import Any
 
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Provider
-from wavecom.core.routes import Route
+from wavecom.core.routes import ChannelRoutes
 from wavecom.errors import Problem, ProvidersFileError
 from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig
@@ -26,7 +26,7 @@ def sandbox_config(name: str) -> ProvidersConfig:
     """One sandbox with default options, called ``name``, for every channel."""
     options = provider_class("sandbox").options_class()
     sandbox: ProviderConfig[Any] = ProviderConfig(name=name, type="sandbox", options=options)
-    return ProvidersConfig({name: sandbox}, dict.fromkeys(Channel, Route.of(name)))
+    return ProvidersConfig({name: sandbox}, dict.fromkeys(Channel, ChannelRoutes.of(name)))
 
 
 def build_providers(config: ProvidersConfig, dependencies: ProviderDependencies) -> dict[str, Provider]:

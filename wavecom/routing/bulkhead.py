@@ -31,7 +31,7 @@ class Bulkhead:
     def enter(self, provider: str) -> bool:
         """Take a place; False when all are taken."""
         with self._lock:
-            if self._is_full(provider):
+            if self.is_full(provider):
                 return False
             self._in_flight[provider] += 1
             self._patient_in_flight += provider in self._patient
@@ -43,7 +43,8 @@ class Bulkhead:
             self._in_flight[provider] -= 1
             self._patient_in_flight -= provider in self._patient
 
-    def _is_full(self, provider: str) -> bool:
+    def is_full(self, provider: str) -> bool:
+        """Whether ``enter`` would say no now."""
         if provider in self._patient and self._patient_in_flight >= self._patient_limit:
             return True
         return self._in_flight[provider] >= self._limits[provider]

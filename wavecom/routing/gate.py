@@ -67,6 +67,10 @@ class Ticket(Permit):
 class RoutingGate(Gate, Protocol):
     """A gate that can also be asked without taking a permit."""
 
+    def wait_seconds(self, provider: str, priority: Priority) -> float:
+        """About how long until a permit is worth asking for; 0: now. Cheap: never asks a server."""
+        ...
+
     def charge(self, permit: Permit, extra_cost: int) -> None:
         """The call turned out to weigh more than was asked for: the surplus is taken from later callers."""
         ...

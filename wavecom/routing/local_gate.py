@@ -90,6 +90,19 @@ class LocalGate:
             if state.limiter is not None:
                 state.limiter.charge(extra_cost, self._monotonic())
 
+    def wait_seconds(self, provider: str, priority: Priority) -> float:
+        """See ``RoutingGate``."""
+        state = self._providers[provider]
+        now = self._monotonic()
+        with state.lock:
+            return max(
+                0.0,
+                state.pause.until - now,
+                state.breaker.open_until - now if state.breaker.state is BreakerState.OPEN else 0.0,
+                state.limiter.retry_after(priority, now) if state.limiter else 0.0,
+                RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0,
+            )
+
     def snapshot(self) -> list[ProviderHealth]:
         """See ``RoutingGate``."""
         return [self._health(state) for state in self._providers.values()]

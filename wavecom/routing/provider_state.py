@@ -149,6 +149,14 @@ class ProviderState:
             with self._lock:
                 self._pauses.append(PauseRequest("", seconds, True, "while Redis was away"))
 
+    def wait_seconds(self, priority: Priority) -> float:
+        """About how long until a permit is worth asking for."""
+        with self._lock:
+            now = self._monotonic()
+            return max(
+                0.0, self._throttled_until - now, self._open_until - now, self._caches[priority].wait_seconds(now)
+            )
+
     def health(self, in_flight: int) -> ProviderHealth:
         """For pages."""
         with self._lock:

@@ -107,6 +107,13 @@ class RedisGate:
         else:
             self._fallback.charge(ticket, extra_cost)
 
+    def wait_seconds(self, provider: str, priority: Priority) -> float:
+        """See ``RoutingGate``."""
+        if self._is_degraded:
+            return self._fallback.wait_seconds(provider, priority)
+        full = RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0
+        return max(full, self._states[provider].wait_seconds(priority))
+
     @property
     def workers(self) -> int:
         """How many processes called providers in the last seconds, as far as is known here."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from threading import Event, Lock
+from typing import Any
 
 import structlog
 
-from wavecom.core.job import CallResult
+from wavecom.core.job import CallResult, Job
 from wavecom.core.lanes import Channel, Lane, Priority
-from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
-from wavecom.core.routes import Route
+from wavecom.core.ports import AFTER_CLAIM, TEST_SANDBOX, Permit, Refusal
+from wavecom.core.routes import ChannelRoutes
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
 from wavecom.routing.destinations import Destinations
 from wavecom.routing.gate import BULKHEAD, RoutingGate
+from wavecom.routing.waiting_line import WaitingLine
 
 log = structlog.get_logger()
 
@@ -28,6 +31,8 @@ WAITING_SHARES = {Priority.HIGH: 1.0, Priority.NORMAL: 0.75, Priority.BULK: 0.5}
 SANDBOX_SHARE = 0.25
 
 NO_ROUTE = "no_route"
+#: No provider of the channel may be called now, whichever route a job has.
+ALL_WAIT = "all_wait"
 NO_ROUTE_RETRY_SECONDS = 60.0
 #: How often the log says that messages wait for a route, which only people can add.
 _NO_ROUTE_REPORT_SECONDS = 60.0
@@ -36,13 +41,17 @@ _NO_ROUTE_REPORT_SECONDS = 60.0
 class Router:
     """Who is called for a channel, and when. Thread-safe.
 
+    Where every notification of a channel goes by one route, a message is admitted with a permit for a provider. Where
+    routes have conditions, only the job says which is its own: the message is admitted (``AFTER_CLAIM``) when some
+    provider of the channel may be called, and ``reserve_for`` asks for the permit when the job is known (ADR 28).
+
     ``threads`` is how many of this process call providers; at most a quarter of them wait for permits at any time.
     ``stopping`` ends every wait. ``draw`` gives random numbers in [0, 1).
     """
 
     def __init__(
         self,
-        routes: Mapping[Channel, Route],
+        routes: Mapping[Channel, ChannelRoutes],
         gate: RoutingGate,
         *,
         threads: int,
@@ -50,7 +59,8 @@ class Router:
         monotonic: Callable[[], float],
         draw: Callable[[], float],
     ) -> None:
-        self._routes = dict(routes)
+        self._declared = dict(routes)
+        self._set_routes(self._declared)
         self._gate = gate
         self._stopping = stopping
         self._monotonic = monotonic
@@ -61,6 +71,7 @@ class Router:
         self._sandbox = Bulkhead({TEST_SANDBOX: max(1, int(threads * SANDBOX_SHARE))}, threads)
         self._destinations = Destinations(monotonic)
         self._waiting = 0
+        self._lines = {name: WaitingLine(monotonic) for each in routes.values() for name in each.providers}
         self._lock = Lock()
         #: Channels without a route for which there are messages all the same: when that was last logged.
         self._no_route_reported_at: dict[Channel, float] = {}
@@ -83,8 +94,32 @@ class Router:
         """
         if lane.is_test:
             return self._reserve_sandbox()
-        priority = lane.priority
-        order = self._order(lane.channel, prefer)
+        if lane.channel in self._conditional:
+            return self._admit_unrouted(lane)
+        return self._reserve(self._order(lane.channel, prefer), lane.priority, cost, wait_seconds)
+
+    def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
+        """The same for the route of a job that is known. A refusal says when it is this job's turn to ask again: not
+        all that wait for one provider at once.
+        """
+        order = self._order_for(job, None)
+        answer = self._reserve(order, job.priority, 1, wait_seconds)
+        if isinstance(answer, Permit):
+            self._lines[answer.provider].shorten()
+            return answer
+        line = self._lines.get(answer.provider)
+        return answer if line is None else replace(answer, retry_after_seconds=line.join(answer.retry_after_seconds))
+
+    def _admit_unrouted(self, lane: Lane) -> Permit | Refusal:
+        """Leave to claim a job whose route is not known yet, where one of its channel's providers may be called."""
+        waits = [
+            max(self._gate.wait_seconds(name, lane.priority), self._lines[name].refused_seconds())
+            for name in self._conditional[lane.channel].providers
+        ]
+        shortest = min(waits, default=NO_ROUTE_RETRY_SECONDS)
+        return Permit(AFTER_CLAIM) if shortest <= 0 else Refusal("", ALL_WAIT, shortest)
+
+    def _reserve(self, order: tuple[str, ...], priority: Priority, cost: int, wait_seconds: float) -> Permit | Refusal:
         answer = self._first(order, priority, cost)
         if isinstance(answer, Permit):
             return answer
@@ -104,20 +139,47 @@ class Router:
 
     def reserve_next(
         self,
-        lane: Lane,
+        job: Job,
         tried: Collection[str],
         *,
         prefer: str | None = None,
         cost: int = 1,
     ) -> Permit | Refusal | None:
-        """The same for the providers that are not in ``tried``, without waiting; None when the route has no more."""
-        if lane.is_test:
+        """The same for the providers of the job's route that are not in ``tried``, without waiting; None when it has no
+        more.
+        """
+        if job.lane.is_test:
             return None if TEST_SANDBOX in tried else self._reserve_sandbox()
-        order = [provider for provider in self._order(lane.channel, prefer) if provider not in tried]
-        return self._first(order, lane.priority, cost) if order else None
+        order = [provider for provider in self._order_for(job, prefer) if provider not in tried]
+        return self._first(order, job.priority, cost) if order else None
+
+    def payload_of(self, job: Job) -> Mapping[str, Any]:
+        """The job's payload, with the sender of its route where it names none itself."""
+        if job.type not in self._conditional or job.lane.is_test:
+            return job.payload
+        route = self._conditional[job.type].route_of(job)
+        return job.payload if route is None else route.with_sender(job.type, job.payload)
+
+    def sandbox_of(self, job: Job) -> str | None:
+        """The sandbox of the providers file that a test account's job goes to; None: the worker's own."""
+        if job.type not in self._conditional or not job.lane.is_test:
+            return None
+        route = self._conditional[job.type].route_of(job)
+        return None if route is None else next(iter(route.providers), None)
+
+    def set_weights(self, weights: Mapping[str, float]) -> None:
+        """Have these weights (by provider) take the place of the file's, from the next choice on."""
+        self._set_routes({channel: each.with_weights(weights) for channel, each in self._declared.items()})
+
+    def _set_routes(self, routes: Mapping[Channel, ChannelRoutes]) -> None:
+        only = {channel: each.only for channel, each in routes.items()}
+        self._plain = {channel: route for channel, route in only.items() if route is not None}
+        self._conditional = {channel: each for channel, each in routes.items() if only[channel] is None}
 
     def release(self, permit: Permit, outcome: CallResult | None) -> None:
         """Give a permit back; ``outcome`` is None when the provider was not called. Once for each permit."""
+        if permit.provider == AFTER_CLAIM:
+            return
         if permit.provider == TEST_SANDBOX:
             self._sandbox.leave(TEST_SANDBOX)
         elif outcome is None:
@@ -137,9 +199,18 @@ class Router:
             self._gate.charge(permit, extra_cost)
 
     def _order(self, channel: Channel, prefer: str | None) -> tuple[str, ...]:
-        route = self._routes.get(channel)
+        route = self._plain.get(channel)
         if route is None:
             self._report_no_route(channel)
+            return ()
+        return route.order(self._draw(), prefer)
+
+    def _order_for(self, job: Job, prefer: str | None) -> tuple[str, ...]:
+        if job.type not in self._conditional:
+            return self._order(job.type, prefer)
+        route = self._conditional[job.type].route_of(job)
+        if route is None:
+            self._report_no_route(job.type)
             return ()
         return route.order(self._draw(), prefer)
 
@@ -153,7 +224,7 @@ class Router:
             log.error(
                 "channel_without_route",
                 channel=channel,
-                check=f"accepted messages wait until they expire: add {channel} to [routes] in the providers file",
+                check=f"accepted messages wait until they expire: have a route for all {channel} in the providers file",
             )
 
     def _first(self, order: Collection[str], priority: Priority, cost: int) -> Permit | Refusal:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
 from wavecom.core.provider_control import ProviderControl
+from wavecom.core.routes import ChannelRoutes
 from wavecom.providers.factory import load_config
 from wavecom.routing.switch import RedisSwitch
 from wavecom.services.routing import gate_settings_of
@@ -28,6 +30,7 @@ class ProviderServices(ClosableServices):
     clock: Clock
     switch: RedisSwitch
     control: ProviderControl
+    routes: Mapping[Channel, ChannelRoutes] = field(default_factory=dict)
 
 
 def provider_services(settings: Settings, new_id: Callable[[], str]) -> ProviderServices:
@@ -42,6 +45,7 @@ def provider_services(settings: Settings, new_id: Callable[[], str]) -> Provider
     return ProviderServices(
         clock=clock,
         switch=switch,
+        routes=config.routes,
         control=ProviderControl(switch=switch, audit=MongoAuditLog(database), clock=clock, new_id=new_id),
         close_callbacks=[clock.close, redis_client.close, client.close],
     )

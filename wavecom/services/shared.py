@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,9 +23,10 @@ from wavecom.core.ids import uuid7
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import Limits
+from wavecom.core.routes import ChannelRoutes
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
-from wavecom.providers.file import served_channels
+from wavecom.providers.file import served_routes
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
@@ -70,9 +71,12 @@ def usual_limits(settings: Settings) -> Limits:
     return Limits(settings.key_rate_per_second, settings.key_daily_quota)
 
 
-def served_by(settings: Settings) -> frozenset[Channel]:
-    """The channels that some provider delivers. Raises ``ProvidersFileError`` for a file that can't be read."""
-    return frozenset(Channel) if settings.providers_file is None else served_channels(settings.providers_file)
+def served_by(settings: Settings) -> Mapping[Channel, ChannelRoutes] | None:
+    """The routes by which notifications are delivered; None: the sandbox takes all.
+
+    Raises ``ProvidersFileError`` for a file that can't be read.
+    """
+    return None if settings.providers_file is None else served_routes(settings.providers_file)
 
 
 def new_key_id() -> str:

@@ -135,7 +135,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         random_bytes=BufferedRandom(secrets.token_bytes).take,
         policy=policy_of(settings),
         quotas=quotas,
-        served=served_by(settings),
+        routes=served_by(settings),
     )
     return WebServices(
         settings=settings,

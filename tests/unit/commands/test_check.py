@@ -49,9 +49,9 @@ def test_a_good_file_is_said_to_serve_what_by_whom(file: Path) -> None:
 
     words = " ".join(result.output.split())
     assert result.exit_code == 0
-    assert "email mail, else gateway 90% or box 10%" in words
-    assert "sms nobody: sending over it is refused (422 channel_not_served)" in words
-    assert "push gateway" in words
+    assert "email all mail, else gateway 90% or box 10%" in words
+    assert "sms all nobody: sending it is refused (422 channel_not_served)" in words
+    assert "push all gateway" in words
     assert "gateway http https://gateway.example:8443 email, sms, push 10 s 200 a second" in words
     assert "mail smtp mail.example:587 email" in words
     assert "no route names the provider spare" in words

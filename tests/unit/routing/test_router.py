@@ -8,14 +8,17 @@ from threading import Event, Thread
 import pytest
 from structlog.testing import capture_logs
 
+from tests.factories import make_job
 from tests.waiting import wait_until
 from wavecom.core.job import CallResult, Outcome, ProviderResult, Scope
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
-from wavecom.core.routes import Route
+from wavecom.core.routes import ChannelRoutes
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.router import NO_ROUTE, Router
 
+SMS = make_job(type=Channel.SMS)
+TEST_SMS = make_job(type=Channel.SMS, client="acme:test")
 TEST_LANE = Lane(Channel.SMS, Priority.NORMAL, is_test=True)
 
 
@@ -24,6 +27,8 @@ class ScriptedGate:
     """Refuses each provider for the seconds it is told; 0 grants."""
 
     waits: dict[str, float]
+    #: What it expects before it is asked; what it answers, where that is not said.
+    expected: dict[str, float] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     released: list[tuple[Permit, ProviderResult | None, float, str]] = field(default_factory=list)
     charged: list[tuple[Permit, int]] = field(default_factory=list)
@@ -40,6 +45,9 @@ class ScriptedGate:
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         self.charged.append((permit, extra_cost))
+
+    def wait_seconds(self, provider: str, priority: Priority) -> float:
+        return self.expected.get(provider, self.waits[provider])
 
     def snapshot(self) -> list[ProviderHealth]:
         return []
@@ -69,14 +77,14 @@ class Waiting(Event):
 
 def a_router(
     gate: ScriptedGate,
-    routes: Mapping[Channel, Route] | None = None,
+    routes: Mapping[Channel, ChannelRoutes] | None = None,
     *,
     stopping: Waiting | None = None,
     threads: int = 16,
 ) -> Router:
     stopping = stopping or Waiting()
     return Router(
-        routes or {Channel.SMS: Route.of("first", "second")},
+        routes or {Channel.SMS: ChannelRoutes.of("first", "second")},
         gate,
         threads=threads,
         stopping=stopping,
@@ -168,7 +176,7 @@ def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
     gate = ScriptedGate({"first": 0.9, "second": 0.9})
     stopping = CountedWaits()
     router = Router(
-        {Channel.SMS: Route.of("first", "second")},
+        {Channel.SMS: ChannelRoutes.of("first", "second")},
         gate,
         threads=8,
         stopping=stopping,
@@ -201,7 +209,7 @@ def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
 def test_failover_goes_to_a_provider_that_was_not_tried() -> None:
     gate = ScriptedGate({"first": 0, "second": 0})
 
-    permit = a_router(gate).reserve_next(Lane(Channel.SMS, Priority.NORMAL), ["first"])
+    permit = a_router(gate).reserve_next(SMS, ["first"])
 
     assert permit == Permit("second")
 
@@ -209,7 +217,7 @@ def test_failover_goes_to_a_provider_that_was_not_tried() -> None:
 def test_failover_does_not_wait() -> None:
     gate = ScriptedGate({"first": 0, "second": 0.1})
 
-    refusal = a_router(gate).reserve_next(Lane(Channel.SMS, Priority.NORMAL), ["first"])
+    refusal = a_router(gate).reserve_next(SMS, ["first"])
 
     assert refusal == Refusal("second", "busy", 0.1)
 
@@ -217,7 +225,7 @@ def test_failover_does_not_wait() -> None:
 def test_failover_ends_with_the_route() -> None:
     gate = ScriptedGate({"first": 0, "second": 0})
 
-    answer = a_router(gate).reserve_next(Lane(Channel.SMS, Priority.NORMAL), ["second", "first"])
+    answer = a_router(gate).reserve_next(SMS, ["second", "first"])
 
     assert answer is None
     assert gate.asked == []
@@ -294,7 +302,7 @@ def test_a_domain_whose_recipients_are_told_to_come_back_waits_and_no_other_does
 
 def test_that_messages_wait_for_a_route_is_told_once_a_minute() -> None:
     waiting = Waiting()
-    router = a_router(ScriptedGate({"a": 0}), {Channel.EMAIL: Route.of("a")}, stopping=waiting)
+    router = a_router(ScriptedGate({"a": 0}), {Channel.EMAIL: ChannelRoutes.of("a")}, stopping=waiting)
 
     with capture_logs() as logs:
         for _ in range(150):
@@ -309,6 +317,6 @@ def test_a_test_lane_has_the_sandbox_alone() -> None:
     gate = ScriptedGate({"first": 0, "second": 0})
     router = a_router(gate)
 
-    assert router.reserve_next(TEST_LANE, []) == Permit(TEST_SANDBOX)
-    assert router.reserve_next(TEST_LANE, [TEST_SANDBOX]) is None
+    assert router.reserve_next(TEST_SMS, []) == Permit(TEST_SANDBOX)
+    assert router.reserve_next(TEST_SMS, [TEST_SANDBOX]) is None
     assert gate.asked == []

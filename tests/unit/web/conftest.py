@@ -102,7 +102,7 @@ def make_environment(
         clock=clock,
         batcher=batcher,
         random_bytes=lambda size: next(numbers).to_bytes(size, "big"),
-        served=served_by(settings),
+        routes=served_by(settings),
         policy=Policy(),
         quotas=quotas,
     )

@@ -30,7 +30,7 @@ from tests.unit.worker.test_pipeline import start
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
-from wavecom.core.lanes import Channel, Lane
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message, NotBegunError, OnResult, Permit, Refusal
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater
@@ -102,10 +102,10 @@ class Route(FixedRoute):
         super().__init__(*providers)
         self.faults = faults
 
-    def reserve_next(self, lane: Lane, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
+    def reserve_next(self, job: Job, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
         if tried:
             self.faults.check("the next permit")
-        return super().reserve_next(lane, tried, prefer=prefer)
+        return super().reserve_next(job, tried, prefer=prefer)
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         self.faults.check("charge")

@@ -240,6 +240,19 @@ def tuple_of(item: fields.Field[Any], sentence: str) -> fields.Field[Any]:
     return _As(tuple, item, error_messages=_always(sentence))
 
 
+def one_or_more(item: fields.Field[Any], sentence: str) -> fields.Field[Any]:
+    """What passes ``item``, or a list of such; becomes a frozenset."""
+    return _OneOrMore(
+        frozenset, item, validate=validate.Length(min=1, error=sentence), error_messages=_always(sentence)
+    )
+
+
+def table_of_texts(sentence: str) -> fields.Field[Any]:
+    """Names, each with a text or a list of texts; becomes a dict of frozensets."""
+    values = one_or_more(text(), sentence)
+    return fields.Dict(keys=text(), values=values, error_messages=_always(sentence))
+
+
 def header_table(reserved: Collection[str] = ()) -> fields.Field[Any]:
     """HTTP headers, name to value, none of them among ``reserved`` (in lower case)."""
 
@@ -290,6 +303,13 @@ class _As(fields.List[Any]):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         return self._kind(super()._deserialize(value, *args, **kwargs))
+
+
+class _OneOrMore(_As):
+    """One item by itself counts as a list of one."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return super()._deserialize([value] if isinstance(value, str) else value, *args, **kwargs)
 
 
 def _always(sentence: str) -> dict[str, str | list[Any] | dict[Any, Any]]:

@@ -6,14 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Generic, TypeVar
 
-from marshmallow import fields
+from marshmallow import ValidationError, fields
 
+from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
-from wavecom.core.routes import Route
+from wavecom.core.routes import ChannelRoutes
 from wavecom.providers.configuration.options import number, set_of, text, whole_number
 
 OptionsT = TypeVar("OptionsT")
+
+
+def check_client(value: str) -> None:
+    """Raises ``ValidationError`` for what no client can be called."""
+    if not is_client_name(value):
+        raise ValidationError(f"a client's name has {CLIENT_NAME_RULE}")
+
 
 #: No provider's ``timeout_seconds`` is longer, and most types allow less: see ``BaseProvider``.
 LONGEST_TIMEOUT_SECONDS = 300
@@ -48,6 +56,8 @@ class ProviderConfig(Generic[OptionsT]):
     type: str
     #: The type's own keys, as its class declares them. May hold secrets, so it is never shown.
     options: OptionsT = field(repr=False)
+    #: The client whose own credentials these are: only its messages go through this provider. None: everybody's.
+    client: Annotated[str | None, text(check=check_client)] = None
     #: What this provider is used for; by default all that its type can do.
     channels: Annotated[frozenset[Channel], set_of(Channel)] = frozenset(Channel)
     #: Total deadline of one call, name look-up and the slowest answer included; of SMTP, of each step before the mail.
@@ -73,4 +83,4 @@ class ProvidersConfig:
     """The whole file. Every name in a route is a provider that serves the channel; without a route nobody serves it."""
 
     providers: Mapping[str, ProviderConfig[Any]]
-    routes: Mapping[Channel, Route]
+    routes: Mapping[Channel, ChannelRoutes]

@@ -1,5 +1,5 @@
 """The providers file: reading and checking it. ``configuration`` holds the values that come of it."""
 
-from wavecom.providers.file.reader import parse_providers, read_providers_file, served_channels
+from wavecom.providers.file.reader import parse_providers, read_providers_file, served_routes
 
-__all__ = ["parse_providers", "read_providers_file", "served_channels"]
+__all__ = ["parse_providers", "read_providers_file", "served_routes"]

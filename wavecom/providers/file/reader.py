@@ -13,16 +13,16 @@ from typing import Any, TypeVar
 
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
-from wavecom.core.routes import Alternative, Route, RouteStep
+from wavecom.core.routes import ChannelRoutes, Route
 from wavecom.errors import Problem, ProvidersFileError
 from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, load, suggestion, unknown_keys
 from wavecom.providers.configuration.values import (
-    ALTERNATIVE_CHECKS,
     BREAKER_CHECKS,
     ProviderConfig,
     ProvidersConfig,
 )
 from wavecom.providers.file.lines import line_at, lines_of
+from wavecom.providers.file.routes import RoutesReader
 from wavecom.providers.file.variables import Variables
 from wavecom.providers.registry import CLASSES, provider_class
 
@@ -39,13 +39,22 @@ def read_providers_file(path: Path, environment: Mapping[str, str]) -> Providers
     return parse_providers(_read(path), environment, path.name)
 
 
-def served_channels(path: Path) -> frozenset[Channel]:
-    """The channels that the file has a route for, and nothing else of it: no secret is needed for that.
+def served_routes(path: Path) -> dict[Channel, ChannelRoutes]:
+    """The routes of the file, and nothing else of it: no secret is needed for that.
 
-    For processes that accept and don't deliver. Raises ``ProvidersFileError`` where the file can't be read at all.
+    For processes that accept and don't deliver. Where a channel's routes can't be read, which a worker says, it counts
+    as one that takes everything. Raises ``ProvidersFileError`` where the file can't be read at all.
     """
-    routes = _tree(_read(path), path.name).get("routes")
-    return frozenset(channel for channel in Channel if isinstance(routes, Mapping) and routes.get(channel.value))
+    table = _tree(_read(path), path.name).get("routes")
+    found = {
+        channel: table[channel.value] for channel in Channel if isinstance(table, Mapping) and table.get(channel.value)
+    }
+    routes: dict[Channel, ChannelRoutes] = {}
+    for channel, raw in found.items():
+        mistakes: list[Mistake] = []
+        read = RoutesReader(mistakes, None, {}).read({channel.value: raw})[channel]
+        routes[channel] = ChannelRoutes((Route(()),)) if mistakes else read
+    return routes
 
 
 def parse_providers(source: str, environment: Mapping[str, str], file_name: str = "providers.toml") -> ProvidersConfig:
@@ -117,7 +126,7 @@ class _Reader:
             )
         providers = {name: self._provider(name, raw) for name, raw in tables.items()}
         served = {name: self._served(tables[name], config) for name, config in providers.items()}
-        routes = self._routes(self._table(tree.get("routes", {}), ("routes",)), served)
+        routes = self._routes(self._table(tree.get("routes", {}), ("routes",)), served, providers)
         return ProvidersConfig({name: config for name, config in providers.items() if config}, routes)
 
     # --- Providers
@@ -189,13 +198,13 @@ class _Reader:
         type_name = raw.get("type") if isinstance(raw, Mapping) else None
         return provider_class(type_name).channels if type_name in CLASSES else frozenset(Channel)
 
-    # --- Routes
-
-    def _routes(self, table: Mapping[str, Any], served: Mapping[str, frozenset[Channel]]) -> dict[Channel, Route]:
-        self._add_mistakes(("routes",), unknown_keys(table, [channel.value for channel in Channel]))
-        routes = {
-            channel: self._route(channel, table[channel.value], served) for channel in Channel if channel.value in table
-        }
+    def _routes(
+        self,
+        table: Mapping[str, Any],
+        served: Mapping[str, frozenset[Channel]],
+        providers: Mapping[str, ProviderConfig[Any] | None],
+    ) -> dict[Channel, ChannelRoutes]:
+        routes = RoutesReader(self.mistakes, served, providers).read(table)
         if not table:
             example = next(iter(served), "name")
             self._add_mistake(
@@ -204,56 +213,6 @@ class _Reader:
                 "missing_route",
             )
         return routes
-
-    def _route(self, channel: Channel, raw: object, served: Mapping[str, frozenset[Channel]]) -> Route:
-        path = ("routes", channel.value)
-        if not isinstance(raw, list) or not raw:
-            self._add_mistake(
-                path,
-                'must be a list of providers, such as ["first", "second"]; leave it out where nobody serves it',
-            )
-            return Route(())
-        steps: list[list[Alternative]] = []
-        seen: set[str] = set()
-        was_weighted = False
-        for index, item in enumerate(raw):
-            alternative = self._alternative(item, (*path, index))
-            if alternative is None:
-                continue
-            self._check_target(alternative.provider, channel, (*path, index), served, seen)
-            is_weighted = isinstance(item, dict) and "weight" in item
-            if is_weighted and was_weighted:
-                steps[-1].append(alternative)
-            else:
-                steps.append([alternative])
-            was_weighted = is_weighted
-        return Route(tuple(RouteStep(tuple(alternatives)) for alternatives in steps))
-
-    def _alternative(self, item: object, path: tuple[str | int, ...]) -> Alternative | None:
-        if isinstance(item, str):
-            return Alternative(item)
-        if not isinstance(item, dict):
-            self._add_mistake(path, 'must be a provider\'s name or { provider = "name", weight = 50 }')
-            return None
-        self._add_mistakes(path, unknown_keys(item, ALTERNATIVE_CHECKS))
-        return self._loaded(load(Alternative, item, ALTERNATIVE_CHECKS), path)
-
-    def _check_target(
-        self,
-        name: str,
-        channel: Channel,
-        path: tuple[str | int, ...],
-        served: Mapping[str, frozenset[Channel]],
-        seen: set[str],
-    ) -> None:
-        if name not in served:
-            self._add_mistake(path, f'there is no provider "{name}"{suggestion(name, served)}', "unknown_provider")
-        elif channel not in served[name]:
-            can = ", ".join(sorted(served[name]))
-            self._add_mistake(path, f'provider "{name}" doesn\'t send {channel}, only {can}', "wrong_channel")
-        elif name in seen:
-            self._add_mistake(path, f'provider "{name}" stands here twice; leave one of them out', "duplicate")
-        seen.add(name)
 
     # --- Mistakes
 

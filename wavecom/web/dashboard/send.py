@@ -92,4 +92,4 @@ def _page(form: SendForm, status: int) -> tuple[str, int]:
 
 def _served(channel: Channel) -> bool:
     """Whether what this viewer sends over it is delivered."""
-    return pages().services.submission.serves(channel, viewer().actor.client)
+    return pages().services.submission.serves_channel(channel, viewer().actor.client)

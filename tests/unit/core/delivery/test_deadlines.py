@@ -16,7 +16,7 @@ from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.engine import Transition
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import Job, Outcome
-from wavecom.core.lanes import Channel, Lane
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import TEST_SANDBOX, Permit, Refusal
 from wavecom.core.states import Status
 
@@ -90,10 +90,10 @@ def test_waiting_for_a_permit_may_use_up_the_time() -> None:
     environment = DeliveryEnvironment(first, second)
     reserve_next = environment.route.reserve_next
 
-    def slow(lane: Lane, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
+    def slow(job: Job, tried: Collection[str], *, prefer: str | None = None) -> Permit | Refusal | None:
         if tried:
             environment.clock.advance(2.5)
-        return reserve_next(lane, tried, prefer=prefer)
+        return reserve_next(job, tried, prefer=prefer)
 
     environment.route.reserve_next = slow  # type: ignore[method-assign]
     job = environment.job(**TWO_SECONDS)

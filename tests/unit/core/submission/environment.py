@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tests.factories import NOW, PAYLOADS, RECIPIENTS
@@ -10,6 +11,7 @@ from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.engine import Policy
 from wavecom.core.lanes import Channel
 from wavecom.core.quota import QuotaService
+from wavecom.core.routes import ChannelRoutes
 from wavecom.core.submission import MakeBatcher, NewNotification, Submission
 
 
@@ -19,6 +21,7 @@ class SubmissionEnvironment:
         batcher: MakeBatcher = OneByOne,
         quotas: QuotaService | None = None,
         jobs: MemoryJobRepository | None = None,
+        routes: Mapping[Channel, ChannelRoutes] | None = None,
     ) -> None:
         self.jobs = jobs or MemoryJobRepository()
         self.publisher = RecordingPublisher()
@@ -34,6 +37,7 @@ class SubmissionEnvironment:
             random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
             policy=Policy(),
             quotas=quotas,
+            routes=routes,
         )
 
 

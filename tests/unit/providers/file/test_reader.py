@@ -9,14 +9,14 @@ import pytest
 
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
-from wavecom.core.routes import Route
+from wavecom.core.routes import ChannelRoutes
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.configuration import (
     BREAKER_CHECKS,
     ProvidersConfig,
 )
 from wavecom.providers.factory import load_config
-from wavecom.providers.file import parse_providers, read_providers_file, served_channels
+from wavecom.providers.file import parse_providers, read_providers_file, served_routes
 
 BOX = '[providers.box]\ntype = "sandbox"\n'
 ROUTES = '[routes]\nemail = ["box"]\nsms = ["box"]\npush = ["box"]\n'
@@ -36,7 +36,7 @@ def test_without_a_file_the_sandbox_serves_every_channel() -> None:
     config = load_config(None, {})
 
     assert {provider.type for provider in config.providers.values()} == {"sandbox"}
-    assert config.routes == dict.fromkeys(Channel, Route.of("sandbox"))
+    assert config.routes == dict.fromkeys(Channel, ChannelRoutes.of("sandbox"))
 
 
 def test_keys_that_are_left_out_have_defaults() -> None:
@@ -118,7 +118,8 @@ B_30 = '{ provider = "b", weight = 30 }'
 def route_of(route: str) -> tuple[tuple[tuple[str, int], ...], ...]:
     config = parse_providers(BOX + TWO_MORE + ROUTES.replace('email = ["box"]', f"email = {route}"), {})
     return tuple(
-        tuple((item.provider, item.weight) for item in step.alternatives) for step in config.routes[Channel.EMAIL].steps
+        tuple((item.provider, item.weight) for item in step.alternatives)
+        for step in config.routes[Channel.EMAIL].routes[0].steps
     )
 
 
@@ -343,7 +344,7 @@ def test_a_channel_without_a_route_is_not_served(channels: set[Channel], tmp_pat
 
     assert set(parse_providers(source, {"UNSET": "1"}).routes) == channels
     # Who only accepts needs none of the providers' secrets.
-    assert served_channels(file) == channels
+    assert set(served_routes(file)) == channels
 
 
 @pytest.mark.parametrize("content", [None, b"x", b"\xff\xfe[", b"[routes\n"])
@@ -353,7 +354,7 @@ def test_who_only_accepts_is_told_of_a_file_that_can_not_be_read(content: bytes 
         file.write_bytes(content)
 
     with pytest.raises(ProvidersFileError):
-        served_channels(file)
+        served_routes(file)
 
 
 def test_a_byte_order_mark_is_passed_by_and_lines_keep_their_count(tmp_path: Path) -> None:

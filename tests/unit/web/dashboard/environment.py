@@ -201,7 +201,7 @@ class DashboardEnvironment:
             clock=self.clock,
             batcher=OneByOne,
             random_bytes=os.urandom,
-            served=served_by(self.settings),
+            routes=served_by(self.settings),
             policy=Policy(),
             quotas=quotas,
         )
