@@ -27,13 +27,15 @@ from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.factory import build_providers, build_sandbox
 from wavecom.providers.file import parse_providers
 from wavecom.providers.transport import make_transport
-from wavecom.routing.gate import GateSettings, RoutingGate
+from wavecom.routing.gate import GateSettings
+from wavecom.routing.local_gate import LocalGate
+from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.services.routing import gate_settings_of
 from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 
 #: Makes the gate of a worker with these providers.
-MakeGate = Callable[[Mapping[str, GateSettings]], RoutingGate]
+MakeGate = Callable[[Mapping[str, GateSettings]], LocalGate | RedisGate]
 
 PATIENCE_SECONDS = 60
 PROVIDERS = """
@@ -82,6 +84,7 @@ class DeliveryEnvironment:
         self._closing.callback(transport.close)
         dependencies = ProviderDependencies(transport=transport, outbox=MemoryOutbox(), clock=clock)
         gate = make_gate({name: gate_settings_of(provider) for name, provider in config.providers.items()})
+        self._closing.callback(gate.close)
         stopping = threading.Event()
         self.router = Router(
             config.routes,
