@@ -29,7 +29,11 @@ CLASSES = {
 
 #: Types that report receipts: the name of the module in ``receipts/``, and the class in it.
 RECEIPTS: dict[str, str] = {
+    "mailgun": "MailgunReceipts",
     "messagebird": "MessagebirdReceipts",
+    "postmark": "PostmarkReceipts",
+    "sendgrid": "SendgridReceipts",
+    "ses": "SesReceipts",
     "sns": "SnsReceipts",
     "twilio": "TwilioReceipts",
     "vonage": "VonageReceipts",

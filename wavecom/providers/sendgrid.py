@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import quote
 
+from marshmallow import ValidationError
+
 from wavecom.core.job import Outcome, Reason
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
@@ -19,6 +21,7 @@ from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import base_url, pem_file, secret, secrets
+from wavecom.providers.configuration.public_keys import ecdsa_public_key
 from wavecom.providers.mail.composition import api_mail_of, base64_content, mailbox, sender_address, unsupported
 from wavecom.providers.mail.headers import written_headers
 from wavecom.providers.mail.mime import Mailbox
@@ -52,13 +55,22 @@ ANSWERS: Final = AnswerTable(
 )
 
 
+def _is_public_key(value: str) -> None:
+    try:
+        ecdsa_public_key(value)
+    except ValueError:
+        raise ValidationError(
+            "must be the verification key as SendGrid shows it: base64, beginning with MFkw"
+        ) from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SendgridOptions:
     """The type's own keys. ``webhook_public_key`` is the Event Webhook's verification key: with it receipts come."""
 
     api_key: Annotated[str, secret()]
     sender: Annotated[str, sender_address()]
-    webhook_public_key: Annotated[tuple[str, ...], secrets()] = ()
+    webhook_public_key: Annotated[tuple[str, ...], secrets(_is_public_key)] = ()
     base_url: Annotated[str, base_url()] = "https://api.sendgrid.com"
     ca_file: Annotated[str | None, pem_file()] = None
 

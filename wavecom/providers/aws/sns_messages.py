@@ -155,9 +155,11 @@ def _fields(body: bytes) -> dict[str, str]:
         content: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
         raise UnreadableReceiptError("the body is not JSON") from None
-    if not isinstance(content, dict) or content.get("Type") not in _SIGNED:
+    texts = content.items() if isinstance(content, dict) else ()
+    fields = {name: value for name, value in texts if isinstance(value, str)}
+    if fields.get("Type") not in _SIGNED:
         raise UnreadableReceiptError("the body is no message of SNS")
-    return {name: value for name, value in content.items() if isinstance(value, str)}
+    return fields
 
 
 def _signed_text(fields: Mapping[str, str]) -> bytes:

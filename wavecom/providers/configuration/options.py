@@ -198,9 +198,12 @@ def secret() -> fields.Field[Any]:
     return text(check=_is_line_of_ascii)
 
 
-def secrets() -> fields.Field[Any]:
-    """One secret, or a list of those that are valid at once while one takes another's place; becomes a tuple."""
-    return _Secrets(error_messages=_always("must be text in quotes, or a list of texts"))
+def secrets(check: _Check = lambda _secret: None) -> fields.Field[Any]:
+    """One secret, or a list of those that are valid at once while one takes another's place; becomes a tuple.
+
+    ``check`` raises marshmallow's ``ValidationError`` for one that can't be any.
+    """
+    return _Secrets(check, error_messages=_always("must be text in quotes, or a list of texts"))
 
 
 def _is_line_of_ascii(value: str) -> None:
@@ -285,12 +288,17 @@ class _BaseUrl(fields.String):
 
 
 class _Secrets(fields.Field[tuple[str, ...]]):
+    def __init__(self, check: _Check, **settings: Any) -> None:
+        super().__init__(**settings)
+        self._check = check
+
     def _deserialize(self, value: Any, *_: Any, **__: Any) -> tuple[str, ...]:
         items = [value] if isinstance(value, str) else value
         if not isinstance(items, list) or not items or not all(isinstance(each, str) for each in items):
             raise self.make_error("invalid")
         for each in items:
             _is_line_of_ascii(each)
+            self._check(each)
         return tuple(items)
 
 

@@ -207,6 +207,7 @@ def test_without_a_certificate_nothing_is_believed(pem: bytes | None) -> None:
                 st.text(max_size=20),
                 st.none(),
                 st.integers(),
+                st.lists(st.none(), max_size=1),
                 st.sampled_from(["Notification", TOPIC, CERTIFICATE_URL, "2", "2026-11-22T12:00:00Z"]),
             ),
         ).map(lambda content: json.dumps(content).encode()),
