@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from wavecom.core.receipts import Receipt, ReceiptRequest
 from wavecom.providers.file import parse_providers
@@ -40,3 +41,22 @@ def only_receipt(reader: ReceiptReader, request: ReceiptRequest) -> Receipt:
     [receipt] = batch.receipts
     assert not batch.unreadable
     return receipt
+
+
+def sms_reader(table: str, fetch: Fetch = no_fetch) -> ReceiptReader:
+    """The reader of a provider of text messages."""
+    return reader_of(table, "sms", fetch)
+
+
+def receipt_request(
+    body: bytes = b"",
+    *,
+    url: str = PUBLIC_URL,
+    method: str = "POST",
+    headers: Mapping[str, str] | None = None,
+    at: datetime = NOW,
+) -> ReceiptRequest:
+    """Any request."""
+    return ReceiptRequest(
+        method=method, url=url, query=urlsplit(url).query, headers=dict(headers or {}), body=body, at=at
+    )

@@ -65,7 +65,7 @@ class MessagebirdReceipts:
             required=["iss", "nbf", "exp", "url_hash"],
         )
         check_times(claims, request.at)
-        check_hash(claims["url_hash"], request.url.encode(), "url_hash")
+        check_hash(claims["url_hash"], request.url.encode(errors="replace"), "url_hash")
         if not request.body and claims.get("payload_hash") is not None:
             raise SignatureError("payload_hash is of a body, and there is none")
         check_hash(claims.get("payload_hash"), request.body, "payload_hash")

@@ -34,7 +34,7 @@ def verified_claims(
             return jwt.decode(token, secret, algorithms=list(algorithms), issuer=issuer, options=options)
         except jwt.InvalidSignatureError:
             continue
-        except jwt.InvalidTokenError as error:
+        except (jwt.InvalidTokenError, ValueError, RecursionError) as error:  # it may hold any bytes, nested at will
             raise SignatureError(f"the token is not right: {type(error).__name__}") from None
     raise SignatureError("the token is signed with another secret")
 

@@ -75,7 +75,7 @@ class SnsReceipts:
             raise UnreadableReceiptError("the message is no JSON") from None
         if isinstance(event, dict) and isinstance(event.get("inboundMessageId"), str):
             return ReceiptBatch(inbound=(_inbound(event),))
-        if isinstance(event, dict) and event.get("eventType") in KINDS and isinstance(event.get("messageId"), str):
+        if isinstance(event, dict) and str(event.get("eventType")) in KINDS and isinstance(event.get("messageId"), str):
             return ReceiptBatch(receipts=(_receipt(event),))
         raise UnreadableReceiptError("neither an event of a text message nor a message to one of our numbers")
 

@@ -69,7 +69,7 @@ class TwilioReceipts:
         if not given:
             raise SignatureError("X-Twilio-Signature is missing")
         signed = _signed_body(request)
-        texts = [(url + signed).encode() for url in urls_with_and_without_port(request.url)]
+        texts = [(url + signed).encode(errors="replace") for url in urls_with_and_without_port(request.url)]
         if not any(hmac.compare_digest(_signature(token, text), given) for token in self._tokens for text in texts):
             raise SignatureError("X-Twilio-Signature does not fit auth_token and the address that was called")
 
