@@ -16,6 +16,7 @@
     │   ├── NothingAcceptedError        a batch of which not one could be taken
     │   ├── UnauthenticatedError        no key, or one that nobody issued
     │   ├── TooManyWrongKeysError       and too many of those from one address
+    │   ├── WrongSignatureError         a receipt that its provider has not signed
     │   ├── ForbiddenError              a key without the scope
     │   ├── UnknownHostError            asked for under a name that is not ours
     │   ├── JobNotFoundError            no such job for this client
@@ -199,6 +200,12 @@ class TooManyWrongKeysError(RefusedError):
             f"with others, wait {retry_after_seconds} seconds."
         )
         self.retry_after_seconds = retry_after_seconds
+
+
+class WrongSignatureError(RefusedError):
+    """A receipt isn't signed by the provider whose name stands in its address, or not of late."""
+
+    code = "wrong_signature"
 
 
 class ForbiddenError(RefusedError):

@@ -20,6 +20,7 @@ from wavecom.providers.base import ProviderDependencies, whole_payload
 from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import flag, header_table, http_url, is_this_machine, pem_file, tuple_of
+from wavecom.providers.configuration.receipt_options import HttpReceiptOptions, ReceiptTable
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
 from wavecom.providers.transport import Request, Response
 
@@ -124,6 +125,8 @@ class HttpOptions:
     rejected: Annotated[tuple[int | str, ...], _STATUSES] = ()
     unavailable: Annotated[tuple[int | str, ...], _STATUSES] = ()
     unknown: Annotated[tuple[int | str, ...], _STATUSES] = ()
+    #: How the gateway reports what became of messages; None: it doesn't, and what it accepts counts as delivered.
+    receipts: Annotated[HttpReceiptOptions | None, ReceiptTable()] = None
 
     def __post_init__(self) -> None:
         self._check_credentials()
@@ -165,6 +168,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
     def __init__(self, config: ProviderConfig[HttpOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
         self.is_idempotent = self.options.is_idempotent
+        self.expects_receipts = self.options.receipts is not None
         self.answers = AnswerTable({**STATUSES, **dict(self.options.changes())})
 
     def request(self, message: Message) -> Request:

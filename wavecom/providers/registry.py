@@ -29,6 +29,7 @@ CLASSES = {
 
 #: Types that report receipts: the name of the module in ``receipts/``, and the class in it.
 RECEIPTS: dict[str, str] = {
+    "http": "HttpReceipts",
     "mailgun": "MailgunReceipts",
     "messagebird": "MessagebirdReceipts",
     "postmark": "PostmarkReceipts",
@@ -37,6 +38,21 @@ RECEIPTS: dict[str, str] = {
     "sns": "SnsReceipts",
     "twilio": "TwilioReceipts",
     "vonage": "VonageReceipts",
+}
+
+
+#: The option without which a type's receipts can't be verified: a provider that lacks it has no reader.
+VERIFIED_WITH = {
+    "http": "receipts",
+    "mailgun": "webhook_signing_key",
+    "messagebird": "signing_key",
+    "postmark": "webhook_password",
+    "resend": "webhook_secret",
+    "sendgrid": "webhook_public_key",
+    "ses": "topic_arns",
+    "sns": "topic_arns",
+    "twilio": "auth_token",
+    "vonage": "signature_secret",
 }
 
 

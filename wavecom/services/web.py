@@ -24,12 +24,14 @@ from wavecom.core.ids import BufferedRandom
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Clock, JobRepository, Stats
+from wavecom.core.receipts import NoFeedbackHandler
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
 from wavecom.readiness import broker_check, deliveries_check, redis_check
+from wavecom.services.receipts import ReceiptIntake, intake_of, processor_of
 from wavecom.services.shared import (
     ClosableServices,
     dead_letters_of,
@@ -79,6 +81,7 @@ class WebServices(ClosableServices):
     sessions: Sessions
     outbox: MongoOutbox
     suppressions: SuppressionList
+    receipts: ReceiptIntake
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
     checks: Mapping[str, Check]
 
@@ -126,6 +129,11 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         clock=clock,
         policy=policy_of(settings),
     )
+    receipts = intake_of(
+        settings,
+        database,
+        processor_of(settings, database, jobs=jobs, writer=writer, feedback=NoFeedbackHandler(), clock=clock),
+    )
     submission = Submission(
         jobs=jobs,
         writer=writer,
@@ -158,6 +166,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         sessions=sessions,
         outbox=MongoOutbox(database),
         suppressions=suppressions_of(database, clock),
+        receipts=receipts,
         checks={
             "mongodb": check_store,
             "rabbitmq": broker_check(publisher),

@@ -15,7 +15,7 @@ from flask_pymongo import PyMongo
 from wavecom.services.web import WebServices, web_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, cors, dashboard, health, problems, reference, security, try_it
+from wavecom.web import api, cors, dashboard, health, problems, receipts, reference, security, try_it
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.request_middleware import AllowedHosts, RequestMiddleware
@@ -72,9 +72,8 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.json = OrjsonProvider(app)
     # Functions after a request run in the reverse order: this one sees the headers that the middleware has set.
     cors.install(app, settings.cors_origins)
-    middleware = RequestMiddleware(
-        settings.max_requests_in_flight, AllowedHosts((*settings.allowed_hosts, *_host_of(settings.public_url)))
-    )
+    hosts = AllowedHosts((*settings.allowed_hosts, *_host_of(settings.public_url)))
+    middleware = RequestMiddleware(settings.max_requests_in_flight, hosts)
     middleware.install(app)
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)
@@ -82,6 +81,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
     app.register_blueprint(reference.make_blueprint())
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
+    app.register_blueprint(receipts.make_blueprint(services.receipts, events, services.clock, settings.public_url))
     dashboard.register(app, services, events)
     proxies = TrustedProxies(settings.trusted_proxies)
     # Flask's own place for what goes before it.

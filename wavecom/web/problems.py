@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 import structlog
-from flask import Flask, Response, current_app, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException, InternalServerError, MethodNotAllowed
 
 from wavecom import errors
@@ -102,6 +102,12 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
         f"send the right key, which is let in at any time; with others, {_WAIT}",
         example="Too many wrong API keys came from this address. The right one is let in at any time; with others, "
         "wait 3 seconds.",
+    ),
+    errors.WrongSignatureError: ProblemType(
+        401,
+        "The receipt is not signed as it must be",
+        "only for providers: have them sign with the secret of the providers file, for the address that they call",
+        "The receipt's signature or password is missing, wrong or too old.",
     ),
     errors.ForbiddenError: ProblemType(
         403,
@@ -310,6 +316,9 @@ def answer(error: WaveComError, **members: Any) -> Response:
         headers |= limit_headers(error.limits)
     if isinstance(error, errors.UnauthenticatedError):
         headers["WWW-Authenticate"] = 'Bearer realm="wavecom"'
+    if isinstance(error, errors.WrongSignatureError):
+        # Amazon SNS sends the password in its address only when it is asked for one.
+        headers["WWW-Authenticate"] = 'Basic realm="receipts"'
     if isinstance(error, errors.UnsupportedMediaTypeError):
         headers |= {"Accept-Post": "application/json", "Accept-Encoding": "identity"}
     body = describe(error) | members
@@ -336,7 +345,7 @@ def http_answer(error: HTTPException) -> Response:
     problem_type = known if known.status == status else ProblemType(status, error.name, "")
     detail = problem_type.detail or error.description or error.name
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        detail = f"The body is over the limit of {current_app.config['MAX_CONTENT_LENGTH']} bytes. Send less."
+        detail = f"The body is over the limit of {request.max_content_length} bytes. Send less."
     if isinstance(error, MethodNotAllowed):
         detail = f"This address takes {', '.join(sorted(error.valid_methods or ()))}, not {request.method}."
     headers = {name: value for name, value in error.get_headers() if name not in {"Content-Type", "Content-Length"}}

@@ -32,6 +32,7 @@ from wavecom.errors import OverloadedError, UnavailableError
 from wavecom.web.authentication import KeyLookups
 from wavecom.web.body_reads import ANONYMOUS, BodyLimits, BodyRead, BodyReadLimiter
 from wavecom.web.proxies import TrustedProxies
+from wavecom.web.receipts import BODY_LIMIT_BYTES
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
 from wavecom.web.request_threads import LoopResults, RequestThreads
 from wavecom.web.wsgi_environ import address_of, joined, make_environ
@@ -48,6 +49,9 @@ log = structlog.get_logger()
 #: Threads for the pages, beside those of the API.
 PAGE_THREADS = 16
 ANONYMOUS_THREADS = 8
+#: Receipts wait for their share of a write, and hold nothing meanwhile but a thread. However many come, signed or not,
+#: they take no other.
+RECEIPT_THREADS = 64
 _PROBE_THREADS = 2
 #: Each client asks once in ten seconds.
 _KEY_THREADS = 2
@@ -61,6 +65,9 @@ _SWEEP_SECONDS = 0.5
 _DISCARD_SECONDS = 1
 
 _API = "/api/"
+_RECEIPTS = "/receipts/"
+#: The pool of bodies of receipts. No client is called so.
+_RECEIPT_BODIES = "receipts:"
 _PROBES = ("/healthz", "/readyz")
 
 
@@ -110,6 +117,7 @@ class RsgiApplication:
         self._results = LoopResults(loop)
         self._api = RequestThreads("api", self._threads, loop)
         self._pages = RequestThreads("pages", PAGE_THREADS, loop)
+        self._receipts = RequestThreads("receipts", RECEIPT_THREADS, loop)
         self._probes = {path: RequestThreads(path[1:], _PROBE_THREADS, loop) for path in _PROBES}
         # To look keys up, and to answer those that nobody has: however many they are, the API's threads stay free.
         self._anonymous = RequestThreads("anonymous", ANONYMOUS_THREADS, loop)
@@ -124,11 +132,10 @@ class RsgiApplication:
         """Answer one request."""
         # As werkzeug reads it: //api is the API's too.
         path = f"/{scope.path.lstrip('/')}"
-        threads = self._api if path.startswith(_API) else self._probes.get(path, self._pages)
+        threads, whose = self._threads_for(path)
         headers = scope.headers
         declared = headers.get("content-length")
         length = int(declared) if declared is not None else None if "transfer-encoding" in headers else 0
-        whose: str | None = ANONYMOUS
         error: Exception | None = None
         if threads is self._api:
             try:
@@ -140,7 +147,7 @@ class RsgiApplication:
                     threads = self._anonymous
         # Probes not: whoever watches the process must not take it for dead.
         depth = threads.depth + (self._enqueued if threads is self._api else 0)
-        if depth >= self._max_in_flight and threads in {self._api, self._pages}:
+        if depth >= self._max_in_flight and threads in {self._api, self._pages, self._receipts}:
             request = _refused(scope, proto, OverloadedError("too many requests in flight"))
             request.is_last = length != 0 and not await self._discard(scope, proto, length)
             await self._answer(request, self._refusals)
@@ -149,7 +156,7 @@ class RsgiApplication:
             await self._answer(_Request(scope, proto, io.BytesIO(), error), threads)
             return
         # What is longer than it may be the application refuses by its length.
-        is_short = length is None or length <= self._max_body_bytes
+        is_short = length is None or length <= self._body_limit(threads)
         if whose is not None and is_short and scope.method not in BODILESS:
             await self._serve_with_body(scope, proto, threads, whose, length)
             return
@@ -165,7 +172,7 @@ class RsgiApplication:
         body = b""
         try:
             try:
-                body = await self._whole(proto, read, length)
+                body = await self._whole(proto, read, length, self._body_limit(threads))
             except asyncio.CancelledError:
                 if read.refusal is None:
                     raise
@@ -178,17 +185,28 @@ class RsgiApplication:
             if error is not None:
                 await self._answer(_refused(scope, proto, error), self._refusals)
                 return
-            is_last = len(body) > self._max_body_bytes
+            is_last = len(body) > self._body_limit(threads)
             request = _Request(scope, proto, io.BytesIO(body), is_last=is_last)
             if threads is not self._api or not await self._answer_without_thread(request, body):
                 await self._answer(request, threads)
         finally:
             bodies.release(read)
 
-    async def _whole(self, proto: HTTPProtocol, read: BodyRead, length: int | None) -> bytes:
+    def _threads_for(self, path: str) -> tuple[RequestThreads, str | None]:
+        """Who answers this address, and in whose pool its body is awaited; of the API the key decides that."""
+        if path.startswith(_API):
+            return self._api, None
+        if path.startswith(_RECEIPTS):
+            return self._receipts, _RECEIPT_BODIES
+        return self._probes.get(path, self._pages), ANONYMOUS
+
+    def _body_limit(self, threads: RequestThreads) -> int:
+        return min(self._max_body_bytes, BODY_LIMIT_BYTES) if threads is self._receipts else self._max_body_bytes
+
+    async def _whole(self, proto: HTTPProtocol, read: BodyRead, length: int | None, limit: int) -> bytes:
         """Raises ``ClientDisconnected`` when the body breaks off, ``OverloadedError`` when there is no room for it."""
         if length is None or length > _SMALL_BODY:
-            return await self._in_parts(proto, read, length)
+            return await self._in_parts(proto, read, length, limit)
         try:
             body: bytes = await proto()
         except (ProtocolClosed, ProtocolError) as error:
@@ -198,9 +216,9 @@ class RsgiApplication:
             raise ClientDisconnected
         return body
 
-    async def _in_parts(self, proto: HTTPProtocol, read: BodyRead, length: int | None) -> bytes:
+    async def _in_parts(self, proto: HTTPProtocol, read: BodyRead, length: int | None, limit: int) -> bytes:
         """The body; of one that does not say its length no more than one byte over the limit."""
-        most = self._max_body_bytes + 1
+        most = limit + 1
         parts = bytearray()
         empty = 0
         async for part in proto:

@@ -28,7 +28,7 @@ EVENTS = Counter(
     ["surface", "reason"],
 )
 
-API, PAGES = "api", "pages"
+API, PAGES, RECEIPTS = "api", "pages", "receipts"
 
 #: Why a request was refused.
 NO_KEY, NO_BEARER, UNKNOWN_KEY, EXPIRED_KEY, REVOKED_KEY = (
@@ -39,8 +39,20 @@ NO_KEY, NO_BEARER, UNKNOWN_KEY, EXPIRED_KEY, REVOKED_KEY = (
     "revoked_key",
 )
 FORBIDDEN, WRONG_LOGIN, FOREIGN_FORM, THROTTLED = "forbidden", "wrong_login", "foreign_form", "throttled"
+WRONG_SIGNATURE = "wrong_signature"
 REASONS = frozenset(
-    {NO_KEY, NO_BEARER, UNKNOWN_KEY, EXPIRED_KEY, REVOKED_KEY, FORBIDDEN, WRONG_LOGIN, FOREIGN_FORM, THROTTLED}
+    {
+        NO_KEY,
+        NO_BEARER,
+        UNKNOWN_KEY,
+        EXPIRED_KEY,
+        REVOKED_KEY,
+        FORBIDDEN,
+        WRONG_LOGIN,
+        FOREIGN_FORM,
+        THROTTLED,
+        WRONG_SIGNATURE,
+    }
 )
 #: A secret was sent, and it was wrong: these slow their sender down.
 _GUESSES = frozenset({UNKNOWN_KEY, EXPIRED_KEY, REVOKED_KEY, WRONG_LOGIN})

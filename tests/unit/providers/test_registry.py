@@ -93,7 +93,8 @@ def test_the_lines_that_the_example_file_leaves_out_are_right_too() -> None:
     source = source.replace('channels = ["email", "sms", "push"]', 'channels = ["push", "sms", "email"]')
 
     config = parse_providers(
-        source.replace('host = "127.0.0.1"', 'host = "mail.example"'), {"GATEWAY_TOKEN": "t", "SMTP_PASSWORD": "p"}
+        source.replace('host = "127.0.0.1"', 'host = "mail.example"'),
+        {"GATEWAY_TOKEN": "t", "SMTP_PASSWORD": "p", "GATEWAY_RECEIPTS": "a long secret of receipts"},
     )
 
     assert config.providers["gateway"].rate_per_second == 200

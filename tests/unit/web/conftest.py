@@ -20,11 +20,14 @@ from tests.memory_storage import (
     MemoryJobRepository,
     MemoryKeyAudit,
     MemoryKeyStore,
+    MemoryPendingReceipts,
     MemorySessionAudit,
     MemorySessionStore,
     MemoryStats,
     MemorySuppressionStore,
+    MemoryUnreadableRequests,
 )
+from tests.receipt_environment import receipt_intake_over
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
@@ -33,6 +36,7 @@ from wavecom.core.operations import Operations
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import MakeBatcher, Submission
 from wavecom.core.suppression_list import SuppressionList
+from wavecom.providers.receipts import Readers
 from wavecom.services.shared import served_by
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
@@ -62,6 +66,8 @@ class WebEnvironment:
     suppressions: MemorySuppressionStore
     services: WebServices
     app: Flask
+    pending: MemoryPendingReceipts
+    unreadable: MemoryUnreadableRequests
 
     def client(self, key: str | None = KEY) -> FlaskClient:
         """A caller with ``key``."""
@@ -79,6 +85,8 @@ def make_environment(
     checks: Mapping[str, Callable[[], None]] | None = None,
     quotas: QuotaService | None = None,
     batcher: MakeBatcher = OneByOne,
+    readers: Readers | None = None,
+    confirm: Callable[[str, str], object] = lambda _name, _url: None,
 ) -> WebEnvironment:
     """An app at ``NOW`` with one key, ``KEY``, that may do everything."""
     settings = settings or Settings(secret_key="a secret for tests only")
@@ -91,6 +99,7 @@ def make_environment(
     if keys is None:
         keys = KeyRing(key_store, clock)
         keys.ensure_first_key(KEY)
+    pending, unreadable = MemoryPendingReceipts(), MemoryUnreadableRequests()
     numbers = iter(range(1, 1_000_000))
     stats = MemoryStats(clock.now)
     audit = MemoryAuditLog()
@@ -138,11 +147,16 @@ def make_environment(
         ),
         outbox=cast(Any, None),
         suppressions=SuppressionList(suppressions, clock),
+        receipts=receipt_intake_over(
+            jobs, writer, clock, readers=readers, pending=pending, unreadable=unreadable, confirm=confirm
+        ),
         checks=checks or {},
     )
     app = create_app(settings, services)
     app.config["PROPAGATE_EXCEPTIONS"] = False
-    return WebEnvironment(clock, jobs, publisher, audit, stats, key_store, key_audit, suppressions, services, app)
+    return WebEnvironment(
+        clock, jobs, publisher, audit, stats, key_store, key_audit, suppressions, services, app, pending, unreadable
+    )
 
 
 @pytest.fixture

@@ -1,5 +1,10 @@
 """The providers file: reading and checking it. ``configuration`` holds the values that come of it."""
 
-from wavecom.providers.file.reader import parse_providers, read_providers_file, served_routes
+from wavecom.providers.file.reader import (
+    parse_providers,
+    read_providers_file,
+    read_receiving_providers,
+    served_routes,
+)
 
-__all__ = ["parse_providers", "read_providers_file", "served_routes"]
+__all__ = ["parse_providers", "read_providers_file", "read_receiving_providers", "served_routes"]

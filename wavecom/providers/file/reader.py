@@ -24,7 +24,7 @@ from wavecom.providers.configuration.values import (
 from wavecom.providers.file.lines import line_at, lines_of
 from wavecom.providers.file.routes import RoutesReader
 from wavecom.providers.file.variables import Variables
-from wavecom.providers.registry import CLASSES, provider_class
+from wavecom.providers.registry import CLASSES, RECEIPTS, VERIFIED_WITH, provider_class
 
 T = TypeVar("T")
 
@@ -55,6 +55,19 @@ def served_routes(path: Path) -> dict[Channel, ChannelRoutes]:
         read = RoutesReader(mistakes, None, {}).read({channel.value: raw})[channel]
         routes[channel] = ChannelRoutes((Route(()),)) if mistakes else read
     return routes
+
+
+def read_receiving_providers(path: Path, environment: Mapping[str, str]) -> dict[str, ProviderConfig[Any]]:
+    """The providers whose receipts can be verified, and nothing else of the file: no other's secrets are needed.
+
+    Raises ``ProvidersFileError``.
+    """
+    source = _normalized(_read(path))
+    reader = _Reader(environment)
+    configs = reader.receiving(_tree(source, path.name))
+    if reader.mistakes:
+        raise ProvidersFileError(_problems(reader.mistakes, source, path.name))
+    return configs
 
 
 def parse_providers(source: str, environment: Mapping[str, str], file_name: str = "providers.toml") -> ProvidersConfig:
@@ -128,6 +141,18 @@ class _Reader:
         served = {name: self._served(tables[name], config) for name, config in providers.items()}
         routes = self._routes(self._table(tree.get("routes", {}), ("routes",)), served, providers)
         return ProvidersConfig({name: config for name, config in providers.items() if config}, routes)
+
+    def receiving(self, tree: Mapping[str, Any]) -> dict[str, ProviderConfig[Any]]:
+        """Of the tables of providers those that say how receipts are verified."""
+        configs: dict[str, ProviderConfig[Any]] = {}
+        tables = tree.get("providers")
+        for name, raw in (tables if isinstance(tables, Mapping) else {}).items():
+            type_name = raw.get("type") if isinstance(raw, Mapping) else None
+            if type_name in RECEIPTS and VERIFIED_WITH[type_name] in raw:
+                config = self._provider(name, raw)
+                if config is not None:
+                    configs[name] = config
+        return configs
 
     # --- Providers
 

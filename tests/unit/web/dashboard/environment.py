@@ -33,6 +33,7 @@ from tests.memory_storage import (
     MemoryStats,
     MemorySuppressionStore,
 )
+from tests.receipt_environment import receipt_intake_over
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
@@ -232,6 +233,7 @@ class DashboardEnvironment:
             sessions=self.sessions,
             outbox=self.outbox,
             suppressions=SuppressionList(self.suppressions, self.clock),
+            receipts=receipt_intake_over(self.jobs, writer, self.clock),
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )
         self.app = create_app(self.settings, self.services)

@@ -1,0 +1,62 @@
+"""Metrics of receipts: how many came, what they came to, how long after the message they came."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from prometheus_client import Counter
+
+from wavecom.core.job import Job
+from wavecom.core.receipt_processing import ProcessedReceipt, ReceiptResult
+from wavecom.core.receipts import ReceiptKind
+from wavecom.histograms import Histogram
+
+_DELAY_BUCKETS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
+
+RECEIPTS = Counter(
+    "wavecom_receipts_total",
+    "Receipts by what they came to; pending: kept, to be tried again; unmatched: given up after a day.",
+    ["provider", "kind", "result"],
+)
+INBOUND = Counter("wavecom_inbound_messages_total", "Messages of people to our numbers.", ["provider"])
+REFUSED = Counter(
+    "wavecom_receipts_refused_total", "Requests with receipts that were not signed rightly.", ["provider"]
+)
+UNREADABLE = Counter(
+    "wavecom_receipts_unreadable_total",
+    "Requests and parts of them that were signed rightly and can't be read.",
+    ["provider"],
+)
+DELAY = Histogram(
+    "wavecom_receipt_delay_seconds",
+    "From when a provider took a message until it was reported delivered, or failed, for the first time.",
+    ["provider", "kind"],
+    buckets=_DELAY_BUCKETS,
+)
+
+
+def count_processed(processed: Sequence[ProcessedReceipt], now: datetime) -> None:
+    """Count what became of receipts at ``now``. Never raises."""
+    results = Tally((each.provider, each.receipt.kind.value, each.result.value) for each in processed)
+    for labels, count in results.items():
+        RECEIPTS.labels(*labels).inc(count)
+    delays = [
+        ((each.provider, each.receipt.kind.value), max(0.0, ((each.receipt.at or now) - sent_at).total_seconds()))
+        for each in processed
+        if each.result is ReceiptResult.APPLIED
+        and each.receipt.kind in {ReceiptKind.DELIVERED, ReceiptKind.FAILED}
+        and each.job is not None
+        and (sent_at := _sent_at(each.job)) is not None
+    ]
+    if delays:
+        DELAY.observe_many(delays)
+
+
+def _sent_at(job: Job) -> datetime | None:
+    """When a provider took the message that still waits for its receipt; None: nobody can tell, or it has had one."""
+    if job.finished_at is not None:
+        return None
+    return next((entry.at for entry in reversed(job.logs) if entry.event == "sent"), None)

@@ -1,0 +1,128 @@
+"""What takes receipts in: the readers of the providers file, and what applies what they read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from pymongo.database import Database
+
+from wavecom import receipt_metrics
+from wavecom.batching import GroupCommit
+from wavecom.core.ports import Clock, JobRepository
+from wavecom.core.receipt_processing import ReceiptProcessor, ReceiptReport
+from wavecom.core.receipts import FeedbackHandler, ReceiptRequest
+from wavecom.core.transition_writer import TransitionWriter
+from wavecom.providers.configuration.values import ProviderConfig
+from wavecom.providers.file import read_receiving_providers
+from wavecom.providers.receipts import Readers, ReceiptDependencies, ReceiptReader
+from wavecom.providers.registry import receipts_class
+from wavecom.services.shared import policy_of, receipts_url_of
+from wavecom.settings import Settings
+from wavecom.storage.mongo.receipts import MongoPendingReceipts, UnreadableRequests
+
+#: A report with more receipts is a batch by itself: it shares no flush, so that single ones don't wait for it.
+_LARGE_REPORT: Final = 50
+#: Large reports that are applied at once; others wait for their turn.
+_LARGE_AT_ONCE: Final = 2
+#: How long a report may wait under load for others to share its write. The provider that waits for it is in no hurry.
+_WINDOW_SECONDS: Final = 0.05
+
+
+class UnreadableStore(Protocol):
+    """Keeps requests that nobody can read, for people to look at."""
+
+    def keep(self, provider: str, request: ReceiptRequest) -> None:
+        """Durably, for a day. Raises ``StoreError``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReceiptIntake:
+    """What a web process takes receipts in with."""
+
+    readers: Readers
+    #: Applies a report durably, together with others'. Raises ``StoreError``.
+    submit: Callable[[ReceiptReport], None]
+    unreadable: UnreadableStore
+    #: Calls the address that confirms a subscription of the provider of this name. Raises ``OSError``.
+    confirm: Callable[[str, str], object]
+
+
+def processor_of(
+    settings: Settings,
+    database: Database[dict[str, Any]],
+    *,
+    jobs: JobRepository,
+    writer: TransitionWriter,
+    feedback: FeedbackHandler,
+    clock: Clock,
+) -> ReceiptProcessor:
+    """What applies receipts, over MongoDB; counts them."""
+    return ReceiptProcessor(
+        jobs=jobs,
+        writer=writer,
+        pending=MongoPendingReceipts(database),
+        feedback=feedback,
+        clock=clock,
+        policy=policy_of(settings),
+        on_processed=lambda processed: receipt_metrics.count_processed(processed, clock.now()),
+    )
+
+
+def intake_of(settings: Settings, database: Database[dict[str, Any]], processor: ReceiptProcessor) -> ReceiptIntake:
+    """The intake of a web process. Raises ``ProvidersFileError``."""
+    configs = receiving_providers(settings)
+    return ReceiptIntake(
+        readers=readers_of(configs, receipts_url_of(settings)),
+        submit=shared_submit(processor),
+        unreadable=UnreadableRequests(database),
+        confirm=lambda name, url: fetch_document(url, ca_file=getattr(configs[name].options, "ca_file", None)),
+    )
+
+
+def receiving_providers(settings: Settings) -> dict[str, ProviderConfig[Any]]:
+    """The providers of the file whose receipts can be verified. Raises ``ProvidersFileError``."""
+    if settings.providers_file is None:
+        return {}
+    return read_receiving_providers(settings.providers_file, settings.environment)
+
+
+def readers_of(configs: Mapping[str, ProviderConfig[Any]], url: str | None) -> Readers:
+    """A reader for each of the providers; ``url`` is what the world calls ``/receipts``."""
+    readers: dict[str, ReceiptReader] = {}
+    for name, config in configs.items():
+        reader = receipts_class(config.type)
+        if reader is not None:
+            public_url = None if url is None else f"{url}/{name}"
+            readers[name] = reader(config, ReceiptDependencies(fetch=fetch_document, public_url=public_url))
+    return readers
+
+
+def shared_submit(processor: ReceiptProcessor) -> Callable[[ReceiptReport], None]:
+    """Has reports of many threads applied together; large ones each by itself."""
+    together: GroupCommit[ReceiptReport, None] = GroupCommit(processor.process, max_window_seconds=_WINDOW_SECONDS)
+    large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
+
+    def submit(report: ReceiptReport) -> None:
+        if len(report.batch.receipts) <= _LARGE_REPORT:
+            together.submit(report)
+        else:
+            with large:
+                processor.process([report])
+
+    return submit
+
+
+def fetch_document(url: str, *, ca_file: str | None = None) -> bytes:
+    """See ``Fetch``."""
+    # Few deployments ever need it, and no web process before its first message of SNS.
+    from wavecom.providers.account.client import HttpAccountClient
+
+    client = HttpAccountClient()
+    try:
+        return client.fetch(url, ca_file=ca_file)
+    finally:
+        client.close()

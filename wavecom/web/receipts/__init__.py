@@ -1,0 +1,137 @@
+"""``/receipts/<name of a provider>``: where providers report what became of messages, and what people write.
+
+A 2xx means that everything reported is durable; anything else, and the provider reports again. What is not signed by
+the provider is 401 and leaves nothing behind. What is signed and can't be read is kept raw, counted, and answered 200:
+to repeat it would not make it readable.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote
+
+import structlog
+from flask import Blueprint, Request, Response, request
+from werkzeug.exceptions import MethodNotAllowed, NotFound
+
+from wavecom import receipt_metrics
+from wavecom.core.ports import Clock
+from wavecom.core.receipt_processing import ReceiptReport
+from wavecom.core.receipts import ReceiptBatch, ReceiptRequest, SignatureError, UnreadableReceiptError
+from wavecom.errors import UnavailableError, WrongSignatureError
+from wavecom.providers.receipts import ReceiptReader
+from wavecom.services.receipts import ReceiptIntake
+from wavecom.web.security import RECEIPTS, WRONG_SIGNATURE, SecurityEvents
+
+log = structlog.get_logger()
+
+PATH: Final = "/receipts/"
+#: Longer bodies are refused unread. Batches of a thousand events take about one MiB.
+BODY_LIMIT_BYTES: Final = 4 * 1024 * 1024
+
+_METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class ReceiptEndpoint:
+    """Answers providers. ``public_url`` is what the world calls this deployment; None: what the request says."""
+
+    def __init__(self, intake: ReceiptIntake, events: SecurityEvents, clock: Clock, public_url: str | None) -> None:
+        self._intake = intake
+        self._events = events
+        self._clock = clock
+        self._public_url = public_url
+
+    def receive(self, name: str) -> Response:
+        """Answer the current request.
+
+        Raises ``NotFound``, ``MethodNotAllowed``, ``WrongSignatureError`` and, where it is to come again,
+        ``UnavailableError``.
+        """
+        reader = self._intake.readers.get(name)
+        if reader is None:
+            raise NotFound
+        if request.method not in reader.methods:
+            raise MethodNotAllowed(sorted(reader.methods))
+        request.max_content_length = BODY_LIMIT_BYTES
+        received = as_received(request, self._public_url, self._clock.now())
+        self._verify(name, reader, received)
+        batch = self._read(name, reader, received)
+        if batch.confirm_url is not None:
+            self._confirm(name, batch.confirm_url)
+        if batch.receipts or batch.inbound:
+            self._intake.submit(ReceiptReport(provider=name, batch=batch))
+            receipt_metrics.INBOUND.labels(name).inc(len(batch.inbound))
+        # Without a body: the text of an answer to Twilio would be sent as a reply.
+        return Response(status=200, content_type="text/plain")
+
+    def _verify(self, name: str, reader: ReceiptReader, received: ReceiptRequest) -> None:
+        try:
+            reader.verify(received)
+        except SignatureError as error:
+            self._refuse(name, str(error))
+        except OSError as error:
+            # What proves the signature (a certificate of SNS) can't be had now.
+            log.warning("receipt_not_verified", provider=name, error=type(error).__name__)
+            raise UnavailableError("the signature could not be verified") from error
+        except Exception:
+            # A bug on bytes that anybody may send: they are not believed, and cost no 5xx.
+            log.exception("receipt_verification_failed", provider=name)
+            self._refuse(name, "it could not be verified")
+
+    def _refuse(self, name: str, reason: str) -> None:
+        receipt_metrics.REFUSED.labels(name).inc()
+        self._events.refused(RECEIPTS, WRONG_SIGNATURE, request.remote_addr or "")
+        log.debug("receipt_refused", provider=name, reason=reason)
+        raise WrongSignatureError("the receipt is not signed by its provider")
+
+    def _read(self, name: str, reader: ReceiptReader, received: ReceiptRequest) -> ReceiptBatch:
+        try:
+            batch = reader.read(received)
+        except UnreadableReceiptError as error:
+            log.warning("receipt_unreadable", provider=name, reason=str(error))
+            batch = ReceiptBatch(unreadable=1)
+        except Exception:
+            log.exception("receipt_unreadable", provider=name)
+            batch = ReceiptBatch(unreadable=1)
+        if batch.unreadable:
+            self._intake.unreadable.keep(name, received)
+            receipt_metrics.UNREADABLE.labels(name).inc(batch.unreadable)
+        return batch
+
+    def _confirm(self, name: str, url: str) -> None:
+        try:
+            self._intake.confirm(name, url)
+        except OSError as error:
+            log.warning("subscription_not_confirmed", provider=name, error=type(error).__name__)
+            raise UnavailableError("the subscription could not be confirmed") from error
+        log.warning("subscription_confirmed", provider=name)
+
+
+def as_received(came: Request, public_url: str | None, at: datetime) -> ReceiptRequest:
+    """The request as readers know it. ``url``: what the provider has called, so far as it can be told."""
+    environ = came.environ
+    query = environ.get("QUERY_STRING", "")
+    # As it was called: WSGI has unquoted it, and names of providers need no quotes.
+    path = quote(came.path)
+    base = public_url or f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST') or environ['SERVER_NAME']}"
+    return ReceiptRequest(
+        method=came.method,
+        url=f"{base}{path}?{query}" if query else f"{base}{path}",
+        query=query,
+        headers={name.lower(): value for name, value in came.headers.items()},
+        body=came.get_data(cache=False),
+        at=at,
+    )
+
+
+def make_blueprint(intake: ReceiptIntake, events: SecurityEvents, clock: Clock, public_url: str | None) -> Blueprint:
+    """The one address, behind no key and no session: the signature is what lets in."""
+    blueprint = Blueprint("receipts", __name__)
+    endpoint = ReceiptEndpoint(intake, events, clock, public_url)
+
+    @blueprint.route(f"{PATH}<name>", methods=_METHODS, provide_automatic_options=False)
+    def receive(name: str) -> Response:
+        return endpoint.receive(name)
+
+    return blueprint
