@@ -48,6 +48,8 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
     """
 
     answers: AnswerTable
+    #: Who waits where no connection comes: everybody, unless each message may go to another host.
+    unreachable_scope: ClassVar[Scope] = Scope.PROVIDER
     http_version: ClassVar[HttpVersion] = HttpVersion.HTTP_1_1
     #: A status of success means nothing without the body: such a provider's body is waited for to the deadline, and
     #: where it does not come whole nobody can tell what it said.
@@ -108,7 +110,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
                 request = self._request(message)
             response = self.dependencies.transport.send(request)
         except (UnpreparedError, UnsendableError, TransportError) as error:
-            return _result_of_error(error)
+            return self._result_of_error(error)
         try:
             return self._interpreted(response, message)
         except Exception as error:
@@ -123,7 +125,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         def on_end(end: Response | Exception) -> None:
             try:
                 result: ProviderResult | Exception = (
-                    self._interpreted(end, message) if isinstance(end, Response) else _result_of_error(end)
+                    self._interpreted(end, message) if isinstance(end, Response) else self._result_of_error(end)
                 )
             except Exception as error:  # noqa: BLE001 - handed on: whose thread this is could do nothing with it
                 result = error
@@ -134,9 +136,12 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         try:
             request = self._request(message)
         except (UnpreparedError, UnsendableError) as error:
-            on_result(_result_of_error(error))
+            on_result(self._result_of_error(error))
             return True
         return self.dependencies.transport.start(request, on_end)
+
+    def _result_of_error(self, error: Exception) -> ProviderResult:
+        return _result_of_error(error, self.unreachable_scope)
 
     def _request(self, message: Message) -> Request:
         request = self.request(message)
@@ -212,7 +217,7 @@ def _place(error: BaseException) -> str:
     return f"{PurePath(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
-def _result_of_error(error: Exception) -> ProviderResult:
+def _result_of_error(error: Exception, unreachable_scope: Scope) -> ProviderResult:
     """The result of a call that got no response. Raises any other error, which is a bug."""
     match error:
         case UnsendableError(is_final_here=True):
@@ -227,7 +232,7 @@ def _result_of_error(error: Exception) -> ProviderResult:
             # Said of nobody: an attempt of this message is used up, or it would be tried for ever.
             return ProviderResult(Outcome.UNAVAILABLE, error.fault.value, "a fault of WaveCom before the call")
         case NotSentError():
-            scope = Scope.WORKER if error.fault is TransportFault.NOT_BEGUN else Scope.PROVIDER
+            scope = Scope.WORKER if error.fault is TransportFault.NOT_BEGUN else unreachable_scope
             return ProviderResult(Outcome.UNAVAILABLE, error.fault.value, str(error), scope=scope)
         case UnclearError():
             return ProviderResult(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")

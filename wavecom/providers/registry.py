@@ -25,6 +25,7 @@ CLASSES = {
     "sns": "SnsProvider",
     "twilio": "TwilioProvider",
     "vonage": "VonageProvider",
+    "webpush": "WebpushProvider",
 }
 
 #: Types that report receipts: the name of the module in ``receipts/``, and the class in it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from typing import Final
+from urllib.parse import urlsplit
 
 import certifi
 import pycurl
@@ -81,7 +82,7 @@ def http_versions() -> frozenset[HttpVersion]:
 
 def origin_of(request: Request) -> tuple[str, ...]:
     """What calls must have in common to share a handle."""
-    return (*request.url.split("/", 3)[:3], request.ca_file or "", request.http_version)
+    return (*request.url.split("/", 3)[:3], request.ca_file or "", request.http_version, *request.addresses)
 
 
 class CurlHandle:
@@ -104,6 +105,8 @@ class CurlHandle:
         curl.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         curl.setopt(pycurl.CAINFO, request.ca_file or certifi.where())
         curl.setopt(_QUICK_EXIT, True)
+        if request.addresses:
+            curl.setopt(pycurl.RESOLVE, [_resolve_entry(request)])
         curl.setopt(pycurl.SSLVERSION, pycurl.SSLVERSION_TLSv1_2)
         curl.setopt(pycurl.PROXY, "")  # it would read http_proxy from the environment
         curl.setopt(pycurl.FOLLOWLOCATION, False)
@@ -219,6 +222,14 @@ def _status_of(line: bytes) -> int:
     parts = line.split(None, 2)
     is_status = len(parts) > 1 and line.startswith(b"HTTP/") and parts[1].isdigit() and len(parts[1]) <= 3
     return int(parts[1]) if is_status else 0
+
+
+def _resolve_entry(request: Request) -> str:
+    """https://curl.se/libcurl/c/CURLOPT_RESOLVE.html; it lasts as long as what the calls of an origin share."""
+    parts = urlsplit(request.url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    shown = ",".join(f"[{each}]" if ":" in each else each for each in request.addresses)
+    return f"{parts.hostname}:{port}:{shown}"
 
 
 def _milliseconds(seconds: float) -> int:

@@ -58,6 +58,8 @@ class Request:
     #: Wait for the body to the deadline, and not just for ``BODY_SECONDS``: it says what the status doesn't.
     waits_for_body: bool = False
     method: Method = "POST"
+    #: Connect to one of these IP addresses and look nothing up: they were checked. The certificate is still the host's.
+    addresses: tuple[str, ...] = field(default=(), repr=False)
     #: Set by ``BaseHttpProvider`` to what its class declares.
     http_version: HttpVersion = HttpVersion.HTTP_1_1
 

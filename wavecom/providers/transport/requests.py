@@ -11,6 +11,7 @@ import http.client
 import socket
 import ssl
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -76,7 +77,7 @@ class RequestsTransport:
         """See ``HttpTransport.send``."""
         if request.http_version not in self.http_versions:
             raise NotSentError(TransportFault.HTTP_VERSION)
-        call.begin(request, self._resolve, self._idle_seconds)
+        call.begin(request, _resolve_to(request.addresses) or self._resolve, self._idle_seconds)
         try:
             return self._send(request)
         except Exception as error:
@@ -137,6 +138,17 @@ class RequestsTransport:
         context = ssl.create_default_context(cafile=ca_file)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context
+
+
+def _resolve_to(addresses: Sequence[str]) -> Resolve | None:
+    """A look-up of names that finds these addresses, whatever the name; None where there are none."""
+    if not addresses:
+        return None
+
+    def resolve(_host: str, port: int, **options: Any) -> list[Any]:
+        return [each for address in addresses for each in socket.getaddrinfo(address, port, **options)]
+
+    return resolve
 
 
 class _ThreadLocal(threading.local):

@@ -1,0 +1,203 @@
+"""``type = "webpush"``: push to browsers, at the address that each browser's subscription names.
+
+RFC 8030 (the request), RFC 8291 (its encryption), RFC 8292 (who sends it: VAPID).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from marshmallow import ValidationError
+
+from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import Message
+from wavecom.providers.account import AccountAspect, AccountClient, AccountFinding
+from wavecom.providers.base import ProviderDependencies, UnpreparedError, UnsendableError
+from wavecom.providers.base_http import BaseHttpProvider, json_body
+from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.configuration.options import pem_file, text, tuple_of
+from wavecom.providers.push.content import is_silent, recipient
+from wavecom.providers.push.encryption import LIMIT_BYTES, encrypted
+from wavecom.providers.push.endpoints import Endpoint, EndpointGuard
+from wavecom.providers.responses import AnswerMeaning, AnswerTable
+from wavecom.providers.tokens.jwt import JwtSigner, base64url, from_base64url, p256_key
+from wavecom.providers.transport import Request, Response, TransportFault
+
+REJECTED, UNAVAILABLE, UNKNOWN = Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
+
+_GONE = AnswerMeaning.recipient(Reason.RECIPIENT_GONE)
+
+#: RFC 8030 sections 5 and 7.3, RFC 8292 section 4.2; what each service adds is on
+#: https://autopush.readthedocs.io/en/latest/http.html and https://web.dev/articles/push-notifications-web-push-protocol
+ANSWERS = AnswerTable(
+    {
+        "2xx": Outcome.ACCEPTED,
+        400: REJECTED,
+        401: AnswerMeaning.account(
+            Reason.CREDENTIALS, "the push service refuses our token: check the VAPID key and clock"
+        ),
+        # A subscription that was made for another key: this browser must subscribe anew; nobody else need wait.
+        403: AnswerMeaning(
+            REJECTED, Scope.RECIPIENT, "subscriptions of another VAPID key: check vapid_private_key_file"
+        ),
+        404: _GONE,
+        410: _GONE,
+        413: REJECTED,
+        422: REJECTED,
+        429: UNAVAILABLE,
+        # Whoever answers so is asked by one browser's subscription, so the others don't wait.
+        "3xx": AnswerMeaning(REJECTED, Scope.RECIPIENT),
+        "4xx": AnswerMeaning(UNAVAILABLE, Scope.MESSAGE),
+        500: UNAVAILABLE,
+        503: UNAVAILABLE,
+        "5xx": UNKNOWN,
+    }
+)
+
+#: Hosts of Chrome and most others, Firefox, Safari, Edge.
+PUSH_SERVICES = (
+    "fcm.googleapis.com",
+    "updates.push.services.mozilla.com",
+    "*.push.apple.com",
+    "*.notify.windows.com",
+)
+
+#: How long a service keeps a message for a browser that is closed, where the message doesn't say: as long as FCM does.
+#: RFC 8030 section 5.2 demands the header; with 0 only those that are open get it.
+DEFAULT_TTL_SECONDS = 28 * 24 * 3600
+
+#: A token is signed anew after so long, and ends twelve to eighteen hours later (RFC 8292 section 2: within a day).
+_TOKEN_SECONDS = 6 * 3600
+_TOKEN_LIFE_SECONDS = 18 * 3600
+#: Origins whose tokens are kept: many more than there are push services.
+_MOST_TOKENS = 1_000
+
+
+def _is_key_file(path: str) -> None:
+    try:
+        p256_key(Path(path).read_bytes())
+    except OSError:
+        raise ValidationError("must be the path of a readable file") from None
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+def _is_subject(value: str) -> None:
+    if not re.fullmatch(r"mailto:[^\s@]+@[^\s@]+|https://[!-~]+", value):
+        raise ValidationError('must be an address at which push services reach you, such as "mailto:ops@example.com"')
+
+
+def _is_host(value: str) -> None:
+    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|[0-9a-f:.]*:[0-9a-f:.]*", value):
+        raise ValidationError('must be a host such as "push.example" or "*.push.example", without scheme and port')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class WebpushOptions:
+    """The type's own keys. There is no ``base_url``: each subscription has its address."""
+
+    vapid_private_key_file: Annotated[str, text(check=_is_key_file)]
+    vapid_subject: Annotated[str, text(check=_is_subject)]
+    allowed_hosts: Annotated[tuple[str, ...], tuple_of(text(check=_is_host), "must be a list of hosts")] = PUSH_SERVICES
+    ca_file: Annotated[str | None, pem_file()] = None
+
+
+class WebpushProvider(BaseHttpProvider[WebpushOptions]):
+    """A service keeps one message a topic, so a repetition takes the place of the first until the browser has it."""
+
+    options_class: ClassVar[type[WebpushOptions]] = WebpushOptions
+    channels = frozenset({Channel.PUSH})
+    unreachable_scope = Scope.DESTINATION
+    answers = ANSWERS
+
+    def __init__(self, config: ProviderConfig[WebpushOptions], dependencies: ProviderDependencies) -> None:
+        super().__init__(config, dependencies)
+        key = p256_key(Path(self.options.vapid_private_key_file).read_bytes())
+        self._signer = JwtSigner(key, type="JWT")
+        self._public_key = base64url(key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
+        self._guard = EndpointGuard(self.options.allowed_hosts)
+        #: Origin and period → the header for it.
+        self._authorizations: dict[tuple[str, int], str] = {}
+
+    def may_wait(self, message: Message) -> bool:
+        """See ``BaseHttpProvider``: where the host of the subscription must be looked up."""
+        try:
+            return not self._guard.known_addresses(self._endpoint(message))
+        except UnsendableError:
+            return False  # ``request`` says so
+
+    def request(self, message: Message) -> Request:
+        """The message, encrypted for one browser and signed for its service."""
+        endpoint = self._endpoint(message)
+        body = self._body(message)
+        addresses = self._guard.known_addresses(endpoint)
+        seconds = self.config.timeout_seconds
+        if not addresses:
+            seconds /= 2
+            addresses = self._addresses(endpoint, seconds)
+        payload: Mapping[str, Any] = message.payload
+        headers = {
+            "Content-Type": "application/octet-stream",
+            "Content-Encoding": "aes128gcm",
+            "TTL": str(payload.get("ttlSeconds", DEFAULT_TTL_SECONDS)),
+            "Urgency": "normal" if is_silent(payload) else "high",
+            "Topic": topic_of(payload.get("collapseKey", message.delivery_key)),
+            "Authorization": self._authorization(endpoint),
+        }
+        return Request(endpoint.url, body, headers, seconds, self.options.ca_file, addresses=addresses)
+
+    def message_id(self, response: Response) -> str | None:
+        """The end of the address that the service gives the message (RFC 8030 section 5)."""
+        return response.headers.get("location", "").rstrip("/").rpartition("/")[2][:200] or None
+
+    def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
+        """Push services know nobody before the first message; what browsers must be given can be shown."""
+        return [AccountFinding(AccountAspect.CREDENTIALS, True, f"applicationServerKey is {self._public_key}")]
+
+    def _endpoint(self, message: Message) -> Endpoint:
+        subscription = recipient(message, "webpush", "subscription")
+        return self._guard.endpoint(str(subscription["endpoint"]))
+
+    def _addresses(self, endpoint: Endpoint, seconds: float) -> tuple[str, ...]:
+        try:
+            return self._guard.look_up(endpoint, seconds)
+        except OSError:
+            text = "the host of the subscription could not be found"
+            result = ProviderResult(UNAVAILABLE, TransportFault.DNS.value, text, scope=Scope.DESTINATION)
+            raise UnpreparedError(result) from None
+
+    def _body(self, message: Message) -> bytes:
+        """The payload in our API's own words, as the page's service worker reads it, encrypted."""
+        keys = recipient(message, "webpush", "subscription")["keys"]
+        shown = {name: each for name, each in message.payload.items() if name not in {"ttlSeconds", "collapseKey"}}
+        plaintext = json_body(shown)
+        if len(plaintext) > LIMIT_BYTES:
+            raise UnsendableError(f"payload: takes {len(plaintext)} bytes; browsers get at most {LIMIT_BYTES}")
+        try:
+            return encrypted(plaintext, from_base64url(keys["p256dh"]), from_base64url(keys["auth"]))
+        except ValueError:
+            raise UnsendableError("to.subscription.keys: are no keys of a browser") from None
+
+    def _authorization(self, endpoint: Endpoint) -> str:
+        now = int(self.dependencies.clock.now().timestamp())
+        period = now - now % _TOKEN_SECONDS
+        found = self._authorizations.get((endpoint.origin, period))
+        if found is None:
+            claims = {"aud": endpoint.origin, "exp": period + _TOKEN_LIFE_SECONDS, "sub": self.options.vapid_subject}
+            found = f"vapid t={self._signer.token(claims)},k={self._public_key}"
+            if len(self._authorizations) >= _MOST_TOKENS:
+                self._authorizations.clear()
+            self._authorizations[endpoint.origin, period] = found
+        return found
+
+
+def topic_of(key: str) -> str:
+    """``key`` as a service wants topics: 32 signs of base64url (RFC 8030 section 5.4)."""
+    return base64url(sha256(key.encode()).digest()[:24])
