@@ -22,7 +22,7 @@ from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.receipt_rules import Verdict, judge, log_id
 from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
 from wavecom.core.transition_writer import TransitionWriter
-from wavecom.errors import WaveComError
+from wavecom.errors import StoreError, WaveComError
 
 log = structlog.get_logger()
 
@@ -35,6 +35,7 @@ LONGEST_WAIT: Final = timedelta(minutes=15)
 KEPT_FOR: Final = timedelta(hours=24)
 
 _TRIES = 3
+_SWEEP_SECONDS = 10.0
 _TEXT_LIMIT = 500
 _CODE_LIMIT = 100
 
@@ -153,6 +154,15 @@ class ReceiptProcessor:
             if report.batch.inbound:
                 self._feedback.on_inbound(report.provider, report.batch.inbound)
         return [None] * len(reports)
+
+    def retry_until_none_is_due(self) -> None:
+        """Try again whatever is due, for ``_SWEEP_SECONDS`` at most. Never raises for a store that is away."""
+        ends_at = self._clock.monotonic() + _SWEEP_SECONDS
+        try:
+            while self.retry_due() == CHUNK and self._clock.monotonic() < ends_at:
+                pass
+        except StoreError as error:
+            log.warning("receipts_wait_for_store", error=type(error).__name__)
 
     def retry_due(self) -> int:
         """Try those again whose time has come, a chunk at most; how many there were. Raises ``StoreError``."""

@@ -22,6 +22,8 @@ from wavecom.core.job import DeliveryMessage, Job
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import StallDetector
+from wavecom.core.receipt_processing import ReceiptProcessor
+from wavecom.core.receipts import NoFeedbackHandler
 from wavecom.core.suppression_check import REFRESH_SECONDS, SuppressionCheck
 from wavecom.core.sweep import Sweep
 from wavecom.core.transition_writer import TransitionWriter
@@ -34,6 +36,7 @@ from wavecom.providers.transport import make_transport
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
+from wavecom.services.receipts import processor_of
 from wavecom.services.routing import gate_settings_of
 from wavecom.services.shared import (
     ClosableServices,
@@ -67,6 +70,7 @@ class WorkerServices(ClosableServices):
     router: Router
     delivery: Delivery
     sweep: Sweep
+    receipts: ReceiptProcessor
     queue_sampler: delivery_metrics.QueueSampler
     #: Single delivery messages of many threads, published together; answers whether the broker confirmed.
     delivery_messages: GroupCommit[DeliveryMessage, bool]
@@ -192,6 +196,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         router=router,
         delivery=delivery,
         sweep=sweep,
+        receipts=processor_of(settings, database, jobs=jobs, writer=writer, feedback=NoFeedbackHandler(), clock=clock),
         delivery_messages=GroupCommit(publisher.publish),
         look_at=publisher.look_at,
         progress=progress,

@@ -12,4 +12,5 @@ from wavecom.worker.runtime import services
 def sweep() -> None:
     """One run of the sweep. Beat sends a tick every second to the ``ops`` worker; several at once do no harm."""
     services().sweep.run()
+    services().receipts.retry_until_none_is_due()
     services().queue_sampler.sample_if_due()

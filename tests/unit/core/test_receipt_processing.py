@@ -293,3 +293,15 @@ def test_texts_that_no_store_takes_are_stored_as_far_as_they_can_be(receiving: R
     assert error.message == f"{'c' * 100}: half a pair: ?"
     [pending] = receiving.pending.all()
     assert len(pending.receipt.message_id or "") == 500
+
+
+def test_a_sweep_goes_on_until_nothing_is_due_and_outlasts_a_store_that_is_away(receiving: Receiving) -> None:
+    receiving.receive(*(make_receipt(message_id=f"SM{number}") for number in range(CHUNK + 5)))
+    receiving.clock.advance(FIRST_WAIT.total_seconds())
+
+    receiving.pending.is_away = True
+    receiving.processor.retry_until_none_is_due()
+    receiving.pending.is_away = False
+    receiving.processor.retry_until_none_is_due()
+
+    assert {each.tries for each in receiving.pending.all()} == {1}
