@@ -122,7 +122,7 @@ class SesProvider(BaseHttpProvider[SesOptions]):
         text = str(json_at(response, "message") or json_at(response, "Message"))
         if code == "TooManyRequests" and text.startswith("Daily message quota exceeded"):
             return "DailyQuota"
-        return "NotVerified" if code == "MessageRejected" and text.startswith("Email address is not verified") else code
+        return "NotVerified" if code == "MessageRejected" and "not verified" in text else code
 
     def message_id(self, response: Response) -> str | None:
         """SES's name for the mail."""
