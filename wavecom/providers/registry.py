@@ -34,6 +34,7 @@ RECEIPTS: dict[str, str] = {
     "mailgun": "MailgunReceipts",
     "messagebird": "MessagebirdReceipts",
     "postmark": "PostmarkReceipts",
+    "resend": "ResendReceipts",
     "sendgrid": "SendgridReceipts",
     "ses": "SesReceipts",
     "sns": "SnsReceipts",

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
 
+from marshmallow import ValidationError
+
 from wavecom.core.job import Outcome, Reason, Scope
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
@@ -15,6 +17,7 @@ from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import base_url, pem_file, secret, secrets
+from wavecom.providers.configuration.webhook_secrets import key_of
 from wavecom.providers.mail.composition import api_mail_of, base64_content, mailbox, sender_address, unsupported
 from wavecom.providers.mail.headers import written_headers
 from wavecom.providers.mail.parts import Attachment
@@ -52,13 +55,20 @@ ANSWERS: Final = AnswerTable(
 )
 
 
+def _is_webhook_secret(value: str) -> None:
+    try:
+        key_of(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class ResendOptions:
     """The type's own keys. ``webhook_secret`` is the webhook's signing secret (``whsec_…``): with it receipts come."""
 
     api_key: Annotated[str, secret()]
     sender: Annotated[str, sender_address()]
-    webhook_secret: Annotated[tuple[str, ...], secrets()] = ()
+    webhook_secret: Annotated[tuple[str, ...], secrets(_is_webhook_secret)] = ()
     base_url: Annotated[str, base_url()] = "https://api.resend.com"
     ca_file: Annotated[str | None, pem_file()] = None
 

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.receipt_requests import no_fetch, posted, reader_of
-from tests.unit.providers.receipts import test_mailgun, test_postmark, test_sendgrid, test_ses
+from tests.unit.providers.receipts import test_mailgun, test_postmark, test_resend, test_sendgrid, test_ses
 from wavecom.core.receipts import SignatureError, UnreadableReceiptError
 from wavecom.providers.receipts import ReceiptReader
 
 READERS: dict[str, ReceiptReader] = {
     "mailgun": reader_of(test_mailgun.table(test_mailgun.KEY)),
     "postmark": reader_of(test_postmark.table("p")),
+    "resend": reader_of(test_resend.table(test_resend.SECRET)),
     "sendgrid": reader_of(test_sendgrid.table(test_sendgrid.public(test_sendgrid.KEY))),
     "ses": reader_of(test_ses.TABLE, fetch=no_fetch),
 }
