@@ -70,10 +70,10 @@ def _is_no_attempt(attempted: AttemptResult) -> bool:
 
     Nobody at all will ever take it where the whole route was asked and lacks something: that is an end.
     """
-    answers = [call.answer for call in attempted.calls]
-    if not all(_lacked_resources(answer) or answer.is_final_here for answer in answers):
-        return False
-    return not (attempted.is_route_used_up and all(answer.is_final_here for answer in answers))
+    for call in attempted.calls:
+        if not (_lacked_resources(call.answer) or call.answer.is_final_here):
+            return False
+    return not (attempted.is_route_used_up and all(call.answer.is_final_here for call in attempted.calls))
 
 
 def _retry_of(attempted: AttemptResult, transition: Transition) -> RetryLater | None:
@@ -301,19 +301,32 @@ class Delivery:
         if _is_no_attempt(attempted):
             pause = max(_EXHAUSTED_PAUSE_SECONDS, attempted.retry_after_seconds)
             return decide(job, AttemptPrevented(token, pause), now, self._policy)
-        # Of several providers the most patient one counts.
-        bounds = [self._retry_bounds.get(call.provider, _USUAL_BOUNDS) for call in calls]
+        floor_seconds, base_seconds, cap_seconds = self._bounds_of(calls[0])
+        for call in calls[1:]:
+            # Of several providers the most patient one counts.
+            floor, base, cap = self._bounds_of(call)
+            floor_seconds = max(floor_seconds, floor)
+            base_seconds, cap_seconds = max(base_seconds, base), max(cap_seconds, cap)
         event = AttemptFinished(
             token,
             calls,
             self._jitter(),
             attempted.expects_receipt,
-            floor_seconds=max(each.floor_seconds for each in bounds),
-            base_seconds=max(each.base_seconds or self._policy.retry_base_seconds for each in bounds),
-            cap_seconds=max(each.cap_seconds or self._policy.retry_cap_seconds for each in bounds),
+            floor_seconds=floor_seconds,
+            base_seconds=base_seconds,
+            cap_seconds=cap_seconds,
             is_route_used_up=attempted.is_route_used_up,
         )
         return decide(job, event, now, self._policy)
+
+    def _bounds_of(self, call: CallResult) -> tuple[float, float, float]:
+        """The seconds of floor, base and cap of the waits after a call."""
+        bounds = self._retry_bounds.get(call.provider, _USUAL_BOUNDS)
+        return (
+            bounds.floor_seconds,
+            bounds.base_seconds or self._policy.retry_base_seconds,
+            bounds.cap_seconds or self._policy.retry_cap_seconds,
+        )
 
     def _record(self, decided: Sequence[tuple[AttemptResult, Transition]], apply: Apply) -> list[RetryLater | None]:
         """Write what was decided about these attempts; for each when its job is to be tried again, None for never."""

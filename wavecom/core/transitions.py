@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -193,5 +193,5 @@ def transition(
     if not statuses:
         raise TransitionError(f"There is no arrow from {job.status} to {new}.")
     if statuses != guard.statuses:
-        guard = replace(guard, statuses=statuses)
+        guard = Guard(statuses, guard.token, guard.due_at, guard.log_count)  # replace() takes ten times as long
     return Transition(job.job_id, guard, changes, entries, delivery_message, needs_dead_letter, job.status, job)
