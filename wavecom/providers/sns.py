@@ -173,7 +173,7 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
             return self._sns_findings(client)
         target = {**self._api.headers, "X-Amz-Target": "PinpointSMSVoiceV2.DescribeAccountAttributes"}
         answer = self._asked(client, target, b"{}")
-        return _findings(answer, is_in_sandbox=b'"SANDBOX"' in answer.body)
+        return _findings(answer, b'"SANDBOX"', b'"PRODUCTION"')
 
     def _sns_findings(self, client: AccountClient) -> list[AccountFinding]:
         def ask(action: str) -> AccountAnswer:
@@ -181,7 +181,7 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
             return self._asked(client, self._api.headers, form)
 
         answer = ask("GetSMSSandboxAccountStatus")
-        findings = _findings(answer, is_in_sandbox=b"<IsInSandbox>true</IsInSandbox>" in answer.body)
+        findings = _findings(answer, b"<IsInSandbox>true<", b"<IsInSandbox>false<")
         limit = _SPEND_LIMIT.search(ask("GetSMSAttributes").body) if findings[0].is_good else None
         if limit is not None:
             text = f"monthly spend limit: {limit[1].decode()} USD"
@@ -197,9 +197,14 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
 _SPEND_LIMIT: Final = re.compile(rb"MonthlySpendLimit</key>\s*<value>([0-9]+(?:\.[0-9]+)?)<")
 
 
-def _findings(answer: AccountAnswer, *, is_in_sandbox: bool) -> list[AccountFinding]:
+def _findings(answer: AccountAnswer, sandbox: bytes, production: bytes) -> list[AccountFinding]:
+    """Whether AWS knows us; and if so, whether the account is in the sandbox, by which words its answer holds."""
     findings = [credentials_finding(answer)]
-    if findings[0].is_good:
-        text = "the account is in the sandbox: it sends to verified numbers only" if is_in_sandbox else "production"
-        findings.append(AccountFinding(AccountAspect.QUOTA, not is_in_sandbox, text))
+    if findings[0].is_good and sandbox in answer.body:
+        text = "the account is in the sandbox: it sends to verified numbers only"
+        findings.append(AccountFinding(AccountAspect.QUOTA, False, text))
+    elif findings[0].is_good:
+        is_told = production in answer.body
+        text = "the account is in production" if is_told else "whether the account is in the sandbox is not told"
+        findings.append(AccountFinding(AccountAspect.QUOTA, is_told or None, text))
     return findings

@@ -50,6 +50,7 @@ class TextMessageApi(Protocol):
 _SENDER_ID: Final = re.compile(r"(?=.*[A-Za-z])[A-Za-z0-9]{1,11}")
 _NUMBER: Final = re.compile(r"\+?[0-9]+")
 _MESSAGE_ID: Final = re.compile(rb"<MessageId>([0-9A-Za-z-]{1,100})</MessageId>")
+_PHONE_NUMBER: Final = re.compile(rb"phone ?number", re.IGNORECASE)
 _CODE: Final = re.compile(rb"<Code>([0-9A-Za-z.]{1,100})</Code>")
 
 
@@ -91,7 +92,7 @@ class Publish:
             return None
         if found[1] == b"InvalidParameter" and b"opted out" in body:
             return "OptedOut"
-        if found[1] == b"InvalidParameter" and b"PhoneNumber" in body:
+        if found[1] == b"InvalidParameter" and _PHONE_NUMBER.search(body):
             return "InvalidNumber"
         return found[1].decode()
 
