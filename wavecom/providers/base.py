@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol
@@ -25,6 +25,7 @@ from wavecom.core.ports import (
 from wavecom.errors import StoreError
 from wavecom.providers.account import AccountClient, AccountFinding
 from wavecom.providers.account.client import HttpAccountClient
+from wavecom.providers.configuration.options import Mistake
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
 from wavecom.providers.transport import HttpTransport, HttpVersion
 
@@ -92,6 +93,11 @@ class BaseProvider(ABC, Generic[OptionsT]):
     @abstractmethod
     def send(self, message: Message) -> ProviderResult:
         """See ``core.ports.Provider.send``."""
+
+    @classmethod
+    def mistakes_in(cls, config: ProviderConfig[OptionsT]) -> Iterable[Mistake]:
+        """What is wrong with a table whose keys are each right by themselves; paths are those below the table."""
+        return ()
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """Ask about our account without sending anything; empty where this provider can't be asked.

@@ -53,7 +53,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
     http_version: ClassVar[HttpVersion] = HttpVersion.HTTP_1_1
     #: A status of success means nothing without the body: such a provider's body is waited for to the deadline, and
     #: where it does not come whole nobody can tell what it said.
-    body_decides: ClassVar[bool] = False
+    body_decides: bool = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -1,4 +1,4 @@
-"""``type = "http"``: one JSON POST to any gateway.
+"""``type = "http"``: one request to any gateway, by default a JSON POST.
 
 Sends ``{"jobId", "type", "to", "payload", "metadata", "attempt"}`` with the header ``Idempotency-Key``, by which the
 gateway is expected to drop repetitions; one that doesn't is declared with ``is_idempotent = false``.
@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from marshmallow import ValidationError, fields
 
-from wavecom.core.job import Outcome, Reason, Scope
+from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.ports import Message
 from wavecom.providers.base import ProviderDependencies, whole_payload
 from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import flag, header_table, http_url, is_this_machine, pem_file, tuple_of
+from wavecom.providers.configuration.options import (
+    Mistake,
+    flag,
+    header_table,
+    http_url,
+    is_this_machine,
+    pem_file,
+    tuple_of,
+)
 from wavecom.providers.configuration.receipt_options import HttpReceiptOptions, ReceiptTable
-from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
+from wavecom.providers.gateway.answers import AnswerRule, ReadAnswer, Reading, first_rule
+from wavecom.providers.gateway.fields import table_of, tables_of
+from wavecom.providers.gateway.requests import RequestOptions
+from wavecom.providers.gateway.samples import sample_messages
+from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field, retry_after_seconds
 from wavecom.providers.transport import Request, Response
 
 ACCEPTED, REJECTED, UNAVAILABLE, UNKNOWN = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
@@ -120,13 +132,22 @@ class HttpOptions:
     ca_file: Annotated[str | None, pem_file()] = None
     #: The network up to the gateway is trusted with our credentials, though url begins with http.
     allow_plain_credentials: Annotated[bool, flag()] = False
-    is_idempotent: Annotated[bool, flag()] = True
+    #: None: where the job's own words are sent, which have the key in them.
+    is_idempotent: Annotated[bool | None, flag()] = None
     accepted: Annotated[tuple[int | str, ...], _STATUSES] = ()
     rejected: Annotated[tuple[int | str, ...], _STATUSES] = ()
     unavailable: Annotated[tuple[int | str, ...], _STATUSES] = ()
     unknown: Annotated[tuple[int | str, ...], _STATUSES] = ()
     #: How the gateway reports what became of messages; None: it doesn't, and what it accepts counts as delivered.
     receipts: Annotated[HttpReceiptOptions | None, ReceiptTable()] = None
+    #: What is sent in place of the job's own words.
+    request: Annotated[RequestOptions | None, table_of(RequestOptions)] = None
+    #: What answers mean beyond their status; the first that applies counts.
+    answers: Annotated[tuple[AnswerRule, ...], tables_of(AnswerRule)] = ()
+    #: Where an answer names the message, a code of its own, and the seconds after which to come back.
+    message_id: Annotated[Reading | None, table_of(Reading)] = None
+    code: Annotated[Reading | None, table_of(Reading)] = None
+    retry_after: Annotated[Reading | None, table_of(Reading)] = None
 
     def __post_init__(self) -> None:
         self._check_credentials()
@@ -147,6 +168,8 @@ class HttpOptions:
         places += [f"{name} in url" for name, _ in parse_qsl(parts.query) if _CREDENTIAL.search(name)]
         if parts.username is not None:
             places.append("the user in url")
+        if self.request is not None and self.request.basic is not None:
+            places.append("the password in request.basic")
         if places:
             raise ValidationError(
                 f"would let {places[0]} be read on its way; use https, or say allow_plain_credentials = true where the "
@@ -161,18 +184,42 @@ class HttpOptions:
 
 
 class HttpProvider(BaseHttpProvider[HttpOptions]):
-    """Any gateway that takes JSON."""
+    """Any gateway: the job's own words as JSON, or what the file says (``wavecom.providers.gateway``)."""
 
     options_class: ClassVar[type[HttpOptions]] = HttpOptions
 
     def __init__(self, config: ProviderConfig[HttpOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
-        self.is_idempotent = self.options.is_idempotent
+        chosen = self.options.is_idempotent
+        self.is_idempotent = self.options.request is None if chosen is None else chosen
+        self.body_decides = any(rule.looks_into_bodies for rule in self.options.answers)
         self.expects_receipts = self.options.receipts is not None
         self.answers = AnswerTable({**STATUSES, **dict(self.options.changes())})
 
+    @classmethod
+    def mistakes_in(cls, config: ProviderConfig[HttpOptions]) -> Iterator[Mistake]:
+        """See ``BaseProvider``: the templates are tried on messages of every channel."""
+        request = config.options.request
+        seen: set[tuple[str | int, ...]] = set()
+        for message in sample_messages(config.channels if request is not None else frozenset()):
+            for place, text in request.mistakes(message) if request is not None else ():
+                if place not in seen:
+                    seen.add(place)
+                    yield Mistake(("request", *place), f"for type {message.type}: {text}", "template")
+
     def request(self, message: Message) -> Request:
-        """The job's own words, as JSON."""
+        """What the file says, or the job's own words as JSON."""
+        options = self.options.request
+        if options is None:
+            return self._own_words(message)
+        now = int(self.dependencies.clock.now().timestamp())
+        built = options.build(self.options.url, message, whole_payload(message), now)
+        headers = {"Idempotency-Key": message.delivery_key, **self.options.headers, **built.headers}
+        return Request(
+            built.url, built.body, headers, self.config.timeout_seconds, self.options.ca_file, method=options.method
+        )
+
+    def _own_words(self, message: Message) -> Request:
         content = {
             "jobId": message.job_id,
             "type": message.type,
@@ -189,5 +236,34 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
         return Request(self.options.url, json_body(content), headers, self.config.timeout_seconds, self.options.ca_file)
 
     def message_id(self, response: Response) -> str | None:
-        """Read from a JSON answer, where there is one."""
+        """Read where the file says, else from a JSON answer, where there is one."""
+        if self.options.message_id is not None:
+            return self.options.message_id.id_of(ReadAnswer(response))
         return json_field(response, *ID_FIELDS)
+
+    def interpret(self, response: Response, message: Message) -> ProviderResult:
+        """By the rules of the file, else by the status; with the code and the wait that the answer names."""
+        result = super().interpret(response, message)
+        options = self.options
+        if not (options.answers or options.code or options.retry_after):
+            return result
+        answer = ReadAnswer(response)
+        rule = first_rule(options.answers, answer)
+        if rule is not None:
+            meaning = rule.meaning
+            message_id = self.message_id(response) if meaning.outcome is Outcome.ACCEPTED else None
+            wait = None if meaning.outcome in (Outcome.ACCEPTED, Outcome.REJECTED) else result.retry_after_seconds
+            result = replace(
+                result,
+                outcome=meaning.outcome,
+                scope=meaning.scope,
+                reason=meaning.reason,
+                message_id=message_id,
+                retry_after_seconds=wait,
+            )
+        if options.code is not None and (code := options.code.code_of(answer)) is not None:
+            result = replace(result, code=f"{self.config.type}_code_{code}")
+        if options.retry_after is not None and result.outcome is Outcome.UNAVAILABLE:
+            asked = retry_after_seconds(options.retry_after.of(answer), self.dependencies.clock.now())
+            result = result if asked is None else replace(result, retry_after_seconds=asked)
+        return result

@@ -215,6 +215,8 @@ class _Reader:
                 self._add_mistake((*path, "timeout_seconds"), message)
             for channel in sorted(config.channels - cls.channels):
                 self._add_mistake((*path, "channels"), f"a provider of type {type_name} can't send {channel}")
+            if config.options is not None:
+                self._add_mistakes(path, cls.mistakes_in(config))
         return config
 
     def _served(self, raw: object, config: ProviderConfig[Any] | None) -> frozenset[Channel]:

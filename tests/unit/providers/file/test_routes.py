@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.providers.test_providers_file import BOX, problems_of
 
+from tests.unit.providers.file.test_reader import BOX, problems_of
 from wavecom.core.lanes import Channel
 from wavecom.core.route_conditions import Conditions
 from wavecom.core.routes import Alternative, ChannelRoutes, Route, RouteStep
