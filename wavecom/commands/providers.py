@@ -11,6 +11,7 @@ import click
 from wavecom.commands.console import console, explaining_errors, operator_name, print_json, table_of, time_text
 from wavecom.commands.explain_route import explain
 from wavecom.commands.parameters import duration
+from wavecom.commands.provider_accounts import check, send_test
 from wavecom.commands.provider_services import open_services
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.summary import ProviderSummary
@@ -53,6 +54,9 @@ def providers() -> None:
       wavecom providers reopen gateway --reason "limit raised, ticket 4711"
     Maintenance:
       wavecom providers pause gateway --for 30m --reason "announced maintenance"
+    Do they know our keys and senders, and is there credit? And does one message get through?
+      wavecom providers check
+      wavecom providers send-test gateway --to +447700900123
 
     It acts on all workers through Redis, within a second. Whatever is done leaves an audit entry.
 
@@ -61,7 +65,9 @@ def providers() -> None:
     """
 
 
+providers.add_command(check)
 providers.add_command(explain)
+providers.add_command(send_test)
 
 
 @providers.command("list")

@@ -16,6 +16,7 @@ class ProviderAction(StrEnum):
 
     PAUSE = "pause_provider"
     REOPEN = "reopen_provider"
+    SEND_TEST = "send_test_message"
 
 
 @dataclass(frozen=True, slots=True)
