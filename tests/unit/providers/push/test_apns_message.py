@@ -36,7 +36,7 @@ def test_each_field_has_its_place() -> None:
         "body": "is on its way",
         "data": {"order": "A-17"},
         "badge": 0,
-        "sound": "ding.caf",
+        "sound": "ding.wav",
         "imageUrl": "https://example.com/a.png",
         "clickUrl": "myapp://orders/1",
         "ttlSeconds": 600,
@@ -47,7 +47,7 @@ def test_each_field_has_its_place() -> None:
         "aps": {
             "alert": {"title": "Order", "body": "is on its way"},
             "badge": 0,
-            "sound": "ding.caf",
+            "sound": "ding.wav",
             "mutable-content": 1,
         },
         "order": "A-17",
