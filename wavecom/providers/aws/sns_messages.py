@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509 import Certificate, load_pem_x509_certificate
 
 from wavecom.core.receipts import ReceiptRequest, SignatureError, UnreadableReceiptError
+from wavecom.providers.configuration.options import is_this_machine
 
 #: What is signed, in this order (the page above); ``Subject`` only where there is one.
 _NOTIFICATION: Final = ("Message", "MessageId", "Subject", "Timestamp", "TopicArn", "Type")
@@ -63,8 +64,8 @@ class SnsMessage:
 class SnsVerifier:
     """Verifies messages of the topics ``topic_arns``. Thread-safe.
 
-    Certificates come from ``sns.<region>.amazonaws.com`` over https, or from the host of ``base_url`` where the API is
-    called elsewhere (over https too); each is fetched once.
+    Certificates come from ``sns.<region>.amazonaws.com`` over https or, where the API is called elsewhere, from the
+    host of ``base_url``, over https too; where that is this machine, from any of its ports. Each is fetched once.
     """
 
     def __init__(
@@ -145,6 +146,8 @@ class SnsVerifier:
         if parts.scheme != "https":
             return False
         if own is not None and (own.scheme, own.netloc) == (parts.scheme, parts.netloc):
+            return True
+        if own is not None and is_this_machine(own.hostname or "") and is_this_machine(host):
             return True
         return port in {None, 443} and _HOST.fullmatch(host) is not None
 

@@ -124,18 +124,28 @@ def test_a_certificate_is_fetched_from_sns_alone(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("base_url", "is_trusted"),
-    [("https://sns.vpce.example:8443", True), ("http://127.0.0.1:8080", False)],
+    ("base_url", "host", "is_trusted"),
+    [
+        ("https://sns.vpce.example:8443", "https://sns.vpce.example:8443", True),
+        ("https://sns.vpce.example:8443", "https://sns.vpce.example", False),
+        ("https://sns.vpce.example:8443", "https://127.0.0.1:8443", False),
+        ("http://127.0.0.1:8080", "https://localhost:9443", True),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080", False),
+        ("http://127.0.0.1:8080", "https://sns.example", False),
+        ("http://sns.example", "http://sns.example", False),
+    ],
 )
-def test_where_the_api_is_called_elsewhere_its_host_has_certificates_too(base_url: str, is_trusted: bool) -> None:
-    url = f"{base_url}/SimpleNotificationService-1.pem"
+def test_where_the_api_is_called_elsewhere_its_host_has_certificates_too(
+    base_url: str, host: str, is_trusted: bool
+) -> None:
+    url = f"{host}/SimpleNotificationService-1.pem"
     own = verifier(Shelf({url: SIGNER.pem}), base_url=base_url)
     request = posted(SIGNER.body(SigningCertURL=url))
 
     if is_trusted:
         own.verify(request)
     else:
-        with pytest.raises(SignatureError):
+        with pytest.raises(SignatureError, match="not an address of SNS"):
             own.verify(request)
 
 
