@@ -17,6 +17,7 @@ from benchmarks.reference.subject import Reference
 from harness import results, runner, scenarios
 from harness.borrowed import ADDRESSES, MONGODB_URI
 from harness.display import Display
+from harness.environment import own_settings
 from harness.lock import alone_in
 from harness.report import Circumstances, Report
 from harness.speed import Probe
@@ -183,12 +184,3 @@ def _merge(folders: Sequence[Path], folder: Path) -> None:
     outcomes.sort(key=lambda outcome: order.index(outcome.scenario))
     report = Report(folder, scenarios.SCENARIOS, lambda: facts)
     click.echo(f"report: {report.write(outcomes)}")
-
-
-def own_settings() -> dict[str, str]:
-    """``WAVECOM_*`` of our environment, save what the stage itself decides."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith("WAVECOM_") and name not in ("WAVECOM_HOME", "WAVECOM_PROVIDERS", "WAVECOM_API_KEY")
-    }

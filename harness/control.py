@@ -17,6 +17,8 @@ from typing import Any
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.service import Service
 
+CHECKOUT = Path(__file__).resolve().parents[1]
+
 #: Takes the verb's arguments by name; answers something that JSON can say.
 Verb = Callable[..., Any]
 
@@ -96,6 +98,11 @@ class HelperProcess(Service):
         except (OSError, http.client.HTTPException):
             return False
         return True
+
+    @property
+    def _folder(self) -> Path:
+        # Neither harness nor tests are installed: they are found from here.
+        return CHECKOUT
 
     def _command(self) -> Sequence[str]:
         return [sys.executable, "-m", self._module, "--control-port", str(self.control_port), *self._arguments]

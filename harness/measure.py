@@ -275,7 +275,7 @@ class Meter:
         """All of the phase, as its clients saw them."""
         if name in self._requests:
             return self._requests[name]
-        path = self._stage.home / f"{name}.requests"
+        path = self._stage.place.home / f"{name}.requests"
         self._stage.load.ask("write", name=name, path=str(path), timeout_seconds=120)
         found = read_requests(path)
         if name in self._accepted:
@@ -284,7 +284,7 @@ class Meter:
 
     def arrivals(self) -> dict[str, Arrival]:
         """All that the provider has received since this meter was made."""
-        path = self._stage.home / "arrivals"
+        path = self._stage.place.home / "arrivals"
         self._stage.provider.ask("write", path=str(path), timeout_seconds=120)
         return {key: arrival for key, arrival in read_arrivals(path).items() if arrival.at >= self._since}
 

@@ -21,6 +21,7 @@ PROVIDER, LOAD = "provider", "load"
 GROUPS = (WEB, WORKER, OPS, MONGODB, RABBITMQ, REDIS, PROVIDER, LOAD)
 
 MAIN = "main"
+_PROVIDERS_FILE = "providers.toml"
 
 #: The subject that goals are about; others are there to compare.
 JUDGED = "WaveCom"
@@ -35,6 +36,9 @@ class ProviderPlan:
     failing: float = 0.0
     #: What the application is told it may send to it; None: as much as it can.
     rate_per_second: float | None = None
+    #: How long a call of it may take; None: as the application has it by default.
+    timeout_seconds: float | None = None
+    #: A channel of several providers is theirs in the order in which the shape names them.
     channels: tuple[str, ...] = ("email", "sms", "push")
 
 
@@ -90,7 +94,10 @@ class Subject(Protocol):
 
 
 class WaveCom:
-    """The product, by its Procfile's own commands and default settings. ``extra``: environment variables on top."""
+    """The product, by its Procfile's own commands and default settings.
+
+    ``extra``: environment variables that take the place of defaults; ``extra_of``: those of one process, by its title.
+    """
 
     name = JUDGED
     has_batch = True
@@ -98,30 +105,17 @@ class WaveCom:
     has_lists = True
     has_limits = True
 
-    def __init__(self, extra: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, extra: Mapping[str, str] | None = None, *, extra_of: Mapping[str, Mapping[str, str]] | None = None
+    ) -> None:
         self._extra = dict(extra or {})
+        self._secret_key = secrets.token_urlsafe(24)
+        self._extra_of = dict(extra_of or {})
 
     def processes(self, place: Place) -> Sequence[Process]:
         """See ``Subject.processes``: the Procfile's processes, with the recording provider in their providers file."""
-        providers = place.home / "providers.toml"
-        providers.write_text(_providers_file(place), encoding="utf-8")
-        environment = {
-            **place.environment,
-            "WAVECOM_HOME": str(place.home),
-            "WAVECOM_HOST": LOOPBACK,
-            "WAVECOM_PORT": str(place.api_port),
-            "WAVECOM_API_KEY": place.api_key,
-            "WAVECOM_SECRET_KEY": secrets.token_urlsafe(24),
-            "WAVECOM_PROVIDERS": str(providers),
-            "WAVECOM_WORKERS": str(place.shape.workers),
-            # By default attempts spread over three days; a trial is to end today.
-            "WAVECOM_RETRY_CAP_SECONDS": "30",
-            "AMQP_URL": place.amqp_url,
-            "REDIS_URL": place.redis_url,
-            "MONGODB_URI": place.mongodb_uri,
-            **self._extra,
-        }
-        settings = Settings.from_environment(environment)
+        (place.home / _PROVIDERS_FILE).write_text(_providers_file(place), encoding="utf-8")
+        settings = Settings.from_environment(self.environment(place))
         groups = {"web": WEB, "worker": WORKER, "worker-high": WORKER, "ops": OPS, "beat": OPS}
         found = []
         for program in PROGRAMS:
@@ -129,14 +123,35 @@ class WaveCom:
                 continue
             for number in range(1, (place.shape.workers if program.name == "worker" else 1) + 1):
                 title = f"worker{number}" if program.name == "worker" else program.name
+                environment = self.environment(place, title)
                 service = ProgramService(program, title=title, log=place.logs / f"{title}.log", environment=environment)
                 found.append(Process(service, groups[program.name], check_of(service, settings)))
         return found
 
+    def environment(self, place: Place, title: str = "") -> dict[str, str]:
+        """Variables of the process ``title``, or of a command that is to work with the same servers."""
+        return {
+            **place.environment,
+            # By default attempts spread over three days; a trial is to end today.
+            "WAVECOM_RETRY_CAP_SECONDS": "30",
+            **self._extra,
+            "WAVECOM_HOME": str(place.home),
+            "WAVECOM_HOST": LOOPBACK,
+            "WAVECOM_PORT": str(place.api_port),
+            "WAVECOM_API_KEY": place.api_key,
+            "WAVECOM_SECRET_KEY": self._secret_key,
+            "WAVECOM_PROVIDERS": str(place.home / _PROVIDERS_FILE),
+            "WAVECOM_WORKERS": str(place.shape.workers),
+            "AMQP_URL": place.amqp_url,
+            "REDIS_URL": place.redis_url,
+            "MONGODB_URI": place.mongodb_uri,
+            **self._extra_of.get(title, {}),
+        }
+
 
 def _providers_file(place: Place) -> str:
     lines: list[str] = []
-    routes: dict[str, str] = {}
+    routes: dict[str, list[str]] = {}
     for name, plan in place.shape.providers.items():
         lines += [
             f"[providers.{name}]",
@@ -147,6 +162,9 @@ def _providers_file(place: Place) -> str:
         ]
         if plan.rate_per_second is not None:
             lines.append(f"rate_per_second = {plan.rate_per_second:g}")
-        routes |= dict.fromkeys(plan.channels, name)
-    lines += ["[routes]", *(f'{channel} = ["{name}"]' for channel, name in routes.items())]
+        if plan.timeout_seconds is not None:
+            lines.append(f"timeout_seconds = {plan.timeout_seconds:g}")
+        for channel in plan.channels:
+            routes.setdefault(channel, []).append(f'"{name}"')
+    lines += ["[routes]", *(f"{channel} = [{', '.join(names)}]" for channel, names in routes.items())]
     return "\n".join(lines) + "\n"

@@ -154,13 +154,13 @@ class ScriptedProvider:
         self.is_idempotent = is_idempotent
         self.expects_receipts = expects_receipts
         self.messages: list[Message] = []
-        self._answers = list(answers) or [ProviderResult(Outcome.ACCEPTED, "ok", message_id="m-1")]
+        self.answers = list(answers) or [ProviderResult(Outcome.ACCEPTED, "ok", message_id="m-1")]
         self.on_send: Callable[[Message], None] = lambda _message: None
 
     def send(self, message: Message) -> ProviderResult:
         self.messages.append(replace(message, payload=put_back(message.payload, message.files.read)))
         self.on_send(message)
-        return self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
     def close(self) -> None:
         return None

@@ -83,7 +83,7 @@ class Window:
         return self._most_seconds + self._beyond_seconds * min(1.0, crowd)
 
 
-class _ConcurrencyPeak:
+class ConcurrencyPeak:
     """The highest number of callers that were here at once, ``most``. Not thread-safe."""
 
     def __init__(self) -> None:
@@ -132,7 +132,7 @@ class GroupCommit(Generic[Item, Result]):
 
     ``flush(items)`` gets at most ``max_batch`` items in order of arrival and answers one result for each, in order; a
     result that is an exception is raised in its caller. When ``flush`` itself raises, every caller of that batch gets
-    that error. Flushes never overlap.
+    that error. Flushes never overlap. ``window`` and ``peak`` begin with what was learned before.
     """
 
     def __init__(
@@ -144,17 +144,19 @@ class GroupCommit(Generic[Item, Result]):
         full_batch: int = _FULL_BATCH,
         wait: Callable[[threading.Lock, float], bool] = lambda lock, seconds: lock.acquire(timeout=seconds),
         monotonic: Callable[[], float] = time.monotonic,
+        window: Window | None = None,
+        peak: ConcurrencyPeak | None = None,
     ) -> None:
         self._flush = flush
         self._max_batch = max_batch
-        self._window = Window(max_window_seconds)
+        self._window = window or Window(max_window_seconds)
         self._full_batch = min(full_batch, max_batch)
         self._wait = wait
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._waiting: deque[_Entry[Item, Result]] = deque()
         self._is_led = False
-        self._peak = _ConcurrencyPeak()
+        self._peak = peak or ConcurrencyPeak()
         #: Locked; released by the caller whose item fills the batch of a leader who waits for that.
         self._filled = threading.Lock()
         self._filled.acquire()
@@ -163,6 +165,11 @@ class GroupCommit(Generic[Item, Result]):
         self._thread: threading.Thread | None = None
         self._lead_wanted = threading.Lock()
         self._lead_wanted.acquire()
+
+    @property
+    def waiting(self) -> int:
+        """How many items wait for their batch."""
+        return len(self._waiting)
 
     def submit(self, item: Item) -> Result:
         """Hand over one item; returns its result when the batch that holds it has been flushed."""

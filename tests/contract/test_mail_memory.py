@@ -55,7 +55,7 @@ class Sink(Peer):
                 connection.send(b"250 ok\r\n")
 
 
-class Shelf:
+class MadeUpBlobs:
     """Files that are made anew for each reading, as a server's answers are."""
 
     def put(self, blobs: Mapping[str, bytes], purge_at: datetime) -> None:
@@ -81,10 +81,6 @@ def resident_mib() -> float:
 def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memory() -> None:
     """Held whole they take 30 MiB each, 480 together."""
     return_large_blocks()
-    environment = DeliveryEnvironment()
-    environment.delivery.attempts._blobs = Shelf()
-    # Room for two at a time while they are handed over; those that the server has need none.
-    environment.delivery.attempts._budget = ByteBudget(64 * MIB, wait_seconds=60)
     payload, _ = set_apart(
         {
             "subject": "x",
@@ -94,15 +90,6 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
             ],
         }
     )
-    jobs = [
-        environment.job(
-            type=Channel.EMAIL,
-            job_id=JobId(f"0190b0de-0000-7000-8000-{number:012d}"),
-            to={"email": "ada@example.org"},
-            payload=payload,
-        )
-        for number in range(MAILS)
-    ]
     outcomes: list[Outcome] = []
     unused: Any = None
     with Sink() as sink:
@@ -111,7 +98,18 @@ def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memo
         provider = SmtpProvider(
             config, ProviderDependencies(transport=unused, outbox=unused, clock=Clock(), sleep=unused, chance=unused)
         )
-        environment.delivery.attempts._providers["first"] = provider  # type: ignore[index]
+        # Room for two at a time while they are handed over; those that the server has need none.
+        budget = ByteBudget(64 * MIB, wait_seconds=60)
+        environment = DeliveryEnvironment(provider, blobs=MadeUpBlobs(), budget=budget)
+        jobs = [
+            environment.job(
+                type=Channel.EMAIL,
+                job_id=JobId(f"0190b0de-0000-7000-8000-{number:012d}"),
+                to={"email": "ada@example.org"},
+                payload=payload,
+            )
+            for number in range(MAILS)
+        ]
         before, peak, is_over = resident_mib(), [0.0], threading.Event()
 
         def watch() -> None:

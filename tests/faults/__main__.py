@@ -15,7 +15,7 @@ from tests.faults import drill, report, scenarios, toolbox
 from tests.faults.control import CHECKOUT
 from tests.faults.display import Display
 from tests.faults.drill import Outcome, Size
-from tests.faults.house import HouseError
+from tests.faults.plan import DrillError
 from tests.faults.scenarios import Scenario
 from wavecom.commands.parameters import chosen, interrupt_on_termination
 from wavecom.errors import ConfigurationError
@@ -64,6 +64,8 @@ def main(
       python -m tests.faults --only mixed --seed 4711        once more what seed 4711 drew
       WAVECOM_FAST_PATHS=0 python -m tests.faults --quick    with libraries' documented ways only (docs/celery.md)
 
+    WAVECOM_* of the environment hold for the processes under test, but for what the drill decides itself.
+
     Needs rabbitmq-server and redis-server, a MongoDB (mongod on PATH, or secantusd-rs, which is built with cargo when
     it is missing, or one named in WAVECOM_MONGO_SERVER) and, for the clocks, libfaketime, which is installed
     when we may. Evidence and logs of each scenario stay in var/faults/NAME. Ctrl-C ends everything that was started.
@@ -87,7 +89,7 @@ def main(
             is_good = _Run(selected, size, seed, display, folder or (REPORTS if whole else HOME / "report")).run(
                 stop_at_failure=stop_at_failure
             )
-    except (HouseError, ConfigurationError) as error:
+    except (DrillError, ConfigurationError) as error:
         console.print(f"The drill could not be run: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -11,18 +11,18 @@ class Display(display.Display):
 
     def verdict(self, outcome: Outcome) -> None:
         """One line for a finished scenario, and one for each broken promise."""
-        ledger = outcome.ledger
+        result = outcome.result
         word = "[green]ok[/]  " if outcome.is_good else "[red]FAIL[/]"
-        recovery = "–" if ledger.recovery_seconds is None else f"{ledger.recovery_seconds:.1f} s"
+        recovery = "–" if result.recovery_seconds is None else f"{result.recovery_seconds:.1f} s"
         counts = (
-            f"accepted {ledger.accepted:>5}  delivered {ledger.statuses.get('delivered', 0):>5}"
-            f"  failed {ledger.statuses.get('failed', 0):>3}  lost {ledger.lost}"
-            f"  twice {ledger.sent_twice_explained}+{ledger.sent_twice_unexplained}"
+            f"accepted {result.accepted:>5}  delivered {result.statuses.get('delivered', 0):>5}"
+            f"  failed {result.statuses.get('failed', 0):>3}  lost {result.lost}"
+            f"  twice {result.sent_twice_explained}+{result.sent_twice_unexplained}"
         )
         self._console.print(
             f"{word} {outcome.scenario.name:<18} {counts}  recovered in {recovery}  ({outcome.seconds:.0f} s)",
             highlight=False,
             soft_wrap=True,
         )
-        for violation in ledger.violations:
+        for violation in result.violations:
             self.line(f"       {violation}")

@@ -1,4 +1,4 @@
-"""One scenario from beginning to end: build the house, load it, break it, let it heal, wait, read all the evidence."""
+"""One scenario from beginning to end: build, load, break, let it heal, wait, and read all the evidence."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from urllib.parse import unquote, urlsplit
 import amqp
 from pymongo.errors import PyMongoError
 
-from tests.faults.house import House, Plan
-from tests.faults.reconcile import WAITING, Evidence, Ledger, per_second, reconcile
+from tests.faults.deployment import Deployment
+from tests.faults.plan import Plan
+from tests.faults.reconcile import WAITING, Evidence, Reconciliation, per_second, reconcile
 from tests.faults.scenarios import Scenario
 from wavecom.broker import topology
 from wavecom.local.ports import LOOPBACK
@@ -50,7 +51,7 @@ class Outcome:
     """What a scenario came to, with what its plot is drawn from."""
 
     scenario: Scenario
-    ledger: Ledger
+    result: Reconciliation
     seconds: float
     #: Name of a curve -> second since the beginning -> count.
     curves: Mapping[str, Mapping[int, int]]
@@ -61,7 +62,7 @@ class Outcome:
     @property
     def is_good(self) -> bool:
         """No promise was broken."""
-        return not self.ledger.violations
+        return not self.result.violations
 
 
 def run(
@@ -75,7 +76,7 @@ def run(
     say: Tell,
     progress: Tell,
 ) -> Outcome:
-    """Run ``scenario`` in ``home``. Raises ``HouseError`` when the drill itself fails. Leaves no process behind."""
+    """Run ``scenario`` in ``home``. Raises ``DrillError`` when the drill itself fails. Leaves no process behind."""
     plan = Plan(
         providers=scenario.providers,
         rate=size.rate,
@@ -86,13 +87,13 @@ def run(
     )
     began = time.monotonic()
     progress("starting")
-    with House(home, plan, mongo_program, say) as house:
-        evidence = _Drill(house, scenario, size, progress).run()
-    ledger = reconcile(scenario, evidence)
+    with Deployment(home, plan, mongo_program, say) as deployment:
+        evidence = _Drill(deployment, scenario, size, progress).run()
+    result = reconcile(scenario, evidence)
     _keep(home, evidence)
     return Outcome(
         scenario,
-        ledger,
+        result,
         round(time.monotonic() - began, 1),
         _curves(evidence),
         tuple(
@@ -104,27 +105,27 @@ def run(
 
 
 class _Drill:
-    def __init__(self, house: House, scenario: Scenario, size: Size, progress: Tell) -> None:
-        self._house = house
+    def __init__(self, deployment: Deployment, scenario: Scenario, size: Size, progress: Tell) -> None:
+        self._deployment = deployment
         self._scenario = scenario
         self._size = size
         self._progress = progress
 
     def run(self) -> Evidence:
-        house, load = self._house, self._house.load
+        deployment, load = self._deployment, self._deployment.load
         began_at = time.time()
         rate = min(self._size.rate, self._scenario.most_per_second)
         load.ask("pace", rate=rate, connects_anew=self._scenario.connects_anew)
         self._progress("warming up")
         self._wait(WARM_UP_SECONDS)
         self._progress("breaking things")
-        self._scenario.act(house)
+        self._scenario.act(deployment)
         self._progress("healed; load goes on")
         stuck = self._tail()
         load.ask("pace", rate=0)
         load_ended_at = time.time()
         self._progress("waiting for clients")
-        house.wait_until(lambda: load.ask("progress")["waiting"] == 0, CLIENTS_SECONDS)
+        deployment.wait_until(lambda: load.ask("progress")["waiting"] == 0, CLIENTS_SECONDS)
         self._progress("waiting until all is settled")
         settled_at = self._settle()
         self._progress("reconciling")
@@ -132,10 +133,10 @@ class _Drill:
         told = load.ask("fetch", timeout_seconds=60)
         return Evidence(
             notifications=told["notifications"],
-            jobs=list(house.jobs.find({}, {"payload": 0, "to": 0})),
-            records=house.recorder.ask("fetch", timeout_seconds=60),
+            jobs=list(deployment.jobs.find({}, {"payload": 0, "to": 0})),
+            records=deployment.recorder.ask("fetch", timeout_seconds=60),
             dead_letters=dead_letters,
-            notes=house.notes,
+            notes=deployment.notes,
             began_at=began_at,
             load_ended_at=load_ended_at,
             settled_at=settled_at,
@@ -143,42 +144,42 @@ class _Drill:
         )
 
     def _wait(self, seconds: float) -> None:
-        self._house.wait_until(lambda: False, seconds)
+        self._deployment.wait_until(lambda: False, seconds)
 
     def _tail(self) -> list[str]:
         """Load after the healing, until it is enough and every worker has taken some of it; answers who hasn't."""
-        house = self._house
-        healed_at = house.notes.healed_at
+        deployment = self._deployment
+        healed_at = deployment.notes.healed_at
         self._wait(max(0.0, healed_at + TAIL_SECONDS - time.time()))
         idle: list[str] = []
 
         def all_work() -> bool:
-            workers = house.delivery_workers
-            missing = len([title for title in house.programs if title.startswith("worker")]) - len(workers)
+            workers = deployment.delivery_workers
+            missing = len([title for title in deployment.programs if title.startswith("worker")]) - len(workers)
             with contextlib.suppress(PyMongoError):
-                active = house.claimants_since(healed_at)
+                active = deployment.claimants_since(healed_at)
                 idle[:] = [title for title, name in workers.items() if name not in active]
                 return not idle and missing == 0
             return False
 
-        house.wait_until(all_work, max(1.0, healed_at + PROGRESS_SECONDS - time.time()), 1)
-        titles = [title for title in house.programs if title.startswith("worker")]
-        dead = [title for title in titles if title not in house.delivery_workers]
-        house.wait_until(lambda: house.load.ask("progress")["accepted"] >= self._size.notifications, 300)
+        deployment.wait_until(all_work, max(1.0, healed_at + PROGRESS_SECONDS - time.time()), 1)
+        titles = [title for title in deployment.programs if title.startswith("worker")]
+        dead = [title for title in titles if title not in deployment.delivery_workers]
+        deployment.wait_until(lambda: deployment.load.ask("progress")["accepted"] >= self._size.notifications, 300)
         return idle + dead
 
     def _settle(self) -> float | None:
-        house = self._house
+        deployment = self._deployment
 
         def is_settled() -> bool:
             with contextlib.suppress(PyMongoError):
-                waiting = house.jobs.count_documents({"status": {"$in": list(WAITING)}})
-                owed = house.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": False}})
+                waiting = deployment.jobs.count_documents({"status": {"$in": list(WAITING)}})
+                owed = deployment.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": False}})
                 self._progress(f"waiting until all is settled: {waiting + owed} to go")
                 return waiting + owed == 0
             return False
 
-        return time.time() if house.wait_until(is_settled, SETTLE_SECONDS, 1) else None
+        return time.time() if deployment.wait_until(is_settled, SETTLE_SECONDS, 1) else None
 
     def _dead_letters(self) -> list[str]:
         """Take everything out of the dead-letter queue; "" for what names no job.
@@ -186,10 +187,10 @@ class _Drill:
         Without ticks from beat: a walk of the ops worker through the same queue has some of the letters in its hands
         meanwhile, and begins as soon as it sees that we have taken some.
         """
-        house = self._house
-        broker = urlsplit(house.rabbitmq.url)
-        owed = house.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": True}})
-        beat = house.programs["beat"].pid
+        deployment = self._deployment
+        broker = urlsplit(deployment.rabbitmq.url)
+        owed = deployment.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": True}})
+        beat = deployment.programs["beat"].pid
         with amqp.Connection(
             f"{LOOPBACK}:{broker.port}",
             broker.username,
@@ -201,7 +202,7 @@ class _Drill:
             os.kill(beat, signal.SIGSTOP)
             try:
                 # The last tick may have begun a walk, and letters may be owed again after a queue was lost.
-                house.wait_until(lambda: _depth(channel) >= owed, LETTERS_SECONDS, 1)
+                deployment.wait_until(lambda: _depth(channel) >= owed, LETTERS_SECONDS, 1)
                 return _taken(channel)
             finally:
                 os.kill(beat, signal.SIGCONT)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from tests.faults.house import CONCURRENCY, FIRST, PROVIDER_RATE, PROVIDER_TIMEOUT_SECONDS, SECOND, Notes
+from tests.faults.notes import Notes
+from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_RATE, PROVIDER_TIMEOUT_SECONDS, SECOND
 from tests.faults.scenarios import Failover, Scenario
 
 Document = Mapping[str, Any]
@@ -49,7 +50,7 @@ class Evidence:
 
 
 @dataclass(slots=True)
-class Ledger:
+class Reconciliation:
     """What came of it: figures, and every broken promise in words."""
 
     accepted: int = 0
@@ -91,23 +92,23 @@ class Ledger:
     violations: list[str] = field(default_factory=list)
 
 
-def reconcile(scenario: Scenario, evidence: Evidence) -> Ledger:
+def reconcile(scenario: Scenario, evidence: Evidence) -> Reconciliation:
     """Add up, and note every promise that was not kept in ``violations``."""
-    return _Bookkeeper(scenario, evidence).reconcile()
+    return _Reconciler(scenario, evidence).reconcile()
 
 
-class _Bookkeeper:
+class _Reconciler:
     def __init__(self, scenario: Scenario, evidence: Evidence) -> None:
         self._scenario = scenario
         self._evidence = evidence
-        self._ledger = Ledger()
+        self._result = Reconciliation()
         self._jobs: dict[str, Document] = {job["jobId"]: job for job in evidence.jobs}
         self._accepted: dict[str, Document] = {
             job_id: notification for notification in evidence.notifications for job_id in notification["job_ids"]
         }
         self._sent: Counter[str] = Counter(record["delivery_key"] for record in evidence.records if record["is_sent"])
 
-    def reconcile(self) -> Ledger:
+    def reconcile(self) -> Reconciliation:
         self._add_up()
         self._check_clients()
         self._check_losses()
@@ -122,43 +123,43 @@ class _Bookkeeper:
             self._check_acceptance(self._scenario.accepts_within_seconds)
         if self._scenario.failover is not None:
             self._check_failover(self._scenario.failover)
-        return self._ledger
+        return self._result
 
     def _violation(self, text: str, examples: Sequence[str] = ()) -> None:
         shown = ", ".join(list(examples)[:_EXAMPLES])
-        self._ledger.violations.append(f"{text}: {shown}" if shown else text)
+        self._result.violations.append(f"{text}: {shown}" if shown else text)
 
     # --- what clients were told ------------------------------------------------------------------------------------
 
     def _add_up(self) -> None:
-        ledger, evidence = self._ledger, self._evidence
+        result, evidence = self._result, self._evidence
         known = [self._jobs[job_id] for job_id in self._accepted if job_id in self._jobs]
         counts = Counter(job["status"] for job in known)
-        ledger.accepted = len(self._accepted)
-        ledger.statuses = {status: counts.pop(status, 0) for status in STATUSES}
-        ledger.waiting = sum(counts.values())
-        ledger.kills = len(evidence.notes.kills)
-        ledger.restarts = evidence.notes.restarts
-        ledger.memory_mib = {title: round(used) for title, used in sorted(evidence.notes.memory.items())}
-        if ledger.waiting:
+        result.accepted = len(self._accepted)
+        result.statuses = {status: counts.pop(status, 0) for status in STATUSES}
+        result.waiting = sum(counts.values())
+        result.kills = len(evidence.notes.kills)
+        result.restarts = evidence.notes.restarts
+        result.memory_mib = {title: round(used) for title, used in sorted(evidence.notes.memory.items())}
+        if result.waiting:
             open_jobs = [f"{job['jobId']} {job['status']}" for job in known if job["status"] not in STATUSES]
-            self._violation(f"{ledger.waiting} accepted notifications are still waiting", open_jobs)
+            self._violation(f"{result.waiting} accepted notifications are still waiting", open_jobs)
         missing = len(self._accepted) - len(known)
-        if ledger.accepted != sum(ledger.statuses.values()) + ledger.waiting + missing:
+        if result.accepted != sum(result.statuses.values()) + result.waiting + missing:
             self._violation("the sums don't agree")
         others = [job for job_id, job in self._jobs.items() if job_id not in self._accepted]
-        ledger.stored_unconfirmed_to_client = len(others)
+        result.stored_unconfirmed_to_client = len(others)
         stuck = [f"{job['jobId']} {job['status']}" for job in others if job["status"] not in STATUSES]
         if stuck:
             self._violation(f"{len(stuck)} stored but never confirmed notifications are still waiting", stuck)
 
     def _check_clients(self) -> None:
-        ledger, notifications = self._ledger, self._evidence.notifications
+        result, notifications = self._result, self._evidence.notifications
         fates = Counter(notification["fate"] for notification in notifications)
-        ledger.maybe_answers = sum(notification["was_told_maybe"] for notification in notifications)
-        ledger.unanswered = fates["unanswered"]
-        ledger.gave_up = fates["gave_up"]
-        ledger.refusals = sum(notification["answers"].get("503", 0) for notification in notifications)
+        result.maybe_answers = sum(notification["was_told_maybe"] for notification in notifications)
+        result.unanswered = fates["unanswered"]
+        result.gave_up = fates["gave_up"]
+        result.refusals = sum(notification["answers"].get("503", 0) for notification in notifications)
         if fates["waiting"]:
             self._violation(f"{fates['waiting']} clients still wait for an answer")
         unexpected = [notification["unexpected"] for notification in notifications if notification["unexpected"]]
@@ -185,7 +186,7 @@ class _Bookkeeper:
             for job_id, job in self._jobs.items()
             if job["status"] in ("delivered", "sent") and not self._sent[_delivery_key(job)]
         ]
-        self._ledger.lost = len(vanished) + len(phantom)
+        self._result.lost = len(vanished) + len(phantom)
         if vanished:
             self._violation(f"{len(vanished)} accepted notifications are not in the store", vanished)
         if phantom:
@@ -202,33 +203,33 @@ class _Bookkeeper:
             self._violation(f"{len(broken)} jobs promise that nothing was sent, but something was", broken)
 
     def _check_duplicates(self) -> None:
-        ledger, evidence = self._ledger, self._evidence
+        result, evidence = self._result, self._evidence
         killed_workers = sum(kill.title.startswith("worker") for kill in evidence.notes.kills)
-        ledger.doubts_allowed = killed_workers * CONCURRENCY + sum(map(_is_injected_doubt, evidence.records))
+        result.doubts_allowed = killed_workers * CONCURRENCY + sum(map(_is_injected_doubt, evidence.records))
         # A 500 says nothing certain about a message that must not go out twice.
         stop = {job_id for job_id, job in self._jobs.items() if job["onUnknownOutcome"] == "stop"}
-        ledger.doubts_allowed += sum(
+        result.doubts_allowed += sum(
             record["answer"] == "500" and record["job_id"] in stop for record in evidence.records
         )
         labelled = {job_id for job_id, job in self._jobs.items() if _is_labelled(job)}
-        ledger.labelled_unknown = len(labelled)
+        result.labelled_unknown = len(labelled)
         twice = {key.partition(":")[0] for key, count in self._sent.items() if count > 1}
         explained = twice & labelled - stop
-        ledger.sent_twice_explained = len(explained)
-        ledger.sent_twice_unexplained = len(twice - explained)
+        result.sent_twice_explained = len(explained)
+        result.sent_twice_unexplained = len(twice - explained)
         if twice & stop:
             self._violation(
                 f"{len(twice & stop)} jobs of policy stop were sent more than once", [*sorted(twice & stop)]
             )
         if unexplained := sorted(twice - explained - stop):
             self._violation(f"{len(unexplained)} jobs were sent more than once without saying so", unexplained)
-        if len(labelled) > ledger.doubts_allowed:
-            self._violation(f"{len(labelled)} jobs of unknown outcome, but only {ledger.doubts_allowed} are explained")
+        if len(labelled) > result.doubts_allowed:
+            self._violation(f"{len(labelled)} jobs of unknown outcome, but only {result.doubts_allowed} are explained")
 
     # --- what jobs say of themselves --------------------------------------------------------------------------------
 
     def _check_states(self) -> None:
-        ledger = self._ledger
+        result = self._result
         unconfirmed = [job for job in self._jobs.values() if job["status"] == "unconfirmed"]
         wrong = [job["jobId"] for job in unconfirmed if job["onUnknownOutcome"] != "stop" or not _is_labelled(job)]
         if wrong:
@@ -241,7 +242,7 @@ class _Bookkeeper:
         for job in self._jobs.values():
             wish = wishes.get(int(job["metadata"]["number"]), "nothing")
             if job["status"] == "failed" and wish in ("reject", "unavailable"):
-                ledger.failed_as_asked += 1
+                result.failed_as_asked += 1
             elif job["status"] == "failed" and not (wish == "short_lived" and _is_labelled(job)):
                 # A short-lived one whose time ran out in doubt is rightly called failed: "expired" would promise
                 # that nothing was sent.
@@ -256,8 +257,8 @@ class _Bookkeeper:
     def _check_dead_letters(self) -> None:
         letters = Counter(self._evidence.dead_letters)
         failed = {job_id for job_id, job in self._jobs.items() if job["status"] == "failed"}
-        self._ledger.dead_letters = len(letters)
-        self._ledger.dead_letters_twice = sum(count > 1 for count in letters.values())
+        self._result.dead_letters = len(letters)
+        self._result.dead_letters_twice = sum(count > 1 for count in letters.values())
         if missing := sorted(failed - set(letters)):
             self._violation(f"{len(missing)} failed jobs have no dead letter", missing)
         if foreign := sorted(set(letters) - failed):
@@ -270,21 +271,21 @@ class _Bookkeeper:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def _check_recovery(self) -> None:
-        ledger, evidence = self._ledger, self._evidence
+        result, evidence = self._result, self._evidence
         healed_at = evidence.notes.healed_at
         ends = [_settled_at(job) for job in self._jobs.values() if job["createdAt"].timestamp() < healed_at]
         if all(end is not None for end in ends):
-            ledger.recovery_seconds = round(max([0.0, *(end - healed_at for end in ends if end is not None)]), 1)
+            result.recovery_seconds = round(max([0.0, *(end - healed_at for end in ends if end is not None)]), 1)
         if evidence.settled_at is None:
             self._violation("not everything was settled in time")
         else:
-            ledger.drain_seconds = round(evidence.settled_at - evidence.load_ended_at, 1)
+            result.drain_seconds = round(evidence.settled_at - evidence.load_ended_at, 1)
         orphans = evidence.notes.orphans.values()
-        ledger.orphans = len(orphans)
-        ledger.longest_orphan_seconds = round(
+        result.orphans = len(orphans)
+        result.longest_orphan_seconds = round(
             max((orphan.last_seen_at - orphan.killed_at for orphan in orphans), default=0), 1
         )
-        if ledger.longest_orphan_seconds > ORPHAN_LIMIT_SECONDS:
+        if result.longest_orphan_seconds > ORPHAN_LIMIT_SECONDS:
             late = [o.job_id for o in orphans if o.last_seen_at - o.killed_at > ORPHAN_LIMIT_SECONDS]
             self._violation(f"{len(late)} orphans waited more than {ORPHAN_LIMIT_SECONDS:.0f} s", late)
         if evidence.stuck_workers:
@@ -308,19 +309,19 @@ class _Bookkeeper:
         for provider in self._scenario.providers:
             times = sorted(record["at"] for record in self._evidence.records if record["provider"] == provider)
             busiest = _busiest_second(times)
-            self._ledger.busiest_second = max(self._ledger.busiest_second, busiest)
+            self._result.busiest_second = max(self._result.busiest_second, busiest)
             if busiest > RATE_TOLERANCE * PROVIDER_RATE:
                 self._violation(f"provider {provider} got {busiest} requests in a second; its limit is {PROVIDER_RATE}")
 
     def _measure_speed(self) -> None:
-        ledger, evidence = self._ledger, self._evidence
+        result, evidence = self._result, self._evidence
         seconds = max(evidence.load_ended_at - evidence.began_at, 0.001)
-        ledger.accepted_per_second = round(ledger.accepted / seconds, 1)
+        result.accepted_per_second = round(result.accepted / seconds, 1)
         latencies = sorted(n["latency_seconds"] * 1000 for n in evidence.notifications if n["latency_seconds"])
         if len(latencies) > 1:
             percentiles = statistics.quantiles(latencies, n=100, method="inclusive")
-            ledger.latency_p50_ms, ledger.latency_p99_ms = round(percentiles[49]), round(percentiles[98])
-            ledger.latency_max_ms = round(latencies[-1])
+            result.latency_p50_ms, result.latency_p99_ms = round(percentiles[49]), round(percentiles[98])
+            result.latency_max_ms = round(latencies[-1])
 
     def _check_acceptance(self, seconds: float) -> None:
         notifications = self._evidence.notifications
@@ -338,33 +339,33 @@ class _Bookkeeper:
     # --- two providers --------------------------------------------------------------------------------------------
 
     def _check_failover(self, failover: Failover) -> None:
-        ledger, evidence = self._ledger, self._evidence
+        result, evidence = self._result, self._evidence
         trouble = evidence.notes.troubles[0]
         since, until = trouble.since, trouble.until or evidence.load_ended_at
         by_second = sorted(r["at"] for r in evidence.records if r["provider"] == SECOND and r["answer"] == "200")
         accepted = [n["accepted_at"] for n in evidence.notifications if n["accepted_at"]]
         rate = sum(since <= at < until for at in accepted) / (until - since)
-        ledger.takeover_seconds = _takeover(by_second, since, until, TAKEN_OVER_SHARE * rate)
+        result.takeover_seconds = _takeover(by_second, since, until, TAKEN_OVER_SHARE * rate)
         failed_calls = [
             record
             for record in evidence.records
             if record["provider"] == FIRST and since <= record["at"] < until and record["answer"] != "200"
         ]
-        by_takeover = since + (ledger.takeover_seconds if ledger.takeover_seconds is not None else until)
-        ledger.failed_calls_before_takeover = sum(record["at"] < by_takeover for record in failed_calls)
-        is_quick = ledger.takeover_seconds is not None and (
-            ledger.takeover_seconds <= failover.within_seconds
-            or ledger.failed_calls_before_takeover <= failover.within_failed_calls
+        by_takeover = since + (result.takeover_seconds if result.takeover_seconds is not None else until)
+        result.failed_calls_before_takeover = sum(record["at"] < by_takeover for record in failed_calls)
+        is_quick = result.takeover_seconds is not None and (
+            result.takeover_seconds <= failover.within_seconds
+            or result.failed_calls_before_takeover <= failover.within_failed_calls
         )
         if not is_quick:
             self._violation(
-                f"the second provider took over after {ledger.takeover_seconds} s"
-                f" and {ledger.failed_calls_before_takeover} failed calls"
+                f"the second provider took over after {result.takeover_seconds} s"
+                f" and {result.failed_calls_before_takeover} failed calls"
             )
         asked = [self._jobs[job_id] for job_id, n in self._accepted.items() if n["wish"] in ("nothing", "scheduled")]
-        ledger.delivered_share = sum(job["status"] == "delivered" for job in asked) / max(1, len(asked))
-        if ledger.delivered_share < failover.least_delivered:
-            self._violation(f"only {ledger.delivered_share:.2%} were delivered")
+        result.delivered_share = sum(job["status"] == "delivered" for job in asked) / max(1, len(asked))
+        if result.delivered_share < failover.least_delivered:
+            self._violation(f"only {result.delivered_share:.2%} were delivered")
         if not any(
             record["provider"] == FIRST and record["answer"] == "200" and record["at"] > until
             for record in evidence.records

@@ -1,4 +1,4 @@
-"""What the drill does: each scenario as data, and a small function that does it to a house under load.
+"""What the drill does: each scenario as data, and a small function that does it to a deployment under load.
 
 A function returns when all is healed. Durations are multiplied by the plan's pace.
 """
@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from tests.faults.house import FIRST, MONGODB, PROVIDER_TIMEOUT_SECONDS, RABBITMQ, REDIS, SECOND, SERVERS, House
+from harness.subject import MONGODB, RABBITMQ, REDIS
+from tests.faults.deployment import Deployment
+from tests.faults.plan import FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND, SERVERS
 from tests.faults.recorder import Behaviour, Fault, Kind
 
 DOWN = Behaviour(0.02, [Fault(Kind.STATUS, status=503)])
@@ -38,7 +40,7 @@ class Scenario:
     name: str
     #: A sentence for the report.
     what: str
-    act: Callable[[House], None]
+    act: Callable[[Deployment], None]
     providers: tuple[str, ...] = (FIRST,)
     fake_clock_of: str | None = None
     #: Attempts may be used up without anybody's wish: the provider itself is the trouble.
@@ -55,92 +57,92 @@ class Scenario:
 # --- Processes ----------------------------------------------------------------------------------------------------
 
 
-def _kill_workers(house: House) -> None:
-    dice = random.Random(f"{house.plan.seed}/kill-workers")
+def _kill_workers(deployment: Deployment) -> None:
+    dice = random.Random(f"{deployment.plan.seed}/kill-workers")
     for _ in range(10):
-        house.pause(dice.uniform(2, 5))
+        deployment.pause(dice.uniform(2, 5))
         # One that is still starting holds nothing that could be lost.
-        house.wait_until(lambda: bool(house.settled_workers()), 60)
-        house.kill_program(dice.choice(house.settled_workers()))
+        deployment.wait_until(lambda: bool(deployment.settled_workers()), 60)
+        deployment.kill_program(dice.choice(deployment.settled_workers()))
 
 
-def _kill_web(house: House) -> None:
-    for kill in (house.kill_web_child, lambda: house.kill_program("web"), house.kill_web_child):
+def _kill_web(deployment: Deployment) -> None:
+    for kill in (deployment.kill_web_child, lambda: deployment.kill_program("web"), deployment.kill_web_child):
         kill()
-        house.pause(7)
+        deployment.pause(7)
 
 
-def _kill_beat_and_ops(house: House) -> None:
+def _kill_beat_and_ops(deployment: Deployment) -> None:
     for title in ("beat", "ops", "beat", "ops"):
-        house.kill_program(title)
-        house.pause(5)
+        deployment.kill_program(title)
+        deployment.pause(5)
 
 
-def _besieged(house: House) -> None:
+def _besieged(deployment: Deployment) -> None:
     # Longer than a body may take.
-    with house.besieged(silent=2_500, stalled=100, trickled=50):
-        house.pause(45)
+    with deployment.besieged(silent=2_500, stalled=100, trickled=50):
+        deployment.pause(45)
 
 
 # --- Servers ------------------------------------------------------------------------------------------------------
 
 
-def _server_away(name: str, seconds: float, *, gently: bool = False, times: int = 1) -> Callable[[House], None]:
-    def act(house: House) -> None:
+def _server_away(name: str, seconds: float, *, gently: bool = False, times: int = 1) -> Callable[[Deployment], None]:
+    def act(deployment: Deployment) -> None:
         for number in range(times):
             if number:
-                house.pause(6)
-            with house.without(name, gently=gently):
-                house.pause(seconds)
+                deployment.pause(6)
+            with deployment.without(name, gently=gently):
+                deployment.pause(seconds)
 
     return act
 
 
-def _close_amqp_connections(house: House) -> None:
+def _close_amqp_connections(deployment: Deployment) -> None:
     for _ in range(3):
-        with house.trouble("RabbitMQ closes all connections (rabbitmqctl close_all_connections)"):
-            house.rabbitmq.ctl("close_all_connections", "fault drill")
-        house.pause(6)
+        with deployment.trouble("RabbitMQ closes all connections (rabbitmqctl close_all_connections)"):
+            deployment.rabbitmq.ctl("close_all_connections", "fault drill")
+        deployment.pause(6)
 
 
-def _memory_alarm(house: House) -> None:
-    with _alarmed(house):
-        house.pause(20)
+def _memory_alarm(deployment: Deployment) -> None:
+    with _alarmed(deployment):
+        deployment.pause(20)
 
 
 @contextlib.contextmanager
-def _alarmed(house: House) -> Iterator[None]:
-    with house.trouble("RabbitMQ's memory alarm: it blocks who publishes"):
-        house.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
+def _alarmed(deployment: Deployment) -> Iterator[None]:
+    with deployment.trouble("RabbitMQ's memory alarm: it blocks who publishes"):
+        deployment.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1MB")
         try:
             yield
         finally:
-            house.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
+            deployment.rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "1GB")
 
 
-def _flush_redis(house: House) -> None:
+def _flush_redis(deployment: Deployment) -> None:
     for _ in range(3):
-        with house.trouble("Redis flushed (FLUSHALL)"):
-            house.flush_redis()
-        house.pause(4)
+        with deployment.trouble("Redis flushed (FLUSHALL)"):
+            deployment.flush_redis()
+        deployment.pause(4)
 
 
 # --- Networks -----------------------------------------------------------------------------------------------------
 
 
-def _cut(name: str) -> Callable[[House], None]:
-    def act(house: House) -> None:
+def _cut(name: str) -> Callable[[Deployment], None]:
+    def act(deployment: Deployment) -> None:
         for _ in range(5):
-            house.cut(name)
-            house.pause(3)
+            deployment.cut(name)
+            deployment.pause(3)
 
     return act
 
 
-def _frozen(name: str, seconds: float) -> Callable[[House], None]:
-    def act(house: House) -> None:
-        with house.link(name, "freeze"):
-            house.pause(seconds)
+def _frozen(name: str, seconds: float) -> Callable[[Deployment], None]:
+    def act(deployment: Deployment) -> None:
+        with deployment.link(name, "freeze"):
+            deployment.pause(seconds)
 
     return act
 
@@ -148,28 +150,28 @@ def _frozen(name: str, seconds: float) -> Callable[[House], None]:
 # --- Providers ----------------------------------------------------------------------------------------------------
 
 
-def _provider(what: str, behaviour: Behaviour | None, seconds: float = 20) -> Callable[[House], None]:
-    def act(house: House) -> None:
-        with house.ailing(FIRST, what, behaviour):
-            house.pause(seconds)
+def _provider(what: str, behaviour: Behaviour | None, seconds: float = 20) -> Callable[[Deployment], None]:
+    def act(deployment: Deployment) -> None:
+        with deployment.ailing(FIRST, what, behaviour):
+            deployment.pause(seconds)
 
     return act
 
 
-def _flapping(house: House) -> None:
+def _flapping(deployment: Deployment) -> None:
     for _ in range(6):
-        with house.ailing(FIRST, "down", DOWN):
-            house.pause(2)
-        house.pause(2)
+        with deployment.ailing(FIRST, "down", DOWN):
+            deployment.pause(2)
+        deployment.pause(2)
 
 
-def _fails_over(what: str, behaviour: Behaviour | None) -> Callable[[House], None]:
-    def act(house: House) -> None:
+def _fails_over(what: str, behaviour: Behaviour | None) -> Callable[[Deployment], None]:
+    def act(deployment: Deployment) -> None:
         # Not shortened: the limits that it is held to are in seconds of the clock.
-        with house.ailing(FIRST, what, behaviour):
-            house.pause(20 / house.plan.pace)
+        with deployment.ailing(FIRST, what, behaviour):
+            deployment.pause(20 / deployment.plan.pace)
         # It comes back by itself, once the breaker has tried it.
-        house.wait_until(lambda: house.recorder.ask("sent_per_second", provider=FIRST, seconds=3) > 20, 90, 1)
+        deployment.wait_until(lambda: deployment.recorder.ask("sent_per_second", provider=FIRST, seconds=3) > 20, 90, 1)
 
     return act
 
@@ -177,64 +179,64 @@ def _fails_over(what: str, behaviour: Behaviour | None) -> Callable[[House], Non
 # --- Clocks -------------------------------------------------------------------------------------------------------
 
 
-def _move_clock(house: House) -> None:
+def _move_clock(deployment: Deployment) -> None:
     for seconds in (+600, -600):
-        with house.clock_moved(seconds):
-            house.pause(12)
-        house.pause(3)
+        with deployment.clock_moved(seconds):
+            deployment.pause(12)
+        deployment.pause(3)
 
 
 # --- Mixed --------------------------------------------------------------------------------------------------------
 
 
-def _mixed(house: House) -> None:
-    dice = random.Random(f"{house.plan.seed}/mixed")
+def _mixed(deployment: Deployment) -> None:
+    dice = random.Random(f"{deployment.plan.seed}/mixed")
     for _ in range(8):
         first, second = dice.sample(sorted(_PAIRABLE), 2)
-        with _PAIRABLE[first](house), _PAIRABLE[second](house):
-            house.pause(dice.uniform(2, 7))
-        house.pause(dice.uniform(1, 4))
+        with _PAIRABLE[first](deployment), _PAIRABLE[second](deployment):
+            deployment.pause(dice.uniform(2, 7))
+        deployment.pause(dice.uniform(1, 4))
 
 
 @contextlib.contextmanager
-def _killed(house: House, title: str) -> Iterator[None]:
-    if house.programs[title].is_running:
-        house.kill_program(title)
+def _killed(deployment: Deployment, title: str) -> Iterator[None]:
+    if deployment.programs[title].is_running:
+        deployment.kill_program(title)
     yield
 
 
-def _frozen_link(name: str) -> Callable[[House], AbstractContextManager[None]]:
-    return lambda house: house.link(name, "freeze")
+def _frozen_link(name: str) -> Callable[[Deployment], AbstractContextManager[None]]:
+    return lambda deployment: deployment.link(name, "freeze")
 
 
 #: Faults of which any two can strike together.
-_PAIRABLE: dict[str, Callable[[House], AbstractContextManager[None]]] = {
-    "kill worker1": lambda house: _killed(house, "worker1"),
-    "kill worker2": lambda house: _killed(house, "worker2"),
-    "kill worker-high": lambda house: _killed(house, "worker-high"),
-    "kill web": lambda house: _killed(house, "web"),
-    "kill ops": lambda house: _killed(house, "ops"),
-    "kill beat": lambda house: _killed(house, "beat"),
-    "RabbitMQ away": lambda house: house.without(RABBITMQ),
-    "Redis away": lambda house: house.without(REDIS),
-    "MongoDB away": lambda house: house.without(MONGODB),
+_PAIRABLE: dict[str, Callable[[Deployment], AbstractContextManager[None]]] = {
+    "kill worker1": lambda deployment: _killed(deployment, "worker1"),
+    "kill worker2": lambda deployment: _killed(deployment, "worker2"),
+    "kill worker-high": lambda deployment: _killed(deployment, "worker-high"),
+    "kill web": lambda deployment: _killed(deployment, "web"),
+    "kill ops": lambda deployment: _killed(deployment, "ops"),
+    "kill beat": lambda deployment: _killed(deployment, "beat"),
+    "RabbitMQ away": lambda deployment: deployment.without(RABBITMQ),
+    "Redis away": lambda deployment: deployment.without(REDIS),
+    "MongoDB away": lambda deployment: deployment.without(MONGODB),
     "RabbitMQ frozen": _frozen_link(RABBITMQ),
     "Redis frozen": _frozen_link(REDIS),
     "MongoDB frozen": _frozen_link(MONGODB),
-    "provider down": lambda house: house.ailing(FIRST, "down (503)", DOWN),
-    "provider hanging": lambda house: house.ailing(FIRST, "hanging", HANGING),
-    "provider refusing": lambda house: house.ailing(FIRST, "refusing connections", None),
+    "provider down": lambda deployment: deployment.ailing(FIRST, "down (503)", DOWN),
+    "provider hanging": lambda deployment: deployment.ailing(FIRST, "hanging", HANGING),
+    "provider refusing": lambda deployment: deployment.ailing(FIRST, "refusing connections", None),
 }
 
 
-def _one_of_each(house: House) -> None:
+def _one_of_each(deployment: Deployment) -> None:
     for title in ("worker1", "worker-high", "web", "beat", "ops"):
-        house.kill_program(title)
-        house.pause(3)
+        deployment.kill_program(title)
+        deployment.pause(3)
     for name in SERVERS:
-        with house.without(name):
-            house.pause(2)
-        house.pause(4)
+        with deployment.without(name):
+            deployment.pause(2)
+        deployment.pause(4)
 
 
 SHORT = Scenario(

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from tests.faults.house import CONCURRENCY, FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND, Kill, Notes, Orphan, Trouble
+from tests.faults.notes import Kill, Notes, Orphan, Trouble
+from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND
 from tests.faults.reconcile import Evidence, reconcile
 from tests.faults.scenarios import Failover, Scenario
 
@@ -16,7 +17,7 @@ START = 1_800_000_000.0
 
 
 def scenario(**changes: Any) -> Scenario:
-    return Scenario(**{"name": "any", "what": "anything", "act": lambda house: None, **changes})
+    return Scenario(**{"name": "any", "what": "anything", "act": lambda deployment: None, **changes})
 
 
 def notification(number: int, **changes: Any) -> dict[str, Any]:
@@ -96,17 +97,17 @@ def evidence(**changes: Any) -> Evidence:
 
 
 def test_honest_books_break_no_promise() -> None:
-    ledger = reconcile(scenario(), evidence())
+    result = reconcile(scenario(), evidence())
 
-    assert ledger.violations == []
-    assert (ledger.accepted, ledger.statuses["delivered"], ledger.lost, ledger.waiting) == (2, 2, 0, 0)
+    assert result.violations == []
+    assert (result.accepted, result.statuses["delivered"], result.lost, result.waiting) == (2, 2, 0, 0)
 
 
 def test_a_sending_that_was_repeated_in_doubt_and_says_so_is_explained() -> None:
-    ledger = reconcile(scenario(), evidence(jobs=[labelled(1), job(2)], records=[silence(1), record(1), record(2)]))
+    result = reconcile(scenario(), evidence(jobs=[labelled(1), job(2)], records=[silence(1), record(1), record(2)]))
 
-    assert ledger.violations == []
-    assert (ledger.sent_twice_explained, ledger.sent_twice_unexplained) == (1, 0)
+    assert result.violations == []
+    assert (result.sent_twice_explained, result.sent_twice_unexplained) == (1, 0)
 
 
 def test_a_job_that_was_refused_as_asked_and_has_its_dead_letter_is_in_order() -> None:
@@ -117,19 +118,19 @@ def test_a_job_that_was_refused_as_asked_and_has_its_dead_letter_is_in_order() -
         dead_letters=["job-1", "job-1"],
     )
 
-    ledger = reconcile(scenario(), books)
+    result = reconcile(scenario(), books)
 
-    assert ledger.violations == []
-    assert (ledger.failed_as_asked, ledger.dead_letters, ledger.dead_letters_twice) == (1, 1, 1)
+    assert result.violations == []
+    assert (result.failed_as_asked, result.dead_letters, result.dead_letters_twice) == (1, 1, 1)
 
 
 def test_what_was_stored_though_its_client_got_no_answer_is_counted_apart() -> None:
     books = evidence(notifications=[notification(1), notification(2, fate="unanswered", job_ids=[])])
 
-    ledger = reconcile(scenario(), books)
+    result = reconcile(scenario(), books)
 
-    assert ledger.violations == []
-    assert (ledger.accepted, ledger.unanswered, ledger.stored_unconfirmed_to_client) == (1, 1, 1)
+    assert result.violations == []
+    assert (result.accepted, result.unanswered, result.stored_unconfirmed_to_client) == (1, 1, 1)
 
 
 BROKEN_PROMISES: Mapping[str, tuple[Callable[[], Evidence], str]] = {
@@ -243,35 +244,35 @@ BROKEN_PROMISES: Mapping[str, tuple[Callable[[], Evidence], str]] = {
 
 @pytest.mark.parametrize(("books", "words"), BROKEN_PROMISES.values(), ids=BROKEN_PROMISES)
 def test_a_broken_promise_is_found(books: Callable[[], Evidence], words: str) -> None:
-    ledger = reconcile(scenario(), books())
+    result = reconcile(scenario(), books())
 
-    assert any(words in violation for violation in ledger.violations), ledger.violations
+    assert any(words in violation for violation in result.violations), result.violations
 
 
 def test_a_killed_worker_explains_as_many_unknown_outcomes_as_it_has_threads() -> None:
     notes = Notes(kills=[Kill("worker1", 1, START), Kill("web", 2, START)])
 
-    ledger = reconcile(scenario(), evidence(notes=notes))
+    result = reconcile(scenario(), evidence(notes=notes))
 
-    assert ledger.doubts_allowed == CONCURRENCY
+    assert result.doubts_allowed == CONCURRENCY
 
 
 def test_an_answer_that_came_after_the_callers_patience_is_a_doubt_of_the_providers_making() -> None:
     late = record(1, answer="gone", answered_at=START + 1.5 + PROVIDER_TIMEOUT_SECONDS)
     of_a_killed_worker = record(2, answer="gone", answered_at=START + 1.55)
 
-    ledger = reconcile(scenario(), evidence(records=[late, of_a_killed_worker]))
+    result = reconcile(scenario(), evidence(records=[late, of_a_killed_worker]))
 
-    assert ledger.doubts_allowed == 1
+    assert result.doubts_allowed == 1
 
 
 def test_recovery_ends_with_the_last_job_that_was_accepted_before_the_healing() -> None:
     notes = Notes(troubles=[Trouble("broken", START, START + 10)])
     jobs = [job(1, finishedAt=moment(13.5)), job(2, createdAt=moment(11), finishedAt=moment(19))]
 
-    ledger = reconcile(scenario(), evidence(notes=notes, jobs=jobs))
+    result = reconcile(scenario(), evidence(notes=notes, jobs=jobs))
 
-    assert ledger.recovery_seconds == 3.5
+    assert result.recovery_seconds == 3.5
 
 
 def two_providers(second_from: float, comes_back: bool = True) -> Evidence:
@@ -304,22 +305,22 @@ def drill_with_two() -> Scenario:
 
 
 def test_a_second_provider_that_takes_over_in_time_passes() -> None:
-    ledger = reconcile(drill_with_two(), two_providers(second_from=3))
+    result = reconcile(drill_with_two(), two_providers(second_from=3))
 
-    assert ledger.violations == []
-    assert ledger.takeover_seconds == pytest.approx(2.6, abs=0.5)
+    assert result.violations == []
+    assert result.takeover_seconds == pytest.approx(2.6, abs=0.5)
 
 
 def test_a_second_provider_that_takes_over_late_is_found() -> None:
-    ledger = reconcile(drill_with_two(), two_providers(second_from=9))
+    result = reconcile(drill_with_two(), two_providers(second_from=9))
 
-    assert any("took over after" in violation for violation in ledger.violations)
+    assert any("took over after" in violation for violation in result.violations)
 
 
 def test_a_first_provider_that_does_not_come_back_is_found() -> None:
-    ledger = reconcile(drill_with_two(), two_providers(second_from=1, comes_back=False))
+    result = reconcile(drill_with_two(), two_providers(second_from=1, comes_back=False))
 
-    assert any("did not come back" in violation for violation in ledger.violations)
+    assert any("did not come back" in violation for violation in result.violations)
 
 
 @pytest.mark.parametrize(

@@ -29,4 +29,4 @@ def test_one_kill_of_each_kind_loses_nothing_and_repeats_nothing_in_silence(
         progress=print,
     )
 
-    assert outcome.ledger.violations == []
+    assert outcome.result.violations == []

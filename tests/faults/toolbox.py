@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.toolbox import mongo_server
-from tests.faults.house import HouseError
+from tests.faults.plan import DrillError
 
 __all__ = ["faketime_library", "mongo_server"]
 
@@ -19,7 +19,7 @@ Tell = Callable[[str], None]
 
 
 def faketime_library(tell: Tell) -> Path:
-    """libfaketime; installed through apt when it is missing and we may. Raises ``HouseError``."""
+    """libfaketime; installed through apt when it is missing and we may. Raises ``DrillError``."""
     found = _find_faketime()
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
         tell("installing the Debian package faketime, to move one process's clock")
@@ -28,7 +28,7 @@ def faketime_library(tell: Tell) -> Path:
         )
         found = _find_faketime()
     if found is None:
-        raise HouseError("libfaketime is missing: apt-get install faketime (or leave the clock scenarios out)")
+        raise DrillError("libfaketime is missing: apt-get install faketime (or leave the clock scenarios out)")
     return found
 
 

@@ -7,7 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -242,13 +242,20 @@ def test_a_server_makes_nothing_that_others_may_read_and_keeps_its_password(
 # --- servers from before there were locks -----------------------------------------------------------------------------
 
 
+class OpenMongo(PrivateMongo):
+    """As it was before there were locks."""
+
+    def command_without_locks(self, port: int) -> Sequence[str]:
+        assert self.program is not None
+        return self._command_at(self.program, port)
+
+
 def test_an_open_mongodb_is_locked_with_its_data_and_without_its_users(tmp_path: Path) -> None:
     home = tmp_path / "mongo"
     (home / "data").mkdir(parents=True)
-    locked = PrivateMongo(home)
-    assert locked.program is not None
+    locked = OpenMongo(home)
     [port] = free_ports(1)
-    old = Child(locked._command_at(locked.program, port), log=home / "old.log", environment={}, folder=home)
+    old = Child(locked.command_without_locks(port), log=home / "old.log", environment={}, folder=home)
     try:
         with MongoClient[dict[str, object]](port=port, serverSelectionTimeoutMS=10_000) as client:
             client["wavecom"]["jobs"].insert_one({"_id": 1})

@@ -14,6 +14,12 @@ class MemoryBlobStore:
         self._lock = threading.Lock()
         self._blobs: dict[str, tuple[bytes, datetime]] = {}
 
+    @property
+    def names(self) -> set[str]:
+        """What is stored."""
+        with self._lock:
+            return set(self._blobs)
+
     def put(self, blobs: Mapping[str, bytes], purge_at: datetime) -> None:
         """See the port."""
         with self._lock:

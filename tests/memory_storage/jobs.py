@@ -40,6 +40,11 @@ class MemoryJobRepository:
         with self._lock:
             return [self._insert(job) for job in copies]
 
+    def put(self, job: Job) -> None:
+        """Store it as it is, in the place of whatever was there: for a test that needs it so."""
+        with self._lock:
+            self._jobs[job.job_id] = job
+
     def _insert(self, job: Job) -> Job | None:
         if job.job_id in self._jobs:
             return None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wavecom.batching import GroupCommit, Window
+from wavecom.batching import ConcurrencyPeak, GroupCommit, Window
 
 
 class Gathering:
@@ -42,7 +42,7 @@ def submit_behind_a_running_flush(flush: Gathering, commit: GroupCommit[int, int
         futures = []
         for item in items:
             futures.append(pool.submit(commit.submit, item))
-            while len(commit._waiting) < len(futures):
+            while commit.waiting < len(futures):
                 threading.Event().wait(0.001)
         flush.may_run.set()
         assert first.result(10) == 0
@@ -161,17 +161,17 @@ class Waits:
         return has_come
 
 
-def commit_under_load(flush: Gathering, waits: Waits, most_at_once: int, **options: Any) -> GroupCommit[int, int]:
+def commit_under_load(
+    flush: Gathering, waits: Callable[[threading.Lock, float], bool], most_at_once: int, **options: Any
+) -> GroupCommit[int, int]:
     """One with a window of a minute, which has seen so many at once."""
-    commit: GroupCommit[int, int] = GroupCommit(
-        flush, max_window_seconds=60, wait=waits, monotonic=lambda: 0.0, **options
-    )
-    commit._window.note(1000, 0.0)
-    commit._window.note(1000, 0.0)
+    window, peak = Window(60), ConcurrencyPeak()
+    for _ in range(2):
+        window.note(1000, 0.0)
     for _ in range(most_at_once):
-        commit._peak.enter()
-    commit._peak.leave(most_at_once)
-    return commit
+        peak.enter()
+    peak.leave(most_at_once)
+    return GroupCommit(flush, wait=waits, monotonic=lambda: 0.0, window=window, peak=peak, **options)
 
 
 @pytest.mark.parametrize(
@@ -212,15 +212,18 @@ def test_one_client_that_is_now_and_then_not_alone_does_not_wait_for_others_afte
 def test_a_wait_that_is_interrupted_leaves_nobody_behind() -> None:
     flush = Gathering()
 
-    def interrupted(_lock: threading.Lock, _seconds: float) -> bool:
-        raise KeyboardInterrupt
+    waits = Waits(patience_seconds=0.001)
+    interrupts = iter([KeyboardInterrupt()])
 
-    commit = commit_under_load(flush, Waits(), most_at_once=5)
-    commit._wait = interrupted
+    def interrupted_once(lock: threading.Lock, seconds: float) -> bool:
+        for interrupt in interrupts:
+            raise interrupt
+        return waits(lock, seconds)
+
+    commit = commit_under_load(flush, interrupted_once, most_at_once=5)
 
     with pytest.raises(KeyboardInterrupt):
         commit.submit(1)
-    commit._wait = Waits(patience_seconds=0.001)
 
     assert commit.submit(2) == 20
     assert flush.batches == [[1], [2]]

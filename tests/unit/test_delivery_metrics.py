@@ -107,9 +107,8 @@ def test_only_ends_count_as_ends(status: Status) -> None:
 def test_a_delivery_tells_its_calls_and_its_moves_once() -> None:
     observer = RecordingObserver()
     providers = ScriptedProvider("first", make_answer(Outcome.UNAVAILABLE)), ScriptedProvider("second")
-    environment = DeliveryEnvironment(*providers, observers=[observer])
     calls: list[Any] = []
-    environment.delivery._on_called = calls.extend
+    environment = DeliveryEnvironment(*providers, observers=[observer], on_called=calls.extend)
 
     environment.deliver(environment.job())
 

@@ -25,6 +25,11 @@ class Meter:
         #: Name → when all that was counted will have been worked off; the one counted longest ago first.
         self._due_at: dict[str, float] = {}
 
+    @property
+    def known(self) -> int:
+        """How many names it remembers, ``capacity`` at most."""
+        return len(self._due_at)
+
     def count(self, name: str) -> float:
         """Count an event of ``name``: 0, or, without counting it, the seconds until there is room for one more."""
         now = self._monotonic()

@@ -38,6 +38,11 @@ class ByteBudget:
         """Bytes that nobody has."""
         return self._left
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for theirs."""
+        return len(self._waiting)
+
     def take(self, count: int) -> bool:
         """Take ``count`` bytes; False when there is no room, or others wait for it."""
         count = min(count, self._limit)

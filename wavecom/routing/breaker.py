@@ -118,6 +118,11 @@ class Breaker:
             return self._enter(BreakerState.HALF_OPEN, "its pause is over", now)
         return None
 
+    @property
+    def probes_out(self) -> int:
+        """How many probes are leased."""
+        return len(self._probes)
+
     def has_probe(self, now: float) -> bool:
         """Whether one more probe may go out; probes that were not heard of in time don't count."""
         self._probes = {token: until for token, until in self._probes.items() if until > now}

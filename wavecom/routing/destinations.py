@@ -39,6 +39,11 @@ class Destinations:
         self._troubles: OrderedDict[tuple[str, str], _Trouble] = OrderedDict()
         self._lock = Lock()
 
+    @property
+    def known(self) -> int:
+        """Of how many it knows trouble, ``MOST`` at most."""
+        return len(self._troubles)
+
     def wait_seconds(self, provider: str, destination: str) -> float:
         """How long no mail should go to ``destination`` by ``provider``; 0: now. "" is no destination."""
         if not self._troubles or not destination:

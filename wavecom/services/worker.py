@@ -18,6 +18,7 @@ from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.publisher import AmqpPublisher, QueueState
 from wavecom.core.delivery import Delivery, RetryBounds
+from wavecom.core.files import ByteBudget
 from wavecom.core.job import DeliveryMessage, Job
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
@@ -156,7 +157,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         },
         on_claimed=note_taken,
         on_called=delivery_metrics.observe_calls,
-        attachment_bytes=settings.attachment_memory_mib * 1024 * 1024,
+        attachment_budget=ByteBudget(settings.attachment_memory_mib * 1024 * 1024),
         lag_since=lag.longest_since,
         preflights=[suppression_check],
         on_rejected_recipients=suppressions_of(database, clock).add_rejected,

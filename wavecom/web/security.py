@@ -58,7 +58,7 @@ REASONS = frozenset(
 _GUESSES = frozenset({UNKNOWN_KEY, EXPIRED_KEY, REVOKED_KEY, WRONG_LOGIN})
 
 #: Lines that one address may cause in a minute, and all of them together.
-_LINES_EACH, _LINES_IN_ALL = 10, 300
+LINES_EACH, LINES_IN_ALL = 10, 300
 
 
 class SecurityEvents:
@@ -66,8 +66,8 @@ class SecurityEvents:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._throttle = LoginThrottle(monotonic)
-        self._lines_each = Meter(monotonic, limit=_LINES_EACH, window_seconds=60)
-        self._lines_in_all = Meter(monotonic, limit=_LINES_IN_ALL, window_seconds=60)
+        self._lines_each = Meter(monotonic, limit=LINES_EACH, window_seconds=60)
+        self._lines_in_all = Meter(monotonic, limit=LINES_IN_ALL, window_seconds=60)
         self._lock = threading.Lock()
         self._unlogged = 0
 

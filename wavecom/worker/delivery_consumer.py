@@ -75,7 +75,9 @@ def moved_queues() -> set[str]:
     return {topology.queue_of(lane) for lane in lanes.union(*(held() for held in _held_lanes))}
 
 
-class _Held(NamedTuple):
+class HeldMessage(NamedTuple):
+    """A message for which no provider may be called yet; ``since``: monotonic seconds."""
+
     since: float
     job_id: JobId
     routing_key: str
@@ -91,7 +93,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         self._consumer = consumer
-        self._held: dict[Lane, deque[_Held]] = {lane: deque() for lane in LANES}
+        self._held: dict[Lane, deque[HeldMessage]] = {lane: deque() for lane in LANES}
         self._drain_debouncer = Debouncer(consumer.timer, self._drain)
         self._is_drain_requested = False
         self._ack_tracker = AckTracker()
@@ -190,7 +192,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         if topology.lane_of(routing_key) is None or job_id is None:
             # Before it costs a permit: again would only meet it again.
             log.error("message_names_no_job")
-            _reject(message)
+            reject(message)
             return
         self._last_handled = job_id
         self.handle(message.channel, message.delivery_tag, routing_key, job_id)
@@ -207,7 +209,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         now = _last_received_at[0] = time.monotonic()
         _routing_keys.add(routing_key)
         self._ack_tracker.receive(tag, job_id)
-        held = _Held(now, job_id, routing_key, channel, tag)
+        held = HeldMessage(now, job_id, routing_key, channel, tag)
         # Behind what is held already: within a lane the order stays, and a drain is scheduled.
         try:
             pause = 0.0 if self._held[lane] else self._admit_one(lane, held)
@@ -220,7 +222,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
             if pause > 0:
                 self._drain_debouncer.schedule(pause)
 
-    def _admit_one(self, lane: Lane, held: _Held) -> float | None:
+    def _admit_one(self, lane: Lane, held: HeldMessage) -> float | None:
         """Admit one message, or drop a revoked one: None. Or the seconds after which to try again."""
         if held.job_id in celery.revoked:
             self._send_disposition([held.tag], Disposition.ACK)
@@ -307,10 +309,10 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
     def _reject_undecodable(self, message: Any, error: Exception) -> None:
         """Into the dead-letter queue; Celery would acknowledge it, which loses it."""
         log.error("message_undecodable", error=type(error).__name__)
-        _reject(message)
+        reject(message)
 
 
-def _reject(message: Any) -> None:
+def reject(message: Any) -> None:
     """Into the dead-letter queue, once: kombu reports a message that it can't decode again when the report fails.
 
     The broker closes a channel on which a message is answered twice, and everything held there is redelivered.

@@ -118,7 +118,7 @@ class DeliveryPipeline:
         self._in_flight = 0
         #: Messages claimed and not recorded. Never more than calls at once: what a worker that is killed leaves in
         #: doubt is no more than that.
-        self._claimed = 0
+        self.claimed = 0
         #: How many pieces of work were put into ``_work`` and are not done.
         self._submitted = 0
         self._callers: list[threading.Thread] = []
@@ -196,10 +196,8 @@ class DeliveryPipeline:
     def _wait_for_free_slots(self) -> int:
         """Wait until more may be claimed; how many, at least one."""
         with self._lock:
-            self._slots_freed.wait_for(
-                lambda: self._is_closing or self._claimed + self._min_free_slots <= self._threads
-            )
-            return max(1, self._threads - self._claimed)
+            self._slots_freed.wait_for(lambda: self._is_closing or self.claimed + self._min_free_slots <= self._threads)
+            return max(1, self._threads - self.claimed)
 
     def _pause(self, stage: str, jobs: int, error: Exception) -> None:
         log.error("resources_exhausted", stage=stage, jobs=jobs, error=type(error).__name__)
@@ -231,7 +229,7 @@ class DeliveryPipeline:
             return
         granted = sum(job is not None for job in jobs)
         with self._lock:
-            self._claimed += granted
+            self.claimed += granted
         for message, job in zip(messages, jobs, strict=True):
             if job is not None:
                 self._start_call(message, job)
@@ -421,8 +419,8 @@ class DeliveryPipeline:
 
     def _free_slots(self, count: int) -> None:
         with self._lock:
-            was_full = self._claimed + self._min_free_slots > self._threads
-            self._claimed -= count
+            was_full = self.claimed + self._min_free_slots > self._threads
+            self.claimed -= count
             if was_full:
                 self._slots_freed.notify_all()
 

@@ -79,7 +79,7 @@ def test_a_flood_of_names_takes_no_more_memory_than_it_may(clock: FakeClock) -> 
 
     assert still_known
     assert meter.count("first") == 0
-    assert len(meter._due_at) == 100
+    assert meter.known == 100
 
 
 @pytest.mark.parametrize(

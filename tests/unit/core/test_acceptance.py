@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.api.test_batch import BAD, sms
 from tests.unit.web.conftest import KEY, WebEnvironment, make_environment
 from wavecom.accounts import Scope
-from wavecom.core.job import Job
+from wavecom.core.job import Job, JobId
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.ports import JobFilter
 from wavecom.core.quota import QuotaDecision, QuotaRequest, StoredAnswer
@@ -180,17 +181,21 @@ def test_a_mismatch_is_refused_work() -> None:
     assert single(environment.client(), "a").status_code == 202
 
 
+def read(environment: WebEnvironment, job_id: str) -> Job:
+    job = environment.jobs.get(JobId(job_id))
+    assert job is not None
+    return job
+
+
 def fail(environment: WebEnvironment, count: int) -> list[str]:
     """So many notifications, failed and dead-lettered."""
-    from dataclasses import replace
-
     ids = []
     for number in range(count):
         job_id = single(environment.client(), body=sms(number)).json["jobId"]
         now = environment.clock.now()
-        job = environment.jobs._jobs[job_id]
-        environment.jobs._jobs[job_id] = replace(
-            job, status=Status.FAILED, finished_at=now, dead_lettered_at=now, due_at=None, attempts=5
+        job = read(environment, job_id)
+        environment.jobs.put(
+            replace(job, status=Status.FAILED, finished_at=now, dead_lettered_at=now, due_at=None, attempts=5)
         )
         ids.append(job_id)
     return ids
@@ -203,15 +208,13 @@ def test_a_retry_costs_what_a_send_costs_and_one_that_can_not_be_costs_nothing()
     first = environment.client().post(f"{PATH}/{job_id}/retry")
     not_failed = environment.client().post(f"{PATH}/{job_id}/retry")
     fine = single(environment.client())
-    fail_again = environment.jobs._jobs[job_id]
+    fail_again = read(environment, job_id)
     assert (first.status_code, not_failed.status_code, left(fine)) == (202, 409, 0)
 
-    from dataclasses import replace
-
-    environment.jobs._jobs[job_id] = replace(fail_again, status=Status.FAILED)
+    environment.jobs.put(replace(fail_again, status=Status.FAILED))
     refused = environment.client().post(f"{PATH}/{job_id}/retry")
     assert refused.json["code"] == "quota_exhausted"
-    assert environment.jobs._jobs[job_id].status is Status.FAILED
+    assert read(environment, job_id).status is Status.FAILED
 
 
 def test_a_replay_costs_what_a_batch_costs_and_is_all_or_nothing() -> None:

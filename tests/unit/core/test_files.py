@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tests.factories import NOW, make_answer, make_job
-from tests.fakes import ScriptedProvider
+from tests.fakes import FixedRoute, ScriptedProvider
 from tests.memory_storage import MemoryBlobStore
 from tests.unit.core.delivery.environment import DeliveryEnvironment, mail_apart
 from wavecom.core.engine import Policy
@@ -57,7 +57,7 @@ def test_who_waits_is_served_in_the_order_of_asking() -> None:
     for waiting, count in enumerate((90, 10), start=1):
         threads.append(threading.Thread(target=ask, args=(count,)))
         threads[-1].start()
-        while len(budget._waiting) < waiting:
+        while budget.waiting < waiting:
             pass
     # The small one would have room at once, but the large one came first.
     budget.give_back(10)
@@ -116,43 +116,38 @@ def test_a_file_that_is_gone_has_an_error_of_its_own() -> None:
 # --- A delivery -----------------------------------------------------------------------------------------------------
 
 
-def environment_with_room_for(mails: int, *providers: ScriptedProvider) -> DeliveryEnvironment:
-    environment = DeliveryEnvironment(*providers)
-    environment.delivery.attempts._budget = WatchedBudget(mails * COPIES * SIZE, environment)
-    return environment
+def environment_with_room_for(mails: int, *providers: ScriptedProvider) -> tuple[DeliveryEnvironment, WatchedBudget]:
+    budget = WatchedBudget(mails * COPIES * SIZE)
+    environment = DeliveryEnvironment(*providers, budget=budget)
+    budget.route = environment.route
+    return environment, budget
 
 
 class WatchedBudget(ByteBudget):
     """Notes how many permits were out while somebody waited."""
 
-    def __init__(self, limit: int, environment: DeliveryEnvironment) -> None:
+    route: FixedRoute
+
+    def __init__(self, limit: int) -> None:
         super().__init__(limit, wait_seconds=0.01)
-        self.environment = environment
         self.permits_out: list[int] = []
 
     def wait_for(self, count: int) -> bool:
-        self.permits_out.append(self.environment.route.out)
+        self.permits_out.append(self.route.out)
         return super().wait_for(count)
 
 
-def budget_of(environment: DeliveryEnvironment) -> WatchedBudget:
-    budget = environment.delivery.attempts._budget
-    assert isinstance(budget, WatchedBudget)
-    return budget
-
-
 def test_a_call_that_waits_for_its_answer_holds_no_bytes() -> None:
-    environment = environment_with_room_for(1)
     left: list[int] = []
 
     class Streaming(ScriptedProvider):
         def send(self, message: Message) -> ProviderResult:
             answer = super().send(message)
             message.files.handed_over()
-            left.append(budget_of(environment).left)
+            left.append(budget.left)
             return answer
 
-    environment.providers["first"] = environment.delivery.attempts._providers["first"] = Streaming("first")
+    environment, budget = environment_with_room_for(1, Streaming("first"))
 
     assert environment.deliver(mail_apart(environment)).status is Status.DELIVERED
     assert left == [COPIES * SIZE]
@@ -160,33 +155,33 @@ def test_a_call_that_waits_for_its_answer_holds_no_bytes() -> None:
 
 @pytest.mark.parametrize("client", ["acme", "acme:test"])
 def test_without_room_a_mail_is_put_back_and_holds_no_permit_while_it_waits(client: str) -> None:
-    environment = environment_with_room_for(1)
+    environment, budget = environment_with_room_for(1)
     job = mail_apart(environment, client=client)
-    assert budget_of(environment).take(1)
+    assert budget.take(1)
 
     after = environment.deliver(job)
 
-    assert budget_of(environment).permits_out == [0]
+    assert budget.permits_out == [0]
     assert (after.status, after.attempts) == (Status.RETRYING, 0)
-    budget_of(environment).give_back(1)
+    budget.give_back(1)
     environment.clock.advance(5)
     assert environment.deliver(job).status is Status.DELIVERED
-    assert budget_of(environment).left == COPIES * SIZE
+    assert budget.left == COPIES * SIZE
 
 
 def test_a_mail_without_files_needs_no_room() -> None:
-    environment = environment_with_room_for(1)
-    budget_of(environment).take(COPIES * SIZE)
+    environment, budget = environment_with_room_for(1)
+    budget.take(COPIES * SIZE)
 
     assert environment.deliver(environment.job(type=Channel.EMAIL)).status is Status.DELIVERED
 
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_bytes_are_given_back_however_the_call_ended(outcome: Outcome) -> None:
-    environment = environment_with_room_for(1, ScriptedProvider("first", make_answer(outcome)))
+    environment, budget = environment_with_room_for(1, ScriptedProvider("first", make_answer(outcome)))
     job = mail_apart(environment)
 
     with suppress(RetryLater):
         environment.deliver(job)
 
-    assert budget_of(environment).left == COPIES * SIZE
+    assert budget.left == COPIES * SIZE

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from tests.factories import make_answer
 from tests.fakes import ScriptedProvider
+from tests.memory_storage import MemoryJobRepository
 from tests.unit.core.delivery.environment import DeliveryEnvironment
 from wavecom.core.engine import DueReached, Policy, Transition, decide
 from wavecom.core.job import Job, Outcome, ProviderResult, Scope, UnknownOutcomePolicy
@@ -45,8 +46,8 @@ class SlowServer(ScriptedProvider):
         return super().send(message)
 
 
-def environment_with(server: SlowServer) -> DeliveryEnvironment:
-    server.environment = DeliveryEnvironment(server)
+def environment_with(server: SlowServer, jobs: MemoryJobRepository | None = None) -> DeliveryEnvironment:
+    server.environment = DeliveryEnvironment(server, jobs=jobs)
     return server.environment
 
 
@@ -102,22 +103,29 @@ def test_quick_calls_cost_no_write_for_their_lease() -> None:
     assert (during.claim.lease_until - during.updated_at).total_seconds() == Policy().lease.total_seconds()
 
 
+class HesitatingStore(MemoryJobRepository):
+    """Is away for the first two writes of those that follow a claim."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = iter([True, True, False, False])
+
+    def apply(self, transitions: Sequence[Transition]) -> list[bool]:
+        if transitions and next(self.failures, False):
+            raise StoreError("away")
+        return super().apply(transitions)
+
+
 def test_renewals_go_on_when_the_store_was_away_for_a_while() -> None:
     server = SlowServer(60)
-    environment = environment_with(server)
+    store = HesitatingStore()
+    environment = environment_with(server, jobs=store)
     job = environment.job()
-    apply, failures = environment.jobs.apply, iter([True, True, False, False])
-
-    def hesitates(transitions: Sequence[Transition]) -> list[bool]:
-        if transitions and next(failures, False):
-            raise StoreError("away")
-        return apply(transitions)
-
-    environment.delivery.leases._apply = hesitates
 
     after = environment.deliver(job)
 
     assert (after.status, server.swept) == (Status.DELIVERED, [])
+    assert next(store.failures, None) is not True, "the renewals met the store that was away"
 
 
 def test_a_lease_that_was_lost_is_said_and_not_renewed_over_another() -> None:

@@ -303,7 +303,7 @@ class BreakerLife(RuleBasedStateMachine):
 
     @invariant()
     def probes_are_bounded(self) -> None:
-        assert len(self.breaker._probes) <= SETTINGS.max_probes
+        assert self.breaker.probes_out <= SETTINGS.max_probes
 
     @invariant()
     def it_is_never_open_for_longer_than_the_cap(self) -> None:

@@ -14,7 +14,7 @@ from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.settings import Settings
-from wavecom.web.security import _LINES_EACH, _LINES_IN_ALL, REASONS
+from wavecom.web.security import LINES_EACH, LINES_IN_ALL, REASONS
 
 SMS = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}
 WRONG = "wc_live_" + "w" * 39 + "9zYx"
@@ -142,8 +142,8 @@ def test_a_flood_from_one_address_leaves_few_lines_and_tells_how_many_it_left_ou
     environment.clock.advance(60)
     _call(environment, None)
 
-    assert flood == _LINES_EACH
-    assert log_lines[-1]["unlogged_before"] == 500 - _LINES_EACH
+    assert flood == LINES_EACH
+    assert log_lines[-1]["unlogged_before"] == 500 - LINES_EACH
     assert _count("no_key") == before + 501
 
 
@@ -151,7 +151,7 @@ def test_a_flood_from_everywhere_leaves_few_lines_too(environment: WebEnvironmen
     for number in range(600):
         _call(environment, None, f"198.51.{number // 250}.{number % 250}")
 
-    assert len(log_lines) == _LINES_IN_ALL
+    assert len(log_lines) == LINES_IN_ALL
 
 
 def test_the_address_is_the_clients_behind_a_trusted_proxy_and_nobodys_invention(log_lines: list[EventDict]) -> None:

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from wavecom.core.job import JobId
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.worker.ack_tracker import AckTracker
-from wavecom.worker.delivery_consumer import HOLD_LIMIT_SECONDS, DeliveryConsumerStep, _Held
+from wavecom.worker.delivery_consumer import HOLD_LIMIT_SECONDS, DeliveryConsumerStep, HeldMessage
 
 LANE = Lane(Channel.SMS, Priority.NORMAL)
 
@@ -44,16 +44,26 @@ class ClosedGateStep(DeliveryConsumerStep):
         self._held = {LANE: deque()}
         self._ack_tracker = AckTracker()
         self._channel: Any = channel
-        self._drain_debouncer: Any = RecordingDebouncer()
+        self.debouncer = RecordingDebouncer()
+        self._drain_debouncer: Any = self.debouncer
         self._is_drain_requested = False
         self.errors: list[Exception] = []
 
     def hold(self, tag: int, seconds: float) -> None:
         self._ack_tracker.receive(tag)
-        held = _Held(time.monotonic() - seconds, JobId(f"job-{tag}"), "notifications.sms.normal", self._channel, tag)
+        held = HeldMessage(
+            time.monotonic() - seconds, JobId(f"job-{tag}"), "notifications.sms.normal", self._channel, tag
+        )
         self._held[LANE].append(held)
 
-    def _admit_one(self, lane: Lane, held: _Held) -> float | None:
+    def drain(self) -> None:
+        """What the debouncer calls."""
+        self._drain()
+
+    def held_tags(self) -> list[int]:
+        return [held.tag for held in self._held[LANE]]
+
+    def _admit_one(self, lane: Lane, held: HeldMessage) -> float | None:
         if self.errors:
             raise self.errors.pop()
         return 0.5
@@ -67,12 +77,12 @@ def test_a_delivery_message_held_for_too_long_is_done_with_and_not_given_back(se
     step.hold(1, seconds)
     step.hold(2, 5)
 
-    step._drain()
+    step.drain()
 
     assert channel.acknowledged == [1]
     assert channel.rejected == []
-    assert [held.tag for held in step._held[LANE]] == [2]
-    assert step._drain_debouncer.seconds == [0.5]
+    assert step.held_tags() == [2]
+    assert step.debouncer.seconds == [0.5]
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("a bug")])
@@ -84,6 +94,6 @@ def test_a_message_that_meets_an_error_at_admission_is_held_and_tried_again(erro
     with capture_logs() as logs:
         step.handle(channel, 1, "notifications.sms.normal", JobId("job-1"))
 
-    assert [held.tag for held in step._held[LANE]] == [1]
-    assert step._drain_debouncer.seconds == [1.0]
+    assert step.held_tags() == [1]
+    assert step.debouncer.seconds == [1.0]
     assert [entry["event"] for entry in logs] == ["admission_failed"]

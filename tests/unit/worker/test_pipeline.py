@@ -30,6 +30,8 @@ class FakeStages:
         self.may_call = threading.Event()
         self.may_claim.set()
         self.may_call.set()
+        #: A claim has begun.
+        self.claiming = threading.Event()
         self.calling = 0
         self.most_calling = 0
         #: Jobs called "async" need no thread: here they wait for ``answer``.
@@ -37,6 +39,7 @@ class FakeStages:
         self._lock = threading.Lock()
 
     def claim(self, job_ids: Sequence[JobId]) -> list[Job | None]:
+        self.claiming.set()
         assert self.may_claim.wait(30)
         if self.store_is_away:
             raise RequeueError("the store is away")
@@ -186,7 +189,7 @@ def test_a_job_is_claimed_sent_recorded_and_only_then_done(harness: Harness) -> 
 def test_what_waits_is_claimed_together_and_no_more_than_there_are_threads(harness: Harness) -> None:
     harness.stages.may_claim.clear()
     harness.send("first")
-    harness.wait_until(lambda: not harness.pipeline._to_claim._items)
+    assert harness.stages.claiming.wait(30)
 
     harness.send(*(f"job-{number}" for number in range(9)))
     harness.stages.may_call.clear()
@@ -255,7 +258,7 @@ def test_a_retry_that_can_not_be_published_is_left_to_the_sweep(harness: Harness
 def test_a_bug_in_one_job_costs_only_that_one_its_message(harness: Harness) -> None:
     harness.stages.may_claim.clear()
     harness.send("first")
-    harness.wait_until(lambda: not harness.pipeline._to_claim._items)
+    assert harness.stages.claiming.wait(30)
 
     harness.send("unreadable", "odd", "unwritable", "fine")
     harness.stages.may_claim.set()

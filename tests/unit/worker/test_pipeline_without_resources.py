@@ -149,9 +149,16 @@ class Stats(CountingStats):
 
 
 class Harness:
-    def __init__(self, faults: Faults, *, is_async: bool, first_is_unavailable: bool = False) -> None:
+    def __init__(
+        self,
+        faults: Faults,
+        *,
+        is_async: bool = True,
+        first_is_unavailable: bool = False,
+        kind: type[BlockingScriptedProvider] | None = None,
+    ) -> None:
         self.faults = faults
-        kind = AsyncScriptedProvider if is_async else BlockingScriptedProvider
+        kind = kind or (AsyncScriptedProvider if is_async else BlockingScriptedProvider)
         first = [make_answer(Outcome.UNAVAILABLE)] if first_is_unavailable else []
         self.providers = {"first": kind("first", faults, *first), "second": kind("second", faults)}
         self.jobs = Store(faults)
@@ -275,7 +282,7 @@ def test_a_shortage_that_passes_loses_no_message_no_permit_and_no_truth(
 
     assert sorted(tag for tag, _ in harness.ends) == [1, 2]
     assert harness.delivery.activity.running == 0
-    assert harness.pipeline._claimed == 0
+    assert harness.pipeline.claimed == 0
     for each in (job, other):
         sends = sum(m.job_id == each.job_id for provider in harness.providers.values() for m in provider.messages)
         # Delivered by one send; or not sent, and parked for the sweep without an attempt. Never in doubt unsent.
@@ -310,7 +317,7 @@ def test_a_shortage_that_lasts_sends_nothing_and_takes_nothing(step: str, is_asy
     assert harness.sends() == 0
     assert harness.route.out == 0
     assert harness.delivery.activity.running == 0
-    assert harness.pipeline._claimed == 0
+    assert harness.pipeline.claimed == 0
     assert harness.status(job) in {Status.QUEUED, Status.RETRYING}
     assert len(harness.ends) == (1 if is_taken else 0)
 
@@ -348,7 +355,7 @@ def test_the_next_permit_that_can_not_be_had_ends_the_attempt_with_what_is_known
 def test_a_retry_whose_message_can_not_be_published_is_the_sweep_s(shortage: str) -> None:
     harness = Harness(Faults("the retry's message", SHORTAGES[shortage]), is_async=False)
     for provider in harness.providers.values():
-        provider._answers = [make_answer(Outcome.UNAVAILABLE)]
+        provider.answers = [make_answer(Outcome.UNAVAILABLE)]
     job = harness.job()
 
     assert harness.offer(job, 1)
@@ -368,7 +375,7 @@ def test_a_result_that_can_not_be_recorded_for_long_gives_its_message_back(short
 
     assert harness.ends == [(1, Disposition.REQUEUE)]
     assert harness.route.out == 0
-    assert harness.pipeline._claimed == 0
+    assert harness.pipeline.claimed == 0
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["waited for", "not waited for"])
@@ -413,9 +420,7 @@ def test_a_provider_that_answers_and_raises_afterwards_has_answered() -> None:
             on_result(make_answer())
             raise MemoryError
 
-    harness = Harness(Faults(), is_async=True)
-    odd = Odd("first", harness.faults)
-    harness.delivery.attempts._async_providers["first"] = odd
+    harness = Harness(Faults(), kind=Odd)
     job = harness.job()
 
     assert harness.offer(job, 1)

@@ -6,7 +6,7 @@ from typing import Any
 
 from kombu.message import Message
 
-from wavecom.worker.delivery_consumer import _reject
+from wavecom.worker.delivery_consumer import reject
 
 
 class Channel:
@@ -21,7 +21,7 @@ def test_a_message_that_is_reported_twice_is_rejected_once() -> None:
     channel: Any = Channel()
     message = Message(b"{", delivery_tag=7, content_type="application/json", channel=channel)
 
-    _reject(message)
-    _reject(message)
+    reject(message)
+    reject(message)
 
     assert channel.rejected == [(7, False)]

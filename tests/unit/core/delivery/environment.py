@@ -21,10 +21,11 @@ from tests.fakes import (
     make_writer,
 )
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
-from wavecom.core.attachments import set_apart
+from wavecom.core.attachments import BlobStore, set_apart
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import Policy
+from wavecom.core.files import ByteBudget
 from wavecom.core.job import CallResult, Job, ProviderResult
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
@@ -43,6 +44,9 @@ class DeliveryEnvironment:
         observers: Sequence[RecordingObserver] = (),
         jobs: MemoryJobRepository | None = None,
         clock: FakeClock | None = None,
+        blobs: BlobStore | None = None,
+        budget: ByteBudget | None = None,
+        on_called: Callable[[Sequence[CallResult]], None] = lambda _calls: None,
         preflights: Sequence[Preflight] = (),
         on_rejected_recipients: Callable[[Sequence[tuple[Job, CallResult]]], None] = lambda _rejections: None,
     ) -> None:
@@ -55,7 +59,7 @@ class DeliveryEnvironment:
         self.stats = CountingStats()
         self.patience = NeverStopping(self.clock)
         tokens = itertools.count(1)
-        self.blobs = MemoryBlobStore()
+        self.blobs = blobs or MemoryBlobStore()
         writer = make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats, observers=observers)
         self.delivery = Delivery(
             jobs=self.jobs,
@@ -70,6 +74,8 @@ class DeliveryEnvironment:
             worker="worker-1",
             stopping=self.patience,
             jitter=lambda: 0.5,
+            attachment_budget=budget,
+            on_called=on_called,
             new_token=lambda: f"token-{next(tokens)}",
             retry_bounds={name: RetryBounds(floor_seconds=floor) for name, floor in (floors or {}).items()},
             lag_since=lambda _moment: lag_seconds,

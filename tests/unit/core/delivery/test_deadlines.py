@@ -163,7 +163,6 @@ def test_the_renewal_of_a_lease_may_use_up_the_time() -> None:
 
 def test_waiting_for_room_for_attachments_may_use_up_the_time() -> None:
     provider = ScriptedProvider("first")
-    environment = DeliveryEnvironment(provider)
 
     class FullForAWhile(ByteBudget):
         def take(self, size: int) -> bool:
@@ -176,7 +175,7 @@ def test_waiting_for_room_for_attachments_may_use_up_the_time() -> None:
         def give_back(self, size: int) -> None:
             pass
 
-    environment.delivery.attempts._budget = FullForAWhile(1)
+    environment = DeliveryEnvironment(provider, budget=FullForAWhile(1))
     file = {"filename": "a.bin", "contentType": "application/octet-stream", "content": "QUJD" * 50_000}
     payload, blobs = set_apart({"subject": "s", "text": "t", "attachments": [file]})
     environment.blobs.put(blobs, NOW + timedelta(days=9))

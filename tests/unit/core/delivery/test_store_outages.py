@@ -51,37 +51,42 @@ class LosesAnswers(MemoryJobRepository):
     def __init__(self) -> None:
         super().__init__()
         self.lost = 0
+        self.tokens: list[str] = []
 
     def claim(self, job_ids: Sequence[JobId], claim: Claim, now: Any) -> dict[JobId, Job]:
         granted = super().claim(job_ids, claim, now)
+        self.tokens.append(claim.token)
         if self.lost > 0:
             self.lost -= 1
             raise UncertainWriteError("no answer")
         return granted
 
 
-def environment_whose_claims_go_unanswered(lost: int) -> tuple[DeliveryEnvironment, ScriptedProvider]:
+def environment_whose_claims_go_unanswered(lost: int) -> tuple[DeliveryEnvironment, ScriptedProvider, LosesAnswers]:
     provider = ScriptedProvider("first")
     store = LosesAnswers()
     store.lost = lost
     environment = DeliveryEnvironment(provider, jobs=store)
-    return environment, provider
+    return environment, provider, store
 
 
 def test_a_claim_whose_answer_was_lost_is_found_by_its_own_token() -> None:
-    environment, provider = environment_whose_claims_go_unanswered(lost=2)
+    environment, provider, store = environment_whose_claims_go_unanswered(lost=2)
     job = environment.job()
 
     after = environment.deliver(job)
+    environment.deliver(job)
 
     assert after.status is Status.DELIVERED
     assert not after.may_have_been_sent
     assert len(provider.messages) == 1
-    assert environment.delivery._doubtful_tokens == {}
+    first, *again, afterwards = store.tokens
+    assert set(again) == {first}
+    assert afterwards != first, "the token is forgotten when the claim is known"
 
 
 def test_a_claim_found_after_a_long_time_is_sent_under_a_full_lease() -> None:
-    environment, provider = environment_whose_claims_go_unanswered(lost=1)
+    environment, provider, _ = environment_whose_claims_go_unanswered(lost=1)
     job = environment.job()
     environment.patience.on_wait = lambda: environment.clock.advance(29)
     leases = []
@@ -94,7 +99,7 @@ def test_a_claim_found_after_a_long_time_is_sent_under_a_full_lease() -> None:
 
 
 def test_a_claim_that_the_sweep_took_away_meanwhile_is_not_sent() -> None:
-    environment, provider = environment_whose_claims_go_unanswered(lost=1)
+    environment, provider, _ = environment_whose_claims_go_unanswered(lost=1)
     job = environment.job(on_unknown_outcome=UnknownOutcomePolicy.STOP)
 
     def lease_runs_out() -> None:
@@ -150,20 +155,28 @@ def test_a_result_is_recorded_when_the_store_comes_back() -> None:
 class ChokesOnBatches(MemoryJobRepository):
     """A store that claims what it is asked for and then trips over an answer of more than one job."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: list[str] = []
+
     def claim(self, job_ids: Sequence[JobId], claim: Claim, now: Any) -> dict[JobId, Job]:
         granted = super().claim(job_ids, claim, now)
+        self.tokens.append(claim.token)
         if len(job_ids) > 1:
             raise ValueError("a bug")
         return granted
 
 
 def test_jobs_claimed_by_a_batch_that_met_a_bug_are_found_again_one_by_one() -> None:
-    environment = DeliveryEnvironment(jobs=ChokesOnBatches())
+    store = ChokesOnBatches()
+    environment = DeliveryEnvironment(jobs=store)
     jobs = [environment.job(), environment.job()]
 
     with pytest.raises(ValueError, match="a bug"):
         environment.delivery.claim([job.job_id for job in jobs])
     again = [environment.delivery.claim([job.job_id])[0] for job in jobs]
 
+    environment.delivery.claim([jobs[0].job_id])
+
     assert [job is not None for job in again] == [True, True]
-    assert environment.delivery._doubtful_tokens == {}
+    assert [token == store.tokens[0] for token in store.tokens] == [True, True, True, False]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.factories import NOW, PAYLOADS, RECIPIENTS
+from tests.factories import PAYLOADS, RECIPIENTS, make_job
 from tests.fakes import OneByOne
 from tests.unit.core.submission.environment import SubmissionEnvironment, new
 from wavecom.core.job import Job
@@ -82,7 +82,7 @@ def test_who_may_go_on_is_stored_and_who_may_not_is_only_told_why() -> None:
 def test_all_that_came_at_one_time_are_asked_for_in_one_step_and_each_gets_its_own_answer() -> None:
     environment, counter = asking_environment()
     asks = [REFUSED, None, FREE, REPEATED, FREE, REFUSED]
-    jobs = [environment.submission._job(new(metadata={"n": number}), NOW) for number in range(len(asks))]
+    jobs = [make_job() for _ in asks]
 
     results = Together.flush([(job, ask, None) for job, ask in zip(jobs, asks, strict=True)])
 
@@ -94,7 +94,7 @@ def test_all_that_came_at_one_time_are_asked_for_in_one_step_and_each_gets_its_o
 def test_one_that_is_refused_by_the_store_is_told_so_and_costs_no_verdict() -> None:
     environment, _ = asking_environment()
     bad = InvalidRequestError([Problem("/metadata", "can't be stored", "invalid")])
-    jobs = [environment.submission._job(new(), NOW) for _ in range(3)]
+    jobs = [make_job() for _ in range(3)]
     insert = environment.jobs.insert
 
     def refuse(given: Sequence[Job]) -> Sequence[Any]:
@@ -139,9 +139,9 @@ def test_what_is_refused_leaves_no_files_behind() -> None:
     mail = new(type=Channel.EMAIL, to=RECIPIENTS[Channel.EMAIL], payload=payload)
 
     refused, nothing = environment.submission.accept_asking(mail, REFUSED)
-    files_after_refusal = len(environment.blobs._blobs)
+    files_after_refusal = len(environment.blobs.names)
     allowed, accepted = environment.submission.accept_asking(mail, FREE)
 
     assert (refused.refused, nothing, files_after_refusal) == ("rate", None, 0)
-    assert (allowed.limits, accepted is not None, len(environment.blobs._blobs)) == (LEFT, True, 1)
+    assert (allowed.limits, accepted is not None, len(environment.blobs.names)) == (LEFT, True, 1)
     assert counter.steps == [[REFUSED], [FREE]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.factories import NOW, later, make_claim
-from tests.unit.core.sweep.environment import SweepEnvironment
-from wavecom.core.job import UnknownOutcomePolicy
+from tests.unit.core.sweep.environment import Store, SweepEnvironment
+from wavecom.core.job import Job, UnknownOutcomePolicy
 from wavecom.core.states import Status
 
 
@@ -155,16 +155,31 @@ def test_after_the_store_was_away_leases_are_left_alone_for_one_lease() -> None:
     assert environment.read(job).status is Status.RETRYING
 
 
+class SlowReader(Store):
+    """What it has found may have been moved by another sweep before it is here."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], object] | None = None
+
+    def due(self, *args: Any, **kwargs: Any) -> list[Job]:
+        found = super().due(*args, **kwargs)
+        if found and self.meanwhile is not None:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return found
+
+
 def test_several_sweeps_at_once_move_a_job_once() -> None:
-    environment = SweepEnvironment()
-    job = environment.job(due_at=later(-1), queued_at=later(-31))
-    stale = environment.jobs.due(Status.QUEUED, NOW, 10)
-    environment.sweep.run()
+    store = SlowReader()
+    first, second = SweepEnvironment(jobs=store), SweepEnvironment(jobs=store)
+    job = first.job(due_at=later(-1), queued_at=later(-31))
+    store.meanwhile = second.sweep.run
 
-    moved = environment.sweep._recover(stale, type(environment.sweep.run())())
+    report = first.sweep.run()
 
-    assert moved == 0
-    assert environment.published() == [job.job_id]
+    assert report.moved == 0
+    assert (first.published(), second.published()) == ([], [job.job_id])
 
 
 def test_counts_follow_the_statuses_that_are_entered() -> None:
