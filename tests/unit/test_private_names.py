@@ -33,9 +33,12 @@ def foreign_private_names(source: str) -> Iterator[tuple[int, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module != "__future__":
             yield from ((node.lineno, alias.name) for alias in node.names if is_private(alias.name))
-        elif isinstance(node, ast.Attribute) and is_private(node.attr):
-            if not _is_self(node.value) and node.attr not in own:
-                yield node.lineno, node.attr
+        elif isinstance(node, ast.Attribute) and is_private(node.attr) and node.attr not in own | _reached_by(node):
+            yield node.lineno, node.attr
+
+
+def _reached_by(node: ast.Attribute) -> set[str]:
+    return {node.attr} if _is_self(node.value) else set()
 
 
 def _is_self(node: ast.expr) -> bool:
