@@ -20,6 +20,7 @@ _OPERATORS = {
     "keys": "keys",
     "providers": "providers",
     "sessions": "sessions",
+    "suppressions": "suppressions",
     "unconfirmed": "unconfirmed",
 }
 

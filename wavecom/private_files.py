@@ -31,6 +31,24 @@ def kept(path: Path, make: Callable[[], str]) -> str:
     return text
 
 
+def shared_secret(path: Path) -> str:
+    """The secret in ``path``, made on first use; several processes at once agree on one."""
+    try:
+        return path.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    try:
+        draft.write_text(new_secret(), encoding="ascii")
+        os.link(draft, path)
+    except FileExistsError:
+        pass  # another process was first: its secret is the one
+    finally:
+        draft.unlink()
+    return path.read_text(encoding="ascii").strip()
+
+
 def write(path: Path, text: str) -> None:
     """Whole or not at all: nobody ever reads half a file."""
     draft = path.with_name(f".{path.name}.new")

@@ -17,6 +17,7 @@ from typing import Any
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
+from wavecom.core.keywords import KEYWORDS, normalised
 from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
 from wavecom.errors import Problem, SettingsError
 
@@ -95,6 +96,14 @@ class Settings:
     trusted_proxies: int = 0
     #: What the world calls this deployment, as ``https://notify.bank.example``, perhaps with a path; None: not told.
     public_url: str | None = None
+    #: What links in mails, by which recipients unsubscribe, are made with: the first; all are read. The same for all
+    #: web processes. Empty: one is kept in a file under ``home``.
+    unsubscribe_keys: tuple[str, ...] = field(default=(), repr=False)
+    #: Languages whose words for STOP, START and HELP count in text messages, and further words for each.
+    keyword_languages: tuple[str, ...] = tuple(KEYWORDS)
+    stop_words: tuple[str, ...] = ()
+    start_words: tuple[str, ...] = ()
+    help_words: tuple[str, ...] = ()
     #: What a key may send, unless its record says otherwise; None: as much as it likes.
     key_rate_per_second: float | None = None
     key_daily_quota: int | None = None
@@ -217,9 +226,14 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             validate=validate.Range(0, 10, error="must be how many there are, from {min} to {max}, not {input}"),
         ),
+        "keyword_languages": _parts(env.str("WAVECOM_KEYWORD_LANGUAGES", None, validate=_are_languages)),
+        "stop_words": _parts(env.str("WAVECOM_STOP_WORDS", None, validate=_are_words)),
+        "start_words": _parts(env.str("WAVECOM_START_WORDS", None, validate=_are_words)),
+        "help_words": _parts(env.str("WAVECOM_HELP_WORDS", None, validate=_are_words)),
+        "unsubscribe_keys": _parts(env.str("WAVECOM_UNSUBSCRIBE_KEYS", None, validate=_are_strong)),
         "public_url": _base_url(env.str("WAVECOM_PUBLIC_URL", None, validate=_is_base_url)),
-        "allowed_hosts": _origins(env.str("WAVECOM_ALLOWED_HOSTS", None, validate=_are_hosts)),
-        "cors_origins": _origins(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
+        "allowed_hosts": _parts(env.str("WAVECOM_ALLOWED_HOSTS", None, validate=_are_hosts)),
+        "cors_origins": _parts(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
         "key_rate_per_second": env.float(
             "WAVECOM_KEY_RATE_PER_SECOND",
@@ -261,6 +275,23 @@ def _is_strong(value: str) -> None:
         )
 
 
+def _are_languages(value: str) -> None:
+    for language in _parts(value) or ():
+        if language not in KEYWORDS:
+            raise ValidationError(f"must be some of {', '.join(KEYWORDS)}, parted by commas; {language} is none")
+
+
+def _are_words(value: str) -> None:
+    for word in _parts(value) or ():
+        if not normalised(word):
+            raise ValidationError("must be words parted by commas, each with a letter or digit in it")
+
+
+def _are_strong(value: str) -> None:
+    for secret in _parts(value) or ():
+        _is_strong(secret)
+
+
 def _address(*schemes: str) -> Callable[[str], None]:
     def check(value: str) -> None:
         # Never echo the value: addresses carry passwords.
@@ -292,7 +323,7 @@ _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 
 def _are_hosts(value: str) -> None:
-    for host in _origins(value) or ():
+    for host in _parts(value) or ():
         if not _HOST.fullmatch(host):
             raise ValidationError(
                 f"must be names parted by commas, such as notify.bank.example or *.bank.example, without schemes and "
@@ -301,7 +332,7 @@ def _are_hosts(value: str) -> None:
 
 
 def _are_origins(value: str) -> None:
-    for origin in _origins(value) or ():
+    for origin in _parts(value) or ():
         if not _ORIGIN.fullmatch(origin):
             raise ValidationError(
                 f"must be origins parted by commas, such as https://shop.example, without paths and never *; "
@@ -309,7 +340,7 @@ def _are_origins(value: str) -> None:
             )
 
 
-def _origins(value: str | None) -> tuple[str, ...] | None:
+def _parts(value: str | None) -> tuple[str, ...] | None:
     return None if value is None else tuple(filter(None, (part.strip() for part in value.split(","))))
 
 

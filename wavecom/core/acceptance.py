@@ -57,7 +57,7 @@ class Acceptance:
     def accept(self, actor: Actor, new: NewNotification) -> AcceptedNotification:
         """Accept one. Raises as ``Submission.accept`` does, ``InvalidRequestError`` for a sender that the actor may not
         use, ``RateLimitedError`` and ``QuotaExhaustedError``."""
-        wrong = actor.senders.problems(new.type, new.payload)
+        wrong = self._problems(actor, new)
         if wrong:
             return self._refuse(actor, new, wrong)
         return self._finish(actor, new, partial(self._submission.accept_asking, new, self._request_for_one(actor, new)))
@@ -72,7 +72,11 @@ class Acceptance:
 
     def can_be_batched(self, actor: Actor, new: NewNotification) -> bool:
         """Whether nothing has to be stored or asked for before ``new`` itself."""
-        return self._submission.can_be_batched(new) and not actor.senders.problems(new.type, new.payload)
+        return self._submission.can_be_batched(new) and not self._problems(actor, new)
+
+    def _problems(self, actor: Actor, new: NewNotification) -> list[Problem]:
+        """What the actor may not send, or this deployment can't."""
+        return [*actor.senders.problems(new.type, new.payload), *self._submission.problems(new)]
 
     def _request_for_one(self, actor: Actor, new: NewNotification) -> QuotaRequest | None:
         """What has to be asked before ``new`` is stored; None: nothing."""
@@ -169,11 +173,7 @@ class Acceptance:
 
     def _wrong_senders(self, actor: Actor, notifications: Sequence[NewNotification]) -> dict[int, Outcome]:
         """By their places, those whose senders may not be used (any more): refused, but for repetitions."""
-        wrong = {
-            index: problems
-            for index, new in enumerate(notifications)
-            if (problems := actor.senders.problems(new.type, new.payload))
-        }
+        wrong = {index: problems for index, new in enumerate(notifications) if (problems := self._problems(actor, new))}
         found = self._submission.repeated(actor.client, [notifications[index] for index in wrong])
         return {
             index: earlier or InvalidRequestError(problems)

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
+from wavecom.core import unsubscribe
 from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, keep_until, set_apart
 from wavecom.core.engine import Policy
@@ -19,9 +20,11 @@ from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaServic
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.states import Status
 from wavecom.core.transition_writer import TransitionWriter
+from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import (
     ChannelNotServedError,
     IdempotencyMismatchError,
+    Problem,
     RefusedError,
     StoreError,
     UncertainWriteError,
@@ -108,6 +111,7 @@ class Submission:
         policy: Policy,
         quotas: QuotaService | None = None,
         routes: Mapping[Channel, ChannelRoutes] | None = None,
+        unsubscribe_links: UnsubscribeLinks | None = None,
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
@@ -121,6 +125,7 @@ class Submission:
         #: sandbox for all.
         self._conditional = {channel: each for channel, each in (routes or {}).items() if not each.take_all}
         self._served = frozenset(Channel if routes is None else routes)
+        self._unsubscribe_links = unsubscribe_links
 
     def serves_channel(self, channel: Channel, client: str) -> bool:
         """Whether anything that this account sends over ``channel`` reaches anybody."""
@@ -131,6 +136,10 @@ class Submission:
         if new.type in self._conditional and not is_test_account(new.client):
             return self._conditional[new.type].route_of(new) is not None
         return self.serves_channel(new.type, new.client)
+
+    def problems(self, new: NewNotification) -> list[Problem]:
+        """What in a notification this deployment can't do."""
+        return unsubscribe.problems(new.payload, self._unsubscribe_links)
 
     def accept(self, new: NewNotification) -> Accepted:
         """Store one job durably and publish its delivery message; returns when the job is stored.
@@ -402,12 +411,15 @@ class Submission:
         expires_at = new.expires_at or starts_at + DEFAULT_TIME_TO_LIVE
         status = Status.SCHEDULED if is_scheduled else Status.QUEUED
         due_at = starts_at if is_scheduled else now + self._policy.message_grace
+        payload = new.payload
+        if "unsubscribe" in payload:
+            payload = unsubscribe.with_link(payload, self._unsubscribe_links, new.client, new.type, new.to)
         return Job(
             job_id=JobId(uuid7(now, self._random_bytes(10))),
             client=new.client,
             type=new.type,
             to=new.to,
-            payload=new.payload,
+            payload=payload,
             metadata=new.metadata,
             status=status,
             priority=new.priority,

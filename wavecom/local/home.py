@@ -17,7 +17,7 @@ from wavecom.settings import SERVERS_FILE
 
 #: All that is made in a home, by whoever.
 _CONTENTS = (
-    *("run.lock", "api-key", "secret-key", "flower-password", SERVERS_FILE),
+    *("run.lock", "api-key", "secret-key", "unsubscribe-key", "flower-password", SERVERS_FILE),
     *("logs", "health", "rabbitmq", "redis", "mongodb"),
 )
 

@@ -14,18 +14,25 @@ import redis
 from prometheus_client import Counter
 from pymongo.database import Database
 
+from wavecom import private_files
 from wavecom.accounts.sessions import Sessions
 from wavecom.broker import topology
+from wavecom.core.account import account_of
+from wavecom.core.actor import OPERATOR
 from wavecom.core.bulk_runner import BulkRunner
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.engine import Policy
+from wavecom.core.feedback import SuppressionFeedback
 from wavecom.core.ids import uuid7
+from wavecom.core.keys import KeyStore
+from wavecom.core.keywords import Keyword, Keywords
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import Limits
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
+from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.providers.file import served_routes
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -37,6 +44,9 @@ from wavecom.storage.redis.progress import RedisProgress
 
 SUPPRESSIONS_ADDED = Counter(
     "wavecom_suppressions_added_total", "Entries of suppression lists that were put in force, by source", ["source"]
+)
+KEYWORDS_RECEIVED = Counter(
+    "wavecom_keywords_received_total", "Text messages that asked to stop, to start again or for help", ["keyword"]
 )
 
 
@@ -126,6 +136,33 @@ def suppressions_of(database: Database[dict[str, Any]], clock: Clock) -> Suppres
 def suppression_store_of(database: Database[dict[str, Any]], clock: Clock) -> MongoSuppressionStore:
     """Where entries of suppression lists are kept."""
     return MongoSuppressionStore(database, new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)))
+
+
+def feedback_of(
+    settings: Settings, suppressions: SuppressionList, jobs: JobRepository, keys: KeyStore
+) -> SuppressionFeedback:
+    """What receipts and inbound messages are told to: the suppression list."""
+    further = {
+        Keyword.STOP: settings.stop_words,
+        Keyword.START: settings.start_words,
+        Keyword.HELP: settings.help_words,
+    }
+    return SuppressionFeedback(
+        suppressions=suppressions,
+        jobs=jobs,
+        # Operators send from the pages without a key.
+        accounts=lambda: {account_of(record.client, True) for record in keys.of_client(None)} | {OPERATOR},
+        keywords=Keywords(settings.keyword_languages, further),
+        on_keyword=lambda keyword: KEYWORDS_RECEIVED.labels(keyword.value).inc(),
+    )
+
+
+def unsubscribe_links_of(settings: Settings) -> UnsubscribeLinks | None:
+    """What makes and reads links in mails; None where the settings do not say what the world calls us."""
+    if settings.public_url is None:
+        return None
+    own = settings.unsubscribe_keys or (private_files.shared_secret(settings.home / "unsubscribe-key"),)
+    return UnsubscribeLinks(settings.public_url, own)
 
 
 def bulk_runner_of(database: Database[dict[str, Any]], clock: Clock) -> BulkRunner:

@@ -24,10 +24,10 @@ from wavecom.core.ids import BufferedRandom
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Clock, JobRepository, Stats
-from wavecom.core.receipts import NoFeedbackHandler
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
+from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
 from wavecom.readiness import broker_check, deliveries_check, redis_check
@@ -35,12 +35,14 @@ from wavecom.services.receipts import ReceiptIntake, intake_of, processor_of
 from wavecom.services.shared import (
     ClosableServices,
     dead_letters_of,
+    feedback_of,
     new_key_id,
     policy_of,
     progress_of,
     served_by,
     sessions_of,
     suppressions_of,
+    unsubscribe_links_of,
     usual_limits,
 )
 from wavecom.settings import Settings
@@ -82,6 +84,8 @@ class WebServices(ClosableServices):
     outbox: MongoOutbox
     suppressions: SuppressionList
     receipts: ReceiptIntake
+    #: None: nobody has said under which address recipients reach this deployment.
+    unsubscribe_links: UnsubscribeLinks | None
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
     checks: Mapping[str, Check]
 
@@ -129,11 +133,20 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         clock=clock,
         policy=policy_of(settings),
     )
+    suppressions = suppressions_of(database, clock)
     receipts = intake_of(
         settings,
         database,
-        processor_of(settings, database, jobs=jobs, writer=writer, feedback=NoFeedbackHandler(), clock=clock),
+        processor_of(
+            settings,
+            database,
+            jobs=jobs,
+            writer=writer,
+            feedback=feedback_of(settings, suppressions, jobs, key_store),
+            clock=clock,
+        ),
     )
+    unsubscribe_links = unsubscribe_links_of(settings)
     submission = Submission(
         jobs=jobs,
         writer=writer,
@@ -144,6 +157,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         policy=policy_of(settings),
         quotas=quotas,
         routes=served_by(settings),
+        unsubscribe_links=unsubscribe_links,
     )
     return WebServices(
         settings=settings,
@@ -165,8 +179,9 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         ),
         sessions=sessions,
         outbox=MongoOutbox(database),
-        suppressions=suppressions_of(database, clock),
+        suppressions=suppressions,
         receipts=receipts,
+        unsubscribe_links=unsubscribe_links,
         checks={
             "mongodb": check_store,
             "rabbitmq": broker_check(publisher),

@@ -24,7 +24,6 @@ from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import StallDetector
 from wavecom.core.receipt_processing import ReceiptProcessor
-from wavecom.core.receipts import NoFeedbackHandler
 from wavecom.core.suppression_check import REFRESH_SECONDS, SuppressionCheck
 from wavecom.core.sweep import Sweep
 from wavecom.core.transition_writer import TransitionWriter
@@ -41,6 +40,7 @@ from wavecom.services.receipts import processor_of
 from wavecom.services.routing import gate_settings_of
 from wavecom.services.shared import (
     ClosableServices,
+    feedback_of,
     policy_of,
     progress_of,
     receipts_url_of,
@@ -53,6 +53,7 @@ from wavecom.storage.mongo.blobs import MongoBlobStore
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
@@ -136,6 +137,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         policy=policy,
         observers=[delivery_metrics.TransitionMetrics()],
     )
+    suppressions = suppressions_of(database, clock)
     suppression_check = SuppressionCheck(suppression_store_of(database, clock), clock)
     delivery = Delivery(
         jobs=jobs,
@@ -160,7 +162,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         attachment_budget=ByteBudget(settings.attachment_memory_mib * 1024 * 1024),
         lag_since=lag.longest_since,
         preflights=[suppression_check],
-        on_rejected_recipients=suppressions_of(database, clock).add_rejected,
+        on_rejected_recipients=suppressions.add_rejected,
     )
     reading = Periodic(suppression_check.keep_fresh, seconds=REFRESH_SECONDS, name="suppressions").start()
     renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
@@ -197,7 +199,14 @@ def worker_services(settings: Settings) -> WorkerServices:
         router=router,
         delivery=delivery,
         sweep=sweep,
-        receipts=processor_of(settings, database, jobs=jobs, writer=writer, feedback=NoFeedbackHandler(), clock=clock),
+        receipts=processor_of(
+            settings,
+            database,
+            jobs=jobs,
+            writer=writer,
+            feedback=feedback_of(settings, suppressions, jobs, MongoKeyStore(database)),
+            clock=clock,
+        ),
         delivery_messages=GroupCommit(publisher.publish),
         look_at=publisher.look_at,
         progress=progress,

@@ -15,7 +15,7 @@ from flask_pymongo import PyMongo
 from wavecom.services.web import WebServices, web_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
-from wavecom.web import api, cors, dashboard, health, problems, receipts, reference, security, try_it
+from wavecom.web import api, cors, dashboard, health, problems, receipts, reference, security, try_it, unsubscribe
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.request_middleware import AllowedHosts, RequestMiddleware
@@ -80,6 +80,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     security.register(app, events)
     app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
     app.register_blueprint(reference.make_blueprint())
+    app.register_blueprint(unsubscribe.make_blueprint(services.unsubscribe_links, services.suppressions))
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
     app.register_blueprint(receipts.make_blueprint(services.receipts, events, services.clock, settings.public_url))
     dashboard.register(app, services, events)

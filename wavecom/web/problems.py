@@ -82,7 +82,8 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
     errors.ChannelNotServedError: ProblemType(
         422,
         "No provider delivers notifications of this type here",
-        "send another type, or have a route for it added to the providers file",
+        "there is no route for its type, or none for its recipient, client and metadata: send another, or have a route "
+        "added to the providers file",
     ),
     errors.NothingAcceptedError: ProblemType(
         422,

@@ -44,6 +44,8 @@ PATHS = [
     f"/notifications/{UNCONFIRMED.job_id}/settle",
     f"/notifications/{UNCONFIRMED.job_id}/retry",
     "/sessions",
+    "/suppressions",
+    "/suppressions/add",
     "/outbox",
     "/send?type=email",
     "/send?type=sms",

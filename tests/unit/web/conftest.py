@@ -37,7 +37,7 @@ from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import MakeBatcher, Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.providers.receipts import Readers
-from wavecom.services.shared import served_by
+from wavecom.services.shared import served_by, unsubscribe_links_of
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
 from wavecom.web import create_app
@@ -104,6 +104,7 @@ def make_environment(
     stats = MemoryStats(clock.now)
     audit = MemoryAuditLog()
     writer = make_writer(jobs, clock, publisher=publisher, stats=stats)
+    unsubscribe_links = unsubscribe_links_of(settings)
     submission = Submission(
         jobs=jobs,
         writer=writer,
@@ -114,6 +115,7 @@ def make_environment(
         routes=served_by(settings),
         policy=Policy(),
         quotas=quotas,
+        unsubscribe_links=unsubscribe_links,
     )
     usual = Limits(settings.key_rate_per_second, settings.key_daily_quota)
     services = WebServices(
@@ -150,6 +152,7 @@ def make_environment(
         receipts=receipt_intake_over(
             jobs, writer, clock, readers=readers, pending=pending, unreadable=unreadable, confirm=confirm
         ),
+        unsubscribe_links=unsubscribe_links,
         checks=checks or {},
     )
     app = create_app(settings, services)

@@ -201,6 +201,55 @@ def _make_key(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestRe
     return [answer, *_list(made, tenants, victim)]
 
 
+def _entry_of(tenants: Tenants, victim: Tenant) -> str:
+    """What stands on the victim's suppression list, with a secret as its reason."""
+    wanted = {"type": "email", "recipient": "amina@example.com", "reason": victim.secret}
+    added = tenants.api(victim).post("/api/suppressions", json=wanted)
+    assert added.status_code in {200, 201}
+    suppression_id: str = added.json["suppressionId"]
+    return suppression_id
+
+
+def _at_the_entry(method: str) -> Attempt:
+    def attempt(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+        entry = _entry_of(tenants, victim)
+        answer = api.open(f"/api/suppressions/{entry}", method=method)
+        assert (answer.status_code, answer.json["code"]) == (404, "suppression_not_found")
+        assert tenants.api(victim).get(f"/api/suppressions/{entry}").json["state"] == "active"
+        return [answer]
+
+    return attempt
+
+
+def _list_entries(path: str) -> Attempt:
+    def attempt(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+        entry = _entry_of(tenants, victim)
+        queries = ["", "?recipient=amina@example.com", "?state=active", f"?account={victim.account}"]
+        answers = [api.get(f"{path}{query}") for query in queries]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 422]
+        assert not [answer for answer in answers if entry in answer.text]
+        return answers
+
+    return attempt
+
+
+def _add_entry(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    entry = _entry_of(tenants, victim)
+    mine = api.post("/api/suppressions", json={"type": "email", "recipient": "amina@example.com"})
+    assert mine.json["suppressionId"] != entry
+    assert tenants.api(victim).get(f"/api/suppressions/{entry}").json["reason"] == victim.secret
+    return [mine]
+
+
+def _import_entries(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    entry = _entry_of(tenants, victim)
+    rows = f"type,recipient,reason,account,suppressionId\nemail,amina@example.com,x,{victim.account},{entry}\n"
+    answer = api.post("/api/suppressions/import", data=rows, content_type="text/csv")
+    assert answer.json["added"] == 1
+    assert tenants.api(victim).get(f"/api/suppressions/{entry}").json["reason"] == victim.secret
+    return [answer]
+
+
 #: Each operation → how somebody tries to get at another's things through it. Answers what they got to see.
 ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/notifications"): _send,
@@ -214,6 +263,12 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ),
     ("POST", "/api/notifications/replay"): _replay,
     ("GET", "/api/stats"): _count,
+    ("GET", "/api/suppressions"): _list_entries("/api/suppressions"),
+    ("GET", "/api/suppressions/export"): _list_entries("/api/suppressions/export"),
+    ("POST", "/api/suppressions"): _add_entry,
+    ("POST", "/api/suppressions/import"): _import_entries,
+    ("GET", "/api/suppressions/<suppression_id>"): _at_the_entry("GET"),
+    ("DELETE", "/api/suppressions/<suppression_id>"): _at_the_entry("DELETE"),
     ("GET", "/api/keys"): _list_keys,
     ("POST", "/api/keys"): _make_key,
     ("POST", "/api/keys/<key_id>/rotate"): _at_the_key("POST", "/api/keys/{key_id}/rotate", {}),

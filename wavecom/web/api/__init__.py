@@ -13,7 +13,7 @@ from wavecom import __version__
 from wavecom.internals import smorest
 from wavecom.services.web import WebServices
 from wavecom.web import problems
-from wavecom.web.api import actions, keys, notifications, openapi, stats
+from wavecom.web.api import actions, keys, notifications, openapi, stats, suppressions
 
 _SETTINGS: dict[str, Any] = {
     "API_TITLE": "WaveCom",
@@ -25,7 +25,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 #: What stands in a path where an id may stand: GET of these is a wrong method (405), not an unknown id (404).
-RESERVED = ("batch", "replay")
+RESERVED = ("add", "batch", "export", "import", "replay")
 
 
 class PathPart(UnicodeConverter):
@@ -52,5 +52,6 @@ def register(app: Flask, services: WebServices) -> dict[str, Any]:
     api.register_blueprint(notifications.make_blueprint(services))
     api.register_blueprint(actions.make_blueprint(services))
     api.register_blueprint(keys.make_blueprint(services))
+    api.register_blueprint(suppressions.make_blueprint(services))
     api.register_blueprint(stats.make_blueprint(services))
     return openapi.document(api.spec)

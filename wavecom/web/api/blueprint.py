@@ -38,7 +38,7 @@ from wavecom.errors import WaveComError
 from wavecom.internals import smorest
 from wavecom.web.api import openapi
 from wavecom.web.api.arguments import ArgumentsParser
-from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, Parameter
+from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, DeclaredText, Parameter
 from wavecom.web.api.shapes import Json, Shape
 from wavecom.web.authentication import SCOPE
 
@@ -96,10 +96,15 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         description: str = "",
         headers: Mapping[str, str] | None = None,
         links: Mapping[str, Mapping[str, str]] | None = None,
+        media_type: str = "application/json",
     ) -> Callable[[View[P]], View[P]]:
         """Document one status of success; the view makes the response itself."""
-        answer = DeclaredResponse(status, shape, example, description, headers or {}, links or {})
+        answer = DeclaredResponse(status, shape, example, description, headers or {}, links or {}, media_type)
         return lambda view: _declare(view, answer)
+
+    def reads_text(self, media_type: str, description: str, *, example: str) -> Callable[[View[P]], View[P]]:
+        """Document a body that is no JSON, which the view reads itself."""
+        return lambda view: _declare(view, DeclaredText(media_type, description, example))
 
     def fails(self, *classes: type[WaveComError]) -> Callable[[View[P]], View[P]]:
         """Document errors that this operation, other than most, can answer with."""
@@ -113,7 +118,9 @@ def _prepare_declared(doc: Json, doc_info: Json, **_: Any) -> Json:
     return doc | described | {"parameters": [*described["parameters"], *doc.get("parameters", [])]}
 
 
-def _declare(view: View[P], *what: Parameter | DeclaredResponse | DeclaredInput | DeclaredErrors) -> View[P]:
+def _declare(
+    view: View[P], *what: Parameter | DeclaredResponse | DeclaredInput | DeclaredText | DeclaredErrors
+) -> View[P]:
     """Note ``what`` where flask-smorest keeps its own notes: wrappers around the view carry them along."""
     smorest.note(view, **{DECLARED: [*what, *smorest.notes_of(view).get(DECLARED, [])]})
     return view

@@ -31,6 +31,12 @@ READING: Mapping[str, ErrorClasses] = {
         errors.InvalidRequestError,
     ),
     "query": (errors.InvalidRequestError,),
+    "text": (
+        errors.RequestTimeoutError,
+        errors.BodyTooLargeError,
+        errors.UnsupportedMediaTypeError,
+        errors.InvalidRequestError,
+    ),
 }
 
 
@@ -58,6 +64,7 @@ class DeclaredResponse:
     headers: Mapping[str, str] = field(default_factory=dict)
     #: operationId of another operation → its parameter → JSON pointer into this answer's body.
     links: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    media_type: str = "application/json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,15 @@ class DeclaredInput:
 
     location: str
     example: Any
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredText:
+    """That an operation reads a body that is no JSON."""
+
+    media_type: str
+    description: str
+    example: str
 
 
 @dataclass(frozen=True, slots=True)

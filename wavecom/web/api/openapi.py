@@ -19,7 +19,7 @@ from marshmallow import Schema, fields, missing
 from wavecom.errors import WaveComError
 from wavecom.web import problems
 from wavecom.web.api import declarations
-from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, Parameter
+from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, DeclaredText, Parameter
 from wavecom.web.api.field_errors import FieldErrorCode
 from wavecom.web.api.fields import DocumentedField, Items, Object
 from wavecom.web.api.schemas.base import BaseSchema
@@ -195,8 +195,10 @@ def operation(declared: Sequence[Any], scope: str | None) -> Json:
     answers = [each for each in declared if isinstance(each, DeclaredResponse)]
     reads = [each for each in declared if isinstance(each, DeclaredInput)]
     parameters = [each for each in declared if isinstance(each, Parameter)]
+    texts = [each for each in declared if isinstance(each, DeclaredText)]
     own = [error for each in declared if isinstance(each, DeclaredErrors) for error in each.classes]
     errors = [*own, *(error for read in reads for error in declarations.READING[read.location])]
+    errors += [error for _ in texts for error in declarations.READING["text"]]
     errors += declarations.UNIVERSAL if scope is None else (*declarations.GUARDED, *declarations.UNIVERSAL)
     codes = {500: ["internal_error"]}
     if any(each.place == "path" for each in parameters):
@@ -210,6 +212,9 @@ def operation(declared: Sequence[Any], scope: str | None) -> Json:
     }
     if scope is not None:
         described["security"] = [{_BEARER: [str(scope)]}]
+    for each in texts:
+        content = {each.media_type: {"schema": {"type": "string"}, "example": each.example}}
+        described["requestBody"] = {"required": True, "description": each.description, "content": content}
     for read in reads:
         if read.location == "query":
             described[_QUERY_EXAMPLE] = read.example
@@ -225,7 +230,7 @@ def _success(answer: DeclaredResponse) -> Json:
         | {name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()},
     }
     if answer.shape is not None:
-        described["content"] = {"application/json": {"schema": as_dict(answer.shape), "example": answer.example}}
+        described["content"] = {answer.media_type: {"schema": as_dict(answer.shape), "example": answer.example}}
     if answer.links:
         described["links"] = {
             operation: {

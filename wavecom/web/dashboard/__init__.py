@@ -29,6 +29,7 @@ from wavecom.web.dashboard import (
     send,
     session_list,
     status,
+    suppressions,
     words,
 )
 from wavecom.web.dashboard.access import Access, Viewer
@@ -50,6 +51,10 @@ ROUTES = (
     ("/notifications/<job_id>/cancel", "cancel", job_actions.cancel, ["GET", "POST"]),
     ("/notifications/<job_id>/retry", "retry", job_actions.retry, ["GET", "POST"]),
     ("/notifications/<job_id>/settle", "settle", job_actions.settle, ["GET", "POST"]),
+    ("/suppressions", "suppressions", suppressions.suppressions, ["GET"]),
+    ("/suppressions/add", "add_suppression", suppressions.add_suppression, ["GET", "POST"]),
+    ("/suppressions/<suppression_id>", "suppression", suppressions.suppression, ["GET"]),
+    ("/suppressions/<suppression_id>/lift", "lift_suppression", suppressions.lift_suppression, ["POST"]),
     ("/outbox", "outbox", outbox.outbox, ["GET"]),
     ("/send", "send", send.send, ["GET", "POST"]),
     ("/sessions", "sessions", session_list.sessions, ["GET"]),
@@ -62,6 +67,7 @@ OPEN = frozenset({"dashboard.login", "dashboard.static"})
 NAVIGATION = (
     ("dashboard.status", "Status"),
     ("dashboard.notifications", "Notifications"),
+    ("dashboard.suppressions", "Suppressions"),
     ("dashboard.outbox", "Outbox"),
     ("dashboard.send", "Send"),
 )
@@ -144,7 +150,7 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
         blueprint.add_url_rule(path, endpoint, view, methods=methods)
     errors.add_error_pages(blueprint)
     blueprint.app_context_processor(_context)
-    for name in ("iso", "clock_time", "file_size", "latency", "thousands", "masked_recipient"):
+    for name in ("iso", "clock_time", "file_size", "latency", "thousands", "masked_recipient", "masked"):
         blueprint.add_app_template_filter(getattr(formatting, name), name)
     blueprint.add_app_template_filter(sentence, "sentence")
     return blueprint
@@ -163,6 +169,9 @@ def _context() -> dict[str, Any]:
         "version": __version__,
         "client_of": client_of,
         "is_test_account": is_test_account,
+        "suppression_look": words.SUPPRESSION_STATES.__getitem__,
+        "suppression_source_word": words.SUPPRESSION_SOURCES.__getitem__,
+        "suppression_scope_word": words.SUPPRESSION_SCOPES.__getitem__,
         "status_look": words.STATUSES.__getitem__,
         "event_appearance": words.event_appearance,
         "channel_word": words.CHANNELS.__getitem__,

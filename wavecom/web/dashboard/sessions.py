@@ -7,13 +7,11 @@ CSRF token and a message to show once.
 from __future__ import annotations
 
 import hmac
-import os
-import secrets
-from pathlib import Path
 
 from flask import Flask, Request, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
+from wavecom import private_files
 from wavecom.settings import Settings
 
 #: The same file that ``wavecom run`` keeps, so that web processes started by hand share its sessions.
@@ -40,7 +38,7 @@ class _PageSessions(SecureCookieSessionInterface):
 
 def set_up_sessions(app: Flask, settings: Settings) -> bytes:
     """Sign sessions with the secret of ``settings``, else with one kept in a file; answers the secret."""
-    text = settings.secret_key or _kept_secret(settings.home / _SECRET_FILE)
+    text = settings.secret_key or private_files.shared_secret(settings.home / _SECRET_FILE)
     app.secret_key = text
     secret = text.encode()
     # Cookies don't know ports: two copies of WaveCom on one machine must not take each other's.
@@ -52,21 +50,3 @@ def set_up_sessions(app: Flask, settings: Settings) -> bytes:
     )
     app.session_interface = _PageSessions()
     return secret
-
-
-def _kept_secret(path: Path) -> str:
-    """The secret in ``path``, made on first use; several processes at once agree on one."""
-    try:
-        return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    draft.touch(mode=0o600)
-    try:
-        draft.write_text(secrets.token_urlsafe(32), encoding="ascii")
-        os.link(draft, path)
-    except FileExistsError:
-        pass  # another process was first: its secret is the one
-    finally:
-        draft.unlink()
-    return path.read_text(encoding="ascii").strip()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from wavecom.core.job import UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import Status
+from wavecom.core.suppressions import SuppressionScope, SuppressionSource, SuppressionState
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,24 @@ STATUSES: dict[Status, Appearance] = {
     Status.FAILED: Appearance("Failed", "cross", "bad"),
     Status.EXPIRED: Appearance("Expired", "hourglass", "bad"),
     Status.CANCELLED: Appearance("Cancelled", "slash"),
+}
+
+SUPPRESSION_STATES: dict[SuppressionState, Appearance] = {
+    SuppressionState.ACTIVE: Appearance("In force", "slash", "warn"),
+    SuppressionState.LIFTED: Appearance("Lifted", "check"),
+    SuppressionState.EXPIRED: Appearance("Expired", "hourglass"),
+}
+SUPPRESSION_SOURCES: dict[SuppressionSource, str] = {
+    SuppressionSource.BOUNCE: "Can’t be reached",
+    SuppressionSource.GONE: "Push token gone",
+    SuppressionSource.COMPLAINT: "Complaint",
+    SuppressionSource.STOP: "STOP",
+    SuppressionSource.UNSUBSCRIBE: "Unsubscribed",
+    SuppressionSource.MANUAL: "By hand",
+}
+SUPPRESSION_SCOPES: dict[SuppressionScope, str] = {
+    SuppressionScope.ALL: "Everything",
+    SuppressionScope.MARKETING: "All but high priority",
 }
 
 #: ``LogEntry.event`` → what happened, for people.

@@ -89,7 +89,9 @@ def test_every_parameter_of_the_counts_is_in_the_table() -> None:
 
 def test_every_call_is_in_the_table_with_its_path(environment: WebEnvironment) -> None:
     rules = {
-        f"{method} {rule}".replace("<job_id>", "<jobId>").replace("<key_id>", "<keyId>")
+        f"{method} {rule}".replace("<job_id>", "<jobId>")
+        .replace("<key_id>", "<keyId>")
+        .replace("<suppression_id>", "<suppressionId>")
         for rule in environment.app.url_map.iter_rules()
         if str(rule).startswith("/api/") or str(rule) in {"/docs", "/healthz", "/readyz"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

@@ -234,6 +234,7 @@ class DashboardEnvironment:
             outbox=self.outbox,
             suppressions=SuppressionList(self.suppressions, self.clock),
             receipts=receipt_intake_over(self.jobs, writer, self.clock),
+            unsubscribe_links=None,
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )
         self.app = create_app(self.settings, self.services)

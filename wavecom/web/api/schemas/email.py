@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, validates_schema
 
 from wavecom.core import mail_headers
+from wavecom.core.unsubscribe import LIST_UNSUBSCRIBE, LIST_UNSUBSCRIBE_POST
 from wavecom.web.api.addresses import Mailbox, Mailboxes
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.encodings import Base64, base64_size
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
-from wavecom.web.api.fields import Choice, Items, KeyedValues, Object, Text, text_error, text_schema
+from wavecom.web.api.fields import Boolean, Choice, Items, KeyedValues, Object, Text, text_error, text_schema
 from wavecom.web.api.schemas.base import BaseSchema
 
 #: What all attachments of a mail may hold together, decoded.
@@ -227,6 +228,7 @@ class EmailPayload(BaseSchema):
     reply_to = Mailboxes(Person(), max_items=10, data_key="replyTo", attribute="replyTo")
     calendar = Object(Calendar(), "an object with method and content")
     headers = MailHeaders()
+    unsubscribe = Boolean("true to let the recipient unsubscribe with one click, or false")
     attachments = Items(
         Object(Attachment(), "an object with filename, contentType and content"),
         "a list of objects with filename, contentType and content",
@@ -245,6 +247,15 @@ class EmailPayload(BaseSchema):
                     FieldErrorCode.REQUIRED, "must have text or html, or both; most readers are served best by both"
                 )
             )
+
+    @validates_schema(skip_on_field_errors=False)
+    def _check_unsubscribe(self, data: Mapping[str, Any], **_: Any) -> None:
+        if not data.get("unsubscribe") or "headers" not in data:
+            return
+        own = {LIST_UNSUBSCRIBE.lower(), LIST_UNSUBSCRIBE_POST.lower()}
+        field_error = FieldError(FieldErrorCode.CONFLICT, "is set by `unsubscribe`; leave one of the two out")
+        if found := {name: [field_error] for name in data["headers"] if name.lower() in own}:
+            raise ValidationError({"headers": found})
 
     @validates_schema(skip_on_field_errors=False)
     def _check_inline(self, data: Mapping[str, Any], **_: Any) -> None:

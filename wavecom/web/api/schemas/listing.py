@@ -14,6 +14,7 @@ from wavecom.core.job import JobId
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import Status
+from wavecom.core.suppressions import SuppressionCursor
 from wavecom.settings import MailAddresses
 from wavecom.web.api import cursors, email_addresses
 from wavecom.web.api.email_addresses import EmailAddress
@@ -132,6 +133,22 @@ class CursorField(DocumentedField[Cursor]):
             raise self.invalid() from None
 
 
+class SuppressionCursorField(CursorField):
+    """The same in a suppression list."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        place: Cursor = super()._deserialize(value, *args, **kwargs)
+        return SuppressionCursor(place.created_at, place.job_id)
+
+
+def require_order(data: Mapping[str, Any]) -> None:
+    """Raise ``ValidationError`` for a time that ends before it begins."""
+    since, before = data.get("created_since"), data.get("created_before")
+    if since is not None and before is not None and before <= since:
+        field_error = FieldError(FieldErrorCode.OUT_OF_RANGE, "must be after `createdSince`, or the list is empty")
+        raise ValidationError({"createdBefore": [field_error]})
+
+
 class ListQuery(QuerySchema):
     """Filters and paging. ``load`` takes the query as name → values and answers a ``ListRequest``."""
 
@@ -185,15 +202,7 @@ class ListQuery(QuerySchema):
 
     @validates_schema
     def _check_times(self, data: Mapping[str, Any], **_: Any) -> None:
-        since, before = data.get("created_since"), data.get("created_before")
-        if since is not None and before is not None and before <= since:
-            raise ValidationError(
-                {
-                    "createdBefore": [
-                        FieldError(FieldErrorCode.OUT_OF_RANGE, "must be after `createdSince`, or the list is empty")
-                    ]
-                }
-            )
+        require_order(data)
 
     def load(self, data: Mapping[str, list[str]], **_: Any) -> ListRequest:  # type: ignore[override]
         """See the class. Raises ``ValidationError`` with every error in the query."""

@@ -1,0 +1,111 @@
+"""Links by which a recipient of an e-mail leaves it, and the headers that offer them (RFC 2369, RFC 8058).
+
+A link needs no login, works as long as its key is known, and shows nothing: account, channel and recipient stand in
+it encrypted and authenticated (AES-SIV, RFC 5297), so nobody can read them from it, make one, or change one into
+another's.
+The same recipient of the same account has the same link in every mail; that needs neither chance nor time.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
+
+from wavecom.core.lanes import Channel
+from wavecom.core.recipients import recipient_of
+from wavecom.errors import Problem
+
+#: The path of a link, before its token.
+PATH = "/unsubscribe"
+LIST_UNSUBSCRIBE = "List-Unsubscribe"
+LIST_UNSUBSCRIBE_POST = "List-Unsubscribe-Post"
+ONE_CLICK = "List-Unsubscribe=One-Click"
+
+#: Parts tokens of this form and purpose from all that the same secret may serve besides.
+_PURPOSE = b"wavecom unsubscribe 1"
+_LONGEST_TOKEN = 6000
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """Who leaves what: a recipient (normalised) of an account's messages on a channel."""
+
+    account: str
+    channel: Channel
+    recipient: str = field(repr=False)
+
+
+class UnsubscribeLinks:
+    """Makes and reads links below ``base_url``, the public address of this deployment.
+
+    ``secrets`` are one or more texts that are hard to guess: the first makes links, all of them read. So one is
+    replaced by putting another before it, and taken away when the mails with its links are old enough.
+    """
+
+    def __init__(self, base_url: str, secrets: Sequence[str]) -> None:
+        if not secrets:
+            raise ValueError("links need a secret")
+        self._base_url = base_url
+        self._ciphers = [AESSIV(_key(secret)) for secret in secrets]
+
+    def url(self, subscription: Subscription) -> str:
+        """The link of this subscription."""
+        text = "\0".join((subscription.account, subscription.channel.value, subscription.recipient))
+        sealed = self._ciphers[0].encrypt(text.encode(), [_PURPOSE])
+        return f"{self._base_url}{PATH}/{urlsafe_b64encode(sealed).decode().rstrip('=')}"
+
+    def headers(self, subscription: Subscription) -> Mapping[str, str]:
+        """What offers the link in a mail: readers show a button, whose POST alone unsubscribes."""
+        return {LIST_UNSUBSCRIBE: f"<{self.url(subscription)}>", LIST_UNSUBSCRIBE_POST: ONE_CLICK}
+
+    def read(self, token: str) -> Subscription | None:
+        """What a link's token stands for; None for one that is none of ours."""
+        if len(token) > _LONGEST_TOKEN:
+            return None
+        try:
+            sealed = urlsafe_b64decode(token.encode("ascii") + b"=" * (-len(token) % 4))
+        except (binascii.Error, UnicodeEncodeError, ValueError):
+            return None
+        for cipher in self._ciphers:
+            try:
+                account, channel, recipient = cipher.decrypt(sealed, [_PURPOSE]).decode().split("\0")
+            except (InvalidTag, ValueError):
+                continue
+            return Subscription(account, Channel(channel), recipient)
+        return None
+
+
+def problems(payload: Mapping[str, Any], links: UnsubscribeLinks | None) -> list[Problem]:
+    """What is wrong with a payload that asks for a link where none can be made."""
+    if links is not None or not payload.get("unsubscribe"):
+        return []
+    return [
+        Problem(
+            "/payload/unsubscribe",
+            "needs an address under which recipients reach this WaveCom; who runs it sets `WAVECOM_PUBLIC_URL`",
+            "not_allowed",
+        )
+    ]
+
+
+def with_link(
+    payload: Mapping[str, Any], links: UnsubscribeLinks | None, account: str, channel: Channel, to: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The payload of a mail with the headers that its field ``unsubscribe`` asks for, in place of that field."""
+    found = dict(payload)
+    recipient = recipient_of(channel, to)
+    if found.pop("unsubscribe") and links is not None and recipient is not None:
+        found["headers"] = {**found.get("headers", {}), **links.headers(Subscription(account, channel, recipient))}
+    return found
+
+
+def _key(secret: str) -> bytes:
+    """The 64 bytes that AES-SIV takes, of a text with enough chance in it."""
+    return hashlib.blake2b(secret.encode(), digest_size=64, person=b"wavecom unsub").digest()
