@@ -28,11 +28,12 @@ def deliver(self: Any, job_id: str) -> None:
     if services().stopping.is_set():
         # The pool still runs all that it was given, hundreds of messages: somebody else should have them.
         raise Reject("the worker is stopping", requeue=True)
-    permit = services().router.reserve(self.lane(), wait_seconds=1.0)
+    lane = self.lane()
+    permit = services().router.reserve(lane, wait_seconds=1.0)
     try:
         if isinstance(permit, Permit):
             services().delivery.deliver(JobId(job_id), permit)
         else:
-            services().delivery.park(JobId(job_id), permit.retry_after_seconds)
+            services().delivery.park(JobId(job_id), services().parking.seconds(lane, permit))
     except RequeueError as error:
         raise Reject(str(error), requeue=True) from error
