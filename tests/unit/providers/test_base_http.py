@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from urllib.parse import urlencode
 
 import orjson
 import pytest
@@ -315,6 +316,11 @@ def test_what_another_provider_may_be_able_to_send_is_not_rejected(
 
 def test_a_form_leaves_out_what_is_none_and_keeps_what_is_empty() -> None:
     assert form_body({"to": "+49 é", "a": None, "b": ""}) == b"to=%2B49+%C3%A9&b="
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8"), min_size=1), st.text(st.characters(codec="utf-8"))))
+def test_a_form_is_what_the_standard_library_makes_of_it(fields: dict[str, str]) -> None:
+    assert form_body(fields) == urlencode(fields).encode()
 
 
 def test_what_is_no_text_in_utf_8_can_not_be_put_into_a_form() -> None:

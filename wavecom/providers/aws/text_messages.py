@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Protocol
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import orjson
 
@@ -54,6 +55,23 @@ _PHONE_NUMBER: Final = re.compile(rb"phone ?number", re.IGNORECASE)
 _CODE: Final = re.compile(rb"<Code>([0-9A-Za-z.]{1,100})</Code>")
 
 
+@lru_cache(maxsize=256)
+def _attributes(sender: str | None) -> str:
+    """The part of a form that is the same for all messages of a sender. Raises ``ValueError``."""
+    attributes = {"AWS.SNS.SMS.SMSType": "Transactional"}
+    if sender is not None and _NUMBER.fullmatch(sender):
+        attributes["AWS.MM.SMS.OriginationNumber"] = sender
+    elif sender is not None and _SENDER_ID.fullmatch(sender):
+        attributes["AWS.SNS.SMS.SenderID"] = sender
+    elif sender is not None:
+        raise ValueError("sender: SNS takes a number, or 1 to 11 letters and digits with at least one letter")
+    fields: dict[str, str] = {}
+    for number, (name, value) in enumerate(attributes.items(), start=1):
+        entry = f"MessageAttributes.entry.{number}"
+        fields |= {f"{entry}.Name": name, f"{entry}.Value.DataType": "String", f"{entry}.Value.StringValue": value}
+    return urlencode(fields)
+
+
 class Publish:
     """SNS: nothing to set up, and no receipts. What it publishes to a phone number counts as transactional."""
 
@@ -62,23 +80,9 @@ class Publish:
 
     def body(self, message: TextMessage) -> bytes:
         """See ``TextMessageApi.body``."""
-        attributes = {"AWS.SNS.SMS.SMSType": "Transactional"}
-        if message.sender is not None and _NUMBER.fullmatch(message.sender):
-            attributes["AWS.MM.SMS.OriginationNumber"] = message.sender
-        elif message.sender is not None and _SENDER_ID.fullmatch(message.sender):
-            attributes["AWS.SNS.SMS.SenderID"] = message.sender
-        elif message.sender is not None:
-            raise ValueError("sender: SNS takes a number, or 1 to 11 letters and digits with at least one letter")
-        fields = {
-            "Action": "Publish",
-            "Version": "2010-03-31",
-            "PhoneNumber": message.to,
-            "Message": message.text,
-        }
-        for number, (name, value) in enumerate(attributes.items(), start=1):
-            entry = f"MessageAttributes.entry.{number}"
-            fields |= {f"{entry}.Name": name, f"{entry}.Value.DataType": "String", f"{entry}.Value.StringValue": value}
-        return urlencode(fields).encode()
+        to, text = quote_plus(message.to), quote_plus(message.text)
+        attributes = _attributes(message.sender)
+        return f"Action=Publish&Version=2010-03-31&PhoneNumber={to}&Message={text}&{attributes}".encode()
 
     def message_id(self, body: bytes) -> str | None:
         """See ``TextMessageApi.message_id``."""
