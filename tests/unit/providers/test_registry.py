@@ -25,7 +25,7 @@ from wavecom.providers.configuration.options import checks_of, load
 from wavecom.providers.factory import build_providers, build_sandbox
 from wavecom.providers.file import parse_providers
 from wavecom.providers.http import STATUSES
-from wavecom.providers.registry import CLASSES, provider_class
+from wavecom.providers.registry import CLASSES, RECEIPTS, VERIFIED_WITH, provider_class
 from wavecom.providers.responses import AnswerTable
 from wavecom.providers.transport import HttpVersion, Response
 
@@ -220,3 +220,9 @@ def test_the_guides_example_reads_answers_by_its_table(
     environment.transport.script = Response(status, {}, b"")
 
     assert pigeon.send(new_message(Channel.SMS)).outcome is outcome
+
+
+def test_every_type_that_reports_says_by_which_of_its_keys_reports_are_verified() -> None:
+    assert RECEIPTS.keys() <= VERIFIED_WITH.keys()
+    for name in RECEIPTS:
+        assert VERIFIED_WITH[name] in checks_of(provider_class(name).options_class), name

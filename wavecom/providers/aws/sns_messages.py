@@ -84,7 +84,10 @@ class SnsVerifier:
         self._lock = threading.Lock()
 
     def verify(self, request: ReceiptRequest) -> None:
-        """Raises ``SignatureError`` unless SNS sent this, of late, for one of our topics."""
+        """Raises ``SignatureError`` unless SNS sent this, of late, for one of our topics.
+
+        ``OSError`` where the certificate can't be had: SNS, which gives up after a 401, is to send it again.
+        """
         try:
             fields = _fields(request.body)
         except UnreadableReceiptError as error:
@@ -126,8 +129,8 @@ class SnsVerifier:
         try:
             # Once more where two ask at once, rather than have one wait for the other's network.
             found = load_pem_x509_certificate(self._fetch(url, ca_file=self._ca_file))
-        except (OSError, ValueError):
-            raise SignatureError("the certificate could not be fetched or read") from None
+        except ValueError:
+            raise SignatureError("the certificate can't be read") from None
         with self._lock:
             if len(self._certificates) >= _MOST_CERTIFICATES:
                 self._certificates.clear()

@@ -50,7 +50,10 @@ class ReceiptReader(Protocol):
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None: ...
 
     def verify(self, request: ReceiptRequest) -> None:
-        """Raises ``SignatureError`` unless the provider sent this request, of late. Reads nothing else before."""
+        """Raises ``SignatureError`` unless the provider sent this request, of late. Reads nothing else before.
+
+        ``OSError`` where that can't be told now: then the provider is asked to send it again.
+        """
         ...
 
     def read(self, request: ReceiptRequest) -> ReceiptBatch:

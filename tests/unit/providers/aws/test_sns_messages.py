@@ -203,7 +203,7 @@ def test_a_certificate_that_has_ended_is_refused() -> None:
 def test_without_a_certificate_nothing_is_believed(pem: bytes | None) -> None:
     shelf = Shelf({} if pem is None else {CERTIFICATE_URL: pem})
 
-    with pytest.raises(SignatureError, match="fetched or read"):
+    with pytest.raises(OSError if pem is None else SignatureError):
         verifier(shelf).verify(posted(SIGNER.body("x")))
 
 
