@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.memory_storage import MemoryPendingReceipts, MemoryUnreadableRequests
+from tests.memory_storage import MemoryOneTimeTokens, MemoryPendingReceipts, MemoryUnreadableRequests
 from wavecom.core.engine import Policy
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.receipt_processing import ReceiptProcessor
@@ -38,5 +38,6 @@ def receipt_intake_over(
         readers=readers or {},
         submit=shared_submit(processor),
         unreadable=unreadable or MemoryUnreadableRequests(),
+        tokens=MemoryOneTimeTokens(),
         confirm=confirm,
     )

@@ -9,11 +9,17 @@ import pytest
 from pymongo.database import Database
 
 from tests.factories import NOW, later, make_job_id, make_receipt
-from tests.memory_storage import MemoryPendingReceipts
+from tests.memory_storage import MemoryOneTimeTokens, MemoryPendingReceipts
 from wavecom.core.job import Reason
 from wavecom.core.receipt_processing import PendingReceipt, PendingReceipts
 from wavecom.core.receipts import ReceiptKind, ReceiptRequest
-from wavecom.storage.mongo.receipts import UNREADABLE_KEPT_FOR, MongoPendingReceipts, UnreadableRequests
+from wavecom.storage.mongo.receipts import (
+    TOKEN_KEPT_FOR,
+    UNREADABLE_KEPT_FOR,
+    MongoPendingReceipts,
+    OneTimeTokens,
+    UnreadableRequests,
+)
 
 
 @pytest.fixture(params=["memory", "mongo"])
@@ -90,3 +96,19 @@ def test_a_request_that_nobody_can_read_is_kept_for_a_day_without_its_headers(
     assert document["purgeAt"] == NOW + UNREADABLE_KEPT_FOR
     assert "nextTryAt" not in document
     assert "secret" not in str(document)
+
+
+def received(body: bytes) -> ReceiptRequest:
+    return ReceiptRequest(method="POST", url="", query="", headers={}, body=body, at=NOW)
+
+
+def test_a_token_belongs_to_what_it_first_came_with(database: Database[dict[str, Any]]) -> None:
+    for tokens in (OneTimeTokens(database), MemoryOneTimeTokens()):
+        assert tokens.belongs_to("mailgun", "t-1", received(b"one"))
+        assert tokens.belongs_to("mailgun", "t-1", received(b"one"))
+        assert not tokens.belongs_to("mailgun", "t-1", received(b"another"))
+        assert tokens.belongs_to("mailgun", "t-2", received(b"another"))
+        assert tokens.belongs_to("mailgun-eu", "t-1", received(b"another"))
+
+    assert {document["purgeAt"] for document in database["receipts"].find()} == {NOW + TOKEN_KEPT_FOR}
+    assert MongoPendingReceipts(database).due(later(10_000), 10) == []

@@ -9,7 +9,7 @@ from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
 from tests.memory_storage.jobs import MemoryJobRepository
 from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
 from tests.memory_storage.outbox import MemoryOutbox
-from tests.memory_storage.receipts import MemoryPendingReceipts, MemoryUnreadableRequests
+from tests.memory_storage.receipts import MemoryOneTimeTokens, MemoryPendingReceipts, MemoryUnreadableRequests
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
 from tests.memory_storage.suppressions import MemorySuppressionStore
@@ -21,6 +21,7 @@ __all__ = [
     "MemoryJobRepository",
     "MemoryKeyAudit",
     "MemoryKeyStore",
+    "MemoryOneTimeTokens",
     "MemoryOutbox",
     "MemoryPendingReceipts",
     "MemorySessionAudit",

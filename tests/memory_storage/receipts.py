@@ -69,5 +69,16 @@ class MemoryUnreadableRequests:
         self.kept.append((provider, request))
 
 
+class MemoryOneTimeTokens:
+    """``wavecom.storage.mongo.receipts.OneTimeTokens`` in a dictionary."""
+
+    def __init__(self) -> None:
+        self._bodies: dict[tuple[str, str], bytes] = {}
+
+    def belongs_to(self, provider: str, token: str, request: ReceiptRequest) -> bool:
+        """See the class that this stands for."""
+        return self._bodies.setdefault((provider, token), request.body) == request.body
+
+
 def _key(pending: PendingReceipt) -> tuple[str, str]:
     return pending.provider, pending.receipt.event_id

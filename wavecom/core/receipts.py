@@ -90,6 +90,9 @@ class ReceiptBatch:
     unreadable: int = 0
     #: The address to call to confirm a subscription (SNS); None: nothing to confirm.
     confirm_url: str | None = None
+    #: What the provider signs in place of the content (Mailgun): it may come again with this content, with no other.
+    #: "": the content itself is signed.
+    one_time_token: str = field(default="", repr=False)
 
 
 class SignatureError(Exception):

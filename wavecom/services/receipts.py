@@ -21,7 +21,7 @@ from wavecom.providers.receipts import Readers, ReceiptDependencies, ReceiptRead
 from wavecom.providers.registry import receipts_class
 from wavecom.services.shared import policy_of, receipts_url_of
 from wavecom.settings import Settings
-from wavecom.storage.mongo.receipts import MongoPendingReceipts, UnreadableRequests
+from wavecom.storage.mongo.receipts import MongoPendingReceipts, OneTimeTokens, UnreadableRequests
 
 #: A report with more receipts is a batch by itself: it shares no flush, so that single ones don't wait for it.
 _LARGE_REPORT: Final = 50
@@ -39,6 +39,14 @@ class UnreadableStore(Protocol):
         ...
 
 
+class TokenStore(Protocol):
+    """Remembers what a provider signed in place of a content, and with which content it came."""
+
+    def belongs_to(self, provider: str, token: str, request: ReceiptRequest) -> bool:
+        """Whether the token is new, or came with the same body before. Raises ``StoreError``."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiptIntake:
     """What a web process takes receipts in with."""
@@ -47,6 +55,7 @@ class ReceiptIntake:
     #: Applies a report durably, together with others'. Raises ``StoreError``.
     submit: Callable[[ReceiptReport], None]
     unreadable: UnreadableStore
+    tokens: TokenStore
     #: Calls the address that confirms a subscription of the provider of this name. Raises ``OSError``.
     confirm: Callable[[str, str], object]
 
@@ -79,6 +88,7 @@ def intake_of(settings: Settings, database: Database[dict[str, Any]], processor:
         readers=readers_of(configs, receipts_url_of(settings)),
         submit=shared_submit(processor),
         unreadable=UnreadableRequests(database),
+        tokens=OneTimeTokens(database),
         confirm=lambda name, url: fetch_document(url, ca_file=getattr(configs[name].options, "ca_file", None)),
     )
 

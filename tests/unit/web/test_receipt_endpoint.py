@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
-from tests.factories import make_job
+from tests.factories import make_job, make_job_id, make_receipt
 from tests.gateway_receipts import events_body, receipts_table, signed
 from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import NOW, WebEnvironment, make_environment
@@ -270,3 +270,23 @@ def test_many_receipts_in_one_request_are_applied_or_kept() -> None:
     assert response.status_code == 200
     assert {status_of(environment, job) for job in jobs} == {Status.DELIVERED}
     assert [each.receipt.message_id for each in environment.pending.all()] == ["unknown"]
+
+
+def test_a_token_that_is_signed_in_place_of_the_content_is_good_for_one_content() -> None:
+    job, other = make_job_id(), make_job_id()
+    batches = {
+        b"one": ReceiptBatch(receipts=(make_receipt(job_id=job),), one_time_token="t"),
+        b"another": ReceiptBatch(receipts=(make_receipt(job_id=other),), one_time_token="t"),
+    }
+
+    class ByBody(Scripted):
+        def read(self, request: ReceiptRequest) -> ReceiptBatch:
+            return batches[request.body]
+
+    environment, client = with_reader(ByBody())
+    jobs = [sent_job(environment, job_id=each) for each in (job, other)]
+
+    statuses = [client.post("/receipts/gateway", data=body).status_code for body in (b"one", b"one", b"another")]
+
+    assert statuses == [200, 200, 401]
+    assert [status_of(environment, each) for each in jobs] == [Status.DELIVERED, Status.SENT]

@@ -7,7 +7,6 @@ https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-web
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
 from typing import Any, Final
 
 from wavecom.core.job import Reason
@@ -46,7 +45,7 @@ REASONS: Final = {
 class MailgunReceipts:
     """Reads requests that are signed with one of ``webhook_signing_key``.
 
-    The signature covers a time and a token and not the event, so a token is an event's name: it is taken once.
+    The signature covers a time and a token and not the event, so a token is an event's name, and good for that one.
     """
 
     methods = frozenset({"POST"})
@@ -79,10 +78,11 @@ class MailgunReceipts:
             return ReceiptBatch()
         if word not in KINDS:
             raise UnreadableReceiptError("no event that Mailgun documents")
-        return ReceiptBatch(receipts=(_receipt(word, event, content),))
+        token = text_at(content, "signature", "token") or ""
+        return ReceiptBatch(receipts=(_receipt(word, event, token),), one_time_token=token)
 
 
-def _receipt(word: str, event: object, content: Mapping[str, Any]) -> Receipt:
+def _receipt(word: str, event: object, token: str) -> Receipt:
     kind, severity = KINDS[word], text_at(event, "severity")
     reason = None
     if kind in {ReceiptKind.COMPLAINT, ReceiptKind.UNSUBSCRIBED}:
@@ -93,7 +93,7 @@ def _receipt(word: str, event: object, content: Mapping[str, Any]) -> Receipt:
         reason = REASONS.get(text_at(event, "reason") or "")
     message_id = text_at(event, "message", "headers", "message-id")
     return Receipt(
-        event_id=text_at(content, "signature", "token") or "",
+        event_id=token,
         kind=kind,
         job_id=job_id_at(event, "user-variables", "wavecom_job_id"),
         message_id=message_id and message_id.strip("<>"),

@@ -1,10 +1,11 @@
-"""The collection ``receipts``: those that are to be tried again, and requests that nobody could read.
+"""The collection ``receipts``: those that are to be tried again, requests that nobody could read, and one-time tokens.
 
 Hardly any receipt ever comes here: those that find their job are in its log.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from pymongo import ASCENDING, UpdateOne
 from pymongo.database import Database
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from wavecom.core.job import JobId, Reason
 from wavecom.core.receipt_processing import KEPT_FOR, PendingReceipt
@@ -24,6 +25,8 @@ from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
 
 #: A request that can't be read is kept for so long, for people to look at.
 UNREADABLE_KEPT_FOR: Final = timedelta(days=1)
+#: Longer than any signed time is believed.
+TOKEN_KEPT_FOR: Final = timedelta(hours=1)
 #: The sweep gives receipts up by itself; only what it can't see goes later, by its age.
 _MARGIN = timedelta(hours=6)
 
@@ -85,6 +88,35 @@ class UnreadableRequests:
         }
         with writing():
             durable(self.database["receipts"]).insert_one(document)
+
+
+@dataclass(frozen=True, slots=True)
+class OneTimeTokens:
+    """Tokens that providers sign in place of a content, each with the content that it first came with."""
+
+    database: Database[Document]
+
+    def belongs_to(self, provider: str, token: str, request: ReceiptRequest) -> bool:
+        """Whether the token is new, or came with the same body before: else somebody has put it on another.
+
+        Durable when it answers; may be repeated. Raises ``StoreError``.
+        """
+        tokens = durable(self.database["receipts"])
+        digest = hashlib.sha256(request.body).hexdigest()
+        document = {
+            "_id": f"token/{provider}/{log_id(token)}",
+            "provider": provider,
+            "receivedAt": request.at,
+            "purgeAt": request.at + TOKEN_KEPT_FOR,
+            "digest": digest,
+        }
+        with writing():
+            try:
+                tokens.insert_one(document)
+            except DuplicateKeyError:
+                found = tokens.find_one({"_id": document["_id"]})
+                return found is not None and found["digest"] == digest
+        return True
 
 
 def _id_of(pending: PendingReceipt) -> str:

@@ -57,6 +57,8 @@ class ReceiptEndpoint:
         received = as_received(request, self._public_url, self._clock.now())
         self._verify(name, reader, received)
         batch = self._read(name, reader, received)
+        if batch.one_time_token and not self._intake.tokens.belongs_to(name, batch.one_time_token, received):
+            self._refuse(name, "its token came with another content before")
         if batch.confirm_url is not None:
             self._confirm(name, batch.confirm_url)
         if batch.receipts or batch.inbound:
