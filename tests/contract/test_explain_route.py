@@ -36,7 +36,11 @@ GERMAN = ("--type", "sms", "--to", "+49 151 1234-5678")
 def office(redis_server: PrivateRedis, redis_url: str) -> Iterator[Office]:
     office = Office(redis_url)
     office.services = ProviderServices(
-        clock=office.clock, switch=office.services.switch, control=office.services.control, routes=ROUTES
+        clock=office.clock,
+        switch=office.services.switch,
+        control=office.services.control,
+        overrides=office.overrides,
+        routes=ROUTES,
     )
     yield office
     office.client.close()
@@ -62,6 +66,15 @@ def test_the_route_that_applies_is_named_with_its_sender_steps_and_states(office
     assert "1 gateway 80% paused" in words_of(result)
     assert "paused by ada: maintenance" in words_of(result)
     assert "1 mail 20% in use" in words_of(result)
+
+
+def test_shares_are_those_of_now(office: Office) -> None:
+    office.overrides.set_weight("mail", 240, "ada", "new contract", office.clock.now())
+
+    result = explain(office, *GERMAN, "--client", "shop", "--tag", "kind=otp")
+
+    assert "1 gateway 25%" in words_of(result)
+    assert "1 mail 75%" in words_of(result)
 
 
 def test_each_route_that_does_not_apply_says_why(office: Office) -> None:

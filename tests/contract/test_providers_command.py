@@ -5,13 +5,17 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.fakes import FakeClock
+from tests.memory_storage import MemoryOverrideStore
 from wavecom.cli import main
+from wavecom.core.lanes import Channel
 from wavecom.core.provider_control import ProviderAction, ProviderControl, ProviderEvent
+from wavecom.core.routes import Alternative, ChannelRoutes, Route, RouteStep
 from wavecom.errors import StoreError
 from wavecom.local.servers import PrivateRedis
 from wavecom.routing.gate import GateSettings
@@ -19,6 +23,9 @@ from wavecom.routing.switch import RedisSwitch
 from wavecom.services.provider_control import ProviderServices
 from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.scripts import RedisScripts
+
+STEP = RouteStep((Alternative("gateway", 90), Alternative("mail", 10)))
+ROUTES = {Channel.SMS: ChannelRoutes((Route((STEP, RouteStep((Alternative("alone"),)))),))}
 
 
 class MemoryAudit:
@@ -36,13 +43,20 @@ class Office:
     def __init__(self, redis_url: str) -> None:
         self.client = connect(redis_url, timeout_seconds=5)
         self.audit = MemoryAudit()
+        self.overrides = MemoryOverrideStore()
         self.clock = FakeClock()
-        switch = RedisSwitch({"gateway": GateSettings(), "mail": GateSettings()}, RedisScripts(self.client))
+        switch = RedisSwitch({name: GateSettings() for name in ("gateway", "mail", "alone")}, RedisScripts(self.client))
         numbers = itertools.count(1)
         control = ProviderControl(
-            switch=switch, audit=self.audit, clock=self.clock, new_id=lambda: f"id-{next(numbers)}"
+            switch=switch,
+            overrides=self.overrides,
+            audit=self.audit,
+            clock=self.clock,
+            new_id=lambda: f"id-{next(numbers)}",
         )
-        self.services = ProviderServices(clock=self.clock, switch=switch, control=control)
+        self.services = ProviderServices(
+            clock=self.clock, switch=switch, control=control, overrides=self.overrides, routes=ROUTES
+        )
 
     def run(self, *words: str) -> Result:
         return CliRunner().invoke(main, ["providers", *words], obj=self.services)
@@ -66,7 +80,9 @@ def test_providers_are_listed_with_state_reason_since_and_until(office: Office) 
 
     after = office.listed()["gateway"]
 
-    assert {name: line["state"] for name, line in before.items()} == {"gateway": "in use", "mail": "in use"}
+    assert {name: line["state"] for name, line in before.items()} == dict.fromkeys(
+        ("gateway", "mail", "alone"), "in use"
+    )
     assert (after["state"], after["reason"]) == ("paused", "paused by ada: maintenance")
     assert after["since"] <= after["until"]
     assert "paused by ada: maintenance" in office.run("list").output
@@ -121,3 +137,47 @@ def test_without_redis_it_says_so(office: Office, redis_server: PrivateRedis) ->
 
     assert [result.exit_code for result in results] == [1, 1]
     assert all("REDIS_URL" in result.output for result in results)
+
+
+def test_a_weight_is_kept_and_audited_until_the_file_holds_again(office: Office) -> None:
+    changed = office.run("weight", "gateway", "20", "--reason", "new contract", "--operator", "ada")
+    weight = office.overrides.all()["gateway"].weight
+    back = office.run("weight", "gateway", "file", "--reason", "done", "--operator", "eve")
+
+    assert (changed.exit_code, back.exit_code) == (0, 0)
+    assert weight == 20
+    assert office.overrides.all()["gateway"].weight is None
+    assert [(event.action, event.actor, event.weight) for event in office.audit.events] == [
+        (ProviderAction.WEIGH, "ada", 20),
+        (ProviderAction.WEIGH, "eve", None),
+    ]
+
+
+def test_a_pause_is_kept_beside_the_weight_and_taken_back_alone(office: Office) -> None:
+    office.run("weight", "gateway", "20", "--reason", "new contract", "--operator", "ada")
+    office.run("pause", "gateway", "--for", "30m", "--reason", "maintenance", "--operator", "ada")
+    paused = office.overrides.all()["gateway"]
+    office.run("reopen", "gateway", "--reason", "done", "--operator", "eve")
+    reopened = office.overrides.all()["gateway"]
+
+    assert paused.paused_until == office.clock.now() + timedelta(minutes=30)
+    assert (reopened.paused_until, reopened.weight, reopened.changed_by) == (None, 20, "eve")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("weight", "alone", "5"), "shares no step"),
+        (("weight", "gatway", "5"), "no provider"),
+        (("weight", "gateway", "-1"), "No such option"),
+        (("weight", "gateway", "1000001"), "whole number"),
+        (("weight", "gateway", "half"), "whole number"),
+    ],
+)
+def test_a_weight_without_effect_or_sense_is_refused(office: Office, words: tuple[str, ...], said: str) -> None:
+    result = office.run(*words, "--reason", "why not")
+
+    assert result.exit_code == 2
+    assert said in " ".join(result.output.split())
+    assert office.overrides.all() == {}
+    assert office.audit.events == []

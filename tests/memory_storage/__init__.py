@@ -9,6 +9,7 @@ from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
 from tests.memory_storage.jobs import MemoryJobRepository
 from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
 from tests.memory_storage.outbox import MemoryOutbox
+from tests.memory_storage.provider_overrides import MemoryOverrideStore
 from tests.memory_storage.receipts import MemoryOneTimeTokens, MemoryPendingReceipts, MemoryUnreadableRequests
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
@@ -23,6 +24,7 @@ __all__ = [
     "MemoryKeyStore",
     "MemoryOneTimeTokens",
     "MemoryOutbox",
+    "MemoryOverrideStore",
     "MemoryPendingReceipts",
     "MemorySessionAudit",
     "MemorySessionStore",

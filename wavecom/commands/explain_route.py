@@ -14,7 +14,7 @@ from wavecom.commands.provider_services import open_services
 from wavecom.core.account import CLIENT_NAME_RULE, account_of, is_client_name
 from wavecom.core.lanes import Channel
 from wavecom.core.routes import ChannelRoutes, Route
-from wavecom.errors import UnavailableError
+from wavecom.errors import StoreError, UnavailableError
 from wavecom.routing.summary import ProviderSummary
 from wavecom.services.provider_control import ProviderServices
 
@@ -89,7 +89,7 @@ def explain(
     services = open_services()
     kind = Channel(channel)
     sample = _Sample(kind, account_of(client, not is_test), _recipient(kind, to, platform), _tags(tags))
-    routes = services.routes.get(kind, ChannelRoutes(()))
+    routes = services.routes.get(kind, ChannelRoutes(())).with_weights(_weights(services))
     found = routes.route_of(sample)
     lines = table_of("ROUTE", "FOR", "", whole=frozenset({"ROUTE"}))
     for route in routes.routes:
@@ -127,6 +127,15 @@ def _providers(route: Route, services: ProviderServices) -> Any:
         else:
             table.add_row(step, provider, share, state.state, time_text(state.until), state.reason)
     return table
+
+
+def _weights(services: ProviderServices) -> Mapping[str, float]:
+    """Those that people have changed while it runs; none, where the store can't be asked."""
+    try:
+        overrides = services.overrides.all()
+    except StoreError:
+        return {}
+    return {name: each.weight for name, each in overrides.items() if each.weight is not None}
 
 
 def _steps(route: Route) -> Iterator[tuple[str, str, str]]:

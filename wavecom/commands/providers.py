@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,8 @@ from wavecom.services.provider_control import ProviderServices
 
 #: What keeps a provider closed for longer belongs into the providers file.
 LONGEST_PAUSE = timedelta(days=1)
+#: As in the providers file.
+HIGHEST_WEIGHT = 1_000_000
 
 
 def _pause(value: str | timedelta) -> timedelta:
@@ -26,6 +29,14 @@ def _pause(value: str | timedelta) -> timedelta:
     if not timedelta(seconds=1) <= pause <= LONGEST_PAUSE:
         raise click.BadParameter("A pause lasts from 1s to 1d; for longer, take the provider out of the routes.")
     return pause
+
+
+def _weight(value: str) -> float | None:
+    if value == "file":
+        return None
+    if not re.fullmatch("[0-9]{1,7}", value) or int(value) > HIGHEST_WEIGHT:
+        raise click.BadParameter(f'A weight is a whole number from 0 to {HIGHEST_WEIGHT}, or "file".')
+    return float(value)
 
 
 def _reason(value: str) -> str:
@@ -52,13 +63,15 @@ def providers() -> None:
       wavecom providers list
     The gateway is well again; don't wait for the end of its pause:
       wavecom providers reopen gateway --reason "limit raised, ticket 4711"
+    Another share of the traffic, until "file" takes it back:
+      wavecom providers weight gateway 20 --reason "trying the new contract"
     Maintenance:
       wavecom providers pause gateway --for 30m --reason "announced maintenance"
     Do they know our keys and senders, and is there credit? And does one message get through?
       wavecom providers check
       wavecom providers send-test gateway --to +447700900123
 
-    It acts on all workers through Redis, within a second. Whatever is done leaves an audit entry.
+    It acts on all workers within a second, and holds over restarts. Whatever is done leaves an audit entry.
 
     \b
     Exit code: 0 done, 1 a server is away, 2 asked for wrongly.
@@ -124,6 +137,26 @@ def reopen(provider: str, reason: str, operator: str) -> None:
     with explaining_errors():
         services.control.reopen(provider, actor=operator, reason=reason)
     click.echo(f"{provider} is open; calls begin slowly.")
+
+
+@providers.command()
+@click.argument("provider")
+@click.argument("weight", type=_weight, metavar="WEIGHT")
+@_REASON
+@_OPERATOR
+def weight(provider: str, weight: float | None, reason: str, operator: str) -> None:
+    """Give PROVIDER another share of the steps that it stands in, from now on: a number, or "file".
+
+    0: only when the others of its step can't be called. It holds over restarts until "file" takes it back.
+    """
+    services = open_services()
+    _check_name(services, provider)
+    if not any(each.shares_a_step(provider) for each in services.routes.values()):
+        raise click.UsageError(f"{provider} shares no step of a route: its weight changes nothing. Pause it instead.")
+    with explaining_errors():
+        services.control.weigh(provider, weight, actor=operator, reason=reason)
+    what = "has the weight of the file again" if weight is None else f"has the weight {weight:g}"
+    click.echo(f"{provider} {what}, in all workers within a second.")
 
 
 def _as_json(summary: ProviderSummary, health: ProviderHealth) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from wavecom.core.ports import Clock
+from wavecom.core.provider_overrides import OverrideStore
 
 
 class ProviderAction(StrEnum):
@@ -16,6 +17,7 @@ class ProviderAction(StrEnum):
 
     PAUSE = "pause_provider"
     REOPEN = "reopen_provider"
+    WEIGH = "weigh_provider"
     SEND_TEST = "send_test_message"
 
 
@@ -31,6 +33,8 @@ class ProviderEvent:
     reason: str
     #: Until when nobody calls it; None when it was opened.
     until: datetime | None = None
+    #: Its share from now on; None: as the file says, or the deed was another.
+    weight: float | None = None
 
 
 class ProviderAudit(Protocol):
@@ -54,12 +58,23 @@ class ProviderSwitch(Protocol):
 
 
 class ProviderControl:
-    """The use cases. The audit entry is written before the deed: nothing is done without one."""
+    """The use cases. The audit entry is written before the deed: nothing is done without one.
+
+    What is done is kept in ``overrides``, which every worker reads within a second. ``switch`` has it done at once,
+    where who asks can reach the fleet; None: the workers do it by themselves.
+    """
 
     def __init__(
-        self, *, switch: ProviderSwitch, audit: ProviderAudit, clock: Clock, new_id: Callable[[], str]
+        self,
+        *,
+        switch: ProviderSwitch | None,
+        overrides: OverrideStore,
+        audit: ProviderAudit,
+        clock: Clock,
+        new_id: Callable[[], str],
     ) -> None:
         self._switch = switch
+        self._overrides = overrides
         self._audit = audit
         self._clock = clock
         self._new_id = new_id
@@ -70,11 +85,24 @@ class ProviderControl:
         self._audit.record_provider_event(
             ProviderEvent(self._new_id(), ProviderAction.PAUSE, actor, now, provider, reason, until)
         )
-        self._switch.pause(provider, (until - now).total_seconds(), f"paused by {actor}: {reason}")
+        self._overrides.set_pause(provider, until, actor, reason, now)
+        if self._switch is not None:
+            self._switch.pause(provider, (until - now).total_seconds(), f"paused by {actor}: {reason}")
 
     def reopen(self, provider: str, *, actor: str, reason: str) -> None:
         """Let the provider be called again, slowly at first. Raises ``StoreError`` and ``UnavailableError``."""
+        now = self._clock.now()
         self._audit.record_provider_event(
-            ProviderEvent(self._new_id(), ProviderAction.REOPEN, actor, self._clock.now(), provider, reason)
+            ProviderEvent(self._new_id(), ProviderAction.REOPEN, actor, now, provider, reason)
         )
-        self._switch.reopen(provider, f"reopened by {actor}: {reason}")
+        self._overrides.set_pause(provider, None, actor, reason, now)
+        if self._switch is not None:
+            self._switch.reopen(provider, f"reopened by {actor}: {reason}")
+
+    def weigh(self, provider: str, weight: float | None, *, actor: str, reason: str) -> None:
+        """Give the provider another share of its steps; None: that of the file. Raises ``StoreError``."""
+        now = self._clock.now()
+        self._audit.record_provider_event(
+            ProviderEvent(self._new_id(), ProviderAction.WEIGH, actor, now, provider, reason, weight=weight)
+        )
+        self._overrides.set_weight(provider, weight, actor, reason, now)

@@ -113,6 +113,11 @@ class ChannelRoutes:
         named = (name for route in self.routes if not route.conditions.is_test for name in route.providers)
         return tuple(dict.fromkeys(named))
 
+    def shares_a_step(self, provider: str) -> bool:
+        """Whether the provider stands beside others in a step, so that its weight makes a difference."""
+        steps = [step.alternatives for route in self.routes for step in route.steps]
+        return any(len(step) > 1 and provider in {each.provider for each in step} for step in steps)
+
     def route_of(self, notification: Routable) -> Route | None:
         """The notification's route; None where none is for it."""
         return next((route for route in self.routes if not route.conditions.mismatch(notification)), None)

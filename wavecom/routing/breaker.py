@@ -181,6 +181,14 @@ class Breaker:
             self._enter(BreakerState.OPEN, reason, now)
             self.open_until = now + open_for_seconds
 
+    def close(self, reason: str, now: float) -> BreakerState | None:
+        """Close it by hand, and forget how often it opened."""
+        self._openings = 0
+        if self.state is BreakerState.CLOSED:
+            return None
+        self._closed_at = now
+        return self._enter(BreakerState.CLOSED, reason, now)
+
     def rates(self, now: float) -> tuple[float, float, float]:
         """Calls, failures and slow answers of the last window."""
         self._roll(now)

@@ -107,6 +107,31 @@ class LocalGate:
         """See ``RoutingGate``."""
         return [self._health(state) for state in self._providers.values()]
 
+    def set_pause(self, provider: str, seconds: float, reason: str) -> None:
+        """Let nobody call it for ``seconds``, whatever was said before."""
+        state = self._providers[provider]
+        now = self._monotonic()
+        with state.lock:
+            state.pause.take_over(seconds, reason, now)
+            state.breaker.ramp.begin(state.pause.until)
+        reporting.paused_seen(provider, is_paused=True)
+        reporting.changed(provider, reporting.PAUSED, reason, seconds=seconds, is_shared=False)
+
+    def reopen(self, provider: str, reason: str) -> None:
+        """End a pause, and close the breaker; calls begin slowly."""
+        state = self._providers[provider]
+        now = self._monotonic()
+        with state.lock:
+            was_paused = state.pause.is_on(now)
+            state.pause = _pause(state.settings)
+            changed = state.breaker.close(reason, now)
+            state.breaker.ramp.begin(now)
+            if changed:
+                self._announce(state, changed, now)
+        if was_paused:
+            reporting.paused_seen(provider, is_paused=False)
+            reporting.changed(provider, reporting.RESUMED, reason, seconds=0, is_shared=False)
+
     def close(self) -> None:
         """Nothing to let go of; here because every gate has it."""
 

@@ -114,6 +114,14 @@ class RedisGate:
         full = RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0
         return max(full, self._states[provider].wait_seconds(priority))
 
+    def set_pause(self, provider: str, seconds: float, reason: str) -> None:
+        """Let nobody of the fleet call it for ``seconds``; of this process alone, while Redis is away."""
+        self._override("set_pause", provider, seconds, reason)
+
+    def reopen(self, provider: str, reason: str) -> None:
+        """End a pause, and close the breaker; for this process alone, while Redis is away."""
+        self._override("reopen", provider, 0, reason)
+
     @property
     def workers(self) -> int:
         """How many processes called providers in the last seconds, as far as is known here."""
@@ -136,6 +144,16 @@ class RedisGate:
             thread.join(CLOSE_SECONDS)
             if not self._is_degraded:
                 self._sync(is_leaving=True)
+
+    def _override(self, action: str, provider: str, seconds: float, reason: str) -> None:
+        if self._is_degraded:
+            if action == "reopen":
+                self._fallback.reopen(provider, reason)
+            else:
+                self._fallback.set_pause(provider, seconds, reason)
+            return
+        state = self._states[provider]
+        state.apply_view(state.shared.override(self._scripts, action, seconds, reason))
 
     # --- permits --------------------------------------------------------------------------------------------------
 

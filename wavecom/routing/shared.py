@@ -143,7 +143,8 @@ class SharedProvider:
         return Grant(int(reply["granted"]), reply["is_probe"], view)
 
     def override(self, scripts: Scripts, action: str, seconds: float, reason: str) -> View:
-        """Do what an operator says: "pause" it for ``seconds``, or "reopen" it. Raises ``UnavailableError``."""
+        """Do what an operator says: "pause" it for ``seconds``, "set_pause", which changes nothing
+        where it is paused for as long already, or "reopen" it. Raises ``UnavailableError``."""
         arguments = {"breaker": self._breaker, "action": action, "seconds": seconds, "reason": reason}
         return _view(scripts.run("gate_override", self.keys, arguments))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
 from wavecom.core.provider_control import ProviderControl
+from wavecom.core.provider_overrides import OverrideStore
 from wavecom.core.routes import ChannelRoutes
 from wavecom.providers.factory import load_config
 from wavecom.routing.switch import RedisSwitch
@@ -19,6 +20,7 @@ from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.scripts import RedisScripts
 
@@ -30,6 +32,7 @@ class ProviderServices(ClosableServices):
     clock: Clock
     switch: RedisSwitch
     control: ProviderControl
+    overrides: OverrideStore
     routes: Mapping[Channel, ChannelRoutes] = field(default_factory=dict)
 
 
@@ -41,11 +44,19 @@ def provider_services(settings: Settings, new_id: Callable[[], str]) -> Provider
     clock = StoreClock(MongoJobRepository(database["jobs"]).now).start()
     redis_client = connect_redis(settings.redis_url)
     gates = {name: gate_settings_of(provider) for name, provider in config.providers.items()}
+    overrides = MongoOverrideStore(database)
     switch = RedisSwitch(gates, RedisScripts(redis_client))
     return ProviderServices(
         clock=clock,
         switch=switch,
         routes=config.routes,
-        control=ProviderControl(switch=switch, audit=MongoAuditLog(database), clock=clock, new_id=new_id),
+        control=ProviderControl(
+            switch=switch,
+            overrides=overrides,
+            audit=MongoAuditLog(database),
+            clock=clock,
+            new_id=new_id,
+        ),
+        overrides=overrides,
         close_callbacks=[clock.close, redis_client.close, client.close],
     )

@@ -33,6 +33,7 @@ from wavecom.periodic import Periodic
 from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.factory import build_providers, build_sandbox, load_config
 from wavecom.providers.transport import make_transport
+from wavecom.routing.overrides import FOLLOW_SECONDS, OverrideFollower
 from wavecom.routing.parking import ParkingTimes
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
@@ -56,6 +57,7 @@ from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.outbox import MongoOutbox
+from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.progress import RedisProgress
@@ -168,6 +170,8 @@ def worker_services(settings: Settings) -> WorkerServices:
         on_rejected_recipients=suppressions.add_rejected,
     )
     reading = Periodic(suppression_check.keep_fresh, seconds=REFRESH_SECONDS, name="suppressions").start()
+    follower = OverrideFollower(MongoOverrideStore(database), set_weights=router.set_weights, gate=gate, now=clock.now)
+    following = Periodic(follower.refresh, seconds=FOLLOW_SECONDS, name="provider-overrides").start()
     renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
     sweep = Sweep(
         jobs=jobs,
@@ -182,6 +186,7 @@ def worker_services(settings: Settings) -> WorkerServices:
     close_callbacks = [
         reading.close,
         renewal.close,
+        following.close,
         lag.close,
         gate.close,
         *(provider.close for provider in providers.values()),

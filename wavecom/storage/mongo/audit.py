@@ -87,6 +87,8 @@ class MongoAuditLog:
         }
         if event.until is not None:
             document["until"] = event.until
+        if event.weight is not None:
+            document["weight"] = event.weight
         with writing():
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 

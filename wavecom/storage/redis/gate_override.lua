@@ -1,7 +1,8 @@
 -- An operator pauses a provider, or opens it again, for all workers.
 --
 -- KEYS    the provider's hash, its probes
--- asks    {breaker: settings, action: "pause" | "reopen", seconds, reason}
+-- asks    {breaker: settings, action: "pause" | "set_pause" | "reopen", seconds, reason}
+--         set_pause is what every worker asks for that reads of a pause: the first one's word holds
 -- answers view
 --
 -- include: gate_common
@@ -11,10 +12,13 @@ local provider = load_provider(KEYS[1], KEYS[2], ask.breaker)
 local fields = provider.fields
 
 wake(provider)
+if ask.action == 'set_pause' and math.abs(fields.throttled_until - now - ask.seconds) < 2 then
+  return cjson.encode(view(provider))
+end
 -- The operator's word takes the place of the provider's.
 local was_paused = fields.throttled_until > now
 fields.throttled_until = 0
-if ask.action == 'pause' then
+if ask.action ~= 'reopen' then
   pause(provider, ask.seconds, ask.reason, ask.seconds)
 else
   if was_paused then

@@ -1,0 +1,163 @@
+"""Weights and pauses that people have changed, followed by every worker, with each gate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+import redis
+
+from tests.contract.gate.fleet import AnyGate, Fleet, granted, health, refusal, wait_until
+from tests.fakes import FakeClock
+from tests.memory_storage import MemoryOverrideStore
+from wavecom.local.servers import PrivateRedis
+from wavecom.routing import gate
+from wavecom.routing.gate import GateSettings
+from wavecom.routing.overrides import OverrideFollower
+
+
+class Environment:
+    """The store, and workers that follow it when they are told to."""
+
+    def __init__(self) -> None:
+        self.store = MemoryOverrideStore()
+        self.clock = FakeClock()
+        self.weights: list[Mapping[str, float]] = []
+
+    def follower(self, member: AnyGate) -> OverrideFollower:
+        return OverrideFollower(self.store, set_weights=self.weights.append, gate=member, now=self.clock.now)
+
+    def pause(self, seconds: float | None) -> None:
+        until = None if seconds is None else self.clock.now() + timedelta(seconds=seconds)
+        self.store.set_pause("sms", until, "ada", "maintenance", self.clock.now())
+
+
+@pytest.fixture
+def environment() -> Environment:
+    return Environment()
+
+
+def test_a_pause_holds_for_all_and_ends_when_it_is_taken_back(fleet: Fleet, environment: Environment) -> None:
+    first, second = fleet.join(GateSettings()), fleet.join(GateSettings())
+    followers = [environment.follower(member) for member in (first, second)]
+    environment.pause(600)
+
+    for follower in followers:
+        follower.refresh()
+
+    for member in (first, second):
+        assert refusal(member).reason == gate.THROTTLED
+        assert 500 < health(member).throttled_for_seconds <= 600
+        assert health(member).throttled_reason == "paused by ada: maintenance"
+
+    environment.pause(None)
+    for follower in followers:
+        follower.refresh()
+    assert granted(first)
+    assert granted(second)
+
+
+def test_a_worker_that_starts_later_follows_too(fleet: Fleet, environment: Environment) -> None:
+    environment.pause(600)
+    member = fleet.join(GateSettings())
+
+    environment.follower(member).refresh()
+
+    assert refusal(member).reason == gate.THROTTLED
+
+
+def test_a_pause_that_is_made_shorter_is_shorter(fleet: Fleet, environment: Environment) -> None:
+    member = fleet.join(GateSettings())
+    follower = environment.follower(member)
+    environment.pause(600)
+    follower.refresh()
+
+    environment.pause(60)
+    follower.refresh()
+
+    assert 50 < health(member).throttled_for_seconds <= 60
+
+
+def test_a_longer_pause_that_the_provider_asked_for_is_not_cut_short(fleet: Fleet, environment: Environment) -> None:
+    member = fleet.join(GateSettings())
+    follower = environment.follower(member)
+    member.set_pause("sms", 900, "the provider asked for it")
+    environment.pause(60)
+
+    follower.refresh()
+    follower.refresh()
+
+    assert health(member).throttled_for_seconds > 800
+
+
+def test_a_pause_that_is_over_holds_nobody(fleet: Fleet, environment: Environment) -> None:
+    member = fleet.join(GateSettings())
+    environment.pause(60)
+    environment.clock.advance(61)
+
+    environment.follower(member).refresh()
+
+    assert granted(member)
+
+
+def test_a_redis_that_has_forgotten_everything_is_told_again(
+    shared: Fleet, redis_url: str, environment: Environment
+) -> None:
+    member = shared.join(GateSettings())
+    follower = environment.follower(member)
+    environment.pause(600)
+    follower.refresh()
+
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    wait_until(lambda: health(member).throttled_for_seconds == 0, "the pause is forgotten")
+    follower.refresh()
+
+    assert refusal(member).reason == gate.THROTTLED
+
+
+def test_a_pause_is_followed_though_redis_is_away(
+    shared: Fleet, redis_server: PrivateRedis, environment: Environment
+) -> None:
+    member = shared.join(GateSettings())
+    granted(member)
+    redis_server.stop()
+    wait_until(lambda: not health(member).is_shared, "Redis is found away")
+    environment.pause(600)
+
+    follower = environment.follower(member)
+    follower.refresh()
+    paused = refusal(member)
+    environment.pause(None)
+    follower.refresh()
+
+    assert paused.reason == gate.THROTTLED
+    assert granted(member)
+
+
+def test_weights_are_handed_on_when_they_change_and_kept_while_the_store_is_away(
+    fleet: Fleet, environment: Environment
+) -> None:
+    follower = environment.follower(fleet.join(GateSettings()))
+    follower.refresh()
+    environment.store.set_weight("sms", 20, "ada", "contract", environment.clock.now())
+    follower.refresh()
+    follower.refresh()
+    environment.store.is_up = False
+    follower.refresh()
+    environment.store.is_up = True
+    environment.store.set_weight("sms", None, "ada", "done", environment.clock.now())
+    follower.refresh()
+
+    assert environment.weights == [{"sms": 20}, {}]
+
+
+def test_what_holds_for_a_provider_of_another_file_is_passed_by(fleet: Fleet, environment: Environment) -> None:
+    member = fleet.join(GateSettings())
+    until = environment.clock.now() + timedelta(hours=1)
+    environment.store.set_pause("gone", until, "ada", "maintenance", environment.clock.now())
+
+    environment.follower(member).refresh()
+
+    assert granted(member)

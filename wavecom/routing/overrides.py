@@ -1,0 +1,91 @@
+"""Has a worker follow what people change about providers while it runs: weights and pauses, from the store.
+
+The store is the truth: it is read twice a second, so that a change holds everywhere within one, whether Redis is there
+or not, after a restart, and after a Redis that has forgotten everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
+from wavecom.errors import StoreError, UnavailableError
+from wavecom.routing.breaker import ProviderHealth
+
+log = structlog.get_logger()
+
+FOLLOW_SECONDS = 0.5
+#: Pauses that differ by less are the same: clocks do.
+_SLACK_SECONDS = 2.0
+
+
+class PausableGate(Protocol):
+    """What of a gate is needed here."""
+
+    def set_pause(self, provider: str, seconds: float, reason: str) -> None:
+        """Let nobody call it for ``seconds``, whatever was said before. Raises ``UnavailableError``."""
+        ...
+
+    def reopen(self, provider: str, reason: str) -> None:
+        """End a pause, and close the breaker. Raises ``UnavailableError``."""
+        ...
+
+    def snapshot(self) -> list[ProviderHealth]:
+        """How every provider stands."""
+        ...
+
+
+class OverrideFollower:
+    """Reads the overrides and brings router and gate to them. ``refresh`` is for one thread, at any pace."""
+
+    def __init__(
+        self,
+        store: OverrideStore,
+        *,
+        set_weights: Callable[[Mapping[str, float]], None],
+        gate: PausableGate,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._set_weights = set_weights
+        self._gate = gate
+        self._now = now
+        self._weights: Mapping[str, float] = {}
+        self._followed: Mapping[str, ProviderOverride] = {}
+
+    def refresh(self) -> None:
+        """Follow what has changed; while the store is away what was known last holds."""
+        try:
+            overrides = self._store.all()
+        except StoreError:
+            return
+        weights = {name: each.weight for name, each in overrides.items() if each.weight is not None}
+        if weights != self._weights:
+            self._set_weights(weights)
+            self._weights = weights
+            log.info("provider_weights_changed", weights=dict(weights))
+        try:
+            self._follow_pauses(overrides)
+        except UnavailableError:
+            return  # the gate goes on by itself in a moment; the next reading finds the same
+        self._followed = overrides
+
+    def _follow_pauses(self, overrides: Mapping[str, ProviderOverride]) -> None:
+        now = self._now()
+        lasting = {health.provider: health.throttled_for_seconds for health in self._gate.snapshot()}
+        for name, override in overrides.items():
+            before = self._followed.get(name)
+            seconds = (override.paused_until - now).total_seconds() if override.paused_until is not None else 0.0
+            if name not in lasting:
+                continue  # of another file
+            if seconds > _SLACK_SECONDS:
+                is_changed = before is not None and before.paused_until != override.paused_until
+                missing = seconds - lasting[name]
+                if missing > _SLACK_SECONDS or (is_changed and abs(missing) > _SLACK_SECONDS):
+                    self._gate.set_pause(name, seconds, f"paused by {override.changed_by}: {override.reason}")
+            elif before is not None and before.paused_until and not override.paused_until and lasting[name] > 0:
+                self._gate.reopen(name, f"reopened by {override.changed_by}: {override.reason}")
