@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from benchmarks.reference.subject import Reference
+from benchmarks.target import play as play_target
 from harness import results, runner, scenarios
 from harness.borrowed import ADDRESSES, MONGODB_URI
 from harness.display import Display
@@ -70,7 +71,13 @@ _CALIBRATION_SECONDS = 5.0
     type=click.Choice(["wavecom", "reference"]),
     help="Measure only this one; may be given twice. Default: both.",
 )
-def main(names: tuple[str, ...], **asked: Any) -> None:
+@click.option("--target", metavar="URL", help="Measure a deployment of yours by its API, with the key WAVECOM_API_KEY.")
+@click.option(
+    "--listen",
+    metavar="HOST:PORT",
+    help="With --target: be the provider (type http) that the deployment calls, and count what arrives.",
+)
+def main(names: tuple[str, ...], target: str | None, listen: str | None, **asked: Any) -> None:
     """Measure what WaveCom and a plain application of the same stack carry, in the same run.
 
     Starts WaveCom's processes by the commands of its Procfile, a RabbitMQ, a Redis and a MongoDB-wire server, a
@@ -90,9 +97,15 @@ def main(names: tuple[str, ...], **asked: Any) -> None:
       python -m benchmarks --quick
       python -m benchmarks --only memory --report here     a part of it; every trial is kept as soon as it is played
       python -m benchmarks --merge here --merge there --report whole
+      WAVECOM_API_KEY=... python -m benchmarks --target https://wavecom.example.com --rate 50 --minutes 2
 
     Exit code: 0 measured, 1 something was lost or sent twice, 2 it could not be run.
     """
+    if target is not None:
+        kept = {name: asked[name] for name in ("rate", "minutes", "keys", "folder")}
+        play_target(target, listen=listen, home=HOME, **kept)
+    if listen is not None:
+        raise click.UsageError("--listen goes with --target")
     subjects: list[Subject] = [WaveCom(own_settings()), Reference()]
     measured = [subject for subject in subjects if not names or subject.name.lower() in names]
     is_whole = not (asked["only"] or asked["quick"] or asked["merge"] or names)

@@ -14,16 +14,19 @@ import asyncio
 import gc
 import os
 import re
+import ssl
 import time
 import uuid
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
 from harness import control
-from wavecom.local.ports import LOOPBACK
 
 PATIENCE_SECONDS = 10.0
 CONNECTIONS = 256
@@ -96,10 +99,38 @@ class Mix:
         return self._templates[number % len(self._templates)] % (number, number, number)
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the API is: what to connect to, and what requests say of it."""
+
+    host: str
+    port: int
+    #: Its certificate is checked as every client does it; None: no TLS.
+    tls: ssl.SSLContext | None
+    #: The Host header, and what comes before "/api".
+    authority: str
+    prefix: str
+
+    @classmethod
+    def of(cls, url: str) -> Self:
+        """Of ``http://host:port/prefix``, or https. Raises ``ValueError`` for anything else."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
+            raise ValueError(f"{url!r} is not the address of an API, as https://wavecom.example.com")
+        is_tls = parts.scheme == "https"
+        return cls(
+            host=parts.hostname,
+            port=parts.port or (443 if is_tls else 80),
+            tls=ssl.create_default_context() if is_tls else None,
+            authority=parts.netloc,
+            prefix=parts.path.rstrip("/"),
+        )
+
+
 class Phase:
     """A stretch of load, and what each of its requests was answered."""
 
-    def __init__(self, name: str, head: bytes, port: int, mix: Mix, connections: int) -> None:
+    def __init__(self, name: str, head: bytes, address: Address, mix: Mix, connections: int) -> None:
         self.name = name
         self.mix = mix
         #: Of each request, by its number: when it was meant to be sent, was sent, was answered (monotonic), and how.
@@ -115,7 +146,7 @@ class Phase:
         #: Called whenever a request has met its fate.
         self.on_end: Callable[[], None] = lambda: None
         self._head = head
-        self._port = port
+        self._address = address
         self._most = connections
         self._opened = 0
         self._ended = 0
@@ -206,8 +237,9 @@ class Phase:
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
+        address = self._address
         try:
-            _, client = await loop.create_connection(lambda: _Client(self), LOOPBACK, self._port)
+            _, client = await loop.create_connection(lambda: _Client(self), address.host, address.port, ssl=address.tls)
         except OSError:
             self._opened -= 1
             await asyncio.sleep(0.1)
@@ -274,8 +306,8 @@ class _Client(asyncio.Protocol):
 class Load:
     """All phases, and the verbs by which the benchmark commands them."""
 
-    def __init__(self, port: int, api_key: str) -> None:
-        self._port = port
+    def __init__(self, address: Address, api_key: str) -> None:
+        self._address = address
         self._api_key = api_key
         self._phases: dict[str, Phase] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -330,11 +362,13 @@ class Load:
     def _begin(self, name: str, mix: dict[str, object], connections: int) -> Phase:
         chosen = Mix(**mix)  # type: ignore[arg-type]
         path = "/api/notifications" if chosen.size == 1 else "/api/notifications/batch"
+        address = self._address
         head = (
-            f"POST {path} HTTP/1.1\r\nHost: {LOOPBACK}:{self._port}\r\nAuthorization: Bearer {self._api_key}\r\n"
+            f"POST {address.prefix}{path} HTTP/1.1\r\nHost: {address.authority}\r\n"
+            f"Authorization: Bearer {self._api_key}\r\n"
             "Content-Type: application/json\r\n"
         )
-        phase = self._phases[name] = Phase(name, head.encode(), self._port, chosen, connections)
+        phase = self._phases[name] = Phase(name, head.encode(), address, chosen, connections)
         self._start(self._watch(phase))
         return phase
 
@@ -361,9 +395,9 @@ class Load:
             phase.lose_patience()
 
 
-async def run(control_port: int, api_port: int, api_key: str) -> None:
+async def run(control_port: int, url: str, api_key: str) -> None:
     """Serve until the process is ended."""
-    load = Load(api_port, api_key)
+    load = Load(Address.of(url), api_key)
     verbs: dict[str, control.Verb] = {
         "pace": load.pace,
         "flood": load.flood,
@@ -376,14 +410,14 @@ async def run(control_port: int, api_port: int, api_key: str) -> None:
 
 
 def main() -> None:
-    """``WAVECOM_API_KEY=... python -m harness.load --control-port 7000 --api-port 8000``."""
+    """``WAVECOM_API_KEY=... python -m harness.load --control-port 7000 --url http://127.0.0.1:8000``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--control-port", type=int, required=True)
-    parser.add_argument("--api-port", type=int, required=True)
+    parser.add_argument("--url", required=True)
     arguments = parser.parse_args()
     # A collection that walks a million records would be seen as the system's latency.
     gc.disable()
-    asyncio.run(run(arguments.control_port, arguments.api_port, os.environ["WAVECOM_API_KEY"]))
+    asyncio.run(run(arguments.control_port, arguments.url, os.environ["WAVECOM_API_KEY"]))
 
 
 if __name__ == "__main__":

@@ -182,13 +182,13 @@ class Providers:
         return {"per_second": sorted(per_second.items()), "busiest": busiest}
 
 
-async def run(control_port: int, ports: dict[str, int]) -> None:
+async def run(control_port: int, ports: dict[str, int], host: str = LOOPBACK) -> None:
     """Serve until the process is ended."""
     providers = Providers(list(ports))
     loop = asyncio.get_running_loop()
     for name, port in ports.items():
         provider = providers.providers[name]
-        await loop.create_server(lambda own=provider: Connection(own), LOOPBACK, port, backlog=1024)  # type: ignore[misc]
+        await loop.create_server(lambda own=provider: Connection(own), host, port, backlog=1024)  # type: ignore[misc]
     verbs: dict[str, control.Verb] = {
         "behave": providers.behave,
         "progress": providers.progress,
@@ -203,11 +203,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--control-port", type=int, required=True)
     parser.add_argument("--provider", action="append", required=True, metavar="NAME=PORT")
+    parser.add_argument("--host", default=LOOPBACK, help="where it listens")
     arguments = parser.parse_args()
     # Nothing here makes cycles, and a collection that walks a million records would be seen as the system's latency.
     gc.disable()
     ports = {name: int(port) for name, _, port in (each.partition("=") for each in arguments.provider)}
-    asyncio.run(run(arguments.control_port, ports))
+    asyncio.run(run(arguments.control_port, ports, arguments.host))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from harness.subject import (
     Shape,
     Subject,
 )
-from wavecom.local.ports import free_ports
+from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.service import Service
 
 Tell = Callable[[str], None]
@@ -147,7 +147,7 @@ class Stage:
         providers = [f"--provider={name}={port}" for name, port in ports.items()]
         self.provider = environment.start_helper(PROVIDER, "harness.provider", providers)
         self.load = environment.start_helper(
-            LOAD, "harness.load", [f"--api-port={api_port}"], WAVECOM_API_KEY=self.place.api_key
+            LOAD, "harness.load", [f"--url=http://{LOOPBACK}:{api_port}"], WAVECOM_API_KEY=self.place.api_key
         )
         environment.wait_for_helpers()
         self.behave_well()

@@ -146,7 +146,7 @@ def api() -> Iterator[tuple[type[Api], int]]:
 def load(api: tuple[type[Api], int], tmp_path: Path) -> Iterator[HelperProcess]:
     helper = HelperProcess(
         "harness.load",
-        [f"--api-port={api[1]}"],
+        [f"--url=http://127.0.0.1:{api[1]}"],
         log=tmp_path / "load.log",
         environment={"WAVECOM_API_KEY": KEY},
     )
