@@ -46,6 +46,34 @@ def test_an_sms_is_sent_by_keyboard_alone(visitor: Visitor, environment: Dashboa
     assert [message.lane.channel for message in environment.publisher.delivery_messages] == [Channel.SMS]
 
 
+def test_a_recipient_is_suppressed_and_lifted_by_keyboard_alone(visitor: Visitor) -> None:
+    page = visitor.log_in()
+
+    tab_to(page, "Suppressions")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Suppressions")
+    tab_to(page, "Add a recipient")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Send a recipient nothing more")
+    tab_to(page, "Client")
+    page.keyboard.type("acme")
+    tab_to(page, "Recipient")
+    page.keyboard.type("nobody")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("Recipient")
+    page.get_by_role("textbox", name="Recipient").fill("amina.haddad@example.com")
+    tab_to(page, "Add")
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("status")).to_contain_text("In force")
+    expect(page.get_by_role("region", name="Entry")).to_contain_text("amina.haddad@example.com")
+    tab_to(page, "Why?")
+    page.keyboard.type("asked again")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("Lifted")
+    expect(page.get_by_role("region", name="History").get_by_role("row")).to_have_count(3)
+
+
 def test_the_first_tab_offers_to_skip_to_the_content(visitor: Visitor) -> None:
     page = visitor.log_in()
 

@@ -37,7 +37,7 @@ from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import MakeBatcher, Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.providers.receipts import Readers
-from wavecom.services.shared import served_by, unsubscribe_links_of
+from wavecom.services.shared import feedback_of, served_by, unsubscribe_links_of
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
 from wavecom.web import create_app
@@ -105,6 +105,7 @@ def make_environment(
     audit = MemoryAuditLog()
     writer = make_writer(jobs, clock, publisher=publisher, stats=stats)
     unsubscribe_links = unsubscribe_links_of(settings)
+    suppression_list = SuppressionList(suppressions, clock)
     submission = Submission(
         jobs=jobs,
         writer=writer,
@@ -148,9 +149,16 @@ def make_environment(
             lifetime=timedelta(hours=settings.session_hours),
         ),
         outbox=cast(Any, None),
-        suppressions=SuppressionList(suppressions, clock),
+        suppressions=suppression_list,
         receipts=receipt_intake_over(
-            jobs, writer, clock, readers=readers, pending=pending, unreadable=unreadable, confirm=confirm
+            jobs,
+            writer,
+            clock,
+            readers=readers,
+            pending=pending,
+            unreadable=unreadable,
+            confirm=confirm,
+            feedback=feedback_of(settings, suppression_list, jobs, key_store),
         ),
         unsubscribe_links=unsubscribe_links,
         checks=checks or {},
