@@ -71,7 +71,13 @@ class Router:
         self._sandbox = Bulkhead({TEST_SANDBOX: max(1, int(threads * SANDBOX_SHARE))}, threads)
         self._destinations = Destinations(monotonic)
         self._waiting = 0
-        self._lines = {name: WaitingLine(monotonic) for each in routes.values() for name in each.providers}
+        #: One for each priority, so that a higher one is not held up by those of a lower one who wait.
+        self._lines = {
+            (name, priority): WaitingLine(monotonic)
+            for each in routes.values()
+            for name in each.providers
+            for priority in Priority
+        }
         self._lock = Lock()
         #: Channels without a route for which there are messages all the same: when that was last logged.
         self._no_route_reported_at: dict[Channel, float] = {}
@@ -96,7 +102,17 @@ class Router:
             return self._reserve_sandbox()
         if lane.channel in self._conditional:
             return self._admit_unrouted(lane)
-        return self._reserve(self._order(lane.channel, prefer), lane.priority, cost, wait_seconds)
+        answer = self._reserve(self._order(lane.channel, prefer), lane.priority, cost, wait_seconds)
+        if isinstance(answer, Permit):
+            self._lines[answer.provider, lane.priority].shorten()
+        return answer
+
+    def parking_seconds(self, lane: Lane, refusal: Refusal) -> float:
+        """For how long a job of ``lane`` that ``reserve`` refused should rest, where its message can't be held: each
+        behind those that were turned away before it.
+        """
+        line = self._lines.get((refusal.provider, lane.priority))
+        return refusal.retry_after_seconds if line is None else line.join(refusal.retry_after_seconds)
 
     def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
         """The same for the route of a job that is known. A refusal says when it is this job's turn to ask again: not
@@ -105,15 +121,15 @@ class Router:
         order = self._order_for(job, None)
         answer = self._reserve(order, job.priority, 1, wait_seconds)
         if isinstance(answer, Permit):
-            self._lines[answer.provider].shorten()
+            self._lines[answer.provider, job.priority].shorten()
             return answer
-        line = self._lines.get(answer.provider)
+        line = self._lines.get((answer.provider, job.priority))
         return answer if line is None else replace(answer, retry_after_seconds=line.join(answer.retry_after_seconds))
 
     def _admit_unrouted(self, lane: Lane) -> Permit | Refusal:
         """Leave to claim a job whose route is not known yet, where one of its channel's providers may be called."""
         waits = [
-            max(self._gate.wait_seconds(name, lane.priority), self._lines[name].refused_seconds())
+            max(self._gate.wait_seconds(name, lane.priority), self._lines[name, lane.priority].refused_seconds())
             for name in self._conditional[lane.channel].providers
         ]
         shortest = min(waits, default=NO_ROUTE_RETRY_SECONDS)

@@ -34,7 +34,6 @@ from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.factory import build_providers, build_sandbox, load_config
 from wavecom.providers.transport import make_transport
 from wavecom.routing.overrides import FOLLOW_SECONDS, OverrideFollower
-from wavecom.routing.parking import ParkingTimes
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
@@ -73,8 +72,6 @@ class WorkerServices(ClosableServices):
 
     settings: Settings
     router: Router
-    #: For how long a message that met no permit is set aside, where it can't be held.
-    parking: ParkingTimes
     delivery: Delivery
     sweep: Sweep
     receipts: ReceiptProcessor
@@ -205,7 +202,6 @@ def worker_services(settings: Settings) -> WorkerServices:
             clock.monotonic,
         ),
         router=router,
-        parking=ParkingTimes(time.monotonic),
         delivery=delivery,
         sweep=sweep,
         receipts=processor_of(

@@ -34,6 +34,6 @@ def deliver(self: Any, job_id: str) -> None:
         if isinstance(permit, Permit):
             services().delivery.deliver(JobId(job_id), permit)
         else:
-            services().delivery.park(JobId(job_id), services().parking.seconds(lane, permit))
+            services().delivery.park(JobId(job_id), services().router.parking_seconds(lane, permit))
     except RequeueError as error:
         raise Reject(str(error), requeue=True) from error

@@ -86,6 +86,17 @@ def test_jobs_that_wait_for_one_provider_come_back_one_after_the_other() -> None
     assert [each.retry_after_seconds for each in answers if isinstance(each, Refusal)] == [0.5, 1.0, 1.5, 2.0]
 
 
+def test_a_job_of_high_priority_comes_back_behind_none_of_bulk() -> None:
+    environment = Environment({"a": 9, "b": 9, "c": 0.5})
+    for _ in range(4):
+        environment.router.reserve_for(job("+447700900123", priority=Priority.BULK))
+
+    answer = environment.router.reserve_for(job("+447700900123", priority=Priority.HIGH))
+
+    assert isinstance(answer, Refusal)
+    assert answer.retry_after_seconds == 0.5
+
+
 def test_who_is_turned_away_shortens_no_line_and_who_gets_a_permit_does() -> None:
     environment = Environment({"a": 9, "b": 9, "c": 0.5})
     british = job("+447700900123")

@@ -206,6 +206,57 @@ def test_only_a_few_threads_wait_and_high_still_finds_a_place() -> None:
     assert stopping.begun == 3
 
 
+# --- jobs that are parked, where no message can be held ---------------------------------------------------------------
+
+BULK, HIGH = Lane(Channel.SMS, Priority.BULK), Lane(Channel.SMS, Priority.HIGH)
+
+
+def parking_seconds(router: Router, lane: Lane) -> float:
+    refusal = router.reserve(lane)
+    assert isinstance(refusal, Refusal)
+    return router.parking_seconds(lane, refusal)
+
+
+def test_parked_jobs_come_back_one_after_another_for_the_permits_of_a_rate() -> None:
+    router = a_router(ScriptedGate({"first": 2, "second": 9}))
+
+    assert [parking_seconds(router, BULK) for _ in range(4)] == [2, 4, 6, 8]
+
+
+def test_parked_jobs_come_back_together_when_a_breaker_lets_them() -> None:
+    router = a_router(ScriptedGate({"first": 30, "second": 40}))
+
+    assert [parking_seconds(router, BULK) for _ in range(3)] == [30, 30, 30]
+
+
+def test_a_parked_job_of_high_priority_does_not_rest_behind_those_of_bulk() -> None:
+    router = a_router(ScriptedGate({"first": 2, "second": 9}))
+    for _ in range(5):
+        parking_seconds(router, BULK)
+
+    assert parking_seconds(router, HIGH) == 2
+
+
+def test_who_gets_a_permit_lets_the_parked_jobs_behind_him_come_sooner() -> None:
+    gate = ScriptedGate({"first": 2, "second": 9})
+    router = a_router(gate)
+    for _ in range(3):
+        parking_seconds(router, BULK)
+
+    gate.waits["first"] = 0
+    for _ in range(2):
+        assert router.reserve(BULK) == Permit("first")
+    gate.waits["first"] = 2
+
+    assert parking_seconds(router, BULK) == 4
+
+
+def test_where_no_route_leads_the_refusal_says_how_long() -> None:
+    router = a_router(ScriptedGate({}))
+
+    assert parking_seconds(router, Lane(Channel.PUSH, Priority.HIGH)) == 60
+
+
 def test_failover_goes_to_a_provider_that_was_not_tried() -> None:
     gate = ScriptedGate({"first": 0, "second": 0})
 
