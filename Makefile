@@ -51,7 +51,7 @@ check: ## format, lint, types, import contracts, spelling, then all tests with b
 	.venv/bin/codespell
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered $(ARGS)
 
-format: ## put the code into the house's format
+format: ## put the code into the project's format
 	@tools/bootstrap test
 	.venv/bin/ruff format
 	.venv/bin/ruff check --fix

@@ -64,6 +64,6 @@ def send_notification(self: Task[Any, Any], job_id: str) -> None:
 
 
 @signals.worker_ready.connect
-def _tell(**_: Any) -> None:
+def _report_ready(**_: Any) -> None:
     sys.stdout.write("ready.\n")
     sys.stdout.flush()

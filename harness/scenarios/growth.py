@@ -55,7 +55,7 @@ def growth(trial: Trial) -> None:
         del many[1:]
     outcome = trial.outcome
     ratios = [(float(few), 1.0)]
-    with trial.stage() as stage, Storehouse(trial, stage) as filling:
+    with trial.stage() as stage, FilledStore(trial, stage) as filling:
         alone = None if _has_room_for_two(trial) else filling.with_stored(few)
         if alone is not None:
             outcome.phases[f"{few:,} stored"] = alone
@@ -78,22 +78,22 @@ def _has_room_for_two(trial: Trial) -> bool:
     return not trial.options.addresses
 
 
-def _in_turns(trial: Trial, few: int, filling: Storehouse, size: int) -> tuple[Figures, Figures]:
-    """What the same load costs with ``few`` stored, in a house of their own, and with ``size`` in this one."""
+def _in_turns(trial: Trial, few: int, filling: FilledStore, size: int) -> tuple[Figures, Figures]:
+    """What the same load costs with ``few`` stored, on a stage of their own, and with ``size`` in this one."""
     filling.fill(size)
-    with trial.stage(beside=True) as stage, Storehouse(trial, stage) as small:
+    with trial.stage(beside=True) as stage, FilledStore(trial, stage) as small:
         small.fill(few)
         for turn in range(trial.options.size(_TURNS, _QUICK_TURNS)):
             # Whoever has come last comes first in the next turn: what slows down for long slows down both.
-            for house in (small, filling) if turn % 2 else (filling, small):
-                house.load()
+            for store in (small, filling) if turn % 2 else (filling, small):
+                store.load()
         figures = small.measured(), filling.measured()
         small.look(few)
     filling.look(size)
     return figures
 
 
-class Storehouse:
+class FilledStore:
     """A context manager: a stage, and a store that is filled with copies of jobs that have been delivered there."""
 
     def __init__(self, trial: Trial, stage: Stage) -> None:

@@ -230,7 +230,7 @@ class Deployment:
                 raise DrillError(f"{server.title} did not start again; see {server.log}")
 
     @contextlib.contextmanager
-    def besieged(self, silent: int, stalled: int, trickled: int) -> Iterator[None]:
+    def under_attack(self, silent: int, stalled: int, trickled: int) -> Iterator[None]:
         """Within it hostile clients of two identities that have keys, one of them for tests too, and strangers, do
         their worst: ``silent`` connections, and for each identity so many bodies that stall and that trickle."""
         keys = [self.new_key(*options) for options in (("--client", "acme"), ("--client", "acme", "--test"))]

@@ -78,9 +78,9 @@ def _kill_beat_and_ops(deployment: Deployment) -> None:
         deployment.pause(5)
 
 
-def _besieged(deployment: Deployment) -> None:
+def _under_attack(deployment: Deployment) -> None:
     # Longer than a body may take.
-    with deployment.besieged(silent=2_500, stalled=100, trickled=50):
+    with deployment.under_attack(silent=2_500, stalled=100, trickled=50):
         deployment.pause(45)
 
 
@@ -252,7 +252,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(
         "hostile-clients",
         "2,500 silent connections, stalled and trickled bodies and HTTP/2 from three identities and strangers for 45 s",
-        _besieged,
+        _under_attack,
         accepts_within_seconds=1,
         most_per_second=50,
         connects_anew=True,

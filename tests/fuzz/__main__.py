@@ -39,7 +39,7 @@ def main() -> int:
             started_at = time.monotonic()
             found = fuzz(web.url, key, Path(name), examples=examples, seconds=seconds, seed=options.seed, phases=phases)
             all_found.append(found)
-            _tell(title, found, time.monotonic() - started_at)
+            _report(title, found, time.monotonic() - started_at)
         errors = [line for line in web.logged().splitlines() if '"unhandled_error"' in line]
     cases = sum(found.cases for found in all_found)
     is_good = all(found.is_clean for found in all_found) and cases >= options.cases and not errors
@@ -47,7 +47,7 @@ def main() -> int:
     return 0 if is_good else 1
 
 
-def _tell(title: str, found: Findings, seconds: float) -> None:
+def _report(title: str, found: Findings, seconds: float) -> None:
     print(
         f"{title}: {found.operations} operations, {found.cases} cases, {found.failures} failures in {seconds:.0f} s",
         flush=True,

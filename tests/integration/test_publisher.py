@@ -54,7 +54,7 @@ def delivery_message(
     return DeliveryMessage(make_job_id(), Lane(channel, priority), delay_seconds)
 
 
-def test_every_lane_has_a_queue_and_each_hint_reaches_its_own(publisher: AmqpPublisher, amqp_url: str) -> None:
+def test_every_lane_has_a_queue_and_each_message_reaches_its_own(publisher: AmqpPublisher, amqp_url: str) -> None:
     delivery_messages = [delivery_message(channel, priority) for channel in Channel for priority in Priority]
 
     assert publisher.publish(delivery_messages) == [True] * 9
@@ -76,7 +76,7 @@ def test_a_message_carries_the_job_id_and_nothing_else_of_the_job(publisher: Amq
     assert (args, kwargs) == ([sent.job_id], {})
 
 
-def test_a_thousand_hints_are_confirmed_in_one_batch(publisher: AmqpPublisher) -> None:
+def test_a_thousand_messages_are_confirmed_in_one_batch(publisher: AmqpPublisher) -> None:
     assert publisher.publish([delivery_message() for _ in range(1000)]) == [True] * 1000
 
     assert publisher.depth("notifications.sms.normal") == 1000
@@ -98,7 +98,7 @@ def test_a_dead_letter_says_why(publisher: AmqpPublisher, amqp_url: str) -> None
     }
 
 
-def test_an_unroutable_hint_is_noticed_and_the_others_of_its_batch_go_through(
+def test_an_unroutable_message_is_noticed_and_the_others_of_its_batch_go_through(
     publisher: AmqpPublisher, amqp_url: str
 ) -> None:
     wait_until(lambda: publisher.publish([delivery_message(Channel.EMAIL)]) == [True])
@@ -113,7 +113,7 @@ def test_an_unroutable_hint_is_noticed_and_the_others_of_its_batch_go_through(
     assert results == [True, False, True]
 
 
-def test_a_delayed_hint_before_any_worker_has_started_is_left_to_the_sweep(publisher: AmqpPublisher) -> None:
+def test_a_delayed_message_before_any_worker_has_started_is_left_to_the_sweep(publisher: AmqpPublisher) -> None:
     assert publisher.publish([delivery_message(delay_seconds=5)]) == [False]
 
 

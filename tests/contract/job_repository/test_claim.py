@@ -77,7 +77,7 @@ def test_a_job_that_may_not_be_delivered_now_is_not_granted(jobs: JobRepository,
     assert jobs.get(job.job_id) == job
 
 
-def test_a_hint_that_comes_a_little_early_is_good(jobs: JobRepository) -> None:
+def test_a_message_that_comes_a_little_early_is_good(jobs: JobRepository) -> None:
     job = make_job(status=Status.RETRYING, next_attempt_at=later(1.9))
     jobs.insert([job])
 

@@ -79,7 +79,7 @@ def test_jobs_of_test_accounts_are_in_no_lane_but_together(jobs: JobRepository, 
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
-def test_a_hint_is_only_lost_before_its_time(jobs: JobRepository, status: Status) -> None:
+def test_a_message_is_only_lost_before_its_time(jobs: JobRepository, status: Status) -> None:
     def queued(at: datetime | None, due_at: datetime) -> Job:
         return make_job(status=status, queued_at=at, due_at=due_at)
 
@@ -97,7 +97,7 @@ def test_a_hint_is_only_lost_before_its_time(jobs: JobRepository, status: Status
     assert _ids(jobs.parked(lost.priority, NOW, 10)) == _ids([parked_long_ago, parked])
 
 
-def test_a_job_parked_by_a_worker_is_due_until_its_hint_is_out(jobs: JobRepository) -> None:
+def test_a_job_parked_by_a_worker_is_due_until_its_message_is_out(jobs: JobRepository) -> None:
     waiting, tried = make_job(), make_job()
     jobs.insert([waiting, tried])
     claim = make_claim()

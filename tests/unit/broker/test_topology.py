@@ -32,7 +32,7 @@ def test_no_live_key_is_the_end_of_a_test_key() -> None:
     assert not any(test.endswith(f".{key}") for test in tests for key in live)
 
 
-def test_hints_about_tests_share_a_queue_of_their_own() -> None:
+def test_messages_about_tests_share_a_queue_of_their_own() -> None:
     queues = {topology.queue_of(lane) for lane in LANES if lane.is_test}
 
     assert queues == {topology.TEST_QUEUE}

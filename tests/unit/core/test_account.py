@@ -32,6 +32,6 @@ def test_a_live_account_is_called_as_its_client() -> None:
     assert account_of("acme", is_live=True) == "acme"
 
 
-def test_a_job_knows_which_way_its_hints_go() -> None:
+def test_a_job_knows_which_way_its_messages_go() -> None:
     assert make_job(client="acme:test").delivery_message().lane.is_test
     assert not make_job(client="acme").delivery_message(5).lane.is_test

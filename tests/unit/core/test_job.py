@@ -31,7 +31,7 @@ def test_the_delivery_key_is_new_after_each_replay() -> None:
     assert keys == [job.job_id, f"{job.job_id}:1", f"{job.job_id}:2"]
 
 
-def test_a_hint_carries_the_lane_and_no_content() -> None:
+def test_a_message_carries_the_lane_and_no_content() -> None:
     job = make_job(type=Channel.EMAIL, priority=Priority.HIGH)
 
     delivery_message = job.delivery_message(7)

@@ -29,11 +29,11 @@ class _Hanging:
 
     def __init__(self) -> None:
         self.runs = 0
-        self.let_go = threading.Event()
+        self.may_end = threading.Event()
 
     def __call__(self) -> None:
         self.runs += 1
-        self.let_go.wait(30)
+        self.may_end.wait(30)
 
 
 def test_alive_is_alive_whatever_else_is_down() -> None:
@@ -89,7 +89,7 @@ def test_a_server_that_hangs_does_not_hang_the_answer_and_is_not_asked_twice() -
         assert results == [{"mongodb": "no answer within 0.05 s", "redis": OK}] * 3
         assert hanging.runs == 1
     finally:
-        hanging.let_go.set()
+        hanging.may_end.set()
 
 
 def test_a_server_that_hung_is_well_again_when_it_answers() -> None:
@@ -97,7 +97,7 @@ def test_a_server_that_hung_is_well_again_when_it_answers() -> None:
     readiness = Readiness({"mongodb": hanging}, timeout_seconds=0.05, ttl_seconds=0)
     readiness.results()
 
-    hanging.let_go.set()
+    hanging.may_end.set()
 
     wait_until(lambda: readiness.results() == {"mongodb": OK})
 

@@ -150,7 +150,7 @@ def test_the_delay_that_is_stored_and_the_one_that_is_published_are_the_same_num
     assert transition.entries[-1].next_attempt_at == transition.changes["next_attempt_at"]
 
 
-def test_a_hint_in_the_delay_queues_does_not_count_as_missed_before_its_time() -> None:
+def test_a_message_in_the_delay_queues_does_not_count_as_missed_before_its_time() -> None:
     job = claimed()
 
     transition = finish(job, UNAVAILABLE)

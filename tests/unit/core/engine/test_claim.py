@@ -42,7 +42,7 @@ def test_claiming_is_not_an_attempt_and_leaves_no_log_entry() -> None:
 
 
 @pytest.mark.parametrize(("early_seconds", "is_granted"), [(0, True), (2, True), (2.001, False), (60, False)])
-def test_a_hint_may_come_two_seconds_before_its_time(early_seconds: float, is_granted: bool) -> None:
+def test_a_message_may_come_two_seconds_before_its_time(early_seconds: float, is_granted: bool) -> None:
     job = make_job(status=Status.RETRYING, next_attempt_at=later(100))
 
     transition = decide(job, ClaimRequested(make_claim()), later(100 - early_seconds))

@@ -69,7 +69,7 @@ def test_a_scheduled_job_is_queued_and_published_at_its_time() -> None:
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
-def test_a_lost_hint_is_published_again_without_a_word_in_the_log(status: Status) -> None:
+def test_a_lost_message_is_published_again_without_a_word_in_the_log(status: Status) -> None:
     job = make_job(status=status)
 
     transition = sweep(job, 40)
@@ -80,7 +80,7 @@ def test_a_lost_hint_is_published_again_without_a_word_in_the_log(status: Status
 
 
 @pytest.mark.parametrize("status", [Status.QUEUED, Status.RETRYING])
-def test_a_hint_in_a_deep_queue_is_neither_published_again_nor_rewritten(status: Status) -> None:
+def test_a_message_in_a_deep_queue_is_neither_published_again_nor_rewritten(status: Status) -> None:
     job = make_job(status=status)
 
     transition = decide(job, DueReached(is_message_lost=False), later(3600))

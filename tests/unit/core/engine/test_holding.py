@@ -169,7 +169,7 @@ def test_a_parked_job_is_published_at_its_slot_whatever_the_queue_holds() -> Non
     assert published.applied_to(parked).queued_at == later(20)
 
 
-def test_a_stray_hint_can_t_shorten_the_wait_that_a_provider_asked_for() -> None:
+def test_a_stray_message_can_t_shorten_the_wait_that_a_provider_asked_for() -> None:
     job = make_job(status=Status.RETRYING, next_attempt_at=later(600), due_at=later(630))
 
     parked = done(decide(job, Parked(later(20)), later(10))).applied_to(job)

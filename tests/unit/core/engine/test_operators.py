@@ -298,7 +298,7 @@ def test_the_log_says_on_whose_behalf_a_job_was_replayed() -> None:
     assert [(entry.event, entry.message) for entry in transition.entries] == [("replayed", "run 7")]
 
 
-def test_a_replay_that_starts_later_is_parked_until_then_without_a_hint() -> None:
+def test_a_replay_that_starts_later_is_parked_until_then_without_a_message() -> None:
     job = make_job(status=Status.FAILED)
 
     transition = done(decide(job, ReplayRequested(later(hours=72), starts_at=later(90)), later(60)))

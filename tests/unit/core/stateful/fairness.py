@@ -35,7 +35,7 @@ class _Future:
         self._messages = list(environment.delivery_messages)
         self._mood = mood
         self._claims = 0
-        self._let_go_by = {job.job_id: _let_go_by(job, environment.now) for job in environment.jobs.values()}
+        self._latest_end = {job.job_id: _latest_end(job, environment.now) for job in environment.jobs.values()}
 
     def play(self) -> None:
         while any(not _is_settled(job) for job in self._jobs.values()):
@@ -78,10 +78,10 @@ class _Future:
 
     def _watch(self) -> None:
         for job in self._jobs.values():
-            let_go_by = self._let_go_by[job.job_id]
-            if self._now > let_go_by:
+            latest = self._latest_end[job.job_id]
+            if self._now > latest:
                 assert job.status in FINAL | HANDED_OVER, f"still {job.status} after its deadline"
-            if self._now > let_go_by + POLICY.receipt_deadline + SLACK:
+            if self._now > latest + POLICY.receipt_deadline + SLACK:
                 assert _is_settled(job), f"still {job.status} after every deadline"
 
     def _next_moment(self) -> datetime:
@@ -99,7 +99,7 @@ def _is_settled(job: Job) -> bool:
     return job.status in FINAL and job.due_at is None
 
 
-def _let_go_by(job: Job, now: datetime) -> datetime:
+def _latest_end(job: Job, now: datetime) -> datetime:
     """When the job must be out of our hands: its deadline, and a worker that holds it then has a whole lease."""
     lease_until = job.claim.lease_until if job.status is Status.PROCESSING and job.claim is not None else now
     return max(job.expires_at + POLICY.lease, lease_until, now) + SLACK

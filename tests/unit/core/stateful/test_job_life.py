@@ -172,7 +172,7 @@ class JobLives(RuleBasedStateMachine):
     @rule(
         pick=picks, skew=skews, no_leave_for=st.sampled_from([None, None, None, timedelta(seconds=5)]), is_slow=rarely
     )
-    def take_hint(self, pick: int, skew: timedelta, no_leave_for: timedelta | None, is_slow: bool) -> None:
+    def take_message(self, pick: int, skew: timedelta, no_leave_for: timedelta | None, is_slow: bool) -> None:
         delivery_message = self.next_message(pick)
         if no_leave_for is None:
             self.claim(delivery_message.job_id, skew, is_slow=is_slow)

@@ -81,7 +81,7 @@ def _decided(job: Job, event: Any) -> Transition:
     return transition
 
 
-def test_only_a_job_without_a_hint_is_marked_as_parked() -> None:
+def test_only_a_job_without_a_message_is_marked_as_parked() -> None:
     waiting, taken = make_job(), make_job(status=Status.PROCESSING, claim=make_claim("t"))
     parked = [to_patch(_decided(waiting, Parked(later(9)))), to_patch(_decided(taken, AttemptPrevented("t", 9)))]
     retrying = to_patch(_decided(taken, AttemptFinished("t", (make_try(Outcome.UNAVAILABLE),))))
