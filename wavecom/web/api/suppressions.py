@@ -163,9 +163,9 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         `suppressed`. May be repeated; with another `scope`, `reason` or `expiresAt` it changes the entry.
         """
         [result] = suppressions.add([schema.new(wanted, caller().client, caller().name)])
-        response = json_response(shown(suppressions.get(result.suppression_id, caller().client)))
+        body = shown(suppressions.get(result.suppression_id, caller().client))
+        response = json_response(body, 201 if result.is_new else 200)
         if result.is_new:
-            response.status_code = 201
             response.headers["Location"] = f"{request.root_path}{PATH}/{result.suppression_id}"
         return response
 
