@@ -114,3 +114,12 @@ def test_a_store_that_is_away_is_said_without_asking_it_for_each() -> None:
     assert set(app.threads) == {"refusals"}
     # Its body is out of the way: the connection is good for the next request.
     assert not any(each.headers for each in protos)
+
+
+@pytest.mark.parametrize("path", ["/receipts/twilio", "//receipts/twilio"])
+def test_receipts_have_threads_of_their_own_and_need_no_key(path: str) -> None:
+    app = _App()
+
+    [connection] = _serve(app, _Away(), path, b"MessageStatus=sent")
+
+    assert (app.threads, app.errors, connection.status_code) == (["receipts"], [None], 200)
