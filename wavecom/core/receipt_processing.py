@@ -285,14 +285,16 @@ def tidied(receipt: Receipt) -> Receipt:
 
     The delivery key of a replay (``Job.delivery_key``) names its job too.
     """
-    job_id = receipt.job_id and JobId(_storable(receipt.job_id, _CODE_LIMIT).partition(":")[0].lower())
-    return replace(
-        receipt,
+    # By name, because ``dataclasses.replace`` takes three times as long, and this runs for every receipt.
+    return Receipt(
         event_id=log_id(_storable(receipt.event_id)),
-        job_id=job_id or None,
+        kind=receipt.kind,
+        job_id=JobId(_storable(receipt.job_id, _CODE_LIMIT).partition(":")[0].lower()) if receipt.job_id else None,
         message_id=receipt.message_id and _storable(receipt.message_id, _TEXT_LIMIT),
+        at=receipt.at,
         code=_storable(receipt.code, _CODE_LIMIT),
         text=_storable(receipt.text, _TEXT_LIMIT),
+        reason=receipt.reason,
         recipient=receipt.recipient and _storable(receipt.recipient, _TEXT_LIMIT),
     )
 

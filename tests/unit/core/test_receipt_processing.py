@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from wavecom.core.receipt_processing import (
     ReceiptProcessor,
     ReceiptReport,
     ReceiptResult,
+    tidied,
 )
 from wavecom.core.receipts import InboundMessage, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
 from wavecom.core.states import Status
@@ -276,6 +278,22 @@ def test_nothing_is_confirmed_while_the_store_is_away(receiving: Receiving) -> N
 
     with pytest.raises(StoreError):
         receiving.receive(make_receipt(message_id="SM404"))
+
+
+def test_whatever_a_receipt_says_is_still_there_when_it_was_made_storable() -> None:
+    full = make_receipt(
+        ReceiptKind.FAILED,
+        job_id=make_job_id(),
+        message_id="m-1",
+        at=NOW,
+        code="31",
+        text="unknown",
+        reason=Reason.RECIPIENT_GONE,
+        recipient="+12025550143",
+    )
+
+    assert tidied(full) == full
+    assert None not in [getattr(full, each.name) for each in fields(full)]
 
 
 def test_texts_that_no_store_takes_are_stored_as_far_as_they_can_be(receiving: Receiving) -> None:
