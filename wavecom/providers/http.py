@@ -192,7 +192,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
         super().__init__(config, dependencies)
         chosen = self.options.is_idempotent
         self.is_idempotent = self.options.request is None if chosen is None else chosen
-        self.body_decides = any(rule.looks_into_bodies for rule in self.options.answers)
+        self.body_decides = type(self).body_decides or any(rule.looks_into_bodies for rule in self.options.answers)
         self.expects_receipts = self.options.receipts is not None
         self.answers = AnswerTable({**STATUSES, **dict(self.options.changes())})
 
