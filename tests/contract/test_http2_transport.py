@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 import trustme
@@ -19,6 +21,7 @@ from wavecom.providers.transport import (
     HttpVersion,
     NotSentError,
     Request,
+    Response,
     TransportError,
     UnclearError,
 )
@@ -100,6 +103,71 @@ def test_a_server_that_pings_an_idle_connection_costs_a_connection_and_no_call(
 
     assert (first.status, second.status) == (202, 202)
     assert len(peer.requests) == 2
+
+
+def test_calls_at_once_are_streams_of_one_connection(authority: trustme.CA, ca_file: str) -> None:
+    waiting: list[Http2Stream] = []
+
+    def answer_when_all_are_there(stream: Http2Stream) -> bool:
+        waiting.append(stream)
+        if len(waiting) == 20:
+            for each in waiting:
+                http2_peer.reply(200, b"%d" % each.number)(each)
+        return True
+
+    transport = CurlTransport()
+    ends: SimpleQueue[Response | Exception] = SimpleQueue()
+    with Http2Peer(answer_when_all_are_there, context=server_context(authority, ["h2"])) as peer:
+        for _ in range(20):
+            assert transport.start(request_to(peer.url, ca_file, timeout_seconds=10), ends.put)
+        results = [ends.get(timeout=30) for _ in range(20)]
+
+        assert peer.connections == 1
+    transport.close()
+    # Each call has the answer of its own stream.
+    assert {each.body for each in results if isinstance(each, Response)} == {b"%d" % n for n in range(1, 41, 2)}
+
+
+def test_a_connection_on_which_a_call_got_no_answer_takes_no_new_one(authority: trustme.CA, ca_file: str) -> None:
+    transport = StartedTransport()
+    script = [http2_peer.reply(), http2_peer.be_silent, http2_peer.reply()]
+    with Http2Peer(*script, context=server_context(authority, ["h2"])) as peer:
+        transport.send(request_to(peer.url, ca_file))
+        with pytest.raises(UnclearError):
+            transport.send(request_to(peer.url, ca_file, timeout_seconds=0.5))
+        transport.send(request_to(peer.url, ca_file))
+
+        assert [each.connection for each in peer.requests] == [1, 1, 2]
+    transport.close()
+
+
+def test_a_stream_that_is_given_up_leaves_the_others_alone(authority: trustme.CA, ca_file: str) -> None:
+    """One call's time is up while another waits on the same connection, which then gets its answer."""
+    streams: list[Http2Stream] = []
+    both_there = threading.Event()
+
+    def keep(stream: Http2Stream) -> bool:
+        streams.append(stream)
+        if len(streams) == 2:
+            both_there.set()
+        return True
+
+    transport = CurlTransport()
+    short: SimpleQueue[Response | Exception] = SimpleQueue()
+    long: SimpleQueue[Response | Exception] = SimpleQueue()
+    with Http2Peer(keep, context=server_context(authority, ["h2"])) as peer:
+        assert transport.start(request_to(peer.url, ca_file, b"long", timeout_seconds=20), long.put)
+        assert transport.start(request_to(peer.url, ca_file, b"short", timeout_seconds=2), short.put)
+        assert both_there.wait(30)
+        assert isinstance(short.get(timeout=30), UnclearError)
+        [patient] = [stream for stream, request in zip(streams, peer.requests, strict=True) if request.body == b"long"]
+        http2_peer.reply(200)(patient)
+        end = long.get(timeout=30)
+
+        assert peer.connections == 1
+    transport.close()
+    assert isinstance(end, Response)
+    assert end.status == 200
 
 
 def test_over_plain_http_it_is_begun_without_asking(transport: HttpTransport) -> None:

@@ -53,13 +53,17 @@ class Connection:
         #: When the loop will look at the two.
         self.checked_at = NEVER
         self._waits_for_body = False
-        self._pool = pycurl.CurlShare()
-        self._pool.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_CONNECT)
-        curl = handle.curl
-        curl.setopt(pycurl.SHARE, self._pool)
-        curl.setopt(pycurl.SOCKOPTFUNCTION, self._take_socket)
+        self._pool: pycurl.CurlShare | None = self.new_pool()
+        handle.curl.setopt(pycurl.SOCKOPTFUNCTION, self.take_socket)
         # Each new connection asks for the address: a name that one call could not find is not held against the others.
-        curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
+        handle.curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
+
+    def new_pool(self) -> pycurl.CurlShare | None:
+        """Its own pool of connections; None: the group's."""
+        pool = pycurl.CurlShare()
+        pool.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_CONNECT)
+        self.handle.curl.setopt(pycurl.SHARE, pool)
+        return pool
 
     def begin(self, request: Request) -> None:
         """Take a call; the group's ``advance`` sends it."""
@@ -105,9 +109,10 @@ class Connection:
         self.deadline = self.body_ends_at = NEVER
         self.group.drop(self)
         self.handle.curl.close()
-        self._pool.close()
+        if self._pool is not None:
+            self._pool.close()
 
-    def _take_socket(self, descriptor: int, _purpose: int) -> int:
+    def take_socket(self, descriptor: int, _purpose: int) -> int:
         """Called by libcurl for each socket that it has made for this handle."""
         self.group.own(descriptor, self)
         return pycurl.SOCKOPT_OK
@@ -124,20 +129,25 @@ class ConnectionGroup:
         #: Since when it has no connection.
         self.empty_since = 0.0
         self._watcher = watcher
-        self._running: dict[pycurl.Curl, Connection] = {}
+        self.running: dict[pycurl.Curl, Connection] = {}
         #: Whose each socket is.
         self.sockets: dict[int, Connection] = {}
         #: The descriptors by which libcurl wakes itself, and whether it waits for them now.
-        self._wakeups: dict[int, bool] = {}
+        self.wakeups: dict[int, bool] = {}
         #: What libcurl has made, or no longer waits for, since ``settle``; by now it may be closed.
         self.unwatched: set[int] = set()
-        self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
+        self.multi = pycurl.CurlMulti()
+        self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._on_socket)
+        self.multi.setopt(pycurl.M_TIMERFUNCTION, self._on_timer)
         # A TLS connection that is closed waits for the other side to take leave: no more of those than of calls.
-        self._multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, GROUP_SIZE)
+        self.multi.setopt(pycurl.M_MAX_TOTAL_CONNECTIONS, GROUP_SIZE)
 
     # --- for the loop -------------------------------------------------------------------------------------------------
+
+    @property
+    def has_room_for_calls(self) -> bool:
+        """Whether its free connections may take calls."""
+        return True
 
     @property
     def has_room(self) -> bool:
@@ -146,13 +156,27 @@ class ConnectionGroup:
 
     def connect(self, handle: CurlHandle) -> Connection:
         """One connection more, free to take a call."""
-        connection = Connection(self, handle)
+        connection = self.new_connection(handle)
         self.connections.add(connection)
         return connection
 
+    def new_connection(self, handle: CurlHandle) -> Connection:
+        """What ``connect`` adds."""
+        return Connection(self, handle)
+
+    def touched_by(self, descriptor: int) -> Sequence[Connection]:
+        """Whose answers may have come by what happened at a socket that is no single connection's."""
+        return ()
+
+    def retire(self) -> None:
+        """A call got no answer: whatever it shared with others takes no new call."""
+
+    def on_resting_event(self, descriptor: int) -> None:
+        """Something happened at a socket for which libcurl does not wait."""
+
     def is_resting(self, descriptor: int) -> bool:
         """Whether libcurl wakes itself by it, but does not wait for that now: it would not look there."""
-        return self._wakeups.get(descriptor) is False
+        return self.wakeups.get(descriptor) is False
 
     def sockets_of(self, connection: Connection) -> list[int]:
         """The sockets made for it, of which one at most is in use; the numbers of closed ones stay among them."""
@@ -163,12 +187,12 @@ class ConnectionGroup:
 
         Raises whatever libcurl raises where it can't go on at all: then no call of this group can.
         """
-        _, running = self._multi.socket_action(descriptor, events)
-        if running >= len(self._running):
+        _, running = self.multi.socket_action(descriptor, events)
+        if running >= len(self.running):
             return ()
-        _, done, failed = self._multi.info_read()
+        _, done, failed = self.multi.info_read()
         codes = [(curl, pycurl.E_OK) for curl in done] + [(curl, code) for curl, code, _ in failed]
-        return [(self._running[curl], code) for curl, code in codes if curl in self._running]
+        return [(self.running[curl], code) for curl, code in codes if curl in self.running]
 
     def settle(self) -> None:
         """After all that libcurl had to do: listen to free connections for their end, and to nothing else left over."""
@@ -185,41 +209,46 @@ class ConnectionGroup:
 
     def clean_up(self) -> None:
         """Close TLS connections of which nobody has taken leave in time; libcurl sets no timer for them."""
-        if not self._running:
-            self._multi.perform()
+        if not self.running:
+            self.multi.perform()
 
     def close(self) -> None:
         """Let go of everything. Waits for name look-ups under way."""
         for connection in list(self.connections):
             connection.close()
-        self._multi.close()
+        self.multi.close()
 
     # --- for its connections ------------------------------------------------------------------------------------------
 
     def add(self, connection: Connection) -> None:
         """A call begins."""
-        self._multi.add_handle(connection.handle.curl)
-        self._running[connection.handle.curl] = connection
+        self.multi.add_handle(connection.handle.curl)
+        self.running[connection.handle.curl] = connection
 
     def remove(self, connection: Connection) -> None:
         """A call is over, or broken off."""
-        if self._running.pop(connection.handle.curl, None) is not None:
+        if self.running.pop(connection.handle.curl, None) is not None:
             try:
-                self._multi.remove_handle(connection.handle.curl)
+                self.multi.remove_handle(connection.handle.curl)
             except pycurl.error:  # libcurl has given up this group
                 log.exception("http_call_not_removed")
 
     def own(self, descriptor: int, connection: Connection) -> None:
         """A new socket."""
         self._watcher.expect_new(descriptor)
-        self._wakeups.pop(descriptor, None)
+        self.wakeups.pop(descriptor, None)
         self.unwatched.add(descriptor)
         self.sockets[descriptor] = connection
+
+    def own_shared(self, descriptor: int) -> None:
+        """A new socket that is no single connection's: libcurl alone says what to wait for there."""
+        self._watcher.expect_new(descriptor)
+        self.wakeups.pop(descriptor, None)
 
     def drop(self, connection: Connection) -> None:
         """A connection is about to be closed."""
         self.remove(connection)
-        for descriptor in self.sockets_of(connection):
+        for descriptor in [each for each, owner in self.sockets.items() if owner is connection]:
             del self.sockets[descriptor]
             # Others libcurl may still wait for: it takes leave of a TLS connection that has no owner any more.
             if descriptor == connection.kept_descriptor:
@@ -233,14 +262,14 @@ class ConnectionGroup:
     def _on_socket(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         connection = self.sockets.get(descriptor)
         if what == pycurl.POLL_REMOVE:
-            if descriptor in self._wakeups:
+            if descriptor in self.wakeups:
                 # The next call waits for it again: epoll is not told each time.
-                self._wakeups[descriptor] = False
+                self.wakeups[descriptor] = False
             else:
                 self.unwatched.add(descriptor)
             return
         if connection is None:
-            self._wakeups[descriptor] = True
+            self.wakeups[descriptor] = True
         elif connection.kept_descriptor == descriptor:
             connection.kept_descriptor = -1
         self.unwatched.discard(descriptor)

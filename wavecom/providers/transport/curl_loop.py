@@ -24,8 +24,9 @@ import structlog
 from wavecom.providers.transport.connection_group import NEVER, Connection, ConnectionGroup
 from wavecom.providers.transport.curl_handle import ABORTED, CurlHandle, origin_of
 from wavecom.providers.transport.faults import not_begun_on_error
-from wavecom.providers.transport.port import NotSentError, OnEnd, Request, Response
+from wavecom.providers.transport.port import HttpVersion, NotSentError, OnEnd, Request, Response
 from wavecom.providers.transport.socket_watcher import READABLE, WRITABLE, SocketWatcher
+from wavecom.providers.transport.stream_group import StreamGroup
 
 log = structlog.get_logger()
 
@@ -49,9 +50,9 @@ _EMPTY_GROUP_SECONDS: Final = 60.0
 class CurlLoop:
     """Runs the calls that ``put`` is given. The first one starts its thread, ``close`` ends it for good.
 
-    Each call under way has a handle and a connection of its own; a connection that is free is kept for the next one to
-    the same host until it has been idle for ``idle_seconds``, or until the other side closes it. ``on_lag`` hears by
-    how many seconds this thread comes too late to a deadline.
+    Each call under way has a handle, and over HTTP/1.1 a connection of its own; one that is free is kept for the next
+    call to the same host until it has been idle for ``idle_seconds``, or until the other side closes it. ``on_lag``
+    hears by how many seconds this thread comes too late to a deadline.
     """
 
     def __init__(self, idle_seconds: float, on_lag: Callable[[float], None] = lambda _seconds: None) -> None:
@@ -184,7 +185,10 @@ class CurlLoop:
             self._touched.append(connection)
         elif group.is_resting(descriptor):
             self._watcher.forget(descriptor, group)
+            group.on_resting_event(descriptor)
             return
+        else:
+            self._touched.extend(group.touched_by(descriptor))
         # An error or the end is read like an answer.
         ready = pycurl.CSELECT_IN if events & ~WRITABLE else 0
         self._advance(group, descriptor, ready | (pycurl.CSELECT_OUT if events & WRITABLE else 0))
@@ -222,7 +226,8 @@ class CurlLoop:
             connection.close()  # nobody would have heard of its end
         group = next((group for group in self._groups if group.origin == origin and group.has_room), None)
         if group is None:
-            group = ConnectionGroup(origin, self._watcher)
+            kind = StreamGroup if request.http_version is HttpVersion.HTTP_2 else ConnectionGroup
+            group = kind(origin, self._watcher)
             self._groups.append(group)
         return group.connect(CurlHandle(round(self._idle_seconds), request, grace_seconds=_GRACE_SECONDS))
 
@@ -247,11 +252,13 @@ class CurlLoop:
         else:
             # Whatever state it is in, nobody else should get it.
             connection.close()
+            if not isinstance(result, Response):
+                connection.group.retire()
         if on_end is not None:
             self._report(on_end, result)
 
     def _abandon(self, group: ConnectionGroup) -> None:
-        """libcurl can't go on with these calls: what has come of them so far counts."""
+        """Let go of a group at once. If it has calls, libcurl can't go on with them: what has come of them counts."""
         if group not in self._groups:
             # Another of its sockets was in the same poll.
             return
@@ -316,7 +323,9 @@ class CurlLoop:
             if not connections:
                 del self._idle[origin]
         for group in list(self._groups):
-            if group.connections or group.empty_since > now - _EMPTY_GROUP_SECONDS:
+            if not group.has_room_for_calls and not group.running:
+                self._abandon(group)
+            elif group.connections or group.empty_since > now - _EMPTY_GROUP_SECONDS:
                 group.clean_up()
             else:
                 self._groups.remove(group)
