@@ -30,9 +30,6 @@ _KINDS = {
     ReceiptKind.UNSUBSCRIBED: SuppressionSource.UNSUBSCRIBE,
 }
 
-#: Called with a message that asks for help, the provider that it came by, and the accounts that sent to its writer.
-OnHelp = Callable[[str, InboundMessage, Collection[str]], None]
-
 
 class SuppressionFeedback:
     """``wavecom.core.receipts.FeedbackHandler``. ``accounts`` answers the live accounts of all clients.
@@ -48,14 +45,12 @@ class SuppressionFeedback:
         accounts: Callable[[], Collection[str]],
         keywords: Keywords,
         on_keyword: Callable[[Keyword], None] = lambda _keyword: None,
-        on_help: OnHelp = lambda _provider, _message, _accounts: None,
     ) -> None:
         self._suppressions = suppressions
         self._jobs = jobs
         self._accounts = accounts
         self._keywords = keywords
         self._on_keyword = on_keyword
-        self._on_help = on_help
 
     def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
         """See the port."""
@@ -98,7 +93,8 @@ class SuppressionFeedback:
                 accounts = sorted(senders or self._accounts())
                 self._suppressions.lift_stops(accounts, Channel.SMS, message.sender, by="recipient", event_id=event_id)
             case Keyword.HELP:
-                self._on_help(provider, message, senders)
+                # Counted and logged, no more: most providers answer it themselves.
+                return
 
     def _accounts_that_sent(self, provider: str, number: str) -> frozenset[str]:
         where = JobFilter(recipient=number, type=Channel.SMS, provider=provider, is_test=False)

@@ -27,7 +27,7 @@ from wavecom.errors import StoreError
 REFRESH_SECONDS = 0.4
 FRESH_SECONDS = 1.0
 #: What was changed so long before the last change that was seen is read again, in case it became visible later.
-_OVERLAP = timedelta(seconds=2)
+_OVERLAP = timedelta(seconds=5)
 #: The same against this process's own idea of the store's time.
 _CLOCK_TOLERANCE = timedelta(seconds=10)
 _LEAST_CAPACITY = 10_000

@@ -30,7 +30,7 @@ from wavecom.errors import SuppressionNotFoundError
 log = structlog.get_logger()
 
 #: Entries that are written in one step.
-BATCH_SIZE = 1000
+BATCH_SIZE = 500
 
 
 @dataclass(frozen=True, slots=True)

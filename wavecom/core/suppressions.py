@@ -288,7 +288,7 @@ class SuppressionStore(Protocol):
         ...
 
     def digests(self, changed_since: datetime | None = None) -> Iterator[tuple[bytes, datetime]]:
-        """The recipient of each entry that is not lifted, and when it was written last by the store's own clock.
+        """The recipient of each entry that is not lifted, and when it was written last, to within three seconds.
 
         All, or those written since; in no order. Memory stays bounded.
         """

@@ -33,16 +33,12 @@ class Feedback:
         self.store = MemorySuppressionStore()
         self.jobs = MemoryJobRepository()
         self.keywords: list[Keyword] = []
-        self.helped: list[tuple[str, str, frozenset[str]]] = []
         self.handler = SuppressionFeedback(
             suppressions=SuppressionList(self.store, self.clock),
             jobs=self.jobs,
             accounts=lambda: ["acme", "bank", "shop"],
             keywords=Keywords(),
             on_keyword=self.keywords.append,
-            on_help=lambda provider, message, accounts: self.helped.append(
-                (provider, message.sender, frozenset(accounts))
-            ),
         )
 
     def sent(self, client: str, provider: str = "twilio") -> None:
@@ -163,11 +159,11 @@ def test_messages_that_come_again_in_any_order_leave_the_last_word(feedback: Fee
     assert feedback.entries() == []
 
 
-def test_help_is_passed_on_and_anything_else_is_not(feedback: Feedback) -> None:
+def test_help_is_counted_and_nothing_else_happens_nor_for_anything_else(feedback: Feedback) -> None:
     feedback.sent("acme")
 
     feedback.writes("HELP")
     feedback.writes("Thank you, see you at five", "m-2")
 
-    assert feedback.helped == [("twilio", NUMBER, frozenset({"acme"}))]
+    assert feedback.keywords == [Keyword.HELP]
     assert feedback.entries() == []

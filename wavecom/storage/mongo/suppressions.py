@@ -1,14 +1,16 @@
 """The suppression list: ``SuppressionStore`` on the collection ``suppressions``, one document an entry.
 
 Each change is one guarded write of one document, its line of history with it, so neither is ever there without the
-other. ``changedAt`` is the server's time, at which the write became visible: who keeps a copy of what is in force reads
-what was changed since (``core.suppression_check``), and no writer's slow clock or late write can hide an entry from it.
+other. ``changedAt`` says when the write became visible, up to ``_PROMPT``: who keeps a copy of what is in force reads
+what was changed since, and a little before (``core.suppression_check``). Changes and lifts have it from the server's
+clock, and so have new entries where their insert took longer, or may have.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import Binary
@@ -40,6 +42,10 @@ from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
 #: How often an entry may be changed by others between reading and writing it.
 _ROUNDS_LIMIT = 20
 _ABSENT = {"$exists": False}
+#: An insert that took no longer needs no later time than that of its beginning.
+_PROMPT = timedelta(seconds=3)
+#: How long after a call whose answer was lost its repetition may come.
+_LATEST_REPETITION = timedelta(seconds=60)
 _LIFTED = SuppressionAction.LIFTED
 
 #: What an entry is found by: the recipient's digest, and the source.
@@ -58,11 +64,19 @@ class MongoSuppressionStore:
         results: dict[_Key, AddResult] = {}
         #: What was to be written in an earlier round, and its line of history, by which it is known again.
         planned: dict[_Key, tuple[AddResult, SuppressionEvent]] = {}
+        begun = time.monotonic()
+        created: list[str] = []
+        #: Those of which it is not certain that they were visible soon after their time.
+        doubtful: list[str] = []
         waiting = {(new.digest, new.source): new for new in news}
         for _ in range(_ROUNDS_LIMIT):
             if not waiting:
+                if time.monotonic() - begun > _PROMPT.total_seconds():
+                    doubtful += created
+                self._stamp(doubtful)
                 return [results[new.digest, new.source] for new in news]
             found = self._entries_of([digest for digest, _ in waiting])
+            creations: list[Document] = []
             writes: list[UpdateOne] = []
             written: list[_Key] = []
             for key, new in waiting.items():
@@ -72,11 +86,15 @@ class MongoSuppressionStore:
                     is_ours = earlier is not None and entry.history[-1:] == (earlier[1],)
                     unchanged = AddResult(entry.suppression_id, is_new=False, is_changed=False)
                     results[key] = earlier[0] if earlier is not None and is_ours else unchanged
+                    if entry.updated_at > now - _LATEST_REPETITION:
+                        # Perhaps by a call whose answer was lost, and which may have been late.
+                        doubtful.append(entry.suppression_id)
                     continue
                 if entry is None:
                     event = added(new, now)
                     suppression_id = self._new_id()
-                    writes.append(_creation(suppression_id, new, event))
+                    creations.append(_document(suppression_id, new, event))
+                    created.append(suppression_id)
                 else:
                     event = entry.event_of(new, now)
                     suppression_id = entry.suppression_id
@@ -84,7 +102,8 @@ class MongoSuppressionStore:
                 is_new = event.action is SuppressionAction.ADDED
                 planned[key] = AddResult(suppression_id, is_new, is_changed=True), event
                 written.append(key)
-            if self._write(writes):
+            is_whole = self._insert(creations)
+            if self._write(writes) and is_whole:
                 results |= {key: planned[key][0] for key in written}
             waiting = {key: new for key, new in waiting.items() if key not in results}
         raise UncertainWriteError("entries of the suppression list are changed too often by others at the same time")
@@ -165,6 +184,24 @@ class MongoSuppressionStore:
             documents = list(self._entries.find({"digest": {"$in": [Binary(digest) for digest in digests]}}))
         return {(bytes(each["digest"]), SuppressionSource(each["source"])): _to_entry(each) for each in documents}
 
+    def _insert(self, documents: Sequence[Document]) -> bool:
+        """False where another writer was faster with some of them."""
+        if not documents:
+            return True
+        with writing():
+            try:
+                self._entries.insert_many(documents, ordered=False)
+            except BulkWriteError as error:
+                _raise_unless_duplicate(error)
+                return False
+        return True
+
+    def _stamp(self, ids: Sequence[str]) -> None:
+        """Have the server say when these were changed: now."""
+        if ids:
+            with writing():
+                self._entries.update_many({"_id": {"$in": list(ids)}}, {"$currentDate": {"changedAt": True}})
+
     def _write(self, writes: Sequence[UpdateOne]) -> bool:
         """False where another writer was faster with some of them: then all are to be read and decided again.
 
@@ -176,11 +213,9 @@ class MongoSuppressionStore:
             try:
                 result = self._entries.bulk_write(writes, ordered=False)
             except BulkWriteError as error:
-                failed = error.details.get("writeErrors", [])
-                if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failed):
-                    raise
+                _raise_unless_duplicate(error)
                 return False
-        return result.matched_count + result.upserted_count == len(writes)
+        return result.matched_count == len(writes)
 
     def _lift(self, where: Document, event: SuppressionEvent) -> int:
         with writing():
@@ -206,21 +241,26 @@ def _in_force(now: datetime) -> Document:
     return {"liftedAt": _ABSENT, "$or": [{"expiresAt": _ABSENT}, {"expiresAt": {"$gt": now}}]}
 
 
-def _creation(suppression_id: str, new: NewSuppression, event: SuppressionEvent) -> UpdateOne:
-    document: Document = {
+def _raise_unless_duplicate(error: BulkWriteError) -> None:
+    failed = error.details.get("writeErrors", [])
+    if error.details.get("writeConcernErrors") or any(each["code"] != DUPLICATE_KEY for each in failed):
+        raise error
+
+
+def _document(suppression_id: str, new: NewSuppression, event: SuppressionEvent) -> Document:
+    return {
+        "_id": suppression_id,
         "digest": Binary(new.digest),
         "account": new.account,
         "channel": new.channel.value,
         "recipient": new.recipient,
         "source": new.source.value,
         "createdAt": event.at,
+        "changedAt": event.at,
         **_said(new, event.at),
         "version": 1,
         "history": [_event_document(event)],
     }
-    # An upsert and no insert, because only an update can have the server write its time.
-    changes = {"$setOnInsert": document, "$currentDate": {"changedAt": True}}
-    return UpdateOne({"_id": suppression_id}, changes, upsert=True)
 
 
 def _change(entry: Suppression, new: NewSuppression, event: SuppressionEvent) -> UpdateOne:
