@@ -16,7 +16,7 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 _NO_P256_KEY = "must hold a private key of the curve P-256, in PEM without a password"
 
-#: Bytes of each half of a signature by P-256.
+#: Bytes of a number of P-256: of a private key, and of each half of a signature.
 _HALF = 32
 
 
@@ -89,7 +89,7 @@ def _key_in(pem: bytes) -> object:
 
 def _raw_key(data: bytes) -> object:
     try:
-        number = int.from_bytes(from_base64url(data.decode("ascii").strip()), "big")
-        return ec.derive_private_key(number, ec.SECP256R1())
+        raw = from_base64url(data.decode("ascii").strip())
+        return ec.derive_private_key(int.from_bytes(raw, "big"), ec.SECP256R1()) if len(raw) == _HALF else None
     except ValueError:
         return None
