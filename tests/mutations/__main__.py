@@ -40,7 +40,7 @@ def read_mutations() -> list[Mutation]:
     return [Mutation(**(entry | {"tests": tuple(entry["tests"])})) for entry in entries]
 
 
-def run_tests(tree: Path, tests: tuple[str, ...]) -> int:
+def run_tests(tree: Path, tests: tuple[str, ...], *, shows_red: bool = False) -> int:
     """pytest's exit code: 0 all green, 1 some red, others for tests that could not be run."""
     environment = os.environ | {
         "PYTHONPATH": str(tree),
@@ -54,6 +54,8 @@ def run_tests(tree: Path, tests: tuple[str, ...]) -> int:
     )
     if run.returncode not in (GREEN, RED):
         print(run.stdout, run.stderr, sep="\n", file=sys.stderr)
+    elif run.returncode == RED and shows_red:
+        print(run.stdout[-4000:], file=sys.stderr)
     return run.returncode
 
 
@@ -84,7 +86,7 @@ def main(words: list[str]) -> int:
         shutil.copytree(ROOT, tree, ignore=NOT_COPIED)
         everything = tuple(dict.fromkeys(test for mutation in mutations for test in mutation.tests))
         print(f"Without a mistake: {' '.join(everything)}", flush=True)
-        if run_tests(tree, everything) != GREEN:
+        if run_tests(tree, everything, shows_red=True) != GREEN:
             print("These tests are red already, so they would prove nothing.", file=sys.stderr)
             return 1
         problems = 0
