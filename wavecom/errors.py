@@ -21,6 +21,7 @@
     │   ├── UnknownHostError            asked for under a name that is not ours
     │   ├── JobNotFoundError            no such job for this client
     │   ├── KeyNotFoundError            no such API key among those that the caller manages
+    │   ├── ProviderNotFoundError       the providers file declares no such provider
     │   ├── SuppressionNotFoundError    no such entry of a suppression list for this client
     │   ├── IdempotencyMismatchError    same key, other body
     │   └── RateLimitedError            the key has sent too much in too short a time
@@ -234,6 +235,15 @@ class KeyNotFoundError(RefusedError):
     """No such API key, or not one that the caller manages: the two are answered alike on purpose."""
 
     code = "key_not_found"
+
+
+class ProviderNotFoundError(RefusedError):
+    """The providers file declares no such provider."""
+
+    code = "provider_not_found"
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(f"There is no provider of this name; there are: {', '.join(names) or 'none'}.")
 
 
 class SuppressionNotFoundError(RefusedError):

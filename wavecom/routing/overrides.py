@@ -7,14 +7,17 @@ or not, after a restart, and after a Redis that has forgotten everything.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
 import structlog
 
+from wavecom.core.provider_administration import ProviderBoard, ProviderStatus
 from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
 from wavecom.errors import StoreError, UnavailableError
 from wavecom.routing.breaker import ProviderHealth
+from wavecom.routing.summary import ProviderSummary
 
 log = structlog.get_logger()
 
@@ -49,16 +52,19 @@ class OverrideFollower:
         set_weights: Callable[[Mapping[str, float]], None],
         gate: PausableGate,
         now: Callable[[], datetime],
+        board: ProviderBoard | None = None,
     ) -> None:
         self._store = store
         self._set_weights = set_weights
         self._gate = gate
         self._now = now
+        self._board = board
         self._weights: Mapping[str, float] = {}
         self._followed: Mapping[str, ProviderOverride] = {}
 
     def refresh(self) -> None:
-        """Follow what has changed; while the store is away what was known last holds."""
+        """Say how the providers stand, and follow what has changed; without the store what was known last holds."""
+        self._publish()
         try:
             overrides = self._store.all()
         except StoreError:
@@ -73,6 +79,17 @@ class OverrideFollower:
         except UnavailableError:
             return  # the gate goes on by itself in a moment; the next reading finds the same
         self._followed = overrides
+
+    def _publish(self) -> None:
+        if self._board is None:
+            return
+        now = self._now()
+        lines = [(ProviderSummary.of(health, now), health.account) for health in self._gate.snapshot()]
+        # Who asks the API has no use for it while Redis is away, and neither has anybody else.
+        with suppress(UnavailableError):
+            self._board.publish(
+                [ProviderStatus(each.provider, each.state, each.until, each.reason, account) for each, account in lines]
+            )
 
     def _follow_pauses(self, overrides: Mapping[str, ProviderOverride]) -> None:
         now = self._now()

@@ -28,19 +28,24 @@ from wavecom.core.keys import KeyStore
 from wavecom.core.keywords import Keyword, Keywords
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock, JobRepository
+from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
+from wavecom.core.provider_control import ProviderControl
 from wavecom.core.quota import Limits
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
-from wavecom.providers.file import served_routes
+from wavecom.errors import UnavailableError
+from wavecom.providers.file import declared_providers, served_routes
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
+from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.sessions import MongoSessionStore
 from wavecom.storage.mongo.suppressions import MongoSuppressionStore
 from wavecom.storage.redis.progress import RedisProgress
+from wavecom.storage.redis.provider_board import RedisProviderBoard
 
 SUPPRESSIONS_ADDED = Counter(
     "wavecom_suppressions_added_total", "Entries of suppression lists that were put in force, by source", ["source"]
@@ -87,6 +92,31 @@ def served_by(settings: Settings) -> Mapping[Channel, ChannelRoutes] | None:
     Raises ``ProvidersFileError`` for a file that can't be read.
     """
     return None if settings.providers_file is None else served_routes(settings.providers_file)
+
+
+def provider_administration_of(
+    settings: Settings, database: Database[dict[str, Any]], client: redis.Redis, clock: Clock
+) -> ProviderAdministration:
+    """Providers as the API shows and changes them. Raises ``ProvidersFileError`` for a file that can't be read."""
+    overrides = MongoOverrideStore(database)
+    board = RedisProviderBoard(client)
+
+    def read_board() -> Mapping[str, ProviderStatus]:
+        try:
+            return board.read()
+        except UnavailableError:
+            return {}  # how they stand is not known then; what was changed is
+
+    return ProviderAdministration(
+        names=["sandbox"] if settings.providers_file is None else declared_providers(settings.providers_file),
+        routes=served_by(settings) or {},
+        control=ProviderControl(
+            switch=None, overrides=overrides, audit=MongoAuditLog(database), clock=clock, new_id=new_key_id
+        ),
+        overrides=overrides,
+        read_board=read_board,
+        clock=clock,
+    )
 
 
 def new_key_id() -> str:

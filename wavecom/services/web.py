@@ -24,6 +24,7 @@ from wavecom.core.ids import BufferedRandom
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Clock, JobRepository, Stats
+from wavecom.core.provider_administration import ProviderAdministration
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
@@ -39,6 +40,7 @@ from wavecom.services.shared import (
     new_key_id,
     policy_of,
     progress_of,
+    provider_administration_of,
     served_by,
     sessions_of,
     suppressions_of,
@@ -82,6 +84,7 @@ class WebServices(ClosableServices):
     key_administration: KeyAdministration
     sessions: Sessions
     outbox: MongoOutbox
+    providers: ProviderAdministration
     suppressions: SuppressionList
     receipts: ReceiptIntake
     #: None: nobody has said under which address recipients reach this deployment.
@@ -179,6 +182,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         ),
         sessions=sessions,
         outbox=MongoOutbox(database),
+        providers=provider_administration_of(settings, database, redis_client, clock),
         suppressions=suppressions,
         receipts=receipts,
         unsubscribe_links=unsubscribe_links,

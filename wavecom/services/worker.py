@@ -60,6 +60,7 @@ from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.progress import RedisProgress
+from wavecom.storage.redis.provider_board import RedisProviderBoard
 from wavecom.storage.redis.scripts import RedisScripts
 from wavecom.storage.redis.watermarks import RedisWatermarks
 
@@ -167,7 +168,13 @@ def worker_services(settings: Settings) -> WorkerServices:
         on_rejected_recipients=suppressions.add_rejected,
     )
     reading = Periodic(suppression_check.keep_fresh, seconds=REFRESH_SECONDS, name="suppressions").start()
-    follower = OverrideFollower(MongoOverrideStore(database), set_weights=router.set_weights, gate=gate, now=clock.now)
+    follower = OverrideFollower(
+        MongoOverrideStore(database),
+        set_weights=router.set_weights,
+        gate=gate,
+        now=clock.now,
+        board=RedisProviderBoard(redis_client),
+    )
     following = Periodic(follower.refresh, seconds=FOLLOW_SECONDS, name="provider-overrides").start()
     renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
     sweep = Sweep(

@@ -131,6 +131,12 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
     errors.KeyNotFoundError: ProblemType(
         404, "There is no such key", "check the id in the list of the keys that your key manages"
     ),
+    errors.ProviderNotFoundError: ProblemType(
+        404,
+        "There is no such provider",
+        "use a name of the providers file",
+        example="There is no provider of this name; there are: mail, gateway.",
+    ),
     errors.SuppressionNotFoundError: ProblemType(
         404,
         "There is no such entry of the suppression list",

@@ -27,6 +27,7 @@ from tests.memory_storage import (
     MemorySuppressionStore,
     MemoryUnreadableRequests,
 )
+from tests.provider_administration import provider_administration_over
 from tests.receipt_environment import receipt_intake_over
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
@@ -149,6 +150,7 @@ def make_environment(
             lifetime=timedelta(hours=settings.session_hours),
         ),
         outbox=cast(Any, None),
+        providers=provider_administration_over(settings, clock),
         suppressions=suppression_list,
         receipts=receipt_intake_over(
             jobs,

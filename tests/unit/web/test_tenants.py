@@ -250,6 +250,18 @@ def _import_entries(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[
     return [answer]
 
 
+def _see_providers(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    answer = api.get("/api/providers")
+    assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+    return [answer]
+
+
+def _change_a_provider(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    answer = api.patch("/api/providers/gateway", json={"weight": 0, "reason": victim.secret})
+    assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+    return [answer]
+
+
 #: Each operation → how somebody tries to get at another's things through it. Answers what they got to see.
 ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/notifications"): _send,
@@ -263,6 +275,8 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ),
     ("POST", "/api/notifications/replay"): _replay,
     ("GET", "/api/stats"): _count,
+    ("GET", "/api/providers"): _see_providers,
+    ("PATCH", "/api/providers/<name>"): _change_a_provider,
     ("GET", "/api/suppressions"): _list_entries("/api/suppressions"),
     ("GET", "/api/suppressions/export"): _list_entries("/api/suppressions/export"),
     ("POST", "/api/suppressions"): _add_entry,

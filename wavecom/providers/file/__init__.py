@@ -1,10 +1,17 @@
 """The providers file: reading and checking it. ``configuration`` holds the values that come of it."""
 
 from wavecom.providers.file.reader import (
+    declared_providers,
     parse_providers,
     read_providers_file,
     read_receiving_providers,
     served_routes,
 )
 
-__all__ = ["parse_providers", "read_providers_file", "read_receiving_providers", "served_routes"]
+__all__ = [
+    "declared_providers",
+    "parse_providers",
+    "read_providers_file",
+    "read_receiving_providers",
+    "served_routes",
+]

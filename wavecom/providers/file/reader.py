@@ -39,6 +39,15 @@ def read_providers_file(path: Path, environment: Mapping[str, str]) -> Providers
     return parse_providers(_read(path), environment, path.name)
 
 
+def declared_providers(path: Path) -> list[str]:
+    """The names of the providers that the file declares, in its order, and nothing else of it.
+
+    Raises ``ProvidersFileError`` where the file can't be read at all.
+    """
+    tables = _tree(_read(path), path.name).get("providers")
+    return list(tables) if isinstance(tables, Mapping) else []
+
+
 def served_routes(path: Path) -> dict[Channel, ChannelRoutes]:
     """The routes of the file, and nothing else of it: no secret is needed for that.
 

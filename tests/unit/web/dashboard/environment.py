@@ -33,6 +33,7 @@ from tests.memory_storage import (
     MemoryStats,
     MemorySuppressionStore,
 )
+from tests.provider_administration import provider_administration_over
 from tests.receipt_environment import receipt_intake_over
 from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
 from wavecom.accounts.sessions import Sessions
@@ -232,6 +233,7 @@ class DashboardEnvironment:
             ),
             sessions=self.sessions,
             outbox=self.outbox,
+            providers=provider_administration_over(self.settings, self.clock),
             suppressions=SuppressionList(self.suppressions, self.clock),
             receipts=receipt_intake_over(self.jobs, writer, self.clock),
             unsubscribe_links=None,

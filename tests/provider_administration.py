@@ -1,0 +1,53 @@
+"""Providers as the API shows and changes them, over memory."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+from tests.memory_storage import MemoryOverrideStore
+from wavecom.core.ports import Clock
+from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
+from wavecom.core.provider_control import ProviderControl, ProviderEvent
+from wavecom.core.provider_overrides import OverrideStore
+from wavecom.providers.file import declared_providers
+from wavecom.services.shared import served_by
+from wavecom.settings import Settings
+
+
+class MemoryProviderAudit:
+    """Keeps what was done."""
+
+    def __init__(self) -> None:
+        self.events: list[ProviderEvent] = []
+
+    def record_provider_event(self, event: ProviderEvent) -> None:
+        """See ``ProviderAudit``."""
+        self.events.append(event)
+
+
+def provider_administration_over(
+    settings: Settings,
+    clock: Clock,
+    *,
+    overrides: OverrideStore | None = None,
+    audit: MemoryProviderAudit | None = None,
+    statuses: Mapping[str, ProviderStatus] | None = None,
+) -> ProviderAdministration:
+    """Of the settings' providers file; ``statuses`` is what workers said last."""
+    overrides = MemoryOverrideStore() if overrides is None else overrides
+    numbers = itertools.count(1)
+    return ProviderAdministration(
+        names=[] if settings.providers_file is None else declared_providers(settings.providers_file),
+        routes=served_by(settings) or {},
+        control=ProviderControl(
+            switch=None,
+            overrides=overrides,
+            audit=audit or MemoryProviderAudit(),
+            clock=clock,
+            new_id=lambda: f"event-{next(numbers)}",
+        ),
+        overrides=overrides,
+        read_board=lambda: statuses or {},
+        clock=clock,
+    )

@@ -1,0 +1,117 @@
+"""Providers as who runs WaveCom sees and changes them from outside the workers: by the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import Clock
+from wavecom.core.provider_control import ProviderControl
+from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
+from wavecom.core.routes import ChannelRoutes
+from wavecom.errors import InvalidRequestError, Problem, ProviderNotFoundError
+
+#: What keeps a provider closed for longer belongs into the providers file.
+LONGEST_PAUSE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStatus:
+    """How a provider stands for all workers, in the words of ``wavecom providers list``."""
+
+    provider: str
+    state: str
+    until: datetime | None
+    reason: str
+    #: What is wrong with our account, in one word (``core.job.Reason``); "" for nothing.
+    account: str
+
+
+class ProviderBoard(Protocol):
+    """Where workers say every second how the providers stand. Raises ``UnavailableError``."""
+
+    def publish(self, statuses: Sequence[ProviderStatus]) -> None:
+        """Say it; forgotten after some seconds."""
+        ...
+
+    def read(self) -> Mapping[str, ProviderStatus]:
+        """What was said last, by provider; empty where no worker said anything."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderView:
+    """One provider: what holds for it, and how it stands; None where that is not known, or nobody has changed it."""
+
+    name: str
+    override: ProviderOverride | None
+    status: ProviderStatus | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderChange:
+    """What is to hold from now on; ``sets_…`` tells whether that is to be changed at all."""
+
+    reason: str
+    sets_weight: bool = False
+    weight: float | None = None
+    sets_pause: bool = False
+    paused_until: datetime | None = None
+
+
+class ProviderAdministration:
+    """The use cases. ``names`` and ``routes`` are those of the providers file."""
+
+    def __init__(
+        self,
+        *,
+        names: Sequence[str],
+        routes: Mapping[Channel, ChannelRoutes],
+        control: ProviderControl,
+        overrides: OverrideStore,
+        read_board: Callable[[], Mapping[str, ProviderStatus]],
+        clock: Clock,
+    ) -> None:
+        self._names = tuple(names)
+        self._routes = routes
+        self._control = control
+        self._overrides = overrides
+        self._read_board = read_board
+        self._clock = clock
+
+    def all(self) -> list[ProviderView]:
+        """Every provider of the file, in its order. Raises ``StoreError``."""
+        overrides, statuses = self._overrides.all(), self._read_board()
+        return [ProviderView(name, overrides.get(name), statuses.get(name)) for name in self._names]
+
+    def change(self, name: str, change: ProviderChange, *, actor: str) -> ProviderView:
+        """Bring it about, in all workers within a second; the provider as it is then. May be repeated.
+
+        Raises ``ProviderNotFoundError``, ``InvalidRequestError`` for what would change nothing, and ``StoreError``.
+        """
+        if name not in self._names:
+            raise ProviderNotFoundError(self._names)
+        self._check(name, change)
+        if change.sets_weight:
+            self._control.weigh(name, change.weight, actor=actor, reason=change.reason)
+        if change.sets_pause and change.paused_until is not None:
+            self._control.pause(name, change.paused_until, actor=actor, reason=change.reason)
+        elif change.sets_pause:
+            self._control.reopen(name, actor=actor, reason=change.reason)
+        return next(view for view in self.all() if view.name == name)
+
+    def _check(self, name: str, change: ProviderChange) -> None:
+        problems = []
+        if change.sets_weight and not any(each.shares_a_step(name) for each in self._routes.values()):
+            text = "changes nothing: the provider shares no step of a route; pause it instead"
+            problems.append(Problem("/weight", text, "without_effect"))
+        now = self._clock.now()
+        if change.paused_until is not None and not now < change.paused_until <= now + LONGEST_PAUSE:
+            problems.append(Problem("/pausedUntil", "must be in the future, within a day", "out_of_range"))
+        if not (change.sets_weight or change.sets_pause):
+            problems.append(Problem("", "must have weight or pausedUntil: what is to change", "required"))
+        if problems:
+            raise InvalidRequestError(problems)
