@@ -129,4 +129,4 @@ def test_a_job_of_a_channel_whose_route_was_taken_out_waits(
     assert read(waiting.job_id).attempts == 0
     errors = {each["event"] for each in log_lines(tmp_path / "worker.log") if each["level"] == "error"}
     assert "channel_without_route" in errors, "people are told of what waits for them"
-    assert errors <= {"provider_refuses_us", "channel_without_route"}
+    assert errors <= {"provider_refuses_account", "channel_without_route"}

@@ -122,7 +122,7 @@ def test_a_pause_is_kept_and_ended_and_leaves_the_weight_alone(environment: Envi
         ("gateway", {"pausedUntil": "2026-03-16T09:00:00Z"}, "/pausedUntil"),
         ("gateway", {}, ""),
         ("gateway", {"weight": 5, "reason": ""}, "/reason"),
-        ("gateway", {"wieght": 5}, "/wieght"),
+        ("gateway", {"weights": 5}, "/weights"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_field_and_changes_nothing(
