@@ -8,7 +8,7 @@ ARGS ?=
 PYTEST := $(PYTHON) -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test matrix faults fuzz clients bench check lock format clean
+.PHONY: help setup run test matrix faults fuzz clients bench lint check lock format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,13 +42,15 @@ clients: ## make, build and use clients in Python, TypeScript, Go and Java of th
 	@tools/bootstrap test
 	@$(PYTHON) -m tests.clients $(ARGS)
 
-check: ## format, lint, types, import contracts, spelling, then all tests with branch coverage
+lint: ## format, lint, types, import contracts, spelling
 	@tools/bootstrap test
 	.venv/bin/ruff format --check
 	.venv/bin/ruff check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	.venv/bin/codespell
+
+check: lint ## what lint does, then all tests with branch coverage
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered $(ARGS)
 
 format: ## put the code into the project's format
