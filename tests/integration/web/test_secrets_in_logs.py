@@ -76,13 +76,18 @@ def _drive(web: WebProcess, key: str) -> set[tuple[str, str, int]]:
         for method, operation in operations.items():
             filled = path.replace("{", "quokka-").replace("}", "")
             query = {"recipient": SECRETS["e-mail address"], "status": "quokka", "quokka": SECRETS["phone number"]}
-            bodies: list[Any] = [None]
-            if "requestBody" in operation:
-                example = operation["requestBody"]["content"]["application/json"]["example"]
-                bodies = [example, *NOTIFICATIONS, {"quokka": "quokka"}, ["quokka"]]
-            for body in bodies:
+            calls: list[dict[str, Any]] = [{}]
+            content = operation.get("requestBody", {}).get("content", {})
+            if "application/json" in content:
+                example = content["application/json"]["example"]
+                calls = [{"json": body} for body in (example, *NOTIFICATIONS, {"quokka": "quokka"}, ["quokka"])]
+            elif "text/csv" in content:
+                row = f"email,{SECRETS['e-mail address']},quokka"
+                texts = (content["text/csv"]["example"], f"type,recipient,scope\r\n{row}\r\n", row, "quokka")
+                calls = [{"data": text, "headers": headers | {"Content-Type": "text/csv"}} for text in texts]
+            for call in calls:
                 answer = requests.request(
-                    method, web.url + filled, json=body, params=query, headers=headers, timeout=30
+                    method, web.url + filled, **({"params": query, "headers": headers, "timeout": 30} | call)
                 )
                 answered.add((method, path, answer.status_code))
                 assert answer.status_code < 500, answer.text
