@@ -25,10 +25,11 @@ class WaitingLine:
 
     def join(self, retry_after_seconds: float) -> float:
         """A job was turned away for so long; when it should ask again (seconds)."""
+        if retry_after_seconds > _LONGEST_STEP_SECONDS:
+            # The gate tells of it to whoever asks, for as long as it lasts: people may end it at any time.
+            return retry_after_seconds
         with self._lock:
             self._refused_until = max(self._refused_until, self._monotonic() + retry_after_seconds)
-            if retry_after_seconds > _LONGEST_STEP_SECONDS:
-                return retry_after_seconds
             self._length += 1
             seconds = retry_after_seconds * self._length
             if seconds > _LONGEST_SECONDS:

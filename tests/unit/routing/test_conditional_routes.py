@@ -139,6 +139,15 @@ def test_what_jobs_were_told_holds_back_the_next_messages_too() -> None:
     assert environment.router.reserve(LANE) == Permit(AFTER_CLAIM)
 
 
+def test_a_pause_that_people_end_holds_back_no_message_any_more() -> None:
+    environment = Environment({"a": 3600, "b": 3600, "c": 3600})
+    for number in ("+4915112345678", "+447700900123"):
+        environment.router.reserve_for(job(number))
+    environment.gate.expected = {"a": 0.0, "b": 9.0, "c": 0.0}
+
+    assert environment.router.reserve(LANE) == Permit(AFTER_CLAIM)
+
+
 def test_a_job_that_no_route_is_for_waits_and_people_are_told() -> None:
     router = Environment().router
 
