@@ -33,6 +33,7 @@ _SENDER = _ACCOUNT(Reason.SENDER, "SES has not verified sender in this region, o
 
 #: https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html#API_SendEmail_Errors and
 #: https://docs.aws.amazon.com/ses/latest/APIReference-V2/CommonErrors.html, without "Exception" at their ends.
+#: Of the common ones those stand here that come with status 400 and say nothing of the message.
 ANSWERS: Final = AnswerTable(
     {
         "2xx": Outcome.ACCEPTED,
@@ -48,11 +49,17 @@ ANSWERS: Final = AnswerTable(
     },
     {
         "AccountSuspended": _ACCOUNT(Reason.BALANCE, "SES has ended the account's sending: see its console"),
+        "AccessDenied": _CREDENTIALS,
         "DailyQuota": _ACCOUNT(Reason.QUOTA, "the account's daily quota is used up: ask AWS for a larger one"),
+        "IncompleteSignature": _CREDENTIALS,
         "LimitExceeded": _ACCOUNT(Reason.QUOTA, "a quota of the account is used up: see SES's console"),
         "MailFromDomainNotVerified": _SENDER,
+        "NotAuthorized": _CREDENTIALS,
         "NotVerified": _SENDER,
+        "RequestAborted": Outcome.UNAVAILABLE,
+        "RequestExpired": _ACCOUNT(Reason.CREDENTIALS, "AWS finds our requests out of date: set this machine's clock"),
         "SendingPaused": _ACCOUNT(Reason.BALANCE, "sending is paused for the account or the configuration set"),
+        "Throttling": Outcome.UNAVAILABLE,
     },
 )
 
@@ -120,7 +127,7 @@ class SesProvider(BaseHttpProvider[SesOptions]):
         """The type of the error; of two types its message says more."""
         code = error_type(response)
         text = str(json_at(response, "message") or json_at(response, "Message"))
-        if code == "TooManyRequests" and text.startswith("Daily message quota exceeded"):
+        if code in {"Throttling", "TooManyRequests"} and text.startswith("Daily message quota exceeded"):
             return "DailyQuota"
         return "NotVerified" if code == "MessageRejected" and "not verified" in text else code
 

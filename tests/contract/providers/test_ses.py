@@ -67,6 +67,13 @@ class TestSesProvider(AnswerContract, HttpProviderContract):
         account(400, "LimitExceededException", "Too many", Reason.QUOTA, "ses_LimitExceeded"),
         account(429, "TooManyRequestsException", "Daily message quota exceeded.", Reason.QUOTA, "ses_DailyQuota"),
         row(429, "TooManyRequestsException", "Maximum sending rate exceeded.", Outcome.UNAVAILABLE),
+        account(400, "ThrottlingException", "Daily message quota exceeded.", Reason.QUOTA, "ses_DailyQuota"),
+        row(400, "ThrottlingException", "Maximum sending rate exceeded.", Outcome.UNAVAILABLE, "ses_Throttling"),
+        row(400, "RequestAbortedException", "", Outcome.UNAVAILABLE, "ses_RequestAborted"),
+        *(
+            account(400, kind, "", Reason.CREDENTIALS, f"ses_{kind}")
+            for kind in ("AccessDenied", "IncompleteSignature", "NotAuthorized", "RequestExpired")
+        ),
         account(401, "UnrecognizedClientException", "The token is invalid", Reason.CREDENTIALS),
         account(403, "InvalidSignatureException", "The signature does not match", Reason.CREDENTIALS),
         account(404, "NotFoundException", "Configuration set <x> does not exist.", Reason.CREDENTIALS),
