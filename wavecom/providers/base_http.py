@@ -28,7 +28,7 @@ from wavecom.providers.base import (
     before_the_call,
 )
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
-from wavecom.providers.responses import AnswerTable, ThrottledErrorLog, phrase, retry_after_seconds
+from wavecom.providers.responses import AnswerMeaning, AnswerTable, ThrottledErrorLog, phrase, retry_after_seconds
 from wavecom.providers.transport import (
     HttpVersion,
     NotSentError,
@@ -186,9 +186,8 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         outcome = meaning.outcome
         # The answer's body may repeat the recipient, so nothing of it is told but a code that the table names.
         name = f"http_{status}" if code is None else f"{self.config.type}_{code}"
-        chosen = next((field for field in ("from", "senderId") if message.payload.get(field)), None)
-        if meaning.reason is Reason.SENDER and chosen is not None:
-            # What one message chose for itself holds back no other.
+        chosen = refused_sender_field(meaning, message)
+        if chosen is not None:
             text = f"{phrase(status)}: this account may not send from payload.{chosen}"
             return ProviderResult(outcome, name, text, scope=Scope.MESSAGE, is_final_here=True, reason=meaning.reason)
         if meaning.check:
@@ -210,6 +209,16 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
             is_final_here=meaning.is_final_here,
             reason=meaning.reason,
         )
+
+
+def refused_sender_field(meaning: AnswerMeaning, message: Message) -> str | None:
+    """The field of the payload in which the message named the sender that is refused; None: it is about all messages.
+
+    What one message chose for itself holds back no other.
+    """
+    if meaning.reason is not Reason.SENDER or meaning.holds_for_any_sender:
+        return None
+    return next((field for field in ("from", "senderId") if message.payload.get(field)), None)
 
 
 def _place(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar, Final
 from urllib.parse import quote
 
@@ -26,6 +27,7 @@ from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_at, jso
 from wavecom.providers.transport import Request, Response
 
 _ACCOUNT = AnswerMeaning.account
+_DOMAIN = partial(_ACCOUNT, Reason.SENDER, holds_for_any_sender=True)
 
 #: https://documentation.mailgun.com/docs/mailgun/api-reference/mg-responses. Codes are ours: Mailgun says it in words.
 ANSWERS: Final = AnswerTable(
@@ -36,8 +38,8 @@ ANSWERS: Final = AnswerTable(
             Reason.CREDENTIALS, "Mailgun does not accept api_key, or it is of the other region: see base_url"
         ),
         402: _ACCOUNT(Reason.BALANCE, "the account is not paid for: check it at Mailgun"),
-        403: _ACCOUNT(Reason.SENDER, "the domain may not send: it is disabled, or the account is: check it at Mailgun"),
-        404: _ACCOUNT(Reason.SENDER, "Mailgun knows no such domain in this region: check domain and base_url"),
+        403: _DOMAIN("the domain may not send: it is disabled, or the account is: check it at Mailgun"),
+        404: _DOMAIN("Mailgun knows no such domain in this region: check domain and base_url"),
         413: AnswerMeaning.elsewhere(),  # 25 MB
         422: Outcome.REJECTED,
         429: Outcome.UNAVAILABLE,

@@ -56,7 +56,9 @@ ANSWERS: Final = AnswerTable(
             Reason.BALANCE, "the account waits for Postmark's approval, until when it sends to itself only"
         ),
         "413": _CLOSED,
-        "1235": _ACCOUNT(Reason.SENDER, "Postmark knows no such stream: check message_stream"),
+        "1235": _ACCOUNT(
+            Reason.SENDER, "Postmark knows no such stream: check message_stream", holds_for_any_sender=True
+        ),
     },
 )
 

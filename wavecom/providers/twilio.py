@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, ClassVar, Final
 from urllib.parse import quote, urlencode
 
@@ -27,6 +28,7 @@ from wavecom.providers.transport import Request, Response
 
 _ACCOUNT, _ELSEWHERE, _RECIPIENT = AnswerMeaning.account, AnswerMeaning.elsewhere, AnswerMeaning.recipient
 _SENDER = _ACCOUNT(Reason.SENDER, "Twilio does not let this account send from sender: check the number at Twilio")
+_SERVICE = partial(_ACCOUNT, Reason.SENDER, holds_for_any_sender=True)
 _CLOSED = _ACCOUNT(Reason.BALANCE, "the account is not active: check its balance and its status at Twilio")
 _CREDENTIALS = _ACCOUNT(Reason.CREDENTIALS, "Twilio does not accept account_sid and auth_token")
 
@@ -63,8 +65,8 @@ ANSWERS: Final = AnswerTable(
         "21659": _SENDER,
         "21660": _SENDER,
         "21661": _SENDER,
-        "21703": _ACCOUNT(Reason.SENDER, "the messaging service has no senders: add one at Twilio"),
-        "21705": _ACCOUNT(Reason.SENDER, "Twilio knows no such messaging service: check messaging_service_sid"),
+        "21703": _SERVICE("the messaging service has no senders: add one at Twilio"),
+        "21705": _SERVICE("Twilio knows no such messaging service: check messaging_service_sid"),
         "90010": _CLOSED,
     },
 )

@@ -7,11 +7,13 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from tests.contract.answer_contract import AnswerContract, AnswerRow
-from tests.contract.provider_contract import HttpProviderContract
-from tests.peers import Received
+from tests import peers
+from tests.contract.answer_contract import AnswerContract, AnswerRow, setup_of
+from tests.contract.provider_contract import HttpProviderContract, Way
+from tests.peers import HttpPeer, Received
 from wavecom.core.job import Outcome, Reason, Scope
 from wavecom.core.lanes import Channel
+from wavecom.providers.transport import HttpTransport
 
 # A deadline that is not held would hang a test for ever: this is what then fails it.
 pytestmark = pytest.mark.timeout(60)
@@ -69,6 +71,17 @@ class TestMailgunProvider(AnswerContract, HttpProviderContract):
         AnswerRow(503, b"", Outcome.UNAVAILABLE),
         AnswerRow(504, b"", Outcome.UNKNOWN),
     )
+
+    @pytest.mark.parametrize("status", [403, 404])
+    def test_a_domain_that_may_not_send_is_every_messages_trouble(
+        self, status: int, channel: Channel, any_transport: HttpTransport, way: Way
+    ) -> None:
+        payload = {"from": "ada@mg.bank.example", "subject": "S", "text": "T"}
+        with HttpPeer(peers.reply(status, said("Domain mg.bank.example is not allowed to send"))) as peer:
+            provider = self.provider_at(peer.url, channel, any_transport)
+            result = way(provider, setup_of(provider, channel).message(payload=payload))
+
+        assert (result.reason, result.scope, result.is_final_here) == (Reason.SENDER, Scope.PROVIDER, False)
 
     @pytest.fixture
     def channel(self) -> Channel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from types import MappingProxyType
 
@@ -10,11 +11,12 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.unit.providers.conftest import URL, Environment, both_ways, gateway
-from wavecom.core.job import Outcome, Scope
+from wavecom.core.job import Outcome, Reason, Scope
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.file import parse_providers
+from wavecom.providers.gateway.answers import AnswerRule
 from wavecom.providers.transport import NotSentError, Response, TransportFault, UnclearError
 from wavecom.routing.pause import PauseRequest
 
@@ -416,3 +418,20 @@ def test_a_wrong_table_is_told_by_line(lines: str, line: int, message: str) -> N
 
     assert where == f"providers.toml:{line}"
     assert said.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("sender", "scope", "is_final_here"),
+    [({}, Scope.PROVIDER, False), ({"senderId": "SHOP"}, Scope.MESSAGE, True)],
+)
+def test_a_sender_that_a_message_chose_itself_closes_nothing_by_a_rule_either(
+    environment: Environment, new_message: NewMessage, sender: dict[str, str], scope: Scope, is_final_here: bool
+) -> None:
+    environment.transport.script = Response(200, {}, b'{"error": "unknown sender"}')
+    rule = AnswerRule(outcome="unavailable", text=re.compile("unknown sender"), reason="sender")
+    message = new_message(Channel.SMS, payload={"text": "Hello"} | sender)
+
+    answer = both_ways(gateway(environment, answers=(rule,)), message)
+
+    assert (answer.outcome, answer.reason) == (Outcome.UNAVAILABLE, Reason.SENDER)
+    assert (answer.scope, answer.is_final_here) == (scope, is_final_here)

@@ -21,6 +21,8 @@ class AnswerMeaning:
     reason: Reason | None = None
     #: This provider will never take this message, and others may: see ``ProviderResult``.
     is_final_here: bool = False
+    #: Of ``Reason.SENDER``: it is about what is configured, whatever sender a message names itself.
+    holds_for_any_sender: bool = False
 
     @classmethod
     def of(cls, outcome: Outcome) -> AnswerMeaning:
@@ -28,9 +30,13 @@ class AnswerMeaning:
         return cls(outcome, Scope.MESSAGE if outcome is Outcome.REJECTED else None)
 
     @classmethod
-    def account(cls, reason: Reason, check: str) -> AnswerMeaning:
-        """The provider serves nobody of ours, because of our account: its credentials, balance, sender or quota."""
-        return cls(Outcome.UNAVAILABLE, Scope.PROVIDER, check, reason)
+    def account(cls, reason: Reason, check: str, *, holds_for_any_sender: bool = False) -> AnswerMeaning:
+        """The provider serves nobody of ours, because of our account: its credentials, balance, sender or quota.
+
+        A refused sender that a message has named itself is that message's trouble, unless it
+        ``holds_for_any_sender``: a domain or a service of the configuration.
+        """
+        return cls(Outcome.UNAVAILABLE, Scope.PROVIDER, check, reason, holds_for_any_sender=holds_for_any_sender)
 
     @classmethod
     def recipient(cls, reason: Reason) -> AnswerMeaning:
