@@ -40,8 +40,10 @@ ANSWERS = AnswerTable(
     {
         "2xx": Outcome.ACCEPTED,
         400: REJECTED,
-        401: AnswerMeaning.account(
-            Reason.CREDENTIALS, "the push service refuses our token: check the VAPID key and clock"
+        # Our token, or one subscription that was made for another key: Mozilla's service says both so, and anybody may
+        # subscribe with a key of his own. Whether all are refused, several browsers tell.
+        401: AnswerMeaning(
+            UNAVAILABLE, check="a push service refuses our token: check the VAPID key and clock, or subscribe anew"
         ),
         # A subscription that was made for another key: this browser must subscribe anew; nobody else need wait.
         403: AnswerMeaning(

@@ -58,8 +58,6 @@ class TestWebpushProvider(HttpProviderContract, AnswerContract):
             401,
             b'{"code": 401, "errno": 109, "error": "Unauthorized", "message": "VAPID public key mismatch"}',
             UNAVAILABLE,
-            reason=Reason.CREDENTIALS,
-            scope=Scope.PROVIDER,
         ),
         AnswerRow(
             403,
