@@ -45,4 +45,5 @@ def test_each_is_taken_back_alone(overrides: OverrideStore) -> None:
     overrides.set_weight("a", None, "ada", "done", later(2))
 
     assert (without_pause.weight, without_pause.paused_until) == (0, None)
+    assert (without_pause.reopened_at, overrides.all()["a"].reopened_at) == (later(1), later(1))
     assert (overrides.all()["a"].weight, overrides.all()["a"].changed_at) == (None, later(2))

@@ -23,6 +23,8 @@ class ProviderOverride:
     weight: float | None = None
     #: Nobody calls it before (aware UTC); None: there is no pause.
     paused_until: datetime | None = None
+    #: When somebody last said that it may be called again, whatever held it closed; None: nobody has.
+    reopened_at: datetime | None = None
 
 
 class OverrideStore(Protocol):
@@ -37,5 +39,5 @@ class OverrideStore(Protocol):
         ...
 
     def set_pause(self, provider: str, until: datetime | None, by: str, reason: str, at: datetime) -> None:
-        """Change the pause and nothing else; None: there is none."""
+        """Change the pause and nothing else; None: there is none, and ``reopened_at`` is ``at``."""
         ...

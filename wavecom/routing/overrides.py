@@ -16,7 +16,7 @@ import structlog
 from wavecom.core.provider_administration import ProviderBoard, ProviderStatus
 from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
 from wavecom.errors import StoreError, UnavailableError
-from wavecom.routing.breaker import ProviderHealth
+from wavecom.routing.breaker import BreakerState, ProviderHealth
 from wavecom.routing.summary import ProviderSummary
 
 log = structlog.get_logger()
@@ -60,7 +60,8 @@ class OverrideFollower:
         self._now = now
         self._board = board
         self._weights: Mapping[str, float] = {}
-        self._followed: Mapping[str, ProviderOverride] = {}
+        #: What was read last; None: nothing yet.
+        self._followed: Mapping[str, ProviderOverride] | None = None
 
     def refresh(self) -> None:
         """Say how the providers stand, and follow what has changed; without the store what was known last holds."""
@@ -93,16 +94,27 @@ class OverrideFollower:
 
     def _follow_pauses(self, overrides: Mapping[str, ProviderOverride]) -> None:
         now = self._now()
-        lasting = {health.provider: health.throttled_for_seconds for health in self._gate.snapshot()}
+        healths = {health.provider: health for health in self._gate.snapshot()}
         for name, override in overrides.items():
-            before = self._followed.get(name)
+            before = None if self._followed is None else self._followed.get(name)
             seconds = (override.paused_until - now).total_seconds() if override.paused_until is not None else 0.0
-            if name not in lasting:
+            if name not in healths:
                 continue  # of another file
+            lasting = healths[name].throttled_for_seconds
             if seconds > _SLACK_SECONDS:
                 is_changed = before is not None and before.paused_until != override.paused_until
-                missing = seconds - lasting[name]
+                missing = seconds - lasting
                 if missing > _SLACK_SECONDS or (is_changed and abs(missing) > _SLACK_SECONDS):
                     self._gate.set_pause(name, seconds, f"paused by {override.changed_by}: {override.reason}")
-            elif before is not None and before.paused_until and not override.paused_until and lasting[name] > 0:
+            elif self._is_reopening(before, override) and _is_held(healths[name]):
                 self._gate.reopen(name, f"reopened by {override.changed_by}: {override.reason}")
+
+    def _is_reopening(self, before: ProviderOverride | None, override: ProviderOverride) -> bool:
+        """Whether somebody has opened it since the last reading; what was before the first one is over."""
+        if self._followed is None or override.reopened_at is None:
+            return False
+        return before is None or before.reopened_at != override.reopened_at
+
+
+def _is_held(health: ProviderHealth) -> bool:
+    return health.throttled_for_seconds > 0 or health.state is not BreakerState.CLOSED

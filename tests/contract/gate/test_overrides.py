@@ -8,13 +8,17 @@ from datetime import timedelta
 import pytest
 import redis
 
-from tests.contract.gate.fleet import AnyGate, Fleet, granted, health, refusal, wait_until
+from tests.contract.gate.fleet import AnyGate, Fleet, call, granted, health, knows, refusal, wait_until
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryOverrideStore
+from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.local.servers import PrivateRedis
 from wavecom.routing import gate
+from wavecom.routing.breaker import BreakerState
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.overrides import OverrideFollower
+
+NO_CREDIT = ProviderResult(Outcome.UNAVAILABLE, "http_402", scope=Scope.PROVIDER, reason=Reason.BALANCE)
 
 
 class Environment:
@@ -56,6 +60,33 @@ def test_a_pause_holds_for_all_and_ends_when_it_is_taken_back(fleet: Fleet, envi
         follower.refresh()
     assert granted(first)
     assert granted(second)
+
+
+def test_who_opens_a_provider_closes_its_breaker_too(fleet: Fleet, environment: Environment) -> None:
+    member = fleet.join(GateSettings())
+    follower = environment.follower(member)
+    follower.refresh()
+    call(member, NO_CREDIT)
+    knows(member, BreakerState.OPEN)
+
+    environment.pause(None)
+    follower.refresh()
+
+    knows(member, BreakerState.CLOSED)
+    assert granted(member)
+
+
+def test_an_opening_of_before_a_worker_began_opens_nothing(fleet: Fleet, environment: Environment) -> None:
+    member = fleet.join(GateSettings())
+    follower = environment.follower(member)
+    environment.pause(None)
+    call(member, NO_CREDIT)
+    knows(member, BreakerState.OPEN)
+
+    follower.refresh()
+    follower.refresh()
+
+    assert refusal(member).reason == gate.BREAKER_OPEN
 
 
 def test_a_worker_that_starts_later_follows_too(fleet: Fleet, environment: Environment) -> None:

@@ -35,7 +35,8 @@ class MongoOverrideStore:
 
     def set_pause(self, provider: str, until: datetime | None, by: str, reason: str, at: datetime) -> None:
         """See the port. May be repeated."""
-        self._set(provider, {"pausedUntil": until}, by, reason, at)
+        opening = {"reopenedAt": at} if until is None else {}
+        self._set(provider, {"pausedUntil": until, **opening}, by, reason, at)
 
     def _set(self, provider: str, changes: Mapping[str, Any], by: str, reason: str, at: datetime) -> None:
         values = {**changes, "changedAt": at, "changedBy": by, "reason": reason}
@@ -51,4 +52,5 @@ def _override(document: Document) -> ProviderOverride:
         reason=document["reason"],
         weight=document.get("weight"),
         paused_until=document.get("pausedUntil"),
+        reopened_at=document.get("reopenedAt"),
     )
