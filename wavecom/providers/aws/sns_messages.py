@@ -32,7 +32,12 @@ _SIGNED: Final[Mapping[str, tuple[str, ...]]] = {
     "UnsubscribeConfirmation": _CONFIRMATION,
 }
 _HASHES: Final[Mapping[str, Callable[[], hashes.HashAlgorithm]]] = {"1": hashes.SHA1, "2": hashes.SHA256}
-_HOST: Final = re.compile(r"sns\.[a-z0-9-]+\.amazonaws\.com(\.cn)?")
+#: ``sns.<region>`` and nothing like it: ``sns.s3`` is a bucket that somebody owns.
+_HOST: Final = re.compile(r"sns\.[a-z]+(-[a-z]+)+-[0-9]+\.amazonaws\.com(\.cn)?")
+#: Where a host of SNS has certificates. Anywhere else it answers what its customers have put there: with a presigned
+#: address of GetEndpointAttributes anybody's own certificate
+#: (https://spaceraccoon.dev/exploiting-improper-validation-amazon-simple-notification-service/).
+_CERTIFICATE_PATH: Final = re.compile(r"(/[A-Za-z0-9_-]+)*/SimpleNotificationService-[A-Za-z0-9]+\.pem")
 #: SNS repeats a message for an hour at most, with the time of the first attempt
 #: (https://docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html).
 LONGEST_RETRIES: Final = timedelta(hours=1)
@@ -120,8 +125,8 @@ class SnsVerifier:
             raise UnreadableReceiptError(f"{error.args[0]} is missing") from None
 
     def _certificate(self, url: str | None) -> Certificate:
-        if url is None or not self._is_trusted(url):
-            raise SignatureError("SigningCertURL is not an address of SNS")
+        if url is None or not self._is_trusted(url) or not _is_of_certificate(url):
+            raise SignatureError("SigningCertURL is not an address of SNS where it has certificates")
         with self._lock:
             found = self._certificates.get(url)
         if found is not None:
@@ -153,6 +158,11 @@ class SnsVerifier:
         if own is not None and is_this_machine(own.hostname or "") and is_this_machine(host):
             return True
         return port in {None, 443} and _HOST.fullmatch(host) is not None
+
+
+def _is_of_certificate(url: str) -> bool:
+    parts = urlsplit(url)
+    return not parts.query and _CERTIFICATE_PATH.fullmatch(parts.path) is not None
 
 
 def _fields(body: bytes) -> dict[str, str]:

@@ -107,6 +107,12 @@ def test_a_message_of_another_topic_is_refused_before_anything_is_fetched() -> N
         "https://evil.example/sns.eu-west-1.amazonaws.com",
         "https://sns.eu-west-1.amazonaws.com@evil.example/x.pem",
         "https://bucket.s3.amazonaws.com/x.pem",
+        "https://sns.s3.amazonaws.com/SimpleNotificationService-0.pem",
+        "https://sns.s3-eu-west-1.amazonaws.com/SimpleNotificationService-0.pem",
+        "https://sns.eu-west-1.amazonaws.com/x.pem",
+        "https://sns.eu-west-1.amazonaws.com/?Action=GetEndpointAttributes&X-Amz-Signature=0",
+        "https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-0.pem?Action=GetEndpointAttributes",
+        "https://sns.eu-west-1.amazonaws.com/?/SimpleNotificationService-0.pem",
         "https://sns.eu-west-1.amazonaws.com:8443/x.pem",
         "https://snsXeu-west-1.amazonaws.com/x.pem",
         "https://[::1/x.pem",
@@ -121,6 +127,21 @@ def test_a_certificate_is_fetched_from_sns_alone(url: str) -> None:
     with pytest.raises(SignatureError, match="SigningCertURL"):
         verifier(shelf).verify(posted(SIGNER.body(SigningCertURL=url)))
     assert shelf.asked == []
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "sns.us-east-1.amazonaws.com",
+        "sns.ap-southeast-2.amazonaws.com",
+        "sns.us-gov-west-1.amazonaws.com",
+        "sns.cn-north-1.amazonaws.com.cn",
+    ],
+)
+def test_every_region_has_certificates(host: str) -> None:
+    url = f"https://{host}/SimpleNotificationService-7ff5318490ec183fbaddaa2a969abfda.pem"
+
+    verifier(Shelf({url: SIGNER.pem})).verify(posted(SIGNER.body(SigningCertURL=url)))
 
 
 @pytest.mark.parametrize(
