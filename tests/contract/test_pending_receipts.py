@@ -13,6 +13,8 @@ from tests.memory_storage import MemoryOneTimeTokens, MemoryPendingReceipts
 from wavecom.core.job import Reason
 from wavecom.core.receipt_processing import PendingReceipt, PendingReceipts
 from wavecom.core.receipts import ReceiptKind, ReceiptRequest
+from wavecom.providers.receipts import TOLERANCE
+from wavecom.providers.receipts.mailgun import LONGEST_RETRIES
 from wavecom.storage.mongo.receipts import (
     TOKEN_KEPT_FOR,
     UNREADABLE_KEPT_FOR,
@@ -100,6 +102,10 @@ def test_a_request_that_nobody_can_read_is_kept_for_a_day_without_its_headers(
 
 def received(body: bytes) -> ReceiptRequest:
     return ReceiptRequest(method="POST", url="", query="", headers={}, body=body, at=NOW)
+
+
+def test_a_token_is_remembered_for_longer_than_it_is_believed() -> None:
+    assert TOKEN_KEPT_FOR > LONGEST_RETRIES + 2 * TOLERANCE
 
 
 def test_a_token_belongs_to_what_it_first_came_with(database: Database[dict[str, Any]]) -> None:

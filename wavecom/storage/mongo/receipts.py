@@ -25,8 +25,8 @@ from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
 
 #: A request that can't be read is kept for so long, for people to look at.
 UNREADABLE_KEPT_FOR: Final = timedelta(days=1)
-#: Longer than any signed time is believed.
-TOKEN_KEPT_FOR: Final = timedelta(hours=1)
+#: Longer than any signed time is believed: Mailgun's for eight hours and some minutes.
+TOKEN_KEPT_FOR: Final = timedelta(hours=9)
 #: The sweep gives receipts up by itself; only what it can't see goes later, by its age.
 _MARGIN = timedelta(hours=6)
 

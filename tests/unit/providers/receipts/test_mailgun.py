@@ -64,7 +64,7 @@ def test_a_signature_of_either_key_is_verified() -> None:
         {"signature": signature() | {"timestamp": str(int(NOW.timestamp()) + 1)}},
         {"signature": signature() | {"signature": "ü"}},
         {"signature": signature("")},
-        {"signature": signature(at=(NOW - timedelta(minutes=6)).timestamp())},
+        {"signature": signature(at=(NOW - timedelta(hours=8, minutes=6)).timestamp())},
         {"signature": signature(at=(NOW + timedelta(minutes=6)).timestamp())},
         {"signature": "x"},
         {},
@@ -76,6 +76,11 @@ def test_a_signature_of_either_key_is_verified() -> None:
 def test_what_is_not_signed_of_late_is_refused(reader: ReceiptReader, content: object) -> None:
     with pytest.raises(SignatureError):
         reader.verify(posted(content))
+
+
+@pytest.mark.parametrize("late", [timedelta(minutes=6), timedelta(hours=1), timedelta(hours=8)])
+def test_a_repetition_with_its_first_signature_is_believed(reader: ReceiptReader, late: timedelta) -> None:
+    reader.verify(posted({"signature": signature(at=(NOW - late).timestamp())}))
 
 
 def test_a_token_names_the_event_and_is_good_for_one_content(reader: ReceiptReader) -> None:
