@@ -30,6 +30,9 @@ KINDS: Final = {
 IGNORED: Final = frozenset({"Open", "Click"})
 #: Where the part of each kind of event stands, if not under its name in lower case with its own time in it.
 _PARTS: Final = {"DeliveryDelay": "deliveryDelay", "Rendering Failure": "failure"}
+#: Subtype of a bounce or a complaint: SES took the mail and did not try to send it
+#: (https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_Complaint.html).
+_NOT_TRIED: Final = "OnAccountSuppressionList"
 #: What SES publishes to a topic that is added to a configuration set.
 _GREETING: Final = "Successfully validated SNS topic for Amazon SES event publishing."
 
@@ -70,7 +73,7 @@ def _receipt(word: str, event: Mapping[str, Any], message: SnsMessage) -> Receip
     words = [text_at(part, f"{word.lower()}{suffix}") for suffix in ("Type", "SubType")]
     return Receipt(
         event_id=message.message_id,
-        kind=KINDS[word],
+        kind=ReceiptKind.FAILED if words[1] == _NOT_TRIED else KINDS[word],
         job_id=job_id_at(event, "mail", "tags", "wavecom_job_id", 0),
         message_id=text_at(event, "mail", "messageId"),
         at=time_at(part, "timestamp") or time_at(event, "mail", "timestamp"),

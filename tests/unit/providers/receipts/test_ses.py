@@ -98,6 +98,13 @@ INVALID, OPTED_OUT = Reason.RECIPIENT_INVALID, Reason.RECIPIENT_OPTED_OUT
         ("Rendering Failure", {"failure": {"errorMessage": "x"}}, ReceiptKind.FAILED, None, "RenderingFailure"),
         ("Complaint", {"complaint": {"complaintSubType": None}}, ReceiptKind.COMPLAINT, OPTED_OUT, "Complaint"),
         (
+            "Complaint",
+            {"complaint": {"complaintSubType": "OnAccountSuppressionList"}},
+            ReceiptKind.FAILED,
+            OPTED_OUT,
+            "Complaint_OnAccountSuppressionList",
+        ),
+        (
             "Subscription",
             {"subscription": {"newTopicPreferences": {"unsubscribeAll": True}}},
             ReceiptKind.UNSUBSCRIBED,
