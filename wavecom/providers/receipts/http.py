@@ -26,6 +26,7 @@ from wavecom.providers.configuration.json_pointers import pointed_to
 from wavecom.providers.configuration.receipt_options import INBOUND, HttpReceiptOptions, ReceiptSignature
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
+from wavecom.providers.receipts.phone_numbers import e164
 from wavecom.providers.receipts.standard_webhooks import StandardWebhooksVerifier
 
 #: One request reports no more than this.
@@ -110,8 +111,8 @@ class HttpReceipts:
 
     def _inbound(self, event: Any, event_id: str) -> InboundMessage | None:
         options = self._options
-        sender, body = _text(event, options.sender), _text(event, options.body)
-        if not sender or body is None:
+        sender, body = e164(_text(event, options.sender) or ""), _text(event, options.body)
+        if sender is None or body is None:
             return None
         return InboundMessage(
             event_id=event_id,

@@ -26,6 +26,7 @@ from wavecom.core.receipts import (
 )
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
+from wavecom.providers.receipts.phone_numbers import e164
 from wavecom.providers.receipts.signed_jwt import check_hash, check_times, verified_claims
 
 KINDS: Final = {
@@ -91,7 +92,7 @@ class MessagebirdReceipts:
             code=f"messagebird_{code}" if code not in {"", "0"} else status,
             text=reason if reason in REASONS else "",
             reason=REASONS.get(reason) if KINDS[status] is ReceiptKind.FAILED else None,
-            recipient=_number(fields.get("recipient", "")),
+            recipient=e164(fields.get("recipient", "")),
         )
         return ReceiptBatch(receipts=(receipt,))
 
@@ -99,7 +100,7 @@ class MessagebirdReceipts:
 def _inbound(message_id: str, fields: Mapping[str, str]) -> InboundMessage:
     return InboundMessage(
         event_id=message_id,
-        sender=_number(fields["originator"]) or "",
+        sender=e164(fields["originator"]) or "",
         to=fields.get("recipient", ""),
         text=fields.get("body") or fields.get("payload", ""),
         at=_time(fields.get("createdDatetime", "")),
@@ -117,12 +118,6 @@ def _fields(request: ReceiptRequest) -> dict[str, str]:
         return dict(parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True))
     except ValueError:
         raise UnreadableReceiptError("the body is neither a form nor JSON") from None
-
-
-def _number(text: str) -> str | None:
-    """E.164 of what MessageBird writes without its plus; None for anything else."""
-    digits = text.removeprefix("+")
-    return f"+{digits}" if digits.isascii() and digits.isdigit() else None
 
 
 def _time(text: str) -> datetime | None:

@@ -29,6 +29,7 @@ from wavecom.core.receipts import (
 )
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import TOLERANCE, ReceiptDependencies
+from wavecom.providers.receipts.phone_numbers import e164
 from wavecom.providers.receipts.signed_jwt import check_hash, check_times, verified_claims
 
 #: ``status`` of both APIs. ``unknown`` is "no useful information": the message may still arrive.
@@ -94,7 +95,7 @@ class VonageReceipts:
             at=_time(fields),
             code=f"vonage_{code}" if code not in {"", "0"} else status,
             reason=REASONS.get(code) if KINDS[status] is ReceiptKind.FAILED else None,
-            recipient=_number(fields.get("msisdn") or fields.get("to", "")),
+            recipient=e164(fields.get("msisdn") or fields.get("to", "")),
         )
         return ReceiptBatch(receipts=(receipt,))
 
@@ -162,17 +163,11 @@ def _fields(request: ReceiptRequest) -> dict[str, str]:
 def _inbound(message_id: str, fields: Mapping[str, str]) -> InboundMessage:
     return InboundMessage(
         event_id=message_id,
-        sender=_number(fields.get("msisdn") or fields.get("from", "")) or "",
+        sender=e164(fields.get("msisdn") or fields.get("from", "")) or "",
         to=fields.get("to", ""),
         text=fields["text"],
         at=_time(fields),
     )
-
-
-def _number(text: str) -> str | None:
-    """E.164 of what Vonage writes without its plus; None for anything else."""
-    digits = text.removeprefix("+")
-    return f"+{digits}" if digits.isascii() and digits.isdigit() else None
 
 
 def _time(fields: Mapping[str, str]) -> datetime | None:

@@ -160,6 +160,14 @@ def test_what_people_write_is_read() -> None:
     assert (message.sender, message.to, message.text) == ("+447700900123", "84433", "STOP")
 
 
+@pytest.mark.parametrize("sender", ["447700900123", "00447700900123", 447700900123])
+def test_who_wrote_is_told_as_recipients_are_stored(sender: object) -> None:
+    """Else his STOP would be kept for a number that nobody ever writes to."""
+    _, [message], _ = read({"id": "i-1", "status": "MO", "from": sender, "to": "84433", "text": "STOP"})
+
+    assert message.sender == "+447700900123"
+
+
 @pytest.mark.parametrize(
     "event",
     [
@@ -168,6 +176,7 @@ def test_what_people_write_is_read() -> None:
         {"message": "m"},
         {"status": ["DELIVRD"], "message": "m"},
         {"status": "MO", "text": "STOP"},
+        {"status": "MO", "from": "07700900123", "text": "STOP"},
         "DELIVRD",
         None,
         [[]],
