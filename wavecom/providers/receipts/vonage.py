@@ -100,9 +100,9 @@ class VonageReceipts:
         return ReceiptBatch(receipts=(receipt,))
 
     def _verify_token(self, token: str, request: ReceiptRequest) -> None:
-        # Its hash is that of a body: an address that is called by GET would not be signed.
-        if not request.body:
-            raise SignatureError("a token signs a body, and there is none")
+        # Its hash is that of a body. Of a GET the address is read, which nothing would sign.
+        if request.method == "GET" or not request.body:
+            raise SignatureError("a token signs a body, and there is none that is read")
         claims = verified_claims(
             token, self._secrets, ["HS256"], issuer="Vonage", required=["iss", "iat", "payload_hash", "api_key"]
         )

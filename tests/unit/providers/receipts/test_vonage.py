@@ -214,6 +214,16 @@ def test_a_token_says_nothing_of_an_address_without_a_body() -> None:
         )
 
 
+def test_the_token_of_a_body_says_nothing_of_an_address_that_is_called_with_both() -> None:
+    signed = with_token({"message_uuid": "m-1", "status": "delivered"})
+    forged = receipt_request(
+        signed.body, url=f"{URL}?messageId=m-1&status=failed", method="GET", headers=signed.headers
+    )
+
+    with pytest.raises(SignatureError):
+        sms_reader(table()).verify(forged)
+
+
 @pytest.mark.parametrize("way", [as_form, as_json, as_query])
 @pytest.mark.parametrize(
     ("status", "kind"),
