@@ -2,7 +2,9 @@
 
 Whose list: of a receipt, that of the job's account. Of an inbound message, those of the live accounts whose messages
 went to this number by the provider that it came from, because STOP is said to our number and not to one client of it;
-where nothing is known of any such message, those of all clients.
+where nothing is known of any such message, STOP holds for all clients. START takes back what was said to the same
+provider, for all of them; and never for all whatever was said: who has left one bank's number does not come back to it
+by a word to another's.
 """
 
 from __future__ import annotations
@@ -19,12 +21,21 @@ from wavecom.core.ports import JobFilter, JobRepository
 from wavecom.core.receipts import InboundMessage, MatchedReceipt, ReceiptKind
 from wavecom.core.recipients import recipient_of
 from wavecom.core.suppression_list import SuppressionList
-from wavecom.core.suppressions import USUAL_SCOPES, NewSuppression, SuppressionSource, source_of
+from wavecom.core.suppressions import (
+    USUAL_SCOPES,
+    NewSuppression,
+    SuppressionFilter,
+    SuppressionSource,
+    SuppressionState,
+    source_of,
+)
 
 log = structlog.get_logger()
 
 #: So many of the last messages to a number tell who sends to it.
 _JOBS_LIMIT = 200
+#: And so many entries that STOP has set for one number: one a client.
+_ENTRIES_LIMIT = 1000
 _KINDS = {
     ReceiptKind.COMPLAINT: SuppressionSource.COMPLAINT,
     ReceiptKind.UNSUBSCRIBED: SuppressionSource.UNSUBSCRIBE,
@@ -83,14 +94,14 @@ class SuppressionFeedback:
                             source=source,
                             scope=USUAL_SCOPES[source],
                             by="recipient",
-                            reason=f"wrote STOP to {provider}",
+                            reason=_reason_of_stop(provider),
                             event_id=event_id,
                         )
                         for account in sorted(senders or self._accounts())
                     ]
                 )
             case Keyword.START:
-                accounts = sorted(senders or self._accounts())
+                accounts = sorted(senders | self._accounts_stopped_by(provider, message.sender))
                 self._suppressions.lift_stops(accounts, Channel.SMS, message.sender, by="recipient", event_id=event_id)
             case Keyword.HELP:
                 # Counted and logged, no more: most providers answer it themselves.
@@ -99,6 +110,24 @@ class SuppressionFeedback:
     def _accounts_that_sent(self, provider: str, number: str) -> frozenset[str]:
         where = JobFilter(recipient=number, type=Channel.SMS, provider=provider, is_test=False)
         return frozenset(job.client for job in self._jobs.search(where, _JOBS_LIMIT).jobs)
+
+    def _accounts_stopped_by(self, provider: str, number: str) -> frozenset[str]:
+        where = SuppressionFilter(
+            channel=Channel.SMS, recipient=number, source=SuppressionSource.STOP, state=SuppressionState.ACTIVE
+        )
+        return frozenset(
+            entry.account
+            for entry in self._suppressions.search(where, _ENTRIES_LIMIT).entries
+            if entry.reason == _reason_of_stop(provider) or entry.by == _by(provider)
+        )
+
+
+def _reason_of_stop(provider: str) -> str:
+    return f"wrote STOP to {provider}"
+
+
+def _by(provider: str) -> str:
+    return f"provider {provider}"
 
 
 def _new(matched: MatchedReceipt) -> NewSuppression | None:
@@ -113,7 +142,7 @@ def _new(matched: MatchedReceipt) -> NewSuppression | None:
         recipient=recipient,
         source=source,
         scope=USUAL_SCOPES[source],
-        by=f"provider {matched.provider}",
+        by=_by(matched.provider),
         reason=f"{receipt.code or receipt.kind.value}, notification {job.job_id}",
         event_id=f"{matched.provider} {receipt.event_id}",
     )

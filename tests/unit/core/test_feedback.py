@@ -151,6 +151,33 @@ def test_start_lifts_what_stop_has_set_and_nothing_else(feedback: Feedback) -> N
     assert [entry.source for entry in feedback.entries(SuppressionState.LIFTED)] == [SuppressionSource.STOP]
 
 
+def test_start_of_somebody_nobody_knows_takes_back_his_stop_to_that_provider(feedback: Feedback) -> None:
+    feedback.writes("STOP", "m-1")
+
+    feedback.writes("START", "m-2")
+
+    assert feedback.entries() == []
+    assert len(feedback.entries(SuppressionState.LIFTED)) == 3
+
+
+def test_start_takes_back_a_stop_for_all_clients_when_one_has_written_meanwhile(feedback: Feedback) -> None:
+    feedback.writes("STOP", "m-1")
+    feedback.sent("acme")
+
+    feedback.writes("START", "m-2")
+
+    assert feedback.entries() == []
+
+
+def test_start_said_to_one_provider_does_not_take_back_stop_said_to_another(feedback: Feedback) -> None:
+    feedback.sent("bank")
+    feedback.writes("STOP", "m-1")
+
+    feedback.writes("yes", "m-2", "vonage")
+
+    assert [(entry.account, entry.source) for entry in feedback.entries()] == [("bank", SuppressionSource.STOP)]
+
+
 def test_messages_that_come_again_in_any_order_leave_the_last_word(feedback: Feedback) -> None:
     feedback.sent("acme")
     for text, event_id in [("STOP", "m-1"), ("START", "m-2"), ("STOP", "m-1"), ("START", "m-2"), ("STOP", "m-1")]:
