@@ -10,6 +10,7 @@ by a word to another's.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from email.utils import parseaddr
 
 import structlog
 
@@ -158,6 +159,8 @@ def _source(matched: MatchedReceipt) -> SuppressionSource | None:
 def _recipient(job: Job, told: str | None) -> str | None:
     """Whom a receipt is about: the job's recipient. One that names somebody else, such as who got a copy, is not."""
     own = recipient_of(job.type, job.to)
-    if told is not None and own is not None and job.type is Channel.EMAIL and told.strip().casefold() != own:
-        return None
-    return own
+    if told is None or own is None or job.type is not Channel.EMAIL:
+        return own
+    # SES and Resend give back what they were given: ``Amina <amina@example.com>``.
+    address = parseaddr(told)[1] or told.strip()
+    return own if address.casefold() == own else None

@@ -104,6 +104,16 @@ def test_other_receipts_suppress_nobody(feedback: Feedback, matched: MatchedRece
     assert feedback.entries() == []
 
 
+@pytest.mark.parametrize(
+    "told",
+    ["Amina@example.com", " amina@example.com", "Amina <amina@example.com>", '"Okafor, Amina" <Amina@example.com>'],
+)
+def test_the_recipient_is_known_however_the_provider_writes_him(feedback: Feedback, told: str) -> None:
+    feedback.handler.on_receipts([_matched(ReceiptKind.COMPLAINT, recipient=told)])
+
+    assert [entry.recipient for entry in feedback.entries()] == ["amina@example.com"]
+
+
 def test_a_receipt_that_comes_again_does_not_undo_a_lift(feedback: Feedback) -> None:
     feedback.handler.on_receipts([_matched(ReceiptKind.COMPLAINT, recipient="Amina@example.com")])
     [entry] = feedback.entries()
