@@ -1,14 +1,15 @@
 """Suppression lists as CSV (RFC 4180, UTF-8): rows in, rows out, a batch at a time.
 
 The first line names the columns, in any order: ``type`` and ``recipient``, and where they are wanted ``scope``,
-``reason`` and ``expiresAt``. What an export has besides is passed over, so that what came out can go in elsewhere.
+``reason`` and ``expiresAt``. What an export has besides is passed over, so that what came out can go in elsewhere; and
+so are its rows of entries that were lifted or have expired, which nobody wants in force again.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import StringIO
 from typing import Any
@@ -24,11 +25,14 @@ from wavecom.web.api.schemas.suppression import SuppressionSchema
 
 #: What an import reads; the first two it needs.
 IMPORTED = ("type", "recipient", "scope", "reason", "expiresAt")
-COLUMNS = (*IMPORTED, "source", "state", "createdAt", "liftedAt", "by", "suppressionId", "account")
+_STATE = "state"
+COLUMNS = (*IMPORTED, "source", _STATE, "createdAt", "liftedAt", "by", "suppressionId", "account")
+_NOT_IN_FORCE = frozenset({SuppressionState.LIFTED.value, SuppressionState.EXPIRED.value})
 #: Bad rows that are named; of the others only the number is told.
 NAMED_LIMIT = 1000
 #: Spreadsheets take what begins with one of these for a formula (https://owasp.org/www-community/attacks/CSV_Injection).
 _FORMULAS = ("=", "@", "\t", "\r")
+_READ = (*IMPORTED, _STATE)
 _MORE_VALUES = FieldError(
     FieldErrorCode.INVALID, "has more values than the first line has columns; put a value with commas in quotes"
 )
@@ -68,6 +72,9 @@ class SuppressionCsv:
         result = ImportResult()
         batch: list[NewSuppression] = []
         for line, row in self._rows(lines):
+            if row is not None and row.pop(_STATE, None) in _NOT_IN_FORCE:
+                result.counts = replace(result.counts, unchanged=result.counts.unchanged + 1)
+                continue
             try:
                 batch.append(self._new(row, account, by))
             except ValidationError as error:
@@ -99,7 +106,7 @@ class SuppressionCsv:
                     columns = _columns(values)
                     continue
                 named = zip(columns, values, strict=False)
-                row = {name: value.strip() for name, value in named if name in IMPORTED and value.strip()}
+                row = {name: value.strip() for name, value in named if name in _READ and value.strip()}
                 yield reader.line_num, row if len(values) <= len(columns) else None
         except csv.Error as error:
             raise _refused("", f"is no CSV: line {reader.line_num}: {error}") from error

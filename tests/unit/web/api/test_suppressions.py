@@ -208,6 +208,20 @@ def test_what_is_exported_can_be_imported_elsewhere(environment: WebEnvironment,
     assert _is_suppressed(environment, Channel.SMS, "+447700900126", "default:test")
 
 
+def test_what_was_lifted_is_not_in_force_where_the_export_is_imported(
+    environment: WebEnvironment, api: FlaskClient
+) -> None:
+    lifted = api.post(PATH, json=NEW).json["suppressionId"]
+    api.delete(f"{PATH}/{lifted}")
+    table = api.get(f"{PATH}/export").text
+    test_key = api.post("/api/keys", json={"name": "test", "mode": "test", "scopes": ["manage"]}).json["key"]
+
+    answer = _import(environment.client(test_key), table).json
+
+    assert (answer["added"], answer["unchanged"], answer["refused"]) == (0, 1, 0)
+    assert not _is_suppressed(environment, Channel.EMAIL, NEW["recipient"].lower(), "default:test")
+
+
 @pytest.mark.parametrize(
     ("scopes", "method", "path", "status"),
     [
