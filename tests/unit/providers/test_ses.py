@@ -63,6 +63,12 @@ def test_the_host_is_the_regions() -> None:
     assert request_of(TABLE, mail()).url.startswith("https://email.eu-west-1.amazonaws.com/")
 
 
+def test_a_routes_sender_is_written_as_an_option_is() -> None:
+    content = content_of(mail({"from": "Bank Two <two@example.org>", "subject": "S", "text": "T"}))
+
+    assert content["FromEmailAddress"] == '"Bank Two" <two@example.org>'
+
+
 def test_a_mail_of_text_goes_as_simple_content() -> None:
     content = content_of(mail({"subject": "Grüße", "text": "T", "html": "<b>H</b>", "replyTo": "help@example.org"}))
 

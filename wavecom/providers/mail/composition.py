@@ -42,7 +42,7 @@ def mailbox(value: str) -> Mailbox:
 def mail_of(message: Message, default_sender: Mailbox, now: datetime) -> Mail:
     """The mail that a message asks for; ``default_sender`` where it names none. Raises ``UnsendableError``."""
     payload = message.payload
-    own_sender = Mailbox.parse(payload["from"]) if payload.get("from") else default_sender
+    own_sender = _sender(payload["from"]) if payload.get("from") else default_sender
     key = re.sub(r"[^A-Za-z0-9-]", ".", message.delivery_key)
     return Mail(
         sender=own_sender,
@@ -89,6 +89,11 @@ def base64_content(attachment: Attachment) -> str:
     """A file in base64, read where it is stored apart. Raises as ``Files.read``."""
     content = attachment.content
     return content if isinstance(content, str) else b64encode(content.read()).decode()
+
+
+def _sender(value: object) -> Mailbox:
+    """As the message names it; or as its route does, which is written like the option."""
+    return mailbox(value) if isinstance(value, str) else Mailbox.parse(value)
 
 
 def _mailboxes(value: object) -> list[Mailbox]:
