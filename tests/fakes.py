@@ -184,6 +184,9 @@ class FixedRoute:
     def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
         return self.reserve_next(job, []) or Refusal("", "no_route", 60)
 
+    def parking_seconds(self, lane: Lane, refusal: Refusal) -> float:
+        return refusal.retry_after_seconds
+
     def payload_of(self, job: Job) -> Mapping[str, Any]:
         return job.payload
 

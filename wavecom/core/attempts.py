@@ -327,7 +327,10 @@ class AttemptRunner:
     def _live_permit(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
         """``permit``, or another where there is none, or where it names no provider, or the sandbox."""
         if permit is not None and permit.provider == AFTER_CLAIM:
-            return self._route.reserve_for(job, wait_seconds=PERMIT_WAIT_SECONDS)
+            own = self._route.reserve_for(job, wait_seconds=PERMIT_WAIT_SECONDS)
+            if isinstance(own, Permit):
+                return own
+            return replace(own, retry_after_seconds=self._route.parking_seconds(job.lane, own))
         if permit is not None and permit.serves(job.lane):
             return permit
         self._caller.release(permit, None)

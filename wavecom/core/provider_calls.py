@@ -53,6 +53,10 @@ class ProviderRouter(Protocol):
         """The same for the job's own route, once the job is known; waits up to ``wait_seconds``."""
         ...
 
+    def parking_seconds(self, lane: Lane, refusal: Refusal) -> float:
+        """For how long a job of the lane that was refused so should rest; to be asked once for each that does."""
+        ...
+
     def reserve_next(self, job: Job, tried: Sequence[str], *, prefer: str | None = None) -> Permit | Refusal | None:
         """A permit for a provider of the job's route that is not yet tried; None when the route has no more."""
         ...

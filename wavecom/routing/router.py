@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from threading import Event, Lock
 from typing import Any
 
@@ -115,16 +114,12 @@ class Router:
         return refusal.retry_after_seconds if line is None else line.join(refusal.retry_after_seconds)
 
     def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
-        """The same for the route of a job that is known. A refusal says when it is this job's turn to ask again: not
-        all that wait for one provider at once.
-        """
+        """The same for the route of a job that is known."""
         order = self._order_for(job, None)
         answer = self._reserve(order, job.priority, 1, wait_seconds)
         if isinstance(answer, Permit):
             self._lines[answer.provider, job.priority].shorten()
-            return answer
-        line = self._lines.get((answer.provider, job.priority))
-        return answer if line is None else replace(answer, retry_after_seconds=line.join(answer.retry_after_seconds))
+        return answer
 
     def _admit_unrouted(self, lane: Lane) -> Permit | Refusal:
         """Leave to claim a job whose route is not known yet, where one of its channel's providers may be called."""
