@@ -90,6 +90,7 @@ class ProviderResult:
     holds a secret or a recipient. ``retry_after_seconds`` is the provider's own wish. ``scope`` is what the answer
     is about; None: it doesn't say. ``is_final_here`` says of an unavailable provider that it will never take this
     message, for want of something that others may have. ``reason`` is what it says so plainly that somebody acts on it.
+    ``is_limit``: it lives, and wants fewer calls.
     """
 
     outcome: Outcome
@@ -100,6 +101,7 @@ class ProviderResult:
     scope: Scope | None = None
     is_final_here: bool = False
     reason: Reason | None = None
+    is_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,6 +208,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
             scope=meaning.scope,
             is_final_here=meaning.is_final_here,
             reason=meaning.reason,
+            is_limit=meaning.is_limit,
         )
 
 

@@ -54,7 +54,7 @@ ANSWERS = AnswerTable(
         "SENDER_ID_MISMATCH": AnswerMeaning(
             REJECTED, Scope.RECIPIENT, "tokens of another Firebase project: check service_account_file"
         ),
-        "QUOTA_EXCEEDED": UNAVAILABLE,
+        "QUOTA_EXCEEDED": AnswerMeaning.limit(),
         "UNAVAILABLE": UNAVAILABLE,
         "INTERNAL": UNAVAILABLE,
         # Of Apple devices or browsers alone; Android's messages go on.

@@ -59,7 +59,7 @@ ANSWERS: Final = AnswerTable(
         "RequestAborted": Outcome.UNAVAILABLE,
         "RequestExpired": _ACCOUNT(Reason.CREDENTIALS, "AWS finds our requests out of date: set this machine's clock"),
         "SendingPaused": _ACCOUNT(Reason.BALANCE, "sending is paused for the account or the configuration set"),
-        "Throttling": Outcome.UNAVAILABLE,
+        "Throttling": AnswerMeaning.limit(),
     },
 )
 

@@ -58,8 +58,8 @@ PUBLISH_ANSWERS: Final = AnswerTable(
         "OptInRequired": _CREDENTIALS,
         "ParameterValueInvalid": _ELSEWHERE("SNS does not take a parameter: check sender"),
         "SignatureDoesNotMatch": _CREDENTIALS,
-        "Throttled": Outcome.UNAVAILABLE,
-        "Throttling": Outcome.UNAVAILABLE,
+        "Throttled": AnswerMeaning.limit(),
+        "Throttling": AnswerMeaning.limit(),
     },
 )
 
@@ -82,7 +82,7 @@ SEND_TEXT_MESSAGE_ANSWERS: Final = AnswerTable(
         "Sender": _ACCOUNT(Reason.SENDER, "this account may not send from sender: check it at AWS"),
         "ServiceQuotaExceeded": _ACCOUNT(Reason.QUOTA, "a quota of the account is used up: see AWS"),
         "SpendLimit": _ACCOUNT(Reason.QUOTA, "the month's spend limit is reached: have AWS raise it"),
-        "Throttling": Outcome.UNAVAILABLE,
+        "Throttling": AnswerMeaning.limit(),
         "UnrecognizedClient": _CREDENTIALS,
         "Validation": _ELSEWHERE("AWS does not take a parameter: check sender and configuration_set"),
     },

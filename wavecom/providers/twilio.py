@@ -49,7 +49,7 @@ ANSWERS: Final = AnswerTable(
         "10001": _CLOSED,
         "20003": _CREDENTIALS,
         "20005": _CLOSED,
-        "20429": Outcome.UNAVAILABLE,  # not processed: safe to send again
+        "20429": AnswerMeaning.limit(),  # not processed: safe to send again
         "21211": _RECIPIENT(Reason.RECIPIENT_INVALID),
         "21212": _SENDER,
         "21408": _ELSEWHERE("sending to this country is not allowed: see Geo Permissions at Twilio"),

@@ -43,7 +43,7 @@ ANSWERS: Final = AnswerTable(
         503: Outcome.UNAVAILABLE,
     },
     {
-        "1": Outcome.UNAVAILABLE,  # faster than the account may send
+        "1": AnswerMeaning.limit(),  # faster than the account may send
         "2": _OURS,
         "3": Outcome.REJECTED,
         "4": _CREDENTIALS,

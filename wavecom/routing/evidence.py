@@ -43,7 +43,7 @@ def verdict(answer: ProviderResult) -> Verdict:
         case _ if answer.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
             return Verdict.WORKS
         case _:
-            return Verdict.LIMITS if answer.code in THROTTLED_CODES else Verdict.FAILS
+            return Verdict.LIMITS if _is_limit(answer) else Verdict.FAILS
 
 
 def account_trouble(answer: ProviderResult) -> str:
@@ -64,7 +64,11 @@ def asked_seconds(answer: ProviderResult) -> float | None:
     if answer.retry_after_seconds is not None:
         # In this order: what is no number at all asks for nothing.
         return min(max(0.0, answer.retry_after_seconds), LONGEST_SECONDS)
-    return THROTTLED_SECONDS if answer.code in THROTTLED_CODES else None
+    return THROTTLED_SECONDS if _is_limit(answer) else None
+
+
+def _is_limit(answer: ProviderResult) -> bool:
+    return answer.is_limit or answer.code in THROTTLED_CODES
 
 
 #: Stands in for a code where a call was good and slow.

@@ -23,6 +23,8 @@ class AnswerMeaning:
     is_final_here: bool = False
     #: Of ``Reason.SENDER``: it is about what is configured, whatever sender a message names itself.
     holds_for_any_sender: bool = False
+    #: See ``ProviderResult``. Of status 429 it need not be said.
+    is_limit: bool = False
 
     @classmethod
     def of(cls, outcome: Outcome) -> AnswerMeaning:
@@ -37,6 +39,11 @@ class AnswerMeaning:
         ``holds_for_any_sender``: a domain or a service of the configuration.
         """
         return cls(Outcome.UNAVAILABLE, Scope.PROVIDER, check, reason, holds_for_any_sender=holds_for_any_sender)
+
+    @classmethod
+    def limit(cls) -> AnswerMeaning:
+        """We call faster than the provider lets us: it lives, and takes the message later."""
+        return cls(Outcome.UNAVAILABLE, is_limit=True)
 
     @classmethod
     def recipient(cls, reason: Reason) -> AnswerMeaning:
