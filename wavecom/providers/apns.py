@@ -54,12 +54,9 @@ ANSWERS = AnswerTable(
         "5xx": UNKNOWN,
     },
     {
-        # Of the sandbox and of production: tokens of one are bad for the other.
+        # Of one token, or of all where base_url is the other environment's: nobody is suppressed for it.
         "BadDeviceToken": AnswerMeaning(
-            REJECTED,
-            Scope.RECIPIENT,
-            "many bad tokens are those of the other environment: check base_url",
-            Reason.RECIPIENT_INVALID,
+            REJECTED, Scope.RECIPIENT, "many bad tokens are those of the other environment: check base_url"
         ),
         "Unregistered": _GONE,
         "ExpiredToken": _GONE,

@@ -102,7 +102,7 @@ class TestAnswers:
     """Each answer of APNs, over TLS, by both ways to call a provider."""
 
     rows: ClassVar[Sequence[AnswerRow]] = (
-        AnswerRow(400, reason("BadDeviceToken"), REJECTED, None, Reason.RECIPIENT_INVALID, Scope.RECIPIENT),
+        AnswerRow(400, reason("BadDeviceToken"), REJECTED, None, None, Scope.RECIPIENT),
         AnswerRow(400, reason("DeviceTokenNotForTopic"), REJECTED, None, None, Scope.RECIPIENT),
         AnswerRow(400, reason("BadTopic"), UNAVAILABLE, None, Reason.SENDER, Scope.PROVIDER),
         AnswerRow(400, reason("MissingTopic"), UNAVAILABLE, None, Reason.SENDER, Scope.PROVIDER),
