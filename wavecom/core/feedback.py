@@ -19,6 +19,7 @@ from wavecom.core.job import Job
 from wavecom.core.keywords import Keyword, Keywords
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import JobFilter, JobRepository
+from wavecom.core.receipt_rules import log_id
 from wavecom.core.receipts import InboundMessage, MatchedReceipt, ReceiptKind
 from wavecom.core.recipients import recipient_of
 from wavecom.core.suppression_list import SuppressionList
@@ -79,7 +80,7 @@ class SuppressionFeedback:
 
     def _follow(self, provider: str, message: InboundMessage, keyword: Keyword) -> None:
         senders = self._accounts_that_sent(provider, message.sender)
-        event_id = f"{provider} {message.event_id}"
+        event_id = f"{provider} {log_id(message.event_id)}"
         # No number and no text: both are the writer's.
         log.info("keyword_received", provider=provider, keyword=keyword, accounts=len(senders))
         self._on_keyword(keyword)
@@ -145,7 +146,7 @@ def _new(matched: MatchedReceipt) -> NewSuppression | None:
         scope=USUAL_SCOPES[source],
         by=_by(matched.provider),
         reason=f"{receipt.code or receipt.kind.value}, notification {job.job_id}",
-        event_id=f"{matched.provider} {receipt.event_id}",
+        event_id=f"{matched.provider} {log_id(receipt.event_id)}",
     )
 
 

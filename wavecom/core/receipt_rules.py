@@ -37,7 +37,7 @@ class Verdict(StrEnum):
 
 
 def log_id(event_id: str) -> str:
-    """``Receipt.event_id`` as a job's log keeps it: bounded."""
+    """An ``event_id`` as a job's log and a suppression's history keep it: bounded, whatever its sender made of it."""
     return event_id if len(event_id) <= _EVENT_ID_LIMIT else hashlib.sha256(event_id.encode()).hexdigest()
 
 

@@ -25,6 +25,8 @@ LEAST_BYTES_PER_SECOND = 64 * 1024
 
 #: Callers without a key. No client is called so.
 ANONYMOUS = ""
+#: Providers with their receipts, which are strangers until their signature is verified. No client is called so.
+RECEIPTS = "receipts:"
 
 _LATE = "The body did not arrive in time: {had} bytes in {seconds:.0f} seconds. Send the request again."
 _CROWDED_OUT = (
@@ -42,6 +44,8 @@ class BodyLimits:
     in_all: int
     bytes_for_client: int = 128 * 1024 * 1024
     bytes_for_strangers: int = 32 * 1024 * 1024
+    #: Of all receipts: who sends them is known only when they are here, and clients must find room beside them.
+    bytes_for_receipts: int = 64 * 1024 * 1024
     bytes_in_all: int = 256 * 1024 * 1024
 
 
@@ -109,6 +113,8 @@ class BodyReadLimiter:
         self._byte_count += byte_count
         limits = self._limits
         most = limits.bytes_for_client if read.pool else limits.bytes_for_strangers
+        if read.pool == RECEIPTS:
+            most = limits.bytes_for_receipts
         if pool.byte_count > most or self._byte_count > limits.bytes_in_all:
             raise OverloadedError("too many bytes of bodies are held")
 

@@ -30,7 +30,7 @@ from wavecom.accounts import KeyRing
 from wavecom.core.submission import Flushed
 from wavecom.errors import OverloadedError, UnavailableError
 from wavecom.web.authentication import KeyLookups
-from wavecom.web.body_reads import ANONYMOUS, BodyLimits, BodyRead, BodyReadLimiter
+from wavecom.web.body_reads import ANONYMOUS, RECEIPTS, BodyLimits, BodyRead, BodyReadLimiter
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.receipts import BODY_LIMIT_BYTES
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
@@ -66,8 +66,6 @@ _DISCARD_SECONDS = 1
 
 _API = "/api/"
 _RECEIPTS = "/receipts/"
-#: The pool of bodies of receipts. No client is called so.
-_RECEIPT_BODIES = "receipts:"
 _PROBES = ("/healthz", "/readyz")
 
 
@@ -197,7 +195,7 @@ class RsgiApplication:
         if path.startswith(_API):
             return self._api, None
         if path.startswith(_RECEIPTS):
-            return self._receipts, _RECEIPT_BODIES
+            return self._receipts, RECEIPTS
         return self._probes.get(path, self._pages), ANONYMOUS
 
     def _body_limit(self, threads: RequestThreads) -> int:

@@ -104,6 +104,17 @@ def test_other_receipts_suppress_nobody(feedback: Feedback, matched: MatchedRece
     assert feedback.entries() == []
 
 
+def test_names_of_events_have_a_bounded_length_in_a_history(feedback: Feedback) -> None:
+    long = "x" * 100_000
+
+    feedback.writes("STOP", event_id=long)
+    feedback.handler.on_receipts([_matched(ReceiptKind.COMPLAINT, event_id=long)])
+
+    entries = [feedback.store.get(entry.suppression_id, None) for entry in feedback.entries()]
+    assert len(entries) == 4
+    assert max(len(repr(entry)) for entry in entries) < 2_000
+
+
 @pytest.mark.parametrize(
     "told",
     ["Amina@example.com", " amina@example.com", "Amina <amina@example.com>", '"Okafor, Amina" <Amina@example.com>'],

@@ -9,6 +9,7 @@ from wavecom.web.body_reads import (
     ANONYMOUS,
     GRACE_SECONDS,
     LEAST_BYTES_PER_SECOND,
+    RECEIPTS,
     BodyLimits,
     BodyRead,
     BodyReadLimiter,
@@ -124,6 +125,15 @@ def test_bytes_are_held_until_the_request_is_over() -> None:
 
     place.limiter.release(first)
     place.limiter.grow(place.begin("acme"), 100)
+
+
+def test_receipts_hold_fewer_bytes_than_a_client_and_leave_room_for_it() -> None:
+    place = _Place(bytes_for_client=100, bytes_for_receipts=50, bytes_in_all=150)
+    place.limiter.grow(place.begin(RECEIPTS), 50)
+
+    with pytest.raises(OverloadedError):
+        place.limiter.grow(place.begin(RECEIPTS), 1)
+    place.limiter.grow(place.begin("acme"), 99)
 
 
 def test_what_is_given_up_leaves_nothing_behind() -> None:

@@ -12,8 +12,9 @@ import orjson
 from wavecom.core.job import JobId
 from wavecom.core.receipts import UnreadableReceiptError
 
-#: Characters kept of a provider's words and names.
-LONGEST_TEXT: Final = 200
+#: Characters kept of a provider's words and names, and of a recipient: "Name <address>", where an address has up to 254
+#: (RFC 5321, section 4.5.3.1.3). One that was cut would be somebody else's, or nobody's.
+LONGEST_TEXT: Final = 400
 
 
 def content_of(body: bytes | str) -> Any:

@@ -195,3 +195,10 @@ def test_what_readers_do_is_left_out_and_what_nobody_knows_is_counted(reader: Re
 def test_what_is_no_list_of_events_is_told(reader: ReceiptReader, body: bytes) -> None:
     with pytest.raises(UnreadableReceiptError):
         reader.read(signed(body))
+
+
+def test_the_longest_address_is_read_whole(reader: ReceiptReader) -> None:
+    longest = f"{'a' * 64}@{'b' * 63}.{'c' * 63}.{'d' * 61}"
+    assert len(longest) == 254  # RFC 5321, section 4.5.3.1.3
+
+    assert only_receipt(reader, signed([event("bounce", email=longest)])).recipient == longest
