@@ -68,7 +68,8 @@ def asked_seconds(answer: ProviderResult) -> float | None:
 
 
 def _is_limit(answer: ProviderResult) -> bool:
-    return answer.is_limit or answer.code in THROTTLED_CODES
+    # A quota that is used up is often told by 429, too, and does not end by waiting.
+    return (answer.is_limit or answer.code in THROTTLED_CODES) and not account_trouble(answer)
 
 
 #: Stands in for a code where a call was good and slow.

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecom.core.job import Outcome, ProviderResult, Scope
+from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.routing.evidence import (
     EVERYBODY,
     MAX_RECIPIENTS,
@@ -35,6 +35,10 @@ SCOPES_OF_OTHERS = [Scope.MESSAGE, Scope.RECIPIENT, Scope.DESTINATION]
         (ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.RECIPIENT), Verdict.WORKS),
         (ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION), Verdict.WORKS),
         (ProviderResult(Outcome.UNAVAILABLE, "vonage_1", is_limit=True), Verdict.LIMITS),
+        (
+            ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.PROVIDER, reason=Reason.QUOTA),
+            Verdict.FAILS,
+        ),
         (ProviderResult(Outcome.UNKNOWN, "timeout"), Verdict.FAILS),
         (ProviderResult(Outcome.UNKNOWN, "timeout", scope=Scope.WORKER), Verdict.SILENT),
         (ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.WORKER), Verdict.SILENT),
