@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
+from datetime import timedelta
 from typing import Any, Final
 
 from cryptography.exceptions import InvalidSignature
@@ -51,6 +52,11 @@ DROPS: Final = {
 #: ``bounce_classification`` of what was refused for what it was, or whence it came: the address may be good.
 NOT_THE_ADDRESS: Final = frozenset({"Content", "Frequency or Volume Too High", "Reputation", "Technical Failure"})
 
+#: SendGrid repeats for a day what was not answered with 2xx, and does not say that it signs it anew. The signature is
+#: of the body and events are known by their ids, so an old request can say nothing new.
+#: https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event
+LONGEST_RETRIES: Final = timedelta(hours=24)
+
 
 class SendgridReceipts:
     """Reads requests that are signed with the private key to one of ``webhook_public_key``."""
@@ -64,7 +70,7 @@ class SendgridReceipts:
         """See ``ReceiptReader.verify``."""
         timestamp = request.headers.get("x-twilio-email-event-webhook-timestamp", "")
         at = unix_time(timestamp)
-        if at is None or abs(request.at - at) > TOLERANCE:
+        if at is None or not -TOLERANCE <= request.at - at <= LONGEST_RETRIES + TOLERANCE:
             raise SignatureError("its time is missing, or too far from ours")
         try:
             signature = b64decode(request.headers.get("x-twilio-email-event-webhook-signature", ""), validate=True)

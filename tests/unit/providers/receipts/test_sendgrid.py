@@ -111,7 +111,7 @@ def test_two_keys_are_valid_at_once() -> None:
     [
         (signed([], OTHER), "fits none"),
         (posted([]), "time is missing"),
-        (signed([], at=NOW - timedelta(minutes=6)), "too far"),
+        (signed([], at=NOW - timedelta(hours=24, minutes=6)), "too far"),
         (signed([], at=NOW + timedelta(minutes=6)), "too far"),
         (posted(b"[1]", signed([]).headers), "fits none"),
         (
@@ -202,3 +202,7 @@ def test_the_longest_address_is_read_whole(reader: ReceiptReader) -> None:
     assert len(longest) == 254  # RFC 5321, section 4.5.3.1.3
 
     assert only_receipt(reader, signed([event("bounce", email=longest)])).recipient == longest
+
+
+def test_a_repetition_that_was_signed_the_first_time_is_verified(reader: ReceiptReader) -> None:
+    reader.verify(signed([event("bounce")], at=NOW - timedelta(hours=23)))
