@@ -23,7 +23,7 @@ from wavecom.providers.base import ProviderDependencies, UnpreparedError, Unsend
 from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import pem_file, text, tuple_of
-from wavecom.providers.push.content import is_silent, recipient
+from wavecom.providers.push.content import LONGEST_TTL_SECONDS, is_silent, recipient, seconds_to_live
 from wavecom.providers.push.encryption import LIMIT_BYTES, encrypted
 from wavecom.providers.push.endpoints import Endpoint, EndpointGuard
 from wavecom.providers.responses import AnswerMeaning, AnswerTable
@@ -70,10 +70,6 @@ PUSH_SERVICES = (
     "*.push.apple.com",
     "*.notify.windows.com",
 )
-
-#: How long a service keeps a message for a browser that is closed, where the message doesn't say: as long as FCM does.
-#: RFC 8030 section 5.2 demands the header; with 0 only those that are open get it.
-DEFAULT_TTL_SECONDS = 28 * 24 * 3600
 
 #: A token is signed anew after so long, and ends twelve to eighteen hours later (RFC 8292 section 2: within a day).
 _TOKEN_SECONDS = 6 * 3600
@@ -145,10 +141,12 @@ class WebpushProvider(BaseHttpProvider[WebpushOptions]):
             seconds /= 2
             addresses = self._addresses(endpoint, seconds)
         payload: Mapping[str, Any] = message.payload
+        ttl = seconds_to_live(message, self.dependencies.clock.now())
         headers = {
             "Content-Type": "application/octet-stream",
             "Content-Encoding": "aes128gcm",
-            "TTL": str(payload.get("ttlSeconds", DEFAULT_TTL_SECONDS)),
+            # RFC 8030 section 5.2 demands it; with 0 only browsers that are open get the message.
+            "TTL": str(LONGEST_TTL_SECONDS if ttl is None else ttl),
             "Urgency": "normal" if is_silent(payload) else "high",
             "Topic": topic_of(payload.get("collapseKey", message.delivery_key)),
             "Authorization": self._authorization(endpoint),

@@ -7,7 +7,7 @@ https://developer.apple.com/documentation/usernotifications/generating-a-remote-
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -15,13 +15,17 @@ import orjson
 
 from wavecom.core.ports import Message
 from wavecom.providers.base import UnsendableError
-from wavecom.providers.push.content import app_data, expires_at, is_silent, present
+from wavecom.providers.push.content import (
+    LONGEST_TTL_SECONDS,
+    app_data,
+    expires_at,
+    is_silent,
+    present,
+    seconds_to_live,
+)
 
 #: Of the payload in its form, not in ours.
 LIMIT_BYTES: Final = 4096
-
-#: How long APNs keeps a message for a device that is off, where the message doesn't say: as long as FCM does.
-DEFAULT_TTL: Final = timedelta(days=28)
 
 
 def apns_headers(message: Message, topic: str, now: datetime) -> Mapping[str, str]:
@@ -32,13 +36,13 @@ def apns_headers(message: Message, topic: str, now: datetime) -> Mapping[str, st
     """
     payload: Mapping[str, Any] = message.payload
     is_background = is_silent(payload) and not payload.keys() & {"badge", "sound"}
-    ttl = payload.get("ttlSeconds", int(DEFAULT_TTL.total_seconds()))
+    ttl = seconds_to_live(message, now)
     return {
         "apns-id": str(message_uuid(message.delivery_key)),
         "apns-topic": topic,
         "apns-push-type": "background" if is_background else "alert",
         "apns-priority": "5" if is_silent(payload) else "10",
-        "apns-expiration": str(expires_at(now, ttl)),
+        "apns-expiration": str(expires_at(now, LONGEST_TTL_SECONDS if ttl is None else ttl)),
         "apns-collapse-id": payload.get("collapseKey", message.delivery_key),
     }
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from wavecom.core.ports import Message
 from wavecom.providers.base import UnsendableError
+
+#: What push services keep a message for at most (FCM; RFC 8030 leaves it to them), and where nobody says how long.
+LONGEST_TTL_SECONDS: Final = 28 * 24 * 3600
 
 
 def recipient(message: Message, platform: str, field: str) -> Any:
@@ -44,6 +47,18 @@ def app_data(payload: Mapping[str, Any], *fields: str) -> dict[str, str]:
 def present(**values: object) -> dict[str, Any]:
     """The values that are not None, by name."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def seconds_to_live(message: Message, now: datetime) -> int | None:
+    """How long the push service keeps the message for a device that is away: ``payload.ttlSeconds``, else until the
+    notification's deadline, so that no one-time password shows up days later. At most four weeks; None: not said.
+    """
+    asked = message.payload.get("ttlSeconds")
+    if isinstance(asked, int):
+        return asked
+    if message.expires_at is None:
+        return None
+    return min(max(int((message.expires_at - now).total_seconds()), 0), LONGEST_TTL_SECONDS)
 
 
 def expires_at(now: datetime, ttl_seconds: int) -> int:

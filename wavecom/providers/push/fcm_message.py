@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from wavecom.core.ports import Message
-from wavecom.providers.push.content import app_data, expires_at, is_silent, present, recipient
+from wavecom.providers.push.content import app_data, expires_at, is_silent, present, recipient, seconds_to_live
 
 
 def fcm_message(message: Message, now: datetime) -> Mapping[str, Any]:
@@ -24,6 +24,7 @@ def fcm_message(message: Message, now: datetime) -> Mapping[str, Any]:
     token = recipient(message, "fcm", "token")
     payload: Mapping[str, Any] = message.payload
     silent = is_silent(payload)
+    ttl = seconds_to_live(message, now)
     # Without anything shown Android has no place for a badge: the app sets it.
     data = app_data(payload, "clickUrl", *(("badge", "sound", "imageUrl") if silent else ()))
     shown = None
@@ -33,19 +34,18 @@ def fcm_message(message: Message, now: datetime) -> Mapping[str, Any]:
         token=token,
         notification=shown,
         data=data or None,
-        android=_android(payload, silent, message.delivery_key),
-        apns=_apns(payload, silent, message.delivery_key, now),
-        webpush=_webpush(payload, silent, message.delivery_key),
+        android=_android(payload, silent, message.delivery_key, ttl),
+        apns=_apns(payload, silent, message.delivery_key, None if ttl is None else expires_at(now, ttl)),
+        webpush=_webpush(payload, silent, message.delivery_key, ttl),
     )
 
 
-def _android(payload: Mapping[str, Any], silent: bool, key: str) -> Mapping[str, Any]:
+def _android(payload: Mapping[str, Any], silent: bool, key: str, ttl: int | None) -> Mapping[str, Any]:
     notification = None
     if not silent:
         notification = present(tag=payload.get("collapseKey", key), sound=payload.get("sound"))
         if payload.get("badge"):  # 0 would be taken for "not said"
             notification["notification_count"] = payload["badge"]
-    ttl = payload.get("ttlSeconds")
     return present(
         priority="NORMAL" if silent else "HIGH",
         ttl=None if ttl is None else f"{ttl}s",
@@ -54,13 +54,12 @@ def _android(payload: Mapping[str, Any], silent: bool, key: str) -> Mapping[str,
     )
 
 
-def _apns(payload: Mapping[str, Any], silent: bool, key: str, now: datetime) -> Mapping[str, Any]:
-    ttl = payload.get("ttlSeconds")
+def _apns(payload: Mapping[str, Any], silent: bool, key: str, ends_at: int | None) -> Mapping[str, Any]:
     headers = present(
         **{
             "apns-priority": "5" if silent else "10",
             "apns-collapse-id": payload.get("collapseKey", key),
-            "apns-expiration": None if ttl is None else str(expires_at(now, ttl)),
+            "apns-expiration": None if ends_at is None else str(ends_at),
         }
     )
     aps = present(badge=payload.get("badge"), sound=payload.get("sound"))
@@ -72,8 +71,8 @@ def _apns(payload: Mapping[str, Any], silent: bool, key: str, now: datetime) -> 
     return present(headers=headers, payload={"aps": aps}, fcm_options=image or None)
 
 
-def _webpush(payload: Mapping[str, Any], silent: bool, key: str) -> Mapping[str, Any]:
-    ttl, link = payload.get("ttlSeconds"), payload.get("clickUrl")
+def _webpush(payload: Mapping[str, Any], silent: bool, key: str, ttl: int | None) -> Mapping[str, Any]:
+    link = payload.get("clickUrl")
     headers = present(TTL=None if ttl is None else str(ttl), Urgency="normal" if silent else "high")
     # FCM refuses links that are not https; those reach the app as data.
     options = {"link": link} if link and link.startswith("https://") else None

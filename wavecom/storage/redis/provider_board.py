@@ -37,7 +37,7 @@ class RedisProviderBoard:
             found = self._client.get(_KEY)
         except redis.RedisError as error:
             raise UnavailableError(f"Redis does not answer ({type(error).__name__}).") from error
-        if not isinstance(found, bytes):
+        if not isinstance(found, str | bytes):
             return {}
         return {each["provider"]: _status(each) for each in orjson.loads(found)}
 

@@ -18,6 +18,7 @@ from wavecom.providers.apns import ApnsOptions, ApnsProvider
 from wavecom.providers.base import UnsendableError
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.push.apns_message import apns_headers, apns_payload, message_uuid
+from wavecom.providers.push.content import LONGEST_TTL_SECONDS, seconds_to_live
 
 if TYPE_CHECKING:
     from tests.unit.providers.conftest import Environment
@@ -150,3 +151,26 @@ def test_another_platform_is_for_another_provider(
     assert result.is_final_here
     assert "to.platform" in result.message
     assert environment.transport.requests == []
+
+
+@pytest.mark.parametrize(
+    ("left", "asked", "seconds"),
+    [
+        (timedelta(minutes=5), None, 300),
+        (timedelta(minutes=5), 60, 60),
+        (timedelta(days=90), None, LONGEST_TTL_SECONDS),
+        (timedelta(seconds=-1), None, 0),
+        (None, None, None),
+    ],
+)
+def test_a_message_is_kept_no_longer_than_it_is_worth_something(
+    message: Message, left: timedelta | None, asked: int | None, seconds: int | None
+) -> None:
+    payload = {"title": "a"} if asked is None else {"title": "a", "ttlSeconds": asked}
+    message = replace(message, payload=payload, expires_at=None if left is None else NOW + left)
+
+    ends_at = apns_headers(message, "t", NOW)["apns-expiration"]
+
+    assert seconds_to_live(message, NOW) == seconds
+    usual = LONGEST_TTL_SECONDS if seconds is None else seconds
+    assert ends_at == (str(int(NOW.timestamp()) + usual) if usual else "0")
