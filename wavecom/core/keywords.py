@@ -46,7 +46,8 @@ KEYWORDS: Mapping[str, Mapping[Keyword, frozenset[str]]] = {
             Keyword.HELP: "ayuda",
         },
         "it": {
-            Keyword.STOP: "ferma, fermare, annulla, disiscrivi, fine, basta",
+            # Not "fine": who writes that in English is content.
+            Keyword.STOP: "ferma, fermare, annulla, disiscrivi, basta",
             Keyword.START: "inizia, avvia, iscrivi, si, sì",
             Keyword.HELP: "aiuto",
         },

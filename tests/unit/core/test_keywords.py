@@ -76,3 +76,8 @@ def test_every_word_of_the_table_is_found_as_it_stands(language: str) -> None:
 def test_any_text_can_be_read(text: str) -> None:
     assert normalised(normalised(text)) == normalised(text)
     Keywords().find(text)
+
+
+@pytest.mark.parametrize("text", ["Fine", "fine!", "ok", "thanks"])
+def test_what_people_answer_every_day_asks_for_nothing(text: str) -> None:
+    assert Keywords().find(text) is None
