@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 PHASES = ("examples", "coverage", "fuzzing", "stateful")
+#: Hypothesis parses the source of lambdas, and two threads that parse at once may fail in older Pythons ("AST
+#: constructor recursion depth mismatch", https://github.com/python/cpython/issues/106905).
+WORKERS = 2 if sys.version_info >= (3, 12) else 1
 _CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 
@@ -46,7 +49,8 @@ def fuzz(
     command = [sys.executable, "-c", "from schemathesis.cli import schemathesis; schemathesis()"]
     command += [f"--config-file={_CONFIG}", "run", f"{url}/api/openapi.json", "-H", f"Authorization: Bearer {key}"]
     command += [f"--phases={','.join(phases)}", f"--max-examples={examples}", "--checks=all", "--continue-on-failure"]
-    command += ["--report=json", f"--report-json-path={report}", "--no-shrink", "--workers=2", "--warnings=off"]
+    command += ["--report=json", f"--report-json-path={report}", "--no-shrink", "--warnings=off"]
+    command += [f"--workers={WORKERS}"]
     # How quick answers are is measured elsewhere, on a machine that does nothing else.
     command += ["--suppress-health-check=all", "--max-response-time=60", "--request-timeout=60"]
     command += [] if seconds is None else [f"--max-time={seconds}"]
