@@ -276,6 +276,10 @@ class Message:
     expires_at: datetime | None = None
     files: Files = field(default=NoFiles(), compare=False, repr=False)
 
+    def seconds_left(self, now: datetime) -> int | None:
+        """Whole seconds from ``now`` (aware UTC) until ``expires_at``, below 0 after it; None where there is no end."""
+        return None if self.expires_at is None else int((self.expires_at - now).total_seconds())
+
 
 class Provider(Protocol):
     """A service that delivers messages: a mail server, an SMS gateway, a push service."""

@@ -99,9 +99,9 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
         }
         if self._report_url is not None:
             fields["reportUrl"] = self._report_url
-        if message.expires_at is not None:
-            seconds = (message.expires_at - self.dependencies.clock.now()).total_seconds()
-            fields["validity"] = max(1, int(seconds))
+        seconds = message.seconds_left(self.dependencies.clock.now())
+        if seconds is not None:
+            fields["validity"] = max(1, seconds)
         headers = {"Content-Type": "application/json", "Authorization": f"AccessKey {self.options.access_key}"}
         url = f"{self.options.base_url}/messages"
         return Request(url, json_body(fields), headers, self.config.timeout_seconds, self.options.ca_file)

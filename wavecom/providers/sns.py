@@ -146,7 +146,7 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
             str(message.to["phone"]),
             str(message.payload["text"]),
             str(chosen) if chosen else self.options.sender,
-            None if message.expires_at is None else int((message.expires_at - now).total_seconds()),
+            message.seconds_left(now),
         )
         try:
             body = self._api.body(content)

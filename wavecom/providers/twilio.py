@@ -134,10 +134,8 @@ class TwilioProvider(BaseHttpProvider[TwilioOptions]):
 
     def _validity_seconds(self, message: Message) -> int | None:
         """How long Twilio may keep the message; None: its longest."""
-        if message.expires_at is None:
-            return None
-        seconds = int((message.expires_at - self.dependencies.clock.now()).total_seconds())
-        return max(1, seconds) if seconds < _LONGEST_VALIDITY_SECONDS else None
+        seconds = message.seconds_left(self.dependencies.clock.now())
+        return None if seconds is None or seconds >= _LONGEST_VALIDITY_SECONDS else max(1, seconds)
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. https://www.twilio.com/docs/iam/api/account"""

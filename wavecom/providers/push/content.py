@@ -56,9 +56,8 @@ def seconds_to_live(message: Message, now: datetime) -> int | None:
     asked = message.payload.get("ttlSeconds")
     if isinstance(asked, int):
         return asked
-    if message.expires_at is None:
-        return None
-    return min(max(int((message.expires_at - now).total_seconds()), 0), LONGEST_TTL_SECONDS)
+    seconds = message.seconds_left(now)
+    return None if seconds is None else min(max(seconds, 0), LONGEST_TTL_SECONDS)
 
 
 def expires_at(now: datetime, ttl_seconds: int) -> int:
