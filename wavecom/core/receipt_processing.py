@@ -19,7 +19,7 @@ from wavecom.core.engine import Policy, Transition, decide
 from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import RECIPIENT_REASONS, Job, JobId
 from wavecom.core.ports import Clock, JobRepository
-from wavecom.core.receipt_rules import Verdict, judge, log_id
+from wavecom.core.receipt_rules import ReceiptDecision, judge, log_id
 from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError, WaveComError
@@ -232,8 +232,8 @@ class ReceiptProcessor:
     def _decide_one(self, job: Job, pending: PendingReceipt, now: datetime) -> tuple[ReceiptResult, Transition | None]:
         event = ReceiptArrived(pending.provider, pending.receipt)
         try:
-            verdict = judge(job, event)
-            if verdict is Verdict.APPLIES:
+            decision = judge(job, event)
+            if decision is ReceiptDecision.APPLIES:
                 return ReceiptResult.APPLIED, decide(job, event, now, self._policy)
         except WaveComError:
             # No arrow leads there: then it says nothing about the job as it is.
@@ -243,7 +243,7 @@ class ReceiptProcessor:
             # A bug must not cost the other receipts of the batch, nor this one: it is kept for a day.
             log.exception("receipt_failed", job_id=job.job_id, provider=pending.provider)
             return ReceiptResult.PENDING, None
-        return _RESULTS[verdict], None
+        return _RESULTS[decision], None
 
     def _find(self, receipts: Sequence[PendingReceipt]) -> list[Job | None]:
         ids = {each.receipt.job_id for each in receipts if each.receipt.job_id is not None}
@@ -273,9 +273,9 @@ class ReceiptProcessor:
 
 
 _RESULTS = {
-    Verdict.REPEATED: ReceiptResult.REPEATED,
-    Verdict.EARLY: ReceiptResult.PENDING,
-    Verdict.OUTDATED: ReceiptResult.OUTDATED,
+    ReceiptDecision.REPEATED: ReceiptResult.REPEATED,
+    ReceiptDecision.EARLY: ReceiptResult.PENDING,
+    ReceiptDecision.OUTDATED: ReceiptResult.OUTDATED,
 }
 _SETTLED = frozenset({ReceiptResult.APPLIED, ReceiptResult.REPEATED, ReceiptResult.OUTDATED})
 

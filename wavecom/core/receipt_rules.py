@@ -23,7 +23,7 @@ PROGRESS_LIMIT: Final = 5
 _EVENT_ID_LIMIT = 64
 
 
-class Verdict(StrEnum):
+class ReceiptDecision(StrEnum):
     """What becomes of a receipt."""
 
     #: It moves the job, or goes into its log.
@@ -41,31 +41,31 @@ def log_id(event_id: str) -> str:
     return event_id if len(event_id) <= _EVENT_ID_LIMIT else hashlib.sha256(event_id.encode()).hexdigest()
 
 
-def judge(job: Job, event: ReceiptArrived) -> Verdict:
+def judge(job: Job, event: ReceiptArrived) -> ReceiptDecision:
     """What becomes of the receipt. ``job`` with its log."""
     receipt = event.receipt
     if any(entry.receipt_id == log_id(receipt.event_id) for entry in job.logs if entry.provider == event.provider):
-        return Verdict.REPEATED
+        return ReceiptDecision.REPEATED
     if job.status not in FINAL | HANDED_OVER | CLAIMABLE or not _may_have_called(job, event.provider):
-        return Verdict.EARLY
+        return ReceiptDecision.EARLY
     if job.status in FINAL:
-        return Verdict.OUTDATED if receipt.kind is ReceiptKind.PROGRESS else Verdict.APPLIES
+        return ReceiptDecision.OUTDATED if receipt.kind is ReceiptKind.PROGRESS else ReceiptDecision.APPLIES
     match receipt.kind:
         case ReceiptKind.FAILED:
             # The failure of another message than the one that is on its way says nothing about that.
             is_of_this_message = receipt.message_id is None or job.provider_message_id in {None, receipt.message_id}
             is_last_word = job.status in HANDED_OVER and is_of_this_message
-            return Verdict.APPLIES if is_last_word else Verdict.OUTDATED
+            return ReceiptDecision.APPLIES if is_last_word else ReceiptDecision.OUTDATED
         case ReceiptKind.PROGRESS:
             noted = sum(entry.outcome == ReceiptKind.PROGRESS for entry in job.logs)
-            return Verdict.APPLIES if noted < PROGRESS_LIMIT else Verdict.OUTDATED
+            return ReceiptDecision.APPLIES if noted < PROGRESS_LIMIT else ReceiptDecision.OUTDATED
         case _:
-            return Verdict.APPLIES
+            return ReceiptDecision.APPLIES
 
 
 def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Transition | None:
-    """See ``wavecom.core.engine.decide``; None for every verdict but ``APPLIES``."""
-    if judge(job, event) is not Verdict.APPLIES:
+    """See ``wavecom.core.engine.decide``; None for every decision but ``APPLIES``."""
+    if judge(job, event) is not ReceiptDecision.APPLIES:
         return None
     receipt = event.receipt
     entry = LogEntry(

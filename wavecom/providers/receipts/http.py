@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -26,6 +26,7 @@ from wavecom.providers.configuration.json_pointers import pointed_to
 from wavecom.providers.configuration.receipt_options import INBOUND, HttpReceiptOptions, ReceiptSignature
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
+from wavecom.providers.receipts.json_events import time_of
 from wavecom.providers.receipts.phone_numbers import e164
 from wavecom.providers.receipts.standard_webhooks import StandardWebhooksVerifier
 
@@ -131,16 +132,7 @@ def _text(event: Any, pointer: str | None) -> str | None:
 
 
 def _time(event: Any, pointer: str | None) -> datetime | None:
-    found = None if pointer is None else pointed_to(event, pointer)
-    try:
-        if isinstance(found, str):
-            at = datetime.fromisoformat(found)
-            return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
-        if isinstance(found, int | float) and not isinstance(found, bool):
-            return datetime.fromtimestamp(found, UTC)
-    except (ValueError, OverflowError, OSError):
-        pass
-    return None
+    return None if pointer is None else time_of(pointed_to(event, pointer))
 
 
 def _digest(event: Any) -> str:

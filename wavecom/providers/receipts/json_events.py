@@ -60,8 +60,12 @@ def job_id_at(event: object, *steps: str | int) -> JobId | None:
 
 
 def time_at(event: object, *steps: str | int) -> datetime | None:
-    """A time, aware UTC, of seconds since 1970 or of RFC 3339."""
-    found = value_at(event, *steps)
+    """A time that ``event`` holds at a place; see ``time_of``."""
+    return time_of(value_at(event, *steps))
+
+
+def time_of(found: object) -> datetime | None:
+    """A time, aware UTC, of seconds since 1970 or of RFC 3339; None for anything else."""
     with suppress(ValueError, OverflowError, OSError):
         if isinstance(found, int | float) and not isinstance(found, bool):
             return datetime.fromtimestamp(found, UTC)
@@ -73,4 +77,4 @@ def time_at(event: object, *steps: str | int) -> datetime | None:
 
 def unix_time(text: str) -> datetime | None:
     """A time of digits: seconds since 1970."""
-    return time_at([int(text)], 0) if text.isascii() and text.isdigit() and len(text) <= 12 else None
+    return time_of(int(text)) if text.isascii() and text.isdigit() and len(text) <= 12 else None

@@ -10,7 +10,7 @@ from tests.factories import NOW, later, make_job, make_receipt, make_receipt_eve
 from wavecom.core.engine import Policy, decide
 from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import Job, LogEntry, Reason
-from wavecom.core.receipt_rules import PROGRESS_LIMIT, Verdict, judge, log_id
+from wavecom.core.receipt_rules import PROGRESS_LIMIT, ReceiptDecision, judge, log_id
 from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import Status
 
@@ -35,7 +35,7 @@ def test_a_receipt_that_comes_again_changes_nothing(status: Status, kind: Receip
     event = make_receipt_event(kind, event_id="twice")
     job = after(make_job(status=status), event)
 
-    assert judge(job, event) is Verdict.REPEATED
+    assert judge(job, event) is ReceiptDecision.REPEATED
     assert decide(job, event, later(61)) is None
 
 
@@ -43,14 +43,16 @@ def test_the_same_event_id_of_another_provider_is_another_event() -> None:
     job = make_job(status=Status.DELIVERED, logs=(LogEntry(NOW, "sent", provider="other"),))
     job = after(job, make_receipt_event(ReceiptKind.COMPLAINT, event_id="1"))
 
-    assert judge(job, make_receipt_event(ReceiptKind.COMPLAINT, provider="other", event_id="1")) is Verdict.APPLIES
+    assert (
+        judge(job, make_receipt_event(ReceiptKind.COMPLAINT, provider="other", event_id="1")) is ReceiptDecision.APPLIES
+    )
 
 
 def test_a_long_event_id_is_known_again_too() -> None:
     event = make_receipt_event(ReceiptKind.COMPLAINT, event_id="e" * 5000)
     job = after(make_job(status=Status.DELIVERED), event)
 
-    assert judge(job, event) is Verdict.REPEATED
+    assert judge(job, event) is ReceiptDecision.REPEATED
     assert len(str(job.logs[-1].receipt_id)) == 64
     assert log_id("e" * 5000) != log_id("e" * 5001)
 
@@ -90,7 +92,7 @@ def test_two_processes_that_note_the_same_receipt_note_it_once() -> None:
 def test_progress_after_the_end_is_left_out() -> None:
     job = after(make_job(status=Status.SENT), make_receipt_event())
 
-    assert judge(job, make_receipt_event(ReceiptKind.PROGRESS)) is Verdict.OUTDATED
+    assert judge(job, make_receipt_event(ReceiptKind.PROGRESS)) is ReceiptDecision.OUTDATED
 
 
 def test_progress_does_not_flood_the_log() -> None:
@@ -131,7 +133,7 @@ def test_a_provider_that_was_never_called_has_no_say(status: Status, kind: Recei
     if job.provider is None and job.attempts:
         job = replace(job, provider="sandbox")
 
-    assert judge(job, make_receipt_event(kind, provider="stranger")) is Verdict.EARLY
+    assert judge(job, make_receipt_event(kind, provider="stranger")) is ReceiptDecision.EARLY
 
 
 def test_a_provider_that_was_called_before_another_has_its_say() -> None:

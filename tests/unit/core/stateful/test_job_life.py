@@ -247,7 +247,7 @@ class JobLives(RuleBasedStateMachine):
         if worker.has_leave_to_call and not worker.tries and gives_up:
             seconds = (retry_after or timedelta(0)).total_seconds()
             event = AttemptPrevented(worker.token, seconds)
-            self.let_go(worker, self.decide(worker.job, event, worker.skew), is_slow=is_slow)
+            self.write_last(worker, self.decide(worker.job, event, worker.skew), is_slow=is_slow)
         elif worker.has_leave_to_call:
             self.call(worker, outcome, is_really_sent=is_really_sent, retry_after=retry_after)
         elif worker.may_fail_over and not gives_up:
@@ -280,9 +280,9 @@ class JobLives(RuleBasedStateMachine):
 
     def finish(self, worker: Worker, jitter: float, *, expects_receipt: bool, is_slow: bool) -> None:
         event = AttemptFinished(worker.token, tuple(worker.tries), jitter, expects_receipt)
-        self.let_go(worker, self.decide(worker.job, event, worker.skew), is_slow=is_slow)
+        self.write_last(worker, self.decide(worker.job, event, worker.skew), is_slow=is_slow)
 
-    def let_go(self, worker: Worker, transition: Transition | None, *, is_slow: bool) -> None:
+    def write_last(self, worker: Worker, transition: Transition | None, *, is_slow: bool) -> None:
         """The worker's last write for this job; it publishes the next delivery message if it lives to hear of it."""
         assert transition is not None
         worker.has_reported = True
