@@ -13,6 +13,7 @@ import ssl
 import threading
 from collections.abc import Sequence
 from typing import Any, Final
+from urllib.parse import urlsplit
 from weakref import WeakSet
 
 import certifi
@@ -105,6 +106,8 @@ class RequestsTransport:
 
     def _send(self, request: Request) -> Response:
         headers = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity", **request.headers}
+        if request.addresses:
+            headers.setdefault("Host", urlsplit(request.url).netloc)  # the library may know the address alone
         prepared = requests.Request(request.method, request.url, headers=headers, data=request.body).prepare()
         if not request.has_body:
             prepared.headers.pop("Content-Length", None)
@@ -169,8 +172,15 @@ class _Adapter(HTTPAdapter):
             deadlines.use_in(self.poolmanager)
 
     def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        host, _ = super().build_connection_pool_key_attributes(*args, **kwargs)
-        return host, {}  # without requests' own idea of what to trust
+        target, _ = super().build_connection_pool_key_attributes(*args, **kwargs)
+        # Without requests' own idea of what to trust.
+        if not call.addresses or deadlines.LIBRARY.is_as_expected():
+            return target, {}
+        # A connection of the library's own looks names up: it gets the address, and the name for the certificate alone.
+        host = target["host"]
+        is_secure = target["scheme"] == "https"
+        names = {"server_hostname": host, "assert_hostname": host} if is_secure else {}
+        return {**target, "host": call.addresses[0]}, names
 
     def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:
         """The context does it, whereas requests would add the usual authorities to it at every connection."""

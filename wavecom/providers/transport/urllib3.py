@@ -24,6 +24,8 @@ class CurrentCall(threading.local):
 
     deadline: Deadline
     resolve: Resolve
+    #: See ``Request.addresses``.
+    addresses: tuple[str, ...]
     idle_seconds: float
     is_sent: bool
     waits_for_body: bool
@@ -34,6 +36,7 @@ class CurrentCall(threading.local):
     def begin(self, request: Request, resolve: Resolve, idle_seconds: float) -> None:
         self.deadline = Deadline(request.timeout_seconds)
         self.resolve = resolve
+        self.addresses = request.addresses
         self.idle_seconds = idle_seconds
         self.is_sent = False
         self.waits_for_body = request.waits_for_body
@@ -85,12 +88,15 @@ class _Connection(HTTPConnection):
     sock: Any  # a DeadlineSocket, or a DeadlineTlsSocket
     response_class: Any = _HttpResponse
     _used_at = 0.0
+    #: What the request that it was made for named; urllib3 keeps connections by host alone.
+    _addresses: tuple[str, ...] = ()
 
     def _new_conn(self) -> DeadlineSocket:
         return connect(self._dns_host, self.port, call.deadline.at_most(CONNECT_SECONDS), call.resolve)
 
     def connect(self) -> None:
         super().connect()
+        self._addresses = call.addresses
         self.sock.deadline = call.deadline
 
     def request(self, *args: Any, **kwargs: Any) -> None:
@@ -107,7 +113,9 @@ class _Connection(HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        return super().is_connected and time.monotonic() - self._used_at < call.idle_seconds
+        if self._addresses != call.addresses or time.monotonic() - self._used_at >= call.idle_seconds:
+            return False
+        return super().is_connected
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
