@@ -17,12 +17,12 @@ from benchmarks.reference.subject import Reference
 from benchmarks.target import play as play_target
 from harness import results, runner, scenarios
 from harness.borrowed import ADDRESSES, MONGODB_URI
+from harness.deployment import DeploymentError
 from harness.display import Display
 from harness.environment import own_settings
 from harness.lock import alone_in
 from harness.report import Circumstances, Report
 from harness.speed import Probe
-from harness.stage import StageError
 from harness.subject import Subject, WaveCom
 from harness.toolbox import mongo_server
 from harness.trial import Options
@@ -177,7 +177,7 @@ def measure(
             )
             runner.show_judgement(outcomes, display)
             display.line(f"report: {report.write(outcomes)}")
-    except (StageError, ConfigurationError) as error:
+    except (DeploymentError, ConfigurationError) as error:
         console.print(f"The benchmark could not be run: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:

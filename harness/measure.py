@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from harness.deployment import Deployment
 from harness.load import Fate
 from harness.processes import NOTHING, Sample
 from harness.speed import Pace, Probe
-from harness.stage import Stage
 
 _POLL_SECONDS = 0.5
 #: Nothing received for so long although something is missing: it will not come.
@@ -80,9 +80,9 @@ class Figures:
     memory_mib: Mapping[str, float]
     #: Group -> MiB of the largest process at the end.
     process_mib: Mapping[str, float]
-    #: Cores that programs other than the stage kept busy meanwhile.
+    #: Cores that programs other than the deployment kept busy meanwhile.
     noise_cores: float
-    #: Cores that the stage kept busy.
+    #: Cores that the deployment kept busy.
     used_cores: float
     #: How fast the cores were meanwhile.
     pace: Pace
@@ -123,13 +123,13 @@ class Arrival:
 
 
 class Meter:
-    """Runs phases of load on ``stage`` and measures them, with an eye on ``probe``.
+    """Runs phases of load on ``deployment`` and measures them, with an eye on ``probe``.
 
     ``watch`` is told how far it is, twice a second.
     """
 
-    def __init__(self, stage: Stage, watch: Watch, probe: Probe) -> None:
-        self._stage = stage
+    def __init__(self, deployment: Deployment, watch: Watch, probe: Probe) -> None:
+        self._deployment = deployment
         self._watch = watch
         self._probe = probe
         self._label = "load"
@@ -142,9 +142,9 @@ class Meter:
         #: Notifications accepted in phases that are over, and what their clients saw, once it has been asked for.
         self._accepted: dict[str, int] = {}
         self._requests: dict[str, list[Request]] = {}
-        # The stage may have served another meter before.
+        # The deployment may have served another meter before.
         self._since = time.monotonic()
-        self._received_before: int = stage.provider.ask("progress")["received"]
+        self._received_before: int = deployment.provider.ask("progress")["received"]
 
     def paced(self, rate: float, seconds: float, *, name: str, **mix: object) -> str:
         """Begin open-loop load; the name by which the other methods know it."""
@@ -159,8 +159,8 @@ class Meter:
         name = f"{name}-{len(self._phases)}"
         self._batches[name] = int(str(mix.get("batch", 1)))
         self._phases.append(name)
-        self._began[name] = (time.monotonic(), self._stage.sample())
-        self._stage.load.ask(verb, name=name, mix=mix, **how)
+        self._began[name] = (time.monotonic(), self._deployment.sample())
+        self._deployment.load.ask(verb, name=name, mix=mix, **how)
         return name
 
     def label(self, text: str) -> None:
@@ -180,12 +180,12 @@ class Meter:
             time.sleep(min(_POLL_SECONDS, left))
 
     def is_answered(self, name: str) -> bool:
-        """Whether every request of the phase has met its fate. Raises ``StageError`` when a process has died."""
+        """Whether every request of the phase has met its fate. Raises ``DeploymentError`` when a process has died."""
         progress = self._progress(name)
         if progress["is_over"] and name not in self._accepted:
             self._accepted[name] = progress["accepted"]
             # Idle connections of phases gone by would only be ballast to the web app.
-            self._stage.load.ask("close", name=name)
+            self._deployment.load.ask("close", name=name)
         return bool(progress["is_over"])
 
     def accepted(self, name: str) -> int:
@@ -201,7 +201,7 @@ class Meter:
         return max(0, accepted - self._received())
 
     def _received(self) -> int:
-        received: int = self._stage.provider.ask("progress")["received"]
+        received: int = self._deployment.provider.ask("progress")["received"]
         return received - self._received_before
 
     def wait_drained(self, still_seconds: float = STILL_SECONDS) -> bool:
@@ -220,8 +220,8 @@ class Meter:
         return True
 
     def _progress(self, name: str) -> dict[str, int]:
-        self._stage.check()
-        load = self._stage.load.ask("progress", name=name)
+        self._deployment.check()
+        load = self._deployment.load.ask("progress", name=name)
         self._watch(self._label, load["begun"], load["accepted"], self._received())
         return dict(load)
 
@@ -233,15 +233,15 @@ class Meter:
         return max(0.0, latest - moment)
 
     def close(self, name: str) -> None:
-        """The phase is over and drained; what the stage uses from now on is not its own."""
-        self._ended[name] = (time.monotonic(), self._stage.sample())
+        """The phase is over and drained; what the deployment uses from now on is not its own."""
+        self._ended[name] = (time.monotonic(), self._deployment.sample())
 
     def measure(self, name: str, *more: str) -> Figures:
         """Measure a phase that is over, and drained if its end-to-end figures are to be whole.
 
         ``more``: later phases of the same kind, measured together with it; all of them closed.
         """
-        now = time.monotonic(), self._stage.sample()
+        now = time.monotonic(), self._deployment.sample()
         stretches = []
         arrivals = self.arrivals()
         requests = {each: self.requests(each) for each in self._phases}
@@ -266,7 +266,7 @@ class Meter:
 
     def cost_so_far(self, name: str) -> float:
         """Milliseconds of processor time per notification accepted in the phase until now, all groups together."""
-        before, now = self._began[name][1], self._stage.sample()
+        before, now = self._began[name][1], self._deployment.sample()
         used = sum(spent_between(before, now).values())
         accepted = self.accepted(name)
         return round(1000 * used / max(1, accepted), 3)
@@ -275,8 +275,8 @@ class Meter:
         """All of the phase, as its clients saw them."""
         if name in self._requests:
             return self._requests[name]
-        path = self._stage.place.home / f"{name}.requests"
-        self._stage.load.ask("write", name=name, path=str(path), timeout_seconds=120)
+        path = self._deployment.config.home / f"{name}.requests"
+        self._deployment.load.ask("write", name=name, path=str(path), timeout_seconds=120)
         found = read_requests(path)
         if name in self._accepted:
             self._requests[name] = found
@@ -284,8 +284,8 @@ class Meter:
 
     def arrivals(self) -> dict[str, Arrival]:
         """All that the provider has received since this meter was made."""
-        path = self._stage.place.home / "arrivals"
-        self._stage.provider.ask("write", path=str(path), timeout_seconds=120)
+        path = self._deployment.config.home / "arrivals"
+        self._deployment.provider.ask("write", path=str(path), timeout_seconds=120)
         return {key: arrival for key, arrival in read_arrivals(path).items() if arrival.at >= self._since}
 
 

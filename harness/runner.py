@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from harness.deployment import DeploymentError
 from harness.display import Display
 from harness.judgement import judge, limit, verdict
 from harness.speed import Probe
-from harness.stage import StageError
 from harness.subject import GROUPS, JUDGED, Subject
-from harness.trial import Options, Outcome, Scenario, SharedStage, Trial
+from harness.trial import Options, Outcome, Scenario, SharedDeployment, Trial
 
 Round = tuple[Scenario, Subject]
 Keep = Callable[[Sequence[Outcome]], object]
@@ -36,14 +36,14 @@ def run(
     outcomes: list[Outcome] = []
     rates: dict[str, float] = {}
     rounds = _by_subject(scenarios, subjects) if options.is_quick else in_turn(scenarios, subjects, repeats)
-    with SharedStage() as shared:
+    with SharedDeployment() as shared:
         for number, (scenario, subject) in enumerate(rounds, 1):
             display.begin(f"[{number}/{len(rounds)}] {scenario.name}, {subject.name}")
             trial = Trial(home, subject, options, display, scenario.name, rates, shared, probe)
             began = time.monotonic()
             try:
                 scenario.play(trial)
-            except (StageError, OSError) as error:
+            except (DeploymentError, OSError) as error:
                 trial.outcome.failure = str(error)
                 shared.close()
             trial.outcome.seconds = round(time.monotonic() - began, 1)

@@ -29,7 +29,7 @@ JUDGED = "WaveCom"
 
 @dataclass(frozen=True, slots=True)
 class ProviderPlan:
-    """A provider of the stage."""
+    """A provider of the deployment."""
 
     latency_seconds: float = 0.05
     #: The share of its calls that it answers 503.
@@ -51,8 +51,8 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where everything is that the application works with."""
+class DeploymentConfig:
+    """What one running application is started with: folders, ports, addresses of servers and providers, its API key."""
 
     home: Path
     logs: Path
@@ -89,7 +89,7 @@ class Subject(Protocol):
     #: It sends no more to a provider than it is told that this one takes.
     has_limits: bool
 
-    def processes(self, place: Place) -> Sequence[Process]:
+    def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         """What to launch, in this order. Writes the files that they need."""
 
 
@@ -112,51 +112,53 @@ class WaveCom:
         self._secret_key = secrets.token_urlsafe(24)
         self._extra_of = dict(extra_of or {})
 
-    def processes(self, place: Place) -> Sequence[Process]:
+    def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         """See ``Subject.processes``: the Procfile's processes, with the recording provider in their providers file."""
-        (place.home / _PROVIDERS_FILE).write_text(_providers_file(place), encoding="utf-8")
-        settings = Settings.from_environment(self.environment(place))
+        (config.home / _PROVIDERS_FILE).write_text(_providers_file(config), encoding="utf-8")
+        settings = Settings.from_environment(self.environment(config))
         groups = {"web": WEB, "worker": WORKER, "worker-high": WORKER, "ops": OPS, "beat": OPS}
         found = []
         for program in PROGRAMS:
             if program.name not in groups:
                 continue
-            for number in range(1, (place.shape.workers if program.name == "worker" else 1) + 1):
+            for number in range(1, (config.shape.workers if program.name == "worker" else 1) + 1):
                 title = f"worker{number}" if program.name == "worker" else program.name
-                environment = self.environment(place, title)
-                service = ProgramService(program, title=title, log=place.logs / f"{title}.log", environment=environment)
+                environment = self.environment(config, title)
+                service = ProgramService(
+                    program, title=title, log=config.logs / f"{title}.log", environment=environment
+                )
                 found.append(Process(service, groups[program.name], check_of(service, settings)))
         return found
 
-    def environment(self, place: Place, title: str = "") -> dict[str, str]:
+    def environment(self, config: DeploymentConfig, title: str = "") -> dict[str, str]:
         """Variables of the process ``title``, or of a command that is to work with the same servers."""
         return {
-            **place.environment,
+            **config.environment,
             # By default attempts spread over three days; a trial is to end today.
             "WAVECOM_RETRY_CAP_SECONDS": "30",
             **self._extra,
-            "WAVECOM_HOME": str(place.home),
+            "WAVECOM_HOME": str(config.home),
             "WAVECOM_HOST": LOOPBACK,
-            "WAVECOM_PORT": str(place.api_port),
-            "WAVECOM_API_KEY": place.api_key,
+            "WAVECOM_PORT": str(config.api_port),
+            "WAVECOM_API_KEY": config.api_key,
             "WAVECOM_SECRET_KEY": self._secret_key,
-            "WAVECOM_PROVIDERS": str(place.home / _PROVIDERS_FILE),
-            "WAVECOM_WORKERS": str(place.shape.workers),
-            "AMQP_URL": place.amqp_url,
-            "REDIS_URL": place.redis_url,
-            "MONGODB_URI": place.mongodb_uri,
+            "WAVECOM_PROVIDERS": str(config.home / _PROVIDERS_FILE),
+            "WAVECOM_WORKERS": str(config.shape.workers),
+            "AMQP_URL": config.amqp_url,
+            "REDIS_URL": config.redis_url,
+            "MONGODB_URI": config.mongodb_uri,
             **self._extra_of.get(title, {}),
         }
 
 
-def _providers_file(place: Place) -> str:
+def _providers_file(config: DeploymentConfig) -> str:
     lines: list[str] = []
     routes: dict[str, list[str]] = {}
-    for name, plan in place.shape.providers.items():
+    for name, plan in config.shape.providers.items():
         lines += [
             f"[providers.{name}]",
             'type = "http"',
-            f'url = "http://{LOOPBACK}:{place.provider_ports[name]}/send"',
+            f'url = "http://{LOOPBACK}:{config.provider_ports[name]}/send"',
             # Every repetition must reach the recorder: it is there to see them.
             "is_idempotent = true",
         ]

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from harness.deployment import Deployment
 from harness.display import Display
 from harness.measure import Figures, Meter
 from harness.speed import Probe
-from harness.stage import Stage
 from harness.subject import JUDGED, MAIN, ProviderPlan, Shape, Subject
 
 #: Of an amount, as much is enough for those who are there to compare with: rates and costs don't depend on it.
@@ -95,11 +95,11 @@ class Outcome:
         return not self.failure and all(figures.is_whole for figures in self.phases.values())
 
 
-class SharedStage:
-    """A context manager: keeps the stage of a scenario open for the next, on a quick tour."""
+class SharedDeployment:
+    """A context manager: keeps the deployment of a scenario open for the next, on a quick tour."""
 
     def __init__(self) -> None:
-        self._stage: Stage | None = None
+        self._deployment: Deployment | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -109,25 +109,25 @@ class SharedStage:
     ) -> None:
         self.close()
 
-    def open(self, wanted: Stage) -> Stage:
+    def open(self, wanted: Deployment) -> Deployment:
         """``wanted``, or the one that stands already if it is alike; closes that if it isn't."""
-        kept = self._stage
+        kept = self._deployment
         if kept is not None and kept.subject is wanted.subject and kept.shape == wanted.shape:
             kept.behave_well()
             return kept
         self.close()
-        self._stage = wanted.__enter__()
+        self._deployment = wanted.__enter__()
         return wanted
 
     def close(self) -> None:
         """Close what is kept. May be called twice."""
-        if self._stage is not None:
-            self._stage.close()
-            self._stage = None
+        if self._deployment is not None:
+            self._deployment.close()
+            self._deployment = None
 
 
 class Trial:
-    """What a scenario works with: stages on which the subject stands, meters, the user's options."""
+    """What a scenario works with: deployments of the subject, meters, the user's options."""
 
     def __init__(
         self,
@@ -137,7 +137,7 @@ class Trial:
         display: Display,
         scenario: str,
         rates: MutableMapping[str, float],
-        shared: SharedStage,
+        shared: SharedDeployment,
         probe: Probe,
     ) -> None:
         self.subject = subject
@@ -151,14 +151,16 @@ class Trial:
         self._display = display
 
     @contextmanager
-    def stage(self, shape: Shape | None = None, *, with_workers: bool = True, beside: bool = False) -> Iterator[Stage]:
+    def deployment(
+        self, shape: Shape | None = None, *, with_workers: bool = True, beside: bool = False
+    ) -> Iterator[Deployment]:
         """Everything started and ready; empty, save on a quick tour. Ended afterwards, its logs kept.
 
         ``beside``: a second one, while the first stands; only where servers are not the user's own.
         """
         options = self.options
         shape = shape or Shape({MAIN: ProviderPlan(options.latency_seconds, options.failing)})
-        stage = Stage(
+        deployment = Deployment(
             self._home / self.subject.name.lower() / (self.outcome.scenario + ("-beside" if beside else "")),
             self.subject,
             shape,
@@ -168,14 +170,14 @@ class Trial:
             addresses=options.addresses,
         )
         if options.is_quick and with_workers and not beside:
-            yield self._shared.open(stage)
+            yield self._shared.open(deployment)
             return
-        with stage:
-            yield stage
+        with deployment:
+            yield deployment
 
-    def meter(self, stage: Stage) -> Meter:
-        """Measures phases on ``stage``, and shows how far they are."""
-        return Meter(stage, self._watch, self._probe)
+    def meter(self, deployment: Deployment) -> Meter:
+        """Measures phases on ``deployment``, and shows how far they are."""
+        return Meter(deployment, self._watch, self._probe)
 
     def _watch(self, what: str, begun: int, accepted: int, received: int) -> None:
         self._display.progress(

@@ -1,4 +1,4 @@
-"""How the reference application is started on the benchmark's stage."""
+"""How the reference application is started on the benchmark's deployment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.subject import WEB, WORKER, Place, Process
+from harness.subject import WEB, WORKER, DeploymentConfig, Process
 from wavecom.local.ports import LOOPBACK
 from wavecom.local.readiness import Check
 from wavecom.local.service import Service
@@ -39,26 +39,26 @@ class Reference:
     has_lists = False
     has_limits = False
 
-    def processes(self, place: Place) -> Sequence[Process]:
+    def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         channels = {
-            f"PROVIDER_{channel.upper()}": f"http://{LOOPBACK}:{place.provider_ports[name]}/send"
-            for name, plan in place.shape.providers.items()
+            f"PROVIDER_{channel.upper()}": f"http://{LOOPBACK}:{config.provider_ports[name]}/send"
+            for name, plan in config.shape.providers.items()
             for channel in plan.channels
         }
         environment = {
-            **place.environment,
+            **config.environment,
             **channels,
-            "WAVECOM_API_KEY": place.api_key,
-            "AMQP_URL": place.amqp_url,
-            "MONGODB_URI": place.mongodb_uri,
+            "WAVECOM_API_KEY": config.api_key,
+            "AMQP_URL": config.amqp_url,
+            "MONGODB_URI": config.mongodb_uri,
         }
 
         def program(title: str, *arguments: str) -> _Program:
-            return _Program(title, arguments, log=place.logs / f"{title}.log", environment=environment)
+            return _Program(title, arguments, log=config.logs / f"{title}.log", environment=environment)
 
         web = program(
             "web",
-            *("granian", "--interface", "wsgi", "--host", LOOPBACK, "--port", str(place.api_port)),
+            *("granian", "--interface", "wsgi", "--host", LOOPBACK, "--port", str(config.api_port)),
             *("--workers", "1", "--blocking-threads", str(_WEB_THREADS), "--backpressure", "512", "--no-ws"),
             *("--log-level", "warning", "benchmarks.reference.app:app"),
         )
@@ -68,10 +68,10 @@ class Reference:
                 *("celery", "-A", "benchmarks.reference.tasks", "worker", "-n", f"worker{number}@%h"),
                 *("-l", "WARNING", "--without-gossip", "--without-mingle"),
             )
-            for number in range(1, place.shape.workers + 1)
+            for number in range(1, config.shape.workers + 1)
         ]
         return [
-            Process(web, WEB, lambda: _health(place.api_port)),
+            Process(web, WEB, lambda: _health(config.api_port)),
             *(Process(worker, WORKER, _readiness(worker.log)) for worker in workers),
         ]
 

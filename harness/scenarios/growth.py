@@ -16,8 +16,8 @@ from bson.objectid import ObjectId
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
+from harness.deployment import Deployment
 from harness.measure import Figures, Latencies
-from harness.stage import Stage
 from harness.subject import JUDGED
 from harness.trial import Goal, Trial
 from wavecom.local.ports import LOOPBACK
@@ -55,7 +55,7 @@ def growth(trial: Trial) -> None:
         del many[1:]
     outcome = trial.outcome
     ratios = [(float(few), 1.0)]
-    with trial.stage() as stage, FilledStore(trial, stage) as filling:
+    with trial.deployment() as deployment, FilledStore(trial, deployment) as filling:
         alone = None if _has_room_for_two(trial) else filling.with_stored(few)
         if alone is not None:
             outcome.phases[f"{few:,} stored"] = alone
@@ -79,9 +79,9 @@ def _has_room_for_two(trial: Trial) -> bool:
 
 
 def _in_turns(trial: Trial, few: int, filling: FilledStore, size: int) -> tuple[Figures, Figures]:
-    """What the same load costs with ``few`` stored, on a stage of their own, and with ``size`` in this one."""
+    """What the same load costs with ``few`` stored, on a deployment of their own, and with ``size`` in this one."""
     filling.fill(size)
-    with trial.stage(beside=True) as stage, FilledStore(trial, stage) as small:
+    with trial.deployment(beside=True) as deployment, FilledStore(trial, deployment) as small:
         small.fill(few)
         for turn in range(trial.options.size(_TURNS, _QUICK_TURNS)):
             # Whoever has come last comes first in the next turn: what slows down for long slows down both.
@@ -94,13 +94,13 @@ def _in_turns(trial: Trial, few: int, filling: FilledStore, size: int) -> tuple[
 
 
 class FilledStore:
-    """A context manager: a stage, and a store that is filled with copies of jobs that have been delivered there."""
+    """A context manager: fills the store of a deployment with copies of jobs that have been delivered there."""
 
-    def __init__(self, trial: Trial, stage: Stage) -> None:
+    def __init__(self, trial: Trial, deployment: Deployment) -> None:
         self._trial = trial
-        self._stage = stage
-        self._meter = trial.meter(stage)
-        self._client: MongoClient[dict[str, Any]] = MongoClient(stage.place.mongodb_uri)
+        self._deployment = deployment
+        self._meter = trial.meter(deployment)
+        self._client: MongoClient[dict[str, Any]] = MongoClient(deployment.config.mongodb_uri)
         self._jobs = self._client.get_default_database()["jobs"]
         self._templates: list[dict[str, Any]] = []
         #: Load that has not been measured yet.
@@ -156,15 +156,15 @@ class FilledStore:
         """How long lists and pages take, each asked for so often, one after the other."""
         if not self._trial.subject.has_lists:
             return
-        place = self._stage.place
-        root = f"http://{LOOPBACK}:{place.api_port}"
+        config = self._deployment.config
+        root = f"http://{LOOPBACK}:{config.api_port}"
         with requests.Session() as session:
             form = session.get(f"{root}/login", timeout=30)
             token = _CSRF.search(form.text)
-            login = {"secret": place.api_key, "csrf_token": token[1] if token else "", "next": "/status"}
+            login = {"secret": config.api_key, "csrf_token": token[1] if token else "", "next": "/status"}
             session.post(f"{root}/login", data=login, timeout=30).raise_for_status()
             for words, path in LISTS.items():
-                headers = {"Authorization": f"Bearer {place.api_key}"} if path.startswith("/api/") else {}
+                headers = {"Authorization": f"Bearer {config.api_key}"} if path.startswith("/api/") else {}
                 seconds = []
                 for _ in range(self._trial.options.size(40, 10)):
                     began = time.monotonic()

@@ -27,8 +27,8 @@ def spike(trial: Trial) -> None:
     count = trial.amount(50_000, 1_500)
     rate, seconds = (60.0, 3.0) if trial.options.is_quick else (_ORDINARY_RATE, _ORDINARY_SECONDS)
     outcome = trial.outcome
-    with trial.stage() as stage:
-        meter = trial.meter(stage)
+    with trial.deployment() as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         name = meter.flood(count, name="spike", keys=trial.options.keys)
         meter.wait_answered(name)
@@ -64,8 +64,8 @@ def batch(trial: Trial) -> None:
     count = trial.options.size(100_000, 2_000)
     outcome = trial.outcome
     for phase, with_workers in (("without workers", False), ("beside workers", True)):
-        with trial.stage(with_workers=with_workers) as stage:
-            meter = trial.meter(stage)
+        with trial.deployment(with_workers=with_workers) as deployment:
+            meter = trial.meter(deployment)
             name = meter.flood(
                 count,
                 name="batch",
@@ -75,7 +75,7 @@ def batch(trial: Trial) -> None:
             )
             meter.wait_answered(name)
             outcome.values[f"CPU of accepting, {phase}, ms"] = meter.cost_so_far(name)
-            stage.start_workers()
+            deployment.start_workers()
             meter.wait_drained()
             figures = meter.measure(name)
         outcome.phases[phase] = figures
@@ -92,11 +92,11 @@ def lanes(trial: Trial) -> None:
     # How they came into the queue is nothing to the passwords: the fastest way.
     way = {"batch": 100, "connections": _BATCH_CONNECTIONS} if trial.subject.has_batch else {}
     outcome = trial.outcome
-    with trial.stage(with_workers=False) as stage:
-        meter = trial.meter(stage)
+    with trial.deployment(with_workers=False) as deployment:
+        meter = trial.meter(deployment)
         bulk = meter.flood(count, name="bulk", priority="bulk", keys=0, **way)
         meter.wait_answered(bulk)
-        stage.start_workers()
+        deployment.start_workers()
         otp = meter.paced(OTP_RATE, seconds, name="otp", priority="high", channels=["sms"], keys=1)
         meter.wait_answered(otp)
         waiting = meter.backlog()
@@ -117,8 +117,8 @@ def overload(trial: Trial) -> None:
     sustainable = sustainable_rate(trial)
     outcome, options = trial.outcome, trial.options
     seconds = options.size(60, 5)
-    with trial.stage() as stage:
-        meter = trial.meter(stage)
+    with trial.deployment() as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         burst = meter.paced(3 * sustainable, seconds, name="overload", keys=options.keys)
         meter.wait_answered(burst)

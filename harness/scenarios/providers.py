@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
+from harness.deployment import Deployment, DeploymentError
 from harness.measure import Figures, spent_between
-from harness.stage import Stage, StageError
 from harness.subject import MAIN, ProviderPlan, Shape
 from harness.trial import Goal, Trial
 
@@ -33,23 +33,23 @@ def storm(trial: Trial) -> None:
     before, half, after = (2, 2, 3) if quick else (10, 30, 50)
     latency = trial.options.latency_seconds
     shape = Shape({MAIN: ProviderPlan(latency, rate_per_second=limit)})
-    with trial.stage(shape) as stage:
-        meter = trial.meter(stage)
+    with trial.deployment(shape) as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         name = meter.paced(offered, before + 2 * half + after, name="storm", keys=trial.options.keys)
         began = time.monotonic()
         meter.wait(name, before)
-        stage.behave(MAIN, latency_seconds=latency, failing=1.0, status=503)
+        deployment.behave(MAIN, latency_seconds=latency, failing=1.0, status=503)
         meter.wait(name, half)
-        stage.behave(MAIN, latency_seconds=latency, failing=1.0, status=429, retry_after_seconds=1)
+        deployment.behave(MAIN, latency_seconds=latency, failing=1.0, status=429, retry_after_seconds=1)
         meter.wait(name, half)
-        stage.behave(MAIN, latency_seconds=latency)
+        deployment.behave(MAIN, latency_seconds=latency)
         healed = time.monotonic()
-        calls_in_storm = stage.provider.ask("progress")["refused"]
+        calls_in_storm = deployment.provider.ask("progress")["refused"]
         meter.wait_answered(name)
         meter.wait_drained(still_seconds=10 if quick else _PATIENCE_SECONDS)
         figures = meter.measure(name)
-        calls = stage.provider.ask("calls", provider=MAIN, since=began)
+        calls = deployment.provider.ask("calls", provider=MAIN, since=began)
         caught_up = meter.caught_up(name, healed)
     outcome.phases["storm"] = figures
     outcome.spans.append(("the provider refuses everything", before, before + 2 * half))
@@ -78,8 +78,8 @@ def slow(trial: Trial) -> None:
             SLOW: ProviderPlan(2.0, channels=("email", "push")),
         }
     )
-    with trial.stage(shape) as stage:
-        meter = trial.meter(stage)
+    with trial.deployment(shape) as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         alone = meter.paced(rate, seconds, name="alone", channels=["sms"], keys=trial.options.keys)
         meter.wait_answered(alone)
@@ -110,27 +110,27 @@ def waiting(trial: Trial) -> None:
     quick, outcome = trial.options.is_quick, trial.outcome
     count, seconds = trial.options.size(50_000, 1_000), trial.options.size(20, 4)
     latency = trial.options.latency_seconds
-    with trial.stage(Shape({MAIN: ProviderPlan(latency, rate_per_second=_LIMIT)})) as stage:
-        meter = trial.meter(stage)
+    with trial.deployment(Shape({MAIN: ProviderPlan(latency, rate_per_second=_LIMIT)})) as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
-        idle = _load(stage, seconds)
-        stage.behave(MAIN, latency_seconds=latency, failing=1.0, status=503)
+        idle = _load(deployment, seconds)
+        deployment.behave(MAIN, latency_seconds=latency, failing=1.0, status=503)
         bulk = meter.flood(count, name="bulk", channels=["sms"], priority="bulk", keys=0, batch=100)
         meter.wait_answered(bulk)
         # The breaker has opened for its longest, and the first attempts have been recorded.
         time.sleep(3 if quick else 20)
-        refused = stage.provider.ask("progress")["refused"]
-        shut = _load(stage, seconds)
-        probes = stage.provider.ask("progress")["refused"] - refused
-        stage.behave(MAIN, latency_seconds=latency)
+        refused = deployment.provider.ask("progress")["refused"]
+        shut = _load(deployment, seconds)
+        probes = deployment.provider.ask("progress")["refused"] - refused
+        deployment.behave(MAIN, latency_seconds=latency)
         # Until the breaker has found out, and the campaign is at the provider's limit.
-        flowing_from = stage.provider.ask("progress")["received"] + 2 * _LIMIT
+        flowing_from = deployment.provider.ask("progress")["received"] + 2 * _LIMIT
         deadline = time.monotonic() + _FLOWING_SECONDS
-        while stage.provider.ask("progress")["received"] < flowing_from:
+        while deployment.provider.ask("progress")["received"] < flowing_from:
             if time.monotonic() > deadline:
-                raise StageError(f"the campaign did not flow again within {_FLOWING_SECONDS:g} s")
+                raise DeploymentError(f"the campaign did not flow again within {_FLOWING_SECONDS:g} s")
             time.sleep(0.5)
-            stage.check()
+            deployment.check()
         otp = meter.paced(_OTP_RATE, seconds, name="otp", channels=["sms"], priority="high", keys=1)
         meter.wait_answered(otp)
         time.sleep(2)
@@ -151,11 +151,11 @@ def waiting(trial: Trial) -> None:
     ]
 
 
-def _load(stage: Stage, seconds: float) -> dict[str, float]:
+def _load(deployment: Deployment, seconds: float) -> dict[str, float]:
     """Group -> milliseconds of processor time a second, of what WaveCom and its servers are made of."""
-    before = stage.sample()
+    before = deployment.sample()
     time.sleep(seconds)
-    spent = spent_between(before, stage.sample())
+    spent = spent_between(before, deployment.sample())
     return {
         group: round(used * 1000 / seconds, 1) for group, used in spent.items() if group not in {"load", "provider"}
     }

@@ -43,8 +43,8 @@ def steady(trial: Trial) -> None:
     options, outcome = trial.options, trial.outcome
     seconds = 6.0 if options.is_quick else 60 * options.minutes
     rate = options.rate or (_QUICK_RATE if options.is_quick else None)
-    with trial.stage() as stage:
-        meter = trial.meter(stage)
+    with trial.deployment() as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         if rate is None:
             rate, figures = find_rate(trial, meter, seconds=seconds)
@@ -72,8 +72,8 @@ def steady(trial: Trial) -> None:
 
 def idle(trial: Trial) -> None:
     """One request at a time: nothing may wait for company that does not come."""
-    with trial.stage() as stage:
-        meter = trial.meter(stage)
+    with trial.deployment() as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         name = meter.paced(5, trial.options.size(40, 6), name="idle", keys=trial.options.keys)
         meter.wait_answered(name)
@@ -89,8 +89,8 @@ def levels(trial: Trial) -> None:
     outcome, is_quick = trial.outcome, trial.options.is_quick
     chosen = [rate for rate in _RATES if trial.subject.name == JUDGED or rate <= _YARDSTICK_RATE]
     seconds = 2 if is_quick else _RATE_SECONDS
-    with trial.stage() as stage:
-        meter = trial.meter(stage)
+    with trial.deployment() as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         measured = {rate: hold(trial, meter, rate, seconds) for rate in (chosen[:2] if is_quick else chosen)}
         again = hold(trial, meter, _AGAIN, seconds) if _AGAIN in measured else None
@@ -116,8 +116,8 @@ def clients(trial: Trial) -> None:
     """So many clients, each of which sends the next notification when the last has been answered."""
     outcome = trial.outcome
     measured: dict[int, Figures] = {}
-    with trial.stage() as stage:
-        meter = trial.meter(stage)
+    with trial.deployment() as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         for connections, count in _CLIENTS[:3] if trial.options.is_quick else _CLIENTS:
             measured[connections] = _from_clients(trial, meter, connections, count)
@@ -145,14 +145,14 @@ def _from_clients(trial: Trial, meter: Meter, connections: int, count: int) -> F
 
 
 def sustainable_rate(trial: Trial) -> float:
-    """What ``steady`` has found in this run, or what the user named; else a search, on a stage of its own."""
+    """What ``steady`` has found in this run, or what the user named; else a search, on a deployment of its own."""
     if trial.options.rate is not None:
         return trial.options.rate
     if trial.options.is_quick:
         return _QUICK_RATE
     if trial.subject.name not in trial.rates:
-        with trial.stage() as stage:
-            meter = trial.meter(stage)
+        with trial.deployment() as deployment:
+            meter = trial.meter(deployment)
             trial.warm_up(meter)
             trial.rates[trial.subject.name] = find_rate(trial, meter, seconds=_PROBE_SECONDS)[0]
     return trial.rates[trial.subject.name]

@@ -21,8 +21,8 @@ def workers(trial: Trial) -> None:
     count = trial.amount(20_000, 800)
     outcome = trial.outcome
     for number, phase in ((1, "one worker"), (2, "two workers")):
-        with trial.stage(Shape({MAIN: ProviderPlan(_SHORT_LATENCY_SECONDS)}, workers=number)) as stage:
-            meter = trial.meter(stage)
+        with trial.deployment(Shape({MAIN: ProviderPlan(_SHORT_LATENCY_SECONDS)}, workers=number)) as deployment:
+            meter = trial.meter(deployment)
             trial.warm_up(meter)
             name = meter.flood(count, name="spike", keys=trial.options.keys)
             meter.wait_answered(name)
@@ -41,12 +41,12 @@ def memory(trial: Trial) -> None:
     rate = 0.8 * sustainable_rate(trial)
     outcome = trial.outcome
     curves: dict[str, list[tuple[float, float]]] = {WEB: [], WORKER: []}
-    with trial.stage() as stage:
-        meter = trial.meter(stage)
+    with trial.deployment() as deployment:
+        meter = trial.meter(deployment)
         trial.warm_up(meter)
         name = meter.paced(rate, count / rate, name="long", keys=trial.options.keys)
         while not meter.is_answered(name):
-            usage = stage.sample().groups
+            usage = deployment.sample().groups
             for group, curve in curves.items():
                 curve.append((meter.accepted(name), max(usage[group].processes, default=0.0)))
             time.sleep(1 if trial.options.is_quick else _SAMPLE_SECONDS)

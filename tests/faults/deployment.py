@@ -25,7 +25,7 @@ from pymongo.errors import PyMongoError
 
 from harness.control import HelperProcess
 from harness.environment import Environment, own_settings
-from harness.subject import MONGODB, RABBITMQ, REDIS, Place, WaveCom
+from harness.subject import MONGODB, RABBITMQ, REDIS, DeploymentConfig, WaveCom
 from tests.faults.notes import Kill, Mark, Notes, Orphan, Trouble
 from tests.faults.plan import DRILL_SETTINGS, HEALTHY, SERVERS, SETTLED_SECONDS, DrillError, Plan
 from tests.faults.processes import descendants_of, is_python, memory_mib
@@ -103,7 +103,7 @@ class Deployment:
         for name in self.plan.providers:
             self.behave(name, HEALTHY)
         self._start_programs(
-            Place(
+            DeploymentConfig(
                 home=environment.home,
                 logs=environment.logs,
                 shape=self.plan.shape,
@@ -122,11 +122,11 @@ class Deployment:
             module, f"tests.faults.{module}", arguments, WAVECOM_API_KEY=self.api_key, **variables
         )
 
-    def _start_programs(self, place: Place) -> None:
+    def _start_programs(self, config: DeploymentConfig) -> None:
         extra_of = {title: self._fake_clock() for title in (self.plan.fake_clock_of,) if title is not None}
         application = WaveCom(own_settings() | DRILL_SETTINGS, extra_of=extra_of)
-        self._variables = application.environment(place)
-        processes = application.processes(place)
+        self._variables = application.environment(config)
+        processes = application.processes(config)
         for process in processes:
             self.programs[process.service.title] = process.service
             self._supervisor.start(process.service)
@@ -288,7 +288,7 @@ class Deployment:
             client.flushall()
 
     def behave(self, provider: str, behaviour: Behaviour) -> None:
-        """A provider's manners from now on."""
+        """How a provider answers from now on."""
         faults = [
             {
                 "kind": fault.kind.value,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.runner import in_turn
 from harness.scenarios import SCENARIOS, find
-from harness.subject import JUDGED, Place, Process
+from harness.subject import JUDGED, DeploymentConfig, Process
 from harness.trial import Scenario
 
 
@@ -22,7 +22,7 @@ class Plain:
     has_lists: bool = False
     has_limits: bool = False
 
-    def processes(self, place: Place) -> Sequence[Process]:
+    def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         raise NotImplementedError
 
 

@@ -1,4 +1,4 @@
-"""The stage: servers, a recording provider, an application and its clients, all real processes, all watched."""
+"""A deployment to be measured: servers, an application, its clients and a recording provider, each a real process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.subject import (
     RABBITMQ,
     REDIS,
     WORKER,
-    Place,
+    DeploymentConfig,
     Process,
     Shape,
     Subject,
@@ -31,11 +31,11 @@ from wavecom.local.service import Service
 Tell = Callable[[str], None]
 
 
-class StageError(Exception):
+class DeploymentError(Exception):
     """Something that the benchmark itself needs does not work."""
 
 
-class Stage:
+class Deployment:
     """A context manager, to be used from the main thread: what it starts dies with it."""
 
     def __init__(
@@ -60,7 +60,7 @@ class Stage:
         self._held: list[Process] = []
         #: Borrowed servers were empty when we came.
         self._is_ours = False
-        self.place: Place
+        self.config: DeploymentConfig
 
     def _address(self, variable: str, group: str) -> str:
         return self._environment.addresses.get(variable) or self._environment.servers[group].url
@@ -100,11 +100,11 @@ class Stage:
         return sample(roots)
 
     def check(self) -> None:
-        """Raises ``StageError`` when one of the processes has died."""
+        """Raises ``DeploymentError`` when one of the processes has died."""
         programs: list[Service] = [process.service for process in self._processes]
         for service in (*programs, *self._environment.servers.values(), *self._environment.helpers.values()):
             if not service.is_running:
-                raise StageError(f"{service.title} has ended with {service.exit_code}; see {service.log}")
+                raise DeploymentError(f"{service.title} has ended with {service.exit_code}; see {service.log}")
 
     def start_workers(self) -> None:
         """Those that were held back at the opening; returns when they consume. May be called twice."""
@@ -117,7 +117,7 @@ class Stage:
             self.behave(name, latency_seconds=plan.latency_seconds, failing=plan.failing)
 
     def behave(self, provider: str, **behaviour: Any) -> None:
-        """A provider's manners from now on (``harness.provider.Behaviour``)."""
+        """How a provider answers from now on (``harness.provider.Behaviour``)."""
         self.provider.ask("behave", provider=provider, behaviour=behaviour)
 
     # --- opening --------------------------------------------------------------------------------------------------
@@ -132,7 +132,7 @@ class Stage:
         environment.start_servers()
         ports = dict(zip(self.shape.providers, free_ports(len(self.shape.providers)), strict=True))
         [api_port] = free_ports(1)
-        self.place = Place(
+        self.config = DeploymentConfig(
             home=environment.home,
             logs=environment.logs,
             shape=self.shape,
@@ -147,12 +147,12 @@ class Stage:
         providers = [f"--provider={name}={port}" for name, port in ports.items()]
         self.provider = environment.start_helper(PROVIDER, "harness.provider", providers)
         self.load = environment.start_helper(
-            LOAD, "harness.load", [f"--url=http://{LOOPBACK}:{api_port}"], WAVECOM_API_KEY=self.place.api_key
+            LOAD, "harness.load", [f"--url=http://{LOOPBACK}:{api_port}"], WAVECOM_API_KEY=self.config.api_key
         )
         environment.wait_for_helpers()
         self.behave_well()
         self._progress(f"starting {self.subject.name}")
-        processes = self.subject.processes(self.place)
+        processes = self.subject.processes(self.config)
         if not self._with_workers:
             self._held = [process for process in processes if process.group == WORKER]
         self._launch([process for process in processes if process not in self._held])
