@@ -40,6 +40,7 @@ def test_a_receipt_is_found_as_it_was_kept_when_its_time_has_come(store: Pending
     full = pending(
         kind=ReceiptKind.FAILED,
         job_id=make_job_id(),
+        replays=1,
         message_id="$m.1",
         at=later(-5),
         code="30005",

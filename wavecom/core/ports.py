@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 from wavecom.core.engine import Transition
 from wavecom.core.job import Claim, DeliveryMessage, Job, JobId, ProviderResult
 from wavecom.core.lanes import QUEUES, Channel, Lane, LaneQueue, Priority
+from wavecom.core.receipts import receipt_reference
 from wavecom.core.states import Status
 
 
@@ -275,6 +276,13 @@ class Message:
     #: Aware UTC. What has not reached the recipient by then should not any more; None: not told.
     expires_at: datetime | None = None
     files: Files = field(default=NoFiles(), compare=False, repr=False)
+    #: How often the job was replayed before.
+    replays: int = 0
+
+    @property
+    def receipt_reference(self) -> str:
+        """What a provider is to give back in receipts (``core.receipts.receipt_reference``)."""
+        return receipt_reference(self.job_id, self.replays)
 
     def seconds_left(self, now: datetime) -> int | None:
         """Whole seconds from ``now`` (aware UTC) until ``expires_at``, below 0 after it; None where there is no end."""

@@ -206,4 +206,5 @@ def message_of(job: Job, files: Files, payload: Mapping[str, Any]) -> Message:
         stops_on_unknown=job.on_unknown_outcome == "stop",
         expires_at=job.expires_at,
         files=files,
+        replays=job.replays,
     )

@@ -20,7 +20,7 @@ from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import RECIPIENT_REASONS, Job, JobId
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.receipt_rules import ReceiptDecision, judge, log_id
-from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
+from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind, told_job
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError, WaveComError
 
@@ -283,13 +283,18 @@ _SETTLED = frozenset({ReceiptResult.APPLIED, ReceiptResult.REPEATED, ReceiptResu
 def tidied(receipt: Receipt) -> Receipt:
     """The receipt with texts that can be stored: bounded, and without halves of surrogate pairs.
 
-    The delivery key of a replay (``Job.delivery_key``) names its job too.
+    What the provider echoes as the job's id tells the job's life too (``told_job``).
     """
+    job_id, replays = receipt.job_id, receipt.replays
+    if job_id:
+        job_id, told = told_job(_storable(job_id, _CODE_LIMIT))
+        replays = told or replays
     # By name, because ``dataclasses.replace`` takes three times as long, and this runs for every receipt.
     return Receipt(
         event_id=log_id(_storable(receipt.event_id)),
         kind=receipt.kind,
-        job_id=JobId(_storable(receipt.job_id, _CODE_LIMIT).partition(":")[0].lower()) if receipt.job_id else None,
+        job_id=job_id or None,
+        replays=replays,
         message_id=receipt.message_id and _storable(receipt.message_id, _TEXT_LIMIT),
         at=receipt.at,
         code=_storable(receipt.code, _CODE_LIMIT),

@@ -53,9 +53,10 @@ def judge(job: Job, event: ReceiptArrived) -> ReceiptDecision:
     match receipt.kind:
         case ReceiptKind.FAILED:
             # The failure of another message than the one that is on its way says nothing about that.
-            is_of_this_message = receipt.message_id is None or job.provider_message_id in {None, receipt.message_id}
-            is_last_word = job.status in HANDED_OVER and is_of_this_message
+            is_last_word = job.status in HANDED_OVER and _is_of_last_message(job, event)
             return ReceiptDecision.APPLIES if is_last_word else ReceiptDecision.OUTDATED
+        case ReceiptKind.PROGRESS if not _is_of_this_life(job, receipt):
+            return ReceiptDecision.OUTDATED
         case ReceiptKind.PROGRESS:
             noted = sum(entry.outcome == ReceiptKind.PROGRESS for entry in job.logs)
             return ReceiptDecision.APPLIES if noted < PROGRESS_LIMIT else ReceiptDecision.OUTDATED
@@ -122,6 +123,23 @@ def _may_have_called(job: Job, provider: str) -> bool:
         entry.provider == provider or (entry.provider is None and entry.event == "outcome_unknown")
         for entry in job.logs
     )
+
+
+def _is_of_last_message(job: Job, event: ReceiptArrived) -> bool:
+    """Whether the receipt can be of the message that was handed over last, and not of one before it."""
+    calls = [entry for entry in job.logs if entry.attempt is not None]
+    is_provider_known = not calls or calls[-1].provider is not None
+    if is_provider_known and job.provider not in {None, event.provider}:
+        return False
+    receipt = event.receipt
+    if receipt.message_id is not None and job.provider_message_id is not None:
+        return receipt.message_id == job.provider_message_id
+    return _is_of_this_life(job, receipt)
+
+
+def _is_of_this_life(job: Job, receipt: Receipt) -> bool:
+    """Whether the message was sent since the job was last replayed, so far as its receipt tells."""
+    return receipt.job_id is None or receipt.replays == job.replays
 
 
 def _error_code(receipt: Receipt) -> str:

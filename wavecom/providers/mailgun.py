@@ -86,7 +86,7 @@ class MailgunProvider(BaseHttpProvider[MailgunOptions]):
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
         mail = api_mail_of(message, self._sender, self.dependencies.clock.now())
-        own = {"v:wavecom_job_id": message.job_id}
+        own = {"v:wavecom_job_id": message.receipt_reference}
         if mail.attachments or mail.calendar is not None:
             content_type, body = multipart_form(
                 {"to": mail.recipient.address, **own}, "message", b"".join(mail.content())

@@ -95,7 +95,7 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
             "recipients": [str(message.to["phone"]).removeprefix("+")],
             "body": content,
             "datacoding": "plain" if taken.encoding == "GSM-7" else "unicode",
-            "reference": message.job_id,
+            "reference": message.receipt_reference,
         }
         if self._report_url is not None:
             fields["reportUrl"] = self._report_url

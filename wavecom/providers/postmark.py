@@ -116,7 +116,7 @@ class PostmarkProvider(BaseHttpProvider[PostmarkOptions]):
             "Headers": [{"Name": name, "Value": value} for name, value in written_headers(mail.headers or {}).items()],
             "Attachments": [_attachment(each) for each in mail.attachments],
             "MessageStream": options.message_stream,
-            "Metadata": {"wavecom_job_id": message.job_id},
+            "Metadata": {"wavecom_job_id": message.receipt_reference},
         }
         body = json_body({key: value for key, value in content.items() if value})
         headers = {"Content-Type": "application/json", **self._headers}

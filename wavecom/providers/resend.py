@@ -101,7 +101,7 @@ class ResendProvider(BaseHttpProvider[ResendOptions]):
             "reply_to": [str(box) for box in mail.reply_to],
             "headers": written_headers(mail.headers or {}),
             "attachments": [_attachment(each) for each in mail.attachments],
-            "tags": [{"name": "wavecom_job_id", "value": message.job_id}],
+            "tags": [{"name": "wavecom_job_id", "value": message.receipt_reference}],
         }
         headers = {
             "Content-Type": "application/json",

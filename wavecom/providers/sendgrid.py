@@ -98,7 +98,9 @@ class SendgridProvider(BaseHttpProvider[SendgridOptions]):
             raise unsupported("payload.headers", "has a header of SendGrid's own (X-SG-…)")
         texts = (("text/plain", mail.text), ("text/html", mail.html))
         content: dict[str, Any] = {
-            "personalizations": [{"to": [_person(mail.recipient)], "custom_args": {"wavecom_job_id": message.job_id}}],
+            "personalizations": [
+                {"to": [_person(mail.recipient)], "custom_args": {"wavecom_job_id": message.receipt_reference}}
+            ],
             "from": _person(mail.sender),
             "subject": mail.subject,
             "content": [{"type": kind, "value": value} for kind, value in texts if value],

@@ -110,7 +110,7 @@ class SesProvider(BaseHttpProvider[SesOptions]):
             "FromEmailAddress": str(mail.sender),
             "Destination": {"ToAddresses": [str(mail.recipient)]},
             "Content": _content(mail),
-            "EmailTags": [{"Name": "wavecom_job_id", "Value": message.job_id}],
+            "EmailTags": [{"Name": "wavecom_job_id", "Value": message.receipt_reference}],
         }
         if mail.reply_to:
             content["ReplyToAddresses"] = [str(box) for box in mail.reply_to]

@@ -142,7 +142,7 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
         now = self.dependencies.clock.now()
         chosen = message.payload.get("senderId")
         content = TextMessage(
-            message.job_id,
+            message.receipt_reference,
             str(message.to["phone"]),
             str(message.payload["text"]),
             str(chosen) if chosen else self.options.sender,

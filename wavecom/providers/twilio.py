@@ -119,7 +119,7 @@ class TwilioProvider(BaseHttpProvider[TwilioOptions]):
             "From": sender,
             "MessagingServiceSid": self.options.messaging_service_sid,
             "ValidityPeriod": self._validity_seconds(message),
-            "StatusCallback": self._callback and f"{self._callback}?{urlencode({'job': message.job_id})}",
+            "StatusCallback": self._callback and f"{self._callback}?{urlencode({'job': message.receipt_reference})}",
         }
         url = f"{self._account_url}/Messages.json"
         return Request(url, form_body(fields), self._headers, self.config.timeout_seconds, self.options.ca_file)

@@ -110,7 +110,7 @@ class VonageProvider(BaseHttpProvider[VonageOptions]):
             "to": str(message.to["phone"]).removeprefix("+"),
             "text": content,
             "type": "text" if segments(content).encoding == "GSM-7" else "unicode",
-            "client-ref": message.job_id,
+            "client-ref": message.receipt_reference,
             "ttl": self._milliseconds(message),
             "callback": self._callback,
         }

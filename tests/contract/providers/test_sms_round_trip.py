@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs, unquote, urlencode
 
 import jwt
 import pytest
@@ -25,6 +26,7 @@ from tests.peers import HttpPeer
 from tests.receipt_requests import sms_reader
 from tests.unit.web.conftest import NOW, make_environment
 from wavecom.core.lanes import Channel
+from wavecom.core.receipts import receipt_reference, told_job
 from wavecom.core.states import Status
 from wavecom.providers.transport.curl import CurlTransport
 from wavecom.settings import Settings
@@ -112,3 +114,18 @@ def test_the_address_that_goes_with_a_message_ends_its_job(type_name: str, trans
     ended = environment.jobs.get(job.job_id)
     assert ended is not None
     assert ended.status is Status.DELIVERED
+
+
+@pytest.mark.parametrize("replays", [0, 2])
+@pytest.mark.parametrize("type_name", TABLES)
+def test_what_goes_out_names_the_life_of_the_job(type_name: str, replays: int, transport: CurlTransport) -> None:
+    with HttpPeer(peers.reply(200, ACCEPTED[type_name])) as peer:
+        table = table_at(TABLES[type_name] + 'base_url = "{base_url}"', peer.url)
+        provider = built(table, Channel.SMS, 5, transport, Outbox(), f"{PUBLIC_URL}/receipts")
+        setup = ProviderSetup(provider, Channel.SMS, list, {"phone": "+12025550143"})
+
+        provider.send(setup.message(replays=replays))
+
+    reference = receipt_reference(setup.message().job_id, replays)
+    assert told_job(reference) == (setup.message().job_id, replays)
+    assert re.search(rf"{reference}\b", unquote(peer.requests[0].body.decode()))

@@ -284,6 +284,7 @@ def test_whatever_a_receipt_says_is_still_there_when_it_was_made_storable() -> N
     full = make_receipt(
         ReceiptKind.FAILED,
         job_id=make_job_id(),
+        replays=2,
         message_id="m-1",
         at=NOW,
         code="31",
@@ -294,6 +295,17 @@ def test_whatever_a_receipt_says_is_still_there_when_it_was_made_storable() -> N
 
     assert tidied(full) == full
     assert None not in [getattr(full, each.name) for each in fields(full)]
+
+
+@pytest.mark.parametrize(
+    ("echoed", "replays"), [("", 0), (":1", 1), ("_12", 12), (":", 0), ("_x", 0), ("_" + "9" * 60, 0)]
+)
+def test_what_a_provider_echoes_tells_the_job_and_its_life(echoed: str, replays: int) -> None:
+    job_id = make_job_id()
+
+    receipt = tidied(make_receipt(job_id=JobId(job_id.upper() + echoed)))
+
+    assert (receipt.job_id, receipt.replays) == (job_id, replays)
 
 
 def test_texts_that_no_store_takes_are_stored_as_far_as_they_can_be(receiving: Receiving) -> None:

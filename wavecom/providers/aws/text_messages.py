@@ -19,9 +19,12 @@ import orjson
 
 @dataclass(frozen=True, slots=True)
 class TextMessage:
-    """One message: to and sender as WaveCom has them, ``seconds`` until it is worth nothing (None: not told)."""
+    """One message: to and sender as WaveCom has them, ``seconds`` until it is worth nothing (None: not told).
 
-    job_id: str
+    ``reference`` comes back with its receipts.
+    """
+
+    reference: str
     to: str
     text: str
     sender: str | None
@@ -142,7 +145,7 @@ class SendTextMessage:
             "DestinationPhoneNumber": message.to,
             "MessageBody": message.text,
             "MessageType": "TRANSACTIONAL",
-            "Context": {"jobId": message.job_id},
+            "Context": {"jobId": message.reference},
         }
         if message.sender is not None:
             fields["OriginationIdentity"] = message.sender

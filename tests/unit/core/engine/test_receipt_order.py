@@ -103,6 +103,40 @@ def test_progress_does_not_flood_the_log() -> None:
     assert (job.status, receipts_of(job)) == (Status.SENT, ["progress"] * PROGRESS_LIMIT)
 
 
+def test_a_failure_at_one_provider_says_nothing_about_the_message_that_another_has_taken_since() -> None:
+    tried = LogEntry(NOW, "outcome_unknown", 1, "first", "unknown", "timeout")
+    taken = LogEntry(NOW, "sent", 2, "second", "accepted", "http_202")
+    job = make_job(status=Status.SENT, provider="second", provider_message_id=None, logs=(tried, taken))
+
+    assert judge(job, make_receipt_event(ReceiptKind.FAILED, provider="first")) is ReceiptDecision.OUTDATED
+    assert judge(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
+
+
+def test_whoever_the_vanished_worker_called_may_tell_of_the_failure() -> None:
+    tried = LogEntry(NOW, "unavailable", 1, "first", "unavailable", "http_503")
+    vanished = LogEntry(NOW, "outcome_unknown", 2, None, "unknown", "lease_expired")
+    job = make_job(status=Status.UNCONFIRMED, provider="first", provider_message_id=None, logs=(tried, vanished))
+
+    assert judge(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
+
+
+@pytest.mark.parametrize("status", [Status.SENT, Status.UNCONFIRMED])
+def test_a_late_failure_of_a_former_life_does_not_end_the_job(status: Status) -> None:
+    job = make_job(status=status, replays=1, provider_message_id=None)
+    late = make_receipt_event(ReceiptKind.FAILED, job_id=job.job_id, message_id="m-1")
+
+    assert judge(job, late) is ReceiptDecision.OUTDATED
+    ours = make_receipt_event(ReceiptKind.FAILED, job_id=job.job_id, message_id="m-2", replays=1)
+    assert judge(job, ours) is ReceiptDecision.APPLIES
+
+
+def test_progress_of_a_former_life_ends_no_doubt_of_this_one() -> None:
+    job = make_job(status=Status.RETRYING, replays=1, may_have_been_sent=True)
+
+    assert after(job, make_receipt_event(ReceiptKind.PROGRESS, job_id=job.job_id)).status is Status.RETRYING
+    assert after(job, make_receipt_event(ReceiptKind.PROGRESS, job_id=job.job_id, replays=1)).status is Status.SENT
+
+
 @pytest.mark.parametrize("kind", [ReceiptKind.COMPLAINT, ReceiptKind.UNSUBSCRIBED])
 def test_who_complains_has_got_it(kind: ReceiptKind) -> None:
     job = after(make_job(status=Status.SENT), make_receipt_event(kind))
