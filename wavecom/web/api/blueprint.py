@@ -62,8 +62,9 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
         """Serve ``method`` at ``rule``; ``id`` names the operation in the document and is unique there."""
 
         def decorate(view: View[P]) -> View[P]:
-            described = openapi.operation(smorest.notes_of(view).get(DECLARED, ()), getattr(view, SCOPE, None))
-            smorest.note(view, **{DESCRIBED: described | {"operationId": id}})
+            declared, scope = smorest.notes_of(view).get(DECLARED, ()), getattr(view, SCOPE, None)
+            # A function: flask-smorest copies whatever else it finds here, again and again.
+            smorest.note(view, **{DESCRIBED: lambda: openapi.operation(declared, scope) | {"operationId": id}})
             self.route(rule, methods=[method])(view)
             return view
 
@@ -113,7 +114,7 @@ class ApiBlueprint(Blueprint):  # type: ignore[misc]
 
 def _prepare_declared(doc: Json, doc_info: Json, **_: Any) -> Json:
     """What flask-smorest calls for each operation: its own knowledge of the arguments, our knowledge of the rest."""
-    described: Json = doc_info[DESCRIBED]
+    described: Json = doc_info[DESCRIBED]()
     # flask-smorest guesses one response from the arguments; ours are complete.
     return doc | described | {"parameters": [*described["parameters"], *doc.get("parameters", [])]}
 

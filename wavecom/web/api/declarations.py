@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from wavecom import errors
 from wavecom.errors import WaveComError
-from wavecom.web.api.shapes import Json, Shape, uuid
+from wavecom.web.api.shapes import Json, NeverCopied, Shape, uuid
 
 ErrorClasses = tuple[type[WaveComError], ...]
 
@@ -41,7 +41,7 @@ READING: Mapping[str, ErrorClasses] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NeverCopied):
     """A header, or a part of the path, that a client sends; ``example`` fits ``schema``."""
 
     name: str
@@ -53,7 +53,7 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredResponse:
+class DeclaredResponse(NeverCopied):
     """One status with which an operation succeeds. ``shape`` None: no body."""
 
     status: int
@@ -68,7 +68,7 @@ class DeclaredResponse:
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredInput:
+class DeclaredInput(NeverCopied):
     """That an operation reads from ``location``, with an example of it."""
 
     location: str
@@ -76,7 +76,7 @@ class DeclaredInput:
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredText:
+class DeclaredText(NeverCopied):
     """That an operation reads a body that is no JSON."""
 
     media_type: str
@@ -85,7 +85,7 @@ class DeclaredText:
 
 
 @dataclass(frozen=True, slots=True)
-class DeclaredErrors:
+class DeclaredErrors(NeverCopied):
     """Errors that an operation can answer with."""
 
     classes: ErrorClasses

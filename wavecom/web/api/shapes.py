@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 Json = dict[str, Any]
 
 
+class NeverCopied:
+    """What nobody changes once it is made: its deep copy is itself.
+
+    flask-smorest and apispec copy all that is noted of a view, several times; that was half of an app's start.
+    """
+
+    __slots__ = ()
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
+        return self
+
+
 @dataclass(frozen=True, slots=True)
-class Shape:
+class Shape(NeverCopied):
     """A schema with a name of its own in the document; may stand inside others wherever a schema may.
 
     What has no name there gets one from the place where a generator of clients meets it first.

@@ -11,6 +11,7 @@ from marshmallow.fields import Field, Nested
 
 from wavecom.internals import marshmallow
 from wavecom.web.api.field_errors import SUGGESTION_LIMIT, FieldError, FieldErrorCode, nearest
+from wavecom.web.api.shapes import NeverCopied
 from wavecom.web.body import VALUES_LIMIT
 
 _UNKNOWN = FieldError(FieldErrorCode.UNKNOWN_FIELD, "is not a known field")
@@ -32,7 +33,7 @@ class _Step:
     default: Any
 
 
-class BaseSchema(Schema):
+class BaseSchema(NeverCopied, Schema):
     """A schema for JSON objects. One instance serves all requests and threads; ``load`` keeps nothing between calls."""
 
     class Meta:
