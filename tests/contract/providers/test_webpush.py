@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
@@ -115,16 +115,23 @@ class TestWebpushProvider(HttpProviderContract, AnswerContract):
         peer = opened.enter_context(HttpPeer(self.scripts()[behaviour], context=self.context))
         return Peer(self.table, lambda: [self.delivery_key(each) for each in peer.requests], subscription(peer.url))
 
-    def played(
-        self, behaviour: peers.Behaviour, channel: Channel, transport: HttpTransport, way: Way, **changes: Any
-    ) -> ProviderResult:
+    def all_played(
+        self,
+        behaviours: Sequence[peers.Behaviour],
+        channel: Channel,
+        transport: HttpTransport,
+        way: Way,
+        **changes: Any,
+    ) -> list[ProviderResult]:
         with ExitStack() as opened:
-            peer = opened.enter_context(HttpPeer(behaviour, context=self.context))
+            peer = opened.enter_context(HttpPeer(*behaviours, context=self.context))
             provider = self.provider_at(peer.url, channel, transport)
-            result = way(provider, ProviderSetup(provider, channel, list, subscription(peer.url)).message(**changes))
-        [self.received] = peer.requests
+            setup = ProviderSetup(provider, channel, list, subscription(peer.url))
+            results = [way(provider, setup.message(number, **changes)) for number in range(len(behaviours))]
+        assert len(peer.requests) == len(behaviours)
+        self.received = peer.requests[-1]
         self.url = peer.url
-        return result
+        return results
 
     def provider_at(self, url: str, channel: Channel, transport: HttpTransport) -> Provider:
         return built(self.table, channel, 5, transport, Outbox())
