@@ -11,21 +11,23 @@ from celery import signals
 
 import wavecom.celery
 
+#: Of programs that set nothing.
+USUAL = (2_000, 10, 10)
+
 
 @pytest.fixture(autouse=True)
-def thresholds() -> Iterator[tuple[int, int, int]]:
+def thresholds() -> Iterator[None]:
     before = gc.get_threshold()
-    yield before
+    gc.set_threshold(*USUAL)
+    yield
     gc.set_threshold(*before)
 
 
-def test_a_worker_looks_for_garbage_less_often_than_other_programs(
-    thresholds: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_worker_looks_for_garbage_less_often_than_other_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(wavecom.celery, "step_back", lambda _niceness: None)
     queues = SimpleNamespace(consume_from={"notifications.sms.high": None})
     worker = SimpleNamespace(app=SimpleNamespace(amqp=SimpleNamespace(queues=queues)))
 
     signals.celeryd_after_setup.send(sender="worker1@here", instance=worker, conf=None)
 
-    assert gc.get_threshold()[0] >= 10 * thresholds[0]
+    assert gc.get_threshold()[0] >= 10 * USUAL[0]
