@@ -10,19 +10,23 @@ from wavecom.core.ports import Clock
 from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
 from wavecom.core.provider_control import ProviderControl, ProviderEvent
 from wavecom.core.provider_overrides import OverrideStore
+from wavecom.errors import StoreError
 from wavecom.providers.file import declared_providers
 from wavecom.services.shared import served_by
 from wavecom.settings import Settings
 
 
 class MemoryProviderAudit:
-    """Keeps what was done."""
+    """Keeps what was done; without ``is_up`` it is a store that does not answer."""
 
     def __init__(self) -> None:
         self.events: list[ProviderEvent] = []
+        self.is_up = True
 
     def record_provider_event(self, event: ProviderEvent) -> None:
         """See ``ProviderAudit``."""
+        if not self.is_up:
+            raise StoreError("MongoDB does not answer.")
         self.events.append(event)
 
 

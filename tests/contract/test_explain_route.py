@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from tests.contract.test_providers_command import Office
-from wavecom.cli import main
+from tests.contract.provider_commands import ProviderCommandEnvironment
 from wavecom.core.lanes import Channel
 from wavecom.core.route_conditions import Conditions
 from wavecom.core.routes import Alternative, ChannelRoutes, Route, RouteStep
 from wavecom.local.servers import PrivateRedis
-from wavecom.services.provider_control import ProviderServices
 
 WEIGHTED = (RouteStep((Alternative("gateway", 80), Alternative("mail", 20))),)
 ROUTES = {
@@ -33,32 +31,27 @@ GERMAN = ("--type", "sms", "--to", "+49 151 1234-5678")
 
 
 @pytest.fixture
-def office(redis_server: PrivateRedis, redis_url: str) -> Iterator[Office]:
-    office = Office(redis_url)
-    office.services = ProviderServices(
-        clock=office.clock,
-        switch=office.services.switch,
-        control=office.services.control,
-        overrides=office.overrides,
-        routes=ROUTES,
-    )
-    yield office
-    office.client.close()
+def environment(redis_server: PrivateRedis, redis_url: str) -> Iterator[ProviderCommandEnvironment]:
+    environment = ProviderCommandEnvironment(redis_url, ROUTES)
+    yield environment
+    environment.client.close()
     redis_server.start()
 
 
-def explain(office: Office, *words: str) -> Result:
-    return CliRunner().invoke(main, ["providers", "explain", *words], obj=office.services)
+def explain(environment: ProviderCommandEnvironment, *words: str) -> Result:
+    return environment.run("explain", *words)
 
 
 def words_of(result: Result) -> str:
     return " ".join(result.output.split())
 
 
-def test_the_route_that_applies_is_named_with_its_sender_steps_and_states(office: Office) -> None:
-    office.run("pause", "gateway", "--for", "30m", "--reason", "maintenance", "--operator", "ada")
+def test_the_route_that_applies_is_named_with_its_sender_steps_and_states(
+    environment: ProviderCommandEnvironment,
+) -> None:
+    environment.run("pause", "gateway", "--for", "30m", "--reason", "maintenance", "--operator", "ada")
 
-    result = explain(office, *GERMAN, "--client", "shop", "--tag", "kind=otp")
+    result = explain(environment, *GERMAN, "--client", "shop", "--tag", "kind=otp")
 
     assert result.exit_code == 0
     assert "germany country DE, client shop, kind otp this one" in words_of(result)
@@ -68,25 +61,27 @@ def test_the_route_that_applies_is_named_with_its_sender_steps_and_states(office
     assert "1 mail 20% in use" in words_of(result)
 
 
-def test_shares_are_those_of_now(office: Office) -> None:
-    office.overrides.set_weight("mail", 240, "ada", "new contract", office.clock.now())
+def test_shares_are_those_of_now(environment: ProviderCommandEnvironment) -> None:
+    environment.overrides.set_weight("mail", 240, "ada", "new contract", environment.clock.now())
 
-    result = explain(office, *GERMAN, "--client", "shop", "--tag", "kind=otp")
+    result = explain(environment, *GERMAN, "--client", "shop", "--tag", "kind=otp")
 
     assert "1 gateway 25%" in words_of(result)
     assert "1 mail 75%" in words_of(result)
 
 
-def test_each_route_that_does_not_apply_says_why(office: Office) -> None:
-    result = explain(office, "--type", "sms", "--to", "+447700900123", "--client", "shop")
+def test_each_route_that_does_not_apply_says_why(environment: ProviderCommandEnvironment) -> None:
+    result = explain(environment, "--type", "sms", "--to", "+447700900123", "--client", "shop")
 
     assert result.exit_code == 0
     assert "kind in metadata is missing, not otp" in words_of(result)
     assert "britain country GB this one" in words_of(result)
 
 
-def test_where_no_route_is_for_it_that_is_said_and_told_by_the_exit_code(office: Office) -> None:
-    result = explain(office, *GERMAN, "--client", "bank")
+def test_where_no_route_is_for_it_that_is_said_and_told_by_the_exit_code(
+    environment: ProviderCommandEnvironment,
+) -> None:
+    result = explain(environment, *GERMAN, "--client", "bank")
 
     assert result.exit_code == 3
     assert "the client is bank, not shop" in words_of(result)
@@ -94,18 +89,20 @@ def test_where_no_route_is_for_it_that_is_said_and_told_by_the_exit_code(office:
     assert "422 channel_not_served" in words_of(result)
 
 
-def test_what_a_test_key_sends_reaches_nobody(office: Office) -> None:
-    result = explain(office, *GERMAN, "--client", "shop", "--tag", "kind=otp", "--test")
+def test_what_a_test_key_sends_reaches_nobody(environment: ProviderCommandEnvironment) -> None:
+    result = explain(environment, *GERMAN, "--client", "shop", "--tag", "kind=otp", "--test")
 
     assert result.exit_code == 0
     assert "it is for live accounts" in words_of(result)
     assert "nothing of a test account reaches anybody" in words_of(result)
 
 
-def test_without_redis_the_route_is_explained_all_the_same(office: Office, redis_server: PrivateRedis) -> None:
+def test_without_redis_the_route_is_explained_all_the_same(
+    environment: ProviderCommandEnvironment, redis_server: PrivateRedis
+) -> None:
     redis_server.stop()
 
-    result = explain(office, *GERMAN, "--client", "shop", "--tag", "kind=otp")
+    result = explain(environment, *GERMAN, "--client", "shop", "--tag", "kind=otp")
 
     assert result.exit_code == 0
     assert "this one" in words_of(result)
@@ -121,5 +118,7 @@ def test_without_redis_the_route_is_explained_all_the_same(office: Office, redis
         (*GERMAN, "--client", "operator"),
     ],
 )
-def test_what_can_not_be_asked_is_a_usage_error(office: Office, words: tuple[str, ...]) -> None:
-    assert explain(office, *words).exit_code == 2
+def test_what_can_not_be_asked_is_a_usage_error(
+    environment: ProviderCommandEnvironment, words: tuple[str, ...]
+) -> None:
+    assert explain(environment, *words).exit_code == 2

@@ -14,9 +14,9 @@ from tests import peers
 from tests.contract.provider_contract import Clock, Outbox
 from tests.contract.push_services import key_file, service_account_file, token_server
 from tests.peers import HttpPeer
+from tests.provider_administration import MemoryProviderAudit
 from wavecom.cli import main
-from wavecom.core.provider_control import ProviderAction, ProviderEvent
-from wavecom.errors import StoreError
+from wavecom.core.provider_control import ProviderAction
 from wavecom.providers.account.client import HttpAccountClient
 from wavecom.providers.base import BaseProvider, ProviderDependencies
 from wavecom.providers.factory import build_providers
@@ -31,25 +31,14 @@ pytestmark = pytest.mark.timeout(60)
 FCM_TAKES_IT = peers.reply(200, b'{"name": "m"}')
 
 
-class MemoryAudit:
-    def __init__(self) -> None:
-        self.events: list[ProviderEvent] = []
-        self.is_up = True
-
-    def record_provider_event(self, event: ProviderEvent) -> None:
-        if not self.is_up:
-            raise StoreError("MongoDB does not answer.")
-        self.events.append(event)
-
-
-class Desk:
-    """A providers file with a push provider, a gateway for two channels and a browser's, and who uses it."""
+class AccountCommandEnvironment:
+    """Services of a providers file with a push provider, one for browsers and a gateway for two channels."""
 
     def __init__(self, opened: ExitStack, folder: Path, fcm: peers.Behaviour, gateway: peers.Behaviour) -> None:
         google = opened.enter_context(token_server())
         self.fcm = opened.enter_context(HttpPeer(fcm))
         self.gateway = opened.enter_context(HttpPeer(gateway))
-        self.audit = MemoryAudit()
+        self.audit = MemoryProviderAudit()
         transport = CurlTransport()
         client = HttpAccountClient()
         opened.callback(transport.close)
@@ -85,35 +74,35 @@ class Desk:
         return CliRunner().invoke(main, ["providers", *words], obj=self.services)
 
 
-NewDesk = Callable[..., Desk]
+NewEnvironment = Callable[..., AccountCommandEnvironment]
 
 
 @pytest.fixture
-def new_desk(tmp_path: Path) -> Iterator[NewDesk]:
+def new_environment(tmp_path: Path) -> Iterator[NewEnvironment]:
     with ExitStack() as opened:
 
-        def new(fcm: peers.Behaviour = FCM_TAKES_IT) -> Desk:
-            return Desk(opened, tmp_path, fcm, peers.reply(202, b'{"id": "m-1"}'))
+        def new(fcm: peers.Behaviour = FCM_TAKES_IT) -> AccountCommandEnvironment:
+            return AccountCommandEnvironment(opened, tmp_path, fcm, peers.reply(202, b'{"id": "m-1"}'))
 
         yield new
 
 
-def test_every_provider_is_asked_and_nothing_is_sent(new_desk: NewDesk) -> None:
-    desk = new_desk()
+def test_every_provider_is_asked_and_nothing_is_sent(new_environment: NewEnvironment) -> None:
+    environment = new_environment()
 
-    done = desk.run("check", "--json")
+    done = environment.run("check", "--json")
 
     found = {line["provider"]: line for line in map(json.loads, done.output.splitlines())}
     assert done.exit_code == 0
     assert {name: line["isGood"] for name, line in found.items()} == {"fcm": True, "browsers": True, "gateway": None}
-    assert json.loads(desk.fcm.requests[0].body)["validate_only"] is True
-    assert desk.gateway.requests == []
+    assert json.loads(environment.fcm.requests[0].body)["validate_only"] is True
+    assert environment.gateway.requests == []
 
 
-def test_what_is_bad_is_shown_and_the_exit_code_says_so(new_desk: NewDesk) -> None:
-    desk = new_desk(fcm=peers.reply(403, b'{"error": {"status": "PERMISSION_DENIED"}}'))
+def test_what_is_bad_is_shown_and_the_exit_code_says_so(new_environment: NewEnvironment) -> None:
+    environment = new_environment(fcm=peers.reply(403, b'{"error": {"status": "PERMISSION_DENIED"}}'))
 
-    done = desk.run("check")
+    done = environment.run("check")
 
     assert done.exit_code == 1
     assert "BAD" in done.output
@@ -121,38 +110,38 @@ def test_what_is_bad_is_shown_and_the_exit_code_says_so(new_desk: NewDesk) -> No
     assert "applicationServerKey" in done.output
 
 
-def test_one_provider_alone_is_asked(new_desk: NewDesk) -> None:
-    desk = new_desk(fcm=peers.reply(403))
+def test_one_provider_alone_is_asked(new_environment: NewEnvironment) -> None:
+    environment = new_environment(fcm=peers.reply(403))
 
-    assert desk.run("check", "browsers").exit_code == 0
-    assert desk.fcm.requests == []
+    assert environment.run("check", "browsers").exit_code == 0
+    assert environment.fcm.requests == []
 
 
-def test_a_provider_that_does_not_answer_is_bad_and_the_others_are_asked(new_desk: NewDesk) -> None:
-    desk = new_desk(fcm=peers.hang_up)
+def test_a_provider_that_does_not_answer_is_bad_and_the_others_are_asked(new_environment: NewEnvironment) -> None:
+    environment = new_environment(fcm=peers.hang_up)
 
-    done = desk.run("check")
+    done = environment.run("check")
 
     assert done.exit_code == 1
     assert "no answer" in done.output
     assert "browsers" in done.output
 
 
-def test_an_unknown_name_is_told_with_those_there_are(new_desk: NewDesk) -> None:
+def test_an_unknown_name_is_told_with_those_there_are(new_environment: NewEnvironment) -> None:
     for words in (["check", "fmc"], ["send-test", "fmc", "--to", "x"]):
-        done = new_desk().run(*words)
+        done = new_environment().run(*words)
 
         assert done.exit_code == 2
         assert "fcm, browsers, gateway" in done.output
 
 
-def test_one_message_is_sent_audited_and_its_answer_shown(new_desk: NewDesk) -> None:
-    desk = new_desk()
+def test_one_message_is_sent_audited_and_its_answer_shown(new_environment: NewEnvironment) -> None:
+    environment = new_environment()
 
-    done = desk.run("send-test", "gateway", "--type", "sms", "--to", "+44 7700 900123", "--operator", "ada")
+    done = environment.run("send-test", "gateway", "--type", "sms", "--to", "+44 7700 900123", "--operator", "ada")
 
-    [sent] = [json.loads(each.body) for each in desk.gateway.requests]
-    [event] = desk.audit.events
+    [sent] = [json.loads(each.body) for each in environment.gateway.requests]
+    [event] = environment.audit.events
     assert done.exit_code == 0
     assert "accepted" in done.output
     assert "m-1" in done.output
@@ -161,22 +150,22 @@ def test_one_message_is_sent_audited_and_its_answer_shown(new_desk: NewDesk) -> 
     assert "7700" not in event.reason
 
 
-def test_an_answer_that_is_not_good_has_exit_code_1(new_desk: NewDesk) -> None:
-    desk = new_desk(fcm=peers.reply(404, b'{"error": {"details": [{"errorCode": "UNREGISTERED"}]}}'))
+def test_an_answer_that_is_not_good_has_exit_code_1(new_environment: NewEnvironment) -> None:
+    environment = new_environment(fcm=peers.reply(404, b'{"error": {"details": [{"errorCode": "UNREGISTERED"}]}}'))
 
-    done = desk.run("send-test", "fcm", "--to", "token-of-nobody")
+    done = environment.run("send-test", "fcm", "--to", "token-of-nobody")
 
     assert done.exit_code == 1
     assert "fcm_UNREGISTERED" in done.output
     assert "recipient_gone" in done.output
 
 
-def test_the_recipient_may_be_the_object_of_the_api(new_desk: NewDesk) -> None:
-    desk = new_desk()
+def test_the_recipient_may_be_the_object_of_the_api(new_environment: NewEnvironment) -> None:
+    environment = new_environment()
 
-    desk.run("send-test", "fcm", "--to", '{"platform": "fcm", "token": "abc"}')
+    environment.run("send-test", "fcm", "--to", '{"platform": "fcm", "token": "abc"}')
 
-    assert json.loads(desk.fcm.requests[0].body)["message"]["token"] == "abc"
+    assert json.loads(environment.fcm.requests[0].body)["message"]["token"] == "abc"
 
 
 @pytest.mark.parametrize(
@@ -190,21 +179,21 @@ def test_the_recipient_may_be_the_object_of_the_api(new_desk: NewDesk) -> None:
         (["fcm", "--to", "{"], "is none"),
     ],
 )
-def test_what_is_asked_for_wrongly_sends_nothing(new_desk: NewDesk, words: list[str], text: str) -> None:
-    desk = new_desk()
+def test_what_is_asked_for_wrongly_sends_nothing(new_environment: NewEnvironment, words: list[str], text: str) -> None:
+    environment = new_environment()
 
-    done = desk.run("send-test", *words)
+    done = environment.run("send-test", *words)
 
     assert done.exit_code == 2
     assert text in done.output
-    assert desk.gateway.requests == desk.fcm.requests == desk.audit.events == []
+    assert environment.gateway.requests == environment.fcm.requests == environment.audit.events == []
 
 
-def test_what_cannot_be_audited_is_not_sent(new_desk: NewDesk) -> None:
-    desk = new_desk()
-    desk.audit.is_up = False
+def test_what_cannot_be_audited_is_not_sent(new_environment: NewEnvironment) -> None:
+    environment = new_environment()
+    environment.audit.is_up = False
 
-    done = desk.run("send-test", "fcm", "--to", "abc")
+    done = environment.run("send-test", "fcm", "--to", "abc")
 
     assert done.exit_code == 1
-    assert desk.fcm.requests == []
+    assert environment.fcm.requests == []
