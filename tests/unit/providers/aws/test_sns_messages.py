@@ -20,7 +20,7 @@ SUBSCRIBE_URL = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription
 
 
 @dataclass
-class Shelf:
+class PublishedCertificates:
     """Certificates by their addresses; counts who asks."""
 
     certificates: dict[str, bytes] = field(default_factory=lambda: {CERTIFICATE_URL: SIGNER.pem})
@@ -37,8 +37,8 @@ def posted(body: bytes, at: datetime = NOW) -> ReceiptRequest:
     return ReceiptRequest(method="POST", url="", query="", headers={}, body=body, at=at)
 
 
-def verifier(shelf: Shelf | None = None, **options: str) -> SnsVerifier:
-    return SnsVerifier([TOPIC], shelf or Shelf(), **options)
+def verifier(certificates: PublishedCertificates | None = None, **options: str) -> SnsVerifier:
+    return SnsVerifier([TOPIC], certificates or PublishedCertificates(), **options)
 
 
 @pytest.mark.parametrize("version", ["1", "2"])
@@ -55,13 +55,13 @@ def test_a_notification_is_verified_by_either_hash_and_read(version: str, change
 
 
 def test_a_certificate_is_fetched_once() -> None:
-    shelf = Shelf()
-    own = verifier(shelf, ca_file="ca.pem")
+    certificates = PublishedCertificates()
+    own = verifier(certificates, ca_file="ca.pem")
 
     for text in ("one", "two"):
         own.verify(posted(SIGNER.body(text)))
 
-    assert shelf.asked == [(CERTIFICATE_URL, "ca.pem")]
+    assert certificates.asked == [(CERTIFICATE_URL, "ca.pem")]
 
 
 def test_a_confirmation_of_our_topic_has_the_address_to_call() -> None:
@@ -92,11 +92,11 @@ def test_an_end_of_a_subscription_has_nothing_to_call() -> None:
 
 
 def test_a_message_of_another_topic_is_refused_before_anything_is_fetched() -> None:
-    shelf = Shelf()
+    certificates = PublishedCertificates()
 
     with pytest.raises(SignatureError, match="topic_arns"):
-        verifier(shelf).verify(posted(SIGNER.body(TopicArn=TOPIC + "-of-others")))
-    assert shelf.asked == []
+        verifier(certificates).verify(posted(SIGNER.body(TopicArn=TOPIC + "-of-others")))
+    assert certificates.asked == []
 
 
 @pytest.mark.parametrize(
@@ -122,11 +122,11 @@ def test_a_message_of_another_topic_is_refused_before_anything_is_fetched() -> N
     ],
 )
 def test_a_certificate_is_fetched_from_sns_alone(url: str) -> None:
-    shelf = Shelf({url: SIGNER.pem})
+    certificates = PublishedCertificates({url: SIGNER.pem})
 
     with pytest.raises(SignatureError, match="SigningCertURL"):
-        verifier(shelf).verify(posted(SIGNER.body(SigningCertURL=url)))
-    assert shelf.asked == []
+        verifier(certificates).verify(posted(SIGNER.body(SigningCertURL=url)))
+    assert certificates.asked == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_certificate_is_fetched_from_sns_alone(url: str) -> None:
 def test_every_region_has_certificates(host: str) -> None:
     url = f"https://{host}/SimpleNotificationService-7ff5318490ec183fbaddaa2a969abfda.pem"
 
-    verifier(Shelf({url: SIGNER.pem})).verify(posted(SIGNER.body(SigningCertURL=url)))
+    verifier(PublishedCertificates({url: SIGNER.pem})).verify(posted(SIGNER.body(SigningCertURL=url)))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_where_the_api_is_called_elsewhere_its_host_has_certificates_too(
     base_url: str, host: str, is_trusted: bool
 ) -> None:
     url = f"{host}/SimpleNotificationService-1.pem"
-    own = verifier(Shelf({url: SIGNER.pem}), base_url=base_url)
+    own = verifier(PublishedCertificates({url: SIGNER.pem}), base_url=base_url)
     request = posted(SIGNER.body(SigningCertURL=url))
 
     if is_trusted:
@@ -217,15 +217,15 @@ def test_a_certificate_that_has_ended_is_refused() -> None:
     at = NOW.isoformat().replace("+00:00", "Z")
 
     with pytest.raises(SignatureError, match="certificate is not valid"):
-        verifier(Shelf({CERTIFICATE_URL: old.pem})).verify(posted(old.body("x", Timestamp=at)))
+        verifier(PublishedCertificates({CERTIFICATE_URL: old.pem})).verify(posted(old.body("x", Timestamp=at)))
 
 
 @pytest.mark.parametrize("pem", [None, b"", b"<html>", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
 def test_without_a_certificate_nothing_is_believed(pem: bytes | None) -> None:
-    shelf = Shelf({} if pem is None else {CERTIFICATE_URL: pem})
+    certificates = PublishedCertificates({} if pem is None else {CERTIFICATE_URL: pem})
 
     with pytest.raises(OSError if pem is None else SignatureError):
-        verifier(shelf).verify(posted(SIGNER.body("x")))
+        verifier(certificates).verify(posted(SIGNER.body("x")))
 
 
 @settings(max_examples=300)
