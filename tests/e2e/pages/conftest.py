@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.e2e.pages.visitor import LONG, UNCONFIRMED, WIDE, Visitor
+from tests.e2e.pages.window import LONG, UNCONFIRMED, WIDE, BrowserWindow
 from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
@@ -93,16 +93,16 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def visitor(chromium: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+def window(chromium: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[BrowserWindow]:
     """A window; ``indirect`` parameters are options of its context. Nothing may go wrong in it unseen."""
     options: dict[str, Any] = {"viewport": WIDE} | getattr(request, "param", {})
     context: BrowserContext = chromium.new_context(**options)
-    visitor = Visitor(context.new_page(), address)
-    visitor.page.set_default_timeout(15_000)
-    visitor.page.on("console", visitor.note_console)
-    visitor.page.on("pageerror", lambda error: visitor.errors.append(str(error)))
-    context.on("request", visitor.note_request)
-    yield visitor
+    window = BrowserWindow(context.new_page(), address)
+    window.page.set_default_timeout(15_000)
+    window.page.on("console", window.note_console)
+    window.page.on("pageerror", lambda error: window.errors.append(str(error)))
+    context.on("request", window.note_request)
+    yield window
     context.close()
-    assert visitor.errors == []
-    assert visitor.foreign == []
+    assert window.errors == []
+    assert window.foreign == []

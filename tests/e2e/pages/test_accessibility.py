@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.pages.visitor import PATHS, Visitor
+from tests.e2e.pages.window import PATHS, BrowserWindow
 
 #: What a page must have for those who can't see it.
 STRUCTURE = """() => {
@@ -40,13 +40,13 @@ STRUCTURE = """() => {
 }"""
 
 
-def test_every_page_is_built_for_those_who_cannot_see_it(visitor: Visitor) -> None:
-    visitor.open("/login")
-    faults = {"/login": visitor.page.evaluate(STRUCTURE)}
-    page = visitor.log_in()
+def test_every_page_is_built_for_those_who_cannot_see_it(window: BrowserWindow) -> None:
+    window.open("/login")
+    faults = {"/login": window.page.evaluate(STRUCTURE)}
+    page = window.log_in()
 
     for path in [*PATHS, "/no/such/page"]:
-        visitor.open(path)
+        window.open(path)
         faults[path] = page.evaluate(STRUCTURE)
 
     assert {path: found for path, found in faults.items() if found} == {}
@@ -84,10 +84,10 @@ CONTRAST = """() => {
 }"""
 
 
-def test_the_api_can_be_tried_in_a_page_of_our_own(visitor: Visitor) -> None:
-    page = visitor.open("/docs")
+def test_the_api_can_be_tried_in_a_page_of_our_own(window: BrowserWindow) -> None:
+    page = window.open("/docs")
 
-    # Whatever it loads from elsewhere, or its own security policy refuses, the visitor notes.
+    # Whatever it loads from elsewhere, or its own security policy refuses, the window notes.
     expect(page.locator("#operations-notifications-sendNotification")).to_be_visible()
     page.locator("#operations-notifications-sendNotification .opblock-summary-control").click()
     page.get_by_role("button", name="Try it out").click()
@@ -97,16 +97,16 @@ def test_the_api_can_be_tried_in_a_page_of_our_own(visitor: Visitor) -> None:
     expect(page.locator(".errors-wrapper")).to_have_count(0)
 
 
-@pytest.mark.parametrize("visitor", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
-def test_every_text_can_be_read_in_light_and_dark(visitor: Visitor) -> None:
-    page = visitor.log_in()
+@pytest.mark.parametrize("window", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
+def test_every_text_can_be_read_in_light_and_dark(window: BrowserWindow) -> None:
+    page = window.log_in()
     faults: dict[str, list[str]] = {}
 
     for path in [*PATHS, "/no/such/page"]:
-        visitor.open(path)
+        window.open(path)
         looked, faults[path] = page.evaluate(CONTRAST)
         assert looked > 10
-    visitor.open("/send?type=sms")
+    window.open("/send?type=sms")
     page.get_by_role("button", name="Send SMS").click()
     expect(page.get_by_role("alert")).to_be_visible()
     _, faults["with mistakes"] = page.evaluate(CONTRAST)

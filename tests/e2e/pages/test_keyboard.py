@@ -6,13 +6,13 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.e2e.pages.visitor import Visitor, focused, tab_to
+from tests.e2e.pages.window import BrowserWindow, focused, tab_to
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
 
 
-def test_an_sms_is_sent_by_keyboard_alone(visitor: Visitor, environment: DashboardEnvironment) -> None:
-    page = visitor.log_in()
+def test_an_sms_is_sent_by_keyboard_alone(window: BrowserWindow, environment: DashboardEnvironment) -> None:
+    page = window.log_in()
 
     tab_to(page, "Send")
     page.keyboard.press("Enter")
@@ -46,8 +46,8 @@ def test_an_sms_is_sent_by_keyboard_alone(visitor: Visitor, environment: Dashboa
     assert [message.lane.channel for message in environment.publisher.delivery_messages] == [Channel.SMS]
 
 
-def test_a_recipient_is_suppressed_and_lifted_by_keyboard_alone(visitor: Visitor) -> None:
-    page = visitor.log_in()
+def test_a_recipient_is_suppressed_and_lifted_by_keyboard_alone(window: BrowserWindow) -> None:
+    page = window.log_in()
 
     tab_to(page, "Suppressions")
     page.keyboard.press("Enter")
@@ -74,8 +74,8 @@ def test_a_recipient_is_suppressed_and_lifted_by_keyboard_alone(visitor: Visitor
     expect(page.get_by_role("region", name="History").get_by_role("row")).to_have_count(3)
 
 
-def test_the_first_tab_offers_to_skip_to_the_content(visitor: Visitor) -> None:
-    page = visitor.log_in()
+def test_the_first_tab_offers_to_skip_to_the_content(window: BrowserWindow) -> None:
+    page = window.log_in()
 
     page.keyboard.press("Tab")
     expect(page.get_by_role("link", name="Skip to content")).to_be_in_viewport()
@@ -84,9 +84,9 @@ def test_the_first_tab_offers_to_skip_to_the_content(visitor: Visitor) -> None:
     expect(page.locator("main")).to_be_focused()
 
 
-def test_whoever_has_the_focus_is_marked(visitor: Visitor) -> None:
-    page = visitor.log_in()
-    visitor.open("/send?type=push")
+def test_whoever_has_the_focus_is_marked(window: BrowserWindow) -> None:
+    page = window.log_in()
+    window.open("/send?type=push")
     styles: dict[str, str] = {}
 
     page.keyboard.press("Tab")
@@ -98,9 +98,9 @@ def test_whoever_has_the_focus_is_marked(visitor: Visitor) -> None:
     assert set(styles.values()) == {"solid"}
 
 
-def test_mistakes_are_announced_and_lead_to_their_fields(visitor: Visitor) -> None:
-    page = visitor.log_in()
-    visitor.open("/send?type=email")
+def test_mistakes_are_announced_and_lead_to_their_fields(window: BrowserWindow) -> None:
+    page = window.log_in()
+    window.open("/send?type=email")
     tab_to(page, "Name")
     page.keyboard.type("Amina")
     page.keyboard.press("Enter")
@@ -118,9 +118,9 @@ def test_mistakes_are_announced_and_lead_to_their_fields(visitor: Visitor) -> No
     expect(page.get_by_label("Name", exact=False).first).to_have_value("Amina")
 
 
-def test_an_email_with_a_file_is_sent(visitor: Visitor) -> None:
-    page = visitor.log_in()
-    visitor.open("/send?type=email")
+def test_an_email_with_a_file_is_sent(window: BrowserWindow) -> None:
+    page = window.log_in()
+    window.open("/send?type=email")
 
     page.get_by_label("E-mail address").fill("amina@example.com")
     page.get_by_label("Subject").fill("Your receipt")

@@ -6,7 +6,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.e2e.pages.visitor import Visitor
+from tests.e2e.pages.window import BrowserWindow
 from tests.factories import make_job
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
@@ -14,10 +14,10 @@ from wavecom.core.states import Status
 
 
 def test_the_status_page_keeps_itself_up_to_date_until_it_is_paused(
-    visitor: Visitor, environment: DashboardEnvironment
+    window: BrowserWindow, environment: DashboardEnvironment
 ) -> None:
-    visitor.page.clock.install()
-    page = visitor.log_in()
+    window.page.clock.install()
+    page = window.log_in()
     delivered = page.get_by_role("region", name="In the last hour").get_by_role("listitem").filter(has_text="Delivered")
     page.get_by_text("The same as a table").click()
     page.locator("h1").click()
@@ -41,10 +41,10 @@ def test_the_status_page_keeps_itself_up_to_date_until_it_is_paused(
 
 
 def test_what_somebody_is_reading_with_the_keyboard_is_not_replaced(
-    visitor: Visitor, environment: DashboardEnvironment
+    window: BrowserWindow, environment: DashboardEnvironment
 ) -> None:
-    visitor.page.clock.install()
-    page = visitor.log_in()
+    window.page.clock.install()
+    page = window.log_in()
     queued = page.get_by_role("link", name=re.compile("^Queued"))
     queued.focus()
 
@@ -61,9 +61,9 @@ def test_what_somebody_is_reading_with_the_keyboard_is_not_replaced(
     expect(queued).to_contain_text("7")
 
 
-def test_when_the_session_has_ended_the_page_asks_for_the_login(visitor: Visitor) -> None:
-    visitor.page.clock.install()
-    page = visitor.log_in()
+def test_when_the_session_has_ended_the_page_asks_for_the_login(window: BrowserWindow) -> None:
+    window.page.clock.install()
+    page = window.log_in()
 
     page.context.clear_cookies()
     page.clock.run_for(5_000)
@@ -71,9 +71,9 @@ def test_when_the_session_has_ended_the_page_asks_for_the_login(visitor: Visitor
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
-def test_when_the_server_is_gone_the_page_says_so_and_recovers(visitor: Visitor) -> None:
-    visitor.page.clock.install()
-    page = visitor.log_in()
+def test_when_the_server_is_gone_the_page_says_so_and_recovers(window: BrowserWindow) -> None:
+    window.page.clock.install()
+    page = window.log_in()
 
     page.context.set_offline(True)
     page.clock.run_for(5_000)

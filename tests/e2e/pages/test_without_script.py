@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.pages.visitor import PHONE, UNCONFIRMED, Visitor
+from tests.e2e.pages.window import PHONE, UNCONFIRMED, BrowserWindow
 from tests.factories import make_job
 from tests.unit.web.dashboard.environment import PASSWORD, DashboardEnvironment
 from wavecom.core.states import Status
 
 
-@pytest.mark.parametrize("visitor", [{"java_script_enabled": False}], indirect=True)
-def test_without_a_script_everything_works(visitor: Visitor) -> None:
-    page = visitor.page
-    visitor.open("/login")
+@pytest.mark.parametrize("window", [{"java_script_enabled": False}], indirect=True)
+def test_without_a_script_everything_works(window: BrowserWindow) -> None:
+    page = window.page
+    window.open("/login")
     page.get_by_label("API key or password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Status")
@@ -31,25 +31,25 @@ def test_without_a_script_everything_works(visitor: Visitor) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Sign in")
 
 
-@pytest.mark.parametrize("visitor", [{"java_script_enabled": False, "viewport": PHONE}], indirect=True)
+@pytest.mark.parametrize("window", [{"java_script_enabled": False, "viewport": PHONE}], indirect=True)
 def test_without_a_script_a_notification_is_cancelled_and_another_settled(
-    visitor: Visitor, environment: DashboardEnvironment
+    window: BrowserWindow, environment: DashboardEnvironment
 ) -> None:
-    page = visitor.page
-    visitor.open("/login")
+    page = window.page
+    window.open("/login")
     page.get_by_label("API key or password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     waiting = make_job(status=Status.QUEUED)
     environment.put(waiting)
 
-    visitor.open(f"/notifications/{waiting.job_id}")
+    window.open(f"/notifications/{waiting.job_id}")
     page.get_by_role("link", name="Cancel…").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Cancel this notification?")
     page.get_by_role("button", name="Cancel it").click()
     expect(page.get_by_role("status")).to_contain_text("It will never be sent")
     expect(page.get_by_role("region", name="Timeline")).to_contain_text("by operator")
 
-    visitor.open(f"/notifications/{UNCONFIRMED.job_id}")
+    window.open(f"/notifications/{UNCONFIRMED.job_id}")
     page.get_by_role("link", name="Settle by hand…").click()
     page.get_by_label("It was delivered").check()
     page.get_by_label("How do you know?").fill("The gateway shows it.")

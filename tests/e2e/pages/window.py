@@ -54,7 +54,7 @@ PATHS = [
 
 
 @dataclass
-class Visitor:
+class BrowserWindow:
     """One person's window, and everything that must not happen in it."""
 
     page: Page
