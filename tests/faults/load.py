@@ -48,10 +48,10 @@ class Fate(StrEnum):
     UNEXPECTED = "unexpected"
 
 
-class Wish(StrEnum):
-    """What is special about a notification."""
+class NotificationKind(StrEnum):
+    """What is special about a notification, and so how it is meant to end."""
 
-    NOTHING = "nothing"
+    PLAIN = "plain"
     REJECT = REJECT
     UNAVAILABLE = UNAVAILABLE
     SCHEDULED = "scheduled"
@@ -66,7 +66,7 @@ class Notification:
     channel: str
     priority: str
     policy: str
-    wish: Wish
+    kind: NotificationKind
     key: str | None
     #: Submitted twice at the same moment, as impatient people do.
     is_doubled: bool
@@ -85,8 +85,8 @@ class Notification:
     def body(self) -> bytes:
         """The request's body; the same for every repetition."""
         metadata = {"number": str(self.number)}
-        if self.wish in (Wish.REJECT, Wish.UNAVAILABLE):
-            metadata["provider"] = self.wish.value
+        if self.kind in (NotificationKind.REJECT, NotificationKind.UNAVAILABLE):
+            metadata["provider"] = self.kind.value
         content: dict[str, Any] = {
             "type": self.channel,
             "priority": self.priority,
@@ -94,12 +94,12 @@ class Notification:
             "metadata": metadata,
             **_CONTENTS[self.channel](self.number),
         }
-        if self.wish is Wish.UNAVAILABLE:
+        if self.kind is NotificationKind.UNAVAILABLE:
             content["maxAttempts"] = 2
-        if self.wish is Wish.SCHEDULED:
+        if self.kind is NotificationKind.SCHEDULED:
             send_at = datetime.fromtimestamp(self.started_at, UTC) + timedelta(seconds=4)
             content["sendAt"] = send_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        if self.wish is Wish.SHORT_LIVED:
+        if self.kind is NotificationKind.SHORT_LIVED:
             content["ttlSeconds"] = 15
         return json.dumps(content).encode()
 
@@ -244,13 +244,19 @@ class Load:
     def _make(self, number: int) -> Notification:
         dice = self._dice
         key = f"order-{self._run}-{number}" if dice.random() < 0.6 else None
-        wishes = (Wish.NOTHING, Wish.REJECT, Wish.UNAVAILABLE, Wish.SCHEDULED, Wish.SHORT_LIVED)
+        kinds = (
+            NotificationKind.PLAIN,
+            NotificationKind.REJECT,
+            NotificationKind.UNAVAILABLE,
+            NotificationKind.SCHEDULED,
+            NotificationKind.SHORT_LIVED,
+        )
         return Notification(
             number=number,
             channel=CHANNELS[number % 3],
             priority=dice.choices(("high", "normal", "bulk"), (2, 6, 2))[0],
             policy=dice.choices(("retry", "stop"), (9, 1))[0],
-            wish=dice.choices(wishes, (92, 2, 1, 3, 2))[0],
+            kind=dice.choices(kinds, (92, 2, 1, 3, 2))[0],
             key=key,
             is_doubled=key is not None and dice.random() < 0.05,
             started_at=time.time(),
@@ -305,7 +311,11 @@ class Load:
                 self._end(notification, Fate.MAYBE_ACCEPTED)
                 return None
             return min(5, float(headers.get("retry-after", 0)))
-        if status == 422 and notification.wish is Wish.SCHEDULED and time.time() > notification.started_at + 60:
+        if (
+            status == 422
+            and notification.kind is NotificationKind.SCHEDULED
+            and time.time() > notification.started_at + 60
+        ):
             # The moment it was to leave at has passed while the system was away: pointless by now.
             self._end(notification, Fate.GAVE_UP)
             return None

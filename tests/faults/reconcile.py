@@ -237,19 +237,19 @@ class _Reconciler:
         too_many = [job["jobId"] for job in self._jobs.values() if job["attempts"] > job["maxAttempts"]]
         if too_many:
             self._violation(f"{len(too_many)} jobs had more attempts than allowed", too_many)
-        wishes = {notification["number"]: notification["wish"] for notification in self._evidence.notifications}
+        kinds = {notification["number"]: notification["kind"] for notification in self._evidence.notifications}
         unasked = []
         for job in self._jobs.values():
-            wish = wishes.get(int(job["metadata"]["number"]), "nothing")
-            if job["status"] == "failed" and wish in ("reject", "unavailable"):
+            kind = kinds.get(int(job["metadata"]["number"]), "plain")
+            if job["status"] == "failed" and kind in ("reject", "unavailable"):
                 result.failed_as_asked += 1
-            elif job["status"] == "failed" and not (wish == "short_lived" and _is_labelled(job)):
+            elif job["status"] == "failed" and not (kind == "short_lived" and _is_labelled(job)):
                 # A short-lived one whose time ran out in doubt is rightly called failed: "expired" would promise
                 # that nothing was sent.
                 unasked.append(f"{job['jobId']} {job.get('error', {}).get('code')} ({job['attempts']} attempts)")
-            elif job["status"] == "delivered" and wish in ("reject", "unavailable"):
+            elif job["status"] == "delivered" and kind in ("reject", "unavailable"):
                 self._violation("a job is called delivered that the provider refused", [job["jobId"]])
-            elif job["status"] == "expired" and wish != "short_lived":
+            elif job["status"] == "expired" and kind != "short_lived":
                 self._violation("a job expired before its time", [job["jobId"]])
         if unasked and not self._scenario.may_exhaust_attempts:
             self._violation(f"{len(unasked)} jobs failed although the provider was well", unasked)
@@ -362,7 +362,7 @@ class _Reconciler:
                 f"the second provider took over after {result.takeover_seconds} s"
                 f" and {result.failed_calls_before_takeover} failed calls"
             )
-        asked = [self._jobs[job_id] for job_id, n in self._accepted.items() if n["wish"] in ("nothing", "scheduled")]
+        asked = [self._jobs[job_id] for job_id, n in self._accepted.items() if n["kind"] in ("plain", "scheduled")]
         result.delivered_share = sum(job["status"] == "delivered" for job in asked) / max(1, len(asked))
         if result.delivered_share < failover.least_delivered:
             self._violation(f"only {result.delivered_share:.2%} were delivered")

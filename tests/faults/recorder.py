@@ -208,12 +208,12 @@ class Connection(asyncio.Protocol):
         del self._buffer[: head_end + 4]
         return True
 
-    def _treat(self, record: Record, fault: Fault | None, wish: str | None) -> None:
+    def _treat(self, record: Record, fault: Fault | None, asked_for: str | None) -> None:
         loop = asyncio.get_running_loop()
         latency_seconds = self._provider.behaviour.latency_seconds
-        if fault is None and wish == REJECT:
+        if fault is None and asked_for == REJECT:
             fault = Fault(Kind.STATUS, status=422)
-        elif fault is None and wish == UNAVAILABLE:
+        elif fault is None and asked_for == UNAVAILABLE:
             fault = Fault(Kind.STATUS, status=500)
         if fault is None:
             loop.call_later(latency_seconds, self._answer, record, 200, None)

@@ -43,7 +43,7 @@ class Scenario:
     act: Callable[[Deployment], None]
     providers: tuple[str, ...] = (FIRST,)
     fake_clock_of: str | None = None
-    #: Attempts may be used up without anybody's wish: the provider itself is the trouble.
+    #: Attempts may be used up although nobody asked for it: the provider itself is the trouble.
     may_exhaust_attempts: bool = False
     #: Every request is answered 202 at its first try, and within this time.
     accepts_within_seconds: float | None = None

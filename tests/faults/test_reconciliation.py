@@ -23,7 +23,7 @@ def scenario(**changes: Any) -> Scenario:
 def notification(number: int, **changes: Any) -> dict[str, Any]:
     told = {
         "number": number,
-        "wish": "nothing",
+        "kind": "plain",
         "key": None,
         "fate": "accepted",
         "accepted_at": START + 1,
@@ -112,7 +112,7 @@ def test_a_sending_that_was_repeated_in_doubt_and_says_so_is_explained() -> None
 
 def test_a_job_that_was_refused_as_asked_and_has_its_dead_letter_is_in_order() -> None:
     books = evidence(
-        notifications=[notification(1, wish="reject"), notification(2)],
+        notifications=[notification(1, kind="reject"), notification(2)],
         jobs=[failed(1), job(2)],
         records=[record(1, answer="422", is_sent=False), record(2)],
         dead_letters=["job-1", "job-1"],
@@ -168,7 +168,7 @@ BROKEN_PROMISES: Mapping[str, tuple[Callable[[], Evidence], str]] = {
     "sent, but known to no job": (lambda: evidence(records=[record(1), record(2), record(3)]), "no job knows"),
     "expired, but sent": (
         lambda: evidence(
-            notifications=[notification(1, wish="short_lived"), notification(2)],
+            notifications=[notification(1, kind="short_lived"), notification(2)],
             jobs=[job(1, status="expired"), job(2)],
         ),
         "promise that nothing was sent",
@@ -178,7 +178,7 @@ BROKEN_PROMISES: Mapping[str, tuple[Callable[[], Evidence], str]] = {
         "expired before its time",
     ),
     "failed without a dead letter": (
-        lambda: evidence(notifications=[notification(1, wish="reject"), notification(2)], jobs=[failed(1), job(2)]),
+        lambda: evidence(notifications=[notification(1, kind="reject"), notification(2)], jobs=[failed(1), job(2)]),
         "have no dead letter",
     ),
     "a dead letter that belongs to nobody": (
@@ -190,7 +190,7 @@ BROKEN_PROMISES: Mapping[str, tuple[Callable[[], Evidence], str]] = {
         "although the provider was well",
     ),
     "delivered although the provider refused it": (
-        lambda: evidence(notifications=[notification(1, wish="reject"), notification(2)]),
+        lambda: evidence(notifications=[notification(1, kind="reject"), notification(2)]),
         "that the provider refused",
     ),
     "unconfirmed without reason": (
