@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from harness.borrowed import AMQP_URL, MONGODB_URI, REDIS_URL, check_unused, clean
 from harness.control import HelperProcess
 from harness.environment import Environment
 from harness.processes import Sample, sample
+from harness.provider_server import Behaviour, Fault, ask_to_behave, provider_arguments
 from harness.subject import (
     LOAD,
     MONGODB,
@@ -25,7 +25,6 @@ from harness.subject import (
     Shape,
     Subject,
 )
-from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.service import Service
 
 Tell = Callable[[str], None]
@@ -116,9 +115,18 @@ class Deployment:
         for name, plan in self.shape.providers.items():
             self.behave(name, latency_seconds=plan.latency_seconds, failing=plan.failing)
 
-    def behave(self, provider: str, **behaviour: Any) -> None:
-        """How a provider answers from now on (``harness.provider.Behaviour``)."""
-        self.provider.ask("behave", provider=provider, behaviour=behaviour)
+    def behave(
+        self,
+        provider: str,
+        *,
+        latency_seconds: float,
+        failing: float = 0.0,
+        status: int = 503,
+        retry_after_seconds: int | None = None,
+    ) -> None:
+        """How a provider answers from now on: ``status`` to a share ``failing`` of the requests, else 200."""
+        fault = Fault(share=failing, status=status, retry_after_seconds=retry_after_seconds)
+        ask_to_behave(self.provider, provider, Behaviour(latency_seconds, [fault] if failing else []))
 
     # --- opening --------------------------------------------------------------------------------------------------
 
@@ -130,25 +138,19 @@ class Deployment:
         self._is_ours = True
         self._progress("starting servers")
         environment.start_servers()
-        ports = dict(zip(self.shape.providers, free_ports(len(self.shape.providers)), strict=True))
-        [api_port] = free_ports(1)
-        self.config = DeploymentConfig(
-            home=environment.home,
-            logs=environment.logs,
-            shape=self.shape,
-            environment=environment.variables,
-            api_port=api_port,
-            api_key=secrets.token_urlsafe(24),
+        self.config = config = DeploymentConfig.create(
+            environment.home,
+            environment.logs,
+            self.shape,
+            environment.variables,
             amqp_url=self._address(AMQP_URL, RABBITMQ),
             redis_url=self._address(REDIS_URL, REDIS),
             mongodb_uri=self._address(MONGODB_URI, MONGODB),
-            provider_ports=ports,
         )
-        providers = [f"--provider={name}={port}" for name, port in ports.items()]
-        self.provider = environment.start_helper(PROVIDER, "harness.provider", providers)
-        self.load = environment.start_helper(
-            LOAD, "harness.load", [f"--url=http://{LOOPBACK}:{api_port}"], WAVECOM_API_KEY=self.config.api_key
-        )
+        ports = provider_arguments(config.provider_ports)
+        self.provider = environment.start_helper(PROVIDER, "harness.provider", ports)
+        url, api_key = f"--url={config.url}", config.api_key
+        self.load = environment.start_helper(LOAD, "harness.load", [url], WAVECOM_API_KEY=api_key)
         environment.wait_for_helpers()
         self.behave_well()
         self._progress(f"starting {self.subject.name}")

@@ -1,176 +1,85 @@
-"""The recording provider: takes notifications over HTTP, answers after a while, and counts each delivery key.
+"""The benchmark's recording provider: counts each delivery key, and when it came first.
 
-It judges what was delivered, so it knows nothing of WaveCom, and it shares the processor with what it measures, so it
-reads no more of a request than its length and its ``Idempotency-Key``.
+It shares the processor with what it measures, so it reads no more of a request than its length and its
+``Idempotency-Key``.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import gc
 import random
 import time
 from array import array
-from collections import deque
-from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 from harness import control
+from harness.http_messages import header
+from harness.provider_server import Fault, Provider, provider_parser, provider_ports, provider_verbs
 from wavecom.local.ports import LOOPBACK
 
-#: Answers are due to the millisecond or two; those due in between leave together, at the price of one wake-up.
-_TICK_SECONDS = 0.002
-_OK = 200
-_HEAD_END = b"\r\n\r\n"
 
+class ReceivedKeys:
+    """What one provider has received."""
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """From now on ``status`` for the ``failing`` share of the requests, 200 for the others, after ``latency``."""
-
-    latency_seconds: float = 0.05
-    failing: float = 0.0
-    status: int = 503
-    retry_after_seconds: int | None = None
-
-
-class Provider:
-    """One port and its behaviour."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.behaviour = Behaviour()
+    def __init__(self) -> None:
         #: Delivery key -> when the first request that was answered 2xx had arrived (monotonic, shared by all processes)
-        self.received: dict[bytes, float] = {}
+        self.first: dict[bytes, float] = {}
         #: Delivery key -> how many more such requests there were
         self.repeated: dict[bytes, int] = {}
         #: When every request arrived, whatever it was answered.
         self.calls = array("d")
         self.refused = 0
-        self._due: deque[tuple[float, Connection, bytes]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._dice = random.Random(0)
-        self._answers: dict[Behaviour, bytes] = {}
 
-    def take(self, connection: Connection, key: bytes) -> None:
-        """A whole request for ``key`` has arrived."""
+
+class KeyRecorder:
+    """A ``Recorder`` of all providers, and the verbs by which the benchmark asks for what it has."""
+
+    def __init__(self, providers: list[str]) -> None:
+        self._received = {name: ReceivedKeys() for name in providers}
+
+    def requested_fault(self, body: bytes) -> Fault | None:
+        """See ``Recorder``: none."""
+        return None
+
+    def begin(self, provider: str, head: bytes, body: bytes, fault: Fault | None) -> bytes:
+        """See ``Recorder``; the record of a request is its key."""
         now = time.monotonic()
-        self.calls.append(now)
-        behaviour = self.behaviour
-        if behaviour.failing and self._dice.random() < behaviour.failing:
-            self.refused += 1
-            answer = self._refusal(behaviour)
-        else:
-            answer = _response(_OK, b'{"id":"%d"}' % len(self.calls))
-            if self.received.setdefault(key, now) != now:
-                self.repeated[key] = self.repeated.get(key, 0) + 1
-        if behaviour.latency_seconds <= 0:
-            connection.answer(answer)
-            return
-        self._due.append((now + behaviour.latency_seconds, connection, answer))
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(behaviour.latency_seconds, self._answer_due)
+        key = header(head, b"idempotency-key")
+        received = self._received[provider]
+        received.calls.append(now)
+        if fault is not None:
+            received.refused += 1
+        elif received.first.setdefault(key, now) != now:
+            received.repeated[key] = received.repeated.get(key, 0) + 1
+        return key
 
-    def _answer_due(self) -> None:
-        until = time.monotonic() + _TICK_SECONDS / 2
-        due = self._due
-        while due and due[0][0] <= until:
-            _, connection, answer = due.popleft()
-            connection.answer(answer)
-        if due:
-            pause = max(_TICK_SECONDS, due[0][0] - time.monotonic())
-            self._timer = asyncio.get_running_loop().call_later(pause, self._answer_due)
-        else:
-            self._timer = None
-
-    def _refusal(self, behaviour: Behaviour) -> bytes:
-        if behaviour not in self._answers:
-            self._answers[behaviour] = _response(behaviour.status, b"{}", behaviour.retry_after_seconds)
-        return self._answers[behaviour]
-
-
-class Connection(asyncio.Protocol):
-    """A kept-alive connection; one request after the other."""
-
-    def __init__(self, provider: Provider) -> None:
-        self._provider = provider
-        self._buffer = b""
-        self._transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_server makes no others
-        self._transport = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer = data = self._buffer + data if self._buffer else data
-        head_end = data.find(_HEAD_END)
-        if head_end < 0:
-            return
-        head = data[:head_end].lower()
-        length = int(_header(head, b"\r\ncontent-length:") or b"0")
-        whole = head_end + len(_HEAD_END) + length
-        if len(data) < whole:
-            return
-        self._buffer = data[whole:]
-        self._provider.take(self, _header(head, b"\r\nidempotency-key:"))
-
-    def answer(self, response: bytes) -> None:
-        """Send ``response``; nothing when nobody waits any more."""
-        if not self._transport.is_closing():
-            self._transport.write(response)
-
-
-def _header(head: bytes, name: bytes) -> bytes:
-    start = head.find(name)
-    if start < 0:
-        return b""
-    start += len(name)
-    end = head.find(b"\r\n", start)
-    return head[start : end if end >= 0 else len(head)].strip()
-
-
-def _response(status: int, body: bytes, retry_after_seconds: int | None = None) -> bytes:
-    retry = b"" if retry_after_seconds is None else b"Retry-After: %d\r\n" % retry_after_seconds
-    phrase = HTTPStatus(status).phrase.encode()
-    head = b"HTTP/1.1 %d %b\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n"
-    return head % (status, phrase, retry, len(body)) + body
-
-
-class Providers:
-    """All of them, and the verbs by which the benchmark commands them."""
-
-    def __init__(self, names: list[str]) -> None:
-        self.providers = {name: Provider(name) for name in names}
-
-    def behave(self, provider: str, behaviour: dict[str, Any]) -> None:
-        """From now on."""
-        self.providers[provider].behaviour = Behaviour(**behaviour)
+    def end(self, record: bytes, answer: str, *, is_sent: bool) -> None:
+        """See ``Recorder``: all that counts is known at the beginning."""
 
     def progress(self) -> dict[str, int]:
         """Counts so far: ``received`` different keys, ``calls`` in all, ``refused`` of these."""
-        each = self.providers.values()
+        each = self._received.values()
         return {
-            "received": sum(len(provider.received) for provider in each),
-            "calls": sum(len(provider.calls) for provider in each),
-            "refused": sum(provider.refused for provider in each),
+            "received": sum(len(received.first) for received in each),
+            "calls": sum(len(received.calls) for received in each),
+            "refused": sum(received.refused for received in each),
         }
 
     def write(self, path: str) -> None:
         """All that was received into the file ``path``: a line ``key moment times provider`` for each key."""
         with Path(path).open("wb") as file:
-            for name, provider in self.providers.items():
-                repeated = provider.repeated
+            for name, received in self._received.items():
+                repeated = received.repeated
                 file.writelines(
                     b"%b %.6f %d %b\n" % (key, moment, 1 + repeated.get(key, 0), name.encode())
-                    for key, moment in provider.received.items()
+                    for key, moment in received.first.items()
                 )
 
     def calls(self, provider: str, since: float) -> dict[str, Any]:
         """The calls after the moment ``since``: how many in each second, and in the busiest span of one second."""
-        moments = [moment for moment in self.providers[provider].calls if moment >= since]
+        moments = [moment for moment in self._received[provider].calls if moment >= since]
         per_second: dict[int, int] = {}
         busiest = 0
         first = 0
@@ -184,31 +93,27 @@ class Providers:
 
 async def run(control_port: int, ports: dict[str, int], host: str = LOOPBACK) -> None:
     """Serve until the process is ended."""
-    providers = Providers(list(ports))
-    loop = asyncio.get_running_loop()
-    for name, port in ports.items():
-        provider = providers.providers[name]
-        await loop.create_server(lambda own=provider: Connection(own), host, port, backlog=1024)  # type: ignore[misc]
+    recorder = KeyRecorder(list(ports))
+    providers = {name: Provider(name, port, recorder, random.Random(0), host=host) for name, port in ports.items()}
+    for provider in providers.values():
+        await provider.listen()
     verbs: dict[str, control.Verb] = {
-        "behave": providers.behave,
-        "progress": providers.progress,
-        "write": providers.write,
-        "calls": providers.calls,
+        **provider_verbs(providers),
+        "progress": recorder.progress,
+        "write": recorder.write,
+        "calls": recorder.calls,
     }
     await control.serve(control_port, verbs)
 
 
 def main() -> None:
     """``python -m harness.provider --control-port 7000 --provider fast=7001``."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--control-port", type=int, required=True)
-    parser.add_argument("--provider", action="append", required=True, metavar="NAME=PORT")
+    parser = provider_parser(__doc__)
     parser.add_argument("--host", default=LOOPBACK, help="where it listens")
     arguments = parser.parse_args()
     # Nothing here makes cycles, and a collection that walks a million records would be seen as the system's latency.
     gc.disable()
-    ports = {name: int(port) for name, _, port in (each.partition("=") for each in arguments.provider)}
-    asyncio.run(run(arguments.control_port, ports, arguments.host))
+    asyncio.run(run(arguments.control_port, provider_ports(arguments), arguments.host))
 
 
 if __name__ == "__main__":

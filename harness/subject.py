@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
-from wavecom.local.ports import LOOPBACK
+from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.programs import PROGRAMS, ProgramService
 from wavecom.local.readiness import Check, check_of
 from wavecom.local.service import Service
@@ -64,6 +64,26 @@ class DeploymentConfig:
     redis_url: str
     mongodb_uri: str
     provider_ports: Mapping[str, int]
+
+    @property
+    def url(self) -> str:
+        """Of the API."""
+        return f"http://{LOOPBACK}:{self.api_port}"
+
+    @classmethod
+    def create(cls, home: Path, logs: Path, shape: Shape, environment: Mapping[str, str], **servers: str) -> Self:
+        """With a new key, and free ports for the API and for each provider. ``servers``: their three addresses."""
+        [api_port, *provider_ports] = free_ports(1 + len(shape.providers))
+        return cls(
+            home=home,
+            logs=logs,
+            shape=shape,
+            environment=environment,
+            api_port=api_port,
+            api_key=secrets.token_urlsafe(24),
+            provider_ports=dict(zip(shape.providers, provider_ports, strict=True)),
+            **servers,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from harness.deployment import Deployment
 from harness.measure import Figures, Latencies
 from harness.subject import JUDGED
 from harness.trial import Goal, Trial
-from wavecom.local.ports import LOOPBACK
 
 _CHUNK = 1000
 #: Stored jobs are spread over so much of the past.
@@ -157,7 +156,7 @@ class FilledStore:
         if not self._trial.subject.has_lists:
             return
         config = self._deployment.config
-        root = f"http://{LOOPBACK}:{config.api_port}"
+        root = config.url
         with requests.Session() as session:
             form = session.get(f"{root}/login", timeout=30)
             token = _CSRF.search(form.text)

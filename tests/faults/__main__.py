@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from harness.control import CHECKOUT
 from tests.faults import drill, report, scenarios, toolbox
-from tests.faults.control import CHECKOUT
 from tests.faults.display import Display
 from tests.faults.drill import Outcome, Size
 from tests.faults.plan import DrillError

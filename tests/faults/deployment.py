@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -25,11 +24,12 @@ from pymongo.errors import PyMongoError
 
 from harness.control import HelperProcess
 from harness.environment import Environment, own_settings
+from harness.processes import sample
+from harness.provider_server import Behaviour, ask_to_behave, provider_arguments
 from harness.subject import MONGODB, RABBITMQ, REDIS, DeploymentConfig, WaveCom
 from tests.faults.notes import Kill, Mark, Notes, Orphan, Trouble
 from tests.faults.plan import DRILL_SETTINGS, HEALTHY, SERVERS, SETTLED_SECONDS, DrillError, Plan
-from tests.faults.processes import descendants_of, is_python, memory_mib
-from tests.faults.recorder import Behaviour
+from tests.faults.processes import descendants_of, is_python
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.rabbitmq import MANAGEMENT, PrivateRabbitMQ
 from wavecom.local.server import PrivateServer
@@ -91,42 +91,35 @@ class Deployment:
         environment = self._environment
         environment.start_servers()
         proxy_ports = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
-        provider_ports = dict(zip(self.plan.providers, free_ports(len(self.plan.providers)), strict=True))
-        [self.api_port] = free_ports(1)
-        self.api_key = secrets.token_urlsafe(24)
+        self.config = DeploymentConfig.create(
+            environment.home,
+            environment.logs,
+            self.plan.shape,
+            environment.variables,
+            amqp_url=_at_port(self.servers[RABBITMQ].url, proxy_ports[RABBITMQ]),
+            redis_url=_at_port(self.servers[REDIS].url, proxy_ports[REDIS]),
+            mongodb_uri=_at_port(self.servers[MONGODB].url, proxy_ports[MONGODB]),
+        )
         links = [f"--link={name}={proxy_ports[name]}:{_port_of(self.servers[name])}" for name in SERVERS]
         self.proxy = self._helper("proxy", links)
-        providers = [f"--provider={name}={port}" for name, port in provider_ports.items()]
+        providers = provider_arguments(self.config.provider_ports)
         self.recorder = self._helper("recorder", [*providers, f"--seed={self.plan.seed}"])
-        self.load = self._helper("load", [f"--api-port={self.api_port}", f"--seed={self.plan.seed}"])
+        self.load = self._helper("load", [f"--api-port={self.config.api_port}", f"--seed={self.plan.seed}"])
         environment.wait_for_helpers()
         for name in self.plan.providers:
             self.behave(name, HEALTHY)
-        self._start_programs(
-            DeploymentConfig(
-                home=environment.home,
-                logs=environment.logs,
-                shape=self.plan.shape,
-                environment=environment.variables,
-                api_port=self.api_port,
-                api_key=self.api_key,
-                amqp_url=_at_port(self.servers[RABBITMQ].url, proxy_ports[RABBITMQ]),
-                redis_url=_at_port(self.servers[REDIS].url, proxy_ports[REDIS]),
-                mongodb_uri=_at_port(self.servers[MONGODB].url, proxy_ports[MONGODB]),
-                provider_ports=provider_ports,
-            )
-        )
+        self._start_programs()
 
     def _helper(self, module: str, arguments: Sequence[str], **variables: str) -> HelperProcess:
         return self._environment.start_helper(
-            module, f"tests.faults.{module}", arguments, WAVECOM_API_KEY=self.api_key, **variables
+            module, f"tests.faults.{module}", arguments, WAVECOM_API_KEY=self.config.api_key, **variables
         )
 
-    def _start_programs(self, config: DeploymentConfig) -> None:
+    def _start_programs(self) -> None:
         extra_of = {title: self._fake_clock() for title in (self.plan.fake_clock_of,) if title is not None}
         application = WaveCom(own_settings() | DRILL_SETTINGS, extra_of=extra_of)
-        self._variables = application.environment(config)
-        processes = application.processes(config)
+        self._variables = application.environment(self.config)
+        processes = application.processes(self.config)
         for process in processes:
             self.programs[process.service.title] = process.service
             self._supervisor.start(process.service)
@@ -235,7 +228,7 @@ class Deployment:
         their worst: ``silent`` connections, and for each identity so many bodies that stall and that trickle."""
         keys = [self.new_key(*options) for options in (("--client", "acme"), ("--client", "acme", "--test"))]
         keys.append(self.new_key("--client", "other"))
-        hostile = self._helper("hostile", [f"--api-port={self.api_port}"], HOSTILE_KEYS=",".join(keys))
+        hostile = self._helper("hostile", [f"--api-port={self.config.api_port}"], HOSTILE_KEYS=",".join(keys))
         self._environment.wait_for_helpers()
         with self.trouble(f"{silent:,} silent connections, stalled and trickled bodies, HTTP/2"):
             hostile.ask("attack", silent=silent, stalled=stalled, trickled=trickled)
@@ -289,18 +282,7 @@ class Deployment:
 
     def behave(self, provider: str, behaviour: Behaviour) -> None:
         """How a provider answers from now on."""
-        faults = [
-            {
-                "kind": fault.kind.value,
-                "share": fault.share,
-                "status": fault.status,
-                "retry_after_seconds": fault.retry_after_seconds,
-            }
-            for fault in behaviour.faults
-        ]
-        self.recorder.ask(
-            "behave", provider=provider, behaviour={"latency_seconds": behaviour.latency_seconds, "faults": faults}
-        )
+        ask_to_behave(self.recorder, provider, behaviour)
 
     @contextlib.contextmanager
     def ailing(self, provider: str, what: str, behaviour: Behaviour | None) -> Iterator[None]:
@@ -362,10 +344,10 @@ class Deployment:
         return {job["claim"]["worker"] for job in found if "claim" in job}
 
     def _observe(self) -> None:
-        for service in (*self.programs.values(), *self.servers.values()):
-            if service.is_running:
-                used = sum(memory_mib(pid) for pid in (service.pid, *descendants_of(service.pid)))
-                self.notes.memory[service.title] = max(self.notes.memory.get(service.title, 0), used)
+        services = (*self.programs.values(), *self.servers.values())
+        roots = {service.title: [service.pid] for service in services if service.is_running}
+        for title, usage in sample(roots).groups.items():
+            self.notes.memory[title] = max(self.notes.memory.get(title, 0), usage.memory_mib)
         host = socket.gethostname()
         dead = {f"{host}:{kill.pid}": kill.at for kill in self.notes.kills if kill.at > time.time() - 150}
         if not dead or not self.servers[MONGODB].is_running:

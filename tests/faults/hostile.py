@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from tests.faults import control
+from harness import control
 from wavecom.descriptors import raise_descriptor_limit
 from wavecom.local.ports import LOOPBACK
 

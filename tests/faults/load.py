@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from tests.faults import control
+from harness import control
 from tests.faults.recorder import REJECT, UNAVAILABLE
 from wavecom.local.ports import LOOPBACK
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.provider_server import Behaviour, Fault, FaultKind
 from harness.subject import MONGODB, RABBITMQ, REDIS, ProviderPlan, Shape
-from tests.faults.recorder import Behaviour, Fault, Kind
 
 SERVERS = (RABBITMQ, REDIS, MONGODB)
 FIRST, SECOND = "first", "second"
@@ -21,13 +21,13 @@ SETTLED_SECONDS = 6
 
 #: What every provider does to a few requests on its best day.
 NOISE = (
-    Fault(Kind.STATUS, 0.006, status=503),
-    Fault(Kind.STATUS, 0.004, status=500),
-    Fault(Kind.STATUS, 0.0005, status=429, retry_after_seconds=1),
-    Fault(Kind.STATUS, 0.001, status=502),
-    Fault(Kind.RESET, 0.002),
-    Fault(Kind.EARLY_RESET, 0.002),
-    Fault(Kind.SILENCE, 0.002),
+    Fault(FaultKind.STATUS, 0.006, status=503),
+    Fault(FaultKind.STATUS, 0.004, status=500),
+    Fault(FaultKind.STATUS, 0.0005, status=429, retry_after_seconds=1),
+    Fault(FaultKind.STATUS, 0.001, status=502),
+    Fault(FaultKind.RESET, 0.002),
+    Fault(FaultKind.EARLY_RESET, 0.002),
+    Fault(FaultKind.SILENCE, 0.002),
 )
 HEALTHY = Behaviour(0.05, NOISE)
 

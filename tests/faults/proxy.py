@@ -9,7 +9,7 @@ import socket
 import struct
 from dataclasses import dataclass, field
 
-from tests.faults import control
+from harness import control
 from wavecom.local.ports import LOOPBACK
 
 

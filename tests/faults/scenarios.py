@@ -12,15 +12,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from harness.provider_server import Behaviour, Fault, FaultKind
 from harness.subject import MONGODB, RABBITMQ, REDIS
 from tests.faults.deployment import Deployment
 from tests.faults.plan import FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND, SERVERS
-from tests.faults.recorder import Behaviour, Fault, Kind
 
-DOWN = Behaviour(0.02, [Fault(Kind.STATUS, status=503)])
-HANGING = Behaviour(0.05, [Fault(Kind.SILENCE)])
+DOWN = Behaviour(0.02, [Fault(FaultKind.STATUS, status=503)])
+HANGING = Behaviour(0.05, [Fault(FaultKind.SILENCE)])
 #: Slower than usual by far, but within the deadline; one in ten is not.
-SLOW = Behaviour(2.0, [Fault(Kind.SILENCE, 0.1)])
+SLOW = Behaviour(2.0, [Fault(FaultKind.SILENCE, 0.1)])
 
 
 @dataclass(frozen=True, slots=True)

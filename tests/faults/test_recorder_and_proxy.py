@@ -8,11 +8,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.faults.control import HelperProcess
+from harness.control import HelperProcess
+from harness.provider_server import Behaviour, Fault, FaultKind, ask_to_behave
 from tests.waiting import wait_until
 from wavecom.local.ports import LOOPBACK, free_ports
 
@@ -21,7 +21,7 @@ from wavecom.local.ports import LOOPBACK, free_ports
 def recorder(tmp_path: Path) -> Iterator[HelperProcess]:
     """One provider, ``gate``, without latency; ``port`` is where it listens."""
     [port] = free_ports(1)
-    helper = HelperProcess("recorder", [f"--provider=gate={port}"], log=tmp_path / "log")
+    helper = HelperProcess("tests.faults.recorder", [f"--provider=gate={port}"], log=tmp_path / "log")
     yield from running(helper, port)
 
 
@@ -31,7 +31,8 @@ def proxy(tmp_path: Path) -> Iterator[HelperProcess]:
     [port] = free_ports(1)
     with socket.create_server((LOOPBACK, 0)) as listener:
         threading.Thread(target=echo, args=(listener,), name="echo").start()
-        helper = HelperProcess("proxy", [f"--link=echo={port}:{listener.getsockname()[1]}"], log=tmp_path / "log")
+        link = f"--link=echo={port}:{listener.getsockname()[1]}"
+        helper = HelperProcess("tests.faults.proxy", [link], log=tmp_path / "log")
         try:
             yield from running(helper, port)
         finally:
@@ -66,9 +67,8 @@ def echo_one(connection: socket.socket) -> None:
             return
 
 
-def behave(recorder: HelperProcess, **fault: Any) -> None:
-    faults = [{"share": 1.0, "status": 503, "retry_after_seconds": None, **fault}] if fault else []
-    recorder.ask("behave", provider="gate", behaviour={"latency_seconds": 0, "faults": faults})
+def behave(recorder: HelperProcess, *faults: Fault) -> None:
+    ask_to_behave(recorder, "gate", Behaviour(latency_seconds=0, faults=faults))
 
 
 def send(recorder: HelperProcess, job_id: str, metadata: dict[str, str] | None = None) -> http.client.HTTPResponse:
@@ -95,7 +95,7 @@ def test_what_is_answered_200_counts_as_sent(recorder: HelperProcess) -> None:
 
 
 def test_a_refusal_is_not_sent_and_carries_retry_after(recorder: HelperProcess) -> None:
-    behave(recorder, kind="status", status=429, retry_after_seconds=7)
+    behave(recorder, Fault(status=429, retry_after_seconds=7))
 
     response = send(recorder, "a")
 
@@ -111,16 +111,16 @@ def test_a_request_can_ask_to_be_refused(recorder: HelperProcess) -> None:
 
 
 def test_silence_after_a_whole_body_counts_as_sent(recorder: HelperProcess) -> None:
-    behave(recorder, kind="silence")
+    behave(recorder, Fault(FaultKind.SILENCE))
 
     with pytest.raises(TimeoutError):
         send(recorder, "a")
     assert seen(recorder) == [("a", "silence", True)]
 
 
-@pytest.mark.parametrize(("kind", "is_sent"), [("reset", True), ("early_reset", False)])
-def test_a_reset_counts_as_sent_only_after_the_body(recorder: HelperProcess, kind: str, is_sent: bool) -> None:
-    behave(recorder, kind=kind)
+@pytest.mark.parametrize(("kind", "is_sent"), [(FaultKind.RESET, True), (FaultKind.EARLY_RESET, False)])
+def test_a_reset_counts_as_sent_only_after_the_body(recorder: HelperProcess, kind: FaultKind, is_sent: bool) -> None:
+    behave(recorder, Fault(kind))
 
     with pytest.raises(ConnectionError):
         send(recorder, "a")

@@ -16,6 +16,7 @@ import pytest
 
 from harness.control import HelperProcess
 from harness.measure import Request, read_arrivals, read_requests
+from harness.provider_server import Behaviour, Fault, ask_to_behave
 from tests.waiting import wait_until
 from wavecom.local.ports import LOOPBACK, free_ports
 
@@ -31,7 +32,7 @@ def provider(tmp_path: Path) -> Iterator[HelperProcess]:
     helper.launch()
     try:
         wait_until(helper.answers)
-        helper.ask("behave", provider="gate", behaviour={"latency_seconds": 0})
+        ask_to_behave(helper, "gate", Behaviour(latency_seconds=0))
         yield helper
     finally:
         helper.kill()
@@ -59,8 +60,7 @@ def test_the_provider_counts_each_key_and_how_often_it_came(provider: HelperProc
 
 
 def test_a_refused_call_counts_as_a_call_and_not_as_received(provider: HelperProcess) -> None:
-    behaviour = {"latency_seconds": 0, "failing": 1.0, "status": 429, "retry_after_seconds": 7}
-    provider.ask("behave", provider="gate", behaviour=behaviour)
+    ask_to_behave(provider, "gate", Behaviour(0, [Fault(status=429, retry_after_seconds=7)]))
 
     answer = call(provider, "one")
 
@@ -69,7 +69,7 @@ def test_a_refused_call_counts_as_a_call_and_not_as_received(provider: HelperPro
 
 
 def test_the_provider_answers_after_its_latency(provider: HelperProcess) -> None:
-    provider.ask("behave", provider="gate", behaviour={"latency_seconds": 0.2})
+    ask_to_behave(provider, "gate", Behaviour(latency_seconds=0.2))
     began = time.monotonic()
 
     call(provider, "one")
