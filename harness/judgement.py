@@ -97,7 +97,7 @@ def limit(goal: Goal, value: float | None) -> str:
 
 
 def verdict(judgement: Judgement) -> tuple[str, str, str]:
-    """What was measured, each repeat's fate, and the median's."""
+    """What was measured, and in words whether each repeat and the median met the goal."""
     played = [value for value in judgement.values if value is not None]
     if not played:
         return "–", ", ".join(["failed"] * len(judgement.values)), "**missed**"

@@ -14,52 +14,35 @@ import asyncio
 import gc
 import os
 import re
-import ssl
 import time
 import uuid
 from array import array
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Self
-from urllib.parse import urlsplit
 
 from harness import control
+from harness.http_client import TIMEOUT_SECONDS, Address, ClientConnection, post
+from harness.http_messages import header
+from harness.notifications import CHANNELS, CONTENTS
 
-PATIENCE_SECONDS = 10.0
 CONNECTIONS = 256
 
 _SWEEP_SECONDS = 0.25
-_HEAD_END = b"\r\n\r\n"
 _JOB_ID = re.compile(rb'"jobId":\s*"([0-9a-f-]{36})"')
-_LENGTH = re.compile(rb"\r\ncontent-length:\s*(\d+)", re.IGNORECASE)
-_RETRY_AFTER = re.compile(rb"\r\nretry-after:\s*\S", re.IGNORECASE)
-_CLOSE = re.compile(rb"\r\nconnection:\s*close", re.IGNORECASE)
 
 
-class Fate(IntEnum):
-    """What became of a request that no status tells about."""
+class RequestOutcome(IntEnum):
+    """What became of a request that was not answered, beside the statuses of those that were."""
 
     WAITING = 0
-    #: Sent, and no answer within the patience of its client.
+    #: Sent, and not answered in time.
     TIMED_OUT = -1
     #: Sent, and the connection broke.
     BROKEN = -2
-    #: All connections were busy as long as its client had patience.
+    #: All connections were busy for as long as its client waits.
     NEVER_SENT = -3
-
-
-#: Channel -> what is special about it in a request's body. %d: the notification's number.
-_CONTENTS = {
-    "email": b'"to":{"email":"customer%d@example.com"},"payload":{"subject":"Payment received",'
-    b'"text":"Dear customer, we have received your payment number %d over 1,250.00 EUR. Your balance is up to date.'
-    b' This message was sent automatically; please do not reply to it."}',
-    "sms": b'"to":{"phone":"+4474%08d"},"payload":{"text":"Your one-time password is %d. Never tell it to anybody."}',
-    "push": b'"to":{"platform":"fcm","token":"c3RhbmQtaW4tZm9yLWEtcmVnaXN0cmF0aW9uLXRva2Vu-%d"},'
-    b'"payload":{"title":"Parcel","body":"Parcel %d is on its way and will arrive today."}',
-}
 
 
 class Mix:
@@ -67,7 +50,7 @@ class Mix:
 
     def __init__(
         self,
-        channels: Sequence[str] = ("email", "sms", "push"),
+        channels: Sequence[str] = CHANNELS,
         priority: str | None = None,
         keys: float = 0.5,
         batch: int = 1,
@@ -81,7 +64,7 @@ class Mix:
     @staticmethod
     def _template(channel: str, priority: str | None) -> bytes:
         lane = b"" if priority is None else b'"priority":"%b",' % priority.encode()
-        return b'{"type":"%b",%b%b,"metadata":{"order":"%%d"}}' % (channel.encode(), lane, _CONTENTS[channel])
+        return b'{"type":"%b",%b%b,"metadata":{"order":"%%d"}}' % (channel.encode(), lane, CONTENTS[channel])
 
     def request(self, head: bytes, number: int) -> bytes:
         """The whole request for the notification, or the batch, of this number. ``head`` ends within the headers."""
@@ -90,41 +73,11 @@ class Mix:
         else:
             first = number * self._batch
             body = b'{"notifications":[%b]}' % b",".join(self._one(first + index) for index in range(self._batch))
-        key = b""
-        if int((number + 1) * self._keys) > int(number * self._keys):
-            key = b"Idempotency-Key: %b-%d\r\n" % (self._run.encode(), number)
-        return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, key, len(body), body)
+        has_key = int((number + 1) * self._keys) > int(number * self._keys)
+        return post(head, body, b"%b-%d" % (self._run.encode(), number) if has_key else None)
 
     def _one(self, number: int) -> bytes:
         return self._templates[number % len(self._templates)] % (number, number, number)
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where the API is: what to connect to, and what requests say of it."""
-
-    host: str
-    port: int
-    #: Its certificate is checked as every client does it; None: no TLS.
-    tls: ssl.SSLContext | None
-    #: The Host header, and what comes before "/api".
-    authority: str
-    prefix: str
-
-    @classmethod
-    def of(cls, url: str) -> Self:
-        """Of ``http://host:port/prefix``, or https. Raises ``ValueError`` for anything else."""
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
-            raise ValueError(f"{url!r} is not the address of an API, as https://wavecom.example.com")
-        is_tls = parts.scheme == "https"
-        return cls(
-            host=parts.hostname,
-            port=parts.port or (443 if is_tls else 80),
-            tls=ssl.create_default_context() if is_tls else None,
-            authority=parts.netloc,
-            prefix=parts.path.rstrip("/"),
-        )
 
 
 class Phase:
@@ -143,21 +96,21 @@ class Phase:
         self.job_ids: list[bytes] = []
         self.accepted = 0
         self.is_paced_out = False
-        #: Called whenever a request has met its fate.
+        #: Called whenever a request has ended.
         self.on_end: Callable[[], None] = lambda: None
         self._head = head
         self._address = address
         self._most = connections
         self._opened = 0
         self._ended = 0
-        self._idle: list[_Client] = []
-        self._busy: set[_Client] = set()
+        self._idle: list[ClientConnection] = []
+        self._busy: set[ClientConnection] = set()
         self._waiting: deque[int] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def is_over(self) -> bool:
-        """Everything that was meant to be sent has met its fate."""
+        """Everything that was meant to be sent has ended."""
         return self.is_paced_out and self._ended == len(self.status)
 
     def begin(self, intended: float) -> None:
@@ -166,7 +119,7 @@ class Phase:
         self.intended.append(intended)
         self.sent.append(0)
         self.answered.append(0)
-        self.status.append(Fate.WAITING)
+        self.status.append(RequestOutcome.WAITING)
         self.retry_after.append(0)
         self.job_ids.append(b"")
         if self._idle:
@@ -175,22 +128,22 @@ class Phase:
         self._waiting.append(number)
         self._open_more()
 
-    def is_ready(self, client: _Client) -> None:
+    def is_ready(self, connection: ClientConnection) -> None:
         """A connection is there, or free again."""
-        self._busy.discard(client)
+        self._busy.discard(connection)
         if self._waiting:
-            self._send(client, self._waiting.popleft())
+            self._send(connection, self._waiting.popleft())
         else:
-            self._idle.append(client)
+            self._idle.append(connection)
 
-    def is_lost(self, client: _Client, number: int | None) -> None:
+    def is_lost(self, connection: ClientConnection, number: int | None) -> None:
         """A connection is gone; with it the request it was busy with."""
         self._opened -= 1
-        self._busy.discard(client)
+        self._busy.discard(connection)
         if number is not None:
-            self._end(number, Fate.BROKEN)
-        elif client in self._idle:
-            self._idle.remove(client)
+            self._end(number, RequestOutcome.BROKEN)
+        elif connection in self._idle:
+            self._idle.remove(connection)
         self._open_more()
 
     def is_answered(self, number: int, status: int, head: bytes, body: bytes) -> None:
@@ -199,28 +152,29 @@ class Phase:
             found = _JOB_ID.findall(body)
             self.accepted += len(found)
             self.job_ids[number] = b",".join(found)
-        elif _RETRY_AFTER.search(head):
+        elif header(head, b"retry-after"):
             self.retry_after[number] = 1
         self._end(number, status)
 
-    def lose_patience(self) -> None:
+    def end_overdue(self) -> None:
         """Give up what has waited for too long."""
-        limit = time.monotonic() - PATIENCE_SECONDS
-        for client in [client for client in self._busy if client.since < limit]:
-            number = client.give_up()
-            self._end(number, Fate.TIMED_OUT)
+        limit = time.monotonic() - TIMEOUT_SECONDS
+        for connection in [connection for connection in self._busy if connection.since < limit]:
+            number = connection.give_up()
+            if number is not None:
+                self._end(number, RequestOutcome.TIMED_OUT)
         while self._waiting and self.intended[self._waiting[0]] < limit:
-            self._end(self._waiting.popleft(), Fate.NEVER_SENT)
+            self._end(self._waiting.popleft(), RequestOutcome.NEVER_SENT)
 
     def close(self) -> None:
         """Let go of all connections."""
-        for client in [*self._idle, *self._busy]:
-            client.close()
+        for connection in [*self._idle, *self._busy]:
+            connection.close()
         self._idle.clear()
 
-    def _send(self, client: _Client, number: int) -> None:
-        self._busy.add(client)
-        self.sent[number] = client.send(number, self.mix.request(self._head, number))
+    def _send(self, connection: ClientConnection, number: int) -> None:
+        self._busy.add(connection)
+        self.sent[number] = connection.send(number, self.mix.request(self._head, number))
 
     def _end(self, number: int, status: int) -> None:
         self.answered[number] = time.monotonic()
@@ -236,71 +190,14 @@ class Phase:
             task.add_done_callback(self._tasks.discard)
 
     async def _open(self) -> None:
-        loop = asyncio.get_running_loop()
-        address = self._address
         try:
-            _, client = await loop.create_connection(lambda: _Client(self), address.host, address.port, ssl=address.tls)
+            connection = await self._address.connect(self)
         except OSError:
             self._opened -= 1
             await asyncio.sleep(0.1)
             self._open_more()
         else:
-            self.is_ready(client)
-
-
-class _Client(asyncio.Protocol):
-    """A kept-alive connection: one request after the other."""
-
-    def __init__(self, phase: Phase) -> None:
-        self._phase = phase
-        self._number: int | None = None
-        self._buffer = b""
-        self._transport: asyncio.Transport
-        self.since = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - create_connection makes no others
-        self._transport = transport
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        number, self._number = self._number, None
-        self._phase.is_lost(self, number)
-
-    def send(self, number: int, request: bytes) -> float:
-        """Send; the moment at which it was."""
-        self._number = number
-        self._transport.write(request)
-        self.since = time.monotonic()
-        return self.since
-
-    def give_up(self) -> int:
-        """Break the connection off; the number of the request it was busy with."""
-        number, self._number = self._number, None
-        assert number is not None  # noqa: S101 - only the busy are asked
-        self._transport.abort()
-        return number
-
-    def close(self) -> None:
-        """Hang up."""
-        self._transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer = data = self._buffer + data if self._buffer else data
-        head_end = data.find(_HEAD_END)
-        if head_end < 0:
-            return
-        head = data[:head_end]
-        length = _LENGTH.search(head)
-        whole = head_end + len(_HEAD_END) + (int(length[1]) if length else 0)
-        if len(data) < whole or self._number is None:
-            return
-        self._buffer = data[whole:]
-        number, self._number = self._number, None
-        self._phase.is_answered(number, int(data[9:12]), head, data[head_end:whole])
-        if _CLOSE.search(head):
-            self._transport.close()
-        else:
-            self._phase.is_ready(self)
+            self.is_ready(connection)
 
 
 class Load:
@@ -362,13 +259,8 @@ class Load:
     def _begin(self, name: str, mix: dict[str, object], connections: int) -> Phase:
         chosen = Mix(**mix)  # type: ignore[arg-type]
         path = "/api/notifications" if chosen.size == 1 else "/api/notifications/batch"
-        address = self._address
-        head = (
-            f"POST {address.prefix}{path} HTTP/1.1\r\nHost: {address.authority}\r\n"
-            f"Authorization: Bearer {self._api_key}\r\n"
-            "Content-Type: application/json\r\n"
-        )
-        phase = self._phases[name] = Phase(name, head.encode(), address, chosen, connections)
+        head = self._address.post_head(path, self._api_key)
+        phase = self._phases[name] = Phase(name, head, self._address, chosen, connections)
         self._start(self._watch(phase))
         return phase
 
@@ -392,7 +284,7 @@ class Load:
     async def _watch(phase: Phase) -> None:
         while not phase.is_over:
             await asyncio.sleep(_SWEEP_SECONDS)
-            phase.lose_patience()
+            phase.end_overdue()
 
 
 async def run(control_port: int, url: str, api_key: str) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.deployment import Deployment
-from harness.load import Fate
+from harness.load import RequestOutcome
 from harness.processes import NOTHING, Sample
 from harness.speed import Pace, Probe
 
@@ -168,7 +168,7 @@ class Meter:
         self._label = text
 
     def wait_answered(self, name: str) -> None:
-        """Until every request of the phase has met its fate."""
+        """Until every request of the phase has ended."""
         while not self.is_answered(name):
             time.sleep(_POLL_SECONDS)
 
@@ -180,7 +180,7 @@ class Meter:
             time.sleep(min(_POLL_SECONDS, left))
 
     def is_answered(self, name: str) -> bool:
-        """Whether every request of the phase has met its fate. Raises ``DeploymentError`` when a process has died."""
+        """Whether every request of the phase has ended. Raises ``DeploymentError`` when a process has died."""
         progress = self._progress(name)
         if progress["is_over"] and name not in self._accepted:
             self._accepted[name] = progress["accepted"]
@@ -251,7 +251,7 @@ class Meter:
         known = {job_id for each in requests.values() for request in each for job_id in request.job_ids}
         unknown = sum(job_id not in known for job_id in arrivals)
         unanswered = sum(
-            request.status in (Fate.TIMED_OUT, Fate.BROKEN) or request.status >= 500
+            request.status in (RequestOutcome.TIMED_OUT, RequestOutcome.BROKEN) or request.status >= 500
             for each in requests.values()
             for request in each
         )
@@ -417,7 +417,7 @@ def spent_between(before: Sample, after: Sample) -> dict[str, float]:
 def _word(request: Request) -> str:
     if request.status > 0:
         return str(request.status)
-    return Fate(request.status).name.lower()
+    return RequestOutcome(request.status).name.lower()
 
 
 def _per_second(count: int, seconds: float) -> float:

@@ -13,7 +13,8 @@ from typing import Any
 import requests
 
 from harness.environment import Environment
-from harness.load import Address, Fate
+from harness.http_client import Address
+from harness.load import RequestOutcome
 from harness.measure import Arrival, Latencies, Request, read_arrivals, read_requests
 from harness.subject import LOAD, MAIN, PROVIDER
 from wavecom.errors import ConfigurationError, Problem
@@ -192,7 +193,7 @@ def _get(session: requests.Session, url: str, api_key: str, path: str) -> reques
 
 
 def _name_of(status: int) -> str:
-    return Fate(status).name.lower() if status <= 0 else str(status)
+    return RequestOutcome(status).name.lower() if status <= 0 else str(status)
 
 
 def _seconds_of(job: Mapping[str, Any]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from harness.load import Fate
+from harness.load import RequestOutcome
 from harness.measure import Figures, Latencies, Request
 from harness.scenarios.rates import sustainable_rate
 from harness.trial import Goal, Trial
@@ -130,8 +130,8 @@ def overload(trial: Trial) -> None:
         answers = Answers.of(meter.requests(burst), seconds)
     outcome.phases |= {"overload": figures, "after": calm}
     outcome.costless.append("after")
-    timed_out = figures.answers.get(Fate.TIMED_OUT.name.lower(), 0)
-    broken = figures.answers.get(Fate.BROKEN.name.lower(), 0)
+    timed_out = figures.answers.get(RequestOutcome.TIMED_OUT.name.lower(), 0)
+    broken = figures.answers.get(RequestOutcome.BROKEN.name.lower(), 0)
     drained = round(max(0.0, figures.seconds - seconds), 1)
     outcome.values |= {
         "sustainable, per second": round(sustainable, 1),
@@ -144,7 +144,7 @@ def overload(trial: Trial) -> None:
         "slowest 202 from sending, ms": answers.slowest_acceptance_ms,
         "timed out": timed_out,
         "broken connections": broken,
-        "never sent, all connections busy": figures.answers.get(Fate.NEVER_SENT.name.lower(), 0),
+        "never sent, all connections busy": figures.answers.get(RequestOutcome.NEVER_SENT.name.lower(), 0),
         "accepting as usual again after, seconds": settled,
         "backlog worked off after, seconds": drained,
     }

@@ -104,7 +104,7 @@ class Deployment:
         self.proxy = self._helper("proxy", links)
         providers = provider_arguments(self.config.provider_ports)
         self.recorder = self._helper("recorder", [*providers, f"--seed={self.plan.seed}"])
-        self.load = self._helper("load", [f"--api-port={self.config.api_port}", f"--seed={self.plan.seed}"])
+        self.load = self._helper("load", [f"--url={self.config.url}", f"--seed={self.plan.seed}"])
         environment.wait_for_helpers()
         for name in self.plan.providers:
             self.behave(name, HEALTHY)

@@ -15,25 +15,25 @@ import random
 import time
 import uuid
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from harness import control
+from harness.http_client import TIMEOUT_SECONDS, Address, ClientConnection, post
+from harness.http_messages import header
+from harness.notifications import CHANNELS, content
 from tests.faults.recorder import REJECT, UNAVAILABLE
-from wavecom.local.ports import LOOPBACK
 
-PATIENCE_SECONDS = 10.0
 #: A client with an idempotency key repeats for this long.
 PERSISTENCE_SECONDS = 240.0
 #: So many clients wait at once; a bank's systems do not queue up without bound either.
 MOST_WAITING = 400
 
-CHANNELS = ("email", "sms", "push")
 
-
-class Fate(StrEnum):
+class SubmissionOutcome(StrEnum):
     """What became of a request, as its client sees it."""
 
     WAITING = "waiting"
@@ -71,7 +71,7 @@ class Notification:
     #: Submitted twice at the same moment, as impatient people do.
     is_doubled: bool
     started_at: float
-    fate: Fate = Fate.WAITING
+    outcome: SubmissionOutcome = SubmissionOutcome.WAITING
     accepted_at: float | None = None
     #: Of the request that was answered 202.
     latency_seconds: float | None = None
@@ -87,37 +87,30 @@ class Notification:
         metadata = {"number": str(self.number)}
         if self.kind in (NotificationKind.REJECT, NotificationKind.UNAVAILABLE):
             metadata["provider"] = self.kind.value
-        content: dict[str, Any] = {
+        notification: dict[str, Any] = {
             "type": self.channel,
             "priority": self.priority,
             "onUnknownOutcome": self.policy,
             "metadata": metadata,
-            **_CONTENTS[self.channel](self.number),
+            **content(self.channel, self.number),
         }
         if self.kind is NotificationKind.UNAVAILABLE:
-            content["maxAttempts"] = 2
+            notification["maxAttempts"] = 2
         if self.kind is NotificationKind.SCHEDULED:
             send_at = datetime.fromtimestamp(self.started_at, UTC) + timedelta(seconds=4)
-            content["sendAt"] = send_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            notification["sendAt"] = send_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if self.kind is NotificationKind.SHORT_LIVED:
-            content["ttlSeconds"] = 15
-        return json.dumps(content).encode()
+            notification["ttlSeconds"] = 15
+        return json.dumps(notification).encode()
 
 
-_CONTENTS: dict[str, Any] = {
-    "email": lambda number: {
-        "to": {"email": f"customer{number}@example.com"},
-        "payload": {"subject": "Your payment", "text": f"Payment {number} was received."},
-    },
-    "sms": lambda number: {
-        "to": {"phone": f"+447400{number % 1_000_000:06d}"},
-        "payload": {"text": f"Your code is {number:06d}."},
-    },
-    "push": lambda number: {
-        "to": {"platform": "fcm", "token": f"token-{number}"},
-        "payload": {"title": "Parcel", "body": f"Parcel {number} is on its way."},
-    },
-}
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered."""
+
+    status: int
+    head: bytes
+    body: bytes
 
 
 class RequestBrokenError(Exception):
@@ -129,72 +122,69 @@ class RequestBrokenError(Exception):
 
 
 class ApiClient:
-    """Just enough HTTP, with keep-alive."""
+    """Submits notifications over kept-alive connections, as many as are needed at once."""
 
-    def __init__(self, port: int, api_key: str) -> None:
-        self._port = port
-        self._api_key = api_key
+    def __init__(self, url: str, api_key: str) -> None:
+        self._address = Address.of(url)
+        self._head = self._address.post_head("/api/notifications", api_key)
         #: Every second request comes over a connection of its own.
         self.connects_anew = False
-        self._turn = 0
-        self._idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._idle: list[ClientConnection] = []
+        self._requests = 0
+        #: Of those that wait, by their numbers.
+        self._answers: dict[int, asyncio.Future[Answer]] = {}
 
-    async def submit(self, body: bytes, key: str | None) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the answer. Raises ``RequestBrokenError``."""
-        lines = [
-            "POST /api/notifications HTTP/1.1",
-            f"Host: {LOOPBACK}:{self._port}",
-            f"Authorization: Bearer {self._api_key}",
-            "Content-Type: application/json",
-            f"Content-Length: {len(body)}",
-        ]
-        if key is not None:
-            lines.append(f"Idempotency-Key: {key}")
-        request = "\r\n".join([*lines, "", ""]).encode() + body
+    async def submit(self, body: bytes, key: str | None) -> Answer:
+        """The answer. Raises ``RequestBrokenError``."""
+        self._requests += 1
+        number = self._requests
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                return await self._exchange(request)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                connection = await self._connection(number)
+                answer = self._answers[number] = asyncio.get_running_loop().create_future()
+                connection.send(number, post(self._head, body, key.encode() if key is not None else None))
+                return await answer
         except TimeoutError:
+            if number in self._answers:  # it has been sent
+                connection.give_up()
             raise RequestBrokenError("timeout") from None
-
-    async def _exchange(self, request: bytes) -> tuple[int, dict[str, str], bytes]:
-        reader, writer = await self._connection()
-        is_whole = False
-        try:
-            writer.write(request)
-            await writer.drain()
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            status_line, *lines = head.rstrip().split("\r\n")
-            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-            body = await reader.readexactly(int(headers.get("content-length", "0")))
-            is_whole = headers.get("connection", "").lower() != "close"
-        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            raise RequestBrokenError("broken") from error
-        finally:
-            if is_whole:
-                self._idle.append((reader, writer))
-            else:
-                writer.close()
-        return int(status_line.split(" ")[1]), headers, body
-
-    async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        self._turn += 1
-        while self._idle and not (self.connects_anew and self._turn % 2):
-            reader, writer = self._idle.pop()
-            if not (reader.at_eof() or writer.is_closing()):
-                return reader, writer
-            writer.close()
-        try:
-            return await asyncio.open_connection(LOOPBACK, self._port)
         except OSError as error:
             raise RequestBrokenError("refused") from error
+        finally:
+            self._answers.pop(number, None)
+
+    async def _connection(self, number: int) -> ClientConnection:
+        if self._idle and not (self.connects_anew and number % 2):
+            return self._idle.pop()
+        return await self._address.connect(self)
+
+    def is_answered(self, number: int, status: int, head: bytes, body: bytes) -> None:
+        """See ``ConnectionOwner``."""
+        self._end(number, lambda answer: answer.set_result(Answer(status, head, body)))
+
+    def is_ready(self, connection: ClientConnection) -> None:
+        """See ``ConnectionOwner``."""
+        self._idle.append(connection)
+
+    def is_lost(self, connection: ClientConnection, number: int | None) -> None:
+        """See ``ConnectionOwner``."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+        if number is not None:
+            self._end(number, lambda answer: answer.set_exception(RequestBrokenError("broken")))
+
+    def _end(self, number: int, set_end: Callable[[asyncio.Future[Answer]], None]) -> None:
+        answer = self._answers.get(number)
+        # At the very end of its time it may be given up, and answered, in the same turn of the event loop.
+        if answer is not None and not answer.done():
+            set_end(answer)
 
 
 class Load:
     """All clients, and the verbs by which the drill commands them."""
 
-    def __init__(self, port: int, api_key: str, seed: int) -> None:
-        self._api = ApiClient(port, api_key)
+    def __init__(self, url: str, api_key: str, seed: int) -> None:
+        self._api = ApiClient(url, api_key)
         self._dice = random.Random(f"{seed}/load")
         self._run = f"{seed}-{uuid.uuid4().hex[:8]}"
         self.notifications: list[Notification] = []
@@ -213,8 +203,12 @@ class Load:
 
     def progress(self) -> dict[str, int]:
         """Counts so far."""
-        fates = Counter(notification.fate for notification in self.notifications)
-        return {"begun": len(self.notifications), "waiting": len(self._clients), "accepted": fates[Fate.ACCEPTED]}
+        outcomes = Counter(notification.outcome for notification in self.notifications)
+        return {
+            "begun": len(self.notifications),
+            "waiting": len(self._clients),
+            "accepted": outcomes[SubmissionOutcome.ACCEPTED],
+        }
 
     def fetch(self) -> dict[str, Any]:
         """What every client was told, and all answers per second."""
@@ -253,7 +247,7 @@ class Load:
         )
         return Notification(
             number=number,
-            channel=CHANNELS[number % 3],
+            channel=CHANNELS[number % len(CHANNELS)],
             priority=dice.choices(("high", "normal", "bulk"), (2, 6, 2))[0],
             policy=dice.choices(("retry", "stop"), (9, 1))[0],
             kind=dice.choices(kinds, (92, 2, 1, 3, 2))[0],
@@ -277,8 +271,8 @@ class Load:
             if wait_seconds is None:
                 return
             if time.monotonic() > deadline:
-                if notification.fate is Fate.WAITING:
-                    notification.fate = Fate.GAVE_UP
+                if notification.outcome is SubmissionOutcome.WAITING:
+                    notification.outcome = SubmissionOutcome.GAVE_UP
                 return
             await asyncio.sleep(max(wait_seconds, pause_seconds) * (0.5 + self._dice.random()))
             pause_seconds = min(8, pause_seconds * 2)
@@ -287,67 +281,68 @@ class Load:
         """One request; None when this client has its answer, else the least pause before the next."""
         started = time.monotonic()
         try:
-            status, headers, body = await self._api.submit(notification.body(), notification.key)
+            answer = await self._api.submit(notification.body(), notification.key)
         except RequestBrokenError as error:
             self._note(notification, error.kind)
             if error.kind == "refused" or notification.key is not None:
                 return 0
-            self._end(notification, Fate.UNANSWERED)
+            self._end(notification, SubmissionOutcome.UNANSWERED)
             return None
+        status = answer.status
         self._note(notification, str(status))
-        content: dict[str, Any] = {}
+        told: dict[str, Any] = {}
         with contextlib.suppress(ValueError):
-            content = json.loads(body)
+            told = json.loads(answer.body)
         if status == 202:
-            notification.job_ids.append(content["jobId"])
+            notification.job_ids.append(told["jobId"])
             notification.latency_seconds = time.monotonic() - started
             notification.accepted_at = time.time()
-            notification.fate = Fate.ACCEPTED
+            notification.outcome = SubmissionOutcome.ACCEPTED
             return None
         if status in (429, 503):
-            is_maybe = content.get("code") == "store_uncertain"
+            is_maybe = told.get("code") == "store_uncertain"
             notification.was_told_maybe |= is_maybe
             if is_maybe and notification.key is None:
-                self._end(notification, Fate.MAYBE_ACCEPTED)
+                self._end(notification, SubmissionOutcome.MAYBE_ACCEPTED)
                 return None
-            return min(5, float(headers.get("retry-after", 0)))
+            return min(5, float(header(answer.head, b"retry-after") or 0))
         if (
             status == 422
             and notification.kind is NotificationKind.SCHEDULED
             and time.time() > notification.started_at + 60
         ):
             # The moment it was to leave at has passed while the system was away: pointless by now.
-            self._end(notification, Fate.GAVE_UP)
+            self._end(notification, SubmissionOutcome.GAVE_UP)
             return None
-        notification.unexpected = f"{status} {body[:300].decode(errors='replace')}"
-        self._end(notification, Fate.UNEXPECTED)
+        notification.unexpected = f"{status} {answer.body[:300].decode(errors='replace')}"
+        self._end(notification, SubmissionOutcome.UNEXPECTED)
         return None
 
-    def _end(self, notification: Notification, fate: Fate) -> None:
+    def _end(self, notification: Notification, outcome: SubmissionOutcome) -> None:
         # Of two submissions of the same notification the one that was accepted counts.
-        if notification.fate is Fate.WAITING:
-            notification.fate = fate
+        if notification.outcome is SubmissionOutcome.WAITING:
+            notification.outcome = outcome
 
     def _note(self, notification: Notification, answer: str) -> None:
         notification.answers[answer] = notification.answers.get(answer, 0) + 1
         self._answers[int(time.time())][answer] += 1
 
 
-async def run(control_port: int, api_port: int, api_key: str, seed: int) -> None:
+async def run(control_port: int, url: str, api_key: str, seed: int) -> None:
     """Serve until the process is ended."""
-    load = Load(api_port, api_key, seed)
+    load = Load(url, api_key, seed)
     verbs: dict[str, control.Verb] = {"pace": load.pace, "progress": load.progress, "fetch": load.fetch}
     await control.serve(control_port, verbs)
 
 
 def main() -> None:
-    """``WAVECOM_API_KEY=... python -m tests.faults.load --control-port 7000 --api-port 8000``."""
+    """``WAVECOM_API_KEY=... python -m tests.faults.load --control-port 7000 --url http://127.0.0.1:8000``."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--control-port", type=int, required=True)
-    parser.add_argument("--api-port", type=int, required=True)
+    parser.add_argument("--url", required=True)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    asyncio.run(run(arguments.control_port, arguments.api_port, os.environ["WAVECOM_API_KEY"], arguments.seed))
+    asyncio.run(run(arguments.control_port, arguments.url, os.environ["WAVECOM_API_KEY"], arguments.seed))
 
 
 if __name__ == "__main__":

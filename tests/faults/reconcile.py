@@ -155,13 +155,13 @@ class _Reconciler:
 
     def _check_clients(self) -> None:
         result, notifications = self._result, self._evidence.notifications
-        fates = Counter(notification["fate"] for notification in notifications)
+        outcomes = Counter(notification["outcome"] for notification in notifications)
         result.maybe_answers = sum(notification["was_told_maybe"] for notification in notifications)
-        result.unanswered = fates["unanswered"]
-        result.gave_up = fates["gave_up"]
+        result.unanswered = outcomes["unanswered"]
+        result.gave_up = outcomes["gave_up"]
         result.refusals = sum(notification["answers"].get("503", 0) for notification in notifications)
-        if fates["waiting"]:
-            self._violation(f"{fates['waiting']} clients still wait for an answer")
+        if outcomes["waiting"]:
+            self._violation(f"{outcomes['waiting']} clients still wait for an answer")
         unexpected = [notification["unexpected"] for notification in notifications if notification["unexpected"]]
         if unexpected:
             self._violation(f"{len(unexpected)} requests got an answer that nobody should get", unexpected)

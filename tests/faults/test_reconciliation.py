@@ -25,7 +25,7 @@ def notification(number: int, **changes: Any) -> dict[str, Any]:
         "number": number,
         "kind": "plain",
         "key": None,
-        "fate": "accepted",
+        "outcome": "accepted",
         "accepted_at": START + 1,
         "latency_seconds": 0.02,
         "job_ids": [f"job-{number}"],
@@ -125,7 +125,7 @@ def test_a_job_that_was_refused_as_asked_and_has_its_dead_letter_is_in_order() -
 
 
 def test_what_was_stored_though_its_client_got_no_answer_is_counted_apart() -> None:
-    books = evidence(notifications=[notification(1), notification(2, fate="unanswered", job_ids=[])])
+    books = evidence(notifications=[notification(1), notification(2, outcome="unanswered", job_ids=[])])
 
     result = reconcile(scenario(), books)
 
@@ -145,7 +145,7 @@ BROKEN_PROMISES: Mapping[str, tuple[Callable[[], Evidence], str]] = {
     ),
     "stored without an answer and waiting": (
         lambda: evidence(
-            notifications=[notification(1), notification(2, fate="unanswered", job_ids=[])],
+            notifications=[notification(1), notification(2, outcome="unanswered", job_ids=[])],
             jobs=[job(1), job(2, status="queued", finishedAt=None)],
             records=[record(1)],
         ),
@@ -216,13 +216,15 @@ BROKEN_PROMISES: Mapping[str, tuple[Callable[[], Evidence], str]] = {
             notifications=[
                 notification(1),
                 notification(2),
-                notification(3, fate="unexpected", job_ids=[], unexpected="500"),
+                notification(3, outcome="unexpected", job_ids=[], unexpected="500"),
             ]
         ),
         "an answer that nobody should get",
     ),
     "a client that waits for ever": (
-        lambda: evidence(notifications=[notification(1), notification(2), notification(3, fate="waiting", job_ids=[])]),
+        lambda: evidence(
+            notifications=[notification(1), notification(2), notification(3, outcome="waiting", job_ids=[])]
+        ),
         "still wait for an answer",
     ),
     "an orphan found too late": (

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from harness.load import Address, Fate
+from harness.http_client import Address
+from harness.load import RequestOutcome
 from harness.measure import Arrival, Request
 from harness.target import TargetFigures, figures_of
 
@@ -64,7 +65,7 @@ def test_whole_is_what_was_all_accepted_and_has_ended(changes: dict[str, Any], i
 
 
 def test_what_was_never_answered_has_a_name() -> None:
-    assert figures(request(0, status=Fate.TIMED_OUT)).answers == {"timed_out": 1}
+    assert figures(request(0, status=RequestOutcome.TIMED_OUT)).answers == {"timed_out": 1}
 
 
 def test_an_address_may_have_tls_and_a_prefix() -> None:
