@@ -21,7 +21,7 @@ from harness.deployment import DeploymentError
 from harness.display import Display
 from harness.environment import own_settings
 from harness.lock import alone_in
-from harness.report import Circumstances, Report
+from harness.report import Report, RunDescription
 from harness.speed import Probe
 from harness.subject import Subject, WaveCom
 from harness.toolbox import mongo_server
@@ -157,14 +157,14 @@ def measure(
             display.progress("finding out how fast the cores are")
             best = probe.calibrate(_CALIBRATION_SECONDS)
             display.line(f"While nothing runs the cores are at {best.speed:.2f} of their best, on average.")
-            circumstances = Circumstances(
+            description = RunDescription(
                 command=command,
                 options=options,
                 repeats=repeats,
                 began=datetime.now(UTC),
                 mongo_program=mongo_program,
             )
-            report = Report(folder or HOME / "report", selected, circumstances.facts)
+            report = Report(folder or HOME / "report", selected, description.facts)
             outcomes = runner.run(
                 selected,
                 subjects,

@@ -10,18 +10,21 @@ from typing import Any, TypeVar
 
 from harness.judgement import judge
 from harness.measure import Figures, Latencies
+from harness.report_files import write_figures
 from harness.speed import Pace
 from harness.trial import Goal, Outcome
 from wavecom.errors import ConfigurationError, Problem
 
-FILE = "performance.json"
+#: Of the report and its files.
+NAME = "performance"
+FILE = f"{NAME}.json"
 
 Facts = Mapping[str, str]
 T = TypeVar("T")
 
 
 def write(folder: Path, facts: Facts, outcomes: Sequence[Outcome]) -> None:
-    """Whole or not at all: a run that is interrupted here has lost nothing."""
+    """Write all that ``read`` needs, and what programs may want to know of it."""
     content = {
         "circumstances": facts,
         "judgements": [
@@ -46,9 +49,7 @@ def write(folder: Path, facts: Facts, outcomes: Sequence[Outcome]) -> None:
             for outcome in outcomes
         ],
     }
-    draft = folder / f".{FILE}.new"
-    draft.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    draft.replace(folder / FILE)
+    write_figures(folder, NAME, content)
 
 
 def _content(figures: Figures) -> dict[str, object]:

@@ -134,15 +134,14 @@ class _Run:
             display.verdict(outcome)
             for data in ("rabbitmq", "redis", "mongodb"):
                 shutil.rmtree(home / data, ignore_errors=True)
-            circumstances = report.Circumstances(
+            description = report.RunDescription(
                 command=" ".join(["python -m tests.faults", *sys.argv[1:]]),
                 seed=self._seed,
                 size=self._size,
                 began=began,
-                ended=datetime.now(UTC),
                 mongo_program=mongo_program,
             )
-            page = report.write(self._folder, outcomes, circumstances)
+            page = report.write(self._folder, outcomes, description)
             if stop_at_failure and not outcome.is_good:
                 break
         good = sum(outcome.is_good for outcome in outcomes)

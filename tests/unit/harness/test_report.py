@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.measure import Arrival
-from harness.report import Circumstances, Report
+from harness.report import Report, RunDescription
 from harness.scenarios import SCENARIOS, find
 from harness.scenarios.resources import slope
 from harness.speed import Pace
@@ -23,11 +23,11 @@ STEADY = find("steady")
 
 @pytest.fixture
 def report(tmp_path: Path) -> Report:
-    circumstances = Circumstances(
+    description = RunDescription(
         command="make bench", options=Options(), repeats=1, began=datetime.now(UTC), mongo_program=Path("/bin/true")
     )
     assert STEADY is not None
-    return Report(tmp_path, [STEADY], circumstances.facts)
+    return Report(tmp_path, [STEADY], description.facts)
 
 
 def outcome(subject: str, rate: float, *, lost: int = 0) -> Outcome:
