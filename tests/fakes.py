@@ -46,6 +46,29 @@ class FakeClock:
         self.mark += seconds
 
 
+class FakeTimer:
+    """A timer and its clock: whatever it was asked for happens, in order, when time goes by."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.pending: list[tuple[float, Callable[..., Any], tuple[Any, ...]]] = []
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def call_after(self, secs: float, fun: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.pending.append((self.now + secs, fun, args))
+
+    def pass_time(self, seconds: float) -> None:
+        end = self.now + seconds
+        while due := [entry for entry in self.pending if entry[0] <= end]:
+            entry = min(due, key=lambda each: each[0])
+            self.pending.remove(entry)
+            self.now, fun, args = entry
+            fun(*args)
+        self.now = end
+
+
 class OneByOne:
     """A batcher without company: each item is a batch of its own."""
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import structlog
@@ -27,23 +27,17 @@ from celery import bootsteps
 
 from wavecom.broker import topology
 from wavecom.core.job import JobId
-from wavecom.core.lanes import LANES, Lane
+from wavecom.core.lanes import Lane
 from wavecom.core.ports import Permit
 from wavecom.errors import RequeueError, RetryLater
 from wavecom.internals import amqp, celery, kombu
 from wavecom.worker.ack_tracker import AckTracker
-from wavecom.worker.debouncer import Debouncer
+from wavecom.worker.held_messages import LONGEST_PAUSE_SECONDS, SHORTEST_PAUSE_SECONDS, HeldMessage, HeldMessages
 from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 from wavecom.worker.runtime import services
 
 log = structlog.get_logger()
 
-#: RabbitMQ closes the channel of a consumer that holds a message for 30 minutes. Well before, the delivery message is
-#: done with: its job stands in the store as before, and the sweep publishes another. Given back it would be counted by
-#: the broker, which makes a dead letter of what comes back too often (``x-delivery-limit``), as in an outage of a day.
-HOLD_LIMIT_SECONDS = 600.0
-_LONGEST_PAUSE_SECONDS = 1.0
-_SHORTEST_PAUSE_SECONDS = 0.005
 #: As often as Celery's heartbeats.
 _ACTIVE_UPDATE_SECONDS = 2.0
 #: At a shutdown: what is being sent is finished first; nearly every call takes ten seconds at most, and its record
@@ -75,16 +69,6 @@ def moved_queues() -> set[str]:
     return {topology.queue_of(lane) for lane in lanes.union(*(held() for held in _held_lanes))}
 
 
-class HeldMessage(NamedTuple):
-    """A message for which no provider may be called yet; ``since``: monotonic seconds."""
-
-    since: float
-    job_id: JobId
-    routing_key: str
-    channel: Any
-    tag: int
-
-
 class DeliveryConsumerStep(bootsteps.StartStopStep):
     """Consumer step that stands between the broker and the pool, with one delivery pipeline."""
 
@@ -93,16 +77,14 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         self._consumer = consumer
-        self._held: dict[Lane, deque[HeldMessage]] = {lane: deque() for lane in LANES}
-        self._drain_debouncer = Debouncer(consumer.timer, self._drain)
-        self._is_drain_requested = False
+        self._call_soon = celery.call_soon(consumer)
+        self._held = HeldMessages(consumer.timer, self._call_soon, admit=self._admit_one, settle=self._send_disposition)
         self._ack_tracker = AckTracker()
         self._celery_state = celery.CeleryState(topology.DELIVER_TASK, consumer.hostname)
         self._channel: Any = None
         #: Ends that the pipeline has reported and the broker has not been told of yet.
         self._ended: deque[tuple[InFlightMessage, Disposition]] = deque()
         self._is_settling = False
-        self._call_soon = celery.call_soon(consumer)
         self._pipeline = DeliveryPipeline(
             services().delivery,
             services().delivery.attempts,
@@ -110,7 +92,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
             release=lambda permit: services().router.release(permit, None),
             retry=self._retry,
             on_end=self._on_end,
-            on_freed=self._on_freed,
+            on_freed=self._held.on_permit_freed,
         )
         self._last_handled = ""
         self._active_updates = 0
@@ -126,14 +108,14 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         # The dead-letter queue above all: Celery declares only what it consumes, and what is rejected needs a place.
         self._channel = consumer.connection.default_channel
         topology.declare(self._channel)
-        self._forget_held()
+        self._held.clear()
         # Tags count from one again, and what is still being worked on was of an earlier channel.
         self._ack_tracker = AckTracker()
         self._is_settling = False
         _unfinished_count[:] = [self._unfinished_count] if celery.LIBRARY.is_as_expected() else []
         self._active_updates += 1
         self._update_active(self._active_updates)
-        _held_lanes[:] = [lambda: [lane for lane, waiting in list(self._held.items()) if waiting]]
+        _held_lanes[:] = [self._held.lanes]
         connection = consumer.connection.connection
         is_fast = amqp.LIBRARY.is_fast() and kombu.LIBRARY.is_fast()
         if is_fast and consumer.hub is not None and amqp.FrameReader.serves(connection):
@@ -142,7 +124,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""
-        self._forget_held()
+        self._held.clear()
         if services().stopping.is_set():
             # What ends meanwhile can still be acknowledged: the channel is closed later.
             if not self._pipeline.drain(_DRAIN_SECONDS):
@@ -153,19 +135,13 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         """Tell Celery what is being delivered, every few seconds: for each message it would cost too much."""
         if start != self._active_updates:  # of an earlier start: that one's timer has survived, and ends here
             return
-        held = {held.tag for waiting in self._held.values() for held in waiting}
+        held = self._held.tags()
         jobs = {tag: JobId(job_id) for tag, job_id in self._ack_tracker.owed().items() if tag not in held}
         self._celery_state.set_active(jobs)
         self._consumer.timer.call_after(_ACTIVE_UPDATE_SECONDS, self._update_active, (start,))
 
-    def _forget_held(self) -> None:
-        for waiting in self._held.values():
-            waiting.clear()
-        self._drain_debouncer.cancel()
-        self._is_drain_requested = False
-
     def _unfinished_count(self) -> int:
-        return sum(map(len, self._held.values())) + self._pipeline.in_flight + celery.reserved_count()
+        return len(self._held) + self._pipeline.in_flight + celery.reserved_count()
 
     # --- in -----------------------------------------------------------------------------------------------------------
 
@@ -209,18 +185,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         now = _last_received_at[0] = time.monotonic()
         _routing_keys.add(routing_key)
         self._ack_tracker.receive(tag, job_id)
-        held = HeldMessage(now, job_id, routing_key, channel, tag)
-        # Behind what is held already: within a lane the order stays, and a drain is scheduled.
-        try:
-            pause = 0.0 if self._held[lane] else self._admit_one(lane, held)
-        except Exception:
-            # Whatever it was: a message that is neither held nor in flight would never be settled.
-            log.exception("admission_failed")
-            pause = _LONGEST_PAUSE_SECONDS
-        if pause is not None:
-            self._held[lane].append(held)
-            if pause > 0:
-                self._drain_debouncer.schedule(pause)
+        self._held.add(lane, HeldMessage(now, job_id, routing_key, channel, tag))
 
     def _admit_one(self, lane: Lane, held: HeldMessage) -> float | None:
         """Admit one message, or drop a revoked one: None. Or the seconds after which to try again."""
@@ -230,43 +195,9 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         router = services().router
         permit = router.reserve(lane)
         if not isinstance(permit, Permit):
-            return min(_LONGEST_PAUSE_SECONDS, max(_SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
+            return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
         message = InFlightMessage(held.job_id, held.routing_key, permit, held.channel, held.tag)
-        return None if self._pipeline.offer(message) else _LONGEST_PAUSE_SECONDS
-
-    def _drain(self) -> None:
-        self._is_drain_requested = False
-        try:
-            self._drain_held()
-        except Exception:
-            # Whatever it was: without another drain scheduled, what is held would wait for ever.
-            log.exception("admission_failed")
-            self._drain_debouncer.schedule(_LONGEST_PAUSE_SECONDS)
-
-    def _drain_held(self) -> None:
-        too_old = time.monotonic() - HOLD_LIMIT_SECONDS
-        pauses = []
-        for lane, waiting in self._held.items():
-            while waiting:
-                held = waiting[0]
-                pause = self._admit_one(lane, held)
-                if pause is not None and held.since > too_old:
-                    pauses.append(pause)
-                    break
-                if pause is not None:
-                    self._send_disposition([held.tag], Disposition.ACK)
-                waiting.popleft()
-        if pauses:
-            self._drain_debouncer.schedule(min(pauses))
-
-    def _on_freed(self) -> None:
-        """A permit has come back: schedule a drain. Called on the pipeline's threads.
-
-        Not at once: under full load permits come back all the time, and each would wake the loop for itself.
-        """
-        if not self._is_drain_requested and any(self._held.values()):
-            self._is_drain_requested = True
-            self._call_soon(self._drain_debouncer.schedule, _SHORTEST_PAUSE_SECONDS)
+        return None if self._pipeline.offer(message) else LONGEST_PAUSE_SECONDS
 
     # --- out ----------------------------------------------------------------------------------------------------------
 
