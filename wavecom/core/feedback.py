@@ -29,6 +29,7 @@ from wavecom.core.suppressions import (
     SuppressionFilter,
     SuppressionSource,
     SuppressionState,
+    by_provider,
     source_of,
 )
 
@@ -120,7 +121,7 @@ class SuppressionFeedback:
         return frozenset(
             entry.account
             for entry in self._suppressions.search(where, _ENTRIES_LIMIT).entries
-            if entry.reason == _reason_of_stop(provider) or entry.by == _by(provider)
+            if entry.reason == _reason_of_stop(provider) or entry.by == by_provider(provider)
         )
 
 
@@ -128,24 +129,16 @@ def _reason_of_stop(provider: str) -> str:
     return f"wrote STOP to {provider}"
 
 
-def _by(provider: str) -> str:
-    return f"provider {provider}"
-
-
 def _new(matched: MatchedReceipt) -> NewSuppression | None:
     job, receipt = matched.job, matched.receipt
     source = _source(matched)
     recipient = _recipient(job, receipt.recipient)
-    if source is None or recipient is None:
-        return None
-    return NewSuppression(
-        account=job.client,
-        channel=job.type,
-        recipient=recipient,
-        source=source,
-        scope=USUAL_SCOPES[source],
-        by=_by(matched.provider),
-        reason=f"{receipt.code or receipt.kind.value}, notification {job.job_id}",
+    return NewSuppression.of_job(
+        job,
+        source,
+        recipient,
+        provider=matched.provider,
+        code=receipt.code or receipt.kind.value,
         event_id=f"{matched.provider} {log_id(receipt.event_id)}",
     )
 

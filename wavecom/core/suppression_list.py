@@ -13,7 +13,6 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
 from wavecom.core.recipients import recipient_of
 from wavecom.core.suppressions import (
-    USUAL_SCOPES,
     AddResult,
     NewSuppression,
     Suppression,
@@ -125,16 +124,12 @@ def _rejected(job: Job, call: CallResult) -> NewSuppression | None:
     answer = call.answer
     recipient = recipient_of(job.type, job.to)
     source = None if answer.reason is None else source_of(answer.reason, job.type)
-    if source is None or recipient is None:
-        return None
-    return NewSuppression(
-        account=job.client,
-        channel=job.type,
-        recipient=recipient,
-        source=source,
-        scope=USUAL_SCOPES[source],
-        by=f"provider {call.provider}",
-        reason=f"{answer.code}, notification {job.job_id}",
+    return NewSuppression.of_job(
+        job,
+        source,
+        recipient,
+        provider=call.provider,
+        code=answer.code,
         # Of this life of the job: who was lifted and is replayed may be refused again.
         event_id=f"job {job.delivery_key} {job.attempts}",
     )

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, Self
 
-from wavecom.core.job import Reason
+from wavecom.core.job import Job, Reason
 from wavecom.core.lanes import Channel, Priority
 
 
@@ -120,6 +120,36 @@ class NewSuppression:
     def digest(self) -> bytes:
         """See ``recipient_digest``."""
         return recipient_digest(self.account, self.channel, self.recipient)
+
+    @classmethod
+    def of_job(
+        cls,
+        job: Job,
+        source: SuppressionSource | None,
+        recipient: str | None,
+        *,
+        provider: str,
+        code: str,
+        event_id: str,
+    ) -> Self | None:
+        """What ``provider`` has said, with this ``code``, of a job's recipient; None where that stops nobody."""
+        if source is None or recipient is None:
+            return None
+        return cls(
+            account=job.client,
+            channel=job.type,
+            recipient=recipient,
+            source=source,
+            scope=USUAL_SCOPES[source],
+            by=by_provider(provider),
+            reason=f"{code}, notification {job.job_id}",
+            event_id=event_id,
+        )
+
+
+def by_provider(name: str) -> str:
+    """``NewSuppression.by`` where a provider has caused it."""
+    return f"provider {name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
