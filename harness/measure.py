@@ -247,7 +247,7 @@ class Meter:
         requests = {each: self.requests(each) for each in self._phases}
         for each in (name, *more):
             (began_at, before), (ended_at, after) = self._began[each], self._ended.get(each, now)
-            stretches.append(Stretch(requests[each], (began_at, ended_at), (before, after)))
+            stretches.append(LoadInterval(requests[each], (began_at, ended_at), (before, after)))
         known = {job_id for each in requests.values() for request in each for job_id in request.job_ids}
         unknown = sum(job_id not in known for job_id in arrivals)
         unanswered = sum(
@@ -317,7 +317,7 @@ def read_arrivals(path: Path) -> dict[str, Arrival]:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class LoadInterval:
     """Load without a pause: its requests, and when (monotonic) and what everybody had used before and after it."""
 
     requests: Sequence[Request]
@@ -326,7 +326,7 @@ class Stretch:
 
 
 def figures_of(
-    stretches: Sequence[Stretch],
+    stretches: Sequence[LoadInterval],
     arrivals: Mapping[str, Arrival],
     *,
     batch: int,
@@ -389,7 +389,7 @@ class _Timed:
     cpu: Mapping[str, float]
 
 
-def _timed(stretch: Stretch, arrivals: Mapping[str, Arrival]) -> _Timed:
+def _timed(stretch: LoadInterval, arrivals: Mapping[str, Arrival]) -> _Timed:
     requests = stretch.requests
     accepted = [(request.answered, job_id) for request in requests for job_id in request.job_ids]
     answers = sorted(at for at, _ in accepted)

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from pymongo.database import Database
 
-from tests.contract.lines import Line, lost_on_the_way_back, lost_on_the_way_out, no_server
+from tests.contract.faulty_collection import FaultyCollection, lost_on_the_way_back, lost_on_the_way_out, no_server
 from tests.factories import NOW
 from tests.waiting import wait_until
 from wavecom.core.lanes import Channel
@@ -22,16 +22,18 @@ FOREVER = (NOW - timedelta(days=1), NOW + timedelta(days=1))
 
 
 @pytest.fixture
-def line(indexed_database: Database[dict[str, Any]]) -> Line:
-    return Line(indexed_database["stats"])
+def collection(indexed_database: Database[dict[str, Any]]) -> FaultyCollection:
+    return FaultyCollection(indexed_database["stats"])
 
 
 @pytest.fixture
-def make_stats(line: Line, indexed_database: Database[dict[str, Any]]) -> Iterator[Callable[..., MongoStats]]:
+def make_stats(
+    collection: FaultyCollection, indexed_database: Database[dict[str, Any]]
+) -> Iterator[Callable[..., MongoStats]]:
     made: list[MongoStats] = []
 
     def make(*, interval_seconds: float = 3600, capacity: int = 100) -> MongoStats:
-        collections = {"stats": line, "stats_hourly": indexed_database["stats_hourly"]}
+        collections = {"stats": collection, "stats_hourly": indexed_database["stats_hourly"]}
         database = cast("Database[dict[str, Any]]", collections)
         made.append(MongoStats(database, now=lambda: NOW, interval_seconds=interval_seconds, capacity=capacity))
         return made[-1]
@@ -46,10 +48,12 @@ def _count(stats: MongoStats, *clients: str) -> None:
         stats.add(client, Channel.SMS, Status.QUEUED)
 
 
-def test_nothing_is_lost_while_the_store_is_away(make_stats: Callable[..., MongoStats], line: Line) -> None:
+def test_nothing_is_lost_while_the_store_is_away(
+    make_stats: Callable[..., MongoStats], collection: FaultyCollection
+) -> None:
     stats = make_stats()
     _count(stats, "acme")
-    line.troubles["bulk_write"] = [no_server, no_server]
+    collection.faults["bulk_write"] = [no_server, no_server]
     for _ in range(2):
         with pytest.raises(StoreError):
             stats.flush()
@@ -61,12 +65,14 @@ def test_nothing_is_lost_while_the_store_is_away(make_stats: Callable[..., Mongo
     assert stats.totals(*FOREVER, "globex") == {Status.QUEUED: 2}
 
 
-def test_a_flush_of_unknown_fate_counts_once(make_stats: Callable[..., MongoStats], line: Line) -> None:
+def test_a_flush_of_unknown_fate_counts_once(
+    make_stats: Callable[..., MongoStats], collection: FaultyCollection
+) -> None:
     stats = make_stats()
     _count(stats, "acme", "acme", "globex")
     stats.flush()
     _count(stats, "acme", "initech")
-    line.troubles["bulk_write"] = [lost_on_the_way_back, lost_on_the_way_out]
+    collection.faults["bulk_write"] = [lost_on_the_way_back, lost_on_the_way_out]
     for _ in range(2):
         with pytest.raises(UncertainWriteError):
             stats.flush()
@@ -81,9 +87,9 @@ def test_a_flush_of_unknown_fate_counts_once(make_stats: Callable[..., MongoStat
 
 
 def test_counts_are_written_by_themselves_and_again_after_an_outage(
-    make_stats: Callable[..., MongoStats], line: Line
+    make_stats: Callable[..., MongoStats], collection: FaultyCollection
 ) -> None:
-    line.troubles["bulk_write"] = [no_server, lost_on_the_way_back]
+    collection.faults["bulk_write"] = [no_server, lost_on_the_way_back]
     stats = make_stats(interval_seconds=0.01)
 
     _count(stats, "acme")

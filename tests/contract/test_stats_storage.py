@@ -22,7 +22,7 @@ MINUTE = NOW.replace(second=0, microsecond=0)
 FOREVER = (NOW - timedelta(days=1), NOW + timedelta(days=1))
 
 
-class Watch:
+class SettableClock:
     """A clock to set."""
 
     def __init__(self) -> None:
@@ -33,18 +33,18 @@ class Watch:
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch()
+def clock() -> SettableClock:
+    return SettableClock()
 
 
 AnyStats = MemoryStats | MongoStats
 
 
 @pytest.fixture(params=["memory", "mongo"])
-def make_stats(request: pytest.FixtureRequest, watch: Watch) -> Iterator[Callable[[], AnyStats]]:
+def make_stats(request: pytest.FixtureRequest, clock: SettableClock) -> Iterator[Callable[[], AnyStats]]:
     """Makes the counters of one process after another, all over one store."""
     if request.param == "memory":
-        memory = MemoryStats(watch)
+        memory = MemoryStats(clock)
         yield lambda: memory
         return
     database: Database[dict[str, Any]] = request.getfixturevalue("indexed_database")
@@ -52,7 +52,7 @@ def make_stats(request: pytest.FixtureRequest, watch: Watch) -> Iterator[Callabl
 
     def make() -> AnyStats:
         # Flushed by hand: the thread would wake after the test.
-        made.append(MongoStats(database, now=watch, interval_seconds=3600))
+        made.append(MongoStats(database, now=clock, interval_seconds=3600))
         return made[-1]
 
     yield make
@@ -78,9 +78,9 @@ def test_what_was_counted_adds_up(stats: AnyStats) -> None:
     assert stats.totals(*FOREVER, "nobody") == {}
 
 
-def test_minutes_are_counted_from_their_beginning(stats: AnyStats, watch: Watch) -> None:
+def test_minutes_are_counted_from_their_beginning(stats: AnyStats, clock: SettableClock) -> None:
     for seconds in (-60, 0, 60):
-        watch.at = later(seconds)
+        clock.at = later(seconds)
         stats.add("acme", Channel.SMS, Status.QUEUED)
     stats.flush()
 
@@ -119,9 +119,9 @@ def test_closing_writes_what_is_left(make_stats: Callable[[], AnyStats]) -> None
     assert make_stats().totals(*FOREVER) == {Status.QUEUED: 1}
 
 
-def test_a_series_has_each_step_by_channel_and_status(stats: AnyStats, watch: Watch) -> None:
+def test_a_series_has_each_step_by_channel_and_status(stats: AnyStats, clock: SettableClock) -> None:
     for hours in (0, 1, 25):
-        watch.at = later(hours=hours)
+        clock.at = later(hours=hours)
         stats.add("acme", Channel.SMS, Status.QUEUED, 2)
         stats.add("acme", Channel.EMAIL, Status.DELIVERED)
         stats.add("globex", Channel.SMS, Status.QUEUED, 5)
@@ -142,9 +142,9 @@ def test_a_series_has_each_step_by_channel_and_status(stats: AnyStats, watch: Wa
     assert stats.series(day, day + timedelta(days=3), Interval.DAY, "nobody") == {}
 
 
-def test_hours_add_up_to_what_minutes_do(stats: AnyStats, watch: Watch) -> None:
+def test_hours_add_up_to_what_minutes_do(stats: AnyStats, clock: SettableClock) -> None:
     for minutes in range(0, 120, 7):
-        watch.at = later(minutes=minutes)
+        clock.at = later(minutes=minutes)
         stats.add("acme", Channel.PUSH, Status.QUEUED)
         if minutes % 2:
             stats.flush()

@@ -216,7 +216,7 @@ def test_without_redis_that_is_said_by_its_own_check(redis_url: str) -> None:
 # --- due work behind real queues --------------------------------------------------------------------------------------
 
 
-class Ops:
+class SweepEnvironment:
     """The sweep over real servers; its clock moves only when told to."""
 
     def __init__(self, broker: PrivateRabbitMQ, database: Database[dict[str, Any]], client: redis.Redis) -> None:
@@ -251,9 +251,9 @@ class Ops:
 
 
 @pytest.fixture
-def ops(broker: PrivateRabbitMQ, database: Database[dict[str, Any]], redis_url: str) -> Iterator[Ops]:
+def ops(broker: PrivateRabbitMQ, database: Database[dict[str, Any]], redis_url: str) -> Iterator[SweepEnvironment]:
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
-        ops = Ops(broker, database, client)
+        ops = SweepEnvironment(broker, database, client)
         wait_until(ops.publisher.ping)
         with contextlib.closing(connect(broker.url, 10, "test")) as connection:
             connection.channel().queue_purge("notifications.sms.normal")
@@ -261,7 +261,7 @@ def ops(broker: PrivateRabbitMQ, database: Database[dict[str, Any]], redis_url: 
         ops.publisher.close()
 
 
-def test_due_work_that_no_worker_takes_is_stalled_and_moves_again_when_one_does(ops: Ops) -> None:
+def test_due_work_that_no_worker_takes_is_stalled_and_moves_again_when_one_does(ops: SweepEnvironment) -> None:
     ops.accept()
     stalled = ops.run_for(90)
 
@@ -273,7 +273,7 @@ def test_due_work_that_no_worker_takes_is_stalled_and_moves_again_when_one_does(
     assert ops.run_for(20) is None
 
 
-def test_due_work_that_workers_hold_for_minutes_is_not_stalled(ops: Ops) -> None:
+def test_due_work_that_workers_hold_for_minutes_is_not_stalled(ops: SweepEnvironment) -> None:
     ops.accept()
 
     assert ops.run_for(300, lambda: ops.progress.note_moved(["notifications.sms.normal"])) is None
@@ -284,7 +284,7 @@ def test_due_work_behind_queues_without_leaders_is_stalled(
 ) -> None:
     client = redis.Redis.from_url(redis_url, decode_responses=True)
     with client, PrivateRabbitMQ(tmp_path / "broker", plugins=()) as broker:
-        ops = Ops(broker, database, client)
+        ops = SweepEnvironment(broker, database, client)
         wait_until(ops.publisher.ping)
         broker.ctl("eval", STOP_LEADERS)
         ops.accept()

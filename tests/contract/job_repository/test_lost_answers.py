@@ -11,10 +11,10 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, PyMongoError
 
-from tests.contract.lines import (
+from tests.contract.faulty_collection import (
     Call,
-    Line,
-    Trouble,
+    Fault,
+    FaultyCollection,
     collision,
     lost_on_the_way_back,
     lost_on_the_way_out,
@@ -31,13 +31,13 @@ from wavecom.storage.mongo.jobs import MongoJobRepository
 
 
 @pytest.fixture
-def line(indexed_database: Database[dict[str, Any]]) -> Line:
-    return Line(indexed_database["jobs"])
+def collection(indexed_database: Database[dict[str, Any]]) -> FaultyCollection:
+    return FaultyCollection(indexed_database["jobs"])
 
 
 @pytest.fixture
-def jobs(line: Line) -> MongoJobRepository:
-    return MongoJobRepository(cast("Collection[dict[str, Any]]", line))
+def jobs(collection: FaultyCollection) -> MongoJobRepository:
+    return MongoJobRepository(cast("Collection[dict[str, Any]]", collection))
 
 
 def _taken(jobs: MongoJobRepository, count: int = 1) -> list[Job]:
@@ -60,12 +60,12 @@ def _log_counts(jobs: MongoJobRepository, written: list[Job]) -> list[int]:
 
 @pytest.mark.parametrize("trouble", [lost_on_the_way_out, lost_on_the_way_back, unconfirmed])
 def test_an_insert_is_repeated_until_it_is_known_what_is_stored(
-    jobs: MongoJobRepository, line: Line, trouble: Trouble
+    jobs: MongoJobRepository, collection: FaultyCollection, trouble: Fault
 ) -> None:
     holder = make_job(idempotency_key="taken", logs=())
     jobs.insert([holder])
     batch = [make_job(), make_job(idempotency_key="own"), make_job(idempotency_key="taken")]
-    line.troubles["insert_many"] = [trouble]
+    collection.faults["insert_many"] = [trouble]
 
     results = jobs.insert(batch)
 
@@ -76,11 +76,11 @@ def test_an_insert_is_repeated_until_it_is_known_what_is_stored(
 @pytest.mark.parametrize("trouble", [lost_on_the_way_out, lost_on_the_way_back, collision])
 @pytest.mark.parametrize("step", ["update_many", "find"])
 def test_a_claim_is_repeated_until_it_is_known_what_is_granted(
-    jobs: MongoJobRepository, line: Line, trouble: Trouble, step: str
+    jobs: MongoJobRepository, collection: FaultyCollection, trouble: Fault, step: str
 ) -> None:
     stored = [make_job() for _ in range(3)]
     jobs.insert(stored)
-    line.troubles[step] = [trouble]
+    collection.faults[step] = [trouble]
 
     granted = jobs.claim([job.job_id for job in stored], make_claim(), NOW)
 
@@ -90,10 +90,10 @@ def test_a_claim_is_repeated_until_it_is_known_what_is_granted(
 @pytest.mark.parametrize("trouble", [lost_on_the_way_out, lost_on_the_way_back, unconfirmed, collision])
 @pytest.mark.parametrize("count", [1, 5])
 def test_a_record_is_repeated_until_it_is_known_what_is_written(
-    jobs: MongoJobRepository, line: Line, trouble: Trouble, count: int
+    jobs: MongoJobRepository, collection: FaultyCollection, trouble: Fault, count: int
 ) -> None:
     taken = _taken(jobs, count)
-    line.troubles["bulk_write"] = [trouble]
+    collection.faults["bulk_write"] = [trouble]
 
     written = jobs.apply([_record(job) for job in taken])
 
@@ -101,7 +101,9 @@ def test_a_record_is_repeated_until_it_is_known_what_is_written(
     assert _log_counts(jobs, taken) == [2] * count
 
 
-def test_a_batch_that_was_cut_in_the_middle_is_written_once(jobs: MongoJobRepository, line: Line) -> None:
+def test_a_batch_that_was_cut_in_the_middle_is_written_once(
+    jobs: MongoJobRepository, collection: FaultyCollection
+) -> None:
     first, second, moved = _taken(jobs, 3)
     records = [_record(first), _record(second, Outcome.REJECTED), _record(moved)]
     jobs.apply([_record(moved, Outcome.ACCEPTED)])
@@ -110,7 +112,7 @@ def test_a_batch_that_was_cut_in_the_middle_is_written_once(jobs: MongoJobReposi
         MongoJobRepository.apply(jobs, records[:1])
         raise AutoReconnect("connection closed")
 
-    line.troubles["bulk_write"] = [half]
+    collection.faults["bulk_write"] = [half]
     written = jobs.apply(records)
 
     assert written == [True, True, False]
@@ -118,11 +120,11 @@ def test_a_batch_that_was_cut_in_the_middle_is_written_once(jobs: MongoJobReposi
 
 
 def test_a_caller_who_repeats_after_an_uncertain_write_is_told_that_it_was_made(
-    jobs: MongoJobRepository, line: Line
+    jobs: MongoJobRepository, collection: FaultyCollection
 ) -> None:
     [job] = _taken(jobs)
     record = _record(job)
-    line.troubles["bulk_write"] = [lost_on_the_way_back, lost_on_the_way_out, lost_on_the_way_out]
+    collection.faults["bulk_write"] = [lost_on_the_way_back, lost_on_the_way_out, lost_on_the_way_out]
     with pytest.raises(UncertainWriteError):
         jobs.apply([record])
 
@@ -133,7 +135,7 @@ def test_a_caller_who_repeats_after_an_uncertain_write_is_told_that_it_was_made(
 
 
 @pytest.mark.parametrize(
-    ("troubles", "error"),
+    ("faults", "error"),
     [
         ([no_server], StoreError),
         ([lost_on_the_way_out, no_server], UncertainWriteError),
@@ -141,27 +143,27 @@ def test_a_caller_who_repeats_after_an_uncertain_write_is_told_that_it_was_made(
     ],
 )
 def test_an_insert_says_whether_something_may_have_been_stored(
-    jobs: MongoJobRepository, line: Line, troubles: list[Trouble], error: type[StoreError]
+    jobs: MongoJobRepository, collection: FaultyCollection, faults: list[Fault], error: type[StoreError]
 ) -> None:
-    line.troubles["insert_many"] = list(troubles)
+    collection.faults["insert_many"] = list(faults)
 
     with pytest.raises(StoreError) as caught:
         jobs.insert([make_job()])
 
     assert caught.type is error
-    assert line.calls.count("insert_many") == len(troubles)
+    assert collection.calls.count("insert_many") == len(faults)
 
 
 def test_a_call_that_failed_late_is_not_repeated(indexed_database: Database[dict[str, Any]]) -> None:
-    line = Line(indexed_database["jobs"])
+    collection = FaultyCollection(indexed_database["jobs"])
     times: Iterator[float] = iter([0.0, 6.0])
-    jobs = MongoJobRepository(cast("Collection[dict[str, Any]]", line), monotonic=lambda: next(times))
-    line.troubles["insert_many"] = [lost_on_the_way_out]
+    jobs = MongoJobRepository(cast("Collection[dict[str, Any]]", collection), monotonic=lambda: next(times))
+    collection.faults["insert_many"] = [lost_on_the_way_out]
 
     with pytest.raises(UncertainWriteError):
         jobs.insert([make_job()])
 
-    assert line.calls == ["insert_many"]
+    assert collection.calls == ["insert_many"]
 
 
 @pytest.mark.parametrize(

@@ -259,7 +259,7 @@ def test_a_job_is_shown_to_its_client_only(jobs: JobRepository) -> None:
     assert jobs.get(make_job_id()) is None
 
 
-class _Dragging:
+class _SlowingClock:
     """A clock by which reading becomes slow after some days, as with a great many jobs."""
 
     def __init__(self) -> None:
@@ -281,7 +281,7 @@ def test_lists_that_are_given_up_halfway_hold_every_job_once_all_the_same(
     crowd = _crowd(120)
     MongoJobRepository(indexed_database["jobs"]).insert(crowd)
 
-    dragging = MongoJobRepository(indexed_database["jobs"], system_now=lambda: NOW, monotonic=_Dragging())
+    dragging = MongoJobRepository(indexed_database["jobs"], system_now=lambda: NOW, monotonic=_SlowingClock())
     quick = MongoJobRepository(indexed_database["jobs"], system_now=lambda: NOW)
 
     pages = [dragging.search(where, 100, None)]
@@ -297,7 +297,7 @@ def test_what_is_rare_among_the_newest_is_found_by_its_label_on_the_first_page(
     indexed_database: Database[dict[str, Any]],
 ) -> None:
     old = make_job(created_at=NOW - timedelta(days=20), metadata={"order": 42})
-    repository = MongoJobRepository(indexed_database["jobs"], system_now=lambda: NOW, monotonic=_Dragging())
+    repository = MongoJobRepository(indexed_database["jobs"], system_now=lambda: NOW, monotonic=_SlowingClock())
     repository.insert([old, make_job(created_at=NOW, metadata={"order": 41})])
 
     page = repository.search(JobFilter(metadata_key="order", metadata_value="42"), 10)

@@ -57,7 +57,7 @@ def worker_environment(
     return worker_environment | {"WAVECOM_PROVIDERS": str(providers_file), "WAVECOM_WORKER_CONCURRENCY": "8"}
 
 
-class Handicap:
+class CancelDelay:
     """How long a client waits before it cancels: a little longer after each race it won, shorter after a lost one.
 
     So the two arrive at the same time however fast the machine is today, and each wins about half of the races.
@@ -84,18 +84,18 @@ def test_a_cancelled_job_is_never_sent_and_a_sent_one_never_called_cancelled_in_
     operations = Operations(
         jobs=jobs, writer=make_writer(jobs, clock, publisher=publisher), clock=clock, policy=Policy()
     )
-    handicap = Handicap()
+    delay = CancelDelay()
     warm = submit()
     wait_until(lambda: read(warm.job_id).status is Status.DELIVERED, "the worker to deliver")
 
     def race(_number: int) -> tuple[JobId, bool]:
         job = submit()
-        time.sleep(handicap.seconds)
+        time.sleep(delay.seconds)
         try:
             is_cancelled = operations.cancel(job.job_id, job.client).status is Status.CANCELLED
         except TooLateToCancelError:
             is_cancelled = False
-        handicap.settle(is_cancelled=is_cancelled)
+        delay.settle(is_cancelled=is_cancelled)
         return job.job_id, is_cancelled
 
     with ThreadPoolExecutor(CLIENTS) as clients:

@@ -25,7 +25,7 @@ from wavecom.settings import Settings
 PATH = "/api/notifications"
 
 
-class Forgetful(LocalQuotas):
+class ForgetfulQuotas(LocalQuotas):
     """Counts that keep no answers: as Redis after a flush, or after a day."""
 
     def remember(self, name: str, answer: StoredAnswer) -> None:
@@ -35,7 +35,7 @@ class Forgetful(LocalQuotas):
 def limited(*, rate: float | None = None, quota: int | None = None) -> WebEnvironment:
     settings = Settings(secret_key="a secret for tests only", key_rate_per_second=rate, key_daily_quota=quota)
     holder: list[WebEnvironment] = []
-    quotas = Forgetful(lambda: holder[0].clock.now().timestamp())
+    quotas = ForgetfulQuotas(lambda: holder[0].clock.now().timestamp())
     holder.append(make_environment(settings, quotas=quotas))
     return holder[0]
 
@@ -260,7 +260,7 @@ def test_who_did_it_is_kept() -> None:
     assert listed["createdBy"] == f"key {maker.key_id}"
 
 
-class Racing(Forgetful):
+class RacingQuotas(ForgetfulQuotas):
     """Counts that let a twin of the first request pass before that one is stored, as another thread might."""
 
     twin: Callable[[], Any] | None = None
@@ -286,7 +286,7 @@ class Away(MemoryJobRepository):
 
 def test_what_could_not_be_stored_costs_nothing_in_the_end() -> None:
     holder: list[WebEnvironment] = []
-    quotas = Forgetful(lambda: holder[0].clock.now().timestamp())
+    quotas = ForgetfulQuotas(lambda: holder[0].clock.now().timestamp())
     jobs = Away(lambda: holder[0].clock.now())
     settings = Settings(secret_key="a secret for tests only", key_daily_quota=10)
     holder.append(make_environment(settings, jobs=jobs, quotas=quotas))
@@ -305,9 +305,9 @@ def test_what_could_not_be_stored_costs_nothing_in_the_end() -> None:
     assert left(single(api)) == 10 - 3 - 1
 
 
-def racing(quota: int) -> tuple[WebEnvironment, Racing]:
+def racing(quota: int) -> tuple[WebEnvironment, RacingQuotas]:
     holder: list[WebEnvironment] = []
-    quotas = Racing(lambda: holder[0].clock.now().timestamp())
+    quotas = RacingQuotas(lambda: holder[0].clock.now().timestamp())
     settings = Settings(secret_key="a secret for tests only", key_daily_quota=quota)
     holder.append(make_environment(settings, quotas=quotas))
     return holder[0], quotas

@@ -18,7 +18,7 @@ from wavecom.core.suppressions import NewSuppression, SuppressionScope, Suppress
 from wavecom.errors import StoreError
 
 
-class Checked:
+class CheckEnvironment:
     """A check over a store in memory, with a clock to turn."""
 
     def __init__(self) -> None:
@@ -41,11 +41,11 @@ class Checked:
 
 
 @pytest.fixture
-def checked() -> Checked:
-    return Checked()
+def checked() -> CheckEnvironment:
+    return CheckEnvironment()
 
 
-def test_a_suppressed_job_fails_without_a_call_and_others_are_sent(checked: Checked) -> None:
+def test_a_suppressed_job_fails_without_a_call_and_others_are_sent(checked: CheckEnvironment) -> None:
     environment = DeliveryEnvironment(preflights=[checked.check])
     job = environment.job(to={"email": "amina@example.com"}, type=Channel.EMAIL)
     other = environment.job(to={"email": "bela@example.com"}, type=Channel.EMAIL)
@@ -62,7 +62,7 @@ def test_a_suppressed_job_fails_without_a_call_and_others_are_sent(checked: Chec
     assert [message.job_id for message in environment.providers["first"].messages] == [other.job_id]
 
 
-def test_capitals_make_no_other_recipient(checked: Checked) -> None:
+def test_capitals_make_no_other_recipient(checked: CheckEnvironment) -> None:
     checked.suppress(make_job(type=Channel.EMAIL, to={"email": "amina@example.com"}))
 
     job = make_job(type=Channel.EMAIL, to={"email": "Amina@Example.COM"})
@@ -82,7 +82,7 @@ def test_capitals_make_no_other_recipient(checked: Checked) -> None:
     ],
 )
 def test_marketing_stops_all_but_the_high_lane(
-    checked: Checked, scope: SuppressionScope, priority: Priority, is_found: bool
+    checked: CheckEnvironment, scope: SuppressionScope, priority: Priority, is_found: bool
 ) -> None:
     job = make_job(type=Channel.SMS, priority=priority)
     checked.suppress(job, scope=scope)
@@ -90,7 +90,7 @@ def test_marketing_stops_all_but_the_high_lane(
     assert bool(checked.check.find([job])) is is_found
 
 
-def test_lists_are_each_accounts_and_each_channels_own(checked: Checked) -> None:
+def test_lists_are_each_accounts_and_each_channels_own(checked: CheckEnvironment) -> None:
     job = make_job(type=Channel.SMS, client="acme")
     checked.suppress(job)
 
@@ -99,7 +99,7 @@ def test_lists_are_each_accounts_and_each_channels_own(checked: Checked) -> None
     assert checked.check.find(others) == {}
 
 
-def test_an_empty_list_is_never_asked_about(checked: Checked) -> None:
+def test_an_empty_list_is_never_asked_about(checked: CheckEnvironment) -> None:
     checked.check.refresh()
 
     checked.check.prepare([make_job() for _ in range(100)])
@@ -107,7 +107,7 @@ def test_an_empty_list_is_never_asked_about(checked: Checked) -> None:
     assert checked.store.reads == 0
 
 
-def test_only_those_are_asked_about_who_may_be_on_the_list(checked: Checked) -> None:
+def test_only_those_are_asked_about_who_may_be_on_the_list(checked: CheckEnvironment) -> None:
     on_it = make_job(type=Channel.SMS)
     checked.suppress(on_it)
     checked.check.refresh()
@@ -118,7 +118,7 @@ def test_only_those_are_asked_about_who_may_be_on_the_list(checked: Checked) -> 
     assert list(checked.check.find([*others, on_it])) == [on_it.job_id]
 
 
-def test_an_entry_is_in_force_within_a_second_whatever_was_read(checked: Checked) -> None:
+def test_an_entry_is_in_force_within_a_second_whatever_was_read(checked: CheckEnvironment) -> None:
     job = make_job()
     checked.check.refresh()
     checked.suppress(job)
@@ -128,7 +128,7 @@ def test_an_entry_is_in_force_within_a_second_whatever_was_read(checked: Checked
     assert list(checked.check.find([job])) == [job.job_id]
 
 
-def test_a_reading_finds_what_was_added_since(checked: Checked) -> None:
+def test_a_reading_finds_what_was_added_since(checked: CheckEnvironment) -> None:
     jobs = [make_job(to={"email": f"person{number}@example.com"}, type=Channel.EMAIL) for number in range(3)]
     for job in jobs:
         checked.check.refresh()
@@ -139,7 +139,7 @@ def test_a_reading_finds_what_was_added_since(checked: Checked) -> None:
     assert set(checked.check.find(jobs)) == {job.job_id for job in jobs}
 
 
-def test_a_lift_is_in_force_at_once(checked: Checked) -> None:
+def test_a_lift_is_in_force_at_once(checked: CheckEnvironment) -> None:
     job = make_job()
     suppression_id = checked.suppress(job)
     checked.check.refresh()
@@ -149,7 +149,7 @@ def test_a_lift_is_in_force_at_once(checked: Checked) -> None:
     assert checked.check.find([job]) == {}
 
 
-def test_what_was_added_while_the_store_was_away_for_long_is_found_afterwards(checked: Checked) -> None:
+def test_what_was_added_while_the_store_was_away_for_long_is_found_afterwards(checked: CheckEnvironment) -> None:
     job = make_job()
     checked.check.refresh()
     checked.suppress(job)
@@ -164,7 +164,7 @@ def test_what_was_added_while_the_store_was_away_for_long_is_found_afterwards(ch
     assert list(checked.check.find([job])) == [job.job_id]
 
 
-def test_a_store_that_is_away_lets_nobody_pass(checked: Checked) -> None:
+def test_a_store_that_is_away_lets_nobody_pass(checked: CheckEnvironment) -> None:
     checked.check.refresh()
     checked.store.is_away = True
     checked.clock.advance(FRESH_SECONDS)
@@ -173,7 +173,7 @@ def test_a_store_that_is_away_lets_nobody_pass(checked: Checked) -> None:
         checked.check.prepare([make_job()])
 
 
-def test_a_list_that_outgrows_its_filter_is_read_anew(checked: Checked) -> None:
+def test_a_list_that_outgrows_its_filter_is_read_anew(checked: CheckEnvironment) -> None:
     checked.check.refresh()
     news = [
         NewSuppression(
@@ -200,7 +200,7 @@ def test_a_list_that_outgrows_its_filter_is_read_anew(checked: Checked) -> None:
     assert list(checked.check.find([job])) == [job.job_id]
 
 
-def test_of_several_entries_one_that_stops_the_job_is_named(checked: Checked) -> None:
+def test_of_several_entries_one_that_stops_the_job_is_named(checked: CheckEnvironment) -> None:
     job = make_job(priority=Priority.HIGH)
     checked.suppress(job, source=SuppressionSource.STOP, scope=SuppressionScope.MARKETING)
     bounce = checked.suppress(job, source=SuppressionSource.BOUNCE)
@@ -208,7 +208,7 @@ def test_of_several_entries_one_that_stops_the_job_is_named(checked: Checked) ->
     assert [entry.suppression_id for entry in checked.check.find([job]).values()] == [bounce]
 
 
-def test_what_was_found_under_one_claim_says_nothing_about_the_next(checked: Checked) -> None:
+def test_what_was_found_under_one_claim_says_nothing_about_the_next(checked: CheckEnvironment) -> None:
     environment = DeliveryEnvironment(preflights=[checked.check])
     job = environment.job()
     suppression_id = checked.suppress(job)
@@ -223,7 +223,7 @@ def test_what_was_found_under_one_claim_says_nothing_about_the_next(checked: Che
     assert checked.check.check(other) is None
 
 
-def test_readers_and_a_writer_do_not_disturb_one_another(checked: Checked) -> None:
+def test_readers_and_a_writer_do_not_disturb_one_another(checked: CheckEnvironment) -> None:
     jobs = [make_job(type=Channel.EMAIL, to={"email": f"person{number}@example.com"}) for number in range(300)]
     errors: list[BaseException] = []
 

@@ -10,8 +10,8 @@ from harness.measure import (
     Arrival,
     Figures,
     Latencies,
+    LoadInterval,
     Request,
-    Stretch,
     cost_ratio_at_full_speed,
     figures_of,
     is_growing,
@@ -31,10 +31,10 @@ def accepted(at: float, *job_ids: str, latency: float = 0.01) -> Request:
 AT_FULL_SPEED = Pace(mean=500.0, best=500.0)
 
 
-def stretch(requests: list[Request], since: float = 0, until: float = 10) -> Stretch:
+def stretch(requests: list[Request], since: float = 0, until: float = 10) -> LoadInterval:
     before = Sample({"web": Usage(1.0, 50, (50,))}, 100.0)
     after = Sample({"web": Usage(1.5, 60, (20, 40)), "worker": Usage(0.25, 80, (80,))}, 101.0)
-    return Stretch(requests, (since, until), (before, after))
+    return LoadInterval(requests, (since, until), (before, after))
 
 
 def measured(requests: list[Request], arrivals: dict[str, Arrival], pace: Pace = AT_FULL_SPEED) -> Figures:

@@ -29,14 +29,14 @@ NewMessage = Callable[..., Message]
 # --- What a provider says can't hurt --------------------------------------------------------------------------------
 
 
-class Clumsy(HttpProvider):
+class RaisingProvider(HttpProvider):
     """Trips over every answer."""
 
     def interpret(self, response: Response, message: Message) -> ProviderResult:
         raise ValueError(f"can't read {response.body!r}")
 
 
-class Picky(HttpProvider):
+class BodyDecidesProvider(HttpProvider):
     """Success hides in the body."""
 
     body_decides = True
@@ -60,7 +60,7 @@ def test_a_bug_in_reading_an_answer_keeps_the_status_and_is_told_once(
     environment: Environment, new_message: NewMessage, status: int, outcome: Outcome
 ) -> None:
     environment.transport.script = Response(status, {}, b"ada@example.org")
-    provider = made(Clumsy, environment)
+    provider = made(RaisingProvider, environment)
 
     with capture_logs() as logs:
         answers = {both_ways(provider, new_message(Channel.SMS)) for _ in range(3)}
@@ -89,7 +89,7 @@ def test_where_the_body_decides_success_needs_a_whole_and_readable_one(
     environment.transport.script = response
 
     with capture_logs():
-        assert both_ways(made(Picky, environment), new_message(Channel.SMS)).outcome is outcome
+        assert both_ways(made(BodyDecidesProvider, environment), new_message(Channel.SMS)).outcome is outcome
     assert all(request.waits_for_body for request in environment.transport.requests)
 
 
@@ -227,7 +227,7 @@ def test_memory_that_runs_out_after_the_answer_leaves_an_unknown_outcome(
 # --- What a provider's own code says --------------------------------------------------------------------------------
 
 
-class Coded(HttpProvider):
+class BodyCodeProvider(HttpProvider):
     """Says in the body what it means."""
 
     def answer_code(self, response: Response) -> str | None:
@@ -245,7 +245,7 @@ CODES = AnswerTable(
 
 
 def coded(environment: Environment) -> HttpProvider:
-    provider = made(Coded, environment)
+    provider = made(BodyCodeProvider, environment)
     provider.answers = CODES
     return provider
 
@@ -291,7 +291,7 @@ def test_where_no_code_is_known_the_status_counts(
 # --- What can't be sent ---------------------------------------------------------------------------------------------
 
 
-class Brief(HttpProvider):
+class ShortTextProvider(HttpProvider):
     """Takes short texts only."""
 
     def request(self, message: Message) -> Request:
@@ -304,7 +304,7 @@ class Brief(HttpProvider):
 def test_what_another_provider_may_be_able_to_send_is_not_rejected(
     environment: Environment, new_message: NewMessage, is_final_here: bool, outcome: Outcome
 ) -> None:
-    provider = made(Brief, environment)
+    provider = made(ShortTextProvider, environment)
 
     answer = both_ways(provider, new_message(metadata={"is_final_here": is_final_here}))
 

@@ -266,7 +266,7 @@ def test_tallies_add_up_to_the_tally_of_all_calls(parts: list[list[tuple[bool, b
     assert total == Window(whole.calls, whole.failures, whole.slow, whole.failures_in_a_row)
 
 
-class BreakerLife(RuleBasedStateMachine):
+class BreakerLifecycle(RuleBasedStateMachine):
     """Whatever happens in whatever order: bounded probes, bounded pauses, and always a way back to closed."""
 
     def __init__(self) -> None:
@@ -318,4 +318,4 @@ class BreakerLife(RuleBasedStateMachine):
         assert self.breaker.state is BreakerState.CLOSED
 
 
-TestBreakerLife = BreakerLife.TestCase
+TestBreakerLife = BreakerLifecycle.TestCase

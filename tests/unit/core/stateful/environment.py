@@ -44,7 +44,7 @@ class Worker:
 
 
 @dataclass
-class Send:
+class SentMessage:
     """A message that really left for its recipient, whatever the worker was told."""
 
     job_id: JobId
@@ -79,7 +79,7 @@ class Environment:
     delivery_messages: list[QueuedMessage] = field(default_factory=list)
     workers: list[Worker] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
-    sends: list[Send] = field(default_factory=list)
+    sends: list[SentMessage] = field(default_factory=list)
     #: Job and token of each claim that the store has granted.
     granted: set[tuple[JobId, str]] = field(default_factory=set)
     #: Job and life of each dead letter in the queue.
@@ -112,9 +112,9 @@ class Environment:
             self.discarded.add((after.job_id, after.replays))
         write.told(True)
 
-    def send(self, worker: Worker) -> Send:
+    def send(self, worker: Worker) -> SentMessage:
         """The provider really sends the message of the job that the worker holds, or held."""
-        send = Send(worker.job.job_id, worker.job.replays, f"message-{len(self.sends)}")
+        send = SentMessage(worker.job.job_id, worker.job.replays, f"message-{len(self.sends)}")
         self._watch_send(worker, send)
         self.sends.append(send)
         return send
@@ -128,7 +128,7 @@ class Environment:
         ]
         return max(self.now, min(moments, default=self.now))
 
-    def sends_of(self, job_id: JobId, life: int) -> list[Send]:
+    def sends_of(self, job_id: JobId, life: int) -> list[SentMessage]:
         return [send for send in self.sends if (send.job_id, send.life) == (job_id, life)]
 
     # --- the watch ------------------------------------------------------------------------------------------------
@@ -150,7 +150,7 @@ class Environment:
                     assert other.job.claim is not None
                     assert other.job.claim.lease_until <= self.now + MAX_SKEW, "two live claims"
 
-    def _watch_send(self, worker: Worker, send: Send) -> None:
+    def _watch_send(self, worker: Worker, send: SentMessage) -> None:
         stored = self.jobs[send.job_id]
         earlier = self.sends_of(send.job_id, send.life)
         assert (send.job_id, worker.token) in self.granted, "sent without a claim"

@@ -14,7 +14,7 @@ from wavecom.core.states import FINAL, HANDED_OVER, Status
 SLACK = POLICY.message_grace + timedelta(seconds=10)
 
 
-class ProviderMood(Enum):
+class ProviderBehaviour(Enum):
     """What every call comes to from now on; None: every worker dies in the call."""
 
     TAKES_ALL = Outcome.ACCEPTED
@@ -23,17 +23,17 @@ class ProviderMood(Enum):
     KILLS_WORKERS = None
 
 
-def settle(environment: Environment, mood: ProviderMood) -> None:
+def settle(environment: Environment, behaviour: ProviderBehaviour) -> None:
     """Play the future on a copy of the jobs. All workers and all writes on their way are lost first: the worst case."""
-    _Future(environment, mood).play()
+    _Future(environment, behaviour).play()
 
 
 class _Future:
-    def __init__(self, environment: Environment, mood: ProviderMood) -> None:
+    def __init__(self, environment: Environment, behaviour: ProviderBehaviour) -> None:
         self._now = environment.now
         self._jobs = dict(environment.jobs)
         self._messages = list(environment.delivery_messages)
-        self._mood = mood
+        self._behaviour = behaviour
         self._claims = 0
         self._latest_end = {job.job_id: _latest_end(job, environment.now) for job in environment.jobs.values()}
 
@@ -58,8 +58,8 @@ class _Future:
             claim = Claim(f"fair-{self._claims}", "fair", self._now + POLICY.lease)
             if not self._write(decide(self._jobs[delivery_message.job_id], ClaimRequested(claim), self._now, POLICY)):
                 continue
-            if self._mood.value is not None:
-                answer = ProviderResult(self._mood.value, "mood")
+            if self._behaviour.value is not None:
+                answer = ProviderResult(self._behaviour.value, "behaviour")
                 report = AttemptFinished(claim.token, (CallResult("fair", answer, self._now, 1),))
                 assert self._write(decide(self._jobs[delivery_message.job_id], report, self._now, POLICY))
 

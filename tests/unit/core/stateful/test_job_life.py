@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from tests.factories import make_job, make_receipt_event
 from tests.unit.core.stateful.environment import MAX_SKEW, POLICY, Environment, QueuedMessage, Worker, Write
-from tests.unit.core.stateful.fairness import ProviderMood, settle
+from tests.unit.core.stateful.fairness import ProviderBehaviour, settle
 from wavecom.core.engine import (
     AttemptFinished,
     AttemptPrevented,
@@ -58,7 +58,7 @@ def is_waiting_again(job: Job) -> bool:
     return job.status in WAITING and (job.claim is not None or job.replays > 0)
 
 
-class JobLives(RuleBasedStateMachine):
+class JobLifecycle(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.environment = Environment()
@@ -380,8 +380,8 @@ class JobLives(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """From wherever the jobs stand now, they come to their end."""
-        for mood in ProviderMood:
-            settle(self.environment, mood)
+        for behaviour in ProviderBehaviour:
+            settle(self.environment, behaviour)
 
 
-TestJobLives = pytest.mark.timeout(1800)(JobLives.TestCase)  # the long run takes minutes
+TestJobLives = pytest.mark.timeout(1800)(JobLifecycle.TestCase)  # the long run takes minutes

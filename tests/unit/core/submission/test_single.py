@@ -115,7 +115,7 @@ def test_two_clients_may_use_the_same_key() -> None:
     assert second.job.job_id != first.job.job_id
 
 
-class Picky(MemoryJobRepository):
+class RefusingRepository(MemoryJobRepository):
     """A store that refuses a whole batch for one job in it, as BSON does."""
 
     def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
@@ -125,7 +125,7 @@ class Picky(MemoryJobRepository):
 
 
 def test_a_job_that_cannot_be_stored_costs_nobody_else_of_its_batch() -> None:
-    store = Picky()
+    store = RefusingRepository()
     environment = SubmissionEnvironment(jobs=store)
 
     first, second, third = environment.submission.accept_many([new(), new(metadata={"unstorable": True}), new()])

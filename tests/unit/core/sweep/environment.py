@@ -36,7 +36,7 @@ class FixedBacklog:
         return WaitingMessages(5, self.lost) if is_deep else WaitingMessages(0, now)
 
 
-class Board:
+class FakeProgressBoard:
     """What workers have said, and what the sweep says."""
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class SweepEnvironment:
         self.publisher = RecordingPublisher()
         self.backlog = FixedBacklog()
         self.stats = CountingStats()
-        self.board = Board()
+        self.board = FakeProgressBoard()
         self.said: list[Collection[str]] = []
         self.sweep = Sweep(
             jobs=self.jobs,

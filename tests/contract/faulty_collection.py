@@ -1,4 +1,4 @@
-"""A line to MongoDB that can be cut in the middle of a call."""
+"""A collection whose calls fail as those to MongoDB do: before they arrive, or after."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pymongo.collection import Collection
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, OperationFailure, ServerSelectionTimeoutError
 
 Call = Callable[[], Any]
-Trouble = Callable[[Call], Any]
+Fault = Callable[[Call], Any]
 
 
-class Line:
-    """A collection behind a line that can be cut; ``troubles`` meet the next calls of the methods they are for."""
+class FaultyCollection:
+    """A collection; ``faults`` meet the next calls of the methods they are for."""
 
     def __init__(self, collection: Collection[dict[str, Any]]) -> None:
         self._collection = collection
-        self.troubles: dict[str, list[Trouble]] = {}
+        self.faults: dict[str, list[Fault]] = {}
         self.calls: list[str] = []
 
-    def with_options(self, **options: Any) -> Line:
+    def with_options(self, **options: Any) -> FaultyCollection:
         self._collection = self._collection.with_options(**options)
         return self
 
@@ -31,7 +31,7 @@ class Line:
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self.calls.append(name)
-            waiting = self.troubles.get(name, [])
+            waiting = self.faults.get(name, [])
             return waiting.pop(0)(lambda: real(*args, **kwargs)) if waiting else real(*args, **kwargs)
 
         return call
