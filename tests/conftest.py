@@ -113,6 +113,14 @@ def amqp_url(rabbitmq: PrivateRabbitMQ) -> Iterator[str]:
 
 
 @pytest.fixture
+def rabbitmq_api_url(rabbitmq: PrivateRabbitMQ, amqp_url: str) -> str:
+    """``WAVECOM_RABBITMQ_API_URL`` for the virtual host of ``amqp_url``: of one who only looks."""
+    nothing = {"configure": "^$", "write": "^$", "read": "^$"}
+    rabbitmq_api(rabbitmq, "PUT", f"permissions/{urlsplit(amqp_url).path[1:]}/monitor", nothing)
+    return rabbitmq.api_url
+
+
+@pytest.fixture
 def redis_url(redis_server: PrivateRedis) -> str:
     """The address of an empty Redis."""
     with redis.Redis.from_url(redis_server.url) as client:

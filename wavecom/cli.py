@@ -15,6 +15,7 @@ from wavecom.errors import ConfigurationError
 #: Name of a command → its module in ``wavecom.commands``, and its name there.
 _OPERATORS = {
     "audit": "audit",
+    "autoscale": "autoscale",
     "check": "check",
     "dead-letters": "dead_letters",
     "keys": "keys",
@@ -84,7 +85,9 @@ def run() -> None:
       WAVECOM_PROVIDERS           the providers file (none: a sandbox takes every notification)
       WAVECOM_API_KEY             the first API key (one is made, kept in WAVECOM_HOME, and shown once)
       WAVECOM_WEB_WORKERS         web processes (1)
-      WAVECOM_WORKERS             delivery worker processes (1)
+      WAVECOM_WORKERS             delivery worker processes (1); auto: as many as the load needs, between
+      WAVECOM_WORKERS_MIN         these (1)
+      WAVECOM_WORKERS_MAX         and these (4)
       WAVECOM_WORKER_CONCURRENCY  calls that each of them makes at once (384)
     \b
     Two copies side by side:

@@ -24,6 +24,8 @@ from wavecom.errors import Problem, SettingsError
 #: Written by ``wavecom run`` while its private servers are up, so that commands typed beside it find them.
 SERVERS_FILE = "servers.env"
 _LONGEST_SECRET = 200
+_MOST_PROCESSES = 512
+_AUTOMATIC = "auto"
 
 
 def default_home() -> Path:
@@ -74,7 +76,14 @@ class Settings:
     web_threads: int = 128
     #: Connections that a web process holds at once, idle ones too. Read by the Procfile.
     web_connections: int = 8192
+    #: Worker processes that ``wavecom run`` starts; "auto": as many as the load needs, within the bounds that follow.
     workers: int = 1
+    workers_follow_load: bool = False
+    workers_min: int = 1
+    workers_max: int = 4
+    #: A backlog should be worked off within so long; workers that were not needed for so long are ended.
+    drain_seconds: int = 60
+    scale_down_seconds: int = 120
     worker_concurrency: int = 384
     #: What large attachments may take of a worker's memory while they are sent, in MiB.
     attachment_memory_mib: int = 128
@@ -117,6 +126,11 @@ class Settings:
     #: Unique among all processes of the fleet.
     worker_name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
 
+    @property
+    def expected_workers(self) -> int:
+        """Worker processes, those of the high lanes included, that share what providers allow."""
+        return 2 * self.workers_max if self.workers_follow_load else self.workers + 1
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read ``environment`` (default: the process's own). Raises ``SettingsError`` naming every problem."""
@@ -154,9 +168,11 @@ class _Reader(Env):
 def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     env = _Reader(source)
     port = validate.Range(1, 65535, error="must be a port from {min} to {max}, not {input}")
-    count = validate.Range(1, 512, error="must be a whole number from {min} to {max}, not {input}")
+    count = validate.Range(1, _MOST_PROCESSES, error="must be a whole number from {min} to {max}, not {input}")
     seconds = validate.Range(1, 86_400, error="must be seconds from {min} to {max}, not {input}")
+    whole_seconds = validate.Range(1, 86_400, error="must be whole seconds from {min} to {max}, not {input}")
     level = validate.OneOf(["debug", "info", "warning", "error"], error="must be one of {choices}, not {input}")
+    workers = env.str("WAVECOM_WORKERS", None, validate=_is_count_or_automatic)
     # attribute of Settings -> the value read, None where the variable is not set
     values: dict[str, Any] = {
         "mongodb_uri": env.str("MONGODB_URI", None, validate=_address("mongodb://", "mongodb+srv://")),
@@ -191,7 +207,12 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             validate=validate.Range(64, 65_536, error="must be a whole number from {min} to {max}, not {input}"),
         ),
-        "workers": env.int("WAVECOM_WORKERS", None, validate=count),
+        "workers": None if workers in (None, _AUTOMATIC) else int(workers),
+        "workers_follow_load": True if workers == _AUTOMATIC else None,
+        "workers_min": env.int("WAVECOM_WORKERS_MIN", None, validate=count),
+        "workers_max": env.int("WAVECOM_WORKERS_MAX", None, validate=count),
+        "drain_seconds": env.int("WAVECOM_DRAIN_SECONDS", None, validate=whole_seconds),
+        "scale_down_seconds": env.int("WAVECOM_SCALE_DOWN_SECONDS", None, validate=whole_seconds),
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
         "attachment_memory_mib": env.int(
             "WAVECOM_ATTACHMENT_MEMORY_MIB",
@@ -273,6 +294,11 @@ def _is_strong(value: str) -> None:
             f"is too easy to guess: it must have {LEAST_BITS} bits of chance, not words, patterns or repetitions. "
             f"Make one with: {COMMAND}"
         )
+
+
+def _is_count_or_automatic(value: str) -> None:
+    if value != _AUTOMATIC and not (value.isdecimal() and 1 <= int(value) <= _MOST_PROCESSES):
+        raise ValidationError(f'must be a whole number from 1 to {_MOST_PROCESSES}, or "{_AUTOMATIC}", not {value}')
 
 
 def _are_languages(value: str) -> None:

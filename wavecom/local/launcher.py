@@ -19,6 +19,7 @@ from wavecom.local.logs import rotate, tail
 from wavecom.local.ports import is_free
 from wavecom.local.programs import PROGRAMS, Program, ProgramService
 from wavecom.local.readiness import Check, check_of, reachable_host
+from wavecom.local.scaling import SCALED, WorkerScaling, title_of
 from wavecom.local.screen import Screen
 from wavecom.local.server import PrivateServer
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
@@ -26,6 +27,7 @@ from wavecom.local.service import MARK, Service
 from wavecom.local.supervisor import Phase, Supervisor
 from wavecom.providers.configuration.values import ProvidersConfig
 from wavecom.providers.file import read_providers_file
+from wavecom.services.autoscaling import autoscaling_services, check_autoscaling
 from wavecom.settings import Settings, default_home
 
 #: Everything must be up within this time, and a program that dies so often before it was ever ready is given up.
@@ -67,6 +69,7 @@ def run(environment: Mapping[str, str], screen: Screen) -> int:
                 screen.say(f"Ended {ended} processes that an earlier start had left behind.")
             settings = Settings.from_environment(environment)
             _check_ports(settings)
+            _check_scaling(settings, environment)
             providers = read_providers_file(file, environment) if (file := settings.providers_file) else None
             announce(Occupant(os.getpid(), _url(settings)))
             return _Launcher(settings, home, environment, screen, interrupts, providers).run()
@@ -95,6 +98,7 @@ class _Launcher:
         self._servers: list[PrivateServer] = []
         self._programs: list[ProgramService] = []
         self._is_key_new = False
+        self._scaling: WorkerScaling | None = None
 
     def run(self) -> int:
         try:
@@ -109,9 +113,13 @@ class _Launcher:
             self._show_panel()
             while not self._interrupts.count:
                 self._supervisor.watch()
+                if self._scaling:
+                    self._scaling.adjust()
                 self._interrupts.pause(_POLL_SECONDS)
             exit_code = 0
         finally:
+            if self._scaling:
+                self._scaling.close()
             was_patient = self._stop()
         return exit_code if was_patient else 1
 
@@ -198,12 +206,26 @@ class _Launcher:
         self._environment["WAVECOM_FLOWER_PASSWORD"] = self._settings.flower_password or self._home.flower_password()
         self._environment["PYTHONUNBUFFERED"] = "1"
         for program in PROGRAMS:
-            copies = self._settings.workers if program.name == "worker" else 1
-            for number in range(1, copies + 1):
-                self._start_program(program, f"worker{number}" if program.name == "worker" else program.name)
+            for number in range(1, self._copies(program) + 1):
+                self._start_program(program, number)
         self._wait_until_ready(self._programs)
+        if self._settings.workers_follow_load:
+            self._scaling = WorkerScaling(
+                autoscaling_services(Settings.from_environment(self._environment)).autoscaler.decide,
+                self._supervisor,
+                self._start_program,
+                self._screen.say,
+            )
 
-    def _start_program(self, program: Program, title: str) -> None:
+    def _copies(self, program: Program) -> int:
+        """How many of a program there are at the start."""
+        settings = self._settings
+        if settings.workers_follow_load and program.name in SCALED:
+            return settings.workers_min
+        return settings.workers if program.name == "worker" else 1
+
+    def _start_program(self, program: Program, number: int) -> None:
+        title = title_of(program, number)
         service = ProgramService(
             program, title=title, log=self._home.logs / f"{title}.log", environment=self._environment
         )
@@ -307,6 +329,13 @@ def _check_ports(settings: Settings) -> None:
     ]
     if taken:
         raise ConfigurationError(taken)
+
+
+def _check_scaling(settings: Settings, environment: Mapping[str, str]) -> None:
+    if settings.workers_follow_load:
+        # A RabbitMQ of our own has its API.
+        is_own = not environment.get("AMQP_URL", "").strip()
+        check_autoscaling(settings, has_api=is_own or bool(settings.rabbitmq_api_url))
 
 
 def _program(path: str) -> Path:

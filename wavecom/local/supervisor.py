@@ -15,6 +15,8 @@ from wavecom.local.service import Service
 LONGEST_PAUSE_SECONDS = 30
 #: A service that has lived this long was sound; its next death is a new story.
 SOUND_SECONDS = 60
+#: A worker that is to end finishes its calls first, which takes 25 seconds, on a busy machine more; then it is stuck.
+RETIRE_SECONDS = 120
 _CAP_LOGS_SECONDS = 60
 
 
@@ -35,6 +37,8 @@ class _Watched:
     service: Service
     pauses: Pauses
     restart_at: float | None = None
+    #: When it was asked to end for good; None: it is to run.
+    retired_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,11 +70,23 @@ class Supervisor:
 
     def deaths(self, service: Service) -> int:
         """How often it has died since it last lived soundly."""
-        return next(watched.pauses.deaths for watched in self._watched if watched.service is service)
+        return self._find(service).pauses.deaths
+
+    def retire(self, service: Service) -> None:
+        """Ask it to end, and start it no more; returns at once. ``services`` has it until it has ended."""
+        self._find(service).retired_at = self._now()
+        service.terminate()
+
+    def is_retired(self, service: Service) -> bool:
+        """Whether it was asked to end for good and still runs."""
+        return any(each.service is service and each.retired_at is not None for each in self._watched)
 
     def watch(self) -> None:
         """Notice what has died, start what is due; to be called often."""
-        for watched in self._watched:
+        for watched in [*self._watched]:
+            if watched.retired_at is not None:
+                self._see_off(watched, watched.retired_at)
+                continue
             if watched.service.is_running:
                 continue
             if watched.restart_at is None:
@@ -102,6 +118,19 @@ class Supervisor:
             for service in phase.services:
                 service.kill()  # what it may have left beside it
         return not is_impatient
+
+    def _find(self, service: Service) -> _Watched:
+        return next(watched for watched in self._watched if watched.service is service)
+
+    def _see_off(self, watched: _Watched, retired_at: float) -> None:
+        service = watched.service
+        if service.is_running and self._now() - retired_at >= RETIRE_SECONDS:
+            self._say(f"{service.title} did not end in {RETIRE_SECONDS} s and was killed.")
+            service.kill()
+        if not service.is_running:
+            service.kill()  # what it may have left beside it
+            self._watched.remove(watched)
+            self._say(f"{service.title} has ended: it is not needed now.")
 
     def _plan_restart(self, watched: _Watched) -> None:
         service = watched.service

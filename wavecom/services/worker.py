@@ -110,7 +110,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         threads=settings.worker_concurrency,
         monotonic=time.monotonic,
         worker=settings.worker_name,
-        expected_workers=settings.workers + 1,
+        expected_workers=settings.expected_workers,
     )
     router = Router(
         config.routes,

@@ -10,7 +10,7 @@ import pytest
 from wavecom.errors import ConfigurationError, Problem
 from wavecom.local.interrupts import Interrupts
 from wavecom.local.service import Service
-from wavecom.local.supervisor import Pauses, Phase, Supervisor
+from wavecom.local.supervisor import RETIRE_SECONDS, Pauses, Phase, Supervisor
 
 
 class Clock:
@@ -245,3 +245,40 @@ def test_a_log_that_has_grown_too_large_is_put_aside(supervisor: Supervisor, wor
 
     assert worker.log.stat().st_size == 0
     assert worker.log.with_name("worker1.log.1").stat().st_size == 33 * 1024 * 1024
+
+
+def test_a_service_that_is_retired_ends_and_starts_no_more(
+    supervisor: Supervisor, worker: Puppet, clock: Clock, said: list[str], events: list[str]
+) -> None:
+    supervisor.start(worker)
+
+    supervisor.retire(worker)
+    assert supervisor.services == [worker], "it is ended with the others if all end now"
+    supervisor.watch()
+    clock.seconds += 60
+    supervisor.watch()
+
+    assert events == ["worker1 starts", "worker1 is asked to end"]
+    assert said == ["worker1 has ended: it is not needed now."]
+    assert supervisor.services == []
+
+
+def test_a_retired_service_has_time_for_the_work_in_its_hand(
+    supervisor: Supervisor, clock: Clock, said: list[str], events: list[str], tmp_path: Path
+) -> None:
+    stubborn = Puppet("worker1", clock, events, tmp_path / "log", is_stubborn=True)
+    supervisor.start(stubborn)
+    supervisor.retire(stubborn)
+
+    clock.seconds += RETIRE_SECONDS - 1
+    supervisor.watch()
+    assert supervisor.is_retired(stubborn)
+    clock.seconds += 1
+    supervisor.watch()
+
+    assert events[-1] == "worker1 is killed"
+    assert not supervisor.is_retired(stubborn)
+    assert said == [
+        f"worker1 did not end in {RETIRE_SECONDS} s and was killed.",
+        "worker1 has ended: it is not needed now.",
+    ]

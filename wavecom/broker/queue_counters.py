@@ -1,0 +1,77 @@
+"""What the broker counts of the delivery queues, by its management API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+from urllib.parse import quote
+
+import requests
+from kombu import Connection
+
+from wavecom.broker.publisher import QueueState
+from wavecom.broker.topology import DELIVERY_QUEUES, queue_name
+from wavecom.core.lanes import QUEUES, LaneQueue
+from wavecom.core.queue_rates import QueueCounters
+from wavecom.errors import BrokerError
+
+_TIMEOUT_SECONDS: Final = 3.0
+
+
+class QueueCounterReader:
+    """Reads all delivery queues at once.
+
+    The management API counts what came and went, but some seconds late; ``look_at`` (the publisher's) asks the broker
+    itself what waits now and who consumes. ``api_url`` is ``WAVECOM_RABBITMQ_API_URL``, with user and password.
+    """
+
+    def __init__(self, api_url: str, amqp_url: str, look_at: Callable[[str], QueueState | None]) -> None:
+        vhost = Connection(amqp_url).virtual_host or "/"
+        self._url = f"{api_url.rstrip('/')}/queues/{quote(vhost, safe='')}"
+        self._look_at = look_at
+
+    def read(self) -> Mapping[LaneQueue, QueueCounters]:
+        """The counters by lane queue. Raises ``BrokerError``."""
+        counted = self._counted()
+        found: dict[LaneQueue, list[QueueCounters]] = {}
+        for name in (queue.name for queue in DELIVERY_QUEUES):
+            state = self._look_at(name)
+            if state is None:
+                raise BrokerError("RabbitMQ does not tell what waits in its queues.")
+            statistics = counted.get(name, {})
+            messages = statistics.get("message_stats", {})
+            found.setdefault(_lane_queue(name), []).append(
+                QueueCounters(
+                    waiting=state.ready,
+                    consumers=state.consumers,
+                    in_hand=statistics.get("messages_unacknowledged") or 0,
+                    published=messages.get("publish", 0),
+                    acked=messages.get("ack", 0),
+                )
+            )
+        return {queue: _together(parts) for queue, parts in found.items()}
+
+    def _counted(self) -> Mapping[str, Mapping[str, Any]]:
+        try:
+            answer = requests.get(self._url, timeout=_TIMEOUT_SECONDS)
+            answer.raise_for_status()
+            queues = answer.json()
+        except (requests.RequestException, ValueError) as error:
+            # Its own words would show the address, with the password in it.
+            status = f", status {answer.status_code}" if isinstance(error, requests.HTTPError) else ""
+            raise BrokerError(f"RabbitMQ's management API can't be used ({type(error).__name__}{status}).") from None
+        return {queue["name"]: queue for queue in queues}
+
+
+def _lane_queue(name: str) -> LaneQueue:
+    return next(queue for queue in QUEUES if name == queue_name(queue) or name.startswith(f"{queue_name(queue)}."))
+
+
+def _together(parts: list[QueueCounters]) -> QueueCounters:
+    return QueueCounters(
+        waiting=sum(each.waiting for each in parts),
+        in_hand=sum(each.in_hand for each in parts),
+        consumers=max(each.consumers for each in parts),
+        published=sum(each.published for each in parts),
+        acked=sum(each.acked for each in parts),
+    )
