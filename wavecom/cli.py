@@ -106,6 +106,33 @@ def run() -> None:
 
 
 @main.command()
+@click.argument("process")
+@click.option("--show", is_flag=True, help="Print the command instead of running it.")
+def start(process: str, show: bool) -> None:
+    """Run one PROCESS in the foreground: web, worker, worker-high, ops, beat or flower.
+
+    For containers and service managers: the command is that of the Procfile, with the environment's variables filled
+    in, and takes this process's place. HONCHO_PROCESS_NAME names each of several workers of one host.
+
+    Exit code: that of the process, 2 there is no such process.
+    """
+    import shlex
+    import sys
+
+    from wavecom.local.programs import PROGRAMS
+
+    programs = {program.name: program for program in PROGRAMS}
+    if process not in programs:
+        raise click.UsageError(f"There is no process {process}; there are {', '.join(programs)}.")
+    arguments = programs[process].arguments(os.environ)
+    if show:
+        click.echo(shlex.join(arguments))
+        return
+    sys.stdout.flush()
+    os.execv(arguments[0], arguments)  # noqa: S606 - words of our own table, no shell
+
+
+@main.command()
 @click.argument("node")
 def health(node: str) -> None:
     """Say whether the worker NODE makes progress, for supervisors and orchestrators.
