@@ -230,7 +230,9 @@ class _Launcher:
             program, title=title, log=self._home.logs / f"{title}.log", environment=self._environment
         )
         rotate(service.log)
-        self._programs.append(service)
+        # Workers that the load no longer asked for have gone.
+        watched = self._supervisor.services
+        self._programs = [each for each in self._programs if each in watched] + [service]
         self._supervisor.start(service)
 
     def _wait_until_ready(self, services: Sequence[Service]) -> None:

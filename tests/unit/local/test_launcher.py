@@ -85,6 +85,20 @@ def test_wrong_settings_are_all_named_before_anything_starts(environment: dict[s
     assert {problem.where for problem in refused.value.problems} == {"WAVECOM_WORKERS", "AMQP_URL"}
 
 
+def test_workers_that_follow_the_load_need_the_api_of_a_rabbitmq_that_is_not_ours(
+    environment: dict[str, str], screen: Screen
+) -> None:
+    automatic = {**environment, "WAVECOM_WORKERS": "auto", "WAVECOM_WORKERS_MIN": "9"}
+
+    with pytest.raises(SettingsError) as refused:
+        run({**automatic, "AMQP_URL": "amqp://rabbit.example"}, screen)
+
+    assert {problem.where for problem in refused.value.problems} == {
+        "WAVECOM_RABBITMQ_API_URL",
+        "WAVECOM_WORKERS_MIN",
+    }
+
+
 def test_a_wrong_providers_file_stops_the_start(environment: dict[str, str], screen: Screen, tmp_path: Path) -> None:
     providers = tmp_path / "providers.toml"
     providers.write_text('[providers.gateway]\ntype = "nothing"\n')
