@@ -6,23 +6,34 @@ no mingle) the start-up handlers in ``wavecom.celery`` set.
 
 from __future__ import annotations
 
+import random
+
 from wavecom.broker import topology
+from wavecom.broker.connection import CONNECT_TIMEOUT_SECONDS
+from wavecom.internals.kombu import TlsOptions
 from wavecom.settings import Settings
 
 _settings = Settings.from_environment()
+_address = _settings.amqp
 
-broker_url = _settings.amqp_url
+#: Shuffled, so that the workers of a fleet are spread over the nodes.
+broker_url = random.sample(_address.urls, len(_address.urls))
+broker_login_method = _address.login_method
+broker_use_ssl = TlsOptions(_address.tls_options(host=None)) if _address.is_encrypted else False
+broker_connection_timeout = CONNECT_TIMEOUT_SECONDS
 broker_connection_retry_on_startup = True
 broker_connection_max_retries = None
 # Reconnect instead of exit on a channel error, e.g. the broker's consumer timeout (406).
 broker_channel_error_retry = True
-# Above zero, so that a worker host that vanishes gives its messages back in about a minute.
-broker_heartbeat = 30
+# Above zero, so that a worker host that vanishes gives its messages back in about a minute. Where there is another node
+# to go to, a frozen one is left after two silent intervals; a busy worker that is taken for dead only comes back.
+broker_heartbeat = 2 if _address.is_cluster else 30
+_IO_TIMEOUT_SECONDS = 5 if _address.is_cluster else 10
 broker_transport_options = {
     "confirm_publish": True,
     # Reads and writes of Celery's own producers end, even on a broker that is blocked by an alarm.
-    "read_timeout": 10,
-    "write_timeout": 10,
+    "read_timeout": _IO_TIMEOUT_SECONDS,
+    "write_timeout": _IO_TIMEOUT_SECONDS,
     "max_retries": 3,
     "interval_start": 0,
     "interval_step": 0.2,

@@ -21,6 +21,7 @@ from rich.progress import track
 
 from tests.factories import make_job
 from tests.memory_storage import MemoryStats
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.publisher import AmqpPublisher
@@ -51,7 +52,7 @@ def main() -> None:
         database = default_database(connect(mongo.url))
         ensure_indexes(database)
         jobs = MongoJobRepository(database["jobs"])
-        publisher = AmqpPublisher(rabbitmq.url, origin="campaign")
+        publisher = AmqpPublisher(AmqpAddress.parse(rabbitmq.url), origin="campaign")
         while not publisher.ping():
             time.sleep(0.2)
         _store(jobs, count)

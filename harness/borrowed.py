@@ -10,6 +10,7 @@ import amqp
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
 from wavecom.errors import ConfigurationError, Problem
@@ -84,7 +85,7 @@ def _names() -> list[str]:
 
 @contextlib.contextmanager
 def _connection(url: str) -> Iterator[Any]:
-    connection = connect(url, _TIMEOUT_SECONDS, "wavecom benchmark")
+    connection = connect(AmqpAddress.parse(url), _TIMEOUT_SECONDS, "wavecom benchmark")
     try:
         yield connection
     finally:

@@ -13,6 +13,7 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
+from wavecom.broker.delay_queues import DelayQueues
 from wavecom.collector import collect_seldom
 from wavecom.concurrency import Fit, fit
 from wavecom.internals import celery as internals
@@ -41,6 +42,11 @@ app.steps["consumer"].update(
 def _quieten(sender: Any, **_: Any) -> None:
     """No gossip and no mingle: workers have nothing to tell each other, and each costs messages and start-up time."""
     internals.disable_gossip(sender)
+
+
+@signals.worker_init.connect
+def _declare_delay_queues_apart(**_: Any) -> None:
+    internals.replace_delay_queue_setup(DelayQueues(Settings.from_environment().amqp).declare)
 
 
 #: What came of it, to be said once there is a log.

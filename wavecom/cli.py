@@ -73,7 +73,7 @@ def run() -> None:
 
     \b
     Servers to use instead of private ones:
-      AMQP_URL                    amqp://user:password@host:5672/vhost
+      AMQP_URL                    amqp://user:password@host:5672/vhost, hosts of a cluster parted by commas
       REDIS_URL                   redis://host:6379/0
       MONGODB_URI                 mongodb://host/wavecom?replicaSet=rs0&w=majority&journal=true
       WAVECOM_MONGO_SERVER        the program to run as private MongoDB (mongod, else SecantusDB)

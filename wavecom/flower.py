@@ -24,7 +24,6 @@ from flower.api.tasks import GetQueueLengths
 from flower.app import Flower, rewrite_handler
 from flower.views.broker import BrokerView
 from flower.views.workers import WorkersView
-from kombu import Connection
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.web import OutputTransform, RequestHandler, authenticated
@@ -183,9 +182,9 @@ class QueueTable:
     """WaveCom's queues as the broker knows them now."""
 
     def __init__(self, settings: Settings) -> None:
-        self._publisher = AmqpPublisher(settings.amqp_url, origin=f"flower {settings.worker_name}")
+        self._publisher = AmqpPublisher(settings.amqp, origin=f"flower {settings.worker_name}")
         self._api_url = settings.rabbitmq_api_url
-        self._vhost = Connection(settings.amqp_url).virtual_host or "/"
+        self._vhost = settings.amqp.vhost
 
     async def rows(self, in_thread: Callable[[Callable[[], Any]], Any]) -> list[dict[str, Any]]:
         """A row for each queue that there is. Ready messages and consumers come from the broker at once; the

@@ -17,6 +17,7 @@ from typing import Any
 
 from environs import Env, EnvValidationError, ValidationError, validate
 
+from wavecom.amqp_address import AmqpAddress, TlsFiles
 from wavecom.core.keywords import KEYWORDS, normalised
 from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
 from wavecom.errors import Problem, SettingsError
@@ -47,7 +48,12 @@ class Settings:
 
     home: Path = field(default_factory=default_home)
     mongodb_uri: str = "mongodb://127.0.0.1:27017/wavecom?w=majority&journal=true"
-    amqp_url: str = "amqp://guest:guest@127.0.0.1:5672//"
+    #: The nodes of one broker: ``wavecom.amqp_address`` says in which forms.
+    amqp_url: str = field(default="amqp://guest:guest@127.0.0.1:5672//", repr=False)
+    #: For amqps: the authorities to trust (None: the system's), and the certificate and key to show.
+    amqp_ca_file: Path | None = None
+    amqp_cert_file: Path | None = None
+    amqp_key_file: Path | None = None
     redis_url: str = "redis://127.0.0.1:6379/0"
     #: The RabbitMQ management API, for Flower's queue page; empty: Flower shows no queues.
     rabbitmq_api_url: str = ""
@@ -131,6 +137,12 @@ class Settings:
         """Worker processes, those of the high lanes included, that share what providers allow."""
         return 2 * self.workers_max if self.workers_follow_load else self.workers + 1
 
+    @property
+    def amqp(self) -> AmqpAddress:
+        """The broker's nodes, and how to connect to them. Raises ``ValueError`` for a URL that can't be read."""
+        files = TlsFiles(self.amqp_ca_file, self.amqp_cert_file, self.amqp_key_file)
+        return AmqpAddress.parse(self.amqp_url, files)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read ``environment`` (default: the process's own). Raises ``SettingsError`` naming every problem."""
@@ -176,7 +188,10 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     # attribute of Settings -> the value read, None where the variable is not set
     values: dict[str, Any] = {
         "mongodb_uri": env.str("MONGODB_URI", None, validate=_address("mongodb://", "mongodb+srv://")),
-        "amqp_url": env.str("AMQP_URL", None, validate=_address("amqp://", "amqps://")),
+        "amqp_url": env.str("AMQP_URL", None, validate=_is_amqp_address),
+        "amqp_ca_file": env.path("WAVECOM_AMQP_CA_FILE", None, validate=_is_file),
+        "amqp_cert_file": env.path("WAVECOM_AMQP_CERT_FILE", None, validate=_is_file),
+        "amqp_key_file": env.path("WAVECOM_AMQP_KEY_FILE", None, validate=_is_file),
         "redis_url": env.str("REDIS_URL", None, validate=_address("redis://", "rediss://", "unix://")),
         "rabbitmq_api_url": env.str("WAVECOM_RABBITMQ_API_URL", None, validate=_address("http://", "https://")),
         "host": env.str("WAVECOM_HOST", None),
@@ -327,6 +342,13 @@ def _address(*schemes: str) -> Callable[[str], None]:
     return check
 
 
+def _is_amqp_address(value: str) -> None:
+    try:
+        AmqpAddress.parse(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
 
 
@@ -372,4 +394,4 @@ def _parts(value: str | None) -> tuple[str, ...] | None:
 
 def _is_file(path: Path) -> None:
     if not path.is_file():
-        raise ValidationError(f"there is no file {path}; give the path of a providers file")
+        raise ValidationError(f"there is no file {path}; give the path of one that can be read")

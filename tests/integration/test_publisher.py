@@ -12,6 +12,7 @@ from kombu import Connection
 
 from tests.factories import NOW, make_job_id
 from tests.waiting import wait_until
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import DeliveryMessage
@@ -30,7 +31,7 @@ def is_fast(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture
 def publisher(amqp_url: str, is_fast: None) -> Iterator[AmqpPublisher]:
-    publisher = AmqpPublisher(amqp_url, origin="test", pause_seconds=0.1)
+    publisher = AmqpPublisher(AmqpAddress.parse(amqp_url), origin="test", pause_seconds=0.1)
     # A broker that was restarted a moment ago answers before its quorum queues do.
     wait_until(publisher.ping)
     yield publisher

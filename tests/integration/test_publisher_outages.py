@@ -10,6 +10,7 @@ import pytest
 
 from tests.factories import make_job_id
 from tests.waiting import wait_until
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import DeliveryMessage
@@ -25,7 +26,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMQ
 
 @pytest.fixture
 def publisher(broker: PrivateRabbitMQ) -> Iterator[AmqpPublisher]:
-    publisher = AmqpPublisher(broker.url, origin="test", pause_seconds=0.1)
+    publisher = AmqpPublisher(AmqpAddress.parse(broker.url), origin="test", pause_seconds=0.1)
     broker.start()
     wait_until(lambda: publisher.publish([delivery_message()]) == [True])
     yield publisher
@@ -61,7 +62,7 @@ def test_nobody_waits_for_a_broker_that_is_away_and_it_is_found_again(
 
 
 def test_a_broker_blocked_by_an_alarm_holds_nobody_up(publisher: AmqpPublisher, broker: PrivateRabbitMQ) -> None:
-    impatient = AmqpPublisher(broker.url, origin="test", timeout_seconds=1.0, pause_seconds=0.1)
+    impatient = AmqpPublisher(AmqpAddress.parse(broker.url), origin="test", timeout_seconds=1.0, pause_seconds=0.1)
     wait_until(lambda: impatient.publish([delivery_message()]) == [True])
     broker.ctl("set_vm_memory_high_watermark", "absolute", "1")
     try:
@@ -77,7 +78,7 @@ def test_after_a_failure_nobody_tries_for_a_while_and_longer_each_time(
     publisher: AmqpPublisher, broker: PrivateRabbitMQ
 ) -> None:
     now = [1000.0]
-    patient = AmqpPublisher(broker.url, origin="test", monotonic=lambda: now[0], pause_seconds=2)
+    patient = AmqpPublisher(AmqpAddress.parse(broker.url), origin="test", monotonic=lambda: now[0], pause_seconds=2)
     kill(broker)
     patient.publish([delivery_message()])
     now[0] += 2.1

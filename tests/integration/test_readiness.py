@@ -15,6 +15,7 @@ from pymongo.database import Database
 from tests.factories import make_job, make_job_id
 from tests.fakes import FakeClock, make_writer
 from tests.waiting import wait_until
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.connection import connect
 from wavecom.broker.publisher import AmqpPublisher
@@ -52,7 +53,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRabbitMQ
 
 @pytest.fixture
 def publisher(broker: PrivateRabbitMQ) -> Iterator[AmqpPublisher]:
-    publisher = AmqpPublisher(broker.url, origin="test", pause_seconds=0.1, timeout_seconds=1.5)
+    publisher = AmqpPublisher(AmqpAddress.parse(broker.url), origin="test", pause_seconds=0.1, timeout_seconds=1.5)
     yield publisher
     publisher.close()
 
@@ -91,7 +92,7 @@ def test_a_broker_under_an_alarm_is_not_ready_until_it_is_over(
 
 def test_a_broker_whose_queues_have_no_leader_answers_and_is_not_ready(tmp_path: Path) -> None:
     with PrivateRabbitMQ(tmp_path / "broker", plugins=()) as broker:
-        publisher = AmqpPublisher(broker.url, origin="test", pause_seconds=0.1, timeout_seconds=1.5)
+        publisher = AmqpPublisher(AmqpAddress.parse(broker.url), origin="test", pause_seconds=0.1, timeout_seconds=1.5)
         check = broker_check(publisher)
         wait_until(lambda: is_ready(check))
 
@@ -170,7 +171,7 @@ def test_before_anybody_has_swept_there_is_nothing_to_say(progress: RedisProgres
 
 
 def test_what_moves_is_told_by_lane_and_by_queue(progress: RedisProgress) -> None:
-    progress.note_moved(["notifications.sms.normal", "notifications.test", "ops.periodic"])
+    progress.note_moved(["notifications.sms.normal", "notifications.test", "ops.ticks"])
     progress.note_moved([])
 
     assert progress.moved_at() == {SMS.queue: NOW, TEST_LANES_QUEUE: NOW}
@@ -223,7 +224,9 @@ class SweepEnvironment:
         self.clock = FakeClock(NOW)
         self.amqp_url = broker.url
         self.jobs = MongoJobRepository(database["jobs"])
-        self.publisher = AmqpPublisher(broker.url, origin="test", pause_seconds=0.1, timeout_seconds=1)
+        self.publisher = AmqpPublisher(
+            AmqpAddress.parse(broker.url), origin="test", pause_seconds=0.1, timeout_seconds=1
+        )
         self.progress = RedisProgress(client, queue_name, self.clock.now)
         self.sweep = Sweep(
             jobs=self.jobs,
@@ -255,7 +258,7 @@ def ops(broker: PrivateRabbitMQ, database: Database[dict[str, Any]], redis_url: 
     with redis.Redis.from_url(redis_url, decode_responses=True) as client:
         ops = SweepEnvironment(broker, database, client)
         wait_until(ops.publisher.ping)
-        with contextlib.closing(connect(broker.url, 10, "test")) as connection:
+        with contextlib.closing(connect(AmqpAddress.parse(broker.url), 10, "test")) as connection:
             connection.channel().queue_purge("notifications.sms.normal")
         yield ops
         ops.publisher.close()
@@ -265,7 +268,7 @@ def test_due_work_that_no_worker_takes_is_stalled_and_moves_again_when_one_does(
     ops.accept()
     stalled = ops.run_for(90)
 
-    with contextlib.closing(connect(ops.amqp_url, 10, "test")) as connection:
+    with contextlib.closing(connect(AmqpAddress.parse(ops.amqp_url), 10, "test")) as connection:
         assert connection.channel().basic_get("notifications.sms.normal", no_ack=True) is not None
     ops.progress.note_moved(["notifications.sms.normal"])
 

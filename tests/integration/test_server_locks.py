@@ -19,6 +19,7 @@ import requests
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker.connection import connect
 from wavecom.local.child import Child
 from wavecom.local.ports import free_ports
@@ -30,7 +31,8 @@ needs_root = pytest.mark.skipif("os.geteuid() != 0", reason="becomes another use
 def amqp_connection(url: str, user: str | None = None, password: str | None = None) -> Any:
     address = urlsplit(url)
     login = f"{user or address.username}:{password or address.password}"
-    return connect(address._replace(netloc=f"{login}@127.0.0.1:{address.port}").geturl(), 10, "test")
+    url = address._replace(netloc=f"{login}@127.0.0.1:{address.port}").geturl()
+    return connect(AmqpAddress.parse(url), 10, "test")
 
 
 def command_lines() -> Iterator[str]:

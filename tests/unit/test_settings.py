@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import wavecom.settings
+from wavecom.amqp_address import TlsFiles
 from wavecom.errors import SettingsError
 from wavecom.settings import SERVERS_FILE, Settings
 
@@ -93,6 +94,24 @@ def test_servers_of_a_running_launcher_are_found_and_the_environment_wins(tmp_pa
     settings = Settings.from_environment({"WAVECOM_HOME": str(tmp_path), "REDIS_URL": "redis://ours"})
 
     assert (settings.amqp_url, settings.redis_url) == ("amqp://private//", "redis://ours")
+
+
+def test_the_files_for_tls_belong_to_the_address_of_the_broker(tmp_path: Path) -> None:
+    for name in ("ca.pem", "we.pem", "we.key"):
+        (tmp_path / name).touch()
+
+    settings = Settings.from_environment(
+        {
+            "AMQP_URL": "amqps://user:secret@one,two/mail",
+            "WAVECOM_AMQP_CA_FILE": str(tmp_path / "ca.pem"),
+            "WAVECOM_AMQP_CERT_FILE": str(tmp_path / "we.pem"),
+            "WAVECOM_AMQP_KEY_FILE": str(tmp_path / "we.key"),
+        }
+    )
+
+    assert str(settings.amqp) == "one:5671,two:5671"
+    assert settings.amqp.tls == TlsFiles(tmp_path / "ca.pem", tmp_path / "we.pem", tmp_path / "we.key")
+    assert "secret" not in repr(settings)
 
 
 def test_every_setting_is_documented_and_nothing_else_is() -> None:

@@ -20,8 +20,9 @@ import amqp
 import orjson
 from amqp.exceptions import NotFound, ResourceLocked
 
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
-from wavecom.broker.connection import connect
+from wavecom.broker.connection import Connector
 from wavecom.core.dead_letters import Predicate, QueueBusyError, QueuedDeadLetter, Scan
 from wavecom.core.job import JobId
 from wavecom.errors import BrokerError
@@ -50,14 +51,13 @@ class AmqpDeadLetterQueue:
 
     def __init__(
         self,
-        amqp_url: str,
+        address: AmqpAddress,
         *,
         origin: str,
         monotonic: Callable[[], float] = time.monotonic,
         silence_seconds: float = _SILENCE_SECONDS,
     ) -> None:
-        self._amqp_url = amqp_url
-        self._origin = origin
+        self._connector = Connector(address, f"wavecom dead letters {origin}")
         self._monotonic = monotonic
         self._silence_seconds = silence_seconds
 
@@ -66,7 +66,7 @@ class AmqpDeadLetterQueue:
         deadline = float("inf") if budget_seconds is None else self._monotonic() + budget_seconds
         connection: Any = None
         try:
-            connection = connect(self._amqp_url, _TIMEOUT_SECONDS, f"wavecom dead letters {self._origin}")
+            connection = self._connector.connect(_TIMEOUT_SECONDS)
             channel = self._lock(connection)
             # Bodies as they are: what lies here may be in no encoding at all.
             channel.auto_decode = False
@@ -81,6 +81,7 @@ class AmqpDeadLetterQueue:
                 "Somebody else is going through the dead-letter queue; try again in a minute."
             ) from error
         except _TROUBLE as error:
+            self._connector.skip_node()
             raise BrokerError(f"RabbitMQ can't be reached or refused to serve ({type(error).__name__}).") from error
         finally:
             if connection is not None:

@@ -21,8 +21,9 @@ from amqp.exceptions import NotFound
 from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 from prometheus_client import Counter, Gauge
 
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
-from wavecom.broker.connection import connect
+from wavecom.broker.connection import Connector
 from wavecom.core.job import DeliveryMessage, JobId
 from wavecom.core.lanes import Lane
 from wavecom.core.ports import DeadLetter
@@ -126,7 +127,7 @@ class _FrameWriter:
 
     def _frames_of(self, content: _Content) -> bytes:
         job_id = content.job_id.encode()
-        if not isinstance(content, DeliveryMessage) or content.delay_seconds > 0 or len(job_id) != len(_ANY_ID):
+        if not isinstance(content, DeliveryMessage) or _is_delayed(content) or len(job_id) != len(_ANY_ID):
             return self._new_frames(content)
         template = self._templates.get(content.lane)
         if template is None:
@@ -158,14 +159,14 @@ class AmqpPublisher:
 
     def __init__(
         self,
-        amqp_url: str,
+        address: AmqpAddress,
         *,
         origin: str,
         monotonic: Callable[[], float] = time.monotonic,
         timeout_seconds: float = _TIMEOUT_SECONDS,
         pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
-        self._amqp_url = amqp_url
+        self._connector = Connector(address, f"wavecom publisher {origin}")
         self._origin = origin
         self._monotonic = monotonic
         self._timeout_seconds = timeout_seconds
@@ -179,6 +180,9 @@ class AmqpPublisher:
         self._paused_until = float("-inf")
         self._is_healthy = True
         self._failures = 0
+        #: Whether the queues are there, as far as this process knows. Not declared again with each connection: while a
+        #: node of a cluster is frozen, bindings can't be made on any, and publishing goes on all the same.
+        self._is_declared = False
 
     def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> list[bool]:
         """See ``Publisher.publish``. Delayed messages need the delay queues, which the first worker declares."""
@@ -229,7 +233,7 @@ class AmqpPublisher:
                 found = self._channel.queue_declare(queue, passive=True)
             except NotFound:
                 # The broker is well, and has closed the channel.
-                self._drop()
+                self._forget_queues()
                 return None
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(error)
@@ -263,14 +267,24 @@ class AmqpPublisher:
 
     def _send_batch(self, messages: list[_Outgoing]) -> None:
         deadline = self._monotonic() + self._timeout_seconds
-        try:
-            self._connect()
-            self._write(messages)
-            self._wait_for_confirms(deadline)
-        except Exception as error:  # noqa: BLE001 - see _fail
-            self._fail(error)
-        else:
-            self._succeed()
+        while True:
+            try:
+                self._connect()
+                self._write(messages)
+                self._wait_for_confirms(deadline)
+            except Exception as error:  # noqa: BLE001 - see _fail
+                self._fail(error)
+                if self._is_paused() or self._monotonic() >= deadline:
+                    return
+                # Another node takes what this one has not confirmed. It may have taken some all the same: a delivery
+                # message too many does no harm.
+                messages = [message for message in messages if not message.is_confirmed]
+            else:
+                self._succeed()
+                break
+        if any(message.is_returned and not _is_delayed(message.content) for message in messages):
+            # Somebody has deleted a queue, or the broker has lost all it had.
+            self._forget_queues()
 
     def _wait_for_confirms(self, deadline: float) -> None:
         while self._in_flight:
@@ -288,15 +302,24 @@ class AmqpPublisher:
         return self._monotonic() < self._paused_until
 
     def _fail(self, error: Exception) -> None:
-        """Drop the connection and leave the broker alone for a while.
+        """Drop the connection. Where there is another node that may be well, it is next; else leave the broker alone
+        for a while.
 
         For every exception: py-amqp raises more than it says on a connection that is half closed, and one that is kept
         after any of them has confirms on the way that belong to nobody.
         """
+        was_connected = self._connection is not None
         self._drop()
         self._failures += 1
-        pause = min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2.0 ** min(self._failures - 1, 10))
-        self._paused_until = self._monotonic() + pause
+        if isinstance(error, NotFound):
+            self._is_declared = False
+        if was_connected:
+            self._connector.skip_node()
+        # Without a connection, all nodes have been tried.
+        excess = self._failures - self._connector.node_count
+        if not was_connected or excess >= 0:
+            pause = min(_LONGEST_PAUSE_SECONDS, self._pause_seconds * 2.0 ** min(max(0, excess), 10))
+            self._paused_until = self._monotonic() + pause
         if self._is_healthy:
             # Once per outage; the counter counts batches.
             log.warning("broker_unreachable", error=type(error).__name__, detail=str(error)[:200])
@@ -307,9 +330,11 @@ class AmqpPublisher:
     def _connect(self) -> None:
         if self._channel is not None:
             return
-        self._connection = connect(self._amqp_url, self._timeout_seconds, f"wavecom publisher {self._origin}")
+        self._connection = self._connector.connect(self._timeout_seconds)
         channel = self._connection.channel()
-        topology.declare(channel)
+        if not self._is_declared:
+            topology.declare(channel)
+            self._is_declared = True
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
@@ -343,11 +368,21 @@ class AmqpPublisher:
         tags = [tag for tag in self._in_flight if tag <= delivery_tag] if multiple else [delivery_tag]
         return [self._in_flight.pop(tag) for tag in tags if tag in self._in_flight]
 
+    def _forget_queues(self) -> None:
+        """Declare them with the next connection: one of them is not there."""
+        self._is_declared = False
+        self._drop()
+
     def _drop(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None
         self._in_flight = {}
         if connection is not None:
             connection.collect()
+
+
+def _is_delayed(content: _Content) -> bool:
+    """Whether it goes through the delay queues, which are not ours to declare."""
+    return isinstance(content, DeliveryMessage) and content.delay_seconds > 0
 
 
 def _message_of(content: _Content, origin: str) -> _Message:
@@ -364,7 +399,7 @@ def _task_message(delivery_message: DeliveryMessage, origin: str) -> _Message:
     """A Celery task message (protocol 2) without the detours: any Celery worker takes it."""
     key = topology.routing_key(delivery_message.lane)
     exchange = topology.NOTIFICATIONS.name
-    if delivery_message.delay_seconds > 0:
+    if _is_delayed(delivery_message):
         exchange, key = _DELAY_EXCHANGE, calculate_routing_key(delivery_message.delay_seconds, key)
     # No more than a worker needs: encoding and decoding each header costs more than the body.
     headers = {"task": topology.DELIVER_TASK, "id": delivery_message.job_id, "origin": origin}

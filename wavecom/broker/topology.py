@@ -14,6 +14,10 @@ from functools import lru_cache
 from typing import Any
 
 from kombu import Exchange, Queue
+from kombu.transport.native_delayed_delivery import (
+    bind_queue_to_native_delayed_delivery_exchange,
+    declare_native_delayed_delivery_exchanges_and_queues,
+)
 
 from wavecom.core.lanes import LANES, LIVE_QUEUES, TEST_LANES_QUEUE, Lane, LaneQueue
 
@@ -22,7 +26,7 @@ DEAD_LETTERS = Exchange("notifications.dlx", type="fanout", durable=True)
 PERIODIC = Exchange("periodic", type="topic", durable=True)  # topic: of a direct one every worker's start would warn
 
 DEAD_QUEUE = "notifications.dead"
-PERIODIC_QUEUE = "ops.periodic"
+PERIODIC_QUEUE = "ops.ticks"
 CANARY_QUEUE = "ops.canary"
 DELIVER_TASK = "wavecom.deliver"
 SWEEP_TASK = "wavecom.sweep"
@@ -82,8 +86,15 @@ DELIVERY_QUEUES: tuple[Queue, ...] = (
     *(_delivery_queue(name, name) for name in map(queue_name, LIVE_QUEUES)),
     _delivery_queue(TEST_QUEUE, f"{TEST_QUEUE}.*.*"),
 )
-#: Classic and without a dead-letter exchange: ticks expire, and an expired tick is no dead letter.
-PERIODIC_TASKS = Queue(PERIODIC_QUEUE, PERIODIC, routing_key=PERIODIC_QUEUE, durable=True)
+#: Quorum, so that it survives the loss of a node: a classic queue is on one, and is gone as long as that is. Without a
+#: dead-letter exchange: ticks expire, and an expired tick is no dead letter.
+PERIODIC_TASKS = Queue(
+    PERIODIC_QUEUE,
+    PERIODIC,
+    routing_key=PERIODIC_QUEUE,
+    durable=True,
+    queue_arguments={"x-queue-type": "quorum"},
+)
 #: Not among the workers' queues: nothing consumes dead letters but the operator's tool.
 DEAD = Queue(DEAD_QUEUE, DEAD_LETTERS, durable=True, queue_arguments={"x-queue-type": "quorum"})
 
@@ -97,6 +108,16 @@ CANARY = Queue(
 
 #: What workers consume when they are not told otherwise.
 TASK_QUEUES: tuple[Queue, ...] = (*DELIVERY_QUEUES, PERIODIC_TASKS)
+
+
+def declare_delays(connection: Any) -> None:
+    """Declare the queues in which delayed messages wait, and bind every task queue to where they come out. Idempotent.
+
+    What Celery declares itself, over one connection of ours: about a hundred commands, each answered by the broker.
+    """
+    declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
+    for queue in TASK_QUEUES:
+        bind_queue_to_native_delayed_delivery_exchange(connection, queue)
 
 
 def declare(channel: Any) -> None:

@@ -1,6 +1,7 @@
 """Celery's worker beyond its documentation: where messages, unreadable ones too, are handed over, and its counts.
 
-The documented way is a task for each message. What is replaced here is replaced on one ``Consumer``, before it starts.
+The documented way is a task for each message. What is replaced here is replaced on one ``Consumer``, before it starts;
+who declares the delay queues, for the process.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, Final
 from celery.exceptions import InvalidTaskError
 from celery.worker import state
 from celery.worker.consumer import Consumer
+from celery.worker.consumer.delayed_delivery import DelayedDelivery
+from kombu.utils.imports import symbol_by_name
 
 from wavecom.core.job import JobId
 from wavecom.internals.fast_paths import Library, changed_signature, missing_attributes
@@ -92,6 +95,15 @@ def disable_gossip(worker: Any) -> None:
     """No gossip and no mingle, as ``--without-gossip --without-mingle``. For the signal ``worker_init``."""
     options = getattr(worker, "options", {})
     options["without_gossip"] = options["without_mingle"] = True
+
+
+def replace_delay_queue_setup(declare: Callable[[], None]) -> None:
+    """Have ``declare`` called where a worker of this process has connected, in place of Celery's own declarations.
+
+    For the signal ``worker_init``; holds for the process. Where Celery is not as expected, its own stay.
+    """
+    if LIBRARY.is_as_expected():
+        setattr(DelayedDelivery, "start", lambda _step, _consumer: declare())  # noqa: B010 - the method is typed
 
 
 def set_concurrency(worker: Any, calls: int) -> None:
@@ -177,6 +189,9 @@ def _check() -> Iterator[str]:
     yield from changed_signature(Consumer, "update_strategies")
     yield from changed_signature(Consumer, "create_task_handler")
     yield from changed_signature(Consumer, "call_soon", "p")
+    yield from changed_signature(DelayedDelivery, "start", "c")
+    if DelayedDelivery not in map(symbol_by_name, Consumer.Blueprint.default_steps):
+        yield "Consumer has no step DelayedDelivery"
     for name, kind in (("total_count", Counter), ("all_total_count", list)):
         if not isinstance(getattr(state, name, None), kind):
             yield f"celery.worker.state.{name} is no {kind.__name__}"

@@ -20,6 +20,17 @@ def replace_reader(hub: Any, sock: Any, read: Callable[[], None]) -> None:
     hub.add_reader(sock, read)
 
 
+class TlsOptions(dict[str, Any]):
+    """Options for ``ssl`` of a kombu connection with several hosts, each of whose certificates must have its own name.
+
+    Where ``server_hostname`` is None kombu writes the name of the host it is about to connect to, and keeps it for the
+    next host, whose certificate it then refuses. Here it is None whenever kombu asks.
+    """
+
+    def __getitem__(self, name: str) -> Any:
+        return None if name == "server_hostname" else super().__getitem__(name)
+
+
 def _check() -> Iterator[str]:
     yield from changed_signature(Hub, "add_reader", "fds", "callback")
     yield from changed_signature(Hub, "call_soon", "callback")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import amqp
@@ -11,46 +12,51 @@ import redis
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker.connection import connect
+from wavecom.settings import Settings
 
 _TIMEOUT_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class GivenServer:
-    """``variable`` holds its address, ``name`` is what people call it."""
+    """``variable`` holds its address, ``name`` is what people call it, ``place`` is where it is, without a password."""
 
     variable: str
     name: str
-    address: str
-    _ping: Callable[[str], None]
+    place: str
+    _ping: Callable[[], None]
 
     @property
     def title(self) -> str:
         """``RabbitMQ at rabbit:5672 (AMQP_URL)``: without user and password."""
-        hosts = urlsplit(self.address).netloc.rpartition("@")[2] or urlsplit(self.address).path
-        return f"{self.name} at {hosts} ({self.variable})"
+        return f"{self.name} at {self.place} ({self.variable})"
 
     def trouble(self) -> str | None:
         """Why it can't be used, in a few words; None: it answers. Takes some seconds at most."""
         try:
-            self._ping(self.address)
+            self._ping()
         except (OSError, amqp.AMQPError, redis.RedisError, PyMongoError, ValueError) as error:
             return _reason(error)
         return None
 
 
 def given_servers(environment: Mapping[str, str]) -> list[GivenServer]:
-    """Those whose addresses ``environment`` has."""
-    known = (("AMQP_URL", "RabbitMQ", _ping_rabbitmq), ("REDIS_URL", "Redis", _ping_redis))
-    return [
-        GivenServer(variable, name, address, ping)
-        for variable, name, ping in (*known, ("MONGODB_URI", "MongoDB", _ping_mongodb))
-        if (address := environment.get(variable, "").strip())
-    ]
+    """Those whose addresses ``environment`` has. Raises ``SettingsError`` for what can't be read."""
+    found = []
+    if environment.get("AMQP_URL", "").strip():
+        address = Settings.from_environment(environment).amqp
+        found.append(GivenServer("AMQP_URL", "RabbitMQ", str(address), partial(_ping_rabbitmq, address)))
+    for variable, name, ping in (("REDIS_URL", "Redis", _ping_redis), ("MONGODB_URI", "MongoDB", _ping_mongodb)):
+        if url := environment.get(variable, "").strip():
+            parts = urlsplit(url)
+            place = parts.netloc.rpartition("@")[2] or parts.path
+            found.append(GivenServer(variable, name, place, partial(ping, url)))
+    return found
 
 
-def _ping_rabbitmq(address: str) -> None:
+def _ping_rabbitmq(address: AmqpAddress) -> None:
     # Without a handshake at the end: one that is blocked by an alarm is there all the same.
     connect(address, _TIMEOUT_SECONDS, "wavecom start").collect()
 

@@ -7,14 +7,13 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
 from wavecom.errors import ConfigurationError, Problem
-from wavecom.local.child import Child
+from wavecom.local.port_mapper import PortMapper
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.rabbitmq_logins import ADMINISTRATOR, APPLICATION, MONITOR, Logins
 from wavecom.local.server import PrivateServer, not_installed
@@ -27,7 +26,6 @@ _REMEDY = "Install it (apt-get install rabbitmq-server), or set AMQP_URL to one 
 _OLDEST_VERSION = (3, 10)
 _PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 _CONNECTION_START = b"\x01\x00\x00"
-_NAMES_REQUEST = b"\x00\x01n"  # https://www.erlang.org/doc/apps/erts/erl_dist_protocol#names_req
 _LOOPBACK_ONLY = "-kernel inet_dist_use_interface {127,0,0,1} -start_epmd false"
 # Schedulers that spin while they wait take the processor from everything else on a small machine. Those for file
 # access may: the boot, which reads thousands of files, is nearly twice as fast.
@@ -53,11 +51,20 @@ class PrivateRabbitMQ(PrivateServer):
         log: Path | None = None,
         environment: Mapping[str, str] | None = None,
         plugins: Sequence[str] = MANAGEMENT,
+        node: str = "wavecom",
+        epmd_port: int | None = None,
+        configuration: Sequence[str] = (),
     ) -> None:
+        """``node`` is its name among the nodes of a cluster, which share a port mapper at ``epmd_port`` that somebody
+        else runs. ``configuration``: further lines of its ``rabbitmq.conf``.
+        """
         super().__init__(home, log=log, environment=environment)
+        self.node = f"{node}@localhost"
         self._plugins = tuple(plugins)
+        self._foreign_epmd_port = epmd_port
+        self._configuration = tuple(configuration)
         self._ports: dict[str, int] = {}
-        self._epmd: Child | None = None
+        self._port_mapper: PortMapper | None = None
 
     @cached_property
     def logins(self) -> Logins:
@@ -66,13 +73,18 @@ class PrivateRabbitMQ(PrivateServer):
         return Logins.kept_in(self.home, was_open=any((self.home / "data").glob("*")))
 
     @property
+    def port(self) -> int:
+        """Where it speaks AMQP; 0 before the first start."""
+        return self._ports.get("amqp", 0)
+
+    @property
     def url(self) -> str:
         """For the application."""
         return self.url_of(self.logins.vhost)
 
     def url_of(self, vhost: str) -> str:
         """The address of ``vhost``, in which the application has all rights only if it is its own."""
-        place = f"{LOOPBACK}:{self._ports.get('amqp', 0)}/{quote(vhost, safe='')}"
+        place = f"{LOOPBACK}:{self.port}/{quote(vhost, safe='')}"
         return f"amqp://{APPLICATION}:{self.logins.passwords[APPLICATION]}@{place}"
 
     @property
@@ -111,11 +123,14 @@ class PrivateRabbitMQ(PrivateServer):
         self.logins = self.logins.closed()
         return True
 
-    def ctl(self, *arguments: str, seconds: float = 60) -> str:
-        """Run ``rabbitmqctl`` on this node and return its output. Raises ``CalledProcessError`` with it on failure."""
+    def ctl(self, *arguments: str, seconds: float = 60, program: str = "rabbitmqctl") -> str:
+        """Run ``rabbitmqctl``, or another of RabbitMQ's tools, on this node and return its output.
+
+        Raises ``CalledProcessError`` with it on failure.
+        """
         self._start_epmd()
         done = subprocess.run(
-            [str(_scripts() / "rabbitmqctl"), *arguments],
+            [str(_scripts() / program), *arguments],
             env=dict(self._environment()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -125,7 +140,7 @@ class PrivateRabbitMQ(PrivateServer):
             check=False,
         )
         if done.returncode:
-            failure = subprocess.CalledProcessError(done.returncode, ["rabbitmqctl", *arguments], done.stdout)
+            failure = subprocess.CalledProcessError(done.returncode, [program, *arguments], done.stdout)
             failure.add_note(done.stdout)
             raise failure
         return done.stdout
@@ -174,6 +189,7 @@ class PrivateRabbitMQ(PrivateServer):
         ]
         if "rabbitmq_management" in self._plugins:
             lines += [f"management.tcp.ip = {LOOPBACK}", f"management.tcp.port = {self._ports['management']}"]
+        lines += self._configuration
         (self.home / "rabbitmq.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
 
     def _environment(self) -> Mapping[str, str]:
@@ -183,9 +199,9 @@ class PrivateRabbitMQ(PrivateServer):
             "HOME": str(self.home),  # of .erlang.cookie
             "LC_ALL": "C.UTF-8",
             "ERL_EPMD_ADDRESS": LOOPBACK,
-            "ERL_EPMD_PORT": str(self._ports["epmd"]),
+            "ERL_EPMD_PORT": str(self._foreign_epmd_port or self._ports["epmd"]),
             # The data folder is named after the node; this name needs no DNS and survives a new host name.
-            "RABBITMQ_NODENAME": "wavecom@localhost",
+            "RABBITMQ_NODENAME": self.node,
             "RABBITMQ_USE_LONGNAME": "false",
             "RABBITMQ_NODE_IP_ADDRESS": LOOPBACK,
             "RABBITMQ_NODE_PORT": str(self._ports["amqp"]),
@@ -212,31 +228,21 @@ class PrivateRabbitMQ(PrivateServer):
         }
 
     def _start_epmd(self) -> None:
-        if self._epmd and self._epmd.is_running:
-            return
-        program = shutil.which("epmd")
-        if program is None:
-            raise not_installed("Erlang's epmd", _REMEDY)
-        command = [program, "-port", str(self._ports["epmd"]), "-address", LOOPBACK]
-        self._epmd = Child(command, log=self.log, environment=self._environment(), folder=self.home)
-        deadline = time.monotonic() + 10
-        while not self._epmd_answers():
-            if not self._epmd.is_running or time.monotonic() > deadline:
-                self._stop_epmd()
-                raise ConfigurationError([Problem(self.title, f"its port mapper epmd did not start; see {self.log}")])
-            time.sleep(0.01)
-
-    def _epmd_answers(self) -> bool:
-        try:
-            with socket.create_connection((LOOPBACK, self._ports["epmd"]), timeout=1) as connection:
-                connection.sendall(_NAMES_REQUEST)
-                return bool(connection.recv(4))
-        except OSError:
-            return False
+        if self._port_mapper is None and self._foreign_epmd_port is None:
+            self._port_mapper = PortMapper(
+                self._ports["epmd"],
+                home=self.home,
+                log=self.log,
+                environment=self._environment(),
+                owner=self.title,
+                remedy=_REMEDY,
+            )
+        if self._port_mapper is not None:
+            self._port_mapper.start()
 
     def _stop_epmd(self) -> None:
-        if self._epmd:
-            self._epmd.kill()
+        if self._port_mapper is not None:
+            self._port_mapper.stop()
 
 
 def _scripts() -> Path:

@@ -62,10 +62,10 @@ def operator_services(settings: Settings) -> OperatorServices:
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
     fast_paths.switch(is_on=settings.fast_paths)
-    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
     writer = TransitionWriter(jobs=jobs, publisher=publisher, stats=stats, clock=clock, policy=policy)
     sessions = sessions_of(settings, database, clock)
-    dead_letter_queue = AmqpDeadLetterQueue(settings.amqp_url, origin=settings.worker_name)
+    dead_letter_queue = AmqpDeadLetterQueue(settings.amqp, origin=settings.worker_name)
     return OperatorServices(
         clock=clock,
         jobs=jobs,

@@ -101,7 +101,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     fast_paths.switch(is_on=settings.fast_paths)
     jobs = MongoJobRepository(database["jobs"], message_grace=policy_of(settings).message_grace)
     clock = StoreClock(jobs.now).start()
-    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
     background = BackgroundPublisher(publisher)
     stats = MongoStats(database, now=clock.now)
     key_store = MongoKeyStore(database)

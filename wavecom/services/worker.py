@@ -98,7 +98,7 @@ def worker_services(settings: Settings) -> WorkerServices:
     jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
-    publisher = AmqpPublisher(settings.amqp_url, origin=settings.worker_name)
+    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
     redis_client = connect_redis(settings.redis_url)
     watermarks = RedisWatermarks(redis_client)
     progress = progress_of(redis_client, clock)

@@ -28,6 +28,7 @@ from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestWorke
 
 from tests.factories import make_job
 from tests.waiting import PATIENCE_SECONDS, wait_until
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import Job, JobId
@@ -255,7 +256,7 @@ def jobs(database: Database[dict[str, Any]]) -> MongoJobRepository:
 
 @pytest.fixture
 def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
-    publisher = AmqpPublisher(amqp_url, origin="test")
+    publisher = AmqpPublisher(AmqpAddress.parse(amqp_url), origin="test")
     yield publisher
     publisher.close()
 

@@ -10,6 +10,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later, make_job
 from tests.waiting import wait_until
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
@@ -34,7 +35,9 @@ class DeadLetterServers:
         self.mongodb_uri = mongodb_uri
         self.database = database
         self.jobs = MongoJobRepository(database["jobs"])
-        self.publisher = AmqpPublisher(amqp_url, origin="test", pause_seconds=0.1, timeout_seconds=15)
+        self.publisher = AmqpPublisher(
+            AmqpAddress.parse(amqp_url), origin="test", pause_seconds=0.1, timeout_seconds=15
+        )
         self.services = self.new_services()
 
     def new_services(self, **settings: Any) -> OperatorServices:
@@ -82,7 +85,7 @@ class DeadLetterServers:
             found.extend(dead_letters)
             return [False] * len(dead_letters)
 
-        AmqpDeadLetterQueue(self.amqp_url, origin="test").scan(look)
+        AmqpDeadLetterQueue(AmqpAddress.parse(self.amqp_url), origin="test").scan(look)
         return found
 
     def ids(self) -> list[JobId | None]:

@@ -10,6 +10,7 @@ from tests.dead_letter_environment import Killed
 from tests.factories import NOW
 from tests.integration.dead_letters.servers import DeadLetterServers
 from tests.waiting import wait_until
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.core.dead_letters import QueueBusyError, QueuedDeadLetter
 
@@ -18,7 +19,7 @@ def test_a_scan_removes_what_must_go_and_leaves_the_rest_in_its_order(servers: D
     jobs = servers.dead(1300)
     doomed = {job.job_id for job in jobs[::3]}
 
-    scan = AmqpDeadLetterQueue(servers.amqp_url, origin="test").scan(
+    scan = AmqpDeadLetterQueue(AmqpAddress.parse(servers.amqp_url), origin="test").scan(
         lambda dead_letters: [dead_letter.job_id in doomed for dead_letter in dead_letters]
     )
 
@@ -29,7 +30,9 @@ def test_a_scan_removes_what_must_go_and_leaves_the_rest_in_its_order(servers: D
 def test_a_whole_queue_can_be_taken(servers: DeadLetterServers) -> None:
     servers.dead(1300)
 
-    scan = AmqpDeadLetterQueue(servers.amqp_url, origin="test").scan(lambda dead_letters: [True] * len(dead_letters))
+    scan = AmqpDeadLetterQueue(AmqpAddress.parse(servers.amqp_url), origin="test").scan(
+        lambda dead_letters: [True] * len(dead_letters)
+    )
 
     assert (scan.removed, servers.queued()) == (1300, [])
 
@@ -45,7 +48,7 @@ def test_a_scan_that_dies_leaves_every_message_that_was_not_removed(servers: Dea
         return [dead_letter.job_id == jobs[7].job_id for dead_letter in dead_letters]
 
     with pytest.raises(Killed):
-        AmqpDeadLetterQueue(servers.amqp_url, origin="test").scan(die)
+        AmqpDeadLetterQueue(AmqpAddress.parse(servers.amqp_url), origin="test").scan(die)
     wait_until(lambda: servers.depth() >= 1299)
 
     left = servers.ids()
@@ -56,7 +59,7 @@ def test_a_scan_that_dies_leaves_every_message_that_was_not_removed(servers: Dea
 def test_a_budget_ends_a_scan_early(servers: DeadLetterServers) -> None:
     servers.dead(600)
 
-    scan = AmqpDeadLetterQueue(servers.amqp_url, origin="test").scan(
+    scan = AmqpDeadLetterQueue(AmqpAddress.parse(servers.amqp_url), origin="test").scan(
         lambda dead_letters: [True] * len(dead_letters), budget_seconds=0
     )
 
@@ -70,19 +73,21 @@ def test_two_do_not_scan_at_once(servers: DeadLetterServers) -> None:
 
     def look(dead_letters: Sequence[QueuedDeadLetter]) -> list[bool]:
         try:
-            AmqpDeadLetterQueue(servers.amqp_url, origin="second").scan(look)
+            AmqpDeadLetterQueue(AmqpAddress.parse(servers.amqp_url), origin="second").scan(look)
         except QueueBusyError as error:
             refusals.append(error)
         return [False] * len(dead_letters)
 
-    AmqpDeadLetterQueue(servers.amqp_url, origin="first").scan(look)
+    AmqpDeadLetterQueue(AmqpAddress.parse(servers.amqp_url), origin="first").scan(look)
 
     assert len(refusals) == 1
     assert len(servers.queued()) == 2
 
 
 def test_a_queue_that_nobody_has_declared_is_empty(amqp_url: str) -> None:
-    scan = AmqpDeadLetterQueue(amqp_url, origin="test").scan(lambda dead_letters: [True] * len(dead_letters))
+    scan = AmqpDeadLetterQueue(AmqpAddress.parse(amqp_url), origin="test").scan(
+        lambda dead_letters: [True] * len(dead_letters)
+    )
 
     assert (scan.seen, scan.is_complete) == (0, False)
 

@@ -9,6 +9,7 @@ import pytest
 from pymongo.database import Database
 
 from harness.borrowed import check_unused, clean
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
 from wavecom.errors import ConfigurationError
@@ -23,7 +24,7 @@ def addresses(mongodb_uri: str, amqp_url: str) -> Addresses:
 
 
 def publish(amqp_url: str) -> None:
-    connection: Any = connect(amqp_url, 10, "test")
+    connection: Any = connect(AmqpAddress.parse(amqp_url), 10, "test")
     channel = connection.channel()
     channel.queue_declare(QUEUE, durable=True, auto_delete=False, arguments={"x-queue-type": "quorum"})
     channel.confirm_select()
