@@ -6,7 +6,8 @@ the event loop reads (``rsgi.py``), and this module says what it may have under 
 * **A deadline for the whole body**: ``GRACE_SECONDS``, plus a second for each ``LEAST_BYTES_PER_SECOND`` that came.
 * **Pools**: each client has one for all of its keys, live and test; callers without a key (the pages' forms) share a
   small one of their own. Nobody can fill another's.
-* **A full pool makes room** by giving up the body that has least time left, of the address that has most of them.
+* **A full pool makes room** by giving up the body that has least time left, of the address that has most of them;
+  where its bytes are used up, the body that is awaited longest, of the address that has most bytes.
   Honest bodies arrive in milliseconds: those that are given up are those that stall.
 """
 
@@ -32,6 +33,9 @@ _LATE = "The body did not arrive in time: {had} bytes in {seconds:.0f} seconds. 
 _CROWDED_OUT = (
     "Too many requests from the same sender are waiting for their bodies, and this one has waited longest. "
     "Send the body right after the head of the request."
+)
+_BYTES_NEEDED = (
+    "The bytes of this body, which is not complete yet, were needed for the requests of others. Send it again."
 )
 
 
@@ -106,7 +110,11 @@ class BodyReadLimiter:
         return read
 
     def grow(self, read: BodyRead, byte_count: int) -> None:
-        """So many more bytes have come. Raises ``OverloadedError`` where there is no room for them."""
+        """So many more bytes have come.
+
+        Where there is no room for them, others make it. Raises ``OverloadedError`` where this body is itself the one in
+        the way, or all that is held is complete.
+        """
         pool = self._pools[read.pool]
         read.byte_count += byte_count
         pool.byte_count += byte_count
@@ -115,8 +123,10 @@ class BodyReadLimiter:
         most = limits.bytes_for_client if read.pool else limits.bytes_for_strangers
         if read.pool == RECEIPTS:
             most = limits.bytes_for_receipts
-        if pool.byte_count > most or self._byte_count > limits.bytes_in_all:
-            raise OverloadedError("too many bytes of bodies are held")
+        while pool.byte_count > most:
+            self._make_room(pool, read)
+        while self._byte_count > limits.bytes_in_all:
+            self._make_room(max(self._pools.values(), key=lambda each: _bytes_of(each.awaited)), read)
 
     def complete(self, read: BodyRead) -> None:
         """It is here: its time is not counted any more, its bytes are."""
@@ -144,10 +154,33 @@ class BodyReadLimiter:
             self._give_up(read, RequestTimeoutError(words))
         return self._awaited_count > 0
 
+    def _make_room(self, pool: _Pool, read: BodyRead) -> None:
+        """Give up a body of the pool for the bytes of ``read``. Raises ``OverloadedError`` where there is no other."""
+        chosen = _most_bytes(pool.awaited) if pool.awaited else read
+        if chosen is read:
+            raise OverloadedError("too many bytes of bodies are held")
+        self._give_up(chosen, OverloadedError(_BYTES_NEEDED))
+
     def _give_up(self, read: BodyRead, refusal: WaveComError) -> None:
         self.complete(read)
+        # Its bytes go when its request ends, which is at once.
+        self._pools[read.pool].byte_count -= read.byte_count
+        self._byte_count -= read.byte_count
+        read.byte_count = 0
         read.refusal = refusal
         read.cancel()
+
+
+def _bytes_of(reads: Collection[BodyRead]) -> int:
+    return sum(read.byte_count for read in reads)
+
+
+def _most_bytes(reads: Collection[BodyRead]) -> BodyRead:
+    """Not by its deadline: that is the later the more of a body has come, and who holds most back has the latest."""
+    by_address: Counter[str] = Counter()
+    for read in reads:
+        by_address[read.address] += read.byte_count
+    return min(reads, key=lambda read: (-by_address[read.address], read.began_at))
 
 
 def _most_hindering(reads: Collection[BodyRead]) -> BodyRead:

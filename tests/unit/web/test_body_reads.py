@@ -129,11 +129,58 @@ def test_bytes_are_held_until_the_request_is_over() -> None:
 
 def test_receipts_hold_fewer_bytes_than_a_client_and_leave_room_for_it() -> None:
     place = _Place(bytes_for_client=100, bytes_for_receipts=50, bytes_in_all=150)
-    place.limiter.grow(place.begin(RECEIPTS), 50)
+    full = place.begin(RECEIPTS)
+    place.limiter.grow(full, 50)
+    place.limiter.complete(full)
 
     with pytest.raises(OverloadedError):
         place.limiter.grow(place.begin(RECEIPTS), 1)
     place.limiter.grow(place.begin("acme"), 99)
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.1"], ["10.0.0.1", "10.0.0.2", "10.0.0.3"]])
+def test_bodies_that_hold_back_their_last_byte_shut_no_receipt_out(addresses: list[str]) -> None:
+    place = _Place(bytes_for_receipts=48, for_client=100, in_all=100)
+    for number in range(3):
+        place.limiter.grow(place.begin(RECEIPTS, addresses[number % len(addresses)], f"stalled {number}"), 16)
+
+    receipt = place.begin(RECEIPTS, addresses[0], "receipt")
+    place.limiter.grow(receipt, 2)
+
+    assert place.given_up == ["stalled 0"]
+    assert receipt.refusal is None
+
+
+def test_who_is_in_the_way_himself_is_refused() -> None:
+    place = _Place(bytes_for_receipts=48)
+    place.limiter.grow(place.begin(RECEIPTS, "10.0.0.2"), 2)
+
+    with pytest.raises(OverloadedError):
+        place.limiter.grow(place.begin(RECEIPTS, "10.0.0.1"), 48)
+    assert place.given_up == []
+
+
+def test_when_all_bytes_are_held_the_pool_that_awaits_most_of_them_makes_room() -> None:
+    place = _Place(bytes_for_client=100, bytes_for_receipts=100, bytes_in_all=150)
+    place.limiter.grow(place.begin(RECEIPTS, name="stalled"), 90)
+    place.limiter.grow(place.begin("acme"), 50)
+
+    place.limiter.grow(place.begin("other"), 40)
+
+    assert place.given_up == ["stalled"]
+
+
+def test_the_bytes_of_what_is_given_up_are_counted_no_more_and_not_twice() -> None:
+    place = _Place(bytes_for_receipts=48)
+    stalled = place.begin(RECEIPTS)
+    place.limiter.grow(stalled, 48)
+    second = place.begin(RECEIPTS)
+    place.limiter.grow(second, 40)
+    place.limiter.complete(second)
+    place.limiter.release(stalled)
+
+    with pytest.raises(OverloadedError):
+        place.limiter.grow(place.begin(RECEIPTS), 9)
 
 
 def test_what_is_given_up_leaves_nothing_behind() -> None:
