@@ -9,6 +9,9 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from wavecom.core.strength import LEAST_BITS, estimated_bits
+from wavecom.errors import Problem, SettingsError
+
 #: What all that we start creates is for its owner alone.
 UMASK = 0o077
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
@@ -32,32 +35,52 @@ def kept(path: Path, make: Callable[[], str]) -> str:
 
 
 def shared_secret(path: Path) -> str:
-    """The secret in ``path``, made on first use; several processes at once agree on one."""
+    """The secret in ``path``, made on first use; several processes at once agree on one.
+
+    Raises ``SettingsError`` where the file holds none that is hard to guess.
+    """
     try:
-        return path.read_text(encoding="ascii").strip()
+        return _strong_secret_in(path)
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    draft.touch(mode=0o600)
     try:
-        draft.write_text(new_secret(), encoding="ascii")
+        _write_new(draft, new_secret())
         os.link(draft, path)
     except FileExistsError:
         pass  # another process was first: its secret is the one
     finally:
-        draft.unlink()
-    return path.read_text(encoding="ascii").strip()
+        draft.unlink(missing_ok=True)
+    return _strong_secret_in(path)
+
+
+def _strong_secret_in(path: Path) -> str:
+    # Never shown: what is there may be a part of the secret.
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    if estimated_bits(text) < LEAST_BITS:
+        message = (
+            f"holds no secret of {LEAST_BITS} bits or more: it is empty, cut off or easy to guess. Put the one that "
+            "was there back, from another machine or a backup; or delete the file, and a new one is made, which knows "
+            "nothing that was signed with the old one."
+        )
+        raise SettingsError([Problem(str(path), message)])
+    return text
 
 
 def write(path: Path, text: str) -> None:
     """Whole or not at all: nobody ever reads half a file."""
     draft = path.with_name(f".{path.name}.new")
     draft.unlink(missing_ok=True)
-    with open(draft, "x", encoding="utf-8", opener=opener) as file:
+    _write_new(draft, text)
+    draft.replace(path)
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Durably: what is given a name after this is not found empty after a crash."""
+    with open(path, "x", encoding="utf-8", opener=opener) as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    draft.replace(path)
 
 
 @contextlib.contextmanager
