@@ -3,7 +3,8 @@
 STOP, END, CANCEL, UNSUBSCRIBE, QUIT, REVOKE and OPT OUT are what the FCC counts as an opt-out in any case
 (47 CFR 64.1200(a)(10)); the other English words are those that Twilio answers by itself
 (https://help.twilio.com/articles/223134027). Only a message that is nothing but such a word counts: "stop by at five"
-asks for nothing.
+asks for nothing. Nor does a word of mere assent, though Twilio takes YES for START: it answers a question, such as
+whether a payment is one's own, and lifts nobody's STOP.
 """
 
 from __future__ import annotations
@@ -27,43 +28,43 @@ KEYWORDS: Mapping[str, Mapping[Keyword, frozenset[str]]] = {
     for language, table in {
         "en": {
             Keyword.STOP: "stop, stop all, stopall, end, cancel, unsubscribe, quit, revoke, opt out, optout",
-            Keyword.START: "start, unstop, yes, subscribe, opt in, optin",
+            Keyword.START: "start, unstop, subscribe, opt in, optin",
             Keyword.HELP: "help, info",
         },
         "de": {
             Keyword.STOP: "stopp, ende, abmelden, abbestellen, beenden, widerruf, kündigen, stopp bitte, stop bitte",
-            Keyword.START: "anmelden, ja, starten",
+            Keyword.START: "anmelden, starten",
             Keyword.HELP: "hilfe",
         },
         "fr": {
             Keyword.STOP: "arret, arrêt, arreter, arrêter, desabonner, désabonner, desinscrire, désinscrire, fin",
-            Keyword.START: "oui, abonner, demarrer, démarrer, reprendre",
+            Keyword.START: "abonner, demarrer, démarrer, reprendre",
             Keyword.HELP: "aide",
         },
         "es": {
             Keyword.STOP: "alto, parar, baja, cancelar, fin, detener",
-            Keyword.START: "alta, comenzar, empezar, si, sí",
+            Keyword.START: "alta, comenzar, empezar",
             Keyword.HELP: "ayuda",
         },
         "it": {
             # Not "fine": who writes that in English is content.
             Keyword.STOP: "ferma, fermare, annulla, disiscrivi, basta",
-            Keyword.START: "inizia, avvia, iscrivi, si, sì",
+            Keyword.START: "inizia, avvia, iscrivi",
             Keyword.HELP: "aiuto",
         },
         "nl": {
             Keyword.STOP: "stoppen, afmelden, einde, opzeggen, uitschrijven",
-            Keyword.START: "beginnen, aanmelden, ja",
+            Keyword.START: "beginnen, aanmelden",
             Keyword.HELP: "hulp",
         },
         "pt": {
             Keyword.STOP: "pare, parar, sair, cancelar, remover, fim",
-            Keyword.START: "iniciar, começar, comecar, sim",
+            Keyword.START: "iniciar, começar, comecar",
             Keyword.HELP: "ajuda",
         },
         "pl": {
             Keyword.STOP: "koniec, wypisz, anuluj, rezygnuję, rezygnuje",
-            Keyword.START: "zacznij, zapisz, tak",
+            Keyword.START: "zacznij, zapisz",
             Keyword.HELP: "pomoc",
         },
     }.items()

@@ -39,6 +39,14 @@ def test_a_word_is_understood_however_it_is_written(text: str, keyword: Keyword)
         "please don't stop",
         "nonstop",
         "I need help with my order",
+        # They answer a question, such as that of a fraud alarm, and lift no STOP.
+        "YES",
+        "Ja",
+        "oui",
+        "Sí",
+        "sì",
+        "sim",
+        "tak",
         "stop" * 9,
     ],
 )
