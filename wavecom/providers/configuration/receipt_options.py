@@ -14,7 +14,7 @@ from marshmallow import ValidationError, fields
 
 from wavecom.core.receipts import ReceiptKind
 from wavecom.providers.configuration.json_pointers import JsonPointer
-from wavecom.providers.configuration.options import checks_of, load, secrets, text, tuple_of, unknown_keys
+from wavecom.providers.configuration.options import checks_of, load, secrets, set_of, text, tuple_of, unknown_keys
 from wavecom.providers.configuration.webhook_secrets import key_of
 
 #: The word in ``kinds`` for what people write to us.
@@ -33,6 +33,14 @@ class ReceiptSignature(StrEnum):
     HEADER = "header"
     #: HTTP basic auth: ``username``, and the secret as its password.
     BASIC = "basic"
+
+
+class ReceiptMethod(StrEnum):
+    """What a gateway may call with: reports are read from bodies, and a GET has none."""
+
+    POST = "POST"
+    PUT = "PUT"
+    PATCH = "PATCH"
 
 
 class _Signature(fields.Field[ReceiptSignature]):
@@ -71,7 +79,7 @@ class HttpReceiptOptions:
     kinds: Annotated[Mapping[str, str], _Kinds()]
     header: Annotated[str | None, text()] = None
     username: Annotated[str | None, text()] = None
-    methods: Annotated[tuple[str, ...], tuple_of(text(), 'must be a list such as ["POST"]')] = ("POST",)
+    methods: Annotated[frozenset[ReceiptMethod], set_of(ReceiptMethod)] = frozenset({ReceiptMethod.POST})
     #: Where the list of events is; "": the body itself, one event or a list of them.
     events: Annotated[str, JsonPointer()] = ""
     #: Without it an event is known by its content.

@@ -39,7 +39,7 @@ class HttpReceipts:
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._options: HttpReceiptOptions = config.options.receipts
-        self.methods = frozenset(self._options.methods)
+        self.methods = frozenset(method.value for method in self._options.methods)
         self._webhooks: StandardWebhooksVerifier | None = None
         self._expected: list[bytes] = []
         match self._options.signature:

@@ -224,6 +224,9 @@ def test_a_gateway_that_reports_makes_what_it_accepts_sent() -> None:
         ('delivered = ["DELIVRD"]', 'deliverd = ["DELIVRD"]', "is no kind"),
         ('failed = ["UNDELIV", "REJECTD"]', 'failed = ["DELIVRD"]', "one meaning"),
         ('sender = "/from"', "", "inbound"),
+        ('kind = "/status"', 'kind = "/status"\nmethods = ["post"]', "a list of: POST, PUT, PATCH"),
+        ('kind = "/status"', 'kind = "/status"\nmethods = ["GET"]', "a list of: POST, PUT, PATCH"),
+        ('kind = "/status"', 'kind = "/status"\nmethods = []', "a list of: POST, PUT, PATCH"),
     ],
 )
 def test_a_mistake_in_the_table_is_named(old: str, new: str, word: str) -> None:
