@@ -129,6 +129,16 @@ def found(type_name: str, answers: Answers, server: HTTPServer) -> list[AccountF
         ),
         ("ses", [("/v2/email/account", (200, {}))], {CREDENTIALS: True, SENDER: False, QUOTA: None}),
         ("ses", [("/v2/email/account", (403, {"message": "no"}))], {CREDENTIALS: False}),
+        # The key may ask for the account and not for identities.
+        (
+            "ses",
+            [
+                ("/v2/email/account", (200, {})),
+                ("/v2/email/identities/bank@bank.example", (403, {"message": "no"})),
+                ("/v2/email/identities/bank.example", (403, {"message": "no"})),
+            ],
+            {CREDENTIALS: True, SENDER: None, QUOTA: None},
+        ),
         (
             "postmark",
             [("/server", (200, {"ID": 1})), ("/message-streams/codes", (200, {"ID": "codes"}))],

@@ -149,7 +149,7 @@ class PostmarkProvider(BaseHttpProvider[PostmarkOptions]):
             return [credentials]
         stream = get(f"/message-streams/{quote(self.options.message_stream, safe='')}")
         if fields_of(stream).get("ID") != self.options.message_stream:
-            return [credentials, sender_finding(False, "Postmark knows no such stream: check message_stream")]
+            return [credentials, sender_finding(False, "Postmark knows no such stream: check message_stream", stream)]
         return [credentials, sender_finding(None, "the stream is there; a server token can't ask about signatures")]
 
 

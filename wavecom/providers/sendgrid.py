@@ -161,14 +161,13 @@ class SendgridProvider(BaseHttpProvider[SendgridOptions]):
         return [credentials, self._sender_finding(domains, senders), balance_finding(remain, "mails")]
 
     def _sender_finding(self, domains: AccountAnswer, senders: AccountAnswer) -> AccountFinding:
-        if domains.status == senders.status == 403:
-            return sender_finding(None, "api_key may not ask for verified senders")
         known = domains.content if isinstance(domains.content, list) else []
         single = fields_of(senders).get("results", ())
         if any(each.get("valid") for each in known):
             return sender_finding(True, "its domain is authenticated")
         is_single = any(each.get("from_email") == self._sender.address and each.get("verified") for each in single)
-        return sender_finding(is_single, "verified" if is_single else "neither the address nor its domain is verified")
+        text = "verified" if is_single else "neither the address nor its domain is verified"
+        return sender_finding(is_single, text, domains, senders)
 
 
 def _person(box: Mailbox) -> dict[str, str]:

@@ -148,7 +148,7 @@ class SesProvider(BaseHttpProvider[SesOptions]):
             return [credentials]
         identities = [get(f"identities/{quote(each, safe='')}") for each in (self._sender.address, self._sender.domain)]
         is_verified = any(fields_of(each).get("VerifiedForSendingStatus") is True for each in identities)
-        sender = sender_finding(is_verified, "verified" if is_verified else "not verified in this region")
+        sender = sender_finding(is_verified, "verified" if is_verified else "not verified in this region", *identities)
         return [credentials, sender, _quota(fields_of(account))]
 
 

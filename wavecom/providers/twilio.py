@@ -158,7 +158,8 @@ class TwilioProvider(BaseHttpProvider[TwilioOptions]):
             findings.append(sender_finding(None, "names, short codes and messaging services can't be asked about"))
         else:
             query = urlencode({"PhoneNumber": options.sender})
-            numbers = fields_of(get(f"/IncomingPhoneNumbers.json?{query}")).get("incoming_phone_numbers")
+            answer = get(f"/IncomingPhoneNumbers.json?{query}")
+            numbers = fields_of(answer).get("incoming_phone_numbers")
             text = "a number of this account" if numbers else "no number of this account"
-            findings.append(sender_finding(bool(numbers), text))
+            findings.append(sender_finding(bool(numbers), text, answer))
         return findings

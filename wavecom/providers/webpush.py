@@ -159,7 +159,8 @@ class WebpushProvider(BaseHttpProvider[WebpushOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """Push services know nobody before the first message; what browsers must be given can be shown."""
-        return [AccountFinding(AccountAspect.CREDENTIALS, True, f"applicationServerKey is {self._public_key}")]
+        text = f"nobody to ask before the first message; applicationServerKey is {self._public_key}"
+        return [AccountFinding(AccountAspect.CREDENTIALS, None, text)]
 
     def _endpoint(self, message: Message) -> Endpoint:
         subscription = recipient(message, "webpush", "subscription")

@@ -33,6 +33,13 @@ def balance_finding(amount: object, unit: object = "") -> AccountFinding:
         return AccountFinding(AccountAspect.QUOTA, None, "the balance is not told")
 
 
-def sender_finding(is_good: bool | None, text: str) -> AccountFinding:
-    """Whether the sender may be used."""
+def sender_finding(is_good: bool | None, text: str, *answers: AccountAnswer) -> AccountFinding:
+    """Whether the sender may be used, as ``answers`` tell.
+
+    A sender that was not found is a bad one only where each of them says so: by its content, or by status 404. Any
+    other status says that the provider can't be asked, or not by us.
+    """
+    silent = [answer.status for answer in answers if not (200 <= answer.status < 300 or answer.status == 404)]
+    if silent and not is_good:
+        return AccountFinding(AccountAspect.SENDER, None, f"can't be asked about: HTTP {silent[0]}")
     return AccountFinding(AccountAspect.SENDER, is_good, text)
