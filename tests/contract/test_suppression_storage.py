@@ -35,6 +35,9 @@ def store(request: pytest.FixtureRequest) -> SuppressionStore:
     return MongoSuppressionStore(database, new_id=lambda: f"{next(numbers):08}-0000-7000-8000-000000000000")
 
 
+_ALL_UNTOLD = frozenset({"scope", "expires_at"})
+
+
 def _new(recipient: str = "amina@example.com", **overrides: Any) -> NewSuppression:
     fields: dict[str, Any] = {
         "account": "acme",
@@ -93,6 +96,49 @@ def test_people_change_an_entry_and_its_history_tells_so(store: SuppressionStore
         (SuppressionAction.ADDED, SuppressionScope.ALL, "key k-1"),
         (SuppressionAction.CHANGED, SuppressionScope.MARKETING, "operator"),
     ]
+
+
+MARKETING = SuppressionScope.MARKETING
+
+
+@pytest.mark.parametrize("is_in_one_step", [True, False])
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([{"scope": MARKETING}, {}], (SuppressionScope.ALL, None)),
+        ([{}, {"scope": MARKETING}], (SuppressionScope.ALL, None)),
+        ([{"expires_at": later(days=9)}, {"expires_at": later(days=2)}], (SuppressionScope.ALL, later(days=9))),
+        ([{"expires_at": later(days=9)}, {}], (SuppressionScope.ALL, None)),
+        ([{}, {"expires_at": later(days=9)}], (SuppressionScope.ALL, None)),
+        ([{"expires_at": later(days=9)}, {"untold": frozenset({"expires_at"})}], (SuppressionScope.ALL, later(days=9))),
+        ([{"scope": MARKETING}, {"untold": frozenset({"scope"})}], (MARKETING, None)),
+    ],
+)
+def test_a_list_that_is_read_in_weakens_nothing(
+    store: SuppressionStore,
+    rows: list[dict[str, Any]],
+    expected: tuple[SuppressionScope, datetime | None],
+    is_in_one_step: bool,
+) -> None:
+    news = [_new(only_widens=True, **row) for row in rows] + [_new(only_widens=True, untold=_ALL_UNTOLD, reason="")]
+
+    results = store.add(news, NOW) if is_in_one_step else [store.add([new], NOW)[0] for new in news]
+
+    assert len({each.suppression_id for each in results}) == 1
+    entry = store.get(results[0].suppression_id, None)
+    assert entry is not None
+    assert ((entry.scope, entry.expires_at), entry.reason) == (expected, "asked by phone")
+
+
+def test_a_list_that_is_read_in_puts_in_force_again_what_it_says(store: SuppressionStore) -> None:
+    [first] = store.add([_new(reason="asked by phone")], NOW)
+    store.lift(first.suppression_id, None, by="operator", reason="", now=NOW)
+
+    store.add([_new(scope=MARKETING, only_widens=True, reason="asked again")], later(60))
+
+    entry = store.get(first.suppression_id, None)
+    assert entry is not None
+    assert (entry.state(later(60)), entry.scope, entry.reason) == (SuppressionState.ACTIVE, MARKETING, "asked again")
 
 
 def test_each_source_has_an_entry_of_its_own(store: SuppressionStore) -> None:

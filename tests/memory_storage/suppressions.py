@@ -126,6 +126,7 @@ class MemorySuppressionStore:
                 history=(added(new, now),),
             )
             return self._keep(entry, now, is_new=True)
+        new = entry.merged(new, now)
         if not entry.is_changed_by(new, now):
             return AddResult(entry.suppression_id, is_new=False, is_changed=False)
         changed = replace(

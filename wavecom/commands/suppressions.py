@@ -210,7 +210,8 @@ def import_(client: str, is_test: bool, file: BinaryIO, operator: str) -> None:
     """Add every row of FILE (- for standard input), CSV in UTF-8, to a client's list.
 
     The first line names the columns: type (email, sms, push) and recipient, and if you like scope, reason and
-    expiresAt; others are passed over. A row that is wrong is named and costs no other. May be repeated.
+    expiresAt; others are passed over. A row that is wrong is named and costs no other. What is in force already is not
+    weakened: the wider scope and the later end count. May be repeated.
     """
     from wavecom.web.api.suppression_csv import SuppressionCsv
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, Self
@@ -115,6 +115,10 @@ class NewSuppression:
     expires_at: datetime | None = None
     #: Names the event that caused it, so that the same event that comes again changes nothing; "": there is none.
     event_id: str = ""
+    #: It is a row of a list that is read in: what is in force is made wider by it and no weaker (``after``).
+    only_widens: bool = False
+    #: Fields that its list does not tell (``scope``, ``expires_at``): they stay as they are, where they are anything.
+    untold: frozenset[str] = frozenset()
 
     @property
     def digest(self) -> bytes:
@@ -145,6 +149,28 @@ class NewSuppression:
             reason=f"{code}, notification {job.job_id}",
             event_id=event_id,
         )
+
+    def after(self, earlier: NewSuppression | Suppression) -> NewSuppression:
+        """What this comes to where ``earlier`` is in force, or to be, for the same recipient and source."""
+        if not self.only_widens:
+            return self
+        earlier_untold = earlier.untold if isinstance(earlier, NewSuppression) else frozenset()
+        scopes = [each.scope for each in self._telling("scope", earlier, earlier_untold)]
+        ends = [each.expires_at for each in self._telling("expires_at", earlier, earlier_untold)]
+        return replace(
+            self,
+            scope=SuppressionScope.ALL if SuppressionScope.ALL in scopes else SuppressionScope.MARKETING,
+            reason=self.reason or earlier.reason,
+            expires_at=None if None in ends else max(each for each in ends if each is not None),
+            untold=self.untold & earlier_untold,
+        )
+
+    def _telling(
+        self, name: str, earlier: NewSuppression | Suppression, earlier_untold: frozenset[str]
+    ) -> list[NewSuppression | Suppression]:
+        """Which of the two tell the field; where none does, both have the same usual value."""
+        told = [each for each, untold in ((earlier, earlier_untold), (self, self.untold)) if name not in untold]
+        return told or [self]
 
 
 def by_provider(name: str) -> str:
@@ -196,8 +222,12 @@ class Suppression:
             return SuppressionState.EXPIRED
         return SuppressionState.ACTIVE
 
+    def merged(self, new: NewSuppression, now: datetime) -> NewSuppression:
+        """What adding ``new`` to this entry says: itself, and of a list that is read in what is in force already."""
+        return new.after(self) if self.state(now) is SuppressionState.ACTIVE else new
+
     def is_changed_by(self, new: NewSuppression, now: datetime) -> bool:
-        """Whether adding ``new`` to this entry changes anything."""
+        """Whether adding ``new``, which is ``merged``, to this entry changes anything."""
         if new.event_id and any(event.event_id == new.event_id for event in self.history):
             return False
         if self.state(now) is not SuppressionState.ACTIVE:
@@ -285,7 +315,10 @@ class SuppressionStore(Protocol):
     """
 
     def add(self, news: Sequence[NewSuppression], now: datetime) -> list[AddResult]:
-        """Have each in force, with a line of history where that changes anything. May be repeated."""
+        """Have each in force, with a line of history where that changes anything. May be repeated.
+
+        Of several for one entry the last counts, or what they come to (``NewSuppression.after``).
+        """
         ...
 
     def lift(

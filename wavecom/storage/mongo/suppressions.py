@@ -60,7 +60,7 @@ class MongoSuppressionStore:
         self._new_id = new_id
 
     def add(self, news: Sequence[NewSuppression], now: datetime) -> list[AddResult]:
-        """See the port. Of several for one entry the last counts."""
+        """See the port."""
         results: dict[_Key, AddResult] = {}
         #: What was to be written in an earlier round, and its line of history, by which it is known again.
         planned: dict[_Key, tuple[AddResult, SuppressionEvent]] = {}
@@ -68,7 +68,10 @@ class MongoSuppressionStore:
         created: list[str] = []
         #: Those of which it is not certain that they were visible soon after their time.
         doubtful: list[str] = []
-        waiting = {(new.digest, new.source): new for new in news}
+        waiting: dict[_Key, NewSuppression] = {}
+        for new in news:
+            key = (new.digest, new.source)
+            waiting[key] = new.after(waiting[key]) if key in waiting else new
         for _ in range(_ROUNDS_LIMIT):
             if not waiting:
                 if time.monotonic() - begun > _PROMPT.total_seconds():
@@ -81,7 +84,8 @@ class MongoSuppressionStore:
             written: list[_Key] = []
             for key, new in waiting.items():
                 entry = found.get(key)
-                if entry is not None and not entry.is_changed_by(new, now):
+                said = new if entry is None else entry.merged(new, now)
+                if entry is not None and not entry.is_changed_by(said, now):
                     earlier = planned.get(key)
                     is_ours = earlier is not None and entry.history[-1:] == (earlier[1],)
                     unchanged = AddResult(entry.suppression_id, is_new=False, is_changed=False)
@@ -91,14 +95,14 @@ class MongoSuppressionStore:
                         doubtful.append(entry.suppression_id)
                     continue
                 if entry is None:
-                    event = added(new, now)
+                    event = added(said, now)
                     suppression_id = self._new_id()
-                    creations.append(_document(suppression_id, new, event))
+                    creations.append(_document(suppression_id, said, event))
                     created.append(suppression_id)
                 else:
-                    event = entry.event_of(new, now)
+                    event = entry.event_of(said, now)
                     suppression_id = entry.suppression_id
-                    writes.append(_change(entry, new, event))
+                    writes.append(_change(entry, said, event))
                 is_new = event.action is SuppressionAction.ADDED
                 planned[key] = AddResult(suppression_id, is_new, is_changed=True), event
                 written.append(key)

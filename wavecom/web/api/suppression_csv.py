@@ -2,13 +2,15 @@
 
 The first line names the columns, in any order: ``type`` and ``recipient``, and where they are wanted ``scope``,
 ``reason`` and ``expiresAt``. What an export has besides is passed over, so that what came out can go in elsewhere; and
-so are its rows of entries that were lifted or have expired, which nobody wants in force again.
+so are its rows of entries that were lifted or have expired, which nobody wants in force again. A file never weakens a
+list: of several rows of a recipient, and of what is in force already, the wider scope and the later end count, and what
+the file does not tell stays as it is.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import StringIO
@@ -71,12 +73,12 @@ class SuppressionCsv:
         """
         result = ImportResult()
         batch: list[NewSuppression] = []
-        for line, row in self._rows(lines):
+        for line, row, columns in self._rows(lines):
             if row is not None and row.pop(_STATE, None) in _NOT_IN_FORCE:
                 result.counts = replace(result.counts, unchanged=result.counts.unchanged + 1)
                 continue
             try:
-                batch.append(self._new(row, account, by))
+                batch.append(self._new(row, columns, account, by))
             except ValidationError as error:
                 result.refused += 1
                 if len(result.bad_rows) < NAMED_LIMIT:
@@ -88,14 +90,17 @@ class SuppressionCsv:
             result.counts = result.counts.plus(self._suppressions.add(batch))
         return result
 
-    def _new(self, row: dict[str, Any] | None, account: str, by: str) -> NewSuppression:
+    def _new(self, row: dict[str, Any] | None, columns: Collection[str], account: str, by: str) -> NewSuppression:
         if row is None:
             raise ValidationError(_MORE_VALUES)
-        return self._schema.new(self._schema.load(row), account, by)
+        new = self._schema.new(self._schema.load(row), account, by)
+        # Without a value there is no scope, but an end there is: never.
+        told = {"scope": "scope" in row, "expires_at": "expiresAt" in columns}
+        return replace(new, only_widens=True, untold=frozenset(name for name, is_told in told.items() if not is_told))
 
     @staticmethod
-    def _rows(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | None]]:
-        """Each row's line and values by column; None for one with more values than there are columns."""
+    def _rows(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | None, list[str]]]:
+        """Each row's line, its values by column, and the columns; no values where there are more of them."""
         reader = csv.reader(lines, strict=True)
         columns: list[str] | None = None
         try:
@@ -107,7 +112,7 @@ class SuppressionCsv:
                     continue
                 named = zip(columns, values, strict=False)
                 row = {name: value.strip() for name, value in named if name in _READ and value.strip()}
-                yield reader.line_num, row if len(values) <= len(columns) else None
+                yield reader.line_num, row if len(values) <= len(columns) else None, columns
         except csv.Error as error:
             raise _refused("", f"is no CSV: line {reader.line_num}: {error}") from error
         if columns is None:

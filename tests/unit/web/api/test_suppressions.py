@@ -157,6 +157,22 @@ def test_rows_of_csv_are_added_and_bad_ones_named(environment: WebEnvironment, a
     assert _is_suppressed(environment, Channel.EMAIL, "dora@example.com")
 
 
+def test_an_import_weakens_nothing(environment: WebEnvironment, api: FlaskClient) -> None:
+    end = {"expiresAt": "2030-01-01T00:00:00Z"}
+    added = api.post(PATH, json={"type": "email", "recipient": "amina@example.com", "reason": "by phone"} | end)
+
+    narrower = "type,recipient,scope,state\nemail,amina@example.com,marketing,active\n"
+    assert _import(api, narrower).json["unchanged"] == 1
+    assert _import(api, "type,recipient\nemail,amina@example.com\n").json["unchanged"] == 1
+    kept = api.get(f"{PATH}/{added.json['suppressionId']}").json
+    assert (kept["scope"], kept["reason"], kept["expiresAt"]) == ("all", "by phone", "2030-01-01T00:00:00.000Z")
+
+    rows = "type,recipient,scope,expiresAt\nemail,amina@example.com,,\nemail,amina@example.com,marketing,\n"
+    _import(api, rows)
+    wider = api.get(f"{PATH}/{added.json['suppressionId']}").json
+    assert (wider["scope"], wider["reason"], wider["expiresAt"]) == ("all", "by phone", None)
+
+
 def test_an_import_may_be_repeated(api: FlaskClient) -> None:
     rows = "type,recipient\n" + "".join(f"email,person{number}@example.com\n" for number in range(2500))
 
