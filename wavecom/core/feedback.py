@@ -2,14 +2,15 @@
 
 Whose list: of a receipt, that of the job's account. Of an inbound message, those of the live accounts whose messages
 went to this number by the provider that it came from, because STOP is said to our number and not to one client of it;
-where nothing is known of any such message, STOP holds for all clients. START takes back what was said to the same
+where nothing is known of any such message, STOP holds for all clients. A provider that is one client's own speaks to
+that client alone. START takes back what was said to the same
 provider, for all of them; and never for all whatever was said: who has left one bank's number does not come back to it
 by a word to another's.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from email.utils import parseaddr
 
 import structlog
@@ -21,7 +22,7 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import JobFilter, JobRepository
 from wavecom.core.receipt_rules import log_id
 from wavecom.core.receipts import InboundMessage, MatchedReceipt, ReceiptKind
-from wavecom.core.recipients import recipient_of
+from wavecom.core.recipients import e164, recipient_of
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.suppressions import (
     USUAL_SCOPES,
@@ -48,7 +49,9 @@ _KINDS = {
 class SuppressionFeedback:
     """``wavecom.core.receipts.FeedbackHandler``. ``accounts`` answers the live accounts of all clients.
 
-    ``on_keyword`` hears of each word that was understood, for metrics.
+    ``owners`` are the accounts of the providers that one client has for itself, by the provider's name. For metrics
+    ``on_keyword`` hears of each word that was understood, ``on_unknown_sender`` of the provider of each that came from
+    no number.
     """
 
     def __init__(
@@ -58,13 +61,17 @@ class SuppressionFeedback:
         jobs: JobRepository,
         accounts: Callable[[], Collection[str]],
         keywords: Keywords,
+        owners: Mapping[str, str] | None = None,
         on_keyword: Callable[[Keyword], None] = lambda _keyword: None,
+        on_unknown_sender: Callable[[str], None] = lambda _provider: None,
     ) -> None:
         self._suppressions = suppressions
         self._jobs = jobs
         self._accounts = accounts
         self._keywords = keywords
+        self._owners = owners or {}
         self._on_keyword = on_keyword
+        self._on_unknown_sender = on_unknown_sender
 
     def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
         """See the port."""
@@ -76,11 +83,18 @@ class SuppressionFeedback:
         """See the port."""
         for message in messages:
             keyword = self._keywords.find(message.text)
-            if keyword is not None:
-                self._follow(provider, message, keyword)
+            if keyword is None:
+                continue
+            number = e164(message.sender)
+            if number is None:
+                # A name, or nothing: there is nobody to write to, and no entry would ever stop a message.
+                log.warning("keyword_from_no_number", provider=provider, keyword=keyword)
+                self._on_unknown_sender(provider)
+            else:
+                self._follow(provider, number, message, keyword)
 
-    def _follow(self, provider: str, message: InboundMessage, keyword: Keyword) -> None:
-        senders = self._accounts_that_sent(provider, message.sender)
+    def _follow(self, provider: str, number: str, message: InboundMessage, keyword: Keyword) -> None:
+        senders = self._accounts_that_sent(provider, number)
         event_id = f"{provider} {log_id(message.event_id)}"
         # No number and no text: both are the writer's.
         log.info("keyword_received", provider=provider, keyword=keyword, accounts=len(senders))
@@ -93,7 +107,7 @@ class SuppressionFeedback:
                         NewSuppression(
                             account=account,
                             channel=Channel.SMS,
-                            recipient=message.sender,
+                            recipient=number,
                             source=source,
                             scope=USUAL_SCOPES[source],
                             by="recipient",
@@ -104,13 +118,15 @@ class SuppressionFeedback:
                     ]
                 )
             case Keyword.START:
-                accounts = sorted(senders | self._accounts_stopped_by(provider, message.sender))
-                self._suppressions.lift_stops(accounts, Channel.SMS, message.sender, by="recipient", event_id=event_id)
+                accounts = sorted(senders | self._accounts_stopped_by(provider, number))
+                self._suppressions.lift_stops(accounts, Channel.SMS, number, by="recipient", event_id=event_id)
             case Keyword.HELP:
                 # Counted and logged, no more: most providers answer it themselves.
                 return
 
     def _accounts_that_sent(self, provider: str, number: str) -> frozenset[str]:
+        if provider in self._owners:
+            return frozenset({self._owners[provider]})
         where = JobFilter(recipient=number, type=Channel.SMS, provider=provider, is_test=False)
         return frozenset(job.client for job in self._jobs.search(where, _JOBS_LIMIT).jobs)
 

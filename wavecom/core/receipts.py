@@ -76,7 +76,7 @@ class InboundMessage:
     """What somebody sent to one of our numbers: STOP, START, HELP, or anything else."""
 
     event_id: str
-    #: The number that wrote, E.164.
+    #: Who wrote, as the provider says it: a number in one of the forms that ``recipients.e164`` reads, or a name.
     sender: str = field(repr=False)
     #: Our number or name that it was sent to.
     to: str = ""

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from wavecom.core.job import Job, recipient_text
 from wavecom.core.lanes import Channel
+
+#: No country's code begins with a zero (ITU-T E.164): 00 is what is dialled before it, one zero a number without it.
+_NUMBER: Final = re.compile(r"(?:\+|00)?([1-9][0-9]{1,14})")
+
+
+def e164(text: str) -> str | None:
+    """A number as providers write it, in the form in which recipients are stored: ``+447700900123``.
+
+    Of the same with ``00`` or nothing for the plus too. None for anything else, such as a name, or a number without
+    its country.
+    """
+    found = _NUMBER.fullmatch(text.strip())
+    return f"+{found[1]}" if found else None
 
 
 def recipient_key(job: Job) -> str:

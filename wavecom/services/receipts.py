@@ -11,6 +11,7 @@ from pymongo.database import Database
 
 from wavecom import receipt_metrics
 from wavecom.batching import GroupCommit
+from wavecom.core.account import account_of
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.receipt_processing import ReceiptProcessor, ReceiptReport
 from wavecom.core.receipts import FeedbackHandler, ReceiptRequest
@@ -81,9 +82,13 @@ def processor_of(
     )
 
 
-def intake_of(settings: Settings, database: Database[dict[str, Any]], processor: ReceiptProcessor) -> ReceiptIntake:
-    """The intake of a web process. Raises ``ProvidersFileError``."""
-    configs = receiving_providers(settings)
+def intake_of(
+    settings: Settings,
+    configs: Mapping[str, ProviderConfig[Any]],
+    database: Database[dict[str, Any]],
+    processor: ReceiptProcessor,
+) -> ReceiptIntake:
+    """The intake of a web process for the ``receiving_providers``."""
     return ReceiptIntake(
         readers=readers_of(configs, receipts_url_of(settings)),
         submit=shared_submit(processor),
@@ -98,6 +103,11 @@ def receiving_providers(settings: Settings) -> dict[str, ProviderConfig[Any]]:
     if settings.providers_file is None:
         return {}
     return read_receiving_providers(settings.providers_file, settings.environment)
+
+
+def owners_of(configs: Mapping[str, ProviderConfig[Any]]) -> dict[str, str]:
+    """The account of each provider that one client has for itself, by the provider's name."""
+    return {name: account_of(config.client, True) for name, config in configs.items() if config.client is not None}
 
 
 def readers_of(configs: Mapping[str, ProviderConfig[Any]], url: str | None) -> Readers:

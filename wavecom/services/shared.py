@@ -14,7 +14,7 @@ import redis
 from prometheus_client import Counter
 from pymongo.database import Database
 
-from wavecom import private_files
+from wavecom import private_files, receipt_metrics
 from wavecom.accounts.sessions import Sessions
 from wavecom.broker import topology
 from wavecom.core.account import account_of
@@ -169,9 +169,13 @@ def suppression_store_of(database: Database[dict[str, Any]], clock: Clock) -> Mo
 
 
 def feedback_of(
-    settings: Settings, suppressions: SuppressionList, jobs: JobRepository, keys: KeyStore
+    settings: Settings,
+    suppressions: SuppressionList,
+    jobs: JobRepository,
+    keys: KeyStore,
+    owners: Mapping[str, str] | None = None,
 ) -> SuppressionFeedback:
-    """What receipts and inbound messages are told to: the suppression list."""
+    """What receipts and inbound messages are told to: the suppression list. ``owners``: see ``SuppressionFeedback``."""
     further = {
         Keyword.STOP: settings.stop_words,
         Keyword.START: settings.start_words,
@@ -183,7 +187,9 @@ def feedback_of(
         # Operators send from the pages without a key.
         accounts=lambda: {account_of(record.client, True) for record in keys.of_client(None)} | {OPERATOR},
         keywords=Keywords(settings.keyword_languages, further),
+        owners=owners,
         on_keyword=lambda keyword: KEYWORDS_RECEIVED.labels(keyword.value).inc(),
+        on_unknown_sender=lambda provider: receipt_metrics.UNREADABLE.labels(provider).inc(),
     )
 
 

@@ -32,7 +32,7 @@ from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
 from wavecom.readiness import broker_check, deliveries_check, redis_check
-from wavecom.services.receipts import ReceiptIntake, intake_of, processor_of
+from wavecom.services.receipts import ReceiptIntake, intake_of, owners_of, processor_of, receiving_providers
 from wavecom.services.shared import (
     ClosableServices,
     dead_letters_of,
@@ -137,15 +137,17 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         policy=policy_of(settings),
     )
     suppressions = suppressions_of(database, clock)
+    receiving = receiving_providers(settings)
     receipts = intake_of(
         settings,
+        receiving,
         database,
         processor_of(
             settings,
             database,
             jobs=jobs,
             writer=writer,
-            feedback=feedback_of(settings, suppressions, jobs, key_store),
+            feedback=feedback_of(settings, suppressions, jobs, key_store, owners_of(receiving)),
             clock=clock,
         ),
     )

@@ -33,12 +33,15 @@ class Feedback:
         self.store = MemorySuppressionStore()
         self.jobs = MemoryJobRepository()
         self.keywords: list[Keyword] = []
+        self.unknown_senders: list[str] = []
         self.handler = SuppressionFeedback(
             suppressions=SuppressionList(self.store, self.clock),
             jobs=self.jobs,
             accounts=lambda: ["acme", "bank", "shop"],
             keywords=Keywords(),
+            owners={"bank-twilio": "bank"},
             on_keyword=self.keywords.append,
+            on_unknown_sender=self.unknown_senders.append,
         )
 
     def sent(self, client: str, provider: str = "twilio") -> None:
@@ -47,8 +50,8 @@ class Feedback:
         )
         assert self.jobs.insert([job]) == [None]
 
-    def writes(self, text: str, event_id: str = "m-1", provider: str = "twilio") -> None:
-        self.handler.on_inbound(provider, [InboundMessage(event_id=event_id, sender=NUMBER, text=text)])
+    def writes(self, text: str, event_id: str = "m-1", provider: str = "twilio", sender: str = NUMBER) -> None:
+        self.handler.on_inbound(provider, [InboundMessage(event_id=event_id, sender=sender, text=text)])
 
     def entries(self, state: SuppressionState = SuppressionState.ACTIVE) -> list[Suppression]:
         page = self.store.search(SuppressionFilter(state=state), 100, None, self.clock.now())
@@ -158,6 +161,35 @@ def test_stop_of_somebody_nobody_knows_holds_for_all_clients(feedback: Feedback)
     assert [entry.account for entry in feedback.entries()] == ["acme", "bank", "shop"]
 
 
+def test_stop_to_a_clients_own_provider_is_said_to_that_client_alone(feedback: Feedback) -> None:
+    feedback.writes("STOP", "m-1")
+    feedback.writes("STOP", "m-2", "bank-twilio")
+    feedback.writes("START", "m-3")
+    assert feedback.entries() == []
+    feedback.writes("STOP", "m-4", "bank-twilio")
+    assert [entry.account for entry in feedback.entries()] == ["bank"]
+
+    feedback.writes("START", "m-5", "bank-twilio")
+
+    assert feedback.entries() == []
+
+
+@pytest.mark.parametrize("sender", ["12025550143", "0012025550143", " +12025550143"])
+def test_a_number_is_suppressed_in_the_form_of_recipients(feedback: Feedback, sender: str) -> None:
+    feedback.sent("acme")
+
+    feedback.writes("STOP", sender=sender)
+
+    assert [(entry.account, entry.recipient) for entry in feedback.entries()] == [("acme", NUMBER)]
+
+
+@pytest.mark.parametrize("sender", ["", "Bank", "07700900123"])
+def test_stop_from_what_is_no_number_suppresses_nobody_and_is_counted(feedback: Feedback, sender: str) -> None:
+    feedback.writes("STOP", sender=sender)
+
+    assert (feedback.entries(), feedback.unknown_senders, feedback.keywords) == ([], ["twilio"], [])
+
+
 def test_start_lifts_what_stop_has_set_and_nothing_else(feedback: Feedback) -> None:
     feedback.sent("acme")
     invalid = _matched(
@@ -194,7 +226,7 @@ def test_start_said_to_one_provider_does_not_take_back_stop_said_to_another(feed
     feedback.sent("bank")
     feedback.writes("STOP", "m-1")
 
-    feedback.writes("yes", "m-2", "vonage")
+    feedback.writes("start", "m-2", "vonage")
 
     assert [(entry.account, entry.source) for entry in feedback.entries()] == [("bank", SuppressionSource.STOP)]
 

@@ -22,12 +22,12 @@ from wavecom.core.receipts import (
     SignatureError,
     UnreadableReceiptError,
 )
+from wavecom.core.recipients import e164
 from wavecom.providers.configuration.json_pointers import pointed_to
 from wavecom.providers.configuration.receipt_options import INBOUND, HttpReceiptOptions, ReceiptSignature
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
 from wavecom.providers.receipts.json_events import time_of
-from wavecom.providers.receipts.phone_numbers import e164
 from wavecom.providers.receipts.standard_webhooks import StandardWebhooksVerifier
 
 #: One request reports no more than this.

@@ -24,9 +24,9 @@ from wavecom.core.receipts import (
     SignatureError,
     UnreadableReceiptError,
 )
+from wavecom.core.recipients import e164
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
-from wavecom.providers.receipts.phone_numbers import e164
 from wavecom.providers.receipts.signed_jwt import check_hash, check_times, verified_claims
 
 KINDS: Final = {
@@ -100,7 +100,7 @@ class MessagebirdReceipts:
 def _inbound(message_id: str, fields: Mapping[str, str]) -> InboundMessage:
     return InboundMessage(
         event_id=message_id,
-        sender=e164(fields["originator"]) or "",
+        sender=fields["originator"],
         to=fields.get("recipient", ""),
         text=fields.get("body") or fields.get("payload", ""),
         at=_time(fields.get("createdDatetime", "")),

@@ -27,9 +27,9 @@ from wavecom.core.receipts import (
     SignatureError,
     UnreadableReceiptError,
 )
+from wavecom.core.recipients import e164
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import TOLERANCE, ReceiptDependencies
-from wavecom.providers.receipts.phone_numbers import e164
 from wavecom.providers.receipts.signed_jwt import check_hash, check_times, verified_claims
 
 #: ``status`` of both APIs. ``unknown`` is "no useful information": the message may still arrive.
@@ -163,7 +163,7 @@ def _fields(request: ReceiptRequest) -> dict[str, str]:
 def _inbound(message_id: str, fields: Mapping[str, str]) -> InboundMessage:
     return InboundMessage(
         event_id=message_id,
-        sender=e164(fields.get("msisdn") or fields.get("from", "")) or "",
+        sender=fields.get("msisdn") or fields.get("from", ""),
         to=fields.get("to", ""),
         text=fields["text"],
         at=_time(fields),

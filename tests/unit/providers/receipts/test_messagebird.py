@@ -219,7 +219,7 @@ def test_a_message_to_our_number_is_inbound_in_whatever_form_it_comes() -> None:
         found = sms_reader(table())
         found.verify(request)
         assert found.read(request).inbound == (
-            InboundMessage(event_id="m-1", sender="+12025550143", to="15005550006", text="STOP", at=NOW),
+            InboundMessage(event_id="m-1", sender="12025550143", to="15005550006", text="STOP", at=NOW),
         )
 
 

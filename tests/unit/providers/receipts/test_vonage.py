@@ -300,7 +300,7 @@ def test_a_message_to_our_number_is_inbound(content: Mapping[str, object]) -> No
 
     at = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
     assert batch.inbound == (
-        InboundMessage(event_id="m-1", sender="+12025550143", to="15005550006", text="STOP", at=at),
+        InboundMessage(event_id="m-1", sender="12025550143", to="15005550006", text="STOP", at=at),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wavecom.providers.receipts.phone_numbers import e164
+from wavecom.core.recipients import e164
 
 
 @pytest.mark.parametrize("text", ["+447700900123", "447700900123", "00447700900123", " 447700900123\n"])
