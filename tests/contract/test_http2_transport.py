@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -139,6 +141,27 @@ def test_a_connection_on_which_a_call_got_no_answer_takes_no_new_one(authority: 
 
         assert [each.connection for each in peer.requests] == [1, 1, 2]
     transport.close()
+
+
+@pytest.mark.parametrize("script", [None, http2_peer.hang_up], ids=["refused", "unclear"])
+def test_calls_that_fail_one_after_the_other_take_no_more_descriptors(script: Http2Behaviour | None) -> None:
+    transport = StartedTransport()
+    with ExitStack() as opened:
+        opened.callback(transport.close)
+        if script is None:
+            url = f"http://127.0.0.1:{peers.free_port()}/send"
+        else:
+            url = opened.enter_context(Http2Peer(script)).url
+
+        def fail(calls: int) -> int:
+            for _ in range(calls):
+                with pytest.raises(TransportError):
+                    transport.send(request_to(url))
+            return len(os.listdir("/proc/self/fd"))
+
+        # The server's ends of connections close when they like: hence the room, far less than a group a call takes.
+        first, last = fail(3), fail(40)
+        assert last - first < 20
 
 
 def test_a_stream_that_is_given_up_leaves_the_others_alone(authority: trustme.CA, ca_file: str) -> None:

@@ -24,7 +24,16 @@ import structlog
 from wavecom.providers.transport.connection_group import NEVER, Connection, ConnectionGroup
 from wavecom.providers.transport.curl_handle import ABORTED, CurlHandle, origin_of
 from wavecom.providers.transport.faults import not_begun_on_error
-from wavecom.providers.transport.port import HttpVersion, NotSentError, OnEnd, Request, Response
+from wavecom.providers.transport.port import (
+    HttpVersion,
+    NotSentError,
+    OnEnd,
+    Request,
+    Response,
+    TransportError,
+    TransportFault,
+    UnclearError,
+)
 from wavecom.providers.transport.socket_watcher import READABLE, WRITABLE, SocketWatcher
 from wavecom.providers.transport.stream_group import StreamGroup
 
@@ -252,10 +261,24 @@ class CurlLoop:
         else:
             # Whatever state it is in, nobody else should get it.
             connection.close()
-            if not isinstance(result, Response):
-                connection.group.retire()
+            if isinstance(result, TransportError):
+                self._retire_after(result, connection.group)
         if on_end is not None:
             self._report(on_end, result)
+
+    def _retire_after(self, error: TransportError, group: ConnectionGroup) -> None:
+        """Have no new call use what the group's calls share, if it may be why this one got no answer.
+
+        That is so where it went out, and where the time was up. Whoever refuses a connection, or lacks what a call
+        takes, says nothing about those that there are.
+        """
+        if isinstance(error, UnclearError):
+            group.retire()
+            # Its calls have been sent, so no name is being looked up that closing it would wait for.
+            if not group.has_room_for_calls and not group.running:
+                self._abandon(group)
+        elif error.fault is TransportFault.TIMEOUT:
+            group.retire()
 
     def _abandon(self, group: ConnectionGroup) -> None:
         """Let go of a group at once. If it has calls, libcurl can't go on with them: what has come of them counts."""
