@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from flask import Flask, Response, g, request
@@ -89,6 +89,11 @@ class InFlight:
             self._free += 1
 
 
+#: ``Host`` (RFC 9110, section 7.2): a name, or an address of IPv6 in brackets; then perhaps a port.
+_HOST: Final = re.compile(r"(?:(?P<name>[^:\[\]]+)|\[(?P<address>[^\[\]]+)\])(?::(?P<port>[0-9]{0,5}))?")
+_LAST_PORT: Final = 65_535
+
+
 class AllowedHosts:
     """Under which names this server may be asked for, by the ``Host`` of a request.
 
@@ -108,7 +113,9 @@ class AllowedHosts:
         """Whether a request with this ``Host`` may be answered. Without one (HTTP/1.0) it comes from no browser."""
         if not host or host in self._known:
             return True
-        is_allowed = self._is_allowed(_plain(_without_port(host)))
+        found = _HOST.fullmatch(host)
+        name = None if found is None or int(found["port"] or 0) > _LAST_PORT else found["address"] or found["name"]
+        is_allowed = name is not None and self._is_allowed(_plain(name))
         if is_allowed and len(self._known) < _KNOWN_LIMIT:
             self._known.add(host)
         return is_allowed
@@ -125,13 +132,6 @@ class AllowedHosts:
         if name in self._names or name.endswith(self._below):
             return True
         return ("." not in name and name.replace("-", "").replace("_", "").isalnum()) or _is_address(name)
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        address, _, port = host[1:].partition("]")
-        return address if not port or port[1:].isdigit() else host
-    return host.rpartition(":")[0] if host.count(":") == 1 else host
 
 
 def _plain(name: str) -> str:

@@ -71,8 +71,18 @@ class SecurityEvents:
         self._lock = threading.Lock()
         self._unlogged = 0
 
-    def refused(self, surface: str, reason: str, address: str, secret: str = "", key_id: str | None = None) -> float:
+    def refused(
+        self,
+        surface: str,
+        reason: str,
+        address: str,
+        secret: str = "",
+        key_id: str | None = None,
+        bug: Exception | None = None,
+    ) -> float:
         """Note that a request was refused for ``reason``; ``secret`` is what it sent as a key or password, if anything.
+
+        ``bug`` is why it could not be told whether to refuse it: its trace is logged, bounded like all lines.
 
         Answers the seconds after which its sender may guess again: 0 to tell it what was wrong, more to tell it to
         wait (429). To be called for wrong secrets only, so that a right one is never kept waiting.
@@ -82,11 +92,19 @@ class SecurityEvents:
         hint = hint_of_presented(secret)
         wait_seconds = self._throttle.failed(address, hint) if reason in _GUESSES else 0
         EVENTS.labels(surface, THROTTLED if wait_seconds else reason).inc()
-        self._write(surface, reason, address, hint, key_id, is_throttled=wait_seconds > 0)
+        self._write(surface, reason, address, hint, key_id, bug, is_throttled=wait_seconds > 0)
         return wait_seconds
 
     def _write(
-        self, surface: str, reason: str, address: str, hint: str, key_id: str | None, *, is_throttled: bool
+        self,
+        surface: str,
+        reason: str,
+        address: str,
+        hint: str,
+        key_id: str | None,
+        bug: Exception | None,
+        *,
+        is_throttled: bool,
     ) -> None:
         has_room = self._lines_each.count(network_of(address)) == 0 and self._lines_in_all.count("") == 0
         with self._lock:
@@ -94,7 +112,7 @@ class SecurityEvents:
                 self._unlogged += 1
                 return
             unlogged, self._unlogged = self._unlogged, 0
-        fields = {"key_hint": hint or None, "key_id": key_id, "throttled": is_throttled or None}
+        fields = {"key_hint": hint or None, "key_id": key_id, "throttled": is_throttled or None, "exc_info": bug}
         told: dict[str, object] = {name: value for name, value in fields.items() if value is not None}
         if unlogged:
             told["unlogged_before"] = unlogged

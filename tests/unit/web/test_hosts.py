@@ -54,6 +54,15 @@ def test_addresses_names_without_a_dot_and_those_that_are_set_are_allowed(host: 
         "a b",
         "a@b",
         "example..com",
+        "localhost:abc",
+        "localhost:80:80",
+        "localhost:65536",
+        "localhost:-1",
+        "localhost:\u0661",
+        "[::1]80",
+        "[::1",
+        "::1",
+        ":80",
     ],
 )
 def test_any_other_is_not(host: str) -> None:
@@ -64,6 +73,7 @@ def test_any_other_is_not(host: str) -> None:
 
 def test_all_are_allowed_who_says_so() -> None:
     assert AllowedHosts(["*"], []).allows("evil.example")
+    assert not AllowedHosts(["*"], []).allows("evil.example:abc")
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Custom": "not the fast path", "Origin": "https://evil.example"}])
