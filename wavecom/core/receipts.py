@@ -119,7 +119,14 @@ class SignatureError(Exception):
 
 
 class UnreadableReceiptError(Exception):
-    """The request is signed rightly, and what it holds can't be understood."""
+    """The request is signed rightly, and what it holds can't be understood.
+
+    ``one_time_token``: see ``ReceiptBatch``; it is used up all the same.
+    """
+
+    def __init__(self, text: str, one_time_token: str = "") -> None:
+        super().__init__(text)
+        self.one_time_token = one_time_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

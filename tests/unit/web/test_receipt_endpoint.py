@@ -25,6 +25,7 @@ from wavecom.providers.receipts import ReceiptDependencies
 from wavecom.providers.receipts.http import HttpReceipts
 from wavecom.settings import Settings
 from wavecom.web.receipts import BODY_LIMIT_BYTES
+from wavecom.web.security import LINES_EACH
 
 TABLE = '[routes]\nsms = ["gateway"]\n[providers.gateway]\ntype = "http"\nurl = "https://gateway.example/"\n'
 
@@ -270,6 +271,37 @@ def test_many_receipts_in_one_request_are_applied_or_kept() -> None:
     assert response.status_code == 200
     assert {status_of(environment, job) for job in jobs} == {Status.DELIVERED}
     assert [each.receipt.message_id for each in environment.pending.all()] == ["unknown"]
+
+
+@pytest.mark.parametrize(
+    "first", [ReceiptBatch(one_time_token="t"), UnreadableReceiptError("no event that anybody knows", "t")]
+)
+def test_a_token_is_used_up_by_what_is_passed_over_or_unreadable_too(first: ReceiptBatch | Exception) -> None:
+    scripted = Scripted(first)
+    environment, client = with_reader(scripted)
+    job = sent_job(environment)
+
+    statuses = [client.post("/receipts/gateway", data=b"one").status_code for _ in range(2)]
+    kept = len(environment.unreadable.kept)
+    scripted.batch = ReceiptBatch(receipts=(make_receipt(job_id=job),), one_time_token="t")
+    statuses.append(client.post("/receipts/gateway", data=b"another").status_code)
+    scripted.batch = UnreadableReceiptError("no event that anybody knows", "t")
+    statuses.append(client.post("/receipts/gateway", data=b"more").status_code)
+
+    assert statuses == [200, 200, 401, 401]
+    assert status_of(environment, job) is Status.SENT
+    assert len(environment.unreadable.kept) == kept
+
+
+def test_bytes_of_strangers_that_meet_a_bug_write_no_endless_traces() -> None:
+    _, client = with_reader(Scripted(verification=IndexError("of bytes that anybody sends")))
+
+    with capture_logs() as logs:
+        statuses = {client.post("/receipts/gateway", data=b"x").status_code for _ in range(3 * LINES_EACH)}
+
+    assert statuses == {401}
+    traces = [line for line in logs if line.get("exc_info")]
+    assert 1 <= len(traces) <= LINES_EACH
 
 
 def test_a_token_that_is_signed_in_place_of_the_content_is_good_for_one_content() -> None:

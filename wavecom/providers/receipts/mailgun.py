@@ -51,7 +51,8 @@ LONGEST_RETRIES: Final = timedelta(hours=8)
 class MailgunReceipts:
     """Reads requests that are signed with one of ``webhook_signing_key``.
 
-    The signature covers a time and a token and not the event, so a token is an event's name, and good for that one.
+    The signature covers a time and a token and not the event, so a token is an event's name, and good for that one,
+    whatever is made of it: else who saw one that is passed over could put its token on another.
     """
 
     methods = frozenset({"POST"})
@@ -80,11 +81,11 @@ class MailgunReceipts:
         """See ``ReceiptReader.read``."""
         content = object_of(request.body)
         event, word = content.get("event-data"), text_at(content, "event-data", "event") or ""
-        if word in IGNORED:
-            return ReceiptBatch()
-        if word not in KINDS:
-            raise UnreadableReceiptError("no event that Mailgun documents")
         token = text_at(content, "signature", "token") or ""
+        if word in IGNORED:
+            return ReceiptBatch(one_time_token=token)
+        if word not in KINDS:
+            raise UnreadableReceiptError("no event that Mailgun documents", token)
         return ReceiptBatch(receipts=(_receipt(word, event, token),), one_time_token=token)
 
 

@@ -61,6 +61,9 @@ class ReceiptEndpoint:
         batch = self._read(name, reader, received)
         if batch.one_time_token and not self._intake.tokens.belongs_to(name, batch.one_time_token, received):
             self._refuse(name, "its token came with another content before")
+        if batch.unreadable:
+            self._intake.unreadable.keep(name, received)
+            receipt_metrics.UNREADABLE.labels(name).inc(batch.unreadable)
         if batch.confirm_url is not None:
             self._confirm(name, batch.confirm_url)
         if batch.receipts or batch.inbound:
@@ -78,30 +81,25 @@ class ReceiptEndpoint:
             # What proves the signature (a certificate of SNS) can't be had now.
             log.warning("receipt_not_verified", provider=name, error=type(error).__name__)
             raise UnavailableError("the signature could not be verified") from error
-        except Exception:
+        except Exception as error:  # noqa: BLE001 - logged, as often as strangers' requests are
             # A bug on bytes that anybody may send: they are not believed, and cost no 5xx.
-            log.exception("receipt_verification_failed", provider=name)
-            self._refuse(name, "it could not be verified")
+            self._refuse(name, "it could not be verified", error)
 
-    def _refuse(self, name: str, reason: str) -> None:
+    def _refuse(self, name: str, reason: str, bug: Exception | None = None) -> None:
         receipt_metrics.REFUSED.labels(name).inc()
-        self._events.refused(RECEIPTS, WRONG_SIGNATURE, request.remote_addr or "")
+        self._events.refused(RECEIPTS, WRONG_SIGNATURE, request.remote_addr or "", bug=bug)
         log.debug("receipt_refused", provider=name, reason=reason)
         raise WrongSignatureError("the receipt is not signed by its provider")
 
     def _read(self, name: str, reader: ReceiptReader, received: ReceiptRequest) -> ReceiptBatch:
         try:
-            batch = reader.read(received)
+            return reader.read(received)
         except UnreadableReceiptError as error:
             log.warning("receipt_unreadable", provider=name, reason=str(error))
-            batch = ReceiptBatch(unreadable=1)
+            return ReceiptBatch(unreadable=1, one_time_token=error.one_time_token)
         except Exception:
             log.exception("receipt_unreadable", provider=name)
-            batch = ReceiptBatch(unreadable=1)
-        if batch.unreadable:
-            self._intake.unreadable.keep(name, received)
-            receipt_metrics.UNREADABLE.labels(name).inc(batch.unreadable)
-        return batch
+            return ReceiptBatch(unreadable=1)
 
     def _confirm(self, name: str, url: str) -> None:
         try:

@@ -149,10 +149,14 @@ def test_each_event_means_what_mailgun_says(
 
 @pytest.mark.parametrize("word", ["opened", "clicked"])
 def test_what_readers_do_is_left_out(reader: ReceiptReader, word: str) -> None:
-    assert reader.read(posted(event(word))).receipts == ()
+    batch = reader.read(posted(event(word)))
+
+    assert (batch.receipts, batch.one_time_token) == ((), "t" * 50)
 
 
-@pytest.mark.parametrize("content", [event("odd"), {"event-data": 7}, {}])
-def test_what_nobody_knows_is_told(reader: ReceiptReader, content: object) -> None:
-    with pytest.raises(UnreadableReceiptError):
+@pytest.mark.parametrize("content", [event("odd"), {"event-data": 7} | {"signature": signature()}, {}])
+def test_what_nobody_knows_is_told_and_its_token_is_used_up(reader: ReceiptReader, content: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableReceiptError) as caught:
         reader.read(posted(content))
+
+    assert caught.value.one_time_token == ("t" * 50 if "signature" in content else "")
