@@ -31,9 +31,19 @@ def test_weight_and_pause_are_kept_beside_each_other(overrides: OverrideStore) -
     overrides.set_pause("b", later(90), "eve", "maintenance", later(2))
 
     assert overrides.all() == {
-        "a": ProviderOverride("a", later(1), "eve", "maintenance", 20, later(60)),
-        "b": ProviderOverride("b", later(2), "eve", "maintenance", None, later(90)),
+        "a": ProviderOverride("a", later(1), "eve", "maintenance", 20, later(60), None, "eve", "maintenance"),
+        "b": ProviderOverride("b", later(2), "eve", "maintenance", None, later(90), None, "eve", "maintenance"),
     }
+
+
+def test_who_paused_it_and_why_is_known_after_another_change(overrides: OverrideStore) -> None:
+    overrides.set_pause("a", later(60), "eve", "maintenance", NOW)
+
+    overrides.set_weight("a", 20, "ada", "contract", later(1))
+
+    found = overrides.all()["a"]
+    assert (found.changed_by, found.reason) == ("ada", "contract")
+    assert (found.pause_changed_by, found.pause_reason) == ("eve", "maintenance")
 
 
 def test_each_is_taken_back_alone(overrides: OverrideStore) -> None:

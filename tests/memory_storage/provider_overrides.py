@@ -28,7 +28,8 @@ class MemoryOverrideStore:
 
     def set_pause(self, provider: str, until: datetime | None, by: str, reason: str, at: datetime) -> None:
         """See the port."""
-        changed = replace(self._changed(provider, by, reason, at), paused_until=until)
+        changed = self._changed(provider, by, reason, at)
+        changed = replace(changed, paused_until=until, pause_changed_by=by, pause_reason=reason)
         self._overrides[provider] = replace(changed, reopened_at=at) if until is None else changed
 
     def _changed(self, provider: str, by: str, reason: str, at: datetime) -> ProviderOverride:

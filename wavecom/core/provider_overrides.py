@@ -25,6 +25,9 @@ class ProviderOverride:
     paused_until: datetime | None = None
     #: When somebody last said that it may be called again, whatever held it closed; None: nobody has.
     reopened_at: datetime | None = None
+    #: Who last paused or reopened it, and why, whatever was changed since; "": nobody has.
+    pause_changed_by: str = ""
+    pause_reason: str = ""
 
 
 class OverrideStore(Protocol):

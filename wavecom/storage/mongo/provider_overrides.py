@@ -36,7 +36,8 @@ class MongoOverrideStore:
     def set_pause(self, provider: str, until: datetime | None, by: str, reason: str, at: datetime) -> None:
         """See the port. May be repeated."""
         opening = {"reopenedAt": at} if until is None else {}
-        self._set(provider, {"pausedUntil": until, **opening}, by, reason, at)
+        pause = {"pausedUntil": until, "pauseChangedBy": by, "pauseReason": reason}
+        self._set(provider, pause | opening, by, reason, at)
 
     def _set(self, provider: str, changes: Mapping[str, Any], by: str, reason: str, at: datetime) -> None:
         values = {**changes, "changedAt": at, "changedBy": by, "reason": reason}
@@ -53,4 +54,6 @@ def _override(document: Document) -> ProviderOverride:
         weight=document.get("weight"),
         paused_until=document.get("pausedUntil"),
         reopened_at=document.get("reopenedAt"),
+        pause_changed_by=document.get("pauseChangedBy", ""),
+        pause_reason=document.get("pauseReason", ""),
     )
