@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NewType, TypedDict
+from typing import Any, Final, NewType, TypedDict
 
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.states import Status
@@ -16,6 +16,10 @@ JobId = NewType("JobId", str)
 
 #: A job keeps its last entries and a count of all of them, so that no job grows without bound.
 LOG_LIMIT = 50
+
+
+#: What the ``ProviderResult.code`` of an unknown outcome ends with where a provider took a part of the message only.
+PARTIAL: Final = "_partial"
 
 
 class UnknownOutcomePolicy(StrEnum):

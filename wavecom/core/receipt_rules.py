@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from wavecom.core.events import ReceiptArrived
-from wavecom.core.job import RECIPIENT_REASONS, Job, JobChanges, JobError, LogEntry
+from wavecom.core.job import PARTIAL, RECIPIENT_REASONS, Job, JobChanges, JobError, LogEntry
 from wavecom.core.receipts import Receipt, ReceiptKind
 from wavecom.core.states import CLAIMABLE, FINAL, HANDED_OVER, Status
 from wavecom.core.transitions import Guard, Policy, Transition, exact, fail, final_changes, transition
@@ -84,6 +84,9 @@ def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Tr
         case ReceiptKind.FAILED:
             error = JobError(_error_code(receipt), f"{receipt.code}: {receipt.text}".strip(": "), event.provider)
             return fail(job, error, now, policy, {"updated_at": now}, (entry,), exact(job))
+        case ReceiptKind.DELIVERED | ReceiptKind.PROGRESS if _is_of_a_part(job, event.provider):
+            # Whether the whole text is to be sent again is left to ``on_unknown_outcome`` (ADR 30).
+            return _noted(job, entry, now)
         case ReceiptKind.PROGRESS if job.status in {Status.RETRYING, Status.UNCONFIRMED} and job.may_have_been_sent:
             # It was in doubt whether the provider has the message. It has: no second one must follow.
             changes: JobChanges = {
@@ -123,6 +126,12 @@ def _may_have_called(job: Job, provider: str) -> bool:
         entry.provider == provider or (entry.provider is None and entry.event == "outcome_unknown")
         for entry in job.logs
     )
+
+
+def _is_of_a_part(job: Job, provider: str) -> bool:
+    """Whether what this provider took last was only a part of the message: what becomes of that is no delivery."""
+    codes = [entry.code for entry in job.logs if entry.attempt is not None and entry.provider in {provider, None}]
+    return bool(codes) and str(codes[-1]).endswith(PARTIAL)
 
 
 def _is_of_last_message(job: Job, event: ReceiptArrived) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 import orjson
 
-from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
+from wavecom.core.job import PARTIAL, Outcome, ProviderResult, Reason, Scope
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.core.sms import segments
@@ -145,7 +145,7 @@ class VonageProvider(BaseHttpProvider[VonageOptions]):
         return replace(
             result,
             outcome=Outcome.UNKNOWN,
-            code="vonage_partial",
+            code=f"vonage{PARTIAL}",
             message=text,
             message_id=self.message_id(response),
             retry_after_seconds=None,

@@ -130,6 +130,36 @@ def test_a_late_failure_of_a_former_life_does_not_end_the_job(status: Status) ->
     assert judge(job, ours) is ReceiptDecision.APPLIES
 
 
+@pytest.mark.parametrize("kind", [ReceiptKind.DELIVERED, ReceiptKind.PROGRESS])
+@pytest.mark.parametrize("status", [Status.RETRYING, Status.UNCONFIRMED])
+def test_a_part_that_arrives_ends_no_doubt_about_the_whole_text(status: Status, kind: ReceiptKind) -> None:
+    partial = LogEntry(NOW, "outcome_unknown", 1, "sandbox", "unknown", "vonage_partial")
+    job = make_job(status=status, may_have_been_sent=True, logs=(partial,))
+    event = make_receipt_event(kind, message_id="part-1")
+
+    noted = after(job, event)
+
+    assert (noted.status, noted.error, noted.next_attempt_at) == (status, job.error, job.next_attempt_at)
+    assert receipts_of(noted) == [kind]
+    assert judge(noted, event) is ReceiptDecision.REPEATED
+
+
+def test_a_text_that_was_taken_whole_after_a_part_of_it_is_delivered_by_its_receipt() -> None:
+    partial = LogEntry(NOW, "outcome_unknown", 1, "sandbox", "unknown", "vonage_partial")
+    whole = LogEntry(NOW, "sent", 2, "sandbox", "accepted", "0")
+    job = make_job(status=Status.SENT, may_have_been_sent=True, logs=(partial, whole))
+
+    assert after(job, make_receipt_event(ReceiptKind.DELIVERED)).status is Status.DELIVERED
+
+
+def test_another_providers_word_ends_the_doubt_about_a_part() -> None:
+    tried = LogEntry(NOW, "outcome_unknown", 1, "first", "unknown", "timeout")
+    partial = LogEntry(NOW, "outcome_unknown", 2, "second", "unknown", "vonage_partial")
+    job = make_job(status=Status.RETRYING, provider="second", may_have_been_sent=True, logs=(tried, partial))
+
+    assert after(job, make_receipt_event(ReceiptKind.DELIVERED, provider="first")).status is Status.DELIVERED
+
+
 def test_progress_of_a_former_life_ends_no_doubt_of_this_one() -> None:
     job = make_job(status=Status.RETRYING, replays=1, may_have_been_sent=True)
 
