@@ -174,6 +174,51 @@ def test_an_event_that_comes_again_undoes_nothing(store: SuppressionStore) -> No
     assert list(store.active([stop.digest], later(4))) == [stop.digest]
 
 
+@pytest.mark.parametrize("is_in_one_step", [True, False])
+def test_an_event_that_changed_nothing_undoes_no_lift_either_when_it_comes_again(
+    store: SuppressionStore, is_in_one_step: bool
+) -> None:
+    complaints = [_new(source=SuppressionSource.COMPLAINT, event_id=f"p {number}") for number in range(3)]
+    if is_in_one_step:
+        result = store.add(complaints, NOW)[-1]
+    else:
+        result = [store.add([each], NOW)[0] for each in complaints][-1]
+    store.lift(result.suppression_id, None, by="operator", reason="", now=later(1))
+
+    for complaint in complaints:
+        assert not store.add([complaint], later(2))[0].is_changed
+
+    assert store.active([complaints[0].digest], later(3)) == {}
+    [new] = store.add([_new(source=SuppressionSource.COMPLAINT, event_id="p 4")], later(4))
+    assert new.is_changed
+
+
+def test_a_start_that_lifted_nothing_lifts_nothing_when_it_comes_again(store: SuppressionStore) -> None:
+    stops = [_new(source=SuppressionSource.STOP, event_id=f"p {number}") for number in range(2)]
+    start = {"by": "recipient", "reason": "", "event_id": "p start"}
+    [first] = store.add(stops[:1], NOW)
+    store.lift(first.suppression_id, None, by="operator", reason="", now=later(1))
+    digests = [stops[0].digest]
+    assert store.lift_of(digests, SuppressionSource.STOP, **start, now=later(2)) == 0
+    store.add(stops[1:], later(3))
+
+    assert store.lift_of(digests, SuppressionSource.STOP, **start, now=later(4)) == 0
+
+    assert len(store.active(digests, later(5))) == 1
+
+
+def test_of_events_that_change_nothing_an_entry_keeps_a_bounded_number(store: SuppressionStore) -> None:
+    news = [_new(source=SuppressionSource.COMPLAINT, event_id=f"p {number}") for number in range(50)]
+    for new in news:
+        store.add([new], NOW)
+
+    entry = store.get(store.add(news[-1:], NOW)[0].suppression_id, None)
+
+    assert entry is not None
+    assert entry.noted_event_ids == tuple(f"p {number}" for number in range(30, 50))
+    assert len(entry.history) == 1
+
+
 def test_what_is_lifted_keeps_its_history_and_comes_back(store: SuppressionStore) -> None:
     [added] = store.add([_new()], NOW)
 

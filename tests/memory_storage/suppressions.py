@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from wavecom.core.suppressions import (
+    NOTED_EVENTS_LIMIT,
     ActiveSuppression,
     AddResult,
     NewSuppression,
@@ -61,9 +62,19 @@ class MemorySuppressionStore:
         event = SuppressionEvent(at=now, action=SuppressionAction.LIFTED, by=by, reason=reason, event_id=event_id)
         with self._lock:
             found = [self._entries[digest, source] for digest in digests if (digest, source) in self._entries]
-            return sum(
-                self._lift(entry, event) for entry in found if event_id not in {each.event_id for each in entry.history}
-            )
+            return sum(self._lift_by(entry, event) for entry in found if not entry.knows(event_id))
+
+    def _lift_by(self, entry: Suppression, event: SuppressionEvent) -> int:
+        lifted = self._lift(entry, event)
+        if not lifted:
+            self._note(entry, [event.event_id])
+        return lifted
+
+    def _note(self, entry: Suppression, event_ids: Sequence[str]) -> None:
+        noted = (*entry.noted_event_ids, *event_ids)[-NOTED_EVENTS_LIMIT:]
+        self._entries[recipient_digest(entry.account, entry.channel, entry.recipient), entry.source] = replace(
+            entry, noted_event_ids=noted
+        )
 
     def get(self, suppression_id: str, account: str | None) -> Suppression | None:
         self._check()
@@ -128,6 +139,7 @@ class MemorySuppressionStore:
             return self._keep(entry, now, is_new=True)
         new = entry.merged(new, now)
         if not entry.is_changed_by(new, now):
+            self._note(entry, entry.unknown_ids(new, now))
             return AddResult(entry.suppression_id, is_new=False, is_changed=False)
         changed = replace(
             entry,

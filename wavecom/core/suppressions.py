@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from wavecom.core.job import Job, Reason
 from wavecom.core.lanes import Channel, Priority
@@ -40,6 +40,10 @@ class SuppressionScope(StrEnum):
 
     ALL = "all"
     MARKETING = "marketing"
+
+
+#: So many names of events that changed nothing an entry keeps, the latest.
+NOTED_EVENTS_LIMIT: Final = 20
 
 
 class SuppressionState(StrEnum):
@@ -119,6 +123,8 @@ class NewSuppression:
     only_widens: bool = False
     #: Fields that its list does not tell (``scope``, ``expires_at``): they stay as they are, where they are anything.
     untold: frozenset[str] = frozenset()
+    #: ``event_id`` of others that said the same before it, and are added with it.
+    earlier_event_ids: tuple[str, ...] = ()
 
     @property
     def digest(self) -> bytes:
@@ -152,6 +158,8 @@ class NewSuppression:
 
     def after(self, earlier: NewSuppression | Suppression) -> NewSuppression:
         """What this comes to where ``earlier`` is in force, or to be, for the same recipient and source."""
+        if isinstance(earlier, NewSuppression) and earlier.event_id:
+            return replace(self, earlier_event_ids=(*earlier.earlier_event_ids, earlier.event_id))
         if not self.only_widens:
             return self
         earlier_untold = earlier.untold if isinstance(earlier, NewSuppression) else frozenset()
@@ -213,6 +221,8 @@ class Suppression:
     history: tuple[SuppressionEvent, ...] = ()
     #: How often it was written: what a change is compared with.
     version: int = 1
+    #: Names of the last events that changed nothing, so that none of them does so when it comes again after a lift.
+    noted_event_ids: tuple[str, ...] = ()
 
     def state(self, now: datetime) -> SuppressionState:
         """How it stands at ``now``."""
@@ -228,7 +238,7 @@ class Suppression:
 
     def is_changed_by(self, new: NewSuppression, now: datetime) -> bool:
         """Whether adding ``new``, which is ``merged``, to this entry changes anything."""
-        if new.event_id and any(event.event_id == new.event_id for event in self.history):
+        if new.event_id and all(self.knows(each) for each in (*new.earlier_event_ids, new.event_id)):
             return False
         if self.state(now) is not SuppressionState.ACTIVE:
             return True
@@ -238,6 +248,16 @@ class Suppression:
             new.reason,
             new.expires_at,
         )
+
+    def knows(self, event_id: str) -> bool:
+        """Whether it has had the event before, whatever that did."""
+        return event_id in self.noted_event_ids or any(event.event_id == event_id for event in self.history)
+
+    def unknown_ids(self, new: NewSuppression, now: datetime) -> list[str]:
+        """Names of the events of ``new`` that are to be noted, because no line of the history will tell them."""
+        told = {new.event_id} if self.is_changed_by(new, now) else set()
+        ids = dict.fromkeys((*new.earlier_event_ids, new.event_id))
+        return [each for each in ids if each and each not in told and not self.knows(each)]
 
     def event_of(self, new: NewSuppression, now: datetime) -> SuppressionEvent:
         """The line that adding ``new`` at ``now`` writes."""
@@ -333,7 +353,10 @@ class SuppressionStore(Protocol):
     def lift_of(
         self, digests: Sequence[bytes], source: SuppressionSource, *, by: str, reason: str, event_id: str, now: datetime
     ) -> int:
-        """End the entries of these recipients that this source has set, unless this event did so before; how many."""
+        """End the entries of these recipients that this source has set; how many.
+
+        Not where the event came before, whatever it did then.
+        """
         ...
 
     def get(self, suppression_id: str, account: str | None) -> Suppression | None:

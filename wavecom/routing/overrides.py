@@ -105,7 +105,9 @@ class OverrideFollower:
                 is_changed = before is not None and before.paused_until != override.paused_until
                 missing = seconds - lasting
                 if missing > _SLACK_SECONDS or (is_changed and abs(missing) > _SLACK_SECONDS):
-                    self._gate.set_pause(name, seconds, f"paused by {override.pause_changed_by}: {override.pause_reason}")
+                    self._gate.set_pause(
+                        name, seconds, f"paused by {override.pause_changed_by}: {override.pause_reason}"
+                    )
             elif self._is_reopening(before, override) and _is_held(healths[name]):
                 self._gate.reopen(name, f"reopened by {override.pause_changed_by}: {override.pause_reason}")
 

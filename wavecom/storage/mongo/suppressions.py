@@ -20,6 +20,7 @@ from pymongo.errors import BulkWriteError
 
 from wavecom.core.lanes import Channel
 from wavecom.core.suppressions import (
+    NOTED_EVENTS_LIMIT,
     ActiveSuppression,
     AddResult,
     NewSuppression,
@@ -64,6 +65,8 @@ class MongoSuppressionStore:
         results: dict[_Key, AddResult] = {}
         #: What was to be written in an earlier round, and its line of history, by which it is known again.
         planned: dict[_Key, tuple[AddResult, SuppressionEvent]] = {}
+        #: Names of events that no line of history tells, by the entry that is to keep them.
+        notes: dict[str, Sequence[str]] = {}
         begun = time.monotonic()
         created: list[str] = []
         #: Those of which it is not certain that they were visible soon after their time.
@@ -77,6 +80,7 @@ class MongoSuppressionStore:
                 if time.monotonic() - begun > _PROMPT.total_seconds():
                     doubtful += created
                 self._stamp(doubtful)
+                self._write([_note(suppression_id, ids) for suppression_id, ids in notes.items() if ids])
                 return [results[new.digest, new.source] for new in news]
             found = self._entries_of([digest for digest, _ in waiting])
             creations: list[Document] = []
@@ -89,6 +93,7 @@ class MongoSuppressionStore:
                     earlier = planned.get(key)
                     is_ours = earlier is not None and entry.history[-1:] == (earlier[1],)
                     unchanged = AddResult(entry.suppression_id, is_new=False, is_changed=False)
+                    notes[entry.suppression_id] = entry.unknown_ids(said, now)
                     results[key] = earlier[0] if earlier is not None and is_ours else unchanged
                     if entry.updated_at > now - _LATEST_REPETITION:
                         # Perhaps by a call whose answer was lost, and which may have been late.
@@ -99,10 +104,12 @@ class MongoSuppressionStore:
                     suppression_id = self._new_id()
                     creations.append(_document(suppression_id, said, event))
                     created.append(suppression_id)
+                    notes[suppression_id] = said.earlier_event_ids
                 else:
                     event = entry.event_of(said, now)
                     suppression_id = entry.suppression_id
                     writes.append(_change(entry, said, event))
+                    notes[suppression_id] = entry.unknown_ids(said, now)
                 is_new = event.action is SuppressionAction.ADDED
                 planned[key] = AddResult(suppression_id, is_new, is_changed=True), event
                 written.append(key)
@@ -125,18 +132,20 @@ class MongoSuppressionStore:
     ) -> int:
         """See the port."""
         event = SuppressionEvent(at=now, action=_LIFTED, by=by, reason=reason, event_id=event_id)
-        return sum(
-            self._lift(
-                {
-                    "digest": Binary(digest),
-                    "source": source.value,
-                    "history.eventId": {"$ne": event_id},
-                    **_in_force(now),
-                },
-                event,
-            )
-            for digest in digests
-        )
+        lifted = 0
+        for digest in digests:
+            where: Document = {
+                "digest": Binary(digest),
+                "source": source.value,
+                "history.eventId": {"$ne": event_id},
+                "notedEventIds": {"$ne": event_id},
+            }
+            is_lifted = self._lift({**where, **_in_force(now)}, event)
+            lifted += is_lifted
+            if not is_lifted:
+                with writing():
+                    self._entries.update_one(where, _noting([event_id]))
+        return lifted
 
     def get(self, suppression_id: str, account: str | None) -> Suppression | None:
         """See the port."""
@@ -281,6 +290,14 @@ def _change(entry: Suppression, new: NewSuppression, event: SuppressionEvent) ->
     )
 
 
+def _note(suppression_id: str, event_ids: Sequence[str]) -> UpdateOne:
+    return UpdateOne({"_id": suppression_id}, _noting(event_ids))
+
+
+def _noting(event_ids: Sequence[str]) -> Document:
+    return {"$push": {"notedEventIds": {"$each": list(event_ids), "$slice": -NOTED_EVENTS_LIMIT}}}
+
+
 def _said(new: NewSuppression, now: datetime) -> Document:
     said = {"scope": new.scope.value, "reason": new.reason, "by": new.by, "updatedAt": now}
     return said if new.expires_at is None else said | {"expiresAt": new.expires_at}
@@ -360,4 +377,5 @@ def _to_entry(document: Mapping[str, Any]) -> Suppression:
         lifted_at=document.get("liftedAt"),
         history=tuple(_to_event(event) for event in document.get("history", ())),
         version=document["version"],
+        noted_event_ids=tuple(document.get("notedEventIds", ())),
     )
