@@ -16,6 +16,7 @@ from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.receipt_processing import ReceiptProcessor, ReceiptReport
 from wavecom.core.receipts import FeedbackHandler, ReceiptRequest
 from wavecom.core.transition_writer import TransitionWriter
+from wavecom.errors import UnavailableError
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.file import read_receiving_providers
 from wavecom.providers.receipts import Readers, ReceiptDependencies, ReceiptReader
@@ -26,8 +27,10 @@ from wavecom.storage.mongo.receipts import MongoPendingReceipts, OneTimeTokens, 
 
 #: A report with more receipts is a batch by itself: it shares no flush, so that single ones don't wait for it.
 _LARGE_REPORT: Final = 50
-#: Large reports that are applied at once; others wait for their turn.
+#: Large reports that are applied at once; some others wait for their turn, each with a thread of the web process. Who
+#: sends still more is asked to send again: providers of batches do, and single receipts must find a thread.
 _LARGE_AT_ONCE: Final = 2
+_LARGE_WAITING: Final = 24
 #: How long a report may wait under load for others to share its write. The provider that waits for it is in no hurry.
 _WINDOW_SECONDS: Final = 0.05
 
@@ -53,7 +56,8 @@ class ReceiptIntake:
     """What a web process takes receipts in with."""
 
     readers: Readers
-    #: Applies a report durably, together with others'. Raises ``StoreError``.
+    #: Applies a report durably, together with others'. Raises ``StoreError``, or ``UnavailableError`` as
+    #: ``shared_submit`` says.
     submit: Callable[[ReceiptReport], None]
     unreadable: UnreadableStore
     tokens: TokenStore
@@ -122,16 +126,25 @@ def readers_of(configs: Mapping[str, ProviderConfig[Any]], url: str | None) -> R
 
 
 def shared_submit(processor: ReceiptProcessor) -> Callable[[ReceiptReport], None]:
-    """Has reports of many threads applied together; large ones each by itself."""
+    """Has reports of many threads applied together; large ones each by itself.
+
+    What it answers with raises ``UnavailableError`` where too many large ones wait.
+    """
     together: GroupCommit[ReceiptReport, None] = GroupCommit(processor.process, max_window_seconds=_WINDOW_SECONDS)
     large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
+    places = threading.BoundedSemaphore(_LARGE_AT_ONCE + _LARGE_WAITING)
 
     def submit(report: ReceiptReport) -> None:
         if len(report.batch.receipts) <= _LARGE_REPORT:
             together.submit(report)
+        elif places.acquire(blocking=False):
+            try:
+                with large:
+                    processor.process([report])
+            finally:
+                places.release()
         else:
-            with large:
-                processor.process([report])
+            raise UnavailableError("too many large reports are being applied; send it again")
 
     return submit
 
