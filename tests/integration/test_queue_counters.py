@@ -8,6 +8,7 @@ import pytest
 
 from tests.factories import make_job_id
 from tests.waiting import wait_until
+from wavecom.amqp_address import AmqpAddress
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.broker.queue_counters import QueueCounterReader
 from wavecom.core.job import DeliveryMessage
@@ -19,7 +20,7 @@ LANE = Lane(Channel.SMS, Priority.BULK)
 
 @pytest.fixture
 def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
-    publisher = AmqpPublisher(amqp_url, origin="test", pause_seconds=0.1)
+    publisher = AmqpPublisher(AmqpAddress.parse(amqp_url), origin="test", pause_seconds=0.1)
     wait_until(publisher.ping)
     yield publisher
     publisher.close()
@@ -28,7 +29,7 @@ def publisher(amqp_url: str) -> Iterator[AmqpPublisher]:
 def test_every_queue_is_there_with_what_waits_now_and_what_came(
     rabbitmq_api_url: str, amqp_url: str, publisher: AmqpPublisher
 ) -> None:
-    reader = QueueCounterReader(rabbitmq_api_url, amqp_url, publisher.look_at)
+    reader = QueueCounterReader(rabbitmq_api_url, AmqpAddress.parse(amqp_url).vhost, publisher.look_at)
 
     published = publisher.publish([DeliveryMessage(make_job_id(), LANE, 0) for _ in range(3)])
 
@@ -43,7 +44,9 @@ def test_every_queue_is_there_with_what_waits_now_and_what_came(
 
 def test_a_wrong_login_is_told_without_it(rabbitmq_api_url: str, amqp_url: str, publisher: AmqpPublisher) -> None:
     address = rabbitmq_api_url.partition("@")[2]
-    reader = QueueCounterReader(f"http://monitor:hunter2@{address}", amqp_url, publisher.look_at)
+    reader = QueueCounterReader(
+        f"http://monitor:hunter2@{address}", AmqpAddress.parse(amqp_url).vhost, publisher.look_at
+    )
 
     with pytest.raises(BrokerError) as refused:
         reader.read()

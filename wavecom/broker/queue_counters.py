@@ -7,7 +7,6 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import requests
-from kombu import Connection
 
 from wavecom.broker.publisher import QueueState
 from wavecom.broker.topology import DELIVERY_QUEUES, queue_name
@@ -22,11 +21,11 @@ class QueueCounterReader:
     """Reads all delivery queues at once.
 
     The management API counts what came and went, but some seconds late; ``look_at`` (the publisher's) asks the broker
-    itself what waits now and who consumes. ``api_url`` is ``WAVECOM_RABBITMQ_API_URL``, with user and password.
+    itself what waits now and who consumes. ``api_url`` is ``WAVECOM_RABBITMQ_API_URL``, with user and password; the
+    queues are in ``vhost``.
     """
 
-    def __init__(self, api_url: str, amqp_url: str, look_at: Callable[[str], QueueState | None]) -> None:
-        vhost = Connection(amqp_url).virtual_host or "/"
+    def __init__(self, api_url: str, vhost: str, look_at: Callable[[str], QueueState | None]) -> None:
         self._url = f"{api_url.rstrip('/')}/queues/{quote(vhost, safe='')}"
         self._look_at = look_at
 

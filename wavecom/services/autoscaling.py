@@ -135,9 +135,9 @@ def autoscaling_services(settings: Settings, *, window_seconds: float | None = N
     """Raises ``SettingsError`` and ``ProvidersFileError``. Connects when first used. ``window_seconds``: over how long
     rates are taken, unless as ``window_of`` says."""
     check_autoscaling(settings, has_api=bool(settings.rabbitmq_api_url))
-    publisher = AmqpPublisher(settings.amqp_url, origin=f"autoscaling {settings.worker_name}")
+    publisher = AmqpPublisher(settings.amqp, origin=f"autoscaling {settings.worker_name}")
     redis_client = connect_redis(settings.redis_url)
-    counters = QueueCounterReader(settings.rabbitmq_api_url, settings.amqp_url, publisher.look_at)
+    counters = QueueCounterReader(settings.rabbitmq_api_url, settings.amqp.vhost, publisher.look_at)
     return AutoscalingServices(
         autoscaler=Autoscaler(
             read_counters=counters.read,
