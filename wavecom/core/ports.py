@@ -15,6 +15,7 @@ from wavecom.core.engine import Transition
 from wavecom.core.job import Claim, DeliveryMessage, Job, JobId, ProviderResult
 from wavecom.core.lanes import QUEUES, Channel, Lane, LaneQueue, Priority
 from wavecom.core.receipts import receipt_reference
+from wavecom.core.routes import SENDER_FIELDS
 from wavecom.core.states import Status
 
 
@@ -278,11 +279,19 @@ class Message:
     files: Files = field(default=NoFiles(), compare=False, repr=False)
     #: How often the job was replayed before.
     replays: int = 0
+    #: ``payload`` has the sender of the message's route, which the providers file names: people must put that right.
+    has_route_sender: bool = False
 
     @property
     def receipt_reference(self) -> str:
         """What a provider is to give back in receipts (``core.receipts.receipt_reference``)."""
         return receipt_reference(self.job_id, self.replays)
+
+    @property
+    def own_sender_field(self) -> str | None:
+        """The field of ``payload`` in which the message itself names its sender; None: its route or provider does."""
+        field = SENDER_FIELDS.get(self.type)
+        return field if field is not None and self.payload.get(field) and not self.has_route_sender else None
 
     def seconds_left(self, now: datetime) -> int | None:
         """Whole seconds from ``now`` (aware UTC) until ``expires_at``, below 0 after it; None where there is no end."""

@@ -194,7 +194,9 @@ def extra_cost_of(job: Job) -> int:
 
 
 def message_of(job: Job, files: Files, payload: Mapping[str, Any]) -> Message:
-    """What a provider is asked to send for the job's next attempt; ``payload`` as ``ProviderRouter`` has it."""
+    """What a provider is asked to send for the job's next attempt; ``payload`` as ``ProviderRouter`` has it: the job's
+    own, unless its route has named the sender.
+    """
     return Message(
         job_id=job.job_id,
         delivery_key=job.delivery_key,
@@ -207,4 +209,5 @@ def message_of(job: Job, files: Files, payload: Mapping[str, Any]) -> Message:
         expires_at=job.expires_at,
         files=files,
         replays=job.replays,
+        has_route_sender=payload is not job.payload,
     )

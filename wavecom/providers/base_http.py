@@ -186,7 +186,7 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         outcome = meaning.outcome
         # The answer's body may repeat the recipient, so nothing of it is told but a code that the table names.
         name = f"http_{status}" if code is None else f"{self.config.type}_{code}"
-        chosen = refused_sender_field(meaning, message)
+        chosen = refused_own_sender(meaning, message)
         if chosen is not None:
             text = f"{phrase(status)}: this account may not send from payload.{chosen}"
             return ProviderResult(outcome, name, text, scope=Scope.MESSAGE, is_final_here=True, reason=meaning.reason)
@@ -212,14 +212,15 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
         )
 
 
-def refused_sender_field(meaning: AnswerMeaning, message: Message) -> str | None:
-    """The field of the payload in which the message named the sender that is refused; None: it is about all messages.
+def refused_own_sender(meaning: AnswerMeaning, message: Message) -> str | None:
+    """The field of the payload in which the message itself named the sender that is refused; None: it is about others
+    as well, as where its route named it.
 
     What one message chose for itself holds back no other.
     """
     if meaning.reason is not Reason.SENDER or meaning.holds_for_any_sender:
         return None
-    return next((field for field in ("from", "senderId") if message.payload.get(field)), None)
+    return message.own_sender_field
 
 
 def _place(error: BaseException) -> str:

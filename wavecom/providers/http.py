@@ -17,7 +17,7 @@ from marshmallow import ValidationError, fields
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.ports import Message
 from wavecom.providers.base import ProviderDependencies, whole_payload
-from wavecom.providers.base_http import BaseHttpProvider, json_body, refused_sender_field
+from wavecom.providers.base_http import BaseHttpProvider, json_body, refused_own_sender
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import (
     Mistake,
@@ -253,7 +253,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
             meaning = rule.meaning
             message_id = self.message_id(response) if meaning.outcome is Outcome.ACCEPTED else None
             wait = None if meaning.outcome in (Outcome.ACCEPTED, Outcome.REJECTED) else result.retry_after_seconds
-            is_own_sender = refused_sender_field(meaning, message) is not None
+            is_own_sender = refused_own_sender(meaning, message) is not None
             result = replace(
                 result,
                 outcome=meaning.outcome,

@@ -124,7 +124,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
             return ProviderResult(
                 Outcome.REJECTED, "unsendable", "a text can't be written in UTF-8", scope=Scope.MESSAGE
             )
-        is_own_sender = "from" in message.payload
+        is_own_sender = message.own_sender_field is not None
         envelope = Envelope(mail.sender.address, mail.recipient.address, _utf8_places(mail, is_own_sender))
         while True:
             kept = self._pool.take()
@@ -187,7 +187,7 @@ def _utf8_places(mail: Mail, is_own_sender: bool) -> tuple[str, ...]:
     """Where an address has letters beyond ASCII, in the words of the message or the providers file."""
     boxes = {
         "to.email": [mail.recipient],
-        "payload.from" if is_own_sender else "the provider's sender": [mail.sender],
+        "payload.from" if is_own_sender else "the sender of provider or route": [mail.sender],
         "payload.replyTo": mail.reply_to,
     }
     return tuple(place for place, found in boxes.items() if not all(box.address.isascii() for box in found))

@@ -7,7 +7,7 @@ import pytest
 from tests import peers
 from tests.contract.smtp.mails import REJECTED, UNAVAILABLE, UNKNOWN, Make, message
 from tests.peers import SmtpPeer
-from wavecom.core.job import Outcome, Scope
+from wavecom.core.job import Outcome, Reason, Scope
 
 # A deadline that is not held would hang a test for ever: this is what then fails it.
 pytestmark = pytest.mark.timeout(60)
@@ -115,6 +115,24 @@ def test_a_refused_sender_that_the_message_chose_is_rejected(make: Make) -> None
         answer = make(peer.port).send(message(payload=payload))
 
     assert (answer.outcome, answer.message) == (Outcome.REJECTED, "the sender was refused with 553 5.7.1")
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [(b"553 5.7.1 sender not owned by user", Reason.SENDER), (b"451 4.3.0 later", None), (b"530 5.7.0 log in", None)],
+)
+def test_a_refused_sender_that_the_message_did_not_choose_is_trouble_of_the_account(
+    make: Make, reply: bytes, reason: Reason | None
+) -> None:
+    of_route = {"subject": "x", "text": "y", "from": "Bank <noreply@bank.example>"}
+    with SmtpPeer(MAIL=reply) as peer:
+        answers = [
+            make(peer.port).send(message()),
+            make(peer.port).send(message(payload=of_route, has_route_sender=True)),
+        ]
+
+    for answer in answers:
+        assert (answer.outcome, answer.scope, answer.reason) == (UNAVAILABLE, Scope.PROVIDER, reason)
 
 
 def test_an_answer_tells_nothing_of_the_recipient(make: Make) -> None:

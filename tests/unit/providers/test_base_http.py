@@ -330,7 +330,7 @@ def test_what_is_no_text_in_utf_8_can_not_be_put_into_a_form() -> None:
 
 @pytest.mark.parametrize(
     ("sender", "scope", "is_final_here"),
-    [({}, Scope.PROVIDER, False), ({"from": "shop@example.org"}, Scope.MESSAGE, True)],
+    [({}, Scope.PROVIDER, False), ({"senderId": "SHOP"}, Scope.MESSAGE, True)],
 )
 def test_a_sender_that_a_message_chose_itself_holds_back_no_other(
     environment: Environment, new_message: NewMessage, sender: dict[str, str], scope: Scope, is_final_here: bool
@@ -343,5 +343,17 @@ def test_a_sender_that_a_message_chose_itself_holds_back_no_other(
 
     assert (answer.outcome, answer.reason) == (Outcome.UNAVAILABLE, Reason.SENDER)
     assert (answer.scope, answer.is_final_here) == (scope, is_final_here)
-    assert ("payload.from" in answer.message) is is_final_here
+    assert ("payload.senderId" in answer.message) is is_final_here
     assert bool(logs) is not is_final_here
+
+
+def test_a_sender_that_the_route_names_is_trouble_of_the_account(
+    environment: Environment, new_message: NewMessage
+) -> None:
+    environment.transport.script = Response(400, {}, b'{"code": 21606}')
+    message = new_message(Channel.SMS, payload={"text": "Hello", "senderId": "SHOP"}, has_route_sender=True)
+
+    answer = both_ways(coded(environment), message)
+
+    assert (answer.outcome, answer.reason) == (Outcome.UNAVAILABLE, Reason.SENDER)
+    assert (answer.scope, answer.is_final_here) == (Scope.PROVIDER, False)

@@ -10,7 +10,8 @@ from tests.factories import make_job
 from tests.unit.routing.test_router import ScriptedGate
 from wavecom.core.job import Job
 from wavecom.core.lanes import Channel, Lane, Priority
-from wavecom.core.ports import AFTER_CLAIM, TEST_SANDBOX, Permit, Refusal
+from wavecom.core.ports import AFTER_CLAIM, TEST_SANDBOX, NoFiles, Permit, Refusal
+from wavecom.core.provider_calls import message_of
 from wavecom.core.route_conditions import Conditions
 from wavecom.core.routes import Alternative, ChannelRoutes, Route, RouteStep
 from wavecom.routing.router import ALL_WAIT, NO_ROUTE, Router
@@ -169,6 +170,17 @@ def test_a_routes_sender_is_put_into_its_messages_alone() -> None:
 
     assert router.payload_of(job(payload={"text": "a"})) == {"text": "a", "senderId": "SHOP"}
     assert router.payload_of(job("+447700900123", payload={"text": "a"})) == {"text": "a"}
+
+
+def test_a_provider_is_told_whether_the_route_named_the_sender() -> None:
+    router = Environment().router
+
+    def own_sender(each: Job) -> str | None:
+        return message_of(each, NoFiles(), router.payload_of(each)).own_sender_field
+
+    assert own_sender(job(payload={"text": "a"})) is None
+    assert own_sender(job(payload={"text": "a", "senderId": "OWN"})) == "senderId"
+    assert own_sender(job("+447700900123", payload={"text": "a", "senderId": "OWN"})) == "senderId"
 
 
 def test_a_test_accounts_job_meets_a_sandbox_and_nothing_else() -> None:

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from typing import Final
 
-from wavecom.core.job import Outcome, ProviderResult, Scope
+from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.providers.mail.connection import Reply
 from wavecom.providers.transport.faults import FaultTable, fault_of
 from wavecom.providers.transport.port import FAULT_TEXTS, TransportFault
@@ -22,6 +22,7 @@ REPLIES: Final[Mapping[int, Outcome]] = {2: Outcome.ACCEPTED, 4: Outcome.UNAVAIL
 ACCOUNT_REFUSALS: Final = frozenset({521, 530, 534, 535, 538})
 #: The server does not know what every mail server must, or has lost its place: nothing about the mail.
 NOT_UNDERSTOOD: Final = frozenset({500, 502, 503, 504})
+_NOT_ABOUT_THE_SENDER: Final = ACCOUNT_REFUSALS | NOT_UNDERSTOOD
 #: It does not know a parameter that it offered (RFC 1870, 6531).
 PARAMETER_UNKNOWN: Final = 555
 #: The server is closing down; the reply holds for this connection only.
@@ -58,7 +59,8 @@ def is_reply(code: int) -> bool:
 def result_of_reply(reply: Reply, *, has_sent_end: bool, is_own_sender: bool, has_utf8: bool) -> ProviderResult:
     """The result of the reply that ended a transaction; ``has_sent_end``: the whole mail was sent before it came.
 
-    ``is_own_sender``: the message chose its sender. ``has_utf8``: an address has letters beyond ASCII.
+    ``is_own_sender``: the message itself chose its sender, not its route or the provider. ``has_utf8``: an address has
+    letters beyond ASCII.
     """
     outcome = REPLIES.get(reply.code // 100, Outcome.UNKNOWN)
     code = f"smtp_{reply.code}"
@@ -71,13 +73,15 @@ def result_of_reply(reply: Reply, *, has_sent_end: bool, is_own_sender: bool, ha
     if _is_unsupported(reply, detail, has_utf8):
         return ProviderResult(Outcome.UNAVAILABLE, code, message, scope=Scope.MESSAGE, is_final_here=True)
     # A sender that the message didn't choose is ours to put right, and says nothing about the recipient.
-    is_about_us = reply.code in ACCOUNT_REFUSALS or (reply.step == "sender" and not is_own_sender)
+    is_our_sender = reply.step == "sender" and not is_own_sender
+    is_about_us = reply.code in ACCOUNT_REFUSALS or is_our_sender
     if not has_sent_end and reply.code in NOT_UNDERSTOOD:
         is_about_us = True
+    is_sender_refused = is_our_sender and outcome is Outcome.REJECTED and reply.code not in _NOT_ABOUT_THE_SENDER
     if is_about_us or (outcome is not Outcome.REJECTED and not has_sent_end):
         outcome = Outcome.UNAVAILABLE
     scope = Scope.PROVIDER if is_about_us and reply.code != SERVICE_ENDS else _scope(reply, detail, outcome)
-    return ProviderResult(outcome, code, message, scope=scope)
+    return ProviderResult(outcome, code, message, scope=scope, reason=Reason.SENDER if is_sender_refused else None)
 
 
 def _is_unsupported(reply: Reply, detail: str, has_utf8: bool) -> bool:
