@@ -30,6 +30,7 @@ from wavecom.core.route_conditions import Conditions
 from wavecom.core.routes import Alternative, ChannelRoutes, Route, RouteStep
 from wavecom.providers.configuration.options import (
     Mistake,
+    checks_of,
     flag,
     load,
     one_or_more,
@@ -39,6 +40,7 @@ from wavecom.providers.configuration.options import (
     unknown_keys,
 )
 from wavecom.providers.configuration.values import ALTERNATIVE_CHECKS, ProviderConfig, check_client
+from wavecom.providers.registry import provider_class
 
 Path = tuple[str | int, ...]
 
@@ -122,8 +124,8 @@ class RoutesReader:
         loaded = load(_RouteKeys, {key: raw[key] for key in _ROUTE_CHECKS if key in raw}, _ROUTE_CHECKS)
         self._extend(path, loaded.mistakes)
         keys = loaded.value or _RouteKeys()
-        if keys.sender is not None and channel is Channel.PUSH:
-            self._add((*path, "sender"), "a push message has no sender; leave it out")
+        if keys.sender is not None:
+            self._check_sender(channel, keys.sender, (*path, "sender"))
         conditions = self._conditions(channel, raw.get("when", {}), (*path, "when"))
         providers = raw.get("providers")
         steps: tuple[RouteStep, ...] = ()
@@ -136,6 +138,14 @@ class RoutesReader:
         if conditions.is_test:
             self._check_sandbox(route, (*path, "providers"))
         return route
+
+    def _check_sender(self, channel: Channel, sender: str, path: Path) -> None:
+        if channel is Channel.PUSH:
+            self._add(path, "a push message has no sender; leave it out")
+        elif channel is Channel.EMAIL and self._channels is not None:
+            # As the option of a mail server is checked, which it is written like.
+            check = {"sender": checks_of(provider_class("smtp").options_class)["sender"]}
+            self._extend(path[:-1], load(_RouteKeys, {"sender": sender}, check).mistakes)
 
     def _conditions(self, channel: Channel, raw: object, path: Path) -> Conditions:
         if not isinstance(raw, Mapping):

@@ -98,6 +98,17 @@ def test_a_mistake_in_a_route_is_named_with_its_line(route: str, place: str, mes
     assert message in text
 
 
+def test_the_sender_of_a_mail_route_is_an_address_written_as_a_mail_servers() -> None:
+    source = '[[routes.email]]\nsender = "{}"\nproviders = ["b"]\n'
+
+    [(where, text)] = problems_of(PROVIDERS + source.format("Bank"))
+    routes = parse_providers(PROVIDERS + source.format("Bank <noreply@bank.example>"), {}).routes[Channel.EMAIL]
+
+    assert where == f"providers.toml:{LINES + 2}"
+    assert text.startswith("routes.email.sender: must be an address such as")
+    assert routes.routes[0].sender == "Bank <noreply@bank.example>"
+
+
 @pytest.mark.parametrize(
     ("routes", "line", "message"),
     [
