@@ -52,8 +52,11 @@ class ProviderSwitch(Protocol):
         """Let nobody call the provider for ``seconds``, whatever it asked for itself."""
         ...
 
-    def reopen(self, provider: str, reason: str) -> None:
-        """End a pause, close the breaker and forget how often it opened; calls begin slowly. May be repeated."""
+    def reopen(self, provider: str, reason: str, at: datetime) -> None:
+        """End a pause, close the breaker and forget how often it opened; calls begin slowly.
+
+        ``at`` is when somebody said so (aware UTC): the same one again, or an earlier one, changes nothing.
+        """
         ...
 
 
@@ -97,7 +100,7 @@ class ProviderControl:
         )
         self._overrides.set_pause(provider, None, actor, reason, now)
         if self._switch is not None:
-            self._switch.reopen(provider, f"reopened by {actor}: {reason}")
+            self._switch.reopen(provider, f"reopened by {actor}: {reason}", now)
 
     def weigh(self, provider: str, weight: float | None, *, actor: str, reason: str) -> None:
         """Give the provider another share of its steps; None: that of the file. Raises ``StoreError``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from threading import Lock
 
 from wavecom.core.job import ProviderResult
@@ -32,6 +33,8 @@ class _Provider:
     breaker: Breaker
     limiter: Limiter | None
     pause: Pause
+    #: When somebody said last that it may be called again.
+    reopened_at: datetime | None = None
     lock: Lock = field(default_factory=Lock)
 
 
@@ -117,11 +120,16 @@ class LocalGate:
         reporting.paused_seen(provider, is_paused=True)
         reporting.changed(provider, reporting.PAUSED, reason, seconds=seconds, is_shared=False)
 
-    def reopen(self, provider: str, reason: str) -> None:
-        """End a pause, and close the breaker; calls begin slowly."""
+    def reopen(self, provider: str, reason: str, at: datetime) -> None:
+        """End a pause, and close the breaker, as somebody said ``at`` this moment; calls begin slowly. The same one
+        again changes nothing.
+        """
         state = self._providers[provider]
         now = self._monotonic()
         with state.lock:
+            if state.reopened_at is not None and at <= state.reopened_at:
+                return
+            state.reopened_at = at
             was_paused = state.pause.is_on(now)
             state.pause = _pause(state.settings)
             changed = state.breaker.close(reason, now)

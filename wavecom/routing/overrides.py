@@ -33,8 +33,8 @@ class PausableGate(Protocol):
         """Let nobody call it for ``seconds``, whatever was said before. Raises ``UnavailableError``."""
         ...
 
-    def reopen(self, provider: str, reason: str) -> None:
-        """End a pause, and close the breaker. Raises ``UnavailableError``."""
+    def reopen(self, provider: str, reason: str, at: datetime) -> None:
+        """End a pause, and close the breaker, as somebody said ``at`` this moment. Raises ``UnavailableError``."""
         ...
 
     def snapshot(self) -> list[ProviderHealth]:
@@ -108,14 +108,16 @@ class OverrideFollower:
                     self._gate.set_pause(
                         name, seconds, f"paused by {override.pause_changed_by}: {override.pause_reason}"
                     )
-            elif self._is_reopening(before, override) and _is_held(healths[name]):
-                self._gate.reopen(name, f"reopened by {override.pause_changed_by}: {override.pause_reason}")
+                continue
+            reopened_at = self._reopened_at(before, override)
+            if reopened_at is not None and _is_held(healths[name]):
+                reason = f"reopened by {override.pause_changed_by}: {override.pause_reason}"
+                self._gate.reopen(name, reason, reopened_at)
 
-    def _is_reopening(self, before: ProviderOverride | None, override: ProviderOverride) -> bool:
-        """Whether somebody has opened it since the last reading; what was before the first one is over."""
-        if self._followed is None or override.reopened_at is None:
-            return False
-        return before is None or before.reopened_at != override.reopened_at
+    def _reopened_at(self, before: ProviderOverride | None, override: ProviderOverride) -> datetime | None:
+        """When somebody opened it, if that was since the last reading; what was before the first one is over."""
+        is_known = before is not None and before.reopened_at == override.reopened_at
+        return None if self._followed is None or is_known else override.reopened_at
 
 
 def _is_held(health: ProviderHealth) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from threading import Event, Lock, Thread
 
 import structlog
@@ -61,6 +62,8 @@ class RedisGate:
         self._fallback = LocalGate(providers, threads=threads, monotonic=monotonic, bulkhead=self._bulkhead)
         self._states = {name: ProviderState(name, settings, monotonic) for name, settings in providers.items()}
         self._probe_numbers = itertools.count(1)
+        #: Reopenings of the time without Redis, which has still to hear of them: provider → why, and since when.
+        self._owed_reopenings: dict[str, tuple[str, datetime]] = {}
         self._mode_lock = Lock()
         self._is_degraded = False
         self._degraded_at = 0.0
@@ -116,11 +119,25 @@ class RedisGate:
 
     def set_pause(self, provider: str, seconds: float, reason: str) -> None:
         """Let nobody of the fleet call it for ``seconds``; of this process alone, while Redis is away."""
-        self._override("set_pause", provider, seconds, reason)
+        if self._is_degraded:
+            self._fallback.set_pause(provider, seconds, reason)
+            return
+        state = self._states[provider]
+        state.apply_view(state.shared.pause(self._scripts, seconds, reason, is_followed=True))
 
-    def reopen(self, provider: str, reason: str) -> None:
-        """End a pause, and close the breaker; for this process alone, while Redis is away."""
-        self._override("reopen", provider, 0, reason)
+    def reopen(self, provider: str, reason: str, at: datetime) -> None:
+        """End a pause, and close the breaker, as somebody said ``at`` this moment; while Redis is away for this process
+        alone, and for all as soon as it is back.
+        """
+        if self._is_degraded:
+            self._fallback.reopen(provider, reason, at)
+            self._owed_reopenings[provider] = reason, at
+        else:
+            self._reopen_for_all(provider, reason, at)
+
+    def _reopen_for_all(self, provider: str, reason: str, at: datetime) -> None:
+        state = self._states[provider]
+        state.apply_view(state.shared.reopen(self._scripts, reason, at))
 
     @property
     def workers(self) -> int:
@@ -144,16 +161,6 @@ class RedisGate:
             thread.join(CLOSE_SECONDS)
             if not self._is_degraded:
                 self._sync(is_leaving=True)
-
-    def _override(self, action: str, provider: str, seconds: float, reason: str) -> None:
-        if self._is_degraded:
-            if action == "reopen":
-                self._fallback.reopen(provider, reason)
-            else:
-                self._fallback.set_pause(provider, seconds, reason)
-            return
-        state = self._states[provider]
-        state.apply_view(state.shared.override(self._scripts, action, seconds, reason))
 
     # --- permits --------------------------------------------------------------------------------------------------
 
@@ -209,6 +216,13 @@ class RedisGate:
         self._workers = max(1, workers)
         for state, view in zip(self._states.values(), views, strict=True):
             state.apply_view(view)
+        try:
+            for provider, (reason, at) in list(self._owed_reopenings.items()):
+                self._reopen_for_all(provider, reason, at)
+                del self._owed_reopenings[provider]
+        except UnavailableError as error:
+            self._degrade(error)
+            return
         self._recover()
 
     # --- Redis away ---------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from wavecom.core.lanes import Priority
@@ -142,10 +143,20 @@ class SharedProvider:
             return Denial(reply["reason"], reply["retry_after"], view)
         return Grant(int(reply["granted"]), reply["is_probe"], view)
 
-    def override(self, scripts: Scripts, action: str, seconds: float, reason: str) -> View:
-        """Do what an operator says: "pause" it for ``seconds``, "set_pause", which changes nothing
-        where it is paused for as long already, or "reopen" it. Raises ``UnavailableError``."""
-        arguments = {"breaker": self._breaker, "action": action, "seconds": seconds, "reason": reason}
+    def pause(self, scripts: Scripts, seconds: float, reason: str, *, is_followed: bool = False) -> View:
+        """Pause it for ``seconds``, as an operator says; ``is_followed``: as everybody reads, so that nothing changes
+        where it is paused for as long already. Raises ``UnavailableError``.
+        """
+        return self._override(scripts, "set_pause" if is_followed else "pause", seconds, reason, 0)
+
+    def reopen(self, scripts: Scripts, reason: str, at: datetime) -> View:
+        """Open it again, as an operator said ``at`` this moment (aware); nothing changes where that was done already,
+        whoever did it. Raises ``UnavailableError``.
+        """
+        return self._override(scripts, "reopen", 0, reason, at.timestamp())
+
+    def _override(self, scripts: Scripts, action: str, seconds: float, reason: str, at: float) -> View:
+        arguments = {"breaker": self._breaker, "action": action, "seconds": seconds, "reason": reason, "at": at}
         return _view(scripts.run("gate_override", self.keys, arguments))
 
     def report_of(self, delta: StateDelta) -> Mapping[str, object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.evidence import Tally
@@ -30,8 +31,8 @@ class RedisSwitch:
 
     def pause(self, provider: str, seconds: float, reason: str) -> None:
         """See ``ProviderSwitch``."""
-        self._providers[provider].override(self._scripts, "pause", seconds, reason)
+        self._providers[provider].pause(self._scripts, seconds, reason)
 
-    def reopen(self, provider: str, reason: str) -> None:
+    def reopen(self, provider: str, reason: str, at: datetime) -> None:
         """See ``ProviderSwitch``."""
-        self._providers[provider].override(self._scripts, "reopen", 0, reason)
+        self._providers[provider].reopen(self._scripts, reason, at)

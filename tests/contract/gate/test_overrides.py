@@ -167,6 +167,49 @@ def test_a_pause_is_followed_though_redis_is_away(
     assert granted(member)
 
 
+def test_a_provider_that_is_opened_while_redis_is_away_stays_open_when_it_is_back(
+    shared: Fleet, redis_server: PrivateRedis, environment: Environment
+) -> None:
+    member = shared.join(GateSettings())
+    follower = environment.follower(member)
+    follower.refresh()
+    call(member, NO_CREDIT)
+    knows(member, BreakerState.OPEN)
+    redis_server.stop()
+    wait_until(lambda: not health(member).is_shared, "Redis is found away")
+    environment.pause(None)
+    follower.refresh()
+    alone = health(member).state
+
+    redis_server.start()
+    wait_until(lambda: health(member).is_shared, "Redis is found back")
+
+    assert alone is BreakerState.CLOSED
+    assert health(member).state is BreakerState.CLOSED
+    assert granted(member)
+
+
+def test_who_reads_late_that_a_provider_was_opened_does_not_open_it_again(
+    fleet: Fleet, environment: Environment
+) -> None:
+    first, second = fleet.join(GateSettings()), fleet.join(GateSettings())
+    followers = [environment.follower(member) for member in (first, second)]
+    for follower in followers:
+        follower.refresh()
+    call(first, NO_CREDIT)
+    knows(second, BreakerState.OPEN)
+    environment.pause(None)
+    followers[0].refresh()
+    knows(first, BreakerState.CLOSED)
+    call(first, NO_CREDIT)
+    knows(second, BreakerState.OPEN)
+
+    followers[1].refresh()
+
+    assert health(second).state is BreakerState.OPEN
+    assert refusal(first).reason == gate.BREAKER_OPEN
+
+
 def test_weights_are_handed_on_when_they_change_and_kept_while_the_store_is_away(
     fleet: Fleet, environment: Environment
 ) -> None:

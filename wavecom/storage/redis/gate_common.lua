@@ -25,7 +25,7 @@ local function load_provider(key, probes_key, settings)
     state = 'closed', epoch = 0, open_until = 0, openings = 0, closed_at = 0, successes = 0, failed_probes = '',
     reason = '', changed_at = 0, account = '',
     throttled_until = 0, throttled_at = 0, throttled_reason = '', longest_pause = 0, requests = '',
-    untold = '',
+    untold = '', reopened_at = 0,
     ramp_starts_at = 0, ramp_granted = 0, ramp_successes = 0,
     window_start = 0, calls = 0, failures = 0, slow = 0, failures_in_a_row = 0, failed = '',
     last_calls = 0, last_failures = 0, last_slow = 0,

@@ -1,8 +1,9 @@
 -- An operator pauses a provider, or opens it again, for all workers.
 --
 -- KEYS    the provider's hash, its probes
--- asks    {breaker: settings, action: "pause" | "set_pause" | "reopen", seconds, reason}
---         set_pause is what every worker asks for that reads of a pause: the first one's word holds
+-- asks    {breaker: settings, action: "pause" | "set_pause" | "reopen", seconds, reason, at}
+--         set_pause and reopen are what every worker asks for that reads of it: the first one's word holds.
+--         at is when somebody said "reopen": who comes late with it must not close what has opened since
 -- answers view
 --
 -- include: gate_common
@@ -14,6 +15,12 @@ local fields = provider.fields
 wake(provider)
 if ask.action == 'set_pause' and math.abs(fields.throttled_until - now - ask.seconds) < 2 then
   return cjson.encode(view(provider))
+end
+if ask.action == 'reopen' then
+  if ask.at <= fields.reopened_at then
+    return cjson.encode(view(provider))
+  end
+  fields.reopened_at = ask.at
 end
 -- The operator's word takes the place of the provider's.
 local was_paused = fields.throttled_until > now
