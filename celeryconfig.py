@@ -57,6 +57,7 @@ task_default_routing_key = topology.PERIODIC_QUEUE
 task_routes = {
     topology.SWEEP_TASK: {"queue": topology.PERIODIC_QUEUE},
     topology.RECONCILE_TASK: {"queue": topology.PERIODIC_QUEUE},
+    topology.ADJUST_TASK: {"queue": topology.PERIODIC_QUEUE},
 }
 
 task_acks_late = True
@@ -93,5 +94,10 @@ beat_schedule = {
         "task": topology.RECONCILE_TASK,
         "schedule": 10.0,
         "options": {"expires": 10},
+    },
+    "adjust-weights": {
+        "task": topology.ADJUST_TASK,
+        "schedule": 30.0,
+        "options": {"expires": 30},
     },
 }

@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 
-from tests.memory_storage import MemoryOverrideStore
+from tests.memory_storage import MemoryOverrideStore, MemoryWeightFactorStore
 from wavecom.core.ports import Clock
 from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
 from wavecom.core.provider_control import ProviderControl, ProviderEvent
 from wavecom.core.provider_overrides import OverrideStore
 from wavecom.errors import StoreError
+from wavecom.core.weight_adjustment import WeightFactorStore
 from wavecom.providers.file import declared_providers
 from wavecom.services.shared import served_by
 from wavecom.settings import Settings
@@ -37,6 +38,7 @@ def provider_administration_over(
     overrides: OverrideStore | None = None,
     audit: MemoryProviderAudit | None = None,
     statuses: Mapping[str, ProviderStatus] | None = None,
+    factors: WeightFactorStore | None = None,
 ) -> ProviderAdministration:
     """Of the settings' providers file; ``statuses`` is what workers said last."""
     overrides = MemoryOverrideStore() if overrides is None else overrides
@@ -52,6 +54,7 @@ def provider_administration_over(
             new_id=lambda: f"event-{next(numbers)}",
         ),
         overrides=overrides,
+        factors=MemoryWeightFactorStore() if factors is None else factors,
         read_board=lambda: statuses or {},
         clock=clock,
     )

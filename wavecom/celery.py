@@ -26,7 +26,7 @@ warnings.filterwarnings("ignore", "You're running the worker with superuser priv
 
 log = structlog.get_logger()
 
-app = Celery("wavecom", include=["wavecom.tasks.deliver", "wavecom.tasks.sweep", "wavecom.tasks.dead_letters"])
+app = Celery("wavecom", include=[f"wavecom.tasks.{name}" for name in ("deliver", "sweep", "dead_letters", "weights")])
 app.config_from_object("celeryconfig")
 if "flower" in sys.argv[1:]:
     # Here, because nobody else needs what it imports.

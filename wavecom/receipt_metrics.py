@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter as Tally
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
-from wavecom.core.job import Job
+from wavecom.core.receipt_counts import awaited_since
+from wavecom.core.receipt_health import WindowCounts
 from wavecom.core.receipt_processing import ProcessedReceipt, ReceiptResult
 from wavecom.core.receipts import ReceiptKind
 from wavecom.histograms import Histogram
@@ -36,6 +37,33 @@ DELAY = Histogram(
     ["provider", "kind"],
     buckets=_DELAY_BUCKETS,
 )
+GOOD_SHARE = Gauge(
+    "wavecom_receipts_good_share",
+    "Of the messages that should have a receipt by now, how many have a good one in time.",
+    ["provider", "country"],
+)
+MEAN_DELAY = Gauge(
+    "wavecom_receipts_mean_delay_seconds",
+    "How long receipts of the messages of the last 15 minutes took, failures aside.",
+    ["provider", "country"],
+)
+WEIGHT_PERCENT = Gauge(
+    "wavecom_provider_weight_percent", "What a provider's receipts leave of its weight in the file.", ["provider"]
+)
+
+
+def report_adjustment(window: Mapping[tuple[str, str], WindowCounts], factors: Mapping[str, int]) -> None:
+    """Show what was found; ``wavecom.core.weight_adjustment.AdjustmentReport``."""
+    GOOD_SHARE.clear()
+    MEAN_DELAY.clear()
+    WEIGHT_PERCENT.clear()
+    for labels, counts in window.items():
+        if counts.due.sent:
+            GOOD_SHARE.labels(*labels).set(min(1.0, counts.due.good / counts.due.sent))
+        if counts.mean_delay_seconds is not None:
+            MEAN_DELAY.labels(*labels).set(counts.mean_delay_seconds)
+    for provider, percent in factors.items():
+        WEIGHT_PERCENT.labels(provider).set(percent)
 
 
 def count_processed(processed: Sequence[ProcessedReceipt], now: datetime) -> None:
@@ -44,19 +72,12 @@ def count_processed(processed: Sequence[ProcessedReceipt], now: datetime) -> Non
     for labels, count in results.items():
         RECEIPTS.labels(*labels).inc(count)
     delays = [
-        ((each.provider, each.receipt.kind.value), max(0.0, ((each.receipt.at or now) - sent_at).total_seconds()))
+        ((each.provider, each.receipt.kind.value), max(0.0, ((each.receipt.at or now) - taken.at).total_seconds()))
         for each in processed
         if each.result is ReceiptResult.APPLIED
         and each.receipt.kind in {ReceiptKind.DELIVERED, ReceiptKind.FAILED}
         and each.job is not None
-        and (sent_at := _sent_at(each.job)) is not None
+        and (taken := awaited_since(each.job)) is not None
     ]
     if delays:
         DELAY.observe_many(delays)
-
-
-def _sent_at(job: Job) -> datetime | None:
-    """When a provider took the message that still waits for its receipt; None: nobody can tell, or it has had one."""
-    if job.finished_at is not None:
-        return None
-    return next((entry.at for entry in reversed(job.logs) if entry.event == "sent"), None)

@@ -122,6 +122,8 @@ class Settings:
     #: What a key may send, unless its record says otherwise; None: as much as it likes.
     key_rate_per_second: float | None = None
     key_daily_quota: int | None = None
+    #: Whether a provider's weight falls while its receipts are slow or bad.
+    adjust_weights: bool = True
     retry_base_seconds: float = 4
     retry_cap_seconds: float = 43_200
     #: Attempts of a notification that does not say how many.
@@ -281,6 +283,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             validate=validate.Range(1, 10**12, error="must be a whole number from {min} to {max}, not {input}"),
         ),
+        "adjust_weights": env.bool("WAVECOM_ADJUST_WEIGHTS", None),
         "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),
         "max_attempts": env.int(
             "WAVECOM_MAX_ATTEMPTS",

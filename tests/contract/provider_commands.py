@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from click.testing import CliRunner, Result
 
 from tests.fakes import FakeClock
-from tests.memory_storage import MemoryOverrideStore
+from tests.memory_storage import MemoryOverrideStore, MemoryWeightFactorStore
 from tests.provider_administration import MemoryProviderAudit
 from wavecom.cli import main
 from wavecom.core.lanes import Channel
@@ -29,6 +29,7 @@ class ProviderCommandEnvironment:
         self.client = connect(redis_url, timeout_seconds=5)
         self.audit = MemoryProviderAudit()
         self.overrides = MemoryOverrideStore()
+        self.factors = MemoryWeightFactorStore()
         self.clock = FakeClock()
         switch = RedisSwitch({name: GateSettings() for name in ("gateway", "mail", "alone")}, RedisScripts(self.client))
         numbers = itertools.count(1)
@@ -40,7 +41,12 @@ class ProviderCommandEnvironment:
             new_id=lambda: f"id-{next(numbers)}",
         )
         self.services = ProviderServices(
-            clock=self.clock, switch=switch, control=control, overrides=self.overrides, routes=routes
+            clock=self.clock,
+            switch=switch,
+            control=control,
+            overrides=self.overrides,
+            factors=self.factors,
+            routes=routes,
         )
 
     def run(self, *words: str) -> Result:

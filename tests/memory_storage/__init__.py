@@ -14,6 +14,7 @@ from tests.memory_storage.receipts import MemoryOneTimeTokens, MemoryPendingRece
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
 from tests.memory_storage.suppressions import MemorySuppressionStore
+from tests.memory_storage.weight_factors import MemoryWeightFactorStore
 
 __all__ = [
     "MemoryAuditLog",
@@ -31,4 +32,5 @@ __all__ = [
     "MemoryStats",
     "MemorySuppressionStore",
     "MemoryUnreadableRequests",
+    "MemoryWeightFactorStore",
 ]

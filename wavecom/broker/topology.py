@@ -31,6 +31,7 @@ CANARY_QUEUE = "ops.canary"
 DELIVER_TASK = "wavecom.deliver"
 SWEEP_TASK = "wavecom.sweep"
 RECONCILE_TASK = "wavecom.reconcile_dead_letters"
+ADJUST_TASK = "wavecom.adjust_weights"
 
 #: Arguments can't be changed later without deleting the queue (406 PRECONDITION_FAILED).
 _DELIVERY_ARGUMENTS: dict[str, Any] = {

@@ -9,12 +9,13 @@ from typing import Any
 
 import click
 
+from wavecom.commands.changed_weights import ChangedWeights
 from wavecom.commands.console import console, table_of, time_text
 from wavecom.commands.provider_services import open_services
 from wavecom.core.account import CLIENT_NAME_RULE, account_of, is_client_name
 from wavecom.core.lanes import Channel
 from wavecom.core.routes import ChannelRoutes, Route
-from wavecom.errors import StoreError, UnavailableError
+from wavecom.errors import UnavailableError
 from wavecom.routing.summary import ProviderSummary
 from wavecom.services.provider_control import ProviderServices
 
@@ -89,7 +90,7 @@ def explain(
     services = open_services()
     kind = Channel(channel)
     sample = _Sample(kind, account_of(client, not is_test), _recipient(kind, to, platform), _tags(tags))
-    routes = services.routes.get(kind, ChannelRoutes(())).with_weights(_weights(services))
+    routes = services.routes.get(kind, ChannelRoutes(()))
     found = routes.route_of(sample)
     lines = table_of("ROUTE", "FOR", "", whole=frozenset({"ROUTE"}))
     for route in routes.routes:
@@ -104,7 +105,11 @@ def explain(
         context.exit(3)
     else:
         out.print(f"\nIt goes by {found.name or channel}{f', as {found.sender}' if found.sender else ''}:")
-        out.print(_providers(found, services))
+        weights = ChangedWeights.read(services)
+        out.print(_providers(found, weights, services))
+        for each in (each for step in found.steps for each in step.alternatives):
+            if each.provider in weights:
+                out.print(f"{each.provider}: weight {weights.text(each.provider, f'{each.weight:g}')}", soft_wrap=True)
 
 
 def _verdict(route: Route, found: Route | None, sample: _Sample) -> str:
@@ -113,29 +118,20 @@ def _verdict(route: Route, found: Route | None, sample: _Sample) -> str:
     return route.conditions.mismatch(sample) or "another before it takes it"
 
 
-def _providers(route: Route, services: ProviderServices) -> Any:
+def _providers(route: Route, weights: ChangedWeights, services: ProviderServices) -> Any:
     try:
         now = services.clock.now()
         states = {each.provider: ProviderSummary.of(each, now) for each in services.switch.health()}
     except UnavailableError:
         states = {}
     table = table_of("STEP", "PROVIDER", "SHARE", "STATE", "UNTIL (UTC)", "REASON", whole=frozenset({"PROVIDER"}))
-    for step, provider, share in _steps(route):
+    for step, provider, share in _steps(weights.applied_to(route)):
         state = states.get(provider)
         if state is None:
             table.add_row(step, provider, share, "not known: Redis does not answer")
         else:
             table.add_row(step, provider, share, state.state, time_text(state.until), state.reason)
     return table
-
-
-def _weights(services: ProviderServices) -> Mapping[str, float]:
-    """Those that people have changed while it runs; none, where the store can't be asked."""
-    try:
-        overrides = services.overrides.all()
-    except StoreError:
-        return {}
-    return {name: each.weight for name, each in overrides.items() if each.weight is not None}
 
 
 def _steps(route: Route) -> Iterator[tuple[str, str, str]]:

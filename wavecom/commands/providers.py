@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from wavecom.commands.changed_weights import ChangedWeights
 from wavecom.commands.console import console, explaining_errors, operator_name, print_json, table_of, time_text
 from wavecom.commands.explain_route import explain
 from wavecom.commands.parameters import duration
@@ -86,15 +87,19 @@ providers.add_command(send_test)
 @providers.command("list")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def list_(as_json: bool) -> None:
-    """List the providers of the file, with their state, why, since and until when."""
+    """List the providers of the file, with their state, why, since and until when.
+
+    Below are those that don't have the weight of the file: somebody has set another, or their receipts are slow or bad.
+    """
     services = open_services()
     with explaining_errors():
         healths = services.switch.health()
         now = services.clock.now()
+    weights = ChangedWeights.read(services)
     summaries = [ProviderSummary.of(health, now) for health in healths]
     if as_json:
         for summary, health in zip(summaries, healths, strict=True):
-            print_json(_as_json(summary, health))
+            print_json(_as_json(summary, health, weights))
         return
     table = table_of(
         "PROVIDER", "STATE", "SINCE (UTC)", "UNTIL (UTC)", "REASON", whole=frozenset({"PROVIDER", "STATE"})
@@ -102,6 +107,9 @@ def list_(as_json: bool) -> None:
     for line in summaries:
         table.add_row(line.provider, line.state, time_text(line.since), time_text(line.until), line.reason)
     console().print(table)
+    for line in summaries:
+        if line.provider in weights:
+            click.echo(f"{line.provider}: weight {weights.text(line.provider)}")
 
 
 @providers.command()
@@ -159,7 +167,8 @@ def weight(provider: str, weight: float | None, reason: str, operator: str) -> N
     click.echo(f"{provider} {what}, in all workers within a second.")
 
 
-def _as_json(summary: ProviderSummary, health: ProviderHealth) -> Mapping[str, Any]:
+def _as_json(summary: ProviderSummary, health: ProviderHealth, weights: ChangedWeights) -> Mapping[str, Any]:
+    factor = weights.factors.get(summary.provider)
     return {
         "provider": summary.provider,
         "state": summary.state,
@@ -170,6 +179,9 @@ def _as_json(summary: ProviderSummary, health: ProviderHealth) -> Mapping[str, A
         "account": health.account or None,
         "calls": round(health.calls),
         "failures": round(health.failures),
+        "weight": weights.by_hand.get(summary.provider),
+        "weight_percent": 100 if factor is None else factor.percent,
+        "receipts": factor and factor.reason,
     }
 
 

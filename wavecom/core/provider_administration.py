@@ -11,7 +11,9 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
 from wavecom.core.provider_control import ProviderControl
 from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
+from wavecom.core.receipt_health import WeightFactor
 from wavecom.core.routes import ChannelRoutes
+from wavecom.core.weight_adjustment import WeightFactorStore
 from wavecom.errors import InvalidRequestError, Problem, ProviderNotFoundError
 
 #: What keeps a provider closed for longer belongs into the providers file.
@@ -44,11 +46,15 @@ class ProviderBoard(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProviderView:
-    """One provider: what holds for it, and how it stands; None where that is not known, or nobody has changed it."""
+    """One provider: what holds for it, and how it stands; None where that is not known, or nobody has changed it.
+
+    ``factor`` is what its receipts leave of its weight, where ``override`` has none; None: the whole of it.
+    """
 
     name: str
     override: ProviderOverride | None
     status: ProviderStatus | None
+    factor: WeightFactor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +78,7 @@ class ProviderAdministration:
         routes: Mapping[Channel, ChannelRoutes],
         control: ProviderControl,
         overrides: OverrideStore,
+        factors: WeightFactorStore,
         read_board: Callable[[], Mapping[str, ProviderStatus]],
         clock: Clock,
     ) -> None:
@@ -79,13 +86,14 @@ class ProviderAdministration:
         self._routes = routes
         self._control = control
         self._overrides = overrides
+        self._factors = factors
         self._read_board = read_board
         self._clock = clock
 
     def all(self) -> list[ProviderView]:
         """Every provider of the file, in its order. Raises ``StoreError``."""
-        overrides, statuses = self._overrides.all(), self._read_board()
-        return [ProviderView(name, overrides.get(name), statuses.get(name)) for name in self._names]
+        overrides, factors, statuses = self._overrides.all(), self._factors.all(), self._read_board()
+        return [ProviderView(name, overrides.get(name), statuses.get(name), factors.get(name)) for name in self._names]
 
     def change(self, name: str, change: ProviderChange, *, actor: str) -> ProviderView:
         """Bring it about, in all workers within a second; the provider as it is then. May be repeated.

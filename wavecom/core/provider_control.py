@@ -19,6 +19,8 @@ class ProviderAction(StrEnum):
     REOPEN = "reopen_provider"
     WEIGH = "weigh_provider"
     SEND_TEST = "send_test_message"
+    #: By WaveCom itself, after the provider's receipts (``core/weight_adjustment.py``).
+    ADJUST = "adjust_weight"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class ProviderEvent:
     until: datetime | None = None
     #: Its share from now on; None: as the file says, or the deed was another.
     weight: float | None = None
+    #: What is left of its weight in the file; None: the deed was another.
+    percent: int | None = None
 
 
 class ProviderAudit(Protocol):

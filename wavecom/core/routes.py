@@ -55,11 +55,14 @@ class Route:
         """Every provider once, as declared."""
         return tuple(dict.fromkeys(each.provider for step in self.steps for each in step.alternatives))
 
-    def with_weights(self, weights: Mapping[str, float]) -> Self:
-        """The same route with these weights (by provider) in place of its own."""
+    def with_weights(self, weights: Mapping[str, float], factors: Mapping[str, float]) -> Self:
+        """The same route with these weights (by provider) in place of its own, and its own multiplied by ``factors``
+        where there is no other.
+        """
 
         def weighted(each: Alternative) -> Alternative:
-            return replace(each, weight=weights.get(each.provider, each.weight))
+            own = each.weight * factors.get(each.provider, 1)
+            return replace(each, weight=weights.get(each.provider, own))
 
         steps = tuple(RouteStep(tuple(map(weighted, step.alternatives))) for step in self.steps)
         return replace(self, steps=steps)
@@ -122,9 +125,9 @@ class ChannelRoutes:
         """The notification's route; None where none is for it."""
         return next((route for route in self.routes if not route.conditions.mismatch(notification)), None)
 
-    def with_weights(self, weights: Mapping[str, float]) -> ChannelRoutes:
-        """The same routes with these weights (by provider) in place of their own."""
-        return ChannelRoutes(tuple(route.with_weights(weights) for route in self.routes))
+    def with_weights(self, weights: Mapping[str, float], factors: Mapping[str, float]) -> ChannelRoutes:
+        """The same routes with these weights and factors; see ``Route.with_weights``."""
+        return ChannelRoutes(tuple(route.with_weights(weights, factors) for route in self.routes))
 
 
 def _shuffled(alternatives: tuple[Alternative, ...], draw: float) -> list[str]:

@@ -1,4 +1,5 @@
-"""Has a worker follow what people change about providers while it runs: weights and pauses, from the store.
+"""Has a worker follow what changes about providers while it runs, from the store: weights and pauses that people set,
+and what their receipts leave of a weight.
 
 The store is the truth: it is read twice a second, so that a change holds everywhere within one, whether Redis is there
 or not, after a restart, and after a Redis that has forgotten everything.
@@ -15,6 +16,7 @@ import structlog
 
 from wavecom.core.provider_administration import ProviderBoard, ProviderStatus
 from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
+from wavecom.core.weight_adjustment import WeightFactorStore
 from wavecom.errors import StoreError, UnavailableError
 from wavecom.routing.breaker import BreakerState, ProviderHealth
 from wavecom.routing.summary import ProviderSummary
@@ -49,17 +51,20 @@ class OverrideFollower:
         self,
         store: OverrideStore,
         *,
-        set_weights: Callable[[Mapping[str, float]], None],
+        factors: WeightFactorStore,
+        set_weights: Callable[[Mapping[str, float], Mapping[str, float]], None],
         gate: PausableGate,
         now: Callable[[], datetime],
         board: ProviderBoard | None = None,
     ) -> None:
         self._store = store
+        self._factors = factors
         self._set_weights = set_weights
         self._gate = gate
         self._now = now
         self._board = board
-        self._weights: Mapping[str, float] = {}
+        #: Weights and factors, by provider.
+        self._weights: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {})
         #: What was read last; None: nothing yet.
         self._followed: Mapping[str, ProviderOverride] | None = None
 
@@ -68,13 +73,14 @@ class OverrideFollower:
         self._publish()
         try:
             overrides = self._store.all()
+            factors = {name: each.percent / 100 for name, each in self._factors.all().items()}
         except StoreError:
             return
         weights = {name: each.weight for name, each in overrides.items() if each.weight is not None}
-        if weights != self._weights:
-            self._set_weights(weights)
-            self._weights = weights
-            log.info("provider_weights_changed", weights=dict(weights))
+        if (weights, factors) != self._weights:
+            self._set_weights(weights, factors)
+            self._weights = weights, factors
+            log.info("provider_weights_changed", weights=weights, factors=factors)
         try:
             self._follow_pauses(overrides)
         except UnavailableError:

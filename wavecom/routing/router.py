@@ -178,9 +178,11 @@ class Router:
         route = self._conditional[job.type].route_of(job)
         return None if route is None else next(iter(route.providers), None)
 
-    def set_weights(self, weights: Mapping[str, float]) -> None:
-        """Have these weights (by provider) take the place of the file's, from the next choice on."""
-        self._set_routes({channel: each.with_weights(weights) for channel, each in self._declared.items()})
+    def set_weights(self, weights: Mapping[str, float], factors: Mapping[str, float]) -> None:
+        """Have these weights (by provider) take the place of the file's, from the next choice on; ``factors`` are what
+        is left of the file's where there is no other.
+        """
+        self._set_routes({channel: each.with_weights(weights, factors) for channel, each in self._declared.items()})
 
     def _set_routes(self, routes: Mapping[Channel, ChannelRoutes]) -> None:
         only = {channel: each.only for channel, each in routes.items()}

@@ -10,6 +10,7 @@ from wavecom.core.ports import Clock
 from wavecom.core.provider_control import ProviderControl
 from wavecom.core.provider_overrides import OverrideStore
 from wavecom.core.routes import ChannelRoutes
+from wavecom.core.weight_adjustment import WeightFactorStore
 from wavecom.providers.factory import load_config
 from wavecom.routing.switch import RedisSwitch
 from wavecom.services.routing import gate_settings_of
@@ -21,6 +22,7 @@ from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
+from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.scripts import RedisScripts
 
@@ -33,6 +35,7 @@ class ProviderServices(ClosableServices):
     switch: RedisSwitch
     control: ProviderControl
     overrides: OverrideStore
+    factors: WeightFactorStore
     routes: Mapping[Channel, ChannelRoutes] = field(default_factory=dict)
 
 
@@ -58,5 +61,6 @@ def provider_services(settings: Settings, new_id: Callable[[], str]) -> Provider
             new_id=new_id,
         ),
         overrides=overrides,
+        factors=MongoWeightFactorStore(database),
         close_callbacks=[clock.close, redis_client.close, client.close],
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -13,7 +13,8 @@ from wavecom import receipt_metrics
 from wavecom.batching import GroupCommit
 from wavecom.core.account import account_of
 from wavecom.core.ports import Clock, JobRepository
-from wavecom.core.receipt_processing import ReceiptProcessor, ReceiptReport
+from wavecom.core.receipt_counts import ReceiptCounter, counts_of
+from wavecom.core.receipt_processing import ProcessedReceipt, ReceiptProcessor, ReceiptReport
 from wavecom.core.receipts import FeedbackHandler, ReceiptRequest
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import UnavailableError
@@ -72,9 +73,16 @@ def processor_of(
     jobs: JobRepository,
     writer: TransitionWriter,
     feedback: FeedbackHandler,
+    counter: ReceiptCounter,
     clock: Clock,
 ) -> ReceiptProcessor:
     """What applies receipts, over MongoDB; counts them."""
+
+    def count(processed: Sequence[ProcessedReceipt]) -> None:
+        now = clock.now()
+        receipt_metrics.count_processed(processed, now)
+        counter.add(counts_of(processed, now))
+
     return ReceiptProcessor(
         jobs=jobs,
         writer=writer,
@@ -82,7 +90,7 @@ def processor_of(
         feedback=feedback,
         clock=clock,
         policy=policy_of(settings),
-        on_processed=lambda processed: receipt_metrics.count_processed(processed, clock.now()),
+        on_processed=count,
     )
 
 

@@ -1,12 +1,13 @@
-"""What the providers file says, as settings for the gate."""
+"""What the providers file says, as settings for gate and weights."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.configuration import ProviderConfig, ProvidersConfig
 from wavecom.routing.gate import GateSettings
+from wavecom.settings import Settings
 
 #: After this a probe's place is given to another: longer than a call takes, but a worker that died must not block it.
 _PROBE_SECONDS = 15.0
@@ -22,4 +23,15 @@ def gate_settings_of(provider: ProviderConfig[Any]) -> GateSettings:
         max_concurrency=provider.max_concurrency,
         is_patient=provider.is_patient,
         breaker=replace(provider.breaker, probe_lease_seconds=probe_seconds),
+    )
+
+
+def adjusted_providers(settings: Settings, config: ProvidersConfig) -> frozenset[str]:
+    """The providers whose weight follows their receipts: those that share a step, unless it is switched off."""
+    if not settings.adjust_weights:
+        return frozenset()
+    return frozenset(
+        name
+        for name, provider in config.providers.items()
+        if provider.adjust_weight and any(routes.shares_a_step(name) for routes in config.routes.values())
     )

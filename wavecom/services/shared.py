@@ -44,6 +44,7 @@ from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.sessions import MongoSessionStore
 from wavecom.storage.mongo.suppressions import MongoSuppressionStore
+from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
 from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.provider_board import RedisProviderBoard
 
@@ -114,6 +115,7 @@ def provider_administration_of(
             switch=None, overrides=overrides, audit=MongoAuditLog(database), clock=clock, new_id=new_key_id
         ),
         overrides=overrides,
+        factors=MongoWeightFactorStore(database),
         read_board=read_board,
         clock=clock,
     )

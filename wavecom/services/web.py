@@ -59,6 +59,7 @@ from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.quota import TIMEOUT_SECONDS as QUOTA_TIMEOUT_SECONDS
 from wavecom.storage.redis.quota import RedisQuotas
+from wavecom.storage.redis.receipt_counts import RedisReceiptCounter
 
 Check = Callable[[], None]
 
@@ -138,6 +139,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     )
     suppressions = suppressions_of(database, clock)
     receiving = receiving_providers(settings)
+    receipt_counter = RedisReceiptCounter(redis_client)
     receipts = intake_of(
         settings,
         receiving,
@@ -148,6 +150,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             jobs=jobs,
             writer=writer,
             feedback=feedback_of(settings, suppressions, jobs, key_store, owners_of(receiving)),
+            counter=receipt_counter,
             clock=clock,
         ),
     )
@@ -194,7 +197,15 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             "redis": redis_check(redis_client),
             "deliveries": deliveries_check(progress_of(redis_client, clock), clock.now),
         },
-        close_callbacks=[stats.close, background.close, publisher.close, clock.close, quotas.close, redis_client.close],
+        close_callbacks=[
+            stats.close,
+            background.close,
+            publisher.close,
+            clock.close,
+            quotas.close,
+            receipt_counter.close,
+            redis_client.close,
+        ],
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Gauge
 
-from wavecom import delivery_metrics
+from wavecom import delivery_metrics, receipt_metrics
 from wavecom.allocator import return_large_blocks
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
@@ -23,10 +23,12 @@ from wavecom.core.job import DeliveryMessage, Job
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import StallDetector
+from wavecom.core.receipt_counts import SentObserver
 from wavecom.core.receipt_processing import ReceiptProcessor
 from wavecom.core.suppression_check import REFRESH_SECONDS, SuppressionCheck
 from wavecom.core.sweep import Sweep
 from wavecom.core.transition_writer import TransitionWriter
+from wavecom.core.weight_adjustment import WeightAdjustment
 from wavecom.internals import fast_paths
 from wavecom.lag import LagMeter
 from wavecom.periodic import Periodic
@@ -38,10 +40,11 @@ from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
 from wavecom.services.receipts import processor_of
-from wavecom.services.routing import gate_settings_of
+from wavecom.services.routing import adjusted_providers, gate_settings_of
 from wavecom.services.shared import (
     ClosableServices,
     feedback_of,
+    new_key_id,
     policy_of,
     progress_of,
     receipts_url_of,
@@ -50,6 +53,7 @@ from wavecom.services.shared import (
 )
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.blobs import MongoBlobStore
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
@@ -58,9 +62,11 @@ from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.stats import MongoStats
+from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.provider_board import RedisProviderBoard
+from wavecom.storage.redis.receipt_counts import RedisReceiptCounter
 from wavecom.storage.redis.scripts import RedisScripts
 from wavecom.storage.redis.watermarks import RedisWatermarks
 
@@ -76,6 +82,7 @@ class WorkerServices(ClosableServices):
     delivery: Delivery
     sweep: Sweep
     receipts: ReceiptProcessor
+    weight_adjustment: WeightAdjustment
     queue_sampler: delivery_metrics.QueueSampler
     #: Single delivery messages of many threads, published together; answers whether the broker confirmed.
     delivery_messages: GroupCommit[DeliveryMessage, bool]
@@ -132,13 +139,14 @@ def worker_services(settings: Settings) -> WorkerServices:
         if job.queued_at is not None:
             watermarks.note(topology.queue_of(job.lane), job.queued_at)
 
+    receipt_counter = RedisReceiptCounter(redis_client)
     writer = TransitionWriter(
         jobs=jobs,
         publisher=publisher,
         stats=stats,
         clock=clock,
         policy=policy,
-        observers=[delivery_metrics.TransitionMetrics()],
+        observers=[delivery_metrics.TransitionMetrics(), SentObserver(receipt_counter)],
     )
     suppressions = suppressions_of(database, clock)
     suppression_check = SuppressionCheck(suppression_store_of(database, clock), clock)
@@ -168,8 +176,10 @@ def worker_services(settings: Settings) -> WorkerServices:
         on_rejected_recipients=suppressions.add_rejected,
     )
     reading = Periodic(suppression_check.keep_fresh, seconds=REFRESH_SECONDS, name="suppressions").start()
+    weight_factors = MongoWeightFactorStore(database)
     follower = OverrideFollower(
         MongoOverrideStore(database),
+        factors=weight_factors,
         set_weights=router.set_weights,
         gate=gate,
         now=clock.now,
@@ -196,6 +206,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         *(provider.close for provider in providers.values()),
         transport.close,
         stats.close,
+        receipt_counter.close,
         publisher.close,
         clock.close,
     ]
@@ -217,7 +228,17 @@ def worker_services(settings: Settings) -> WorkerServices:
             jobs=jobs,
             writer=writer,
             feedback=feedback_of(settings, suppressions, jobs, MongoKeyStore(database)),
+            counter=receipt_counter,
             clock=clock,
+        ),
+        weight_adjustment=WeightAdjustment(
+            adjusted=adjusted_providers(settings, config),
+            counter=receipt_counter,
+            factors=weight_factors,
+            audit=MongoAuditLog(database),
+            clock=clock,
+            new_id=new_key_id,
+            report=receipt_metrics.report_adjustment,
         ),
         delivery_messages=GroupCommit(publisher.publish),
         look_at=publisher.look_at,

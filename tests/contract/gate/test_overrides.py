@@ -10,8 +10,9 @@ import redis
 
 from tests.contract.gate.fleet import AnyGate, Fleet, call, granted, health, knows, refusal, wait_until
 from tests.fakes import FakeClock
-from tests.memory_storage import MemoryOverrideStore
+from tests.memory_storage import MemoryOverrideStore, MemoryWeightFactorStore
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
+from wavecom.core.receipt_health import ReceiptHealth, WeightFactor
 from wavecom.local.servers import PrivateRedis
 from wavecom.routing import gate
 from wavecom.routing.breaker import BreakerState
@@ -26,11 +27,19 @@ class Environment:
 
     def __init__(self) -> None:
         self.store = MemoryOverrideStore()
+        self.factors = MemoryWeightFactorStore()
         self.clock = FakeClock()
-        self.weights: list[Mapping[str, float]] = []
+        #: Weights and factors, as they were handed on.
+        self.weights: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
 
     def follower(self, member: AnyGate) -> OverrideFollower:
-        return OverrideFollower(self.store, set_weights=self.weights.append, gate=member, now=self.clock.now)
+        return OverrideFollower(
+            self.store,
+            factors=self.factors,
+            set_weights=lambda *weights: self.weights.append(weights),
+            gate=member,
+            now=self.clock.now,
+        )
 
     def pause(self, seconds: float | None) -> None:
         until = None if seconds is None else self.clock.now() + timedelta(seconds=seconds)
@@ -224,7 +233,20 @@ def test_weights_are_handed_on_when_they_change_and_kept_while_the_store_is_away
     environment.store.set_weight("sms", None, "ada", "done", environment.clock.now())
     follower.refresh()
 
-    assert environment.weights == [{"sms": 20}, {}]
+    assert environment.weights == [({"sms": 20}, {}), ({}, {})]
+
+
+def test_what_receipts_leave_of_a_weight_is_handed_on_beside_what_people_set(
+    fleet: Fleet, environment: Environment
+) -> None:
+    follower = environment.follower(fleet.join(GateSettings()))
+    now = environment.clock.now()
+    environment.factors.replace("sms", None, WeightFactor(60, ReceiptHealth.SLOW, now, now))
+    environment.store.set_weight("sms", 20, "ada", "contract", now)
+
+    follower.refresh()
+
+    assert environment.weights == [({"sms": 20}, {"sms": 0.6})]
 
 
 def test_what_holds_for_a_provider_of_another_file_is_passed_by(fleet: Fleet, environment: Environment) -> None:

@@ -134,10 +134,12 @@ def test_a_routes_sender_is_for_messages_that_name_none() -> None:
     assert Route.of("a").with_sender(Channel.SMS, {"text": "a"}) == {"text": "a"}
 
 
-def test_weights_take_the_place_of_the_files() -> None:
+def test_weights_that_people_set_hold_whole_and_of_the_files_a_factor_is_left() -> None:
     step = RouteStep((Alternative("a", 90), Alternative("b", 10)))
 
-    [changed] = ChannelRoutes((Route((step,), "all"),)).with_weights({"a": 0, "elsewhere": 5}).routes
+    [changed] = (
+        ChannelRoutes((Route((step,), "all"),)).with_weights({"a": 0, "elsewhere": 5}, {"a": 0.5, "b": 0.5}).routes
+    )
 
-    assert changed == Route((RouteStep((Alternative("a", 0), Alternative("b", 10))),), "all")
+    assert changed == Route((RouteStep((Alternative("a", 0), Alternative("b", 5))),), "all")
     assert {changed.order(draw)[0] for draw in (0, 0.5, 0.99)} == {"b"}

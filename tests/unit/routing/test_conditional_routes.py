@@ -205,8 +205,8 @@ def test_weights_change_while_it_runs() -> None:
     )
 
     before = router.reserve(LANE)
-    router.set_weights({"a": 0})
+    router.set_weights({"a": 0}, {})
     after = router.reserve(LANE)
-    router.set_weights({})
+    router.set_weights({}, {})
 
     assert [before, after, router.reserve(LANE)] == [Permit("a"), Permit("b"), Permit("a")]

@@ -12,7 +12,7 @@ from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
 from wavecom.core.routes import ChannelRoutes
-from wavecom.providers.configuration.options import number, set_of, text, whole_number
+from wavecom.providers.configuration.options import flag, number, set_of, text, whole_number
 
 OptionsT = TypeVar("OptionsT")
 
@@ -73,6 +73,8 @@ class ProviderConfig(Generic[OptionsT]):
     #: The first step between attempts and the longest; None: as the settings say.
     retry_base_seconds: Annotated[float | None, number(1, 86_400)] = None
     retry_cap_seconds: Annotated[float | None, number(1, 86_400)] = None
+    #: Whether its weight falls while its receipts are slow or bad (``core/receipt_health.py``).
+    adjust_weight: Annotated[bool, flag()] = True
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     #: A call may take minutes. Its class says so, not the file.
     is_patient: bool = False

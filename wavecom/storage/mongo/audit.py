@@ -89,6 +89,8 @@ class MongoAuditLog:
             document["until"] = event.until
         if event.weight is not None:
             document["weight"] = event.weight
+        if event.percent is not None:
+            document["percent"] = event.percent
         with writing():
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 

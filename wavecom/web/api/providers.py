@@ -11,6 +11,7 @@ from wavecom.accounts import Scope
 from wavecom.accounts.keyring import FIRST_CLIENT
 from wavecom.core.job import ACCOUNT_REASONS
 from wavecom.core.provider_administration import ProviderView
+from wavecom.core.receipt_health import ReceiptHealth, WeightFactor
 from wavecom.services.web import WebServices
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import json_response
@@ -23,6 +24,17 @@ from wavecom.web.authentication import Authenticator, caller
 PATH = "/api/providers"
 NAME = Parameter("name", "path", text(maxLength=40), "the provider's name in the providers file", "gateway", True)
 
+RECEIPTS = record(
+    "ProviderReceipts",
+    {
+        "percent": integer(
+            "what its receipts leave of the file's weight; a `weight` that people set holds in place of both"
+        ),
+        "health": text(f"what the receipts of the last minutes say: {', '.join(each.value for each in ReceiptHealth)}"),
+        "since": timestamp("since when there is trouble, or none any more"),
+    },
+    description="what they leave of its weight; null: all of it",
+)
 PROVIDER = record(
     "Provider",
     {
@@ -32,6 +44,7 @@ PROVIDER = record(
         "stateReason": nullable(text("why it came to this state")),
         "account": nullable(text(f"what is wrong with our account ({', '.join(sorted(ACCOUNT_REASONS))}), or null")),
         "weight": nullable(integer("its share of every step that it stands in; null: what the file says")),
+        "receipts": nullable(RECEIPTS),
         "pausedUntil": nullable(timestamp("until when somebody had it paused; null: nobody has")),
         "reason": nullable(text("why its weight or pause was changed last")),
         "changedBy": nullable(text("by whom")),
@@ -46,6 +59,7 @@ EXAMPLE: dict[str, Any] = {
     "stateReason": None,
     "account": None,
     "weight": 20,
+    "receipts": {"percent": 60, "health": "slow", "since": "2026-03-14T09:12:00.000Z"},
     "pausedUntil": None,
     "reason": "trying the new contract",
     "changedBy": "key 5f0c9d2e7a1b4c6d8e3f0a9b8c7d6e5f",
@@ -106,8 +120,13 @@ def _represented(view: ProviderView) -> dict[str, Any]:
         "stateReason": (status and status.reason) or None,
         "account": (status and status.account) or None,
         "weight": int(override.weight) if override is not None and override.weight is not None else None,
+        "receipts": _receipts(view.factor) if view.factor is not None else None,
         "pausedUntil": rfc3339(override.paused_until) if override is not None and override.paused_until else None,
         "reason": override and override.reason,
         "changedBy": override and override.changed_by,
         "changedAt": rfc3339(override.changed_at) if override is not None else None,
     }
+
+
+def _receipts(factor: WeightFactor) -> dict[str, Any]:
+    return {"percent": factor.percent, "health": factor.health.value, "since": rfc3339(factor.since)}
