@@ -160,6 +160,7 @@ class AttemptRunner:
             job.claim is None
             or job.may_have_been_sent
             or not permit.serves(job.lane)
+            or permit.provider in job.refused_by
             or (job.type is Channel.EMAIL and names_in(job.payload))
             or (job.claim.lease_until - now).total_seconds() < LEASE_MARGIN_SECONDS
             # Past the deadline nobody is called: ``attempt`` says so.
@@ -172,7 +173,9 @@ class AttemptRunner:
         own = self._route.reserve_for(job)
         if not isinstance(own, Permit):
             return False
-        is_begun = self._begin_call(job, own, job.claim.lease_until, now, on_attempted)
+        is_begun = own.provider not in job.refused_by and self._begin_call(
+            job, own, job.claim.lease_until, now, on_attempted
+        )
         if not is_begun:
             self._caller.release(own, None)
         return is_begun
@@ -242,7 +245,7 @@ class AttemptRunner:
         """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet. As ``attempt``."""
         job, calls = unfinished.job, list(unfinished.calls)
         try:
-            upcoming = self._route.reserve_next(job, [call.provider for call in calls])
+            upcoming = self._next_permit(job, calls, {})
             return self._call_in_turn(job, upcoming, unfinished.lease_until, calls, NoFiles())
         except Exception as error:  # noqa: BLE001 - recorded on the job
             return self._attempt_after_error(job, calls, error)
@@ -301,7 +304,7 @@ class AttemptRunner:
     def _next_permit(
         self, job: Job, calls: Sequence[CallResult], waits: Mapping[str, float]
     ) -> Permit | Refusal | None:
-        return self._route.reserve_next(job, [*(call.provider for call in calls), *waits])
+        return self._route.reserve_next(job, [*job.refused_by, *(call.provider for call in calls), *waits])
 
     def _attempt_in_sandbox(
         self, job: Job, permit: Permit | None, calls: list[CallResult], files: Files
@@ -328,18 +331,21 @@ class AttemptRunner:
         """``permit``, or another where there is none, or where it names no provider, or the sandbox."""
         if permit is not None and permit.provider == AFTER_CLAIM:
             own = self._route.reserve_for(job, wait_seconds=PERMIT_WAIT_SECONDS)
-            if isinstance(own, Permit):
-                return own
-            return replace(own, retry_after_seconds=self._route.parking_seconds(job.lane, own))
-        if permit is not None and permit.serves(job.lane):
+            if isinstance(own, Refusal):
+                return replace(own, retry_after_seconds=self._route.parking_seconds(job.lane, own))
+            permit = own
+        if permit is not None and permit.serves(job.lane) and permit.provider not in job.refused_by:
             return permit
         self._caller.release(permit, None)
-        return self._route.reserve_next(job, [])
+        # Where all have refused it, and others may have gone from the route since, their word is asked for once more.
+        return self._next_permit(job, (), {}) or self._route.reserve_next(job, [])
 
     def _preferred_permit(self, job: Job, permit: Permit) -> Permit:
         """After an unknown outcome the same provider comes first, if it can recognise a repetition."""
         last = self._providers.get(job.provider or "")
         if not job.may_have_been_sent or last is None or not last.is_idempotent or last.name == permit.provider:
+            return permit
+        if last.name in job.refused_by:
             return permit
         better = self._route.reserve_next(job, [], prefer=last.name)
         if not isinstance(better, Permit):

@@ -300,7 +300,7 @@ class Delivery:
             return decide(job, AttemptPrevented(token, attempted.retry_after_seconds), now, self._policy)
         if _is_no_attempt(attempted):
             pause = max(_EXHAUSTED_PAUSE_SECONDS, attempted.retry_after_seconds)
-            return decide(job, AttemptPrevented(token, pause), now, self._policy)
+            return decide(job, AttemptPrevented(token, pause, calls), now, self._policy)
         floor_seconds, base_seconds, cap_seconds = self._bounds_of(calls[0])
         for call in calls[1:]:
             # Of several providers the most patient one counts.

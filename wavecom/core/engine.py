@@ -105,8 +105,8 @@ def decide(job: Job, event: Event, now: datetime, policy: Policy = _USUAL) -> Tr
             return _claim(job, claim, now)
         case AttemptFinished():
             return _finish(job, event, now, policy)
-        case AttemptPrevented(token, retry_after_seconds):
-            return _prevent(job, token, retry_after_seconds, now, policy)
+        case AttemptPrevented():
+            return _prevent(job, event, now, policy)
         case LeaseRenewed():
             return _renew(job, event, now, policy)
         case Parked(until):
@@ -217,28 +217,36 @@ def _retry_or_fail(
         # When its delivery message comes out of the delay queues: before that it can't be missed in its lane's queue.
         "queued_at": next_attempt_at,
         "due_at": settle_due(next_attempt_at + policy.message_grace, job),
-    }
+    } | _refusals(job, event.calls)
     entries = (*entries_before, _call_entry(attempt, last, next_attempt_at=next_attempt_at))
     return transition(job, changes, entries, guard=guard, delivery_message=job.delivery_message(delay))
 
 
-def _prevent(job: Job, token: str, retry_after_seconds: float, now: datetime, policy: Policy) -> Transition:
+def _refusals(job: Job, calls: tuple[CallResult, ...]) -> JobChanges:
+    """Who will never take the message is not asked again."""
+    refusing = [call.provider for call in calls if call.answer.is_final_here]
+    return {"refused_by": tuple(dict.fromkeys((*job.refused_by, *refusing)))} if refusing else {}
+
+
+def _prevent(job: Job, event: AttemptPrevented, now: datetime, policy: Policy) -> Transition:
     # The sweep may have given the worker up meanwhile. Who holds the token knows better: no call was made, so what
     # the sweep had to assume is taken back.
-    guard = Guard(frozenset({Status.PROCESSING, Status.RETRYING, Status.UNCONFIRMED}), token)
+    guard = Guard(frozenset({Status.PROCESSING, Status.RETRYING, Status.UNCONFIRMED}), event.token)
     changes: JobChanges = {
         "updated_at": now,
         "attempts": job.attempts,
         "may_have_been_sent": job.may_have_been_sent,
         "error": job.error,
     }
+    changes |= _refusals(job, event.calls)
+    entries = tuple(_call_entry(job.attempts + 1, call) for call in event.calls if call.answer.is_final_here)
     if job.expires_at <= now:
-        return expire(job, now, policy, guard, changes)
+        return expire(job, now, policy, guard, changes, entries)
     # The delivery message comes from the sweep, not from here: nothing is published for what is not an attempt.
-    seconds = min(max(1.0, retry_after_seconds), backoff.LONGEST_SECONDS)
+    seconds = min(max(1.0, event.retry_after_seconds), backoff.LONGEST_SECONDS)
     until = now + timedelta(milliseconds=math.ceil(seconds * 1000))
     changes |= {"status": Status.RETRYING} | parked_changes(job, until)
-    return transition(job, changes, guard=guard)
+    return transition(job, changes, entries, guard=guard)
 
 
 def _renew(job: Job, event: LeaseRenewed, now: datetime, policy: Policy) -> Transition | None:

@@ -49,6 +49,8 @@ class AttemptPrevented:
 
     token: str
     retry_after_seconds: float
+    #: The calls of providers that can't take it.
+    calls: tuple[CallResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,7 @@ class JobChanges(TypedDict, total=False):
     replays: int
     provider: str | None
     provider_message_id: str | None
+    refused_by: tuple[str, ...]
     error: JobError | None
     #: A hold is replaced by another, never taken away: its token goes on shutting out late results.
     claim: Claim
@@ -246,6 +247,8 @@ class Job:
     send_at: datetime | None = None
     provider: str | None = None
     provider_message_id: str | None = None
+    #: Providers that said that they will never take this message (``is_final_here``); a replay forgets them.
+    refused_by: tuple[str, ...] = ()
     error: JobError | None = None
     claim: Claim | None = None
     next_attempt_at: datetime | None = None

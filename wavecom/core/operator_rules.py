@@ -104,6 +104,8 @@ def replay(job: Job, event: ReplayRequested, now: datetime, policy: Policy) -> T
         "due_at": min(now + policy.message_grace, event.expires_at),
         "updated_at": now,
     }
+    if job.refused_by:
+        changes["refused_by"] = ()
     is_parked = event.starts_at is not None and event.starts_at > now
     if is_parked:
         changes |= {"next_attempt_at": event.starts_at, "queued_at": None}

@@ -67,6 +67,10 @@ def _stored(jobs: JobRepository, job: Job) -> Job:
         (make_job(status=Status.PROCESSING), DueReached()),
         (make_job(status=Status.PROCESSING, claim=make_claim("t")), AttemptFinished("t", (make_try(),))),
         (make_job(status=Status.PROCESSING, claim=make_claim("t")), AttemptPrevented("t", 9)),
+        (
+            make_job(status=Status.PROCESSING, claim=make_claim("t")),
+            AttemptPrevented("t", 9, (make_try(Outcome.UNAVAILABLE, is_final_here=True),)),
+        ),
         (make_job(status=Status.PROCESSING, claim=make_claim("t")), LeaseRenewed("t")),
         (make_job(status=Status.RETRYING), DueReached()),
         (make_job(status=Status.SENT), make_receipt_event(ReceiptKind.FAILED, code="30003", text="unreachable")),

@@ -33,6 +33,7 @@ def _with_every_field() -> Job:
         send_at=later(1),
         provider="mail",
         provider_message_id="message-7",
+        refused_by=("sms",),
         error=JobError("provider_unavailable", "http_503", "mail"),
         claim=Claim("token", "worker-1", later(30)),
         next_attempt_at=later(8),

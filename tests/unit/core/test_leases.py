@@ -249,6 +249,37 @@ def test_one_that_could_but_may_not_be_called_now_is_waited_for_which_is_no_atte
     assert environment.deliver(job).status is Status.DELIVERED
 
 
+def test_who_can_not_take_a_message_is_asked_once_however_long_another_is_waited_for() -> None:
+    environment = DeliveryEnvironment(ScriptedProvider("old", LACKING), ScriptedProvider("mail", AWAY, LACKING))
+    environment.route.closed = {"mail"}
+    job = environment.job()
+
+    for _ in range(3):
+        waiting = environment.deliver(job)
+        environment.clock.advance(61)
+    environment.route.closed = set()
+    with pytest.raises(RetryLater):
+        environment.deliver(job)
+    environment.clock.advance(600)
+    failed = environment.deliver(job)
+
+    assert [len(environment.providers[name].messages) for name in ("old", "mail")] == [1, 2]
+    assert waiting.refused_by == ("old",)
+    assert [entry.code for entry in waiting.logs if entry.provider == "old"] == ["smtputf8_missing"]
+    assert failed.error is not None
+    assert (failed.status, failed.error.code) == (Status.FAILED, "not_supported")
+
+
+def test_where_nobody_is_left_who_has_not_refused_a_message_it_is_asked_for_once_more() -> None:
+    environment = DeliveryEnvironment(ScriptedProvider("old", LACKING))
+
+    after = environment.deliver(environment.job(refused_by=("old",)))
+
+    assert len(environment.providers["old"].messages) == 1
+    assert after.error is not None
+    assert after.error.code == "not_supported"
+
+
 @pytest.mark.parametrize("max_attempts", [1, 5])
 def test_one_that_could_but_for_which_this_worker_has_no_means_is_waited_for(max_attempts: int) -> None:
     out_of_means = ProviderResult(Outcome.UNAVAILABLE, "not_begun", scope=Scope.WORKER)

@@ -100,6 +100,8 @@ def to_document(job: Job) -> Document:
         value = getattr(job, attribute)
         if value is not None:
             document[name] = value
+    if job.refused_by:
+        document["refusedBy"] = job.refused_by
     if job.error is not None:
         document["error"] = _error_document(job.error)
     if job.claim is not None:
@@ -143,6 +145,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         send_at=get("sendAt"),
         provider=get("provider"),
         provider_message_id=get("providerMessageId"),
+        refused_by=tuple(get("refusedBy", ())),
         error=None if error is None else JobError(error["code"], error["message"], error.get("provider")),
         claim=None if claim is None else Claim(claim["token"], claim["worker"], claim["leaseUntil"]),
         next_attempt_at=get("nextAttemptAt"),
@@ -295,6 +298,7 @@ _CHANGEABLE = _OPTIONAL | {
     "may_have_been_sent": "mayHaveBeenSent",
     "updated_at": "updatedAt",
     "expires_at": "expiresAt",
+    "refused_by": "refusedBy",
     "error": "error",
     "claim": "claim",
 }

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 
-from tests.factories import later, make_claim, make_job, make_try
+from tests.factories import NOW, later, make_claim, make_job, make_try
 from wavecom.core.engine import (
     AttemptFinished,
     CancelRequested,
@@ -108,6 +108,15 @@ def test_a_replay_starts_a_new_life() -> None:
     assert (again.expires_at, again.queued_at, again.due_at) == (later(hours=72), later(60), later(90))
     assert [entry.event for entry in transition.entries] == ["replayed"]
     assert transition.delivery_message == job.delivery_message()
+
+
+def test_a_replay_asks_those_again_who_had_refused_the_message() -> None:
+    job = make_job(status=Status.FAILED, refused_by=("old",))
+
+    transition = decide(job, ReplayRequested(later(hours=9)), NOW)
+
+    assert transition is not None
+    assert transition.applied_to(job).refused_by == ()
 
 
 def test_a_replay_gives_providers_a_new_idempotency_key() -> None:
