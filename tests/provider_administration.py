@@ -10,8 +10,8 @@ from wavecom.core.ports import Clock
 from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
 from wavecom.core.provider_control import ProviderControl, ProviderEvent
 from wavecom.core.provider_overrides import OverrideStore
-from wavecom.errors import StoreError
 from wavecom.core.weight_adjustment import WeightFactorStore
+from wavecom.errors import StoreError
 from wavecom.providers.file import declared_providers
 from wavecom.services.shared import served_by
 from wavecom.settings import Settings
@@ -44,7 +44,7 @@ def provider_administration_over(
     overrides = MemoryOverrideStore() if overrides is None else overrides
     numbers = itertools.count(1)
     return ProviderAdministration(
-        names=[] if settings.providers_file is None else declared_providers(settings.providers_file),
+        names=["sandbox"] if settings.providers_file is None else declared_providers(settings.providers_file),
         routes=served_by(settings) or {},
         control=ProviderControl(
             switch=None,
@@ -55,6 +55,6 @@ def provider_administration_over(
         ),
         overrides=overrides,
         factors=MemoryWeightFactorStore() if factors is None else factors,
-        read_board=lambda: statuses or {},
+        read_board=lambda: {} if statuses is None else statuses,
         clock=clock,
     )

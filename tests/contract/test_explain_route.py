@@ -9,6 +9,7 @@ from click.testing import Result
 
 from tests.contract.provider_commands import ProviderCommandEnvironment
 from wavecom.core.lanes import Channel
+from wavecom.core.receipt_health import ReceiptHealth, WeightFactor
 from wavecom.core.route_conditions import Conditions
 from wavecom.core.routes import Alternative, ChannelRoutes, Route, RouteStep
 from wavecom.local.servers import PrivateRedis
@@ -68,6 +69,17 @@ def test_shares_are_those_of_now(environment: ProviderCommandEnvironment) -> Non
 
     assert "1 gateway 25%" in words_of(result)
     assert "1 mail 75%" in words_of(result)
+
+
+def test_what_receipts_leave_of_a_weight_counts_and_is_told(environment: ProviderCommandEnvironment) -> None:
+    now = environment.clock.now()
+    environment.factors.replace("gateway", None, WeightFactor(10, ReceiptHealth.SLOW, now, now))
+
+    result = explain(environment, *GERMAN, "--client", "shop", "--tag", "kind=otp")
+
+    assert "1 gateway 29%" in words_of(result)
+    assert "1 mail 71%" in words_of(result)
+    assert f"gateway: weight 80 (10 % of it: receipts slow since {now:%H:%M} UTC)" in result.output
 
 
 def test_each_route_that_does_not_apply_says_why(environment: ProviderCommandEnvironment) -> None:

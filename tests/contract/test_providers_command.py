@@ -10,6 +10,7 @@ import pytest
 from tests.contract.provider_commands import ProviderCommandEnvironment
 from wavecom.core.lanes import Channel
 from wavecom.core.provider_control import ProviderAction
+from wavecom.core.receipt_health import ReceiptHealth, WeightFactor
 from wavecom.core.routes import Alternative, ChannelRoutes, Route, RouteStep
 from wavecom.local.servers import PrivateRedis
 
@@ -136,3 +137,21 @@ def test_a_weight_without_effect_or_sense_is_refused(
     assert said in " ".join(result.output.split())
     assert environment.overrides.all() == {}
     assert environment.audit.events == []
+
+
+def test_a_weight_that_receipts_or_people_have_changed_is_told_below_the_list(
+    environment: ProviderCommandEnvironment,
+) -> None:
+    now = environment.clock.now()
+    environment.factors.replace("gateway", None, WeightFactor(60, ReceiptHealth.SLOW, now, now))
+    environment.factors.replace("mail", None, WeightFactor(80, ReceiptHealth.BAD, now, now))
+    environment.overrides.set_weight("mail", 5, "ada", "contract", now)
+
+    told = environment.run("list").output
+    lines = environment.listed()
+
+    assert f"gateway: weight of the file (60 % of it: receipts slow since {now:%H:%M} UTC)" in told
+    assert f"mail: weight 5, set by hand (else of the file, 80 % of it: receipts bad since {now:%H:%M} UTC)" in told
+    assert "alone: weight" not in told
+    assert [lines[name]["weight_percent"] for name in ("gateway", "mail", "alone")] == [60, 80, 100]
+    assert [lines[name]["weight"] for name in ("gateway", "mail", "alone")] == [None, 5, None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Protocol
 
 from wavecom.core.lanes import Channel
@@ -20,16 +21,39 @@ from wavecom.errors import InvalidRequestError, Problem, ProviderNotFoundError
 LONGEST_PAUSE = timedelta(days=1)
 
 
+class ProviderState(StrEnum):
+    """Whether a provider is called, in the words of ``wavecom providers list``."""
+
+    IN_USE = "in use"
+    #: It was left alone or paused a moment ago: few calls at first.
+    STARTING = "starting slowly"
+    #: It asked for a pause, or somebody here did.
+    PAUSED = "paused"
+    #: Its breaker is open …
+    LEFT_ALONE = "left alone"
+    #: … or half open: a few calls try it.
+    TRIED = "being tried"
+
+
 @dataclass(frozen=True, slots=True)
 class ProviderStatus:
-    """How a provider stands for all workers, in the words of ``wavecom providers list``."""
+    """How a provider stands for all workers."""
 
     provider: str
-    state: str
+    state: ProviderState
     until: datetime | None
     reason: str
     #: What is wrong with our account, in one word (``core.job.Reason``); "" for nothing.
     account: str
+    #: What its receipts leave of its weight, and why; "" for all of it.
+    receipts: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """Why it gets fewer calls than it should, or none, in a word or two; "" where all is well."""
+        if self.account or self.state not in {ProviderState.IN_USE, ProviderState.STARTING}:
+            return self.account or self.state.value
+        return "less weight" if self.receipts else ""
 
 
 class ProviderBoard(Protocol):
@@ -89,6 +113,13 @@ class ProviderAdministration:
         self._factors = factors
         self._read_board = read_board
         self._clock = clock
+
+    def statuses(self) -> list[ProviderStatus]:
+        """How the providers stand that workers have spoken of in the last seconds, in the order of the file; a read of
+        the board, and nothing else. Empty where nobody can tell.
+        """
+        found = self._read_board()
+        return [found[name] for name in self._names if name in found]
 
     def all(self) -> list[ProviderView]:
         """Every provider of the file, in its order. Raises ``StoreError``."""

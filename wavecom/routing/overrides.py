@@ -16,6 +16,7 @@ import structlog
 
 from wavecom.core.provider_administration import ProviderBoard, ProviderStatus
 from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
+from wavecom.core.receipt_health import WeightFactor
 from wavecom.core.weight_adjustment import WeightFactorStore
 from wavecom.errors import StoreError, UnavailableError
 from wavecom.routing.breaker import BreakerState, ProviderHealth
@@ -63,6 +64,7 @@ class OverrideFollower:
         self._gate = gate
         self._now = now
         self._board = board
+        self._known_factors: Mapping[str, WeightFactor] = {}
         #: Weights and factors, by provider.
         self._weights: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {})
         #: What was read last; None: nothing yet.
@@ -72,10 +74,10 @@ class OverrideFollower:
         """Say how the providers stand, and follow what has changed; without the store what was known last holds."""
         self._publish()
         try:
-            overrides = self._store.all()
-            factors = {name: each.percent / 100 for name, each in self._factors.all().items()}
+            overrides, self._known_factors = self._store.all(), self._factors.all()
         except StoreError:
             return
+        factors = {name: each.percent / 100 for name, each in self._known_factors.items()}
         weights = {name: each.weight for name, each in overrides.items() if each.weight is not None}
         if (weights, factors) != self._weights:
             self._set_weights(weights, factors)
@@ -91,12 +93,16 @@ class OverrideFollower:
         if self._board is None:
             return
         now = self._now()
-        lines = [(ProviderSummary.of(health, now), health.account) for health in self._gate.snapshot()]
+        statuses = []
+        for health in self._gate.snapshot():
+            summary, factor = ProviderSummary.of(health, now), self._known_factors.get(health.provider)
+            receipts = "" if factor is None else f"{factor.percent} % of its weight: {factor.reason}"
+            statuses.append(
+                ProviderStatus(summary.provider, summary.state, summary.until, summary.reason, health.account, receipts)
+            )
         # Who asks the API has no use for it while Redis is away, and neither has anybody else.
         with suppress(UnavailableError):
-            self._board.publish(
-                [ProviderStatus(each.provider, each.state, each.until, each.reason, account) for each, account in lines]
-            )
+            self._board.publish(statuses)
 
     def _follow_pauses(self, overrides: Mapping[str, ProviderOverride]) -> None:
         now = self._now()

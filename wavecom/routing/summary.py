@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from wavecom.core.provider_administration import ProviderState
 from wavecom.routing.breaker import BreakerState, ProviderHealth
 
-IN_USE = "in use"
-_WORDS = {BreakerState.CLOSED: IN_USE, BreakerState.OPEN: "left alone", BreakerState.HALF_OPEN: "being tried"}
+_STATES = {
+    BreakerState.CLOSED: ProviderState.IN_USE,
+    BreakerState.OPEN: ProviderState.LEFT_ALONE,
+    BreakerState.HALF_OPEN: ProviderState.TRIED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +20,7 @@ class ProviderSummary:
     """State, why, since and until when (aware UTC); None and "" where there is nothing to say."""
 
     provider: str
-    state: str
+    state: ProviderState
     since: datetime | None
     until: datetime | None
     reason: str
@@ -33,7 +37,7 @@ class ProviderSummary:
 
         if health.throttled_for_seconds > 0:
             since, until = ago(health.throttled_since_seconds), ahead(health.throttled_for_seconds)
-            return cls(health.provider, "paused", since, until, health.throttled_reason)
-        state = "starting slowly" if health.is_ramping else _WORDS[health.state]
+            return cls(health.provider, ProviderState.PAUSED, since, until, health.throttled_reason)
+        state = ProviderState.STARTING if health.is_ramping else _STATES[health.state]
         until = ahead(health.open_for_seconds) if health.state is BreakerState.OPEN else None
         return cls(health.provider, state, ago(health.since_seconds), until, health.reason)

@@ -78,7 +78,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)
     security.register(app, events)
-    app.register_blueprint(health.make_blueprint(health.Readiness(services.checks)))
+    app.register_blueprint(health.make_blueprint(health.Readiness(services.checks), services.providers.statuses))
     app.register_blueprint(reference.make_blueprint())
     app.register_blueprint(unsubscribe.make_blueprint(services.unsubscribe_links, services.suppressions))
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))

@@ -1,14 +1,19 @@
-"""``GET /healthz``: this process is alive. ``GET /readyz``: the servers it needs answer; 503 names those that don't."""
+"""``GET /healthz``: this process is alive. ``GET /readyz``: the servers it needs answer; 503 names those that don't.
+
+``/readyz`` says which providers are in trouble, too.
+"""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import orjson
 import structlog
 from flask import Blueprint, Response
+
+from wavecom.core.provider_administration import ProviderStatus
 
 log = structlog.get_logger()
 
@@ -75,8 +80,12 @@ class Readiness:
             return self._results
 
 
-def make_blueprint(readiness: Readiness) -> Blueprint:
-    """The two addresses. They need no key, and their answers hold nothing but names and words."""
+def make_blueprint(readiness: Readiness, statuses: Callable[[], Sequence[ProviderStatus]]) -> Blueprint:
+    """The two addresses. They need no key, and their answers hold nothing but names and words.
+
+    ``statuses`` tells how providers stand. One in trouble is told of and makes nobody unready: its messages wait, or go
+    by others.
+    """
     blueprint = Blueprint("health", __name__)
 
     @blueprint.get("/healthz")
@@ -87,7 +96,8 @@ def make_blueprint(readiness: Readiness) -> Blueprint:
     def ready() -> Response:
         results = readiness.results()
         is_ready = all(result == OK for result in results.values())
-        body = {"status": "ready" if is_ready else "unavailable", "checks": results}
+        troubled = {each.provider: each.trouble for each in statuses() if each.trouble}
+        body = {"status": "ready" if is_ready else "unavailable", "checks": results, "providers": troubled}
         return _answer(200 if is_ready else 503, body)
 
     return blueprint

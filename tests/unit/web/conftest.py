@@ -34,6 +34,7 @@ from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.engine import Policy
 from wavecom.core.operations import Operations
+from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import MakeBatcher, Submission
 from wavecom.core.suppression_list import SuppressionList
@@ -87,6 +88,7 @@ def make_environment(
     quotas: QuotaService | None = None,
     batcher: MakeBatcher = OneByOne,
     readers: Readers | None = None,
+    statuses: Mapping[str, ProviderStatus] | None = None,
     confirm: Callable[[str, str], object] = lambda _name, _url: None,
 ) -> WebEnvironment:
     """An app at ``NOW`` with one key, ``KEY``, that may do everything."""
@@ -150,7 +152,7 @@ def make_environment(
             lifetime=timedelta(hours=settings.session_hours),
         ),
         outbox=cast(Any, None),
-        providers=provider_administration_over(settings, clock),
+        providers=provider_administration_over(settings, clock, statuses=statuses),
         suppressions=suppression_list,
         receipts=receipt_intake_over(
             jobs,

@@ -9,6 +9,7 @@ import pytest
 
 from tests.unit.web.conftest import make_environment
 from tests.waiting import wait_until
+from wavecom.core.provider_administration import ProviderState, ProviderStatus
 from wavecom.errors import BrokerError, StoreError
 from wavecom.web.health import OK, Readiness
 
@@ -51,7 +52,7 @@ def test_ready_when_all_servers_answer() -> None:
 
     assert (answer.status_code, answer.json) == (
         200,
-        {"status": "ready", "checks": {"mongodb": "ok", "redis": "ok"}},
+        {"status": "ready", "checks": {"mongodb": "ok", "redis": "ok"}, "providers": {}},
     )
 
 
@@ -75,9 +76,28 @@ def test_not_ready_names_every_server_that_is_away_and_nothing_secret() -> None:
             "redis": "ok",
             "other": "failed (KeyError)",
         },
+        "providers": {},
     }
     assert answer.headers["Retry-After"] == "1"
     assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (ProviderStatus("sandbox", ProviderState.IN_USE, None, "", ""), {}),
+        (ProviderStatus("sandbox", ProviderState.STARTING, None, "3 probes succeeded", ""), {}),
+        (ProviderStatus("sandbox", ProviderState.LEFT_ALONE, None, "9 failures", ""), {"sandbox": "left alone"}),
+        (ProviderStatus("sandbox", ProviderState.LEFT_ALONE, None, "http_402", "balance"), {"sandbox": "balance"}),
+        (ProviderStatus("sandbox", ProviderState.IN_USE, None, "", "", "60 %: slow"), {"sandbox": "less weight"}),
+    ],
+)
+def test_a_provider_in_trouble_is_told_of_and_makes_nobody_unready(
+    status: ProviderStatus, told: dict[str, str]
+) -> None:
+    answer = make_environment(checks={"mongodb": _fine}, statuses={"sandbox": status}).client(None).get("/readyz")
+
+    assert (answer.status_code, answer.json["status"], answer.json["providers"]) == (200, "ready", told)
 
 
 def test_a_server_that_hangs_does_not_hang_the_answer_and_is_not_asked_twice() -> None:

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 import redis
 
-from wavecom.core.provider_administration import ProviderStatus
+from wavecom.core.provider_administration import ProviderState, ProviderStatus
 from wavecom.errors import UnavailableError
 
 _KEY: Final = "wavecom:providers"
@@ -46,8 +46,9 @@ def _status(content: Mapping[str, str]) -> ProviderStatus:
     until = content["until"]
     return ProviderStatus(
         content["provider"],
-        content["state"],
+        ProviderState(content["state"]),
         None if until is None else datetime.fromisoformat(until),
         content["reason"],
         content["account"],
+        content.get("receipts", ""),
     )

@@ -65,7 +65,16 @@ PROBLEM = record(
 _HEALTH = record("Health", {"status": text()})
 _READINESS = record(
     "Readiness",
-    {"status": text(), "checks": {"type": "object", "additionalProperties": {"type": "string"}}},
+    {
+        "status": text(),
+        "checks": {"type": "object", "additionalProperties": {"type": "string"}},
+        "providers": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "those in trouble, and which: a word of what is wrong with our account, how it stands, or "
+            "that its receipts have cost it weight; none makes the process unready",
+        },
+    },
 )
 
 
@@ -301,8 +310,8 @@ def _health_paths() -> Json:
 
     up, down = {"mongodb": OK, "rabbitmq": OK, "redis": OK}, "no answer within 2 s"
     ready = {
-        200: {"status": "ready", "checks": up},
-        503: {"status": "unavailable", "checks": up | {"rabbitmq": down}},
+        200: {"status": "ready", "checks": up, "providers": {"gateway": "balance"}},
+        503: {"status": "unavailable", "checks": up | {"rabbitmq": down}, "providers": {}},
     }
     return {
         "/healthz": path("isAlive", "This process is alive.", {200: {"status": "alive"}}, _HEALTH),

@@ -173,6 +173,7 @@ def _context() -> dict[str, Any]:
         "suppression_source_word": words.SUPPRESSION_SOURCES.__getitem__,
         "suppression_scope_word": words.SUPPRESSION_SCOPES.__getitem__,
         "status_look": words.STATUSES.__getitem__,
+        "provider_look": words.PROVIDER_STATES.__getitem__,
         "event_appearance": words.event_appearance,
         "channel_word": words.CHANNELS.__getitem__,
         "priority_word": words.PRIORITIES.__getitem__,

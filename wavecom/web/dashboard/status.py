@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response as Redirect
 from wavecom.core import ports
 from wavecom.core.account import client_of, is_test_account
 from wavecom.core.ports import JobFilter
+from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.web.dashboard.chart import Step, stacked_bars
@@ -128,7 +129,7 @@ def _overview() -> dict[str, Any]:
     before = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
     since = before - HOUR
     context: dict[str, Any] = {"since": since, "before": before, "step_minutes": STEP // timedelta(minutes=1)}
-    context |= {"servers": _servers(), "is_test": is_test, "now": None, "accounts": []}
+    context |= {"providers": _providers(), "servers": _servers(), "is_test": is_test, "now": None, "accounts": []}
     try:
         context["now"] = _there_now(is_test)
         steps = _totals(since, before, is_test)
@@ -150,6 +151,11 @@ def _overview() -> dict[str, Any]:
 def _servers() -> list[Server]:
     results = pages().readiness.results()
     return [Server(*SERVERS.get(name, (name, "")), is_up=result == OK) for name, result in results.items()]
+
+
+def _providers() -> list[ProviderStatus]:
+    """All of them, for the operator: providers are everybody's, and nobody's client's business."""
+    return pages().services.providers.statuses() if viewer().client is None else []
 
 
 def _mode() -> bool | None:

@@ -11,12 +11,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.factories import NOW
-from tests.memory_storage import MemoryOverrideStore
+from tests.memory_storage import MemoryOverrideStore, MemoryWeightFactorStore
 from tests.provider_administration import MemoryProviderAudit, provider_administration_over
 from tests.unit.web.conftest import make_environment
 from wavecom.accounts import Scope, hash_of
 from wavecom.core.keys import KeyRecord
-from wavecom.core.provider_administration import ProviderStatus
+from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.receipt_health import ReceiptHealth, WeightFactor
 from wavecom.settings import Settings
 from wavecom.web.app import create_app
 
@@ -32,7 +33,9 @@ type = "sandbox"
 [routes]
 sms = [{ provider = "gateway", weight = 90 }, { provider = "spare", weight = 10 }, "alone"]
 """
-STATUSES = {"gateway": ProviderStatus("gateway", "left alone", NOW + timedelta(seconds=60), "no credit", "balance")}
+STATUSES = {
+    "gateway": ProviderStatus("gateway", ProviderState.LEFT_ALONE, NOW + timedelta(seconds=60), "no credit", "balance")
+}
 
 
 @dataclass
@@ -40,6 +43,7 @@ class Environment:
     app: Any
     api: FlaskClient
     overrides: MemoryOverrideStore
+    factors: MemoryWeightFactorStore
     audit: MemoryProviderAudit
 
     def change(self, name: str, **wanted: Any) -> Any:
@@ -57,11 +61,11 @@ def environment(tmp_path: Path) -> Environment:
     file.write_text(FILE)
     settings = Settings(secret_key="a secret for tests only", providers_file=file)
     made = make_environment(settings)
-    overrides, audit = MemoryOverrideStore(), MemoryProviderAudit()
+    overrides, factors, audit = MemoryOverrideStore(), MemoryWeightFactorStore(), MemoryProviderAudit()
     services = replace(
         made.services,
         providers=provider_administration_over(
-            settings, made.clock, overrides=overrides, audit=audit, statuses=STATUSES
+            settings, made.clock, overrides=overrides, factors=factors, audit=audit, statuses=STATUSES
         ),
     )
     app = create_app(settings, services)
@@ -75,7 +79,7 @@ def environment(tmp_path: Path) -> Environment:
         )
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = made.client().environ_base["HTTP_AUTHORIZATION"]
-    return Environment(app, client, overrides, audit)
+    return Environment(app, client, overrides, factors, audit)
 
 
 def test_providers_are_listed_with_how_they_stand_and_what_was_changed(environment: Environment) -> None:
@@ -88,6 +92,17 @@ def test_providers_are_listed_with_how_they_stand_and_what_was_changed(environme
     assert (gateway["weight"], gateway["changedBy"]) == (None, None)
     assert (spare["state"], spare["weight"], spare["reason"]) == (None, 40, "why not")
     assert spare["changedBy"].startswith("key ")
+
+
+def test_what_receipts_leave_of_a_weight_is_shown_beside_what_people_set(environment: Environment) -> None:
+    environment.factors.replace("gateway", None, WeightFactor(60, ReceiptHealth.SLOW, NOW, NOW))
+
+    changed = environment.change("gateway", weight=20)
+    _, spare, _ = environment.api.get("/api/providers").json["items"]
+
+    assert changed.json["weight"] == 20
+    assert changed.json["receipts"] == {"percent": 60, "health": "slow", "since": "2026-03-14T09:26:53.589Z"}
+    assert spare["receipts"] is None
 
 
 def test_a_weight_is_kept_audited_and_taken_back(environment: Environment) -> None:

@@ -44,6 +44,7 @@ from wavecom.core.keys import KeyRecord
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.operations import Operations
 from wavecom.core.ports import Counts, Cursor, Interval, JobFilter, Page
+from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.quota import Limits
 from wavecom.core.sessions import SessionStore
 from wavecom.core.submission import Submission
@@ -181,6 +182,8 @@ class DashboardEnvironment:
         self.publisher = RecordingPublisher()
         self.outbox = MemoryOutbox()
         self.down: set[str] = set()
+        #: What workers say of the providers.
+        self.provider_statuses: dict[str, ProviderStatus] = {}
         self.audit = MemoryAuditLog()
         self.session_audit = MemorySessionAudit()
         self.sessions = Sessions(
@@ -233,7 +236,7 @@ class DashboardEnvironment:
             ),
             sessions=self.sessions,
             outbox=self.outbox,
-            providers=provider_administration_over(self.settings, self.clock),
+            providers=provider_administration_over(self.settings, self.clock, statuses=self.provider_statuses),
             suppressions=SuppressionList(self.suppressions, self.clock),
             receipts=receipt_intake_over(self.jobs, writer, self.clock),
             unsubscribe_links=None,
