@@ -18,6 +18,7 @@ from tests.e2e.pages.window import LONG, UNCONFIRMED, WIDE, BrowserWindow
 from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
+from wavecom.core.provider_administration import ProviderState, ProviderStatus
 from wavecom.core.states import Status
 
 # The pages are quick; a machine that runs other tests beside them is not.
@@ -64,6 +65,14 @@ def environment(tmp_path: Path) -> DashboardEnvironment:
     environment.put(LONG, UNCONFIRMED, *jobs)
     for job in (LONG, *jobs[:5]):
         environment.deliver(job)
+    environment.provider_statuses["sandbox"] = ProviderStatus(
+        "sandbox",
+        ProviderState.LEFT_ALONE,
+        NOW + timedelta(minutes=9),
+        "r" * 200,
+        "balance",
+        "60 % of its weight: slow",
+    )
     for number, status in enumerate(Status):
         environment.stats.add("acme", Channel.SMS, status, 10**number)
     return environment
