@@ -95,6 +95,24 @@ def test_no_other_receipt_counts(receipt: ProcessedReceipt) -> None:
     assert counts_of([receipt], later(10)) == []
 
 
+@pytest.mark.parametrize(
+    ("number", "country"),
+    [
+        ("+447700900123", "GB"),
+        ("+447797700123", "JE"),
+        ("+12125550123", "US"),
+        ("+14165550123", "CA"),
+        ("+77011234567", "KZ"),
+        ("+79011234567", "RU"),
+        ("+80012345678", ""),
+    ],
+)
+def test_countries_that_share_a_calling_code_are_told_apart(number: str, country: str) -> None:
+    [(key, _)] = counts_of([processed(sent(to={"phone": number}), ReceiptKind.DELIVERED)], later(1))
+
+    assert key.country == country
+
+
 def test_only_numbers_have_a_country() -> None:
     mail = sent(type=Channel.EMAIL, to={"email": "ada@example.org"})
 
