@@ -6,6 +6,7 @@ were sent with it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -92,13 +93,13 @@ class SentObserver:
 
     def on_moved(self, transitions: Sequence[Transition], now: datetime) -> None:
         """Jobs have entered another status."""
-        counted = [
-            (_key(each.before, entry), ReceiptCounts(sent=1))
+        counted = Counter(
+            _key(each.before, entry)
             for each in transitions
             if each.status is Status.SENT and (entry := _taken(each.entries)) is not None
-        ]
+        )
         if counted:
-            self._counter.add(counted)
+            self._counter.add((key, ReceiptCounts(sent=count)) for key, count in counted.items())
 
 
 def counts_of(processed: Sequence[ProcessedReceipt], now: datetime) -> list[tuple[CountKey, ReceiptCounts]]:
