@@ -5,11 +5,14 @@ The first line names the columns, in any order: ``type`` and ``recipient``, and 
 so are its rows of entries that were lifted or have expired, which nobody wants in force again. A file never weakens a
 list: of several rows of a recipient, and of what is in force already, the wider scope and the later end count, and what
 the file does not tell stays as it is.
+
+A value that a spreadsheet would compute is written with ``'`` before it, which an import takes away again.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -32,8 +35,12 @@ COLUMNS = (*IMPORTED, "source", _STATE, "createdAt", "liftedAt", "by", "suppress
 _NOT_IN_FORCE = frozenset({SuppressionState.LIFTED.value, SuppressionState.EXPIRED.value})
 #: Bad rows that are named; of the others only the number is told.
 NAMED_LIMIT = 1000
-#: Spreadsheets take what begins with one of these for a formula (https://owasp.org/www-community/attacks/CSV_Injection).
-_FORMULAS = ("=", "@", "\t", "\r")
+#: Spreadsheets take what begins with one of these signs, the last four of full width, for a formula
+#: (https://owasp.org/www-community/attacks/CSV_Injection). What has quotes before it already gets one more, so that an
+#: import finds what was there.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+#: Computed, it is itself; and whoever reads the file by a program finds it as the API writes it.
+_PHONE_NUMBER = re.compile(r"\+[0-9]+")
 _READ = (*IMPORTED, _STATE)
 _MORE_VALUES = FieldError(
     FieldErrorCode.INVALID, "has more values than the first line has columns; put a value with commas in quotes"
@@ -111,7 +118,7 @@ class SuppressionCsv:
                     columns = _columns(values)
                     continue
                 named = zip(columns, values, strict=False)
-                row = {name: value.strip() for name, value in named if name in _READ and value.strip()}
+                row = {name: _unescaped(value.strip()) for name, value in named if name in _READ and value.strip()}
                 yield reader.line_num, row if len(values) <= len(columns) else None, columns
         except csv.Error as error:
             raise _refused("", f"is no CSV: line {reader.line_num}: {error}") from error
@@ -126,7 +133,7 @@ class SuppressionCsv:
             writer.writerow(COLUMNS)
         now = self._now()
         for entry in entries:
-            writer.writerow(_safe(value) for value in _values(entry, entry.state(now)))
+            writer.writerow(_escaped(value) for value in _values(entry, entry.state(now)))
         return out.getvalue()
 
 
@@ -160,6 +167,10 @@ def _values(entry: Suppression, state: SuppressionState) -> Iterator[str]:
     return (shown[name] for name in COLUMNS)
 
 
-def _safe(value: str) -> str:
-    """``value``, so that no program that opens the file computes it. A phone number's + is no formula."""
-    return f"'{value}" if value.startswith(_FORMULAS) else value
+def _escaped(value: str) -> str:
+    """``value``, so that no program that opens the file computes it."""
+    return f"'{value}" if _FORMULA.match(value) and not _PHONE_NUMBER.fullmatch(value) else value
+
+
+def _unescaped(value: str) -> str:
+    return value[1:] if value.startswith("'") and _FORMULA.match(value) else value

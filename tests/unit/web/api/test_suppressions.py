@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
 import pytest
@@ -222,6 +223,45 @@ def test_what_is_exported_can_be_imported_elsewhere(environment: WebEnvironment,
     test_key = api.post("/api/keys", json={"name": "test", "mode": "test", "scopes": ["manage"]}).json["key"]
     assert _import(environment.client(test_key), table).json["added"] == 8
     assert _is_suppressed(environment, Channel.SMS, "+447700900126", "default:test")
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "=1+1",
+        "+1+cmd|' /C calc'!A0",
+        "-2+3",
+        "@sum(1)",
+        "\uff1d1+1",
+        "\uff0b1",
+        "'=1+1",
+        "''-1",
+        "+441",
+        "'quoted'",
+        "-",
+    ],
+)
+def test_no_exported_value_is_a_formula_and_each_is_imported_as_it_was(
+    environment: WebEnvironment, api: FlaskClient, formula: str
+) -> None:
+    api.post(PATH, json={"type": "push", "recipient": f"{formula}token", "reason": formula})
+    table = api.get(f"{PATH}/export").text
+    test_key = api.post("/api/keys", json={"name": "test", "mode": "test", "scopes": ["manage", "read"]}).json["key"]
+    other_list = environment.client(test_key)
+
+    imported = _import(other_list, table).json
+
+    values = [value for row in csv.reader(table.splitlines()) for value in row]
+    assert [value for value in values if value[:1] in set("=+-@\uff1d\uff0b") and not value[1:].isdecimal()] == []
+    assert imported["added"] == 1
+    [entry] = other_list.get(PATH).json["items"]
+    assert (entry["recipient"], entry["reason"]) == (f"{formula}token", formula)
+
+
+def test_a_phone_number_is_exported_as_it_is(api: FlaskClient) -> None:
+    api.post(PATH, json={"type": "sms", "recipient": "+447700900123"})
+
+    assert ",+447700900123," in api.get(f"{PATH}/export").text
 
 
 def test_what_was_lifted_is_not_in_force_where_the_export_is_imported(
