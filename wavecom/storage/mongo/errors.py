@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pymongo.errors import (
+    BulkWriteError,
     ConfigurationError,
     InvalidOperation,
     OperationFailure,
@@ -27,7 +28,7 @@ _REFUSED_CODES = frozenset({13, 18, 8000})
 
 
 def as_write_error(error: PyMongoError) -> StoreError:
-    """``StoreError`` when certainly nothing was written, else ``UncertainWriteError``; raise it ``from error``."""
+    """``StoreError`` when certainly nothing was written, else ``UncertainWriteError``; raise it ``from cause_of``."""
     is_refused = isinstance(error, OperationFailure) and error.code in _REFUSED_CODES
     if is_refused or isinstance(error, _NOTHING_SENT):
         return as_read_error(error)
@@ -36,8 +37,24 @@ def as_write_error(error: PyMongoError) -> StoreError:
 
 def as_read_error(error: PyMongoError) -> StoreError:
     """What a failed read, or a write that certainly was not made, comes to."""
-    # The driver's own text is in the cause; it names hosts and may quote documents, so it stays out of ours.
+    # The driver's own text, which names hosts, is in the cause.
     return StoreError(f"MongoDB can't be reached or refused to serve ({type(error).__name__})")
+
+
+def cause_of(error: PyMongoError) -> PyMongoError:
+    """The same error without what the server has said of documents, to be raised from: logs show causes.
+
+    The text of a ``BulkWriteError`` holds each document whole that was refused, and that of others the key.
+    """
+    if isinstance(error, BulkWriteError):
+        failed = [{"index": each["index"], "code": each["code"]} for each in error.details.get("writeErrors", ())]
+        concerns = [{"code": each.get("code")} for each in error.details.get("writeConcernErrors", ())]
+        told: PyMongoError = BulkWriteError({"writeErrors": failed, "writeConcernErrors": concerns})
+    elif isinstance(error, OperationFailure):
+        told = type(error)(f"the server answered with the error code {error.code}", error.code)
+    else:
+        return error
+    return told.with_traceback(error.__traceback__)
 
 
 @contextmanager
@@ -46,7 +63,7 @@ def reading() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise as_read_error(error) from error
+        raise as_read_error(error) from cause_of(error)
 
 
 @contextmanager
@@ -55,4 +72,4 @@ def writing() -> Iterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise as_write_error(error) from error
+        raise as_write_error(error) from cause_of(error)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -49,6 +50,34 @@ def test_a_write_is_uncertain_unless_nothing_was_sent(error: type[driver.PyMongo
 
     is_certain = any(issubclass(error, each) for each in NOTHING_SENT)
     assert caught.type is (StoreError if is_certain else UncertainWriteError)
+
+
+def _logged(error: driver.PyMongoError) -> str:
+    with pytest.raises(StoreError) as caught, writing():
+        raise error
+    return "".join(traceback.format_exception(caught.value))
+
+
+def test_no_document_that_was_refused_is_shown_with_the_error() -> None:
+    document = {"recipient": "amina@example.com", "payload": {"text": "your code is 4711"}}
+    failure = {"index": 0, "code": 121, "errmsg": "validation of amina@example.com failed", "op": document}
+
+    shown = _logged(driver.BulkWriteError({"writeErrors": [failure], "writeConcernErrors": [], "nInserted": 0}))
+
+    assert "'code': 121" in shown
+    assert "amina" not in shown
+    assert "4711" not in shown
+
+
+@pytest.mark.parametrize("error", [driver.DuplicateKeyError, driver.WriteError, driver.OperationFailure])
+def test_no_key_that_is_there_already_is_shown_with_the_error(error: type[driver.OperationFailure]) -> None:
+    details = {"keyValue": {"recipient": "amina@example.com"}}
+
+    shown = _logged(error("E11000 duplicate key: amina@example.com", 11000, details))
+
+    assert "11000" in shown
+    assert error.__name__ in shown
+    assert "amina" not in shown
 
 
 @pytest.mark.parametrize("code", [13, 18, 8000])
