@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import threading
 from base64 import b64decode
+from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -44,6 +45,10 @@ LONGEST_RETRIES: Final = timedelta(hours=1)
 #: Clocks may differ by so much.
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _MOST_CERTIFICATES: Final = 16
+#: Anybody may name addresses that look right: no more are called than this, in this time. Those of ours change a few
+#: times a year, and what was not taken meanwhile SNS sends again.
+_FETCHES_LIMIT: Final = 6
+_FETCHES_WINDOW: Final = timedelta(minutes=1)
 
 
 class FetchCertificate(Protocol):
@@ -70,7 +75,8 @@ class SnsVerifier:
     """Verifies messages of the topics ``topic_arns``. Thread-safe.
 
     Certificates come from ``sns.<region>.amazonaws.com`` over https or, where the API is called elsewhere, from the
-    host of ``base_url``, over https too; where that is this machine, from any of its ports. Each is fetched once.
+    host of ``base_url``, over https too; where that is this machine, from any of its ports. Each is fetched once, and
+    only a few a minute.
     """
 
     def __init__(
@@ -86,6 +92,8 @@ class SnsVerifier:
         self._own = urlsplit(base_url) if base_url else None
         self._ca_file = ca_file
         self._certificates: dict[str, Certificate] = {}
+        #: When the last ones were asked for.
+        self._fetches: deque[datetime] = deque(maxlen=_FETCHES_LIMIT)
         self._lock = threading.Lock()
 
     def verify(self, request: ReceiptRequest) -> None:
@@ -100,7 +108,7 @@ class SnsVerifier:
         if fields.get("TopicArn") not in self._topic_arns:
             raise SignatureError("the topic is none of topic_arns")
         _check_time(fields.get("Timestamp"), request.at)
-        certificate = self._certificate(fields.get("SigningCertURL"))
+        certificate = self._certificate(fields.get("SigningCertURL"), request.at)
         if not certificate.not_valid_before_utc <= request.at <= certificate.not_valid_after_utc:
             raise SignatureError("the certificate is not valid at this time")
         key = certificate.public_key()
@@ -124,13 +132,16 @@ class SnsVerifier:
         except KeyError as error:
             raise UnreadableReceiptError(f"{error.args[0]} is missing") from None
 
-    def _certificate(self, url: str | None) -> Certificate:
+    def _certificate(self, url: str | None, now: datetime) -> Certificate:
         if url is None or not self._is_trusted(url) or not _is_of_certificate(url):
             raise SignatureError("SigningCertURL is not an address of SNS where it has certificates")
         with self._lock:
             found = self._certificates.get(url)
-        if found is not None:
-            return found
+            if found is not None:
+                return found
+            if len(self._fetches) == _FETCHES_LIMIT and now - self._fetches[0] < _FETCHES_WINDOW:
+                raise OSError("too many addresses of certificates within a minute")
+            self._fetches.append(now)
         try:
             # Once more where two ask at once, rather than have one wait for the other's network.
             found = load_pem_x509_certificate(self._fetch(url, ca_file=self._ca_file))

@@ -64,6 +64,24 @@ def test_a_certificate_is_fetched_once() -> None:
     assert certificates.asked == [(CERTIFICATE_URL, "ca.pem")]
 
 
+def test_addresses_that_anybody_names_are_called_a_few_times_a_minute() -> None:
+    shelf = Shelf()
+    own = verifier(shelf)
+    own.verify(posted(SIGNER.body("{}")))
+    asked_before = len(shelf.asked)
+
+    for number in range(50):
+        with pytest.raises(OSError, match=r"not found|too many"):
+            own.verify(posted(SIGNER.body("{}", SigningCertURL=CERTIFICATE_URL.replace(".pem", f"{number}.pem"))))
+
+    assert len(shelf.asked) - asked_before < 10
+    own.verify(posted(SIGNER.body("{}")))
+    # A minute later a certificate that is new is fetched again.
+    new = CERTIFICATE_URL.replace(".pem", "new.pem")
+    shelf.certificates[new] = SIGNER.pem
+    own.verify(posted(SIGNER.body("{}", SigningCertURL=new), at=NOW + timedelta(minutes=2)))
+
+
 def test_a_confirmation_of_our_topic_has_the_address_to_call() -> None:
     request = posted(SIGNER.body(Type="SubscriptionConfirmation", Token="t", SubscribeURL=SUBSCRIBE_URL))
     own = verifier()
