@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import warnings
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import jwt
@@ -39,15 +39,15 @@ def verified_claims(
     raise SignatureError("the token is signed with another secret")
 
 
-def check_times(claims: dict[str, Any], now: datetime) -> None:
+def check_times(claims: dict[str, Any], now: datetime, longest_retries: timedelta = timedelta()) -> None:
     """Raises ``SignatureError`` unless ``now`` lies between ``nbf`` and ``exp``, or near ``iat``, give or take five
-    minutes; and unless the token has one of the two."""
+    minutes; and unless the token has one of the two. ``longest_retries``: so long after ``iat`` it may come again."""
     try:
         times = {name: datetime.fromtimestamp(claims[name], UTC) for name in ("nbf", "exp", "iat") if claims.get(name)}
     except (TypeError, ValueError, OverflowError, OSError):
         raise SignatureError("a time in the token is no time") from None
     earliest = times.get("nbf") or times.get("iat")
-    latest = times.get("exp") or times.get("iat")
+    latest = times.get("exp") or (times["iat"] + longest_retries if "iat" in times else None)
     if earliest is None or latest is None:
         raise SignatureError("the token tells no time")
     if not earliest - TOLERANCE <= now <= latest + TOLERANCE:

@@ -11,7 +11,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -52,6 +52,12 @@ REASONS: Final = {
     "4": Reason.RECIPIENT_INVALID,  # call barred by user, permanent
     "9": Reason.RECIPIENT_OPTED_OUT,  # "has specifically requested not to receive messages"
 }
+
+
+#: Vonage repeats for a day what was answered with 429 or 5xx, and does not say that it signs it anew. What was signed
+#: tells its own time and is known by its ids, so an old request can say nothing new.
+#: https://api.support.vonage.com/hc/en-us/articles/360028543292
+LONGEST_RETRIES: Final = timedelta(hours=24)
 
 
 class VonageReceipts:
@@ -106,7 +112,7 @@ class VonageReceipts:
         claims = verified_claims(
             token, self._secrets, ["HS256"], issuer="Vonage", required=["iss", "iat", "payload_hash", "api_key"]
         )
-        check_times(claims, request.at)
+        check_times(claims, request.at, LONGEST_RETRIES)
         check_hash(claims["payload_hash"], request.body, "payload_hash")
         if claims["api_key"] != self._api_key:
             raise SignatureError("the token is of another account")
@@ -125,7 +131,7 @@ class VonageReceipts:
             at = datetime.fromtimestamp(int(fields.get("timestamp", "")), UTC)
         except (ValueError, OverflowError, OSError):
             raise SignatureError("timestamp is no time") from None
-        if not -TOLERANCE <= request.at - at <= TOLERANCE:
+        if not -TOLERANCE <= request.at - at <= LONGEST_RETRIES + TOLERANCE:
             raise SignatureError("the request is too old, or of the future")
 
 
