@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from marshmallow import ValidationError
@@ -18,6 +19,9 @@ from wavecom.providers.gateway.signing import BasicOptions, SignOptions
 from wavecom.providers.gateway.templates import Template, TemplateMistake, values_of
 from wavecom.providers.transport.port import Method
 
+#: ``text/xml``, ``application/xml``, and what is written in it, such as ``application/soap+xml`` (RFC 7303).
+_XML: Final = re.compile(r"[^;]*[/+]xml\s*(;.*)?", re.IGNORECASE)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class RequestOptions:
@@ -27,7 +31,7 @@ class RequestOptions:
     query: Annotated[Template | None, template_table()] = None
     json: Annotated[Template | None, template()] = None
     form: Annotated[Template | None, template_table()] = None
-    #: Any other body, such as XML: its text, and ``content_type``.
+    #: Any other body: its text, and ``content_type``; where that is XML, values are escaped.
     body: Annotated[Template | None, template()] = None
     content_type: Annotated[str, text()] = "text/plain; charset=utf-8"
     basic: Annotated[BasicOptions | None, table_of(BasicOptions)] = None
@@ -43,6 +47,8 @@ class RequestOptions:
             raise ValidationError("goes with POST or PUT; a GET has no body: use query", bodies[0])
         if not bodies and self.query is None:
             raise ValidationError("a request needs query, json, form or body: what it sends", "method")
+        if self.body is not None and _XML.fullmatch(self.content_type):
+            object.__setattr__(self, "body", self.body.as_xml())
 
     def build(self, url: str, message: Message, payload: Mapping[str, Any], timestamp: int) -> BuiltRequest:
         """The request for ``message``.

@@ -2,7 +2,8 @@
 
 A template is a text, or a table or list with texts in it. A text that is one expression and nothing else
 (``"{{ attempt }}"``) gives what the expression gives, a number or a list too; any other gives a text. Since tables are
-written as JSON, forms and queries only afterwards, nothing in a message can break out of its place.
+written as JSON, forms and queries only afterwards, nothing in a message can break out of its place. In XML, which is
+one text, Jinja escapes what expressions give.
 """
 
 from __future__ import annotations
@@ -42,8 +43,8 @@ def _json(value: object) -> str:
     return orjson.dumps(value, default=dict).decode()
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+def _environment(*, is_xml: bool = False) -> ImmutableSandboxedEnvironment:
+    made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=is_xml)
     made.globals.clear()
     made.globals["omit"] = OMIT
     made.filters["json"] = _json
@@ -51,16 +52,20 @@ def _environment() -> ImmutableSandboxedEnvironment:
 
 
 _ENVIRONMENT: Final = _environment()
+_XML_ENVIRONMENT: Final = _environment(is_xml=True)
 
 
 class Template:
     """One template with all that is in it. Raises ``TemplateMistake`` where it can't be compiled. Thread-safe.
 
-    ``names`` are those that it may use.
+    ``names`` are those that it may use. ``is_xml``: what expressions give is escaped, but for what went through
+    ``safe`` or ``e``.
     """
 
-    def __init__(self, source: object, names: tuple[str, ...] = NAMES) -> None:
+    def __init__(self, source: object, names: tuple[str, ...] = NAMES, *, is_xml: bool = False) -> None:
+        self._source = source
         self._names = names
+        self._is_xml = is_xml
         #: Names of the payload's fields that it uses; None: all of it, as a whole.
         self.payload_fields: frozenset[str] | None = frozenset()
         #: Where each text that is one expression stands, and the expression.
@@ -68,6 +73,10 @@ class Template:
         self._build = self._compiled(source, ())
         # All at once: of what Jinja takes for an expression most is the same for one as for ten.
         self._evaluate = _expression(f"[{', '.join(f'({each})' for _, each in self._expressions)}]")
+
+    def as_xml(self) -> Template:
+        """The same template for a text that is XML."""
+        return Template(self._source, self._names, is_xml=True)
 
     def render(self, values: Mapping[str, Any]) -> Any:
         """What it gives; raises ``TemplateMistake``, in whose text nothing of ``values`` stands."""
@@ -96,12 +105,14 @@ class Template:
         whole = _EXPRESSION.fullmatch(source)
         try:
             self._note_names(_ENVIRONMENT.parse(source), path)
-            if whole is not None:
+            # An expression gives its value as it is.
+            if whole is not None and not self._is_xml:
                 _expression(whole[1])
                 index = len(self._expressions)
                 self._expressions.append((path, whole[1]))
                 return lambda _values, found: found[index]
-            render = _ENVIRONMENT.from_string(source).render
+            environment = _XML_ENVIRONMENT if self._is_xml else _ENVIRONMENT
+            render = environment.from_string(source).render
         except TemplateSyntaxError as error:
             raise TemplateMistake(path, f"is no template: {error.message}") from None
         return lambda values, _found: _rendered(render, values, path)

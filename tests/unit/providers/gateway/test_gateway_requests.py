@@ -73,6 +73,35 @@ def test_what_is_signed_is_what_is_sent(encoding: str, encode: Any, algorithm: s
     assert found.headers["X-At"] == str(AT)
 
 
+@pytest.mark.parametrize(
+    ("content_type", "escaped"),
+    [
+        ("text/xml", True),
+        ("application/xml; charset=utf-8", True),
+        ("Application/SOAP+XML", True),
+        ("text/plain", False),
+        ("application/xml-dtd", False),
+    ],
+)
+def test_a_message_can_not_break_out_of_its_place_in_xml(content_type: str, escaped: bool) -> None:
+    request = f'body = "<sms><to>{{{{ to.phone }}}}</to>{{{{ payload.text }}}}</sms>"\ncontent_type = "{content_type}"'
+
+    body = built(request, {"text": "a<b & 'c'"}).body.decode()
+
+    text = "a&lt;b &amp; &#39;c&#39;" if escaped else "a<b & 'c'"
+    assert body == f"<sms><to>+447700900123</to>{text}</sms>"
+
+
+def test_a_body_that_is_one_value_is_escaped_in_xml_too() -> None:
+    assert built('body = "{{ payload.text }}"\ncontent_type = "text/xml"', {"text": "1<2"}).body == b"1&lt;2"
+
+
+def test_what_is_escaped_already_or_is_xml_itself_is_not_escaped_again() -> None:
+    request = """body = "{{ payload.text | e }}{{ '<a/>' | safe }}"\ncontent_type = "text/xml\""""
+
+    assert built(request, {"text": "1<2"}).body == b"1&lt;2<a/>"
+
+
 def test_by_default_the_body_alone_is_signed() -> None:
     found = built('json = { text = "{{ payload.text }}" }\nsign = { secret = "$KEY", header = "X-Sig" }')
 
