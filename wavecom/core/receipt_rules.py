@@ -54,8 +54,8 @@ def judge(job: Job, event: ReceiptArrived) -> ReceiptDecision:
         case ReceiptKind.FAILED:
             # The failure of another message than the one that is on its way says nothing about that.
             is_last_word = job.status in HANDED_OVER and _is_of_last_message(job, event)
-            return ReceiptDecision.APPLIES if is_last_word else ReceiptDecision.OUTDATED
-        case ReceiptKind.PROGRESS if not _is_of_this_life(job, receipt):
+            return ReceiptDecision.APPLIES if is_last_word or _ends_doubt(job, receipt) else ReceiptDecision.OUTDATED
+        case ReceiptKind.PROGRESS if not _is_of_this_life(job, receipt) or _may_have_failed(job, receipt):
             return ReceiptDecision.OUTDATED
         case ReceiptKind.PROGRESS:
             noted = sum(entry.outcome == ReceiptKind.PROGRESS for entry in job.logs)
@@ -81,6 +81,8 @@ def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Tr
     if job.status in FINAL:
         return _noted(job, entry, now)
     match receipt.kind:
+        case ReceiptKind.FAILED if job.status not in HANDED_OVER:
+            return _noted(job, entry, now)
         case ReceiptKind.FAILED:
             error = JobError(_error_code(receipt), f"{receipt.code}: {receipt.text}".strip(": "), event.provider)
             return fail(job, error, now, policy, {"updated_at": now}, (entry,), exact(job))
@@ -149,6 +151,22 @@ def _is_of_last_message(job: Job, event: ReceiptArrived) -> bool:
 def _is_of_this_life(job: Job, receipt: Receipt) -> bool:
     """Whether the message was sent since the job was last replayed, so far as its receipt tells."""
     return receipt.job_id is None or receipt.replays == job.replays
+
+
+def _ends_doubt(job: Job, receipt: Receipt) -> bool:
+    """Whether a failure is noted because a message was in doubt: word of its progress may still come, and is older."""
+    return job.status is Status.RETRYING and job.may_have_been_sent and _is_of_this_life(job, receipt)
+
+
+def _may_have_failed(job: Job, receipt: Receipt) -> bool:
+    """Whether progress that is reported may be that of a message of this life whose failure is known."""
+    failed_at: datetime | None = None
+    for entry in job.logs:
+        if entry.event == "replayed":
+            failed_at = None
+        elif entry.event == "receipt" and entry.outcome == ReceiptKind.FAILED:
+            failed_at = entry.at
+    return failed_at is not None and (receipt.at is None or receipt.at <= failed_at)
 
 
 def _error_code(receipt: Receipt) -> str:

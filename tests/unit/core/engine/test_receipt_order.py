@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 
@@ -182,6 +183,18 @@ def test_progress_ends_the_doubt_whether_the_provider_has_it(status: Status) -> 
 
     assert (sent.status, sent.error, sent.next_attempt_at, sent.provider_message_id) == (Status.SENT, None, None, "m-7")
     assert sent.due_at == later(60) + Policy().receipt_deadline
+
+
+@pytest.mark.parametrize(
+    ("at", "status"), [(later(20), Status.RETRYING), (None, Status.RETRYING), (later(90), Status.SENT)]
+)
+def test_progress_that_comes_after_the_failure_it_preceded_ends_no_doubt(at: datetime | None, status: Status) -> None:
+    job = make_job(status=Status.RETRYING, may_have_been_sent=True)
+
+    job = after(job, make_receipt_event(ReceiptKind.FAILED, message_id="m-7", at=later(30)))
+    assert (job.status, receipts_of(job)) == (Status.RETRYING, ["failed"])
+
+    assert after(job, make_receipt_event(ReceiptKind.PROGRESS, message_id="m-7", at=at)).status is status
 
 
 def test_progress_of_a_message_that_was_refused_starts_nothing() -> None:
