@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, ClassVar
 
 from marshmallow import ValidationError
@@ -24,7 +23,8 @@ from wavecom.providers.configuration.options import base_url, pem_file, text
 from wavecom.providers.push.apns_message import apns_headers, apns_payload
 from wavecom.providers.push.content import recipient
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
-from wavecom.providers.tokens.jwt import JwtSigner, p256_key
+from wavecom.providers.tokens.jwt import JwtSigner
+from wavecom.providers.tokens.key_files import is_p256_file, p256_key_in
 from wavecom.providers.transport import HttpVersion, Request, Response, TransportError
 
 REJECTED, UNAVAILABLE, UNKNOWN = Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
@@ -92,15 +92,6 @@ TOKEN_SECONDS = 1800
 _SKEW_SECONDS = 60
 
 
-def _is_p256_file(path: str) -> None:
-    try:
-        p256_key(Path(path).read_bytes())
-    except OSError:
-        raise ValidationError("must be the path of a readable file") from None
-    except ValueError as error:
-        raise ValidationError(f"must be the .p8 file that Apple gives: it {error}") from None
-
-
 def _is_id(value: str) -> None:
     if not re.fullmatch(r"[A-Z0-9]{10}", value):
         raise ValidationError("must be the 10 capital letters and digits that Apple shows")
@@ -115,7 +106,7 @@ def _is_topic(value: str) -> None:
 class ApnsOptions:
     """The type's own keys."""
 
-    key_file: Annotated[str, text(check=_is_p256_file)]
+    key_file: Annotated[str, text(check=is_p256_file)]
     key_id: Annotated[str, text(check=_is_id)]
     team_id: Annotated[str, text(check=_is_id)]
     topic: Annotated[str, text(check=_is_topic)]
@@ -134,7 +125,7 @@ class ApnsProvider(BaseHttpProvider[ApnsOptions]):
 
     def __init__(self, config: ProviderConfig[ApnsOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
-        self._signer = JwtSigner(p256_key(Path(self.options.key_file).read_bytes()), key_id=self.options.key_id)
+        self._signer = JwtSigner(p256_key_in(self.options.key_file), key_id=self.options.key_id)
         #: When the token was issued, and the token.
         self._token = (0, "")
 

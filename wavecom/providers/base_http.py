@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import traceback
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -250,11 +249,6 @@ def _result_of_error(error: Exception, unreachable_scope: Scope) -> ProviderResu
             return ProviderResult(Outcome.UNKNOWN, error.fault.value, f"{error} after the request was sent")
         case _:
             raise error
-
-
-def basic_credentials(user: str, password: str) -> str:
-    """The value of ``Authorization`` (RFC 7617)."""
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def form_body(fields: Mapping[str, object]) -> bytes:

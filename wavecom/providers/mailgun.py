@@ -17,8 +17,9 @@ from wavecom.core.ports import Message
 from wavecom.providers.account import AccountClient, AccountFinding
 from wavecom.providers.account.findings import credentials_finding, fields_of, sender_finding
 from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, basic_credentials, form_body
+from wavecom.providers.base_http import BaseHttpProvider, form_body
 from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.configuration.basic_auth import basic_credentials
 from wavecom.providers.configuration.options import base_url, host_name, pem_file, secret, secrets
 from wavecom.providers.mail.composition import api_mail_of, mailbox, sender_address
 from wavecom.providers.mail.form_data import multipart_form

@@ -19,8 +19,9 @@ from wavecom.core.ports import Message
 from wavecom.providers.account import AccountAnswer, AccountAspect, AccountClient, AccountFinding
 from wavecom.providers.account.findings import balance_finding, credentials_finding, fields_of, sender_finding
 from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, basic_credentials, form_body
+from wavecom.providers.base_http import BaseHttpProvider, form_body
 from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.configuration.basic_auth import basic_credentials
 from wavecom.providers.configuration.options import base_url as api_address
 from wavecom.providers.configuration.options import pem_file, secret, secrets, text
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field

@@ -9,7 +9,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -27,7 +26,8 @@ from wavecom.providers.push.content import LONGEST_TTL_SECONDS, is_silent, recip
 from wavecom.providers.push.encryption import LIMIT_BYTES, encrypted
 from wavecom.providers.push.endpoints import Endpoint, EndpointGuard
 from wavecom.providers.responses import AnswerMeaning, AnswerTable
-from wavecom.providers.tokens.jwt import JwtSigner, base64url, from_base64url, p256_key
+from wavecom.providers.tokens.jwt import JwtSigner, base64url, from_base64url
+from wavecom.providers.tokens.key_files import is_p256_file, p256_key_in
 from wavecom.providers.transport import Request, Response, TransportFault
 
 REJECTED, UNAVAILABLE, UNKNOWN = Outcome.REJECTED, Outcome.UNAVAILABLE, Outcome.UNKNOWN
@@ -78,15 +78,6 @@ _TOKEN_LIFE_SECONDS = 18 * 3600
 _MOST_TOKENS = 1_000
 
 
-def _is_key_file(path: str) -> None:
-    try:
-        p256_key(Path(path).read_bytes())
-    except OSError:
-        raise ValidationError("must be the path of a readable file") from None
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
-
-
 def _is_subject(value: str) -> None:
     if not re.fullmatch(r"mailto:[^\s@]+@[^\s@]+|https://[!-~]+", value):
         raise ValidationError('must be an address at which push services reach you, such as "mailto:ops@example.com"')
@@ -101,7 +92,7 @@ def _is_host(value: str) -> None:
 class WebpushOptions:
     """The type's own keys. There is no ``base_url``: each subscription has its address."""
 
-    vapid_private_key_file: Annotated[str, text(check=_is_key_file)]
+    vapid_private_key_file: Annotated[str, text(check=is_p256_file)]
     vapid_subject: Annotated[str, text(check=_is_subject)]
     allowed_hosts: Annotated[tuple[str, ...], tuple_of(text(check=_is_host), "must be a list of hosts")] = PUSH_SERVICES
     ca_file: Annotated[str | None, pem_file()] = None
@@ -117,7 +108,7 @@ class WebpushProvider(BaseHttpProvider[WebpushOptions]):
 
     def __init__(self, config: ProviderConfig[WebpushOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
-        key = p256_key(Path(self.options.vapid_private_key_file).read_bytes())
+        key = p256_key_in(self.options.vapid_private_key_file)
         self._signer = JwtSigner(key, type="JWT")
         self._public_key = base64url(key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint))
         self._guard = EndpointGuard(self.options.allowed_hosts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +11,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from wavecom.providers.account import AccountAnswer, AccountCallError
+from wavecom.providers.configuration.basic_auth import basic_credentials
 from wavecom.providers.transport import HttpTransport, Request, Response, TransportError
 from wavecom.providers.transport.port import MAX_BODY_BYTES, Method
 
@@ -55,7 +55,7 @@ class HttpAccountClient:
             raise ValueError(f"method must be one of: {', '.join(get_args(Method))}")
         named = {"Accept": "application/json", **(headers or {})}
         if auth is not None:
-            named["Authorization"] = "Basic " + base64.b64encode(":".join(auth).encode()).decode()
+            named["Authorization"] = basic_credentials(*auth)
         request = Request(
             url, body or b"", named, self._deadline_seconds, ca_file, waits_for_body=True, method=cast("Method", method)
         )

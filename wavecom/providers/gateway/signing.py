@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Final
 
-from wavecom.providers.base_http import basic_credentials
+from wavecom.providers.configuration.basic_auth import basic_credentials
 from wavecom.providers.configuration.options import text
 from wavecom.providers.gateway.fields import header_name, template
 from wavecom.providers.gateway.templates import Template

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from wavecom.core.receipts import (
     UnreadableReceiptError,
 )
 from wavecom.core.recipients import e164
+from wavecom.providers.configuration.basic_auth import basic_credentials
 from wavecom.providers.configuration.json_pointers import pointed_to
 from wavecom.providers.configuration.receipt_options import INBOUND, HttpReceiptOptions, ReceiptSignature
 from wavecom.providers.configuration.values import ProviderConfig
@@ -50,8 +50,8 @@ class HttpReceipts:
                 self._expected = [secret.encode() for secret in self._options.secret]
             case ReceiptSignature.BASIC:
                 self._header = "authorization"
-                pairs = [f"{self._options.username}:{secret}".encode() for secret in self._options.secret]
-                self._expected = [b"Basic " + base64.b64encode(pair) for pair in pairs]
+                user = str(self._options.username)
+                self._expected = [basic_credentials(user, secret).encode() for secret in self._options.secret]
 
     def verify(self, request: ReceiptRequest) -> None:
         """See ``ReceiptReader.verify``."""

@@ -7,7 +7,6 @@ https://postmarkapp.com/developer/api/bounce-api#bounce-types
 from __future__ import annotations
 
 import hmac
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,6 +19,7 @@ from wavecom.core.receipts import (
     SignatureError,
     UnreadableReceiptError,
 )
+from wavecom.providers.configuration.basic_auth import basic_credentials
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
 from wavecom.providers.receipts.json_events import job_id_at, object_of, text_at, time_at
@@ -73,8 +73,7 @@ class PostmarkReceipts:
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         options = config.options
         self._expected = [
-            b"Basic " + b64encode(f"{options.webhook_user}:{password}".encode())
-            for password in options.webhook_password
+            basic_credentials(options.webhook_user, password).encode() for password in options.webhook_password
         ]
 
     def verify(self, request: ReceiptRequest) -> None:

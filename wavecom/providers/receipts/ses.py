@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from wavecom.core.job import Reason
-from wavecom.core.receipts import Receipt, ReceiptBatch, ReceiptKind, ReceiptRequest, UnreadableReceiptError
-from wavecom.providers.aws.sns_messages import SnsMessage, SnsVerifier
-from wavecom.providers.configuration.values import ProviderConfig
-from wavecom.providers.receipts import ReceiptDependencies
+from wavecom.core.receipts import Receipt, ReceiptBatch, ReceiptKind, UnreadableReceiptError
+from wavecom.providers.aws.sns_messages import SnsMessage
 from wavecom.providers.receipts.json_events import job_id_at, object_of, text_at, time_at
+from wavecom.providers.receipts.sns_topics import TopicReceipts
 
 KINDS: Final = {
     "Send": ReceiptKind.PROGRESS,
@@ -37,26 +36,11 @@ _NOT_TRIED: Final = "OnAccountSuppressionList"
 _GREETING: Final = "Successfully validated SNS topic for Amazon SES event publishing."
 
 
-class SesReceipts:
-    """Reads messages that SNS signed, of topics that are ours."""
+class SesReceipts(TopicReceipts):
+    """Reads what the configuration set, or the identity, publishes."""
 
-    methods = frozenset({"POST"})
-
-    def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
-        options = config.options
-        self._verifier = SnsVerifier(
-            options.topic_arns, dependencies.fetch, base_url=options.base_url, ca_file=options.ca_file
-        )
-
-    def verify(self, request: ReceiptRequest) -> None:
-        """See ``ReceiptReader.verify``."""
-        self._verifier.verify(request)
-
-    def read(self, request: ReceiptRequest) -> ReceiptBatch:
-        """See ``ReceiptReader.read``."""
-        message = self._verifier.read(request)
-        if message.type != "Notification":
-            return ReceiptBatch(confirm_url=message.subscribe_url)
+    def read_notification(self, message: SnsMessage) -> ReceiptBatch:
+        """See ``TopicReceipts.read_notification``."""
         if message.text.strip() == _GREETING:
             return ReceiptBatch()
         event = object_of(message.text)

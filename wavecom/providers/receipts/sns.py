@@ -18,12 +18,10 @@ from wavecom.core.receipts import (
     Receipt,
     ReceiptBatch,
     ReceiptKind,
-    ReceiptRequest,
     UnreadableReceiptError,
 )
-from wavecom.providers.aws.sns_messages import SnsVerifier
-from wavecom.providers.configuration.values import ProviderConfig
-from wavecom.providers.receipts import ReceiptDependencies
+from wavecom.providers.aws.sns_messages import SnsMessage
+from wavecom.providers.receipts.sns_topics import TopicReceipts
 
 #: https://docs.aws.amazon.com/sms-voice/latest/userguide/configuration-sets-event-types.html. TEXT_SUCCESSFUL is the
 #: last that some countries' networks say, and counts as delivered where it ``isFinal``; TEXT_UNKNOWN says after 72
@@ -49,26 +47,11 @@ KINDS: Final = {
 REASONS: Final = {"TEXT_INVALID": Reason.RECIPIENT_INVALID}
 
 
-class SnsReceipts:
-    """Reads messages that SNS signed, of topics that are ours."""
+class SnsReceipts(TopicReceipts):
+    """Reads what the configuration set, or the number, publishes."""
 
-    methods = frozenset({"POST"})
-
-    def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
-        options = config.options
-        self._verifier = SnsVerifier(
-            options.topic_arns, dependencies.fetch, base_url=options.base_url, ca_file=options.ca_file
-        )
-
-    def verify(self, request: ReceiptRequest) -> None:
-        """See ``ReceiptReader.verify``."""
-        self._verifier.verify(request)
-
-    def read(self, request: ReceiptRequest) -> ReceiptBatch:
-        """See ``ReceiptReader.read``."""
-        message = self._verifier.read(request)
-        if message.type != "Notification":
-            return ReceiptBatch(confirm_url=message.subscribe_url)
+    def read_notification(self, message: SnsMessage) -> ReceiptBatch:
+        """See ``TopicReceipts.read_notification``."""
         try:
             event = orjson.loads(message.text)
         except orjson.JSONDecodeError:
