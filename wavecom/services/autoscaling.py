@@ -20,12 +20,11 @@ from wavecom.core.autoscaling import (
     left_by_others,
 )
 from wavecom.core.lanes import Channel, LaneQueue
-from wavecom.core.provider_administration import ProviderStatus
+from wavecom.core.provider_administration import ProviderState, ProviderStatus
 from wavecom.core.queue_rates import WINDOW_SECONDS, QueueCounters, QueueRates
 from wavecom.errors import Problem, SettingsError, UnavailableError
 from wavecom.providers.configuration import ProvidersConfig
 from wavecom.providers.factory import load_config
-from wavecom.routing.summary import IN_USE
 from wavecom.services.shared import ClosableServices
 from wavecom.settings import Settings
 from wavecom.storage.redis.client import connect as connect_redis
@@ -86,7 +85,11 @@ class Autoscaler:
             statuses = {}
         limits = {}
         for channel, routes in self._config.routes.items():
-            free = [name for name in routes.providers if (said := statuses.get(name)) is None or said.state == IN_USE]
+            free = [
+                name
+                for name in routes.providers
+                if (said := statuses.get(name)) is None or said.state is ProviderState.IN_USE
+            ]
             limit = channel_limit([self._config.providers[name].rate_per_second for name in free])
             if limit is not None:
                 limits[channel] = limit

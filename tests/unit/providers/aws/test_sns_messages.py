@@ -65,20 +65,20 @@ def test_a_certificate_is_fetched_once() -> None:
 
 
 def test_addresses_that_anybody_names_are_called_a_few_times_a_minute() -> None:
-    shelf = Shelf()
-    own = verifier(shelf)
+    certificates = PublishedCertificates()
+    own = verifier(certificates)
     own.verify(posted(SIGNER.body("{}")))
-    asked_before = len(shelf.asked)
+    asked_before = len(certificates.asked)
 
     for number in range(50):
         with pytest.raises(OSError, match=r"not found|too many"):
             own.verify(posted(SIGNER.body("{}", SigningCertURL=CERTIFICATE_URL.replace(".pem", f"{number}.pem"))))
 
-    assert len(shelf.asked) - asked_before < 10
+    assert len(certificates.asked) - asked_before < 10
     own.verify(posted(SIGNER.body("{}")))
     # A minute later a certificate that is new is fetched again.
     new = CERTIFICATE_URL.replace(".pem", "new.pem")
-    shelf.certificates[new] = SIGNER.pem
+    certificates.certificates[new] = SIGNER.pem
     own.verify(posted(SIGNER.body("{}", SigningCertURL=new), at=NOW + timedelta(minutes=2)))
 
 
