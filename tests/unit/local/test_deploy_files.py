@@ -12,6 +12,7 @@ import yaml
 from click.testing import CliRunner
 
 import wavecom.settings
+from wavecom.amqp_address import AmqpAddress
 from wavecom.cli import main
 from wavecom.core.autoscaling import ScalingPolicy, assumed_worker_per_second
 from wavecom.local.programs import PROGRAMS
@@ -128,6 +129,20 @@ def test_nginx_is_configured_as_the_guide_says() -> None:
     here = text_of("nginx.conf").split("\n", 1)[1]
 
     assert here == guide.replace("server 127.0.0.1:8000 ", "server web:8000 ")
+
+
+def test_the_nodes_of_rabbitmq_are_configured_as_the_guide_says(services: dict[str, Any]) -> None:
+    guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").split("### A RabbitMQ cluster")[1]
+    advised = re.findall(r"^\| `([a-z_]+ = [a-z_0-9]+)` \|", guide, re.MULTILINE)
+    lines = text_of("rabbitmq.conf").splitlines()
+    nodes = [line.partition("@")[2] for line in lines if line.startswith("cluster_formation.classic_config.nodes")]
+    address = re.findall(r"^AMQP_URL=(.*)$", text_of("wavecom.env.example"), re.MULTILINE)[0]
+
+    assert advised
+    assert set(advised) <= set(lines)
+    assert [node.host for node in AmqpAddress.parse(address).nodes] == nodes
+    assert all(services[node]["hostname"] == node for node in nodes)
+    assert all(set(nodes) <= set(services[name]["depends_on"]) for name in PROCESSES)
 
 
 def test_nothing_runs_as_root_or_writes_its_root(services: dict[str, Any]) -> None:
