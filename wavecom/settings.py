@@ -6,6 +6,7 @@ variables in docs/operations.md is held equal to this module by a test.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -27,6 +28,8 @@ SERVERS_FILE = "servers.env"
 _LONGEST_SECRET = 200
 _MOST_PROCESSES = 512
 _AUTOMATIC = "auto"
+#: Characters that fit into ten parts of a text message in any alphabet.
+_LONGEST_HELP = 670
 
 
 def default_home() -> Path:
@@ -119,6 +122,8 @@ class Settings:
     stop_words: tuple[str, ...] = ()
     start_words: tuple[str, ...] = ()
     help_words: tuple[str, ...] = ()
+    #: What HELP is answered with, by language; the first for all others. Empty: the provider answers, or nobody.
+    help_texts: Mapping[str, str] = field(default_factory=dict)
     #: What a key may send, unless its record says otherwise; None: as much as it likes.
     key_rate_per_second: float | None = None
     key_daily_quota: int | None = None
@@ -268,6 +273,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "stop_words": _parts(env.str("WAVECOM_STOP_WORDS", None, validate=_are_words)),
         "start_words": _parts(env.str("WAVECOM_START_WORDS", None, validate=_are_words)),
         "help_words": _parts(env.str("WAVECOM_HELP_WORDS", None, validate=_are_words)),
+        "help_texts": _help_texts(env.str("WAVECOM_HELP_TEXTS", None, validate=_are_help_texts)),
         "unsubscribe_keys": _parts(env.str("WAVECOM_UNSUBSCRIBE_KEYS", None, validate=_are_strong)),
         "public_url": _base_url(env.str("WAVECOM_PUBLIC_URL", None, validate=_is_base_url)),
         "allowed_hosts": _parts(env.str("WAVECOM_ALLOWED_HOSTS", None, validate=_are_hosts)),
@@ -329,6 +335,27 @@ def _are_words(value: str) -> None:
     for word in _parts(value) or ():
         if not normalised(word):
             raise ValidationError("must be words parted by commas, each with a letter or digit in it")
+
+
+def _help_texts(value: str | None) -> dict[str, str] | None:
+    """A text by language; empty for what is no such table."""
+    try:
+        found = json.loads(value or "{}")
+    except ValueError:
+        return {}
+    is_table = isinstance(found, dict) and all(isinstance(text, str) and text.strip() for text in found.values())
+    return found if is_table and set(found) <= set(KEYWORDS) else {}
+
+
+def _are_help_texts(value: str) -> None:
+    texts = _help_texts(value)
+    if not texts:
+        raise ValidationError(
+            'must be JSON with a text for each language, such as {"en": "Bank alerts. Reply STOP to stop."}; there are '
+            f"{', '.join(KEYWORDS)}"
+        )
+    if any(len(text) > _LONGEST_HELP for text in texts.values()):
+        raise ValidationError(f"must have texts of at most {_LONGEST_HELP} characters")
 
 
 def _are_strong(value: str) -> None:

@@ -174,6 +174,72 @@ def test_an_event_that_comes_again_undoes_nothing(store: SuppressionStore) -> No
     assert list(store.active([stop.digest], later(4))) == [stop.digest]
 
 
+def _stop(event_id: str, happened_at: datetime | None) -> NewSuppression:
+    return _new(source=SuppressionSource.STOP, event_id=event_id, happened_at=happened_at)
+
+
+def _start(store: SuppressionStore, stop: NewSuppression, happened_at: datetime, now: datetime) -> int:
+    return store.lift_of(
+        [stop.digest],
+        SuppressionSource.STOP,
+        by="recipient",
+        reason="START",
+        event_id=f"start {happened_at}",
+        now=now,
+        happened_at=happened_at,
+    )
+
+
+def test_start_that_comes_late_does_not_undo_a_newer_stop(store: SuppressionStore) -> None:
+    stop = _stop("p 1", later(10))
+    store.add([stop], later(20))
+
+    assert _start(store, stop, later(5), later(30)) == 0
+    assert list(store.active([stop.digest], later(31))) == [stop.digest]
+    assert _start(store, stop, later(15), later(32)) == 1
+
+
+def test_stop_that_is_said_again_is_newer_than_a_start_in_between(store: SuppressionStore) -> None:
+    stop = _stop("p 1", later(10))
+    [added] = store.add([stop], later(11))
+
+    [again] = store.add([_stop("p 2", later(20))], later(21))
+
+    assert (again.suppression_id, again.is_changed) == (added.suppression_id, False)
+    assert _start(store, stop, later(15), later(22)) == 0
+    assert list(store.active([stop.digest], later(23))) == [stop.digest]
+
+
+def test_stop_that_comes_late_does_not_undo_a_newer_start(store: SuppressionStore) -> None:
+    stop = _stop("p 1", later(10))
+    store.add([stop], later(11))
+    assert _start(store, stop, later(20), later(21)) == 1
+
+    [late] = store.add([_stop("p 2", later(15))], later(30))
+    assert (late.is_changed, store.active([stop.digest], later(31))) == (False, {})
+
+    [newer] = store.add([_stop("p 3", later(25))], later(32))
+    assert (newer.is_new, list(store.active([stop.digest], later(33)))) == (True, [stop.digest])
+
+
+def test_an_event_of_the_future_is_one_of_now(store: SuppressionStore) -> None:
+    stop = _stop("p 1", later(days=400))
+    store.add([stop], later(10))
+
+    assert _start(store, stop, later(20), later(21)) == 1
+
+
+def test_a_repeated_stop_is_no_newer_one(store: SuppressionStore) -> None:
+    stop = _stop("p 1", None)
+    store.add([stop], later(10))
+    assert _start(store, stop, later(20), later(21)) == 1
+    store.add([stop], later(60))
+
+    [newer] = store.add([_stop("p 2", later(30))], later(70))
+
+    assert newer.is_new
+
+
 @pytest.mark.parametrize("is_in_one_step", [True, False])
 def test_an_event_that_changed_nothing_undoes_no_lift_either_when_it_comes_again(
     store: SuppressionStore, is_in_one_step: bool

@@ -114,6 +114,12 @@ class MemoryJobRepository:
                 if job.provider == provider and job.provider_message_id in message_ids
             }
 
+    def accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:
+        """See the port."""
+        where = JobFilter(recipient=recipient, type=channel, provider=provider)
+        with self._lock:
+            return frozenset(job.client for job in self._jobs.values() if _matches(job, where))
+
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port."""
         with self._lock:

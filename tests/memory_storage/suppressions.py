@@ -56,16 +56,26 @@ class MemorySuppressionStore:
         return self.get(suppression_id, account)
 
     def lift_of(
-        self, digests: Sequence[bytes], source: SuppressionSource, *, by: str, reason: str, event_id: str, now: datetime
+        self,
+        digests: Sequence[bytes],
+        source: SuppressionSource,
+        *,
+        by: str,
+        reason: str,
+        event_id: str,
+        now: datetime,
+        happened_at: datetime | None = None,
     ) -> int:
         self._check()
         event = SuppressionEvent(at=now, action=SuppressionAction.LIFTED, by=by, reason=reason, event_id=event_id)
         with self._lock:
             found = [self._entries[digest, source] for digest in digests if (digest, source) in self._entries]
-            return sum(self._lift_by(entry, event) for entry in found if not entry.knows(event_id))
+            return sum(self._lift_by(entry, event, happened_at) for entry in found if not entry.knows(event_id))
 
-    def _lift_by(self, entry: Suppression, event: SuppressionEvent) -> int:
-        lifted = self._lift(entry, event)
+    def _lift_by(self, entry: Suppression, event: SuppressionEvent, happened_at: datetime | None) -> int:
+        at = event.at if happened_at is None else min(happened_at, event.at)
+        is_older = happened_at is None or entry.happened_at is None or entry.happened_at <= at
+        lifted = self._lift(replace(entry, happened_at=at), event) if is_older else 0
         if not lifted:
             self._note(entry, [event.event_id])
         return lifted
@@ -134,12 +144,15 @@ class MemorySuppressionStore:
                 created_at=now,
                 updated_at=now,
                 expires_at=new.expires_at,
+                happened_at=new.happened_by(now),
                 history=(added(new, now),),
             )
             return self._keep(entry, now, is_new=True)
         new = entry.merged(new, now)
+        happened_at = max(entry.happened_at or now, new.happened_by(now))
         if not entry.is_changed_by(new, now):
-            self._note(entry, entry.unknown_ids(new, now))
+            is_confirmed = entry.is_confirmed_by(new, now)
+            self._note(replace(entry, happened_at=happened_at) if is_confirmed else entry, entry.unknown_ids(new, now))
             return AddResult(entry.suppression_id, is_new=False, is_changed=False)
         changed = replace(
             entry,
@@ -149,6 +162,7 @@ class MemorySuppressionStore:
             updated_at=now,
             expires_at=new.expires_at,
             lifted_at=None,
+            happened_at=happened_at,
             history=(*entry.history, entry.event_of(new, now)),
             version=entry.version + 1,
         )

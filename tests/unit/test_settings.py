@@ -154,3 +154,21 @@ def test_a_public_address_that_is_none_is_named(value: str) -> None:
         Settings.from_environment({"WAVECOM_PUBLIC_URL": value})
 
     assert [problem.where for problem in refusal.value.problems] == ["WAVECOM_PUBLIC_URL"]
+
+
+def test_answers_to_help_are_read_by_language() -> None:
+    settings = Settings.from_environment({"WAVECOM_HELP_TEXTS": '{"en": "Call us.", "de": "Ruf uns an."}'})
+
+    assert settings.help_texts == {"en": "Call us.", "de": "Ruf uns an."}
+    assert Settings.from_environment({}).help_texts == {}
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Call us.", '["en"]', '{"xx": "Call us."}', '{"en": " "}', '{"en": 1}', '{"en": "' + "x" * 671 + '"}', "1"],
+)
+def test_answers_to_help_that_nobody_could_send_are_named(value: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({"WAVECOM_HELP_TEXTS": value})
+
+    assert [problem.where for problem in refusal.value.problems] == ["WAVECOM_HELP_TEXTS"]

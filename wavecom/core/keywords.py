@@ -88,10 +88,26 @@ class Keywords:
             for word in table.get(keyword, ())
         }
 
+        #: Of a word of several languages the first that counts here.
+        self._languages = {
+            normalised(word): language
+            for language in reversed(tuple(languages))
+            for words in KEYWORDS[language].values()
+            for word in words
+        }
+
     def find(self, text: str) -> Keyword | None:
         """What this message asks for; None: nothing that we know."""
-        # No word is longer; what a message holds beyond costs nothing.
-        return self._words.get(normalised(text[:200]))
+        return self._words.get(_word(text))
+
+    def language_of(self, text: str) -> str | None:
+        """Whose word the message is, as a key of ``KEYWORDS``; None: a further word, or none at all."""
+        return self._languages.get(_word(text))
+
+
+def _word(text: str) -> str:
+    # No word is longer; what a message holds beyond costs nothing.
+    return normalised(text[:200])
 
 
 def normalised(text: str) -> str:

@@ -118,10 +118,11 @@ class JobRepository(Protocol):
         ...
 
     def by_message_ids(self, provider: str, message_ids: Sequence[str]) -> dict[str, Job]:
-        """For each of the provider's names for messages that is known, the job that it was given to.
+        """For each of the provider's names for messages that is known, its job: with its log, without payload."""
+        ...
 
-        With their logs and without payloads.
-        """
+    def accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:
+        """Whose jobs, of those kept, the provider had on this channel for this recipient (as ``JobFilter`` has him)."""
         ...
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:

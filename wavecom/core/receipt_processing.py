@@ -195,19 +195,21 @@ class ReceiptProcessor:
     def _apply(self, receipts: Sequence[PendingReceipt]) -> list[ProcessedReceipt]:
         """What becomes of each, in order; what changes a job is written."""
         results: dict[int, ProcessedReceipt] = {}
+        last: dict[int, ProcessedReceipt] = {}
         remaining = list(range(len(receipts)))
         for _ in range(_TRIES):
             decided = self._decide(receipts, remaining)
             transitions = [(index, done, each) for index, done, each in decided if each is not None]
             written = self._writer.write([each for _, _, each in transitions]).is_written
             lost = {index for (index, _, _), is_written in zip(transitions, written, strict=True) if not is_written}
+            last = {index: done for index, done, _ in decided}
             results |= {index: done for index, done, _ in decided if index not in lost}
             # Who lost the race looks again: the winner may have been a worker, or another process with this receipt.
             remaining = sorted(lost)
             if not remaining:
                 break
         for index in remaining:
-            results[index] = _processed(receipts[index], ReceiptResult.PENDING, None)
+            results[index] = replace(last[index], result=ReceiptResult.PENDING)
         return [results[index] for index in range(len(receipts))]
 
     def _decide(
@@ -269,6 +271,12 @@ class ReceiptProcessor:
         ]
         if feedback:
             self._feedback.on_receipts(feedback)
+        unmatched: defaultdict[str, list[Receipt]] = defaultdict(list)
+        for each in processed:
+            if each.job is None and _is_feedback(each.receipt) and each.receipt.recipient is not None:
+                unmatched[each.provider].append(each.receipt)
+        for provider, receipts in unmatched.items():
+            self._feedback.on_unmatched(provider, receipts)
         self._on_processed(processed)
 
 

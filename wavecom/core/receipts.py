@@ -150,6 +150,10 @@ class FeedbackHandler(Protocol):
         """Complaints, unsubscriptions, and receipts with a ``reason`` that is about the recipient."""
         ...
 
+    def on_unmatched(self, provider: str, receipts: Sequence[Receipt]) -> None:
+        """The same of messages whose jobs are not kept any more, or never were."""
+        ...
+
     def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
         """What people wrote to our numbers with ``provider``."""
         ...
@@ -159,6 +163,9 @@ class NoFeedbackHandler:
     """``FeedbackHandler`` of a process that keeps none of it."""
 
     def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
+        """Kept nowhere."""
+
+    def on_unmatched(self, provider: str, receipts: Sequence[Receipt]) -> None:
         """Kept nowhere."""
 
     def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -23,6 +24,7 @@ from wavecom.core.suppressions import (
     SuppressionStore,
     recipient_digest,
     source_of,
+    told_by_provider,
 )
 from wavecom.errors import SuppressionNotFoundError
 
@@ -84,12 +86,30 @@ class SuppressionList:
         log.info("suppression_lifted", suppression_id=suppression_id, by=by)
         return lifted
 
-    def lift_stops(self, accounts: Sequence[str], channel: Channel, recipient: str, *, by: str, event_id: str) -> int:
-        """End what STOP has set for this recipient, and nothing else; how many entries."""
+    def lift_stops(
+        self,
+        accounts: Sequence[str],
+        channel: Channel,
+        recipient: str,
+        *,
+        by: str,
+        event_id: str,
+        happened_at: datetime | None,
+    ) -> int:
+        """End what STOP has set for this recipient, and nothing else; how many entries.
+
+        Not what was said after ``happened_at``, when START was; None: not told.
+        """
         digests = [recipient_digest(account, channel, recipient) for account in accounts]
         now = self._clock.now()
         return self._store.lift_of(
-            digests, SuppressionSource.STOP, by=by, reason="the recipient wrote START", event_id=event_id, now=now
+            digests,
+            SuppressionSource.STOP,
+            by=by,
+            reason="the recipient wrote START",
+            event_id=event_id,
+            now=now,
+            happened_at=happened_at,
         )
 
     def get(self, suppression_id: str, account: str | None) -> Suppression:
@@ -124,12 +144,16 @@ def _rejected(job: Job, call: CallResult) -> NewSuppression | None:
     answer = call.answer
     recipient = recipient_of(job.type, job.to)
     source = None if answer.reason is None else source_of(answer.reason, job.type)
-    return NewSuppression.of_job(
-        job,
+    if source is None or recipient is None:
+        return None
+    return told_by_provider(
+        call.provider,
         source,
-        recipient,
-        provider=call.provider,
+        account=job.client,
+        channel=job.type,
+        recipient=recipient,
         code=answer.code,
+        job_id=job.job_id,
         # Of this life of the job: who was lifted and is replayed may be refused again.
         event_id=f"job {job.delivery_key} {job.attempts}",
     )

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol, Self
+from typing import Final, Protocol
 
-from wavecom.core.job import Job, Reason
+from wavecom.core.job import JobId, Reason
 from wavecom.core.lanes import Channel, Priority
 
 
@@ -123,6 +123,8 @@ class NewSuppression:
     only_widens: bool = False
     #: Fields that its list does not tell (``scope``, ``expires_at``): they stay as they are, where they are anything.
     untold: frozenset[str] = frozenset()
+    #: When the event happened, aware UTC, where that is told: events come late, and in any order. None: now.
+    happened_at: datetime | None = None
     #: ``event_id`` of others that said the same before it, and are added with it.
     earlier_event_ids: tuple[str, ...] = ()
 
@@ -131,30 +133,9 @@ class NewSuppression:
         """See ``recipient_digest``."""
         return recipient_digest(self.account, self.channel, self.recipient)
 
-    @classmethod
-    def of_job(
-        cls,
-        job: Job,
-        source: SuppressionSource | None,
-        recipient: str | None,
-        *,
-        provider: str,
-        code: str,
-        event_id: str,
-    ) -> Self | None:
-        """What ``provider`` has said, with this ``code``, of a job's recipient; None where that stops nobody."""
-        if source is None or recipient is None:
-            return None
-        return cls(
-            account=job.client,
-            channel=job.type,
-            recipient=recipient,
-            source=source,
-            scope=USUAL_SCOPES[source],
-            by=by_provider(provider),
-            reason=f"{code}, notification {job.job_id}",
-            event_id=event_id,
-        )
+    def happened_by(self, now: datetime) -> datetime:
+        """When the event happened, and not in the future, whatever its clock says."""
+        return now if self.happened_at is None else min(self.happened_at, now)
 
     def after(self, earlier: NewSuppression | Suppression) -> NewSuppression:
         """What this comes to where ``earlier`` is in force, or to be, for the same recipient and source."""
@@ -182,8 +163,37 @@ class NewSuppression:
 
 
 def by_provider(name: str) -> str:
-    """``NewSuppression.by`` where a provider has caused it."""
+    """How an entry names the provider that caused it: ``NewSuppression.by``."""
     return f"provider {name}"
+
+
+def told_by_provider(
+    provider: str,
+    source: SuppressionSource,
+    *,
+    account: str,
+    channel: Channel,
+    recipient: str,
+    code: str,
+    job_id: JobId | None,
+    event_id: str,
+    happened_at: datetime | None = None,
+) -> NewSuppression:
+    """What a provider's word about a recipient puts in force, in an answer or a receipt.
+
+    ``code`` is the provider's; ``job_id`` None: no notification is known.
+    """
+    return NewSuppression(
+        account=account,
+        channel=channel,
+        recipient=recipient,
+        source=source,
+        scope=USUAL_SCOPES[source],
+        by=by_provider(provider),
+        reason=code if job_id is None else f"{code}, notification {job_id}",
+        event_id=event_id,
+        happened_at=happened_at,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +227,8 @@ class Suppression:
     updated_at: datetime
     expires_at: datetime | None = None
     lifted_at: datetime | None = None
+    #: When the newest event that it rests on happened, STOP or START for one; None: not kept yet in its day.
+    happened_at: datetime | None = None
     #: Oldest first; empty where a list was asked for.
     history: tuple[SuppressionEvent, ...] = ()
     #: How often it was written: what a change is compared with.
@@ -241,7 +253,8 @@ class Suppression:
         if new.event_id and all(self.knows(each) for each in (*new.earlier_event_ids, new.event_id)):
             return False
         if self.state(now) is not SuppressionState.ACTIVE:
-            return True
+            # Not by a STOP that was said before the START that ended this, and has come after it.
+            return self.happened_at is None or new.happened_at is None or new.happened_at >= self.happened_at
         # Only people say anew how long and why. What providers and recipients repeat would only make it grow.
         return new.source is SuppressionSource.MANUAL and (self.scope, self.reason, self.expires_at) != (
             new.scope,
@@ -252,6 +265,15 @@ class Suppression:
     def knows(self, event_id: str) -> bool:
         """Whether it has had the event before, whatever that did."""
         return event_id in self.noted_event_ids or any(event.event_id == event_id for event in self.history)
+
+    def is_confirmed_by(self, new: NewSuppression, now: datetime) -> bool:
+        """Whether ``new``, which changes nothing, is a newer event that says the same, such as STOP said again."""
+        return (
+            self.state(now) is SuppressionState.ACTIVE
+            and not self.knows(new.event_id)
+            and new.happened_at is not None
+            and (self.happened_at is None or new.happened_by(now) > self.happened_at)
+        )
 
     def unknown_ids(self, new: NewSuppression, now: datetime) -> list[str]:
         """Names of the events of ``new`` that are to be noted, because no line of the history will tell them."""
@@ -351,11 +373,20 @@ class SuppressionStore(Protocol):
         ...
 
     def lift_of(
-        self, digests: Sequence[bytes], source: SuppressionSource, *, by: str, reason: str, event_id: str, now: datetime
+        self,
+        digests: Sequence[bytes],
+        source: SuppressionSource,
+        *,
+        by: str,
+        reason: str,
+        event_id: str,
+        now: datetime,
+        happened_at: datetime | None = None,
     ) -> int:
         """End the entries of these recipients that this source has set; how many.
 
-        Not where the event came before, whatever it did then.
+        Not where the event came before, whatever it did then, and not those that rest on an event newer than
+        ``happened_at``; None: now.
         """
         ...
 

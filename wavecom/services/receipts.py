@@ -26,7 +26,7 @@ from wavecom.services.shared import policy_of, receipts_url_of
 from wavecom.settings import Settings
 from wavecom.storage.mongo.receipts import MongoPendingReceipts, OneTimeTokens, UnreadableRequests
 
-#: A report with more receipts is a batch by itself: it shares no flush, so that single ones don't wait for it.
+#: A report with more receipts and messages shares no flush, so that single ones don't wait for it.
 _LARGE_REPORT: Final = 50
 #: Large reports that are applied at once; some others wait for their turn, each with a thread of the web process. Who
 #: sends still more is asked to send again: providers of batches do, and single receipts must find a thread.
@@ -134,8 +134,9 @@ def readers_of(configs: Mapping[str, ProviderConfig[Any]], url: str | None) -> R
 
 
 def shared_submit(processor: ReceiptProcessor) -> Callable[[ReceiptReport], None]:
-    """Has reports of many threads applied together; large ones each by itself.
+    """Has receipts of many threads applied together; large reports, and what people wrote, each by itself.
 
+    A message has several round trips of its own, which a shared write makes no cheaper and others would wait for.
     What it answers with raises ``UnavailableError`` where too many large ones wait.
     """
     together: GroupCommit[ReceiptReport, None] = GroupCommit(processor.process, max_window_seconds=_WINDOW_SECONDS)
@@ -143,8 +144,12 @@ def shared_submit(processor: ReceiptProcessor) -> Callable[[ReceiptReport], None
     places = threading.BoundedSemaphore(_LARGE_AT_ONCE + _LARGE_WAITING)
 
     def submit(report: ReceiptReport) -> None:
-        if len(report.batch.receipts) <= _LARGE_REPORT:
-            together.submit(report)
+        batch = report.batch
+        if len(batch.receipts) + len(batch.inbound) <= _LARGE_REPORT:
+            if batch.inbound:
+                processor.process([report])
+            else:
+                together.submit(report)
         elif places.acquire(blocking=False):
             try:
                 with large:

@@ -23,6 +23,7 @@ from wavecom.core.bulk_runner import BulkRunner
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.engine import Policy
 from wavecom.core.feedback import SuppressionFeedback
+from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ids import uuid7
 from wavecom.core.keys import KeyStore
 from wavecom.core.keywords import Keyword, Keywords
@@ -51,6 +52,7 @@ from wavecom.storage.redis.provider_board import RedisProviderBoard
 SUPPRESSIONS_ADDED = Counter(
     "wavecom_suppressions_added_total", "Entries of suppression lists that were put in force, by source", ["source"]
 )
+HELP_ANSWERED = Counter("wavecom_help_answers_total", "Text messages that were accepted to answer HELP")
 KEYWORDS_RECEIVED = Counter(
     "wavecom_keywords_received_total", "Text messages that asked to stop, to start again or for help", ["keyword"]
 )
@@ -170,28 +172,39 @@ def suppression_store_of(database: Database[dict[str, Any]], clock: Clock) -> Mo
     return MongoSuppressionStore(database, new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)))
 
 
+def keywords_of(settings: Settings) -> Keywords:
+    """The words that count in text messages from people."""
+    further = {
+        Keyword.STOP: settings.stop_words,
+        Keyword.START: settings.start_words,
+        Keyword.HELP: settings.help_words,
+    }
+    return Keywords(settings.keyword_languages, further)
+
+
 def feedback_of(
     settings: Settings,
     suppressions: SuppressionList,
     jobs: JobRepository,
     keys: KeyStore,
     owners: Mapping[str, str] | None = None,
+    *,
+    help_answers: HelpAnswers | None = None,
 ) -> SuppressionFeedback:
-    """What receipts and inbound messages are told to: the suppression list. ``owners``: see ``SuppressionFeedback``."""
-    further = {
-        Keyword.STOP: settings.stop_words,
-        Keyword.START: settings.start_words,
-        Keyword.HELP: settings.help_words,
-    }
+    """What receipts and inbound messages are told to: the suppression list, and what answers HELP where it is given.
+
+    ``owners``: see ``SuppressionFeedback``.
+    """
     return SuppressionFeedback(
         suppressions=suppressions,
         jobs=jobs,
         # Operators send from the pages without a key.
         accounts=lambda: {account_of(record.client, True) for record in keys.of_client(None)} | {OPERATOR},
-        keywords=Keywords(settings.keyword_languages, further),
+        keywords=keywords_of(settings),
         owners=owners,
         on_keyword=lambda keyword: KEYWORDS_RECEIVED.labels(keyword.value).inc(),
         on_unknown_sender=lambda provider: receipt_metrics.UNREADABLE.labels(provider).inc(),
+        on_help=help_answers.answer if help_answers is not None else lambda _message, _accounts: None,
     )
 
 

@@ -20,6 +20,7 @@ from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letter_operations import DeadLetters
+from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ids import BufferedRandom
 from wavecom.core.keys import KeyRecord
 from wavecom.core.operations import Operations
@@ -34,9 +35,11 @@ from wavecom.internals import fast_paths
 from wavecom.readiness import broker_check, deliveries_check, redis_check
 from wavecom.services.receipts import ReceiptIntake, intake_of, owners_of, processor_of, receiving_providers
 from wavecom.services.shared import (
+    HELP_ANSWERED,
     ClosableServices,
     dead_letters_of,
     feedback_of,
+    keywords_of,
     new_key_id,
     policy_of,
     progress_of,
@@ -138,22 +141,6 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         policy=policy_of(settings),
     )
     suppressions = suppressions_of(database, clock)
-    receiving = receiving_providers(settings)
-    receipt_counter = RedisReceiptCounter(redis_client)
-    receipts = intake_of(
-        settings,
-        receiving,
-        database,
-        processor_of(
-            settings,
-            database,
-            jobs=jobs,
-            writer=writer,
-            feedback=feedback_of(settings, suppressions, jobs, key_store, owners_of(receiving)),
-            counter=receipt_counter,
-            clock=clock,
-        ),
-    )
     unsubscribe_links = unsubscribe_links_of(settings)
     submission = Submission(
         jobs=jobs,
@@ -166,6 +153,31 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         quotas=quotas,
         routes=served_by(settings),
         unsubscribe_links=unsubscribe_links,
+    )
+    help_answers = HelpAnswers(
+        submission.accept,
+        texts=settings.help_texts,
+        keywords=keywords_of(settings),
+        clock=clock,
+        on_answered=HELP_ANSWERED.inc,
+    )
+    receiving = receiving_providers(settings)
+    receipt_counter = RedisReceiptCounter(redis_client)
+    receipts = intake_of(
+        settings,
+        receiving,
+        database,
+        processor_of(
+            settings,
+            database,
+            jobs=jobs,
+            writer=writer,
+            feedback=feedback_of(
+                settings, suppressions, jobs, key_store, owners_of(receiving), help_answers=help_answers
+            ),
+            counter=receipt_counter,
+            clock=clock,
+        ),
     )
     return WebServices(
         settings=settings,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from tests.factories import make_job, make_job_id
-from wavecom.core.job import LogEntry
+from wavecom.core.job import Job, LogEntry
+from wavecom.core.lanes import Channel
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
 
@@ -29,6 +31,22 @@ def test_jobs_are_found_by_the_providers_name_for_their_message(jobs: JobReposit
     assert found == {"SM0": replace(wanted[0], payload={}), "SM2": replace(wanted[2], payload={})}
     assert jobs.by_message_ids("vonage", ["SM0"])["SM0"].job_id == other.job_id
     assert jobs.by_message_ids("mailgun", ["SM0"]) == {}
+
+
+def test_it_is_known_which_accounts_have_sent_to_a_recipient(jobs: JobRepository) -> None:
+    for client in ("acme", "acme", "bank", "acme:test"):
+        jobs.insert([_text_message(client)])
+    jobs.insert([_text_message("shop", provider="vonage"), _text_message("other", to={"phone": "+12025550199"})])
+    jobs.insert([make_job(client="mailer", type=Channel.EMAIL, provider="twilio", to={"email": "amina@example.com"})])
+
+    assert jobs.accounts_that_sent("twilio", Channel.SMS, "+12025550143") == {"acme", "bank", "acme:test"}
+    assert jobs.accounts_that_sent("twilio", Channel.EMAIL, "Amina@example.com") == {"mailer"}
+    assert jobs.accounts_that_sent("mailgun", Channel.SMS, "+12025550143") == frozenset()
+
+
+def _text_message(client: str, **overrides: Any) -> Job:
+    fields = {"type": Channel.SMS, "to": {"phone": "+12025550143"}, "provider": "twilio", "status": Status.SENT}
+    return make_job(client=client, **fields | overrides)
 
 
 def test_a_receipt_is_known_again_by_the_log(jobs: JobRepository) -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
-from tests.factories import NOW, make_job
+from tests.factories import NOW, later, make_job, make_job_id
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryJobRepository, MemorySuppressionStore
 from wavecom.core.feedback import SuppressionFeedback
@@ -34,6 +35,7 @@ class Feedback:
         self.jobs = MemoryJobRepository()
         self.keywords: list[Keyword] = []
         self.unknown_senders: list[str] = []
+        self.helped: list[tuple[str, list[str]]] = []
         self.handler = SuppressionFeedback(
             suppressions=SuppressionList(self.store, self.clock),
             jobs=self.jobs,
@@ -42,6 +44,7 @@ class Feedback:
             owners={"bank-twilio": "bank"},
             on_keyword=self.keywords.append,
             on_unknown_sender=self.unknown_senders.append,
+            on_help=lambda message, accounts: self.helped.append((message.sender, sorted(accounts))),
         )
 
     def sent(self, client: str, provider: str = "twilio") -> None:
@@ -50,8 +53,15 @@ class Feedback:
         )
         assert self.jobs.insert([job]) == [None]
 
-    def writes(self, text: str, event_id: str = "m-1", provider: str = "twilio", sender: str = NUMBER) -> None:
-        self.handler.on_inbound(provider, [InboundMessage(event_id=event_id, sender=sender, text=text)])
+    def writes(
+        self,
+        text: str,
+        event_id: str = "m-1",
+        provider: str = "twilio",
+        sender: str = NUMBER,
+        at: datetime | None = None,
+    ) -> None:
+        self.handler.on_inbound(provider, [InboundMessage(event_id=event_id, sender=sender, text=text, at=at)])
 
     def entries(self, state: SuppressionState = SuppressionState.ACTIVE) -> list[Suppression]:
         page = self.store.search(SuppressionFilter(state=state), 100, None, self.clock.now())
@@ -190,6 +200,82 @@ def test_stop_from_what_is_no_number_suppresses_nobody_and_is_counted(feedback: 
     assert (feedback.entries(), feedback.unknown_senders, feedback.keywords) == ([], ["twilio"], [])
 
 
+def test_stop_reaches_who_sent_long_before_many_others(feedback: Feedback) -> None:
+    feedback.sent("bank")
+    for _ in range(300):
+        feedback.sent("acme")
+
+    feedback.writes("STOP")
+
+    assert [entry.account for entry in feedback.entries()] == ["acme", "bank"]
+
+
+def test_start_that_comes_late_lifts_no_newer_stop(feedback: Feedback) -> None:
+    feedback.sent("acme")
+    feedback.clock.advance(60)
+    feedback.writes("STOP", "m-1", at=later(30))
+
+    feedback.writes("START", "m-2", at=later(20))
+    assert [entry.account for entry in feedback.entries()] == ["acme"]
+
+    feedback.writes("START", "m-3", at=later(40))
+    assert feedback.entries() == []
+
+
+def test_words_of_one_request_count_in_their_order(feedback: Feedback) -> None:
+    feedback.sent("acme")
+    texts = ["STOP", "START", "STOP", "START"]
+    messages = [InboundMessage(event_id=f"m-{number}", sender=NUMBER, text=text) for number, text in enumerate(texts)]
+
+    feedback.handler.on_inbound("twilio", messages[:3])
+    assert [entry.account for entry in feedback.entries()] == ["acme"]
+
+    feedback.handler.on_inbound("twilio", messages[3:])
+    assert feedback.entries() == []
+
+
+def _unmatched(kind: ReceiptKind = ReceiptKind.COMPLAINT, **overrides: Any) -> Receipt:
+    fields = {"event_id": "e-1", "kind": kind, "job_id": make_job_id(), "recipient": "Amina <Amina@example.com>"}
+    return Receipt(**fields | overrides)
+
+
+def test_a_complaint_about_a_notification_that_is_gone_suppresses_for_who_has_sent_to_him(feedback: Feedback) -> None:
+    for client in ("acme", "acme:test"):
+        feedback.jobs.insert([make_job(type=Channel.EMAIL, client=client, provider="ses", status=Status.DELIVERED)])
+
+    feedback.handler.on_unmatched("ses", [_unmatched()])
+
+    [entry] = feedback.entries()
+    assert (entry.account, entry.channel, entry.recipient) == ("acme", Channel.EMAIL, "amina@example.com")
+    assert (entry.source, entry.by) == (SuppressionSource.COMPLAINT, "provider ses")
+
+
+@pytest.mark.parametrize(
+    ("receipt", "accounts"),
+    [
+        (_unmatched(), ["acme", "bank", "shop"]),
+        (_unmatched(ReceiptKind.FAILED, reason=Reason.RECIPIENT_GONE, recipient=NUMBER), ["acme", "bank", "shop"]),
+        # Of another system that sends with the same account.
+        (_unmatched(job_id=None), []),
+        (_unmatched(recipient="dGhpcyBpcyBhIHRva2Vu"), []),
+        (_unmatched(recipient=None), []),
+        (_unmatched(ReceiptKind.FAILED, reason=Reason.BALANCE), []),
+    ],
+)
+def test_a_notification_that_is_gone_was_anybodys_only_where_it_was_ours(
+    feedback: Feedback, receipt: Receipt, accounts: list[str]
+) -> None:
+    feedback.handler.on_unmatched("ses", [receipt])
+
+    assert [entry.account for entry in feedback.entries()] == accounts
+
+
+def test_what_comes_by_a_clients_own_provider_holds_for_that_client_alone(feedback: Feedback) -> None:
+    feedback.handler.on_unmatched("bank-twilio", [_unmatched()])
+
+    assert [entry.account for entry in feedback.entries()] == ["bank"]
+
+
 def test_start_lifts_what_stop_has_set_and_nothing_else(feedback: Feedback) -> None:
     feedback.sent("acme")
     invalid = _matched(
@@ -239,11 +325,12 @@ def test_messages_that_come_again_in_any_order_leave_the_last_word(feedback: Fee
     assert feedback.entries() == []
 
 
-def test_help_is_counted_and_nothing_else_happens_nor_for_anything_else(feedback: Feedback) -> None:
+def test_help_is_for_who_has_sent_and_nothing_happens_for_anything_else(feedback: Feedback) -> None:
     feedback.sent("acme")
 
     feedback.writes("HELP")
     feedback.writes("Thank you, see you at five", "m-2")
 
     assert feedback.keywords == [Keyword.HELP]
+    assert feedback.helped == [(NUMBER, ["acme"])]
     assert feedback.entries() == []

@@ -54,6 +54,7 @@ class Store(MemoryJobRepository):
 class Feedback:
     def __init__(self) -> None:
         self.receipts: list[MatchedReceipt] = []
+        self.unmatched: list[tuple[str, Receipt]] = []
         self.inbound: list[tuple[str, InboundMessage]] = []
         self.is_away = False
 
@@ -61,6 +62,11 @@ class Feedback:
         if self.is_away:
             raise StoreError("away")
         self.receipts += receipts
+
+    def on_unmatched(self, provider: str, receipts: Sequence[Receipt]) -> None:
+        if self.is_away:
+            raise StoreError("away")
+        self.unmatched += [(provider, each) for each in receipts]
 
     def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
         self.inbound += [(provider, each) for each in messages]
@@ -126,6 +132,32 @@ def test_the_key_of_a_replayed_delivery_names_its_job(receiving: Receiving) -> N
     receiving.receive(make_receipt(job_id=JobId(f"{job.job_id.upper()}:1")))
 
     assert receiving.status(job) is Status.DELIVERED
+
+
+@pytest.mark.parametrize("found_by", [{"job_id": make_job_id()}, {"message_id": "m-1"}])
+def test_a_complaint_about_a_notification_that_is_not_kept_is_told_at_once_and_when_it_is_given_up(
+    receiving: Receiving, found_by: dict[str, Any]
+) -> None:
+    complaint = make_receipt(ReceiptKind.COMPLAINT, recipient="amina@example.com", **found_by)
+
+    receiving.receive(complaint)
+    assert receiving.feedback.unmatched == [("sandbox", complaint)]
+
+    receiving.clock.advance(KEPT_FOR.total_seconds() + 1)
+    receiving.processor.retry_due()
+    assert receiving.feedback.unmatched == [("sandbox", complaint)] * 2
+    assert receiving.results() == [ReceiptResult.PENDING, ReceiptResult.UNMATCHED]
+
+
+def test_a_receipt_that_says_nothing_of_its_recipient_is_no_feedback_without_its_notification(
+    receiving: Receiving,
+) -> None:
+    receiving.receive(
+        make_receipt(job_id=make_job_id(), recipient="amina@example.com"),
+        make_receipt(ReceiptKind.COMPLAINT, job_id=make_job_id()),
+    )
+
+    assert receiving.feedback.unmatched == []
 
 
 def test_a_batch_of_a_thousand_is_one_read_and_one_write(receiving: Receiving) -> None:

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.factories import NOW, make_receipt
 from tests.fakes import FakeClock, make_writer
 from tests.memory_storage import MemoryJobRepository, MemoryPendingReceipts
@@ -13,7 +15,7 @@ from tests.waiting import PATIENCE_SECONDS, wait_until
 from wavecom.core.engine import Policy
 from wavecom.core.job import Job
 from wavecom.core.receipt_processing import ReceiptProcessor, ReceiptReport
-from wavecom.core.receipts import NoFeedbackHandler, ReceiptBatch
+from wavecom.core.receipts import InboundMessage, NoFeedbackHandler, ReceiptBatch
 from wavecom.errors import UnavailableError
 from wavecom.services.receipts import shared_submit
 from wavecom.web.rsgi import RECEIPT_THREADS
@@ -69,3 +71,40 @@ def test_however_many_batches_come_half_of_the_threads_stay_free_for_single_rece
 
     submit(report("batches", 1000))  # there is room again
     assert len(refused) < RECEIPT_THREADS
+
+
+class HeldFeedback(NoFeedbackHandler):
+    """Takes messages of people as long as it is held."""
+
+    def __init__(self) -> None:
+        self.is_busy = threading.Event()
+        self.go_on = threading.Event()
+
+    def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
+        self.is_busy.set()
+        assert self.go_on.wait(PATIENCE_SECONDS)
+
+
+@pytest.mark.parametrize("count", [1, 5000])
+def test_what_people_wrote_holds_no_receipt_up(count: int) -> None:
+    jobs, pending, clock, feedback = MemoryJobRepository(), MemoryPendingReceipts(), FakeClock(NOW), HeldFeedback()
+    processor = ReceiptProcessor(
+        jobs=jobs,
+        writer=make_writer(jobs, clock),
+        pending=pending,
+        feedback=feedback,
+        clock=clock,
+        policy=Policy(),
+    )
+    submit = shared_submit(processor)
+    messages = tuple(InboundMessage(event_id=str(number), sender="+12025550143") for number in range(count))
+
+    with ThreadPoolExecutor(2) as threads:
+        try:
+            written = threads.submit(submit, ReceiptReport(provider="gateway", batch=ReceiptBatch(inbound=messages)))
+            assert feedback.is_busy.wait(PATIENCE_SECONDS)
+            threads.submit(submit, report("single", 1)).result(PATIENCE_SECONDS)
+            assert [each.provider for each in pending.all()] == ["single"]
+        finally:
+            feedback.go_on.set()
+        written.result(PATIENCE_SECONDS)

@@ -29,13 +29,13 @@ from pymongo.errors import (
 
 from wavecom.core.engine import EARLY_CLAIM, Policy, Transition, claimed_changes
 from wavecom.core.job import Claim, Job, JobId
-from wavecom.core.lanes import QUEUES, LaneQueue, Priority
+from wavecom.core.lanes import QUEUES, Channel, LaneQueue, Priority
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document, encode_job, to_job
-from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, reading
+from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, cause_of, reading
 from wavecom.storage.mongo.listing import Ranges, conditions, is_exact
 from wavecom.storage.mongo.transitions import Write, claiming, operations, releasing
 from wavecom.storage.mongo.unreadable import JobReader
@@ -233,6 +233,13 @@ class MongoJobRepository:
             jobs = list(self._reader.jobs(self._jobs.find(where, _FOR_RECEIPTS)))
         return {job.provider_message_id: job for job in jobs if job.provider_message_id is not None}
 
+    def accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:
+        """See the port."""
+        # Read by the recipient's index: as many as were ever kept for one recipient, however many clients have sent.
+        where = conditions(JobFilter(recipient=recipient, type=channel, provider=provider))
+        with reading():
+            return frozenset(self._jobs.distinct("client", where, maxTimeMS=_LIST_LIMIT_MS))
+
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port. Reads window after window of ``createdAt``, so what is rare takes longer to find."""
         asked = conditions(where)
@@ -360,7 +367,7 @@ class MongoJobRepository:
                 is_uncertain = is_uncertain or isinstance(failure, UncertainWriteError)
                 is_late = self._monotonic() - started > _REPEAT_WITHIN_SECONDS
                 if not tries_left or is_late or not _is_passing(error):
-                    raise (UncertainWriteError(str(failure)) if is_uncertain else failure) from error
+                    raise (UncertainWriteError(str(failure)) if is_uncertain else failure) from cause_of(error)
         raise AssertionError("unreachable")
 
 

@@ -94,6 +94,8 @@ class MongoSuppressionStore:
                     is_ours = earlier is not None and entry.history[-1:] == (earlier[1],)
                     unchanged = AddResult(entry.suppression_id, is_new=False, is_changed=False)
                     notes[entry.suppression_id] = entry.unknown_ids(said, now)
+                    if entry.is_confirmed_by(said, now):
+                        writes.append(_confirmation(entry, said, now))
                     results[key] = earlier[0] if earlier is not None and is_ours else unchanged
                     if entry.updated_at > now - _LATEST_REPETITION:
                         # Perhaps by a call whose answer was lost, and which may have been late.
@@ -124,14 +126,24 @@ class MongoSuppressionStore:
     ) -> Suppression | None:
         """See the port."""
         where = _named(suppression_id, account)
-        self._lift({**where, **_in_force(now)}, SuppressionEvent(at=now, action=_LIFTED, by=by, reason=reason))
+        self._lift({**where, **_in_force(now)}, SuppressionEvent(at=now, action=_LIFTED, by=by, reason=reason), {})
         return self.get(suppression_id, account)
 
     def lift_of(
-        self, digests: Sequence[bytes], source: SuppressionSource, *, by: str, reason: str, event_id: str, now: datetime
+        self,
+        digests: Sequence[bytes],
+        source: SuppressionSource,
+        *,
+        by: str,
+        reason: str,
+        event_id: str,
+        now: datetime,
+        happened_at: datetime | None = None,
     ) -> int:
         """See the port."""
         event = SuppressionEvent(at=now, action=_LIFTED, by=by, reason=reason, event_id=event_id)
+        at = now if happened_at is None else min(happened_at, now)
+        is_older: Document = {} if happened_at is None else {"happenedAt": {"$not": {"$gt": at}}}
         lifted = 0
         for digest in digests:
             where: Document = {
@@ -140,7 +152,7 @@ class MongoSuppressionStore:
                 "history.eventId": {"$ne": event_id},
                 "notedEventIds": {"$ne": event_id},
             }
-            is_lifted = self._lift({**where, **_in_force(now)}, event)
+            is_lifted = self._lift({**where, **is_older, **_in_force(now)}, event, {"happenedAt": at})
             lifted += is_lifted
             if not is_lifted:
                 with writing():
@@ -230,12 +242,12 @@ class MongoSuppressionStore:
                 return False
         return result.matched_count == len(writes)
 
-    def _lift(self, where: Document, event: SuppressionEvent) -> int:
+    def _lift(self, where: Document, event: SuppressionEvent, told: Document) -> int:
         with writing():
             found = self._entries.find_one_and_update(
                 where,
                 {
-                    "$set": {"liftedAt": event.at, "updatedAt": event.at, "by": event.by},
+                    "$set": {"liftedAt": event.at, "updatedAt": event.at, "by": event.by, **told},
                     "$inc": {"version": 1},
                     "$push": {"history": _event_document(event)},
                     "$currentDate": {"changedAt": True},
@@ -270,6 +282,7 @@ def _document(suppression_id: str, new: NewSuppression, event: SuppressionEvent)
         "source": new.source.value,
         "createdAt": event.at,
         "changedAt": event.at,
+        "happenedAt": new.happened_by(event.at),
         **_said(new, event.at),
         "version": 1,
         "history": [_event_document(event)],
@@ -285,9 +298,15 @@ def _change(entry: Suppression, new: NewSuppression, event: SuppressionEvent) ->
             "$unset": gone,
             "$inc": {"version": 1},
             "$push": {"history": _event_document(event)},
+            "$max": {"happenedAt": new.happened_by(event.at)},
             "$currentDate": {"changedAt": True},
         },
     )
+
+
+def _confirmation(entry: Suppression, new: NewSuppression, now: datetime) -> UpdateOne:
+    """Notes the time alone, so that a START of before ends nothing: lines of history would grow with every STOP."""
+    return UpdateOne({"_id": entry.suppression_id}, {"$max": {"happenedAt": new.happened_by(now)}})
 
 
 def _note(suppression_id: str, event_ids: Sequence[str]) -> UpdateOne:
@@ -368,6 +387,7 @@ def _to_entry(document: Mapping[str, Any]) -> Suppression:
         channel=Channel(document["channel"]),
         recipient=document["recipient"],
         source=SuppressionSource(document["source"]),
+        happened_at=document.get("happenedAt"),
         scope=SuppressionScope(document["scope"]),
         reason=document["reason"],
         by=document["by"],
