@@ -46,8 +46,8 @@ LONGEST_RETRIES: Final = timedelta(hours=1)
 _CLOCK_SKEW: Final = timedelta(minutes=5)
 _MOST_CERTIFICATES: Final = 16
 #: Anybody may name addresses that look right: no more are called than this, in this time. Those of ours change a few
-#: times a year, and what was not taken meanwhile SNS sends again.
-_FETCHES_LIMIT: Final = 6
+#: times a year, and what was not taken meanwhile SNS sends again: one of its messages comes first sooner or later.
+_FETCHES_LIMIT: Final = 30
 _FETCHES_WINDOW: Final = timedelta(minutes=1)
 
 
@@ -76,7 +76,7 @@ class SnsVerifier:
 
     Certificates come from ``sns.<region>.amazonaws.com`` over https or, where the API is called elsewhere, from the
     host of ``base_url``, over https too; where that is this machine, from any of its ports. Each is fetched once, and
-    only a few a minute.
+    only some a minute.
     """
 
     def __init__(
