@@ -14,6 +14,7 @@ CLASSES = {
     "apns": "ApnsProvider",
     "fcm": "FcmProvider",
     "http": "HttpProvider",
+    "infobip": "InfobipProvider",
     "mailgun": "MailgunProvider",
     "messagebird": "MessagebirdProvider",
     "postmark": "PostmarkProvider",
@@ -31,6 +32,7 @@ CLASSES = {
 #: Types that report receipts: the name of the module in ``receipts/``, and the class in it.
 RECEIPTS: dict[str, str] = {
     "http": "HttpReceipts",
+    "infobip": "InfobipReceipts",
     "mailgun": "MailgunReceipts",
     "messagebird": "MessagebirdReceipts",
     "postmark": "PostmarkReceipts",
@@ -46,6 +48,7 @@ RECEIPTS: dict[str, str] = {
 #: The option without which a type's receipts can't be verified: a provider that lacks it has no reader.
 VERIFIED_WITH = {
     "http": "receipts",
+    "infobip": "webhook_password",
     "mailgun": "webhook_signing_key",
     "messagebird": "signing_key",
     "postmark": "webhook_password",

@@ -24,9 +24,17 @@ TWILIO = 'type = "twilio"\naccount_sid = "AC1"\nauth_token = "$SECRET"\nsender =
 SERVICE = TWILIO.replace('sender = "+15005550006"', 'messaging_service_sid = "MG1"')
 VONAGE = 'type = "vonage"\napi_key = "abcd1234"\napi_secret = "$SECRET"\nsender = "Bank"\n'
 MESSAGEBIRD = 'type = "messagebird"\naccess_key = "$SECRET"\nsender = "Bank"\n'
+INFOBIP = 'type = "infobip"\napi_key = "$SECRET"\nsender = "Bank"\n'
 SNS = 'type = "sns"\nregion = "eu-west-1"\naccess_key_id = "AKID"\nsecret_access_key = "$SECRET"\n'
 MESSAGING = SNS + 'api = "end_user_messaging"\n'
-ALL = {"twilio": TWILIO, "vonage": VONAGE, "messagebird": MESSAGEBIRD, "sns": SNS, "end_user_messaging": MESSAGING}
+ALL = {
+    "twilio": TWILIO,
+    "vonage": VONAGE,
+    "messagebird": MESSAGEBIRD,
+    "infobip": INFOBIP,
+    "sns": SNS,
+    "end_user_messaging": MESSAGING,
+}
 
 
 @pytest.fixture
@@ -52,6 +60,14 @@ def found(
 
 def as_json(**content: object) -> bytes:
     return json.dumps(content).encode()
+
+
+@pytest.mark.parametrize(("balance", "is_good"), [(47.79, True), (0, False)])
+def test_infobip_tells_the_balance(client: HttpAccountClient, balance: float, is_good: bool) -> None:
+    findings, [request] = found(client, INFOBIP, (200, as_json(balance=balance, currency="EUR")))
+
+    assert findings[1] == (QUOTA, is_good, f"balance: {balance} EUR")
+    assert (request.line.split()[1], request.headers["authorization"]) == ("/account/1/balance", "App s3cret")
 
 
 def test_twilio_tells_the_account_its_balance_and_whether_the_number_is_ours(client: HttpAccountClient) -> None:

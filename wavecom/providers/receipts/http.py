@@ -22,11 +22,11 @@ from wavecom.core.receipts import (
     UnreadableReceiptError,
 )
 from wavecom.core.recipients import e164
-from wavecom.providers.configuration.basic_auth import basic_credentials
 from wavecom.providers.configuration.json_pointers import pointed_to
 from wavecom.providers.configuration.receipt_options import INBOUND, HttpReceiptOptions, ReceiptSignature
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
+from wavecom.providers.receipts.basic_auth import BasicAuthVerifier
 from wavecom.providers.receipts.json_events import time_of
 from wavecom.providers.receipts.standard_webhooks import StandardWebhooksVerifier
 
@@ -41,6 +41,7 @@ class HttpReceipts:
         self._options: HttpReceiptOptions = config.options.receipts
         self.methods = frozenset(method.value for method in self._options.methods)
         self._webhooks: StandardWebhooksVerifier | None = None
+        self._basic: BasicAuthVerifier | None = None
         self._expected: list[bytes] = []
         match self._options.signature:
             case ReceiptSignature.STANDARD_WEBHOOKS:
@@ -49,14 +50,15 @@ class HttpReceipts:
                 self._header = str(self._options.header).lower()
                 self._expected = [secret.encode() for secret in self._options.secret]
             case ReceiptSignature.BASIC:
-                self._header = "authorization"
-                user = str(self._options.username)
-                self._expected = [basic_credentials(user, secret).encode() for secret in self._options.secret]
+                self._basic = BasicAuthVerifier(str(self._options.username), self._options.secret)
 
     def verify(self, request: ReceiptRequest) -> None:
         """See ``ReceiptReader.verify``."""
         if self._webhooks is not None:
             self._webhooks.verify(request)
+            return
+        if self._basic is not None:
+            self._basic.verify(request)
             return
         given = request.headers.get(self._header, "").encode("latin-1", "replace")
         if not any(hmac.compare_digest(given, expected) for expected in self._expected):

@@ -6,7 +6,6 @@ https://postmarkapp.com/developer/api/bounce-api#bounce-types
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,12 +15,11 @@ from wavecom.core.receipts import (
     ReceiptBatch,
     ReceiptKind,
     ReceiptRequest,
-    SignatureError,
     UnreadableReceiptError,
 )
-from wavecom.providers.configuration.basic_auth import basic_credentials
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
+from wavecom.providers.receipts.basic_auth import BasicAuthVerifier
 from wavecom.providers.receipts.json_events import job_id_at, object_of, text_at, time_at
 
 _PROGRESS, _FAILED = (ReceiptKind.PROGRESS, None), (ReceiptKind.FAILED, None)
@@ -72,15 +70,11 @@ class PostmarkReceipts:
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         options = config.options
-        self._expected = [
-            basic_credentials(options.webhook_user, password).encode() for password in options.webhook_password
-        ]
+        self._verifier = BasicAuthVerifier(options.webhook_user or "", options.webhook_password)
 
     def verify(self, request: ReceiptRequest) -> None:
         """See ``ReceiptReader.verify``."""
-        given = request.headers.get("authorization", "").encode("ascii", "replace")
-        if not any(hmac.compare_digest(given, each) for each in self._expected):
-            raise SignatureError("webhook_user or webhook_password is wrong")
+        self._verifier.verify(request)
 
     def read(self, request: ReceiptRequest) -> ReceiptBatch:
         """See ``ReceiptReader.read``."""

@@ -14,6 +14,7 @@ from tests.receipt_requests import receipt_request, sms_reader
 from wavecom.core.receipts import SignatureError, UnreadableReceiptError
 
 TABLES = {
+    "infobip": 'type = "infobip"\nbase_url = "https://x.example"\napi_key = "a"\nsender = "B"\nwebhook_password = "p"',
     "messagebird": 'type = "messagebird"\naccess_key = "a"\nsender = "B"\nsigning_key = "k"',
     "sns": 'type = "sns"\nregion = "eu-west-1"\naccess_key_id = "a"\nsecret_access_key = "s"\ntopic_arns = ["t"]',
     "twilio": 'type = "twilio"\naccount_sid = "AC0"\nauth_token = "t"\nsender = "+1500"',
