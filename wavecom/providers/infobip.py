@@ -29,8 +29,9 @@ _CREDENTIALS = _ACCOUNT(Reason.CREDENTIALS, "Infobip does not accept api_key, or
 _BALANCE = _ACCOUNT(Reason.BALANCE, "the account has not enough credit: top it up")
 _SENDER = _ACCOUNT(Reason.SENDER, "this account may not send from sender: register it at Infobip")
 
-#: By the name of a message's status, where it is refused at once, or by its group (2 undeliverable, 4 expired,
-#: 5 rejected): https://www.infobip.com/docs/developer-resources/api-fundamentals/message-status-codes
+#: By the name of a message's status without ``REJECTED_``, where it is refused at once, or by its group (2
+#: undeliverable, 4 expired, 5 rejected):
+#: https://www.infobip.com/docs/developer-resources/api-fundamentals/message-status-codes
 ANSWERS: Final = AnswerTable(
     {
         "2xx": Outcome.ACCEPTED,
@@ -44,13 +45,12 @@ ANSWERS: Final = AnswerTable(
         503: Outcome.UNAVAILABLE,
     },
     {
-        "REJECTED_PREFIX_MISSING": AnswerMeaning.recipient(Reason.RECIPIENT_INVALID),
-        "REJECTED_NOT_ENOUGH_CREDITS": _BALANCE,
-        "REJECTED_PREPAID_PACKAGE_EXPIRED": _BALANCE,
-        "REJECTED_SENDER": _SENDER,
-        "REJECTED_SOURCE": _SENDER,
-        "REJECTED_DESTINATION_NOT_REGISTERED": _ELSEWHERE("a trial account sends to listed numbers only"),
-        "REJECTED_SYSTEM_ERROR": Outcome.UNAVAILABLE,
+        "PREFIX_MISSING": AnswerMeaning.recipient(Reason.RECIPIENT_INVALID),
+        "NOT_ENOUGH_CREDITS": _BALANCE,
+        "PREPAID_PACKAGE_EXPIRED": _BALANCE,
+        "SENDER": _SENDER,
+        "SOURCE": _SENDER,
+        "SYSTEM_ERROR": Outcome.UNAVAILABLE,
         "group_2": _ELSEWHERE(),
         "group_4": _ELSEWHERE(),
         "group_5": _ELSEWHERE(),
@@ -114,7 +114,7 @@ class InfobipProvider(BaseHttpProvider[InfobipOptions]):
         status = _message(response)["status"]
         if status["groupId"] in _TAKEN:
             return None
-        names = (str(status.get("name")), f"group_{status['groupId']}")
+        names = (str(status.get("name")).removeprefix("REJECTED_"), f"group_{status['groupId']}")
         return next((name for name in names if name in ANSWERS.codes), "other")
 
     def message_id(self, response: Response) -> str | None:
