@@ -53,7 +53,7 @@ def test_workers_come_with_a_burst_and_go_after_it_with_nothing_in_hand(
             "WAVECOM_WORKERS": "auto",
             "WAVECOM_WORKERS_MAX": "3",
             "WAVECOM_DRAIN_SECONDS": "1",
-            "WAVECOM_SCALE_DOWN_SECONDS": "3",
+            "WAVECOM_SCALE_DOWN_SECONDS": "15",
         },
     )
     try:
@@ -67,7 +67,9 @@ def test_workers_come_with_a_burst_and_go_after_it_with_nothing_in_hand(
         sent = BURST + send(launched, 10)
         launched.wait_for(r"^worker2 has ended: it is not needed now", 240)
         launched.wait_for(r"^worker3 has ended: it is not needed now", 240)
-        assert comes_true(lambda: database["jobs"].count_documents({"status": "delivered"}) == sent)
+        delivered = {"status": "delivered"}
+        is_done = comes_true(lambda: database["jobs"].count_documents(delivered) == sent, 240, poll_seconds=0.5)
+        assert is_done, (Counter(job["status"] for job in database["jobs"].find()), launched.output)
     finally:
         launched.end()
 
