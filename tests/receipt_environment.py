@@ -36,6 +36,7 @@ def receipt_intake_over(
     )
     return ReceiptIntake(
         readers=readers or {},
+        process=processor.process,
         submit=shared_submit(processor),
         unreadable=unreadable or MemoryUnreadableRequests(),
         tokens=MemoryOneTimeTokens(),

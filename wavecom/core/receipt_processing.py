@@ -217,17 +217,19 @@ class ReceiptProcessor:
     ) -> list[tuple[int, ProcessedReceipt, Transition | None]]:
         now = self._clock.now()
         found = self._find([receipts[index] for index in indexes])
-        #: Jobs as they are once what was decided before is written: a batch often has several receipts of one.
-        current: dict[JobId, Job] = {}
+        #: What was decided last of a job: a batch often has several receipts of one.
+        last: dict[JobId, tuple[Job, Transition]] = {}
         decided: list[tuple[int, ProcessedReceipt, Transition | None]] = []
         for index, job in zip(indexes, found, strict=True):
             if job is None:
                 decided.append((index, _processed(receipts[index], ReceiptResult.PENDING, None), None))
                 continue
-            job = current.get(job.job_id, job)
+            if job.job_id in last:
+                before, written = last[job.job_id]
+                job = written.applied_to(before)
             result, transition = self._decide_one(job, receipts[index], now)
             if transition is not None:
-                current[job.job_id] = transition.applied_to(job)
+                last[job.job_id] = (job, transition)
             decided.append((index, _processed(receipts[index], result, job), transition))
         return decided
 

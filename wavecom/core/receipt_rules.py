@@ -15,7 +15,7 @@ from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import PARTIAL, RECIPIENT_REASONS, Job, JobChanges, JobError, LogEntry
 from wavecom.core.receipts import Receipt, ReceiptKind
 from wavecom.core.states import CLAIMABLE, FINAL, HANDED_OVER, Status
-from wavecom.core.transitions import Guard, Policy, Transition, exact, fail, final_changes, transition
+from wavecom.core.transitions import Guard, Policy, Transition, fail, final_changes, transition
 
 #: A job's log takes so many receipts that say only that the message is on its way.
 PROGRESS_LIMIT: Final = 5
@@ -78,6 +78,7 @@ def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Tr
         message=receipt.text or None,
         receipt_id=log_id(receipt.event_id),
     )
+    guard = _same_log(job)
     if job.status in FINAL:
         return _noted(job, entry, now)
     match receipt.kind:
@@ -85,7 +86,7 @@ def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Tr
             return _noted(job, entry, now)
         case ReceiptKind.FAILED:
             error = JobError(_error_code(receipt), f"{receipt.code}: {receipt.text}".strip(": "), event.provider)
-            return fail(job, error, now, policy, {"updated_at": now}, (entry,), exact(job))
+            return fail(job, error, now, policy, {"updated_at": now}, (entry,), guard)
         case ReceiptKind.DELIVERED | ReceiptKind.PROGRESS if _is_of_a_part(job, event.provider):
             # Whether the whole text is to be sent again is left to ``on_unknown_outcome`` (ADR 30).
             return _noted(job, entry, now)
@@ -100,19 +101,28 @@ def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Tr
                 "next_attempt_at": None,
                 "due_at": now + policy.receipt_deadline,
             }
-            return transition(job, changes, (entry,), guard=exact(job))
+            return transition(job, changes, (entry,), guard=guard)
         case ReceiptKind.PROGRESS:
             return _noted(job, entry, now)
         case _:
             # Who complains, or wants no more, has got it.
             changes = {"updated_at": now, "error": None} | final_changes(Status.DELIVERED, now, policy)
-            return transition(job, changes, (entry,), guard=exact(job))
+            return transition(job, changes, (entry,), guard=guard)
 
 
 def _noted(job: Job, entry: LogEntry, now: datetime) -> Transition:
-    """The entry alone. Its guard is the length of the log: two processes that note the same receipt, note it once."""
-    guard = Guard(frozenset({job.status}), log_count=job.log_count)
-    return transition(job, {"updated_at": now}, (entry,), guard=guard)
+    """The entry alone."""
+    return transition(job, {"updated_at": now}, (entry,), guard=_same_log(job))
+
+
+def _same_log(job: Job) -> Guard:
+    """The job must have the status and the log that it was read with: two processes that have the same receipt write it
+    once, and whatever happened to the job since, but for a sweep that looked at it, is in its log.
+
+    Not ``exact``: that asks for the job's own ``due_at`` and claim, so that the store could write no two receipts of a
+    batch by one operation.
+    """
+    return Guard(frozenset({job.status}), log_count=job.log_count)
 
 
 def _may_have_called(job: Job, provider: str) -> bool:

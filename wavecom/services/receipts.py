@@ -33,7 +33,7 @@ _LARGE_REPORT: Final = 50
 _LARGE_AT_ONCE: Final = 2
 _LARGE_WAITING: Final = 24
 #: How long a report may wait under load for others to share its write. The provider that waits for it is in no hurry.
-_WINDOW_SECONDS: Final = 0.05
+WINDOW_SECONDS: Final = 0.05
 
 
 class UnreadableStore(Protocol):
@@ -57,6 +57,8 @@ class ReceiptIntake:
     """What a web process takes receipts in with."""
 
     readers: Readers
+    #: Applies reports durably, at once. Raises ``StoreError``.
+    process: Callable[[Sequence[ReceiptReport]], object]
     #: Applies a report durably, together with others'. Raises ``StoreError``, or ``UnavailableError`` as
     #: ``shared_submit`` says.
     submit: Callable[[ReceiptReport], None]
@@ -103,6 +105,7 @@ def intake_of(
     """The intake of a web process for the ``receiving_providers``."""
     return ReceiptIntake(
         readers=readers_of(configs, receipts_url_of(settings)),
+        process=processor.process,
         submit=shared_submit(processor),
         unreadable=UnreadableRequests(database),
         tokens=OneTimeTokens(database),
@@ -139,7 +142,7 @@ def shared_submit(processor: ReceiptProcessor) -> Callable[[ReceiptReport], None
     A message has several round trips of its own, which a shared write makes no cheaper and others would wait for.
     What it answers with raises ``UnavailableError`` where too many large ones wait.
     """
-    together: GroupCommit[ReceiptReport, None] = GroupCommit(processor.process, max_window_seconds=_WINDOW_SECONDS)
+    together: GroupCommit[ReceiptReport, None] = GroupCommit(processor.process, max_window_seconds=WINDOW_SECONDS)
     large = threading.BoundedSemaphore(_LARGE_AT_ONCE)
     places = threading.BoundedSemaphore(_LARGE_AT_ONCE + _LARGE_WAITING)
 

@@ -18,7 +18,9 @@ from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
 from wavecom.web import api, cors, dashboard, health, problems, receipts, reference, security, try_it, unsubscribe
 from wavecom.web.orjson_provider import OrjsonProvider
 from wavecom.web.proxies import TrustedProxies
-from wavecom.web.request_middleware import AllowedHosts, RequestMiddleware
+from wavecom.web.receipts import ReceiptEndpoint
+from wavecom.web.receipts.fast_path import ReceiptFastPath
+from wavecom.web.request_middleware import AllowedHosts, PlainRequests, RequestMiddleware
 from wavecom.web.rsgi import ANONYMOUS_THREADS, PAGE_THREADS, RsgiApplication
 from wavecom.web.security import SecurityEvents
 from wavecom.web.send_fast_path import SendFastPath
@@ -82,14 +84,23 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     app.register_blueprint(reference.make_blueprint())
     app.register_blueprint(unsubscribe.make_blueprint(services.unsubscribe_links, services.suppressions))
     app.register_blueprint(try_it.make_blueprint(api.register(app, services)))
-    app.register_blueprint(receipts.make_blueprint(services.receipts, events, services.clock, settings.public_url))
+    endpoint = ReceiptEndpoint(services.receipts, events, services.clock, settings.public_url)
+    app.register_blueprint(receipts.make_blueprint(endpoint))
     dashboard.register(app, services, events)
     proxies = TrustedProxies(settings.trusted_proxies)
+    plain = PlainRequests(middleware, proxies)
     # Flask's own place for what goes before it.
     app.wsgi_app = proxies.before(app.wsgi_app)  # type: ignore[assignment, method-assign]
     app.rsgi = RsgiApplication(
         app.wsgi_app,
-        SendFastPath(services, middleware, proxies),
+        SendFastPath(services, plain, middleware.in_flight),
+        ReceiptFastPath(
+            endpoint,
+            services.receipts,
+            plain,
+            is_on=settings.fast_paths,
+            max_body_bytes=settings.max_body_bytes,
+        ),
         services.keys,
         proxies,
         threads=settings.web_threads,

@@ -1,8 +1,9 @@
 """The web application as granian's RSGI server calls it: bodies come in without a thread, then WSGI answers.
 
 The event loop takes a request's body in completely (``body_reads.py`` says which, how long, how many), and only then
-hands the request to a thread (``request_threads.py``), which runs the WSGI application. A plain notification needs no
-thread of its own: it waits on the loop for its batch (``send_fast_path.py``). So a peer that holds its body
+hands the request to a thread (``request_threads.py``), which runs the WSGI application. A plain notification, and a
+small report of receipts, needs no thread of its own: it waits on the loop for its batch (``send_fast_path.py``,
+``receipts/fast_path.py``). So a peer that holds its body
 back costs a socket and a few KiB, and what the API does to its threads reaches neither the pages nor the probes.
 
 An API request's key is looked up first: who has none that is known comes to no thread of the API's, and his body is not
@@ -10,13 +11,14 @@ awaited. What is refused here goes to the application all the same, with its err
 put into words in one place.
 
 Under any other WSGI server (``flask run``, gunicorn) the application is the same, without these protections and without
-the fast path.
+the fast paths.
 """
 
 from __future__ import annotations
 
 import asyncio
 import io
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 
     from wavecom.web.api.sending import SendResponse
     from wavecom.web.proxies import Application
+    from wavecom.web.receipts.fast_path import ReceiptFastPath
     from wavecom.web.send_fast_path import Outcome, SendFastPath
 
 log = structlog.get_logger()
@@ -90,7 +93,8 @@ class RsgiApplication:
     def __init__(
         self,
         app: Application,
-        fast_path: SendFastPath,
+        sending: SendFastPath,
+        receiving: ReceiptFastPath,
         keys: KeyRing,
         proxies: TrustedProxies,
         *,
@@ -99,15 +103,16 @@ class RsgiApplication:
         max_body_bytes: int,
     ) -> None:
         self._app = app
-        self._fast_path = fast_path
+        self._sending = sending
+        self._receiving = receiving
         self._proxies = proxies
         self._keys = keys
         self._threads = threads
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
         self._is_sweeping = False
-        #: Requests that wait for the group commit, without a thread.
-        self._enqueued = 0
+        #: Requests that wait for a group commit without a thread, by the threads that would have them else.
+        self._enqueued: Counter[RequestThreads] = Counter()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """To be called in the process that serves, before the first request."""
@@ -120,6 +125,10 @@ class RsgiApplication:
         # To look keys up, and to answer those that nobody has: however many they are, the API's threads stay free.
         self._anonymous = RequestThreads("anonymous", ANONYMOUS_THREADS, loop)
         self._refusals = RequestThreads("refusals", _REFUSAL_THREADS, loop)
+        self._fast_paths: dict[RequestThreads, SendFastPath | ReceiptFastPath] = {
+            self._api: self._sending,
+            self._receipts: self._receiving,
+        }
         # Apart, so that clients need not wait for the keys that strangers invent.
         self._lookups = KeyLookups(self._keys, RequestThreads("keys", _KEY_THREADS, loop), self._anonymous)
         most = self._max_in_flight
@@ -144,7 +153,7 @@ class RsgiApplication:
                 if whose is None:
                     threads = self._anonymous
         # Probes not: whoever watches the process must not take it for dead.
-        depth = threads.depth + (self._enqueued if threads is self._api else 0)
+        depth = threads.depth + self._enqueued[threads]
         if depth >= self._max_in_flight and threads in {self._api, self._pages, self._receipts}:
             request = _refused(scope, proto, OverloadedError("too many requests in flight"))
             request.is_last = length != 0 and not await self._discard(scope, proto, length)
@@ -185,7 +194,7 @@ class RsgiApplication:
                 return
             is_last = len(body) > self._body_limit(threads)
             request = _Request(scope, proto, io.BytesIO(body), is_last=is_last)
-            if threads is not self._api or not await self._answer_without_thread(request, body):
+            if threads not in self._fast_paths or not await self._answer_without_thread(request, body, threads):
                 await self._answer(request, threads)
         finally:
             bodies.release(read)
@@ -268,22 +277,23 @@ class RsgiApplication:
         if self._is_sweeping:
             self._loop.call_later(_SWEEP_SECONDS, self._sweep)
 
-    async def _answer_without_thread(self, request: _Request, body: bytes) -> bool:
-        """Whether ``request`` is one for the fast path, and answered."""
+    async def _answer_without_thread(self, request: _Request, body: bytes, threads: RequestThreads) -> bool:
+        """Whether ``request`` is one for the fast path of these threads, and answered."""
+        fast_path = self._fast_paths[threads]
         environ = request.environ = make_environ(request.scope, request.body, request.error)
-        flushed: asyncio.Future[Outcome | BaseException] = self._loop.create_future()
-        if not self._fast_path.enqueue(environ, body, partial(self._results.put, flushed)):
+        served: asyncio.Future[Outcome | BaseException] = self._loop.create_future()
+        if not fast_path.enqueue(environ, body, partial(self._results.put, served)):
             return False
-        self._enqueued += 1
+        self._enqueued[threads] += 1
         try:
-            outcome = await flushed
+            outcome = await served
             if isinstance(outcome, tuple):
                 request.proto.response_bytes(*outcome)
             elif isinstance(outcome, Flushed):
                 await self._api.submit(partial(self._answer_late, request, environ, outcome))
         finally:
-            self._enqueued -= 1
-            self._fast_path.leave()
+            self._enqueued[threads] -= 1
+            fast_path.leave()
         if isinstance(outcome, Exception):
             # A bug: Flask answers and logs it.
             environ[HANDED_ON] = outcome
@@ -291,11 +301,11 @@ class RsgiApplication:
 
     def _answer_late(self, request: _Request, environ: WSGIEnvironment, outcome: Flushed[SendResponse]) -> None:
         """In a thread: answer what is not stored as new."""
-        response = self._fast_path.wait(environ, outcome)
+        response = self._sending.wait(environ, outcome)
         if response is None:
             self._run(request)
         else:
-            request.proto.response_bytes(*self._fast_path.answer(environ, response))
+            request.proto.response_bytes(*self._sending.answer(environ, response))
 
     def _answer(self, request: _Request, threads: RequestThreads) -> asyncio.Future[None]:
         return threads.submit(partial(self._run, request))

@@ -11,7 +11,6 @@ ring, the body parser, the schema and ``Sending`` are the view's own, and Flask 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -27,8 +26,7 @@ from wavecom.web.api.schemas.notification import RepeatableSchema
 from wavecom.web.api.sending import Sending, SendResponse
 from wavecom.web.authentication import Authenticator
 from wavecom.web.body import parse_json
-from wavecom.web.proxies import TrustedProxies, is_secure
-from wavecom.web.request_middleware import HANDED_ON, HEADERS, REQUEST_ID, STRICT_TRANSPORT, RequestMiddleware, count
+from wavecom.web.request_middleware import HANDED_ON, InFlight, PlainRequests, PlainResponse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -36,23 +34,17 @@ if TYPE_CHECKING:
 #: To parse and validate as much takes a fraction of a millisecond: nobody in the same batch waits long for it.
 BODY_LIMIT_BYTES = 16 * 1024
 
-#: Headers by which a request asks for something of its own.
-_SPECIAL = frozenset({"HTTP_ORIGIN", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"})
-_REQUEST_ID = "HTTP_X_REQUEST_ID"
-_HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
-
-Response = tuple[int, list[tuple[str, str]], bytes]
 #: What became of a request: its response, or what a thread has to finish (``SendFastPath.wait``); None: it is Flask's.
-Outcome = Response | Flushed[SendResponse] | None
+Outcome = PlainResponse | Flushed[SendResponse] | None
 
 
 class SendFastPath:
     """Serves plain requests in batches, each in the form in which WSGI knows it (PEP 3333)."""
 
-    def __init__(self, services: WebServices, middleware: RequestMiddleware, proxies: TrustedProxies) -> None:
+    def __init__(self, services: WebServices, plain: PlainRequests, in_flight: InFlight) -> None:
         self._is_on = services.settings.fast_paths
-        self._proxies = proxies
-        self._middleware = middleware
+        self._plain = plain
+        self._in_flight = in_flight
         self._authenticator = Authenticator(services.keys)
         self._schema = RepeatableSchema(
             services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs
@@ -62,10 +54,8 @@ class SendFastPath:
             self._serve, max_window_seconds=ACCEPT_WINDOW_SECONDS
         )
         self._longest_body = min(BODY_LIMIT_BYTES, services.settings.max_body_bytes)
-        self._headers = [("Content-Type", "application/json"), *HEADERS.items()]
-        if services.settings.cors_origins:
-            # As ``cors`` answers a request without an origin.
-            self._headers.append(("Vary", "Origin"))
+        # As ``cors`` answers a request without an origin.
+        self._vary = (("Vary", "Origin"),) if services.settings.cors_origins else ()
 
     def enqueue(
         self, environ: WSGIEnvironment, body: bytes, on_done: Callable[[Outcome | BaseException], None]
@@ -77,7 +67,7 @@ class SendFastPath:
         if not self._is_on or len(body) > self._longest_body or not self._is_plain(environ):
             return False
         try:
-            self._middleware.in_flight.enter()
+            self._in_flight.enter()
         except OverloadedError:
             return False
         try:
@@ -106,8 +96,7 @@ class SendFastPath:
             new = self._sending.prepare(caller, notification, environ.get("HTTP_IDEMPOTENCY_KEY"))
         except Exception:  # noqa: BLE001 - Flask meets the same error, tells it apart and logs it
             return None
-        # For the answer, whoever makes it in the end.
-        environ[_REQUEST_ID] = self._middleware.id_of(environ.get(_REQUEST_ID))
+        self._plain.identify(environ)
         return None if new is None else (caller, new)
 
     def _outcome(self, environ: WSGIEnvironment, flushed: Flushed[SendResponse] | None) -> Outcome:
@@ -121,14 +110,14 @@ class SendFastPath:
 
     def leave(self) -> None:
         """The request that was enqueued has been answered."""
-        self._middleware.in_flight.leave()
+        self._in_flight.leave()
 
     def wait(self, environ: WSGIEnvironment, flushed: Flushed[SendResponse]) -> SendResponse | None:
         """What is to be answered to a request that was not new, or could not be stored; for a thread: it may wait.
 
         None where it is an error: it is put into ``environ``, to be answered by Flask.
         """
-        self._middleware.identify(environ[_REQUEST_ID])
+        self._plain.bind(environ)
         try:
             return flushed.result()
         except Exception as error:  # noqa: BLE001 - handed on to where errors are told apart
@@ -137,31 +126,17 @@ class SendFastPath:
         finally:
             structlog.contextvars.clear_contextvars()
 
-    def answer(self, environ: WSGIEnvironment, response: SendResponse) -> Response:
+    def answer(self, environ: WSGIEnvironment, response: SendResponse) -> PlainResponse:
         """Status, headers and body of the response to a request that was enqueued."""
         body = response.body.encode() if isinstance(response.body, str) else response.body
-        headers = [
-            *self._headers,
-            ("Content-Length", str(len(body))),
-            (REQUEST_ID, environ[_REQUEST_ID]),
-            *response.headers(PATH),
-        ]
-        self._proxies.resolve(environ)
-        if is_secure(environ):
-            headers.append(STRICT_TRANSPORT)
-        count("POST", PATH, 202)
-        return 202, headers, body
+        more = (*self._vary, *response.headers(PATH))
+        return self._plain.answer(environ, 202, body, route=PATH, content_type="application/json", more=more)
 
     def _is_plain(self, environ: WSGIEnvironment) -> bool:
         """Whether Flask would do with the request what is done here."""
         return (
             environ["PATH_INFO"] == PATH
-            and environ["REQUEST_METHOD"] == "POST"
             and environ.get("CONTENT_TYPE") == "application/json"
-            # Refused before it came here.
-            and HANDED_ON not in environ
             and not environ.get("QUERY_STRING")
-            and _SPECIAL.isdisjoint(environ)
-            and _HOST.fullmatch(environ.get("HTTP_HOST", "")) is not None
-            and self._middleware.hosts.allows(environ["HTTP_HOST"])
+            and self._plain.holds(environ)
         )

@@ -22,6 +22,7 @@ class Told:
     """A reader of receipts that reads what the test has put into it."""
 
     methods = frozenset({"POST"})
+    verifies_alone = True
 
     def __init__(self) -> None:
         self.batch = ReceiptBatch()

@@ -43,6 +43,7 @@ class Scripted:
     """A reader that lets everything in and does what it is told to."""
 
     methods = frozenset({"GET", "POST"})
+    verifies_alone = True
 
     def __init__(
         self,

@@ -58,6 +58,7 @@ def _serve(app: _App, store: MemoryKeyStore, path: str, body: bytes = b"", count
     rsgi = RsgiApplication(
         served,
         fast_path,
+        fast_path,
         KeyRing(store, FakeClock()),
         TrustedProxies(0),
         threads=4,

@@ -46,6 +46,8 @@ class ReceiptReader(Protocol):
 
     #: Methods that the provider calls with; others are 405.
     methods: frozenset[str]
+    #: ``verify`` needs nothing but the request: it never waits for an answer of anybody.
+    verifies_alone: bool
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None: ...
 

@@ -37,6 +37,8 @@ EVENTS_LIMIT = 10_000
 class HttpReceipts:
     """Reads what a gateway reports in JSON."""
 
+    verifies_alone = True
+
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._options: HttpReceiptOptions = config.options.receipts
         self.methods = frozenset(method.value for method in self._options.methods)

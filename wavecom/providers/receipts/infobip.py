@@ -45,6 +45,7 @@ class InfobipReceipts:
     """Reads requests with ``webhook_user`` and one of ``webhook_password``."""
 
     methods = frozenset({"POST"})
+    verifies_alone = True
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._verifier = BasicAuthVerifier(config.options.webhook_user, config.options.webhook_password)

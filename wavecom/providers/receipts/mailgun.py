@@ -56,6 +56,7 @@ class MailgunReceipts:
     """
 
     methods = frozenset({"POST"})
+    verifies_alone = True
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._keys = [key.encode() for key in config.options.webhook_signing_key]

@@ -50,6 +50,7 @@ class MessagebirdReceipts:
     """Reads requests that carry ``MessageBird-Signature-JWT``, which signs the address and the body."""
 
     methods = frozenset({"GET", "POST"})
+    verifies_alone = True
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._keys: tuple[str, ...] = config.options.signing_key

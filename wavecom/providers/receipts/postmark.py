@@ -67,6 +67,7 @@ class PostmarkReceipts:
     """Reads requests with ``webhook_user`` and one of ``webhook_password``. Postmark signs nothing."""
 
     methods = frozenset({"POST"})
+    verifies_alone = True
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         options = config.options

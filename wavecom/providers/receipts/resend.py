@@ -33,6 +33,7 @@ class ResendReceipts:
     """Reads requests that are signed with one of ``webhook_secret``."""
 
     methods = frozenset({"POST"})
+    verifies_alone = True
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._verifier = StandardWebhooksVerifier(config.options.webhook_secret, header_prefix="svix")

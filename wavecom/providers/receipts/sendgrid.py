@@ -62,6 +62,7 @@ class SendgridReceipts:
     """Reads requests that are signed with the private key to one of ``webhook_public_key``."""
 
     methods = frozenset({"POST"})
+    verifies_alone = True
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._keys = [ecdsa_public_key(text) for text in config.options.webhook_public_key]

@@ -18,6 +18,7 @@ class TopicReceipts(ABC):
     """Reads messages that SNS signed, of the topics ``topic_arns``, and has subscriptions to these confirmed."""
 
     methods = frozenset({"POST"})
+    verifies_alone = False
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         options = config.options

@@ -59,6 +59,7 @@ class TwilioReceipts:
     """Reads requests that are signed with the account's auth token. The signature holds no time: event ids do."""
 
     methods = frozenset({"POST"})
+    verifies_alone = True
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._tokens = [token.encode() for token in config.options.auth_token]

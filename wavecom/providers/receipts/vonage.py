@@ -64,6 +64,7 @@ class VonageReceipts:
     """Reads requests that carry ``sig``, or a token, made with one of the account's signature secrets."""
 
     methods = frozenset({"GET", "POST"})
+    verifies_alone = True
 
     def __init__(self, config: ProviderConfig[Any], dependencies: ReceiptDependencies) -> None:
         self._api_key: str = config.options.api_key

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 import structlog
-from flask import Blueprint, Request, Response, request
+from flask import Blueprint, Response, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from wavecom import receipt_metrics
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 PATH: Final = "/receipts/"
+ROUTE: Final = f"{PATH}<name>"
+#: Of an answer without a body: the text of an answer to Twilio would be sent as a reply.
+CONTENT_TYPE: Final = "text/plain"
 #: Longer bodies are refused unread. Batches of a thousand events take about one MiB.
 BODY_LIMIT_BYTES: Final = 4 * 1024 * 1024
 
@@ -56,7 +59,7 @@ class ReceiptEndpoint:
         if request.method not in reader.methods:
             raise MethodNotAllowed(sorted(reader.methods))
         request.max_content_length = BODY_LIMIT_BYTES
-        received = as_received(request, self._public_url, self._clock.now())
+        received = self._received(request.environ, name, request.get_data(cache=False))
         self._verify(name, reader, received)
         batch = self._read(name, reader, received)
         if batch.one_time_token and not self._intake.tokens.belongs_to(name, batch.one_time_token, received):
@@ -69,8 +72,23 @@ class ReceiptEndpoint:
         if batch.receipts or batch.inbound:
             self._intake.submit(ReceiptReport(provider=name, batch=batch))
             receipt_metrics.INBOUND.labels(name).inc(len(batch.inbound))
-        # Without a body: the text of an answer to Twilio would be sent as a reply.
-        return Response(status=200, content_type="text/plain")
+        return Response(status=200, content_type=CONTENT_TYPE)
+
+    def plain_report(self, environ: WSGIEnvironment, name: str, body: bytes) -> ReceiptReport | None:
+        """What the request reports, where it is signed rightly and there is nothing more to do than to apply receipts.
+
+        None, or any error: it is to be received by ``receive``. Nothing has been done then. ``name`` is a provider's.
+        """
+        reader = self._intake.readers[name]
+        received = self._received(environ, name, body)
+        reader.verify(received)
+        batch = reader.read(received)
+        if batch.inbound or batch.unreadable or batch.confirm_url is not None or batch.one_time_token:
+            return None
+        return ReceiptReport(provider=name, batch=batch)
+
+    def _received(self, environ: WSGIEnvironment, name: str, body: bytes) -> ReceiptRequest:
+        return as_received(environ, f"{PATH}{name}", body, self._public_url, self._clock.now())
 
     def _verify(self, name: str, reader: ReceiptReader, received: ReceiptRequest) -> None:
         try:
@@ -110,19 +128,19 @@ class ReceiptEndpoint:
         log.warning("subscription_confirmed", provider=name)
 
 
-def as_received(came: Request, public_url: str | None, at: datetime) -> ReceiptRequest:
+def as_received(
+    environ: WSGIEnvironment, path: str, body: bytes, public_url: str | None, at: datetime
+) -> ReceiptRequest:
     """The request as readers know it. ``url``: what the provider has called, so far as it can be told."""
-    environ = came.environ
     query = environ.get("QUERY_STRING", "")
-    # Nothing in it needs quotes: it is the address of a provider that there is.
-    path = came.path
+    # Nothing in ``path`` needs quotes: it is the address of a provider that there is.
     base = public_url or f"{environ['wsgi.url_scheme']}://{environ.get('HTTP_HOST') or environ['SERVER_NAME']}"
     return ReceiptRequest(
-        method=came.method,
+        method=environ["REQUEST_METHOD"],
         url=f"{base}{path}?{query}" if query else f"{base}{path}",
         query=query,
         headers=_headers(environ),
-        body=came.get_data(cache=False),
+        body=body,
         at=at,
     )
 
@@ -136,12 +154,11 @@ def _headers(environ: WSGIEnvironment) -> dict[str, str]:
     return headers
 
 
-def make_blueprint(intake: ReceiptIntake, events: SecurityEvents, clock: Clock, public_url: str | None) -> Blueprint:
+def make_blueprint(endpoint: ReceiptEndpoint) -> Blueprint:
     """The one address, behind no key and no session: the signature is what lets in."""
     blueprint = Blueprint("receipts", __name__)
-    endpoint = ReceiptEndpoint(intake, events, clock, public_url)
 
-    @blueprint.route(f"{PATH}<name>", methods=_METHODS, provide_automatic_options=False)
+    @blueprint.route(ROUTE, methods=_METHODS, provide_automatic_options=False)
     def receive(name: str) -> Response:
         return endpoint.receive(name)
 
