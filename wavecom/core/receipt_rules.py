@@ -55,7 +55,7 @@ def judge(job: Job, event: ReceiptArrived) -> ReceiptDecision:
             # The failure of another message than the one that is on its way says nothing about that.
             is_last_word = job.status in HANDED_OVER and _is_of_last_message(job, event)
             return ReceiptDecision.APPLIES if is_last_word or _ends_doubt(job, receipt) else ReceiptDecision.OUTDATED
-        case ReceiptKind.PROGRESS if not _is_of_this_life(job, receipt) or _may_have_failed(job, receipt):
+        case ReceiptKind.PROGRESS if not _is_of_this_life(job, receipt) or _may_have_failed(job, event):
             return ReceiptDecision.OUTDATED
         case ReceiptKind.PROGRESS:
             noted = sum(entry.outcome == ReceiptKind.PROGRESS for entry in job.logs)
@@ -168,15 +168,16 @@ def _ends_doubt(job: Job, receipt: Receipt) -> bool:
     return job.status is Status.RETRYING and job.may_have_been_sent and _is_of_this_life(job, receipt)
 
 
-def _may_have_failed(job: Job, receipt: Receipt) -> bool:
-    """Whether progress that is reported may be that of a message of this life whose failure is known."""
+def _may_have_failed(job: Job, event: ReceiptArrived) -> bool:
+    """Whether progress that is reported may be that of a message of this life whose failure this provider has told."""
     failed_at: datetime | None = None
     for entry in job.logs:
         if entry.event == "replayed":
             failed_at = None
-        elif entry.event == "receipt" and entry.outcome == ReceiptKind.FAILED:
+        elif entry.event == "receipt" and entry.outcome == ReceiptKind.FAILED and entry.provider == event.provider:
             failed_at = entry.at
-    return failed_at is not None and (receipt.at is None or receipt.at <= failed_at)
+    at = event.receipt.at
+    return failed_at is not None and (at is None or at <= failed_at)
 
 
 def _error_code(receipt: Receipt) -> str:

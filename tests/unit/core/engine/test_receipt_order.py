@@ -153,6 +153,17 @@ def test_a_text_that_was_taken_whole_after_a_part_of_it_is_delivered_by_its_rece
     assert after(job, make_receipt_event(ReceiptKind.DELIVERED)).status is Status.DELIVERED
 
 
+def test_the_failure_at_one_provider_hides_no_progress_at_another() -> None:
+    first = LogEntry(NOW, "outcome_unknown", 1, "first", "unknown", "timeout")
+    second = LogEntry(NOW, "outcome_unknown", 2, "second", "unknown", "timeout")
+    job = make_job(status=Status.RETRYING, provider="second", may_have_been_sent=True, logs=(first, second))
+
+    failed = after(job, make_receipt_event(ReceiptKind.FAILED, provider="first"))
+
+    assert after(failed, make_receipt_event(ReceiptKind.PROGRESS, provider="first")).status is Status.RETRYING
+    assert after(failed, make_receipt_event(ReceiptKind.PROGRESS, provider="second")).status is Status.SENT
+
+
 def test_another_providers_word_ends_the_doubt_about_a_part() -> None:
     tried = LogEntry(NOW, "outcome_unknown", 1, "first", "unknown", "timeout")
     partial = LogEntry(NOW, "outcome_unknown", 2, "second", "unknown", "vonage_partial")
