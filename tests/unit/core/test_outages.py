@@ -15,7 +15,7 @@ import pytest
 from tests.factories import NOW, make_job
 from tests.fakes import FakeClock, FixedRoute, NeverStopping, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
-from tests.unit.core.sweep.environment import Board, FixedBacklog
+from tests.unit.core.sweep.environment import FakeProgressBoard, FixedBacklog
 from wavecom.broker.topology import queue_name
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
@@ -88,7 +88,7 @@ class Environment:
             policy=policy,
             jitter=draw,
             stalls=StallDetector(queue_name, lambda _stalled: None),
-            board=Board(),
+            board=FakeProgressBoard(),
         )
 
     def play(self, arrivals: list[datetime], life: timedelta, max_attempts: int = 5) -> list[Job]:
