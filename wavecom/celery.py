@@ -13,6 +13,7 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
+from wavecom.broker.connection import Connector
 from wavecom.broker.delay_queues import DelayQueues
 from wavecom.collector import collect_seldom
 from wavecom.concurrency import Fit, fit
@@ -46,7 +47,8 @@ def _quieten(sender: Any, **_: Any) -> None:
 
 @signals.worker_init.connect
 def _declare_delay_queues_apart(**_: Any) -> None:
-    internals.replace_delay_queue_setup(DelayQueues(Settings.from_environment().amqp).declare)
+    connector = Connector(Settings.from_environment().amqp, "wavecom delay queues")
+    internals.replace_delay_queue_setup(DelayQueues(connector).declare)
 
 
 #: What came of it, to be said once there is a log.

@@ -14,7 +14,6 @@ from typing import Any, Final
 import structlog
 from amqp import AMQPError
 
-from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import Connector
 
@@ -35,13 +34,13 @@ class DelayQueues:
 
     def __init__(
         self,
-        address: AmqpAddress,
+        connector: Connector,
         *,
         declare: Callable[[Any], None] = topology.declare_delays,
         sleep: Callable[[float], None] = time.sleep,
         patience_seconds: float = _PATIENCE_SECONDS,
     ) -> None:
-        self._connector = Connector(address, "wavecom delay queues")
+        self._connector = connector
         self._declare = declare
         self._sleep = sleep
         self._lock = threading.Lock()

@@ -6,26 +6,46 @@ from typing import Any
 
 from tests.waiting import wait_until
 from wavecom.amqp_address import AmqpAddress
+from wavecom.broker.connection import Connector
 from wavecom.broker.delay_queues import DelayQueues
-from wavecom.local.ports import free_ports
 
 
-def test_a_broker_that_is_away_holds_nobody_up_and_is_tried_until_it_is_there() -> None:
-    [port] = free_ports(1)
-    tries: list[float] = []
+class Broker(Connector):
+    """A broker that refuses so many connections, and then takes them."""
 
-    def sleep(seconds: float) -> None:
-        tries.append(seconds)
-        if len(tries) == 3:
-            raise SystemExit  # ends the thread
+    def __init__(self, refusals: int) -> None:
+        super().__init__(AmqpAddress.parse("amqp://"), "test")
+        self.refusals = refusals
 
-    queues = DelayQueues(AmqpAddress.parse(f"amqp://127.0.0.1:{port}"), declare=_never, sleep=sleep, patience_seconds=0)
+    def connect(self, timeout_seconds: float) -> Any:
+        if self.refusals:
+            self.refusals -= 1
+            raise ConnectionRefusedError
+        return self
+
+    def collect(self) -> None:
+        """As py-amqp's connection has it."""
+
+
+def test_a_broker_that_is_away_is_tried_until_it_is_there() -> None:
+    broker = Broker(refusals=2)
+    pauses: list[float] = []
+    declared: list[Any] = []
+    queues = DelayQueues(broker, declare=declared.append, sleep=pauses.append, patience_seconds=0)
 
     queues.declare()
+
+    wait_until(lambda: declared == [broker], "the queues to be declared")
+    assert len(pauses) == 2
+
+
+def test_after_each_reconnection_they_are_declared_again() -> None:
+    broker = Broker(refusals=0)
+    declared: list[Any] = []
+    queues = DelayQueues(broker, declare=declared.append)
+
+    queues.declare()
+    wait_until(lambda: len(declared) == 1, "the queues to be declared")
     queues.declare()
 
-    wait_until(lambda: len(tries) == 3, "it to be tried again and again")
-
-
-def _never(_: Any) -> None:
-    raise AssertionError("there is no connection to declare anything over")
+    wait_until(lambda: len(declared) == 2, "the queues to be declared again")
