@@ -63,7 +63,7 @@ REQUESTS = Counter(
 #: Headers by which a request asks for something of its own.
 _SPECIAL = frozenset({"HTTP_ORIGIN", "HTTP_CONTENT_ENCODING", "HTTP_TRANSFER_ENCODING"})
 _REQUEST_ID = "HTTP_X_REQUEST_ID"
-_HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
+_PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]+)?")
 
 #: Status, headers and body.
 PlainResponse = tuple[int, list[tuple[str, str]], bytes]
@@ -241,7 +241,7 @@ class PlainRequests:
             # Refused before it came here.
             and HANDED_ON not in environ
             and _SPECIAL.isdisjoint(environ)
-            and _HOST.fullmatch(environ.get("HTTP_HOST", "")) is not None
+            and _PLAIN_HOST.fullmatch(environ.get("HTTP_HOST", "")) is not None
             and self._middleware.hosts.allows(environ["HTTP_HOST"])
         )
 
