@@ -209,9 +209,11 @@ def test_who_reads_late_that_a_provider_was_opened_does_not_open_it_again(
     knows(second, BreakerState.OPEN)
     environment.pause(None)
     followers[0].refresh()
-    knows(first, BreakerState.CLOSED)
+    for member in (first, second):
+        knows(member, BreakerState.CLOSED)
     call(first, NO_CREDIT)
-    knows(second, BreakerState.OPEN)
+    for member in (first, second):
+        knows(member, BreakerState.OPEN)
 
     followers[1].refresh()
 
