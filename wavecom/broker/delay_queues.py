@@ -80,6 +80,10 @@ class DelayQueues:
             if connection is not None:
                 self._connector.skip_node()
             return False
+        except Exception:
+            # The thread's border: if it ended here, nothing would declare them in this process again.
+            log.exception("delay_queues_not_declared")
+            return False
         finally:
             if connection is not None:
                 connection.collect()

@@ -39,6 +39,23 @@ def test_a_broker_that_is_away_is_tried_until_it_is_there() -> None:
     assert len(pauses) == 2
 
 
+def test_an_error_that_nobody_foresaw_does_not_end_the_tries() -> None:
+    errors, pauses, declared = [KeyError("a bug")], list[float](), list[Any]()
+
+    def declare(connection: Any) -> None:
+        if errors:
+            raise errors.pop()
+        declared.append(connection)
+
+    broker = Broker(refusals=0)
+    queues = DelayQueues(broker, declare=declare, sleep=pauses.append, patience_seconds=0)
+
+    queues.declare()
+
+    wait_until(lambda: declared == [broker], "the queues to be declared")
+    assert len(pauses) == 1
+
+
 def test_after_each_reconnection_they_are_declared_again() -> None:
     broker = Broker(refusals=0)
     declared: list[Any] = []
