@@ -112,12 +112,14 @@ TASK_QUEUES: tuple[Queue, ...] = (*DELIVERY_QUEUES, PERIODIC_TASKS)
 
 
 def declare_delays(connection: Any) -> None:
-    """Declare the queues in which delayed messages wait, and bind every task queue to where they come out. Idempotent.
+    """Declare the queues in which delayed messages wait, and bind delivery queues to where they come out. Idempotent.
 
-    What Celery declares itself, over one connection of ours: about a hundred commands, each answered by the broker.
+    What Celery declares itself, over one connection of ours: more than a hundred commands, each answered by the broker.
     """
+    # A worker has declared those alone that it consumes, and the broker refuses to bind what is not there.
+    declare(connection.channel())
     declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
-    for queue in TASK_QUEUES:
+    for queue in DELIVERY_QUEUES:  # ticks are never delayed
         bind_queue_to_native_delayed_delivery_exchange(connection, queue)
 
 

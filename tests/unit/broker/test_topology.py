@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from amqp import NotFound
 from kombu.transport.native_delayed_delivery import calculate_routing_key
 
 from wavecom.broker import topology
@@ -37,3 +40,41 @@ def test_messages_about_tests_share_a_queue_of_their_own() -> None:
 
     assert queues == {topology.TEST_QUEUE}
     assert topology.TEST_QUEUE in {queue.name for queue in topology.TASK_QUEUES}
+
+
+class EmptyBroker:
+    """A connection and its channel: as a broker without any queue answers."""
+
+    def __init__(self) -> None:
+        self.queues: set[str] = set()
+        self.bound: set[str] = set()
+
+    def channel(self) -> EmptyBroker:
+        return self
+
+    def exchange_declare(self, **arguments: Any) -> None:
+        """There are as many as anybody wants."""
+
+    def exchange_bind(self, **arguments: Any) -> None:
+        """Of two that there are."""
+
+    def prepare_queue_arguments(self, arguments: dict[str, Any], **options: Any) -> dict[str, Any]:
+        return arguments
+
+    def queue_declare(self, *, queue: str, **arguments: Any) -> tuple[str, int, int]:
+        self.queues.add(queue)
+        return queue, 0, 0
+
+    def queue_bind(self, *, queue: str, **arguments: Any) -> None:
+        if queue not in self.queues:
+            raise NotFound(f"no queue {queue}")
+        self.bound.add(queue)
+
+
+def test_delays_can_be_declared_where_no_worker_has_declared_its_queues_yet() -> None:
+    broker = EmptyBroker()
+
+    topology.declare_delays(broker)
+
+    assert {queue.name for queue in topology.DELIVERY_QUEUES} <= broker.bound
+    assert topology.PERIODIC_QUEUE not in broker.queues
