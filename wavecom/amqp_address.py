@@ -6,7 +6,8 @@ One address has the nodes of one cluster. Two forms, which may be mixed, say the
     amqp://user:password@rabbit1/vhost;amqp://user:password@rabbit2/vhost
 
 ``amqps`` is TLS: the certificate of each node must be of a trusted authority and name the node's host. Without a port,
-5672 or 5671 (TLS) is meant; without a path, the virtual host ``/``. A sign that means something in an address is
+5672 or 5671 (TLS) is meant; without a path, the virtual host ``/``. ``localhost`` is read as ``127.0.0.1``, as Celery
+does, so that is what its certificate must name. A sign that means something in an address is
 written as ``%`` and its number: https://www.rabbitmq.com/docs/uri-spec
 """
 
@@ -14,12 +15,15 @@ from __future__ import annotations
 
 import re
 import ssl
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote, unquote
 
 _PORTS = {"amqp": 5672, "amqps": 5671}
+#: What is read as what. kombu connects to, and asks the certificate for, 127.0.0.1 when it is told localhost: so do we.
+_LOCAL_HOSTS = {"": "127.0.0.1", "localhost": "127.0.0.1"}
 _BETWEEN_URLS = re.compile(r"\s*,\s*(?=amqps?://)|\s*;\s*", re.IGNORECASE)
 _URL = re.compile(
     r"(?P<scheme>amqps?)://(?:(?P<login>[^/?#]*)@)?(?P<hosts>[^/?#@]*)(?:/(?P<path>[^?#]*))?", re.IGNORECASE
@@ -73,9 +77,8 @@ class AmqpAddress:
         shows_certificate = scheme == "amqps" and files.certificate is not None
         if not user and not shows_certificate:
             user, password = "guest", "guest"
-        hosts = [host.strip() for url in urls for host in url["hosts"].split(",")]
         return cls(
-            nodes=tuple(dict.fromkeys(_node(host, _PORTS[scheme]) for host in hosts)),
+            nodes=_nodes([host.strip() for url in urls for host in url["hosts"].split(",")], _PORTS[scheme]),
             user=user,
             password=password,
             vhost=unquote(urls[0]["path"] or "") or "/",
@@ -121,9 +124,16 @@ def _matched(url: str) -> re.Match[str]:
     return found
 
 
+def _nodes(texts: Sequence[str], usual_port: int) -> tuple[AmqpNode, ...]:
+    nodes = [_node(text, usual_port) for text in texts]
+    if len(nodes) > 1 and not all(node.host for node in nodes):
+        raise ValueError("has a host that is empty: take away the comma or semicolon before or after it")
+    return tuple(dict.fromkeys(replace(node, host=_LOCAL_HOSTS.get(node.host.lower(), node.host)) for node in nodes))
+
+
 def _node(text: str, usual_port: int) -> AmqpNode:
     found = _HOST.fullmatch(text)
     port = int(found["port"] or usual_port) if found else 0
     if found is None or not 1 <= port <= 65_535:
         raise ValueError("has a host that can't be read: write name:port, an IPv6 address in brackets")
-    return AmqpNode(found["address"] or found["name"] or "127.0.0.1", port)
+    return AmqpNode(found["address"] or found["name"] or "", port)

@@ -39,6 +39,8 @@ def test_every_form_names_the_same_nodes(text: str) -> None:
         ("amqps://rabbit/mail", "mail", "rabbit:5671"),
         ("amqp://[::1]:5673/mail", "mail", "[::1]:5673"),
         ("amqp://", "/", "127.0.0.1:5672"),
+        ("amqp://:5673/mail", "mail", "127.0.0.1:5673"),
+        ("amqps://localhost/mail", "mail", "127.0.0.1:5671"),
     ],
 )
 def test_what_is_left_out_is_as_usual(text: str, vhost: str, place: str) -> None:
@@ -71,6 +73,9 @@ def test_celery_reads_from_each_url_what_was_meant() -> None:
         "amqp://user:hunter2@one/;amqp://user:other@two/",
         "amqp://user:hunter2@one/a;amqp://user:hunter2@two/b",
         "amqp://user:hunter2@one/;amqps://user:hunter2@two/",
+        "amqp://user:hunter2@one,two,/",
+        "amqp://user:hunter2@one,:5673/",
+        "amqp://user:hunter2@one/;amqp://user:hunter2@/",
     ],
 )
 def test_what_can_not_be_read_is_refused_without_showing_the_password(text: str) -> None:
