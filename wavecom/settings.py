@@ -305,7 +305,28 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         messages: Any = error.error_messages
         problems = [Problem(name, " ".join(map(str, texts))) for name, texts in messages.items()]
         raise SettingsError(problems) from error
-    return Settings(home=home, environment=source, **{key: value for key, value in values.items() if value is not None})
+    settings = Settings(
+        home=home, environment=source, **{key: value for key, value in values.items() if value is not None}
+    )
+    if unused := _unused_tls_files(settings.amqp):
+        raise SettingsError(unused)
+    return settings
+
+
+def _unused_tls_files(amqp: AmqpAddress) -> list[Problem]:
+    """Files that would be passed over: whoever sets one believes that connections are encrypted, or show it."""
+    files = {
+        "WAVECOM_AMQP_CA_FILE": amqp.tls.ca,
+        "WAVECOM_AMQP_CERT_FILE": amqp.tls.certificate,
+        "WAVECOM_AMQP_KEY_FILE": amqp.tls.key,
+    }
+    if not amqp.is_encrypted:
+        reason = "is for TLS, and AMQP_URL asks for none: let AMQP_URL begin with amqps://, or take this away"
+        return [Problem(name, reason) for name, path in files.items() if path is not None]
+    if amqp.tls.key is not None and amqp.tls.certificate is None:
+        reason = "is the key of no certificate: set WAVECOM_AMQP_CERT_FILE too, or take this away"
+        return [Problem("WAVECOM_AMQP_KEY_FILE", reason)]
+    return []
 
 
 def _is_strong(value: str) -> None:

@@ -114,6 +114,31 @@ def test_the_files_for_tls_belong_to_the_address_of_the_broker(tmp_path: Path) -
     assert "secret" not in repr(settings)
 
 
+@pytest.mark.parametrize("name", ["WAVECOM_AMQP_CA_FILE", "WAVECOM_AMQP_CERT_FILE", "WAVECOM_AMQP_KEY_FILE"])
+@pytest.mark.parametrize("address", [{"AMQP_URL": "amqp://user:secret@rabbit/mail"}, {}])
+def test_a_file_for_tls_beside_an_address_without_it_is_refused(
+    tmp_path: Path, name: str, address: dict[str, str]
+) -> None:
+    (tmp_path / "file.pem").touch()
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({"WAVECOM_HOME": str(tmp_path), name: str(tmp_path / "file.pem"), **address})
+
+    assert [problem.where for problem in refusal.value.problems] == [name]
+    assert "amqps://" in str(refusal.value)
+
+
+def test_a_key_without_its_certificate_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "we.key").touch()
+
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({"AMQP_URL": "amqps://rabbit/", "WAVECOM_AMQP_KEY_FILE": str(tmp_path / "we.key")})
+
+    [problem] = refusal.value.problems
+    assert problem.where == "WAVECOM_AMQP_KEY_FILE"
+    assert "WAVECOM_AMQP_CERT_FILE" in problem.message
+
+
 def test_every_setting_is_documented_and_nothing_else_is() -> None:
     read = set(re.findall(r'"((?:WAVECOM_[A-Z_]+)|MONGODB_URI|AMQP_URL|REDIS_URL)"', SOURCE))
     table = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8").split("## Processes")[0]
