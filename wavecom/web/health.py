@@ -1,6 +1,7 @@
 """``GET /healthz``: this process is alive. ``GET /readyz``: the servers it needs answer; 503 names those that don't.
 
-``/readyz`` says which providers are in trouble, too.
+``/readyz`` says which providers are in trouble, too. ``GET /readyz/accepting`` asks less, for those who decide whether
+requests are sent to this process: it is ready as long as it can accept notifications.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ log = structlog.get_logger()
 Check = Callable[[], None]
 
 OK = "ok"
+
+#: The checks without which nothing is accepted. While the broker or Redis is away, and while due work does not move,
+#: notifications are accepted and stored: no reason to send requests elsewhere, where it is the same.
+ACCEPTING = frozenset({"mongodb"})
 
 
 class Probe:
@@ -81,7 +86,7 @@ class Readiness:
 
 
 def make_blueprint(readiness: Readiness, statuses: Callable[[], Sequence[ProviderStatus]]) -> Blueprint:
-    """The two addresses. They need no key, and their answers hold nothing but names and words.
+    """The three addresses. They need no key, and their answers hold nothing but names and words.
 
     ``statuses`` tells how providers stand. One in trouble is told of and makes nobody unready: its messages wait, or go
     by others.
@@ -94,7 +99,13 @@ def make_blueprint(readiness: Readiness, statuses: Callable[[], Sequence[Provide
 
     @blueprint.get("/readyz")
     def ready() -> Response:
-        results = readiness.results()
+        return answer_of(readiness.results())
+
+    @blueprint.get("/readyz/accepting")
+    def ready_to_accept() -> Response:
+        return answer_of({name: result for name, result in readiness.results().items() if name in ACCEPTING})
+
+    def answer_of(results: Mapping[str, str]) -> Response:
         is_ready = all(result == OK for result in results.values())
         troubled = {each.provider: each.trouble for each in statuses() if each.trouble}
         body = {"status": "ready" if is_ready else "unavailable", "checks": results, "providers": troubled}

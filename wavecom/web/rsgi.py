@@ -69,7 +69,7 @@ _DISCARD_SECONDS = 1
 
 _API = "/api/"
 _RECEIPTS = "/receipts/"
-_PROBES = ("/healthz", "/readyz")
+_PROBES = ("/healthz", "/readyz", "/readyz/accepting")
 
 
 @dataclass(slots=True)

@@ -24,6 +24,7 @@ DEPLOY = ROOT / "deploy"
 CHART = DEPLOY / "helm" / "wavecom"
 FILES = [path for path in sorted(DEPLOY.rglob("*")) if path.is_file()]
 PROCESSES = {program.name for program in PROGRAMS}
+WEB = ("helm", "wavecom", "templates", "web.yaml")
 #: A worker gives up on its last calls after 25 seconds.
 LEAST_STOP_SECONDS = 30
 
@@ -122,6 +123,12 @@ def test_ports_are_those_of_the_settings(values: dict[str, Any], services: dict[
     metrics = values["settings"]["WAVECOM_METRICS_PORT"]
     assert f'"containerPort" {metrics}' in templates["web.yaml"]
     assert f"port: {metrics}" in templates["network.yaml"]
+
+
+def test_the_api_takes_requests_as_long_as_it_can_accept() -> None:
+    probes = dict(re.findall(r'^{{- \$(\w+) := dict "httpGet" \(dict "path" "([^"]+)"', text_of(*WEB), re.MULTILINE))
+
+    assert probes == {"ready": "/readyz/accepting", "live": "/healthz", "start": "/healthz"}
 
 
 def test_nginx_is_configured_as_the_guide_says() -> None:

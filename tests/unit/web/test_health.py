@@ -83,6 +83,19 @@ def test_not_ready_names_every_server_that_is_away_and_nothing_secret() -> None:
 
 
 @pytest.mark.parametrize(
+    ("away", "status_code"), [("mongodb", 503), ("rabbitmq", 200), ("redis", 200), ("deliveries", 200)]
+)
+def test_it_accepts_whatever_is_away_but_the_store(away: str, status_code: int) -> None:
+    checks: dict[str, Callable[[], None]] = dict.fromkeys(("mongodb", "rabbitmq", "redis", "deliveries"), _fine)
+    api = make_environment(checks=checks | {away: _failing(StoreError("away"))}).client(None)
+
+    answer = api.get("/readyz/accepting")
+
+    assert answer.status_code == status_code
+    assert set(answer.json["checks"]) == {"mongodb"}
+
+
+@pytest.mark.parametrize(
     ("status", "told"),
     [
         (ProviderStatus("sandbox", ProviderState.IN_USE, None, "", ""), {}),
@@ -135,7 +148,7 @@ def test_probes_share_an_answer_for_a_while() -> None:
     assert runs == [1]
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/readyz/accepting"])
 def test_no_key_is_needed(path: str) -> None:
     answer = make_environment().client("a wrong key").get(path)
 

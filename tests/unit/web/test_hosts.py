@@ -93,7 +93,7 @@ def test_what_is_set_is_answered_and_probes_are_whatever_they_ask_for() -> None:
     assert (
         make_environment(settings).client().post(PATH, json=sms(), headers={"Host": "evil.example"}).status_code == 202
     )
-    for path in ("/healthz", "/readyz"):
+    for path in ("/healthz", "/readyz", "/readyz/accepting"):
         assert make_environment().client(None).get(path, headers={"Host": "evil.example"}).status_code == 200
 
 

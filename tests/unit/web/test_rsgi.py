@@ -79,6 +79,7 @@ def _serve(app: _App, store: MemoryKeyStore, path: str, body: bytes = b"", count
         ("/apidocs", "pages"),
         ("/healthz", "healthz"),
         ("//readyz", "readyz"),
+        ("/readyz/accepting", "readyz/accepting"),
     ],
 )
 @pytest.mark.parametrize("body", [b"", b"{}"])

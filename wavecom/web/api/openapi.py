@@ -313,9 +313,14 @@ def _health_paths() -> Json:
         200: {"status": "ready", "checks": up, "providers": {"gateway": "balance"}},
         503: {"status": "unavailable", "checks": up | {"rabbitmq": down}, "providers": {}},
     }
+    accepting = {
+        200: {"status": "ready", "checks": {"mongodb": OK}, "providers": {}},
+        503: {"status": "unavailable", "checks": {"mongodb": down}, "providers": {}},
+    }
     return {
         "/healthz": path("isAlive", "This process is alive.", {200: {"status": "alive"}}, _HEALTH),
         "/readyz": path("isReady", "The servers that it needs answer.", ready, _READINESS),
+        "/readyz/accepting": path("isAccepting", "It can accept notifications.", accepting, _READINESS),
     }
 
 
