@@ -134,11 +134,13 @@ def start(process: str, show: bool) -> None:
 
 @main.command()
 @click.argument("node")
-def health(node: str) -> None:
+@click.option("--fatal", is_flag=True, help="Pass over what starting the worker again would not mend: for probes.")
+def health(node: str, fatal: bool) -> None:
     """Say whether the worker NODE makes progress, for supervisors and orchestrators.
 
     NODE is a name that `celery -A wavecom status` shows, such as worker1@host. To be run where the worker runs: it
-    reads the report that the worker writes into WAVECOM_HOME every five seconds.
+    reads the report that the worker writes into WAVECOM_HOME every five seconds, from its start on, whether its
+    servers answer or not.
 
     Exit code: 0 all is well, 1 it hangs, makes no progress or is gone; the reason is printed. On an
     overloaded machine it is well, too, and says so.
@@ -146,7 +148,7 @@ def health(node: str) -> None:
     from wavecom.health import health_of
     from wavecom.settings import Settings
 
-    found = health_of(Settings.from_environment().home, node)
+    found = health_of(Settings.from_environment().home, node, fatal_only=fatal)
     text = "well" if found.is_well else found.reason
     if found.lag_seconds >= 0.5:
         text += f"; in the last minute it could not run for up to {found.lag_seconds:.1f} s: the machine is overloaded"

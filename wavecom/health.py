@@ -8,6 +8,8 @@ from pathlib import Path
 
 import orjson
 
+from wavecom.core.worker_health import NOT_FATAL
+
 #: Workers write every five seconds.
 STALE_SECONDS = 30.0
 
@@ -29,13 +31,16 @@ def report_path(home: Path, node: str) -> Path:
     return home / "health" / f"{node.replace('/', '_')}.json"
 
 
-def health_of(home: Path, node: str, now: float | None = None) -> Health:
-    """Read a worker's report; never raises for a worker that is not there."""
+def health_of(home: Path, node: str, now: float | None = None, *, fatal_only: bool = False) -> Health:
+    """Read a worker's report; never raises for a worker that is not there.
+
+    ``fatal_only`` passes over problems that end by themselves, or would not end with another process.
+    """
     path = report_path(home, node)
     try:
         report = orjson.loads(path.read_bytes())
         age = (time.time() if now is None else now) - float(report["at"])
-        problems = list(report["problems"])
+        problems = [each for each in report["problems"] if not (fatal_only and each in NOT_FATAL)]
         lag_seconds = float(report.get("lag", 0))
     except FileNotFoundError:
         return Health(False, f"no worker {node} has reported under {home}; the names are those of `celery status`")

@@ -67,6 +67,22 @@ def test_anything_else_is_not_and_says_why(tmp_path: Path, content: dict[str, An
     assert reason in found.reason
 
 
+@pytest.mark.parametrize(
+    ("problems", "is_well"),
+    [
+        (["consumer_cancelled", "deliveries_stalled"], True),
+        (["consumer_silent"], False),
+        (["deliveries_stalled", "loop_stuck"], False),
+    ],
+)
+def test_who_would_end_the_worker_is_told_of_fatal_problems_alone(
+    tmp_path: Path, problems: list[str], is_well: bool
+) -> None:
+    report(tmp_path, at=1000.0, problems=problems)
+
+    assert health_of(tmp_path, NODE, now=1010.0, fatal_only=True).is_well is is_well
+
+
 def test_a_worker_that_never_reported_is_not_well(tmp_path: Path) -> None:
     found = health_of(tmp_path, NODE)
 

@@ -62,17 +62,16 @@ class Watchdog(bootsteps.StartStopStep):
         self._is_consuming = False
         self._failed_checks = 0
         self._starts = 0
-        self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        # Not only when it is connected: a worker that waits for the broker is well, and must be able to say so.
+        _write(self._report_path(), [])
+        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     def start(self, consumer: Any) -> None:
         """Begin to tick; again after each reconnection, which may or may not have taken the timer along."""
         self._starts += 1
         self._is_consuming = True
         self._tick(self._starts)
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
-            self._thread.start()
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going, and with it every consumer."""
@@ -88,7 +87,7 @@ class Watchdog(bootsteps.StartStopStep):
             self._consumer.timer.call_after(TICK_SECONDS, self._tick, (start,))
 
     def _run(self) -> None:
-        path = report_path(services().settings.home, self._consumer.hostname)
+        path = self._report_path()
         while not self._stopping.wait(_CHECK_SECONDS):
             try:
                 health = self._measure()
@@ -99,10 +98,12 @@ class Watchdog(bootsteps.StartStopStep):
                 continue
             found = problems(health)
             STALLED.set(1 if found else 0)
-            report = {"at": time.time(), "pid": os.getpid(), "problems": found, "lag": services().lag.worst()}
-            _write(path, report)
+            _write(path, found)
             self._restart_consumers(health.cancelled)
             self._count_failure(found)
+
+    def _report_path(self) -> Path:
+        return report_path(services().settings.home, self._consumer.hostname)
 
     def _count_failure(self, found: Sequence[str]) -> None:
         is_fatal = not NOT_FATAL.issuperset(found)
@@ -188,8 +189,9 @@ def _total_ready(states: Iterable[QueueState | None]) -> int | None:
     return sum(known) if known else None
 
 
-def _write(path: Path, report: dict[str, Any]) -> None:
-    """Whole or not at all: a reader must never see half a report."""
+def _write(path: Path, found: Sequence[str]) -> None:
+    """A report of these problems, whole or not at all: a reader must never see half of one."""
+    report = {"at": time.time(), "pid": os.getpid(), "problems": found, "lag": services().lag.worst()}
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         draft = path.with_suffix(f".{os.getpid()}.tmp")

@@ -131,6 +131,14 @@ def test_the_api_takes_requests_as_long_as_it_can_accept() -> None:
     assert probes == {"ready": "/readyz/accepting", "live": "/healthz", "start": "/healthz"}
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(DEPLOY)))
+def test_a_probe_ends_no_worker_for_what_another_would_not_mend(path: Path) -> None:
+    asked = re.findall(r"wavecom health (\S+) \"", path.read_text(encoding="utf-8"))
+
+    assert set(asked) <= {"--fatal"}
+    assert path.name not in ("compose.yaml", "_helpers.tpl") or len(asked) == 2
+
+
 def test_nginx_is_configured_as_the_guide_says() -> None:
     guide = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").split("```nginx\n")[1].split("```")[0]
     here = text_of("nginx.conf").split("\n", 1)[1]

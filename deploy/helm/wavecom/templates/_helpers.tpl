@@ -70,15 +70,16 @@ spec:
     {{- end }}
 {{- end }}
 
-{{/* Whether a worker makes progress, as `wavecom health` says; its node has the name of its pod. */}}
+{{/* Whether a worker has to be started again, as `wavecom health --fatal` says, whose node has the name of its pod.
+     Not for a consumer cancelled or a queue that does not move: starting workers again would not mend those. */}}
 {{- define "wavecom.workerProbes" -}}
 startupProbe:
-  exec: {command: [sh, -c, 'wavecom health "{{ .process }}@$HOSTNAME"']}
+  exec: {command: [sh, -c, 'wavecom health --fatal "{{ .process }}@$HOSTNAME"']}
   periodSeconds: 10
   timeoutSeconds: 10
   failureThreshold: 18
 livenessProbe:
-  exec: {command: [sh, -c, 'wavecom health "{{ .process }}@$HOSTNAME"']}
+  exec: {command: [sh, -c, 'wavecom health --fatal "{{ .process }}@$HOSTNAME"']}
   periodSeconds: 60
   timeoutSeconds: 15
   # A worker that makes no progress for two minutes ends itself; this is for one that can't.
