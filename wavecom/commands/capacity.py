@@ -17,6 +17,7 @@ from wavecom.core.simulation import Deployment, Load, Outage, simulate
 
 _UNITS_OF_RATE = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _UNITS_OF_TIME = {"ms": 0.001, "s": 1, "d": 86_400}
+_LONGEST_SECONDS = 36_500 * _UNITS_OF_TIME["d"]
 _SHARE_SECONDS = 20.0
 #: An election of MongoDB.
 _OUTAGE = Outage(at=8.0, seconds=5.0)
@@ -46,9 +47,10 @@ class _Seconds(click.ParamType[float]):
         if isinstance(value, float):
             return value
         found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*(ms|s|d)", str(value))
-        if not found:
-            self.fail(f"{value!r} is no time: give one such as 80ms, 2s or 30d", param, ctx)
-        return float(found[1]) * _UNITS_OF_TIME[found[2]]
+        seconds = float(found[1]) * _UNITS_OF_TIME[found[2]] if found else 0.0
+        if not 0 < seconds <= _LONGEST_SECONDS:
+            self.fail(f"{value!r} is no time: give one such as 80ms, 2s or 30d, up to 36500d", param, ctx)
+        return seconds
 
 
 @click.command("capacity", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})

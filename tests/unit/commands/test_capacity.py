@@ -80,11 +80,21 @@ def test_the_guide_has_each_limit() -> None:
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("--rate", "fast"), ("--rate", "0/s"), ("--rate", "50000"), ("--latency", "soon"), ("--retention", "-1d")],
+    [
+        ("--rate", "fast"),
+        ("--rate", "0/s"),
+        ("--rate", "50000"),
+        ("--latency", "soon"),
+        ("--latency", "0ms"),
+        ("--retention", "-1d"),
+        ("--retention", "0d"),
+        ("--retention", "36501d"),
+    ],
 )
 def test_what_can_not_be_read_is_named_with_an_example(option: str, value: str) -> None:
     result = run("--rate", "1/s", option, value)
 
     assert result.exit_code == 2
+    assert f"'{option}'" in result.output
     assert f"'{value}' is no" in result.output
     assert "such as" in result.output
