@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wavecom.core.connections import MONITORING, web_pool, worker_pool
 from wavecom.core.costs import WINDOWS, MeasuredCosts
 
 #: Requests a second that one web process was seen to accept beside everything else (docs/performance.md).
@@ -50,6 +51,7 @@ class Need:
     retention_days: float = 30
     receipts: float = 0
     calls_at_once: int = 384
+    web_threads: int = 128
     spare: float = 1 / 3
     #: Share of all notifications that goes through the busiest lane.
     busiest_lane: float = 1.0
@@ -100,7 +102,8 @@ def plan(need: Need, costs: MeasuredCosts) -> Plan:
     mongo_cores = next(line.amount for line in cores if line.what == "cores for MongoDB") / COPIES
     by_cores, by_disk = math.ceil(mongo_cores / SERVER_CORES), math.ceil(stored / SERVER_DISK_BYTES)
     shards = max(by_cores, by_disk, 1)
-    connections = webs * 136 + workers * (need.calls_at_once + 8)
+    web_connections, worker_connections = web_pool(need.web_threads), worker_pool(need.calls_at_once)
+    connections = webs * (web_connections + MONITORING) + workers * (worker_connections + MONITORING)
     lines = [
         Line(
             "web processes",
@@ -131,7 +134,12 @@ def plan(need: Need, costs: MeasuredCosts) -> Plan:
             f" {_DAY_SECONDS:,} s x {need.retention_days:g} days, one copy, before compression",
         ),
         Line("shards", shards, "of three", f"max({by_cores} by {SERVER_CORES} cores, {by_disk} by 4 TB)"),
-        Line("connections to MongoDB", connections, "at most", f"{webs} x 136 + {workers} x {need.calls_at_once + 8}"),
+        Line(
+            "connections to MongoDB",
+            connections,
+            "at most",
+            f"{webs} x ({web_connections} + {MONITORING}) + {workers} x ({worker_connections} + {MONITORING})",
+        ),
         Line("connections to RabbitMQ", webs + 2 * workers, "", f"{webs} + 2 x {workers}"),
         Line(
             "connections to providers",

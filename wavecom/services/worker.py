@@ -17,6 +17,7 @@ from wavecom.batching import GroupCommit
 from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
 from wavecom.broker.publisher import AmqpPublisher, QueueState
+from wavecom.core.connections import worker_pool
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import DeliveryMessage, Job
@@ -101,7 +102,7 @@ def worker_services(settings: Settings) -> WorkerServices:
     fast_paths.switch(is_on=settings.fast_paths)
     config = load_config(settings.providers_file, settings.environment)
     policy = policy_of(settings)
-    database = default_database(connect_mongo(settings.mongodb_uri, pool_size=settings.worker_concurrency + 8))
+    database = default_database(connect_mongo(settings.mongodb_uri, pool_size=worker_pool(settings.worker_concurrency)))
     jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)

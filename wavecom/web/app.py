@@ -12,6 +12,7 @@ import structlog
 from flask import Flask, request
 from flask_pymongo import PyMongo
 
+from wavecom.core.connections import web_pool
 from wavecom.services.web import WebServices, web_services
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import CLIENT_OPTIONS, default_database
@@ -21,7 +22,7 @@ from wavecom.web.proxies import TrustedProxies
 from wavecom.web.receipts import ReceiptEndpoint
 from wavecom.web.receipts.fast_path import ReceiptFastPath
 from wavecom.web.request_middleware import AllowedHosts, PlainRequests, RequestMiddleware
-from wavecom.web.rsgi import ANONYMOUS_THREADS, PAGE_THREADS, RsgiApplication
+from wavecom.web.rsgi import RsgiApplication
 from wavecom.web.security import SecurityEvents
 from wavecom.web.send_fast_path import SendFastPath
 
@@ -117,11 +118,5 @@ def _host_of(url: str | None) -> list[str]:
 
 def _database(app: Flask, settings: Settings) -> Any:
     mongo = PyMongo()
-    # A thread that waits in a batch needs no socket; the few that read need one each.
-    mongo.init_app(
-        app,
-        settings.mongodb_uri,
-        maxPoolSize=settings.web_threads + PAGE_THREADS + ANONYMOUS_THREADS + 8,
-        **CLIENT_OPTIONS,
-    )
+    mongo.init_app(app, settings.mongodb_uri, maxPoolSize=web_pool(settings.web_threads), **CLIENT_OPTIONS)
     return default_database(cast("MongoClient[dict[str, Any]]", mongo.cx))

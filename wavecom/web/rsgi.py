@@ -29,6 +29,7 @@ from granian.rsgi import HTTPProtocol, ProtocolClosed, ProtocolError, Scope  # t
 from werkzeug.exceptions import ClientDisconnected
 
 from wavecom.accounts import KeyRing
+from wavecom.core.connections import ANONYMOUS_THREADS, PAGE_THREADS
 from wavecom.core.submission import Flushed
 from wavecom.errors import OverloadedError, UnavailableError
 from wavecom.web.authentication import KeyLookups
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-#: Threads for the pages, beside those of the API.
-PAGE_THREADS = 16
-ANONYMOUS_THREADS = 8
 #: Receipts wait for their share of a write, and hold nothing meanwhile but a thread. However many come, signed or not,
 #: they take no other.
 RECEIPT_THREADS = 64

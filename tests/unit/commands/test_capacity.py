@@ -71,6 +71,13 @@ def test_the_guide_has_the_figures_of_each_size(size: str) -> None:
     assert f"| {size.removesuffix('/min')} | {' | '.join([*figures, storage])} |" in guide.replace("`", "")
 
 
+def test_the_guide_has_the_connections_of_a_large_deployment() -> None:
+    guide = (REPOSITORY / "docs/scaling.md").read_text(encoding="utf-8")
+    needs = {each["what"]: each["amount"] for each in plan_of("5000000/min")["needs"]}
+
+    assert f"MongoDB ({needs['connections to MongoDB']:,.0f} at most)" in guide
+
+
 def test_the_guide_has_each_limit() -> None:
     guide = (REPOSITORY / "docs/scaling.md").read_text(encoding="utf-8")
 

@@ -39,6 +39,12 @@ def test_slow_providers_need_workers_and_receipts_need_web_processes() -> None:
     assert reporting.amount("web processes") > 2 * usual.amount("web processes")
 
 
+def test_connections_are_those_of_each_pool_and_of_the_driver_that_watches_three_servers() -> None:
+    found = plan(NEED, COSTS)
+
+    assert found.amount("connections to MongoDB") == 2 * (128 + 16 + 8 + 8 + 6) + 2 * (384 + 8 + 6)
+
+
 def test_limits_come_in_the_order_in_which_they_are_met() -> None:
     limits = plan(NEED, COSTS).limits
 
