@@ -160,6 +160,25 @@ def test_the_nodes_of_rabbitmq_are_configured_as_the_guide_says(services: dict[s
     assert all(set(nodes) <= set(services[name]["depends_on"]) for name in PROCESSES)
 
 
+def test_a_file_that_is_not_there_stops_the_start_and_the_header_names_it(services: dict[str, Any]) -> None:
+    header = text_of("compose.yaml").split("\nname:")[0]
+    mounts = [mount for service in services.values() for mount in service.get("volumes", ())]
+    bound = [mount for mount in mounts if isinstance(mount, dict)]
+
+    assert not [mount for mount in mounts if isinstance(mount, str) and mount.startswith((".", "/"))]
+    assert all(mount["bind"] == {"create_host_path": False} and mount["read_only"] for mount in bound)
+    for mount in bound:
+        assert (DEPLOY / mount["source"]).is_file() or f"deploy/{mount['source'].removeprefix('./')}" in header
+
+
+def test_the_key_of_mongodb_can_be_written_at_each_start(services: dict[str, Any]) -> None:
+    for name in ("mongodb1", "mongodb2", "mongodb3"):
+        folder = re.findall(r"--keyFile (\S+)/\w+", services[name]["entrypoint"][-1])[0]
+
+        assert folder != "/tmp", "fs.protected_regular: root may not write there what belongs to another"
+        assert f"install -d -m 0755 {folder}\n" in services[name]["entrypoint"][-1]
+
+
 def test_nothing_runs_as_root_or_writes_its_root(services: dict[str, Any]) -> None:
     ours = [service for service in services.values() if service.get("image") == "wavecom"]
 
