@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 import wavecom.settings
 from wavecom.amqp_address import AmqpAddress
+from wavecom.broker import topology
 from wavecom.cli import main
 from wavecom.core.autoscaling import ScalingPolicy, assumed_worker_per_second
 from wavecom.local.programs import PROGRAMS
@@ -95,19 +96,33 @@ def test_keda_has_the_numbers_of_the_autoscaler(values: dict[str, Any]) -> None:
     assert given["headroom"] == {each.name: each.default for each in fields(ScalingPolicy)}["headroom"]
 
 
-def test_keda_looks_at_the_queues_of_each_worker() -> None:
+def test_keda_adds_up_the_queues_of_each_worker() -> None:
     template = text_of("helm", "wavecom", "templates", "autoscaling.yaml")
+    patterns = dict(re.findall(r'^  "(worker|worker-high)" `(.*)`$', template, re.MULTILINE))
+    queues = [queue.name for queue in (*topology.TASK_QUEUES, topology.DEAD, topology.CANARY)]
     looked_at = {
-        process: re.findall(r'"(notifications\.[a-z.]+)"', names)
-        for process, names in re.findall(r'^  "(worker|worker-high)" \(list (.*)\)$', template, re.MULTILINE)
+        process: {queue for queue in queues if re.search(pattern, queue)} for process, pattern in patterns.items()
     }
     consumed = {
-        program.name: program.command.split(" -Q ")[1].split()[0].split(",")
+        program.name: set(program.command.split(" -Q ")[1].split()[0].split(","))
         for program in PROGRAMS
         if program.name in looked_at
     }
 
+    assert len(looked_at) == 2
     assert looked_at == consumed
+    # Of several triggers KEDA takes the largest.
+    assert template.count("- type: rabbitmq") == 1
+    assert "operation: sum" in template
+    assert 'useRegex: "true"' in template
+
+
+def test_pods_start_anew_when_their_settings_change() -> None:
+    pod = text_of("helm", "wavecom", "templates", "_helpers.tpl").split('define "wavecom.pod"')[1]
+    notes = text_of("helm", "wavecom", "templates", "NOTES.txt")
+
+    assert "/settings.yaml" in pod.split("spec:")[0]
+    assert "kubectl rollout restart" in notes
 
 
 def test_ports_are_those_of_the_settings(values: dict[str, Any], services: dict[str, Any]) -> None:

@@ -16,6 +16,9 @@ app.kubernetes.io/component: {{ .process }}
 metadata:
   labels:
     {{- include "wavecom.selector" . | nindent 4 }}
+  annotations:
+    # A process reads its settings once: other settings, other pods.
+    checksum/settings: {{ include (print .root.Template.BasePath "/settings.yaml") .root | sha256sum }}
 spec:
   terminationGracePeriodSeconds: {{ .root.Values.terminationGracePeriodSeconds }}
   automountServiceAccountToken: false
