@@ -88,7 +88,8 @@ def run() -> None:
       WAVECOM_WEB_WORKERS         web processes (1)
       WAVECOM_WORKERS             delivery worker processes (1); auto: as many as the load needs, between
       WAVECOM_WORKERS_MIN         these (1)
-      WAVECOM_WORKERS_MAX         and these (4)
+      WAVECOM_WORKERS_MAX         and these (4); on one machine alone of those that share a broker: each with auto
+                                  starts the whole number
       WAVECOM_WORKER_CONCURRENCY  calls that each of them makes at once (384)
     \b
     Two copies side by side:

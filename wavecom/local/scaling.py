@@ -1,4 +1,7 @@
-"""``WAVECOM_WORKERS=auto``: starts and ends copies of the workers of this machine, as the autoscaler decides."""
+"""``WAVECOM_WORKERS=auto``: starts and ends copies of the workers of this machine, as the autoscaler decides.
+
+For one machine: it knows nothing of copies that run elsewhere, and of two machines each starts the whole number.
+"""
 
 from __future__ import annotations
 
