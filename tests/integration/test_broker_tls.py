@@ -90,7 +90,7 @@ def test_whom_one_of_the_two_sides_does_not_trust_there_is_no_connection_with(
     )
     with_password = broker.url.replace("amqp://", "amqps://").replace(f"127.0.0.1:{broker.port}", f"{host}:{port}")
 
-    with pytest.raises(OSError, match=r"(?i)certificate|reset|closed|alert"):
+    with pytest.raises(OSError, match=r"(?i)certificate|reset|closed|alert|EOF"):
         connect(AmqpAddress.parse(with_password, files), 5, "test")
 
 
