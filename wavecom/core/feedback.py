@@ -64,7 +64,7 @@ class SuppressionFeedback:
         jobs: JobRepository,
         accounts: Callable[[], Collection[str]],
         keywords: Keywords,
-        owners: Mapping[str, str] | None = None,
+        owners: Mapping[str, str],
         on_keyword: Callable[[Keyword], None] = lambda _keyword: None,
         on_unknown_sender: Callable[[str], None] = lambda _provider: None,
         on_help: Callable[[InboundMessage, Collection[str]], None] = lambda _message, _accounts: None,
@@ -73,7 +73,7 @@ class SuppressionFeedback:
         self._jobs = jobs
         self._accounts = accounts
         self._keywords = keywords
-        self._owners = owners or {}
+        self._owners = owners
         self._on_keyword = on_keyword
         self._on_unknown_sender = on_unknown_sender
         self._on_help = on_help

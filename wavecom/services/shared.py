@@ -187,8 +187,8 @@ def feedback_of(
     suppressions: SuppressionList,
     jobs: JobRepository,
     keys: KeyStore,
-    owners: Mapping[str, str] | None = None,
     *,
+    owners: Mapping[str, str],
     help_answers: HelpAnswers | None = None,
 ) -> SuppressionFeedback:
     """What receipts and inbound messages are told to: the suppression list, and what answers HELP where it is given.

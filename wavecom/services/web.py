@@ -173,7 +173,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             jobs=jobs,
             writer=writer,
             feedback=feedback_of(
-                settings, suppressions, jobs, key_store, owners_of(receiving), help_answers=help_answers
+                settings, suppressions, jobs, key_store, owners=owners_of(receiving), help_answers=help_answers
             ),
             counter=receipt_counter,
             clock=clock,

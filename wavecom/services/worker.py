@@ -40,7 +40,7 @@ from wavecom.routing.overrides import FOLLOW_SECONDS, OverrideFollower
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
-from wavecom.services.receipts import processor_of
+from wavecom.services.receipts import owners_of, processor_of
 from wavecom.services.routing import adjusted_providers, gate_settings_of
 from wavecom.services.shared import (
     ClosableServices,
@@ -228,7 +228,9 @@ def worker_services(settings: Settings) -> WorkerServices:
             database,
             jobs=jobs,
             writer=writer,
-            feedback=feedback_of(settings, suppressions, jobs, MongoKeyStore(database)),
+            feedback=feedback_of(
+                settings, suppressions, jobs, MongoKeyStore(database), owners=owners_of(config.providers)
+            ),
             counter=receipt_counter,
             clock=clock,
         ),

@@ -162,7 +162,7 @@ def make_environment(
             pending=pending,
             unreadable=unreadable,
             confirm=confirm,
-            feedback=feedback_of(settings, suppression_list, jobs, key_store),
+            feedback=feedback_of(settings, suppression_list, jobs, key_store, owners={}),
         ),
         unsubscribe_links=unsubscribe_links,
         checks=checks or {},
