@@ -141,6 +141,8 @@ class LogEntry:
     by: str | None = None
     #: Of a receipt: its ``receipt_rules.log_id``, by which a repetition is known. Not published.
     receipt_id: str | None = None
+    #: Of a receipt: when the provider says that it happened, aware UTC; ``at`` is when it was noted. Not published.
+    happened_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 from wavecom.core.events import ReceiptArrived
-from wavecom.core.job import PARTIAL, RECIPIENT_REASONS, Job, JobChanges, JobError, LogEntry
+from wavecom.core.job import PARTIAL, RECIPIENT_REASONS, Job, JobChanges, JobError, LogEntry, Outcome
 from wavecom.core.receipts import Receipt, ReceiptKind
 from wavecom.core.states import CLAIMABLE, FINAL, HANDED_OVER, Status
 from wavecom.core.transitions import Guard, Policy, Transition, fail, final_changes, transition
@@ -21,6 +21,7 @@ from wavecom.core.transitions import Guard, Policy, Transition, fail, final_chan
 PROGRESS_LIMIT: Final = 5
 
 _EVENT_ID_LIMIT = 64
+_MAY_BE_TAKEN = frozenset({Outcome.ACCEPTED, Outcome.UNKNOWN})
 
 
 class ReceiptDecision(StrEnum):
@@ -77,6 +78,7 @@ def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Tr
         code=receipt.code or None,
         message=receipt.text or None,
         receipt_id=log_id(receipt.event_id),
+        happened_at=receipt.at,
     )
     guard = _same_log(job)
     if job.status in FINAL:
@@ -169,15 +171,23 @@ def _ends_doubt(job: Job, receipt: Receipt) -> bool:
 
 
 def _may_have_failed(job: Job, event: ReceiptArrived) -> bool:
-    """Whether progress that is reported may be that of a message of this life whose failure this provider has told."""
-    failed_at: datetime | None = None
+    """Whether progress that is reported may be that of a message of this life whose failure this provider has told.
+
+    Both times are the provider's. Where one of them is not told, it is of a message that was sent after the failure.
+    """
+    failure: LogEntry | None = None
+    is_sent_again = False
     for entry in job.logs:
         if entry.event == "replayed":
-            failed_at = None
+            failure = None
         elif entry.event == "receipt" and entry.outcome == ReceiptKind.FAILED and entry.provider == event.provider:
-            failed_at = entry.at
-    at = event.receipt.at
-    return failed_at is not None and (at is None or at <= failed_at)
+            failure, is_sent_again = entry, False
+        elif entry.attempt is not None and entry.outcome in _MAY_BE_TAKEN and entry.provider in {event.provider, None}:
+            is_sent_again = True
+    if failure is None:
+        return False
+    at, failed_at = event.receipt.at, failure.happened_at
+    return not is_sent_again if at is None or failed_at is None else at <= failed_at
 
 
 def _error_code(receipt: Receipt) -> str:

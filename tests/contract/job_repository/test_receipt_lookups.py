@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tests.factories import make_job, make_job_id
+from tests.factories import later, make_job, make_job_id
 from wavecom.core.job import Job, LogEntry
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import JobRepository
@@ -50,7 +50,9 @@ def _text_message(client: str, **overrides: Any) -> Job:
 
 
 def test_a_receipt_is_known_again_by_the_log(jobs: JobRepository) -> None:
-    entry = LogEntry(make_job().created_at, "receipt", provider="twilio", receipt_id="SM1:delivered")
+    entry = LogEntry(
+        make_job().created_at, "receipt", provider="twilio", receipt_id="SM1:delivered", happened_at=later(5)
+    )
     job = make_job(logs=(entry,))
     jobs.insert([job])
 

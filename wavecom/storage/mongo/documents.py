@@ -223,6 +223,7 @@ _ENTRY_FIELDS = {
     "next_attempt_at": "nextAttemptAt",
     "by": "by",
     "receipt_id": "receiptId",
+    "happened_at": "happenedAt",
 }
 
 
@@ -249,6 +250,7 @@ def _to_entry(document: Mapping[str, Any]) -> LogEntry:
         get("nextAttemptAt"),
         get("by"),
         get("receiptId"),
+        get("happenedAt"),
     )
 
 

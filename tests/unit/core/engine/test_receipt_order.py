@@ -208,6 +208,47 @@ def test_progress_that_comes_after_the_failure_it_preceded_ends_no_doubt(at: dat
     assert after(job, make_receipt_event(ReceiptKind.PROGRESS, message_id="m-7", at=at)).status is status
 
 
+def test_progress_is_compared_with_when_the_failure_happened_and_not_with_when_it_was_told() -> None:
+    job = make_job(status=Status.RETRYING, may_have_been_sent=True)
+
+    # Noted a minute after NOW: another call was made meanwhile, and it is that message's progress that is told.
+    failed = after(job, make_receipt_event(ReceiptKind.FAILED, at=later(10)))
+
+    assert after(failed, make_receipt_event(ReceiptKind.PROGRESS, at=later(9))).status is Status.RETRYING
+    assert after(failed, make_receipt_event(ReceiptKind.PROGRESS, at=later(11))).status is Status.SENT
+
+
+@pytest.mark.parametrize("at", [None, later(80)])
+@pytest.mark.parametrize("failed_at", [None, later(30)])
+def test_progress_of_a_message_that_was_sent_after_the_failure_ends_the_doubt(
+    failed_at: datetime | None, at: datetime | None
+) -> None:
+    failed = after(
+        make_job(status=Status.RETRYING, may_have_been_sent=True), make_receipt_event(ReceiptKind.FAILED, at=failed_at)
+    )
+    again = LogEntry(later(70), "outcome_unknown", 2, "sandbox", "unknown", "timeout")
+    refused = LogEntry(later(70), "unavailable", 2, "sandbox", "unavailable", "http_503")
+    elsewhere = LogEntry(later(70), "outcome_unknown", 2, "other", "unknown", "timeout")
+
+    progress = make_receipt_event(ReceiptKind.PROGRESS, at=at)
+
+    assert after(failed.with_changes({}, (again,)), progress).status is Status.SENT
+    if at is None:
+        assert after(failed.with_changes({}, (refused,)), progress).status is Status.RETRYING
+        assert after(failed.with_changes({}, (elsewhere,)), progress).status is Status.RETRYING
+
+
+def test_progress_from_before_a_failure_stays_so_after_another_call() -> None:
+    failed = after(
+        make_job(status=Status.RETRYING, may_have_been_sent=True), make_receipt_event(ReceiptKind.FAILED, at=later(30))
+    )
+    again = LogEntry(later(70), "outcome_unknown", 2, "sandbox", "unknown", "timeout")
+
+    late = make_receipt_event(ReceiptKind.PROGRESS, at=later(20))
+
+    assert after(failed.with_changes({}, (again,)), late).status is Status.RETRYING
+
+
 def test_progress_of_a_message_that_was_refused_starts_nothing() -> None:
     job = make_job(status=Status.RETRYING, may_have_been_sent=False)
 
