@@ -4,9 +4,9 @@ Whose list: of a receipt, that of the job's account; where the job is not kept a
 has sent to this recipient by this provider, or of all where the receipt names a notification of ours and nobody is
 known to have sent. Of an inbound message, those of the live accounts whose messages went to this number by the provider
 that it came from, because STOP is said to our number and not to one client of it; where nothing is known of any such
-message, STOP holds for all clients. A provider that is one client's own speaks to that client alone. START takes back
-what was said to the same provider, for all of them; and never for all whatever was said: who has left one bank's number
-does not come back to it by a word to another's.
+message, STOP holds for all clients. A provider that is one client's own speaks to that client alone: he takes the
+place of "all". START takes back what was said to the same provider, for all of them; and never for all whatever was
+said: who has left one bank's number does not come back to it by a word to another's.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class SuppressionFeedback:
             # One that names no notification of ours may be about a message that another system has sent with the same
             # account: that is no reason to suppress anybody whom we have never sent anything.
             if not accounts and receipt.job_id is not None:
-                accounts = frozenset(self._accounts())
+                accounts = self._accounts_of(provider)
             found += filter(None, (_new(provider, receipt, each, channel, recipient) for each in sorted(accounts)))
         self._suppressions.add(found)
 
@@ -119,7 +119,9 @@ class SuppressionFeedback:
             self._on_keyword(keyword)
             match keyword:
                 case Keyword.STOP:
-                    stops += [_stop(provider, message, each) for each in sorted(accounts or self._accounts())]
+                    stops += [
+                        _stop(provider, message, each) for each in sorted(accounts or self._accounts_of(provider))
+                    ]
                 case Keyword.START:
                     # Those before it, which it may be about, are to be there.
                     self._suppressions.add(stops)
@@ -140,10 +142,14 @@ class SuppressionFeedback:
         )
 
     def _accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:
-        if provider in self._owners:
-            return frozenset({self._owners[provider]})
         accounts = self._jobs.accounts_that_sent(provider, channel, recipient)
+        if provider in self._owners:
+            return accounts & {self._owners[provider]}
         return frozenset(account for account in accounts if not is_test_account(account))
+
+    def _accounts_of(self, provider: str) -> frozenset[str]:
+        """Who may have sent by the provider: for a word that has to count, though nothing that was sent is kept."""
+        return frozenset({self._owners[provider]} if provider in self._owners else self._accounts())
 
     def _accounts_stopped_by(self, provider: str, number: str) -> frozenset[str]:
         where = SuppressionFilter(

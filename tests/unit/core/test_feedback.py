@@ -276,6 +276,20 @@ def test_what_comes_by_a_clients_own_provider_holds_for_that_client_alone(feedba
     assert [entry.account for entry in feedback.entries()] == ["bank"]
 
 
+def test_a_receipt_by_a_clients_own_provider_that_names_no_notification_is_about_whom_he_has_written_to(
+    feedback: Feedback,
+) -> None:
+    receipt = _unmatched(job_id=None, recipient=NUMBER)
+    feedback.sent("acme", "bank-twilio")
+
+    feedback.handler.on_unmatched("bank-twilio", [receipt])
+    assert feedback.entries() == []
+
+    feedback.sent("bank", "bank-twilio")
+    feedback.handler.on_unmatched("bank-twilio", [receipt])
+    assert [entry.account for entry in feedback.entries()] == ["bank"]
+
+
 def test_start_lifts_what_stop_has_set_and_nothing_else(feedback: Feedback) -> None:
     feedback.sent("acme")
     invalid = _matched(
@@ -334,3 +348,11 @@ def test_help_is_for_who_has_sent_and_nothing_happens_for_anything_else(feedback
     assert feedback.keywords == [Keyword.HELP]
     assert feedback.helped == [(NUMBER, ["acme"])]
     assert feedback.entries() == []
+
+
+def test_help_by_a_clients_own_provider_is_for_whom_he_has_written_to(feedback: Feedback) -> None:
+    feedback.writes("HELP", provider="bank-twilio")
+    feedback.sent("bank", "bank-twilio")
+    feedback.writes("HELP", "m-2", provider="bank-twilio")
+
+    assert feedback.helped == [(NUMBER, []), (NUMBER, ["bank"])]
