@@ -80,7 +80,7 @@ class SuppressionFeedback:
 
     def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
         """See the port."""
-        found = [_matched(each) for each in receipts if not is_test_account(each.job.client)]
+        found = [_matched(each) for each in receipts if self._may_speak_of(each.job, each.provider)]
         self._suppressions.add([new for new in found if new is not None])
 
     def on_unmatched(self, provider: str, receipts: Sequence[Receipt]) -> None:
@@ -140,6 +140,9 @@ class SuppressionFeedback:
             event_id=_event_id(provider, message.event_id),
             happened_at=message.at,
         )
+
+    def _may_speak_of(self, job: Job, provider: str) -> bool:
+        return not is_test_account(job.client) and self._owners.get(provider, job.client) == job.client
 
     def _accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:
         accounts = self._jobs.accounts_that_sent(provider, channel, recipient)

@@ -31,6 +31,8 @@ CHUNK: Final = 1000
 #: A receipt that overtakes the record of its call is early by milliseconds; what matches nothing waits ever longer.
 FIRST_WAIT: Final = timedelta(seconds=2)
 LONGEST_WAIT: Final = timedelta(minutes=15)
+#: One that names no job of ours and has matched none in so many tries, in a minute, is about none that is kept.
+UNMATCHED_AFTER_TRIES: Final = 5
 #: Then it has matched nothing.
 KEPT_FOR: Final = timedelta(hours=24)
 
@@ -146,10 +148,13 @@ class ReceiptProcessor:
         ]
         for chunk in _chunks(received):
             processed = self._apply(chunk)
+            # At once: it is written, whatever becomes of the rest, and a repetition of it is not counted.
+            self._on_processed(processed)
             early = [each for each, done in zip(chunk, processed, strict=True) if done.result is ReceiptResult.PENDING]
             if early:
                 self._pending.keep(early)
-            self._finish(processed)
+            # A job is there before its call. One that is known by the provider's name alone may be told of too early.
+            self._tell([each for each in processed if each.job is not None or each.receipt.job_id is not None])
         for report in reports:
             if report.batch.inbound:
                 self._feedback.on_inbound(report.provider, report.batch.inbound)
@@ -174,6 +179,7 @@ class ReceiptProcessor:
         postponed: list[PendingReceipt] = []
         ended: list[PendingReceipt] = []
         results: list[ProcessedReceipt] = []
+        strangers: list[ProcessedReceipt] = []
         for pending, done in zip(due, processed, strict=True):
             if done.result is not ReceiptResult.PENDING:
                 ended.append(pending)
@@ -183,9 +189,13 @@ class ReceiptProcessor:
                 results.append(replace(done, result=ReceiptResult.UNMATCHED))
             else:
                 postponed.append(pending.tried_again(now))
+                if done.receipt.job_id is None and pending.tries == UNMATCHED_AFTER_TRIES:
+                    strangers.append(done)
+        self._on_processed(results)
+        # Before it is noted that they were tried: what can't be told is tried, and told, again.
+        self._tell([*results, *strangers])
         if postponed:
             self._pending.postpone(postponed)
-        self._finish(results)
         if ended:
             self._pending.remove(ended)
         return len(due)
@@ -264,12 +274,15 @@ class ReceiptProcessor:
             for each in receipts
         ]
 
-    def _finish(self, processed: Sequence[ProcessedReceipt]) -> None:
-        """Tell of those that are about the recipient, a repetition too: nobody knows how far the first one got."""
+    def _tell(self, processed: Sequence[ProcessedReceipt]) -> None:
+        """Tell of those that are about the recipient, a repetition too: nobody knows how far the first one got.
+
+        One that was given up, with its job, is told as well: what became of the call is not known, who complains is.
+        """
         feedback = [
             MatchedReceipt(provider=each.provider, receipt=each.receipt, job=each.job)
             for each in processed
-            if each.job is not None and each.result in _SETTLED and _is_feedback(each.receipt)
+            if each.job is not None and each.result is not ReceiptResult.PENDING and _is_feedback(each.receipt)
         ]
         if feedback:
             self._feedback.on_receipts(feedback)
@@ -279,7 +292,6 @@ class ReceiptProcessor:
                 unmatched[each.provider].append(each.receipt)
         for provider, receipts in unmatched.items():
             self._feedback.on_unmatched(provider, receipts)
-        self._on_processed(processed)
 
 
 _RESULTS = {
@@ -287,7 +299,6 @@ _RESULTS = {
     ReceiptDecision.EARLY: ReceiptResult.PENDING,
     ReceiptDecision.OUTDATED: ReceiptResult.OUTDATED,
 }
-_SETTLED = frozenset({ReceiptResult.APPLIED, ReceiptResult.REPEATED, ReceiptResult.OUTDATED})
 
 
 def tidied(receipt: Receipt) -> Receipt:

@@ -290,6 +290,15 @@ def test_a_receipt_by_a_clients_own_provider_that_names_no_notification_is_about
     assert [entry.account for entry in feedback.entries()] == ["bank"]
 
 
+def test_a_clients_own_provider_suppresses_nobody_for_another(feedback: Feedback) -> None:
+    jobs = [make_job(type=Channel.SMS, to={"phone": NUMBER}, client=client) for client in ("acme", "bank")]
+    receipt = Receipt(event_id="e-1", kind=ReceiptKind.COMPLAINT)
+
+    feedback.handler.on_receipts([MatchedReceipt(provider="bank-twilio", receipt=receipt, job=job) for job in jobs])
+
+    assert [entry.account for entry in feedback.entries()] == ["bank"]
+
+
 def test_start_lifts_what_stop_has_set_and_nothing_else(feedback: Feedback) -> None:
     feedback.sent("acme")
     invalid = _matched(

@@ -19,6 +19,7 @@ from wavecom.core.receipt_processing import (
     FIRST_WAIT,
     KEPT_FOR,
     LONGEST_WAIT,
+    UNMATCHED_AFTER_TRIES,
     ProcessedReceipt,
     ReceiptProcessor,
     ReceiptReport,
@@ -134,11 +135,10 @@ def test_the_key_of_a_replayed_delivery_names_its_job(receiving: Receiving) -> N
     assert receiving.status(job) is Status.DELIVERED
 
 
-@pytest.mark.parametrize("found_by", [{"job_id": make_job_id()}, {"message_id": "m-1"}])
 def test_a_complaint_about_a_notification_that_is_not_kept_is_told_at_once_and_when_it_is_given_up(
-    receiving: Receiving, found_by: dict[str, Any]
+    receiving: Receiving,
 ) -> None:
-    complaint = make_receipt(ReceiptKind.COMPLAINT, recipient="amina@example.com", **found_by)
+    complaint = make_receipt(ReceiptKind.COMPLAINT, recipient="amina@example.com", job_id=make_job_id())
 
     receiving.receive(complaint)
     assert receiving.feedback.unmatched == [("sandbox", complaint)]
@@ -147,6 +147,66 @@ def test_a_complaint_about_a_notification_that_is_not_kept_is_told_at_once_and_w
     receiving.processor.retry_due()
     assert receiving.feedback.unmatched == [("sandbox", complaint)] * 2
     assert receiving.results() == [ReceiptResult.PENDING, ReceiptResult.UNMATCHED]
+
+
+def test_a_complaint_that_names_no_notification_of_ours_is_told_once_it_is_not_just_early(receiving: Receiving) -> None:
+    complaint = make_receipt(ReceiptKind.COMPLAINT, recipient="amina@example.com", message_id="m-1")
+    receiving.receive(complaint)
+    began = receiving.clock.now()
+
+    told_at: list[timedelta] = []
+    while receiving.pending.all():
+        receiving.clock.advance((receiving.pending.all()[0].next_try_at - receiving.clock.now()).total_seconds())
+        receiving.processor.retry_due()
+        if len(receiving.feedback.unmatched) > len(told_at):
+            told_at.append(receiving.clock.now() - began)
+
+    assert receiving.feedback.unmatched == [("sandbox", complaint)] * 2
+    assert timedelta(minutes=1) <= told_at[0] <= timedelta(minutes=2)
+    assert told_at[1] >= KEPT_FOR
+
+
+def test_a_complaint_that_could_not_be_told_in_its_minute_is_told_by_the_next_sweep(receiving: Receiving) -> None:
+    receiving.receive(make_receipt(ReceiptKind.COMPLAINT, recipient="amina@example.com", message_id="m-1"))
+    while receiving.pending.all()[0].tries < UNMATCHED_AFTER_TRIES:
+        receiving.clock.advance(LONGEST_WAIT.total_seconds())
+        receiving.processor.retry_due()
+    receiving.clock.advance(LONGEST_WAIT.total_seconds())
+    assert receiving.feedback.unmatched == []
+
+    receiving.feedback.is_away = True
+    with pytest.raises(StoreError):
+        receiving.processor.retry_due()
+    receiving.feedback.is_away = False
+    receiving.processor.retry_due()
+
+    assert len(receiving.feedback.unmatched) == 1
+
+
+def test_a_complaint_that_overtakes_the_record_of_its_call_is_told_of_its_job_alone(receiving: Receiving) -> None:
+    complaint = make_receipt(ReceiptKind.COMPLAINT, recipient="amina@example.com", message_id="m-1")
+    receiving.receive(complaint)
+    job = receiving.job(provider_message_id="m-1")
+
+    receiving.clock.advance(FIRST_WAIT.total_seconds())
+    receiving.processor.retry_due()
+
+    assert receiving.feedback.unmatched == []
+    assert [(each.receipt, each.job.job_id) for each in receiving.feedback.receipts] == [(complaint, job.job_id)]
+
+
+def test_a_complaint_whose_job_never_has_a_record_of_the_call_is_told_when_it_is_given_up(receiving: Receiving) -> None:
+    job = receiving.job(provider="other")
+    complaint = make_receipt(ReceiptKind.COMPLAINT, job_id=job.job_id)
+    receiving.receive(complaint)
+    assert receiving.feedback.receipts == []
+
+    receiving.clock.advance(KEPT_FOR.total_seconds())
+    receiving.processor.retry_due()
+
+    assert [(each.receipt, each.job.job_id) for each in receiving.feedback.receipts] == [(complaint, job.job_id)]
+    assert receiving.results() == [ReceiptResult.PENDING, ReceiptResult.UNMATCHED]
+    assert receiving.status(job) is Status.SENT
 
 
 def test_a_receipt_that_says_nothing_of_its_recipient_is_no_feedback_without_its_notification(
@@ -274,6 +334,8 @@ def test_a_complaint_that_could_not_be_kept_is_handed_on_when_it_comes_again(rec
     receiving.feedback.is_away = True
     with pytest.raises(StoreError):
         receiving.receive(complaint)
+    # What was written is counted: the provider's repetition is none of it.
+    assert receiving.results() == [ReceiptResult.APPLIED]
 
     receiving.feedback.is_away = False
     receiving.receive(complaint)
