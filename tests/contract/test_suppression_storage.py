@@ -222,6 +222,27 @@ def test_stop_that_comes_late_does_not_undo_a_newer_start(store: SuppressionStor
     assert (newer.is_new, list(store.active([stop.digest], later(33)))) == (True, [stop.digest])
 
 
+def test_a_start_that_ends_nothing_is_newer_than_a_stop_that_comes_late(store: SuppressionStore) -> None:
+    stop = _stop("p 1", later(10))
+    store.add([stop], later(11))
+    assert _start(store, stop, later(20), later(21)) == 1
+    assert _start(store, stop, later(40), later(41)) == 0
+
+    store.add([_stop("p 2", later(30))], later(50))
+    assert store.active([stop.digest], later(51)) == {}
+
+    store.add([_stop("p 3", later(45))], later(52))
+    assert list(store.active([stop.digest], later(53))) == [stop.digest]
+
+
+def test_of_two_stops_that_come_together_the_newer_counts(store: SuppressionStore) -> None:
+    news = [_stop("p 1", later(40)), _stop("p 2", later(20))]
+    store.add(news, later(50))
+
+    assert _start(store, news[0], later(30), later(60)) == 0
+    assert _start(store, news[0], later(45), later(61)) == 1
+
+
 def test_an_event_of_the_future_is_one_of_now(store: SuppressionStore) -> None:
     stop = _stop("p 1", later(days=400))
     store.add([stop], later(10))

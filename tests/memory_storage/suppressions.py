@@ -77,7 +77,7 @@ class MemorySuppressionStore:
         is_older = happened_at is None or entry.happened_at is None or entry.happened_at <= at
         lifted = self._lift(replace(entry, happened_at=at), event) if is_older else 0
         if not lifted:
-            self._note(entry, [event.event_id])
+            self._note(replace(entry, happened_at=max(entry.happened_at or at, at)), [event.event_id])
         return lifted
 
     def _note(self, entry: Suppression, event_ids: Sequence[str]) -> None:

@@ -140,7 +140,12 @@ class NewSuppression:
     def after(self, earlier: NewSuppression | Suppression) -> NewSuppression:
         """What this comes to where ``earlier`` is in force, or to be, for the same recipient and source."""
         if isinstance(earlier, NewSuppression) and earlier.event_id:
-            return replace(self, earlier_event_ids=(*earlier.earlier_event_ids, earlier.event_id))
+            times = (earlier.happened_at, self.happened_at)
+            return replace(
+                self,
+                happened_at=None if None in times else max(each for each in times if each is not None),
+                earlier_event_ids=(*earlier.earlier_event_ids, earlier.event_id),
+            )
         if not self.only_widens:
             return self
         earlier_untold = earlier.untold if isinstance(earlier, NewSuppression) else frozenset()
@@ -386,7 +391,7 @@ class SuppressionStore(Protocol):
         """End the entries of these recipients that this source has set; how many.
 
         Not where the event came before, whatever it did then, and not those that rest on an event newer than
-        ``happened_at``; None: now.
+        ``happened_at``; None: now. One that is not in force keeps the time, so that nothing older puts it in force.
         """
         ...
 

@@ -156,7 +156,7 @@ class MongoSuppressionStore:
             lifted += is_lifted
             if not is_lifted:
                 with writing():
-                    self._entries.update_one(where, _noting([event_id]))
+                    self._entries.update_one(where, {**_noting([event_id]), "$max": {"happenedAt": at}})
         return lifted
 
     def get(self, suppression_id: str, account: str | None) -> Suppression | None:
