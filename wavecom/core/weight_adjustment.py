@@ -9,6 +9,7 @@ import structlog
 
 from wavecom.core.ports import Clock
 from wavecom.core.provider_control import ProviderAction, ProviderAudit, ProviderEvent
+from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
 from wavecom.core.receipt_counts import ReceiptCounter
 from wavecom.core.receipt_health import (
     WINDOW,
@@ -59,6 +60,7 @@ class WeightAdjustment:
         adjusted: Collection[str],
         counter: ReceiptCounter,
         factors: WeightFactorStore,
+        overrides: OverrideStore,
         audit: ProviderAudit,
         clock: Clock,
         new_id: Callable[[], str],
@@ -67,6 +69,7 @@ class WeightAdjustment:
         self._adjusted = frozenset(adjusted)
         self._counter = counter
         self._factors = factors
+        self._overrides = overrides
         self._audit = audit
         self._clock = clock
         self._new_id = new_id
@@ -78,16 +81,19 @@ class WeightAdjustment:
         try:
             window = window_of(self._counter.between(now - WINDOW, now), now)
             healths = health_by_provider(window)
-            known = self._factors.all()
+            known, overrides = self._factors.all(), self._overrides.all()
             for provider in sorted(self._adjusted | known.keys()):
-                self._adjust(provider, known.get(provider), healths.get(provider, ReceiptHealth.UNKNOWN))
+                health = healths.get(provider, ReceiptHealth.UNKNOWN)
+                self._adjust(provider, known.get(provider), health, overrides.get(provider))
             factors = self._factors.all()
         except (StoreError, UnavailableError) as error:
             log.info("weights_not_adjusted", error=type(error).__name__)
             return
         self._report(window, {each: factors[each].percent if each in factors else 100 for each in self._adjusted})
 
-    def _adjust(self, provider: str, known: WeightFactor | None, health: ReceiptHealth) -> None:
+    def _adjust(
+        self, provider: str, known: WeightFactor | None, health: ReceiptHealth, override: ProviderOverride | None
+    ) -> None:
         now = self._clock.now()
         if provider in self._adjusted:
             new = next_factor(known, health, now)
@@ -104,4 +110,8 @@ class WeightAdjustment:
             )
         if self._factors.replace(provider, known, new) and before != after:
             event = "provider_loses_weight" if after < before else "provider_regains_weight"
-            log.warning(event, provider=provider, percent=after, before=before, reason=reason)
+            # A weight that people have set holds in its place.
+            is_in_effect = override is None or override.weight is None
+            log.warning(
+                event, provider=provider, percent=after, before=before, reason=reason, is_in_effect=is_in_effect
+            )

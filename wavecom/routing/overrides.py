@@ -64,7 +64,8 @@ class OverrideFollower:
         self._gate = gate
         self._now = now
         self._board = board
-        self._known_factors: Mapping[str, WeightFactor] = {}
+        #: Of providers whose weight nobody has set: what people set holds in place of both.
+        self._factors_in_effect: Mapping[str, WeightFactor] = {}
         #: Weights and factors, by provider.
         self._weights: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {})
         #: What was read last; None: nothing yet.
@@ -74,11 +75,12 @@ class OverrideFollower:
         """Say how the providers stand, and follow what has changed; without the store what was known last holds."""
         self._publish()
         try:
-            overrides, self._known_factors = self._store.all(), self._factors.all()
+            overrides, known_factors = self._store.all(), self._factors.all()
         except StoreError:
             return
-        factors = {name: each.percent / 100 for name, each in self._known_factors.items()}
         weights = {name: each.weight for name, each in overrides.items() if each.weight is not None}
+        self._factors_in_effect = {name: each for name, each in known_factors.items() if name not in weights}
+        factors = {name: each.percent / 100 for name, each in self._factors_in_effect.items()}
         if (weights, factors) != self._weights:
             self._set_weights(weights, factors)
             self._weights = weights, factors
@@ -95,7 +97,7 @@ class OverrideFollower:
         now = self._now()
         statuses = []
         for health in self._gate.snapshot():
-            summary, factor = ProviderSummary.of(health, now), self._known_factors.get(health.provider)
+            summary, factor = ProviderSummary.of(health, now), self._factors_in_effect.get(health.provider)
             receipts = "" if factor is None else f"{factor.percent} % of its weight: {factor.reason}"
             statuses.append(
                 ProviderStatus(summary.provider, summary.state, summary.until, summary.reason, health.account, receipts)

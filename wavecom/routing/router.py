@@ -180,7 +180,7 @@ class Router:
 
     def set_weights(self, weights: Mapping[str, float], factors: Mapping[str, float]) -> None:
         """Have these weights (by provider) take the place of the file's, from the next choice on; ``factors`` are what
-        is left of the file's where there is no other.
+        is left of the file's, of providers that have no other.
         """
         self._set_routes({channel: each.with_weights(weights, factors) for channel, each in self._declared.items()})
 

@@ -177,9 +177,9 @@ def worker_services(settings: Settings) -> WorkerServices:
         on_rejected_recipients=suppressions.add_rejected,
     )
     reading = Periodic(suppression_check.keep_fresh, seconds=REFRESH_SECONDS, name="suppressions").start()
-    weight_factors = MongoWeightFactorStore(database)
+    weight_factors, overrides = MongoWeightFactorStore(database), MongoOverrideStore(database)
     follower = OverrideFollower(
-        MongoOverrideStore(database),
+        overrides,
         factors=weight_factors,
         set_weights=router.set_weights,
         gate=gate,
@@ -238,6 +238,7 @@ def worker_services(settings: Settings) -> WorkerServices:
             adjusted=adjusted_providers(settings, config),
             counter=receipt_counter,
             factors=weight_factors,
+            overrides=overrides,
             audit=MongoAuditLog(database),
             clock=clock,
             new_id=new_key_id,

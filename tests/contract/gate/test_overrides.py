@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
@@ -12,6 +12,7 @@ from tests.contract.gate.fleet import AnyGate, Fleet, call, granted, health, kno
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryOverrideStore, MemoryWeightFactorStore
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
+from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.receipt_health import ReceiptHealth, WeightFactor
 from wavecom.local.servers import PrivateRedis
 from wavecom.routing import gate
@@ -22,12 +23,26 @@ from wavecom.routing.overrides import OverrideFollower
 NO_CREDIT = ProviderResult(Outcome.UNAVAILABLE, "http_402", scope=Scope.PROVIDER, reason=Reason.BALANCE)
 
 
+class Board:
+    """What was published last."""
+
+    def __init__(self) -> None:
+        self.statuses: Sequence[ProviderStatus] = ()
+
+    def publish(self, statuses: Sequence[ProviderStatus]) -> None:
+        self.statuses = statuses
+
+    def read(self) -> Mapping[str, ProviderStatus]:
+        return {each.provider: each for each in self.statuses}
+
+
 class Environment:
     """The store, and workers that follow it when they are told to."""
 
     def __init__(self) -> None:
         self.store = MemoryOverrideStore()
         self.factors = MemoryWeightFactorStore()
+        self.board = Board()
         self.clock = FakeClock()
         #: Weights and factors, as they were handed on.
         self.weights: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
@@ -39,6 +54,7 @@ class Environment:
             set_weights=lambda *weights: self.weights.append(weights),
             gate=member,
             now=self.clock.now,
+            board=self.board,
         )
 
     def pause(self, seconds: float | None) -> None:
@@ -238,17 +254,24 @@ def test_weights_are_handed_on_when_they_change_and_kept_while_the_store_is_away
     assert environment.weights == [({"sms": 20}, {}), ({}, {})]
 
 
-def test_what_receipts_leave_of_a_weight_is_handed_on_beside_what_people_set(
+def test_what_receipts_leave_of_a_weight_is_handed_on_and_told_where_people_have_set_none(
     fleet: Fleet, environment: Environment
 ) -> None:
     follower = environment.follower(fleet.join(GateSettings()))
     now = environment.clock.now()
     environment.factors.replace("sms", None, WeightFactor(60, ReceiptHealth.SLOW, now, now))
-    environment.store.set_weight("sms", 20, "ada", "contract", now)
+    environment.factors.replace("other", None, WeightFactor(80, ReceiptHealth.SLOW, now, now))
 
     follower.refresh()
+    follower.refresh()
+    assert environment.weights == [({}, {"sms": 0.6, "other": 0.8})]
+    assert [status.receipts[:18] for status in environment.board.statuses] == ["60 % of its weight"]
 
-    assert environment.weights == [({"sms": 20}, {"sms": 0.6})]
+    environment.store.set_weight("sms", 20, "ada", "contract", now)
+    follower.refresh()
+    follower.refresh()
+    assert environment.weights[1:] == [({"sms": 20}, {"other": 0.8})]
+    assert [status.receipts for status in environment.board.statuses] == [""]
 
 
 def test_what_holds_for_a_provider_of_another_file_is_passed_by(fleet: Fleet, environment: Environment) -> None:

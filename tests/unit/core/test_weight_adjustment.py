@@ -7,7 +7,7 @@ from datetime import timedelta
 from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
-from tests.memory_storage import MemoryWeightFactorStore
+from tests.memory_storage import MemoryOverrideStore, MemoryWeightFactorStore
 from tests.provider_administration import MemoryProviderAudit
 from tests.unit.core.test_receipt_counts import MemoryCounter
 from wavecom.core.provider_control import ProviderAction
@@ -21,6 +21,7 @@ class Environment:
         self.clock = FakeClock()
         self.counter = MemoryCounter()
         self.factors = MemoryWeightFactorStore()
+        self.overrides = MemoryOverrideStore()
         self.audit = MemoryProviderAudit()
         self.reported: Mapping[str, int] = {}
         self.windows: Mapping[tuple[str, str], WindowCounts] = {}
@@ -29,6 +30,7 @@ class Environment:
             adjusted=adjusted,
             counter=self.counter,
             factors=self.factors,
+            overrides=self.overrides,
             audit=self.audit,
             clock=self.clock,
             new_id=lambda: f"event-{next(numbers)}",
@@ -61,8 +63,20 @@ def test_a_slow_provider_loses_weight_and_the_step_is_audited_logged_and_shown()
         (ProviderAction.ADJUST, "wavecom", "a", 80)
     ]
     assert [(each["event"], each["provider"], each["percent"]) for each in logs] == [("provider_loses_weight", "a", 80)]
+    assert logs[0]["is_in_effect"]
     assert environment.reported == {"a": 80, "b": 100}
     assert set(environment.windows) == {("a", "DE"), ("b", "DE")}
+
+
+def test_a_step_of_a_provider_whose_weight_people_have_set_is_logged_as_without_effect() -> None:
+    environment = Environment("a")
+    environment.count("a", SLOW)
+    environment.overrides.set_weight("a", 20, "ada", "contract", environment.clock.now())
+
+    with capture_logs() as logs:
+        environment.adjustment.run()
+
+    assert [(each["percent"], each["is_in_effect"]) for each in logs] == [(80, False)]
 
 
 def test_a_provider_that_is_well_again_regains_its_weight() -> None:
