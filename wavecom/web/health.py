@@ -1,7 +1,7 @@
 """``GET /healthz``: this process is alive. ``GET /readyz``: the servers it needs answer; 503 names those that don't.
 
-``/readyz`` says which providers are in trouble, too. ``GET /readyz/accepting`` asks less, for those who decide whether
-requests are sent to this process: it is ready as long as it can accept notifications.
+``/readyz`` says how many providers are in trouble, too. ``GET /readyz/accepting`` asks less, for those who decide
+whether requests are sent to this process: it is ready as long as it can accept notifications.
 """
 
 from __future__ import annotations
@@ -86,10 +86,10 @@ class Readiness:
 
 
 def make_blueprint(readiness: Readiness, statuses: Callable[[], Sequence[ProviderStatus]]) -> Blueprint:
-    """The three addresses. They need no key, and their answers hold nothing but names and words.
+    """The three addresses. They need no key, and their answers hold nothing but names of our servers and words.
 
-    ``statuses`` tells how providers stand. One in trouble is told of and makes nobody unready: its messages wait, or go
-    by others.
+    ``statuses`` tells how providers stand. One in trouble is counted and makes nobody unready: its messages wait, or go
+    by others. Strangers are not told which it is, or that an account has no credit.
     """
     blueprint = Blueprint("health", __name__)
 
@@ -107,8 +107,8 @@ def make_blueprint(readiness: Readiness, statuses: Callable[[], Sequence[Provide
 
     def answer_of(results: Mapping[str, str]) -> Response:
         is_ready = all(result == OK for result in results.values())
-        troubled = {each.provider: each.trouble for each in statuses() if each.trouble}
-        body = {"status": "ready" if is_ready else "unavailable", "checks": results, "providers": troubled}
+        troubled = sum(bool(each.trouble) for each in statuses())
+        body = {"status": "ready" if is_ready else "unavailable", "checks": results, "troubledProviders": troubled}
         return _answer(200 if is_ready else 503, body)
 
     return blueprint

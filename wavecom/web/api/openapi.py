@@ -68,12 +68,10 @@ _READINESS = record(
     {
         "status": text(),
         "checks": {"type": "object", "additionalProperties": {"type": "string"}},
-        "providers": {
-            "type": "object",
-            "additionalProperties": {"type": "string"},
-            "description": "those in trouble, and which: a word of what is wrong with our account, how it stands, or "
-            "that its receipts have cost it weight; none makes the process unready",
-        },
+        "troubledProviders": integer(
+            "how many are not called, or less than they should be (`GET /api/providers` says which and why); none "
+            "makes the process unready"
+        ),
     },
 )
 
@@ -310,12 +308,12 @@ def _health_paths() -> Json:
 
     up, down = {"mongodb": OK, "rabbitmq": OK, "redis": OK}, "no answer within 2 s"
     ready = {
-        200: {"status": "ready", "checks": up, "providers": {"gateway": "balance"}},
-        503: {"status": "unavailable", "checks": up | {"rabbitmq": down}, "providers": {}},
+        200: {"status": "ready", "checks": up, "troubledProviders": 1},
+        503: {"status": "unavailable", "checks": up | {"rabbitmq": down}, "troubledProviders": 0},
     }
     accepting = {
-        200: {"status": "ready", "checks": {"mongodb": OK}, "providers": {}},
-        503: {"status": "unavailable", "checks": {"mongodb": down}, "providers": {}},
+        200: {"status": "ready", "checks": {"mongodb": OK}, "troubledProviders": 0},
+        503: {"status": "unavailable", "checks": {"mongodb": down}, "troubledProviders": 0},
     }
     return {
         "/healthz": path("isAlive", "This process is alive.", {200: {"status": "alive"}}, _HEALTH),
