@@ -1,7 +1,8 @@
 """``type = "http"``: one request to any gateway, by default a JSON POST.
 
-Sends ``{"jobId", "type", "to", "payload", "metadata", "attempt"}`` with the header ``Idempotency-Key``, by which the
-gateway is expected to drop repetitions; one that doesn't is declared with ``is_idempotent = false``.
+Sends ``{"jobId", "reference", "type", "to", "payload", "metadata", "attempt"}`` with the header ``Idempotency-Key``, by
+which the gateway is expected to drop repetitions; one that doesn't is declared with ``is_idempotent = false``.
+``reference`` is what it is to give back in its reports: the jobId, and another one after each replay.
 """
 
 from __future__ import annotations
@@ -222,6 +223,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
     def _own_words(self, message: Message) -> Request:
         content = {
             "jobId": message.job_id,
+            "reference": message.receipt_reference,
             "type": message.type,
             "to": message.to,
             "payload": whole_payload(message),

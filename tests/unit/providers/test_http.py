@@ -28,7 +28,7 @@ NewMessage = Callable[..., Message]
 
 def test_the_job_is_sent_as_json_under_its_delivery_key(environment: Environment, new_message: NewMessage) -> None:
     message = new_message(
-        Channel.SMS, attempt=2, delivery_key="job-1:3", to=MappingProxyType({"phone": "+4915112345678"})
+        Channel.SMS, attempt=2, delivery_key="job-1:3", replays=3, to=MappingProxyType({"phone": "+4915112345678"})
     )
 
     gateway(environment, headers={"Authorization": "Bearer t"}).send(message)
@@ -36,6 +36,7 @@ def test_the_job_is_sent_as_json_under_its_delivery_key(environment: Environment
     [request] = environment.transport.requests
     assert json.loads(request.body) == {
         "jobId": message.job_id,
+        "reference": f"{message.job_id}_3",
         "type": "sms",
         "to": {"phone": "+4915112345678"},
         "payload": {"text": "Your code is 123456."},

@@ -23,7 +23,7 @@ Path = tuple[str | int, ...]
 _Build = Callable[[Mapping[str, Any], list[Any]], Any]
 
 #: What a template may use besides Jinja's own filters; of a message, what the ``http`` type sends by itself.
-NAMES: Final = ("job_id", "delivery_key", "type", "to", "payload", "metadata", "attempt")
+NAMES: Final = ("job_id", "reference", "delivery_key", "type", "to", "payload", "metadata", "attempt")
 #: ``{{ payload.senderId | default(omit) }}`` leaves the key out where the message has none.
 OMIT: Final = object()
 
@@ -181,6 +181,7 @@ def values_of(message: Message, payload: Mapping[str, Any]) -> Mapping[str, Any]
     """What templates see of a message; ``payload`` has its attachments as ``content``."""
     return {
         "job_id": message.job_id,
+        "reference": message.receipt_reference,
         "delivery_key": message.delivery_key,
         "type": message.type.value,
         "to": message.to,
