@@ -151,7 +151,7 @@ class SharedProvider:
 
     def reopen(self, scripts: Scripts, reason: str, at: datetime) -> View:
         """Open it again, as an operator said ``at`` this moment (aware); nothing changes where that was done already,
-        whoever did it. Raises ``UnavailableError``.
+        whoever did it, and what began after ``at`` goes on. Raises ``UnavailableError``.
         """
         return self._override(scripts, "reopen", 0, reason, at.timestamp())
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.contract.gate.fleet import BAD, GOOD, Fleet, call, granted, health, knows, probes, refusal, told, wait_until
-from tests.factories import NOW
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.local.servers import PrivateRedis
@@ -141,7 +141,7 @@ def test_an_operator_who_put_it_right_need_not_wait(shared: Fleet, redis_url: st
     knows(member, BreakerState.OPEN)
 
     with connect(redis_url) as client:
-        RedisSwitch({"sms": USUAL}, RedisScripts(client)).reopen("sms", "paid", NOW)
+        RedisSwitch({"sms": USUAL}, RedisScripts(client)).reopen("sms", "paid", datetime.now(UTC))
 
     knows(member, BreakerState.CLOSED)
     assert health(member).account == ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from structlog.testing import capture_logs
 
@@ -19,7 +21,6 @@ from tests.contract.gate.fleet import (
     wait,
     wait_until,
 )
-from tests.factories import NOW
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.job import Scope
 from wavecom.core.lanes import Priority
@@ -49,7 +50,7 @@ def test_an_operator_pauses_a_provider_for_all_and_opens_it_again(shared: Fleet,
         for member in (first, second):
             wait_until(is_refused(member, gate.THROTTLED), "all know of the pause")
         [paused] = switch.health()
-        switch.reopen("sms", "reopened by ada: done", NOW)
+        switch.reopen("sms", "reopened by ada: done", datetime.now(UTC))
         for member in (first, second):
             granted(member)
         wait_until(lambda: told(logs, "provider_resumed"), "a worker tells of it")
@@ -83,7 +84,7 @@ def test_an_operator_closes_an_open_breaker_and_its_growth_is_forgotten(shared: 
 
     with capture_logs() as logs:
         open_breaker(first, second)
-        switch.reopen("sms", "reopened by ada: it is well", NOW)
+        switch.reopen("sms", "reopened by ada: it is well", datetime.now(UTC))
         for member in (first, second):
             knows(member, BreakerState.CLOSED)
             granted(member)
@@ -100,7 +101,7 @@ def test_to_open_what_is_open_changes_nothing(shared: Fleet, redis_url: str) -> 
     switch = a_switch(shared, settings, redis_url)
     before = switch.health()[0].epoch
 
-    switch.reopen("sms", "reopened by ada: to be sure", NOW)
+    switch.reopen("sms", "reopened by ada: to be sure", datetime.now(UTC))
 
     assert switch.health()[0].epoch == before
     assert not switch.health()[0].is_ramping
@@ -114,4 +115,4 @@ def test_without_redis_an_operator_is_told_so(shared: Fleet, redis_server: Priva
     with pytest.raises(UnavailableError):
         switch.health()
     with pytest.raises(UnavailableError):
-        switch.reopen("sms", "reopened by ada: please", NOW)
+        switch.reopen("sms", "reopened by ada: please", datetime.now(UTC))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import redis
@@ -59,7 +59,8 @@ class Environment:
 
     def pause(self, seconds: float | None) -> None:
         until = None if seconds is None else self.clock.now() + timedelta(seconds=seconds)
-        self.store.set_pause("sms", until, "ada", "maintenance", self.clock.now())
+        # By a real clock, as Redis has one: it compares when somebody said so with what has happened since.
+        self.store.set_pause("sms", until, "ada", "maintenance", datetime.now(UTC))
 
 
 @pytest.fixture
@@ -235,6 +236,23 @@ def test_who_reads_late_that_a_provider_was_opened_does_not_open_it_again(
 
     assert health(second).state is BreakerState.OPEN
     assert refusal(first).reason == gate.BREAKER_OPEN
+
+
+def test_an_opening_that_comes_late_ends_nothing_that_began_after_it(shared: Fleet) -> None:
+    member = shared.join(GateSettings())
+    call(member, NO_CREDIT)
+    knows(member, BreakerState.OPEN)
+    member.set_pause("sms", 600, "maintenance")
+    began = datetime.now(UTC)
+
+    member.reopen("sms", "reopened by ada", began - timedelta(minutes=1))
+    assert health(member).state is BreakerState.OPEN
+    assert health(member).throttled_for_seconds > 0
+
+    member.reopen("sms", "reopened by ada again", began)
+    assert health(member).state is BreakerState.CLOSED
+    assert health(member).throttled_for_seconds == 0
+    assert granted(member)
 
 
 def test_weights_are_handed_on_when_they_change_and_kept_while_the_store_is_away(

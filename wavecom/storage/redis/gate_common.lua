@@ -22,7 +22,7 @@ end
 
 local function load_provider(key, probes_key, settings)
   local provider = {
-    state = 'closed', epoch = 0, open_until = 0, openings = 0, closed_at = 0, successes = 0, failed_probes = '',
+    state = 'closed', epoch = 0, open_until = 0, opened_at = 0, openings = 0, closed_at = 0, successes = 0, failed_probes = '',
     reason = '', changed_at = 0, account = '',
     throttled_until = 0, throttled_at = 0, throttled_reason = '', longest_pause = 0, requests = '',
     untold = '', reopened_at = 0,
@@ -117,6 +117,7 @@ local function open(provider, reason, account)
     fields.openings = fields.openings + 1
   end
   fields.open_until = now + math.min(pause, cap)
+  fields.opened_at = now
   enter(provider, 'open', reason)
   if account ~= '' then
     fields.account = account
