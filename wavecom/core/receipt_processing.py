@@ -302,7 +302,8 @@ _RESULTS = {
 
 
 def tidied(receipt: Receipt) -> Receipt:
-    """The receipt with texts that can be stored: bounded, and without halves of surrogate pairs.
+    """The receipt as it can be stored: its texts bounded and without halves of surrogate pairs, its time to the
+    millisecond, so that it compares the same before and after.
 
     What the provider echoes as the job's id tells the job's life too (``told_job``).
     """
@@ -317,7 +318,7 @@ def tidied(receipt: Receipt) -> Receipt:
         job_id=job_id or None,
         replays=replays,
         message_id=receipt.message_id and _storable(receipt.message_id, _TEXT_LIMIT),
-        at=receipt.at,
+        at=receipt.at and receipt.at.replace(microsecond=receipt.at.microsecond // 1000 * 1000),
         code=_storable(receipt.code, _CODE_LIMIT),
         text=_storable(receipt.text, _TEXT_LIMIT),
         reason=receipt.reason,

@@ -402,6 +402,10 @@ def test_what_a_provider_echoes_tells_the_job_and_its_life(echoed: str, replays:
     assert (receipt.job_id, receipt.replays) == (job_id, replays)
 
 
+def test_a_time_is_kept_as_exactly_as_the_store_keeps_it() -> None:
+    assert tidied(make_receipt(at=NOW.replace(microsecond=589_999))).at == NOW.replace(microsecond=589_000)
+
+
 def test_texts_that_no_store_takes_are_stored_as_far_as_they_can_be(receiving: Receiving) -> None:
     job = receiving.job()
 
