@@ -1,7 +1,7 @@
 """The benchmark's recording provider: counts each delivery key, and when it came first.
 
 It shares the processor with what it measures, so it reads no more of a request than its length and its
-``Idempotency-Key``.
+``Idempotency-Key``. Told to, it reports what it has answered 200 (``harness.receipts``).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from harness import control
 from harness.http_messages import header
 from harness.provider_server import Fault, Provider, provider_parser, provider_ports, provider_verbs
+from harness.receipts import ReceiptSender, receipt_verbs
 from wavecom.local.ports import LOOPBACK
 
 
@@ -38,13 +39,14 @@ class KeyRecorder:
 
     def __init__(self, providers: list[str]) -> None:
         self._received = {name: ReceivedKeys() for name in providers}
+        self.receipt_senders = {name: ReceiptSender() for name in providers}
 
     def requested_fault(self, body: bytes) -> Fault | None:
         """See ``Recorder``: none."""
         return None
 
-    def begin(self, provider: str, head: bytes, body: bytes, fault: Fault | None) -> bytes:
-        """See ``Recorder``; the record of a request is its key."""
+    def begin(self, provider: str, head: bytes, body: bytes, fault: Fault | None) -> tuple[str, bytes]:
+        """See ``Recorder``; the record of a request is its provider and its key."""
         now = time.monotonic()
         key = header(head, b"idempotency-key")
         received = self._received[provider]
@@ -53,10 +55,14 @@ class KeyRecorder:
             received.refused += 1
         elif received.first.setdefault(key, now) != now:
             received.repeated[key] = received.repeated.get(key, 0) + 1
-        return key
+        return provider, key
 
-    def end(self, record: bytes, answer: str, *, is_sent: bool) -> None:
-        """See ``Recorder``: all that counts is known at the beginning."""
+    def end(self, record: tuple[str, bytes], answer: str, *, is_sent: bool) -> None:
+        """See ``Recorder``: all that counts is known at the beginning; receipts come for what was answered 200."""
+        if answer == "200":
+            provider, key = record
+            # Of a job that was never replayed, and no benchmark replays any, the key is the job's id.
+            self.receipt_senders[provider].take(key)
 
     def progress(self) -> dict[str, int]:
         """Counts so far: ``received`` different keys, ``calls`` in all, ``refused`` of these."""
@@ -99,6 +105,7 @@ async def run(control_port: int, ports: dict[str, int], host: str = LOOPBACK) ->
         await provider.listen()
     verbs: dict[str, control.Verb] = {
         **provider_verbs(providers),
+        **receipt_verbs(recorder.receipt_senders),
         "progress": recorder.progress,
         "write": recorder.write,
         "calls": recorder.calls,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
+from harness import receipts
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.programs import PROGRAMS, ProgramService
 from wavecom.local.readiness import Check, check_of
@@ -38,6 +39,8 @@ class ProviderPlan:
     rate_per_second: float | None = None
     #: How long a call of it may take; None: as the application has it by default.
     timeout_seconds: float | None = None
+    #: It reports what became of messages, by ``harness.receipts``.
+    has_receipts: bool = False
     #: A channel of several providers is theirs in the order in which the shape names them.
     channels: tuple[str, ...] = ("email", "sms", "push")
 
@@ -108,6 +111,8 @@ class Subject(Protocol):
     has_lists: bool
     #: It sends no more to a provider than it is told that this one takes.
     has_limits: bool
+    #: It takes receipts in.
+    has_receipts: bool
 
     def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         """What to launch, in this order. Writes the files that they need."""
@@ -124,6 +129,7 @@ class WaveCom:
     has_lanes = True
     has_lists = True
     has_limits = True
+    has_receipts = True
 
     def __init__(
         self, extra: Mapping[str, str] | None = None, *, extra_of: Mapping[str, Mapping[str, str]] | None = None
@@ -186,6 +192,8 @@ def _providers_file(config: DeploymentConfig) -> str:
             lines.append(f"rate_per_second = {plan.rate_per_second:g}")
         if plan.timeout_seconds is not None:
             lines.append(f"timeout_seconds = {plan.timeout_seconds:g}")
+        if plan.has_receipts:
+            lines += [f"[providers.{name}.receipts]", *receipts.TABLE.splitlines()]
         for channel in plan.channels:
             routes.setdefault(channel, []).append(f'"{name}"')
     lines += ["[routes]", *(f"{channel} = [{', '.join(names)}]" for channel, names in routes.items())]

@@ -212,6 +212,7 @@ class Scenario:
     play: Play
     needs_batch: bool = False
     needs_limits: bool = False
+    needs_receipts: bool = False
     #: Too long to be repeated, and not worth it: what it shows hardly depends on the machine's mood.
     is_played_once: bool = False
     #: A goal is a ratio to the others, so they are repeated as well; elsewhere they are measured once.
@@ -219,7 +220,11 @@ class Scenario:
 
     def suits(self, subject: Subject) -> bool:
         """Whether ``subject`` has what it is about."""
-        return (subject.has_batch or not self.needs_batch) and (subject.has_limits or not self.needs_limits)
+        return (
+            (subject.has_batch or not self.needs_batch)
+            and (subject.has_limits or not self.needs_limits)
+            and (subject.has_receipts or not self.needs_receipts)
+        )
 
     def times(self, subject: Subject, repeats: int) -> int:
         """How often it is played with ``subject`` in a run of so many repeats."""

@@ -38,6 +38,7 @@ class Reference:
     has_lanes = False
     has_lists = False
     has_limits = False
+    has_receipts = False
 
     def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         channels = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.scenarios import growth, peaks, providers, rates, resources
+from harness.scenarios import growth, peaks, providers, rates, receipts, resources
 from harness.trial import Scenario
 
 SCENARIOS = (
@@ -26,6 +26,13 @@ SCENARIOS = (
         providers.storm,
         needs_limits=True,
         is_played_once=True,
+    ),
+    Scenario(
+        "receipts",
+        "two receipts for each message; then 100,000 of them in batches, with one-time passwords beside",
+        receipts.receipts,
+        needs_batch=True,
+        needs_receipts=True,
     ),
     Scenario("slow", "a provider that takes 2 s beside one that takes 50 ms", providers.slow),
     Scenario(

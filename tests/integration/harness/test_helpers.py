@@ -68,6 +68,16 @@ def test_a_refused_call_counts_as_a_call_and_not_as_received(provider: HelperPro
     assert provider.ask("progress") == {"received": 0, "calls": 1, "refused": 1}
 
 
+def test_receipts_are_due_for_what_was_answered_200_and_for_nothing_else(provider: HelperProcess) -> None:
+    provider.ask("withhold", provider="gate", url=f"http://{LOOPBACK}/receipts/gate")
+    call(provider, "one")
+    call(provider, "one")
+    ask_to_behave(provider, "gate", Behaviour(0, [Fault(status=503)]))
+    call(provider, "two")
+
+    assert provider.ask("receipts", provider="gate") == {"due": 0, "confirmed": 0, "repeated": 0, "withheld": 1}
+
+
 def test_the_provider_answers_after_its_latency(provider: HelperProcess) -> None:
     ask_to_behave(provider, "gate", Behaviour(latency_seconds=0.2))
     began = time.monotonic()

@@ -21,12 +21,13 @@ class Plain:
     has_lanes: bool = False
     has_lists: bool = False
     has_limits: bool = False
+    has_receipts: bool = False
 
     def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         raise NotImplementedError
 
 
-OURS = Plain(JUDGED, has_batch=True, has_lists=True, has_limits=True)
+OURS = Plain(JUDGED, has_batch=True, has_lists=True, has_limits=True, has_receipts=True)
 OTHER = Plain("Reference")
 
 
