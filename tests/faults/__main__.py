@@ -74,7 +74,7 @@ def main(
     """
     if is_list:
         for scenario in scenarios.SCENARIOS:
-            click.echo(f"{scenario.name:<18} {scenario.what}")
+            click.echo(f"{scenario.name:<24} {scenario.what}")
         return
     selected = chosen(only, scenarios.SCENARIOS, [scenarios.SHORT])
     size = QUICK if quick else Size()

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import redis
 from pymongo import MongoClient
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from harness.control import HelperProcess
@@ -30,6 +31,7 @@ from harness.subject import MONGODB, RABBITMQ, REDIS, DeploymentConfig, WaveCom
 from tests.faults.notes import Kill, Mark, Notes, Orphan, Trouble
 from tests.faults.plan import DRILL_SETTINGS, HEALTHY, SERVERS, SETTLED_SECONDS, DrillError, Plan
 from tests.faults.processes import descendants_of, is_python
+from tests.faults.receipts import ReceiptEvidence
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.rabbitmq import MANAGEMENT, PrivateRabbitMQ
 from wavecom.local.server import PrivateServer
@@ -108,6 +110,8 @@ class Deployment:
         environment.wait_for_helpers()
         for name in self.plan.providers:
             self.behave(name, HEALTHY)
+            if self.plan.has_receipts:
+                self.recorder.ask("report_to", provider=name, url=f"{self.config.url}/receipts/{name}")
         self._start_programs()
 
     def _helper(self, module: str, arguments: Sequence[str], **variables: str) -> HelperProcess:
@@ -313,12 +317,25 @@ class Deployment:
     @property
     def jobs(self) -> Collection[dict[str, Any]]:
         """The jobs, read past the proxy and past WaveCom's code."""
+        return self._database["jobs"]
+
+    def receipts(self) -> ReceiptEvidence:
+        """What the providers, and the store, know of receipts until now. Raises ``PyMongoError``."""
+        confirmed = [
+            tuple(each) for name in self.plan.providers for each in self.recorder.ask("confirmed", provider=name)
+        ]
+        due = sum(self.recorder.ask("receipts", provider=name)["due"] for name in self.plan.providers)
+        kept = self._database["receipts"].find({"nextTryAt": {"$exists": True}})
+        return ReceiptEvidence(due=due, confirmed=confirmed, pending=[receipt["eventId"] for receipt in kept])
+
+    @property
+    def _database(self) -> Database[dict[str, Any]]:
         if self._store is None:
             # The reading side's own: aware times, short waits.
             self._store = MongoClient(
                 self.servers[MONGODB].url, tz_aware=True, serverSelectionTimeoutMS=2000, socketTimeoutMS=60_000
             )
-        return self._store.get_default_database()["jobs"]
+        return self._store.get_default_database()
 
     @property
     def delivery_workers(self) -> dict[str, str]:

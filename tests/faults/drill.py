@@ -84,6 +84,7 @@ def run(
         pace=size.pace,
         fake_clock_of=scenario.fake_clock_of,
         faketime_library=faketime_library,
+        has_receipts=scenario.has_receipts,
     )
     began = time.monotonic()
     progress("starting")
@@ -131,6 +132,8 @@ class _Drill:
         self._progress("reconciling")
         dead_letters = self._dead_letters()
         told = load.ask("fetch", timeout_seconds=60)
+        # Before the jobs: what is answered 200 later may be in none of them yet.
+        receipts = deployment.receipts()
         return Evidence(
             notifications=told["notifications"],
             jobs=list(deployment.jobs.find({}, {"payload": 0, "to": 0})),
@@ -141,6 +144,7 @@ class _Drill:
             load_ended_at=load_ended_at,
             settled_at=settled_at,
             stuck_workers=stuck,
+            receipts=receipts,
         )
 
     def _wait(self, seconds: float) -> None:
@@ -175,8 +179,9 @@ class _Drill:
             with contextlib.suppress(PyMongoError):
                 waiting = deployment.jobs.count_documents({"status": {"$in": list(WAITING)}})
                 owed = deployment.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": False}})
-                self._progress(f"waiting until all is settled: {waiting + owed} to go")
-                return waiting + owed == 0
+                receipts = deployment.receipts().unsettled
+                self._progress(f"waiting until all is settled: {waiting + owed + receipts} to go")
+                return waiting + owed + receipts == 0
             return False
 
         return time.time() if deployment.wait_until(is_settled, SETTLE_SECONDS, 1) else None

@@ -57,9 +57,15 @@ class Plan:
     #: The process whose clock can be moved.
     fake_clock_of: str | None = None
     faketime_library: Path | None = None
+    #: Providers report what became of messages.
+    has_receipts: bool = False
 
     @property
     def shape(self) -> Shape:
         """The application, told of the providers."""
-        provider = ProviderPlan(rate_per_second=PROVIDER_RATE, timeout_seconds=PROVIDER_TIMEOUT_SECONDS)
+        provider = ProviderPlan(
+            rate_per_second=PROVIDER_RATE,
+            timeout_seconds=PROVIDER_TIMEOUT_SECONDS,
+            has_receipts=self.has_receipts,
+        )
         return Shape(dict.fromkeys(self.providers, provider), workers=self.workers)

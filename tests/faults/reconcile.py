@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.faults.notes import Notes
 from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_RATE, PROVIDER_TIMEOUT_SECONDS, SECOND
+from tests.faults.receipts import ReceiptEvidence, reconcile_receipts
 from tests.faults.scenarios import Failover, Scenario
 
 Document = Mapping[str, Any]
@@ -47,6 +48,7 @@ class Evidence:
     settled_at: float | None
     #: Delivery workers that claimed nothing within 60 s of the last recovery.
     stuck_workers: Sequence[str] = ()
+    receipts: ReceiptEvidence = field(default_factory=ReceiptEvidence)
 
 
 @dataclass(slots=True)
@@ -70,6 +72,10 @@ class Reconciliation:
     stored_unconfirmed_to_client: int = 0
     gave_up: int = 0
     refusals: int = 0
+    #: Answered 200; of these neither in their job's log nor kept to be tried again; in it more than once.
+    receipts: int = 0
+    receipts_lost: int = 0
+    receipts_twice: int = 0
     dead_letters: int = 0
     dead_letters_twice: int = 0
     kills: int = 0
@@ -115,6 +121,7 @@ class _Reconciler:
         self._check_duplicates()
         self._check_states()
         self._check_dead_letters()
+        self._check_receipts()
         self._check_recovery()
         self._check_times()
         self._check_rate()
@@ -267,6 +274,18 @@ class _Reconciler:
         unnoted = [job_id for job_id in failed if "deadLetteredAt" not in self._jobs[job_id]]
         if unnoted:
             self._violation(f"{len(unnoted)} failed jobs don't know of their dead letter", unnoted)
+
+    def _check_receipts(self) -> None:
+        result, receipts = self._result, self._evidence.receipts
+        findings = reconcile_receipts(receipts, self._jobs)
+        result.receipts = len(receipts.confirmed)
+        result.receipts_lost, result.receipts_twice = len(findings.lost), len(findings.twice)
+        if result.receipts < receipts.due:
+            self._violation(f"{receipts.due - result.receipts} receipts were not answered 200")
+        if findings.lost:
+            self._violation(f"{len(findings.lost)} receipts are neither applied nor kept", findings.lost)
+        if findings.twice:
+            self._violation(f"{len(findings.twice)} receipts were applied more than once", findings.twice)
 
     # --- time -----------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """The drill's recording provider: remembers every request, and what it was answered.
 
 It is the judge of what was sent, so it knows nothing of WaveCom. *Sent* is each 2xx and each silence after a whole
-body: a provider that falls silent may have passed the message on.
+body: a provider that falls silent may have passed the message on. Told to, it reports what it has answered 200, by
+receipts (``harness.receipts``).
 
 A request may ask how it is to be answered: ``metadata.provider`` = ``reject`` is always answered 422, ``unavailable``
 always 500.
@@ -14,12 +15,14 @@ import json
 import random
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from harness import control
 from harness.http_messages import header
 from harness.provider_server import Fault, Provider, provider_parser, provider_ports, provider_verbs
+from harness.receipts import ReceiptSender, receipt_verbs
 
 REJECT, UNAVAILABLE = "reject", "unavailable"
 _REQUESTED = {REJECT: Fault(status=422), UNAVAILABLE: Fault(status=500)}
@@ -43,8 +46,9 @@ class Record:
 class RequestRecorder:
     """A ``Recorder`` of all providers, and the verbs by which the drill asks for what it has."""
 
-    def __init__(self) -> None:
+    def __init__(self, providers: Iterable[str]) -> None:
         self._records: list[Record] = []
+        self.receipt_senders = {name: ReceiptSender() for name in providers}
 
     def requested_fault(self, body: bytes) -> Fault | None:
         """See ``Recorder``."""
@@ -61,6 +65,8 @@ class RequestRecorder:
     def end(self, record: Record, answer: str, *, is_sent: bool) -> None:
         """See ``Recorder``."""
         record.answer, record.is_sent, record.answered_at = answer, is_sent, time.time()
+        if answer == "200":
+            self.receipt_senders[record.provider].take(record.job_id.encode())
 
     def fetch(self) -> list[dict[str, Any]]:
         """Every request so far."""
@@ -79,12 +85,13 @@ class RequestRecorder:
 
 async def run(control_port: int, ports: dict[str, int], seed: int) -> None:
     """Serve until the process is ended."""
-    recorder = RequestRecorder()
+    recorder = RequestRecorder(ports)
     providers = {name: Provider(name, port, recorder, random.Random(f"{seed}/{name}")) for name, port in ports.items()}
     for provider in providers.values():
         await provider.listen()
     verbs: dict[str, control.Verb] = {
         **provider_verbs(providers),
+        **receipt_verbs(recorder.receipt_senders),
         "fetch": recorder.fetch,
         "sent_per_second": recorder.sent_per_second,
     }

@@ -111,6 +111,7 @@ def _page(outcomes: Sequence[Outcome], facts: dict[str, str], description: RunDe
         ),
         "",
         *_failover(outcomes),
+        *_receipts(outcomes),
         *_legend(description),
         *run_section(facts),
         "",
@@ -178,6 +179,30 @@ def _failover(outcomes: Sequence[Outcome]) -> list[str]:
         "From the moment the first provider fails until the second carries four fifths of what is accepted.",
         "",
         *table(("scenario", "taken over in s", "failed calls until then", "delivered"), rows),
+        "",
+    ]
+
+
+def _receipts(outcomes: Sequence[Outcome]) -> list[str]:
+    drills = [outcome for outcome in outcomes if outcome.scenario.has_receipts]
+    if not drills:
+        return []
+    rows = [
+        (
+            outcome.scenario.name,
+            outcome.result.receipts,
+            outcome.result.receipts_lost,
+            outcome.result.receipts_twice,
+        )
+        for outcome in drills
+    ]
+    return [
+        "## Receipts",
+        "",
+        "The provider reports each message twice, and posts a receipt until it is answered 200. *Lost* is what was"
+        " answered 200 and is neither in the job's log nor kept to be tried again.",
+        "",
+        *table(("scenario", "answered 200", "**lost**", "**applied twice**"), rows),
         "",
     ]
 

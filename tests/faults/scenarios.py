@@ -52,6 +52,8 @@ class Scenario:
     #: Every second request comes over a connection of its own.
     connects_anew: bool = False
     failover: Failover | None = None
+    #: The provider reports what became of messages: each receipt that is answered 200 is applied once.
+    has_receipts: bool = False
 
 
 # --- Processes ----------------------------------------------------------------------------------------------------
@@ -325,6 +327,30 @@ SCENARIOS: tuple[Scenario, ...] = (
         _fails_over("hanging", HANGING),
         providers=(FIRST, SECOND),
         failover=Failover(PROVIDER_TIMEOUT_SECONDS + 5),
+    ),
+    Scenario(
+        "receipts-mongodb-killed",
+        "receipts for every message; MongoDB killed with kill -9 for 3 s, 3 times",
+        _server_away(MONGODB, 3, times=3),
+        has_receipts=True,
+    ),
+    Scenario(
+        "receipts-redis-killed",
+        "receipts for every message; Redis killed with kill -9 for 8 s, twice",
+        _server_away(REDIS, 8, times=2),
+        has_receipts=True,
+    ),
+    Scenario(
+        "receipts-rabbitmq-killed",
+        "receipts for every message; RabbitMQ killed with kill -9 and started, twice",
+        _server_away(RABBITMQ, 3, times=2),
+        has_receipts=True,
+    ),
+    Scenario(
+        "receipts-web-killed",
+        "receipts for every message; kill -9 of the web server: its child, the whole, its child again",
+        _kill_web,
+        has_receipts=True,
     ),
     Scenario("mixed", "pairs of random faults of all kinds, 8 times", _mixed, may_exhaust_attempts=True),
 )

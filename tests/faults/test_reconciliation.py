@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from tests.faults.notes import Kill, Notes, Orphan, Trouble
 from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_TIMEOUT_SECONDS, SECOND
+from tests.faults.receipts import DELIVERED, PASSED_ON, RECEIPTS, ReceiptEvidence
 from tests.faults.reconcile import Evidence, reconcile
 from tests.faults.scenarios import Failover, Scenario
 
@@ -96,11 +97,42 @@ def evidence(**changes: Any) -> Evidence:
     return Evidence(**everything | changes)
 
 
+def noted(number: int, *words: str) -> dict[str, Any]:
+    """The job, with these receipts in its log."""
+    entries = [{"at": moment(2), "event": "receipt", "receiptId": f"job-{number}-{word}"} for word in words]
+    return job(number, logs=entries)
+
+
+def reported(*job_ids: str, pending: Sequence[str] = ()) -> ReceiptEvidence:
+    """All receipts of these messages, answered 200."""
+    confirmed = [(word, job_id) for word in RECEIPTS for job_id in job_ids]
+    return ReceiptEvidence(due=len(confirmed), confirmed=confirmed, pending=pending)
+
+
 def test_honest_books_break_no_promise() -> None:
     result = reconcile(scenario(), evidence())
 
     assert result.violations == []
     assert (result.accepted, result.statuses["delivered"], result.lost, result.waiting) == (2, 2, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("noted_job", "pending"),
+    [
+        pytest.param(noted(1, *RECEIPTS), [], id="both are applied"),
+        pytest.param(noted(1, DELIVERED), [], id="that it was passed on came last, and says nothing any more"),
+        pytest.param(noted(1, PASSED_ON), [f"job-1-{DELIVERED}"], id="one is kept to be tried again"),
+    ],
+)
+def test_receipts_that_are_applied_outdated_or_kept_break_no_promise(
+    noted_job: Mapping[str, Any], pending: Sequence[str]
+) -> None:
+    books = evidence(jobs=[noted_job, job(2)], receipts=reported("job-1", pending=pending))
+
+    result = reconcile(scenario(has_receipts=True), books)
+
+    assert result.violations == []
+    assert (result.receipts, result.receipts_lost, result.receipts_twice) == (2, 0, 0)
 
 
 def test_a_sending_that_was_repeated_in_doubt_and_says_so_is_explained() -> None:
@@ -233,6 +265,18 @@ BROKEN_PROMISES: Mapping[str, tuple[Callable[[], Evidence], str]] = {
     ),
     "a worker that does nothing": (lambda: evidence(stuck_workers=["worker2"]), "made no progress"),
     "never settled": (lambda: evidence(settled_at=None), "not everything was settled in time"),
+    "a receipt that nobody answered": (
+        lambda: evidence(receipts=ReceiptEvidence(due=1)),
+        "1 receipts were not answered 200",
+    ),
+    "a receipt that was taken and is nowhere": (
+        lambda: evidence(jobs=[noted(1, PASSED_ON), job(2)], receipts=reported("job-1")),
+        "1 receipts are neither applied nor kept",
+    ),
+    "a receipt that was applied twice": (
+        lambda: evidence(jobs=[noted(1, *RECEIPTS, DELIVERED), job(2)], receipts=reported("job-1")),
+        "1 receipts were applied more than once",
+    ),
     "a time at which nothing happened": (
         lambda: evidence(jobs=[job(1, createdAt=moment(601)), job(2)]),
         "times at which nothing happened",

@@ -110,6 +110,16 @@ def test_a_request_can_ask_to_be_refused(recorder: HelperProcess) -> None:
     assert send(recorder, "b", {"provider": "unavailable"}).status == 500
 
 
+def test_receipts_are_due_for_what_was_answered_200_and_for_nothing_else(recorder: HelperProcess) -> None:
+    recorder.ask("withhold", provider="gate", url=f"http://{LOOPBACK}/receipts/gate")
+    behave(recorder)
+    send(recorder, "a")
+    send(recorder, "a")
+    send(recorder, "b", {"provider": "reject"})
+
+    assert recorder.ask("receipts", provider="gate") == {"due": 0, "confirmed": 0, "repeated": 0, "withheld": 1}
+
+
 def test_silence_after_a_whole_body_counts_as_sent(recorder: HelperProcess) -> None:
     behave(recorder, Fault(FaultKind.SILENCE))
 
