@@ -9,7 +9,7 @@ from urllib.parse import quote
 import requests
 
 from wavecom.broker.publisher import QueueState
-from wavecom.broker.topology import DELIVERY_QUEUES, queue_name
+from wavecom.broker.topology import queue_name
 from wavecom.core.lanes import QUEUES, LaneQueue
 from wavecom.core.queue_rates import QueueCounters
 from wavecom.errors import BrokerError
@@ -32,23 +32,21 @@ class QueueCounterReader:
     def read(self) -> Mapping[LaneQueue, QueueCounters]:
         """The counters by lane queue. Raises ``BrokerError``."""
         counted = self._counted()
-        found: dict[LaneQueue, list[QueueCounters]] = {}
-        for name in (queue.name for queue in DELIVERY_QUEUES):
-            state = self._look_at(name)
-            if state is None:
-                raise BrokerError("RabbitMQ does not tell what waits in its queues.")
-            statistics = counted.get(name, {})
-            messages = statistics.get("message_stats", {})
-            found.setdefault(_lane_queue(name), []).append(
-                QueueCounters(
-                    waiting=state.ready,
-                    consumers=state.consumers,
-                    in_hand=statistics.get("messages_unacknowledged") or 0,
-                    published=messages.get("publish", 0),
-                    acked=messages.get("ack", 0),
-                )
-            )
-        return {queue: _together(parts) for queue, parts in found.items()}
+        return {queue: self._together(queue_name(queue), counted) for queue in QUEUES}
+
+    def _together(self, name: str, counted: Mapping[str, Mapping[str, Any]]) -> QueueCounters:
+        state = self._look_at(name)
+        if state is None:
+            raise BrokerError("RabbitMQ does not tell what waits in its queues.")
+        statistics = counted.get(name, {})
+        messages = statistics.get("message_stats", {})
+        return QueueCounters(
+            waiting=state.ready,
+            consumers=state.consumers,
+            in_hand=statistics.get("messages_unacknowledged") or 0,
+            published=messages.get("publish", 0),
+            acked=messages.get("ack", 0),
+        )
 
     def _counted(self) -> Mapping[str, Mapping[str, Any]]:
         try:
@@ -60,17 +58,3 @@ class QueueCounterReader:
             status = f", status {answer.status_code}" if isinstance(error, requests.HTTPError) else ""
             raise BrokerError(f"RabbitMQ's management API can't be used ({type(error).__name__}{status}).") from None
         return {queue["name"]: queue for queue in queues}
-
-
-def _lane_queue(name: str) -> LaneQueue:
-    return next(queue for queue in QUEUES if name == queue_name(queue) or name.startswith(f"{queue_name(queue)}."))
-
-
-def _together(parts: list[QueueCounters]) -> QueueCounters:
-    return QueueCounters(
-        waiting=sum(each.waiting for each in parts),
-        in_hand=sum(each.in_hand for each in parts),
-        consumers=max(each.consumers for each in parts),
-        published=sum(each.published for each in parts),
-        acked=sum(each.acked for each in parts),
-    )

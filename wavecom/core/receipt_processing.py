@@ -154,7 +154,9 @@ class ReceiptProcessor:
             if early:
                 self._pending.keep(early)
             # A job is there before its call. One that is known by the provider's name alone may be told of too early.
-            self._tell([each for each in processed if each.job is not None or each.receipt.job_id is not None])
+            self._report_feedback(
+                [each for each in processed if each.job is not None or each.receipt.job_id is not None]
+            )
         for report in reports:
             if report.batch.inbound:
                 self._feedback.on_inbound(report.provider, report.batch.inbound)
@@ -193,7 +195,7 @@ class ReceiptProcessor:
                     strangers.append(done)
         self._on_processed(results)
         # Before it is noted that they were tried: what can't be told is tried, and told, again.
-        self._tell([*results, *strangers])
+        self._report_feedback([*results, *strangers])
         if postponed:
             self._pending.postpone(postponed)
         if ended:
@@ -274,7 +276,7 @@ class ReceiptProcessor:
             for each in receipts
         ]
 
-    def _tell(self, processed: Sequence[ProcessedReceipt]) -> None:
+    def _report_feedback(self, processed: Sequence[ProcessedReceipt]) -> None:
         """Tell of those that are about the recipient, a repetition too: nobody knows how far the first one got.
 
         One that was given up, with its job, is told as well: what became of the call is not known, who complains is.

@@ -267,7 +267,7 @@ class PlainRequests:
         content_type: str,
         more: tuple[tuple[str, str], ...] = (),
     ) -> PlainResponse:
-        """The response to a request that has been identified; counted under ``route``, a template of ours."""
+        """The response to a request that was resolved and identified; counted under ``route``, a template of ours."""
         headers = [
             ("Content-Type", content_type),
             *HEADERS.items(),
@@ -275,7 +275,6 @@ class PlainRequests:
             (REQUEST_ID, environ[_REQUEST_ID]),
             *more,
         ]
-        self.resolve(environ)
         if is_secure(environ):
             headers.append(STRICT_TRANSPORT)
         count("POST", route, status)

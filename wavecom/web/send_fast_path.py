@@ -128,6 +128,7 @@ class SendFastPath:
 
     def answer(self, environ: WSGIEnvironment, response: SendResponse) -> PlainResponse:
         """Status, headers and body of the response to a request that was enqueued."""
+        self._plain.resolve(environ)
         body = response.body.encode() if isinstance(response.body, str) else response.body
         more = (*self._vary, *response.headers(PATH))
         return self._plain.answer(environ, 202, body, route=PATH, content_type="application/json", more=more)
