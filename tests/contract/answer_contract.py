@@ -7,7 +7,8 @@ held together: a row that nobody plays is a failure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -75,9 +76,14 @@ class AnswerContract:
     proxy_outcome: ClassVar[Outcome] = Outcome.UNKNOWN
     unreadable_success: ClassVar[Outcome] = Outcome.ACCEPTED
 
+    #: The server that was called last.
+    peer: HttpPeer
+
     table: ClassVar[str]
     accepted_body: ClassVar[bytes]
     receipts_url: ClassVar[str | None]
+    context: ssl.SSLContext | None
+    recipient_at: Callable[[str, Channel], Mapping[str, object]]
 
     @pytest.fixture
     def any_transport(self, way: Way) -> Iterator[HttpTransport]:
@@ -106,13 +112,14 @@ class AnswerContract:
     ) -> list[ProviderResult]:
         """The results of a provider's calls, one after the other; the server was called once for each."""
         with ExitStack() as opened:
-            peer = opened.enter_context(HttpPeer(*behaviours))
+            peer = opened.enter_context(HttpPeer(*behaviours, context=self.context))
             provider = self.provider_at(peer.url, channel, transport)
             opened.callback(provider.close)
-            setup = setup_of(provider, channel)
+            setup = ProviderSetup(provider, channel, list, self.recipient_at(peer.url, channel))
             results = [way(provider, setup.message(number, **changes)) for number in range(len(behaviours))]
         assert len(peer.requests) == len(behaviours)
         assert not [word for word in PRIVATE for each in results if word in f"{each.code} {each.message}"]
+        self.peer = peer
         return results
 
     def provider_at(self, url: str, channel: Channel, transport: HttpTransport) -> Provider:

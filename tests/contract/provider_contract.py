@@ -6,6 +6,7 @@ Each provider stands before a real peer of its own; the sandbox, which has none,
 
 from __future__ import annotations
 
+import ssl
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -278,6 +279,12 @@ class HttpProviderContract(ProviderContract):
     table: ClassVar[str]
     #: The body of an answer that has the provider's id of the message in it.
     accepted_body: ClassVar[bytes] = b'{"id": "m-1"}'
+    #: Of a server that speaks TLS.
+    context: ssl.SSLContext | None = None
+
+    def recipient_at(self, url: str, channel: Channel) -> Mapping[str, object]:
+        """Whom its messages go to; overridden where the recipient's address is one on the server."""
+        return TO[channel]
 
     def delivery_key(self, received: Received) -> str:
         """Where the provider sends it."""
@@ -289,11 +296,13 @@ class HttpProviderContract(ProviderContract):
 
     def open_peer(self, behaviour: str, channel: Channel, outbox: Outbox, opened: ExitStack) -> Peer:
         if behaviour == "nobody":
-            url = f"http://127.0.0.1:{peers.free_port()}/s"
-            return Peer(table_at(self.table, url), list, TO[channel])
-        peer = opened.enter_context(HttpPeer(self.scripts()[behaviour]))
+            url = f"{'http' if self.context is None else 'https'}://127.0.0.1:{peers.free_port()}/s"
+            return Peer(table_at(self.table, url), list, self.recipient_at(url, channel))
+        peer = opened.enter_context(HttpPeer(self.scripts()[behaviour], context=self.context))
         return Peer(
-            table_at(self.table, peer.url), lambda: [self.delivery_key(each) for each in peer.requests], TO[channel]
+            table_at(self.table, peer.url),
+            lambda: [self.delivery_key(each) for each in peer.requests],
+            self.recipient_at(peer.url, channel),
         )
 
     def test_no_thread_waits_for_its_calls(self, provider_before: ProviderBefore, transport: HttpTransport) -> None:

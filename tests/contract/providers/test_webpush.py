@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,12 +18,11 @@ from pywebpush import Vapid
 
 from tests import peers
 from tests.contract.answer_contract import AnswerContract, AnswerRow
-from tests.contract.provider_contract import HttpProviderContract, Outbox, Peer, ProviderSetup, Way, built
+from tests.contract.provider_contract import HttpProviderContract, Outbox, ProviderSetup, Way, built
 from tests.contract.push_services import P256_KEY, key_file
 from tests.peers import HttpPeer, Received
-from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
+from wavecom.core.job import Outcome, Reason, Scope
 from wavecom.core.lanes import Channel
-from wavecom.core.ports import Provider
 from wavecom.providers.tokens.jwt import base64url, from_base64url
 from wavecom.providers.transport import HttpTransport
 from wavecom.providers.webpush import topic_of
@@ -109,32 +107,8 @@ class TestWebpushProvider(HttpProviderContract, AnswerContract):
             "takes it and says no more": peers.begin(201, more, b"{"),
         }
 
-    def open_peer(self, behaviour: str, channel: Channel, outbox: Outbox, opened: ExitStack) -> Peer:
-        if behaviour == "nobody":
-            return Peer(self.table, list, subscription(f"https://127.0.0.1:{peers.free_port()}/s"))
-        peer = opened.enter_context(HttpPeer(self.scripts()[behaviour], context=self.context))
-        return Peer(self.table, lambda: [self.delivery_key(each) for each in peer.requests], subscription(peer.url))
-
-    def all_played(
-        self,
-        behaviours: Sequence[peers.Behaviour],
-        channel: Channel,
-        transport: HttpTransport,
-        way: Way,
-        **changes: Any,
-    ) -> list[ProviderResult]:
-        with ExitStack() as opened:
-            peer = opened.enter_context(HttpPeer(*behaviours, context=self.context))
-            provider = self.provider_at(peer.url, channel, transport)
-            setup = ProviderSetup(provider, channel, list, subscription(peer.url))
-            results = [way(provider, setup.message(number, **changes)) for number in range(len(behaviours))]
-        assert len(peer.requests) == len(behaviours)
-        self.received = peer.requests[-1]
-        self.url = peer.url
-        return results
-
-    def provider_at(self, url: str, channel: Channel, transport: HttpTransport) -> Provider:
-        return built(self.table, channel, 5, transport, Outbox())
+    def recipient_at(self, url: str, channel: Channel) -> Mapping[str, object]:
+        return subscription(url)
 
     def test_no_thread_waits_for_its_calls(self, provider_before: Any, transport: HttpTransport) -> None:
         setup = provider_before("takes it")
@@ -153,11 +127,13 @@ class TestWebpushProvider(HttpProviderContract, AnswerContract):
             peers.reply(201, headers={"Location": "/m/4711"}), channel, any_transport, way, payload=payload
         )
 
-        headers = self.received.headers
-        shown = http_ece.decrypt(self.received.body, private_key=BROWSER_KEY, auth_secret=SECRET, version="aes128gcm")
+        headers = self.peer.requests[-1].headers
+        shown = http_ece.decrypt(
+            self.peer.requests[-1].body, private_key=BROWSER_KEY, auth_secret=SECRET, version="aes128gcm"
+        )
         token, _, key = headers["authorization"].removeprefix("vapid t=").partition(",k=")
         public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), from_base64url(key))
-        origin = self.url.rpartition("/")[0]
+        origin = self.peer.url.rpartition("/")[0]
         claims = jwt.decode(token, public, ["ES256"], audience=origin, options={"verify_exp": False})
         assert public == P256_KEY.public_key()
         assert result.message_id == "4711"

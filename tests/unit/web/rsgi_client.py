@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 import orjson
+from flask import Flask, Response
 from werkzeug.datastructures import Headers
 
 from wavecom.web.rsgi import RsgiApplication
@@ -100,3 +102,15 @@ def serve(rsgi: RsgiApplication, requests: Sequence[tuple[Any, bytes]]) -> list[
 
     asyncio.run(main())
     return connections
+
+
+def flask_threads(app: Flask) -> list[str]:
+    """The threads in which Flask will have served a request, one for each."""
+    seen: list[str] = []
+
+    @app.after_request
+    def note(response: Response) -> Response:
+        seen.append(threading.current_thread().name.rpartition("-")[0])
+        return response
+
+    return seen

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
-from flask import Response
 
 from tests.factories import make_job, make_job_id, make_receipt
 from tests.gateway_receipts import events_body, signed
 from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import NOW, WebEnvironment, make_environment
-from tests.unit.web.rsgi_client import Connection, scope_of, serve
+from tests.unit.web.rsgi_client import Connection, flask_threads, scope_of, serve
 from tests.unit.web.test_receipt_endpoint import Scripted, reader
 from wavecom.core.engine import Transition
 from wavecom.core.job import JobId
@@ -64,17 +62,6 @@ def _request(body: bytes, headers: Mapping[str, str] | None = None, name: str = 
 def _serve(environment: WebEnvironment, *requests: tuple[Any, bytes]) -> list[Connection]:
     assert isinstance(environment.app, WaveComFlask)
     return serve(environment.app.rsgi, requests)
-
-
-def _flask_threads(environment: WebEnvironment) -> list[str]:
-    seen: list[str] = []
-
-    @environment.app.after_request
-    def note(response: Response) -> Response:
-        seen.append(threading.current_thread().name.rpartition("-")[0])
-        return response
-
-    return seen
 
 
 def _told(answer: Connection) -> tuple[int, list[tuple[str, str]], str]:
@@ -143,7 +130,7 @@ REQUESTS: dict[str, tuple[Callable[..., WebEnvironment], bytes, dict[str, str], 
 def test_both_ways_answer_alike_and_write_alike(name: str) -> None:
     make, body, headers, is_plain = REQUESTS[name]
     fast, slow = (_with_jobs(make(is_fast=is_fast), FIRST, SECOND) for is_fast in (True, False))
-    by_flask = _flask_threads(fast)
+    by_flask = flask_threads(fast.app)
 
     answers = [_serve(each, _request(body, headers))[0] for each in (fast, slow)]
 
@@ -226,7 +213,7 @@ def _long() -> bytes:
 )
 def test_what_is_not_plain_is_flasks(reader: Any, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
     environment = _environment(reader=reader)
-    by_flask = _flask_threads(environment)
+    by_flask = flask_threads(environment.app)
     scope, _ = _request(body, headers)
     scope.method, scope.path = method, path
 
@@ -238,7 +225,7 @@ def test_what_is_not_plain_is_flasks(reader: Any, method: str, path: str, header
 def test_a_large_report_is_applied_by_a_thread() -> None:
     receipts = tuple(make_receipt(job_id=FIRST) for _ in range(60))
     environment = _with_jobs(_environment(reader=Scripted(ReceiptBatch(receipts=receipts))), FIRST)
-    by_flask = _flask_threads(environment)
+    by_flask = flask_threads(environment.app)
 
     [answer] = _serve(environment, _request(b" " * 20_000))
 

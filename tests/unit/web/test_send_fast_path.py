@@ -14,7 +14,7 @@ from flask import Response
 
 from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
-from tests.unit.web.rsgi_client import Connection, scope_of, serve
+from tests.unit.web.rsgi_client import Connection, flask_threads, scope_of, serve
 from tests.unit.web.test_limits import LEFT_OVER, ScriptedQuotas
 from wavecom.accounts import Scope, hash_of
 from wavecom.batching import GroupCommit
@@ -150,23 +150,11 @@ def _told(answer: Connection) -> tuple[int, list[tuple[str, str]], str]:
     return answer.status_code, headers, _JOB_ID.sub("ID", answer.text)
 
 
-def _flask_threads(environment: WebEnvironment) -> list[str]:
-    """The threads in which Flask will have served a request, one for each."""
-    seen: list[str] = []
-
-    @environment.app.after_request
-    def note(response: Response) -> Response:
-        seen.append(threading.current_thread().name.rpartition("-")[0])
-        return response
-
-    return seen
-
-
 @pytest.mark.parametrize("name", REQUESTS)
 def test_both_ways_answer_alike_and_keep_alike(name: str) -> None:
     make, body, headers = REQUESTS[name]
     fast, slow = make(), make()
-    by_flask = _flask_threads(fast)
+    by_flask = flask_threads(fast.app)
 
     answers = [_post(fast, body, headers, PLAIN), _post(slow, body, headers, OTHERWISE)]
 
@@ -213,7 +201,7 @@ def _taken() -> tuple[WebEnvironment, _Awaiting]:
 @pytest.mark.parametrize("content_type", [PLAIN, OTHERWISE])
 def test_what_waits_for_the_group_commit_is_in_flight_and_others_are_refused(content_type: str) -> None:
     environment, jobs = _taken()
-    by_flask = _flask_threads(environment)
+    by_flask = flask_threads(environment.app)
 
     @environment.app.after_request
     def end(response: Response) -> Response:
@@ -338,7 +326,7 @@ _WITH_A_FILE = json.dumps(
 )
 def test_what_is_not_plain_is_flasks(method: str, path: str, query: str, headers: dict[str, str], body: bytes) -> None:
     environment = make_environment()
-    by_flask = _flask_threads(environment)
+    by_flask = flask_threads(environment.app)
     scope = _scope(headers, PLAIN, body)
     scope.method, scope.path, scope.query_string = method, path, query
 
@@ -349,7 +337,7 @@ def test_what_is_not_plain_is_flasks(method: str, path: str, query: str, headers
 
 def test_with_fast_paths_switched_off_everything_is_flasks() -> None:
     environment = make_environment(Settings(secret_key="a secret for tests", fast_paths=False))
-    by_flask = _flask_threads(environment)
+    by_flask = flask_threads(environment.app)
 
     answer = _post(environment, SMS, {}, PLAIN)
 
