@@ -25,7 +25,7 @@ from wavecom.providers.base_http import BaseHttpProvider
 from wavecom.providers.transport import HttpTransport
 from wavecom.providers.transport.curl import CurlTransport
 from wavecom.providers.transport.requests import RequestsTransport
-from wavecom.routing.evidence import Verdict, verdict
+from wavecom.routing.evidence import HealthSignal, health_signal
 
 PROXY_PAGE = b"<html><head><title>Bad Gateway</title></head><body>nginx ada@example.org</body></html>"
 #: Bodies in which no provider finds what it looks for.
@@ -135,7 +135,7 @@ class AnswerContract:
         assert (result.outcome, result.code) == (answer_row.outcome, answer_row.expected_code)
         assert (result.reason, result.scope) == (answer_row.reason, answer_row.scope)
         assert result.retry_after_seconds == answer_row.retry_after_seconds
-        assert (verdict(result) is Verdict.LIMITS) is (result.code in LIMITS)
+        assert (health_signal(result) is HealthSignal.LIMITS) is (result.code in LIMITS)
         assert len(result.code) <= 32
 
     def test_every_row_of_the_table_is_played(self, channel: Channel, any_transport: HttpTransport) -> None:

@@ -21,7 +21,7 @@ THROTTLED_CODES = frozenset({"http_429", "throttled"})
 MAX_RECIPIENTS = 16
 
 
-class Verdict(StrEnum):
+class HealthSignal(StrEnum):
     """What one answer says about its provider."""
 
     #: It takes calls. A message or a recipient that it doesn't take proves that as well.
@@ -33,17 +33,17 @@ class Verdict(StrEnum):
     SILENT = "silent"
 
 
-def verdict(answer: ProviderResult) -> Verdict:
+def health_signal(answer: ProviderResult) -> HealthSignal:
     """What ``answer`` says about the provider that gave it."""
     match answer.scope:
         case Scope.WORKER:
-            return Verdict.SILENT
+            return HealthSignal.SILENT
         case Scope.MESSAGE | Scope.RECIPIENT | Scope.DESTINATION:
-            return Verdict.WORKS
+            return HealthSignal.WORKS
         case _ if answer.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
-            return Verdict.WORKS
+            return HealthSignal.WORKS
         case _:
-            return Verdict.LIMITS if _is_limit(answer) else Verdict.FAILS
+            return HealthSignal.LIMITS if _is_limit(answer) else HealthSignal.FAILS
 
 
 def account_trouble(answer: ProviderResult) -> str:
@@ -83,11 +83,11 @@ def key_of(answer: ProviderResult, recipient: str) -> str:
     return EVERYBODY if answer.scope is Scope.PROVIDER else recipient
 
 
-def probe_verdict(found: Verdict, *, is_slow: bool) -> str:
+def probe_outcome(found: HealthSignal, *, is_slow: bool) -> str:
     """What a probe showed: "success", "failure", or "unused" for nothing."""
-    if found is Verdict.SILENT:
+    if found is HealthSignal.SILENT:
         return "unused"
-    return "failure" if is_slow or found is Verdict.FAILS else "success"
+    return "failure" if is_slow or found is HealthSignal.FAILS else "success"
 
 
 @dataclass(slots=True)
@@ -108,20 +108,20 @@ class Tally:
     account: str = ""
 
     def count(
-        self, found: Verdict, *, is_slow: bool = False, recipient: str = "", code: str = "", account: str = ""
+        self, found: HealthSignal, *, is_slow: bool = False, recipient: str = "", code: str = "", account: str = ""
     ) -> None:
         """Add one call. ``recipient`` is an opaque key; "" and ``EVERYBODY`` count each time."""
         self.account = account or self.account
         if recipient == EVERYBODY:
             recipient = ""
-        if found is Verdict.FAILS:
+        if found is HealthSignal.FAILS:
             self._count_failure(recipient, code, is_slow=is_slow)
             return
-        if found is Verdict.SILENT:
+        if found is HealthSignal.SILENT:
             return
         self.calls += 1
         self.slow += is_slow
-        if found is Verdict.WORKS:
+        if found is HealthSignal.WORKS:
             self.successes += 1
             self.failures_in_a_row = 0
             if self.recipients:

@@ -19,7 +19,7 @@ from wavecom.routing.breaker import (
     ProviderHealth,
 )
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
-from wavecom.routing.evidence import SLOW, Tally, Verdict, account_trouble, key_of, probe_verdict, verdict
+from wavecom.routing.evidence import SLOW, HealthSignal, Tally, account_trouble, health_signal, key_of, probe_outcome
 from wavecom.routing.gate import GateSettings, Ticket, bulkhead_of, issued
 from wavecom.routing.pause import Pause, PauseRequest
 from wavecom.routing.ramp import WAIT_SECONDS
@@ -207,13 +207,13 @@ class LocalGate:
             reporting.changed(state.name, reporting.PAUSED, state.pause.reason, seconds=seconds, is_shared=False)
         if state.pause.is_on(now):
             breaker.ramp.begin(state.pause.until)
-        found = verdict(answer)
+        found = health_signal(answer)
         is_slow = latency_ms >= breaker.settings.slow_seconds * 1000
         key = key_of(answer, recipient)
         if ticket.is_probe:
-            result = probe_verdict(found, is_slow=is_slow)
+            result = probe_outcome(found, is_slow=is_slow)
             is_success = None if result == "unused" else result == "success"
-            code = answer.code if found is Verdict.FAILS else SLOW
+            code = answer.code if found is HealthSignal.FAILS else SLOW
             changed = breaker.return_probe(
                 ticket.probe, is_success, now, recipient=key, code=code, account=account_trouble(answer)
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from wavecom.core.job import ProviderResult, Scope
-from wavecom.routing.evidence import PauseRequests, Verdict, asked_seconds, verdict
+from wavecom.routing.evidence import HealthSignal, PauseRequests, asked_seconds, health_signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Pause:
 
     def record(self, answer: ProviderResult, recipient: str, now: float) -> bool:
         """Take note of an answer; True when a pause begins with it."""
-        if verdict(answer) is Verdict.WORKS:
+        if health_signal(answer) is HealthSignal.WORKS:
             self._requests.clear()
         request = PauseRequest.of(answer, recipient)
         if request is None:

@@ -11,7 +11,7 @@ from wavecom.core.lanes import Priority
 from wavecom.core.ports import Refusal
 from wavecom.routing import evidence, gate, reporting
 from wavecom.routing.breaker import BreakerState, ProviderHealth
-from wavecom.routing.evidence import Tally, Verdict, verdict
+from wavecom.routing.evidence import HealthSignal, Tally, health_signal
 from wavecom.routing.gate import GateSettings, Ticket
 from wavecom.routing.pause import PauseRequest
 from wavecom.routing.permit_cache import BATCH_SECONDS, PermitCache
@@ -101,20 +101,22 @@ class ProviderState:
                 if ticket.is_probe:
                     self._probes.append(ReturnedProbe(ticket.probe, "unused"))
                 return ticket.is_probe
-            found = verdict(answer)
+            found = health_signal(answer)
             asks_for_pause = self._note_pause(answer, found, recipient)
             is_slow = latency_ms >= self._slow_ms
             key = evidence.key_of(answer, recipient)
             account = evidence.account_trouble(answer)
             if ticket.is_probe:
-                result = evidence.probe_verdict(found, is_slow=is_slow)
-                code = answer.code if found is Verdict.FAILS else evidence.SLOW
+                result = evidence.probe_outcome(found, is_slow=is_slow)
+                code = answer.code if found is HealthSignal.FAILS else evidence.SLOW
                 self._probes.append(ReturnedProbe(ticket.probe, result, key, code, account))
                 return True
             if self._view is not None and ticket.epoch == self._view.epoch:
                 self._tally.count(found, is_slow=is_slow, recipient=key, code=answer.code, account=account)
             return (
-                bool(account) or asks_for_pause or (found is Verdict.FAILS and self._tally.failures == URGENT_FAILURES)
+                bool(account)
+                or asks_for_pause
+                or (found is HealthSignal.FAILS and self._tally.failures == URGENT_FAILURES)
             )
 
     def charge(self, ticket: Ticket, extra_cost: int) -> None:
@@ -195,8 +197,8 @@ class ProviderState:
             )
         reporting.paused_seen(self.name, is_paused=view.throttled_for_seconds > 0)
 
-    def _note_pause(self, answer: ProviderResult, found: Verdict, recipient: str) -> bool:
-        if found is Verdict.WORKS:
+    def _note_pause(self, answer: ProviderResult, found: HealthSignal, recipient: str) -> bool:
+        if found is HealthSignal.WORKS:
             self._was_taken = True
             self._pauses.clear()
             return False

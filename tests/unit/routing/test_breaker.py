@@ -12,7 +12,7 @@ from wavecom.routing.breaker import (
     BreakerState,
     Window,
 )
-from wavecom.routing.evidence import EVERYBODY, Tally, Verdict
+from wavecom.routing.evidence import EVERYBODY, HealthSignal, Tally
 
 SETTINGS = BreakerSettings()
 
@@ -255,7 +255,7 @@ def test_tallies_add_up_to_the_tally_of_all_calls(parts: list[list[tuple[bool, b
     def tally_of(calls: list[tuple[bool, bool]]) -> Tally:
         tally = Tally()
         for failed, slow in calls:
-            tally.count(Verdict.FAILS if failed else Verdict.WORKS, is_slow=slow)
+            tally.count(HealthSignal.FAILS if failed else HealthSignal.WORKS, is_slow=slow)
         return tally
 
     total = Window()
@@ -285,7 +285,7 @@ class BreakerLifecycle(RuleBasedStateMachine):
     def calls_end(self, calls: list[tuple[bool, bool]], lag: int) -> None:
         tally = Tally()
         for failed, slow in calls:
-            tally.count(Verdict.FAILS if failed else Verdict.WORKS, is_slow=slow)
+            tally.count(HealthSignal.FAILS if failed else HealthSignal.WORKS, is_slow=slow)
         self.breaker.report(tally, self.breaker.epoch - lag, self.now)
 
     @precondition(lambda self: self.breaker.state is BreakerState.HALF_OPEN)

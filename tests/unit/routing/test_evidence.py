@@ -9,14 +9,14 @@ from wavecom.routing.evidence import (
     EVERYBODY,
     MAX_RECIPIENTS,
     THROTTLED_SECONDS,
+    HealthSignal,
     PauseRequests,
     RecentFailures,
     Tally,
-    Verdict,
     asked_seconds,
+    health_signal,
     key_of,
-    probe_verdict,
-    verdict,
+    probe_outcome,
 )
 
 SCOPES_OF_OTHERS = [Scope.MESSAGE, Scope.RECIPIENT, Scope.DESTINATION]
@@ -25,27 +25,27 @@ SCOPES_OF_OTHERS = [Scope.MESSAGE, Scope.RECIPIENT, Scope.DESTINATION]
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (ProviderResult(Outcome.ACCEPTED, "http_202"), Verdict.WORKS),
-        (ProviderResult(Outcome.REJECTED, "http_400"), Verdict.WORKS),
-        (ProviderResult(Outcome.UNAVAILABLE, "http_503"), Verdict.FAILS),
-        (ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.PROVIDER), Verdict.FAILS),
-        (ProviderResult(Outcome.UNAVAILABLE, "http_401", scope=Scope.PROVIDER), Verdict.FAILS),
-        (ProviderResult(Outcome.UNAVAILABLE, "http_429"), Verdict.LIMITS),
-        (ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.PROVIDER), Verdict.LIMITS),
-        (ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.RECIPIENT), Verdict.WORKS),
-        (ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION), Verdict.WORKS),
-        (ProviderResult(Outcome.UNAVAILABLE, "vonage_1", is_limit=True), Verdict.LIMITS),
+        (ProviderResult(Outcome.ACCEPTED, "http_202"), HealthSignal.WORKS),
+        (ProviderResult(Outcome.REJECTED, "http_400"), HealthSignal.WORKS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_503"), HealthSignal.FAILS),
+        (ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.PROVIDER), HealthSignal.FAILS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_401", scope=Scope.PROVIDER), HealthSignal.FAILS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429"), HealthSignal.LIMITS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.PROVIDER), HealthSignal.LIMITS),
+        (ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.RECIPIENT), HealthSignal.WORKS),
+        (ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION), HealthSignal.WORKS),
+        (ProviderResult(Outcome.UNAVAILABLE, "vonage_1", is_limit=True), HealthSignal.LIMITS),
         (
             ProviderResult(Outcome.UNAVAILABLE, "http_429", scope=Scope.PROVIDER, reason=Reason.QUOTA),
-            Verdict.FAILS,
+            HealthSignal.FAILS,
         ),
-        (ProviderResult(Outcome.UNKNOWN, "timeout"), Verdict.FAILS),
-        (ProviderResult(Outcome.UNKNOWN, "timeout", scope=Scope.WORKER), Verdict.SILENT),
-        (ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.WORKER), Verdict.SILENT),
+        (ProviderResult(Outcome.UNKNOWN, "timeout"), HealthSignal.FAILS),
+        (ProviderResult(Outcome.UNKNOWN, "timeout", scope=Scope.WORKER), HealthSignal.SILENT),
+        (ProviderResult(Outcome.UNAVAILABLE, "connect", scope=Scope.WORKER), HealthSignal.SILENT),
     ],
 )
-def test_what_an_answer_says_about_its_provider(answer: ProviderResult, expected: Verdict) -> None:
-    assert verdict(answer) is expected
+def test_what_an_answer_says_about_its_provider(answer: ProviderResult, expected: HealthSignal) -> None:
+    assert health_signal(answer) is expected
 
 
 @pytest.mark.parametrize(
@@ -74,18 +74,18 @@ def test_a_recipient_that_fails_again_and_again_counts_once() -> None:
     tally = Tally()
 
     for recipient in "aabab":
-        tally.count(Verdict.FAILS, recipient=recipient, code="http_503")
+        tally.count(HealthSignal.FAILS, recipient=recipient, code="http_503")
 
     assert (tally.calls, tally.failures, tally.failures_in_a_row) == (2, 2, 2)
 
 
 def test_after_a_success_it_counts_in_the_row_and_not_in_the_rate() -> None:
     tally = Tally()
-    tally.count(Verdict.FAILS, recipient="a")
-    tally.count(Verdict.WORKS)
+    tally.count(HealthSignal.FAILS, recipient="a")
+    tally.count(HealthSignal.WORKS)
 
-    tally.count(Verdict.FAILS, recipient="a")
-    tally.count(Verdict.FAILS, recipient="a")
+    tally.count(HealthSignal.FAILS, recipient="a")
+    tally.count(HealthSignal.FAILS, recipient="a")
 
     assert (tally.calls, tally.failures, tally.failures_in_a_row, tally.successes) == (2, 1, 1, 1)
 
@@ -95,17 +95,17 @@ def test_who_has_no_name_and_the_provider_itself_count_each_time(recipient: str)
     tally = Tally()
 
     for _ in range(3):
-        tally.count(Verdict.FAILS, recipient=recipient)
+        tally.count(HealthSignal.FAILS, recipient=recipient)
 
     assert (tally.calls, tally.failures_in_a_row, tally.recipients) == (3, 3, {})
 
 
 def test_what_limits_us_is_a_call_and_neither_good_nor_bad() -> None:
     tally = Tally()
-    tally.count(Verdict.FAILS, recipient="a")
+    tally.count(HealthSignal.FAILS, recipient="a")
 
-    tally.count(Verdict.LIMITS)
-    tally.count(Verdict.SILENT)
+    tally.count(HealthSignal.LIMITS)
+    tally.count(HealthSignal.SILENT)
 
     assert (tally.calls, tally.failures, tally.failures_in_a_row, tally.successes) == (2, 1, 1, 0)
 
@@ -113,9 +113,9 @@ def test_what_limits_us_is_a_call_and_neither_good_nor_bad() -> None:
 def tally_of(*failures: str, good: int = 0) -> Tally:
     tally = Tally()
     for _ in range(good):
-        tally.count(Verdict.WORKS)
+        tally.count(HealthSignal.WORKS)
     for recipient in failures:
-        tally.count(Verdict.FAILS, recipient=recipient)
+        tally.count(HealthSignal.FAILS, recipient=recipient)
     return tally
 
 
@@ -184,15 +184,15 @@ def test_a_call_that_was_taken_ends_the_evidence() -> None:
 @pytest.mark.parametrize(
     ("found", "is_slow", "expected"),
     [
-        (Verdict.WORKS, False, "success"),
-        (Verdict.LIMITS, False, "success"),
-        (Verdict.WORKS, True, "failure"),
-        (Verdict.FAILS, False, "failure"),
-        (Verdict.SILENT, True, "unused"),
+        (HealthSignal.WORKS, False, "success"),
+        (HealthSignal.LIMITS, False, "success"),
+        (HealthSignal.WORKS, True, "failure"),
+        (HealthSignal.FAILS, False, "failure"),
+        (HealthSignal.SILENT, True, "unused"),
     ],
 )
-def test_what_a_probe_showed(found: Verdict, is_slow: bool, expected: str) -> None:
-    assert probe_verdict(found, is_slow=is_slow) == expected
+def test_what_a_probe_showed(found: HealthSignal, is_slow: bool, expected: str) -> None:
+    assert probe_outcome(found, is_slow=is_slow) == expected
 
 
 def test_what_is_about_the_provider_is_nobodys_in_particular() -> None:
