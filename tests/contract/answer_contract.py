@@ -7,8 +7,7 @@ held together: a row that nobody plays is a failure.
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,7 +15,17 @@ from typing import Any, ClassVar
 import pytest
 
 from tests import peers
-from tests.contract.provider_contract import PRIVATE, TO, Outbox, ProviderSetup, Way, built, started, table_at
+from tests.contract.provider_contract import (
+    PRIVATE,
+    TO,
+    HttpProviderSetup,
+    Outbox,
+    ProviderSetup,
+    Way,
+    built,
+    started,
+    table_at,
+)
 from tests.peers import HttpPeer
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.lanes import Channel
@@ -67,7 +76,7 @@ class AnswerRow:
         return self.code or f"http_{self.status}"
 
 
-class AnswerContract:
+class AnswerContract(HttpProviderSetup):
     """Mixed into a class of tests that derives from ``HttpProviderContract``."""
 
     #: One for each row of the provider's table, and whatever else needs a body of its own.
@@ -79,11 +88,8 @@ class AnswerContract:
     #: The server that was called last.
     peer: HttpPeer
 
-    table: ClassVar[str]
-    accepted_body: ClassVar[bytes]
+    #: Where the provider's receipts come in, as in ``ProviderContract``.
     receipts_url: ClassVar[str | None]
-    context: ssl.SSLContext | None
-    recipient_at: Callable[[str, Channel], Mapping[str, object]]
 
     @pytest.fixture
     def any_transport(self, way: Way) -> Iterator[HttpTransport]:

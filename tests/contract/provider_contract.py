@@ -272,8 +272,8 @@ class ProviderContract(ABC):
         assert provider.is_idempotent in {True, False}
 
 
-class HttpProviderContract(ProviderContract):
-    """The same for a provider over HTTP: its peer is a server that answers with usual statuses."""
+class HttpProviderSetup:
+    """How a provider over HTTP is set up for a test: its table, a good answer, and whom it sends to."""
 
     #: As in ``Peer.table``; ``{url}`` is an address on the server, ``{base_url}`` the server alone.
     table: ClassVar[str]
@@ -285,6 +285,10 @@ class HttpProviderContract(ProviderContract):
     def recipient_at(self, url: str, channel: Channel) -> Mapping[str, object]:
         """Whom its messages go to; overridden where the recipient's address is one on the server."""
         return TO[channel]
+
+
+class HttpProviderContract(HttpProviderSetup, ProviderContract):
+    """The same for a provider over HTTP: its peer is a server that answers with usual statuses."""
 
     def delivery_key(self, received: Received) -> str:
         """Where the provider sends it."""
