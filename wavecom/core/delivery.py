@@ -26,7 +26,6 @@ from wavecom.core.ports import Clock, JobRepository, Permit, Provider
 from wavecom.core.preflights import Preflight, prepare_all
 from wavecom.core.provider_calls import ProviderRouter
 from wavecom.core.submission import MakeBatcher
-from wavecom.core.suppression_list import is_about_recipient
 from wavecom.core.transition_writer import Apply, TransitionWriter
 from wavecom.errors import RequeueError, RetryLater, StoreError
 
@@ -352,7 +351,7 @@ class Delivery:
         return retries
 
     def _report_rejected_recipients(self, attempts: Sequence[AttemptResult]) -> None:
-        rejections = [(each.job, call) for each in attempts for call in each.calls if is_about_recipient(call)]
+        rejections = [(each.job, call) for each in attempts for call in each.calls if call.answer.rejects_recipient]
         if not rejections:
             return
         try:

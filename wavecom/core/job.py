@@ -14,6 +14,9 @@ from wavecom.core.states import Status
 
 JobId = NewType("JobId", str)
 
+#: A number of replays has fewer digits.
+_REPLAYS_DIGITS: Final = 8
+
 #: A job keeps its last entries and a count of all of them, so that no job grows without bound.
 LOG_LIMIT = 50
 
@@ -107,6 +110,11 @@ class ProviderResult:
     reason: Reason | None = None
     is_limit: bool = False
 
+    @property
+    def rejects_recipient(self) -> bool:
+        """Whether it says of the recipient that nothing can reach him, or that he wants nothing."""
+        return self.outcome is Outcome.REJECTED and self.reason in RECIPIENT_REASONS
+
 
 @dataclass(frozen=True, slots=True)
 class CallResult:
@@ -180,6 +188,23 @@ def recipient_text(address: str) -> str:
     too many harms nobody who looks for a message.
     """
     return address.casefold() if "@" in address else address
+
+
+def receipt_reference(job_id: JobId, replays: int) -> str:
+    """Our name of a message, which providers give back in its receipts: ``jobId``, of a replay ``jobId_1``.
+
+    Of letters, digits, ``-`` and ``_``, because SES and Resend take little else in a tag.
+    """
+    return job_id if replays == 0 else f"{job_id}_{replays}"
+
+
+def parse_receipt_reference(reference: str) -> tuple[JobId, int]:
+    """The job's id and its number of replays, of a ``receipt_reference`` or a delivery key (``jobId:1``).
+
+    Any text is taken: the id may be of no job, and a number of replays that can't be one is 0.
+    """
+    job_id, _, replays = reference.replace(":", "_").partition("_")
+    return JobId(job_id.lower()), int(replays) if replays.isdecimal() and len(replays) < _REPLAYS_DIGITS else 0
 
 
 class JobChanges(TypedDict, total=False):

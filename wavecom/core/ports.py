@@ -12,9 +12,8 @@ from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
 from wavecom.core.engine import Transition
-from wavecom.core.job import Claim, DeliveryMessage, Job, JobId, ProviderResult
+from wavecom.core.job import Claim, DeliveryMessage, Job, JobId, ProviderResult, receipt_reference
 from wavecom.core.lanes import QUEUES, Channel, Lane, LaneQueue, Priority
-from wavecom.core.receipts import receipt_reference
 from wavecom.core.routes import SENDER_FIELDS
 from wavecom.core.states import Status
 
@@ -285,7 +284,7 @@ class Message:
 
     @property
     def receipt_reference(self) -> str:
-        """What a provider is to give back in receipts (``core.receipts.receipt_reference``)."""
+        """What a provider is to give back in receipts (``core.job.receipt_reference``)."""
         return receipt_reference(self.job_id, self.replays)
 
     @property

@@ -17,10 +17,10 @@ import structlog
 
 from wavecom.core.engine import Policy, Transition, decide
 from wavecom.core.events import ReceiptArrived
-from wavecom.core.job import RECIPIENT_REASONS, Job, JobId
+from wavecom.core.job import RECIPIENT_REASONS, Job, JobId, parse_receipt_reference
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.receipt_rules import ReceiptDecision, judge, log_id
-from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind, told_job
+from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError, WaveComError
 
@@ -307,12 +307,12 @@ def tidied(receipt: Receipt) -> Receipt:
     """The receipt as it can be stored: its texts bounded and without halves of surrogate pairs, its time to the
     millisecond, so that it compares the same before and after.
 
-    What the provider echoes as the job's id tells the job's life too (``told_job``).
+    What the provider echoes as the job's id tells the job's life too (``parse_receipt_reference``).
     """
     job_id, replays = receipt.job_id, receipt.replays
     if job_id:
-        job_id, told = told_job(_storable(job_id, _CODE_LIMIT))
-        replays = told or replays
+        job_id, echoed_replays = parse_receipt_reference(_storable(job_id, _CODE_LIMIT))
+        replays = echoed_replays or replays
     # By name, because ``dataclasses.replace`` takes three times as long, and this runs for every receipt.
     return Receipt(
         event_id=log_id(_storable(receipt.event_id)),

@@ -9,26 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from wavecom.core.job import Job, JobId, Reason
-
-#: Digits of a number of replays that is believed.
-_LONGEST_COUNT: Final = 8
-
-
-def receipt_reference(job_id: JobId, replays: int) -> str:
-    """Our name of a message, which providers give back in its receipts: ``jobId``, of a replay ``jobId_1``.
-
-    Of letters, digits, ``-`` and ``_``, because SES and Resend take little else in a tag.
-    """
-    return job_id if replays == 0 else f"{job_id}_{replays}"
-
-
-def told_job(reference: str) -> tuple[JobId, int]:
-    """The job and its replays that a ``receipt_reference`` tells. A gateway may echo the delivery key, ``jobId:1``."""
-    job_id, _, replays = reference.replace(":", "_").partition("_")
-    return JobId(job_id.lower()), int(replays) if replays.isdecimal() and len(replays) < _LONGEST_COUNT else 0
 
 
 class ReceiptKind(StrEnum):

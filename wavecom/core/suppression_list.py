@@ -9,7 +9,7 @@ from datetime import datetime
 import structlog
 
 from wavecom.core.account import is_test_account
-from wavecom.core.job import CallResult, Job, Outcome
+from wavecom.core.job import CallResult, Job
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
 from wavecom.core.recipients import recipient_of
@@ -133,11 +133,6 @@ class SuppressionList:
         news = [_rejected(job, call) for job, call in rejections if not is_test_account(job.client)]
         if found := [new for new in news if new is not None]:
             self.add(found)
-
-
-def is_about_recipient(call: CallResult) -> bool:
-    """Whether ``add_rejected`` may have something to add."""
-    return call.answer.reason is not None and call.answer.outcome is Outcome.REJECTED
 
 
 def _rejected(job: Job, call: CallResult) -> NewSuppression | None:

@@ -77,6 +77,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         super().__init__(consumer, **kwargs)
         self._consumer = consumer
+        self._router = services().router
         self._call_soon = celery.call_soon(consumer)
         self._held = HeldMessages(consumer.timer, self._call_soon, admit=self._admit_one, settle=self._send_disposition)
         self._ack_tracker = AckTracker()
@@ -89,7 +90,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
             services().delivery,
             services().delivery.attempts,
             threads=celery.concurrency_of(consumer),
-            release=lambda permit: services().router.release(permit, None),
+            release=lambda permit: self._router.release(permit, None),
             retry=self._retry,
             on_end=self._on_end,
             on_freed=self._held.on_permit_freed,
@@ -192,8 +193,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         if held.job_id in celery.revoked:
             self._send_disposition([held.tag], Disposition.ACK)
             return None
-        router = services().router
-        permit = router.reserve(lane)
+        permit = self._router.reserve(lane)
         if not isinstance(permit, Permit):
             return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
         message = InFlightMessage(held.job_id, held.routing_key, permit, held.channel, held.tag)

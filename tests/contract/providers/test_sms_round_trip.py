@@ -25,8 +25,8 @@ from tests.factories import make_job
 from tests.peers import HttpPeer
 from tests.receipt_requests import sms_reader
 from tests.unit.web.conftest import NOW, make_environment
+from wavecom.core.job import parse_receipt_reference, receipt_reference
 from wavecom.core.lanes import Channel
-from wavecom.core.receipts import receipt_reference, told_job
 from wavecom.core.states import Status
 from wavecom.providers.transport.curl import CurlTransport
 from wavecom.settings import Settings
@@ -127,5 +127,5 @@ def test_what_goes_out_names_the_life_of_the_job(type_name: str, replays: int, t
         provider.send(setup.message(replays=replays))
 
     reference = receipt_reference(setup.message().job_id, replays)
-    assert told_job(reference) == (setup.message().job_id, replays)
+    assert parse_receipt_reference(reference) == (setup.message().job_id, replays)
     assert re.search(rf"{reference}\b", unquote(peer.requests[0].body.decode()))
