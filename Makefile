@@ -8,10 +8,10 @@ ARGS ?=
 PYTEST := $(PYTHON) -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test matrix faults fuzz clients bench lint check lock format clean
+.PHONY: help setup run test matrix faults fuzz clients bench lint check check-deploy lock format clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what `make run` needs: system packages, .venv, the locked Python packages
 	@tools/bootstrap run
@@ -52,6 +52,10 @@ lint: ## format, lint, types, import contracts, spelling
 
 check: lint ## what lint does, then all tests with branch coverage
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered $(ARGS)
+
+check-deploy: ## judge deploy/ and the GitHub workflow by helm, Kubernetes' schemas and actionlint; needs go
+	@tools/bootstrap test
+	@tools/check-deploy
 
 format: ## put the code into the project's format
 	@tools/bootstrap test

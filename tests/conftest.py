@@ -35,6 +35,7 @@ from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis, P
 Server = TypeVar("Server", bound=PrivateServer)
 
 MONGO_SERVER = pytest.StashKey[Path | None]()
+MONGODB_URI = pytest.StashKey[str | None]()
 HOME = pytest.StashKey[Path]()
 
 #: RabbitMQ 3.10 loses the process that keeps dead letters safe, for all virtual hosts until it is started anew, when a
@@ -53,6 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # modules that read the settings when they are imported.
     program = os.environ.get("WAVECOM_MONGO_SERVER")
     config.stash[MONGO_SERVER] = Path(program) if program else None
+    config.stash[MONGODB_URI] = os.environ.get("WAVECOM_TEST_MONGODB_URI")
     foreign = [name for name in os.environ if name.startswith(("WAVECOM_", "FLOWER_", "CELERY_"))]
     for name in (*foreign, "AMQP_URL", "REDIS_URL", "MONGODB_URI"):
         os.environ.pop(name, None)
@@ -145,12 +147,22 @@ def redis_url(redis_server: PrivateRedis) -> str:
 
 
 @pytest.fixture
-def mongodb_uri(mongo_server: PrivateMongo) -> Iterator[str]:
-    """The address of a database of this test's own, dropped afterwards."""
+def mongodb_uri(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a database of this test's own, dropped afterwards.
+
+    On ``mongo_server``; on the deployment that ``WAVECOM_TEST_MONGODB_URI`` names, such as a replica set, if it does.
+    """
     name = f"test_{uuid.uuid4().hex[:12]}"
-    yield mongo_server.url_of(name)
-    mongo_server.start()
-    with MongoClient[dict[str, Any]](mongo_server.url) as client:
+    deployment: str | None = request.config.stash[MONGODB_URI]
+    if deployment is not None:
+        uri = urlsplit(deployment)._replace(path=f"/{name}").geturl()
+        yield uri
+    else:
+        server: PrivateMongo = request.getfixturevalue("mongo_server")
+        uri = server.url_of(name)
+        yield uri
+        server.start()
+    with MongoClient[dict[str, Any]](uri) as client:
         client.drop_database(name)
 
 
