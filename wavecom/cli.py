@@ -19,6 +19,7 @@ _OPERATORS = {
     "capacity": "capacity",
     "check": "check",
     "dead-letters": "dead_letters",
+    "doctor": "doctor",
     "keys": "keys",
     "providers": "providers",
     "sessions": "sessions",

@@ -12,7 +12,7 @@ from datetime import datetime
 import redis
 
 from wavecom.broker.publisher import AmqpPublisher
-from wavecom.core.progress import STALL_REPORT_LIMIT
+from wavecom.core.progress import progress_problem
 from wavecom.errors import BrokerError, UnavailableError
 from wavecom.storage.redis.progress import RedisProgress
 
@@ -63,13 +63,9 @@ def deliveries_check(progress: RedisProgress, now: Callable[[], datetime]) -> Ch
             report, cancelled = progress.stall_report(), progress.cancelled()
         except UnavailableError:
             return  # nobody can say; that Redis is away, its own check says
-        if report is not None and now() - report.at > STALL_REPORT_LIMIT:
-            raise NotReadyError("sweep_silent")
-        if report is not None and report.stalled:
-            raise NotReadyError(f"deliveries_stalled: {', '.join(report.stalled)}")
-        if cancelled:
-            queues = sorted({queue for queues in cancelled.values() for queue in queues})
-            raise NotReadyError(f"consumer_cancelled: {', '.join(queues)}")
+        problem = progress_problem(report, cancelled, now())
+        if problem is not None:
+            raise NotReadyError(problem)
 
     return check
 

@@ -47,6 +47,8 @@ SETTABLE = {
     "root.handlers": "logging.Logger",
     "root.obj": "click.Context.obj",
     "self.headers": "http.client.HTTPMessage",
+    "tls.check_hostname": "ssl.SSLContext",
+    "tls.verify_mode": "ssl.SSLContext",
 }
 
 #: Methods with an underscore that replace a library's, and why that is all right.

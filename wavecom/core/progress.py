@@ -47,6 +47,20 @@ class ProgressBoard(Protocol):
         ...
 
 
+def progress_problem(report: StallReport | None, cancelled: Mapping[str, Collection[str]], now: datetime) -> str | None:
+    """What keeps due work from moving: a stable word, with the queues concerned after a colon. None: it moves.
+
+    ``cancelled`` is worker to queues that it was told to consume no more. Without any report nobody can say.
+    """
+    if report is not None and now - report.at > STALL_REPORT_LIMIT:
+        return "sweep_silent"
+    if report is not None and report.stalled:
+        return f"deliveries_stalled: {', '.join(report.stalled)}"
+    if cancelled:
+        return f"consumer_cancelled: {', '.join(sorted({queue for each in cancelled.values() for queue in each}))}"
+    return None
+
+
 class StallDetector:
     """Finds stalled queues. ``name_of`` gives the broker's name of a queue, ``on_stalled`` hears of each report."""
 

@@ -1,0 +1,243 @@
+"""``wavecom doctor`` at MongoDB and Redis: what is well is well, and each planted fault is found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import redis
+from pymongo.database import Database
+
+from tests import peers
+from tests.peers import HttpPeer
+from wavecom.broker import topology
+from wavecom.core.diagnosis import CheckResult, Severity
+from wavecom.core.progress import StallReport
+from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.diagnosis import clocks, mongodb, providers
+from wavecom.diagnosis import redis as redis_server
+from wavecom.diagnosis.context import CheckFunction, DiagnosisContext
+from wavecom.settings import Settings
+from wavecom.storage.mongo.indexes import ensure_indexes
+from wavecom.storage.redis.client import connect
+from wavecom.storage.redis.progress import RedisProgress
+from wavecom.storage.redis.provider_board import RedisProviderBoard
+
+
+@pytest.fixture
+def settings(mongodb_uri: str, redis_url: str) -> Settings:
+    return Settings(mongodb_uri=mongodb_uri, redis_url=redis_url)
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[redis.Redis]:
+    with connect(redis_url, timeout_seconds=5) as client:
+        yield client
+
+
+def faults(check: CheckFunction, settings: Settings, ahead: timedelta = timedelta()) -> list[CheckResult]:
+    """What is not well, with this machine's clock so far ``ahead``."""
+    context = DiagnosisContext(settings=settings, now=lambda: datetime.now(UTC) + ahead)
+    results = list(check(context))
+    assert results, "a check that says nothing looks as if all were well"
+    return [each for each in results if each.severity is not Severity.OK]
+
+
+def with_wrong_password(url: str) -> str:
+    before, _, host = url.rpartition("@")
+    return f"{before[:-1]}@{host}"
+
+
+def test_a_store_that_answers_is_well_but_for_its_being_alone(settings: Settings) -> None:
+    assert {each.text.split(":")[0] for each in faults(mongodb.check_server, settings)} <= {"is no replica set"}
+
+
+@pytest.mark.parametrize("check", [mongodb.check_server, mongodb.check_indexes])
+def test_a_store_that_is_away_is_an_error(check: CheckFunction, settings: Settings) -> None:
+    away = Settings(mongodb_uri="mongodb://user:hunter2@127.0.0.1:1/wavecom")
+
+    [fault] = faults(check, away)
+
+    assert fault.severity is Severity.ERROR
+    assert "MONGODB_URI" in fault.text
+    assert "hunter2" not in str(fault)
+
+
+def test_indexes_that_are_missing_of_another_kind_or_not_ours_are_found(
+    settings: Settings, database: Database[dict[str, Any]]
+) -> None:
+    ensure_indexes(database)
+    assert faults(mongodb.check_indexes, settings) == []
+
+    database["jobs"].drop_index("recipient_1_createdAt_1_jobId_1")
+    database["keys"].drop_index("hash_1")
+    database["keys"].create_index("hash")
+    database["audit"].create_index("actor")
+
+    found = [
+        (each.subject, each.severity, each.text.split(" ")[:2]) for each in faults(mongodb.check_indexes, settings)
+    ]
+    assert found == [
+        ("jobs", Severity.ERROR, ["lacks", "recipient_1_createdAt_1_jobId_1;"]),
+        ("audit", Severity.WARNING, ["actor_1", "is"]),
+        ("keys", Severity.ERROR, ["hash_1", "is"]),
+    ]
+
+
+def test_an_empty_store_lacks_all_indexes_and_the_command_makes_them(settings: Settings) -> None:
+    found = faults(mongodb.check_indexes, settings)
+
+    assert {each.subject for each in found} >= {"jobs", "keys", "suppressions"}
+    assert {(each.severity, each.remedy) for each in found} == {(Severity.ERROR, "wavecom start web")}
+
+
+def test_a_redis_that_answers_and_takes_writes_is_well(settings: Settings) -> None:
+    assert faults(redis_server.check_server, settings) == []
+
+
+def test_a_redis_with_another_password_is_an_error_that_does_not_show_it(settings: Settings, redis_url: str) -> None:
+    wrong = with_wrong_password(redis_url)
+
+    [fault] = faults(redis_server.check_server, Settings(redis_url=wrong))
+
+    assert fault.severity is Severity.ERROR
+    assert "password" in fault.text
+    assert wrong.split(":")[2].split("@")[0] not in str(fault)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "back", "severity", "text"),
+    [
+        ("maxmemory", "1mb", "256mb", Severity.ERROR, "full: it takes no writes"),
+        ("min-replicas-to-write", "1", "0", Severity.ERROR, "read_only: it takes no writes"),
+        ("maxmemory-policy", "allkeys-lru", "noeviction", Severity.WARNING, "maxmemory-policy is allkeys-lru"),
+    ],
+)
+def test_a_redis_that_would_lose_or_refuse_what_is_written_is_told_of(
+    settings: Settings, client: redis.Redis, setting: str, value: str, back: str, severity: Severity, text: str
+) -> None:
+    client.set("ballast", "x" * 2_000_000)
+    client.config_set(setting, value)
+    try:
+        found = faults(redis_server.check_server, settings)
+    finally:
+        client.config_set(setting, back)
+
+    assert [(each.severity, each.text.startswith(text)) for each in found] == [(severity, True)]
+
+
+def test_clocks_that_agree_are_well_and_one_that_is_off_is_told_of_for_each_server(settings: Settings) -> None:
+    agreeing = faults(clocks.check_clocks, settings)
+    fast = faults(clocks.check_clocks, settings, timedelta(seconds=20))
+    slow = faults(clocks.check_clocks, settings, -timedelta(hours=1))
+
+    assert agreeing == []
+    assert [(each.subject, each.severity) for each in fast] == [
+        ("MongoDB", Severity.WARNING),
+        ("Redis", Severity.WARNING),
+    ]
+    assert [(each.severity, "behind" in each.text) for each in slow] == [(Severity.ERROR, True)] * 2
+
+
+def test_a_clock_that_cannot_be_read_hides_no_other(settings: Settings, redis_url: str) -> None:
+    away = Settings(mongodb_uri="mongodb://127.0.0.1:1/wavecom", redis_url=redis_url)
+
+    assert [each.subject for each in faults(clocks.check_clocks, away)] == ["MongoDB"]
+
+
+@pytest.mark.parametrize(
+    ("age", "stalled", "cancelled", "text", "remedy"),
+    [
+        (0, [], [], None, None),
+        (120, [], [], "sweep_silent", "wavecom start ops"),
+        (0, ["notifications.sms.high"], [], "deliveries_stalled: notifications.sms.high", "wavecom start worker"),
+        (0, [], [topology.TEST_QUEUE], f"consumer_cancelled: {topology.TEST_QUEUE}", "wavecom start worker"),
+    ],
+)
+def test_what_the_sweep_found_is_told(
+    settings: Settings,
+    client: redis.Redis,
+    age: float,
+    stalled: list[str],
+    cancelled: list[str],
+    text: str | None,
+    remedy: str | None,
+) -> None:
+    progress = RedisProgress(client, topology.queue_name, lambda: datetime.now(UTC))
+    progress.publish(StallReport(datetime.now(UTC) - timedelta(seconds=age), stalled))
+    progress.note_cancelled("worker1@host", cancelled)
+
+    found = faults(redis_server.check_deliveries, settings)
+
+    assert [(each.text, each.remedy) for each in found] == ([] if text is None else [(text, remedy)])
+
+
+def test_that_nobody_has_ever_swept_is_told(settings: Settings) -> None:
+    [fault] = faults(redis_server.check_deliveries, settings)
+
+    assert (fault.severity, fault.remedy) == (Severity.WARNING, "wavecom start beat")
+
+
+PROVIDERS = """
+[providers.gateway]
+type = "http"
+url = "https://user:hunter2@gateway.example/send"
+channels = ["sms"]
+[providers.box]
+type = "sandbox"
+[routes]
+sms = ["gateway"]
+email = ["box"]
+"""
+
+
+def test_the_file_its_routes_and_how_workers_find_providers_are_told(
+    settings: Settings, client: redis.Redis, tmp_path: Any, mongodb_uri: str, redis_url: str
+) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_text(PROVIDERS)
+    served = Settings(mongodb_uri=mongodb_uri, redis_url=redis_url, providers_file=file)
+    silent = faults(providers.check_providers, served)
+    refused = ProviderStatus("gateway", ProviderState.LEFT_ALONE, None, "3 of 3 calls failed", "credentials")
+    RedisProviderBoard(client).publish([refused, ProviderStatus("box", ProviderState.IN_USE, None, "", "")])
+
+    told = faults(providers.check_providers, served)
+
+    routes = [("push", "wavecom check"), ("email", "wavecom check")]
+    assert [(each.subject, each.remedy) for each in silent] == [*routes, ("all", "wavecom start worker")]
+    assert [(each.subject, each.remedy) for each in told] == [*routes, ("gateway", "wavecom providers check gateway")]
+    assert told[-1].severity is Severity.ERROR
+    assert "hunter2" not in str(told)
+
+
+def test_mistakes_in_the_file_are_told_by_line(redis_url: str, tmp_path: Any) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_text(PROVIDERS.replace("channels", "channelz"))
+
+    found = faults(providers.check_providers, Settings(redis_url=redis_url, providers_file=file))
+
+    assert any("channelz" in each.text and "providers.toml:5" in each.subject for each in found)
+
+
+def test_our_account_is_asked_about_where_that_is_wanted_alone(redis_url: str, mongodb_uri: str, tmp_path: Any) -> None:
+    file = tmp_path / "providers.toml"
+    with HttpPeer(peers.reply(401, b"{}")) as postmark:
+        file.write_text(f"""
+            [providers.mail]
+            type = "postmark"
+            server_token = "hunter2"
+            sender = "bank@example.com"
+            base_url = "http://127.0.0.1:{postmark.port}"
+            [routes]
+            email = ["mail"]
+        """)
+        settings = Settings(mongodb_uri=mongodb_uri, redis_url=redis_url, providers_file=file)
+        unasked = list(providers.check_providers(DiagnosisContext(settings=settings)))
+        asked = list(providers.check_providers(DiagnosisContext(settings=settings, asks_accounts=True)))
+
+    [fault] = [each for each in asked if each.severity is Severity.ERROR]
+    assert (fault.subject, fault.remedy) == ("mail credentials", "wavecom providers check mail")
+    assert {each.severity for each in unasked} == {Severity.OK, Severity.WARNING}
+    assert "hunter2" not in str(asked)

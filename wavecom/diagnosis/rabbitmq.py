@@ -1,0 +1,160 @@
+"""RabbitMQ: each node, whether it takes messages, and its exchanges and queues against what we declare."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, Final
+
+import amqp
+from kombu import Exchange, Queue
+
+from wavecom.amqp_address import AmqpNode
+from wavecom.broker import topology
+from wavecom.broker.connection import connect
+from wavecom.core import diagnosis
+from wavecom.core.autoscaling import LANE_GROUPS
+from wavecom.core.diagnosis import CheckResult, Severity
+from wavecom.diagnosis.context import DiagnosisContext, reason_of, shortest_seconds
+
+NAME: Final = "RabbitMQ"
+_OLDEST: Final = (3, 10)
+_TIMEOUT_SECONDS: Final = 5.0
+_CONFIRM_SECONDS: Final = 3.0
+_STATUS: Final = "rabbitmq-diagnostics status"
+#: What the broker says of an argument; before it stands the reply's code, after it nothing of ours.
+_INEQUIVALENT: Final = re.compile(r"inequivalent arg .*", re.DOTALL)
+#: Queue → the process of the Procfile that consumes it.
+_PROCESS_OF: Final = {
+    **{topology.queue_name(queue): group.name for group in LANE_GROUPS for queue in group.queues},
+    topology.PERIODIC_QUEUE: "ops",
+}
+_EXCHANGES: Final = (topology.NOTIFICATIONS, topology.DEAD_LETTERS, topology.PERIODIC)
+
+
+def check_nodes(context: DiagnosisContext) -> Iterator[CheckResult]:
+    """Each node by itself: one that is away is not noticed as long as another answers."""
+    for node in context.settings.amqp.nodes:
+        yield from _check_node(context, node)
+
+
+def check_queues(context: DiagnosisContext) -> Iterator[CheckResult]:
+    """Exchanges and queues: there, with our arguments, and consumed. Declares nothing that is not there."""
+    try:
+        connection = connect(context.settings.amqp, _TIMEOUT_SECONDS, "wavecom doctor")
+    except (amqp.AMQPError, OSError) as error:
+        yield _unreachable("queues", NAME, error)
+        return
+    try:
+        for exchange in _EXCHANGES:
+            yield _check_exchange(connection, exchange)
+        for queue in (*topology.TASK_QUEUES, topology.DEAD, topology.CANARY):
+            yield _check_queue(connection, queue)
+    finally:
+        connection.collect()
+
+
+def _check_node(context: DiagnosisContext, node: AmqpNode) -> Iterator[CheckResult]:
+    subject = f"{NAME} {node}"
+    address = replace(context.settings.amqp, nodes=(node,))
+    try:
+        connection = connect(address, _TIMEOUT_SECONDS, "wavecom doctor")
+    except (amqp.AMQPError, OSError) as error:
+        yield _unreachable("rabbitmq", subject, error)
+        return
+    try:
+        channel = connection.channel()
+
+        def ask() -> None:
+            channel.basic_qos(0, 1, False)
+
+        yield diagnosis.latency("rabbitmq", subject, shortest_seconds(ask, context.monotonic), _STATUS)
+        yield diagnosis.version("rabbitmq", subject, str(connection.server_properties.get("version", "")), _OLDEST)
+        yield _takes_messages(connection, subject)
+    except (amqp.AMQPError, OSError) as error:
+        yield _unreachable("rabbitmq", subject, error)
+    finally:
+        connection.collect()
+
+
+def _takes_messages(connection: Any, subject: str) -> CheckResult:
+    """A message through the canary's queue, confirmed. A broker under an alarm answers everything and confirms none."""
+    channel = connection.channel()
+    try:
+        topology.CANARY.bind(channel).queue_declare(passive=True)
+    except amqp.NotFound:
+        return CheckResult(
+            "rabbitmq", subject, Severity.OK, "answers; whether it takes messages shows once a process ran"
+        )
+    try:
+        channel.basic_publish_confirm(
+            amqp.Message(b"{}"), routing_key=topology.CANARY_QUEUE, confirm_timeout=_CONFIRM_SECONDS
+        )
+        channel.basic_get(topology.CANARY_QUEUE, no_ack=True)
+    except (amqp.AMQPError, TimeoutError):
+        text = "answers and takes no messages: a disk or memory alarm, or queues without leaders"
+        return CheckResult("rabbitmq", subject, Severity.ERROR, text, "rabbitmq-diagnostics alarms")
+    return CheckResult("rabbitmq", subject, Severity.OK, "takes messages")
+
+
+def _check_exchange(connection: Any, exchange: Exchange) -> CheckResult:
+    def declare(is_passive: bool) -> None:
+        exchange.bind(connection.channel()).declare(passive=is_passive)
+
+    problem = _difference(declare, exchange.name, f"rabbitmqadmin delete exchange name={exchange.name}")
+    return problem or CheckResult("queues", exchange.name, Severity.OK, "exchange as declared")
+
+
+def _check_queue(connection: Any, queue: Queue) -> CheckResult:
+    state: Any = None
+
+    def declare(is_passive: bool) -> None:
+        nonlocal state
+        state = connection.channel().queue_declare(
+            queue.name,
+            passive=is_passive,
+            durable=queue.durable,
+            auto_delete=queue.auto_delete,
+            arguments=queue.queue_arguments,
+        )
+
+    problem = _difference(declare, queue.name, f"rabbitmqctl delete_queue {queue.name} --if-empty")
+    if problem is not None:
+        return problem
+    if queue.name in _PROCESS_OF:
+        return diagnosis.consumers(queue.name, state.consumer_count, state.message_count, _PROCESS_OF[queue.name])
+    return CheckResult("queues", queue.name, Severity.OK, f"arguments as declared, {state.message_count} messages")
+
+
+def _difference(declare: Callable[[bool], None], name: str, remedy: str) -> CheckResult | None:
+    """None: it is there and is what we declare. ``declare(True)`` only asks, ``declare(False)`` compares."""
+    process = _PROCESS_OF.get(name, "worker")
+    try:
+        declare(True)
+        # There: declaring it compares it with ours, argument by argument, and changes nothing.
+        declare(False)
+    except amqp.NotFound:
+        text = "is not there; a process that starts declares it"
+        return CheckResult("queues", name, Severity.ERROR, text, f"wavecom start {process}")
+    except amqp.PreconditionFailed as error:
+        found = _INEQUIVALENT.search(str(error.reply_text))
+        told = found[0] if found else "an argument is not as declared"
+        text = f"{told}: empty it, delete it, then start a process, which declares it anew"
+        return CheckResult("queues", name, Severity.ERROR, text, remedy)
+    except amqp.AccessRefused:
+        text = "may not be asked by this user: it needs the permission to configure"
+        return CheckResult("queues", name, Severity.WARNING, text, "rabbitmqctl list_permissions")
+    return None
+
+
+def _unreachable(check: str, subject: str, error: Exception) -> CheckResult:
+    if isinstance(error, amqp.AccessRefused):
+        return CheckResult(
+            check, subject, Severity.ERROR, "refuses user or password of AMQP_URL", "rabbitmqctl list_users"
+        )
+    if isinstance(error, amqp.NotAllowed):
+        text = "has no such virtual host, or not for this user"
+        return CheckResult(check, subject, Severity.ERROR, text, "rabbitmqctl list_permissions")
+    text = f"can't be used ({reason_of(error)}): check AMQP_URL and that it runs"
+    return CheckResult(check, subject, Severity.ERROR, text, _STATUS)
