@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 #: Type, which is also the name of the module in this folder, and the class in it.
 CLASSES = {
     "apns": "ApnsProvider",
+    "apprise": "AppriseProvider",
     "fcm": "FcmProvider",
     "http": "HttpProvider",
     "infobip": "InfobipProvider",

@@ -31,6 +31,9 @@ SCRIPTS: Mapping[str, dict[str, peers.Reply]] = {
 
 
 class TestSmtpProvider(ProviderContract):
+    #: SMTP has no way to say so.
+    tells_how_long = False
+
     @pytest.fixture
     def channel(self) -> Channel:
         return Channel.EMAIL
