@@ -29,7 +29,8 @@ def own_settings() -> dict[str, str]:
 class Environment:
     """Servers whose address is not among ``addresses``, helpers, and what every process gets from our environment.
 
-    To be used from the main thread: what it starts dies with it. ``plugins``: RabbitMQ's.
+    To be used from the main thread: what it starts dies with it. ``plugins``: RabbitMQ's. ``has_broker``: False where
+    the caller has one of its own.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Environment:
         mongo_program: Path | None,
         addresses: Mapping[str, str] | None = None,
         plugins: Sequence[str] = (),
+        has_broker: bool = True,
     ) -> None:
         self.home = home.absolute()
         self.logs = self.home / "logs"
@@ -48,7 +50,7 @@ class Environment:
             base.pop(name, None)
         self.variables = base | {MARK: str(self.home), "PYTHONUNBUFFERED": "1"}
         self.servers: dict[str, PrivateServer] = {}
-        if AMQP_URL not in self.addresses:
+        if has_broker and AMQP_URL not in self.addresses:
             self.servers[RABBITMQ] = PrivateRabbitMQ(
                 self.home / "rabbitmq",
                 log=self.logs / "rabbitmq.log",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,6 +21,8 @@ from wavecom.local.rabbitmq import PrivateRabbitMQ
 
 START_SECONDS = 180
 _POLL_SECONDS = 0.1
+#: A node that is frozen, or starts, does not answer what it is asked.
+_STATUS_SECONDS = 20
 #: As docs/operations.md recommends it for production.
 CONFIGURATION = (
     "cluster_partition_handling = pause_minority",
@@ -26,6 +30,11 @@ CONFIGURATION = (
     "net_ticktime = 8",
     "queue_leader_locator = balanced",
 )
+
+
+def node_names(size: int = 3) -> list[str]:
+    """What the nodes of a cluster of ``size`` are called, without their host."""
+    return [f"wavecom{number}" for number in range(1, size + 1)]
 
 
 class PrivateRabbitMQCluster:
@@ -49,7 +58,7 @@ class PrivateRabbitMQCluster:
     ) -> None:
         self._home = home.absolute()
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        names = [f"wavecom{number}" for number in range(1, size + 1)]
+        names = node_names(size)
         members = [
             "cluster_formation.peer_discovery_backend = classic_config",
             *(f"cluster_formation.classic_config.nodes.{n} = {name}@localhost" for n, name in enumerate(names, 1)),
@@ -77,6 +86,8 @@ class PrivateRabbitMQCluster:
             )
             for name, epmd_port in zip(names, epmd_ports, strict=True)
         ]
+        for name, node in zip(names, self.nodes, strict=True):
+            node.title = f"{node.name} {name}"
 
     @property
     def url(self) -> str:
@@ -102,6 +113,18 @@ class PrivateRabbitMQCluster:
                 if not node.is_running or time.monotonic() > deadline:
                     raise ConfigurationError([Problem(node.title, f"did not start:\n{tail(node.log)}")])
                 time.sleep(_POLL_SECONDS)
+
+    def is_whole(self) -> bool:
+        """Whether every node says that all of them run and none is parted from the others; takes some seconds."""
+        names = {node.node for node in self.nodes}
+        for node in self.nodes:
+            try:
+                status = json.loads(node.ctl("cluster_status", "--formatter", "json", seconds=_STATUS_SECONDS))
+            except (subprocess.SubprocessError, ValueError):
+                return False
+            if set(status["running_nodes"]) != names or status["partitions"]:
+                return False
+        return True
 
     def leaders(self) -> dict[str, PrivateRabbitMQ]:
         """Queue -> the node that leads it, of all quorum queues; those without a leader are left out."""

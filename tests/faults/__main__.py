@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 
 from harness.control import CHECKOUT
-from tests.faults import drill, report, scenarios, toolbox
+from tests.faults import cluster_scenarios, drill, report, scenarios, toolbox
 from tests.faults.display import Display
 from tests.faults.drill import Outcome, Size
 from tests.faults.plan import DrillError
@@ -28,6 +28,7 @@ HOME = CHECKOUT / "var" / "faults"
 @click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.option("--only", multiple=True, metavar="NAME", help="Run this scenario; may be given several times.")
 @click.option("--list", "is_list", is_flag=True, help="List the scenarios and stop.")
+@click.option("--cluster", "is_cluster", is_flag=True, help="The scenarios on three RabbitMQ nodes, and no others.")
 @click.option("--seed", type=int, help="Repeat the run that printed this number. Default: a new one.")
 @click.option("--quick", is_flag=True, help="300 notifications each and shorter faults, for trying changes out.")
 @click.option("--rate", type=click.FloatRange(1, 2000), help="Notifications a second. Default: 110.")
@@ -42,6 +43,7 @@ HOME = CHECKOUT / "var" / "faults"
 def main(
     only: tuple[str, ...],
     is_list: bool,
+    is_cluster: bool,
     seed: int | None,
     quick: bool,
     rate: float | None,
@@ -61,6 +63,7 @@ def main(
       python -m tests.faults                                 everything; about an hour
       python -m tests.faults --only kill-workers --verbose   one scenario, with all that happens
       python -m tests.faults --quick                         everything in small; for trying out
+      python -m tests.faults --cluster --rate 60             the losses of a node of three; about half an hour
       python -m tests.faults --only mixed --seed 4711        once more what seed 4711 drew
       WAVECOM_FAST_PATHS=0 python -m tests.faults --quick    with libraries' documented ways only (docs/celery.md)
 
@@ -72,11 +75,12 @@ def main(
 
     Exit code: 0 every promise kept, 1 a promise broken, 2 the drill itself could not be run.
     """
+    usual = cluster_scenarios.SCENARIOS if is_cluster else scenarios.SCENARIOS
     if is_list:
-        for scenario in scenarios.SCENARIOS:
+        for scenario in usual:
             click.echo(f"{scenario.name:<24} {scenario.what}")
         return
-    selected = chosen(only, scenarios.SCENARIOS, [scenarios.SHORT])
+    selected = chosen(only, usual, [] if is_cluster else [scenarios.SHORT])
     size = QUICK if quick else Size()
     if rate is not None:
         size = Size(size.notifications, rate, size.pace)

@@ -28,6 +28,7 @@ from harness.environment import Environment, own_settings
 from harness.processes import sample
 from harness.provider_server import Behaviour, ask_to_behave, provider_arguments
 from harness.subject import MONGODB, RABBITMQ, REDIS, DeploymentConfig, WaveCom
+from tests.faults.cluster import DrillCluster
 from tests.faults.notes import Kill, Mark, Notes, Orphan, Trouble
 from tests.faults.plan import DRILL_SETTINGS, HEALTHY, SERVERS, SETTLED_SECONDS, DrillError, Plan
 from tests.faults.processes import descendants_of, is_python
@@ -50,10 +51,13 @@ class Deployment:
         self.plan = plan
         self.notes = Notes()
         self._say = say
-        self._environment = Environment(home, mongo_program=mongo_program, plugins=MANAGEMENT)
+        self._environment = Environment(
+            home, mongo_program=mongo_program, plugins=MANAGEMENT, has_broker=not plan.has_cluster
+        )
         self._environment.logs.mkdir(parents=True, exist_ok=True)
         self.servers = self._environment.servers
         self.programs: dict[str, Service] = {}
+        self._cluster: DrillCluster | None = None
         self._supervisor = Supervisor(self._on_supervised)
         #: What the programs get of settings and addresses.
         self._variables: dict[str, str] = {}
@@ -63,10 +67,19 @@ class Deployment:
 
     @property
     def rabbitmq(self) -> PrivateRabbitMQ:
-        """The broker itself, past the proxy."""
+        """The broker itself, past the proxy; of a cluster a node that runs."""
+        if self._cluster is not None:
+            return self._cluster.running()
         server = self.servers[RABBITMQ]
         assert isinstance(server, PrivateRabbitMQ)
         return server
+
+    @property
+    def cluster(self) -> DrillCluster:
+        """The nodes of the broker. Raises ``DrillError`` if the plan has no cluster."""
+        if self._cluster is None:
+            raise DrillError("RabbitMQ is a single node here")
+        return self._cluster
 
     # --- opening and closing --------------------------------------------------------------------------------------
 
@@ -92,17 +105,21 @@ class Deployment:
     def _open(self) -> None:
         environment = self._environment
         environment.start_servers()
-        proxy_ports = dict(zip(SERVERS, free_ports(len(SERVERS)), strict=True))
+        proxied = [name for name in SERVERS if name in self.servers]
+        proxy_ports = dict(zip(proxied, free_ports(len(proxied)), strict=True))
+        if self.plan.has_cluster:
+            self._cluster = DrillCluster(environment)
+            self._cluster.start()
         self.config = DeploymentConfig.create(
             environment.home,
             environment.logs,
             self.plan.shape,
             environment.variables,
-            amqp_url=_at_port(self.servers[RABBITMQ].url, proxy_ports[RABBITMQ]),
+            amqp_url=self._cluster.url if self._cluster else _at_port(self.rabbitmq.url, proxy_ports[RABBITMQ]),
             redis_url=_at_port(self.servers[REDIS].url, proxy_ports[REDIS]),
             mongodb_uri=_at_port(self.servers[MONGODB].url, proxy_ports[MONGODB]),
         )
-        links = [f"--link={name}={proxy_ports[name]}:{_port_of(self.servers[name])}" for name in SERVERS]
+        links = [f"--link={name}={proxy_ports[name]}:{_port_of(self.servers[name])}" for name in proxied]
         self.proxy = self._helper("proxy", links)
         providers = provider_arguments(self.config.provider_ports)
         self.recorder = self._helper("recorder", [*providers, f"--seed={self.plan.seed}"])

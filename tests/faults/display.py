@@ -19,8 +19,9 @@ class Display(display.Display):
             f"  failed {result.statuses.get('failed', 0):>3}  lost {result.lost}"
             f"  twice {result.sent_twice_explained}+{result.sent_twice_unexplained}"
         )
+        pause = f"  longest pause {max(each.seconds for each in result.pauses.values())} s" if result.pauses else ""
         self._console.print(
-            f"{word} {outcome.scenario.name:<18} {counts}  recovered in {recovery}  ({outcome.seconds:.0f} s)",
+            f"{word} {outcome.scenario.name:<18} {counts}  recovered in {recovery}{pause}  ({outcome.seconds:.0f} s)",
             highlight=False,
             soft_wrap=True,
         )

@@ -16,8 +16,9 @@ import amqp
 from pymongo.errors import PyMongoError
 
 from tests.faults.deployment import Deployment
+from tests.faults.moments import per_second
 from tests.faults.plan import Plan
-from tests.faults.reconcile import WAITING, Evidence, Reconciliation, per_second, reconcile
+from tests.faults.reconcile import WAITING, Evidence, Reconciliation, reconcile
 from tests.faults.scenarios import Scenario
 from wavecom.broker import topology
 from wavecom.local.ports import LOOPBACK
@@ -85,6 +86,7 @@ def run(
         fake_clock_of=scenario.fake_clock_of,
         faketime_library=faketime_library,
         has_receipts=scenario.has_receipts,
+        has_cluster=scenario.has_cluster,
     )
     began = time.monotonic()
     progress("starting")

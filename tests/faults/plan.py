@@ -59,6 +59,8 @@ class Plan:
     faketime_library: Path | None = None
     #: Providers report what became of messages.
     has_receipts: bool = False
+    #: RabbitMQ is three nodes, with a proxy between every two of them.
+    has_cluster: bool = False
 
     @property
     def shape(self) -> Shape:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tests.faults.moments import Pause, busiest_second, longest_pause, takeover
 from tests.faults.notes import Notes
 from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_RATE, PROVIDER_TIMEOUT_SECONDS, SECOND
 from tests.faults.receipts import ReceiptEvidence, reconcile_receipts
@@ -94,6 +95,8 @@ class Reconciliation:
     takeover_seconds: float | None = None
     failed_calls_before_takeover: int | None = None
     delivered_share: float | None = None
+    #: Lane -> the longest time in which nothing of it was delivered, from the first fault to the end of the load.
+    pauses: dict[str, Pause] = field(default_factory=dict)
     memory_mib: dict[str, float] = field(default_factory=dict)
     violations: list[str] = field(default_factory=list)
 
@@ -130,6 +133,8 @@ class _Reconciler:
             self._check_acceptance(self._scenario.accepts_within_seconds)
         if self._scenario.failover is not None:
             self._check_failover(self._scenario.failover)
+        if self._scenario.delivers_within_seconds is not None:
+            self._check_pauses(self._scenario.delivers_within_seconds)
         return self._result
 
     def _violation(self, text: str, examples: Sequence[str] = ()) -> None:
@@ -327,7 +332,7 @@ class _Reconciler:
     def _check_rate(self) -> None:
         for provider in self._scenario.providers:
             times = sorted(record["at"] for record in self._evidence.records if record["provider"] == provider)
-            busiest = _busiest_second(times)
+            busiest = busiest_second(times)
             self._result.busiest_second = max(self._result.busiest_second, busiest)
             if busiest > RATE_TOLERANCE * PROVIDER_RATE:
                 self._violation(f"provider {provider} got {busiest} requests in a second; its limit is {PROVIDER_RATE}")
@@ -355,6 +360,20 @@ class _Reconciler:
         if late:
             self._violation(f"{len(late)} requests were accepted after more than {seconds:g} s", late)
 
+    def _check_pauses(self, seconds: float) -> None:
+        evidence = self._evidence
+        delivered: defaultdict[str, list[float]] = defaultdict(list)
+        for record in evidence.records:
+            notification = self._accepted.get(record["job_id"])
+            if record["answer"] == "200" and notification is not None:
+                delivered[f"{notification['channel']}.{notification['priority']}"].append(record["at"])
+        since = evidence.notes.troubles[0].since
+        pauses = {lane: longest_pause(times, since, evidence.load_ended_at) for lane, times in delivered.items()}
+        self._result.pauses = dict(sorted(pauses.items()))
+        late = [f"{lane} {pause.seconds:g} s" for lane, pause in pauses.items() if pause.seconds > seconds]
+        if late:
+            self._violation(f"{len(late)} lanes delivered nothing for more than {seconds:g} s", late)
+
     # --- two providers --------------------------------------------------------------------------------------------
 
     def _check_failover(self, failover: Failover) -> None:
@@ -364,7 +383,7 @@ class _Reconciler:
         by_second = sorted(r["at"] for r in evidence.records if r["provider"] == SECOND and r["answer"] == "200")
         accepted = [n["accepted_at"] for n in evidence.notifications if n["accepted_at"]]
         rate = sum(since <= at < until for at in accepted) / (until - since)
-        result.takeover_seconds = _takeover(by_second, since, until, TAKEN_OVER_SHARE * rate)
+        result.takeover_seconds = takeover(by_second, since, until, TAKEN_OVER_SHARE * rate)
         failed_calls = [
             record
             for record in evidence.records
@@ -392,25 +411,6 @@ class _Reconciler:
             self._violation("the first provider did not come back by itself")
 
 
-def _takeover(successes: Sequence[float], since: float, until: float, rate: float) -> float | None:
-    """Seconds from ``since`` until the first two seconds in which ``successes`` came at ``rate``; None: never."""
-    start = since
-    while start + 2 <= until:
-        if sum(start <= at < start + 2 for at in successes) >= 2 * rate:
-            return round(start - since, 1)
-        start += 0.1
-    return None
-
-
-def _busiest_second(times: Sequence[float]) -> int:
-    busiest, first = 0, 0
-    for last, at in enumerate(times):
-        while times[first] <= at - 1:
-            first += 1
-        busiest = max(busiest, last - first + 1)
-    return busiest
-
-
 def _is_injected_doubt(record: Document) -> bool:
     if record["answer"] == "gone":
         # Slower than the caller waits; a shorter call that nobody waited for belongs to a killed worker.
@@ -433,11 +433,3 @@ def _settled_at(job: Document) -> float | None:
         return max(entries).timestamp()
     end = job.get("deadLetteredAt") if job["status"] == "failed" else job.get("finishedAt")
     return None if end is None else float(end.timestamp())
-
-
-def per_second(times: Sequence[float], since: float) -> dict[int, int]:
-    """How many of ``times`` fall into each second from ``since`` on."""
-    counts: defaultdict[int, int] = defaultdict(int)
-    for at in times:
-        counts[int(at - since)] += 1
-    return dict(counts)

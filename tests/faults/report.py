@@ -14,7 +14,8 @@ from tests.faults.drill import Outcome, Size
 from tests.faults.plot import timeline
 from tests.faults.reconcile import ORPHAN_LIMIT_SECONDS, RATE_TOLERANCE
 
-NAME = "faults"
+#: Of the files, for the scenarios on one RabbitMQ node and for those on three.
+NAME, CLUSTER_NAME = "faults", "faults-cluster"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class RunDescription:
 
 def write(folder: Path, outcomes: Sequence[Outcome], description: RunDescription) -> Path:
     """Write everything into ``folder``; answers the path of the page."""
+    name = CLUSTER_NAME if any(outcome.scenario.has_cluster for outcome in outcomes) else NAME
     facts = _facts(description)
     content = {
         "circumstances": facts,
@@ -45,12 +47,12 @@ def write(folder: Path, outcomes: Sequence[Outcome], description: RunDescription
             for outcome in outcomes
         ],
     }
-    write_figures(folder, NAME, content)
+    write_figures(folder, name, content)
     pictures = {outcome.scenario.name: timeline(outcome) for outcome in outcomes}
-    return write_page(folder, NAME, _page(outcomes, facts, description), pictures)
+    return write_page(folder, name, _page(name, outcomes, facts, description), pictures)
 
 
-def _page(outcomes: Sequence[Outcome], facts: dict[str, str], description: RunDescription) -> list[str]:
+def _page(name: str, outcomes: Sequence[Outcome], facts: dict[str, str], description: RunDescription) -> list[str]:
     results = [outcome.result for outcome in outcomes]
     good = sum(outcome.is_good for outcome in outcomes)
     return [
@@ -112,12 +114,13 @@ def _page(outcomes: Sequence[Outcome], facts: dict[str, str], description: RunDe
         "",
         *_failover(outcomes),
         *_receipts(outcomes),
+        *_pauses(outcomes),
         *_legend(description),
         *run_section(facts),
         "",
         "## Scenario by scenario",
         "",
-        *(line for outcome in outcomes for line in _section(outcome)),
+        *(line for outcome in outcomes for line in _section(name, outcome)),
     ]
 
 
@@ -207,6 +210,26 @@ def _receipts(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
+def _pauses(outcomes: Sequence[Outcome]) -> list[str]:
+    drills = [outcome for outcome in outcomes if outcome.result.pauses]
+    if not drills:
+        return []
+    rows = []
+    for outcome in drills:
+        by_length = sorted(outcome.result.pauses.items(), key=lambda each: each[1].seconds)
+        lane, longest = by_length[-1]
+        rows.append((outcome.scenario.name, longest.seconds, lane, longest.began, by_length[0][1].seconds))
+    return [
+        "## How long a lane stood still",
+        "",
+        "The longest time without a delivery, of each lane by itself, from the first fault to the end of the load."
+        " Times are in seconds. *Began*: after the first fault; below 0: before it, with the last delivery until then.",
+        "",
+        *table(("scenario", "**the lane that waited longest**", "which", "began", "the lane that waited least"), rows),
+        "",
+    ]
+
+
 _LEGEND = """\
 ## How to read it
 
@@ -243,10 +266,10 @@ def _legend(description: RunDescription) -> list[str]:
     return [*text.splitlines(), ""]
 
 
-def _section(outcome: Outcome) -> list[str]:
+def _section(page: str, outcome: Outcome) -> list[str]:
     name = outcome.scenario.name
     lines = [f"### {name}", "", f"{outcome.scenario.what[:1].upper()}{outcome.scenario.what[1:]}.", ""]
-    lines += [f"![timeline of {name}]({NAME}/{name}.svg)", ""]
+    lines += [f"![timeline of {name}]({page}/{name}.svg)", ""]
     lines += [f"- **Broken**: {violation}" for violation in outcome.result.violations]
     if outcome.result.violations:
         lines.append("")

@@ -54,6 +54,10 @@ class Scenario:
     failover: Failover | None = None
     #: The provider reports what became of messages: each receipt that is answered 200 is applied once.
     has_receipts: bool = False
+    #: RabbitMQ is a cluster of three nodes.
+    has_cluster: bool = False
+    #: No lane stands still for longer, from the first fault on.
+    delivers_within_seconds: float | None = None
 
 
 # --- Processes ----------------------------------------------------------------------------------------------------

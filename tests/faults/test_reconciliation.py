@@ -24,6 +24,8 @@ def scenario(**changes: Any) -> Scenario:
 def notification(number: int, **changes: Any) -> dict[str, Any]:
     told = {
         "number": number,
+        "channel": "sms",
+        "priority": "normal",
         "kind": "plain",
         "key": None,
         "outcome": "accepted",
@@ -386,3 +388,20 @@ def test_where_nobody_may_wait_every_request_is_accepted_at_once(told: dict[str,
 
     assert bool(strict) is not is_good
     assert reconcile(scenario(), books).violations == []
+
+
+def test_a_lane_that_stands_still_for_longer_than_promised_is_found() -> None:
+    fault = Notes(troubles=[Trouble("a node killed", START + 2, START + 10)])
+    known = evidence(
+        notifications=[notification(1), notification(2), notification(3, priority="high")],
+        jobs=[job(1), job(2), job(3)],
+        records=[record(1), record(2, at=START + 18), record(3, at=START + 11)],
+        notes=fault,
+    )
+
+    kept = reconcile(scenario(delivers_within_seconds=17), known)
+    broken = reconcile(scenario(delivers_within_seconds=10), known)
+
+    assert {lane: pause.seconds for lane, pause in kept.pauses.items()} == {"sms.high": 9, "sms.normal": 16.5}
+    assert kept.violations == []
+    assert broken.violations == ["1 lanes delivered nothing for more than 10 s: sms.normal 16.5 s"]
