@@ -70,12 +70,14 @@ def test_workers_come_with_a_burst_and_go_after_it_with_nothing_in_hand(
         delivered = {"status": "delivered"}
         is_done = comes_true(lambda: database["jobs"].count_documents(delivered) == sent, 240, poll_seconds=0.5)
         assert is_done, (Counter(job["status"] for job in database["jobs"].find()), launched.output)
+        # How all of it ends together is another promise, with a time of its own, which a busy machine may not keep.
+        output = launched.output
     finally:
         launched.end()
 
     assert Counter(job["attempts"] for job in database["jobs"].find()) == {1: sent}
-    assert not re.search(r"was killed|was ended by", launched.output)
-    assert "worker1 has ended" not in launched.output, "the oldest stays"
+    assert not re.search(r"was killed|was ended by", output)
+    assert "worker1 has ended" not in output, "the oldest stays"
 
 
 def send(launched: Launched, count: int) -> int:
