@@ -32,13 +32,16 @@ _LANE_QUEUES = frozenset(topology.queue_of(lane) for lane in LANES)
 
 
 def _leader_of_most_lanes(deployment: Deployment) -> PrivateRabbitMQ:
-    nodes = deployment.cluster.nodes
-    lanes = Counter(nodes.index(node) for queue, node in deployment.cluster.leaders().items() if queue in _LANE_QUEUES)
+    lanes = Counter(node.title for node in _lane_leaders(deployment).values())
     if not lanes:
         raise DrillError("no lane has a leader")
-    [(number, count)] = lanes.most_common(1)
-    deployment.mark(f"{nodes[number].title} leads {count} of {len(_LANE_QUEUES)} lanes")
-    return nodes[number]
+    [(title, count)] = lanes.most_common(1)
+    deployment.mark(f"{title} leads {count} of {len(_LANE_QUEUES)} queues of lanes")
+    return next(node for node in deployment.cluster.nodes if node.title == title)
+
+
+def _lane_leaders(deployment: Deployment) -> dict[str, PrivateRabbitMQ]:
+    return {queue: node for queue, node in deployment.cluster.leaders().items() if queue in _LANE_QUEUES}
 
 
 def _follower(deployment: Deployment) -> PrivateRabbitMQ:
@@ -47,10 +50,10 @@ def _follower(deployment: Deployment) -> PrivateRabbitMQ:
     node.ctl("drain", program="rabbitmq-upgrade")
     node.ctl("revive", program="rabbitmq-upgrade")
     _wait_until_whole(deployment)
-    led = [queue for queue, leader in deployment.cluster.leaders().items() if leader is node]
+    led = sorted(queue for queue, leader in _lane_leaders(deployment).items() if leader is node)
     if led:
         raise DrillError(f"{node.title} still leads {', '.join(led)}")
-    deployment.mark(f"{node.title} leads nothing")
+    deployment.mark(f"{node.title} leads no lane")
     deployment.pause(CALM_SECONDS)
     return node
 
@@ -124,8 +127,8 @@ def _rolling_restart(deployment: Deployment) -> None:
             _start_again(deployment, node)
     with deployment.trouble("leaders rebalanced"):
         cluster.queues("rebalance", "quorum")
-    counts = Counter(node.title for queue, node in cluster.leaders().items() if queue in _LANE_QUEUES)
-    deployment.mark(", ".join(f"{title} leads {count} lanes" for title, count in sorted(counts.items())))
+    counts = Counter(node.title for node in _lane_leaders(deployment).values())
+    deployment.mark(", ".join(f"{title} leads {count} queues" for title, count in sorted(counts.items())))
 
 
 def _disk_alarm(deployment: Deployment) -> None:

@@ -222,7 +222,8 @@ def _pauses(outcomes: Sequence[Outcome]) -> list[str]:
     return [
         "## How long a lane stood still",
         "",
-        "The longest time without a delivery, of each lane by itself, from the first fault to the end of the load."
+        "RabbitMQ is three nodes here, with a proxy between every two."
+        " The longest time without a delivery, of each lane by itself, from the first fault to the end of the load."
         " Times are in seconds. *Began*: after the first fault; below 0: before it, with the last delivery until then.",
         "",
         *table(("scenario", "**the lane that waited longest**", "which", "began", "the lane that waited least"), rows),
