@@ -44,7 +44,7 @@ GOOD_SHARE = Gauge(
 )
 MEAN_DELAY = Gauge(
     "wavecom_receipts_mean_delay_seconds",
-    "How long receipts of the messages of the last 15 minutes took, failures aside.",
+    "How long receipts of the messages of WAVECOM_RECEIPT_WINDOW_SECONDS took, failures aside.",
     ["provider", "country"],
 )
 WEIGHT_PERCENT = Gauge(

@@ -20,6 +20,7 @@ from environs import Env, EnvValidationError, ValidationError, validate
 
 from wavecom.amqp_address import AmqpAddress, TlsFiles
 from wavecom.core.keywords import KEYWORDS, normalised
+from wavecom.core.receipt_thresholds import LONGEST_WINDOW_SECONDS, ReceiptThresholds
 from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
 from wavecom.errors import Problem, SettingsError
 
@@ -127,8 +128,9 @@ class Settings:
     #: What a key may send, unless its record says otherwise; None: as much as it likes.
     key_rate_per_second: float | None = None
     key_daily_quota: int | None = None
-    #: Whether a provider's weight falls while its receipts are slow or bad.
+    #: Whether a provider's weight falls while its receipts are slow or bad, and when they are.
     adjust_weights: bool = True
+    receipt_thresholds: ReceiptThresholds = field(default_factory=ReceiptThresholds)
     retry_base_seconds: float = 4
     retry_cap_seconds: float = 43_200
     #: Attempts of a notification that does not say how many.
@@ -184,12 +186,16 @@ class _Reader(Env):
         return self._source.get(env_key, "").strip() or default
 
 
+def _between(low: float, high: float, what: str = "a whole number") -> validate.Range:
+    return validate.Range(low, high, error=f"must be {what} from {{min}} to {{max}}, not {{input}}")
+
+
 def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     env = _Reader(source)
-    port = validate.Range(1, 65535, error="must be a port from {min} to {max}, not {input}")
-    count = validate.Range(1, _MOST_PROCESSES, error="must be a whole number from {min} to {max}, not {input}")
-    seconds = validate.Range(1, 86_400, error="must be seconds from {min} to {max}, not {input}")
-    whole_seconds = validate.Range(1, 86_400, error="must be whole seconds from {min} to {max}, not {input}")
+    port = _between(1, 65535, "a port")
+    count = _between(1, _MOST_PROCESSES)
+    seconds = _between(1, 86_400, "seconds")
+    whole_seconds = _between(1, 86_400, "whole seconds")
     level = validate.OneOf(["debug", "info", "warning", "error"], error="must be one of {choices}, not {input}")
     workers = env.str("WAVECOM_WORKERS", None, validate=_is_count_or_automatic)
     # attribute of Settings -> the value read, None where the variable is not set
@@ -212,23 +218,11 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "flower_password": env.str("WAVECOM_FLOWER_PASSWORD", None, validate=_is_strong),
         "flower_control": env.bool("WAVECOM_FLOWER_CONTROL", None),
         "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=_is_strong),
-        "session_idle_minutes": env.int(
-            "WAVECOM_SESSION_IDLE_MINUTES",
-            None,
-            validate=validate.Range(1, 1440, error="must be minutes from {min} to {max}, not {input}"),
-        ),
-        "session_hours": env.int(
-            "WAVECOM_SESSION_HOURS",
-            None,
-            validate=validate.Range(1, 168, error="must be hours from {min} to {max}, not {input}"),
-        ),
+        "session_idle_minutes": env.int("WAVECOM_SESSION_IDLE_MINUTES", None, validate=_between(1, 1440, "minutes")),
+        "session_hours": env.int("WAVECOM_SESSION_HOURS", None, validate=_between(1, 168, "hours")),
         "web_workers": env.int("WAVECOM_WEB_WORKERS", None, validate=count),
         "web_threads": env.int("WAVECOM_WEB_THREADS", None, validate=count),
-        "web_connections": env.int(
-            "WAVECOM_WEB_CONNECTIONS",
-            None,
-            validate=validate.Range(64, 65_536, error="must be a whole number from {min} to {max}, not {input}"),
-        ),
+        "web_connections": env.int("WAVECOM_WEB_CONNECTIONS", None, validate=_between(64, 65_536)),
         "workers": None if workers in (None, _AUTOMATIC) else int(workers),
         "workers_follow_load": True if workers == _AUTOMATIC else None,
         "workers_min": env.int("WAVECOM_WORKERS_MIN", None, validate=count),
@@ -236,22 +230,14 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "drain_seconds": env.int("WAVECOM_DRAIN_SECONDS", None, validate=whole_seconds),
         "scale_down_seconds": env.int("WAVECOM_SCALE_DOWN_SECONDS", None, validate=whole_seconds),
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
-        "attachment_memory_mib": env.int(
-            "WAVECOM_ATTACHMENT_MEMORY_MIB",
-            None,
-            validate=validate.Range(1, 65_536, error="must be MiB from {min} to {max}, not {input}"),
-        ),
-        "worker_niceness": env.int(
-            "WAVECOM_WORKER_NICENESS",
-            None,
-            validate=validate.Range(0, 19, error="must be a whole number from {min} to {max}, not {input}"),
-        ),
+        "attachment_memory_mib": env.int("WAVECOM_ATTACHMENT_MEMORY_MIB", None, validate=_between(1, 65_536, "MiB")),
+        "worker_niceness": env.int("WAVECOM_WORKER_NICENESS", None, validate=_between(0, 19)),
         "fast_paths": env.bool("WAVECOM_FAST_PATHS", None),
         "max_body_bytes": env.int(
             "WAVECOM_MAX_BODY_BYTES",
             None,
             # A job must fit into one MongoDB document of 16 MiB, with everything that is not the body.
-            validate=validate.Range(1024, 15 * 1024 * 1024, error="must be bytes from {min} to {max}, not {input}"),
+            validate=_between(1024, 15 * 1024 * 1024, "bytes"),
         ),
         "sender_id_signs": env.str(
             "WAVECOM_SENDER_ID_SIGNS",
@@ -280,22 +266,13 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "cors_origins": _parts(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
         "key_rate_per_second": env.float(
-            "WAVECOM_KEY_RATE_PER_SECOND",
-            None,
-            validate=validate.Range(0.01, 1_000_000, error="must be a number from {min} to {max}, not {input}"),
+            "WAVECOM_KEY_RATE_PER_SECOND", None, validate=_between(0.01, 1_000_000, "a number")
         ),
-        "key_daily_quota": env.int(
-            "WAVECOM_KEY_DAILY_QUOTA",
-            None,
-            validate=validate.Range(1, 10**12, error="must be a whole number from {min} to {max}, not {input}"),
-        ),
+        "key_daily_quota": env.int("WAVECOM_KEY_DAILY_QUOTA", None, validate=_between(1, 10**12)),
         "adjust_weights": env.bool("WAVECOM_ADJUST_WEIGHTS", None),
+        "receipt_thresholds": _receipt_thresholds(env),
         "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),
-        "max_attempts": env.int(
-            "WAVECOM_MAX_ATTEMPTS",
-            None,
-            validate=validate.Range(1, 20, error="must be a whole number from {min} to {max}, not {input}"),
-        ),
+        "max_attempts": env.int("WAVECOM_MAX_ATTEMPTS", None, validate=_between(1, 20)),
         "retry_cap_seconds": env.float("WAVECOM_RETRY_CAP_SECONDS", None, validate=seconds),
         "log_level": env.str("WAVECOM_LOG_LEVEL", None, validate=level),
     }
@@ -308,9 +285,32 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     settings = Settings(
         home=home, environment=source, **{key: value for key, value in values.items() if value is not None}
     )
-    if unused := _unused_tls_files(settings.amqp):
-        raise SettingsError(unused)
+    if problems := [*_unused_tls_files(settings.amqp), *_too_short_window(settings.receipt_thresholds)]:
+        raise SettingsError(problems)
     return settings
+
+
+def _receipt_thresholds(env: Env) -> ReceiptThresholds:
+    share = _between(0.01, 1, "a share")
+    window = _between(60, LONGEST_WINDOW_SECONDS, "whole seconds")
+    given: dict[str, Any] = {
+        "slow_after_seconds": env.int(
+            "WAVECOM_RECEIPT_SLOW_SECONDS", None, validate=_between(1, 3_000, "whole seconds")
+        ),
+        "slow_share": env.float("WAVECOM_RECEIPT_SLOW_SHARE", None, validate=share),
+        "bad_share": env.float("WAVECOM_RECEIPT_BAD_SHARE", None, validate=share),
+        "window_seconds": env.int("WAVECOM_RECEIPT_WINDOW_SECONDS", None, validate=window),
+        "least_messages": env.int("WAVECOM_RECEIPT_LEAST_MESSAGES", None, validate=_between(1, 1_000_000)),
+    }
+    return ReceiptThresholds(**{name: value for name, value in given.items() if value is not None})
+
+
+def _too_short_window(thresholds: ReceiptThresholds) -> list[Problem]:
+    """What must fit together for a message to be seen to miss its receipt."""
+    shortest = thresholds.shortest_window_seconds
+    reason = f"must be three minutes longer than WAVECOM_RECEIPT_SLOW_SECONDS, {shortest} or more: messages that miss"
+    problem = Problem("WAVECOM_RECEIPT_WINDOW_SECONDS", f"{reason} their receipts would not be seen")
+    return [] if thresholds.window_seconds >= shortest else [problem]
 
 
 def _unused_tls_files(amqp: AmqpAddress) -> list[Problem]:

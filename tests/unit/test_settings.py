@@ -7,6 +7,7 @@ import pytest
 
 import wavecom.settings
 from wavecom.amqp_address import TlsFiles
+from wavecom.core.receipt_thresholds import ReceiptThresholds
 from wavecom.errors import SettingsError
 from wavecom.settings import SERVERS_FILE, Settings
 
@@ -50,6 +51,38 @@ def test_everything_that_is_wrong_is_named_at_once(tmp_path: Path) -> None:
         "WAVECOM_PROVIDERS",
         "WAVECOM_LOG_LEVEL",
     }
+
+
+def test_when_receipts_are_slow_or_bad_is_set() -> None:
+    settings = Settings.from_environment(
+        {
+            "WAVECOM_RECEIPT_SLOW_SECONDS": "60",
+            "WAVECOM_RECEIPT_SLOW_SHARE": "0.3",
+            "WAVECOM_RECEIPT_BAD_SHARE": "0.5",
+            "WAVECOM_RECEIPT_WINDOW_SECONDS": "600",
+            "WAVECOM_RECEIPT_LEAST_MESSAGES": "200",
+        }
+    )
+
+    assert settings.receipt_thresholds == ReceiptThresholds(
+        slow_after_seconds=60, slow_share=0.3, bad_share=0.5, window_seconds=600, least_messages=200
+    )
+
+
+@pytest.mark.parametrize(
+    ("variables", "name"),
+    [
+        ({"WAVECOM_RECEIPT_SLOW_SHARE": "15"}, "WAVECOM_RECEIPT_SLOW_SHARE"),
+        ({"WAVECOM_RECEIPT_WINDOW_SECONDS": "3600"}, "WAVECOM_RECEIPT_WINDOW_SECONDS"),
+        ({"WAVECOM_RECEIPT_SLOW_SECONDS": "721"}, "WAVECOM_RECEIPT_WINDOW_SECONDS"),
+        ({"WAVECOM_RECEIPT_WINDOW_SECONDS": "479"}, "WAVECOM_RECEIPT_WINDOW_SECONDS"),
+    ],
+)
+def test_thresholds_by_which_nothing_could_be_judged_are_refused(variables: dict[str, str], name: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment(variables)
+
+    assert [problem.where for problem in refusal.value.problems] == [name]
 
 
 def test_a_wrong_secret_is_never_shown() -> None:

@@ -22,9 +22,6 @@ from wavecom.core.states import Status
 
 #: So many signs of a number, + included, tell its country: enough to part those that share a calling code.
 _RANGE: Final = 7
-#: A receipt that comes later is slow: as GOV.UK Notify has it for its text messages
-#: (https://github.com/alphagov/notifications-api, ``switch_current_sms_provider_on_slow_delivery``).
-SLOW_AFTER: Final = timedelta(minutes=5)
 
 
 class CountKey(NamedTuple):
@@ -43,7 +40,7 @@ class ReceiptCounts:
 
     #: Taken by the provider, which reports later what became of them.
     sent: int = 0
-    #: Reported within ``SLOW_AFTER``: delivered, or not for a reason that is the recipient's.
+    #: Reported within ``ReceiptThresholds.slow_after``: delivered, or not for a reason that is the recipient's.
     good: int = 0
     #: The same, reported later.
     late: int = 0
@@ -102,14 +99,19 @@ class SentObserver:
             self._counter.add((key, ReceiptCounts(sent=count)) for key, count in counted.items())
 
 
-def counts_of(processed: Sequence[ProcessedReceipt], now: datetime) -> list[tuple[CountKey, ReceiptCounts]]:
-    """What receipts, of which some were applied at ``now``, add to the counts: the first final one of each message."""
+def counts_of(
+    processed: Sequence[ProcessedReceipt], now: datetime, slow_after: timedelta
+) -> list[tuple[CountKey, ReceiptCounts]]:
+    """What receipts, of which some were applied at ``now``, add to the counts: the first final one of each message.
+
+    ``slow_after`` is that of ``ReceiptThresholds``.
+    """
     found = []
     for each in processed:
         taken = None if each.job is None else awaited_since(each.job)
         if each.job is None or taken is None or each.result is not ReceiptResult.APPLIED:
             continue
-        counts = _counts(each, max(timedelta(0), (each.receipt.at or now) - taken.at))
+        counts = _counts(each, max(timedelta(0), (each.receipt.at or now) - taken.at), slow_after)
         if counts is not None:
             found.append((_key(each.job, taken), counts))
     return found
@@ -126,13 +128,13 @@ def _taken(entries: Sequence[LogEntry]) -> LogEntry | None:
     return next((entry for entry in reversed(entries) if entry.event == Status.SENT.value and entry.provider), None)
 
 
-def _counts(processed: ProcessedReceipt, delay: timedelta) -> ReceiptCounts | None:
+def _counts(processed: ProcessedReceipt, delay: timedelta, slow_after: timedelta) -> ReceiptCounts | None:
     receipt = processed.receipt
     if receipt.kind is ReceiptKind.PROGRESS:
         return None
     if receipt.kind is ReceiptKind.FAILED and receipt.reason not in RECIPIENT_REASONS:
         return ReceiptCounts(failed=1)
-    if delay < SLOW_AFTER:
+    if delay < slow_after:
         return ReceiptCounts(good=1, delay_seconds=delay.total_seconds())
     return ReceiptCounts(late=1, delay_seconds=delay.total_seconds())
 

@@ -13,19 +13,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from wavecom.core.receipt_counts import SLOW_AFTER, CountKey, ReceiptCounts
+from wavecom.core.receipt_counts import CountKey, ReceiptCounts
+from wavecom.core.receipt_thresholds import MARGIN_SECONDS, ReceiptThresholds
 
-#: Messages taken within so long are looked at.
-WINDOW: Final = timedelta(minutes=15)
-#: A message is missing a receipt when it has none after ``SLOW_AFTER`` and this: a receipt of the last second has a
-#: way to go, and messages are counted by whole minutes.
-_MARGIN: Final = timedelta(minutes=2)
-#: Of fewer messages nothing can be said.
-LEAST_MESSAGES: Final = 50
-#: Slow: so many messages have no receipt within ``SLOW_AFTER``, or none at all. As GOV.UK Notify has it.
-SLOW_SHARE: Final = 0.15
-#: Bad: so many of the messages that were reported have failed, for no reason that is the recipient's.
-BAD_SHARE: Final = 0.25
 #: Good again is below this part of both: what lies between changes nothing quickly.
 GOOD_PART: Final = 0.5
 
@@ -65,47 +55,49 @@ class WindowCounts:
         return WindowCounts(self.total + other.total, self.due + other.due)
 
     @property
-    def slow_share(self) -> float | None:
-        """Of the messages that should have a receipt, how many have none in time; None: of too few to tell."""
-        due = self.due
-        return None if due.sent < LEAST_MESSAGES else max(0.0, 1 - (due.good + due.failed) / due.sent)
-
-    @property
-    def failed_share(self) -> float | None:
-        """Of the messages that were reported, how many have failed; None: of too few to tell."""
-        return None if self.total.reported < LEAST_MESSAGES else self.total.failed / self.total.reported
-
-    @property
     def mean_delay_seconds(self) -> float | None:
         """How long receipts that are no failures took; None: there are none."""
         count = self.total.good + self.total.late
         return self.total.delay_seconds / count if count else None
 
-    @property
-    def health(self) -> ReceiptHealth:
+    def slow_share(self, least_messages: int) -> float | None:
+        """Of the messages that should have a receipt, how many have none in time; None: of too few to tell."""
+        due = self.due
+        return None if due.sent < least_messages else max(0.0, 1 - (due.good + due.failed) / due.sent)
+
+    def failed_share(self, least_messages: int) -> float | None:
+        """Of the messages that were reported, how many have failed; None: of too few to tell."""
+        return None if self.total.reported < least_messages else self.total.failed / self.total.reported
+
+    def health(self, thresholds: ReceiptThresholds) -> ReceiptHealth:
         """What the counts say by themselves."""
-        slow, failed = self.slow_share, self.failed_share
+        slow, failed = self.slow_share(thresholds.least_messages), self.failed_share(thresholds.least_messages)
         if slow is None and failed is None:
             return ReceiptHealth.UNKNOWN
-        if failed is not None and failed >= BAD_SHARE:
+        if failed is not None and failed >= thresholds.bad_share:
             return ReceiptHealth.BAD
-        if slow is not None and slow >= SLOW_SHARE:
+        if slow is not None and slow >= thresholds.slow_share:
             return ReceiptHealth.SLOW
-        is_good = (failed or 0) < BAD_SHARE * GOOD_PART and slow is not None and slow < SLOW_SHARE * GOOD_PART
+        fails_little = (failed or 0) < thresholds.bad_share * GOOD_PART
+        is_good = fails_little and slow is not None and slow < thresholds.slow_share * GOOD_PART
         return ReceiptHealth.GOOD if is_good else ReceiptHealth.FAIR
 
 
-def window_of(counts: Mapping[CountKey, ReceiptCounts], now: datetime) -> dict[tuple[str, str], WindowCounts]:
+def window_of(
+    counts: Mapping[CountKey, ReceiptCounts], now: datetime, thresholds: ReceiptThresholds
+) -> dict[tuple[str, str], WindowCounts]:
     """The counts of the window that ends at ``now``, by provider and country."""
     found: defaultdict[tuple[str, str], WindowCounts] = defaultdict(WindowCounts)
     for key, each in counts.items():
-        if key.minute > now - WINDOW:
-            is_due = key.minute <= now - SLOW_AFTER - _MARGIN
+        if key.minute > now - thresholds.window:
+            is_due = key.minute <= now - thresholds.slow_after - timedelta(seconds=MARGIN_SECONDS)
             found[key.provider, key.country] += WindowCounts(each, each if is_due else ReceiptCounts())
     return dict(found)
 
 
-def health_by_provider(window: Mapping[tuple[str, str], WindowCounts]) -> dict[str, ReceiptHealth]:
+def health_by_provider(
+    window: Mapping[tuple[str, str], WindowCounts], thresholds: ReceiptThresholds
+) -> dict[str, ReceiptHealth]:
     """What the receipts of all countries together say of each provider that has sent anything.
 
     Two things are nobody's fault, and left out: a country in which all of several providers are in trouble, which has
@@ -115,8 +107,9 @@ def health_by_provider(window: Mapping[tuple[str, str], WindowCounts]) -> dict[s
         return {provider: ReceiptHealth.UNKNOWN for provider, _ in window}
     by_country: defaultdict[str, list[ReceiptHealth]] = defaultdict(list)
     for (_, country), each in window.items():
-        if country and each.health is not ReceiptHealth.UNKNOWN:
-            by_country[country].append(each.health)
+        health = each.health(thresholds)
+        if country and health is not ReceiptHealth.UNKNOWN:
+            by_country[country].append(health)
     left_out = {
         country
         for country, healths in by_country.items()
@@ -125,7 +118,7 @@ def health_by_provider(window: Mapping[tuple[str, str], WindowCounts]) -> dict[s
     totals: defaultdict[str, WindowCounts] = defaultdict(WindowCounts)
     for (provider, country), each in window.items():
         totals[provider] += WindowCounts() if country in left_out else each
-    return {provider: each.health for provider, each in totals.items()}
+    return {provider: each.health(thresholds) for provider, each in totals.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,6 @@ from wavecom.core.provider_control import ProviderAction, ProviderAudit, Provide
 from wavecom.core.provider_overrides import OverrideStore, ProviderOverride
 from wavecom.core.receipt_counts import ReceiptCounter
 from wavecom.core.receipt_health import (
-    WINDOW,
     ReceiptHealth,
     WeightFactor,
     WindowCounts,
@@ -20,6 +19,7 @@ from wavecom.core.receipt_health import (
     next_factor,
     window_of,
 )
+from wavecom.core.receipt_thresholds import ReceiptThresholds
 from wavecom.errors import StoreError, UnavailableError
 
 log = structlog.get_logger()
@@ -65,6 +65,7 @@ class WeightAdjustment:
         clock: Clock,
         new_id: Callable[[], str],
         report: AdjustmentReport,
+        thresholds: ReceiptThresholds,
     ) -> None:
         self._adjusted = frozenset(adjusted)
         self._counter = counter
@@ -74,13 +75,15 @@ class WeightAdjustment:
         self._clock = clock
         self._new_id = new_id
         self._report = report
+        self._thresholds = thresholds
 
     def run(self) -> None:
         """One look. Never raises for a server that is away: what holds goes on to hold."""
         now = self._clock.now()
         try:
-            window = window_of(self._counter.between(now - WINDOW, now), now)
-            healths = health_by_provider(window)
+            counts = self._counter.between(now - self._thresholds.window, now)
+            window = window_of(counts, now, self._thresholds)
+            healths = health_by_provider(window, self._thresholds)
             known, overrides = self._factors.all(), self._overrides.all()
             for provider in sorted(self._adjusted | known.keys()):
                 health = healths.get(provider, ReceiptHealth.UNKNOWN)

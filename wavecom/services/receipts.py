@@ -83,7 +83,7 @@ def processor_of(
     def count(processed: Sequence[ProcessedReceipt]) -> None:
         now = clock.now()
         receipt_metrics.count_processed(processed, now)
-        counter.add(counts_of(processed, now))
+        counter.add(counts_of(processed, now, settings.receipt_thresholds.slow_after))
 
     return ReceiptProcessor(
         jobs=jobs,

@@ -243,6 +243,7 @@ def worker_services(settings: Settings) -> WorkerServices:
             clock=clock,
             new_id=new_key_id,
             report=receipt_metrics.report_adjustment,
+            thresholds=settings.receipt_thresholds,
         ),
         delivery_messages=GroupCommit(publisher.publish),
         look_at=publisher.look_at,

@@ -9,13 +9,14 @@ from tests.factories import NOW, later, make_job
 from wavecom.core.engine import AttemptFinished, Policy, decide
 from wavecom.core.job import CallResult, Job, LogEntry, Outcome, ProviderResult, Reason
 from wavecom.core.lanes import Channel
-from wavecom.core.receipt_counts import SLOW_AFTER, Counted, CountKey, ReceiptCounts, SentObserver, counts_of
+from wavecom.core.receipt_counts import Counted, CountKey, ReceiptCounts, SentObserver, counts_of
 from wavecom.core.receipt_processing import ProcessedReceipt, ReceiptResult
 from wavecom.core.receipts import Receipt, ReceiptKind
 from wavecom.core.states import Status
 
 MINUTE = NOW.replace(second=0, microsecond=0)
 GERMAN = CountKey(MINUTE, "a", "DE")
+SLOW_AFTER = timedelta(seconds=300)
 
 
 class MemoryCounter:
@@ -77,7 +78,7 @@ def test_a_message_counts_when_a_provider_takes_it_that_reports_later() -> None:
 def test_the_first_final_receipt_of_a_message_counts_for_the_minute_in_which_it_was_taken(
     kind: ReceiptKind, values: dict[str, Any], counts: ReceiptCounts
 ) -> None:
-    assert counts_of([processed(sent(), kind, **values)], later(10)) == [(GERMAN, counts)]
+    assert counts_of([processed(sent(), kind, **values)], later(10), SLOW_AFTER) == [(GERMAN, counts)]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_the_first_final_receipt_of_a_message_counts_for_the_minute_in_which_it_
     ids=["of no job", "progress", "a repetition", "a second one", "of a message that nobody is known to have taken"],
 )
 def test_no_other_receipt_counts(receipt: ProcessedReceipt) -> None:
-    assert counts_of([receipt], later(10)) == []
+    assert counts_of([receipt], later(10), SLOW_AFTER) == []
 
 
 @pytest.mark.parametrize(
@@ -108,7 +109,7 @@ def test_no_other_receipt_counts(receipt: ProcessedReceipt) -> None:
     ],
 )
 def test_countries_that_share_a_calling_code_are_told_apart(number: str, country: str) -> None:
-    [(key, _)] = counts_of([processed(sent(to={"phone": number}), ReceiptKind.DELIVERED)], later(1))
+    [(key, _)] = counts_of([processed(sent(to={"phone": number}), ReceiptKind.DELIVERED)], later(1), SLOW_AFTER)
 
     assert key.country == country
 
@@ -116,6 +117,6 @@ def test_countries_that_share_a_calling_code_are_told_apart(number: str, country
 def test_only_numbers_have_a_country() -> None:
     mail = sent(type=Channel.EMAIL, to={"email": "ada@example.org"})
 
-    [(key, _)] = counts_of([processed(mail, ReceiptKind.DELIVERED)], later(1))
+    [(key, _)] = counts_of([processed(mail, ReceiptKind.DELIVERED)], later(1), SLOW_AFTER)
 
     assert key == CountKey(MINUTE, "a", "")

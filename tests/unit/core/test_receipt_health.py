@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,9 +21,11 @@ from wavecom.core.receipt_health import (
     next_factor,
     window_of,
 )
+from wavecom.core.receipt_thresholds import ReceiptThresholds
 from wavecom.core.routes import Alternative, Route, RouteStep
 
 GOOD, FAIR, SLOW, BAD, UNKNOWN = ReceiptHealth
+DEFAULT = ReceiptThresholds()
 HEALTHS = st.sampled_from(ReceiptHealth)
 #: Long enough for every step, down or up.
 LONG_ENOUGH = 6 * 60
@@ -69,7 +72,34 @@ def at(percent: int, health: ReceiptHealth = SLOW) -> WeightFactor | None:
     ],
 )
 def test_health_is_told_by_what_is_missing_late_or_failed(counts: dict[str, float], health: ReceiptHealth) -> None:
-    assert window(**counts).health is health
+    assert window(**counts).health(DEFAULT) is health
+
+
+@pytest.mark.parametrize(
+    ("changed", "health"),
+    [
+        ({}, FAIR),
+        ({"slow_share": 0.08}, SLOW),
+        ({"bad_share": 0.2}, BAD),
+        ({"slow_share": 0.3, "bad_share": 0.5}, GOOD),
+        ({"least_messages": 101}, UNKNOWN),
+    ],
+)
+def test_what_is_slow_and_bad_is_set(changed: dict[str, Any], health: ReceiptHealth) -> None:
+    counts = window(sent=100, good=70, late=10, failed=20)
+
+    assert counts.health(ReceiptThresholds(**changed)) is health
+
+
+def test_the_window_and_when_a_receipt_is_missed_are_set() -> None:
+    counts = {
+        CountKey(NOW - timedelta(minutes=age), "a", "DE"): ReceiptCounts(sent=count)
+        for age, count in ((2, 1), (4, 2), (9, 4), (11, 8))
+    }
+
+    found = window_of(counts, NOW, ReceiptThresholds(slow_after_seconds=60, window_seconds=600))["a", "DE"]
+
+    assert (found.total.sent, found.due.sent) == (1 + 2 + 4, 2 + 4)
 
 
 def test_a_message_is_missed_when_its_receipt_would_be_late() -> None:
@@ -80,7 +110,7 @@ def test_a_message_is_missed_when_its_receipt_would_be_late() -> None:
         CountKey(NOW - timedelta(minutes=3), "a", "DE"): ReceiptCounts(sent=8, failed=1),
     }
 
-    found = window_of(counts, NOW)["a", "DE"]
+    found = window_of(counts, NOW, DEFAULT)["a", "DE"]
 
     assert found.due == ReceiptCounts(sent=6, good=2, late=1, delay_seconds=606)
     assert found.total == ReceiptCounts(sent=14, good=2, late=1, failed=1, delay_seconds=606)
@@ -91,13 +121,13 @@ WELL, LATE, SILENT = window(sent=100, good=100), window(sent=100, late=100), win
 
 
 def test_a_provider_is_judged_by_all_of_its_countries() -> None:
-    found = health_by_provider({("a", "DE"): WELL, ("a", "FR"): LATE, ("b", "DE"): WELL, ("b", ""): WELL})
+    found = health_by_provider({("a", "DE"): WELL, ("a", "FR"): LATE, ("b", "DE"): WELL, ("b", ""): WELL}, DEFAULT)
 
     assert found == {"a": SLOW, "b": GOOD}
 
 
 def test_a_country_that_is_slow_with_every_provider_is_held_against_none() -> None:
-    found = health_by_provider({("a", "DE"): WELL, ("a", "FR"): LATE, ("b", "FR"): LATE})
+    found = health_by_provider({("a", "DE"): WELL, ("a", "FR"): LATE, ("b", "FR"): LATE}, DEFAULT)
 
     assert found == {"a": GOOD, "b": UNKNOWN}
 
@@ -105,16 +135,16 @@ def test_a_country_that_is_slow_with_every_provider_is_held_against_none() -> No
 def test_a_country_that_only_one_provider_serves_is_held_against_it() -> None:
     few = window(sent=3, late=3)
 
-    assert health_by_provider({("a", "FR"): LATE, ("b", "FR"): few}) == {"a": SLOW, "b": UNKNOWN}
+    assert health_by_provider({("a", "FR"): LATE, ("b", "FR"): few}, DEFAULT) == {"a": SLOW, "b": UNKNOWN}
 
 
 def test_what_has_no_country_is_compared_with_nothing() -> None:
-    assert health_by_provider({("a", ""): LATE, ("b", ""): LATE}) == {"a": SLOW, "b": SLOW}
+    assert health_by_provider({("a", ""): LATE, ("b", ""): LATE}, DEFAULT) == {"a": SLOW, "b": SLOW}
 
 
 def test_who_reports_nothing_is_slow_while_others_report_and_unknown_while_nobody_does() -> None:
-    assert health_by_provider({("a", "DE"): SILENT, ("b", "DE"): WELL}) == {"a": SLOW, "b": GOOD}
-    assert health_by_provider({("a", "DE"): SILENT, ("b", "FR"): SILENT}) == {"a": UNKNOWN, "b": UNKNOWN}
+    assert health_by_provider({("a", "DE"): SILENT, ("b", "DE"): WELL}, DEFAULT) == {"a": SLOW, "b": GOOD}
+    assert health_by_provider({("a", "DE"): SILENT, ("b", "FR"): SILENT}, DEFAULT) == {"a": UNKNOWN, "b": UNKNOWN}
 
 
 def test_the_first_trouble_takes_a_step_at_once_and_the_next_ones_follow_quickly() -> None:

@@ -13,6 +13,7 @@ from tests.unit.core.test_receipt_counts import MemoryCounter
 from wavecom.core.provider_control import ProviderAction
 from wavecom.core.receipt_counts import CountKey, ReceiptCounts
 from wavecom.core.receipt_health import ReceiptHealth, WeightFactor, WindowCounts
+from wavecom.core.receipt_thresholds import ReceiptThresholds
 from wavecom.core.weight_adjustment import WeightAdjustment
 
 
@@ -35,6 +36,7 @@ class Environment:
             clock=self.clock,
             new_id=lambda: f"event-{next(numbers)}",
             report=self.report,
+            thresholds=ReceiptThresholds(),
         )
 
     def report(self, window: Mapping[tuple[str, str], WindowCounts], factors: Mapping[str, int]) -> None:
