@@ -16,15 +16,15 @@ from rich.console import Console
 from benchmarks.reference.subject import Reference
 from benchmarks.target import play as play_target
 from harness import results, runner, scenarios
-from harness.borrowed import ADDRESSES, MONGODB_URI
 from harness.deployment import DeploymentError
 from harness.display import Display
 from harness.environment import own_settings
+from harness.given_servers import ADDRESSES, MONGODB_URI
 from harness.lock import alone_in
+from harness.programs import mongo_server
 from harness.report import Report, RunDescription
 from harness.speed import Probe
 from harness.subject import Subject, WaveCom
-from harness.toolbox import mongo_server
 from harness.trial import Options
 from wavecom.commands.parameters import chosen, interrupt_on_termination
 from wavecom.errors import ConfigurationError
@@ -175,7 +175,7 @@ def measure(
                 probe=probe,
                 keep=report.write,
             )
-            runner.show_judgement(outcomes, display)
+            runner.show_goal_results(outcomes, display)
             display.line(f"report: {report.write(outcomes)}")
     except (DeploymentError, ConfigurationError) as error:
         console.print(f"The benchmark could not be run: {error}", markup=False, highlight=False, soft_wrap=True)

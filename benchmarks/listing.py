@@ -31,7 +31,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from harness.toolbox import mongo_server
+from harness.programs import mongo_server
 from tests.factories import make_job
 from wavecom.core.job import Job, JobError, LogEntry
 from wavecom.core.lanes import Channel, Priority

@@ -8,11 +8,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from harness.borrowed import AMQP_URL, MONGODB_URI, REDIS_URL, check_unused, clean
 from harness.control import HelperProcess
 from harness.environment import Environment
+from harness.given_servers import AMQP_URL, MONGODB_URI, REDIS_URL, check_unused, clean
 from harness.processes import Sample, sample
-from harness.provider_server import Behaviour, Fault, ask_to_behave, provider_arguments
+from harness.provider_server import Behaviour, Fault, provider_arguments, set_behaviour
 from harness.subject import (
     LOAD,
     MONGODB,
@@ -110,7 +110,7 @@ class Deployment:
         missing = [process for process in self._held if process not in self._processes]
         self._launch(missing)
 
-    def behave_well(self) -> None:
+    def reset_behaviour(self) -> None:
         """All providers as planned."""
         for name, plan in self.shape.providers.items():
             self.behave(name, latency_seconds=plan.latency_seconds, failing=plan.failing)
@@ -126,7 +126,7 @@ class Deployment:
     ) -> None:
         """How a provider answers from now on: ``status`` to a share ``failing`` of the requests, else 200."""
         fault = Fault(share=failing, status=status, retry_after_seconds=retry_after_seconds)
-        ask_to_behave(self.provider, provider, Behaviour(latency_seconds, [fault] if failing else []))
+        set_behaviour(self.provider, provider, Behaviour(latency_seconds, [fault] if failing else []))
 
     # --- opening --------------------------------------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Deployment:
         url, api_key = f"--url={config.url}", config.api_key
         self.load = environment.start_helper(LOAD, "harness.load", [url], WAVECOM_API_KEY=api_key)
         environment.wait_for_helpers()
-        self.behave_well()
+        self.reset_behaviour()
         self._progress(f"starting {self.subject.name}")
         processes = self.subject.processes(self.config)
         if not self._with_workers:

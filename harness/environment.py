@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from harness.borrowed import ADDRESSES, AMQP_URL, MONGODB_URI, REDIS_URL
 from harness.control import HelperProcess
+from harness.given_servers import ADDRESSES, AMQP_URL, MONGODB_URI, REDIS_URL
 from harness.subject import MONGODB, RABBITMQ, REDIS
 from wavecom.errors import ConfigurationError, Problem
 from wavecom.local.logs import tail

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.deployment import Deployment
 from harness.load import RequestOutcome
 from harness.processes import NOTHING, Sample
-from harness.speed import Pace, Probe
+from harness.speed import CoreSpeed, Probe
 
 _POLL_SECONDS = 0.5
 #: Nothing received for so long although something is missing: it will not come.
@@ -85,7 +85,7 @@ class Figures:
     #: Cores that the deployment kept busy.
     used_cores: float
     #: How fast the cores were meanwhile.
-    pace: Pace
+    pace: CoreSpeed
     #: Name of a curve -> second since the beginning -> count.
     curves: Mapping[str, Mapping[int, int]] = field(default_factory=dict, repr=False)
 
@@ -331,7 +331,7 @@ def figures_of(
     *,
     batch: int,
     unexpected: int,
-    pace: Pace,
+    pace: CoreSpeed,
 ) -> Figures:
     """What requests of ``batch`` notifications each came to; pauses between one stretch and the next don't count."""
     parts = [_timed(stretch, arrivals) for stretch in stretches]

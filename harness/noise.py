@@ -8,7 +8,7 @@ from statistics import median
 
 from harness.measure import Figures
 from harness.tables import table
-from harness.trial import Outcome
+from harness.trial import ScenarioResult
 
 #: More than this in the hands of other programs, and a reader is warned.
 _QUIET_CORES = 0.1
@@ -16,7 +16,7 @@ _QUIET_CORES = 0.1
 _FULL_SPEED = 0.75
 
 
-def with_common_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
+def with_common_best(outcomes: Sequence[ScenarioResult]) -> list[ScenarioResult]:
     """The same, each phase held against the best pace that any of them knew: it may have been seen only later."""
     best = max((figures.pace.best for outcome in outcomes for figures in outcome.phases.values()), default=0.0)
     return [
@@ -31,7 +31,7 @@ def with_common_best(outcomes: Sequence[Outcome]) -> list[Outcome]:
     ]
 
 
-def summary(outcomes: Sequence[Outcome]) -> list[str]:
+def summary(outcomes: Sequence[ScenarioResult]) -> list[str]:
     """The lines of a paragraph that warns where a warning is due."""
     phases = [figures for outcome in outcomes for figures in outcome.phases.values()]
     cores = [figures.noise_cores for figures in phases] or [0.0]
@@ -45,7 +45,7 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
-def section(outcomes: Sequence[Outcome]) -> list[str]:
+def section(outcomes: Sequence[ScenarioResult]) -> list[str]:
     """How speed was measured, and every phase with its repeats."""
     return [
         "## Noise",
@@ -80,7 +80,7 @@ def section(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def _rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
+def _rows(outcomes: Sequence[ScenarioResult]) -> list[Sequence[object]]:
     found: dict[tuple[str, str, str], list[Figures]] = {}
     costless = {(outcome.scenario, name) for outcome in outcomes for name in outcome.costless}
     for outcome in outcomes:

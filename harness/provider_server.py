@@ -66,12 +66,12 @@ class Behaviour:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Of what ``ask_to_behave`` sends."""
+        """Of what ``set_behaviour`` sends."""
         faults = [Fault(**{**fault, "kind": FaultKind(fault["kind"])}) for fault in content["faults"]]
         return cls(content["latency_seconds"], faults)
 
 
-def ask_to_behave(helper: control.HelperProcess, provider: str, behaviour: Behaviour) -> None:
+def set_behaviour(helper: control.HelperProcess, provider: str, behaviour: Behaviour) -> None:
     """Have ``provider``, which runs in ``helper``, behave so from now on."""
     helper.ask("behave", provider=provider, behaviour=asdict(behaviour))
 

@@ -9,15 +9,15 @@ from pathlib import Path
 from statistics import median
 
 from harness import noise, results
-from harness.judgement import judge, limit, spread, verdict
+from harness.goal_results import goal_results, in_words, limit, spread
 from harness.measure import Figures
 from harness.plot import COLOURS, Curve, Span, bars, lines, per_second_points
 from harness.report_files import run_facts, run_section, write_page
 from harness.results import Facts
 from harness.scenarios import SCENARIOS
-from harness.subject import GROUPS, JUDGED
+from harness.subject import GROUPS, WAVECOM
 from harness.tables import table
-from harness.trial import Options, Outcome, Scenario
+from harness.trial import Options, Scenario, ScenarioResult
 
 _ONCE = ", ".join(scenario.name for scenario in SCENARIOS if scenario.is_played_once)
 _REPEATED = ", ".join(scenario.name for scenario in SCENARIOS if scenario.is_comparison)
@@ -60,14 +60,14 @@ class Report:
         self._scenarios = scenarios
         self._facts = facts
 
-    def write(self, outcomes: Sequence[Outcome]) -> Path:
+    def write(self, outcomes: Sequence[ScenarioResult]) -> Path:
         """Write everything; answers the path of the page."""
         outcomes = noise.with_common_best(outcomes)
         facts = self._facts()
         results.write(self._folder, facts, outcomes)
         return write_page(self._folder, results.NAME, self._page(outcomes, facts), _pictures(outcomes))
 
-    def _page(self, outcomes: Sequence[Outcome], facts: Facts) -> list[str]:
+    def _page(self, outcomes: Sequence[ScenarioResult], facts: Facts) -> list[str]:
         phases = [figures for outcome in outcomes for figures in outcome.phases.values()]
         return [
             "# The performance report",
@@ -78,7 +78,7 @@ class Report:
             f"**{sum(each.accepted for each in phases):,} notifications were accepted:"
             f" {sum(each.lost for each in phases):,} of them never arrived at the provider,"
             f" {sum(each.repeated for each in phases):,} arrived more than once (of WaveCom's:"
-            f" {_count(outcomes, JUDGED, 'lost'):,} and {_count(outcomes, JUDGED, 'repeated'):,}).**",
+            f" {_count(outcomes, WAVECOM, 'lost'):,} and {_count(outcomes, WAVECOM, 'repeated'):,}).**",
             "",
             *noise.summary(outcomes),
             "",
@@ -87,7 +87,7 @@ class Report:
             "*Must be* is judged, for each repeat and for the median of all; the *aim* is what we would rather see.",
             "",
             *table(
-                ("scenario", "figure", JUDGED, "must be", "each repeat", "median", "aim", "reached"),
+                ("scenario", "figure", WAVECOM, "must be", "each repeat", "median", "aim", "reached"),
                 _goal_rows(outcomes),
             ),
             "",
@@ -138,7 +138,7 @@ class Report:
         ]
 
 
-def _count(outcomes: Sequence[Outcome], subject: str, what: str) -> int:
+def _count(outcomes: Sequence[ScenarioResult], subject: str, what: str) -> int:
     return sum(
         getattr(figures, what)
         for outcome in outcomes
@@ -147,31 +147,31 @@ def _count(outcomes: Sequence[Outcome], subject: str, what: str) -> int:
     )
 
 
-def _goal_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
+def _goal_rows(outcomes: Sequence[ScenarioResult]) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
-    for each in judge(outcomes):
+    for each in goal_results(outcomes):
         goal = each.goal
-        measured, repeats, middle = verdict(each)
+        measured, repeats, middle = in_words(each)
         reached = "–" if goal.aim is None else "yes" if each.aim_is_met else "no"
         must = limit(goal, goal.limit) if each.median is not None else "–"
         rows.append((each.scenario, goal.what, measured, must, repeats, middle, limit(goal, goal.aim), reached))
     return rows
 
 
-def _phases(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, str, Figures]]:
+def _phases(outcomes: Sequence[ScenarioResult]) -> list[tuple[ScenarioResult, str, Figures]]:
     """Every phase; of repeated ones the one in the middle, by its cost."""
-    found: dict[tuple[str, str, str], list[tuple[Outcome, str, Figures]]] = {}
+    found: dict[tuple[str, str, str], list[tuple[ScenarioResult, str, Figures]]] = {}
     for outcome in outcomes:
         for name, figures in outcome.phases.items():
             found.setdefault((outcome.scenario, name, outcome.subject), []).append((outcome, name, figures))
     return [sorted(repeats, key=lambda each: each[2].cpu_ms_total)[len(repeats) // 2] for _, repeats in found.items()]
 
 
-def _title(outcome: Outcome, phase: str) -> str:
+def _title(outcome: ScenarioResult, phase: str) -> str:
     return outcome.scenario if phase == outcome.scenario else f"{outcome.scenario}, {phase}"
 
 
-def _cost_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
+def _cost_rows(outcomes: Sequence[ScenarioResult]) -> list[Sequence[object]]:
     return [
         (
             _title(outcome, name),
@@ -187,7 +187,7 @@ def _cost_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
     ]
 
 
-def _rate_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
+def _rate_rows(outcomes: Sequence[ScenarioResult]) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
     for outcome, name, figures in _phases(outcomes):
         accept, deliver = figures.accept, figures.end_to_end
@@ -211,7 +211,7 @@ def _rate_rows(outcomes: Sequence[Outcome]) -> list[Sequence[object]]:
     return rows
 
 
-def _section(scenario: Scenario, outcomes: Sequence[Outcome]) -> list[str]:
+def _section(scenario: Scenario, outcomes: Sequence[ScenarioResult]) -> list[str]:
     own = [outcome for outcome in outcomes if outcome.scenario == scenario.name]
     if not own:
         return []
@@ -254,7 +254,7 @@ def _slug(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower())
 
 
-def _pictures(outcomes: Sequence[Outcome]) -> dict[str, str]:
+def _pictures(outcomes: Sequence[ScenarioResult]) -> dict[str, str]:
     """Name -> picture."""
     found = {
         "cost": bars(
@@ -283,7 +283,7 @@ def _pictures(outcomes: Sequence[Outcome]) -> dict[str, str]:
     return found
 
 
-def _timeline(scenario: str, outcomes: Sequence[Outcome]) -> str:
+def _timeline(scenario: str, outcomes: Sequence[ScenarioResult]) -> str:
     colours = iter(COLOURS)
     curves = []
     for outcome in outcomes:

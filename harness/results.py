@@ -8,11 +8,11 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
-from harness.judgement import judge
+from harness.goal_results import goal_results
 from harness.measure import Figures, Latencies
 from harness.report_files import write_figures
-from harness.speed import Pace
-from harness.trial import Goal, Outcome
+from harness.speed import CoreSpeed
+from harness.trial import Goal, ScenarioResult
 from wavecom.errors import ConfigurationError, Problem
 
 #: Of the report and its files.
@@ -23,7 +23,7 @@ Facts = Mapping[str, str]
 T = TypeVar("T")
 
 
-def write(folder: Path, facts: Facts, outcomes: Sequence[Outcome]) -> None:
+def write(folder: Path, facts: Facts, outcomes: Sequence[ScenarioResult]) -> None:
     """Write all that ``read`` needs, and what programs may want to know of it."""
     content = {
         "circumstances": facts,
@@ -37,7 +37,7 @@ def write(folder: Path, facts: Facts, outcomes: Sequence[Outcome]) -> None:
                 "is_met": each.is_met,
                 "aim_is_met": each.aim_is_met,
             }
-            for each in judge(outcomes)
+            for each in goal_results(outcomes)
         ],
         "outcomes": [
             {
@@ -60,7 +60,7 @@ def _content(figures: Figures) -> dict[str, object]:
     }
 
 
-def read(folder: Path) -> tuple[Facts, list[Outcome]]:
+def read(folder: Path) -> tuple[Facts, list[ScenarioResult]]:
     """What ``write`` wrote; raises ``ConfigurationError`` when it did not, or an older release did."""
     path = folder / FILE
     try:
@@ -71,20 +71,20 @@ def read(folder: Path) -> tuple[Facts, list[Outcome]]:
         raise ConfigurationError([Problem(str(path), message)]) from error
 
 
-def merged(runs: Sequence[tuple[Facts, Sequence[Outcome]]]) -> tuple[Facts, list[Outcome]]:
+def merged(runs: Sequence[tuple[Facts, Sequence[ScenarioResult]]]) -> tuple[Facts, list[ScenarioResult]]:
     """As if it had been one run: what several of them played counts as repeated. Facts that differ are all told."""
     words = dict.fromkeys(word for facts, _ in runs for word in facts)
     facts = {word: "; ".join(dict.fromkeys(facts[word] for facts, _ in runs if word in facts)) for word in words}
     return facts, [outcome for _, outcomes in runs for outcome in outcomes]
 
 
-def _outcome(content: Mapping[str, Any]) -> Outcome:
-    known = _known(Outcome, content)
+def _outcome(content: Mapping[str, Any]) -> ScenarioResult:
+    known = _known(ScenarioResult, content)
     pictures = {
         name: {words: [(x, y) for x, y in points] for words, points in curves.items()}
         for name, curves in content["pictures"].items()
     }
-    return Outcome(
+    return ScenarioResult(
         **known
         | {
             "phases": {name: _figures(each) for name, each in content["phases"].items()},
@@ -100,7 +100,7 @@ def _figures(content: Mapping[str, Any]) -> Figures:
     curves = {
         name: {int(second): count for second, count in counts.items()} for name, counts in content["curves"].items()
     }
-    return Figures(**_known(Figures, content) | latencies | {"pace": Pace(**content["pace"]), "curves": curves})
+    return Figures(**_known(Figures, content) | latencies | {"pace": CoreSpeed(**content["pace"]), "curves": curves})
 
 
 def _known(kind: type[T], content: Mapping[str, Any]) -> dict[str, Any]:

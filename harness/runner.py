@@ -8,13 +8,13 @@ from pathlib import Path
 
 from harness.deployment import DeploymentError
 from harness.display import Display
-from harness.judgement import judge, limit, verdict
+from harness.goal_results import goal_results, in_words, limit
 from harness.speed import Probe
-from harness.subject import GROUPS, JUDGED, Subject
-from harness.trial import Options, Outcome, Scenario, SharedDeployment, Trial
+from harness.subject import GROUPS, WAVECOM, Subject
+from harness.trial import Options, Scenario, ScenarioResult, SharedDeployment, Trial
 
 Round = tuple[Scenario, Subject]
-Keep = Callable[[Sequence[Outcome]], object]
+Keep = Callable[[Sequence[ScenarioResult]], object]
 
 
 def run(
@@ -27,13 +27,13 @@ def run(
     display: Display,
     probe: Probe,
     keep: Keep,
-) -> list[Outcome]:
+) -> list[ScenarioResult]:
     """Subjects take turns within a scenario, so that the machine's moods fall on all alike.
 
     On a quick tour one follows the other, so that they need not be started for each scenario. When a process dies,
     that is the outcome of its trial. Raises ``ConfigurationError`` when something does not start.
     """
-    outcomes: list[Outcome] = []
+    outcomes: list[ScenarioResult] = []
     rates: dict[str, float] = {}
     rounds = _by_subject(scenarios, subjects) if options.is_quick else in_turn(scenarios, subjects, repeats)
     with SharedDeployment() as shared:
@@ -68,7 +68,7 @@ def _by_subject(scenarios: Sequence[Scenario], subjects: Sequence[Subject]) -> l
     return [(scenario, subject) for subject in subjects for scenario in scenarios if scenario.suits(subject)]
 
 
-def show(outcome: Outcome, display: Display) -> None:
+def show(outcome: ScenarioResult, display: Display) -> None:
     """A few lines on the terminal about what has just been measured."""
     display.line(f"{outcome.scenario}, {outcome.subject} ({outcome.seconds:.0f} s)")
     if outcome.failure:
@@ -97,16 +97,16 @@ def show(outcome: Outcome, display: Display) -> None:
             f"        CPU {figures.cpu_ms_total:.2f} ms each: {split}; the cores at {figures.pace.speed:.2f} of their"
             f" best, {figures.cpu_ms_at_full_speed:.2f} ms at full speed"
         )
-    for goal in outcome.goals if outcome.subject == JUDGED else ():
+    for goal in outcome.goals if outcome.subject == WAVECOM else ():
         word = "met" if goal.is_met else "missed"
         aim = f", aim {limit(goal, goal.aim)}" if goal.aim is not None else ""
         display.line(f"    {word}: {goal.what} {goal.value:,.10g} (must be {limit(goal, goal.limit)}{aim})")
 
 
-def show_judgement(outcomes: Sequence[Outcome], display: Display) -> None:
+def show_goal_results(outcomes: Sequence[ScenarioResult], display: Display) -> None:
     """Every goal, in one line, when all has been measured."""
-    for each in judge(outcomes):
-        measured, repeats, middle = verdict(each)
+    for each in goal_results(outcomes):
+        measured, repeats, middle = in_words(each)
         must = limit(each.goal, each.goal.limit)
         display.line(
             f"{middle.strip('*'):<7} {each.scenario}: {each.goal.what} {measured} ({must}); repeats: {repeats}"

@@ -23,7 +23,7 @@ Work = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class CoreSpeed:
     """Pieces of work per second of processor time: on average over a while, and the most that was ever seen."""
 
     mean: float
@@ -59,7 +59,7 @@ class Probe:
         self._ended.set()
         self._thread.join()
 
-    def calibrate(self, seconds: float) -> Pace:
+    def calibrate(self, seconds: float) -> CoreSpeed:
         """Look closely for so long, while nothing else is to be done, so that the best is known from the beginning."""
         began = time.monotonic()
         while time.monotonic() - began < seconds:
@@ -67,15 +67,15 @@ class Probe:
             time.sleep(_CALIBRATION_PAUSE_SECONDS)
         return self.between(began, time.monotonic())
 
-    def between(self, since: float, until: float) -> Pace:
+    def between(self, since: float, until: float) -> CoreSpeed:
         """Between these moments (monotonic); where none of its readings fell in between, at this moment."""
         return self.during([(since, until)])
 
-    def during(self, spans: Sequence[tuple[float, float]]) -> Pace:
+    def during(self, spans: Sequence[tuple[float, float]]) -> CoreSpeed:
         """During all of these spans; where none of its readings fell into any, at this moment."""
         paces = [pace for at, pace in self._readings if any(since <= at <= until for since, until in spans)]
         paces = paces or [self._read()]
-        return Pace(sum(paces) / len(paces), max(pace for _, pace in self._readings))
+        return CoreSpeed(sum(paces) / len(paces), max(pace for _, pace in self._readings))
 
     def _run(self) -> None:
         while not self._ended.wait(self._pause_seconds):

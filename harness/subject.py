@@ -25,7 +25,7 @@ MAIN = "main"
 _PROVIDERS_FILE = "providers.toml"
 
 #: The subject that goals are about; others are there to compare.
-JUDGED = "WaveCom"
+WAVECOM = "WaveCom"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class WaveCom:
     ``extra``: environment variables that take the place of defaults; ``extra_of``: those of one process, by its title.
     """
 
-    name = JUDGED
+    name = WAVECOM
     has_batch = True
     has_lanes = True
     has_lists = True

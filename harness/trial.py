@@ -13,7 +13,7 @@ from harness.deployment import Deployment
 from harness.display import Display
 from harness.measure import Figures, Meter
 from harness.speed import Probe
-from harness.subject import JUDGED, MAIN, ProviderPlan, Shape, Subject
+from harness.subject import MAIN, WAVECOM, ProviderPlan, Shape, Subject
 
 #: Of an amount, as much is enough for those who are there to compare with: rates and costs don't depend on it.
 _YARDSTICK_SHARE = 0.2
@@ -69,7 +69,7 @@ class Goal:
 
 
 @dataclass(slots=True)
-class Outcome:
+class ScenarioResult:
     """What a trial came to."""
 
     scenario: str
@@ -113,7 +113,7 @@ class SharedDeployment:
         """``wanted``, or the one that stands already if it is alike; closes that if it isn't."""
         kept = self._deployment
         if kept is not None and kept.subject is wanted.subject and kept.shape == wanted.shape:
-            kept.behave_well()
+            kept.reset_behaviour()
             return kept
         self.close()
         self._deployment = wanted.__enter__()
@@ -144,7 +144,7 @@ class Trial:
         self.options = options
         #: Subject -> the highest rate that it held in this run.
         self.rates = rates
-        self.outcome = Outcome(scenario, subject.name)
+        self.outcome = ScenarioResult(scenario, subject.name)
         self._home = home
         self._shared = shared
         self._probe = probe
@@ -186,8 +186,8 @@ class Trial:
 
     def amount(self, full: int, quick: int, *, share: float = _YARDSTICK_SHARE) -> int:
         """So many notifications: ``full``, ``quick`` on a quick tour; only a share of ``full`` for a yardstick."""
-        is_judged = self.subject.name == JUDGED
-        return self.options.size(full if is_judged else round(full * share), quick)
+        is_wavecom = self.subject.name == WAVECOM
+        return self.options.size(full if is_wavecom else round(full * share), quick)
 
     def progress(self, text: str) -> None:
         """What is being done now."""
@@ -230,5 +230,5 @@ class Scenario:
         """How often it is played with ``subject`` in a run of so many repeats."""
         if not self.suits(subject):
             return 0
-        is_repeated = not self.is_played_once and (self.is_comparison or subject.name == JUDGED)
+        is_repeated = not self.is_played_once and (self.is_comparison or subject.name == WAVECOM)
         return repeats if is_repeated else 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
-from harness.judgement import STEADY_RATE
+from harness.goal_results import STEADY_RATE
 from harness.measure import Figures, Meter
-from harness.subject import JUDGED
+from harness.subject import WAVECOM
 from harness.trial import Goal, Trial
 
 #: 50,000 a minute.
@@ -87,7 +87,7 @@ def idle(trial: Trial) -> None:
 def levels(trial: Trial) -> None:
     """The same load at one rate after the other: what a notification costs and how long it takes."""
     outcome, is_quick = trial.outcome, trial.options.is_quick
-    chosen = [rate for rate in _RATES if trial.subject.name == JUDGED or rate <= _YARDSTICK_RATE]
+    chosen = [rate for rate in _RATES if trial.subject.name == WAVECOM or rate <= _YARDSTICK_RATE]
     seconds = 2 if is_quick else _RATE_SECONDS
     with trial.deployment() as deployment:
         meter = trial.meter(deployment)

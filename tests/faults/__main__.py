@@ -12,9 +12,9 @@ import click
 from rich.console import Console
 
 from harness.control import CHECKOUT
-from tests.faults import cluster_scenarios, drill, report, scenarios, toolbox
+from tests.faults import cluster_scenarios, drill, programs, report, scenarios
 from tests.faults.display import Display
-from tests.faults.drill import Outcome, Size
+from tests.faults.drill import ScenarioResult, Size
 from tests.faults.plan import DrillError
 from tests.faults.scenarios import Scenario
 from wavecom.commands.parameters import chosen, interrupt_on_termination
@@ -116,10 +116,10 @@ class _Run:
         display = self._display
         display.line(f"seed {self._seed}, {len(self._chosen)} scenarios, {self._size.rate:g} notifications a second")
         display.begin("preparing")
-        mongo_program = toolbox.mongo_server(display.progress)
+        mongo_program = programs.mongo_server(display.progress)
         needs_clock = any(scenario.fake_clock_of for scenario in self._chosen)
-        faketime = toolbox.faketime_library(display.line) if needs_clock else None
-        outcomes: list[Outcome] = []
+        faketime = programs.faketime_library(display.line) if needs_clock else None
+        outcomes: list[ScenarioResult] = []
         for number, scenario in enumerate(self._chosen, 1):
             display.begin(f"[{number}/{len(self._chosen)}] {scenario.name}")
             home = HOME / scenario.name

@@ -26,7 +26,7 @@ from pymongo.errors import PyMongoError
 from harness.control import HelperProcess
 from harness.environment import Environment, own_settings
 from harness.processes import sample
-from harness.provider_server import Behaviour, ask_to_behave, provider_arguments
+from harness.provider_server import Behaviour, provider_arguments, set_behaviour
 from harness.subject import MONGODB, RABBITMQ, REDIS, DeploymentConfig, WaveCom
 from tests.faults.cluster import DrillCluster
 from tests.faults.notes import Kill, Mark, Notes, Orphan, Trouble
@@ -303,7 +303,7 @@ class Deployment:
 
     def behave(self, provider: str, behaviour: Behaviour) -> None:
         """How a provider answers from now on."""
-        ask_to_behave(self.recorder, provider, behaviour)
+        set_behaviour(self.recorder, provider, behaviour)
 
     @contextlib.contextmanager
     def ailing(self, provider: str, what: str, behaviour: Behaviour | None) -> Iterator[None]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from harness import display
-from tests.faults.drill import Outcome
+from tests.faults.drill import ScenarioResult
 
 
 class Display(display.Display):
     """A context manager."""
 
-    def verdict(self, outcome: Outcome) -> None:
+    def verdict(self, outcome: ScenarioResult) -> None:
         """One line for a finished scenario, and one for each broken promise."""
         result = outcome.result
         word = "[green]ok[/]  " if outcome.is_good else "[red]FAIL[/]"

@@ -48,7 +48,7 @@ class Size:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ScenarioResult:
     """What a scenario came to, with what its plot is drawn from."""
 
     scenario: Scenario
@@ -76,7 +76,7 @@ def run(
     faketime_library: Path | None,
     say: Tell,
     progress: Tell,
-) -> Outcome:
+) -> ScenarioResult:
     """Run ``scenario`` in ``home``. Raises ``DrillError`` when the drill itself fails. Leaves no process behind."""
     plan = Plan(
         providers=scenario.providers,
@@ -94,7 +94,7 @@ def run(
         evidence = _Drill(deployment, scenario, size, progress).run()
     result = reconcile(scenario, evidence)
     _keep(home, evidence)
-    return Outcome(
+    return ScenarioResult(
         scenario,
         result,
         round(time.monotonic() - began, 1),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from harness.plot import Curve, Span, lines, per_second_points
-from tests.faults.drill import Outcome
+from tests.faults.drill import ScenarioResult
 
 _CURVES = {
     "accepted": ("accepted a second", "#1f6feb"),
@@ -12,7 +12,7 @@ _CURVES = {
 }
 
 
-def timeline(outcome: Outcome) -> str:
+def timeline(outcome: ScenarioResult) -> str:
     """The picture."""
     seconds = max([10, *(second for curve in outcome.curves.values() for second in curve)]) + 1
     curves = [Curve(*_CURVES[name], per_second_points(counts, seconds)) for name, counts in outcome.curves.items()]

@@ -10,7 +10,7 @@ from pathlib import Path
 from harness.report_files import run_facts, run_section, write_figures, write_page
 from harness.tables import table
 from tests.faults import plan
-from tests.faults.drill import Outcome, Size
+from tests.faults.drill import ScenarioResult, Size
 from tests.faults.plot import timeline
 from tests.faults.reconcile import ORPHAN_LIMIT_SECONDS, RATE_TOLERANCE
 
@@ -29,7 +29,7 @@ class RunDescription:
     mongo_program: Path
 
 
-def write(folder: Path, outcomes: Sequence[Outcome], description: RunDescription) -> Path:
+def write(folder: Path, outcomes: Sequence[ScenarioResult], description: RunDescription) -> Path:
     """Write everything into ``folder``; answers the path of the page."""
     name = CLUSTER_NAME if any(outcome.scenario.has_cluster for outcome in outcomes) else NAME
     facts = _facts(description)
@@ -52,7 +52,7 @@ def write(folder: Path, outcomes: Sequence[Outcome], description: RunDescription
     return write_page(folder, name, _page(name, outcomes, facts, description), pictures)
 
 
-def _page(name: str, outcomes: Sequence[Outcome], facts: dict[str, str], description: RunDescription) -> list[str]:
+def _page(name: str, outcomes: Sequence[ScenarioResult], facts: dict[str, str], description: RunDescription) -> list[str]:
     results = [outcome.result for outcome in outcomes]
     good = sum(outcome.is_good for outcome in outcomes)
     return [
@@ -124,7 +124,7 @@ def _page(name: str, outcomes: Sequence[Outcome], facts: dict[str, str], descrip
     ]
 
 
-def _result_row(outcome: Outcome) -> Sequence[object]:
+def _result_row(outcome: ScenarioResult) -> Sequence[object]:
     result = outcome.result
     statuses = result.statuses
     return (
@@ -145,7 +145,7 @@ def _result_row(outcome: Outcome) -> Sequence[object]:
     )
 
 
-def _recovery_row(outcome: Outcome) -> Sequence[object]:
+def _recovery_row(outcome: ScenarioResult) -> Sequence[object]:
     result = outcome.result
     return (
         outcome.scenario.name,
@@ -163,7 +163,7 @@ def _recovery_row(outcome: Outcome) -> Sequence[object]:
     )
 
 
-def _failover(outcomes: Sequence[Outcome]) -> list[str]:
+def _failover(outcomes: Sequence[ScenarioResult]) -> list[str]:
     drills = [outcome for outcome in outcomes if outcome.scenario.failover is not None]
     if not drills:
         return []
@@ -186,7 +186,7 @@ def _failover(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def _receipts(outcomes: Sequence[Outcome]) -> list[str]:
+def _receipts(outcomes: Sequence[ScenarioResult]) -> list[str]:
     drills = [outcome for outcome in outcomes if outcome.scenario.has_receipts]
     if not drills:
         return []
@@ -210,7 +210,7 @@ def _receipts(outcomes: Sequence[Outcome]) -> list[str]:
     ]
 
 
-def _pauses(outcomes: Sequence[Outcome]) -> list[str]:
+def _pauses(outcomes: Sequence[ScenarioResult]) -> list[str]:
     drills = [outcome for outcome in outcomes if outcome.result.pauses]
     if not drills:
         return []
@@ -267,7 +267,7 @@ def _legend(description: RunDescription) -> list[str]:
     return [*text.splitlines(), ""]
 
 
-def _section(page: str, outcome: Outcome) -> list[str]:
+def _section(page: str, outcome: ScenarioResult) -> list[str]:
     name = outcome.scenario.name
     lines = [f"### {name}", "", f"{outcome.scenario.what[:1].upper()}{outcome.scenario.what[1:]}.", ""]
     lines += [f"![timeline of {name}]({page}/{name}.svg)", ""]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.control import HelperProcess
-from harness.provider_server import Behaviour, Fault, FaultKind, ask_to_behave
+from harness.provider_server import Behaviour, Fault, FaultKind, set_behaviour
 from tests.waiting import wait_until
 from wavecom.local.ports import LOOPBACK, free_ports
 
@@ -68,7 +68,7 @@ def echo_one(connection: socket.socket) -> None:
 
 
 def behave(recorder: HelperProcess, *faults: Fault) -> None:
-    ask_to_behave(recorder, "gate", Behaviour(latency_seconds=0, faults=faults))
+    set_behaviour(recorder, "gate", Behaviour(latency_seconds=0, faults=faults))
 
 
 def send(recorder: HelperProcess, job_id: str, metadata: dict[str, str] | None = None) -> http.client.HTTPResponse:

@@ -16,7 +16,7 @@ import pytest
 
 from harness.control import HelperProcess
 from harness.measure import Request, read_arrivals, read_requests
-from harness.provider_server import Behaviour, Fault, ask_to_behave
+from harness.provider_server import Behaviour, Fault, set_behaviour
 from tests.waiting import wait_until
 from wavecom.local.ports import LOOPBACK, free_ports
 
@@ -32,7 +32,7 @@ def provider(tmp_path: Path) -> Iterator[HelperProcess]:
     helper.launch()
     try:
         wait_until(helper.answers)
-        ask_to_behave(helper, "gate", Behaviour(latency_seconds=0))
+        set_behaviour(helper, "gate", Behaviour(latency_seconds=0))
         yield helper
     finally:
         helper.kill()
@@ -60,7 +60,7 @@ def test_the_provider_counts_each_key_and_how_often_it_came(provider: HelperProc
 
 
 def test_a_refused_call_counts_as_a_call_and_not_as_received(provider: HelperProcess) -> None:
-    ask_to_behave(provider, "gate", Behaviour(0, [Fault(status=429, retry_after_seconds=7)]))
+    set_behaviour(provider, "gate", Behaviour(0, [Fault(status=429, retry_after_seconds=7)]))
 
     answer = call(provider, "one")
 
@@ -72,14 +72,14 @@ def test_receipts_are_due_for_what_was_answered_200_and_for_nothing_else(provide
     provider.ask("withhold", provider="gate", url=f"http://{LOOPBACK}/receipts/gate")
     call(provider, "one")
     call(provider, "one")
-    ask_to_behave(provider, "gate", Behaviour(0, [Fault(status=503)]))
+    set_behaviour(provider, "gate", Behaviour(0, [Fault(status=503)]))
     call(provider, "two")
 
     assert provider.ask("receipts", provider="gate") == {"due": 0, "confirmed": 0, "repeated": 0, "withheld": 1}
 
 
 def test_the_provider_answers_after_its_latency(provider: HelperProcess) -> None:
-    ask_to_behave(provider, "gate", Behaviour(latency_seconds=0.2))
+    set_behaviour(provider, "gate", Behaviour(latency_seconds=0.2))
     began = time.monotonic()
 
     call(provider, "one")

@@ -21,14 +21,14 @@ from harness.measure import (
 )
 from harness.processes import Sample, Usage
 from harness.scenarios.peaks import Answers, settled_after
-from harness.speed import Pace
+from harness.speed import CoreSpeed
 
 
 def accepted(at: float, *job_ids: str, latency: float = 0.01) -> Request:
     return Request(at, at, at + latency, 202, job_ids)
 
 
-AT_FULL_SPEED = Pace(mean=500.0, best=500.0)
+AT_FULL_SPEED = CoreSpeed(mean=500.0, best=500.0)
 
 
 def stretch(requests: list[Request], since: float = 0, until: float = 10) -> LoadInterval:
@@ -37,7 +37,7 @@ def stretch(requests: list[Request], since: float = 0, until: float = 10) -> Loa
     return LoadInterval(requests, (since, until), (before, after))
 
 
-def measured(requests: list[Request], arrivals: dict[str, Arrival], pace: Pace = AT_FULL_SPEED) -> Figures:
+def measured(requests: list[Request], arrivals: dict[str, Arrival], pace: CoreSpeed = AT_FULL_SPEED) -> Figures:
     return figures_of([stretch(requests)], arrivals, batch=1, unexpected=0, pace=pace)
 
 
@@ -91,7 +91,7 @@ def test_processor_time_is_shared_out_over_what_was_accepted() -> None:
 
 
 def test_what_a_notification_costs_at_full_speed_stands_beside_what_it_cost_on_slow_cores() -> None:
-    figures = measured([accepted(0, "a"), accepted(1, "b")], {}, Pace(mean=250.0, best=400.0))
+    figures = measured([accepted(0, "a"), accepted(1, "b")], {}, CoreSpeed(mean=250.0, best=400.0))
 
     assert figures.cpu_ms_total == 375
     assert figures.cpu_ms_at_full_speed == pytest.approx(375 / 1.6)
@@ -193,7 +193,7 @@ def test_pauses_between_stretches_of_load_do_not_count() -> None:
 
 
 def test_costs_compare_as_if_the_cores_had_been_as_fast_in_both() -> None:
-    calm = measured([accepted(0, "a"), accepted(1, "b")], {}, Pace(mean=500, best=500))
-    slow = measured([accepted(0, "a"), accepted(1, "b")], {}, Pace(mean=400, best=500))
+    calm = measured([accepted(0, "a"), accepted(1, "b")], {}, CoreSpeed(mean=500, best=500))
+    slow = measured([accepted(0, "a"), accepted(1, "b")], {}, CoreSpeed(mean=400, best=500))
 
     assert cost_ratio_at_full_speed(slow, calm) == 0.8

@@ -14,8 +14,8 @@ from harness.measure import Arrival
 from harness.report import Report, RunDescription
 from harness.scenarios import SCENARIOS, find
 from harness.scenarios.resources import slope
-from harness.speed import Pace
-from harness.trial import Goal, Options, Outcome
+from harness.speed import CoreSpeed
+from harness.trial import Goal, Options, ScenarioResult
 from tests.unit.harness.test_figures import accepted, measured
 
 STEADY = find("steady")
@@ -30,9 +30,9 @@ def report(tmp_path: Path) -> Report:
     return Report(tmp_path, [STEADY], description.facts)
 
 
-def outcome(subject: str, rate: float, *, lost: int = 0) -> Outcome:
+def outcome(subject: str, rate: float, *, lost: int = 0) -> ScenarioResult:
     figures = replace(measured([accepted(0, "a")], {"a": Arrival(0.5, 1, "main")}), lost=lost)
-    return Outcome(
+    return ScenarioResult(
         "steady",
         subject,
         phases={"steady": figures},
@@ -68,7 +68,7 @@ def test_what_was_lost_is_said_in_the_first_lines(report: Report) -> None:
 
 
 def test_what_died_on_the_way_is_said_and_spoils_no_other_figure(report: Report) -> None:
-    died = Outcome("steady", "WaveCom", failure="worker1 has ended with -9")
+    died = ScenarioResult("steady", "WaveCom", failure="worker1 has ended with -9")
 
     page = report.write([died, outcome("Reference", 300)]).read_text(encoding="utf-8")
 
@@ -106,8 +106,8 @@ def test_every_picture_on_the_page_is_there_and_well_formed(report: Report, tmp_
         ET.parse(tmp_path / "performance" / name)
 
 
-def slowed(each: Outcome, mean: float, best: float, cpu_ms: float) -> Outcome:
-    figures = replace(each.phases["steady"], pace=Pace(mean, best), cpu_ms_total=cpu_ms)
+def slowed(each: ScenarioResult, mean: float, best: float, cpu_ms: float) -> ScenarioResult:
+    figures = replace(each.phases["steady"], pace=CoreSpeed(mean, best), cpu_ms_total=cpu_ms)
     return replace(each, phases={"steady": figures})
 
 

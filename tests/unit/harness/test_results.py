@@ -9,20 +9,20 @@ from click.testing import CliRunner
 
 from benchmarks.command import main
 from harness import results
-from harness.judgement import judge
+from harness.goal_results import goal_results
 from harness.measure import Arrival
-from harness.speed import Pace
-from harness.trial import Goal, Outcome
+from harness.speed import CoreSpeed
+from harness.trial import Goal, ScenarioResult
 from tests.unit.harness.test_figures import accepted, measured
 from wavecom.errors import ConfigurationError
 
 
-def outcome(scenario: str, value: float) -> Outcome:
+def outcome(scenario: str, value: float) -> ScenarioResult:
     """With something in every field."""
-    return Outcome(
+    return ScenarioResult(
         scenario,
         "WaveCom",
-        phases={scenario: measured([accepted(0, "a")], {"a": Arrival(0.5, 1, "main")}, Pace(mean=400, best=500))},
+        phases={scenario: measured([accepted(0, "a")], {"a": Arrival(0.5, 1, "main")}, CoreSpeed(mean=400, best=500))},
         values={"carried": value},
         goals=[Goal("carried", value, 833, "/s", is_floor=True, aim=1600)],
         costless=["after"],
@@ -34,7 +34,7 @@ def outcome(scenario: str, value: float) -> Outcome:
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
-    outcomes = [outcome("steady", 900), Outcome("spike", "Reference", failure="web has ended with -9")]
+    outcomes = [outcome("steady", 900), ScenarioResult("spike", "Reference", failure="web has ended with -9")]
 
     results.write(tmp_path, {"machine": "two cores"}, outcomes)
 
@@ -54,7 +54,10 @@ def test_what_several_runs_played_counts_as_repeated() -> None:
 
     _, outcomes = results.merged(runs)
 
-    assert [(each.scenario, each.values) for each in judge(outcomes)] == [("steady", (800, 900)), ("spike", (900,))]
+    assert [(each.scenario, each.values) for each in goal_results(outcomes)] == [
+        ("steady", (800, 900)),
+        ("spike", (900,)),
+    ]
 
 
 def test_facts_that_differ_between_runs_are_all_told() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from harness.runner import in_turn
 from harness.scenarios import SCENARIOS, find
-from harness.subject import JUDGED, DeploymentConfig, Process
+from harness.subject import WAVECOM, DeploymentConfig, Process
 from harness.trial import Scenario
 
 
@@ -27,7 +27,7 @@ class Plain:
         raise NotImplementedError
 
 
-OURS = Plain(JUDGED, has_batch=True, has_lists=True, has_limits=True, has_receipts=True)
+OURS = Plain(WAVECOM, has_batch=True, has_lists=True, has_limits=True, has_receipts=True)
 OTHER = Plain("Reference")
 
 
@@ -38,24 +38,24 @@ def times(scenario: str, repeats: int) -> dict[str, int]:
 
 
 def test_long_scenarios_are_played_once_however_many_repeats_are_asked_for() -> None:
-    assert times("growth", 3) == {JUDGED: 1, "Reference": 1}
-    assert times("memory", 3) == {JUDGED: 1, "Reference": 1}
+    assert times("growth", 3) == {WAVECOM: 1, "Reference": 1}
+    assert times("memory", 3) == {WAVECOM: 1, "Reference": 1}
 
 
 def test_the_reference_is_repeated_only_where_a_goal_is_a_ratio_to_it() -> None:
-    assert times("steady", 3) == {JUDGED: 3, "Reference": 3}
-    assert times("spike", 3) == {JUDGED: 3, "Reference": 1}
+    assert times("steady", 3) == {WAVECOM: 3, "Reference": 3}
+    assert times("spike", 3) == {WAVECOM: 3, "Reference": 1}
 
 
 def test_who_lacks_what_a_scenario_is_about_does_not_play_it() -> None:
-    assert times("batch", 1) == times("storm", 1) == times("waiting", 1) == {JUDGED: 1}
+    assert times("batch", 1) == times("storm", 1) == times("waiting", 1) == {WAVECOM: 1}
 
 
 def test_subjects_take_turns_within_a_scenario() -> None:
     steady = find("steady")
     assert steady is not None
 
-    assert [subject.name for _, subject in in_turn([steady], [OURS, OTHER], 2)] == [JUDGED, "Reference"] * 2
+    assert [subject.name for _, subject in in_turn([steady], [OURS, OTHER], 2)] == [WAVECOM, "Reference"] * 2
 
 
 def test_without_repeats_everything_is_played_once_by_everybody_who_can() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.speed import Pace, Probe, do_work
+from harness.speed import CoreSpeed, Probe, do_work
 
 
 def probe_of(*seconds: float) -> Probe:
@@ -22,7 +22,7 @@ def wait_until(moment: float) -> None:
 
 
 def test_cores_that_take_1_6_times_as_long_have_a_speed_of_0_62() -> None:
-    assert Pace(mean=1 / 0.0032, best=1 / 0.002).speed == pytest.approx(0.625)
+    assert CoreSpeed(mean=1 / 0.0032, best=1 / 0.002).speed == pytest.approx(0.625)
 
 
 def test_speed_is_the_mean_over_the_phase_against_the_best_of_the_whole_run() -> None:
@@ -34,7 +34,7 @@ def test_speed_is_the_mean_over_the_phase_against_the_best_of_the_whole_run() ->
         wait_until(since + 0.1)
     pace = probe.between(since, time.monotonic())
 
-    assert pace == Pace(mean=pytest.approx(250), best=pytest.approx(500))
+    assert pace == CoreSpeed(mean=pytest.approx(250), best=pytest.approx(500))
     assert pace.speed == pytest.approx(0.5)
 
 

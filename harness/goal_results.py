@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from harness.subject import JUDGED
-from harness.trial import Goal, Outcome
+from harness.subject import WAVECOM
+from harness.trial import Goal, ScenarioResult
 
 #: The value that WaveCom and the reference application are compared by, and how many times as much it must be.
 STEADY_RATE = "highest steady rate, per second"
@@ -15,7 +15,7 @@ TIMES_THE_REFERENCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class GoalResult:
     """A goal and what became of it."""
 
     scenario: str
@@ -45,9 +45,9 @@ class Judgement:
         return self.goal.aim is not None and self.median is not None and self.goal.is_met_by(self.median, self.goal.aim)
 
 
-def judge(outcomes: Sequence[Outcome]) -> list[Judgement]:
+def goal_results(outcomes: Sequence[ScenarioResult]) -> list[GoalResult]:
     """WaveCom's goals, in the order of the scenarios; a scenario that never came to its goals has missed one."""
-    own = [outcome for outcome in outcomes if outcome.subject == JUDGED]
+    own = [outcome for outcome in outcomes if outcome.subject == WAVECOM]
     found = []
     for scenario in dict.fromkeys(outcome.scenario for outcome in own):
         repeats = [outcome for outcome in own if outcome.scenario == scenario]
@@ -56,25 +56,27 @@ def judge(outcomes: Sequence[Outcome]) -> list[Judgement]:
             goals = {"could not be measured": Goal("could not be measured", 0, 0)} if _has_failed(repeats) else {}
         for what, goal in goals.items():
             values = tuple(_value(outcome, what) for outcome in repeats)
-            found.append(Judgement(scenario, goal, values))
+            found.append(GoalResult(scenario, goal, values))
         found += _beside_reference(scenario, repeats, outcomes)
     return found
 
 
-def _has_failed(repeats: Sequence[Outcome]) -> bool:
+def _has_failed(repeats: Sequence[ScenarioResult]) -> bool:
     return any(outcome.failure for outcome in repeats)
 
 
-def _value(outcome: Outcome, what: str) -> float | None:
+def _value(outcome: ScenarioResult, what: str) -> float | None:
     return next((goal.value for goal in outcome.goals if goal.what == what), None)
 
 
-def _beside_reference(scenario: str, repeats: Sequence[Outcome], outcomes: Sequence[Outcome]) -> list[Judgement]:
+def _beside_reference(
+    scenario: str, repeats: Sequence[ScenarioResult], outcomes: Sequence[ScenarioResult]
+) -> list[GoalResult]:
     """Each repeat beside the reference's of the same turn, or its last where it was not repeated."""
     others = [
         outcome.values[STEADY_RATE]
         for outcome in outcomes
-        if outcome.scenario == scenario and outcome.subject != JUDGED and outcome.values.get(STEADY_RATE)
+        if outcome.scenario == scenario and outcome.subject != WAVECOM and outcome.values.get(STEADY_RATE)
     ]
     if not others or not any(STEADY_RATE in outcome.values for outcome in repeats):
         return []
@@ -85,7 +87,7 @@ def _beside_reference(scenario: str, repeats: Sequence[Outcome], outcomes: Seque
         for number, outcome in enumerate(repeats)
     )
     goal = Goal("highest steady rate, to the reference's", 0, TIMES_THE_REFERENCE, "times", is_floor=True)
-    return [Judgement(scenario, goal, values)]
+    return [GoalResult(scenario, goal, values)]
 
 
 def limit(goal: Goal, value: float | None) -> str:
@@ -96,16 +98,16 @@ def limit(goal: Goal, value: float | None) -> str:
     return f"{sign} {value:,.6g} {goal.unit}".strip()
 
 
-def verdict(judgement: Judgement) -> tuple[str, str, str]:
+def in_words(result: GoalResult) -> tuple[str, str, str]:
     """What was measured, and in words whether each repeat and the median met the goal."""
-    played = [value for value in judgement.values if value is not None]
+    played = [value for value in result.values if value is not None]
     if not played:
-        return "–", ", ".join(["failed"] * len(judgement.values)), "**missed**"
+        return "–", ", ".join(["failed"] * len(result.values)), "**missed**"
     words = ", ".join(
         "failed" if value is None else "met" if is_met else "missed"
-        for value, is_met in zip(judgement.values, judgement.repeats, strict=True)
+        for value, is_met in zip(result.values, result.repeats, strict=True)
     )
-    return spread(played), words, "met" if judgement.is_met else "**missed**"
+    return spread(played), words, "met" if result.is_met else "**missed**"
 
 
 def spread(values: Sequence[float]) -> str:

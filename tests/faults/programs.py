@@ -8,21 +8,21 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from harness.toolbox import mongo_server
+from harness.programs import mongo_server
 from tests.faults.plan import DrillError
 
 __all__ = ["faketime_library", "mongo_server"]
 
 _LIBFAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/local/lib/faketime")
 
-Tell = Callable[[str], None]
+ReportProgress = Callable[[str], None]
 
 
-def faketime_library(tell: Tell) -> Path:
+def faketime_library(report: ReportProgress) -> Path:
     """libfaketime; installed through apt when it is missing and we may. Raises ``DrillError``."""
     found = _find_faketime()
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
-        tell("installing the Debian package faketime, to move one process's clock")
+        report("installing the Debian package faketime, to move one process's clock")
         subprocess.run(
             ["apt-get", "install", "-y", "-qq", "faketime"], stdin=subprocess.DEVNULL, capture_output=True, check=False
         )

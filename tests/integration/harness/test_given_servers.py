@@ -8,7 +8,7 @@ import amqp
 import pytest
 from pymongo.database import Database
 
-from harness.borrowed import check_unused, clean
+from harness.given_servers import check_unused, clean
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
