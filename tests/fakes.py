@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from wavecom.core.attachments import put_back
+from wavecom.core.attachments import reattach
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import CallResult, DeliveryMessage, Job, Outcome, ProviderResult
 from wavecom.core.lanes import Channel, Lane
@@ -181,7 +181,7 @@ class ScriptedProvider:
         self.on_send: Callable[[Message], None] = lambda _message: None
 
     def send(self, message: Message) -> ProviderResult:
-        self.messages.append(replace(message, payload=put_back(message.payload, message.files.read)))
+        self.messages.append(replace(message, payload=reattach(message.payload, message.files.read)))
         self.on_send(message)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tests.unit.web.conftest import make_environment
-from wavecom.accounts import Scope, hash_of
+from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.observability import configure_logging
 from wavecom.settings import Settings
@@ -19,7 +19,7 @@ _environment.keys.add(
         key_id="given",
         hash=hash_of(os.environ["WAVECOM_API_KEY"]),
         client="acme",
-        scopes=frozenset(Scope),
+        scopes=frozenset(KeyScope),
         is_live=True,
         created_at=_environment.clock.now(),
     )

@@ -13,7 +13,7 @@ from typing import Any
 from pymongo import MongoClient
 
 from tests.web_process import WebProcess, workers
-from wavecom.accounts import Scope, hash_of, make_key
+from wavecom.accounts import KeyScope, hash_of, make_key
 from wavecom.core.keys import KeyRecord
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
 from wavecom.storage.mongo.keys import MongoKeyStore
@@ -34,11 +34,11 @@ def running_api(home: Path) -> Iterator[tuple[WebProcess, dict[str, str]]]:
         stack.enter_context(workers(home, servers))
         with MongoClient[dict[str, Any]](servers["MONGODB_URI"], tz_aware=True) as client:
             store = MongoKeyStore(client.get_default_database())
-            keys = {str(scope): _add_key(store, scope) for scope in Scope}
+            keys = {str(scope): _add_key(store, scope) for scope in KeyScope}
         yield web, keys
 
 
-def _add_key(store: MongoKeyStore, scope: Scope) -> str:
+def _add_key(store: MongoKeyStore, scope: KeyScope) -> str:
     key = make_key()
     store.add(
         KeyRecord(

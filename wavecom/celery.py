@@ -16,7 +16,7 @@ from celery.exceptions import SecurityWarning
 from wavecom.broker.connection import Connector
 from wavecom.broker.delay_queues import DelayQueues
 from wavecom.collector import collect_seldom
-from wavecom.concurrency import Fit, fit
+from wavecom.concurrency import CallLimit, call_limit
 from wavecom.internals import celery as internals
 from wavecom.niceness import niceness_for, step_back
 from wavecom.observability import configure_logging
@@ -52,19 +52,19 @@ def _declare_delay_queues_apart(**_: Any) -> None:
 
 
 #: What came of it, to be said once there is a log.
-_fits: list[Fit] = []
+_call_limits: list[CallLimit] = []
 
 
 @signals.worker_init.connect
 def _fit_descriptors(sender: Any, **_: Any) -> None:
     """Before the pool is made: no more calls at once than this process can hold connections for."""
-    _fits.append(fit(sender.concurrency))
-    internals.set_concurrency(sender, _fits[-1].calls)
+    _call_limits.append(call_limit(sender.concurrency))
+    internals.set_concurrency(sender, _call_limits[-1].calls)
 
 
 @signals.celeryd_after_setup.connect
-def _say_what_fits(**_: Any) -> None:
-    for found in _fits:
+def _log_call_limit(**_: Any) -> None:
+    for found in _call_limits:
         if found.calls < found.wanted:
             log.warning(
                 "concurrency_lowered",
@@ -90,7 +90,7 @@ def _collect_seldom(**_: Any) -> None:
 
 
 @signals.worker_ready.connect
-def _say_ready(sender: Any, **_: Any) -> None:
+def _print_ready(sender: Any, **_: Any) -> None:
     """One line for people and supervisors; Celery's own is at level INFO, which would log every task, too."""
     print(f"{sender.hostname} ready.", flush=True)
 

@@ -28,7 +28,7 @@ DESCRIPTORS_BESIDES: Final = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class CallLimit:
     """``calls`` at once, of the ``wanted`` ones; ``descriptors`` is the limit of this process by now."""
 
     wanted: int
@@ -37,17 +37,17 @@ class Fit:
 
     @property
     def needed(self) -> int:
-        """The limit under which all the wanted ones would fit."""
+        """The limit under which all the wanted calls could be made."""
         return descriptors_for(self.wanted)
 
 
-def fit(wanted: int) -> Fit:
-    """Raise this process's limit of open files as far as that needs, then see how many calls fit. At least one.
+def call_limit(wanted: int) -> CallLimit:
+    """Raise this process's limit of open files as far as that needs. It suffices for one call at least.
 
     May be called again: the answer is the same.
     """
     limit = raise_descriptor_limit(descriptors_for(wanted))
-    return Fit(wanted, calls_within(limit, wanted), limit)
+    return CallLimit(wanted, calls_within(limit, wanted), limit)
 
 
 def descriptors_for(calls: int) -> int:

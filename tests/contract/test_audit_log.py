@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later
 from tests.memory_storage import MemoryAuditLog
-from wavecom.core.audit import Action, Reason
+from wavecom.core.audit import Action, FailureReason
 from wavecom.core.bulk_operations import AuditLog, BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyAction, KeyEvent
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -25,7 +25,7 @@ OLD = BulkOperation(
     is_dry_run=True,
     state=BulkOperationState.INTERRUPTED,
     finished_at=later(20),
-    reasons=Counter({Reason("rejected", "mail"): 2, Reason("attempts_exhausted", None): 3}),
+    reasons=Counter({FailureReason("rejected", "mail"): 2, FailureReason("attempts_exhausted", None): 3}),
     already_done=4,
     in_doubt=5,
     unknown=6,

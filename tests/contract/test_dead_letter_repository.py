@@ -9,7 +9,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later, make_job, make_job_id
 from tests.memory_storage import MemoryDeadLetterRepository, MemoryJobRepository
-from wavecom.core.audit import Reason
+from wavecom.core.audit import FailureReason
 from wavecom.core.dead_letters import DeadLetterFilter, DeadLetterRepository, PagePosition
 from wavecom.core.engine import Discarded, decide
 from wavecom.core.job import Job, JobError, JobId
@@ -69,8 +69,11 @@ def test_only_failed_jobs_with_a_letter_are_dead_letters(store: Store) -> None:
         store.job(status=status)
 
     assert store.all() == [dead.job_id]
-    assert (store.repository.count(), store.repository.owed()) == (1, 1)
-    assert store.repository.wanted([dead.job_id, discarded.job_id, owed.job_id]) == {dead.job_id: NOW, owed.job_id: NOW}
+    assert (store.repository.count(), store.repository.unpublished()) == (1, 1)
+    assert store.repository.wanted([dead.job_id, discarded.job_id, owed.job_id]) == {
+        dead.job_id: NOW,
+        owed.job_id: NOW,
+    }
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 8])
@@ -127,8 +130,8 @@ def test_the_tally_counts_by_error_and_provider(store: Store) -> None:
     store.dead(error=JobError("outcome_unknown", "lease_expired", None))
 
     assert dict(store.repository.tally(DeadLetterFilter())) == {
-        Reason("rejected", "sandbox"): 3,
-        Reason("outcome_unknown", None): 1,
+        FailureReason("rejected", "sandbox"): 3,
+        FailureReason("outcome_unknown", None): 1,
     }
 
 

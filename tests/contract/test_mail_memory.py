@@ -16,7 +16,7 @@ from tests.factories import NOW
 from tests.peers import Peer, PeerConnection
 from tests.unit.core.delivery.environment import DeliveryEnvironment
 from wavecom.allocator import return_large_blocks
-from wavecom.core.attachments import set_apart
+from wavecom.core.attachments import detach
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import Job, JobId, Outcome
 from wavecom.core.lanes import Channel
@@ -81,7 +81,7 @@ def resident_mib() -> float:
 def test_sixteen_mails_of_nine_mebibytes_wait_for_their_answers_with_little_memory() -> None:
     """Held whole they take 30 MiB each, 480 together."""
     return_large_blocks()
-    payload, _ = set_apart(
+    payload, _ = detach(
         {
             "subject": "x",
             "text": "y",

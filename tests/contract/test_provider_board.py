@@ -8,15 +8,20 @@ import pytest
 import redis
 
 from tests.peers import free_port
-from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.errors import UnavailableError
 from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.provider_board import RedisProviderBoard
 
 GATEWAY = ProviderStatus(
-    "gateway", ProviderState.LEFT_ALONE, datetime(2026, 3, 14, 9, 26, 53, 589000, UTC), "no credit", "balance", "60 %"
+    "gateway",
+    ProviderAvailability.LEFT_ALONE,
+    datetime(2026, 3, 14, 9, 26, 53, 589000, UTC),
+    "no credit",
+    "balance",
+    "60 %",
 )
-SPARE = ProviderStatus("spare", ProviderState.IN_USE, None, "", "")
+SPARE = ProviderStatus("spare", ProviderAvailability.IN_USE, None, "", "")
 
 
 def test_what_was_said_last_is_read_by_provider(redis_url: str) -> None:

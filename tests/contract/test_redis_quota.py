@@ -14,7 +14,7 @@ import redis
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from tests.contract.test_quota import ask
+from tests.contract.test_quota import check
 from tests.waiting import wait_until
 from wavecom.core.quota import Limits, QuotaRequest, StoredAnswer
 from wavecom.local.servers import PrivateRedis
@@ -55,9 +55,9 @@ def writes_refused(redis_url: str) -> Iterator[None]:
 
 
 def test_answers_are_written_by_themselves_and_go_after_a_day(quotas: RedisQuotas, redis_url: str) -> None:
-    quotas.remember("acme:1", StoredAnswer("f", "j", "{}"))
+    quotas.store_answer("acme:1", StoredAnswer("f", "j", "{}"))
 
-    wait_until(lambda: ask(quotas, Limits(), 0, names=("acme:1",), wants_answer=True).answer is not None)
+    wait_until(lambda: check(quotas, Limits(), 0, names=("acme:1",), wants_answer=True).answer is not None)
 
     with redis.Redis.from_url(redis_url) as client:
         assert 86_000 < int(client.ttl("wavecom:answer:acme:1")) <= 86_400
@@ -66,10 +66,10 @@ def test_answers_are_written_by_themselves_and_go_after_a_day(quotas: RedisQuota
 def test_only_so_many_answers_are_kept_the_latest(redis_url: str) -> None:
     quotas = make(redis_url, answers_limit=3)
     for number in (1, 2, 3, 3, 4, 5):
-        quotas.remember(f"acme:{number}", StoredAnswer("f", str(number), "{}"))
+        quotas.store_answer(f"acme:{number}", StoredAnswer("f", str(number), "{}"))
     quotas.write()
 
-    found = [ask(quotas, Limits(), 0, names=(f"acme:{number}",), wants_answer=True).answer for number in range(1, 6)]
+    found = [check(quotas, Limits(), 0, names=(f"acme:{number}",), wants_answer=True).answer for number in range(1, 6)]
 
     assert [answer is not None for answer in found] == [False, False, True, True, True]
     quotas.close()
@@ -78,13 +78,13 @@ def test_only_so_many_answers_are_kept_the_latest(redis_url: str) -> None:
 def test_without_redis_limits_hold_in_each_process_and_it_is_said_once(
     quotas: RedisQuotas, redis_server: PrivateRedis
 ) -> None:
-    assert ask(quotas, Limits(0.5, 100)).refused is None
+    assert check(quotas, Limits(0.5, 100)).refused is None
     before = local_decisions()
 
     with capture_logs() as logs:
         redis_server.kill()
         try:
-            decisions = [ask(quotas, Limits(0.5, 100)) for _ in range(20)]
+            decisions = [check(quotas, Limits(0.5, 100)) for _ in range(20)]
         finally:
             redis_server.start()
 
@@ -99,14 +99,14 @@ def test_without_redis_limits_hold_in_each_process_and_it_is_said_once(
 def test_a_redis_that_refuses_to_write_opens_nothing(redis_url: str, refusal: str) -> None:
     quotas = make(redis_url, processes=2)
     limits = Limits(daily_quota=10)
-    assert ask(quotas, limits, 4).limits[0].remaining == 6
+    assert check(quotas, limits, 4).limits[0].remaining == 6
     with redis.Redis.from_url(redis_url) as server:
         if refusal == "full":
             server.config_set("maxmemory", 1)
         else:
             server.config_set("min-replicas-to-write", 1)
         try:
-            decisions = [ask(quotas, limits) for _ in range(5)]
+            decisions = [check(quotas, limits) for _ in range(5)]
             with pytest.raises(NotReadyError, match=refusal.replace(" ", "_")):
                 redis_check(connect(redis_url))()
         finally:
@@ -122,14 +122,14 @@ def test_what_was_used_meanwhile_counts_when_redis_is_back(redis_url: str, redis
     mark = [1000.0]
     quotas = make(redis_url, processes=2, monotonic=lambda: mark[0])
     limits = Limits(daily_quota=10)
-    ask(quotas, limits, 4)
+    check(quotas, limits, 4)
     with writes_refused(redis_url):
-        meanwhile = [ask(quotas, limits) for _ in range(5)]
+        meanwhile = [check(quotas, limits) for _ in range(5)]
 
     mark[0] += 6
-    ask(quotas, limits, 1)
+    check(quotas, limits, 1)
     quotas.write()
-    later = ask(quotas, limits, 0, refused=1)
+    later = check(quotas, limits, 0, refused=1)
 
     assert sum(decision.charged for decision in meanwhile) == 3
     assert later.limits[0].remaining == 10 - 4 - 3 - 1
@@ -138,13 +138,13 @@ def test_what_was_used_meanwhile_counts_when_redis_is_back(redis_url: str, redis
 
 def test_a_frozen_redis_costs_one_wait_and_not_one_for_each(redis_url: str) -> None:
     quotas = make(redis_url)
-    ask(quotas, SLOW)
+    check(quotas, SLOW)
     pid = int(redis.Redis.from_url(redis_url).info("server")["process_id"])
     os.kill(pid, signal.SIGSTOP)
     try:
         started = time.monotonic()
         with ThreadPoolExecutor(32) as pool:
-            decisions = list(pool.map(lambda _: ask(quotas, SLOW), range(200)))
+            decisions = list(pool.map(lambda _: check(quotas, SLOW), range(200)))
         taken = time.monotonic() - started
     finally:
         os.kill(pid, signal.SIGCONT)
@@ -158,12 +158,12 @@ def test_after_the_pause_the_shared_counts_hold_again(redis_url: str) -> None:
     mark = [1000.0]
     quotas = make(redis_url, monotonic=lambda: mark[0])
     with writes_refused(redis_url):
-        assert ask(quotas, SLOW).is_local
+        assert check(quotas, SLOW).is_local
     assert quotas.is_local
 
     mark[0] += 6
 
-    assert not ask(quotas, SLOW).is_local
+    assert not check(quotas, SLOW).is_local
     assert not quotas.is_local
     quotas.close()
 
@@ -172,9 +172,9 @@ def test_a_refund_of_what_was_decided_alone_is_made_alone(redis_url: str) -> Non
     quotas = make(redis_url)
     request = QuotaRequest("k", Limits(daily_quota=1), 1)
     with writes_refused(redis_url):
-        decision = quotas.ask(request)
+        decision = quotas.check(request)
 
     quotas.refund(request, decision, 1)
 
-    assert quotas.ask(request).is_allowed
+    assert quotas.check(request).is_allowed
     quotas.close()

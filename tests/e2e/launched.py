@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from tests.waiting import PATIENCE_SECONDS, comes_true
-from wavecom.local.leftovers import leftovers
+from wavecom.local.orphans import orphans
 from wavecom.local.ports import free_ports
 
 START_SECONDS = 150
@@ -118,7 +118,7 @@ class Launched:
 
     def left_behind(self) -> list[int]:
         """The living processes that it started."""
-        return leftovers(self.home)
+        return orphans(self.home)
 
     def pid_of(self, words: str) -> int:
         """The one process that it started with ``words`` in its command line."""

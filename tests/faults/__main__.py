@@ -135,7 +135,7 @@ class _Run:
                 progress=display.progress,
             )
             outcomes.append(outcome)
-            display.verdict(outcome)
+            display.scenario_ended(outcome)
             for data in ("rabbitmq", "redis", "mongodb"):
                 shutil.rmtree(home / data, ignore_errors=True)
             description = report.RunDescription(

@@ -9,7 +9,7 @@ from tests.faults.drill import ScenarioResult
 class Display(display.Display):
     """A context manager."""
 
-    def verdict(self, outcome: ScenarioResult) -> None:
+    def scenario_ended(self, outcome: ScenarioResult) -> None:
         """One line for a finished scenario, and one for each broken promise."""
         result = outcome.result
         word = "[green]ok[/]  " if outcome.is_good else "[red]FAIL[/]"

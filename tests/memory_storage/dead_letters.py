@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from tests.memory_storage.jobs import MemoryJobRepository
-from wavecom.core.audit import Reason
+from wavecom.core.audit import FailureReason
 from wavecom.core.dead_letters import DeadLetterFilter, PagePosition
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import JobFilter
@@ -56,14 +56,14 @@ class MemoryDeadLetterRepository:
         seen = frozenset(job.job_id for job in jobs if key(job) == at)
         return jobs, PagePosition(at, seen | after.job_ids if after is not None and after.at == at else seen)
 
-    def tally(self, where: DeadLetterFilter) -> Mapping[Reason, int]:
+    def tally(self, where: DeadLetterFilter) -> Mapping[FailureReason, int]:
         jobs, _ = self.page(where, 1_000_000)
-        return Counter(Reason(job.error.code, job.error.provider) for job in jobs if job.error)
+        return Counter(FailureReason(job.error.code, job.error.provider) for job in jobs if job.error)
 
     def count(self) -> int:
         return sum(job.dead_lettered_at is not None for job in self._failed())
 
-    def owed(self) -> int:
+    def unpublished(self) -> int:
         return sum(job.due_at is not None for job in self._failed())
 
     def wanted(self, job_ids: Sequence[JobId]) -> Mapping[JobId, datetime | None]:

@@ -59,7 +59,7 @@ def run_tests(tree: Path, tests: tuple[str, ...], *, shows_red: bool = False) ->
     return run.returncode
 
 
-def verdict(tree: Path, mutation: Mutation) -> str | None:
+def problem_with(tree: Path, mutation: Mutation) -> str | None:
     """What is wrong with the mutation; None when its tests turn red, as they should."""
     path = tree / mutation.file
     sound = path.read_text(encoding="utf-8")
@@ -91,7 +91,7 @@ def main(words: list[str]) -> int:
             return 1
         problems = 0
         for number, mutation in enumerate(mutations, start=1):
-            problem = verdict(tree, mutation)
+            problem = problem_with(tree, mutation)
             problems += problem is not None
             print(
                 f"{number:3}/{len(mutations)} {'noticed' if problem is None else 'MISSED '} {mutation.name}", flush=True

@@ -7,15 +7,15 @@ import sys
 
 import pytest
 
-from wavecom.concurrency import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CALL, Fit, calls_within
+from wavecom.concurrency import DESCRIPTORS_BESIDES, DESCRIPTORS_PER_CALL, CallLimit, calls_within
 
 _FIT = """
 import resource, sys
-from wavecom.concurrency import fit
+from wavecom.concurrency import call_limit
 
 soft, hard = map(int, sys.argv[1:3])
 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-print(*(fit(384) for _ in range(2)), resource.getrlimit(resource.RLIMIT_NOFILE), sep="\\n")
+print(*(call_limit(384) for _ in range(2)), resource.getrlimit(resource.RLIMIT_NOFILE), sep="\\n")
 """
 
 
@@ -27,11 +27,11 @@ def fitted(soft: int, hard: int) -> tuple[str, str, str]:
 
 
 def test_a_soft_limit_is_raised_as_far_as_is_needed() -> None:
-    assert fitted(1024, 4096) == (str(Fit(384, 384, 2072)),) * 2 + ("(2072, 4096)",)
+    assert fitted(1024, 4096) == (str(CallLimit(384, 384, 2072)),) * 2 + ("(2072, 4096)",)
 
 
 def test_under_a_low_hard_limit_there_are_fewer_calls() -> None:
-    assert fitted(256, 1024) == (str(Fit(384, 176, 1024)),) * 2 + ("(1024, 1024)",)
+    assert fitted(256, 1024) == (str(CallLimit(384, 176, 1024)),) * 2 + ("(1024, 1024)",)
 
 
 @pytest.mark.parametrize("descriptors", [0, 1, 100, 128, 133, 134, 500, 1024, 2071, 2072, 100_000])

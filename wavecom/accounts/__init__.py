@@ -1,7 +1,7 @@
 """Clients and their API keys: who is calling, and what the key may do."""
 
 from wavecom.accounts.administration import Administrator, IssuedKey, KeyAdministration
-from wavecom.accounts.keyring import Caller, KeyRing, Scope, hash_of, make_key
+from wavecom.accounts.keyring import Caller, KeyRing, KeyScope, hash_of, make_key
 
 __all__ = [
     "Administrator",
@@ -9,7 +9,7 @@ __all__ = [
     "IssuedKey",
     "KeyAdministration",
     "KeyRing",
-    "Scope",
+    "KeyScope",
     "hash_of",
     "make_key",
 ]

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from wavecom.accounts.keyring import Caller, Scope, hash_of, hint_of, make_key
+from wavecom.accounts.keyring import Caller, KeyScope, hash_of, hint_of, make_key
 from wavecom.core.account import CLIENT_NAME_RULE, client_of, is_client_name
 from wavecom.core.keys import KeyAction, KeyAudit, KeyEvent, KeyRecord, KeyStatus, KeyStore
 from wavecom.core.ports import Clock
@@ -38,7 +38,7 @@ class Administrator:
     #: Whose keys; None: everybody's.
     client: str | None = None
     #: What may be given.
-    scopes: frozenset[str] = frozenset(Scope)
+    scopes: frozenset[str] = frozenset(KeyScope)
     #: Whether live keys too.
     is_live: bool = True
     #: The limits that their keys get, unless others are asked for; see ``KeyRecord``.

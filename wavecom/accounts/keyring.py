@@ -39,7 +39,7 @@ _LIKE_A_KEY = re.compile(r"wc_(?:live|test)_[A-Za-z0-9_-]{20,60}")
 _REFUSED = "This API key is not known here, or it has expired or was revoked."
 
 
-class Scope(StrEnum):
+class KeyScope(StrEnum):
     """What a key may do. The words are part of the published API."""
 
     SEND = "send"
@@ -142,7 +142,7 @@ class KeyRing:
             key_id=uuid.uuid4().hex,
             hash=hash_,
             client=FIRST_CLIENT,
-            scopes=frozenset(Scope),
+            scopes=frozenset(KeyScope),
             is_live=True,
             created_at=self._clock.now(),
             name="first key",

@@ -72,9 +72,9 @@ def list_(services: OperatorServices, choice: JobChoice, limit: int, as_json: bo
         return
     count = services.dead_letters.expected(selection)
     console().print(f"{len(jobs)} of {count} shown." if count > len(jobs) else f"{count} in all.")
-    owed = services.dead_letters.repository.owed()
-    if owed:
-        console().print(f"{owed} more failed; RabbitMQ has not yet confirmed their dead letters.")
+    unpublished = services.dead_letters.repository.unpublished()
+    if unpublished:
+        console().print(f"{unpublished} more failed; RabbitMQ has not yet confirmed their dead letters.")
 
 
 @dead_letters.command()

@@ -94,7 +94,7 @@ def explain(
     found = routes.route_of(sample)
     lines = table_of("ROUTE", "FOR", "", whole=frozenset({"ROUTE"}))
     for route in routes.routes:
-        lines.add_row(route.name or channel, str(route.conditions), _verdict(route, found, sample))
+        lines.add_row(route.name or channel, str(route.conditions), _match_text(route, found, sample))
     out = console()
     if routes.routes:
         out.print(lines)
@@ -112,7 +112,7 @@ def explain(
                 out.print(f"{each.provider}: weight {weights.text(each.provider, f'{each.weight:g}')}", soft_wrap=True)
 
 
-def _verdict(route: Route, found: Route | None, sample: _Sample) -> str:
+def _match_text(route: Route, found: Route | None, sample: _Sample) -> str:
     if route is found:
         return "this one"
     return route.conditions.mismatch(sample) or "another before it takes it"

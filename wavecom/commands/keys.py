@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from wavecom.accounts import Administrator, IssuedKey, Scope
+from wavecom.accounts import Administrator, IssuedKey, KeyScope
 from wavecom.accounts.administration import DEFAULT_OVERLAP, LONGEST_OVERLAP
 from wavecom.commands.console import (
     console,
@@ -38,10 +38,10 @@ def _scopes(value: str | frozenset[str]) -> frozenset[str]:
     if not isinstance(value, str):
         return value
     given = {word.strip() for word in value.split(",") if word.strip()}
-    unknown = sorted(given - set(Scope))
+    unknown = sorted(given - set(KeyScope))
     if unknown or not given:
         what = f"There is no scope {unknown[0]!r}." if unknown else "A key without a scope is of no use."
-        raise click.BadParameter(f"{what} Write some of {', '.join(Scope)}, with commas between them.")
+        raise click.BadParameter(f"{what} Write some of {', '.join(KeyScope)}, with commas between them.")
     return frozenset(given)
 
 
@@ -223,7 +223,7 @@ def _mode(record: KeyRecord) -> str:
 
 
 def _words(record: KeyRecord) -> str:
-    return ",".join(scope for scope in Scope if scope in record.scopes)
+    return ",".join(scope for scope in KeyScope if scope in record.scopes)
 
 
 def _as_json(record: KeyRecord, status: KeyStatus) -> Mapping[str, Any]:

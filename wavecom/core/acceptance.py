@@ -152,7 +152,7 @@ class Acceptance:
         limits = self._limits(actor)
         if limits.is_unlimited or cost == 0:
             return ()
-        decision = self._quotas.ask(QuotaRequest(actor.budget or "", limits, cost))
+        decision = self._quotas.check(QuotaRequest(actor.budget or "", limits, cost))
         if decision.refused is not None:
             _raise_refusal(decision, cost)
         return decision.limits
@@ -163,13 +163,13 @@ class Acceptance:
         limits = self._limits(actor)
         if limits.rate_per_second is None or count == 0:
             return
-        decision = self._quotas.ask(QuotaRequest(actor.budget or "", limits, refused=count))
+        decision = self._quotas.check(QuotaRequest(actor.budget or "", limits, refused=count))
         if decision.refused is not None and is_asking:
             _raise_refusal(decision, count)
 
-    def remember(self, actor: Actor, idempotency_key: str, answer: StoredAnswer) -> None:
+    def store_answer(self, actor: Actor, idempotency_key: str, answer: StoredAnswer) -> None:
         """Keep an answer, so that a repetition gets it at once."""
-        self._quotas.remember(name_of(actor.client, idempotency_key), answer)
+        self._quotas.store_answer(name_of(actor.client, idempotency_key), answer)
 
     def _wrong_senders(self, actor: Actor, notifications: Sequence[NewNotification]) -> dict[int, Outcome]:
         """By their places, those whose senders may not be used (any more): refused, but for repetitions."""
@@ -191,14 +191,14 @@ class Acceptance:
         }
         cost = sum(new.idempotency_key is None for new in notifications)
         request = QuotaRequest(actor.budget or "", limits, cost, tuple(by_name), refused)
-        decision = self._quotas.ask(request)
+        decision = self._quotas.check(request)
         if decision.refused is not None and by_name:
             known = self._submission.holders(actor.client, [new.idempotency_key or "" for new in by_name.values()])
             fresh = tuple(name for name, new in by_name.items() if new.idempotency_key not in known)
             if len(fresh) < len(by_name):
                 repeated += len(by_name) - len(fresh)
                 request = replace(request, names=fresh)
-                decision = self._quotas.ask(request)
+                decision = self._quotas.check(request)
         if decision.refused is not None and repeated and not cost and not request.names:
             # Nothing in it is new. What is wrong with the rest of it was wrong the first time, too.
             return request, QuotaDecision(decision.limits)

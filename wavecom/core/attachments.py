@@ -33,7 +33,7 @@ class BlobStore(Protocol):
         ...
 
 
-def set_apart(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, bytes]]:
+def detach(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, bytes]]:
     """The payload as it is stored with its job, and the files to be stored before, by their names."""
     blobs: dict[str, bytes] = {}
     attachments = []
@@ -62,8 +62,8 @@ def sizes_in(payload: Mapping[str, Any]) -> dict[str, int]:
     return {each["blob"]: each["size"] for each in payload.get("attachments", ()) if "blob" in each}
 
 
-def put_back(payload: Mapping[str, Any], read: Callable[[str], bytes]) -> Mapping[str, Any]:
-    """The payload as it was before ``set_apart``; ``read`` gives a file by its name."""
+def reattach(payload: Mapping[str, Any], read: Callable[[str], bytes]) -> Mapping[str, Any]:
+    """The payload as it was before ``detach``; ``read`` gives a file by its name."""
     if not names_in(payload):
         return payload
     attachments = []

@@ -9,17 +9,17 @@ from typing import Any, NamedTuple, Protocol
 from wavecom.core.job import Job
 
 
-class Reason(NamedTuple):
+class FailureReason(NamedTuple):
     """Why jobs failed, and at whose hands; what dead letters are counted by."""
 
     code: str
     provider: str | None
 
 
-def reason_of(job: Job) -> Reason:
+def reason_of(job: Job) -> FailureReason:
     """Why a job failed, or why its last attempt did."""
     error = job.error
-    return Reason(error.code if error else "unknown", error.provider if error else job.provider)
+    return FailureReason(error.code if error else "unknown", error.provider if error else job.provider)
 
 
 class Action(StrEnum):

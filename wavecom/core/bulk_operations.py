@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from wavecom.core.actor import OPERATOR
-from wavecom.core.audit import Action, Reason
+from wavecom.core.audit import Action, FailureReason
 from wavecom.errors import ConflictError
 
 
@@ -45,7 +45,7 @@ class BulkOperation:
     state: BulkOperationState = BulkOperationState.RUNNING
     finished_at: datetime | None = None
     #: What was changed, or in a dry run would be, by reason.
-    reasons: Counter[Reason] = field(default_factory=Counter)
+    reasons: Counter[FailureReason] = field(default_factory=Counter)
     #: Items that were found changed already, or not such that they could be: nothing was left to do for them.
     already_done: int = 0
     #: Items left alone because the change might send something twice, which nobody has accepted.

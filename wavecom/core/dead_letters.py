@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from wavecom.core.audit import Reason
+from wavecom.core.audit import FailureReason
 from wavecom.core.job import Job, JobId
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock, Sleep
@@ -69,7 +69,7 @@ class DeadLetterRepository(Protocol):
         """
         ...
 
-    def tally(self, where: DeadLetterFilter) -> Mapping[Reason, int]:
+    def tally(self, where: DeadLetterFilter) -> Mapping[FailureReason, int]:
         """How many there are for each reason."""
         ...
 
@@ -77,7 +77,7 @@ class DeadLetterRepository(Protocol):
         """How many there are. Cheap."""
         ...
 
-    def owed(self) -> int:
+    def unpublished(self) -> int:
         """How many failed jobs still wait for their dead letter, because the broker has not confirmed it."""
         ...
 

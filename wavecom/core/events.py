@@ -88,7 +88,7 @@ class DueReached:
 class ReceiptArrived:
     """The provider of this name reports, after the fact, what became of the message.
 
-    Answered with None when the job can't take it; ``receipt_rules.judge`` tells whether it may later.
+    Answered with None when the job can't take it; ``receipt_rules.classify`` tells whether it may later.
     """
 
     provider: str

@@ -34,8 +34,8 @@ from wavecom.core.suppressions import (
     SuppressionSource,
     SuppressionState,
     by_provider,
+    reported_by_provider,
     source_of,
-    told_by_provider,
 )
 
 log = structlog.get_logger()
@@ -203,7 +203,7 @@ def _new(
         source = source_of(receipt.reason, channel)
     if source is None:
         return None
-    return told_by_provider(
+    return reported_by_provider(
         provider,
         source,
         account=account,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wavecom.core.audit import Action, Reason
+from wavecom.core.audit import Action, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions
 from wavecom.core.bulk_runner import BulkRunner, Progress, no_progress
 from wavecom.core.dead_letters import DeadLetterQueue, Predicate, QueuedDeadLetter, wait_while_busy
@@ -44,7 +44,7 @@ class ForeignMessages:
             for message in messages:
                 is_meant = message.job_id is None and (options.limit is None or operation.done < options.limit)
                 if is_meant:
-                    operation.reasons[Reason(message.reason, message.queue)] += 1
+                    operation.reasons[FailureReason(message.reason, message.queue)] += 1
                 removals.append(is_meant and not options.is_dry_run)
             if any(removals):
                 self._runner.record(operation)

@@ -38,11 +38,11 @@ class LocalQuotas:
         self._names: dict[str, float] = {}
         self._answers: dict[str, StoredAnswer] = {}
 
-    def ask(self, request: QuotaRequest) -> QuotaDecision:
+    def check(self, request: QuotaRequest) -> QuotaDecision:
         """See the port."""
-        return self.ask_many([request])[0]
+        return self.check_many([request])[0]
 
-    def ask_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
+    def check_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
         """See the port."""
         with self._lock:
             now = self._now()
@@ -59,7 +59,7 @@ class LocalQuotas:
             if found.day == decision.day:
                 found.used = max(0, found.used - count)
 
-    def remember(self, name: str, answer: StoredAnswer) -> None:
+    def store_answer(self, name: str, answer: StoredAnswer) -> None:
         """See the port."""
         with self._lock:
             self._answers[name] = answer

@@ -21,7 +21,7 @@ from wavecom.errors import InvalidRequestError, Problem, ProviderNotFoundError
 LONGEST_PAUSE = timedelta(days=1)
 
 
-class ProviderState(StrEnum):
+class ProviderAvailability(StrEnum):
     """Whether a provider is called, in the words of ``wavecom providers list``."""
 
     IN_USE = "in use"
@@ -40,7 +40,7 @@ class ProviderStatus:
     """How a provider stands for all workers."""
 
     provider: str
-    state: ProviderState
+    state: ProviderAvailability
     until: datetime | None
     reason: str
     #: What is wrong with our account, in one word (``core.job.Reason``); "" for nothing.
@@ -51,7 +51,7 @@ class ProviderStatus:
     @property
     def trouble(self) -> str:
         """Why it gets fewer calls than it should, or none, in a word or two; "" where all is well."""
-        if self.account or self.state not in {ProviderState.IN_USE, ProviderState.STARTING}:
+        if self.account or self.state not in {ProviderAvailability.IN_USE, ProviderAvailability.STARTING}:
             return self.account or self.state.value
         return "less weight" if self.receipts else ""
 

@@ -128,12 +128,12 @@ class QuotaService(Protocol):
     When what the processes share can't be used, each holds its callers to its own share of the limits: they never open.
     """
 
-    def ask(self, request: QuotaRequest) -> QuotaDecision:
+    def check(self, request: QuotaRequest) -> QuotaDecision:
         """Count the request in, unless it was answered before or there is no room for it."""
         ...
 
-    def ask_many(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
-        """``ask`` for each of many that came at one time, in one step; in their order."""
+    def check_many(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
+        """``check`` for each of many that came at one time, in one step; in their order."""
         ...
 
     def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
@@ -143,7 +143,7 @@ class QuotaService(Protocol):
         """
         ...
 
-    def remember(self, name: str, answer: StoredAnswer) -> None:
+    def store_answer(self, name: str, answer: StoredAnswer) -> None:
         """Keep an answer for the next request of its name. Cheap; may be forgotten."""
         ...
 
@@ -151,18 +151,18 @@ class QuotaService(Protocol):
 class UnlimitedQuotas:
     """A ``QuotaService`` without limits and memory."""
 
-    def ask(self, request: QuotaRequest) -> QuotaDecision:
+    def check(self, request: QuotaRequest) -> QuotaDecision:
         """See the port."""
         return ALLOWED
 
-    def ask_many(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
+    def check_many(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
         """See the port."""
         return [ALLOWED] * len(requests)
 
     def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
         """See the port."""
 
-    def remember(self, name: str, answer: StoredAnswer) -> None:
+    def store_answer(self, name: str, answer: StoredAnswer) -> None:
         """See the port."""
 
 

@@ -19,7 +19,7 @@ from wavecom.core.engine import Policy, Transition, decide
 from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import RECIPIENT_REASONS, Job, JobId, parse_receipt_reference
 from wavecom.core.ports import Clock, JobRepository
-from wavecom.core.receipt_rules import ReceiptDecision, judge, log_id
+from wavecom.core.receipt_rules import ReceiptDecision, classify, log_id
 from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError, WaveComError
@@ -141,7 +141,7 @@ class ReceiptProcessor:
         now = self._clock.now()
         received = [
             PendingReceipt(
-                provider=report.provider, receipt=tidied(receipt), received_at=now, next_try_at=now + FIRST_WAIT
+                provider=report.provider, receipt=normalized(receipt), received_at=now, next_try_at=now + FIRST_WAIT
             )
             for report in reports
             for receipt in report.batch.receipts
@@ -248,7 +248,7 @@ class ReceiptProcessor:
     def _decide_one(self, job: Job, pending: PendingReceipt, now: datetime) -> tuple[ReceiptResult, Transition | None]:
         event = ReceiptArrived(pending.provider, pending.receipt)
         try:
-            decision = judge(job, event)
+            decision = classify(job, event)
             if decision is ReceiptDecision.APPLIES:
                 return ReceiptResult.APPLIED, decide(job, event, now, self._policy)
         except WaveComError:
@@ -303,7 +303,7 @@ _RESULTS = {
 }
 
 
-def tidied(receipt: Receipt) -> Receipt:
+def normalized(receipt: Receipt) -> Receipt:
     """The receipt as it can be stored: its texts bounded and without halves of surrogate pairs, its time to the
     millisecond, so that it compares the same before and after.
 

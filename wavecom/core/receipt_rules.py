@@ -42,7 +42,7 @@ def log_id(event_id: str) -> str:
     return event_id if len(event_id) <= _EVENT_ID_LIMIT else hashlib.sha256(event_id.encode()).hexdigest()
 
 
-def judge(job: Job, event: ReceiptArrived) -> ReceiptDecision:
+def classify(job: Job, event: ReceiptArrived) -> ReceiptDecision:
     """What becomes of the receipt. ``job`` with its log."""
     receipt = event.receipt
     if any(entry.receipt_id == log_id(receipt.event_id) for entry in job.logs if entry.provider == event.provider):
@@ -56,7 +56,7 @@ def judge(job: Job, event: ReceiptArrived) -> ReceiptDecision:
             # The failure of another message than the one that is on its way says nothing about that.
             is_last_word = job.status in HANDED_OVER and _is_of_last_message(job, event)
             return ReceiptDecision.APPLIES if is_last_word or _ends_doubt(job, receipt) else ReceiptDecision.OUTDATED
-        case ReceiptKind.PROGRESS if not _is_of_this_life(job, receipt) or _may_have_failed(job, event):
+        case ReceiptKind.PROGRESS if not _is_since_last_replay(job, receipt) or _may_have_failed(job, event):
             return ReceiptDecision.OUTDATED
         case ReceiptKind.PROGRESS:
             noted = sum(entry.outcome == ReceiptKind.PROGRESS for entry in job.logs)
@@ -67,7 +67,7 @@ def judge(job: Job, event: ReceiptArrived) -> ReceiptDecision:
 
 def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Transition | None:
     """See ``wavecom.core.engine.decide``; None for every decision but ``APPLIES``."""
-    if judge(job, event) is not ReceiptDecision.APPLIES:
+    if classify(job, event) is not ReceiptDecision.APPLIES:
         return None
     receipt = event.receipt
     entry = LogEntry(
@@ -157,17 +157,17 @@ def _is_of_last_message(job: Job, event: ReceiptArrived) -> bool:
     receipt = event.receipt
     if receipt.message_id is not None and job.provider_message_id is not None:
         return receipt.message_id == job.provider_message_id
-    return _is_of_this_life(job, receipt)
+    return _is_since_last_replay(job, receipt)
 
 
-def _is_of_this_life(job: Job, receipt: Receipt) -> bool:
+def _is_since_last_replay(job: Job, receipt: Receipt) -> bool:
     """Whether the message was sent since the job was last replayed, so far as its receipt tells."""
     return receipt.job_id is None or receipt.replays == job.replays
 
 
 def _ends_doubt(job: Job, receipt: Receipt) -> bool:
     """Whether a failure is noted because a message was in doubt: word of its progress may still come, and is older."""
-    return job.status is Status.RETRYING and job.may_have_been_sent and _is_of_this_life(job, receipt)
+    return job.status is Status.RETRYING and job.may_have_been_sent and _is_since_last_replay(job, receipt)
 
 
 def _may_have_failed(job: Job, event: ReceiptArrived) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from wavecom.core.audit import Reason, reason_of
+from wavecom.core.audit import FailureReason, reason_of
 from wavecom.core.bulk_operations import BulkOptions
 from wavecom.core.dead_letter_selection import of_client
 from wavecom.core.dead_letters import DeadLetterRepository, Selection
@@ -19,7 +19,7 @@ from wavecom.core.states import Status
 class ReplayPreview:
     """What a replay would start again, without doing it."""
 
-    reasons: Mapping[Reason, int]
+    reasons: Mapping[FailureReason, int]
     #: A few of them, the newest first, without payloads and logs.
     sample: Sequence[Job]
 

@@ -72,7 +72,7 @@ class Deployment:
 
 
 @dataclass(slots=True)
-class Outcome:
+class SimulationResult:
     """What came of it. Times in seconds from the start."""
 
     offered: int = 0
@@ -110,7 +110,7 @@ class Outcome:
         return quantiles(values, n=100)[percent - 1] if len(values) > 1 else 0.0
 
 
-def simulate(deployment: Deployment, costs: MeasuredCosts, loads: Sequence[Load]) -> Outcome:
+def simulate(deployment: Deployment, costs: MeasuredCosts, loads: Sequence[Load]) -> SimulationResult:
     """Play ``loads`` one after the other, until all that was accepted is delivered."""
     return _Simulation(deployment, costs, loads).run()
 
@@ -124,7 +124,7 @@ class _Simulation:
         self._number = 0
         self._now = 0.0
         self._machine = Machine(deployment.cores)
-        self._outcome = Outcome()
+        self._outcome = SimulationResult()
         self._ends_at = sum(load.seconds for load in loads)
         #: When requests were meant to be sent that no connection is free for.
         self._unsent: deque[float] = deque()
@@ -138,7 +138,7 @@ class _Simulation:
         self._permits = 0.0
         self._permits_at = 0.0
 
-    def run(self) -> Outcome:
+    def run(self) -> SimulationResult:
         self._schedule(0.0, lambda: self._arrive(0, 0.0, 0.0))
         while self._events or self._machine.is_busy:
             done_at = self._machine.next_end(self._now)

@@ -10,7 +10,7 @@ from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from wavecom.core import unsubscribe
 from wavecom.core.account import is_test_account
-from wavecom.core.attachments import BlobStore, keep_until, set_apart
+from wavecom.core.attachments import BlobStore, detach, keep_until
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Job, JobId, LogEntry, UnknownOutcomePolicy
@@ -311,7 +311,7 @@ class Submission:
         latest: datetime | None = None
         for index, job in enumerate(jobs):
             if job.type is Channel.EMAIL and "attachments" in job.payload:
-                payload, found = set_apart(job.payload)
+                payload, found = detach(job.payload)
                 if found:
                     files |= found
                     latest = job.expires_at if latest is None else max(latest, job.expires_at)
@@ -353,7 +353,7 @@ class Submission:
     def _decide(self, requests: Sequence[tuple[Job, QuotaRequest | None]]) -> list[tuple[QuotaDecision, Job | None]]:
         """The decision about each, and for one that has no room the job that it repeats, if it does."""
         asks = [request for _, request in requests if request is not None]
-        decisions = iter(self._quotas.ask_many(asks) if asks else ())
+        decisions = iter(self._quotas.check_many(asks) if asks else ())
         found = [ALLOWED if request is None else next(decisions) for _, request in requests]
         refused: dict[str, list[str]] = {}
         for (job, _), decision in zip(requests, found, strict=True):

@@ -23,8 +23,8 @@ from wavecom.core.suppressions import (
     SuppressionSource,
     SuppressionStore,
     recipient_digest,
+    reported_by_provider,
     source_of,
-    told_by_provider,
 )
 from wavecom.errors import SuppressionNotFoundError
 
@@ -141,7 +141,7 @@ def _rejected(job: Job, call: CallResult) -> NewSuppression | None:
     source = None if answer.reason is None else source_of(answer.reason, job.type)
     if source is None or recipient is None:
         return None
-    return told_by_provider(
+    return reported_by_provider(
         call.provider,
         source,
         account=job.client,

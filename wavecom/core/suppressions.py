@@ -172,7 +172,7 @@ def by_provider(name: str) -> str:
     return f"provider {name}"
 
 
-def told_by_provider(
+def reported_by_provider(
     provider: str,
     source: SuppressionSource,
     *,

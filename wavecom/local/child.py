@@ -1,4 +1,4 @@
-"""One child process: logged to a file, on a leash, ended together with everything it started."""
+"""One child process: logged to a file, ended with its parent, and with everything it started."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from wavecom import private_files
 
-_LEASH = Path(__file__).with_name("leash.py")
+_WITH_PARENT_DEATH_SIGNAL = Path(__file__).with_name("parent_death_signal.py")
 _POLL_SECONDS = 0.02
 
 
@@ -35,11 +35,12 @@ class Child:
         folder: Path,
         death_signal: signal.Signals = signal.SIGKILL,
     ) -> None:
-        on_leash = threading.current_thread() is threading.main_thread()
-        leash = [sys.executable, "-I", "-S", str(_LEASH), str(int(death_signal) if on_leash else 0), str(os.getpid())]
+        # The kernel sends it when the thread that started the child ends: of another thread that says nothing.
+        number = int(death_signal) if threading.current_thread() is threading.main_thread() else 0
+        wrapper = [sys.executable, "-I", "-S", str(_WITH_PARENT_DEATH_SIGNAL), str(number), str(os.getpid())]
         with open(log, "ab", opener=private_files.opener) as output:
             self._process = subprocess.Popen(
-                [*leash, *command],
+                [*wrapper, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

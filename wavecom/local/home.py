@@ -23,19 +23,19 @@ _CONTENTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Occupant:
+class RunningLauncher:
     """The launcher that runs in a home."""
 
     pid: int
     url: str
 
 
-class OccupiedError(Exception):
+class AlreadyRunningError(Exception):
     """A launcher already runs in this home; None: it was just starting and had not said who it is."""
 
-    def __init__(self, occupant: Occupant | None) -> None:
+    def __init__(self, launcher: RunningLauncher | None) -> None:
         super().__init__("a launcher already runs in this home")
-        self.occupant = occupant
+        self.launcher = launcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Home:
         return self.path / SERVERS_FILE
 
     @contextlib.contextmanager
-    def occupied(self) -> Iterator[Callable[[Occupant], None]]:
-        """Be the only launcher in this home, and say who; raises ``OccupiedError``.
+    def exclusive(self) -> Iterator[Callable[[RunningLauncher], None]]:
+        """Be the only launcher in this home, and say who; raises ``AlreadyRunningError``.
 
         The lock is the kernel's: it ends with this process however that ends. ``ConfigurationError`` when the folder is
         one that everybody uses.
@@ -70,11 +70,11 @@ class Home:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 file.seek(0)
-                raise OccupiedError(_parse_occupant(file.read())) from error
+                raise AlreadyRunningError(_parse_launcher(file.read())) from error
 
-            def announce(occupant: Occupant) -> None:
+            def announce(launcher: RunningLauncher) -> None:
                 file.truncate(0)
-                json.dump({"pid": occupant.pid, "url": occupant.url}, file)
+                json.dump({"pid": launcher.pid, "url": launcher.url}, file)
                 file.flush()
 
             file.truncate(0)
@@ -134,9 +134,9 @@ class Home:
         private_files.write(self._servers_file, "\n".join(lines) + "\n")
 
 
-def _parse_occupant(text: str) -> Occupant | None:
+def _parse_launcher(text: str) -> RunningLauncher | None:
     try:
         entry = json.loads(text)
-        return Occupant(int(entry["pid"]), str(entry["url"]))
+        return RunningLauncher(int(entry["pid"]), str(entry["url"]))
     except (ValueError, KeyError, TypeError):
         return None

@@ -12,10 +12,10 @@ from wavecom import private_files
 from wavecom.errors import ConfigurationError, Problem, SettingsError
 from wavecom.local.first_request import first_request
 from wavecom.local.given_servers import given_servers
-from wavecom.local.home import Home, Occupant, OccupiedError
+from wavecom.local.home import AlreadyRunningError, Home, RunningLauncher
 from wavecom.local.interrupts import Interrupts
-from wavecom.local.leftovers import end_leftovers
 from wavecom.local.logs import rotate, tail
+from wavecom.local.orphans import end_orphans
 from wavecom.local.ports import is_free
 from wavecom.local.programs import PROGRAMS, Program, ProgramService
 from wavecom.local.readiness import Check, check_of, reachable_host
@@ -50,7 +50,7 @@ class StartFailedError(Exception):
     """Something did not come up; the text says what and why."""
 
 
-class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+class StopRequestedError(Exception):
     """The user wants it to stop before it was up."""
 
 
@@ -62,19 +62,19 @@ def run(environment: Mapping[str, str], screen: Screen) -> int:
     """
     home = Home(Path(environment.get("WAVECOM_HOME") or default_home()).resolve())
     try:
-        with private_files.masked(), home.occupied() as announce, Interrupts() as interrupts:
+        with private_files.masked(), home.exclusive() as announce, Interrupts() as interrupts:
             # Of a launcher that was killed: its servers are not ours.
             home.forget_servers()
-            if ended := end_leftovers(home.path):
+            if ended := end_orphans(home.path):
                 screen.say(f"Ended {ended} processes that an earlier start had left behind.")
             settings = Settings.from_environment(environment)
             _check_ports(settings)
             _check_scaling(settings, environment)
             providers = read_providers_file(file, environment) if (file := settings.providers_file) else None
-            announce(Occupant(os.getpid(), _url(settings)))
+            announce(RunningLauncher(os.getpid(), _url(settings)))
             return _Launcher(settings, home, environment, screen, interrupts, providers).run()
-    except OccupiedError as error:
-        screen.say(_already_running(home, error.occupant))
+    except AlreadyRunningError as error:
+        screen.say(_already_running(home, error.launcher))
         return 1
 
 
@@ -103,7 +103,7 @@ class _Launcher:
     def run(self) -> int:
         try:
             self._start()
-        except Interrupted:
+        except StopRequestedError:
             exit_code = 0
         except StartFailedError as error:
             self._screen.settled()
@@ -146,7 +146,7 @@ class _Launcher:
                     )
             waiting = list(troubles)
             if self._interrupts.count:
-                raise Interrupted
+                raise StopRequestedError
             seconds = time.monotonic() - started_at
             if waiting and seconds > GIVEN_SERVERS_SECONDS:
                 titles = ", ".join(server.title for server in waiting)
@@ -245,7 +245,7 @@ class _Launcher:
             self._supervisor.watch()
             for service, check in list(waiting.items()):
                 if self._interrupts.count:
-                    raise Interrupted
+                    raise StopRequestedError
                 if self._supervisor.deaths(service) >= DEATHS_AT_START:
                     raise StartFailedError(f"{service.title} has ended {DEATHS_AT_START} times; see {service.log}")
                 reason = check() if service.is_running else "is not running"
@@ -352,9 +352,9 @@ def _url(settings: Settings) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
-def _already_running(home: Home, occupant: Occupant | None) -> str:
-    who = f"WaveCom already runs at {occupant.url}, process {occupant.pid}" if occupant else "WaveCom is just starting"
-    stop = f" It stops with Ctrl-C where it was started, or with: kill {occupant.pid}" if occupant else ""
+def _already_running(home: Home, running: RunningLauncher | None) -> str:
+    who = f"WaveCom already runs at {running.url}, process {running.pid}" if running else "WaveCom is just starting"
+    stop = f" It stops with Ctrl-C where it was started, or with: kill {running.pid}" if running else ""
     return (
         f"{who}, with its data in {home.path}.{stop}\n"
         "To run another copy beside it, give it its own WAVECOM_HOME, WAVECOM_PORT and WAVECOM_FLOWER_PORT."

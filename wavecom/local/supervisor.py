@@ -26,7 +26,7 @@ class Pauses:
 
     deaths: int = 0
 
-    def after_life_of(self, seconds: float) -> int:
+    def next_pause(self, seconds: float) -> int:
         """The pause after a life of ``seconds``."""
         self.deaths = 1 if seconds >= SOUND_SECONDS else self.deaths + 1
         return int(min(2 ** (self.deaths - 1), LONGEST_PAUSE_SECONDS))
@@ -134,7 +134,7 @@ class Supervisor:
 
     def _plan_restart(self, watched: _Watched) -> None:
         service = watched.service
-        pause = watched.pauses.after_life_of(self._now() - service.started_at)
+        pause = watched.pauses.next_pause(self._now() - service.started_at)
         watched.restart_at = self._now() + pause
         self._say(
             f"{service.title} {_how_it_ended(service.exit_code)}; it starts again in {pause} s.{_ending(service)}"
@@ -146,7 +146,7 @@ class Supervisor:
             watched.service.launch()
         except (ConfigurationError, OSError) as error:
             # Uninstalled under us, no memory for a process, no file descriptor left: it may come back.
-            pause = watched.pauses.after_life_of(0)
+            pause = watched.pauses.next_pause(0)
             watched.restart_at = self._now() + pause
             self._say(f"{watched.service.title} can't be started ({error}); next try in {pause} s.")
         else:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol
 
-from wavecom.core.attachments import put_back
+from wavecom.core.attachments import reattach
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.job import ProviderResult
 from wavecom.core.lanes import Channel
@@ -150,4 +150,4 @@ def before_the_call(*expected: type[Exception]) -> Iterator[None]:
 
 def whole_payload(message: Message) -> Mapping[str, object]:
     """The payload with every attachment in it as ``content`` (base64). Raises as ``Files.read``."""
-    return put_back(message.payload, message.files.read)
+    return reattach(message.payload, message.files.read)

@@ -25,7 +25,7 @@ MOST = 10_000
 
 
 @dataclass(slots=True)
-class _Trouble:
+class _DestinationState:
     requests: PauseRequests = field(default_factory=PauseRequests)
     pauses: int = 0
     until: float = float("-inf")
@@ -36,40 +36,40 @@ class Destinations:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._monotonic = monotonic
-        self._troubles: OrderedDict[tuple[str, str], _Trouble] = OrderedDict()
+        self._states: OrderedDict[tuple[str, str], _DestinationState] = OrderedDict()
         self._lock = Lock()
 
     @property
     def known(self) -> int:
         """Of how many it knows trouble, ``MOST`` at most."""
-        return len(self._troubles)
+        return len(self._states)
 
     def wait_seconds(self, provider: str, destination: str) -> float:
         """How long no mail should go to ``destination`` by ``provider``; 0: now. "" is no destination."""
-        if not self._troubles or not destination:
+        if not self._states or not destination:
             return 0.0
         with self._lock:
-            trouble = self._troubles.get((provider, destination))
+            trouble = self._states.get((provider, destination))
             return max(0.0, trouble.until - self._monotonic()) if trouble else 0.0
 
     def record(self, provider: str, destination: str, answer: ProviderResult, recipient: str) -> None:
         """Take note of what came of a call. ``recipient`` is an opaque key."""
         is_trouble = answer.scope is Scope.DESTINATION and answer.outcome is Outcome.UNAVAILABLE
-        if not destination or not (is_trouble or self._troubles):
+        if not destination or not (is_trouble or self._states):
             return
         key = (provider, destination)
         with self._lock:
             if is_trouble:
                 self._add(key, answer.retry_after_seconds, recipient)
             elif answer.outcome in (Outcome.ACCEPTED, Outcome.REJECTED):
-                self._troubles.pop(key, None)
+                self._states.pop(key, None)
 
     def _add(self, key: tuple[str, str], asked_seconds: float | None, recipient: str) -> None:
         now = self._monotonic()
-        trouble = self._troubles.setdefault(key, _Trouble())
-        self._troubles.move_to_end(key)
-        if len(self._troubles) > MOST:
-            self._troubles.popitem(last=False)
+        trouble = self._states.setdefault(key, _DestinationState())
+        self._states.move_to_end(key)
+        if len(self._states) > MOST:
+            self._states.popitem(last=False)
         # Calls that were under way when the pause began say nothing new.
         if trouble.until > now:
             return

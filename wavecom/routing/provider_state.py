@@ -19,7 +19,7 @@ from wavecom.routing.ratelimit import SHARES
 from wavecom.routing.shared import Denial, Grant, ReturnedProbe, SharedProvider, StateDelta, View, health_of
 
 #: The lower priorities come back for a few permits at once, not for each one by itself.
-PATIENCE_SECONDS = 0.02
+LONGEST_BATCH_WAIT_SECONDS = 0.02
 #: So many requests for a pause that were not reported yet are kept: the last ones.
 MAX_REQUESTS = 16
 #: So many failures that were not reported yet are reported at once.
@@ -82,7 +82,7 @@ class ProviderState:
             self._apply_view(reply.view, now)
             cache = self._caches[priority]
             if isinstance(reply, Denial):
-                wait = max(reply.retry_after_seconds, self._patience(reply.reason, priority))
+                wait = max(reply.retry_after_seconds, self._batch_wait_seconds(reply.reason, priority))
                 cache.refuse(reply.reason, wait, now)
                 return Refusal(self.name, reply.reason, wait)
             if reply.is_probe:
@@ -213,7 +213,9 @@ class ProviderState:
     def _most_ahead(self, priority: Priority) -> int:
         return int(BATCH_SECONDS / self._rate.interval_seconds(priority)) if self._rate else 0
 
-    def _patience(self, reason: str, priority: Priority) -> float:
+    def _batch_wait_seconds(self, reason: str, priority: Priority) -> float:
         if reason != gate.RATE_LIMIT or priority is Priority.HIGH or self._rate is None:
             return 0
-        return min(PATIENCE_SECONDS, self._rate.capacity(priority) * self._rate.interval_seconds(priority) / 2)
+        return min(
+            LONGEST_BATCH_WAIT_SECONDS, self._rate.capacity(priority) * self._rate.interval_seconds(priority) / 2
+        )

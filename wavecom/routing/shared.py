@@ -85,10 +85,10 @@ class Denial:
 
 @dataclass(frozen=True, slots=True)
 class ReturnedProbe:
-    """``verdict`` is "success", "failure" or "unused"; ``recipient`` as ``Breaker.return_probe`` has it."""
+    """``outcome`` is "success", "failure" or "unused"; ``recipient`` as ``Breaker.return_probe`` has it."""
 
     name: str
-    verdict: str
+    outcome: str
     recipient: str = ""
     code: str = ""
     #: What the answer said is wrong with our account; "" for nothing.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from wavecom.core.provider_administration import ProviderState
+from wavecom.core.provider_administration import ProviderAvailability
 from wavecom.routing.breaker import BreakerState, ProviderHealth
 
 _STATES = {
-    BreakerState.CLOSED: ProviderState.IN_USE,
-    BreakerState.OPEN: ProviderState.LEFT_ALONE,
-    BreakerState.HALF_OPEN: ProviderState.TRIED,
+    BreakerState.CLOSED: ProviderAvailability.IN_USE,
+    BreakerState.OPEN: ProviderAvailability.LEFT_ALONE,
+    BreakerState.HALF_OPEN: ProviderAvailability.TRIED,
 }
 
 
@@ -20,7 +20,7 @@ class ProviderSummary:
     """State, why, since and until when (aware UTC); None and "" where there is nothing to say."""
 
     provider: str
-    state: ProviderState
+    state: ProviderAvailability
     since: datetime | None
     until: datetime | None
     reason: str
@@ -37,7 +37,7 @@ class ProviderSummary:
 
         if health.throttled_for_seconds > 0:
             since, until = ago(health.throttled_since_seconds), ahead(health.throttled_for_seconds)
-            return cls(health.provider, ProviderState.PAUSED, since, until, health.throttled_reason)
-        state = ProviderState.STARTING if health.is_ramping else _STATES[health.state]
+            return cls(health.provider, ProviderAvailability.PAUSED, since, until, health.throttled_reason)
+        state = ProviderAvailability.STARTING if health.is_ramping else _STATES[health.state]
         until = ahead(health.open_for_seconds) if health.state is BreakerState.OPEN else None
         return cls(health.provider, state, ago(health.since_seconds), until, health.reason)

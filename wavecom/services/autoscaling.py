@@ -20,7 +20,7 @@ from wavecom.core.autoscaling import (
     left_by_others,
 )
 from wavecom.core.lanes import Channel, LaneQueue
-from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.core.queue_rates import WINDOW_SECONDS, QueueCounters, QueueRates
 from wavecom.errors import Problem, SettingsError, UnavailableError
 from wavecom.providers.configuration import ProvidersConfig
@@ -88,7 +88,7 @@ class Autoscaler:
             free = [
                 name
                 for name in routes.providers
-                if (said := statuses.get(name)) is None or said.state is ProviderState.IN_USE
+                if (said := statuses.get(name)) is None or said.state is ProviderAvailability.IN_USE
             ]
             limit = channel_limit([self._config.providers[name].rate_per_second for name in free])
             if limit is not None:

@@ -10,7 +10,7 @@ from typing import ParamSpec, TypeVar
 import structlog
 from flask import g, request
 
-from wavecom.accounts import Caller, KeyRing, Scope
+from wavecom.accounts import Caller, KeyRing, KeyScope
 from wavecom.errors import ForbiddenError, StoreError, UnauthenticatedError, UnavailableError
 from wavecom.web.request_threads import RequestThreads
 
@@ -37,7 +37,7 @@ class Authenticator:
     def __init__(self, keys: KeyRing) -> None:
         self._keys = keys
 
-    def requires(self, scope: Scope) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    def requires(self, scope: KeyScope) -> Callable[[Callable[P, R]], Callable[P, R]]:
         """Decorate a view; outermost, so that nothing of a stranger's request is read."""
 
         def decorate(view: Callable[P, R]) -> Callable[P, R]:
@@ -52,7 +52,7 @@ class Authenticator:
 
         return decorate
 
-    def authenticate(self, authorization: str | None, scope: Scope) -> Caller:
+    def authenticate(self, authorization: str | None, scope: KeyScope) -> Caller:
         """Who sends this ``Authorization`` header. Raises ``UnauthenticatedError``, and ``ForbiddenError`` without
         ``scope``."""
         found = self._keys.authenticate(bearer(authorization))
@@ -60,7 +60,7 @@ class Authenticator:
             raise ForbiddenError(f"This API key may not do this: it needs the scope {scope}.", found.key_id)
         return found
 
-    def remembered(self, authorization: str | None, scope: Scope) -> Caller | None:
+    def remembered(self, authorization: str | None, scope: KeyScope) -> Caller | None:
         """``authenticate`` without asking the store; None: it would have to be asked, or the request refused."""
         try:
             found = self._keys.remembered(bearer(authorization))

@@ -99,10 +99,10 @@ class BodyReadLimiter:
         if mine is None:
             mine = self._pools[pool] = _Pool()
         if len(mine.awaited) >= (limits.for_client if pool else limits.for_anonymous):
-            self._give_up(_most_hindering(mine.awaited), RequestTimeoutError(_CROWDED_OUT))
+            self._give_up(_oldest_of_busiest_address(mine.awaited), RequestTimeoutError(_CROWDED_OUT))
         elif self._awaited_count >= limits.in_all:
             fullest = max(self._pools.values(), key=lambda each: len(each.awaited))
-            self._give_up(_most_hindering(fullest.awaited), RequestTimeoutError(_CROWDED_OUT))
+            self._give_up(_oldest_of_busiest_address(fullest.awaited), RequestTimeoutError(_CROWDED_OUT))
         read = BodyRead(pool, address, cancel, self._now())
         mine.awaited.add(read)
         mine.member_count += 1
@@ -183,6 +183,6 @@ def _most_bytes(reads: Collection[BodyRead]) -> BodyRead:
     return min(reads, key=lambda read: (-by_address[read.address], read.began_at))
 
 
-def _most_hindering(reads: Collection[BodyRead]) -> BodyRead:
+def _oldest_of_busiest_address(reads: Collection[BodyRead]) -> BodyRead:
     by_address = Counter(read.address for read in reads)
     return min(reads, key=lambda read: (-by_address[read.address], read.deadline))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from wavecom.accounts import Caller, Scope
+from wavecom.accounts import Caller, KeyScope
 from wavecom.batching import GroupCommit
 from wavecom.core.submission import Flushed, NewNotification
 from wavecom.errors import OverloadedError
@@ -89,7 +89,7 @@ class SendFastPath:
 
     def _prepare(self, environ: WSGIEnvironment, body: bytes) -> tuple[Caller, NewNotification] | None:
         try:
-            caller = self._authenticator.remembered(environ.get("HTTP_AUTHORIZATION"), Scope.SEND)
+            caller = self._authenticator.remembered(environ.get("HTTP_AUTHORIZATION"), KeyScope.SEND)
             if caller is None:
                 return None
             notification = self._schema.load(parse_json(body))

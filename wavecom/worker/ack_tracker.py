@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class ForeignMessage(Protocol):
+class CeleryMessage(Protocol):
     """A message of the same channel that Celery settles: ``kombu.Message``."""
 
     @property
@@ -33,31 +33,31 @@ class AckTracker:
 
     def __init__(self) -> None:
         # Dicts, because they keep the order of arrival and let go of an entry in its middle.
-        self._owed: dict[int, str] = {}
-        self._foreign: dict[int, ForeignMessage] = {}
+        self._unsettled: dict[int, str] = {}
+        self._celery_messages: dict[int, CeleryMessage] = {}
 
     def __len__(self) -> int:
         """How many messages are unsettled."""
-        return len(self._owed) + len(self._foreign)
+        return len(self._unsettled) + len(self._celery_messages)
 
     def receive(self, tag: int, job_id: str = "") -> None:
         """A delivery message has come."""
-        self._owed[tag] = job_id
+        self._unsettled[tag] = job_id
 
-    def owed(self) -> Mapping[int, str]:
+    def unsettled(self) -> Mapping[int, str]:
         """The unsettled delivery messages: tag to job, in the order of arrival."""
-        return dict(self._owed)
+        return dict(self._unsettled)
 
-    def receive_foreign(self, tag: int, message: ForeignMessage) -> None:
+    def receive_celery_message(self, tag: int, message: CeleryMessage) -> None:
         """A message has come that Celery settles."""
         # A worker may get nothing but these, so they are not left for a delivery message to clear away.
-        for answered in [tag for tag, message in self._foreign.items() if message.acknowledged]:
-            del self._foreign[answered]
-        self._foreign[tag] = message
+        for answered in [tag for tag, message in self._celery_messages.items() if message.acknowledged]:
+            del self._celery_messages[answered]
+        self._celery_messages[tag] = message
 
     def drop(self, tag: int) -> bool:
         """Forget a message that is rejected, which takes a frame of its own; False when it was settled before."""
-        return self._owed.pop(tag, None) is not None
+        return self._unsettled.pop(tag, None) is not None
 
     def settle(self, tags: Iterable[int]) -> Sequence[Ack]:
         """Settle these: the frames that acknowledge them. Tags that were settled before are passed over."""
@@ -73,10 +73,10 @@ class AckTracker:
 
     def _barriers(self) -> Iterator[int]:
         """The earliest unsettled tag of either kind of message."""
-        if self._owed:
-            yield next(iter(self._owed))
-        for tag, message in list(self._foreign.items()):
+        if self._unsettled:
+            yield next(iter(self._unsettled))
+        for tag, message in list(self._celery_messages.items()):
             if not message.acknowledged:
                 yield tag
                 return
-            del self._foreign[tag]
+            del self._celery_messages[tag]

@@ -137,7 +137,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         if start != self._active_updates:  # of an earlier start: that one's timer has survived, and ends here
             return
         held = self._held.tags()
-        jobs = {tag: JobId(job_id) for tag, job_id in self._ack_tracker.owed().items() if tag not in held}
+        jobs = {tag: JobId(job_id) for tag, job_id in self._ack_tracker.unsettled().items() if tag not in held}
         self._celery_state.set_active(jobs)
         self._consumer.timer.call_after(_ACTIVE_UPDATE_SECONDS, self._update_active, (start,))
 
@@ -158,7 +158,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
                     return self._handle_message(message)
                 _routing_keys.add(message.delivery_info.get("routing_key") or "")
                 return celery_handler(message)
-            self._ack_tracker.receive_foreign(message.delivery_tag, message)
+            self._ack_tracker.receive_celery_message(message.delivery_tag, message)
             return celery_handler(message)
 
         return on_message

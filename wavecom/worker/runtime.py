@@ -10,7 +10,7 @@ from typing import Any
 from celery import signals
 
 from wavecom import metrics
-from wavecom.concurrency import fit
+from wavecom.concurrency import call_limit
 from wavecom.services.worker import WorkerServices, worker_services
 from wavecom.settings import Settings
 
@@ -21,7 +21,7 @@ _lock = threading.Lock()
 def _services() -> WorkerServices:
     settings = Settings.from_environment()
     # As many as the pool has, for everything that is sized by it.
-    return worker_services(replace(settings, worker_concurrency=fit(settings.worker_concurrency).calls))
+    return worker_services(replace(settings, worker_concurrency=call_limit(settings.worker_concurrency).calls))
 
 
 def services() -> WorkerServices:

@@ -18,7 +18,7 @@ from tests.e2e.pages.window import LONG, UNCONFIRMED, WIDE, BrowserWindow
 from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
-from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.core.states import Status
 
 # The pages are quick; a machine that runs other tests beside them is not.
@@ -67,7 +67,7 @@ def environment(tmp_path: Path) -> DashboardEnvironment:
         environment.deliver(job)
     environment.provider_statuses["sandbox"] = ProviderStatus(
         "sandbox",
-        ProviderState.LEFT_ALONE,
+        ProviderAvailability.LEFT_ALONE,
         NOW + timedelta(minutes=9),
         "r" * 200,
         "balance",

@@ -10,14 +10,14 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryKeyAudit, MemoryKeyStore
-from wavecom.accounts import Administrator, Caller, IssuedKey, KeyAdministration, KeyRing, Scope
+from wavecom.accounts import Administrator, Caller, IssuedKey, KeyAdministration, KeyRing, KeyScope
 from wavecom.accounts.keyring import MEMORY_SECONDS
 from wavecom.core.keys import KeyAction, KeyEvent, KeyStatus
 from wavecom.core.quota import UNLIMITED, Limits
 from wavecom.errors import ForbiddenError, KeyEndedError, KeyNotFoundError, StoreError, UnauthenticatedError
 
 OPERATOR = Administrator("ada@ops")
-EVERY_SCOPE = frozenset(Scope)
+EVERY_SCOPE = frozenset(KeyScope)
 
 
 class Store(MemoryKeyStore):
@@ -157,8 +157,8 @@ def test_no_key_is_made_for_a_client_whose_name_could_be_mistaken(environment: E
 # --- who may do what ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lacking", list(Scope))
-def test_nobody_gives_a_scope_that_they_lack(environment: Environment, lacking: Scope) -> None:
+@pytest.mark.parametrize("lacking", list(KeyScope))
+def test_nobody_gives_a_scope_that_they_lack(environment: Environment, lacking: KeyScope) -> None:
     by = admin_of(scopes=EVERY_SCOPE - {lacking})
     powerful = environment.make()
 

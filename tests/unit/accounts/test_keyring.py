@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryKeyStore
-from wavecom.accounts import Caller, KeyRing, Scope, hash_of, make_key
+from wavecom.accounts import Caller, KeyRing, KeyScope, hash_of, make_key
 from wavecom.accounts.keyring import MEMORY_SECONDS
 from wavecom.core.keys import KeyRecord
 from wavecom.errors import UnauthenticatedError
@@ -51,7 +51,7 @@ def _record(key: str, clock: FakeClock, **fields: object) -> KeyRecord:
         key_id="key-1",
         hash=hash_of(key),
         client="acme",
-        scopes=frozenset({Scope.SEND}),
+        scopes=frozenset({KeyScope.SEND}),
         is_live=False,
         created_at=clock.now(),
     )
@@ -181,7 +181,7 @@ def test_the_first_key_is_live_with_all_rights_and_made_once(keys: KeyRing, stor
     keys.ensure_first_key(KEY)
 
     caller = keys.authenticate(KEY)
-    assert (caller.client, caller.scopes, caller.is_live) == ("default", frozenset(Scope), True)
+    assert (caller.client, caller.scopes, caller.is_live) == ("default", frozenset(KeyScope), True)
     assert len(store.of_client("default")) == 1
 
 

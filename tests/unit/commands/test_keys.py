@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryKeyAudit, MemoryKeyStore
 from tests.operator_services import operator_services_with
-from wavecom.accounts import KeyAdministration, KeyRing, Scope
+from wavecom.accounts import KeyAdministration, KeyRing, KeyScope
 from wavecom.cli import main
 from wavecom.core.quota import Limits
 from wavecom.errors import StoreError, UnauthenticatedError
@@ -209,7 +209,7 @@ def test_every_command_explains_itself(wavecom: Command, arguments: tuple[str, .
     result = wavecom(*arguments, "--help")
 
     assert result.exit_code == 0
-    assert all(scope in result.stdout for scope in Scope) or arguments
+    assert all(scope in result.stdout for scope in KeyScope) or arguments
 
 
 # --- senders ------------------------------------------------------------------------------------------------------

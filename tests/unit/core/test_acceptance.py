@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.api.test_batch import BAD, sms
 from tests.unit.web.conftest import KEY, WebEnvironment, make_environment
-from wavecom.accounts import Scope
+from wavecom.accounts import KeyScope
 from wavecom.core.job import Job, JobId
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.ports import JobFilter
@@ -28,7 +28,7 @@ PATH = "/api/notifications"
 class ForgetfulQuotas(LocalQuotas):
     """Counts that keep no answers: as Redis after a flush, or after a day."""
 
-    def remember(self, name: str, answer: StoredAnswer) -> None:
+    def store_answer(self, name: str, answer: StoredAnswer) -> None:
         return None
 
 
@@ -247,7 +247,7 @@ def test_an_admin_key_under_a_quota_gets_no_more_by_making_keys() -> None:
 def test_who_did_it_is_kept() -> None:
     environment = make_environment()
     [maker] = environment.keys.of_client(None)
-    other = environment.client().post("/api/keys", json={"name": "ops", "scopes": [*Scope]}).json
+    other = environment.client().post("/api/keys", json={"name": "ops", "scopes": [*KeyScope]}).json
     job_id = single(environment.client()).json["jobId"]
     [second] = batch(environment.client(), sms()).json["results"]
 
@@ -265,8 +265,8 @@ class RacingQuotas(ForgetfulQuotas):
 
     twin: Callable[[], Any] | None = None
 
-    def ask_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
-        decisions = super().ask_many(requests)
+    def check_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
+        decisions = super().check_many(requests)
         twin, self.twin = self.twin, None
         if twin is not None:
             assert twin().status_code in {202, 207}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import NOW
-from wavecom.core.attachments import LIMIT_CHARACTERS, keep_until, names_in, put_back, set_apart
+from wavecom.core.attachments import LIMIT_CHARACTERS, detach, keep_until, names_in, reattach
 from wavecom.core.engine import Policy
 
 
@@ -22,7 +22,7 @@ def payload(*attachments: dict[str, Any]) -> dict[str, Any]:
 def test_only_large_attachments_are_set_apart_and_leave_name_type_and_size() -> None:
     small, large = attachment(100), attachment(100_000)
 
-    stored, blobs = set_apart(payload(small, large))
+    stored, blobs = detach(payload(small, large))
 
     [name] = blobs
     assert blobs[name] == b"a" * 100_000
@@ -35,7 +35,7 @@ def test_only_large_attachments_are_set_apart_and_leave_name_type_and_size() -> 
 
 def test_a_payload_without_large_ones_is_left_as_it_is() -> None:
     for body in (payload(attachment(10)), payload(), {"subject": "x", "text": "y"}):
-        stored, blobs = set_apart(body)
+        stored, blobs = detach(body)
 
         assert stored is body
         assert blobs == {}
@@ -43,7 +43,7 @@ def test_a_payload_without_large_ones_is_left_as_it_is() -> None:
 
 
 def test_equal_files_are_kept_once() -> None:
-    _, blobs = set_apart(payload(attachment(100_000), attachment(100_000), attachment(100_000, b"b")))
+    _, blobs = detach(payload(attachment(100_000), attachment(100_000), attachment(100_000, b"b")))
 
     assert len(blobs) == 2
 
@@ -52,9 +52,9 @@ def test_equal_files_are_kept_once() -> None:
 def test_what_is_put_back_is_what_was_sent(sizes: list[int]) -> None:
     body = payload(*(attachment(size) for size in sizes))
 
-    stored, blobs = set_apart(body)
+    stored, blobs = detach(body)
 
-    assert put_back(stored, blobs.__getitem__) == body
+    assert reattach(stored, blobs.__getitem__) == body
 
 
 def test_files_outlive_every_job_that_is_not_replayed() -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.dead_letter_environment import Killed, bulk_runner_over
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryAuditLog
-from wavecom.core.audit import Action, Reason
+from wavecom.core.audit import Action, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState, BulkOptions, NotResumableError
 from wavecom.core.bulk_runner import BulkRunner
 from wavecom.errors import StoreError
@@ -48,7 +48,7 @@ class Words:
             if word in self._doubtful:
                 operation.in_doubt += 1
             else:
-                operation.reasons[Reason("said", None)] += 1
+                operation.reasons[FailureReason("said", None)] += 1
 
     def apply(self, items: Sequence[str], operation: BulkOperation) -> None:
         self.count(items, operation)

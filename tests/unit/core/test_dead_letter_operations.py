@@ -8,7 +8,7 @@ import pytest
 
 from tests.dead_letter_environment import DRY, EVERYTHING, OPTIONS, DeadLetterEnvironment, Killed
 from tests.factories import NOW, later, make_job_id
-from wavecom.core.audit import Action, Reason
+from wavecom.core.audit import Action, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState, BulkOptions
 from wavecom.core.dead_letters import DeadLetterFilter
 from wavecom.core.job import JobError, UnknownOutcomePolicy
@@ -181,7 +181,7 @@ def test_a_dry_run_counts_and_changes_nothing(environment: DeadLetterEnvironment
     run = getattr(environment.dead_letters, action)(EVERYTHING, DRY)
 
     assert environment.everything() == before
-    assert run.reasons == {Reason("rejected", "sandbox"): 4, Reason("outcome_unknown", "mail"): 2}
+    assert run.reasons == {FailureReason("rejected", "sandbox"): 4, FailureReason("outcome_unknown", "mail"): 2}
     assert (environment.audit.only().is_dry_run, environment.audit.only().done, environment.slept) == (True, 6, [])
 
 

@@ -24,7 +24,7 @@ from wavecom.core.receipt_processing import (
     ReceiptProcessor,
     ReceiptReport,
     ReceiptResult,
-    tidied,
+    normalized,
 )
 from wavecom.core.receipts import InboundMessage, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
 from wavecom.core.states import Status
@@ -387,7 +387,7 @@ def test_whatever_a_receipt_says_is_still_there_when_it_was_made_storable() -> N
         recipient="+12025550143",
     )
 
-    assert tidied(full) == full
+    assert normalized(full) == full
     assert None not in [getattr(full, each.name) for each in fields(full)]
 
 
@@ -397,13 +397,13 @@ def test_whatever_a_receipt_says_is_still_there_when_it_was_made_storable() -> N
 def test_what_a_provider_echoes_tells_the_job_and_its_life(echoed: str, replays: int) -> None:
     job_id = make_job_id()
 
-    receipt = tidied(make_receipt(job_id=JobId(job_id.upper() + echoed)))
+    receipt = normalized(make_receipt(job_id=JobId(job_id.upper() + echoed)))
 
     assert (receipt.job_id, receipt.replays) == (job_id, replays)
 
 
 def test_a_time_is_kept_as_exactly_as_the_store_keeps_it() -> None:
-    assert tidied(make_receipt(at=NOW.replace(microsecond=589_999))).at == NOW.replace(microsecond=589_000)
+    assert normalized(make_receipt(at=NOW.replace(microsecond=589_999))).at == NOW.replace(microsecond=589_000)
 
 
 def test_texts_that_no_store_takes_are_stored_as_far_as_they_can_be(receiving: Receiving) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from wavecom.errors import ConfigurationError
-from wavecom.local.home import Home, Occupant, OccupiedError
+from wavecom.local.home import AlreadyRunningError, Home, RunningLauncher
 from wavecom.settings import Settings
 
 
@@ -19,35 +19,35 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_a_second_launcher_learns_who_is_there(home: Home) -> None:
-    occupant = Occupant(os.getpid(), "http://127.0.0.1:8000")
+    launcher = RunningLauncher(os.getpid(), "http://127.0.0.1:8000")
 
-    with home.occupied() as announce:
-        announce(occupant)
-        with pytest.raises(OccupiedError) as refused, home.occupied():
+    with home.exclusive() as announce:
+        announce(launcher)
+        with pytest.raises(AlreadyRunningError) as refused, home.exclusive():
             pass
 
-    assert refused.value.occupant == occupant
+    assert refused.value.launcher == launcher
 
 
 def test_a_launcher_that_has_not_said_who_it_is_still_keeps_others_out(home: Home) -> None:
-    with home.occupied(), pytest.raises(OccupiedError) as refused, home.occupied():
+    with home.exclusive(), pytest.raises(AlreadyRunningError) as refused, home.exclusive():
         pass
 
-    assert refused.value.occupant is None
+    assert refused.value.launcher is None
 
 
 def test_what_a_dead_launcher_wrote_keeps_nobody_out(home: Home) -> None:
     home.path.mkdir()
     (home.path / "run.lock").write_text('{"pid": 1, "url": "http://127.0.0.1:8000"}')
 
-    with home.occupied(), pytest.raises(OccupiedError) as refused, home.occupied():
+    with home.exclusive(), pytest.raises(AlreadyRunningError) as refused, home.exclusive():
         pass
 
-    assert refused.value.occupant is None
+    assert refused.value.launcher is None
 
 
 def test_secrets_are_made_once_and_readable_by_their_owner_alone(home: Home) -> None:
-    with home.occupied():
+    with home.exclusive():
         api_key, secret_key = home.api_key(), home.secret_key()
 
         assert (home.api_key(), home.secret_key()) == (api_key, secret_key)
@@ -64,7 +64,7 @@ def test_every_home_has_secrets_of_its_own(tmp_path: Path) -> None:
 
     keys = set()
     for home in homes:
-        with home.occupied():
+        with home.exclusive():
             keys.add(home.api_key())
 
     assert len(keys) == 2
@@ -72,7 +72,7 @@ def test_every_home_has_secrets_of_its_own(tmp_path: Path) -> None:
 
 def test_settings_find_the_published_servers_until_they_are_forgotten(home: Home) -> None:
     environment = {"WAVECOM_HOME": str(home.path)}
-    with home.occupied():
+    with home.exclusive():
         home.publish_servers({"REDIS_URL": "redis://127.0.0.1:4711/0"})
         while_published = Settings.from_environment(environment)
         home.forget_servers()
@@ -90,7 +90,7 @@ def test_what_an_older_version_left_open_is_closed(home: Home) -> None:
     foreign = home.path / "notes.txt"
     foreign.touch(0o644)
 
-    with home.occupied():
+    with home.exclusive():
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (home.path, *old)}
 
     assert modes == {"home": 0o700, "logs": 0o700, "web.log": 0o600, "health": 0o700, "api-key": 0o600}
@@ -103,7 +103,7 @@ def test_a_link_in_a_home_changes_nothing_outside_of_it(home: Home, tmp_path: Pa
     (home.path / "logs").mkdir(parents=True)
     (home.path / "logs" / "link").symlink_to(outside)
 
-    with home.occupied():
+    with home.exclusive():
         pass
 
     assert stat.S_IMODE(outside.stat().st_mode) == 0o644
@@ -113,7 +113,7 @@ def test_a_folder_that_all_users_share_is_no_home(home: Home) -> None:
     home.path.mkdir()
     home.path.chmod(0o1777)
 
-    with pytest.raises(ConfigurationError, match=r"WAVECOM_HOME.*folder of its own"), home.occupied():
+    with pytest.raises(ConfigurationError, match=r"WAVECOM_HOME.*folder of its own"), home.exclusive():
         pass
 
     assert stat.S_IMODE(home.path.stat().st_mode) == 0o1777

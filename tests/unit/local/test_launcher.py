@@ -15,7 +15,7 @@ from rich.console import Console
 
 from wavecom.cli import main
 from wavecom.errors import ConfigurationError, ProvidersFileError, SettingsError
-from wavecom.local.home import Home, Occupant
+from wavecom.local.home import Home, RunningLauncher
 from wavecom.local.launcher import run
 from wavecom.local.ports import free_ports
 from wavecom.local.programs import PROGRAMS, ProgramService
@@ -67,8 +67,8 @@ def test_a_second_start_says_who_is_there_and_touches_nothing(
     environment: dict[str, str], screen: Screen, output: io.StringIO
 ) -> None:
     home = Home(Path(environment["WAVECOM_HOME"]))
-    with home.occupied() as announce:
-        announce(Occupant(4711, "http://127.0.0.1:8000"))
+    with home.exclusive() as announce:
+        announce(RunningLauncher(4711, "http://127.0.0.1:8000"))
         home.publish_servers({"REDIS_URL": "redis://127.0.0.1:1/0"})
 
         assert run(environment, screen) == 1

@@ -15,8 +15,8 @@ import pytest
 from tests.waiting import comes_true
 from wavecom.local.child import Child
 from wavecom.local.interrupts import Interrupts
-from wavecom.local.leftovers import end_leftovers, leftovers
 from wavecom.local.logs import cap, rotate, tail
+from wavecom.local.orphans import end_orphans, orphans
 from wavecom.local.service import MARK
 
 # Starts another program, says so, and lives on with it.
@@ -39,13 +39,13 @@ def test_a_child_writes_to_its_log_and_tells_its_exit_code(tmp_path: Path) -> No
 def test_killing_a_child_takes_along_what_it_started(tmp_path: Path) -> None:
     running = child(tmp_path, sys.executable, "-c", PARENT, home=str(tmp_path))
     assert comes_true(lambda: tail(tmp_path / "log") == "up")
-    assert len(leftovers(tmp_path)) == 2
+    assert len(orphans(tmp_path)) == 2
 
     running.kill()
     running.kill()
 
     assert running.exit_code == -signal.SIGKILL
-    assert comes_true(lambda: not leftovers(tmp_path))
+    assert comes_true(lambda: not orphans(tmp_path))
 
 
 def test_what_a_dead_child_had_started_goes_with_it(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_what_a_dead_child_had_started_goes_with_it(tmp_path: Path) -> None:
     os.kill(running.pid, signal.SIGKILL)
 
     assert comes_true(lambda: not running.is_running)
-    assert comes_true(lambda: not leftovers(tmp_path))
+    assert comes_true(lambda: not orphans(tmp_path))
 
 
 def test_a_child_that_does_not_end_is_waited_for_no_longer_than_asked(tmp_path: Path) -> None:
@@ -68,12 +68,12 @@ def test_a_child_that_does_not_end_is_waited_for_no_longer_than_asked(tmp_path: 
     assert running.exit_code == -signal.SIGTERM
 
 
-def test_leftovers_of_this_home_are_ended_and_no_others(tmp_path: Path) -> None:
+def test_orphans_of_this_home_are_ended_and_no_others(tmp_path: Path) -> None:
     ours = child(tmp_path, sys.executable, "-c", PARENT, home=str(tmp_path / "home"))
     assert comes_true(lambda: tail(tmp_path / "log") == "up")
     other = child(tmp_path, "sleep", "60", home=str(tmp_path / "home2"))
 
-    assert end_leftovers(tmp_path / "home") == 2
+    assert end_orphans(tmp_path / "home") == 2
 
     assert not ours.is_running
     assert other.is_running

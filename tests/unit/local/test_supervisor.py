@@ -118,9 +118,9 @@ def worker(clock: Clock, events: list[str], tmp_path: Path) -> Puppet:
 def test_pauses_grow_to_thirty_seconds_and_start_over_after_a_minute_of_life() -> None:
     pauses = Pauses()
 
-    assert [pauses.after_life_of(5) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
-    assert pauses.after_life_of(60) == 1
-    assert pauses.after_life_of(59) == 2
+    assert [pauses.next_pause(5) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
+    assert pauses.next_pause(60) == 1
+    assert pauses.next_pause(59) == 2
 
 
 def test_a_dead_service_starts_again_after_its_pause_and_not_before(

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.factories import make_job, make_job_id
 from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
-from wavecom.accounts import KeyRing, Scope, hash_of
+from wavecom.accounts import KeyRing, KeyScope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
@@ -24,7 +24,7 @@ def _add_key(environment: WebEnvironment, key: str, **fields: Any) -> None:
         "key_id": "another",
         "hash": hash_of(key),
         "client": "default",
-        "scopes": frozenset(Scope),
+        "scopes": frozenset(KeyScope),
         "is_live": True,
         "created_at": NOW,
     }
@@ -70,27 +70,27 @@ def test_nothing_of_a_strangers_body_is_read(environment: WebEnvironment) -> Non
 
 
 CALLS = [
-    ("POST", "/api/notifications", Scope.SEND),
-    ("POST", "/api/notifications/batch", Scope.SEND),
-    ("GET", "/api/notifications", Scope.READ),
-    ("GET", "/api/notifications/{job_id}", Scope.READ),
-    ("POST", "/api/notifications/{job_id}/cancel", Scope.MANAGE),
-    ("POST", "/api/notifications/{job_id}/retry", Scope.MANAGE),
-    ("POST", "/api/notifications/{job_id}/settle", Scope.MANAGE),
-    ("POST", "/api/notifications/replay", Scope.MANAGE),
-    ("POST", "/api/keys", Scope.ADMIN),
-    ("GET", "/api/keys", Scope.ADMIN),
-    ("POST", "/api/keys/{key_id}/rotate", Scope.ADMIN),
-    ("POST", "/api/keys/{key_id}/revoke", Scope.ADMIN),
-    ("GET", "/api/providers", Scope.ADMIN),
-    ("PATCH", "/api/providers/{name}", Scope.ADMIN),
-    ("POST", "/api/suppressions", Scope.MANAGE),
-    ("GET", "/api/suppressions", Scope.READ),
-    ("GET", "/api/suppressions/export", Scope.READ),
-    ("POST", "/api/suppressions/import", Scope.MANAGE),
-    ("GET", "/api/suppressions/{suppression_id}", Scope.READ),
-    ("DELETE", "/api/suppressions/{suppression_id}", Scope.MANAGE),
-    ("GET", "/api/stats", Scope.READ),
+    ("POST", "/api/notifications", KeyScope.SEND),
+    ("POST", "/api/notifications/batch", KeyScope.SEND),
+    ("GET", "/api/notifications", KeyScope.READ),
+    ("GET", "/api/notifications/{job_id}", KeyScope.READ),
+    ("POST", "/api/notifications/{job_id}/cancel", KeyScope.MANAGE),
+    ("POST", "/api/notifications/{job_id}/retry", KeyScope.MANAGE),
+    ("POST", "/api/notifications/{job_id}/settle", KeyScope.MANAGE),
+    ("POST", "/api/notifications/replay", KeyScope.MANAGE),
+    ("POST", "/api/keys", KeyScope.ADMIN),
+    ("GET", "/api/keys", KeyScope.ADMIN),
+    ("POST", "/api/keys/{key_id}/rotate", KeyScope.ADMIN),
+    ("POST", "/api/keys/{key_id}/revoke", KeyScope.ADMIN),
+    ("GET", "/api/providers", KeyScope.ADMIN),
+    ("PATCH", "/api/providers/{name}", KeyScope.ADMIN),
+    ("POST", "/api/suppressions", KeyScope.MANAGE),
+    ("GET", "/api/suppressions", KeyScope.READ),
+    ("GET", "/api/suppressions/export", KeyScope.READ),
+    ("POST", "/api/suppressions/import", KeyScope.MANAGE),
+    ("GET", "/api/suppressions/{suppression_id}", KeyScope.READ),
+    ("DELETE", "/api/suppressions/{suppression_id}", KeyScope.MANAGE),
+    ("GET", "/api/stats", KeyScope.READ),
 ]
 SUPPRESSION = {"type": "sms", "recipient": "+447700900123", "reason": "asked"}
 BODIES: dict[str, Any] = {
@@ -108,13 +108,13 @@ QUERIES = {"/api/suppressions/{suppression_id}": {"reason": "asked again"}}
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), CALLS)
-def test_each_call_needs_its_scope(method: str, path: str, scope: Scope, environment: WebEnvironment) -> None:
+def test_each_call_needs_its_scope(method: str, path: str, scope: KeyScope, environment: WebEnvironment) -> None:
     statuses = {"retry": Status.FAILED, "settle": Status.UNCONFIRMED}
     job = make_job(client="default", status=statuses.get(path.rsplit("/", 1)[-1], Status.QUEUED))
     environment.jobs.insert([job])
-    _add_key(environment, "a key without the scope", scopes=frozenset(Scope) - {scope})
+    _add_key(environment, "a key without the scope", scopes=frozenset(KeyScope) - {scope})
     _add_key(environment, "a key with just the scope", scopes=frozenset({scope}))
-    _add_key(environment, "a key to change", key_id="to-change", scopes=frozenset({Scope.ADMIN}))
+    _add_key(environment, "a key to change", key_id="to-change", scopes=frozenset({KeyScope.ADMIN}))
     suppression = environment.client().post("/api/suppressions", json=SUPPRESSION).json["suppressionId"]
     call: dict[str, Any] = {"method": method}
     if method in {"POST", "PATCH"}:

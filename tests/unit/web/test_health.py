@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.web.conftest import make_environment
 from tests.waiting import wait_until
-from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.errors import BrokerError, StoreError
 from wavecom.web.health import OK, Readiness
 
@@ -98,11 +98,11 @@ def test_it_accepts_whatever_is_away_but_the_store(away: str, status_code: int) 
 @pytest.mark.parametrize(
     ("status", "troubled"),
     [
-        (ProviderStatus("sandbox", ProviderState.IN_USE, None, "", ""), 0),
-        (ProviderStatus("sandbox", ProviderState.STARTING, None, "3 probes succeeded", ""), 0),
-        (ProviderStatus("sandbox", ProviderState.LEFT_ALONE, None, "9 failures", ""), 1),
-        (ProviderStatus("sandbox", ProviderState.LEFT_ALONE, None, "http_402", "balance"), 1),
-        (ProviderStatus("sandbox", ProviderState.IN_USE, None, "", "", "60 %: slow"), 1),
+        (ProviderStatus("sandbox", ProviderAvailability.IN_USE, None, "", ""), 0),
+        (ProviderStatus("sandbox", ProviderAvailability.STARTING, None, "3 probes succeeded", ""), 0),
+        (ProviderStatus("sandbox", ProviderAvailability.LEFT_ALONE, None, "9 failures", ""), 1),
+        (ProviderStatus("sandbox", ProviderAvailability.LEFT_ALONE, None, "http_402", "balance"), 1),
+        (ProviderStatus("sandbox", ProviderAvailability.IN_USE, None, "", "", "60 %: slow"), 1),
     ],
 )
 def test_a_provider_in_trouble_is_counted_and_makes_nobody_unready(status: ProviderStatus, troubled: int) -> None:
@@ -112,7 +112,7 @@ def test_a_provider_in_trouble_is_counted_and_makes_nobody_unready(status: Provi
 
 
 def test_strangers_are_told_neither_which_provider_is_in_trouble_nor_why() -> None:
-    status = ProviderStatus("sandbox", ProviderState.LEFT_ALONE, None, "http_402", "balance")
+    status = ProviderStatus("sandbox", ProviderAvailability.LEFT_ALONE, None, "http_402", "balance")
 
     answer = make_environment(checks={"mongodb": _fine}, statuses={"sandbox": status}).client(None).get("/readyz")
 

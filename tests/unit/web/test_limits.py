@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.unit.web.api.test_batch import BAD, sms
 from tests.unit.web.conftest import KEY, NOW, make_environment
-from wavecom.accounts import Scope, hash_of
+from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.core.ports import JobFilter
 from wavecom.core.quota import ALLOWED, Limits, QuotaDecision, QuotaRequest, StoredAnswer
@@ -29,18 +29,18 @@ class ScriptedQuotas:
         self.refunds: list[int] = []
         self.stored: dict[str, StoredAnswer] = {}
 
-    def ask(self, request: QuotaRequest) -> QuotaDecision:
+    def check(self, request: QuotaRequest) -> QuotaDecision:
         self.asked.append(request)
         found = self.stored.get(request.names[0]) if request.wants_answer else None
         return self.decision if found is None else QuotaDecision(answer=found)
 
-    def ask_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
-        return [self.ask(request) for request in requests]
+    def check_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
+        return [self.check(request) for request in requests]
 
     def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
         self.refunds.append(count)
 
-    def remember(self, name: str, answer: StoredAnswer) -> None:
+    def store_answer(self, name: str, answer: StoredAnswer) -> None:
         self.stored[name] = answer
 
 
@@ -107,7 +107,7 @@ def test_a_keys_own_limits_come_before_those_of_the_settings() -> None:
         key_id="own",
         hash=hash_of("wc_live_own"),
         client="acme",
-        scopes=frozenset({Scope.SEND.value}),
+        scopes=frozenset({KeyScope.SEND.value}),
         is_live=True,
         created_at=NOW,
         rate_per_second=0.5,

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
-from wavecom.accounts import Scope, hash_of
+from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.keys import KeyRecord
 from wavecom.settings import Settings
 from wavecom.web.security import LINES_EACH, LINES_IN_ALL, REASONS
@@ -29,7 +29,7 @@ def log_lines() -> Iterator[list[EventDict]]:
 
 
 def _add_key(environment: WebEnvironment, key: str, **fields: Any) -> None:
-    usual = {"key_id": "another", "client": "acme", "scopes": frozenset({Scope.READ}), "is_live": True}
+    usual = {"key_id": "another", "client": "acme", "scopes": frozenset({KeyScope.READ}), "is_live": True}
     environment.keys.add(KeyRecord(**usual | {"hash": hash_of(key), "created_at": NOW} | fields))
 
 
@@ -88,7 +88,7 @@ def test_each_refusal_leaves_a_line_and_a_count(
 
 
 def test_a_refusal_deep_in_a_view_is_seen_too(environment: WebEnvironment, log_lines: list[EventDict]) -> None:
-    _add_key(environment, WRONG, scopes=frozenset({Scope.ADMIN}))
+    _add_key(environment, WRONG, scopes=frozenset({KeyScope.ADMIN}))
 
     answer = environment.client(WRONG).post("/api/keys", json={"name": "wider", "scopes": ["send"]})
 

@@ -16,7 +16,7 @@ from tests.memory_storage import MemoryJobRepository
 from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
 from tests.unit.web.rsgi_client import Connection, flask_threads, scope_of, serve
 from tests.unit.web.test_limits import LEFT_OVER, ScriptedQuotas
-from wavecom.accounts import Scope, hash_of
+from wavecom.accounts import KeyScope, hash_of
 from wavecom.batching import GroupCommit
 from wavecom.core.keys import KeyRecord
 from wavecom.core.quota import QuotaDecision
@@ -76,7 +76,7 @@ def _with_reader() -> WebEnvironment:
             key_id="k2",
             hash=hash_of(READ_ONLY),
             client="acme",
-            scopes=frozenset({Scope.READ}),
+            scopes=frozenset({KeyScope.READ}),
             is_live=True,
             created_at=NOW,
             name="reader",

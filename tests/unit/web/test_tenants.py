@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from tests.factories import make_job
 from tests.unit.web.conftest import NOW, WebEnvironment, later
-from wavecom.accounts import Scope, hash_of
+from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.account import account_of
 from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
@@ -86,7 +86,7 @@ def tenants(environment: WebEnvironment) -> Tenants:
                 key_id=tenant.key_id,
                 hash=hash_of(tenant.key),
                 client=tenant.client,
-                scopes=frozenset(Scope),
+                scopes=frozenset(KeyScope),
                 is_live=tenant.is_live,
                 created_at=NOW,
                 name=tenant.secret,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from wavecom.worker.ack_tracker import Ack, AckTracker
 
 
-class ForeignMessage:
+class CeleryMessage:
     def __init__(self) -> None:
         self.acknowledged = False
 
@@ -38,9 +38,9 @@ def test_a_message_still_worked_on_is_never_acknowledged_with_later_ones() -> No
 
 
 def test_a_message_that_celery_answers_is_never_acknowledged_for_it() -> None:
-    tracker, tick = AckTracker(), ForeignMessage()
+    tracker, tick = AckTracker(), CeleryMessage()
     tracker.receive(1)
-    tracker.receive_foreign(2, tick)
+    tracker.receive_celery_message(2, tick)
     tracker.receive(3)
     tracker.receive(4)
 
@@ -54,8 +54,8 @@ def test_messages_that_celery_has_answered_are_forgotten_even_if_no_other_ever_c
     tracker = AckTracker()
 
     for tag in range(1, 1001):
-        tick = ForeignMessage()
-        tracker.receive_foreign(tag, tick)
+        tick = CeleryMessage()
+        tracker.receive_celery_message(tag, tick)
         tick.acknowledged = True
 
     assert len(tracker) == 1
@@ -78,10 +78,10 @@ def test_in_whatever_order_messages_end_each_is_acknowledged_exactly_once(
 ) -> None:
     count, foreign_tags, order = drawn
     tracker = AckTracker()
-    foreign = {tag: ForeignMessage() for tag in foreign_tags}
+    foreign = {tag: CeleryMessage() for tag in foreign_tags}
     for tag in range(1, count + 1):
         if tag in foreign:
-            tracker.receive_foreign(tag, foreign[tag])
+            tracker.receive_celery_message(tag, foreign[tag])
         else:
             tracker.receive(tag)
     unanswered = set(range(1, count + 1))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from marshmallow import ValidationError, fields
 
 from wavecom.providers.configuration.options import Mistake, checks_of, load, text, unknown_keys
-from wavecom.providers.gateway.templates import NAMES, Template, TemplateMistake
+from wavecom.providers.gateway.templates import NAMES, InvalidTemplateError, Template
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ class _Template(fields.Field[Template]):
                 raise ValidationError({nested[0]: ["must be text: a form has no tables and lists"]})
         try:
             return Template(value, self._names)
-        except TemplateMistake as mistake:
+        except InvalidTemplateError as mistake:
             raise ValidationError(_tree_of(mistake.path, mistake.text)) from None
 
 

@@ -16,7 +16,7 @@ from wavecom.providers.base_http import form_body, json_body
 from wavecom.providers.configuration.options import text, tuple_of
 from wavecom.providers.gateway.fields import table_of, template, template_table
 from wavecom.providers.gateway.signing import BasicOptions, SignOptions
-from wavecom.providers.gateway.templates import Template, TemplateMistake, values_of
+from wavecom.providers.gateway.templates import InvalidTemplateError, Template, values_of
 from wavecom.providers.transport.port import Method
 
 #: ``text/xml``, ``application/xml``, and what is written in it, such as ``application/soap+xml`` (RFC 7303).
@@ -61,7 +61,7 @@ class RequestOptions:
             raise UnsendableError(f"payload.{unsent[0]}: the gateway's request has no place for it", is_final_here=True)
         try:
             return self._built(url, values, message, timestamp)
-        except TemplateMistake as mistake:
+        except InvalidTemplateError as mistake:
             place = ".".join(map(str, mistake.path))
             raise UnsendableError(f"the template {place} {mistake.text}", is_final_here=True) from None
 
@@ -73,7 +73,7 @@ class RequestOptions:
             if found is not None:
                 try:
                     found.render(values)
-                except TemplateMistake as mistake:
+                except InvalidTemplateError as mistake:
                     yield (name, *mistake.path), mistake.text
 
     def _built(self, url: str, values: Mapping[str, Any], message: Message, timestamp: int) -> BuiltRequest:

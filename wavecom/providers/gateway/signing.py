@@ -53,7 +53,7 @@ class SignOptions:
     timestamp_header: Annotated[str | None, header_name()] = None
 
     def headers(self, body: bytes, *, method: str, path: str, timestamp: int, delivery_key: str) -> Mapping[str, str]:
-        """The signature of one request. Raises ``TemplateMistake``."""
+        """The signature of one request. Raises ``InvalidTemplateError``."""
         values = {"method": method, "path": path, "timestamp": timestamp, "delivery_key": delivery_key}
         signed = str(self.text.render({**values, "body": body.decode()}))
         digest = hmac.digest(self.secret.encode(), signed.encode(), self.algorithm)

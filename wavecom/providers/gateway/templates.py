@@ -30,7 +30,7 @@ OMIT: Final = object()
 _EXPRESSION = re.compile(r"\s*\{\{-?((?:(?!\}\}|\{\{).)*?)-?\}\}\s*", re.DOTALL)
 
 
-class TemplateMistake(Exception):  # noqa: N818 - named as ``configuration.options.Mistake`` is
+class InvalidTemplateError(Exception):
     """What is wrong with a template, and where in it: for people, without what a message holds."""
 
     def __init__(self, path: Path, text: str) -> None:
@@ -56,7 +56,7 @@ _XML_ENVIRONMENT: Final = _environment(is_xml=True)
 
 
 class Template:
-    """One template with all that is in it. Raises ``TemplateMistake`` where it can't be compiled. Thread-safe.
+    """One template with all that is in it. Raises ``InvalidTemplateError`` where it can't be compiled. Thread-safe.
 
     ``names`` are those that it may use. ``is_xml``: what expressions give is escaped, but for what went through
     ``safe`` or ``e``.
@@ -79,7 +79,7 @@ class Template:
         return Template(self._source, self._names, is_xml=True)
 
     def render(self, values: Mapping[str, Any]) -> Any:
-        """What it gives; raises ``TemplateMistake``, in whose text nothing of ``values`` stands."""
+        """What it gives; raises ``InvalidTemplateError``, in whose text nothing of ``values`` stands."""
         try:
             found = self._evaluate(values)
         except Exception:  # noqa: BLE001 - each by itself tells which it was, and why
@@ -114,7 +114,7 @@ class Template:
             environment = _XML_ENVIRONMENT if self._is_xml else _ENVIRONMENT
             render = environment.from_string(source).render
         except TemplateSyntaxError as error:
-            raise TemplateMistake(path, f"is no template: {error.message}") from None
+            raise InvalidTemplateError(path, f"is no template: {error.message}") from None
         return lambda values, _found: _rendered(render, values, path)
 
     def _note_names(self, tree: nodes.Template, path: Path) -> None:
@@ -122,7 +122,7 @@ class Template:
         stored = {each.name for each in tree.find_all(nodes.Name) if each.ctx == "store"}
         for name in tree.find_all(nodes.Name):
             if name.ctx == "load" and name.name not in known | stored:
-                raise TemplateMistake(
+                raise InvalidTemplateError(
                     path, f"uses {name.name}, which is not known; there are: {', '.join(self._names)}"
                 )
         for found in _payload_uses(tree):
@@ -142,9 +142,9 @@ def _rendered(render: Callable[[Mapping[str, Any]], Any], values: Mapping[str, A
         if isinstance(value, Undefined):
             str(value)  # raises, and says which name it is
     except TemplateError as error:
-        raise TemplateMistake(path, f"can't be filled in: {_reason(error)}") from None
+        raise InvalidTemplateError(path, f"can't be filled in: {_reason(error)}") from None
     except Exception as error:  # noqa: BLE001 - filters raise what they happen to raise
-        raise TemplateMistake(path, f"can't be filled in: {type(error).__name__}") from None
+        raise InvalidTemplateError(path, f"can't be filled in: {type(error).__name__}") from None
     return value
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from pymongo import DESCENDING, WriteConcern
 from pymongo.database import Database
 
-from wavecom.core.audit import Action, Reason
+from wavecom.core.audit import Action, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
@@ -133,7 +133,7 @@ def _operation(document: Document) -> BulkOperation:
         is_dry_run=document["dryRun"],
         state=BulkOperationState(document["state"]),
         finished_at=document.get("finishedAt"),
-        reasons=Counter({Reason(each["code"], each["provider"]): each["count"] for each in document["reasons"]}),
+        reasons=Counter({FailureReason(each["code"], each["provider"]): each["count"] for each in document["reasons"]}),
         already_done=document["alreadyDone"],
         in_doubt=document.get("inDoubt", 0),
         unknown=document["unknown"],

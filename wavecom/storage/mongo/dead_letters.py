@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pymongo import ASCENDING, DESCENDING
 from pymongo.database import Database
 
-from wavecom.core.audit import Reason
+from wavecom.core.audit import FailureReason
 from wavecom.core.dead_letters import DeadLetterFilter, PagePosition
 from wavecom.core.job import Job, JobId
 from wavecom.core.states import Status
@@ -60,19 +60,21 @@ class MongoDeadLetterRepository:
         read = [document for document in found if document["jobId"] not in seen][:limit]
         return list(self._reader.jobs(read)), None if is_last or not read else _place(read, after)
 
-    def tally(self, where: DeadLetterFilter) -> Mapping[Reason, int]:
+    def tally(self, where: DeadLetterFilter) -> Mapping[FailureReason, int]:
         """See the port."""
         group = {"_id": {"code": "$error.code", "provider": "$error.provider"}, "count": {"$sum": 1}}
         with reading():
             found = list(self._jobs.aggregate([{"$match": _conditions(where)}, {"$group": group}]))
-        return {Reason(row["_id"].get("code", "unknown"), row["_id"].get("provider")): row["count"] for row in found}
+        return {
+            FailureReason(row["_id"].get("code", "unknown"), row["_id"].get("provider")): row["count"] for row in found
+        }
 
     def count(self) -> int:
         """See the port."""
         with reading():
             return self._jobs.count_documents({"deadLetteredAt": _EVER})
 
-    def owed(self) -> int:
+    def unpublished(self) -> int:
         """See the port."""
         with reading():
             return self._jobs.count_documents({"status": Status.FAILED.value, "dueAt": _EVER})

@@ -233,16 +233,16 @@ local function report(provider, tally)
   end
 end
 
--- probe: {name, verdict, recipient, code, account}; verdict is 'success', 'failure' or 'unused'
+-- probe: {name, outcome, recipient, code, account}; outcome is 'success', 'failure' or 'unused'
 local function return_probe(provider, probe)
   local fields = provider.fields
-  local token, verdict, recipient, code, account = probe[1], probe[2], probe[3], probe[4], probe[5]
+  local token, outcome, recipient, code, account = probe[1], probe[2], probe[3], probe[4], probe[5]
   local lease_until = tonumber(redis.call('ZSCORE', provider.probes_key, token) or 0)
   redis.call('ZREM', provider.probes_key, token)
-  if lease_until <= now or fields.state ~= 'half_open' or verdict == 'unused' then
+  if lease_until <= now or fields.state ~= 'half_open' or outcome == 'unused' then
     return
   end
-  if verdict ~= 'success' then
+  if outcome ~= 'success' then
     local failed = list_of(fields.failed_probes)
     local is_known = false
     for _, each in ipairs(failed) do

@@ -10,7 +10,7 @@ from typing import Final
 import orjson
 import redis
 
-from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.errors import UnavailableError
 
 _KEY: Final = "wavecom:providers"
@@ -46,7 +46,7 @@ def _status(content: Mapping[str, str]) -> ProviderStatus:
     until = content["until"]
     return ProviderStatus(
         content["provider"],
-        ProviderState(content["state"]),
+        ProviderAvailability(content["state"]),
         None if until is None else datetime.fromisoformat(until),
         content["reason"],
         content["account"],

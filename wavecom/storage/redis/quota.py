@@ -68,7 +68,7 @@ class RedisQuotas:
         self._answers_limit = answers_limit
         self._share = QuotaShare(processes, now)
         #: For requests that come alone: they wait for others for no more than 3 ms.
-        self._batches: GroupCommit[QuotaRequest, QuotaDecision] = GroupCommit(self.ask_many, max_window_seconds=0.003)
+        self._batches: GroupCommit[QuotaRequest, QuotaDecision] = GroupCommit(self.check_many, max_window_seconds=0.003)
         self._paused_until = float("-inf")
         self._is_away = False
         #: The oldest are forgotten when Redis can't keep up.
@@ -85,7 +85,7 @@ class RedisQuotas:
         """Whether limits are held by each process for itself at the moment."""
         return self._is_away
 
-    def ask(self, request: QuotaRequest) -> QuotaDecision:
+    def check(self, request: QuotaRequest) -> QuotaDecision:
         """See the port."""
         if self._monotonic() < self._paused_until:
             return self._decide_locally([request])[0]
@@ -98,7 +98,7 @@ class RedisQuotas:
         else:
             self._change(request.budget, -count, request.limits.rate_per_second, decision.day)
 
-    def remember(self, name: str, answer: StoredAnswer) -> None:
+    def store_answer(self, name: str, answer: StoredAnswer) -> None:
         """See the port. Written a moment later, many at once."""
         self._unwritten.append((name, answer))
         self._wake_writer()
@@ -113,7 +113,7 @@ class RedisQuotas:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    def ask_many(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
+    def check_many(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
         """See the port."""
         # Once more: threads that waited for a batch that failed must not try one after the other.
         if self._monotonic() < self._paused_until:
@@ -133,7 +133,7 @@ class RedisQuotas:
 
     def _decide_locally(self, requests: Sequence[QuotaRequest]) -> Sequence[QuotaDecision]:
         LOCAL.inc(len(requests))
-        return self._share.ask_many(requests)
+        return self._share.check_many(requests)
 
     def _begin_outage(self, error: Exception) -> None:
         self._paused_until = self._monotonic() + PAUSE_SECONDS

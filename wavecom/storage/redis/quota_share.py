@@ -31,10 +31,10 @@ class QuotaShare:
                 left = next(status.remaining for status in decision.limits if status.name == DAILY)
                 self._left[request.budget] = (self._today(), left)
 
-    def ask_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
+    def check_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
         """See ``QuotaService``; answers that were given are not known here, the store has them."""
         shares = [replace(request, limits=self._limits(request)) for request in requests]
-        decisions = self._local.ask_many(shares)
+        decisions = self._local.check_many(shares)
         return [_with_own_limits(request, decision) for request, decision in zip(requests, decisions, strict=True)]
 
     def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:

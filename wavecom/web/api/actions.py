@@ -8,8 +8,8 @@ from typing import Any
 from flask import Response
 
 from wavecom import errors
-from wavecom.accounts import Caller, Scope
-from wavecom.core.audit import Reason
+from wavecom.accounts import Caller, KeyScope
+from wavecom.core.audit import FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions
 from wavecom.core.replay_preview import ReplayPreview
 from wavecom.services.web import WebServices
@@ -41,7 +41,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     authenticator = Authenticator(services.keys)
 
     @blueprint.operation("POST", "/<job_id>/cancel", id="cancelNotification")
-    @authenticator.requires(Scope.MANAGE)
+    @authenticator.requires(KeyScope.MANAGE)
     @blueprint.takes(JOB_ID)
     @blueprint.answers(
         200, answers.NOTIFICATION, example=answers.CANCELLED_EXAMPLE, description="It will never be sent."
@@ -63,7 +63,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response(representation.detail(job))
 
     @blueprint.operation("POST", "/<job_id>/retry", id="retryNotification")
-    @authenticator.requires(Scope.MANAGE)
+    @authenticator.requires(KeyScope.MANAGE)
     @blueprint.takes(JOB_ID)
     @blueprint.reads(RetrySchema(), example=RETRY_EXAMPLE)
     @blueprint.answers(
@@ -98,7 +98,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response(representation.detail(job), 202)
 
     @blueprint.operation("POST", "/<job_id>/settle", id="settleNotification")
-    @authenticator.requires(Scope.MANAGE)
+    @authenticator.requires(KeyScope.MANAGE)
     @blueprint.takes(JOB_ID)
     @blueprint.reads(SettleSchema(), example=SETTLE_EXAMPLE)
     @blueprint.answers(
@@ -121,7 +121,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response(representation.detail(job))
 
     @blueprint.operation("POST", "/replay", id="replayNotifications")
-    @authenticator.requires(Scope.MANAGE)
+    @authenticator.requires(KeyScope.MANAGE)
     @blueprint.reads(ReplaySchema(services.clock.now), example=REPLAY_EXAMPLE)
     @blueprint.answers(
         200, answers.REPLAY_PREVIEW, example=answers.REPLAY_PREVIEW_EXAMPLE, description="What a replay would start."
@@ -211,5 +211,5 @@ def _preview(preview: ReplayPreview) -> dict[str, Any]:
 
 
 def _reasons(reasons: Any) -> list[dict[str, Any]]:
-    found: list[tuple[Reason, int]] = sorted(reasons.items(), key=lambda each: (-each[1], each[0].code))
+    found: list[tuple[FailureReason, int]] = sorted(reasons.items(), key=lambda each: (-each[1], each[0].code))
     return [{"code": reason.code, "provider": reason.provider, "count": count} for reason, count in found]

@@ -10,7 +10,7 @@ import orjson
 from flask import Response, request
 
 from wavecom import errors
-from wavecom.accounts import Scope
+from wavecom.accounts import KeyScope
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.actor import Actor
 from wavecom.core.submission import Accepted, Outcome, Submission
@@ -71,7 +71,7 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
     """Add the operation to the blueprint of notifications."""
 
     @blueprint.operation("POST", "/batch", id="sendNotifications")
-    @authenticator.requires(Scope.SEND)
+    @authenticator.requires(KeyScope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
     @blueprint.reads(
         BatchSchema(services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs),

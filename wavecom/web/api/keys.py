@@ -10,7 +10,7 @@ import orjson
 from flask import Response
 
 from wavecom import errors
-from wavecom.accounts import Administrator, IssuedKey, Scope
+from wavecom.accounts import Administrator, IssuedKey, KeyScope
 from wavecom.accounts.administration import DEFAULT_OVERLAP
 from wavecom.core.account import client_of
 from wavecom.core.keys import KeyRecord, KeyStatus
@@ -31,7 +31,7 @@ _FIELDS: dict[str, Any] = {
     "keyId": text("what lists, logs and audit entries call it; it says nothing about the key"),
     "name": text("as given"),
     "mode": enum(Mode, "what a `test` key sends goes to the sandbox, never to a provider"),
-    "scopes": array(enum(Scope)),
+    "scopes": array(enum(KeyScope)),
     "hint": text("the key's last four characters, to tell it from others; empty for a short one"),
     "status": enum(KeyStatus),
     "createdAt": timestamp("when it was made"),
@@ -67,7 +67,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     administration = services.key_administration
 
     @blueprint.operation("POST", "", id="createKey")
-    @authenticator.requires(Scope.ADMIN)
+    @authenticator.requires(KeyScope.ADMIN)
     @blueprint.reads(NewKeySchema(services.clock.now), example={"name": "backend", "scopes": ["send", "read"]})
     @blueprint.answers(201, NEW_KEY, example=NEW_KEY_EXAMPLE, description="Made. The key is not shown again.")
     @blueprint.fails(errors.UncertainWriteError)
@@ -89,7 +89,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return _shown_once(made)
 
     @blueprint.operation("GET", "", id="listKeys")
-    @authenticator.requires(Scope.ADMIN)
+    @authenticator.requires(KeyScope.ADMIN)
     @blueprint.answers(200, KEYS, example={"items": [KEY_EXAMPLE]})
     def find() -> Response:
         """List your client's keys, the newest first; a test key sees the test keys only."""
@@ -97,7 +97,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return _json({"items": [_current(record) for record in records]})
 
     @blueprint.operation("POST", "/<key_id>/rotate", id="rotateKey")
-    @authenticator.requires(Scope.ADMIN)
+    @authenticator.requires(KeyScope.ADMIN)
     @blueprint.takes(KEY_ID)
     @blueprint.reads(RotationSchema(), example={"overlapSeconds": 3600})
     @blueprint.answers(201, NEW_KEY, example=NEW_KEY_EXAMPLE, description="Made. The key is not shown again.")
@@ -112,7 +112,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return _shown_once(administration.rotate(Administrator.of(caller()), _checked(key_id), overlap))
 
     @blueprint.operation("POST", "/<key_id>/revoke", id="revokeKey")
-    @authenticator.requires(Scope.ADMIN)
+    @authenticator.requires(KeyScope.ADMIN)
     @blueprint.takes(KEY_ID)
     @blueprint.answers(200, KEY, example=KEY_EXAMPLE | {"status": "revoked", "revokedAt": "2026-03-15T10:00:00.000Z"})
     @blueprint.fails(errors.KeyNotFoundError, errors.UncertainWriteError)
@@ -140,7 +140,7 @@ def represented(key: KeyRecord, status: KeyStatus) -> dict[str, Any]:
         "keyId": key.key_id,
         "name": key.name,
         "mode": (Mode.LIVE if key.is_live else Mode.TEST).value,
-        "scopes": [scope.value for scope in Scope if scope in key.scopes],
+        "scopes": [scope.value for scope in KeyScope if scope in key.scopes],
         "hint": key.hint,
         "status": status.value,
         "createdAt": rfc3339(key.created_at),

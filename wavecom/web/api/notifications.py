@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 from flask import Response, request
 
 from wavecom import errors
-from wavecom.accounts import Scope
+from wavecom.accounts import KeyScope
 from wavecom.errors import JobNotFoundError
 from wavecom.services.web import WebServices
 from wavecom.web import limit_headers
@@ -45,7 +45,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     sending = Sending.over(services)
 
     @blueprint.operation("POST", "", id="sendNotification")
-    @authenticator.requires(Scope.SEND)
+    @authenticator.requires(KeyScope.SEND)
     @blueprint.takes(IDEMPOTENCY_KEY)
     @blueprint.reads(
         RepeatableSchema(services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs),
@@ -68,7 +68,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return sending.send(caller(), notification, request.headers.get(HEADER)).response(_root())
 
     @blueprint.operation("GET", "", id="listNotifications")
-    @authenticator.requires(Scope.READ)
+    @authenticator.requires(KeyScope.READ)
     @blueprint.reads(ListQuery(), "query", example={"status": "failed,expired", "limit": 20})
     @blueprint.answers(
         200,
@@ -87,7 +87,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return response
 
     @blueprint.operation("GET", "/<job_id>", id="readNotification")
-    @authenticator.requires(Scope.READ)
+    @authenticator.requires(KeyScope.READ)
     @blueprint.takes(JOB_ID)
     @blueprint.answers(200, answers.NOTIFICATION, example=answers.NOTIFICATION_EXAMPLE)
     @blueprint.fails(errors.JobNotFoundError)

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 
 from wavecom import errors
-from wavecom.accounts import Scope
+from wavecom.accounts import KeyScope
 from wavecom.accounts.keyring import FIRST_CLIENT
 from wavecom.core.job import ACCOUNT_REASONS
 from wavecom.core.provider_administration import ProviderView
@@ -75,7 +75,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     authenticator = Authenticator(services.keys)
 
     @blueprint.operation("GET", "", id="listProviders")
-    @authenticator.requires(Scope.ADMIN)
+    @authenticator.requires(KeyScope.ADMIN)
     @blueprint.answers(200, PROVIDERS, example={"items": [EXAMPLE]})
     def find() -> Response:
         """List the providers: how they stand for all workers, and what was changed while they run.
@@ -86,7 +86,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response({"items": [_represented(each) for each in services.providers.all()]})
 
     @blueprint.operation("PATCH", "/<name>", id="changeProvider")
-    @authenticator.requires(Scope.ADMIN)
+    @authenticator.requires(KeyScope.ADMIN)
     @blueprint.takes(NAME)
     @blueprint.reads(ProviderChangeSchema(), example={"weight": 20, "reason": "trying the new contract"})
     @blueprint.answers(200, PROVIDER, example=EXAMPLE)

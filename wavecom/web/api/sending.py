@@ -101,7 +101,7 @@ class Sending:
         key = new.idempotency_key
         if key is not None and new.fingerprint is not None and accepted.stored is None:
             body = answer.body if isinstance(answer.body, str) else answer.body.decode()
-            self._acceptance.remember(actor, key, StoredAnswer(new.fingerprint, accepted.job_id, body))
+            self._acceptance.store_answer(actor, key, StoredAnswer(new.fingerprint, accepted.job_id, body))
         return answer
 
     def _again(self, actor: Actor, refused: RefusedRequest, key_header: str | None) -> SendResponse:

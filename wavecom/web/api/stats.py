@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Response
 
-from wavecom.accounts import Scope
+from wavecom.accounts import KeyScope
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Interval
 from wavecom.core.states import Status
@@ -58,7 +58,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     authenticator = Authenticator(services.keys)
 
     @blueprint.operation("GET", "", id="readStats")
-    @authenticator.requires(Scope.READ)
+    @authenticator.requires(KeyScope.READ)
     @blueprint.reads(
         StatsQuery(services.clock.now),
         "query",

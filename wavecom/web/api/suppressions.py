@@ -11,7 +11,7 @@ from flask import Response, request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from wavecom import errors
-from wavecom.accounts import Scope
+from wavecom.accounts import KeyScope
 from wavecom.core.job import JobId
 from wavecom.core.ports import Cursor
 from wavecom.core.suppressions import (
@@ -145,7 +145,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     schema = SuppressionSchema(services.clock.now)
 
     @blueprint.operation("POST", "", id="addSuppression")
-    @authenticator.requires(Scope.MANAGE)
+    @authenticator.requires(KeyScope.MANAGE)
     @blueprint.reads(schema, example={"type": "email", "recipient": "amina@example.com", "reason": "asked by phone"})
     @blueprint.answers(200, SUPPRESSION, example=FULL_EXAMPLE, description="It was in force before.")
     @blueprint.answers(
@@ -170,7 +170,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return response
 
     @blueprint.operation("GET", "", id="listSuppressions")
-    @authenticator.requires(Scope.READ)
+    @authenticator.requires(KeyScope.READ)
     @blueprint.reads(SuppressionQuery(), "query", example={"state": "active", "type": "email"})
     @blueprint.answers(
         200,
@@ -185,7 +185,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return _linked(json_response({"items": [summary(each) for each in page.entries], "next": next_link}), next_link)
 
     @blueprint.operation("GET", "/export", id="exportSuppressions")
-    @authenticator.requires(Scope.READ)
+    @authenticator.requires(KeyScope.READ)
     @blueprint.reads(SuppressionExportQuery(), "query", example={"state": "active"})
     @blueprint.answers(
         200,
@@ -208,7 +208,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return _linked(response, _next(page.next, "/export"))
 
     @blueprint.operation("POST", "/import", id="importSuppressions")
-    @authenticator.requires(Scope.MANAGE)
+    @authenticator.requires(KeyScope.MANAGE)
     @blueprint.reads_text("text/csv", "CSV in UTF-8; the first line names the columns", example=CSV_EXAMPLE)
     @blueprint.answers(
         200,
@@ -239,7 +239,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         )
 
     @blueprint.operation("GET", "/<suppression_id>", id="readSuppression")
-    @authenticator.requires(Scope.READ)
+    @authenticator.requires(KeyScope.READ)
     @blueprint.takes(SUPPRESSION_ID)
     @blueprint.answers(200, SUPPRESSION, example=FULL_EXAMPLE)
     @blueprint.fails(errors.SuppressionNotFoundError)
@@ -248,7 +248,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response(shown(suppressions.get(id_in_path(suppression_id), caller().client)))
 
     @blueprint.operation("DELETE", "/<suppression_id>", id="liftSuppression")
-    @authenticator.requires(Scope.MANAGE)
+    @authenticator.requires(KeyScope.MANAGE)
     @blueprint.takes(SUPPRESSION_ID)
     @blueprint.reads(LiftQuery(), "query", example={"reason": "asked again"})
     @blueprint.answers(200, SUPPRESSION, example=LIFTED_EXAMPLE, description="It is no longer in force.")

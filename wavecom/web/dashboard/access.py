@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, replace
 
-from wavecom.accounts import Caller, KeyRing, Scope
+from wavecom.accounts import Caller, KeyRing, KeyScope
 from wavecom.accounts.keyring import is_same_secret
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.account import client_of
@@ -65,9 +65,9 @@ class Access:
             caller = self._keys.authenticate(secret)
         except UnauthenticatedError:
             return None
-        if Scope.READ not in caller.scopes:
+        if KeyScope.READ not in caller.scopes:
             raise ForbiddenError(
-                f"This key may not look at notifications: it needs the scope {Scope.READ}.", caller.key_id
+                f"This key may not look at notifications: it needs the scope {KeyScope.READ}.", caller.key_id
             )
         return _viewer(caller)
 
@@ -93,7 +93,7 @@ class Access:
             return None
         if session.key_id is not None:
             caller = self._keys.caller_of(session.key_id)
-            if caller is None or Scope.READ not in caller.scopes:
+            if caller is None or KeyScope.READ not in caller.scopes:
                 return None
             return replace(_viewer(caller), session_id=session.session_id)
         if session.password_mark is None or not is_same_secret(session.password_mark, self._mark()):
@@ -113,8 +113,8 @@ def _viewer(caller: Caller) -> Viewer:
         name=name if caller.is_live else f"{name} (test)",
         client=caller.client,
         actor=caller,
-        may_send=Scope.SEND in caller.scopes,
-        may_manage=Scope.MANAGE in caller.scopes,
+        may_send=KeyScope.SEND in caller.scopes,
+        may_manage=KeyScope.MANAGE in caller.scopes,
         key_id=caller.key_id,
     )
 

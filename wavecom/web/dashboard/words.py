@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from wavecom.core.job import UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
-from wavecom.core.provider_administration import ProviderState
+from wavecom.core.provider_administration import ProviderAvailability
 from wavecom.core.states import Status
 from wavecom.core.suppressions import SuppressionScope, SuppressionSource, SuppressionState
 
@@ -54,12 +54,12 @@ SUPPRESSION_SCOPES: dict[SuppressionScope, str] = {
     SuppressionScope.MARKETING: "All but high priority",
 }
 
-PROVIDER_STATES: dict[ProviderState, Appearance] = {
-    ProviderState.IN_USE: Appearance("In use", "check", "good"),
-    ProviderState.STARTING: Appearance("Starting slowly", "again", "busy"),
-    ProviderState.PAUSED: Appearance("Paused", "clock", "warn"),
-    ProviderState.LEFT_ALONE: Appearance("Left alone", "cross", "bad"),
-    ProviderState.TRIED: Appearance("Being tried", "question", "warn"),
+PROVIDER_STATES: dict[ProviderAvailability, Appearance] = {
+    ProviderAvailability.IN_USE: Appearance("In use", "check", "good"),
+    ProviderAvailability.STARTING: Appearance("Starting slowly", "again", "busy"),
+    ProviderAvailability.PAUSED: Appearance("Paused", "clock", "warn"),
+    ProviderAvailability.LEFT_ALONE: Appearance("Left alone", "cross", "bad"),
+    ProviderAvailability.TRIED: Appearance("Being tried", "question", "warn"),
 }
 
 #: ``LogEntry.event`` → what happened, for people.

@@ -21,7 +21,7 @@ from tests.fakes import (
     make_writer,
 )
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
-from wavecom.core.attachments import BlobStore, set_apart
+from wavecom.core.attachments import BlobStore, detach
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.engine import Policy
@@ -137,6 +137,6 @@ FILE = {"filename": "a.pdf", "contentType": "application/pdf", "content": b64enc
 
 
 def mail_apart(environment: DeliveryEnvironment, *, client: str = "acme") -> Job:
-    payload, blobs = set_apart(MAIL | {"attachments": [FILE]})
+    payload, blobs = detach(MAIL | {"attachments": [FILE]})
     environment.blobs.put(blobs, NOW + timedelta(days=1))
     return environment.job(type=Channel.EMAIL, payload=payload, client=client)

@@ -11,7 +11,7 @@ import pytest
 from tests.factories import NOW, make_answer
 from tests.fakes import ScriptedProvider
 from tests.unit.core.delivery.environment import AsyncScriptedProvider, DeliveryEnvironment, begin
-from wavecom.core.attachments import set_apart
+from wavecom.core.attachments import detach
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.engine import Transition
 from wavecom.core.files import ByteBudget
@@ -177,7 +177,7 @@ def test_waiting_for_room_for_attachments_may_use_up_the_time() -> None:
 
     environment = DeliveryEnvironment(provider, budget=FullForAWhile(1))
     file = {"filename": "a.bin", "contentType": "application/octet-stream", "content": "QUJD" * 50_000}
-    payload, blobs = set_apart({"subject": "s", "text": "t", "attachments": [file]})
+    payload, blobs = detach({"subject": "s", "text": "t", "attachments": [file]})
     environment.blobs.put(blobs, NOW + timedelta(days=9))
     job = environment.job(type=Channel.EMAIL, to={"email": "a@example.com"}, payload=payload, **TWO_SECONDS)
 

@@ -11,7 +11,7 @@ from tests.factories import NOW, later, make_job, make_receipt, make_receipt_eve
 from wavecom.core.engine import Policy, decide
 from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import Job, LogEntry, Reason
-from wavecom.core.receipt_rules import PROGRESS_LIMIT, ReceiptDecision, judge, log_id
+from wavecom.core.receipt_rules import PROGRESS_LIMIT, ReceiptDecision, classify, log_id
 from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import Status
 
@@ -36,7 +36,7 @@ def test_a_receipt_that_comes_again_changes_nothing(status: Status, kind: Receip
     event = make_receipt_event(kind, event_id="twice")
     job = after(make_job(status=status), event)
 
-    assert judge(job, event) is ReceiptDecision.REPEATED
+    assert classify(job, event) is ReceiptDecision.REPEATED
     assert decide(job, event, later(61)) is None
 
 
@@ -44,16 +44,15 @@ def test_the_same_event_id_of_another_provider_is_another_event() -> None:
     job = make_job(status=Status.DELIVERED, logs=(LogEntry(NOW, "sent", provider="other"),))
     job = after(job, make_receipt_event(ReceiptKind.COMPLAINT, event_id="1"))
 
-    assert (
-        judge(job, make_receipt_event(ReceiptKind.COMPLAINT, provider="other", event_id="1")) is ReceiptDecision.APPLIES
-    )
+    complaint = make_receipt_event(ReceiptKind.COMPLAINT, provider="other", event_id="1")
+    assert classify(job, complaint) is ReceiptDecision.APPLIES
 
 
 def test_a_long_event_id_is_known_again_too() -> None:
     event = make_receipt_event(ReceiptKind.COMPLAINT, event_id="e" * 5000)
     job = after(make_job(status=Status.DELIVERED), event)
 
-    assert judge(job, event) is ReceiptDecision.REPEATED
+    assert classify(job, event) is ReceiptDecision.REPEATED
     assert len(str(job.logs[-1].receipt_id)) == 64
     assert log_id("e" * 5000) != log_id("e" * 5001)
 
@@ -93,7 +92,7 @@ def test_two_processes_that_note_the_same_receipt_note_it_once() -> None:
 def test_progress_after_the_end_is_left_out() -> None:
     job = after(make_job(status=Status.SENT), make_receipt_event())
 
-    assert judge(job, make_receipt_event(ReceiptKind.PROGRESS)) is ReceiptDecision.OUTDATED
+    assert classify(job, make_receipt_event(ReceiptKind.PROGRESS)) is ReceiptDecision.OUTDATED
 
 
 def test_progress_does_not_flood_the_log() -> None:
@@ -109,8 +108,8 @@ def test_a_failure_at_one_provider_says_nothing_about_the_message_that_another_h
     taken = LogEntry(NOW, "sent", 2, "second", "accepted", "http_202")
     job = make_job(status=Status.SENT, provider="second", provider_message_id=None, logs=(tried, taken))
 
-    assert judge(job, make_receipt_event(ReceiptKind.FAILED, provider="first")) is ReceiptDecision.OUTDATED
-    assert judge(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
+    assert classify(job, make_receipt_event(ReceiptKind.FAILED, provider="first")) is ReceiptDecision.OUTDATED
+    assert classify(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
 
 
 def test_whoever_the_vanished_worker_called_may_tell_of_the_failure() -> None:
@@ -118,7 +117,7 @@ def test_whoever_the_vanished_worker_called_may_tell_of_the_failure() -> None:
     vanished = LogEntry(NOW, "outcome_unknown", 2, None, "unknown", "lease_expired")
     job = make_job(status=Status.UNCONFIRMED, provider="first", provider_message_id=None, logs=(tried, vanished))
 
-    assert judge(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
+    assert classify(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
 
 
 @pytest.mark.parametrize("status", [Status.SENT, Status.UNCONFIRMED])
@@ -126,9 +125,9 @@ def test_a_late_failure_of_a_former_life_does_not_end_the_job(status: Status) ->
     job = make_job(status=status, replays=1, provider_message_id=None)
     late = make_receipt_event(ReceiptKind.FAILED, job_id=job.job_id, message_id="m-1")
 
-    assert judge(job, late) is ReceiptDecision.OUTDATED
+    assert classify(job, late) is ReceiptDecision.OUTDATED
     ours = make_receipt_event(ReceiptKind.FAILED, job_id=job.job_id, message_id="m-2", replays=1)
-    assert judge(job, ours) is ReceiptDecision.APPLIES
+    assert classify(job, ours) is ReceiptDecision.APPLIES
 
 
 @pytest.mark.parametrize("kind", [ReceiptKind.DELIVERED, ReceiptKind.PROGRESS])
@@ -142,7 +141,7 @@ def test_a_part_that_arrives_ends_no_doubt_about_the_whole_text(status: Status, 
 
     assert (noted.status, noted.error, noted.next_attempt_at) == (status, job.error, job.next_attempt_at)
     assert receipts_of(noted) == [kind]
-    assert judge(noted, event) is ReceiptDecision.REPEATED
+    assert classify(noted, event) is ReceiptDecision.REPEATED
 
 
 def test_a_text_that_was_taken_whole_after_a_part_of_it_is_delivered_by_its_receipt() -> None:
@@ -262,7 +261,7 @@ def test_a_provider_that_was_never_called_has_no_say(status: Status, kind: Recei
     if job.provider is None and job.attempts:
         job = replace(job, provider="sandbox")
 
-    assert judge(job, make_receipt_event(kind, provider="stranger")) is ReceiptDecision.EARLY
+    assert classify(job, make_receipt_event(kind, provider="stranger")) is ReceiptDecision.EARLY
 
 
 def test_a_provider_that_was_called_before_another_has_its_say() -> None:

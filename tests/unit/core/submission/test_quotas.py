@@ -24,18 +24,18 @@ class Counter:
         self.steps: list[list[QuotaRequest]] = []
         self.refunds: list[tuple[QuotaRequest, int]] = []
 
-    def ask(self, request: QuotaRequest) -> QuotaDecision:
-        [decision] = self.ask_many([request])
+    def check(self, request: QuotaRequest) -> QuotaDecision:
+        [decision] = self.check_many([request])
         return decision
 
-    def ask_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
+    def check_many(self, requests: Sequence[QuotaRequest]) -> list[QuotaDecision]:
         self.steps.append(list(requests))
         return [self._decision(request) for request in requests]
 
     def refund(self, request: QuotaRequest, decision: QuotaDecision, count: int) -> None:
         self.refunds.append((request, count))
 
-    def remember(self, name: str, answer: StoredAnswer) -> None:
+    def store_answer(self, name: str, answer: StoredAnswer) -> None:
         raise AssertionError("answers are kept by who gives them")
 
     @staticmethod

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from wavecom.providers.gateway.templates import Template, TemplateMistake
+from wavecom.providers.gateway.templates import InvalidTemplateError, Template
 
 VALUES: dict[str, Any] = {
     "job_id": "job-1",
@@ -48,7 +48,7 @@ def test_a_template_is_filled_in(source: object, rendered: object) -> None:
     ],
 )
 def test_what_can_not_be_compiled_is_told_with_its_place(source: object, path: tuple[object, ...], text: str) -> None:
-    with pytest.raises(TemplateMistake) as caught:
+    with pytest.raises(InvalidTemplateError) as caught:
         Template(source)
 
     assert caught.value.path == path
@@ -69,7 +69,7 @@ def test_what_can_not_be_compiled_is_told_with_its_place(source: object, path: t
 def test_what_can_not_be_filled_in_is_told_without_the_message(source: str, reason: str) -> None:
     template = Template({"deep": ["fine {{ attempt }}", "{{ attempt }}", source]})
 
-    with pytest.raises(TemplateMistake) as caught:
+    with pytest.raises(InvalidTemplateError) as caught:
         template.render(VALUES)
 
     assert caught.value.path == ("deep", 2)
@@ -97,5 +97,5 @@ def test_a_template_knows_which_fields_of_a_payload_it_sends(source: object, fie
 
 def test_only_the_names_that_are_given_are_known() -> None:
     assert Template("{{ body }}", ("body",)).render({"body": "x"}) == "x"
-    with pytest.raises(TemplateMistake):
+    with pytest.raises(InvalidTemplateError):
         Template("{{ to.phone }}", ("body",))

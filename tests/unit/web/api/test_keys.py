@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from tests.factories import make_job
 from tests.unit.web.conftest import KEY, WebEnvironment, later
-from wavecom.accounts import Scope
+from wavecom.accounts import KeyScope
 
 NEW: dict[str, Any] = {"name": "backend", "scopes": ["send", "read"]}
 
@@ -195,4 +195,4 @@ def test_the_audit_knows_which_key_did_it(environment: WebEnvironment, api: Flas
 
     [first] = [record for record in environment.keys.of_client("default") if record.name == "first key"]
     assert (event.key_id, event.actor) == (made["keyId"], f"key {first.key_id}")
-    assert event.details["scopes"] == sorted([Scope.SEND, Scope.READ])
+    assert event.details["scopes"] == sorted([KeyScope.SEND, KeyScope.READ])

@@ -14,9 +14,9 @@ from tests.factories import NOW
 from tests.memory_storage import MemoryOverrideStore, MemoryWeightFactorStore
 from tests.provider_administration import MemoryProviderAudit, provider_administration_over
 from tests.unit.web.conftest import make_environment
-from wavecom.accounts import Scope, hash_of
+from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.keys import KeyRecord
-from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.core.receipt_health import ReceiptHealth, WeightFactor
 from wavecom.settings import Settings
 from wavecom.web.app import create_app
@@ -34,7 +34,9 @@ type = "sandbox"
 sms = [{ provider = "gateway", weight = 90 }, { provider = "spare", weight = 10 }, "alone"]
 """
 STATUSES = {
-    "gateway": ProviderStatus("gateway", ProviderState.LEFT_ALONE, NOW + timedelta(seconds=60), "no credit", "balance")
+    "gateway": ProviderStatus(
+        "gateway", ProviderAvailability.LEFT_ALONE, NOW + timedelta(seconds=60), "no credit", "balance"
+    )
 }
 
 
@@ -70,9 +72,9 @@ def environment(tmp_path: Path) -> Environment:
     )
     app = create_app(settings, services)
     for key, client, is_live, scopes in (
-        ("wc_live_other-client", "other", True, frozenset(Scope)),
-        ("wc_test_of-the-first", "default", False, frozenset(Scope)),
-        ("wc_live_no-admin", "default", True, frozenset(Scope) - {Scope.ADMIN}),
+        ("wc_live_other-client", "other", True, frozenset(KeyScope)),
+        ("wc_test_of-the-first", "default", False, frozenset(KeyScope)),
+        ("wc_live_no-admin", "default", True, frozenset(KeyScope) - {KeyScope.ADMIN}),
     ):
         made.keys.add(
             KeyRecord(key_id=key, hash=hash_of(key), client=client, scopes=scopes, is_live=is_live, created_at=NOW)

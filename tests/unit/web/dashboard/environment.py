@@ -35,7 +35,7 @@ from tests.memory_storage import (
 )
 from tests.provider_administration import provider_administration_over
 from tests.receipt_environment import receipt_intake_over
-from wavecom.accounts import KeyAdministration, KeyRing, Scope, hash_of
+from wavecom.accounts import KeyAdministration, KeyRing, KeyScope, hash_of
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.engine import Policy
@@ -83,10 +83,10 @@ def key_store(now: datetime) -> Keys:
     """Four keys of one client, with different rights."""
     store = Keys()
     rights = {
-        KEY: frozenset(Scope),
-        READ_ONLY_KEY: frozenset({Scope.READ}),
-        SEND_ONLY_KEY: frozenset({Scope.SEND}),
-        TEST_KEY: frozenset(Scope),
+        KEY: frozenset(KeyScope),
+        READ_ONLY_KEY: frozenset({KeyScope.READ}),
+        SEND_ONLY_KEY: frozenset({KeyScope.SEND}),
+        TEST_KEY: frozenset(KeyScope),
     }
     for key, scopes in rights.items():
         store.add(

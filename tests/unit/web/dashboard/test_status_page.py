@@ -9,7 +9,7 @@ from datetime import timedelta
 from tests.factories import make_job
 from tests.unit.web.dashboard.environment import KEY, PASSWORD, TEST_KEY, Browser, DashboardEnvironment
 from wavecom.core.lanes import Channel
-from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.core.states import Status
 from wavecom.web.dashboard.status import NOW, NOW_LIMIT
 
@@ -209,7 +209,7 @@ def test_the_part_that_changes_is_sent_again_only_when_it_has(
 def test_the_operator_sees_how_the_providers_stand_and_a_key_does_not(environment: DashboardEnvironment) -> None:
     until = environment.clock.now() + timedelta(minutes=5)
     environment.provider_statuses["sandbox"] = ProviderStatus(
-        "sandbox", ProviderState.LEFT_ALONE, until, "http_402", "balance", "60 % of its weight: receipts slow"
+        "sandbox", ProviderAvailability.LEFT_ALONE, until, "http_402", "balance", "60 % of its weight: receipts slow"
     )
 
     operators, keys = (environment.browser(secret).get("/status").text for secret in (PASSWORD, KEY))
@@ -222,7 +222,9 @@ def test_the_operator_sees_how_the_providers_stand_and_a_key_does_not(environmen
 def test_of_a_provider_that_is_well_nothing_is_said_but_that_it_is_in_use(
     environment: DashboardEnvironment, browser: Browser
 ) -> None:
-    environment.provider_statuses["sandbox"] = ProviderStatus("sandbox", ProviderState.IN_USE, None, "3 probes", "")
+    environment.provider_statuses["sandbox"] = ProviderStatus(
+        "sandbox", ProviderAvailability.IN_USE, None, "3 probes", ""
+    )
 
     page = browser.get("/status").text
 

@@ -14,7 +14,7 @@ from tests.unit.web.dashboard.environment import (
     Browser,
     DashboardEnvironment,
 )
-from wavecom.accounts import Administrator, Scope, hash_of
+from wavecom.accounts import Administrator, KeyScope, hash_of
 from wavecom.accounts.keyring import MEMORY_SECONDS
 from wavecom.core.job import Job
 from wavecom.core.keys import KeyRecord
@@ -62,7 +62,7 @@ def jobs(environment: DashboardEnvironment) -> dict[str, Job]:
             key_id="other",
             hash=hash_of(OTHER_KEY),
             client="globex",
-            scopes=frozenset(Scope),
+            scopes=frozenset(KeyScope),
             is_live=True,
             created_at=environment.clock.now(),
         )

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from marshmallow import ValidationError, validates_schema
 
-from wavecom.accounts import Scope
+from wavecom.accounts import KeyScope
 from wavecom.accounts.administration import LONGEST_OVERLAP
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Choice, Integer, Items, Text, Timestamp
@@ -41,7 +41,11 @@ class NewKeySchema(BaseSchema):
 
     name = Text("a text of 1 to 100 characters", max_length=100, required=True)
     scopes = Items(
-        Choice(Scope), f"a list of some of {', '.join(Scope)}", min_items=1, max_items=len(Scope), required=True
+        Choice(KeyScope),
+        f"a list of some of {', '.join(KeyScope)}",
+        min_items=1,
+        max_items=len(KeyScope),
+        required=True,
     )
     mode = Choice(Mode)
     expires_at = Timestamp(data_key="expiresAt")

@@ -12,7 +12,7 @@ from pathlib import Path
 from wavecom.local.service import MARK
 
 
-def leftovers(home: Path) -> list[int]:
+def orphans(home: Path) -> list[int]:
     """The living processes that a launcher started from ``home``, or that those started in turn.
 
     Only whoever holds the home's lock may call them left behind.
@@ -21,11 +21,11 @@ def leftovers(home: Path) -> list[int]:
     return [pid for pid in _processes() if mark in _environment(pid).split(b"\0")]
 
 
-def end_leftovers(home: Path) -> int:
+def end_orphans(home: Path) -> int:
     """Kill them and wait until they are gone. Returns how many there were."""
     ended: set[int] = set()
     deadline = time.monotonic() + 10
-    while (found := leftovers(home)) and time.monotonic() < deadline:
+    while (found := orphans(home)) and time.monotonic() < deadline:
         for pid in found:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Run a program that dies with whoever started it: ``python leash.py SIGNAL PARENT_PID PROGRAM ARGUMENT...``
+"""Run a program that dies with whoever started it: ``parent_death_signal.py SIGNAL PARENT_PID PROGRAM ...``
 
 A script of its own, run by path and without site-packages, so that a child costs one cheap exec instead of a
 ``preexec_fn``, which Python can't make safe beside threads.
