@@ -223,7 +223,8 @@ def test_who_reads_late_that_a_provider_was_opened_does_not_open_it_again(
     for follower in followers:
         follower.refresh()
     call(first, NO_CREDIT)
-    knows(second, BreakerState.OPEN)
+    for member in (first, second):
+        knows(member, BreakerState.OPEN)
     environment.pause(None)
     followers[0].refresh()
     for member in (first, second):
