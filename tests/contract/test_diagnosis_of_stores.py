@@ -15,7 +15,7 @@ from tests.peers import HttpPeer
 from wavecom.broker import topology
 from wavecom.core.diagnosis import CheckResult, Severity
 from wavecom.core.progress import StallReport
-from wavecom.core.provider_administration import ProviderState, ProviderStatus
+from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.diagnosis import clocks, mongodb, providers
 from wavecom.diagnosis import redis as redis_server
 from wavecom.diagnosis.context import CheckFunction, DiagnosisContext
@@ -200,8 +200,8 @@ def test_the_file_its_routes_and_how_workers_find_providers_are_told(
     file.write_text(PROVIDERS)
     served = Settings(mongodb_uri=mongodb_uri, redis_url=redis_url, providers_file=file)
     silent = faults(providers.check_providers, served)
-    refused = ProviderStatus("gateway", ProviderState.LEFT_ALONE, None, "3 of 3 calls failed", "credentials")
-    RedisProviderBoard(client).publish([refused, ProviderStatus("box", ProviderState.IN_USE, None, "", "")])
+    refused = ProviderStatus("gateway", ProviderAvailability.LEFT_ALONE, None, "3 of 3 calls failed", "credentials")
+    RedisProviderBoard(client).publish([refused, ProviderStatus("box", ProviderAvailability.IN_USE, None, "", "")])
 
     told = faults(providers.check_providers, served)
 
