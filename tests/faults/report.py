@@ -52,7 +52,9 @@ def write(folder: Path, outcomes: Sequence[ScenarioResult], description: RunDesc
     return write_page(folder, name, _page(name, outcomes, facts, description), pictures)
 
 
-def _page(name: str, outcomes: Sequence[ScenarioResult], facts: dict[str, str], description: RunDescription) -> list[str]:
+def _page(
+    name: str, outcomes: Sequence[ScenarioResult], facts: dict[str, str], description: RunDescription
+) -> list[str]:
     results = [outcome.result for outcome in outcomes]
     good = sum(outcome.is_good for outcome in outcomes)
     return [
