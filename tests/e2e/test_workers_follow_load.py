@@ -60,9 +60,10 @@ def test_workers_come_with_a_burst_and_go_after_it_with_nothing_in_hand(
         launched.start()
 
         send(launched, BURST)
-        launched.wait_for(r"^worker: 3 in place of 1, for ")
+        # In one step or in two: a look may fall into the middle of what comes, or of what is left.
+        launched.wait_for(r"^worker: 3 in place of [12], for ")
         wait_until(lambda: consumers(rabbitmq, amqp_url) == 3, "all consume", 240, poll_seconds=0.5)
-        launched.wait_for(r"^worker: 1 in place of 3, for ", 240)
+        launched.wait_for(r"^worker: 1 in place of [23], for ", 240)
         # They are asked to end at this moment; some of these they have taken.
         sent = BURST + send(launched, 10)
         launched.wait_for(r"^worker2 has ended: it is not needed now", 240)
