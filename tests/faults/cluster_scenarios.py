@@ -47,12 +47,17 @@ def _lane_leaders(deployment: Deployment) -> dict[str, PrivateRabbitMQ]:
 def _follower(deployment: Deployment) -> PrivateRabbitMQ:
     """A node that leads no lane: what it led is given to others, as maintenance does."""
     node = deployment.cluster.nodes[0]
+
+    def leads_nothing() -> bool:
+        return node not in _lane_leaders(deployment).values()
+
     node.ctl("drain", program="rabbitmq-upgrade")
+    # Revived before others are elected, it may be elected again.
+    deployment.wait_until(leads_nothing, _REJOIN_SECONDS, _LOOK_SECONDS)
     node.ctl("revive", program="rabbitmq-upgrade")
     _wait_until_whole(deployment)
-    led = sorted(queue for queue, leader in _lane_leaders(deployment).items() if leader is node)
-    if led:
-        raise DrillError(f"{node.title} still leads {', '.join(led)}")
+    if not leads_nothing():
+        raise DrillError(f"{node.title} leads a lane again")
     deployment.mark(f"{node.title} leads no lane")
     deployment.pause(CALM_SECONDS)
     return node
