@@ -71,7 +71,8 @@ class Side(asyncio.Protocol):
         handle = transport.get_extra_info("socket")
         handle.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._link.sides.add(self)
-        self.update()
+        # Not now: on Python 3.11 asyncio begins to read after this method, whatever it has done.
+        asyncio.get_running_loop().call_soon(self.update)
 
     def join(self, peer: Side) -> None:
         """``peer`` is the other end; what came before it was there is passed on now."""

@@ -178,6 +178,21 @@ def test_a_frozen_connection_says_nothing_and_goes_on_when_it_is_healed(proxy: H
         assert connection.recv(4) == b"late"
 
 
+def test_a_connection_that_is_made_while_the_link_is_frozen_says_nothing_until_it_is_healed(
+    proxy: HelperProcess,
+) -> None:
+    proxy.ask("freeze", server="echo")
+    with socket.create_connection((LOOPBACK, proxy.port), timeout=0.5) as connection:  # type: ignore[attr-defined]
+        connection.sendall(b"late")
+        with pytest.raises(TimeoutError):
+            connection.recv(4)
+
+        proxy.ask("heal", server="echo")
+
+        connection.settimeout(10)
+        assert connection.recv(4) == b"late"
+
+
 def test_a_refusing_link_takes_no_connections_until_it_is_healed(proxy: HelperProcess) -> None:
     with connect(proxy) as connection:
         proxy.ask("refuse", server="echo")
