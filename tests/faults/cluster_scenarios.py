@@ -110,6 +110,14 @@ def _node_frozen(deployment: Deployment) -> None:
         with _frozen(node):
             # Not shortened: the others give it up by their own clock.
             deployment.pause(AWAY_SECONDS / deployment.plan.pace)
+        # It saw a majority as soon as it ran again, so it did not pause; the databases of the nodes stay parted.
+        deployment.pause(CALM_SECONDS / deployment.plan.pace)
+        deployment.mark(
+            f"{node.title} runs again: the cluster is {'' if deployment.cluster.is_whole() else 'not '}whole"
+        )
+        node.ctl("stop_app")
+        node.ctl("start_app")
+        deployment.mark(f"{node.title} restarted (rabbitmqctl stop_app, start_app)")
         _wait_until_whole(deployment)
 
 
@@ -181,7 +189,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "leader-killed", "kill -9 of the node that leads most lanes; back after 25 s", _killed(_leader_of_most_lanes)
     ),
     _scenario("follower-killed", "kill -9 of a node that leads no lane; back after 25 s", _killed(_follower)),
-    _scenario("node-frozen", "the node that leads most lanes frozen (SIGSTOP) for 25 s", _node_frozen),
+    _scenario("node-frozen", "the node that leads most lanes frozen (SIGSTOP) for 25 s, then restarted", _node_frozen),
     _scenario(
         "node-cut-off",
         "the node that leads most lanes cut off from the others, not from clients, for 25 s (pause_minority)",
