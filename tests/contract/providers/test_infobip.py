@@ -4,23 +4,46 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import ClassVar
 
 import pytest
+from infobip_api_client import ApiClient, Configuration
+from infobip_api_client.api.sms_api import SmsApi
+from infobip_api_client.models import SmsRequest
 
+from tests import peers
 from tests.contract.answer_contract import AnswerContract, AnswerRow
-from tests.contract.provider_contract import HttpProviderContract
-from tests.peers import Received
+from tests.contract.provider_contract import (
+    TO,
+    Clock,
+    HttpProviderContract,
+    Outbox,
+    ProviderSetup,
+    built,
+    table_at,
+)
+from tests.peers import HttpPeer, Received
 from wavecom.core.job import Outcome, Reason, Scope
 from wavecom.core.lanes import Channel
+from wavecom.providers.transport.curl import CurlTransport
 
 # A deadline that is not held would hang a test for ever: this is what then fails it.
 pytestmark = pytest.mark.timeout(60)
 
 
+GROUPS = {0: "ACCEPTED", 1: "PENDING", 2: "UNDELIVERABLE", 3: "DELIVERED", 4: "EXPIRED", 5: "REJECTED"}
+
+
 def answer(group: int, name: str, **status: object) -> bytes:
     """In the form of its documentation's example, with what it repeats of the message."""
-    found = {"groupId": group, "groupName": "GROUP", "id": 26, "name": name, "description": "+12025550143"} | status
+    found = {
+        "groupId": group,
+        "groupName": GROUPS.get(group, "NEW"),
+        "id": 26,
+        "name": name,
+        "description": "+12025550143",
+    } | status
     message = {"messageId": "2250be2d4219-3af1", "status": found, "destination": "12025550143"}
     return json.dumps({"bulkId": "1688025180464000013", "messages": [message]}).encode()
 
@@ -85,3 +108,25 @@ class TestInfobipProvider(AnswerContract, HttpProviderContract):
 
     def delivery_key(self, received: Received) -> str:
         return str(json.loads(received.body)["messages"][0]["webhooks"]["callbackData"])
+
+
+@pytest.mark.parametrize("seconds", [None, 600])
+def test_a_message_is_sent_as_infobips_library_sends_it(seconds: int | None) -> None:
+    expires_at = None if seconds is None else Clock().now() + timedelta(seconds=seconds)
+    transport = CurlTransport()
+    with HttpPeer(peers.reply(200, ACCEPTED, headers={"Content-Type": "application/json"})) as peer:
+        provider = built(table_at(TestInfobipProvider.table, peer.url), Channel.SMS, 10, transport, Outbox())
+        message = ProviderSetup(provider, Channel.SMS, list, TO[Channel.SMS]).message(expires_at=expires_at)
+
+        provider.send(message)
+        ours = json.loads(peer.requests[0].body)
+        settings = Configuration(host=peer.url.removesuffix("/send"), api_key="s3cret")
+        SmsApi(ApiClient(settings)).send_sms_messages(SmsRequest.from_dict(ours))
+
+        first, second = peer.requests
+    transport.close()
+    assert first.line == second.line
+    assert ours == json.loads(second.body)
+    assert {name: first.headers[name] for name in ("authorization", "content-type", "accept")} == {
+        name: second.headers[name] for name in ("authorization", "content-type", "accept")
+    }

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
+import resend
+from resend.http_client import HTTPClient
 
 from tests.mail_apis import BLOB, EVERYTHING, INVITATION, LOGO, PDF, mail, request_of
 from wavecom.providers.base import UnsendableError
@@ -59,6 +63,40 @@ def test_every_field_is_sent() -> None:
         ],
         "tags": [{"name": "wavecom_job_id", "value": JOB}],
     }
+
+
+class Recorder(HTTPClient):
+    """Keeps what Resend's library would send, and sends nothing."""
+
+    def request(self, method: str, url: str, **named: Any) -> tuple[bytes, int, Mapping[str, str]]:
+        self.last = (method, url, named["headers"], named["json"])
+        return b'{"id": "m-1"}', 200, {"content-type": "application/json"}
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """In the place of the client of Resend's library."""
+    made = Recorder()
+    monkeypatch.setattr(resend, "default_http_client", made)
+    monkeypatch.setattr(resend, "api_key", "s3cret")
+    return made
+
+
+@pytest.mark.parametrize("payload", [None, EVERYTHING], ids=["plain", "everything"])
+def test_a_mail_is_sent_as_resends_library_sends_it(recorder: Recorder, payload: Mapping[str, Any] | None) -> None:
+    request = request_of(TABLE, mail(payload))
+    content = json.loads(request.body)
+
+    resend.Emails.send(content, {"idempotency_key": request.headers["Idempotency-Key"]})
+
+    method, url, headers, body = recorder.last
+    assert (request.method, request.url, content) == (method.upper(), url, body)
+    assert {name: request.headers[name] for name in ("Authorization", "Idempotency-Key")} == {
+        name: headers[name] for name in ("Authorization", "Idempotency-Key")
+    }
+    assert content.keys() <= resend.Emails.SendParams.__annotations__.keys()
+    names = resend.Attachment.__annotations__.keys() | resend.RemoteAttachment.__annotations__.keys()
+    assert all(each.keys() <= names for each in content.get("attachments", []))
 
 
 @pytest.mark.parametrize(
