@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,17 @@ from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 
 import celeryconfig
+from tests import peers
+from tests.peers import HttpPeer
 from tests.waiting import wait_until
+from wavecom.core.job import Job, JobId
+from wavecom.core.lanes import Channel
 from wavecom.core.receipt_counts import CountKey, ReceiptCounts
 from wavecom.core.receipt_health import ReceiptHealth
+from wavecom.core.states import FINAL
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
 from wavecom.storage.redis.receipt_counts import RedisReceiptCounter
 from wavecom.tasks.schedule import MemoryScheduler
@@ -27,27 +34,38 @@ from wavecom.tasks.schedule import MemoryScheduler
 PROVIDERS = """
 [providers.a]
 type = "http"
-url = "http://127.0.0.1:9/a"
+url = "{a}"
 
 [providers.b]
 type = "http"
-url = "http://127.0.0.1:9/b"
+url = "{b}"
 
 [routes]
-sms = [{ provider = "a", weight = 50 }, { provider = "b", weight = 50 }]
+sms = [{{ provider = "a", weight = 50 }}, {{ provider = "b", weight = 50 }}]
 """
 
 
 @pytest.fixture
-def worker_environment(worker_environment: dict[str, str], tmp_path: Path) -> dict[str, str]:
+def gateways() -> Iterator[tuple[HttpPeer, HttpPeer]]:
+    """Those of ``a`` and ``b``."""
+    taken = peers.reply(202, b'{"id": "m-1"}')
+    with HttpPeer(taken) as a, HttpPeer(taken) as b:
+        yield a, b
+
+
+@pytest.fixture
+def worker_environment(
+    worker_environment: dict[str, str], gateways: tuple[HttpPeer, HttpPeer], tmp_path: Path
+) -> dict[str, str]:
     file = tmp_path / "providers.toml"
-    file.write_text(PROVIDERS)
+    file.write_text(PROVIDERS.format(a=gateways[0].url, b=gateways[1].url))
     return worker_environment | {"WAVECOM_PROVIDERS": str(file), "WAVECOM_RECEIPT_SLOW_SHARE": "0.3"}
 
 
 @pytest.fixture
-def worker_arguments() -> list[str]:
-    return ["-Q", "ops.ticks"]
+def worker_arguments(request: pytest.FixtureRequest) -> list[str]:
+    """Those of the ops worker, unless a test says otherwise."""
+    return list(getattr(request, "param", ["-Q", "ops.ticks"]))
 
 
 @pytest.fixture
@@ -94,3 +112,33 @@ def test_beat_has_a_slow_provider_lose_weight_by_a_step(
     assert [(each["action"], each["operator"], each["provider"]) for each in audited] == [
         ("adjust_weight", "wavecom", "a")
     ]
+
+
+@pytest.mark.parametrize("worker_arguments", [[]], ids=["worker"], indirect=True)
+def test_a_weight_that_people_set_is_followed_by_a_running_worker_within_a_second(
+    celery_setup: CeleryTestSetup,
+    submit: Callable[..., Job],
+    read: Callable[[JobId], Job],
+    jobs: MongoJobRepository,
+    database: Database[dict[str, Any]],
+    gateways: tuple[HttpPeer, HttpPeer],
+) -> None:
+    overrides = MongoOverrideStore(database)
+
+    def providers_of(count: int) -> set[str | None]:
+        ids = [
+            submit(type=Channel.SMS, to={"phone": "+4915112345678"}, payload={"text": "hello"}).job_id
+            for _ in range(count)
+        ]
+        wait_until(lambda: all(read(each).status in FINAL for each in ids), "the jobs to settle")
+        return {read(each).provider for each in ids}
+
+    before = providers_of(30)
+    overrides.set_weight("a", 0, "ada", "contract ends", jobs.now())
+    stored_at = time.monotonic()
+    # What is promised, and no longer.
+    wait_until(lambda: time.monotonic() > stored_at + 1, "a second to pass")
+    after = providers_of(30)
+
+    assert before == {"a", "b"}
+    assert after == {"b"}

@@ -6,18 +6,22 @@ import itertools
 from functools import cache
 from typing import Any
 
+import pytest
 from flask.testing import FlaskClient
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.factories import make_job
 from tests.gateway_receipts import events_body, receipts_table, signed
+from tests.receipt_requests import sms_reader
+from tests.unit.providers.receipts import test_any_bytes, test_any_request
 from tests.unit.web.conftest import NOW, WebEnvironment, make_environment
 from wavecom.core.job import Job
 from wavecom.core.states import Status
 from wavecom.providers.file import parse_providers
 from wavecom.providers.receipts import ReceiptDependencies
 from wavecom.providers.receipts.http import HttpReceipts
+from wavecom.providers.registry import RECEIPTS
 
 TABLE = '[routes]\nsms = ["gw"]\n[providers.gw]\ntype = "http"\nurl = "https://gateway.example/"\n'
 
@@ -81,6 +85,56 @@ def test_what_nobody_signed_changes_nothing_and_is_never_our_mistake(
 
     assert 400 <= response.status_code < 500
     assert environment.jobs.get(job.job_id) == job
+    assert (environment.pending.all(), environment.unreadable.kept) == kept
+
+
+#: Where providers put what proves that it was they.
+SIGNATURES = (
+    "Authorization",
+    "MessageBird-Signature-JWT",
+    "X-Twilio-Signature",
+    "X-Twilio-Email-Event-Webhook-Signature",
+    "X-Twilio-Email-Event-Webhook-Timestamp",
+    "svix-id",
+    "svix-timestamp",
+    "svix-signature",
+    "webhook-signature",
+    "x-amz-sns-message-type",
+)
+
+
+@cache
+def receiving_of_all_types() -> tuple[WebEnvironment, FlaskClient]:
+    """A web app that takes receipts of one provider of each type, by the type's name."""
+    config = parse_providers(TABLE + receipts_table("gw"), {}).providers["gw"]
+    readers = {
+        **test_any_bytes.READERS,
+        **{name: sms_reader(table) for name, table in test_any_request.TABLES.items()},
+        "http": HttpReceipts(config, ReceiptDependencies(fetch=no_fetch)),
+    }
+    environment = make_environment(readers=readers)
+    return environment, environment.app.test_client()
+
+
+@pytest.mark.parametrize("type_name", RECEIPTS)
+@settings(deadline=None, max_examples=40)
+@given(
+    method=methods,
+    query=st.text(st.characters(codec="ascii", exclude_characters="\r\n\0#"), max_size=40),
+    given_headers=st.dictionaries(st.sampled_from([*SIGNATURES, "Content-Type"]), texts | st.just("Bearer a.b.c")),
+    body=st.binary(max_size=300) | test_any_bytes.CONTENT.map(test_any_bytes.as_json) | test_any_request.bodies,
+)
+def test_whatever_comes_unsigned_to_the_address_of_any_type_changes_nothing_and_is_never_our_mistake(
+    type_name: str, method: str, query: str, given_headers: dict[str, str], body: bytes
+) -> None:
+    environment, client = receiving_of_all_types()
+    kept = (environment.pending.all(), list(environment.unreadable.kept))
+
+    response = client.open(
+        f"/receipts/{type_name}", method=method, query_string=query, headers=given_headers, data=body
+    )
+
+    assert 400 <= response.status_code < 500
     assert (environment.pending.all(), environment.unreadable.kept) == kept
 
 
