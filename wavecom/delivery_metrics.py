@@ -1,4 +1,4 @@
-"""Metrics of deliveries: calls by outcome and latency, how long messages take, what waits in the queues."""
+"""Metrics of deliveries: calls by outcome and latency, how long messages take, what waits in queues, what is swept."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from wavecom.core.engine import Transition
 from wavecom.core.job import CallResult, Job
 from wavecom.core.states import FINAL, Status
+from wavecom.core.sweep import SweepReport
 from wavecom.histograms import Histogram
 
 _CALL_BUCKETS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0, 600.0)
@@ -31,11 +32,20 @@ ACCEPTED = Histogram(
 ENDED = Histogram(
     "wavecom_acceptance_to_end_seconds",
     "From acceptance, or sendAt, until the message came to its end.",
-    ["type", "status"],
+    ["type", "priority", "status"],
     buckets=_LIFE_BUCKETS,
 )
 DEPTH = Gauge("wavecom_queue_messages", "Messages that wait in a queue for a consumer.", ["queue"])
 AGE = Gauge("wavecom_queue_age_seconds", "How long the oldest of them has waited, at the most.", ["queue"])
+SWEPT_AT = Gauge(
+    "wavecom_sweep_last_run_timestamp_seconds",
+    "Unix time at which this process last ended a run of the sweep; 0: it has not yet, or it does not sweep.",
+)
+SWEPT = Counter(
+    "wavecom_sweep_jobs_total",
+    "What the sweep did: jobs that it moved, delivery messages and dead letters that it published.",
+    ["result"],
+)
 
 #: So often the queues are looked at.
 SAMPLE_SECONDS: Final = 10.0
@@ -46,6 +56,14 @@ def observe_calls(calls: Iterable[CallResult]) -> None:
     CALLS.observe_many(
         ((call.provider, call.answer.outcome.value), call.latency_ms / 1000) for call in calls if call.provider
     )
+
+
+def observe_sweep(report: SweepReport) -> None:
+    """A run of the sweep that has just ended."""
+    SWEPT_AT.set_to_current_time()
+    SWEPT.labels("moved").inc(report.moved)
+    SWEPT.labels("published").inc(report.published)
+    SWEPT.labels("dead_lettered").inc(report.dead_lettered)
 
 
 class TransitionMetrics:
@@ -67,7 +85,11 @@ class TransitionMetrics:
         ]
         if taken:
             ACCEPTED.observe_many(taken)
-        ended = [((job.type.value, status.value), _age(job, now)) for job, status in first_lives if status in FINAL]
+        ended = [
+            ((job.type.value, job.priority.value, status.value), _age(job, now))
+            for job, status in first_lives
+            if status in FINAL
+        ]
         if ended:
             ENDED.observe_many(ended)
 

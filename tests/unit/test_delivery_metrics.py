@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import threading
+import time
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from wavecom.core.engine import Guard, Transition
 from wavecom.core.job import Job, Outcome
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
+from wavecom.core.sweep import SweepReport
 from wavecom.delivery_metrics import QueueSampler
 from wavecom.histograms import Histogram
 from wavecom.web.request_middleware import NO_ROUTE
@@ -95,7 +97,7 @@ def test_time_counts_from_acceptance_or_from_when_it_was_to_be_sent() -> None:
 
 @pytest.mark.parametrize("status", Status)
 def test_only_ends_count_as_ends(status: Status) -> None:
-    labels = {"type": "sms", "status": status.value}
+    labels = {"type": "sms", "priority": "normal", "status": status.value}
     before = value("wavecom_acceptance_to_end_seconds_count", **labels)
 
     delivery_metrics.TransitionMetrics().on_moved([_move(make_job(status=Status.PROCESSING), status)], later(1))
@@ -117,6 +119,18 @@ def test_a_delivery_tells_its_calls_and_its_moves_once() -> None:
         ("second", Outcome.ACCEPTED),
     ]
     assert [transition.status for transition in observer.moved] == [Status.DELIVERED]
+
+
+def test_a_run_of_the_sweep_tells_when_and_what_it_did() -> None:
+    names = ("moved", "published", "dead_lettered")
+    before = [value("wavecom_sweep_jobs_total", result=name) for name in names]
+    began = time.time()
+
+    delivery_metrics.observe_sweep(SweepReport(moved=3, published=2, dead_lettered=1))
+
+    counted = [value("wavecom_sweep_jobs_total", result=name) for name in names]
+    assert [after - earlier for after, earlier in zip(counted, before, strict=True)] == [3, 2, 1]
+    assert value("wavecom_sweep_last_run_timestamp_seconds") >= began
 
 
 # --- queues ---------------------------------------------------------------------------------------------------------

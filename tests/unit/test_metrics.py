@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
-import pkgutil
-import re
 import socket
 import urllib.request
 from collections.abc import Iterator
@@ -15,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 import wavecom
+from tests.documented_metrics import documented_metrics
 from tests.factories import NOW
 from wavecom import metrics
 from wavecom.errors import StoreError
@@ -61,9 +59,9 @@ def test_a_host_that_is_not_this_machine_costs_the_metrics_and_not_the_start(tak
     assert (port, [entry["event"] for entry in logs]) == (None, ["metrics_not_served"])
 
 
-def declared() -> dict[str, tuple[str, ...]]:
-    """Name of every metric in the source, as it is scraped → its labels."""
-    found: dict[str, tuple[str, ...]] = {}
+def declared() -> dict[str, tuple[str, tuple[str, ...]]]:
+    """Name of every metric in the source, as it is scraped → its type and labels."""
+    found: dict[str, tuple[str, tuple[str, ...]]] = {}
     for path in (REPOSITORY / "wavecom").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
@@ -74,41 +72,31 @@ def declared() -> dict[str, tuple[str, ...]]:
                 continue
             labels = ast.literal_eval(node.args[2]) if len(node.args) > 2 else []
             suffix = "_total" if kind == "Counter" and not str(name.value).endswith("_total") else ""
-            found[f"{name.value}{suffix}"] = tuple(labels)
+            found[f"{name.value}{suffix}"] = kind.lower(), tuple(labels)
     return found
 
 
-def documented() -> dict[str, tuple[str, ...]]:
-    """The same of the table."""
-    text = (REPOSITORY / "docs" / "operations.md").read_text(encoding="utf-8")
-    section = text.split("\n## Metrics")[1].split("\n## ")[0]
-    rows = re.findall(r"^\| (`wavecom_[^|]*)\|([^|]*)\|", section, re.MULTILINE)
-    return {
-        name: tuple(filter(None, labels.strip().split(", ")))
-        for names, labels in rows
-        for name in re.findall(r"`(wavecom_\w+)`", names)
-    }
-
-
-def test_every_metric_is_documented_with_its_labels_and_nothing_else_is() -> None:
+def test_every_metric_is_documented_with_its_type_and_labels_and_nothing_else_is() -> None:
     assert len(declared()) > 20
-    assert documented() == declared()
+    assert {name: (each.type, each.labels) for name, each in documented_metrics().items()} == declared()
 
 
-def test_the_table_is_what_the_registry_serves() -> None:
-    for module in pkgutil.walk_packages(wavecom.__path__, "wavecom."):
-        if not module.name.startswith(("wavecom.wsgi", "wavecom.tasks")):
-            importlib.import_module(module.name)
+UNITS = ("_seconds", "_percent", "_share", "_messages", "_state", "_info", "_up", "_total", "_timestamp_seconds")
 
-    served = {family.name for family in prometheus_client.REGISTRY.collect() if family.name.startswith("wavecom_")}
 
-    # What Celery's processes alone have is declared in modules that start services when they are imported.
-    elsewhere = {"wavecom_worker_stalled", "wavecom_consumers_cancelled"}
-    assert served | elsewhere == {name.removesuffix("_total") for name in documented()} | elsewhere
+def test_names_end_in_their_unit_and_every_metric_has_a_meaning() -> None:
+    #: 1 or 0, or how many there are now.
+    flags = {"fast_path_disabled", "gate_degraded", "worker_stalled", "deliveries_stalled", "provider_paused"}
+    flags |= {"provider_account_trouble"}
+
+    for name, metric in documented_metrics().items():
+        assert metric.meaning, name
+        assert (metric.type == "counter") == name.endswith("_total"), name
+        assert name.endswith(UNITS) or name.removeprefix("wavecom_") in flags, name
 
 
 def test_no_label_clashes_with_one_that_prometheus_sets_itself() -> None:
-    used = {label for labels in declared().values() for label in labels}
+    used = {label for _, labels in declared().values() for label in labels}
 
     assert not used & {"job", "instance", "le", "quantile", "__name__"}
 

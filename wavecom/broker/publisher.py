@@ -28,6 +28,7 @@ from wavecom.core.job import DeliveryMessage, JobId
 from wavecom.core.lanes import Lane
 from wavecom.core.ports import DeadLetter
 from wavecom.internals import amqp
+from wavecom.label_values import LabelValues
 
 log = structlog.get_logger()
 
@@ -35,6 +36,8 @@ PUBLISHED = Counter("wavecom_published_total", "Messages confirmed by the broker
 DEAD_LETTERS = Counter(
     "wavecom_dead_letters_total", "Dead letters of failed jobs confirmed by the broker, by the job's error", ["code"]
 )
+#: A gateway may answer with any code.
+_CODES: Final = LabelValues(100)
 BROKER_UP = Gauge("wavecom_broker_up", "1 when this process's last call of RabbitMQ was answered, and before the first")
 BROKER_UP.set(1)
 BROKER_LOSSES = Counter("wavecom_broker_losses_total", "Times that this process lost RabbitMQ")
@@ -193,7 +196,7 @@ class AmqpPublisher:
         confirmed = self._send("dead_letter", dead_letters)
         for dead_letter, is_confirmed in zip(dead_letters, confirmed, strict=True):
             if is_confirmed:
-                DEAD_LETTERS.labels(dead_letter.code).inc()
+                DEAD_LETTERS.labels(_CODES.of(dead_letter.code)).inc()
         return confirmed
 
     def ping(self) -> bool:
