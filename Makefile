@@ -53,7 +53,7 @@ lint: ## format, lint, types, import contracts, spelling
 check: lint ## what lint does, then all tests with branch coverage
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered $(ARGS)
 
-check-deploy: ## judge deploy/ and the GitHub workflow by helm, Kubernetes' schemas and actionlint; needs go
+check-deploy: ## judge deploy/ and the GitHub workflow by helm, Kubernetes' schemas, promtool and actionlint; needs go
 	@tools/bootstrap test
 	@tools/check-deploy
 
