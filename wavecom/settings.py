@@ -138,6 +138,7 @@ class Settings:
     log_level: str = "warning"
     #: What the providers file may refer to with "$NAME": the whole environment, never shown.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    known_variables: frozenset[str] = field(default=frozenset(), repr=False)  # that settings are read from
     #: Unique among all processes of the fleet.
     worker_name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
 
@@ -175,14 +176,14 @@ def _servers_file(path: Path) -> dict[str, str]:
 
 
 class _Reader(Env):
-    """environs over a mapping of ours instead of the process's environment."""
+    """environs over a mapping of ours. An empty variable is one that is not set: so shells spell "none"."""
 
     def __init__(self, source: Mapping[str, str]) -> None:
         super().__init__(eager=False)
-        self._source = source
+        self._source, self.names = source, set[str]()
 
     def _get_value(self, env_key: str, default: object) -> object:
-        # An empty variable is one that is not set: that is how shells and compose files spell "none".
+        self.names.add(env_key)
         return self._source.get(env_key, "").strip() or default
 
 
@@ -276,6 +277,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "retry_cap_seconds": env.float("WAVECOM_RETRY_CAP_SECONDS", None, validate=seconds),
         "log_level": env.str("WAVECOM_LOG_LEVEL", None, validate=level),
     }
+    values["known_variables"] = frozenset(env.names)
     try:
         env.seal()
     except EnvValidationError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 import stat
 from collections.abc import Iterator
@@ -18,11 +17,8 @@ from wavecom.diagnosis.context import DiagnosisContext
 from wavecom.settings import Settings
 
 _TIMEOUT_SECONDS: Final = 3.0
-#: Settings that have another name than their attribute, and what the local launcher reads itself.
-_OTHER_NAMES: Final = ("WAVECOM_PROVIDERS", "WAVECOM_MONGO_SERVER")
-KNOWN_VARIABLES: Final = frozenset(
-    {f"WAVECOM_{each.name.upper()}" for each in dataclasses.fields(Settings)} | set(_OTHER_NAMES)
-)
+#: What is read elsewhere: where the settings' own file is, and by the local launcher.
+_READ_ELSEWHERE: Final = frozenset({"WAVECOM_HOME", "WAVECOM_MONGO_SERVER"})
 
 
 def check_settings(context: DiagnosisContext) -> Iterator[CheckResult]:
@@ -33,7 +29,7 @@ def check_settings(context: DiagnosisContext) -> Iterator[CheckResult]:
     # What the providers file refers to may have any name.
     text = file.read_text(encoding="utf-8", errors="replace") if file is not None else ""
     names = [name for name in settings.environment if f"${name}" not in text and f"${{{name}}}" not in text]
-    yield from diagnosis.unknown_variables(names, KNOWN_VARIABLES)
+    yield from diagnosis.unknown_variables(names, settings.known_variables | _READ_ELSEWHERE)
     if settings.amqp.user == "guest" and settings.amqp.password == "guest":  # noqa: S105 - that it is no secret is the point
         remedy = "rabbitmqctl add_user wavecom"
         yield CheckResult("settings", "AMQP_URL", Severity.WARNING, "logs in as guest, which everybody knows", remedy)
