@@ -40,6 +40,7 @@ _CHUNK = 1000
 
 
 def main() -> None:
+    """Measure, by the arguments of the command line, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, default=20_000, help="how many are due at the same moment")
     count = parser.parse_args().jobs

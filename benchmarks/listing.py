@@ -84,6 +84,7 @@ class Figure:
 
 
 def main() -> None:
+    """Measure, by the arguments of the command line, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--jobs", type=int, nargs="+", default=[1_000, 200_000], help="how many are stored")
     parser.add_argument("--rounds", type=int, default=40, help="how often each is asked for")

@@ -57,7 +57,7 @@ class Address:
         return "\r\n".join(lines).encode()
 
     async def connect(self, owner: ConnectionOwner) -> ClientConnection:
-        """Raises ``OSError``."""
+        """A connected socket. Raises ``OSError``."""
         loop = asyncio.get_running_loop()
         _, connection = await loop.create_connection(
             lambda: ClientConnection(owner), self.host, self.port, ssl=self.tls
@@ -66,7 +66,7 @@ class Address:
 
 
 def post(head: bytes, body: bytes, idempotency_key: bytes | None) -> bytes:
-    """The whole request."""
+    """The bytes of a whole POST, head and body."""
     key = b"" if idempotency_key is None else b"Idempotency-Key: %b\r\n" % idempotency_key
     return b"%b%bContent-Length: %d\r\n\r\n%b" % (head, key, len(body), body)
 
@@ -74,7 +74,7 @@ def post(head: bytes, body: bytes, idempotency_key: bytes | None) -> bytes:
 class ConnectionOwner(Protocol):
     """Who sends requests over connections, each with a number of its own."""
 
-    def is_answered(self, number: int, status: int, head: bytes, body: bytes) -> None:
+    def on_answer(self, number: int, status: int, head: bytes, body: bytes) -> None:
         """The answer to a request is there."""
 
     def is_ready(self, connection: ClientConnection) -> None:
@@ -131,7 +131,7 @@ class ClientConnection(asyncio.Protocol):
         self._buffer = data[length:]
         head = data[:head_end]
         number, self._number = self._number, None
-        self._owner.is_answered(number, int(data[9:12]), head, data[head_end + len(HEAD_END) : length])
+        self._owner.on_answer(number, int(data[9:12]), head, data[head_end + len(HEAD_END) : length])
         if _CLOSE.search(head):
             self._transport.close()
         else:

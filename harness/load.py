@@ -146,8 +146,8 @@ class Phase:
             self._idle.remove(connection)
         self._open_more()
 
-    def is_answered(self, number: int, status: int, head: bytes, body: bytes) -> None:
-        """An answer is there."""
+    def on_answer(self, number: int, status: int, head: bytes, body: bytes) -> None:
+        """The answer to request ``number`` has come: note its status and the ids of its jobs."""
         if status in (200, 202, 207):
             found = _JOB_ID.findall(body)
             self.accepted += len(found)

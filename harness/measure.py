@@ -26,7 +26,7 @@ Watch = Callable[[str, int, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Latencies:
-    """Milliseconds."""
+    """Quantiles of a set of durations, in milliseconds."""
 
     count: int
     p50: float

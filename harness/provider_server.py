@@ -319,7 +319,7 @@ def provider_parser(description: str | None) -> argparse.ArgumentParser:
 
 
 def provider_ports(arguments: argparse.Namespace) -> dict[str, int]:
-    """Name -> port."""
+    """The port of each provider, by its name."""
     return {name: int(port) for name, _, port in (each.partition("=") for each in arguments.provider)}
 
 

@@ -158,7 +158,7 @@ class ReceiptSender:
         self._idle.append(connection)
         self._send_waiting()
 
-    def is_answered(self, number: int, status: int, head: bytes, body: bytes) -> None:
+    def on_answer(self, number: int, status: int, head: bytes, body: bytes) -> None:
         """See ``ConnectionOwner``."""
         if status != _OK:
             self._repeat(number)

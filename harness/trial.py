@@ -59,7 +59,7 @@ class Goal:
 
     @property
     def is_met(self) -> bool:
-        """Within the limit."""
+        """Whether the value is within the limit."""
         return self.is_met_by(self.value)
 
     def is_met_by(self, value: float, limit: float | None = None) -> bool:
@@ -70,7 +70,7 @@ class Goal:
 
 @dataclass(slots=True)
 class ScenarioResult:
-    """What a trial came to."""
+    """What one scenario came to for one subject, in one repeat."""
 
     scenario: str
     subject: str

@@ -24,6 +24,7 @@ from wavecom.core.ports import (
     Refusal,
     Stats,
 )
+from wavecom.core.receipts import InboundMessage, MatchedReceipt, Receipt
 from wavecom.core.states import Status
 from wavecom.core.transition_writer import TransitionWriter
 
@@ -254,3 +255,16 @@ class NeverStopping:
         self._clock.advance(timeout)
         self.on_wait()
         return self.is_stopping
+
+
+class NoFeedbackHandler:
+    """``FeedbackHandler`` that keeps nothing."""
+
+    def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
+        """See the port."""
+
+    def on_unmatched(self, provider: str, receipts: Sequence[Receipt]) -> None:
+        """See the port."""
+
+    def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
+        """See the port."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from tests.fakes import NoFeedbackHandler
 from tests.memory_storage import MemoryOneTimeTokens, MemoryPendingReceipts, MemoryUnreadableRequests
 from wavecom.core.engine import Policy
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.receipt_processing import ReceiptProcessor
-from wavecom.core.receipts import FeedbackHandler, NoFeedbackHandler
+from wavecom.core.receipts import FeedbackHandler
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.providers.receipts import Readers
 from wavecom.services.receipts import ReceiptIntake, shared_submit

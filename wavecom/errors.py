@@ -117,7 +117,7 @@ class RefusedError(WaveComError):
 
 
 class MalformedBodyError(RefusedError):
-    """The body is not JSON."""
+    """400: the body is not JSON."""
 
     code = "malformed_json"
 

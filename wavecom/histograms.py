@@ -52,7 +52,7 @@ class Histogram(Collector):
         return [HistogramMetricFamily(self._name, self._documentation, labels=self._labels)]
 
     def collect(self) -> Iterable[HistogramMetricFamily]:
-        """What is scraped."""
+        """The samples as ``prometheus_client`` scrapes them."""
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._labels)
         with self._lock:
             found = [(labels, list(counts), self._sums[labels]) for labels, counts in self._counts.items()]

@@ -16,6 +16,8 @@ from benchmarks.reference.tasks import send_notification
 
 
 class NotificationSchema(Schema):
+    """What is accepted."""
+
     class Meta:
         unknown = EXCLUDE
 
@@ -38,12 +40,14 @@ schema = NotificationSchema()
 
 @app.get("/healthz")
 def healthz() -> Response:
+    """200 while the store answers."""
     client.admin.command("ping")
     return jsonify(status="ok")
 
 
 @app.post("/api/notifications")
 def send() -> tuple[Response, int]:
+    """Store the job, then queue its task: 202, or 401 and 422."""
     if request.headers.get("Authorization") != f"Bearer {os.environ['WAVECOM_API_KEY']}":
         return jsonify(error="unauthorized"), 401
     try:

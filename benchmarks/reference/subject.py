@@ -41,6 +41,7 @@ class Reference:
     has_receipts = False
 
     def processes(self, config: DeploymentConfig) -> Sequence[Process]:
+        """See ``Subject``."""
         channels = {
             f"PROVIDER_{channel.upper()}": f"http://{LOOPBACK}:{config.provider_ports[name]}/send"
             for name, plan in config.shape.providers.items()

@@ -55,5 +55,5 @@ SCENARIOS = (
 
 
 def find(name: str) -> Scenario | None:
-    """By name."""
+    """The scenario of this name; None: there is none."""
     return next((scenario for scenario in SCENARIOS if scenario.name == name), None)

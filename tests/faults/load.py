@@ -158,7 +158,7 @@ class ApiClient:
             return self._idle.pop()
         return await self._address.connect(self)
 
-    def is_answered(self, number: int, status: int, head: bytes, body: bytes) -> None:
+    def on_answer(self, number: int, status: int, head: bytes, body: bytes) -> None:
         """See ``ConnectionOwner``."""
         self._end(number, lambda answer: answer.set_result(Answer(status, head, body)))
 

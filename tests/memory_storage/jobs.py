@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import bson
+
 from wavecom.core.engine import ClaimRequested, Transition, decide
 from wavecom.core.job import Claim, Job, JobId, label_text, recipient_text
 from wavecom.core.lanes import QUEUES, Channel, LaneQueue, Priority
 from wavecom.core.ports import Cursor, JobFilter, Page
 from wavecom.core.states import CLAIMABLE, Status
-from wavecom.storage.mongo.documents import decode_job, encode_job
+from wavecom.storage.mongo.documents import CODEC, encode_job, to_job
 
 _WRITES_KEPT = 8
 
@@ -21,6 +23,11 @@ _WRITES_KEPT = 8
 def _system_time() -> datetime:
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
+
+
+def stored_copy(job: Job) -> Job:
+    """The job as MongoDB gives it back: bytes of BSON, read again."""
+    return to_job(bson.decode(encode_job(job).raw, codec_options=CODEC))
 
 
 class MemoryJobRepository:
@@ -36,7 +43,7 @@ class MemoryJobRepository:
     def insert(self, jobs: Sequence[Job]) -> list[Job | None]:
         """See the port. Raises ``InvalidRequestError`` too, before anything is stored, for what BSON can't hold."""
         # Through the real codec: cut to milliseconds, independent of the caller's objects, refused where MongoDB would.
-        copies = [decode_job(encode_job(job)) for job in jobs]
+        copies = [stored_copy(job) for job in jobs]
         with self._lock:
             return [self._insert(job) for job in copies]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
@@ -106,8 +107,58 @@ def _is_inherited(owner: ast.Module | ast.ClassDef, child: ast.stmt) -> bool:
     return isinstance(owner, ast.ClassDef) and bool(owner.bases)
 
 
-@pytest.mark.parametrize("folder", ["wavecom", "harness"])
+@pytest.mark.parametrize("folder", ["wavecom", "harness", "benchmarks"])
 def test_everything_public_says_what_it_is(folder: str) -> None:
     found = [each for path in sorted((REPOSITORY / folder).rglob("*.py")) for each in undocumented(path)]
 
     assert found == []
+
+
+#: What names a file of the repository: a path below one of its folders, or a page by its name alone.
+NAMED_FILE = re.compile(
+    r"(?<![\w./:-])"
+    r"(?:(?:wavecom|tests|harness|benchmarks|docs|tools|deploy|examples)/[\w./-]*\w\.(?:py|md|lua|toml|yaml)|[\w-]+\.md)\b"
+)
+
+
+#: Named, and not there: what a reader makes by a guide, or a command writes.
+NOT_THERE = {
+    "wavecom/providers/pigeon.py",
+    "tests/contract/providers/test_pigeon.py",
+    "docs/reports/faults.md",
+    "NAME.md",
+}
+
+
+def named_files(text: str) -> set[str]:
+    """The files that a text names, as it names them."""
+    return set(NAMED_FILE.findall(text))
+
+
+def texts() -> Iterator[Path]:
+    """What people read: code with its comments, and documents; reports tell of what was there at their time."""
+    for folder in ("wavecom", "harness", "benchmarks", "tests", "docs"):
+        for path in sorted((REPOSITORY / folder).rglob("*")):
+            if path.suffix in {".py", ".lua", ".md"} and "reports" not in path.parts and path != Path(__file__):
+                yield path
+    yield from sorted(REPOSITORY.glob("*.py"))
+    yield from (REPOSITORY / name for name in ("README.md", "setup.cfg", "pyproject.toml", "Makefile"))
+
+
+def test_every_file_that_a_text_names_is_in_the_repository() -> None:
+    pages = {path.name for path in [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").rglob("*.md")]}
+
+    dangling = {
+        f"{path.relative_to(REPOSITORY)}: {name}"
+        for path in texts()
+        for name in named_files(path.read_text(encoding="utf-8"))
+        if not (REPOSITORY / name).exists() and name not in pages | NOT_THERE
+    }
+
+    assert dangling == set()
+
+
+def test_a_file_that_a_text_names_is_found() -> None:
+    text = "See design.md section 6, (docs/celery.md) and tests/unit/test_gone.py; not https://a.example/docs/page.md."
+
+    assert named_files(text) == {"design.md", "docs/celery.md", "tests/unit/test_gone.py"}

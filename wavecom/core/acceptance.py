@@ -17,7 +17,7 @@ from typing import NoReturn
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.quota import DAILY, UNLIMITED, Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
-from wavecom.core.submission import Accepted, Flushed, NewNotification, Outcome, Submission
+from wavecom.core.submission import Accepted, Flushed, NewNotification, Submission, SubmissionResult
 from wavecom.errors import (
     ChannelNotServedError,
     IdempotencyMismatchError,
@@ -106,7 +106,7 @@ class Acceptance:
 
     def accept_many(
         self, actor: Actor, notifications: Sequence[NewNotification], refused: int = 0, repeated: int = 0
-    ) -> tuple[list[Outcome], Sequence[LimitStatus]]:
+    ) -> tuple[list[SubmissionResult], Sequence[LimitStatus]]:
         """Accept each for itself, under the limits all or none.
 
         Of the same request ``refused`` others are wrong, and ``repeated`` others are known to repeat earlier ones.
@@ -171,7 +171,7 @@ class Acceptance:
         """Keep an answer, so that a repetition gets it at once."""
         self._quotas.store_answer(name_of(actor.client, idempotency_key), answer)
 
-    def _wrong_senders(self, actor: Actor, notifications: Sequence[NewNotification]) -> dict[int, Outcome]:
+    def _wrong_senders(self, actor: Actor, notifications: Sequence[NewNotification]) -> dict[int, SubmissionResult]:
         """By their places, those whose senders may not be used (any more): refused, but for repetitions."""
         wrong = {index: problems for index, new in enumerate(notifications) if (problems := self._problems(actor, new))}
         found = self._submission.repeated(actor.client, [notifications[index] for index in wrong])

@@ -41,7 +41,7 @@ class Activity:
         self._since[-id(call)] = self._monotonic()
 
     def end(self, call: object) -> None:
-        """It is over."""
+        """The call that ``begin`` was given is over. One that is not known is passed over."""
         self._since.pop(-id(call), None)
 
     def wait_for_store(self) -> None:
@@ -49,5 +49,5 @@ class Activity:
         self._since[threading.get_ident()] = None
 
     def leave(self) -> None:
-        """This thread is done."""
+        """This thread delivers nothing any more. May be called twice."""
         self._since.pop(threading.get_ident(), None)

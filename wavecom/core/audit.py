@@ -23,7 +23,7 @@ def reason_of(job: Job) -> FailureReason:
 
 
 class Action(StrEnum):
-    """What an operator did."""
+    """What an operator did: the ``action`` of an audit entry."""
 
     REPLAY = "replay"
     DISCARD = "discard"
@@ -33,7 +33,7 @@ class Action(StrEnum):
 
 
 class AuditReader(Protocol):
-    """The audit log, read."""
+    """Reads the audit log, newest first."""
 
     def newest(
         self, *, action: str | None = None, operator: str | None = None, since: datetime | None = None, limit: int

@@ -1,7 +1,7 @@
-"""Runs bulk operations: one change to many items, at a pace, audited batch by batch, and resumable.
+"""Runs bulk operations: one change to many items, at a rate, audited batch by batch, and resumable.
 
 ``BulkRunner`` knows neither the items nor the change. A ``BulkSource`` reads the items batch by batch, a ``BulkChange``
-changes a batch; the runner keeps the pace and the limit, only counts in a dry run, and writes the audit entry: before
+changes a batch; the runner keeps the rate and the limit, only counts in a dry run, and writes the audit entry: before
 the first change, after each batch, and at the end. An operation may be killed anywhere; ``resumed`` makes another one
 that goes on at the position in its entry, and only with what was there when the first began.
 """
@@ -25,7 +25,7 @@ from wavecom.errors import StoreError
 
 #: Items that one batch has at most.
 _BATCH = 500
-#: Batches a second: fewer make the pace jerky, more cost round trips.
+#: Batches a second: fewer make the rate jerky, more cost round trips.
 _BATCHES_PER_SECOND = 5
 
 ItemT = TypeVar("ItemT")
@@ -62,7 +62,7 @@ Progress = Callable[[BulkOperation], None]
 
 
 def no_progress(_operation: BulkOperation) -> None:
-    """Nobody wants to know."""
+    """``on_progress`` for callers that do not show any."""
 
 
 class BulkRunner:
@@ -104,12 +104,12 @@ class BulkRunner:
         on_progress: Progress = no_progress,
     ) -> BulkOperation:
         """Change what the source reads, to its end or the limit; answers the operation with all its counts."""
-        pace = _Pace(options.rate_per_second, self._sleep, self._clock.monotonic)
+        limiter = _RateLimiter(options.rate_per_second, self._sleep, self._clock.monotonic)
         is_paced = not options.is_dry_run and options.starts_at is None
         with self.audited(operation):
-            for items in _batches(operation, source, options.limit, pace.batch_size if is_paced else _BATCH):
+            for items in _batches(operation, source, options.limit, limiter.batch_size if is_paced else _BATCH):
                 if is_paced:
-                    pace.wait_for(len(items))
+                    limiter.wait_for(len(items))
                 if options.is_dry_run:
                     change.count(items, operation)
                 else:
@@ -155,7 +155,7 @@ def _batches(
         yield items
 
 
-class _Pace:
+class _RateLimiter:
     """At most so many items a second, over batches."""
 
     def __init__(self, rate_per_second: float, sleep: Sleep, monotonic: Callable[[], float]) -> None:

@@ -84,12 +84,12 @@ class Plan:
     limits: Sequence[Limit]
 
     def amount(self, what: str) -> float:
-        """Of the line ``what``."""
+        """The amount of the line called ``what``, in that line's unit. There must be one."""
         return next(line.amount for line in self.lines if line.what == what)
 
 
 def plan(need: Need, costs: MeasuredCosts) -> Plan:
-    """Reckon it."""
+    """What ``need`` takes, line by line, at the ``costs`` that were measured."""
     rate, keep = need.rate_per_second, 1 - need.spare
     webs = math.ceil(rate * (1 + need.receipts) / (WEB_PER_SECOND * keep)) + 1
     hand_seconds = need.latency_seconds + CLAIM_AND_RECORD_SECONDS

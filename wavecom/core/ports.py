@@ -250,11 +250,11 @@ class NoFiles:
     """``Files`` of a message that has none apart."""
 
     def read(self, name: str) -> bytes:
-        """There is none."""
+        """Raises ``MissingFileError`` for every name."""
         raise MissingFileError(name)
 
     def handed_over(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing: there is nothing to let go of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -396,7 +396,7 @@ class Interval(StrEnum):
 
     @property
     def length(self) -> timedelta:
-        """As a time span."""
+        """One step as a time span."""
         return timedelta(**{f"{self.value}s": 1})
 
     def start_of(self, moment: datetime) -> datetime:

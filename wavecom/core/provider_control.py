@@ -13,7 +13,7 @@ from wavecom.core.provider_overrides import OverrideStore
 
 
 class ProviderAction(StrEnum):
-    """What was done."""
+    """What an operator did to a provider: the ``action`` of an audit entry."""
 
     PAUSE = "pause_provider"
     REOPEN = "reopen_provider"

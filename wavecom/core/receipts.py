@@ -140,16 +140,3 @@ class FeedbackHandler(Protocol):
     def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
         """What people wrote to our numbers with ``provider``."""
         ...
-
-
-class NoFeedbackHandler:
-    """``FeedbackHandler`` of a process that keeps none of it."""
-
-    def on_receipts(self, receipts: Sequence[MatchedReceipt]) -> None:
-        """Kept nowhere."""
-
-    def on_unmatched(self, provider: str, receipts: Sequence[Receipt]) -> None:
-        """Kept nowhere."""
-
-    def on_inbound(self, provider: str, messages: Sequence[InboundMessage]) -> None:
-        """Kept nowhere."""

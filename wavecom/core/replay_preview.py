@@ -25,7 +25,7 @@ class ReplayPreview:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """How many jobs the replay would start again."""
         return sum(self.reasons.values())
 
 

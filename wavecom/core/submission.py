@@ -91,7 +91,7 @@ class Batcher(Protocol):
 
 
 #: What became of one of many: accepted, or refused or not stored and why.
-Outcome = Accepted | RefusedError | StoreError
+SubmissionResult = Accepted | RefusedError | StoreError
 
 MakeBatcher = Callable[[Callable[[Sequence[Any]], Sequence[Any]]], Batcher]
 
@@ -220,7 +220,7 @@ class Submission:
             raise outcome
         return decision, outcome
 
-    def accept_many(self, notifications: Sequence[NewNotification]) -> list[Outcome]:
+    def accept_many(self, notifications: Sequence[NewNotification]) -> list[SubmissionResult]:
         """Store many jobs in one write and publish their delivery messages together; what became of each, in order.
 
         One that is refused costs no other. Of those that share an idempotency key the first is accepted; the others
@@ -242,7 +242,7 @@ class Submission:
         sent = [index for index, place in enumerate(places) if place == index]
         # Past the batcher, where it would hold up those who came alone: it is a batch already.
         results = dict(zip(sent, self._store([jobs[index] for index in sent]), strict=True)) if sent else {}
-        outcomes: list[Outcome] = []
+        outcomes: list[SubmissionResult] = []
         for index, (job, place) in enumerate(zip(jobs, places, strict=True)):
             result = results[place]
             if isinstance(result, Exception):
@@ -280,7 +280,7 @@ class Submission:
         return self._jobs.by_idempotency_key(client, idempotency_keys) if idempotency_keys else {}
 
     def repeat_count(
-        self, notifications: Sequence[NewNotification], outcomes: Sequence[Outcome], decision: QuotaDecision
+        self, notifications: Sequence[NewNotification], outcomes: Sequence[SubmissionResult], decision: QuotaDecision
     ) -> int:
         """How many names of these, which had these ``outcomes``, had been paid for before ``decision`` was made."""
         now = self._clock.now()

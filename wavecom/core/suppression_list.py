@@ -42,7 +42,7 @@ class AddCounts:
     unchanged: int = 0
 
     def plus(self, results: Sequence[AddResult]) -> AddCounts:
-        """The sum with these."""
+        """These counts and those of ``results`` together."""
         changed = sum(result.is_changed for result in results)
         return AddCounts(self.added + changed, self.unchanged + len(results) - changed)
 
@@ -120,7 +120,7 @@ class SuppressionList:
         return found
 
     def search(self, where: SuppressionFilter, limit: int, after: SuppressionCursor | None = None) -> SuppressionPage:
-        """A page of the list."""
+        """A page of at most ``limit`` entries that ``where`` lets through, newest first."""
         return self._store.search(where, limit, after, self._clock.now())
 
     def add_rejected(self, rejections: Sequence[tuple[Job, CallResult]]) -> None:

@@ -43,7 +43,7 @@ Find = Callable[[datetime], list[Job]]
 
 @dataclass(slots=True)
 class SweepReport:
-    """What one run did."""
+    """What one run of the sweep did, in numbers of jobs."""
 
     moved: int = 0
     published: int = 0

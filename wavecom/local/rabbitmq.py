@@ -79,7 +79,7 @@ class PrivateRabbitMQ(PrivateServer):
 
     @property
     def url(self) -> str:
-        """For the application."""
+        """The address for the application, with its login: ``amqp://…``."""
         return self.url_of(self.logins.vhost)
 
     def url_of(self, vhost: str) -> str:

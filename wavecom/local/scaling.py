@@ -65,7 +65,7 @@ class WorkerScaling:
             )
 
     def close(self) -> None:
-        """No further decision."""
+        """Make no further decision. Returns when the thread has ended."""
         self._periodic.close()
 
     def _decide_once(self) -> None:

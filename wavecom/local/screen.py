@@ -50,7 +50,7 @@ class Screen:
             self._status = None
 
     def panel(self, title: str, rows: Sequence[tuple[str, str]]) -> None:
-        """Names and values."""
+        """Print names and values, one pair a line; in a frame on a terminal."""
         if not self._console.is_terminal:
             width = max(len(name) for name, _ in rows)
             self.say("\n".join([f"\n{title}", *(f"  {name:<{width}}  {value}" for name, value in rows)]))

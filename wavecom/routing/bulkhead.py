@@ -38,7 +38,7 @@ class Bulkhead:
             return True
 
     def leave(self, provider: str) -> None:
-        """Give the place back."""
+        """Give back a place that ``enter`` has granted."""
         with self._lock:
             self._in_flight[provider] -= 1
             self._patient_in_flight -= provider in self._patient

@@ -185,5 +185,5 @@ class PauseRequests:
         return min(asked for _, asked in self._asked) if len(self._asked) >= enough else 0.0
 
     def clear(self) -> None:
-        """A call was taken."""
+        """Forget all: a call was taken."""
         self._asked.clear()

@@ -62,7 +62,7 @@ class PermitCache:
         return cost - paid
 
     def clear(self) -> None:
-        """Nobody may call now."""
+        """Drop what was fetched: nobody may call now."""
         self.permits = 0
 
     def refuse(self, reason: str, wait_seconds: float, now: float) -> None:

@@ -95,13 +95,13 @@ def changed(
 
 
 def degraded(workers: int, reason: str) -> None:
-    """Redis went away."""
+    """Log and count that Redis is away, so that each of ``workers`` has its share of limits."""
     DEGRADED.set(1)
     DEGRADATIONS.inc()
     log.warning("gate_degraded", divided_by_workers=workers, reason=reason)
 
 
 def recovered(after_seconds: float) -> None:
-    """Redis is back."""
+    """Log that Redis answers again, ``after_seconds`` without it."""
     DEGRADED.set(0)
     log.warning("gate_recovered", after_seconds=round(after_seconds, 1))

@@ -71,7 +71,7 @@ class ClosableServices:
 
 
 def policy_of(settings: Settings) -> Policy:
-    """The engine's numbers."""
+    """The numbers of the state machine that the settings name."""
     return Policy(
         retry_base_seconds=settings.retry_base_seconds,
         retry_cap_seconds=settings.retry_cap_seconds,

@@ -96,7 +96,7 @@ class InFlight:
             self._free -= 1
 
     def leave(self) -> None:
-        """Count it out."""
+        """Count a request out that ``enter`` has counted in."""
         with self._lock:
             self._free += 1
 

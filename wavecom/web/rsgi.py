@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from wavecom.web.api.sending import SendResponse
     from wavecom.web.proxies import Application
     from wavecom.web.receipts.fast_path import ReceiptFastPath
-    from wavecom.web.send_fast_path import Outcome, SendFastPath
+    from wavecom.web.send_fast_path import FastPathResult, SendFastPath
 
 log = structlog.get_logger()
 
@@ -279,7 +279,7 @@ class RsgiApplication:
         """Whether ``request`` is one for the fast path of these threads, and answered."""
         fast_path = self._fast_paths[threads]
         environ = request.environ = make_environ(request.scope, request.body, request.error)
-        served: asyncio.Future[Outcome | BaseException] = self._loop.create_future()
+        served: asyncio.Future[FastPathResult | BaseException] = self._loop.create_future()
         if not fast_path.enqueue(environ, body, partial(self._results.put, served)):
             return False
         self._enqueued[threads] += 1

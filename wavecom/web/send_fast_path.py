@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 BODY_LIMIT_BYTES = 16 * 1024
 
 #: What became of a request: its response, or what a thread has to finish (``SendFastPath.wait``); None: it is Flask's.
-Outcome = PlainResponse | Flushed[SendResponse] | None
+FastPathResult = PlainResponse | Flushed[SendResponse] | None
 
 
 class SendFastPath:
@@ -50,7 +50,7 @@ class SendFastPath:
             services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs
         )
         self._sending = Sending.over(services)
-        self._commit: GroupCommit[tuple[WSGIEnvironment, bytes], Outcome] = GroupCommit(
+        self._commit: GroupCommit[tuple[WSGIEnvironment, bytes], FastPathResult] = GroupCommit(
             self._serve, max_window_seconds=ACCEPT_WINDOW_SECONDS
         )
         self._longest_body = min(BODY_LIMIT_BYTES, services.settings.max_body_bytes)
@@ -58,7 +58,7 @@ class SendFastPath:
         self._vary = (("Vary", "Origin"),) if services.settings.cors_origins else ()
 
     def enqueue(
-        self, environ: WSGIEnvironment, body: bytes, on_done: Callable[[Outcome | BaseException], None]
+        self, environ: WSGIEnvironment, body: bytes, on_done: Callable[[FastPathResult | BaseException], None]
     ) -> bool:
         """Begin to serve the request whose whole ``body`` is here. ``on_done`` is called in the group commit's thread.
 
@@ -78,7 +78,7 @@ class SendFastPath:
             return False
         return True
 
-    def _serve(self, requests: Sequence[tuple[WSGIEnvironment, bytes]]) -> list[Outcome]:
+    def _serve(self, requests: Sequence[tuple[WSGIEnvironment, bytes]]) -> list[FastPathResult]:
         """Serve a batch, in the group commit's thread."""
         prepared = [self._prepare(environ, body) for environ, body in requests]
         flushed = iter(self._sending.send_each([each for each in prepared if each is not None]))
@@ -99,7 +99,7 @@ class SendFastPath:
         self._plain.identify(environ)
         return None if new is None else (caller, new)
 
-    def _outcome(self, environ: WSGIEnvironment, flushed: Flushed[SendResponse] | None) -> Outcome:
+    def _outcome(self, environ: WSGIEnvironment, flushed: Flushed[SendResponse] | None) -> FastPathResult:
         if flushed is None or not flushed.is_new:
             return flushed
         try:

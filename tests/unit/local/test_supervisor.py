@@ -21,7 +21,7 @@ class Clock:
         return self.seconds
 
 
-class Puppet(Service):
+class ScriptedService(Service):
     """A service without a process: it lives and dies as the test says."""
 
     def __init__(self, title: str, clock: Clock, events: list[str], log: Path, *, is_stubborn: bool = False) -> None:
@@ -35,7 +35,7 @@ class Puppet(Service):
         self.launch_error: Exception | None = None
 
     def _command(self) -> Sequence[str]:
-        raise AssertionError("a puppet has no program")
+        raise AssertionError("it has no program")
 
     @property
     def is_running(self) -> bool:
@@ -111,8 +111,8 @@ def supervisor(clock: Clock, said: list[str]) -> Supervisor:
 
 
 @pytest.fixture
-def worker(clock: Clock, events: list[str], tmp_path: Path) -> Puppet:
-    return Puppet("worker1", clock, events, tmp_path / "worker1.log")
+def worker(clock: Clock, events: list[str], tmp_path: Path) -> ScriptedService:
+    return ScriptedService("worker1", clock, events, tmp_path / "worker1.log")
 
 
 def test_pauses_grow_to_thirty_seconds_and_start_over_after_a_minute_of_life() -> None:
@@ -124,7 +124,7 @@ def test_pauses_grow_to_thirty_seconds_and_start_over_after_a_minute_of_life() -
 
 
 def test_a_dead_service_starts_again_after_its_pause_and_not_before(
-    supervisor: Supervisor, worker: Puppet, clock: Clock, events: list[str]
+    supervisor: Supervisor, worker: ScriptedService, clock: Clock, events: list[str]
 ) -> None:
     supervisor.start(worker)
     worker.die(-9)
@@ -140,7 +140,7 @@ def test_a_dead_service_starts_again_after_its_pause_and_not_before(
 
 
 def test_a_death_is_told_with_its_cause_the_pause_and_the_end_of_the_log(
-    supervisor: Supervisor, worker: Puppet, said: list[str]
+    supervisor: Supervisor, worker: ScriptedService, said: list[str]
 ) -> None:
     worker.log.write_text("first line\nlast words\n")
     supervisor.start(worker)
@@ -158,7 +158,7 @@ def test_a_death_is_told_with_its_cause_the_pause_and_the_end_of_the_log(
 
 
 def test_a_service_that_can_not_be_launched_again_is_tried_again(
-    supervisor: Supervisor, worker: Puppet, clock: Clock, said: list[str]
+    supervisor: Supervisor, worker: ScriptedService, clock: Clock, said: list[str]
 ) -> None:
     supervisor.start(worker)
     worker.die(1)
@@ -179,7 +179,9 @@ def test_a_service_that_can_not_be_launched_again_is_tried_again(
 def test_phases_end_one_after_the_other(
     supervisor: Supervisor, clock: Clock, events: list[str], interrupts: TickingInterrupts, tmp_path: Path
 ) -> None:
-    web, worker, server = (Puppet(name, clock, events, tmp_path / name) for name in ("web", "worker", "server"))
+    web, worker, server = (
+        ScriptedService(name, clock, events, tmp_path / name) for name in ("web", "worker", "server")
+    )
     for service in (server, worker, web):
         supervisor.start(service)
     events.clear()
@@ -195,7 +197,7 @@ def test_phases_end_one_after_the_other(
 def test_what_does_not_end_in_time_is_killed_and_named(
     supervisor: Supervisor, clock: Clock, said: list[str], interrupts: TickingInterrupts, tmp_path: Path
 ) -> None:
-    stubborn = Puppet("worker1", clock, [], tmp_path / "log", is_stubborn=True)
+    stubborn = ScriptedService("worker1", clock, [], tmp_path / "log", is_stubborn=True)
     supervisor.start(stubborn)
     started_at = clock()
 
@@ -210,7 +212,7 @@ def test_what_does_not_end_in_time_is_killed_and_named(
 def test_a_second_interrupt_kills_at_once(
     supervisor: Supervisor, clock: Clock, interrupts: TickingInterrupts, tmp_path: Path
 ) -> None:
-    stubborn = [Puppet(name, clock, [], tmp_path / name, is_stubborn=True) for name in ("web", "worker1")]
+    stubborn = [ScriptedService(name, clock, [], tmp_path / name, is_stubborn=True) for name in ("web", "worker1")]
     for service in stubborn:
         supervisor.start(service)
     interrupts.count = 1
@@ -225,7 +227,7 @@ def test_a_second_interrupt_kills_at_once(
 
 
 def test_what_ended_during_the_shutdown_is_not_started_again(
-    supervisor: Supervisor, worker: Puppet, interrupts: TickingInterrupts
+    supervisor: Supervisor, worker: ScriptedService, interrupts: TickingInterrupts
 ) -> None:
     supervisor.start(worker)
 
@@ -235,7 +237,9 @@ def test_what_ended_during_the_shutdown_is_not_started_again(
     assert not worker.is_running
 
 
-def test_a_log_that_has_grown_too_large_is_put_aside(supervisor: Supervisor, worker: Puppet, clock: Clock) -> None:
+def test_a_log_that_has_grown_too_large_is_put_aside(
+    supervisor: Supervisor, worker: ScriptedService, clock: Clock
+) -> None:
     supervisor.start(worker)
     with worker.log.open("wb") as file:
         file.truncate(33 * 1024 * 1024)
@@ -248,7 +252,7 @@ def test_a_log_that_has_grown_too_large_is_put_aside(supervisor: Supervisor, wor
 
 
 def test_a_service_that_is_retired_ends_and_starts_no_more(
-    supervisor: Supervisor, worker: Puppet, clock: Clock, said: list[str], events: list[str]
+    supervisor: Supervisor, worker: ScriptedService, clock: Clock, said: list[str], events: list[str]
 ) -> None:
     supervisor.start(worker)
 
@@ -266,7 +270,7 @@ def test_a_service_that_is_retired_ends_and_starts_no_more(
 def test_a_retired_service_has_time_for_the_work_in_its_hand(
     supervisor: Supervisor, clock: Clock, said: list[str], events: list[str], tmp_path: Path
 ) -> None:
-    stubborn = Puppet("worker1", clock, events, tmp_path / "log", is_stubborn=True)
+    stubborn = ScriptedService("worker1", clock, events, tmp_path / "log", is_stubborn=True)
     supervisor.start(stubborn)
     supervisor.retire(stubborn)
 

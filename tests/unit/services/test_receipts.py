@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.factories import NOW, make_receipt
-from tests.fakes import FakeClock, make_writer
+from tests.fakes import FakeClock, NoFeedbackHandler, make_writer
 from tests.memory_storage import MemoryJobRepository, MemoryPendingReceipts
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from wavecom.core.engine import Policy
 from wavecom.core.job import Job
 from wavecom.core.receipt_processing import ReceiptProcessor, ReceiptReport
-from wavecom.core.receipts import InboundMessage, NoFeedbackHandler, ReceiptBatch
+from wavecom.core.receipts import InboundMessage, ReceiptBatch
 from wavecom.errors import UnavailableError
 from wavecom.services.receipts import shared_submit
 from wavecom.web.rsgi import RECEIPT_THREADS

@@ -18,7 +18,7 @@ from wavecom.settings import Settings
 NUMBER = "+12025550143"
 
 
-class Told:
+class ScriptedReader:
     """A reader of receipts that reads what the test has put into it."""
 
     methods = frozenset({"POST"})
@@ -38,9 +38,9 @@ class Provider:
     """Somebody who tells the app of messages and receipts."""
 
     def __init__(self, **settings: Any) -> None:
-        self.told = Told()
+        self.reader = ScriptedReader()
         self.environment: WebEnvironment = make_environment(
-            Settings(secret_key="a secret for tests only", **settings), readers={"twilio": self.told}
+            Settings(secret_key="a secret for tests only", **settings), readers={"twilio": self.reader}
         )
         self._client: FlaskClient = self.environment.app.test_client()
         self._messages = 0
@@ -59,7 +59,7 @@ class Provider:
         return sorted((entry.account, entry.source, entry.state(now)) for entry in entries)
 
     def _tells(self, batch: ReceiptBatch) -> int:
-        self.told.batch = batch
+        self.reader.batch = batch
         return self._client.post("/receipts/twilio", data=b"x").status_code
 
 

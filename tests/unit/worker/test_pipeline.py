@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.factories import make_answer, make_job
+from tests.waiting import wait_until
 from wavecom.core.activity import Activity
 from wavecom.core.attempts import AttemptResult, OnAttemptResult, PartialAttempt
 from wavecom.core.job import CallResult, Job, JobId
@@ -131,14 +132,7 @@ class Harness:
             )
 
     def wait_for_ends(self, count: int) -> None:
-        self.wait_until(lambda: len(self.reported) >= count)
-
-    @staticmethod
-    def wait_until(is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not is_so():
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.001)
+        wait_until(lambda: len(self.reported) >= count)
 
     def _retry(self, message: InFlightMessage, _retry: RetryLater) -> None:
         self.events.append(f"retry {message.job_id}")
@@ -176,7 +170,7 @@ def test_a_job_is_claimed_sent_recorded_and_only_then_done(harness: Harness) -> 
     harness.stages.may_call.clear()
 
     harness.send("one")
-    harness.wait_until(lambda: harness.stages.calling == 1)
+    wait_until(lambda: harness.stages.calling == 1)
     ends_before_the_call = dict(harness.ends)
     harness.stages.may_call.set()
     harness.wait_for_ends(1)
@@ -194,7 +188,7 @@ def test_what_waits_is_claimed_together_and_no_more_than_there_are_threads(harne
     harness.send(*(f"job-{number}" for number in range(9)))
     harness.stages.may_call.clear()
     harness.stages.may_claim.set()
-    harness.wait_until(lambda: harness.stages.calling == 4)
+    wait_until(lambda: harness.stages.calling == 4)
     claimed_while_all_are_busy = [len(batch) for batch in harness.stages.claims]
     harness.stages.may_call.set()
     harness.wait_for_ends(10)
@@ -229,7 +223,7 @@ def test_without_a_store_messages_are_given_back_and_nothing_is_sent(harness: Ha
 def test_a_result_that_could_not_be_recorded_gives_its_message_back(harness: Harness) -> None:
     harness.stages.may_call.clear()
     harness.send("one")
-    harness.wait_until(lambda: harness.stages.calling == 1)
+    wait_until(lambda: harness.stages.calling == 1)
 
     harness.stages.store_is_away = True
     harness.stages.may_call.set()
@@ -276,7 +270,7 @@ def test_a_bug_in_one_job_costs_only_that_one_its_message(harness: Harness) -> N
 
 def test_calls_that_need_no_thread_get_none_and_are_recorded_together(harness: Harness) -> None:
     harness.send("async one", "async two", "async three")
-    harness.wait_until(lambda: len(harness.stages.begun) == 3)
+    wait_until(lambda: len(harness.stages.begun) == 3)
 
     harness.stages.answer()
     harness.wait_for_ends(3)
@@ -294,12 +288,12 @@ def test_calls_that_need_no_thread_get_none_and_are_recorded_together(harness: H
 
 def test_calls_without_a_thread_count_among_those_at_once(harness: Harness) -> None:
     harness.send(*(f"async {number}" for number in range(6)))
-    harness.wait_until(lambda: len(harness.stages.begun) == 4)
+    wait_until(lambda: len(harness.stages.begun) == 4)
     time.sleep(0.05)
     begun_while_all_are_busy = len(harness.stages.begun)
 
     harness.stages.answer()
-    harness.wait_until(lambda: len(harness.stages.begun) == 2)
+    wait_until(lambda: len(harness.stages.begun) == 2)
     harness.stages.answer()
     harness.wait_for_ends(6)
 
@@ -308,8 +302,8 @@ def test_calls_without_a_thread_count_among_those_at_once(harness: Harness) -> N
 
 def test_a_call_under_way_shows_in_the_health_check_until_it_is_answered(harness: Harness) -> None:
     harness.send("async one")
-    harness.wait_until(lambda: len(harness.stages.begun) == 1)
-    harness.wait_until(lambda: harness.stages.activity.running == 1)
+    wait_until(lambda: len(harness.stages.begun) == 1)
+    wait_until(lambda: harness.stages.activity.running == 1)
     age_under_way = harness.stages.activity.oldest_age(time.monotonic() + 100)
 
     harness.stages.answer()
@@ -320,7 +314,7 @@ def test_a_call_under_way_shows_in_the_health_check_until_it_is_answered(harness
 
 def test_an_attempt_that_its_first_provider_could_not_make_goes_on_with_a_thread(harness: Harness) -> None:
     harness.send("async unfinished")
-    harness.wait_until(lambda: len(harness.stages.begun) == 1)
+    wait_until(lambda: len(harness.stages.begun) == 1)
 
     harness.stages.answer()
     harness.wait_for_ends(1)
@@ -331,7 +325,7 @@ def test_an_attempt_that_its_first_provider_could_not_make_goes_on_with_a_thread
 
 def test_a_bug_met_without_a_thread_costs_only_that_one_its_message(harness: Harness) -> None:
     harness.send("tripping", "async odd", "async fine")
-    harness.wait_until(lambda: len(harness.stages.begun) == 2)
+    wait_until(lambda: len(harness.stages.begun) == 2)
 
     harness.stages.answer()
     harness.wait_for_ends(3)
@@ -342,7 +336,7 @@ def test_a_bug_met_without_a_thread_costs_only_that_one_its_message(harness: Har
 
 def test_a_shutdown_finishes_calls_that_have_no_thread(harness: Harness) -> None:
     harness.send("async one")
-    harness.wait_until(lambda: len(harness.stages.begun) == 1)
+    wait_until(lambda: len(harness.stages.begun) == 1)
 
     threading.Timer(0.1, harness.stages.answer).start()
 
@@ -353,7 +347,7 @@ def test_a_shutdown_finishes_calls_that_have_no_thread(harness: Harness) -> None
 def test_a_shutdown_finishes_what_is_claimed_and_gives_back_what_is_not(harness: Harness) -> None:
     harness.stages.may_call.clear()
     harness.send("a", "b", "c", "d", "late")
-    harness.wait_until(lambda: harness.stages.calling == 4)
+    wait_until(lambda: harness.stages.calling == 4)
 
     threading.Timer(0.1, harness.stages.may_call.set).start()
     is_drained = harness.pipeline.drain(10)
@@ -372,7 +366,7 @@ def test_a_shutdown_waits_no_longer_than_it_is_told() -> None:
     harness = Harness()
     harness.stages.may_call.clear()
     harness.send("slow")
-    harness.wait_until(lambda: harness.stages.calling == 1)
+    wait_until(lambda: harness.stages.calling == 1)
 
     assert not harness.pipeline.drain(0.05)
 

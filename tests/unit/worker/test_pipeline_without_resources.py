@@ -27,6 +27,7 @@ from tests.fakes import (
 )
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.worker.test_pipeline import start
+from tests.waiting import wait_until
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, UnknownOutcomePolicy
@@ -233,12 +234,6 @@ class Harness:
         assert stored is not None
         return stored.status
 
-    def wait_until(self, is_so: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 30
-        while not is_so():
-            assert time.monotonic() < deadline, "waited in vain"
-            time.sleep(0.001)
-
     def sends(self) -> int:
         return sum(len(provider.messages) for provider in self.providers.values())
 
@@ -277,8 +272,8 @@ def test_a_shortage_that_passes_loses_no_message_no_permit_and_no_truth(
     other = harness.job()
     while not harness.offer(other, 2):
         pass
-    harness.wait_until(lambda: harness.pipeline.in_flight == 0 and {tag for tag, _ in harness.ends} == {1, 2})
-    harness.wait_until(lambda: harness.route.out == 0)
+    wait_until(lambda: harness.pipeline.in_flight == 0 and {tag for tag, _ in harness.ends} == {1, 2})
+    wait_until(lambda: harness.route.out == 0)
 
     assert sorted(tag for tag, _ in harness.ends) == [1, 2]
     assert harness.delivery.activity.running == 0
@@ -312,7 +307,7 @@ def test_a_shortage_that_lasts_sends_nothing_and_takes_nothing(step: str, is_asy
 
     is_taken = harness.offer(job, 1)
     if is_taken:
-        harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+        wait_until(lambda: harness.pipeline.in_flight == 0)
 
     assert harness.sends() == 0
     assert harness.route.out == 0
@@ -328,7 +323,7 @@ def test_a_call_that_can_not_be_begun_is_made_by_the_next_provider_with_a_thread
     job = harness.job()
 
     assert harness.offer(job, 1)
-    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+    wait_until(lambda: harness.pipeline.in_flight == 0)
 
     assert harness.status(job) is Status.DELIVERED
     assert [len(provider.messages) for provider in harness.providers.values()] == [0, 1]
@@ -342,7 +337,7 @@ def test_the_next_permit_that_can_not_be_had_ends_the_attempt_with_what_is_known
     job = harness.job()
 
     assert harness.offer(job, 1)
-    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+    wait_until(lambda: harness.pipeline.in_flight == 0)
 
     assert harness.status(job) is Status.RETRYING
     stored = harness.jobs.get(job.job_id)
@@ -359,7 +354,7 @@ def test_a_retry_whose_message_can_not_be_published_is_the_sweep_s(shortage: str
     job = harness.job()
 
     assert harness.offer(job, 1)
-    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+    wait_until(lambda: harness.pipeline.in_flight == 0)
 
     assert harness.ends == [(1, Disposition.ACK)]
     assert harness.status(job) is Status.RETRYING
@@ -371,7 +366,7 @@ def test_a_result_that_can_not_be_recorded_for_long_gives_its_message_back(short
     job = harness.job()
 
     assert harness.offer(job, 1)
-    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+    wait_until(lambda: harness.pipeline.in_flight == 0)
 
     assert harness.ends == [(1, Disposition.REQUEUE)]
     assert harness.route.out == 0
@@ -386,7 +381,7 @@ def test_a_bug_in_the_middle_of_a_call_is_an_unknown_outcome(is_async: bool, pol
     harness.jobs.insert([job])
 
     assert harness.offer(job, 1)
-    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+    wait_until(lambda: harness.pipeline.in_flight == 0)
 
     expected = Status.UNCONFIRMED if policy is UnknownOutcomePolicy.STOP else Status.RETRYING
     assert harness.status(job) is expected
@@ -406,7 +401,7 @@ def test_a_bug_before_a_call_is_an_attempt_that_sent_nothing(policy: UnknownOutc
 
     with capture_logs():
         assert harness.offer(job, 1)
-        harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+        wait_until(lambda: harness.pipeline.in_flight == 0)
 
     stored = harness.jobs.get(job.job_id)
     assert stored is not None
@@ -424,7 +419,7 @@ def test_a_provider_that_answers_and_raises_afterwards_has_answered() -> None:
     job = harness.job()
 
     assert harness.offer(job, 1)
-    harness.wait_until(lambda: harness.pipeline.in_flight == 0)
+    wait_until(lambda: harness.pipeline.in_flight == 0)
 
     assert harness.status(job) is Status.DELIVERED
     assert (harness.route.out, harness.ends) == (0, [(1, Disposition.ACK)])

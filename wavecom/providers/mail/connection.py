@@ -48,7 +48,7 @@ class Content(Protocol):
 
     @property
     def size(self) -> int:
-        """Bytes of all of it."""
+        """How many bytes the whole content has."""
         ...
 
     def __iter__(self) -> Any:

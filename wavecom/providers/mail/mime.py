@@ -99,7 +99,7 @@ class Content:
 
     @property
     def size(self) -> int:
-        """Bytes of it all."""
+        """How many bytes the whole content has."""
         return sum(len(piece) if isinstance(piece, bytes) else piece.size for piece in self._pieces)
 
     def __iter__(self) -> Iterator[bytes]:

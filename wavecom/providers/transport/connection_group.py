@@ -221,7 +221,7 @@ class ConnectionGroup:
     # --- for its connections ------------------------------------------------------------------------------------------
 
     def add(self, connection: Connection) -> None:
-        """A call begins."""
+        """Count a call in: it has begun on one of these connections."""
         self.multi.add_handle(connection.handle.curl)
         self.running[connection.handle.curl] = connection
 

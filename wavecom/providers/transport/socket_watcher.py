@@ -55,5 +55,5 @@ class SocketWatcher(Generic[Owner]):
                 self._epoll.unregister(descriptor)
 
     def close(self) -> None:
-        """Let go of the epoll."""
+        """Close the epoll. May be called once."""
         self._epoll.close()

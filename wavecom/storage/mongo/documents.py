@@ -65,12 +65,6 @@ def encode_job(job: Job) -> RawBSONDocument:
     return encode(to_document(job))
 
 
-def decode_job(raw: RawBSONDocument) -> Job:
-    """The reverse of ``encode_job``."""
-    document: Document = bson.decode(raw.raw, codec_options=CODEC)
-    return to_job(document)
-
-
 def to_document(job: Job) -> Document:
     """The job as a document with a new ``_id``; see ``encode_job`` for what may not be stored as it is."""
     document: Document = {

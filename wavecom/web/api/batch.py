@@ -13,7 +13,7 @@ from wavecom import errors
 from wavecom.accounts import KeyScope
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.actor import Actor
-from wavecom.core.submission import Accepted, Outcome, Submission
+from wavecom.core.submission import Accepted, Submission, SubmissionResult
 from wavecom.errors import InvalidRequestError, LimitStatus, NothingAcceptedError, RefusedError, StoreError
 from wavecom.services.web import WebServices
 from wavecom.web import problems
@@ -118,7 +118,7 @@ def _submit(
     actor: Actor,
     items: Sequence[BatchItem],
     keys: Sequence[str | None],
-) -> tuple[list[Outcome], Sequence[LimitStatus]]:
+) -> tuple[list[SubmissionResult], Sequence[LimitStatus]]:
     notifications = [
         item.request.to_notification(actor, key) for item, key in zip(items, keys, strict=True) if item.request
     ]
@@ -126,7 +126,7 @@ def _submit(
     refused = len(items) - len(notifications) - len(repeated)
     accepted, limits = acceptance.accept_many(actor, notifications, refused, len(repeated))
     answers = iter(accepted)
-    outcomes: list[Outcome] = []
+    outcomes: list[SubmissionResult] = []
     for index, item in enumerate(items):
         wrong = None if item.request else InvalidRequestError(item.wrong)
         outcomes.append(next(answers) if wrong is None else repeated.get(index, wrong))
@@ -142,7 +142,7 @@ def _earlier(
     return {index: found[key] for index, key in wrong if key in found}
 
 
-def _answer(outcomes: Sequence[Outcome]) -> Response:
+def _answer(outcomes: Sequence[SubmissionResult]) -> Response:
     accepted = sum(isinstance(outcome, Accepted) for outcome in outcomes)
     if not accepted:
         # Then there is nothing that an answer for each would protect: come back with all of them.
@@ -164,7 +164,7 @@ def _answer(outcomes: Sequence[Outcome]) -> Response:
     return response
 
 
-def _result(outcome: Outcome) -> dict[str, Any]:
+def _result(outcome: SubmissionResult) -> dict[str, Any]:
     if isinstance(outcome, RefusedError | StoreError):
         problem = problems.describe(outcome)
         return {"status": problem["status"], "problem": problem}

@@ -41,7 +41,7 @@ class SendResponse:
         return found
 
     def response(self, root: str) -> Response:
-        """As HTTP."""
+        """This answer as a Flask response."""
         return Response(self.body, 202, self.headers(root), mimetype="application/json")
 
 

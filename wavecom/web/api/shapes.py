@@ -59,17 +59,17 @@ def text(description: str = "", **limits: Any) -> Json:
 
 
 def integer(description: str = "", *, minimum: int = 0, **limits: Any) -> Json:
-    """An integer."""
+    """The JSON schema of an integer."""
     return _described({"type": "integer", "minimum": minimum, **limits}, description)
 
 
 def boolean(description: str = "") -> Json:
-    """True or false."""
+    """The JSON schema of true or false."""
     return _described({"type": "boolean"}, description)
 
 
 def enum(words: type[StrEnum] | Collection[str], description: str = "") -> Json:
-    """One of these words."""
+    """The JSON schema of one of these words."""
     return _described({"type": "string", "enum": [str(each) for each in words]}, description)
 
 
@@ -87,7 +87,7 @@ def uuid(description: str = "") -> Json:
 
 
 def array(item: Any, description: str = "", **limits: Any) -> Json:
-    """A list of ``item``."""
+    """The JSON schema of a list of ``item``."""
     return _described({"type": "array", "items": item, **limits}, description)
 
 
@@ -97,7 +97,7 @@ def anything(description: str = "") -> Json:
 
 
 def nullable(schema: Any) -> Json:
-    """``schema``, or null."""
+    """The JSON schema of ``schema``, or null."""
     if isinstance(schema, Shape):
         return {"anyOf": [schema, {"type": "null"}]}
     opened: Json = {**schema, "type": [schema["type"], "null"]}

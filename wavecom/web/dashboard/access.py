@@ -37,7 +37,7 @@ class Viewer:
     is_anonymous = False
 
     def get_id(self) -> str:
-        """For flask-login."""
+        """The name by which flask-login knows the session."""
         return self.id
 
     def narrowed(self, where: JobFilter) -> JobFilter:

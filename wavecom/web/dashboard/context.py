@@ -19,7 +19,7 @@ EXTENSION = "wavecom_pages"
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """One app's pages."""
+    """What the pages of one application share."""
 
     services: WebServices
     access: Access

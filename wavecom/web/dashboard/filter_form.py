@@ -73,7 +73,7 @@ class FilterForm:
 
     @property
     def used(self) -> int:
-        """How many are set."""
+        """How many of the filters are set."""
         return sum(bool(field.value) for field in self.fields)
 
     def typed(self) -> dict[str, str]:

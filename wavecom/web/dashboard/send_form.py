@@ -40,7 +40,7 @@ class Upload(Protocol):
         ...
 
     def read(self) -> bytes:
-        """All of it."""
+        """All bytes of the file."""
         ...
 
 

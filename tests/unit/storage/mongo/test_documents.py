@@ -6,13 +6,14 @@ import bson
 import pytest
 
 from tests.factories import NOW, later, make_claim, make_job, make_try
+from tests.memory_storage.jobs import stored_copy
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, Parked, Transition, decide
 from wavecom.core.job import Job, Outcome
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.errors import BodyTooLargeError
 from wavecom.storage.mongo.client import connect, default_database
-from wavecom.storage.mongo.documents import CODEC, decode_job, encode_job, to_document, to_patch
+from wavecom.storage.mongo.documents import CODEC, encode_job, to_document, to_patch
 from wavecom.storage.mongo.jobs import MongoJobRepository
 
 PUBLISHED = {
@@ -47,13 +48,13 @@ def test_keys_that_mean_something_to_drivers_are_stored_as_others(key: str) -> N
 
     stored: dict[str, Any] = bson.decode(raw.raw, codec_options=CODEC)
     assert list(stored["metadata"]) == [f"${key}", "inner"]
-    assert decode_job(raw) == job
+    assert stored_copy(job) == job
 
 
 def test_the_words_themselves_in_a_text_change_nothing() -> None:
     job = make_job(payload={"text": "pay with $ref", "senderId": "$id"})
 
-    assert decode_job(encode_job(job)) == job
+    assert stored_copy(job) == job
 
 
 @pytest.mark.parametrize(
