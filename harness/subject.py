@@ -51,11 +51,16 @@ class Shape:
 
     providers: Mapping[str, ProviderPlan] = field(default_factory=lambda: {MAIN: ProviderPlan()})
     workers: int = 1
+    #: Several need somebody before them, who listens at the API's port.
+    webs: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class DeploymentConfig:
-    """What one running application is started with: folders, ports, addresses of servers and providers, its API key."""
+    """What one running application is started with: folders, ports, addresses of servers and providers, its API key.
+
+    ``web_ports``: by title, where each of several web processes listens; a single one does at ``api_port`` itself.
+    """
 
     home: Path
     logs: Path
@@ -67,6 +72,7 @@ class DeploymentConfig:
     redis_url: str
     mongodb_uri: str
     provider_ports: Mapping[str, int]
+    web_ports: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -76,7 +82,8 @@ class DeploymentConfig:
     @classmethod
     def create(cls, home: Path, logs: Path, shape: Shape, environment: Mapping[str, str], **servers: str) -> Self:
         """With a new key, and free ports for the API and for each provider. ``servers``: their three addresses."""
-        [api_port, *provider_ports] = free_ports(1 + len(shape.providers))
+        webs = [f"web{number}" for number in range(1, shape.webs + 1)] if shape.webs > 1 else []
+        [api_port, *others] = free_ports(1 + len(webs) + len(shape.providers))
         return cls(
             home=home,
             logs=logs,
@@ -84,7 +91,8 @@ class DeploymentConfig:
             environment=environment,
             api_port=api_port,
             api_key=secrets.token_urlsafe(24),
-            provider_ports=dict(zip(shape.providers, provider_ports, strict=True)),
+            provider_ports=dict(zip(shape.providers, others[len(webs) :], strict=True)),
+            web_ports=dict(zip(webs, others, strict=False)),
             **servers,
         )
 
@@ -141,20 +149,22 @@ class WaveCom:
     def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         """See ``Subject.processes``: the Procfile's processes, with the recording provider in their providers file."""
         (config.home / _PROVIDERS_FILE).write_text(_providers_file(config), encoding="utf-8")
-        settings = Settings.from_environment(self.environment(config))
         groups = {"web": WEB, "worker": WORKER, "worker-high": WORKER, "ops": OPS, "beat": OPS}
+        workers = [f"worker{number}" for number in range(1, config.shape.workers + 1)]
+        several = {"web": list(config.web_ports) or ["web"], "worker": workers}
         found = []
         for program in PROGRAMS:
             if program.name not in groups:
                 continue
-            for number in range(1, (config.shape.workers if program.name == "worker" else 1) + 1):
-                title = f"worker{number}" if program.name == "worker" else program.name
-                environment = self.environment(config, title)
-                service = ProgramService(
-                    program, title=title, log=config.logs / f"{title}.log", environment=environment
-                )
-                found.append(Process(service, groups[program.name], check_of(service, settings)))
+            for title in several.get(program.name, [program.name]):
+                log = config.logs / f"{title}.log"
+                service = ProgramService(program, title=title, log=log, environment=self.environment(config, title))
+                found.append(Process(service, groups[program.name], self.check_of(service, config)))
         return found
+
+    def check_of(self, service: ProgramService, config: DeploymentConfig) -> Check:
+        """How to tell that one of its processes is ready."""
+        return check_of(service, Settings.from_environment(self.environment(config, service.title)))
 
     def environment(self, config: DeploymentConfig, title: str = "") -> dict[str, str]:
         """Variables of the process ``title``, or of a command that is to work with the same servers."""
@@ -165,7 +175,7 @@ class WaveCom:
             **self._extra,
             "WAVECOM_HOME": str(config.home),
             "WAVECOM_HOST": LOOPBACK,
-            "WAVECOM_PORT": str(config.api_port),
+            "WAVECOM_PORT": str(config.web_ports.get(title, config.api_port)),
             "WAVECOM_API_KEY": config.api_key,
             "WAVECOM_SECRET_KEY": self._secret_key,
             "WAVECOM_PROVIDERS": str(config.home / _PROVIDERS_FILE),

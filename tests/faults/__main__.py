@@ -12,7 +12,8 @@ import click
 from rich.console import Console
 
 from harness.control import CHECKOUT
-from tests.faults import cluster_scenarios, drill, programs, report, scenarios
+from harness.release import Release, ReleaseError
+from tests.faults import cluster_scenarios, drill, programs, release_scenarios, report, scenarios
 from tests.faults.display import Display
 from tests.faults.drill import ScenarioResult, Size
 from tests.faults.plan import DrillError
@@ -29,6 +30,12 @@ HOME = CHECKOUT / "var" / "faults"
 @click.option("--only", multiple=True, metavar="NAME", help="Run this scenario; may be given several times.")
 @click.option("--list", "is_list", is_flag=True, help="List the scenarios and stop.")
 @click.option("--cluster", "is_cluster", is_flag=True, help="The scenarios on three RabbitMQ nodes, and no others.")
+@click.option(
+    "--from",
+    "revision",
+    metavar="REVISION",
+    help="Play the upgrade from this revision of the repository, and the way back to it, in place of everything else.",
+)
 @click.option("--seed", type=int, help="Repeat the run that printed this number. Default: a new one.")
 @click.option("--quick", is_flag=True, help="300 notifications each and shorter faults, for trying changes out.")
 @click.option("--rate", type=click.FloatRange(1, 2000), help="Notifications a second. Default: 110.")
@@ -44,6 +51,7 @@ def main(
     only: tuple[str, ...],
     is_list: bool,
     is_cluster: bool,
+    revision: str | None,
     seed: int | None,
     quick: bool,
     rate: float | None,
@@ -65,6 +73,7 @@ def main(
       python -m tests.faults --quick                         everything in small; for trying out
       python -m tests.faults --cluster --rate 60             the losses of a node of three; about half an hour
       python -m tests.faults --only mixed --seed 4711        once more what seed 4711 drew
+      python -m tests.faults --from v0.1.0                   upgrade from that release and back, under load
       WAVECOM_FAST_PATHS=0 python -m tests.faults --quick    with libraries' documented ways only (docs/celery.md)
 
     WAVECOM_* of the environment hold for the processes under test, but for what the drill decides itself.
@@ -75,25 +84,31 @@ def main(
 
     Exit code: 0 every promise kept, 1 a promise broken, 2 the drill itself could not be run.
     """
-    usual = cluster_scenarios.SCENARIOS if is_cluster else scenarios.SCENARIOS
+    if is_cluster and revision is not None:
+        raise click.UsageError("--cluster and --from are two drills: give one of them")
+    usual = scenarios.SCENARIOS
+    if is_cluster:
+        usual = cluster_scenarios.SCENARIOS
+    elif revision is not None:
+        usual = release_scenarios.SCENARIOS
     if is_list:
         for scenario in usual:
             click.echo(f"{scenario.name:<24} {scenario.what}")
         return
-    selected = chosen(only, usual, [] if is_cluster else [scenarios.SHORT])
+    selected = chosen(only, usual, [scenarios.SHORT] if usual is scenarios.SCENARIOS else [])
     size = QUICK if quick else Size()
     if rate is not None:
         size = Size(size.notifications, rate, size.pace)
-    whole = not only and not quick
+    whole = not only and not quick and revision is None
     seed = random.SystemRandom().randrange(1, 1_000_000) if seed is None else seed
     interrupt_on_termination()
     console = Console()
     try:
         with Display(console, is_talkative=verbose) as display:
-            is_good = _Run(selected, size, seed, display, folder or (REPORTS if whole else HOME / "report")).run(
-                stop_at_failure=stop_at_failure
-            )
-    except (DrillError, ConfigurationError) as error:
+            release = None if revision is None else Release.check_out(revision, HOME / "releases")
+            folder = folder or (REPORTS if whole else HOME / "report")
+            is_good = _Run(selected, size, seed, display, folder, release).run(stop_at_failure=stop_at_failure)
+    except (DrillError, ReleaseError, ConfigurationError) as error:
         console.print(f"The drill could not be run: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
@@ -103,12 +118,21 @@ def main(
 
 
 class _Run:
-    def __init__(self, chosen: list[Scenario], size: Size, seed: int, display: Display, folder: Path) -> None:
+    def __init__(
+        self,
+        chosen: list[Scenario],
+        size: Size,
+        seed: int,
+        display: Display,
+        folder: Path,
+        other_release: Release | None,
+    ) -> None:
         self._chosen = chosen
         self._size = size
         self._seed = seed
         self._display = display
         self._folder = folder
+        self._other_release = other_release
 
     def run(self, *, stop_at_failure: bool) -> bool:
         """Whether every promise was kept."""
@@ -131,6 +155,7 @@ class _Run:
                 seed=self._seed,
                 mongo_program=mongo_program,
                 faketime_library=faketime,
+                other_release=self._other_release,
                 say=display.say,
                 progress=display.progress,
             )

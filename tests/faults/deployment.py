@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,20 +24,21 @@ from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from harness.control import HelperProcess
-from harness.environment import Environment, own_settings
+from harness.environment import START_SECONDS, Environment
 from harness.processes import sample
 from harness.provider_server import Behaviour, provider_arguments, set_behaviour
-from harness.subject import MONGODB, RABBITMQ, REDIS, DeploymentConfig, WaveCom
+from harness.subject import MONGODB, RABBITMQ, REDIS, DeploymentConfig
+from tests.faults.application import Application
 from tests.faults.cluster import DrillCluster
 from tests.faults.notes import Kill, Mark, Notes, Orphan, Trouble
-from tests.faults.plan import DRILL_SETTINGS, HEALTHY, SERVERS, SETTLED_SECONDS, DrillError, Plan
+from tests.faults.plan import HEALTHY, SERVERS, SETTLED_SECONDS, DrillError, Plan
 from tests.faults.processes import descendants_of, is_python
 from tests.faults.receipts import ReceiptEvidence
 from wavecom.local.ports import LOOPBACK, free_ports
+from wavecom.local.programs import ProgramService
 from wavecom.local.rabbitmq import MANAGEMENT, PrivateRabbitMQ
 from wavecom.local.server import PrivateServer
-from wavecom.local.service import Service
-from wavecom.local.supervisor import Supervisor
+from wavecom.local.supervisor import RETIRE_SECONDS
 
 _POLL_SECONDS = 0.1
 _CLOCK_FOLDER = Path(__file__).with_name("clock")
@@ -56,11 +57,8 @@ class Deployment:
         )
         self._environment.logs.mkdir(parents=True, exist_ok=True)
         self.servers = self._environment.servers
-        self.programs: dict[str, Service] = {}
         self._cluster: DrillCluster | None = None
-        self._supervisor = Supervisor(self._on_supervised)
-        #: What the programs get of settings and addresses.
-        self._variables: dict[str, str] = {}
+        self._application: Application | None = None
         self._store: MongoClient[dict[str, Any]] | None = None
         self._observed_at = 0.0
         self._clock_file = self._environment.home / "clock"
@@ -81,6 +79,16 @@ class Deployment:
             raise DrillError("RabbitMQ is a single node here")
         return self._cluster
 
+    @property
+    def programs(self) -> Mapping[str, ProgramService]:
+        """WaveCom's processes, by title."""
+        return self._running.by_title
+
+    @property
+    def _running(self) -> Application:
+        assert self._application is not None, "nothing has been started"
+        return self._application
+
     # --- opening and closing --------------------------------------------------------------------------------------
 
     def __enter__(self) -> Deployment:
@@ -96,8 +104,8 @@ class Deployment:
 
     def close(self) -> None:
         """End everything, whatever state it is in. May be called twice."""
-        for program in self.programs.values():
-            program.kill()
+        if self._application is not None:
+            self._application.kill()
         self._environment.close()
         if self._store is not None:
             self._store.close()
@@ -129,22 +137,19 @@ class Deployment:
             self.behave(name, HEALTHY)
             if self.plan.has_receipts:
                 self.recorder.ask("report_to", provider=name, url=f"{self.config.url}/receipts/{name}")
-        self._start_programs()
+        self._start_application()
 
     def _helper(self, module: str, arguments: Sequence[str], **variables: str) -> HelperProcess:
         return self._environment.start_helper(
             module, f"tests.faults.{module}", arguments, WAVECOM_API_KEY=self.config.api_key, **variables
         )
 
-    def _start_programs(self) -> None:
+    def _start_application(self) -> None:
         extra_of = {title: self._fake_clock() for title in (self.plan.fake_clock_of,) if title is not None}
-        application = WaveCom(own_settings() | DRILL_SETTINGS, extra_of=extra_of)
-        self._variables = application.environment(self.config)
-        processes = application.processes(self.config)
-        for process in processes:
-            self.programs[process.service.title] = process.service
-            self._supervisor.start(process.service)
-        self._environment.wait_for([(process.service, process.check) for process in processes])
+        self._application = Application(
+            self.plan, self._environment, self.config, extra_of=extra_of, on_supervised=self._on_supervised
+        )
+        self._application.start()
 
     def _fake_clock(self) -> dict[str, str]:
         if self.plan.faketime_library is None:
@@ -182,7 +187,8 @@ class Deployment:
     def _watch_until(self, is_so: Callable[[], bool], seconds: float) -> bool:
         deadline = time.monotonic() + seconds
         while True:
-            self._supervisor.watch()
+            if self._application is not None:
+                self._application.watch()
             if time.monotonic() - self._observed_at > _OBSERVE_SECONDS:
                 self._observed_at = time.monotonic()
                 self._observe()
@@ -215,6 +221,19 @@ class Deployment:
     def kill_program(self, title: str) -> None:
         """``kill -9``; the supervisor starts it again."""
         self._kill(title, self.programs[title].pid)
+
+    def to_the_other_release(self, title: str) -> None:
+        """End a process gently and start the same one of the other release; returns when it is ready.
+
+        Which is the plan's ``other_release``, or the one that is checked out if the plan started with the other.
+        """
+        with self.trouble(f"{title} of another release"):
+            has_ended = self._running.retire(title)
+            if not self.wait_until(has_ended, RETIRE_SECONDS + 10, 0.1):
+                raise DrillError(f"{title} did not end; see {self.programs[title].log}")
+            check = self._running.start_of_another_release(title)
+            if not self.wait_until(lambda: check() is None, START_SECONDS, 0.1):
+                raise DrillError(f"{title} of the other release did not start; see {self.programs[title].log}")
 
     def kill_web_child(self) -> None:
         """``kill -9`` of the process that serves requests, under the one that would start it again."""
@@ -275,7 +294,7 @@ class Deployment:
             "send,read",
             *options,
         ]
-        made = subprocess.run(command, env=self._variables, capture_output=True, text=True, check=False)
+        made = subprocess.run(command, env=self._running.variables, capture_output=True, text=True, check=False)
         if made.returncode:
             raise DrillError(f"wavecom keys create: {made.stderr.strip()}")
         return made.stdout.strip()

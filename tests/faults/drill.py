@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 import amqp
 from pymongo.errors import PyMongoError
 
+from harness.release import Release
 from tests.faults.deployment import Deployment
 from tests.faults.moments import per_second
 from tests.faults.plan import Plan
@@ -74,6 +75,7 @@ def run(
     seed: int,
     mongo_program: Path | None,
     faketime_library: Path | None,
+    other_release: Release | None,
     say: Tell,
     progress: Tell,
 ) -> ScenarioResult:
@@ -87,6 +89,9 @@ def run(
         faketime_library=faketime_library,
         has_receipts=scenario.has_receipts,
         has_cluster=scenario.has_cluster,
+        webs=scenario.webs,
+        other_release=other_release,
+        starts_with_other=bool(scenario.starts_with_other),
     )
     began = time.monotonic()
     progress("starting")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.provider_server import Behaviour, Fault, FaultKind
+from harness.release import Release
 from harness.subject import MONGODB, RABBITMQ, REDIS, ProviderPlan, Shape
 
 SERVERS = (RABBITMQ, REDIS, MONGODB)
@@ -61,6 +62,11 @@ class Plan:
     has_receipts: bool = False
     #: RabbitMQ is three nodes, with a proxy between every two of them.
     has_cluster: bool = False
+    #: Several are behind nginx.
+    webs: int = 1
+    #: Another release than the one that is checked out; and whether the processes are first of that one.
+    other_release: Release | None = None
+    starts_with_other: bool = False
 
     @property
     def shape(self) -> Shape:
@@ -70,4 +76,4 @@ class Plan:
             timeout_seconds=PROVIDER_TIMEOUT_SECONDS,
             has_receipts=self.has_receipts,
         )
-        return Shape(dict.fromkeys(self.providers, provider), workers=self.workers)
+        return Shape(dict.fromkeys(self.providers, provider), workers=self.workers, webs=self.webs)

@@ -58,6 +58,10 @@ class Scenario:
     has_cluster: bool = False
     #: No lane stands still for longer, from the first fault on.
     delivers_within_seconds: float | None = None
+    #: Several are behind nginx.
+    webs: int = 1
+    #: Whether it begins with the other release, or moves to it; None: there is none.
+    starts_with_other: bool | None = None
 
 
 # --- Processes ----------------------------------------------------------------------------------------------------

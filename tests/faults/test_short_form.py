@@ -25,6 +25,7 @@ def test_one_kill_of_each_kind_loses_nothing_and_repeats_nothing_in_silence(
         seed=1,
         mongo_program=mongo_server.program,
         faketime_library=None,
+        other_release=None,
         say=print,  # shown when it fails
         progress=print,
     )
