@@ -36,7 +36,7 @@ events = "/events"
 event_id = "/id"
 kind = "/status"
 job_id = "/reference"
-kinds = {{ progress = ["ACCEPTD"], delivered = ["DELIVRD"] }}
+kinds = {{ routine = ["ACCEPTD"], delivered = ["DELIVRD"] }}
 """
 
 #: Who reports waits for an answer so long; what was not answered 200 is posted again after so long.
@@ -44,7 +44,8 @@ _TIMEOUT_SECONDS = 60.0
 _REPEAT_SECONDS = 1.0
 _RECONNECT_SECONDS = 0.2
 _SWEEP_SECONDS = 1.0
-_CONNECTIONS = 64
+#: As many requests are under way at once as a provider of a thousand messages a second has.
+_CONNECTIONS = 256
 _OK = 200
 _KEY = base64.b64decode(SECRET.removeprefix("whsec_"))
 

@@ -19,7 +19,7 @@ _DELAY_BUCKETS: Final = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 360
 
 RECEIPTS = Counter(
     "wavecom_receipts_total",
-    "Receipts by what they came to; pending: kept, to be tried again; unmatched: given up after a day.",
+    "Receipts by what they came to; known: nothing new; pending: kept, to be tried again; unmatched: given up.",
     ["provider", "kind", "result"],
 )
 INBOUND = Counter("wavecom_inbound_messages_total", "Messages of people to our numbers.", ["provider"])

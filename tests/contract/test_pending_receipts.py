@@ -48,7 +48,7 @@ def test_a_receipt_is_found_as_it_was_kept_when_its_time_has_come(store: Pending
         reason=Reason.RECIPIENT_GONE,
         recipient="+12025550143",
     )
-    bare = pending("e-2", due_in=3)
+    bare = pending("e-2", due_in=3, kind=ReceiptKind.PROGRESS, is_routine=True)
     store.keep([full, bare])
 
     assert store.due(later(1), 10) == []

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.receipts import DELAYS, event_id_of
+from wavecom.core.states import FINAL, Status
 
 #: The receipts of a message, in the order in which they come: it was passed on, it was delivered.
 PASSED_ON, DELIVERED = RECEIPTS = tuple(DELAYS)
+#: Statuses of messages of which it is known that they were passed on, or how they ended.
+_BEYOND = frozenset(FINAL | {Status.SENT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +49,10 @@ def reconcile_receipts(evidence: ReceiptEvidence, jobs: Mapping[str, Mapping[str
         job = jobs.get(job_id, {})
         event_id = event_id_of(job_id, word)
         times = sum(entry.get("receiptId") == event_id for entry in job.get("logs", ()))
-        # Where it is known how a message ended, nobody needs to note any more that it is on its way.
-        is_outdated = word == PASSED_ON and job.get("finishedAt") is not None
+        # Where it is known that a message is with the provider, or how it ended, nobody needs to note it.
+        is_known = word == PASSED_ON and job.get("status") in _BEYOND
         if times > 1:
             twice.append(event_id)
-        elif not times and event_id not in pending and not is_outdated:
+        elif not times and event_id not in pending and not is_known:
             lost.append(event_id)
     return ReceiptFindings(lost=lost, twice=twice)

@@ -122,7 +122,7 @@ def test_honest_books_break_no_promise() -> None:
     ("noted_job", "pending"),
     [
         pytest.param(noted(1, *RECEIPTS), [], id="both are applied"),
-        pytest.param(noted(1, DELIVERED), [], id="that it was passed on came last, and says nothing any more"),
+        pytest.param(noted(1, DELIVERED), [], id="that it was passed on says nothing new"),
         pytest.param(noted(1, PASSED_ON), [f"job-1-{DELIVERED}"], id="one is kept to be tried again"),
     ],
 )

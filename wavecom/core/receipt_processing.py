@@ -48,6 +48,8 @@ class ReceiptResult(StrEnum):
     APPLIED = "applied"
     REPEATED = "repeated"
     OUTDATED = "outdated"
+    #: Nothing new: the job is known to be as far as that.
+    KNOWN = "known"
     #: Kept, to be tried again.
     PENDING = "pending"
     #: Given up: it has matched no job for ``KEPT_FOR``.
@@ -248,9 +250,9 @@ class ReceiptProcessor:
     def _decide_one(self, job: Job, pending: PendingReceipt, now: datetime) -> tuple[ReceiptResult, Transition | None]:
         event = ReceiptArrived(pending.provider, pending.receipt)
         try:
-            decision = classify(job, event)
-            if decision is ReceiptDecision.APPLIES:
-                return ReceiptResult.APPLIED, decide(job, event, now, self._policy)
+            # First: most receipts apply, and to classify them is a part of it.
+            transition = decide(job, event, now, self._policy)
+            decision = ReceiptDecision.APPLIES if transition is not None else classify(job, event)
         except WaveComError:
             # No arrow leads there: then it says nothing about the job as it is.
             log.warning("receipt_not_applied", job_id=job.job_id, provider=pending.provider, status=job.status)
@@ -259,7 +261,7 @@ class ReceiptProcessor:
             # A bug must not cost the other receipts of the batch, nor this one: it is kept for a day.
             log.exception("receipt_failed", job_id=job.job_id, provider=pending.provider)
             return ReceiptResult.PENDING, None
-        return _RESULTS[decision], None
+        return _RESULTS[decision], transition
 
     def _find(self, receipts: Sequence[PendingReceipt]) -> list[Job | None]:
         ids = {each.receipt.job_id for each in receipts if each.receipt.job_id is not None}
@@ -297,9 +299,11 @@ class ReceiptProcessor:
 
 
 _RESULTS = {
+    ReceiptDecision.APPLIES: ReceiptResult.APPLIED,
     ReceiptDecision.REPEATED: ReceiptResult.REPEATED,
     ReceiptDecision.EARLY: ReceiptResult.PENDING,
     ReceiptDecision.OUTDATED: ReceiptResult.OUTDATED,
+    ReceiptDecision.KNOWN: ReceiptResult.KNOWN,
 }
 
 
@@ -323,6 +327,7 @@ def normalized(receipt: Receipt) -> Receipt:
         at=receipt.at and receipt.at.replace(microsecond=receipt.at.microsecond // 1000 * 1000),
         code=_storable(receipt.code, _CODE_LIMIT),
         text=_storable(receipt.text, _TEXT_LIMIT),
+        is_routine=receipt.is_routine,
         reason=receipt.reason,
         recipient=receipt.recipient and _storable(receipt.recipient, _TEXT_LIMIT),
     )

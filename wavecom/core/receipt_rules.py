@@ -35,6 +35,8 @@ class ReceiptDecision(StrEnum):
     EARLY = "early"
     #: It says nothing about the message that is on its way, or nothing new about one that has ended.
     OUTDATED = "outdated"
+    #: It says what the job's status says already, as every message's receipts do: there is nothing to keep.
+    KNOWN = "known"
 
 
 def log_id(event_id: str) -> str:
@@ -58,6 +60,10 @@ def classify(job: Job, event: ReceiptArrived) -> ReceiptDecision:
             return ReceiptDecision.APPLIES if is_last_word or _ends_doubt(job, receipt) else ReceiptDecision.OUTDATED
         case ReceiptKind.PROGRESS if not _is_since_last_replay(job, receipt) or _may_have_failed(job, event):
             return ReceiptDecision.OUTDATED
+        case ReceiptKind.PROGRESS if (
+            receipt.is_routine and job.status is Status.SENT and job.provider == event.provider
+        ):
+            return ReceiptDecision.KNOWN
         case ReceiptKind.PROGRESS:
             noted = sum(entry.outcome == ReceiptKind.PROGRESS for entry in job.logs)
             return ReceiptDecision.APPLIES if noted < PROGRESS_LIMIT else ReceiptDecision.OUTDATED

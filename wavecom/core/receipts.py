@@ -48,6 +48,9 @@ class Receipt:
     at: datetime | None = None
     code: str = ""
     text: str = ""
+    #: Of progress: a step that every message makes, such as taken or passed on. Of a message that is known to be with
+    #: the provider it tells nothing new.
+    is_routine: bool = False
     #: Why the recipient can never be reached, or wants nothing more: such a recipient is suppressed. None: not said.
     reason: Reason | None = None
     #: The recipient's address where the provider tells it, for the suppression list; never logged.

@@ -127,6 +127,19 @@ def test_a_receipt_finds_its_job_by_our_id_or_by_the_providers(receiving: Receiv
     assert receiving.results() == [ReceiptResult.APPLIED, ReceiptResult.APPLIED]
 
 
+def test_a_routine_step_costs_no_write_and_is_kept_where_it_overtakes_the_record(receiving: Receiving) -> None:
+    sent, called = receiving.job(), receiving.job(status=Status.PROCESSING)
+
+    receiving.receive(
+        *(make_receipt(ReceiptKind.PROGRESS, job_id=each.job_id, is_routine=True) for each in (sent, called))
+    )
+
+    assert (receiving.results(), receiving.jobs.writes) == ([ReceiptResult.KNOWN, ReceiptResult.PENDING], 0)
+    assert [(each.receipt.job_id, each.receipt.is_routine) for each in receiving.pending.all()] == [
+        (called.job_id, True)
+    ]
+
+
 def test_the_key_of_a_replayed_delivery_names_its_job(receiving: Receiving) -> None:
     job = receiving.job(replays=1)
 

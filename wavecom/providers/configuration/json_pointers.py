@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from marshmallow import ValidationError, fields
@@ -22,14 +22,18 @@ class JsonPointer(fields.Field[str]):
 
 
 def pointed_to(document: object, pointer: str) -> Any:
-    """The value that ``pointer`` leads to; None where there is none."""
+    """The value that ``pointer`` leads to in a document as JSON is read; None where there is none."""
     found: Any = document
-    for token in pointer.split("/")[1:]:
-        name = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(found, Mapping):
+    for name in _names(pointer):
+        if isinstance(found, dict):
             found = found.get(name)
         elif isinstance(found, list) and _INDEX.fullmatch(name) and int(name) < len(found):
             found = found[int(name)]
         else:
             return None
     return found
+
+
+@lru_cache(maxsize=1024)
+def _names(pointer: str) -> tuple[str, ...]:
+    return tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])

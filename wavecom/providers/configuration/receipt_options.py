@@ -19,7 +19,9 @@ from wavecom.providers.configuration.webhook_secrets import key_of
 
 #: The word in ``kinds`` for what people write to us.
 INBOUND: Final = "inbound"
-KINDS: Final = (*(kind.value for kind in ReceiptKind), INBOUND)
+#: The word in ``kinds`` for progress that every message makes (``Receipt.is_routine``).
+ROUTINE: Final = "routine"
+KINDS: Final = (*(kind.value for kind in ReceiptKind), ROUTINE, INBOUND)
 #: Whoever guesses the secret reports what he likes.
 _LEAST_CHARACTERS: Final = 16
 

@@ -23,7 +23,7 @@ from wavecom.core.receipts import (
 )
 from wavecom.core.recipients import e164
 from wavecom.providers.configuration.json_pointers import pointed_to
-from wavecom.providers.configuration.receipt_options import INBOUND, HttpReceiptOptions, ReceiptSignature
+from wavecom.providers.configuration.receipt_options import INBOUND, ROUTINE, HttpReceiptOptions, ReceiptSignature
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
 from wavecom.providers.receipts.basic_auth import BasicAuthVerifier
@@ -87,15 +87,18 @@ class HttpReceipts:
         """Each event in order; None: it can't be read."""
         signed_id = self._webhooks.message_id(request) if self._webhooks is not None else ""
         for place, event in enumerate(events):
-            kind = self._options.kinds.get(str(_text(event, self._options.kind)))
-            if kind is None:
+            word = _text(event, self._options.kind)
+            kind = None if word is None else self._options.kinds.get(word)
+            if word is None or kind is None:
                 yield None
                 continue
             event_id = _text(event, self._options.event_id) or (signed_id and f"{signed_id}:{place}") or _digest(event)
-            read = self._inbound(event, event_id) if kind == INBOUND else self._receipt(event, event_id, kind)
-            yield read
+            if kind == INBOUND:
+                yield self._inbound(event, event_id)
+            else:
+                yield self._receipt(event, event_id, kind, word)
 
-    def _receipt(self, event: Any, event_id: str, kind: str) -> Receipt | None:
+    def _receipt(self, event: Any, event_id: str, kind: str, word: str) -> Receipt | None:
         options = self._options
         job_id, message_id = _text(event, options.job_id), _text(event, options.message_id)
         if not job_id and not message_id:
@@ -103,11 +106,12 @@ class HttpReceipts:
         code = _text(event, options.code) or ""
         receipt = Receipt(
             event_id=event_id,
-            kind=ReceiptKind(kind),
+            kind=ReceiptKind.PROGRESS if kind == ROUTINE else ReceiptKind(kind),
+            is_routine=kind == ROUTINE,
             job_id=JobId(job_id) if job_id else None,
             message_id=message_id or None,
             at=_time(event, options.at),
-            code=code or _text(event, options.kind) or "",
+            code=code or word,
             text=_text(event, options.detail) or "",
             recipient=_text(event, options.recipient),
         )

@@ -32,6 +32,8 @@ KINDS: Final = {
     "complained": ReceiptKind.COMPLAINT,
     "unsubscribed": ReceiptKind.UNSUBSCRIBED,
 }
+#: Progress that every message makes.
+ROUTINE: Final = frozenset({"accepted"})
 IGNORED: Final = frozenset({"opened", "clicked", "stored", "list_member_uploaded", "list_uploaded"})
 
 #: ``reason`` of a permanent failure; any other may be about the content, or us.
@@ -103,6 +105,7 @@ def _receipt(word: str, event: object, token: str) -> Receipt:
     return Receipt(
         event_id=token,
         kind=kind,
+        is_routine=word in ROUTINE,
         job_id=job_id_at(event, "user-variables", "wavecom_job_id"),
         message_id=message_id and message_id.strip("<>"),
         at=time_at(event, "timestamp"),

@@ -37,6 +37,8 @@ KINDS: Final = {
     "expired": ReceiptKind.FAILED,
     "delivery_failed": ReceiptKind.FAILED,
 }
+#: Progress that every message makes.
+ROUTINE: Final = frozenset({"sent"})
 
 #: ``statusReason``, where it says something of the recipient for good:
 #: https://docs.bird.com/api/channels-api/message-status-and-interactions/message-failure-sources/sms-platform-extended-error-codes
@@ -87,6 +89,7 @@ class MessagebirdReceipts:
         receipt = Receipt(
             event_id=f"{message_id}:{status}:{code}",
             kind=KINDS[status],
+            is_routine=status in ROUTINE,
             job_id=JobId(job) if job else None,
             message_id=message_id,
             at=_time(fields.get("statusDatetime", "")),

@@ -25,6 +25,8 @@ KINDS: Final = {
     "email.suppressed": ReceiptKind.FAILED,
     "email.complained": ReceiptKind.COMPLAINT,
 }
+#: Progress that every message makes.
+ROUTINE: Final = frozenset({"email.sent"})
 #: Of what readers do, and of what is no mail of ours.
 IGNORED: Final = ("email.opened", "email.clicked", "email.received", "contact.", "domain.")
 
@@ -59,6 +61,7 @@ def _receipt(word: str, event: Mapping[str, Any], event_id: str) -> Receipt:
     return Receipt(
         event_id=event_id,
         kind=KINDS[word],
+        is_routine=word in ROUTINE,
         job_id=_job_id(value_at(event, "data", "tags")),
         message_id=text_at(event, "data", "email_id"),
         at=time_at(event, "created_at"),

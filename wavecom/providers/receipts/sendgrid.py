@@ -39,6 +39,8 @@ KINDS: Final = {
     "unsubscribe": ReceiptKind.UNSUBSCRIBED,
     "group_unsubscribe": ReceiptKind.UNSUBSCRIBED,
 }
+#: Progress that every message makes.
+ROUTINE: Final = frozenset({"processed"})
 #: Of what readers do; of no account of ours.
 IGNORED: Final = frozenset({"open", "click", "group_resubscribe", "account_status_change"})
 
@@ -107,6 +109,7 @@ def _receipt(event: object) -> Receipt | None:
     return Receipt(
         event_id=event_id,
         kind=kind,
+        is_routine=word in ROUTINE,
         job_id=job_id_at(event, "wavecom_job_id"),
         # Of a name for each recipient, what comes before the dot is the name that we were told.
         message_id=message_id and message_id.partition(".")[0],

@@ -26,6 +26,8 @@ KINDS: Final = {
     "Complaint": ReceiptKind.COMPLAINT,
     "Subscription": ReceiptKind.UNSUBSCRIBED,
 }
+#: Progress that every message makes.
+ROUTINE: Final = frozenset({"Send"})
 IGNORED: Final = frozenset({"Open", "Click"})
 #: Where the part of each kind of event stands, if not under its name in lower case with its own time in it.
 _PARTS: Final = {"DeliveryDelay": "deliveryDelay", "Rendering Failure": "failure"}
@@ -58,6 +60,7 @@ def _receipt(word: str, event: Mapping[str, Any], message: SnsMessage) -> Receip
     return Receipt(
         event_id=message.message_id,
         kind=ReceiptKind.FAILED if words[1] == _NOT_TRIED else KINDS[word],
+        is_routine=word in ROUTINE,
         job_id=job_id_at(event, "mail", "tags", "wavecom_job_id", 0),
         message_id=text_at(event, "mail", "messageId"),
         at=time_at(part, "timestamp") or time_at(event, "mail", "timestamp"),

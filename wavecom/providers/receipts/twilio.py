@@ -40,6 +40,8 @@ KINDS: Final = {
     "failed": ReceiptKind.FAILED,
     "canceled": ReceiptKind.FAILED,
 }
+#: Progress that every message makes.
+ROUTINE: Final = frozenset({"accepted", "queued", "sending", "sent"})
 
 #: What an ``ErrorCode`` says of the recipient: https://www.twilio.com/docs/api/errors/<code>. 30003 (unreachable) and
 #: 30004 (blocked, by whomever) pass, or may: they say nothing for good.
@@ -89,6 +91,7 @@ class TwilioReceipts:
         receipt = Receipt(
             event_id=f"{sid}:{status}",
             kind=KINDS[status],
+            is_routine=status in ROUTINE,
             job_id=JobId(job) if job else None,
             message_id=sid,
             code=f"twilio_{code}" if code else status,

@@ -45,6 +45,8 @@ KINDS: Final = {
     "rejected": ReceiptKind.FAILED,
     "undeliverable": ReceiptKind.FAILED,
 }
+#: Progress that every message makes.
+ROUTINE: Final = frozenset({"accepted", "submitted"})
 
 #: ``err-code``, where it says something of the recipient for good (same page).
 REASONS: Final = {
@@ -97,6 +99,7 @@ class VonageReceipts:
         receipt = Receipt(
             event_id=f"{message_id}:{status}:{code}",
             kind=KINDS[status],
+            is_routine=status in ROUTINE,
             job_id=JobId(job) if job else None,
             message_id=message_id,
             at=_time(fields),

@@ -136,6 +136,7 @@ def _to_document(pending: PendingReceipt) -> Document:
         "at": receipt.at,
         "code": receipt.code,
         "text": receipt.text,
+        "isRoutine": receipt.is_routine or None,
         "reason": None if receipt.reason is None else receipt.reason.value,
         "recipient": receipt.recipient,
         "receivedAt": pending.received_at,
@@ -158,6 +159,7 @@ def _to_pending(document: Mapping[str, Any]) -> PendingReceipt:
         at=get("at"),
         code=document["code"],
         text=document["text"],
+        is_routine=get("isRoutine", False),
         reason=None if reason is None else Reason(reason),
         recipient=get("recipient"),
     )

@@ -95,6 +95,33 @@ def test_progress_after_the_end_is_left_out() -> None:
     assert classify(job, make_receipt_event(ReceiptKind.PROGRESS)) is ReceiptDecision.OUTDATED
 
 
+def test_a_routine_step_of_a_message_that_is_known_to_be_sent_is_not_noted() -> None:
+    routine = make_receipt_event(ReceiptKind.PROGRESS, is_routine=True)
+
+    assert classify(make_job(status=Status.SENT), routine) is ReceiptDecision.KNOWN
+    assert decide(make_job(status=Status.SENT), routine, later(60)) is None
+
+
+@pytest.mark.parametrize("status", [Status.RETRYING, Status.UNCONFIRMED])
+def test_a_routine_step_ends_the_doubt_whether_a_message_was_taken(status: Status) -> None:
+    tried = LogEntry(NOW, "outcome_unknown", 1, "sandbox", "unknown", "timeout")
+    job = make_job(status=status, may_have_been_sent=True, logs=(tried,))
+
+    job = after(job, make_receipt_event(ReceiptKind.PROGRESS, is_routine=True))
+
+    assert (job.status, receipts_of(job)) == (Status.SENT, ["progress"])
+
+
+def test_a_routine_step_at_another_provider_than_the_one_that_has_the_message_is_noted() -> None:
+    tried = LogEntry(NOW, "outcome_unknown", 1, "first", "unknown", "timeout")
+    taken = LogEntry(NOW, "sent", 2, "second", "accepted", "http_202")
+    job = make_job(status=Status.SENT, provider="second", logs=(tried, taken))
+
+    job = after(job, make_receipt_event(ReceiptKind.PROGRESS, provider="first", is_routine=True))
+
+    assert receipts_of(job) == ["progress"]
+
+
 def test_progress_does_not_flood_the_log() -> None:
     events = [make_receipt_event(ReceiptKind.PROGRESS, code="buffered") for _ in range(50)]
 

@@ -154,6 +154,17 @@ def test_a_time_that_is_none_costs_only_itself(at: Any) -> None:
     assert (receipt.at, unreadable) == (None, 0)
 
 
+def test_a_word_may_stand_for_progress_that_every_message_makes() -> None:
+    table = receipts_table("gw").replace('progress = ["ACCEPTD"]', 'progress = ["DELAYED"]\nroutine = ["ACCEPTD"]')
+
+    receipts, _, _ = read({"status": "ACCEPTD", "reference": "j"}, {"status": "DELAYED", "reference": "j"}, table=table)
+
+    assert [(each.kind, each.is_routine) for each in receipts] == [
+        (ReceiptKind.PROGRESS, True),
+        (ReceiptKind.PROGRESS, False),
+    ]
+
+
 def test_what_people_write_is_read() -> None:
     _, [message], _ = read({"id": "i-1", "status": "MO", "from": "+447700900123", "to": "84433", "text": "STOP"})
 

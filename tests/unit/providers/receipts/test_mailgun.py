@@ -143,6 +143,7 @@ def test_each_event_means_what_mailgun_says(
     receipt = only_receipt(reader, posted(event(word, **more)))
 
     assert (receipt.kind, receipt.reason, receipt.code) == (kind, reason, code)
+    assert receipt.is_routine == (word == "accepted")
     assert (receipt.job_id, receipt.message_id) == ("job-1", "20261122120000.1.ABC@mg.bank.example")
     assert (receipt.at, receipt.recipient) == (NOW, "ada@example.org")
 

@@ -177,6 +177,7 @@ def test_a_status_is_a_receipt_of_our_job(status: str, kind: ReceiptKind) -> Non
     assert receipt == Receipt(
         event_id=f"e8077d803532c0b5937c639b60216938:{status}:0",
         kind=kind,
+        is_routine=status == "sent",
         job_id="job-1",
         message_id="e8077d803532c0b5937c639b60216938",
         at=NOW - timedelta(seconds=2),

@@ -120,6 +120,7 @@ def test_each_event_means_what_resend_says(
     receipt = only_receipt(reader, signed(event(word, **more)))
 
     assert (receipt.kind, receipt.reason, receipt.code) == (kind, reason, code)
+    assert receipt.is_routine == (word == "email.sent")
     assert (receipt.job_id, receipt.message_id) == ("job-1", "56761188-7520-42d8-8898-ff6fc54ce618")
     assert (receipt.event_id, receipt.at) == ("msg_p5jXN8AQM9LWM0D4loKWxJek", NOW)
     assert receipt.recipient == "ada@example.org"

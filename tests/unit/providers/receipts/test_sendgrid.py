@@ -169,6 +169,7 @@ def test_each_event_means_what_sendgrid_says(
     receipt = only_receipt(reader, signed([event(word, **more)]))
 
     assert (receipt.kind, receipt.reason) == (kind, reason)
+    assert receipt.is_routine == (word == "processed")
     assert (receipt.event_id, receipt.job_id, receipt.message_id) == (f"id-{word}", "job-1", "14c5d75ce93")
     assert (receipt.at, receipt.code, receipt.recipient) == (NOW, word, "ada@example.org")
     assert "ada" not in repr(receipt)

@@ -129,6 +129,7 @@ def test_each_event_means_what_ses_says(
     receipt = only_receipt(reader, request)
 
     assert (receipt.kind, receipt.reason, receipt.code) == (kind, reason, code)
+    assert receipt.is_routine == (word == "Send")
     assert (receipt.job_id, receipt.message_id) == ("job-1", "0102018f-0000-4000-8000-000000000001-000000")
     assert receipt.event_id == "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324"
     assert receipt.at is not None

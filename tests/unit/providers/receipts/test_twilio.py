@@ -164,7 +164,13 @@ def test_a_status_is_a_receipt_of_our_job(name: str, kind: ReceiptKind) -> None:
     receipt = read(signed(status(name)))
 
     assert receipt == Receipt(
-        event_id=f"{SID}:{name}", kind=kind, job_id="job-1", message_id=SID, code=name, recipient="+12025550143"
+        event_id=f"{SID}:{name}",
+        kind=kind,
+        is_routine=name in {"accepted", "queued", "sending", "sent"},
+        job_id="job-1",
+        message_id=SID,
+        code=name,
+        recipient="+12025550143",
     )
 
 

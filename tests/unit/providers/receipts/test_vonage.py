@@ -233,6 +233,7 @@ def test_the_token_of_a_body_says_nothing_of_an_address_that_is_called_with_both
     ("status", "kind"),
     [
         ("accepted", ReceiptKind.PROGRESS),
+        ("submitted", ReceiptKind.PROGRESS),
         ("buffered", ReceiptKind.PROGRESS),
         ("unknown", ReceiptKind.PROGRESS),
         ("delivered", ReceiptKind.DELIVERED),
@@ -247,6 +248,7 @@ def test_a_status_is_a_receipt_of_our_job(way: Any, status: str, kind: ReceiptKi
     assert receipt == Receipt(
         event_id=f"0A0000001234567B:{status}:0",
         kind=kind,
+        is_routine=status in {"accepted", "submitted"},
         job_id="job-1",
         message_id="0A0000001234567B",
         at=NOW - timedelta(seconds=2),
