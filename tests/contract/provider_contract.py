@@ -14,14 +14,17 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from itertools import product
 from queue import SimpleQueue
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
+import trustme
 
 from tests import peers
+from tests.http2_peer import Http2Peer
 from tests.peers import HttpPeer, Received
 from wavecom.core.job import JobId, Outcome, ProviderResult
 from wavecom.core.lanes import Channel
@@ -119,6 +122,7 @@ class Peer:
     to: Mapping[str, object]
 
 
+PeerT = TypeVar("PeerT", HttpPeer, Http2Peer)
 ProviderBefore = Callable[[str], ProviderSetup]
 Way = Callable[[Provider, Message], ProviderResult]
 
@@ -310,12 +314,51 @@ class HttpProviderContract(HttpProviderSetup, ProviderContract):
             self.recipient_at(peer.url, channel),
         )
 
+    def test_a_reset_after_the_message_went_out_leaves_an_unknown_outcome_and_no_second_call(
+        self, transport: HttpTransport, channel: Channel, way: Way
+    ) -> None:
+        result, peer = self.called(self.resetting_peer(), transport, channel, way)
+
+        assert result.outcome is Outcome.UNKNOWN
+        assert len(peer.requests) == 1
+
+    def test_a_server_with_a_strangers_certificate_is_sent_nothing(
+        self, transport: HttpTransport, channel: Channel, way: Way
+    ) -> None:
+        stranger = HttpPeer(peers.reply(200, self.accepted_body), context=strangers_context())
+
+        result, peer = self.called(stranger, transport, channel, way)
+
+        assert (result.outcome, result.code) == (Outcome.UNAVAILABLE, "tls")
+        assert peer.requests == []
+
+    def resetting_peer(self) -> HttpPeer | Http2Peer:
+        """A server that resets the connection when a request has come; overridden for another version of HTTP."""
+        return HttpPeer(peers.reset, context=self.context)
+
+    def called(self, peer: PeerT, transport: HttpTransport, channel: Channel, way: Way) -> tuple[ProviderResult, PeerT]:
+        """The result of one call to ``peer``, which is opened for that."""
+        with peer:
+            provider = built(table_at(self.table, peer.url), channel, 10, transport, Outbox(), self.receipts_url)
+            setup = ProviderSetup(provider, channel, list, self.recipient_at(peer.url, channel))
+            result = way(provider, setup.message())
+            provider.close()
+        return result, peer
+
     def test_no_thread_waits_for_its_calls(self, provider_before: ProviderBefore, transport: HttpTransport) -> None:
         setup = provider_before("takes it")
         results: SimpleQueue[ProviderResult | Exception] = SimpleQueue()
 
         assert isinstance(setup.provider, AsyncProvider)
         assert setup.provider.start(setup.message(), results.put) is isinstance(transport, CurlTransport)
+
+
+@cache
+def strangers_context() -> ssl.SSLContext:
+    """For a server whose certificate is of an authority that nobody trusts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return context
 
 
 def http_scripts(accepted_body: bytes) -> Mapping[str, peers.Behaviour]:

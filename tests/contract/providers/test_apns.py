@@ -83,6 +83,12 @@ class TestApnsProvider(HttpProviderContract):
     def channel(self) -> Channel:
         return Channel.PUSH
 
+    def recipient_at(self, url: str, channel: Channel) -> Mapping[str, object]:
+        return TO
+
+    def resetting_peer(self) -> Http2Peer:
+        return Http2Peer(lambda stream: peers.reset(stream.connection))
+
     def open_peer(self, behaviour: str, channel: Channel, outbox: Outbox, opened: ExitStack) -> Peer:
         if behaviour == "nobody":
             return Peer(table_at(self.table, f"http://127.0.0.1:{peers.free_port()}/"), list, TO)
