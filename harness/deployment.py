@@ -27,7 +27,7 @@ from harness.subject import (
 )
 from wavecom.local.service import Service
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 class DeploymentError(Exception):
@@ -44,7 +44,7 @@ class Deployment:
         shape: Shape,
         *,
         mongo_program: Path | None,
-        progress: Tell,
+        progress: OnProgress,
         with_workers: bool = True,
         addresses: Mapping[str, str] | None = None,
     ) -> None:

@@ -18,10 +18,10 @@ TOOLS = default_home().parent / "tools" / "bin"
 _CRATE = ["secantus-mdb", "--version", "0.5.3-beta.196"]
 _PROGRAM = "secantusd-rs"
 
-ReportProgress = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
-def mongo_server(report: ReportProgress) -> Path:
+def mongo_server(on_progress: OnProgress) -> Path:
     """``WAVECOM_MONGO_SERVER``, mongod, or secantusd-rs, which is built when it is missing.
 
     Not the embedded Python server: it costs many times what a MongoDB does, and no figure would mean anything. Raises
@@ -34,10 +34,10 @@ def mongo_server(report: ReportProgress) -> Path:
             raise ConfigurationError([Problem("WAVECOM_MONGO_SERVER", f"names {named}, which is no program")])
         return Path(path).absolute()
     found = shutil.which("mongod") or shutil.which(_PROGRAM) or shutil.which(_PROGRAM, path=TOOLS)
-    return Path(found).absolute() if found else _build_mongo_server(report)
+    return Path(found).absolute() if found else _build_mongo_server(on_progress)
 
 
-def _build_mongo_server(report: ReportProgress) -> Path:
+def _build_mongo_server(on_progress: OnProgress) -> Path:
     cargo = shutil.which("cargo") or shutil.which("cargo", path=Path.home() / ".cargo" / "bin")
     if cargo is None:
         raise ConfigurationError(
@@ -50,7 +50,7 @@ def _build_mongo_server(report: ReportProgress) -> Path:
             ]
         )
     folder = default_home() / "tools"
-    report(f"building {_PROGRAM} with cargo, once, into {TOOLS}: about 4 minutes on two cores")
+    on_progress(f"building {_PROGRAM} with cargo, once, into {TOOLS}: about 4 minutes on two cores")
     process = subprocess.Popen(  # noqa: S603 - cargo is the machine's own
         [cargo, "install", *_CRATE, "--ignore-rust-version", "--root", str(folder)],
         stdin=subprocess.DEVNULL,
@@ -62,7 +62,7 @@ def _build_mongo_server(report: ReportProgress) -> Path:
     with process:
         for line in process.stdout or ():
             last = line.strip() or last
-            report(f"cargo: {last}")
+            on_progress(f"cargo: {last}")
     if process.returncode:
         message = f"cargo could not build {_PROGRAM} (it needs CMake and a C compiler): {last}"
         raise ConfigurationError([Problem("MongoDB", message)])

@@ -29,7 +29,7 @@ _TIMEOUT_SECONDS = 10.0
 _POLL_SECONDS = 0.25
 _PHASE = "target"
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def check(url: str, api_key: str) -> None:
         raise ConfigurationError([Problem("--target", text)])
 
 
-def measure(options: TargetOptions, home: Path, progress: Tell) -> TargetFigures:
+def measure(options: TargetOptions, home: Path, progress: OnProgress) -> TargetFigures:
     """Submit, wait until what was accepted has ended, and sum up. Raises ``ConfigurationError``; see ``check``."""
     check(options.url, options.api_key)
     environment = Environment(home, mongo_program=None)
@@ -107,7 +107,7 @@ def measure(options: TargetOptions, home: Path, progress: Tell) -> TargetFigures
         environment.close()
 
 
-def _measure(options: TargetOptions, environment: Environment, progress: Tell) -> TargetFigures:
+def _measure(options: TargetOptions, environment: Environment, progress: OnProgress) -> TargetFigures:
     load = environment.start_helper(LOAD, "harness.load", [f"--url={options.url}"], WAVECOM_API_KEY=options.api_key)
     recorder = None
     if options.recorder is not None:
@@ -162,7 +162,7 @@ def figures_of(
     )
 
 
-def _polled(options: TargetOptions, found: Sequence[Request], progress: Tell) -> list[dict[str, Any]]:
+def _polled(options: TargetOptions, found: Sequence[Request], progress: OnProgress) -> list[dict[str, Any]]:
     """Notifications from all over the load, each as it was when it had ended, or at the end of our patience."""
     accepted = [job_id for each in found for job_id in each.job_ids]
     chosen = accepted[:: max(1, -(-len(accepted) // MOST_POLLED))]
@@ -180,7 +180,7 @@ def _polled(options: TargetOptions, found: Sequence[Request], progress: Tell) ->
     return list(jobs.values())
 
 
-def _wait(is_so: Callable[[], bool], progress: Tell, what: str) -> None:
+def _wait(is_so: Callable[[], bool], progress: OnProgress, what: str) -> None:
     progress(what)
     deadline = time.monotonic() + DRAIN_SECONDS
     while not is_so() and time.monotonic() < deadline:

@@ -79,8 +79,8 @@ class Window:
         load = (batch - _QUIET_BATCH) / (_BUSY_BATCH - _QUIET_BATCH)
         if load < 1:
             return self._most_seconds * max(0.0, load)
-        crowd = (batch - _BUSY_BATCH) / (_CROWDED_BATCH - _BUSY_BATCH)
-        return self._most_seconds + self._beyond_seconds * min(1.0, crowd)
+        share = (batch - _BUSY_BATCH) / (_CROWDED_BATCH - _BUSY_BATCH)
+        return self._most_seconds + self._beyond_seconds * min(1.0, share)
 
 
 class ConcurrencyPeak:

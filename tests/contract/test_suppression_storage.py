@@ -35,7 +35,7 @@ def store(request: pytest.FixtureRequest) -> SuppressionStore:
     return MongoSuppressionStore(database, new_id=lambda: f"{next(numbers):08}-0000-7000-8000-000000000000")
 
 
-_ALL_UNTOLD = frozenset({"scope", "expires_at"})
+_ALL_UNSPECIFIED = frozenset({"scope", "expires_at"})
 
 
 def _new(recipient: str = "amina@example.com", **overrides: Any) -> NewSuppression:
@@ -110,8 +110,11 @@ MARKETING = SuppressionScope.MARKETING
         ([{"expires_at": later(days=9)}, {"expires_at": later(days=2)}], (SuppressionScope.ALL, later(days=9))),
         ([{"expires_at": later(days=9)}, {}], (SuppressionScope.ALL, None)),
         ([{}, {"expires_at": later(days=9)}], (SuppressionScope.ALL, None)),
-        ([{"expires_at": later(days=9)}, {"untold": frozenset({"expires_at"})}], (SuppressionScope.ALL, later(days=9))),
-        ([{"scope": MARKETING}, {"untold": frozenset({"scope"})}], (MARKETING, None)),
+        (
+            [{"expires_at": later(days=9)}, {"unspecified": frozenset({"expires_at"})}],
+            (SuppressionScope.ALL, later(days=9)),
+        ),
+        ([{"scope": MARKETING}, {"unspecified": frozenset({"scope"})}], (MARKETING, None)),
     ],
 )
 def test_a_list_that_is_read_in_weakens_nothing(
@@ -120,9 +123,11 @@ def test_a_list_that_is_read_in_weakens_nothing(
     expected: tuple[SuppressionScope, datetime | None],
     is_in_one_step: bool,
 ) -> None:
-    news = [_new(only_widens=True, **row) for row in rows] + [_new(only_widens=True, untold=_ALL_UNTOLD, reason="")]
+    additions = [_new(only_widens=True, **row) for row in rows] + [
+        _new(only_widens=True, unspecified=_ALL_UNSPECIFIED, reason="")
+    ]
 
-    results = store.add(news, NOW) if is_in_one_step else [store.add([new], NOW)[0] for new in news]
+    results = store.add(additions, NOW) if is_in_one_step else [store.add([new], NOW)[0] for new in additions]
 
     assert len({each.suppression_id for each in results}) == 1
     entry = store.get(results[0].suppression_id, None)
@@ -236,11 +241,11 @@ def test_a_start_that_ends_nothing_is_newer_than_a_stop_that_comes_late(store: S
 
 
 def test_of_two_stops_that_come_together_the_newer_counts(store: SuppressionStore) -> None:
-    news = [_stop("p 1", later(40)), _stop("p 2", later(20))]
-    store.add(news, later(50))
+    additions = [_stop("p 1", later(40)), _stop("p 2", later(20))]
+    store.add(additions, later(50))
 
-    assert _start(store, news[0], later(30), later(60)) == 0
-    assert _start(store, news[0], later(45), later(61)) == 1
+    assert _start(store, additions[0], later(30), later(60)) == 0
+    assert _start(store, additions[0], later(45), later(61)) == 1
 
 
 def test_an_event_of_the_future_is_one_of_now(store: SuppressionStore) -> None:
@@ -295,11 +300,11 @@ def test_a_start_that_lifted_nothing_lifts_nothing_when_it_comes_again(store: Su
 
 
 def test_of_events_that_change_nothing_an_entry_keeps_a_bounded_number(store: SuppressionStore) -> None:
-    news = [_new(source=SuppressionSource.COMPLAINT, event_id=f"p {number}") for number in range(50)]
-    for new in news:
+    additions = [_new(source=SuppressionSource.COMPLAINT, event_id=f"p {number}") for number in range(50)]
+    for new in additions:
         store.add([new], NOW)
 
-    entry = store.get(store.add(news[-1:], NOW)[0].suppression_id, None)
+    entry = store.get(store.add(additions[-1:], NOW)[0].suppression_id, None)
 
     assert entry is not None
     assert entry.noted_event_ids == tuple(f"p {number}" for number in range(30, 50))
@@ -388,13 +393,13 @@ def test_pages_hold_each_entry_once_the_newest_first(store: SuppressionStore) ->
     ],
 )
 def test_a_list_is_narrowed(store: SuppressionStore, where: dict[str, Any], recipients: set[str]) -> None:
-    news = [
+    additions = [
         _new(),
         _new("bela@example.com", source=SuppressionSource.BOUNCE),
         _new("cleo@example.com", expires_at=later(60)),
         _new("+12025550143", channel=Channel.SMS, scope=SuppressionScope.MARKETING),
     ]
-    results = [store.add([new], later(number))[0] for number, new in enumerate(news)]
+    results = [store.add([new], later(number))[0] for number, new in enumerate(additions)]
     store.lift(results[1].suppression_id, None, by="operator", reason="", now=later(9))
 
     page = store.search(SuppressionFilter(**where), 10, None, later(61))

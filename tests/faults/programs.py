@@ -15,14 +15,14 @@ __all__ = ["faketime_library", "mongo_server"]
 
 _LIBFAKETIME = ("/usr/lib/x86_64-linux-gnu/faketime", "/usr/lib/aarch64-linux-gnu/faketime", "/usr/local/lib/faketime")
 
-ReportProgress = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
-def faketime_library(report: ReportProgress) -> Path:
+def faketime_library(on_progress: OnProgress) -> Path:
     """libfaketime; installed through apt when it is missing and we may. Raises ``DrillError``."""
     found = _find_faketime()
     if found is None and shutil.which("apt-get") and os.geteuid() == 0:
-        report("installing the Debian package faketime, to move one process's clock")
+        on_progress("installing the Debian package faketime, to move one process's clock")
         subprocess.run(
             ["apt-get", "install", "-y", "-qq", "faketime"], stdin=subprocess.DEVNULL, capture_output=True, check=False
         )

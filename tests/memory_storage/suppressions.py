@@ -39,10 +39,10 @@ class MemorySuppressionStore:
         self._changed_at: dict[str, datetime] = {}
         self._numbers = itertools.count(1)
 
-    def add(self, news: Sequence[NewSuppression], now: datetime) -> list[AddResult]:
+    def add(self, additions: Sequence[NewSuppression], now: datetime) -> list[AddResult]:
         self._check()
         with self._lock:
-            return [self._add(new, now) for new in news]
+            return [self._add(new, now) for new in additions]
 
     def lift(
         self, suppression_id: str, account: str | None, *, by: str, reason: str, now: datetime

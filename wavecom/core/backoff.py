@@ -12,7 +12,7 @@ LONGEST_SECONDS: Final = 365 * 86_400
 _PLANNED: Final = 0.6
 #: Jitter adds up to so much of the step, and of a wait that the provider asked for: a crowd was told the same.
 _JITTER: Final = 0.5
-_JITTER_OF_WISH: Final = 0.1
+_JITTER_OF_RETRY_AFTER: Final = 0.1
 #: But never more: that spreads any crowd, and longer only makes late.
 _LONGEST_JITTER_SECONDS: Final = 600
 #: Halvings of the interval in which the factor lies: enough for whole seconds.
@@ -46,7 +46,7 @@ def delay_seconds(
     step = _step(attempt, max_attempts, _PLANNED * seconds_left, base_seconds, cap_seconds)
     # The floor stands first: max() keeps it when a provider's wish is not a number at all.
     lower_bound = min(max(floor_seconds, retry_after_seconds or 0), LONGEST_SECONDS)
-    spread = jitter * min(max(_JITTER * step, _JITTER_OF_WISH * lower_bound), _LONGEST_JITTER_SECONDS)
+    spread = jitter * min(max(_JITTER * step, _JITTER_OF_RETRY_AFTER * lower_bound), _LONGEST_JITTER_SECONDS)
     latest = math.ceil(seconds_left) - max(1, max_attempts - attempt)
     wanted = min(math.ceil(max(step, lower_bound) + spread), latest)
     return min(max(1, wanted, math.ceil(lower_bound)), LONGEST_SECONDS)

@@ -34,21 +34,21 @@ class BufferedRandom:
     turn for it, which takes far longer than the call.
     """
 
-    def __init__(self, fetch: Callable[[int], bytes], *, stock_bytes: int = 4096) -> None:
+    def __init__(self, fetch: Callable[[int], bytes], *, buffer_bytes: int = 4096) -> None:
         self._fetch = fetch
-        self._stock_bytes = stock_bytes
+        self._buffer_bytes = buffer_bytes
         self._lock = threading.Lock()
-        self._stock = b""
+        self._buffer = b""
         self._used = 0
 
     def take(self, size: int) -> bytes:
         """``size`` bytes that nobody else gets; at most as many as are fetched at once."""
         with self._lock:
-            if self._used + size > len(self._stock):
-                self._stock = self._fetch(self._stock_bytes)
+            if self._used + size > len(self._buffer):
+                self._buffer = self._fetch(self._buffer_bytes)
                 self._used = 0
-            taken = self._stock[self._used : self._used + size]
+            taken = self._buffer[self._used : self._used + size]
             self._used += size
         if len(taken) != size:
-            raise ValueError(f"{size} random bytes were asked for; at most {self._stock_bytes} are fetched at once")
+            raise ValueError(f"{size} random bytes were asked for; at most {self._buffer_bytes} are fetched at once")
         return taken

@@ -183,7 +183,7 @@ class ReceiptProcessor:
         postponed: list[PendingReceipt] = []
         ended: list[PendingReceipt] = []
         results: list[ProcessedReceipt] = []
-        strangers: list[ProcessedReceipt] = []
+        unmatched: list[ProcessedReceipt] = []
         for pending, done in zip(due, processed, strict=True):
             if done.result is not ReceiptResult.PENDING:
                 ended.append(pending)
@@ -194,10 +194,10 @@ class ReceiptProcessor:
             else:
                 postponed.append(pending.tried_again(now))
                 if done.receipt.job_id is None and pending.tries == UNMATCHED_AFTER_TRIES:
-                    strangers.append(done)
+                    unmatched.append(done)
         self._on_processed(results)
         # Before it is noted that they were tried: what can't be told is tried, and told, again.
-        self._report_feedback([*results, *strangers])
+        self._report_feedback([*results, *unmatched])
         if postponed:
             self._pending.postpone(postponed)
         if ended:

@@ -63,12 +63,12 @@ class SuppressionList:
         self._clock = clock
         self._on_added = on_added
 
-    def add(self, news: Sequence[NewSuppression]) -> list[AddResult]:
+    def add(self, additions: Sequence[NewSuppression]) -> list[AddResult]:
         """Have each in force from now on, within a second everywhere. May be repeated."""
         results: list[AddResult] = []
-        for start in range(0, len(news), BATCH_SIZE):
-            results += self._store.add(news[start : start + BATCH_SIZE], self._clock.now())
-        for new, result in zip(news, results, strict=True):
+        for start in range(0, len(additions), BATCH_SIZE):
+            results += self._store.add(additions[start : start + BATCH_SIZE], self._clock.now())
+        for new, result in zip(additions, results, strict=True):
             if result.is_changed:
                 # Ids, never the recipient.
                 log.info("suppressed", suppression_id=result.suppression_id, source=new.source, by=new.by)
@@ -130,8 +130,8 @@ class SuppressionList:
         none too few. A test account's list has only what its keys put there, so that a sandbox's magic recipients go
         on bringing what their names say.
         """
-        news = [_rejected(job, call) for job, call in rejections if not is_test_account(job.client)]
-        if found := [new for new in news if new is not None]:
+        additions = [_rejected(job, call) for job, call in rejections if not is_test_account(job.client)]
+        if found := [new for new in additions if new is not None]:
             self.add(found)
 
 

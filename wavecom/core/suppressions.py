@@ -122,7 +122,7 @@ class NewSuppression:
     #: It is a row of a list that is read in: what is in force is made wider by it and no weaker (``after``).
     only_widens: bool = False
     #: Fields that its list does not tell (``scope``, ``expires_at``): they stay as they are, where they are anything.
-    untold: frozenset[str] = frozenset()
+    unspecified: frozenset[str] = frozenset()
     #: When the event happened, aware UTC, where that is told: events come late, and in any order. None: now.
     happened_at: datetime | None = None
     #: ``event_id`` of others that said the same before it, and are added with it.
@@ -148,22 +148,26 @@ class NewSuppression:
             )
         if not self.only_widens:
             return self
-        earlier_untold = earlier.untold if isinstance(earlier, NewSuppression) else frozenset()
-        scopes = [each.scope for each in self._telling("scope", earlier, earlier_untold)]
-        ends = [each.expires_at for each in self._telling("expires_at", earlier, earlier_untold)]
+        earlier_unspecified = earlier.unspecified if isinstance(earlier, NewSuppression) else frozenset()
+        scopes = [each.scope for each in self._specifying("scope", earlier, earlier_unspecified)]
+        ends = [each.expires_at for each in self._specifying("expires_at", earlier, earlier_unspecified)]
         return replace(
             self,
             scope=SuppressionScope.ALL if SuppressionScope.ALL in scopes else SuppressionScope.MARKETING,
             reason=self.reason or earlier.reason,
             expires_at=None if None in ends else max(each for each in ends if each is not None),
-            untold=self.untold & earlier_untold,
+            unspecified=self.unspecified & earlier_unspecified,
         )
 
-    def _telling(
-        self, name: str, earlier: NewSuppression | Suppression, earlier_untold: frozenset[str]
+    def _specifying(
+        self, name: str, earlier: NewSuppression | Suppression, earlier_unspecified: frozenset[str]
     ) -> list[NewSuppression | Suppression]:
-        """Which of the two tell the field; where none does, both have the same usual value."""
-        told = [each for each, untold in ((earlier, earlier_untold), (self, self.untold)) if name not in untold]
+        """Which of the two specify the field; where none does, both have the same usual value."""
+        told = [
+            each
+            for each, unspecified in ((earlier, earlier_unspecified), (self, self.unspecified))
+            if name not in unspecified
+        ]
         return told or [self]
 
 
@@ -361,7 +365,7 @@ class SuppressionStore(Protocol):
     What a write has answered is durable, and found by every later ``active`` and ``digests``.
     """
 
-    def add(self, news: Sequence[NewSuppression], now: datetime) -> list[AddResult]:
+    def add(self, additions: Sequence[NewSuppression], now: datetime) -> list[AddResult]:
         """Have each in force, with a line of history where that changes anything. May be repeated.
 
         Of several for one entry the last counts, or what they come to (``NewSuppression.after``).

@@ -48,8 +48,8 @@ class WorkerScaling:
         self._start = start
         self._say = say
         self._decisions: Mapping[str, ScalingDecision] = {}
-        self._trouble: str | None = None
-        self._told_trouble: str | None = None
+        self._problem: str | None = None
+        self._reported_problem: str | None = None
         self._periodic = Periodic(self._decide_once, seconds=look_seconds, name="autoscaling").start()
 
     def adjust(self) -> None:
@@ -58,10 +58,10 @@ class WorkerScaling:
         for program in PROGRAMS:
             if program.name in decisions:
                 self._bring_to(program, decisions[program.name])
-        if (trouble := self._trouble) != self._told_trouble:
-            self._told_trouble = trouble
+        if (problem := self._problem) != self._reported_problem:
+            self._reported_problem = problem
             self._say(
-                f"The number of workers stays as it is: {trouble}" if trouble else "Workers follow the load again."
+                f"The number of workers stays as it is: {problem}" if problem else "Workers follow the load again."
             )
 
     def close(self) -> None:
@@ -72,9 +72,9 @@ class WorkerScaling:
         try:
             self._decisions = self._decide()
         except BrokerError as error:
-            self._trouble = str(error)
+            self._problem = str(error)
         else:
-            self._trouble = None
+            self._problem = None
 
     def _bring_to(self, program: Program, decision: ScalingDecision) -> None:
         services = {

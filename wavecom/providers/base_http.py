@@ -191,9 +191,14 @@ class BaseHttpProvider(BaseProvider[OptionsT]):
             return ProviderResult(outcome, name, text, scope=Scope.MESSAGE, is_final_here=True, reason=meaning.reason)
         if meaning.check:
             # Trouble of our account opens the breaker, which tells of it once for all processes.
-            is_told = meaning.reason in ACCOUNT_REASONS
+            is_reported_elsewhere = meaning.reason in ACCOUNT_REASONS
             self._error_log.report(
-                "provider_refuses_us", code or status, is_told=is_told, status=status, code=code, check=meaning.check
+                "provider_refuses_us",
+                code or status,
+                is_reported_elsewhere=is_reported_elsewhere,
+                status=status,
+                code=code,
+                check=meaning.check,
             )
         if outcome is Outcome.ACCEPTED:
             return ProviderResult(outcome, f"http_{status}")

@@ -81,8 +81,8 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
     def __init__(self, config: ProviderConfig[MessagebirdOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
         self.expects_receipts = bool(self.options.signing_key)
-        is_told = self.expects_receipts and dependencies.receipts_url is not None
-        self._report_url = f"{dependencies.receipts_url}/{quote(config.name)}" if is_told else None
+        asks_for_receipts = self.expects_receipts and dependencies.receipts_url is not None
+        self._report_url = f"{dependencies.receipts_url}/{quote(config.name)}" if asks_for_receipts else None
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""

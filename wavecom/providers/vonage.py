@@ -96,9 +96,9 @@ class VonageProvider(BaseHttpProvider[VonageOptions]):
         super().__init__(config, dependencies)
         self.expects_receipts = bool(self.options.signature_secret)
         callback = f"{dependencies.receipts_url}/{quote(config.name)}"
-        is_told = self.expects_receipts and dependencies.receipts_url is not None and len(callback) <= _LONGEST_CALLBACK
+        has_address = dependencies.receipts_url is not None and len(callback) <= _LONGEST_CALLBACK
         #: Where it can't go with the message, the address in the account's settings counts.
-        self._callback = callback if is_told else None
+        self._callback = callback if self.expects_receipts and has_address else None
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""

@@ -63,7 +63,7 @@ class RedisGate:
         self._states = {name: ProviderState(name, settings, monotonic) for name, settings in providers.items()}
         self._probe_numbers = itertools.count(1)
         #: Reopenings of the time without Redis, which has still to hear of them: provider → why, and since when.
-        self._owed_reopenings: dict[str, tuple[str, datetime]] = {}
+        self._pending_reopenings: dict[str, tuple[str, datetime]] = {}
         self._mode_lock = Lock()
         self._is_degraded = False
         self._degraded_at = 0.0
@@ -131,7 +131,7 @@ class RedisGate:
         """
         if self._is_degraded:
             self._fallback.reopen(provider, reason, at)
-            self._owed_reopenings[provider] = reason, at
+            self._pending_reopenings[provider] = reason, at
         else:
             self._reopen_for_all(provider, reason, at)
 
@@ -217,9 +217,9 @@ class RedisGate:
         for state, view in zip(self._states.values(), views, strict=True):
             state.apply_view(view)
         try:
-            for provider, (reason, at) in list(self._owed_reopenings.items()):
+            for provider, (reason, at) in list(self._pending_reopenings.items()):
                 self._reopen_for_all(provider, reason, at)
-                del self._owed_reopenings[provider]
+                del self._pending_reopenings[provider]
         except UnavailableError as error:
             self._degrade(error)
             return

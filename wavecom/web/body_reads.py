@@ -47,7 +47,7 @@ class BodyLimits:
     for_anonymous: int
     in_all: int
     bytes_for_client: int = 128 * 1024 * 1024
-    bytes_for_strangers: int = 32 * 1024 * 1024
+    bytes_for_anonymous: int = 32 * 1024 * 1024
     #: Of all receipts: who sends them is known only when they are here, and clients must find room beside them.
     bytes_for_receipts: int = 64 * 1024 * 1024
     bytes_in_all: int = 256 * 1024 * 1024
@@ -120,7 +120,7 @@ class BodyReadLimiter:
         pool.byte_count += byte_count
         self._byte_count += byte_count
         limits = self._limits
-        most = limits.bytes_for_client if read.pool else limits.bytes_for_strangers
+        most = limits.bytes_for_client if read.pool else limits.bytes_for_anonymous
         if read.pool == RECEIPTS:
             most = limits.bytes_for_receipts
         while pool.byte_count > most:

@@ -75,9 +75,9 @@ def test_a_stock_of_random_bytes_gives_each_byte_to_one_caller_and_fetches_rarel
         fetched.append(size)
         return bytes(range(len(fetched) * 10, len(fetched) * 10 + size))
 
-    stock = BufferedRandom(fetch, stock_bytes=10)
+    random = BufferedRandom(fetch, buffer_bytes=10)
 
-    assert [stock.take(4), stock.take(4), stock.take(4), stock.take(6)] == [
+    assert [random.take(4), random.take(4), random.take(4), random.take(6)] == [
         bytes(range(10, 14)),
         bytes(range(14, 18)),
         bytes(range(20, 24)),
@@ -87,7 +87,7 @@ def test_a_stock_of_random_bytes_gives_each_byte_to_one_caller_and_fetches_rarel
 
 
 def test_more_than_the_stock_holds_is_refused_instead_of_cut_short() -> None:
-    stock = BufferedRandom(lambda size: bytes(size), stock_bytes=10)
+    random = BufferedRandom(lambda size: bytes(size), buffer_bytes=10)
 
     with pytest.raises(ValueError, match="11 random bytes"):
-        stock.take(11)
+        random.take(11)

@@ -175,7 +175,7 @@ def test_a_store_that_is_away_lets_nobody_pass(checked: CheckEnvironment) -> Non
 
 def test_a_list_that_outgrows_its_filter_is_read_anew(checked: CheckEnvironment) -> None:
     checked.check.refresh()
-    news = [
+    additions = [
         NewSuppression(
             account="acme",
             channel=Channel.EMAIL,
@@ -186,7 +186,7 @@ def test_a_list_that_outgrows_its_filter_is_read_anew(checked: CheckEnvironment)
         )
         for number in range(12_000)
     ]
-    checked.store.add(news, checked.clock.now())
+    checked.store.add(additions, checked.clock.now())
     checked.check.refresh()
     checked.check.refresh()
 

@@ -24,10 +24,10 @@ class ThrottledErrorLog:
         #: Event and its kind → when it was last logged (monotonic), and how often it was met since.
         self._logged: dict[tuple[str, object], tuple[float, int]] = {}
 
-    def report(self, event: str, kind: object, *, is_told: bool = False, **fields: object) -> None:
+    def report(self, event: str, kind: object, *, is_reported_elsewhere: bool = False, **fields: object) -> None:
         """Count one more response with the error ``kind`` (a status, or the name of an error) of ``event``.
 
-        What ``is_told`` of elsewhere, once for all processes, is a warning here: nobody is to be called again for it.
+        What ``is_reported_elsewhere``, once for all processes, is a warning here: it is to call nobody a second time.
         """
         now = self._monotonic()
         with self._lock:
@@ -35,5 +35,5 @@ class ThrottledErrorLog:
             is_due = now - logged_at >= REPEAT_SECONDS
             self._logged[event, kind] = (now, 0) if is_due else (logged_at, count + 1)
         if is_due:
-            level = log.warning if is_told else log.error
+            level = log.warning if is_reported_elsewhere else log.error
             level(event, provider=self._provider, answers=count + 1, **fields)

@@ -46,7 +46,7 @@ T = TypeVar("T")
 _REPEAT_WITHIN_SECONDS = 5.0
 _TRIES = 3
 
-_USUAL_HINT_GRACE = Policy().message_grace
+_USUAL_MESSAGE_GRACE = Policy().message_grace
 
 _WITHOUT_LOG = {"logs": 0, "writes": 0}
 _FOR_RECEIPTS = {"payload": 0, "writes": 0, "labels": 0}
@@ -72,7 +72,7 @@ class MongoJobRepository:
         self,
         collection: Collection[Document],
         *,
-        message_grace: timedelta = _USUAL_HINT_GRACE,
+        message_grace: timedelta = _USUAL_MESSAGE_GRACE,
         monotonic: Callable[[], float] = time.monotonic,
         system_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:

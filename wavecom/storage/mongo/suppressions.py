@@ -60,7 +60,7 @@ class MongoSuppressionStore:
         self._entries = durable(database["suppressions"])
         self._new_id = new_id
 
-    def add(self, news: Sequence[NewSuppression], now: datetime) -> list[AddResult]:
+    def add(self, additions: Sequence[NewSuppression], now: datetime) -> list[AddResult]:
         """See the port."""
         results: dict[_Key, AddResult] = {}
         #: What was to be written in an earlier round, and its line of history, by which it is known again.
@@ -72,7 +72,7 @@ class MongoSuppressionStore:
         #: Those of which it is not certain that they were visible soon after their time.
         doubtful: list[str] = []
         waiting: dict[_Key, NewSuppression] = {}
-        for new in news:
+        for new in additions:
             key = (new.digest, new.source)
             waiting[key] = new.after(waiting[key]) if key in waiting else new
         for _ in range(_ROUNDS_LIMIT):
@@ -81,7 +81,7 @@ class MongoSuppressionStore:
                     doubtful += created
                 self._stamp(doubtful)
                 self._write([_note(suppression_id, ids) for suppression_id, ids in notes.items() if ids])
-                return [results[new.digest, new.source] for new in news]
+                return [results[new.digest, new.source] for new in additions]
             found = self._entries_of([digest for digest, _ in waiting])
             creations: list[Document] = []
             writes: list[UpdateOne] = []

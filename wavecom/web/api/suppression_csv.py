@@ -102,8 +102,12 @@ class SuppressionCsv:
             raise ValidationError(_MORE_VALUES)
         new = self._schema.new(self._schema.load(row), account, by)
         # Without a value there is no scope, but an end there is: never.
-        told = {"scope": "scope" in row, "expires_at": "expiresAt" in columns}
-        return replace(new, only_widens=True, untold=frozenset(name for name, is_told in told.items() if not is_told))
+        specified = {"scope": "scope" in row, "expires_at": "expiresAt" in columns}
+        return replace(
+            new,
+            only_widens=True,
+            unspecified=frozenset(name for name, is_specified in specified.items() if not is_specified),
+        )
 
     @staticmethod
     def _rows(lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any] | None, list[str]]]:

@@ -76,7 +76,7 @@ NAVIGATION = (
 _LIVE = "/live"
 
 #: A login form is small; a stranger's body is not read beyond this.
-_STRANGERS_LIMIT_BYTES = 16 * 1024
+_ANONYMOUS_LIMIT_BYTES = 16 * 1024
 
 
 def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
@@ -133,7 +133,7 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
     )
 
     def require_viewer() -> Response | None:
-        limit = _STRANGERS_LIMIT_BYTES
+        limit = _ANONYMOUS_LIMIT_BYTES
         if request.endpoint not in OPEN:
             if not current_user.is_authenticated:
                 if "unknown_viewer" in g:
