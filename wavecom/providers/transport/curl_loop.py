@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 HAS_EPOLL: Final = hasattr(select, "epoll") and hasattr(os, "eventfd")
 
-#: With so many calls under way answers are taken together, every few milliseconds, in place of one by one.
+#: With so many calls under way answers are taken together, after each pause, in place of one by one (ADR 10).
 _BUSY_CALLS: Final = 16
 _PAUSE_SECONDS: Final = 0.008
 #: How long ``close`` waits for the calls under way: longer than any may take.
