@@ -24,6 +24,7 @@ _OPERATORS = {
     "providers": "providers",
     "sessions": "sessions",
     "suppressions": "suppressions",
+    "top": "top",
     "unconfirmed": "unconfirmed",
 }
 

@@ -1,0 +1,90 @@
+"""What ``wavecom top`` shows: rates by channel, what waits in each queue, providers and workers. Values and arithmetic.
+
+All of it comes from counters that are kept anyway; no job is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from wavecom.core.lanes import Channel
+from wavecom.core.provider_administration import ProviderStatus
+from wavecom.core.states import Status
+
+#: Whole minutes that rates are taken over, beside the one that has begun.
+RATE_MINUTES: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOverview:
+    """One queue. None: it can't be asked.
+
+    ``oldest_seconds``: how long the oldest message has waited, at the most.
+    """
+
+    queue: str
+    waiting: int | None
+    consumers: int | None
+    oldest_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOverview:
+    """A worker of this machine, by its own report. ``problem`` is for people; empty when all is well."""
+
+    node: str
+    problem: str
+    lag_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Overview:
+    """All that was found at ``at``. What belongs to a server in ``away`` is empty."""
+
+    at: datetime
+    #: A second, averaged over the last one to two minutes: how many jobs entered a status.
+    rates: Mapping[Channel, Mapping[Status, float]] = field(default_factory=dict)
+    queues: Sequence[QueueOverview] = ()
+    dead_letters: int | None = None
+    providers: Sequence[ProviderStatus] = ()
+    workers: Sequence[WorkerOverview] = ()
+    #: Since the sweep last said whether work moves; None: it never has, or nobody can tell.
+    sweep_seconds: float | None = None
+    #: Queues in which work waits and nothing moves.
+    stalled: Sequence[str] = ()
+    #: Servers that did not answer.
+    away: Sequence[str] = ()
+
+
+def rate_window(now: datetime) -> tuple[datetime, datetime]:
+    """The minutes that rates are taken over: beginning of the first, and end of the one that has begun."""
+    minute = now.replace(second=0, microsecond=0)
+    return minute - timedelta(minutes=RATE_MINUTES), minute + timedelta(minutes=1)
+
+
+def rates_of(
+    counts: Mapping[datetime, Mapping[Channel, Mapping[Status, int]]], now: datetime
+) -> dict[Channel, dict[Status, float]]:
+    """How many jobs entered each status, a second. ``counts``: by minute, of the minutes of ``rate_window``."""
+    seconds = (now - rate_window(now)[0]).total_seconds()
+    found: dict[Channel, dict[Status, float]] = {channel: {} for channel in Channel}
+    for by_channel in counts.values():
+        for channel, by_status in by_channel.items():
+            for status, count in by_status.items():
+                found[channel][status] = found[channel].get(status, 0.0) + count / seconds
+    return found
+
+
+def oldest_seconds(waiting: int | None, reached: datetime | None, now: datetime) -> float | None:
+    """How long the oldest of ``waiting`` messages has waited, at the most.
+
+    Queues keep their order: nothing in one is older than what was taken from it last, put there at ``reached``.
+    """
+    if waiting == 0:
+        return 0.0
+    if waiting is None or reached is None:
+        return None
+    return max(0.0, (now - reached).total_seconds())

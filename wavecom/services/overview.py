@@ -1,0 +1,106 @@
+"""Reads the overview of ``wavecom top`` from the servers' counters; each server may be away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+from wavecom.broker import topology
+from wavecom.broker.publisher import AmqpPublisher, QueueState
+from wavecom.core.lanes import Channel
+from wavecom.core.overview import Overview, QueueOverview, WorkerOverview, oldest_seconds, rate_window, rates_of
+from wavecom.core.ports import Interval
+from wavecom.core.progress import StallReport
+from wavecom.core.provider_administration import ProviderStatus
+from wavecom.core.states import Status
+from wavecom.errors import UnavailableError
+from wavecom.health import health_of
+from wavecom.internals import fast_paths
+from wavecom.services.shared import ClosableServices, progress_of
+from wavecom.settings import Settings
+from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.client import connect as connect_mongo
+from wavecom.storage.mongo.client import default_database
+from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.stats import MongoStats
+from wavecom.storage.redis.client import connect as connect_redis
+from wavecom.storage.redis.provider_board import RedisProviderBoard
+from wavecom.storage.redis.watermarks import RedisWatermarks
+
+T = TypeVar("T")
+_Counts = Mapping[datetime, Mapping[Channel, Mapping[Status, int]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverviewServices(ClosableServices):
+    """``read`` asks all servers once, and never raises for one that is away."""
+
+    read: Callable[[], Overview]
+
+
+def overview_services(settings: Settings) -> OverviewServices:
+    """Services of ``wavecom top``. Connects when first used."""
+    fast_paths.switch(is_on=settings.fast_paths)
+    client = connect_mongo(settings.mongodb_uri, pool_size=2)
+    database = default_database(client)
+    clock = StoreClock(MongoJobRepository(database["jobs"]).now).start()
+    stats = MongoStats(database, now=clock.now)
+    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
+    redis_client = connect_redis(settings.redis_url)
+    watermarks = RedisWatermarks(redis_client)
+    board = RedisProviderBoard(redis_client)
+    progress = progress_of(redis_client, clock)
+
+    def read() -> Overview:
+        now = clock.now()
+        away: list[str] = []
+
+        def asked(server: str, ask: Callable[[], T], otherwise: T) -> T:
+            try:
+                return ask()
+            except UnavailableError:
+                away.append(server)
+                return otherwise
+
+        nothing: _Counts = {}
+        counts = asked("MongoDB", lambda: stats.series(*rate_window(now), Interval.MINUTE), nothing)
+        report: StallReport | None = asked("Redis", progress.stall_report, None)
+        providers: Mapping[str, ProviderStatus] = {} if "Redis" in away else asked("Redis", board.read, {})
+        states = {queue.name: publisher.look_at(queue.name) for queue in topology.DELIVERY_QUEUES}
+        dead = publisher.look_at(topology.DEAD_QUEUE)
+        if dead is None and not any(states.values()):
+            away.append("RabbitMQ")
+        return Overview(
+            at=now,
+            rates={} if "MongoDB" in away else rates_of(counts, now),
+            queues=[_queue(name, state, watermarks.reached(name), now) for name, state in states.items()],
+            dead_letters=None if dead is None else dead.ready,
+            providers=[providers[name] for name in sorted(providers)],
+            workers=_workers(settings.home),
+            sweep_seconds=None if report is None else max(0.0, (now - report.at).total_seconds()),
+            stalled=() if report is None else report.stalled,
+            away=away,
+        )
+
+    return OverviewServices(
+        read=read, close_callbacks=[stats.close, publisher.close, clock.close, redis_client.close, client.close]
+    )
+
+
+def _queue(name: str, state: QueueState | None, reached: datetime | None, now: datetime) -> QueueOverview:
+    if state is None:
+        return QueueOverview(name, None, None, None)
+    return QueueOverview(name, state.ready, state.consumers, oldest_seconds(state.ready, reached, now))
+
+
+def _workers(home: Path) -> Sequence[WorkerOverview]:
+    """Those that report under this machine's WAVECOM_HOME."""
+    nodes: list[str] = []
+    with suppress(OSError):
+        nodes = sorted(path.stem for path in (home / "health").glob("*.json"))
+    found = {node: health_of(home, node) for node in nodes}
+    return [WorkerOverview(node, health.reason, health.lag_seconds) for node, health in found.items()]
