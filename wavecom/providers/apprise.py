@@ -137,9 +137,12 @@ def _asset() -> AppriseAsset:
 
 def _mistakes_in_url(url: str, channels: Sequence[Channel], asset: AppriseAsset) -> Iterator[str]:
     for channel in channels:
-        service = _instance(url, _EXAMPLES[channel], "key", asset)
+        service = _instance(url, channel, _EXAMPLES[channel], "key", asset)
         if service is None:
-            yield f"is no address that Apprise can send {channel} to: see its documentation of the service"
+            yield (
+                f"is no address that Apprise can send {channel} to: see its documentation of the service, "
+                "and name in channels only what it is for"
+            )
         elif service.retry:
             yield "must not have retry: what Apprise sends again may have arrived before"
         elif service.optional:
@@ -157,12 +160,46 @@ def _authority(url: str) -> str:
     return found[1] if found else url
 
 
-def _instance(url: str, recipient: str, delivery_key: str, asset: AppriseAsset) -> NotifyBase | None:
-    """The service of a URL; None where Apprise can't make anything of it. Calls nobody."""
+def _instance(url: str, channel: Channel, recipient: str, delivery_key: str, asset: AppriseAsset) -> NotifyBase | None:
+    """The service of a URL; None where Apprise can't make anything of it, or would send it to nobody or to somebody
+    else than the recipient whom the URL names. Calls nobody.
+    """
     library: Any = importlib.import_module("apprise")
     filled = url.replace(RECIPIENT, quote(recipient, safe="")).replace(DELIVERY_KEY, quote(delivery_key, safe=""))
     service: NotifyBase | None = library.Apprise.instantiate(filled, asset=asset)
-    return service
+    if service is None or not len(service):
+        return None
+    return service if RECIPIENT not in url or _is_for(service, channel, recipient) else None
+
+
+def _is_for(service: NotifyBase, channel: Channel, recipient: str) -> bool:
+    """Whether the recipient is the only target, where a service has targets at all.
+
+    Apprise leaves out what it takes for no address, upon which many services send to the sender or to everybody, and
+    reads a mail address with an apostrophe as a name and a shorter address.
+    """
+    if not hasattr(service, "targets"):
+        return True
+    targets: Any = service.targets or ()
+    if isinstance(targets, Mapping):  # kind -> targets of that kind
+        targets = [target for each in targets.values() for target in each]
+    if len(targets) != 1:
+        return False
+    [target] = targets
+    # An address, or one with something beside it: a name, a topic, what kind it is.
+    parts = target if isinstance(target, tuple) else (target,)
+    return any(_comparable(str(part), channel) == _comparable(recipient, channel) for part in parts)
+
+
+def _comparable(address: str, channel: Channel) -> str:
+    """What stays the same of an address of this channel, however a service writes it."""
+    match channel:
+        case Channel.EMAIL:
+            return address.lower()
+        case Channel.SMS:
+            return re.sub(r"\D", "", address)
+        case _:
+            return address
 
 
 def _service(url: str, message: Message, asset: AppriseAsset) -> NotifyBase:
@@ -171,7 +208,7 @@ def _service(url: str, message: Message, asset: AppriseAsset) -> NotifyBase:
     recipient = message.to.get(field)
     if RECIPIENT in url and not recipient:
         raise UnsendableError(f"to.{field}: is missing, without which this provider can't send")
-    service = _instance(url, str(recipient or ""), message.delivery_key, asset)
+    service = _instance(url, message.type, str(recipient or ""), message.delivery_key, asset)
     if service is None:
         raise UnsendableError(f"to.{field}: is no recipient for this service of Apprise")
     return service

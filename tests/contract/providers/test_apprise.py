@@ -187,6 +187,37 @@ def test_without_the_recipient_that_the_address_needs_nobody_is_called(
     assert peer.requests == []
 
 
+@pytest.mark.parametrize(
+    ("channel", "url", "to"),
+    [
+        # Apprise reads a name and an address: mail would go to hara@example.org.
+        (Channel.EMAIL, "mailtos://u:p@gmail.com?to={recipient}", {"email": "o'hara@example.org"}),
+        (Channel.EMAIL, "sendgrid://apikey12345:from@example.com/{recipient}", {"email": "o'hara@example.org"}),
+        (
+            Channel.EMAIL,
+            "mailgun://user@example.com/apikey12345678901234567890/{recipient}",
+            {"email": "o'h@example.org"},
+        ),
+        # Apprise takes no number of less than ten digits: a text would go to the sender.
+        (Channel.SMS, f"twilio://AC{'a' * 32}:{'b' * 32}@+12025550100/{{recipient}}", {"phone": "+376312345"}),
+        (Channel.SMS, "vonage://abcd1234:secretsecretsecret@+12025550100/{recipient}", {"phone": "+376312345"}),
+        # Here nobody would be called.
+        (Channel.SMS, "clicksend://u:k@{recipient}", {"phone": "+376312345"}),
+        (Channel.SMS, "sns://AKIAIOSFODNN7EXAMPLE/wJalrXUtnFEMIK7MDENG/us-east-2/{recipient}", {"phone": "+376312345"}),
+    ],
+)
+def test_a_recipient_whom_apprise_reads_as_another_or_as_none_goes_to_the_next_provider(
+    transport: CurlTransport, channel: Channel, url: str, to: dict[str, str]
+) -> None:
+    source = f'{table(url)}\nchannels = ["{channel}"]'
+    setup = ProviderSetup(built(source, channel, 1, transport, Outbox()), channel, list, to)
+
+    answer = setup.provider.send(setup.message())
+
+    assert (answer.outcome, answer.code, answer.is_final_here) == (Outcome.UNAVAILABLE, "unsendable", True)
+    assert answer.message == f"to.{next(iter(to))}: is no recipient for this service of Apprise"
+
+
 def test_a_message_that_some_addresses_took_is_unknown(transport: CurlTransport, peer: HttpPeer) -> None:
     with HttpPeer(peers.reply(500)) as refusing:
         setup = setup_of(transport, Channel.SMS, url_at(refusing.port), url_at(peer.port))

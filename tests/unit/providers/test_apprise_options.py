@@ -37,7 +37,8 @@ def problems(urls: Sequence[str], channel: str = "sms") -> list[str]:
         "json://user:s3cret@gateway.example:8443/send?+Key={delivery_key}&-to={recipient}",
         "jsons://gateway.example/{recipient}",
         "clicksend://user:s3cret@{recipient}",
-        "tgram://123456789:s3cret_abcdefghijklmnopqrstuvwxyz0/{recipient}",
+        f"twilio://AC{'a' * 32}:{'5' * 32}@+12025550100/{{recipient}}",
+        "tgram://123456789:s3cret_abcdefghijklmnopqrstuvwxyz0/42",
     ],
 )
 def test_an_address_of_a_service_is_taken(url: str) -> None:
@@ -50,6 +51,10 @@ def test_an_address_of_a_service_is_taken(url: str) -> None:
         ("nosuchservice://s3cret", "sms", "is no address that Apprise can send sms to"),
         ("s3cret", "sms", "is no address that Apprise can send sms to"),
         ("slack://s3cret", "push", "is no address that Apprise can send push to"),
+        ("clicksend://user:s3cret@", "sms", "is no address that Apprise can send sms to"),
+        ("clicksend://user:s3cret@{recipient}/+12025550100", "sms", "is no address that Apprise can send sms to"),
+        # Telegram knows no numbers: it would send to whoever wrote to the bot last.
+        ("tgram://123456789:s3cret_abcdefghijklmnopqrstuvwxyz0/{recipient}", "sms", "is no address that Apprise"),
         ("json://{recipient}/s3cret", "push", "must not have {recipient} in the place of the host"),
         ("json://s3cret:{recipient}@gateway.example", "push", "must not have {recipient} in the place of the host"),
         ("json://gateway.example/s3cret?retry=2", "sms", "must not have retry"),
