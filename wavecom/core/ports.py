@@ -113,11 +113,14 @@ class JobRepository(Protocol):
         ...
 
     def by_ids(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
-        """Those of the jobs that there are, with their logs and without payloads."""
+        """Those of the jobs that there are, with their logs and without payloads.
+
+        As they are durably: what is read here is not lost with any one server.
+        """
         ...
 
     def by_message_ids(self, provider: str, message_ids: Sequence[str]) -> dict[str, Job]:
-        """For each of the provider's names for messages that is known, its job: with its log, without payload."""
+        """For each of the provider's names for messages that is known, its job, as ``by_ids`` reads it."""
         ...
 
     def accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:

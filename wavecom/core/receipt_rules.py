@@ -60,9 +60,7 @@ def classify(job: Job, event: ReceiptArrived) -> ReceiptDecision:
             return ReceiptDecision.APPLIES if is_last_word or _ends_doubt(job, receipt) else ReceiptDecision.OUTDATED
         case ReceiptKind.PROGRESS if not _is_since_last_replay(job, receipt) or _may_have_failed(job, event):
             return ReceiptDecision.OUTDATED
-        case ReceiptKind.PROGRESS if (
-            receipt.is_routine and job.status is Status.SENT and job.provider == event.provider
-        ):
+        case ReceiptKind.PROGRESS if _says_nothing_new(job, event):
             return ReceiptDecision.KNOWN
         case ReceiptKind.PROGRESS:
             noted = sum(entry.outcome == ReceiptKind.PROGRESS for entry in job.logs)
@@ -164,6 +162,16 @@ def _is_of_last_message(job: Job, event: ReceiptArrived) -> bool:
     if receipt.message_id is not None and job.provider_message_id is not None:
         return receipt.message_id == job.provider_message_id
     return _is_since_last_replay(job, receipt)
+
+
+def _says_nothing_new(job: Job, event: ReceiptArrived) -> bool:
+    """Whether it is a routine step of the very message that the job is known to be sent as.
+
+    Of any other message, of the same provider too, it is evidence that more than one was taken.
+    """
+    receipt = event.receipt
+    is_of_provider = receipt.is_routine and job.status is Status.SENT and job.provider == event.provider
+    return is_of_provider and receipt.message_id in {None, job.provider_message_id}
 
 
 def _is_since_last_replay(job: Job, receipt: Receipt) -> bool:

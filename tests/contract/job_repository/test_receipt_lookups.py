@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from pymongo import MongoClient, monitoring
+from pymongo.database import Database
+
 from tests.factories import later, make_job, make_job_id
 from wavecom.core.job import Job, LogEntry
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import JobRepository
 from wavecom.core.states import Status
+from wavecom.storage.mongo.jobs import MongoJobRepository
 
 
 def test_jobs_are_found_by_their_ids_with_logs_and_without_payloads(jobs: JobRepository) -> None:
@@ -68,3 +72,35 @@ def test_every_one_of_many_is_found_by_the_providers_name(jobs: JobRepository) -
     found = jobs.by_message_ids("twilio", [f"SM{n}" for n in range(300)])
 
     assert {name: job.job_id for name, job in found.items()} == {f"SM{n}": job.job_id for n, job in enumerate(many)}
+
+
+class FindCommands(monitoring.CommandListener):
+    """The read concern of each ``find`` of a client."""
+
+    def __init__(self) -> None:
+        self.concerns: list[Any] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command_name == "find":
+            self.concerns.append(event.command.get("readConcern"))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        return None
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        return None
+
+
+def test_what_receipts_are_answered_by_can_not_be_rolled_back(
+    indexed_database: Database[dict[str, Any]], mongodb_uri: str
+) -> None:
+    commands = FindCommands()
+    with MongoClient[dict[str, Any]](mongodb_uri, event_listeners=[commands]) as client:
+        jobs = MongoJobRepository(client[indexed_database.name]["jobs"])
+        job = make_job(status=Status.SENT, provider="twilio", provider_message_id="SM1")
+        jobs.insert([job])
+
+        by_id, by_name = jobs.by_ids([job.job_id]), jobs.by_message_ids("twilio", ["SM1"])
+
+    assert (list(by_id), list(by_name)) == ([job.job_id], ["SM1"])
+    assert commands.concerns == [{"level": "majority"}] * 2

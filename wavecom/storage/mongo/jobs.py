@@ -26,6 +26,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
     WriteConcernError,
 )
+from pymongo.read_concern import ReadConcern
 
 from wavecom.core.engine import EARLY_CLAIM, Policy, Transition, claimed_changes
 from wavecom.core.job import Claim, Job, JobId
@@ -77,6 +78,9 @@ class MongoJobRepository:
         system_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._jobs = durable(collection)
+        #: The same jobs as most members of the replica set have them. Who is answered by what he reads, without a write
+        #: of his own behind it, must not read what a primary that lost its majority will roll back.
+        self._confirmed_jobs = self._jobs.with_options(read_concern=ReadConcern("majority"))
         self._message_grace = message_grace
         self._monotonic = monotonic
         self._system_now = system_now
@@ -222,7 +226,7 @@ class MongoJobRepository:
     def by_ids(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         """See the port."""
         with reading():
-            found = list(self._reader.jobs(self._jobs.find({"jobId": {"$in": list(job_ids)}}, _FOR_RECEIPTS)))
+            found = list(self._reader.jobs(self._confirmed_jobs.find({"jobId": {"$in": list(job_ids)}}, _FOR_RECEIPTS)))
         return {job.job_id: job for job in found}
 
     def by_message_ids(self, provider: str, message_ids: Sequence[str]) -> dict[str, Job]:
@@ -230,7 +234,7 @@ class MongoJobRepository:
         # Both keys of the index: by the second alone an embedded server was seen to find nothing.
         where = {"provider": provider, "providerMessageId": {"$in": list(message_ids)}}
         with reading():
-            jobs = list(self._reader.jobs(self._jobs.find(where, _FOR_RECEIPTS)))
+            jobs = list(self._reader.jobs(self._confirmed_jobs.find(where, _FOR_RECEIPTS)))
         return {job.provider_message_id: job for job in jobs if job.provider_message_id is not None}
 
     def accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:

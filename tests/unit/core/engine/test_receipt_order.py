@@ -95,11 +95,13 @@ def test_progress_after_the_end_is_left_out() -> None:
     assert classify(job, make_receipt_event(ReceiptKind.PROGRESS)) is ReceiptDecision.OUTDATED
 
 
-def test_a_routine_step_of_a_message_that_is_known_to_be_sent_is_not_noted() -> None:
-    routine = make_receipt_event(ReceiptKind.PROGRESS, is_routine=True)
+@pytest.mark.parametrize("message_id", ["m-2", None])
+def test_a_routine_step_of_a_message_that_is_known_to_be_sent_is_not_noted(message_id: str | None) -> None:
+    job = make_job(status=Status.SENT, provider_message_id="m-2")
+    routine = make_receipt_event(ReceiptKind.PROGRESS, message_id=message_id, is_routine=True)
 
-    assert classify(make_job(status=Status.SENT), routine) is ReceiptDecision.KNOWN
-    assert decide(make_job(status=Status.SENT), routine, later(60)) is None
+    assert classify(job, routine) is ReceiptDecision.KNOWN
+    assert decide(job, routine, later(60)) is None
 
 
 @pytest.mark.parametrize("status", [Status.RETRYING, Status.UNCONFIRMED])
@@ -118,6 +120,17 @@ def test_a_routine_step_at_another_provider_than_the_one_that_has_the_message_is
     job = make_job(status=Status.SENT, provider="second", logs=(tried, taken))
 
     job = after(job, make_receipt_event(ReceiptKind.PROGRESS, provider="first", is_routine=True))
+
+    assert receipts_of(job) == ["progress"]
+
+
+@pytest.mark.parametrize("message_id", ["m-2", None])
+def test_a_routine_step_of_another_message_of_the_same_provider_is_noted(message_id: str | None) -> None:
+    tried = LogEntry(NOW, "outcome_unknown", 1, "sandbox", "unknown", "timeout")
+    taken = LogEntry(NOW, "sent", 2, "sandbox", "accepted", "http_202")
+    job = make_job(status=Status.SENT, provider_message_id=message_id, logs=(tried, taken))
+
+    job = after(job, make_receipt_event(ReceiptKind.PROGRESS, message_id="m-1", is_routine=True))
 
     assert receipts_of(job) == ["progress"]
 

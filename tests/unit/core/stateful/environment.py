@@ -170,6 +170,11 @@ class Environment:
             self._watch_truth(job)
             assert 0 <= job.attempts <= job.max_attempts
 
+    def watch_known(self, job: Job, send: SentMessage) -> None:
+        """Word of ``send`` was passed over: the store must tell by itself that this very message was taken."""
+        assert job.status is Status.SENT, f"word of a message was passed over that the job, {job.status}, needs"
+        assert job.provider_message_id == send.message_id, "word of a second message was passed over"
+
     def _watch_dates(self, job: Job) -> None:
         match job.status:
             case Status.FAILED:

@@ -31,6 +31,7 @@ from wavecom.core.engine import (
     is_in_doubt,
 )
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult, UnknownOutcomePolicy
+from wavecom.core.receipt_rules import ReceiptDecision, classify
 from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import CLAIMABLE, FINAL, WAITING, Status
 from wavecom.errors import TransitionError
@@ -336,22 +337,28 @@ class JobLifecycle(RuleBasedStateMachine):
     # --- providers ------------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.environment.sends)
-    @rule(pick=picks, is_delivered=st.booleans(), is_progress=rarely, is_slow=rarely)
-    def receipt(self, pick: int, is_delivered: bool, is_progress: bool, is_slow: bool) -> None:
+    @rule(pick=picks, is_delivered=st.booleans(), is_progress=st.booleans(), is_routine=st.booleans(), is_slow=rarely)
+    def receipt(self, pick: int, is_delivered: bool, is_progress: bool, is_routine: bool, is_slow: bool) -> None:
         """May come at any time and again; about one message it always says the same, after it was on its way."""
         send = self.environment.sends[pick % len(self.environment.sends)]
+        job = self.environment.jobs[send.job_id]
         if is_progress:
             event = make_receipt_event(
-                ReceiptKind.PROGRESS, message_id=send.message_id, event_id=f"{send.message_id}-p"
+                ReceiptKind.PROGRESS,
+                message_id=send.message_id,
+                event_id=f"{send.message_id}-{'routine' if is_routine else 'delayed'}",
+                is_routine=is_routine,
             )
-            self.put(self.decide(self.environment.jobs[send.job_id], event), is_slow=is_slow)
+            if classify(job, event) is ReceiptDecision.KNOWN:
+                self.environment.watch_known(job, send)
+            self.put(self.decide(job, event), is_slow=is_slow)
             return
         if send.is_delivered is None:
             send.is_delivered = is_delivered
         kind = ReceiptKind.DELIVERED if send.is_delivered else ReceiptKind.FAILED
         event = make_receipt_event(kind, code="drawn", message_id=send.message_id, event_id=send.message_id)
         send.is_reported_failed = not send.is_delivered
-        self.put(self.decide(self.environment.jobs[send.job_id], event), is_slow=is_slow)
+        self.put(self.decide(job, event), is_slow=is_slow)
 
     # --- what goes wrong ------------------------------------------------------------------------------------------
 
