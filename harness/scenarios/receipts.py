@@ -18,7 +18,7 @@ from harness.scenarios.peaks import OTP_RATE
 from harness.scenarios.rates import LONGEST_P95_MS, TARGET_RATE, hold
 from harness.subject import LOAD, MAIN, PROVIDER, ProviderPlan, Shape
 from harness.trial import Goal, Trial
-from wavecom.core.job import JobId
+from wavecom.core.job import Job, JobId, Outcome
 from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import Status
 from wavecom.storage.mongo.client import connect, default_database
@@ -118,20 +118,32 @@ def wait_applied(kept: Collection[dict[str, Any]]) -> int:
 
 
 def wrongly_applied(jobs: MongoJobRepository, job_ids: Sequence[JobId]) -> int:
-    """How many of these messages, whose receipts were all answered 200, have not each of them in their logs once.
-
-    That a message was passed on need not be noted any more when it is known that it was delivered.
-    """
+    """How many of these messages, whose receipts were all answered 200, have not had them as ``is_rightly_applied``."""
     wrong = 0
     for start in range(0, len(job_ids), _READ_AT_ONCE):
         part = job_ids[start : start + _READ_AT_ONCE]
         found = jobs.by_ids(part)
-        for job in map(found.get, part):
-            entries = () if job is None else job.logs
-            noted = Counter(entry.outcome for entry in entries if entry.event == "receipt")
-            is_right = noted[ReceiptKind.DELIVERED] == 1 and noted[ReceiptKind.PROGRESS] <= 1
-            wrong += job is None or job.status is not Status.DELIVERED or not is_right
+        wrong += sum(not is_rightly_applied(found.get(job_id)) for job_id in part)
     return wrong
+
+
+def is_rightly_applied(job: Job | None) -> bool:
+    """Whether it is delivered, and its log has that receipt once, and that it was passed on at most once.
+
+    That must not be noted once the log says that the message was taken. That it should have been noted can't be told
+    afterwards: a receipt that came before the record of its call is kept, and says nothing new when it is tried again.
+    """
+    if job is None or job.status is not Status.DELIVERED:
+        return False
+    noted: Counter[str | None] = Counter()
+    is_taken = False
+    for entry in job.logs:
+        if entry.event == "receipt":
+            noted[entry.outcome] += 1
+            if entry.outcome == ReceiptKind.PROGRESS and is_taken:
+                return False
+        is_taken = is_taken or entry.outcome == Outcome.ACCEPTED
+    return noted[ReceiptKind.DELIVERED] == 1 and noted[ReceiptKind.PROGRESS] <= 1
 
 
 class _Reporting:
