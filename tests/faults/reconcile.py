@@ -5,7 +5,7 @@ dead-letter queue, held against each other. Pure, and ignorant of the code under
 from __future__ import annotations
 
 import statistics
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -362,11 +362,12 @@ class _Reconciler:
 
     def _check_pauses(self, seconds: float) -> None:
         evidence = self._evidence
-        delivered: defaultdict[str, list[float]] = defaultdict(list)
+        # Of every lane that was used: one that delivers nothing at all stands still longest.
+        delivered: dict[str, list[float]] = {_lane_of(notification): [] for notification in self._accepted.values()}
         for record in evidence.records:
             notification = self._accepted.get(record["job_id"])
             if record["answer"] == "200" and notification is not None:
-                delivered[f"{notification['channel']}.{notification['priority']}"].append(record["at"])
+                delivered[_lane_of(notification)].append(record["at"])
         since = evidence.notes.troubles[0].since
         pauses = {lane: longest_pause(times, since, evidence.load_ended_at) for lane, times in delivered.items()}
         self._result.pauses = dict(sorted(pauses.items()))
@@ -420,6 +421,10 @@ def _is_injected_doubt(record: Document) -> bool:
 
 def _is_labelled(job: Document) -> bool:
     return any(entry["event"] == "outcome_unknown" for entry in job["logs"])
+
+
+def _lane_of(notification: Document) -> str:
+    return f"{notification['channel']}.{notification['priority']}"
 
 
 def _delivery_key(job: Document) -> str:

@@ -405,3 +405,17 @@ def test_a_lane_that_stands_still_for_longer_than_promised_is_found() -> None:
     assert {lane: pause.seconds for lane, pause in kept.pauses.items()} == {"sms.high": 9, "sms.normal": 16.5}
     assert kept.violations == []
     assert broken.violations == ["1 lanes delivered nothing for more than 10 s: sms.normal 16.5 s"]
+
+
+def test_a_lane_that_delivers_nothing_stands_still_all_the_time() -> None:
+    fault = Notes(troubles=[Trouble("a node killed", START + 2, START + 10)])
+    known = evidence(
+        notifications=[notification(1), notification(2, priority="high")],
+        jobs=[job(1), job(2, status="queued")],
+        records=[record(1)],
+        notes=fault,
+    )
+
+    found = reconcile(scenario(delivers_within_seconds=10), known)
+
+    assert found.pauses["sms.high"].seconds == known.load_ended_at - START - 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -47,6 +48,19 @@ def webs(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str) -> Ite
 def nginx(tmp_path: Path, webs: list[WebProcess]) -> Iterator[Nginx]:
     with Nginx(tmp_path / "nginx", [web.port for web in webs]) as made:
         yield made
+
+
+@pytest.fixture
+def silent_port() -> Iterator[int]:
+    """A port at which connections are neither taken nor refused, as of a host that is switched off."""
+    with ExitStack() as opened:
+        listener = opened.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        # Once this one is waiting to be taken, the system answers no other.
+        waiting = opened.enter_context(socket.create_connection(listener.getsockname()))
+        assert waiting.getpeername() == listener.getsockname()
+        yield listener.getsockname()[1]
 
 
 @pytest.fixture
@@ -143,6 +157,19 @@ def test_a_process_that_dies_refuses_nobody(
     answers = [*before, *during, *after]
     assert Counter(answer.status_code for answer in answers) == {202: len(answers)}
     assert database["jobs"].count_documents({}) == len(answers) + 20
+
+
+def test_a_host_that_swallows_connections_refuses_nobody(
+    tmp_path: Path, webs: list[WebProcess], silent_port: int, database: Database[dict[str, Any]]
+) -> None:
+    with Nginx(tmp_path / "nginx", [silent_port, webs[0].port]) as nginx, requests.Session() as session:
+        trust(session, nginx)
+        session.headers.update(webs[0].authorization)
+
+        answers = send_many(session, nginx, 6, None)
+
+    assert {answer.status_code for answer in answers} == {202}
+    assert database["jobs"].count_documents({}) == len(answers)
 
 
 def test_without_any_process_the_answer_is_a_problem_that_says_what_to_do(
