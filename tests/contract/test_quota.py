@@ -66,7 +66,8 @@ def test_what_is_paid_off_may_be_sent_again(quotas: QuotaService) -> None:
     time.sleep(0.3)
 
     assert check(quotas, limits, 5).refused is None
-    assert check(quotas, limits, 5).refused == "rate"
+    # As much as is paid off in seven seconds: no machine is as slow.
+    assert check(quotas, limits, 140).refused == "rate"
 
 
 def test_a_batch_beyond_the_burst_is_taken_after_a_rest_and_paid_off(quotas: QuotaService) -> None:

@@ -29,7 +29,8 @@ _REMEDY = (
 _USER = "wavecom"
 _POLL_SECONDS = 0.03
 #: Its end writes what it holds to the disk; on a busy machine that has taken more than half a minute.
-_STOP_SECONDS = 120
+_STOP_SECONDS = 40
+_LOCK_TRIES = 3
 
 
 class PrivateMongo(PrivateServer):
@@ -123,18 +124,22 @@ class PrivateMongo(PrivateServer):
         on a port that nobody has been told. Whoever has found it all the same leaves no user behind.
         """
         password = private_files.new_secret()
-        [port] = free_ports(1)
-        unlocked = Child(
-            self._command_at(program, port), log=self.log, environment=self._environment(), folder=self.home
-        )
-        try:
-            _make_user(f"mongodb://{LOOPBACK}:{port}/", password, unlocked)
-            unlocked.terminate()
-            if not unlocked.wait(_STOP_SECONDS):
-                raise ConfigurationError([Problem(self.title, f"did not stop to be locked; see {self.log}")])
-        finally:
-            unlocked.kill()
-        private_files.write(self._password_file, f"{password}\n")
+        for _ in range(_LOCK_TRIES):
+            [port] = free_ports(1)
+            unlocked = Child(
+                self._command_at(program, port), log=self.log, environment=self._environment(), folder=self.home
+            )
+            try:
+                _make_user(f"mongodb://{LOOPBACK}:{port}/", password, unlocked)
+                unlocked.terminate()
+                # The embedded Python server was seen to hang here, once in some hundred starts. What a killed one has
+                # written may be gone, so the user is made anew.
+                if unlocked.wait(_STOP_SECONDS):
+                    private_files.write(self._password_file, f"{password}\n")
+                    return
+            finally:
+                unlocked.kill()
+        raise ConfigurationError([Problem(self.title, f"did not stop to be locked; see {self.log}")])
 
 
 def _answers(url: str) -> bool:
