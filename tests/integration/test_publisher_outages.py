@@ -7,14 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
+from prometheus_client import REGISTRY
 
 from tests.factories import make_job_id
 from tests.waiting import wait_until
+from tests.web_process import WebProcess
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import DeliveryMessage
 from wavecom.core.lanes import Channel, Lane, Priority
+from wavecom.local.ports import free_ports
 from wavecom.local.servers import PrivateRabbitMQ
 
 
@@ -93,3 +97,47 @@ def test_after_a_failure_nobody_tries_for_a_while_and_longer_each_time(
     patient.close()
 
     assert (during_the_longer_pause, after_it) == ([False], [True])
+
+
+def test_a_process_that_publishes_nothing_more_sees_the_broker_come_back(
+    publisher: AmqpPublisher, broker: PrivateRabbitMQ
+) -> None:
+    kill(broker)
+    publisher.publish([delivery_message()])
+    away = REGISTRY.get_sample_value("wavecom_broker_up")
+    broker.start()
+
+    def is_back() -> bool:
+        publisher.recheck()
+        return REGISTRY.get_sample_value("wavecom_broker_up") == 1
+
+    wait_until(is_back, "the broker is seen again")
+    assert away == 0
+
+
+def test_a_process_that_has_lost_no_broker_does_not_ask_for_one() -> None:
+    before = REGISTRY.get_sample_value("wavecom_broker_losses_total")
+
+    AmqpPublisher(AmqpAddress.parse("amqp://127.0.0.1:1/"), origin="test").recheck()
+
+    assert REGISTRY.get_sample_value("wavecom_broker_losses_total") == before
+
+
+def test_a_web_process_that_nobody_sends_with_sees_the_broker_come_back(
+    tmp_path: Path, publisher: AmqpPublisher, broker: PrivateRabbitMQ, redis_url: str, mongodb_uri: str
+) -> None:
+    [port] = free_ports(1)
+    servers = {"AMQP_URL": broker.url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+    sms = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hi"}}
+
+    def shows(number: str) -> bool:
+        return f"wavecom_broker_up {number}" in requests.get(f"http://127.0.0.1:{port}/metrics", timeout=10).text
+
+    with WebProcess(tmp_path, servers, variables={"WAVECOM_METRICS_PORT": str(port)}) as web:
+        kill(broker)
+        answer = requests.post(f"{web.url}/api/notifications", json=sms, headers=web.authorization, timeout=10)
+        wait_until(lambda: shows("0.0"), "the loss is noticed")
+        broker.start()
+        wait_until(lambda: shows("1.0"), "the broker is seen again")
+
+    assert answer.status_code == 202

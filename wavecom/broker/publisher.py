@@ -38,7 +38,9 @@ DEAD_LETTERS = Counter(
 )
 #: A gateway may answer with any code.
 _CODES: Final = LabelValues(100)
-BROKER_UP = Gauge("wavecom_broker_up", "1 when this process's last call of RabbitMQ was answered, and before the first")
+BROKER_UP = Gauge(
+    "wavecom_broker_up", "RabbitMQ for this process: 0 from a call that failed until a message is confirmed, else 1"
+)
 BROKER_UP.set(1)
 BROKER_LOSSES = Counter("wavecom_broker_losses_total", "Times that this process lost RabbitMQ")
 UNPUBLISHED = Counter("wavecom_unpublished_total", "Messages the broker did not confirm; the sweep owns them", ["kind"])
@@ -50,6 +52,8 @@ _TIMEOUT_SECONDS: Final = 3.0
 #: rarely.
 _PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 8.0
+#: So often a process calls ``recheck``.
+RECHECK_SECONDS: Final = 10.0
 #: The delay exchange that Celery's workers declare at their start.
 _DELAY_EXCHANGE: Final = level_name(27)
 #: Stands for a job id in the frames of a delivery message that are kept ready. No job has it: its version is none.
@@ -221,6 +225,11 @@ class AmqpPublisher:
             self._succeed()
         return canary.is_confirmed and not canary.is_returned
 
+    def recheck(self) -> None:
+        """``ping`` if the last call failed, else nothing: so a process with nothing to publish sees it come back."""
+        if not self._is_healthy:
+            self.ping()
+
     def depth(self, queue: str) -> int | None:
         """Messages ready in ``queue`` (those in workers' hands not counted), or None when it can't be asked."""
         found = self.look_at(queue)
@@ -241,7 +250,6 @@ class AmqpPublisher:
             except Exception as error:  # noqa: BLE001 - see _fail
                 self._fail(error)
                 return None
-            BROKER_UP.set(1)
             return QueueState(int(found.message_count), int(found.consumer_count))
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.batching import GroupCommit
 from wavecom.broker.background import BackgroundPublisher
-from wavecom.broker.publisher import AmqpPublisher
+from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.help_answers import HelpAnswers
@@ -32,6 +32,7 @@ from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
+from wavecom.periodic import Periodic
 from wavecom.readiness import broker_check, deliveries_check, redis_check
 from wavecom.services.receipts import ReceiptIntake, intake_of, owners_of, processor_of, receiving_providers
 from wavecom.services.shared import (
@@ -106,6 +107,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     jobs = MongoJobRepository(database["jobs"], message_grace=policy_of(settings).message_grace)
     clock = StoreClock(jobs.now).start()
     publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
+    rechecking = Periodic(publisher.recheck, seconds=RECHECK_SECONDS, name="broker-recheck").start()
     background = BackgroundPublisher(publisher)
     stats = MongoStats(database, now=clock.now)
     key_store = MongoKeyStore(database)
@@ -212,6 +214,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         close_callbacks=[
             stats.close,
             background.close,
+            rechecking.close,
             publisher.close,
             clock.close,
             quotas.close,

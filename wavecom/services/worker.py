@@ -16,7 +16,7 @@ from wavecom.allocator import return_large_blocks
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
-from wavecom.broker.publisher import AmqpPublisher, QueueState
+from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher, QueueState
 from wavecom.core.connections import worker_pool
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.files import ByteBudget
@@ -107,6 +107,7 @@ def worker_services(settings: Settings) -> WorkerServices:
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
     publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
+    rechecking = Periodic(publisher.recheck, seconds=RECHECK_SECONDS, name="broker-recheck").start()
     redis_client = connect_redis(settings.redis_url)
     watermarks = RedisWatermarks(redis_client)
     progress = progress_of(redis_client, clock)
@@ -208,6 +209,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         transport.close,
         stats.close,
         receipt_counter.close,
+        rechecking.close,
         publisher.close,
         clock.close,
     ]
