@@ -181,10 +181,9 @@ class ProviderState:
             # What was counted, fetched and refused before says nothing about how the provider stands now.
             self._tally = Tally()
             self._caches = {priority: PermitCache(self._most_ahead(priority)) for priority in SHARES}
-        if old is None or old.state is not view.state:
-            reporting.breaker_seen(self.name, view.state)
-        if old is None or old.account != view.account:
-            reporting.account_seen(self.name, view.account)
+        # Not only where the shared state has changed: while Redis was away the gauges followed the local gate.
+        reporting.breaker_seen(self.name, view.state)
+        reporting.account_seen(self.name, view.account)
         for change in view.changes:
             reporting.changed(
                 self.name,
