@@ -1,4 +1,7 @@
-"""Metrics of deliveries: calls by outcome and latency, how long messages take, what waits in queues, what is swept."""
+"""Metrics of deliveries: calls by outcome and latency, how long messages take, what waits in queues, what is swept.
+
+Jobs of test accounts are left out of calls and times: alerts are made of these, and tests say nothing of live traffic.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,10 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
+from wavecom.core.account import is_test_account
 from wavecom.core.engine import Transition
 from wavecom.core.job import CallResult, Job
+from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.states import FINAL, Status
 from wavecom.core.sweep import SweepReport
 from wavecom.histograms import Histogram
@@ -47,14 +52,19 @@ SWEPT = Counter(
     ["result"],
 )
 
+#: What a call names that was none, or was made for a test account.
+_NO_LIVE_PROVIDER: Final = frozenset({"", TEST_SANDBOX})
+
 #: So often the queues are looked at.
 SAMPLE_SECONDS: Final = 10.0
 
 
 def observe_calls(calls: Iterable[CallResult]) -> None:
-    """Calls that were made; a try that names no provider was none."""
+    """Calls that were made for live accounts; a try that names no provider was none."""
     CALLS.observe_many(
-        ((call.provider, call.answer.outcome.value), call.latency_ms / 1000) for call in calls if call.provider
+        ((call.provider, call.answer.outcome.value), call.latency_ms / 1000)
+        for call in calls
+        if call.provider not in _NO_LIVE_PROVIDER
     )
 
 
@@ -67,7 +77,7 @@ def observe_sweep(report: SweepReport) -> None:
 
 
 class TransitionMetrics:
-    """Measures how long messages take, as ``wavecom.core.transition_writer.WriteObserver``.
+    """Measures how long messages of live accounts take, as ``wavecom.core.transition_writer.WriteObserver``.
 
     A replayed job began long before anybody asked for it again, so it says nothing about how quick we are.
     """
@@ -77,7 +87,11 @@ class TransitionMetrics:
 
     def on_moved(self, transitions: Sequence[Transition], now: datetime) -> None:
         """Jobs have entered another status."""
-        first_lives = [(each.before, each.status) for each in transitions if each.before.replays == 0]
+        first_lives = [
+            (each.before, each.status)
+            for each in transitions
+            if each.before.replays == 0 and not is_test_account(each.before.client)
+        ]
         taken = [
             ((job.type.value, job.priority.value), _age(job, now))
             for job, status in first_lives

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from pymongo.database import Database
 
 from tests.factories import NOW, later
@@ -173,3 +174,17 @@ def test_accounts_are_told_apart_and_test_ones_from_live_ones(stats: AnyStats) -
     }
     assert stats.by_account(NOW + timedelta(days=1), NOW + timedelta(days=2)) == {}
     assert (delivered(), delivered(is_test=True), delivered(is_test=False)) == (7, 2, 5)
+
+
+def test_jobs_of_test_accounts_are_kept_and_are_no_metric(indexed_database: Database[dict[str, Any]]) -> None:
+    labels = {"type": "push", "status": "queued"}
+    before = REGISTRY.get_sample_value("wavecom_jobs_total", labels) or 0
+
+    with closing(MongoStats(indexed_database, interval_seconds=3600)) as stats:
+        stats.add("acme", Channel.PUSH, Status.QUEUED, 2)
+        stats.add("acme:test", Channel.PUSH, Status.QUEUED, 5)
+        stats.flush()
+        kept = stats.totals(*(moment + (datetime.now(NOW.tzinfo) - NOW) for moment in FOREVER))
+
+    assert kept == {Status.QUEUED: 7}
+    assert REGISTRY.get_sample_value("wavecom_jobs_total", labels) == before + 2

@@ -17,6 +17,7 @@ from wavecom import delivery_metrics
 from wavecom.core.engine import Guard, Transition
 from wavecom.core.job import Job, Outcome
 from wavecom.core.lanes import Channel
+from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.states import Status
 from wavecom.core.sweep import SweepReport
 from wavecom.delivery_metrics import QueueSampler
@@ -77,6 +78,13 @@ def test_each_call_counts_by_provider_and_outcome_with_its_latency() -> None:
     assert REGISTRY.get_sample_value("wavecom_call_seconds_count", {"provider": "", "outcome": "unknown"}) is None
 
 
+def test_calls_of_the_sandbox_for_test_accounts_count_nowhere() -> None:
+    delivery_metrics.observe_calls([make_try(Outcome.ACCEPTED, provider=TEST_SANDBOX)])
+
+    labels = {"provider": TEST_SANDBOX, "outcome": "accepted"}
+    assert REGISTRY.get_sample_value("wavecom_call_seconds_count", labels) is None
+
+
 def _move(job: Job, status: Status) -> Transition:
     return Transition(job.job_id, Guard(frozenset(Status)), {"status": status}, old_status=job.status, job=job)
 
@@ -93,6 +101,24 @@ def test_time_counts_from_acceptance_or_from_when_it_was_to_be_sent() -> None:
     delivery_metrics.TransitionMetrics().on_moved([_move(job, Status.DELIVERED) for job in jobs], later(60))
 
     assert value("wavecom_acceptance_to_provider_seconds_sum", **labels) - before == pytest.approx(60 + 10)
+
+
+def test_jobs_of_test_accounts_take_no_time_and_come_to_no_end() -> None:
+    taken = {"type": "email", "priority": "normal"}
+    ended = taken | {"status": "delivered"}
+
+    def counts() -> tuple[float, float]:
+        return (
+            value("wavecom_acceptance_to_provider_seconds_count", **taken),
+            value("wavecom_acceptance_to_end_seconds_count", **ended),
+        )
+
+    before = counts()
+    jobs = [make_job(type=Channel.EMAIL, client=client) for client in ("acme", "acme:test", "globex:test")]
+
+    delivery_metrics.TransitionMetrics().on_moved([_move(job, Status.DELIVERED) for job in jobs], later(1))
+
+    assert counts() == (before[0] + 1, before[1] + 1)
 
 
 @pytest.mark.parametrize("status", Status)
