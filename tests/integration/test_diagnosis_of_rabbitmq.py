@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,6 +35,12 @@ def declared(connection: Any) -> Any:
     topology.declare(channel)
     topology.PERIODIC_TASKS.bind(channel).declare()
     return connection
+
+
+@pytest.fixture
+def broker(rabbitmq: PrivateRabbitMQ) -> PrivateRabbitMQ:
+    """The node that ``amqp_url`` leads to, by a name that no module has."""
+    return rabbitmq
 
 
 def faults(check: CheckFunction, settings: Settings, ahead: timedelta = timedelta()) -> list[CheckResult]:
@@ -74,6 +81,8 @@ def test_a_wrong_password_and_a_virtual_host_that_is_not_there_are_told_apart(am
 
     assert [each.text for each in wrong] == ["refuses user or password of AMQP_URL"]
     assert ["virtual host" in each.text for each in lost] == [True]
+    vhost = AmqpAddress.parse(amqp_url).vhost
+    assert [each.remedy for each in lost] == [f"rabbitmqctl list_permissions -p {vhost}-gone"]
     assert "hunter2" not in str(wrong)
 
 
@@ -112,8 +121,9 @@ def test_queues_and_exchanges_that_are_not_there_are_found_and_not_made(amqp_url
 
 
 def test_other_arguments_than_ours_are_named_with_the_command_that_drops_the_queue(
-    amqp_url: str, declared: Any
+    amqp_url: str, declared: Any, broker: PrivateRabbitMQ
 ) -> None:
+    vhost = AmqpAddress.parse(amqp_url).vhost
     channel = declared.channel()
     for name, arguments in {
         "notifications.sms.high": {"x-queue-type": "classic"},
@@ -130,7 +140,12 @@ def test_other_arguments_than_ours_are_named_with_the_command_that_drops_the_que
     assert set(found) == {"notifications.sms.high", topology.DEAD_QUEUE, topology.PERIODIC.name}
     assert "inequivalent arg 'x-" in found["notifications.sms.high"].text
     assert "x-max-length" in found[topology.DEAD_QUEUE].text
-    assert found["notifications.sms.high"].remedy == "rabbitmqctl delete_queue notifications.sms.high --if-empty"
+    remedy = found["notifications.sms.high"].remedy
+    assert remedy == f"rabbitmqctl delete_queue -p {vhost} notifications.sms.high --if-empty"
+    assert found[topology.PERIODIC.name].remedy == f"rabbitmqadmin --vhost={vhost} delete exchange name=periodic"
+    broker.ctl(*shlex.split(remedy)[1:])
+    after = {each.subject: each.text for each in faults(rabbitmq.check_queues, Settings(amqp_url=amqp_url))}
+    assert after["notifications.sms.high"].startswith("is not there")
 
 
 def test_a_broker_that_is_away_has_one_fault_for_all_queues() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any, Final
@@ -41,16 +42,17 @@ def check_nodes(context: DiagnosisContext) -> Iterator[CheckResult]:
 
 def check_queues(context: DiagnosisContext) -> Iterator[CheckResult]:
     """Exchanges and queues: there, with our arguments, and consumed. Declares nothing that is not there."""
+    address = context.settings.amqp
     try:
-        connection = connect(context.settings.amqp, _TIMEOUT_SECONDS, "wavecom doctor")
+        connection = connect(address, _TIMEOUT_SECONDS, "wavecom doctor")
     except (amqp.AMQPError, OSError) as error:
-        yield _unreachable("queues", NAME, error)
+        yield _unreachable("queues", NAME, error, address.vhost)
         return
     try:
         for exchange in _EXCHANGES:
-            yield _check_exchange(connection, exchange)
+            yield _check_exchange(connection, exchange, address.vhost)
         for queue in (*topology.TASK_QUEUES, topology.DEAD, topology.CANARY):
-            yield _check_queue(connection, queue)
+            yield _check_queue(connection, queue, address.vhost)
     finally:
         connection.collect()
 
@@ -61,7 +63,7 @@ def _check_node(context: DiagnosisContext, node: AmqpNode) -> Iterator[CheckResu
     try:
         connection = connect(address, _TIMEOUT_SECONDS, "wavecom doctor")
     except (amqp.AMQPError, OSError) as error:
-        yield _unreachable("rabbitmq", subject, error)
+        yield _unreachable("rabbitmq", subject, error, address.vhost)
         return
     try:
         channel = connection.channel()
@@ -73,7 +75,7 @@ def _check_node(context: DiagnosisContext, node: AmqpNode) -> Iterator[CheckResu
         yield diagnosis.version("rabbitmq", subject, str(connection.server_properties.get("version", "")), _OLDEST)
         yield _takes_messages(connection, subject)
     except (amqp.AMQPError, OSError) as error:
-        yield _unreachable("rabbitmq", subject, error)
+        yield _unreachable("rabbitmq", subject, error, address.vhost)
     finally:
         connection.collect()
 
@@ -98,15 +100,16 @@ def _takes_messages(connection: Any, subject: str) -> CheckResult:
     return CheckResult("rabbitmq", subject, Severity.OK, "takes messages")
 
 
-def _check_exchange(connection: Any, exchange: Exchange) -> CheckResult:
+def _check_exchange(connection: Any, exchange: Exchange, vhost: str) -> CheckResult:
     def declare(is_passive: bool) -> None:
         exchange.bind(connection.channel()).declare(passive=is_passive)
 
-    problem = _difference(declare, exchange.name, f"rabbitmqadmin delete exchange name={exchange.name}")
+    remedy = f"rabbitmqadmin --vhost={shlex.quote(vhost)} delete exchange name={exchange.name}"
+    problem = _difference(declare, exchange.name, vhost, remedy)
     return problem or CheckResult("queues", exchange.name, Severity.OK, "exchange as declared")
 
 
-def _check_queue(connection: Any, queue: Queue) -> CheckResult:
+def _check_queue(connection: Any, queue: Queue, vhost: str) -> CheckResult:
     state: Any = None
 
     def declare(is_passive: bool) -> None:
@@ -119,7 +122,8 @@ def _check_queue(connection: Any, queue: Queue) -> CheckResult:
             arguments=queue.queue_arguments,
         )
 
-    problem = _difference(declare, queue.name, f"rabbitmqctl delete_queue {queue.name} --if-empty")
+    remedy = f"{_rabbitmqctl('delete_queue', vhost)} {queue.name} --if-empty"
+    problem = _difference(declare, queue.name, vhost, remedy)
     if problem is not None:
         return problem
     if queue.name in _PROCESS_OF:
@@ -127,7 +131,7 @@ def _check_queue(connection: Any, queue: Queue) -> CheckResult:
     return CheckResult("queues", queue.name, Severity.OK, f"arguments as declared, {state.message_count} messages")
 
 
-def _difference(declare: Callable[[bool], None], name: str, remedy: str) -> CheckResult | None:
+def _difference(declare: Callable[[bool], None], name: str, vhost: str, remedy: str) -> CheckResult | None:
     """None: it is there and is what we declare. ``declare(True)`` only asks, ``declare(False)`` compares."""
     process = _PROCESS_OF.get(name, "worker")
     try:
@@ -144,17 +148,22 @@ def _difference(declare: Callable[[bool], None], name: str, remedy: str) -> Chec
         return CheckResult("queues", name, Severity.ERROR, text, remedy)
     except amqp.AccessRefused:
         text = "may not be asked by this user: it needs the permission to configure"
-        return CheckResult("queues", name, Severity.WARNING, text, "rabbitmqctl list_permissions")
+        return CheckResult("queues", name, Severity.WARNING, text, _rabbitmqctl("list_permissions", vhost))
     return None
 
 
-def _unreachable(check: str, subject: str, error: Exception) -> CheckResult:
+def _rabbitmqctl(command: str, vhost: str) -> str:
+    """The beginning of a command about our virtual host: without ``-p`` it would be about ``/``."""
+    return f"rabbitmqctl {command} -p {shlex.quote(vhost)}"
+
+
+def _unreachable(check: str, subject: str, error: Exception, vhost: str) -> CheckResult:
     if isinstance(error, amqp.AccessRefused):
         return CheckResult(
             check, subject, Severity.ERROR, "refuses user or password of AMQP_URL", "rabbitmqctl list_users"
         )
     if isinstance(error, amqp.NotAllowed):
         text = "has no such virtual host, or not for this user"
-        return CheckResult(check, subject, Severity.ERROR, text, "rabbitmqctl list_permissions")
+        return CheckResult(check, subject, Severity.ERROR, text, _rabbitmqctl("list_permissions", vhost))
     text = f"can't be used ({reason_of(error)}): check AMQP_URL and that it runs"
     return CheckResult(check, subject, Severity.ERROR, text, _STATUS)
