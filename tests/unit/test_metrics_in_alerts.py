@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import yaml
 from tests.documented_commands import check_command, words_of
 from tests.documented_metrics import documented_metrics
 from wavecom.delivery_metrics import ACCEPTED
+from wavecom.local.programs import PROGRAMS
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = [
@@ -128,6 +130,60 @@ def test_a_runbook_has_its_parts_in_order_and_commands_that_there_are(name: str)
             assert words[0] in OTHER_PROGRAMS, words[0]
     for linked in re.findall(r"\]\((\w+)\.md\)", page):
         assert linked in RUNBOOKS
+
+
+def starts() -> Iterator[Any]:
+    for name, page in RUNBOOKS.items():
+        for line in blocks(page, "sh"):
+            if words_of(line)[:2] == ["wavecom", "start"]:
+                yield pytest.param(line, id=f"{name}: {line}")
+
+
+#: Processes that are nodes of Celery.
+NODES = {program.name for program in PROGRAMS if " -n " in program.command}
+
+
+@pytest.mark.parametrize("line", list(starts()))
+def test_a_worker_that_a_page_starts_beside_others_has_a_name_of_its_own_and_the_settings_of_all(line: str) -> None:
+    """The environment file says what a process is set to; of two nodes with one name on a host one is refused."""
+    *variables, _, _, process = shlex.split(line)
+    given = dict(variable.split("=", 1) for variable in variables)
+
+    # Units are called as the process is, or as the process with an instance after it (worker1).
+    assert given == ({"HONCHO_PROCESS_NAME": f"{process}.extra"} if process in NODES else {})
+
+
+def test_a_page_that_starts_workers_is_found() -> None:
+    assert len(list(starts())) > 5
+    assert sorted(NODES) == ["ops", "worker", "worker-high"]
+
+
+@pytest.mark.parametrize("process", sorted(NODES))
+def test_the_alert_for_missing_processes_knows_nodes_by_all_their_names(process: str) -> None:
+    [rule] = [rule for rule in ALERTS if rule["alert"] == "WavecomProcessMissing"]
+    patterns = {
+        name: pattern
+        for pattern, name in re.findall(
+            r'absent\(wavecom_process_info\{process=~?"([^"]+)"\}\), "process", "([^"]+)", "", ""\)', rule["expr"]
+        )
+    }
+
+    assert set(patterns) == NODES | {"web"}
+    for name in (process, f"{process}.1", f"{process}1", f"{process}.extra", "celery"):
+        assert re.fullmatch(patterns[process], name), name
+    for other in NODES - {process}:
+        assert re.fullmatch(patterns[process], other) is None
+
+
+def test_what_is_accepted_is_held_against_the_same_figures_in_the_alert_and_on_the_board() -> None:
+    """Replays count on both sides or on neither: ``acceptance_to_provider`` has first lives alone."""
+    [rule] = [rule for rule in ALERTS if rule["alert"] == "WavecomNothingReachesProviders"]
+    panels = {panel["title"]: panel for panel in BOARD["panels"]}
+    shown = [panels[title]["targets"][0]["expr"] for title in ("Accepted", "Taken by providers")]
+
+    series = r"wavecom_\w+\{[^}]*\}"
+    assert re.findall(series, rule["expr"]) == re.findall(series, " ".join(shown))
+    assert "wavecom_acceptance_to_provider" not in rule["expr"]
 
 
 @pytest.mark.parametrize(
