@@ -116,13 +116,14 @@ def test_everything_public_says_what_it_is(folder: str) -> None:
 
 #: What names a file of the repository: a path below one of its folders, or a page by its name alone.
 NAMED_FILE = re.compile(
-    r"(?<![\w./:-])"
+    r"(?<![\w./:$-])"
     r"(?:(?:wavecom|tests|harness|benchmarks|docs|tools|deploy|examples)/[\w./-]*\w\.(?:py|md|lua|toml|yaml)|[\w-]+\.md)\b"
 )
 
 
 #: Named, and not there: what a reader makes by a guide, or a command writes.
 NOT_THERE = {
+    "deploy/providers.toml",
     "wavecom/providers/pigeon.py",
     "tests/contract/providers/test_pigeon.py",
     "docs/reports/faults.md",
@@ -136,10 +137,15 @@ def named_files(text: str) -> set[str]:
 
 
 def texts() -> Iterator[Path]:
-    """What people read: code with its comments, and documents; reports tell of what was there at their time."""
-    for folder in ("wavecom", "harness", "benchmarks", "tests", "docs"):
+    """What people read: code and documents, all but reports, which tell of what was there at their time."""
+    for folder in ("wavecom", "harness", "benchmarks", "tests", "docs", "deploy", "tools", ".github"):
         for path in sorted((REPOSITORY / folder).rglob("*")):
-            if path.suffix in {".py", ".lua", ".md"} and "reports" not in path.parts and path != Path(__file__):
+            if (
+                path.is_file()
+                and path.suffix in {"", ".py", ".lua", ".md", ".yaml"}
+                and "reports" not in path.parts
+                and path != Path(__file__)
+            ):
                 yield path
     yield from sorted(REPOSITORY.glob("*.py"))
     yield from (REPOSITORY / name for name in ("README.md", "setup.cfg", "pyproject.toml", "Makefile"))
@@ -162,3 +168,41 @@ def test_a_file_that_a_text_names_is_found() -> None:
     text = "See design.md section 6, (docs/celery.md) and tests/unit/test_gone.py; not https://a.example/docs/page.md."
 
     assert named_files(text) == {"design.md", "docs/celery.md", "tests/unit/test_gone.py"}
+
+
+#: ``make TARGET``, perhaps with variables before it, as code within a text and as a step of a workflow ...
+MADE = re.compile(r"(?:`|\brun: )(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)")
+#: ... and as a line of a block of code.
+BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+MADE_LINE = re.compile(r"^(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)", re.MULTILINE)
+
+
+def made_targets(text: str) -> set[str]:
+    """The targets of the Makefile that a text has made."""
+    return {*MADE.findall(text), *(target for block in BLOCK.findall(text) for target in MADE_LINE.findall(block))}
+
+
+def test_every_target_that_a_text_has_made_is_one_of_the_makefile() -> None:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+
+    made = {
+        (str(path.relative_to(REPOSITORY)), target)
+        for path in [*texts(), REPOSITORY / "CHANGELOG.md"]
+        for target in made_targets(path.read_text(encoding="utf-8"))
+    }
+
+    assert {"run", "test", "check-deploy"} <= {target for _, target in made}
+    assert {each for each in made if each[1] not in targets} == set()
+
+
+def test_a_target_that_a_text_has_made_is_found() -> None:
+    text = """To make one, see `make lint` and `FAST=0 make faults ARGS=x`. They
+make nobody wait.
+```sh
+make run
+```
+      - run: make check
+"""
+
+    assert made_targets(text) == {"lint", "faults", "run", "check"}
