@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from kombu import Exchange
 
+from tests.waiting import wait_until
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
@@ -164,7 +165,11 @@ def test_the_management_api_tells_of_the_disk_and_the_clock(amqp_url: str, rabbi
     )
     context = DiagnosisContext(settings=settings)
 
-    disk = [each for each in machine.check_disk(context) if each.subject.startswith("RabbitMQ")]
+    # The API knows nothing of the disk in a node's first seconds.
+    disk = wait_until(
+        lambda: [each for each in machine.check_disk(context) if each.subject.startswith("RabbitMQ")],
+        "the node tells of its disk",
+    )
     fast = {each.subject: each.severity for each in faults(clocks.check_clocks, settings, timedelta(minutes=5))}
 
     assert ["takes no more messages" in each.text for each in disk] == [True]
