@@ -6,31 +6,43 @@ variables in docs/operations.md is held equal to this module by a test.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from environs import Env, EnvValidationError, ValidationError, validate
+from environs import Env, EnvValidationError, validate
 
 from wavecom.amqp_address import AmqpAddress, TlsFiles
-from wavecom.core.keywords import KEYWORDS, normalised
+from wavecom.core.keywords import KEYWORDS
 from wavecom.core.receipt_thresholds import LONGEST_WINDOW_SECONDS, ReceiptThresholds
-from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
 from wavecom.errors import Problem, SettingsError
+from wavecom.setting_values import (
+    AUTOMATIC,
+    MOST_PROCESSES,
+    address,
+    are_help_texts,
+    are_hosts,
+    are_languages,
+    are_origins,
+    are_strong,
+    are_words,
+    base_url,
+    between,
+    help_texts,
+    is_amqp_address,
+    is_base_url,
+    is_count_or_automatic,
+    is_file,
+    is_strong,
+    parts,
+)
 
 #: Written by ``wavecom run`` while its private servers are up, so that commands typed beside it find them.
 SERVERS_FILE = "servers.env"
-_LONGEST_SECRET = 200
-_MOST_PROCESSES = 512
-_AUTOMATIC = "auto"
-#: Characters that fit into ten parts of a text message in any alphabet.
-_LONGEST_HELP = 670
 
 
 def default_home() -> Path:
@@ -187,58 +199,54 @@ class _Reader(Env):
         return self._source.get(env_key, "").strip() or default
 
 
-def _between(low: float, high: float, what: str = "a whole number") -> validate.Range:
-    return validate.Range(low, high, error=f"must be {what} from {{min}} to {{max}}, not {{input}}")
-
-
 def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     env = _Reader(source)
-    port = _between(1, 65535, "a port")
-    count = _between(1, _MOST_PROCESSES)
-    seconds = _between(1, 86_400, "seconds")
-    whole_seconds = _between(1, 86_400, "whole seconds")
+    port = between(1, 65535, "a port")
+    count = between(1, MOST_PROCESSES)
+    seconds = between(1, 86_400, "seconds")
+    whole_seconds = between(1, 86_400, "whole seconds")
     level = validate.OneOf(["debug", "info", "warning", "error"], error="must be one of {choices}, not {input}")
-    workers = env.str("WAVECOM_WORKERS", None, validate=_is_count_or_automatic)
+    workers = env.str("WAVECOM_WORKERS", None, validate=is_count_or_automatic)
     # attribute of Settings -> the value read, None where the variable is not set
     values: dict[str, Any] = {
-        "mongodb_uri": env.str("MONGODB_URI", None, validate=_address("mongodb://", "mongodb+srv://")),
-        "amqp_url": env.str("AMQP_URL", None, validate=_is_amqp_address),
-        "amqp_ca_file": env.path("WAVECOM_AMQP_CA_FILE", None, validate=_is_file),
-        "amqp_cert_file": env.path("WAVECOM_AMQP_CERT_FILE", None, validate=_is_file),
-        "amqp_key_file": env.path("WAVECOM_AMQP_KEY_FILE", None, validate=_is_file),
-        "redis_url": env.str("REDIS_URL", None, validate=_address("redis://", "rediss://", "unix://")),
-        "rabbitmq_api_url": env.str("WAVECOM_RABBITMQ_API_URL", None, validate=_address("http://", "https://")),
+        "mongodb_uri": env.str("MONGODB_URI", None, validate=address("mongodb://", "mongodb+srv://")),
+        "amqp_url": env.str("AMQP_URL", None, validate=is_amqp_address),
+        "amqp_ca_file": env.path("WAVECOM_AMQP_CA_FILE", None, validate=is_file),
+        "amqp_cert_file": env.path("WAVECOM_AMQP_CERT_FILE", None, validate=is_file),
+        "amqp_key_file": env.path("WAVECOM_AMQP_KEY_FILE", None, validate=is_file),
+        "redis_url": env.str("REDIS_URL", None, validate=address("redis://", "rediss://", "unix://")),
+        "rabbitmq_api_url": env.str("WAVECOM_RABBITMQ_API_URL", None, validate=address("http://", "https://")),
         "host": env.str("WAVECOM_HOST", None),
         "port": env.int("WAVECOM_PORT", None, validate=port),
         "flower_port": env.int("WAVECOM_FLOWER_PORT", None, validate=port),
         "metrics_port": env.int("WAVECOM_METRICS_PORT", None, validate=port),
         "metrics_host": env.str("WAVECOM_METRICS_HOST", None),
-        "providers_file": env.path("WAVECOM_PROVIDERS", None, validate=_is_file),
-        "api_key": env.str("WAVECOM_API_KEY", None, validate=_is_strong),
-        "operator_password": env.str("WAVECOM_OPERATOR_PASSWORD", None, validate=_is_strong),
-        "flower_password": env.str("WAVECOM_FLOWER_PASSWORD", None, validate=_is_strong),
+        "providers_file": env.path("WAVECOM_PROVIDERS", None, validate=is_file),
+        "api_key": env.str("WAVECOM_API_KEY", None, validate=is_strong),
+        "operator_password": env.str("WAVECOM_OPERATOR_PASSWORD", None, validate=is_strong),
+        "flower_password": env.str("WAVECOM_FLOWER_PASSWORD", None, validate=is_strong),
         "flower_control": env.bool("WAVECOM_FLOWER_CONTROL", None),
-        "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=_is_strong),
-        "session_idle_minutes": env.int("WAVECOM_SESSION_IDLE_MINUTES", None, validate=_between(1, 1440, "minutes")),
-        "session_hours": env.int("WAVECOM_SESSION_HOURS", None, validate=_between(1, 168, "hours")),
+        "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=is_strong),
+        "session_idle_minutes": env.int("WAVECOM_SESSION_IDLE_MINUTES", None, validate=between(1, 1440, "minutes")),
+        "session_hours": env.int("WAVECOM_SESSION_HOURS", None, validate=between(1, 168, "hours")),
         "web_workers": env.int("WAVECOM_WEB_WORKERS", None, validate=count),
         "web_threads": env.int("WAVECOM_WEB_THREADS", None, validate=count),
-        "web_connections": env.int("WAVECOM_WEB_CONNECTIONS", None, validate=_between(64, 65_536)),
-        "workers": None if workers in (None, _AUTOMATIC) else int(workers),
-        "workers_follow_load": True if workers == _AUTOMATIC else None,
+        "web_connections": env.int("WAVECOM_WEB_CONNECTIONS", None, validate=between(64, 65_536)),
+        "workers": None if workers in (None, AUTOMATIC) else int(workers),
+        "workers_follow_load": True if workers == AUTOMATIC else None,
         "workers_min": env.int("WAVECOM_WORKERS_MIN", None, validate=count),
         "workers_max": env.int("WAVECOM_WORKERS_MAX", None, validate=count),
         "drain_seconds": env.int("WAVECOM_DRAIN_SECONDS", None, validate=whole_seconds),
         "scale_down_seconds": env.int("WAVECOM_SCALE_DOWN_SECONDS", None, validate=whole_seconds),
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
-        "attachment_memory_mib": env.int("WAVECOM_ATTACHMENT_MEMORY_MIB", None, validate=_between(1, 65_536, "MiB")),
-        "worker_niceness": env.int("WAVECOM_WORKER_NICENESS", None, validate=_between(0, 19)),
+        "attachment_memory_mib": env.int("WAVECOM_ATTACHMENT_MEMORY_MIB", None, validate=between(1, 65_536, "MiB")),
+        "worker_niceness": env.int("WAVECOM_WORKER_NICENESS", None, validate=between(0, 19)),
         "fast_paths": env.bool("WAVECOM_FAST_PATHS", None),
         "max_body_bytes": env.int(
             "WAVECOM_MAX_BODY_BYTES",
             None,
             # A job must fit into one MongoDB document of 16 MiB, with everything that is not the body.
-            validate=_between(1024, 15 * 1024 * 1024, "bytes"),
+            validate=between(1024, 15 * 1024 * 1024, "bytes"),
         ),
         "sender_id_signs": env.str(
             "WAVECOM_SENDER_ID_SIGNS",
@@ -256,24 +264,24 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
             None,
             validate=validate.Range(0, 10, error="must be how many there are, from {min} to {max}, not {input}"),
         ),
-        "keyword_languages": _parts(env.str("WAVECOM_KEYWORD_LANGUAGES", None, validate=_are_languages)),
-        "stop_words": _parts(env.str("WAVECOM_STOP_WORDS", None, validate=_are_words)),
-        "start_words": _parts(env.str("WAVECOM_START_WORDS", None, validate=_are_words)),
-        "help_words": _parts(env.str("WAVECOM_HELP_WORDS", None, validate=_are_words)),
-        "help_texts": _help_texts(env.str("WAVECOM_HELP_TEXTS", None, validate=_are_help_texts)),
-        "unsubscribe_keys": _parts(env.str("WAVECOM_UNSUBSCRIBE_KEYS", None, validate=_are_strong)),
-        "public_url": _base_url(env.str("WAVECOM_PUBLIC_URL", None, validate=_is_base_url)),
-        "allowed_hosts": _parts(env.str("WAVECOM_ALLOWED_HOSTS", None, validate=_are_hosts)),
-        "cors_origins": _parts(env.str("WAVECOM_CORS_ORIGINS", None, validate=_are_origins)),
+        "keyword_languages": parts(env.str("WAVECOM_KEYWORD_LANGUAGES", None, validate=are_languages)),
+        "stop_words": parts(env.str("WAVECOM_STOP_WORDS", None, validate=are_words)),
+        "start_words": parts(env.str("WAVECOM_START_WORDS", None, validate=are_words)),
+        "help_words": parts(env.str("WAVECOM_HELP_WORDS", None, validate=are_words)),
+        "help_texts": help_texts(env.str("WAVECOM_HELP_TEXTS", None, validate=are_help_texts)),
+        "unsubscribe_keys": parts(env.str("WAVECOM_UNSUBSCRIBE_KEYS", None, validate=are_strong)),
+        "public_url": base_url(env.str("WAVECOM_PUBLIC_URL", None, validate=is_base_url)),
+        "allowed_hosts": parts(env.str("WAVECOM_ALLOWED_HOSTS", None, validate=are_hosts)),
+        "cors_origins": parts(env.str("WAVECOM_CORS_ORIGINS", None, validate=are_origins)),
         "max_requests_in_flight": env.int("WAVECOM_MAX_REQUESTS_IN_FLIGHT", None, validate=count),
         "key_rate_per_second": env.float(
-            "WAVECOM_KEY_RATE_PER_SECOND", None, validate=_between(0.01, 1_000_000, "a number")
+            "WAVECOM_KEY_RATE_PER_SECOND", None, validate=between(0.01, 1_000_000, "a number")
         ),
-        "key_daily_quota": env.int("WAVECOM_KEY_DAILY_QUOTA", None, validate=_between(1, 10**12)),
+        "key_daily_quota": env.int("WAVECOM_KEY_DAILY_QUOTA", None, validate=between(1, 10**12)),
         "adjust_weights": env.bool("WAVECOM_ADJUST_WEIGHTS", None),
         "receipt_thresholds": _receipt_thresholds(env),
         "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),
-        "max_attempts": env.int("WAVECOM_MAX_ATTEMPTS", None, validate=_between(1, 20)),
+        "max_attempts": env.int("WAVECOM_MAX_ATTEMPTS", None, validate=between(1, 20)),
         "retry_cap_seconds": env.float("WAVECOM_RETRY_CAP_SECONDS", None, validate=seconds),
         "log_level": env.str("WAVECOM_LOG_LEVEL", None, validate=level),
     }
@@ -293,16 +301,16 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
 
 
 def _receipt_thresholds(env: Env) -> ReceiptThresholds:
-    share = _between(0.01, 1, "a share")
-    window = _between(60, LONGEST_WINDOW_SECONDS, "whole seconds")
+    share = between(0.01, 1, "a share")
+    window = between(60, LONGEST_WINDOW_SECONDS, "whole seconds")
     given: dict[str, Any] = {
         "slow_after_seconds": env.int(
-            "WAVECOM_RECEIPT_SLOW_SECONDS", None, validate=_between(1, 3_000, "whole seconds")
+            "WAVECOM_RECEIPT_SLOW_SECONDS", None, validate=between(1, 3_000, "whole seconds")
         ),
         "slow_share": env.float("WAVECOM_RECEIPT_SLOW_SHARE", None, validate=share),
         "bad_share": env.float("WAVECOM_RECEIPT_BAD_SHARE", None, validate=share),
         "window_seconds": env.int("WAVECOM_RECEIPT_WINDOW_SECONDS", None, validate=window),
-        "least_messages": env.int("WAVECOM_RECEIPT_LEAST_MESSAGES", None, validate=_between(1, 1_000_000)),
+        "least_messages": env.int("WAVECOM_RECEIPT_LEAST_MESSAGES", None, validate=between(1, 1_000_000)),
     }
     return ReceiptThresholds(**{name: value for name, value in given.items() if value is not None})
 
@@ -329,122 +337,3 @@ def _unused_tls_files(amqp: AmqpAddress) -> list[Problem]:
         reason = "is the key of no certificate: set WAVECOM_AMQP_CERT_FILE too, or take this away"
         return [Problem("WAVECOM_AMQP_KEY_FILE", reason)]
     return []
-
-
-def _is_strong(value: str) -> None:
-    """For every secret that WaveCom is asked for: guesses at it are slowed down, never stopped."""
-    # Never echo the value.
-    if len(value) > _LONGEST_SECRET:
-        raise ValidationError(f"must have at most {_LONGEST_SECRET} characters")
-    if estimated_bits(value) < LEAST_BITS:
-        raise ValidationError(
-            f"is too easy to guess: it must have {LEAST_BITS} bits of chance, not words, patterns or repetitions. "
-            f"Make one with: {COMMAND}"
-        )
-
-
-def _is_count_or_automatic(value: str) -> None:
-    if value != _AUTOMATIC and not (value.isdecimal() and 1 <= int(value) <= _MOST_PROCESSES):
-        raise ValidationError(f'must be a whole number from 1 to {_MOST_PROCESSES}, or "{_AUTOMATIC}", not {value}')
-
-
-def _are_languages(value: str) -> None:
-    for language in _parts(value) or ():
-        if language not in KEYWORDS:
-            raise ValidationError(f"must be some of {', '.join(KEYWORDS)}, parted by commas; {language} is none")
-
-
-def _are_words(value: str) -> None:
-    for word in _parts(value) or ():
-        if not normalised(word):
-            raise ValidationError("must be words parted by commas, each with a letter or digit in it")
-
-
-def _help_texts(value: str | None) -> dict[str, str] | None:
-    """A text by language; empty for what is no such table."""
-    try:
-        found = json.loads(value or "{}")
-    except ValueError:
-        return {}
-    is_table = isinstance(found, dict) and all(isinstance(text, str) and text.strip() for text in found.values())
-    return found if is_table and set(found) <= set(KEYWORDS) else {}
-
-
-def _are_help_texts(value: str) -> None:
-    texts = _help_texts(value)
-    if not texts:
-        raise ValidationError(
-            'must be JSON with a text for each language, such as {"en": "Bank alerts. Reply STOP to stop."}; there are '
-            f"{', '.join(KEYWORDS)}"
-        )
-    if any(len(text) > _LONGEST_HELP for text in texts.values()):
-        raise ValidationError(f"must have texts of at most {_LONGEST_HELP} characters")
-
-
-def _are_strong(value: str) -> None:
-    for secret in _parts(value) or ():
-        _is_strong(secret)
-
-
-def _address(*schemes: str) -> Callable[[str], None]:
-    def check(value: str) -> None:
-        # Never echo the value: addresses carry passwords.
-        if not value.startswith(schemes):
-            raise ValidationError(f"must begin with {' or '.join(schemes)}")
-
-    return check
-
-
-def _is_amqp_address(value: str) -> None:
-    try:
-        AmqpAddress.parse(value)
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
-
-
-_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
-
-
-_BASE_URL = re.compile(rf"(?:{_ORIGIN.pattern})(?:/[A-Za-z0-9._~/-]*)?", re.IGNORECASE)
-
-
-def _is_base_url(value: str) -> None:
-    if not _BASE_URL.fullmatch(value):
-        raise ValidationError(
-            "must be the address under which the world reaches this deployment, such as https://notify.bank.example, "
-            "without a user, a query and a fragment"
-        )
-
-
-def _base_url(value: str | None) -> str | None:
-    return None if value is None else value.rstrip("/")
-
-
-_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
-
-
-def _are_hosts(value: str) -> None:
-    for host in _parts(value) or ():
-        if not _HOST.fullmatch(host):
-            raise ValidationError(
-                f"must be names parted by commas, such as notify.bank.example or *.bank.example, without schemes and "
-                f"ports; {host} is none"
-            )
-
-
-def _are_origins(value: str) -> None:
-    for origin in _parts(value) or ():
-        if not _ORIGIN.fullmatch(origin):
-            raise ValidationError(
-                f"must be origins parted by commas, such as https://shop.example, without paths and never *; "
-                f"{origin} is none"
-            )
-
-
-def _parts(value: str | None) -> tuple[str, ...] | None:
-    return None if value is None else tuple(filter(None, (part.strip() for part in value.split(","))))
-
-
-def _is_file(path: Path) -> None:
-    if not path.is_file():
-        raise ValidationError(f"there is no file {path}; give the path of one that can be read")

@@ -1,0 +1,161 @@
+"""What values of settings must be: each function raises ``ValidationError`` that says what is wanted.
+
+Never with the value where it may be a secret, or hold one.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from environs import ValidationError, validate
+
+from wavecom.amqp_address import AmqpAddress
+from wavecom.core.keywords import KEYWORDS, normalised
+from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
+
+_LONGEST_SECRET = 200
+MOST_PROCESSES = 512
+AUTOMATIC = "auto"
+#: Characters that fit into ten parts of a text message in any alphabet.
+_LONGEST_HELP = 670
+
+
+def between(low: float, high: float, what: str = "a whole number") -> validate.Range:
+    """A check that a number is in these bounds, both included; ``what`` says what it is."""
+    return validate.Range(low, high, error=f"must be {what} from {{min}} to {{max}}, not {{input}}")
+
+
+def is_strong(value: str) -> None:
+    """For every secret that WaveCom is asked for: guesses at it are slowed down, never stopped."""
+    # Never echo the value.
+    if len(value) > _LONGEST_SECRET:
+        raise ValidationError(f"must have at most {_LONGEST_SECRET} characters")
+    if estimated_bits(value) < LEAST_BITS:
+        raise ValidationError(
+            f"is too easy to guess: it must have {LEAST_BITS} bits of chance, not words, patterns or repetitions. "
+            f"Make one with: {COMMAND}"
+        )
+
+
+def is_count_or_automatic(value: str) -> None:
+    """How many processes, or that the load decides."""
+    if value != AUTOMATIC and not (value.isdecimal() and 1 <= int(value) <= MOST_PROCESSES):
+        raise ValidationError(f'must be a whole number from 1 to {MOST_PROCESSES}, or "{AUTOMATIC}", not {value}')
+
+
+def are_languages(value: str) -> None:
+    """Languages whose keywords are known, parted by commas."""
+    for language in parts(value) or ():
+        if language not in KEYWORDS:
+            raise ValidationError(f"must be some of {', '.join(KEYWORDS)}, parted by commas; {language} is none")
+
+
+def are_words(value: str) -> None:
+    """Keywords parted by commas."""
+    for word in parts(value) or ():
+        if not normalised(word):
+            raise ValidationError("must be words parted by commas, each with a letter or digit in it")
+
+
+def help_texts(value: str | None) -> dict[str, str] | None:
+    """A text by language; empty for what is no such table."""
+    try:
+        found = json.loads(value or "{}")
+    except ValueError:
+        return {}
+    is_table = isinstance(found, dict) and all(isinstance(text, str) and text.strip() for text in found.values())
+    return found if is_table and set(found) <= set(KEYWORDS) else {}
+
+
+def are_help_texts(value: str) -> None:
+    """What ``help_texts`` reads, each short enough for a text message."""
+    texts = help_texts(value)
+    if not texts:
+        raise ValidationError(
+            'must be JSON with a text for each language, such as {"en": "Bank alerts. Reply STOP to stop."}; there are '
+            f"{', '.join(KEYWORDS)}"
+        )
+    if any(len(text) > _LONGEST_HELP for text in texts.values()):
+        raise ValidationError(f"must have texts of at most {_LONGEST_HELP} characters")
+
+
+def are_strong(value: str) -> None:
+    """Secrets parted by commas."""
+    for secret in parts(value) or ():
+        is_strong(secret)
+
+
+def address(*schemes: str) -> Callable[[str], None]:
+    """A check that an address begins with one of ``schemes``."""
+
+    def check(value: str) -> None:
+        # Never echo the value: addresses carry passwords.
+        if not value.startswith(schemes):
+            raise ValidationError(f"must begin with {' or '.join(schemes)}")
+
+    return check
+
+
+def is_amqp_address(value: str) -> None:
+    """The nodes of one broker: ``wavecom.amqp_address`` says in which forms."""
+    try:
+        AmqpAddress.parse(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?")
+
+
+_BASE_URL = re.compile(rf"(?:{_ORIGIN.pattern})(?:/[A-Za-z0-9._~/-]*)?", re.IGNORECASE)
+
+
+def is_base_url(value: str) -> None:
+    """An address of HTTP to which paths can be added."""
+    if not _BASE_URL.fullmatch(value):
+        raise ValidationError(
+            "must be the address under which the world reaches this deployment, such as https://notify.bank.example, "
+            "without a user, a query and a fragment"
+        )
+
+
+def base_url(value: str | None) -> str | None:
+    """Such an address, without a slash at its end."""
+    return None if value is None else value.rstrip("/")
+
+
+_HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")
+
+
+def are_hosts(value: str) -> None:
+    """Names of hosts parted by commas; ``*.`` before a name means all below it, ``*`` all there are."""
+    for host in parts(value) or ():
+        if not _HOST.fullmatch(host):
+            raise ValidationError(
+                f"must be names parted by commas, such as notify.bank.example or *.bank.example, without schemes and "
+                f"ports; {host} is none"
+            )
+
+
+def are_origins(value: str) -> None:
+    """Origins of the web (RFC 6454) parted by commas."""
+    for origin in parts(value) or ():
+        if not _ORIGIN.fullmatch(origin):
+            raise ValidationError(
+                f"must be origins parted by commas, such as https://shop.example, without paths and never *; "
+                f"{origin} is none"
+            )
+
+
+def parts(value: str | None) -> tuple[str, ...] | None:
+    """What commas part, without spaces around it; None of nothing."""
+    return None if value is None else tuple(filter(None, (part.strip() for part in value.split(","))))
+
+
+def is_file(path: Path) -> None:
+    """The path of a file that is there."""
+    if not path.is_file():
+        raise ValidationError(f"there is no file {path}; give the path of one that can be read")
