@@ -46,9 +46,14 @@ def later(seconds: float = 0, **units: float) -> datetime:
     return NOW + timedelta(seconds=seconds, **units)
 
 
+def make_random_bytes(size: int) -> bytes:
+    """Stands for chance, in order. The same bytes never come twice, whoever asks: ids made of them all differ."""
+    return next(_numbers).to_bytes(size, "big")
+
+
 def make_job_id(at: datetime = NOW) -> JobId:
     """A new id every time, in order."""
-    return JobId(uuid7(at, next(_numbers).to_bytes(10, "big")))
+    return JobId(uuid7(at, make_random_bytes(10)))
 
 
 def make_claim(token: str | None = None, *, worker: str = "worker-1", lease_until: datetime | None = None) -> Claim:

@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
+from tests.factories import make_random_bytes
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import (
     MemoryAuditLog,
@@ -103,7 +104,6 @@ def make_environment(
         keys = KeyRing(key_store, clock)
         keys.ensure_first_key(KEY)
     pending, unreadable = MemoryPendingReceipts(), MemoryUnreadableRequests()
-    numbers = iter(range(1, 1_000_000))
     stats = MemoryStats(clock.now)
     audit = MemoryAuditLog()
     writer = make_writer(jobs, clock, publisher=publisher, stats=stats)
@@ -115,7 +115,7 @@ def make_environment(
         blobs=MemoryBlobStore(),
         clock=clock,
         batcher=batcher,
-        random_bytes=lambda size: next(numbers).to_bytes(size, "big"),
+        random_bytes=make_random_bytes,
         routes=served_by(settings),
         policy=Policy(),
         quotas=quotas,
@@ -138,7 +138,7 @@ def make_environment(
             store=key_store,
             audit=key_audit,
             clock=clock,
-            new_id=lambda: next(numbers).to_bytes(16, "big").hex(),
+            new_id=lambda: make_random_bytes(16).hex(),
             on_ended=keys.forget,
             usual=usual,
         ),
@@ -147,7 +147,7 @@ def make_environment(
             keys=key_store,
             audit=MemorySessionAudit(),
             clock=clock,
-            new_id=lambda: next(numbers).to_bytes(16, "big").hex(),
+            new_id=lambda: make_random_bytes(16).hex(),
             idle=timedelta(minutes=settings.session_idle_minutes),
             lifetime=timedelta(hours=settings.session_hours),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.factories import NOW, PAYLOADS, RECIPIENTS
+from tests.factories import NOW, PAYLOADS, RECIPIENTS, make_random_bytes
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.engine import Policy
@@ -26,7 +26,6 @@ class SubmissionEnvironment:
         self.jobs = jobs or MemoryJobRepository()
         self.publisher = RecordingPublisher()
         self.stats = CountingStats()
-        numbers = iter(range(1, 100_000))
         self.blobs = MemoryBlobStore()
         self.submission = Submission(
             jobs=self.jobs,
@@ -34,7 +33,7 @@ class SubmissionEnvironment:
             blobs=self.blobs,
             clock=FakeClock(NOW),
             batcher=batcher,
-            random_bytes=lambda count: next(numbers).to_bytes(count, "big"),
+            random_bytes=make_random_bytes,
             policy=Policy(),
             quotas=quotas,
             routes=routes,

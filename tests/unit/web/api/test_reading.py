@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.factories import make_job, make_job_id
-from tests.unit.web.conftest import NOW, WebEnvironment, later
+from tests.unit.web.conftest import NOW, WebEnvironment, later, make_environment
 from wavecom.core.job import Job, JobError, LogEntry
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.states import Status
@@ -23,6 +23,16 @@ def _store(environment: WebEnvironment, **fields: Any) -> Job:
 
 
 # --- One ------------------------------------------------------------------------------------------------------------
+
+
+def test_no_two_apps_of_the_tests_and_no_factory_give_the_same_id() -> None:
+    # Else a job that should be unknown is found, in whichever process of the tests the counters meet.
+    sms = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Your code is 493817"}}
+    apps = [make_environment().client() for _ in range(2)]
+
+    ids = {make_job_id(), *(app.post("/api/notifications", json=sms).get_json()["jobId"] for app in apps)}
+
+    assert len(ids) == 3
 
 
 def test_a_job_is_told_whole(environment: WebEnvironment, api: FlaskClient) -> None:
