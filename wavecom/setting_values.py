@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from environs import ValidationError, validate
 
@@ -21,6 +22,7 @@ MOST_PROCESSES = 512
 AUTOMATIC = "auto"
 #: Characters that fit into ten parts of a text message in any alphabet.
 _LONGEST_HELP = 670
+_ESCAPES = "write special characters in user and password as %-escapes, such as %23 for # and %2F for /"
 
 
 def between(low: float, high: float, what: str = "a whole number") -> validate.Range:
@@ -89,14 +91,40 @@ def are_strong(value: str) -> None:
 
 
 def address(*schemes: str) -> Callable[[str], None]:
-    """A check that an address begins with one of ``schemes``."""
+    """A check that an address begins with one of ``schemes``, and that its login ends where it should."""
 
     def check(value: str) -> None:
-        # Never echo the value: addresses carry passwords.
+        # Never echo the value, nor what urlsplit says of it: addresses carry passwords.
         if not value.startswith(schemes):
             raise ValidationError(f"must begin with {' or '.join(schemes)}")
+        try:
+            url = urlsplit(value)
+            is_split = url.port != 0 and not (url.netloc and "@" in url.path + url.fragment)
+        except ValueError:
+            is_split = False
+        if not is_split:
+            raise ValidationError(f"can't be read: {_ESCAPES}")
 
     return check
+
+
+#: https://www.mongodb.com/docs/manual/reference/connection-string-formats/ - the driver asks DNS to read one, and takes
+#: long to import. It takes "#" in a login as it is.
+_MONGODB_LOGIN = r"(?:[^:@/?%]|%[0-9A-Fa-f]{2})*"
+_MONGODB_HOST = r"(?:\[[0-9A-Fa-f:.]+\]|[^\[\]:,/?#@\s]+)(?::[0-9]{1,5})?"
+_MONGODB_URI = re.compile(
+    rf"mongodb(?:\+srv)?://(?:{_MONGODB_LOGIN}(?::{_MONGODB_LOGIN})?@)?{_MONGODB_HOST}(?:,{_MONGODB_HOST})*"
+    r"(?:/[^?@]*)?(?:\?.*)?"
+)
+
+
+def is_mongodb_uri(value: str) -> None:
+    """An address of MongoDB, in the form in which the driver reads it."""
+    # Never echo the value.
+    if not value.startswith(("mongodb://", "mongodb+srv://")):
+        raise ValidationError("must begin with mongodb:// or mongodb+srv://")
+    if not _MONGODB_URI.fullmatch(value):
+        raise ValidationError(f"can't be read: {_ESCAPES}")
 
 
 def is_amqp_address(value: str) -> None:

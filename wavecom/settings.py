@@ -37,6 +37,7 @@ from wavecom.setting_values import (
     is_base_url,
     is_count_or_automatic,
     is_file,
+    is_mongodb_uri,
     is_strong,
     parts,
 )
@@ -209,7 +210,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     workers = env.str("WAVECOM_WORKERS", None, validate=is_count_or_automatic)
     # attribute of Settings -> the value read, None where the variable is not set
     values: dict[str, Any] = {
-        "mongodb_uri": env.str("MONGODB_URI", None, validate=address("mongodb://", "mongodb+srv://")),
+        "mongodb_uri": env.str("MONGODB_URI", None, validate=is_mongodb_uri),
         "amqp_url": env.str("AMQP_URL", None, validate=is_amqp_address),
         "amqp_ca_file": env.path("WAVECOM_AMQP_CA_FILE", None, validate=is_file),
         "amqp_cert_file": env.path("WAVECOM_AMQP_CERT_FILE", None, validate=is_file),

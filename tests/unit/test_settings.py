@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -90,6 +91,55 @@ def test_a_wrong_secret_is_never_shown() -> None:
         Settings.from_environment({"WAVECOM_API_KEY": "hunter2", "AMQP_URL": "rabbit://user:hunter2@host"})
 
     assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://user:hunter#2@host"),
+        ("REDIS_URL", "redis://:hunter/2@host"),
+        ("REDIS_URL", "rediss://user:123#hunter@host/0"),
+        ("REDIS_URL", "redis://user:123/hunter@host"),
+        ("REDIS_URL", "redis://[hunter@host"),
+        ("REDIS_URL", "redis://host:70000"),
+        ("WAVECOM_RABBITMQ_API_URL", "http://monitor:hunter?2@host/api/"),
+        ("MONGODB_URI", "mongodb://user:hunter/2@host/wavecom"),
+        ("MONGODB_URI", "mongodb://user:123/hunter@host/wavecom"),
+        ("MONGODB_URI", "mongodb://user:hunter?2@host"),
+        ("MONGODB_URI", "mongodb://user:hunter@2@one,two/wavecom"),
+        ("MONGODB_URI", "mongodb+srv://user:hunter:2@host/wavecom"),
+        ("MONGODB_URI", "mongodb://user:hunter%2@host/wavecom"),
+        ("MONGODB_URI", "mongodb://one,,two/wavecom"),
+    ],
+)
+def test_an_address_whose_password_is_not_escaped_is_refused_and_not_shown(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refusal:
+        Settings.from_environment({name: value})
+
+    [problem] = refusal.value.problems
+    assert problem.where == name
+    assert "%-escapes" in problem.message
+    assert "hunter" not in "".join(traceback.format_exception(refusal.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "redis://user:sec%23ret@host:6379/0?ssl_ca_certs=/etc/a@b.pem"),
+        ("REDIS_URL", "rediss://:secret@[::1]/1"),
+        ("REDIS_URL", "unix:///run/redis@1.sock?db=0"),
+        ("WAVECOM_RABBITMQ_API_URL", "https://monitor:s%2Fcret@host:15672/api/"),
+        ("MONGODB_URI", "mongodb://one:27017,two,[::1]:27018/wavecom?replicaSet=rs0&appName=a@b"),
+        ("MONGODB_URI", "mongodb://user:sec#ret@host"),
+        ("MONGODB_URI", "mongodb+srv://user:s%40cret@cluster.example/?retryWrites=true"),
+        ("MONGODB_URI", "mongodb://%2Frun%2Fmongodb.sock/wavecom"),
+        ("MONGODB_URI", "mongodb://host?replicaSet=rs0"),
+    ],
+)
+def test_addresses_that_the_clients_can_read_are_taken(name: str, value: str) -> None:
+    settings = Settings.from_environment({name: value})
+
+    assert value in {settings.redis_url, settings.rabbitmq_api_url, settings.mongodb_uri}
 
 
 @pytest.mark.parametrize("name", ["WAVECOM_API_KEY", "WAVECOM_OPERATOR_PASSWORD", "WAVECOM_SECRET_KEY"])
