@@ -58,11 +58,9 @@ def _diagnose(names: Sequence[str], *, accounts: bool) -> list[CheckResult]:
     try:
         settings = Settings.from_environment()
     except SettingsError as error:
-        # Where the servers are is not known then: nothing else can be looked at.
-        return [
-            CheckResult("settings", each.where, Severity.ERROR, each.message, f"unset {each.where}")
-            for each in error.problems
-        ]
+        # Where the servers are is not known then: nothing else can be looked at. The message says what is wanted; to
+        # unset the variable would leave a default, which is another fault.
+        return [CheckResult("settings", each.where, Severity.ERROR, each.message) for each in error.problems]
     configure_logging(settings.log_level, "doctor")
     checks = [each for each in CHECKS if not names or each.name in names]
     return run_checks(DiagnosisContext(settings=settings, asks_accounts=accounts), checks)

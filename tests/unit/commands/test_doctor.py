@@ -39,6 +39,26 @@ def test_settings_that_cannot_be_used_are_results_too(environment: dict[str, str
     }
 
 
+def test_settings_that_cannot_be_used_have_no_other_remedy_than_what_is_said_of_them(
+    environment: dict[str, str],
+) -> None:
+    done = doctor({**environment, "WAVECOM_RECEIPT_SLOW_SECONDS": "1200"}, "--json")
+
+    [line] = map(json.loads, done.output.splitlines())
+    assert line["subject"] == "WAVECOM_RECEIPT_WINDOW_SECONDS"
+    assert "WAVECOM_RECEIPT_SLOW_SECONDS" in line["text"]
+    assert line["remedy"] == ""
+
+
+def test_a_password_that_is_not_escaped_is_told_of_and_not_shown(environment: dict[str, str]) -> None:
+    done = doctor({**environment, "REDIS_URL": "redis://user:hunter#2@host"}, "--json")
+
+    [line] = map(json.loads, done.output.splitlines())
+    assert line["subject"] == "REDIS_URL"
+    assert "%-escapes" in line["text"]
+    assert "hunter" not in done.output + done.stderr
+
+
 def test_servers_that_are_away_hide_nothing_and_nothing_secret_is_shown(environment: dict[str, str]) -> None:
     done = doctor(environment, "--json", "redis", "rabbitmq", "queues", "settings", "providers", "deliveries", "disk")
 
