@@ -174,6 +174,21 @@ def test_what_the_sweep_found_is_told(
     assert [(each.text, each.remedy) for each in found] == ([] if text is None else [(text, remedy)])
 
 
+@pytest.mark.parametrize("ahead", [timedelta(minutes=5), -timedelta(minutes=5)])
+def test_what_the_sweep_found_counts_by_the_stores_clock_and_not_by_this_machines(
+    settings: Settings, client: redis.Redis, ahead: timedelta
+) -> None:
+    progress = RedisProgress(client, topology.queue_name, lambda: datetime.now(UTC))
+    progress.publish(StallReport(datetime.now(UTC), []))
+    moving = faults(redis_server.check_deliveries, settings, ahead)
+    progress.publish(StallReport(datetime.now(UTC) - timedelta(seconds=120), []))
+
+    silent = faults(redis_server.check_deliveries, settings, ahead)
+
+    assert moving == []
+    assert [each.text for each in silent] == ["sweep_silent"]
+
+
 def test_that_nobody_has_ever_swept_is_told(settings: Settings) -> None:
     [fault] = faults(redis_server.check_deliveries, settings)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import redis
@@ -13,8 +13,11 @@ from wavecom.core import diagnosis
 from wavecom.core.diagnosis import CheckResult, Severity
 from wavecom.core.progress import progress_problem
 from wavecom.diagnosis.context import DiagnosisContext, shortest_seconds
-from wavecom.errors import UnavailableError
+from wavecom.diagnosis.mongodb import open_database
+from wavecom.errors import StoreError, UnavailableError
 from wavecom.readiness import NotReadyError, redis_check
+from wavecom.storage.clock import StoreClock
+from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.progress import RedisProgress
 
@@ -58,11 +61,12 @@ def check_server(context: DiagnosisContext) -> Iterator[CheckResult]:
 
 def check_deliveries(context: DiagnosisContext) -> Iterator[CheckResult]:
     """Whether due work moves, by what the sweep found last."""
+    now = _store_clock(context).now
     try:
         with open_redis(context) as client:
-            progress = RedisProgress(client, topology.queue_name, context.now)
+            progress = RedisProgress(client, topology.queue_name, now)
             report = progress.stall_report()
-            problem = progress_problem(report, progress.cancelled(), context.now())
+            problem = progress_problem(report, progress.cancelled(), now())
     except UnavailableError:
         text = "not known while Redis does not answer"
         yield CheckResult("deliveries", "sweep", Severity.WARNING, text, _SHOW)
@@ -75,6 +79,18 @@ def check_deliveries(context: DiagnosisContext) -> Iterator[CheckResult]:
         yield CheckResult("deliveries", "sweep", Severity.WARNING, text, "wavecom start beat")
     else:
         yield CheckResult("deliveries", "sweep", Severity.OK, "due work moves")
+
+
+def _store_clock(context: DiagnosisContext) -> StoreClock:
+    """The clock by which the sweep and the workers write: the store's, as far as it can be asked."""
+    with open_database(context) as database:
+        clock = StoreClock(
+            MongoJobRepository(database["jobs"]).now, system_now=context.now, monotonic=context.monotonic
+        )
+        # Without it this machine's; that the store is away, its own check says.
+        with suppress(StoreError):
+            clock.refresh()
+    return clock
 
 
 def unreachable(error: redis.RedisError, check: str) -> CheckResult:
