@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import shlex
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from select import select
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 
 import pytest
@@ -49,6 +54,32 @@ def faults(check: CheckFunction, settings: Settings, ahead: timedelta = timedelt
     results = list(check(context))
     assert results, "a check that says nothing looks as if all were well"
     return [each for each in results if each.severity is not Severity.OK]
+
+
+@contextmanager
+def broker_that_hangs_up_at(name: str, amqp_url: str) -> Iterator[str]:
+    """The broker of ``amqp_url``, under another address, where who asks for ``name`` loses the connection."""
+    broker = AmqpAddress.parse(amqp_url).nodes[0]
+
+    class Relay(BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((broker.host, broker.port)) as upstream:
+                ways = {self.request: upstream, upstream: self.request}
+                while True:
+                    for source in select(ways, [], [])[0]:
+                        data = source.recv(65_536)
+                        if not data or name.encode() in data:
+                            return
+                        ways[source].sendall(data)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Relay) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield amqp_url.replace(str(broker), f"127.0.0.1:{server.server_address[1]}")
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def consume(connection: Any, *queues: str) -> None:
@@ -147,6 +178,33 @@ def test_other_arguments_than_ours_are_named_with_the_command_that_drops_the_que
     broker.ctl(*shlex.split(remedy)[1:])
     after = {each.subject: each.text for each in faults(rabbitmq.check_queues, Settings(amqp_url=amqp_url))}
     assert after["notifications.sms.high"].startswith("is not there")
+
+
+def test_a_queue_that_cannot_be_asked_hides_no_other(amqp_url: str, declared: Any) -> None:
+    name = topology.TASK_QUEUES[0].name
+    channel = declared.channel()
+    channel.queue_delete(name)
+    # The broker refuses to say anything of it to another connection.
+    channel.queue_declare(name, exclusive=True, auto_delete=False)
+    consume(declared, *(queue for queue in CONSUMED if queue != "ops.ticks"))
+
+    found = faults(rabbitmq.check_queues, Settings(amqp_url=amqp_url))
+
+    vhost = AmqpAddress.parse(amqp_url).vhost
+    assert [(each.subject, each.severity, each.remedy) for each in found] == [
+        (name, Severity.ERROR, f"rabbitmqctl list_unresponsive_queues -p {vhost}"),
+        ("ops.ticks", Severity.ERROR, "wavecom start ops"),
+    ]
+
+
+def test_a_connection_that_is_lost_at_a_queue_hides_no_other(amqp_url: str, declared: Any) -> None:
+    consume(declared, *CONSUMED)
+    name = topology.TASK_QUEUES[0].name
+
+    with broker_that_hangs_up_at(name, amqp_url) as address:
+        found = faults(rabbitmq.check_queues, Settings(amqp_url=address))
+
+    assert [(each.subject, each.severity) for each in found] == [(name, Severity.ERROR)]
 
 
 def test_a_broker_that_is_away_has_one_fault_for_all_queues() -> None:

@@ -41,20 +41,28 @@ def check_nodes(context: DiagnosisContext) -> Iterator[CheckResult]:
 
 
 def check_queues(context: DiagnosisContext) -> Iterator[CheckResult]:
-    """Exchanges and queues: there, with our arguments, and consumed. Declares nothing that is not there."""
+    """Exchanges and queues: there, with our arguments, and consumed. Declares nothing that is not there.
+
+    One that can't be asked hides no other: the others are asked over a new connection.
+    """
     address = context.settings.amqp
+    connection: Any = None
+    entities: list[Exchange | Queue] = [*_EXCHANGES, *topology.TASK_QUEUES, topology.DEAD, topology.CANARY]
     try:
-        connection = connect(address, _TIMEOUT_SECONDS, "wavecom doctor")
+        for entity in entities:
+            if connection is None:
+                connection = connect(address, _TIMEOUT_SECONDS, "wavecom doctor")
+            try:
+                yield _check_entity(connection, entity, address.vhost)
+            except (amqp.AMQPError, OSError) as error:
+                connection.collect()
+                connection = None
+                yield _unanswered(entity, error, address.vhost)
     except (amqp.AMQPError, OSError) as error:
         yield _unreachable("queues", NAME, error, address.vhost)
-        return
-    try:
-        for exchange in _EXCHANGES:
-            yield _check_exchange(connection, exchange, address.vhost)
-        for queue in (*topology.TASK_QUEUES, topology.DEAD, topology.CANARY):
-            yield _check_queue(connection, queue, address.vhost)
     finally:
-        connection.collect()
+        if connection is not None:
+            connection.collect()
 
 
 def _check_node(context: DiagnosisContext, node: AmqpNode) -> Iterator[CheckResult]:
@@ -98,6 +106,12 @@ def _takes_messages(connection: Any, subject: str) -> CheckResult:
         text = "answers and takes no messages: a disk or memory alarm, or queues without leaders"
         return CheckResult("rabbitmq", subject, Severity.ERROR, text, "rabbitmq-diagnostics alarms")
     return CheckResult("rabbitmq", subject, Severity.OK, "takes messages")
+
+
+def _check_entity(connection: Any, entity: Exchange | Queue, vhost: str) -> CheckResult:
+    if isinstance(entity, Exchange):
+        return _check_exchange(connection, entity, vhost)
+    return _check_queue(connection, entity, vhost)
 
 
 def _check_exchange(connection: Any, exchange: Exchange, vhost: str) -> CheckResult:
@@ -155,6 +169,12 @@ def _difference(declare: Callable[[bool], None], name: str, vhost: str, remedy: 
 def _rabbitmqctl(command: str, vhost: str) -> str:
     """The beginning of a command about our virtual host: without ``-p`` it would be about ``/``."""
     return f"rabbitmqctl {command} -p {shlex.quote(vhost)}"
+
+
+def _unanswered(entity: Exchange | Queue, error: Exception, vhost: str) -> CheckResult:
+    """One of which the broker says nothing, or nothing that a declaration is usually answered with."""
+    remedy = _rabbitmqctl("list_exchanges" if isinstance(entity, Exchange) else "list_unresponsive_queues", vhost)
+    return CheckResult("queues", entity.name, Severity.ERROR, f"can't be asked ({reason_of(error)})", remedy)
 
 
 def _unreachable(check: str, subject: str, error: Exception, vhost: str) -> CheckResult:
