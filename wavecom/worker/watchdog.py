@@ -35,6 +35,8 @@ CANCELLED = Counter("wavecom_consumers_cancelled_total", "Queues that somebody t
 
 TICK_SECONDS = 2.0
 _CHECK_SECONDS = 5.0
+#: A check that is running when the worker ends has so long; one that takes longer reports nothing any more.
+_LAST_CHECK_SECONDS = 2.0
 #: So many checks in a row must fail before the worker ends itself: two minutes.
 _CHECKS_BEFORE_EXIT = 24
 #: sysexits.h EX_SOFTWARE, so that a supervisor's log tells it from a crash.
@@ -63,9 +65,11 @@ class Watchdog(bootsteps.StartStopStep):
         self._failed_checks = 0
         self._starts = 0
         self._stopping = threading.Event()
+        self._report_path = report_path(services().settings.home, consumer.hostname)
         # Not only when it is connected: a worker that waits for the broker is well, and must be able to say so.
-        _write(self._report_path(), [])
-        threading.Thread(target=self._run, name="watchdog", daemon=True).start()
+        _write(self._report_path, [])
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self._thread.start()
 
     def start(self, consumer: Any) -> None:
         """Begin to tick; again after each reconnection, which may or may not have taken the timer along."""
@@ -78,8 +82,11 @@ class Watchdog(bootsteps.StartStopStep):
         self._is_consuming = False
 
     def shutdown(self, consumer: Any) -> None:
-        """The worker ends as it was asked to: that is no trouble."""
+        """The worker ends as it was asked to: that is no trouble, and it has nothing to report any more."""
         self._stopping.set()
+        self._thread.join(_LAST_CHECK_SECONDS)
+        with contextlib.suppress(OSError):
+            self._report_path.unlink()
 
     def _tick(self, start: int) -> None:
         if start == self._starts:  # of an earlier start: that one's timer has survived, and ends here
@@ -87,7 +94,6 @@ class Watchdog(bootsteps.StartStopStep):
             self._consumer.timer.call_after(TICK_SECONDS, self._tick, (start,))
 
     def _run(self) -> None:
-        path = self._report_path()
         while not self._stopping.wait(_CHECK_SECONDS):
             try:
                 health = self._measure()
@@ -96,14 +102,13 @@ class Watchdog(bootsteps.StartStopStep):
                 # A check that raised says nothing about the worker; the next one may.
                 log.exception("watchdog_failed")
                 continue
+            if self._stopping.is_set():
+                return
             found = problems(health)
             STALLED.set(1 if found else 0)
-            _write(path, found)
+            _write(self._report_path, found)
             self._restart_consumers(health.cancelled)
             self._count_failure(found)
-
-    def _report_path(self) -> Path:
-        return report_path(services().settings.home, self._consumer.hostname)
 
     def _count_failure(self, found: Sequence[str]) -> None:
         is_fatal = not NOT_FATAL.issuperset(found)
