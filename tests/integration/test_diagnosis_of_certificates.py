@@ -99,6 +99,27 @@ def test_each_servers_certificate_is_read_though_it_has_ended_or_is_not_trusted(
     assert "hunter2" not in str(results)
 
 
+def test_servers_are_asked_side_by_side(authority: trustme.CA) -> None:
+    both_there = threading.Barrier(2)
+
+    class Waiting(BaseRequestHandler):
+        def handle(self) -> None:
+            both_there.wait(20)
+            with server_context(authority, 90).wrap_socket(self.request, server_side=True) as secured:
+                secured.recv(1)
+
+    with ThreadingTCPServer(("127.0.0.1", 0), Waiting) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_address[1]
+        results = found(Settings(amqp_url=f"amqps://127.0.0.1:{port}/", redis_url=f"rediss://127.0.0.1:{port}/0"))
+        both_there.abort()
+        server.shutdown()
+        thread.join()
+
+    assert [each.severity for each in results.values()] == [Severity.OK, Severity.OK]
+
+
 def test_providers_are_asked_too_and_the_authority_that_we_trust_them_by(authority: trustme.CA, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     smtp = Controller(None, hostname="127.0.0.1", port=free_ports(1)[0], tls_context=server_context(authority, 2))

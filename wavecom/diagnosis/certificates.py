@@ -8,6 +8,7 @@ import ssl
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
@@ -18,7 +19,7 @@ from pymongo.uri_parser import parse_uri
 
 from wavecom.core import diagnosis
 from wavecom.core.diagnosis import CheckResult, Severity
-from wavecom.diagnosis.context import DiagnosisContext, reason_of
+from wavecom.diagnosis.context import DiagnosisContext, reason_of, side_by_side
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.factory import load_config
@@ -42,14 +43,12 @@ class TlsEndpoint:
 def check_certificates(context: DiagnosisContext) -> Iterator[CheckResult]:
     """When each certificate ends. Whether it is trusted, the checks of the servers tell."""
     settings = context.settings
-    is_anything = False
-    for subject, path, is_authority in certificate_files(settings):
-        is_anything = True
+    files = list(certificate_files(settings))
+    for subject, path, is_authority in files:
         yield _file(context, subject, path, is_authority=is_authority)
-    for endpoint in tls_endpoints(settings):
-        is_anything = True
-        yield _endpoint(context, endpoint)
-    if not is_anything:
+    endpoints = list(tls_endpoints(settings))
+    yield from side_by_side(partial(_endpoint, context), endpoints)
+    if not files and not endpoints:
         yield CheckResult("certificates", "none", Severity.OK, "no address of the settings is called by TLS")
 
 

@@ -1,4 +1,4 @@
-"""The list of all checks, and what runs them: side by side, each within a time, none able to hide another."""
+"""The list of all checks, and what runs them: side by side, all within a time, none able to hide another."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import structlog
 
 from wavecom.core.diagnosis import CheckResult, Severity
 from wavecom.diagnosis import certificates, clocks, machine, mongodb, providers, rabbitmq, redis
-from wavecom.diagnosis.context import CheckFunction, DiagnosisContext
+from wavecom.diagnosis.context import CheckFunction, DiagnosisContext, places_of
 
 log = structlog.get_logger()
 
-#: Checks run side by side; longer than all waits of one together.
+#: For all checks, which run side by side; longer than all waits of one together.
 TIMEOUT_SECONDS: Final = 45.0
 
 
@@ -58,8 +58,9 @@ class _Run:
         self._thread = threading.Thread(target=self._work, name=f"check-{check.name}", daemon=True)
         self._thread.start()
 
-    def results(self, timeout_seconds: float) -> Sequence[CheckResult]:
-        self._thread.join(timeout_seconds)
+    def results(self, wait_seconds: float, timeout_seconds: float) -> Sequence[CheckResult]:
+        """What is found after ``wait_seconds`` more, of the ``timeout_seconds`` that all have."""
+        self._thread.join(wait_seconds)
         if not self._thread.is_alive():
             return self._found
         text = f"gave no answer within {timeout_seconds:g} s"
@@ -69,16 +70,20 @@ class _Run:
         try:
             for result in self._check.run(self._context):
                 self._found.append(result)
-        except Exception as error:
-            # The thread's border: one check that fails in a way that nobody foresaw must not hide the others.
-            log.exception("check_failed", check=self._check.name)
-            text = f"failed ({type(error).__name__}); WAVECOM_LOG_LEVEL=debug shows where"
+        except Exception as error:  # noqa: BLE001 - the thread's border: one failed check must not hide the others
+            # Without the error's own words, in which there may be an address with its password.
+            log.error("check_failed", check=self._check.name, error=type(error).__name__, at=places_of(error))  # noqa: TRY400
+            text = f"failed ({type(error).__name__}); the line check_failed of the log says where"
             self._found.append(CheckResult(self._check.name, "check", Severity.ERROR, text))
 
 
 def run_checks(
     context: DiagnosisContext, checks: Sequence[Check] = CHECKS, *, timeout_seconds: float = TIMEOUT_SECONDS
 ) -> list[CheckResult]:
-    """All results, in the order of ``checks``. Never raises for anything that a check meets."""
+    """All results, in the order of ``checks``, after ``timeout_seconds`` at the latest.
+
+    Never raises for anything that a check meets.
+    """
+    deadline = context.monotonic() + timeout_seconds
     runs = [_Run(check, context) for check in checks]
-    return [result for run in runs for result in run.results(timeout_seconds)]
+    return [result for run in runs for result in run.results(max(0.0, deadline - context.monotonic()), timeout_seconds)]

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ssl
+import threading
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from wavecom.core.diagnosis import CheckResult
 from wavecom.settings import Settings
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +42,31 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__
+
+
+def places_of(error: BaseException) -> list[str]:
+    """Where an error was raised, outermost first, as ``module:line``: no values, and nothing of its text."""
+    return [f"{frame.f_globals.get('__name__')}:{line}" for frame, line in traceback.walk_tb(error.__traceback__)]
+
+
+def side_by_side(ask: Callable[[T], R], things: Iterable[T]) -> Iterator[R]:
+    """``ask`` of all ``things`` at once, a thread each; the answers in their order. Raises what ``ask`` raises.
+
+    The threads, unlike those of an executor, keep no command from ending.
+    """
+    answers: list[Future[R]] = []
+    for thing in things:
+        answer: Future[R] = Future()
+        answers.append(answer)
+        threading.Thread(target=_answer, args=(answer, ask, thing), name="doctor", daemon=True).start()
+    yield from (answer.result() for answer in answers)
+
+
+def _answer(answer: Future[R], ask: Callable[[T], R], thing: T) -> None:
+    try:
+        answer.set_result(ask(thing))
+    except Exception as error:  # noqa: BLE001 - raised where the answer is waited for
+        answer.set_exception(error)
 
 
 def shortest_seconds(call: Callable[[], object], monotonic: Callable[[], float], times: int = 3) -> float:
