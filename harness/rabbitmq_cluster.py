@@ -37,6 +37,12 @@ def node_names(size: int = 3) -> list[str]:
     return [f"wavecom{number}" for number in range(1, size + 1)]
 
 
+def _joining(*nodes: str) -> list[str]:
+    """Lines by which a node without data joins the cluster of these, of which it is one."""
+    members = [f"cluster_formation.classic_config.nodes.{number} = {node}" for number, node in enumerate(nodes, 1)]
+    return ["cluster_formation.peer_discovery_backend = classic_config", *members]
+
+
 class PrivateRabbitMQCluster:
     """A context manager: the nodes are joined when it has been entered, and their data stays in ``home`` afterwards.
 
@@ -59,10 +65,6 @@ class PrivateRabbitMQCluster:
         self._home = home.absolute()
         self._home.mkdir(parents=True, exist_ok=True, mode=0o700)
         names = node_names(size)
-        members = [
-            "cluster_formation.peer_discovery_backend = classic_config",
-            *(f"cluster_formation.classic_config.nodes.{n} = {name}@localhost" for n, name in enumerate(names, 1)),
-        ]
         self._port_mapper: PortMapper | None = None
         if epmd_ports is None:
             epmd_ports = free_ports(1) * size
@@ -82,10 +84,11 @@ class PrivateRabbitMQCluster:
                 plugins=plugins,
                 node=name,
                 epmd_port=epmd_port,
-                configuration=[*members, *CONFIGURATION, *configuration],
+                configuration=[*CONFIGURATION, *configuration],
             )
             for name, epmd_port in zip(names, epmd_ports, strict=True)
         ]
+        self._has_partners = size < 2
         for name, node in zip(names, self.nodes, strict=True):
             node.title = f"{node.name} {name}"
 
@@ -105,6 +108,12 @@ class PrivateRabbitMQCluster:
         self._share_logins()
         # Alone at first: nodes that start together may each begin a cluster of their own.
         first.start()
+        # Each joins by one other, and so it does when it comes back without its data. At its first start the first one
+        # has nobody to ask: RabbitMQ 4 asks one who is not there for minutes.
+        if not self._has_partners:
+            self._has_partners = True
+            for node, partner in [(first, others[0]), *((other, first) for other in others)]:
+                node.configuration += _joining(partner.node, node.node)
         for node in others:
             node.launch()
         deadline = time.monotonic() + START_SECONDS

@@ -62,7 +62,8 @@ class PrivateRabbitMQ(PrivateServer):
         self.node = f"{node}@localhost"
         self._plugins = tuple(plugins)
         self._foreign_epmd_port = epmd_port
-        self._configuration = tuple(configuration)
+        #: Further lines of ``rabbitmq.conf``, written at each start.
+        self.configuration = list(configuration)
         self._ports: dict[str, int] = {}
         self._port_mapper: PortMapper | None = None
 
@@ -189,7 +190,7 @@ class PrivateRabbitMQ(PrivateServer):
         ]
         if "rabbitmq_management" in self._plugins:
             lines += [f"management.tcp.ip = {LOOPBACK}", f"management.tcp.port = {self._ports['management']}"]
-        lines += self._configuration
+        lines += self.configuration
         (self.home / "rabbitmq.conf").write_text("\n".join(lines) + "\n", encoding="ascii")
 
     def _environment(self) -> Mapping[str, str]:
