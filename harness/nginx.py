@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -95,3 +96,9 @@ class Nginx(Service):
                 raise ConfigurationError([Problem(str(CONFIGURATION), f"has no line, or several: {theirs}")])
             site = site.replace(theirs, ours)
         return site
+
+
+def listens(port: int) -> bool:
+    """Whether somebody takes connections at ``port`` of this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex((LOOPBACK, port)) == 0

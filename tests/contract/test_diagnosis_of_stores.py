@@ -11,9 +11,10 @@ import redis
 from pymongo.database import Database
 
 from tests import peers
+from tests.diagnosis_faults import faults
 from tests.peers import HttpPeer
 from wavecom.broker import topology
-from wavecom.core.diagnosis import CheckResult, Severity
+from wavecom.core.diagnosis import Severity
 from wavecom.core.progress import StallReport
 from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.diagnosis import clocks, mongodb, providers
@@ -35,14 +36,6 @@ def settings(mongodb_uri: str, redis_url: str) -> Settings:
 def client(redis_url: str) -> Iterator[redis.Redis]:
     with connect(redis_url, timeout_seconds=5) as client:
         yield client
-
-
-def faults(check: CheckFunction, settings: Settings, ahead: timedelta = timedelta()) -> list[CheckResult]:
-    """What is not well, with this machine's clock so far ``ahead``."""
-    context = DiagnosisContext(settings=settings, now=lambda: datetime.now(UTC) + ahead)
-    results = list(check(context))
-    assert results, "a check that says nothing looks as if all were well"
-    return [each for each in results if each.severity is not Severity.OK]
 
 
 def with_wrong_password(url: str) -> str:

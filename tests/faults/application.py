@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping
 
 from harness.environment import Environment, own_settings
-from harness.nginx import Nginx
+from harness.nginx import Nginx, listens
 from harness.subject import DeploymentConfig, WaveCom
 from tests.faults.plan import DRILL_SETTINGS, DrillError, Plan
-from wavecom.local.ports import LOOPBACK
 from wavecom.local.programs import ProgramService
 from wavecom.local.readiness import Check
 from wavecom.local.supervisor import Supervisor
@@ -105,9 +103,4 @@ class Application:
             environment=self._environment.variables,
         )
         self._supervisor.start(self._nginx)
-        self._environment.wait_for([(self._nginx, lambda: None if _listens(port) else "does not listen")])
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex((LOOPBACK, port)) == 0
+        self._environment.wait_for([(self._nginx, lambda: None if listens(port) else "does not listen")])

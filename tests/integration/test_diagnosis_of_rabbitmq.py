@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from select import select
 from socketserver import BaseRequestHandler, ThreadingTCPServer
@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 from kombu import Exchange
 
+from tests.diagnosis_faults import faults
 from tests.waiting import wait_until
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
-from wavecom.core.diagnosis import CheckResult, Severity
+from wavecom.core.diagnosis import Severity
 from wavecom.diagnosis import clocks, machine, rabbitmq
-from wavecom.diagnosis.context import CheckFunction, DiagnosisContext
+from wavecom.diagnosis.context import DiagnosisContext
 from wavecom.local.servers import PrivateRabbitMQ
 from wavecom.settings import Settings
 
@@ -47,13 +48,6 @@ def declared(connection: Any) -> Any:
 def broker(rabbitmq: PrivateRabbitMQ) -> PrivateRabbitMQ:
     """The node that ``amqp_url`` leads to, by a name that no module has."""
     return rabbitmq
-
-
-def faults(check: CheckFunction, settings: Settings, ahead: timedelta = timedelta()) -> list[CheckResult]:
-    context = DiagnosisContext(settings=settings, now=lambda: datetime.now(UTC) + ahead)
-    results = list(check(context))
-    assert results, "a check that says nothing looks as if all were well"
-    return [each for each in results if each.severity is not Severity.OK]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import pytest
 import requests
 from pymongo.database import Database
 
+from harness.nginx import listens
 from tests.nginx import Nginx
 from tests.waiting import wait_until
 from tests.web_process import WebProcess
@@ -76,11 +77,6 @@ def trust(session: requests.Session, nginx: Nginx) -> None:
     # REQUESTS_CA_BUNDLE would have its way over ``verify``.
     session.trust_env = False
     session.verify = str(nginx.ca_file)
-
-
-def listens(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def send_many(
