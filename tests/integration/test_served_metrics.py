@@ -66,3 +66,13 @@ def test_what_web_worker_and_ops_serve_is_what_the_table_says(tmp_path: Path, se
     types = {name: kind for name, kind in types.items() if not name.endswith("_created")}
     assert types == {name: each.type for name, each in documented_metrics().items()}
     assert all("process_resident_memory_bytes" in text for text in served.values())
+
+
+def test_a_worker_of_one_process_has_its_services_once(tmp_path: Path, servers: Mapping[str, str]) -> None:
+    # A second set would serve the next port, and ask the servers a second time, for ever.
+    [port] = free_ports(1)
+    with celery_process("ops", tmp_path, {**servers, "WAVECOM_METRICS_PORT": str(port)}):
+        wait_until(lambda: 'process="ops"' in scraped(port), "its metrics")
+        wait_until(lambda: list((tmp_path / "ops").rglob("*ops@*")), "its first report of health")
+
+        assert 'process="' not in scraped(port + 1)

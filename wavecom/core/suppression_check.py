@@ -1,9 +1,10 @@
 """Who may not be sent anything, asked of every job that was claimed, before anybody is called for it.
 
 Nearly every recipient is on no list, and that must cost nearly nothing. So a process keeps a Bloom filter of all
-recipients on any, reads every half second what was added, and asks the store about those alone that the filter finds.
-What the filter says is believed for a second after the beginning of its last reading: an entry is in force for every
-claim later than ``FRESH_SECONDS`` after it was stored. Where reading takes longer, the store is asked about everybody.
+recipients on any, reads more than once a second what was added, and asks the store about those alone that the filter
+finds. What the filter says is believed for a second after the beginning of its last reading: an entry is in force for
+every claim later than ``FRESH_SECONDS`` after it was stored. Where reading takes longer, the store is asked about
+everybody.
 A lift is in force at once, for the filter never lets anybody be refused.
 """
 
@@ -24,7 +25,7 @@ from wavecom.core.transitions import token_in
 from wavecom.errors import StoreError
 
 #: How often ``refresh`` is to be called, and how long its answers are good for.
-REFRESH_SECONDS = 0.4
+REFRESH_SECONDS = 0.7
 FRESH_SECONDS = 1.0
 #: What was changed so long before the last change that was seen is read again, in case it became visible later.
 _OVERLAP = timedelta(seconds=5)

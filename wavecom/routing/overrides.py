@@ -1,15 +1,17 @@
 """Has a worker follow what changes about providers while it runs, from the store: weights and pauses that people set,
 and what their receipts leave of a weight.
 
-The store is the truth: it is read twice a second, so that a change holds everywhere within one, whether Redis is there
-or not, after a restart, and after a Redis that has forgotten everything.
+The store is the truth: what people set is read more than once a second, so that a change holds everywhere within one,
+whether Redis is there or not, after a restart, and after a Redis that has forgotten everything. Every worker asks, busy
+or not, so what changes seldom is asked for and told seldom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import structlog
@@ -24,7 +26,13 @@ from wavecom.routing.summary import ProviderSummary
 
 log = structlog.get_logger()
 
-FOLLOW_SECONDS = 0.5
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+FOLLOW_SECONDS = 0.7
+#: Weights that follow receipts move by steps of minutes.
+FACTORS_EVERY = timedelta(seconds=5)
+#: How providers stand is told again so often though nothing has changed: the board forgets (``RedisProviderBoard``).
+PUBLISH_EVERY = timedelta(seconds=5)
 #: Pauses that differ by less are the same: clocks do.
 _SLACK_SECONDS = 2.0
 
@@ -70,12 +78,17 @@ class OverrideFollower:
         self._weights: tuple[Mapping[str, float], Mapping[str, float]] = ({}, {})
         #: What was read last; None: nothing yet.
         self._followed: Mapping[str, ProviderOverride] | None = None
+        self._known_factors: Mapping[str, WeightFactor] = {}
+        self._factors_read_at = _NEVER
+        self._published: Sequence[ProviderStatus] = ()
+        self._published_at = _NEVER
 
     def refresh(self) -> None:
         """Say how the providers stand, and follow what has changed; without the store what was known last holds."""
-        self._publish()
+        now, healths = self._now(), self._gate.snapshot()
+        self._publish(healths, now)
         try:
-            overrides, known_factors = self._store.all(), self._factors.all()
+            overrides, known_factors = self._store.all(), self._read_factors(now)
         except StoreError:
             return
         weights = {name: each.weight for name, each in overrides.items() if each.weight is not None}
@@ -86,29 +99,38 @@ class OverrideFollower:
             self._weights = weights, factors
             log.info("provider_weights_changed", weights=weights, factors=factors)
         try:
-            self._follow_pauses(overrides)
+            self._follow_pauses(overrides, healths, now)
         except UnavailableError:
             return  # the gate goes on by itself in a moment; the next reading finds the same
         self._followed = overrides
 
-    def _publish(self) -> None:
+    def _read_factors(self, now: datetime) -> Mapping[str, WeightFactor]:
+        if now - self._factors_read_at >= FACTORS_EVERY:
+            self._known_factors = self._factors.all()
+            self._factors_read_at = now
+        return self._known_factors
+
+    def _publish(self, healths: Sequence[ProviderHealth], now: datetime) -> None:
         if self._board is None:
             return
-        now = self._now()
-        statuses = []
-        for health in self._gate.snapshot():
-            summary, factor = ProviderSummary.of(health, now), self._factors_in_effect.get(health.provider)
-            receipts = "" if factor is None else f"{factor.percent} % of its weight: {factor.reason}"
-            statuses.append(
-                ProviderStatus(summary.provider, summary.state, summary.until, summary.reason, health.account, receipts)
-            )
+        statuses = [self._status(health, now) for health in healths]
+        is_known = [_without_end(each) for each in statuses] == [_without_end(each) for each in self._published]
+        if is_known and now - self._published_at < PUBLISH_EVERY:
+            return
         # Who asks the API has no use for it while Redis is away, and neither has anybody else.
         with suppress(UnavailableError):
             self._board.publish(statuses)
+            self._published, self._published_at = statuses, now
 
-    def _follow_pauses(self, overrides: Mapping[str, ProviderOverride]) -> None:
-        now = self._now()
-        healths = {health.provider: health for health in self._gate.snapshot()}
+    def _status(self, health: ProviderHealth, now: datetime) -> ProviderStatus:
+        summary, factor = ProviderSummary.of(health, now), self._factors_in_effect.get(health.provider)
+        receipts = "" if factor is None else f"{factor.percent} % of its weight: {factor.reason}"
+        return ProviderStatus(summary.provider, summary.state, summary.until, summary.reason, health.account, receipts)
+
+    def _follow_pauses(
+        self, overrides: Mapping[str, ProviderOverride], snapshot: Sequence[ProviderHealth], now: datetime
+    ) -> None:
+        healths = {health.provider: health for health in snapshot}
         for name, override in overrides.items():
             before = None if self._followed is None else self._followed.get(name)
             seconds = (override.paused_until - now).total_seconds() if override.paused_until is not None else 0.0
@@ -136,3 +158,8 @@ class OverrideFollower:
 
 def _is_held(health: ProviderHealth) -> bool:
     return health.throttled_for_seconds > 0 or health.state is not BreakerState.CLOSED
+
+
+def _without_end(status: ProviderStatus) -> ProviderStatus:
+    """Without the moment when it may be called again: reckoned anew each time, it differs by milliseconds."""
+    return replace(status, until=None)

@@ -96,8 +96,12 @@ class WorkerServices(ClosableServices):
     stopping: threading.Event
 
 
-def worker_services(settings: Settings) -> WorkerServices:
-    """Services of one worker process. Raises ``ProvidersFileError``. To be called after the fork."""
+def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = lambda: True) -> WorkerServices:
+    """Services of one worker process. Raises ``ProvidersFileError``. To be called after the fork.
+
+    ``takes_deliveries`` tells whether notifications come to this process at all: one that has only periodic tasks does
+    not follow what matters to deliveries alone.
+    """
     return_large_blocks()
     fast_paths.switch(is_on=settings.fast_paths)
     config = load_config(settings.providers_file, settings.environment)
@@ -177,7 +181,11 @@ def worker_services(settings: Settings) -> WorkerServices:
         preflights=[suppression_check],
         on_rejected_recipients=suppressions.add_rejected,
     )
-    reading = Periodic(suppression_check.keep_fresh, seconds=REFRESH_SECONDS, name="suppressions").start()
+
+    def follow(refresh: Callable[[], None], seconds: float, name: str) -> Periodic:
+        return Periodic(lambda: refresh() if takes_deliveries() else None, seconds=seconds, name=name).start()
+
+    reading = follow(suppression_check.keep_fresh, REFRESH_SECONDS, "suppressions")
     weight_factors, overrides = MongoWeightFactorStore(database), MongoOverrideStore(database)
     follower = OverrideFollower(
         overrides,
@@ -187,7 +195,7 @@ def worker_services(settings: Settings) -> WorkerServices:
         now=clock.now,
         board=RedisProviderBoard(redis_client),
     )
-    following = Periodic(follower.refresh, seconds=FOLLOW_SECONDS, name="provider-overrides").start()
+    following = follow(follower.refresh, FOLLOW_SECONDS, "provider-overrides")
     renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
     sweep = Sweep(
         jobs=jobs,

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from celery import signals
+from celery import current_app, signals
 
 from wavecom import metrics
+from wavecom.broker import topology
 from wavecom.concurrency import call_limit
 from wavecom.services.worker import WorkerServices, worker_services
 from wavecom.settings import Settings
 
 _lock = threading.Lock()
+#: Whose services these are.
+_process_id = os.getpid()
+_DELIVERY_QUEUES = frozenset(queue.name for queue in topology.DELIVERY_QUEUES)
 
 
 @cache
 def _services() -> WorkerServices:
     settings = Settings.from_environment()
     # As many as the pool has, for everything that is sized by it.
-    return worker_services(replace(settings, worker_concurrency=call_limit(settings.worker_concurrency).calls))
+    limited = replace(settings, worker_concurrency=call_limit(settings.worker_concurrency).calls)
+    return worker_services(limited, takes_deliveries)
+
+
+def takes_deliveries() -> bool:
+    """Whether this worker consumes a queue of notifications, as it was told at its start or is told meanwhile."""
+    return not _DELIVERY_QUEUES.isdisjoint(current_app.amqp.queues.consume_from)
 
 
 def services() -> WorkerServices:
@@ -39,8 +50,14 @@ def _start_early(sender: Any = None, **_: object) -> None:
 
 @signals.worker_process_init.connect
 def _start_anew(**_: object) -> None:
-    """In a child of a pool that forks: connections and threads belong to the parent, and none of them may be used."""
-    global _lock
+    """In a child of a pool that forks: connections and threads belong to the parent, and none of them may be used.
+
+    The solo pool sends the signal too, in the worker itself, where nothing is to be made anew.
+    """
+    global _lock, _process_id
+    if _process_id == os.getpid():
+        return
+    _process_id = os.getpid()
     _lock = threading.Lock()
     _services.cache_clear()
     metrics.serve(services().settings, "worker")

@@ -18,19 +18,21 @@ from wavecom.local.servers import PrivateRedis
 from wavecom.routing import gate
 from wavecom.routing.breaker import BreakerState
 from wavecom.routing.gate import GateSettings
-from wavecom.routing.overrides import OverrideFollower
+from wavecom.routing.overrides import FACTORS_EVERY, PUBLISH_EVERY, OverrideFollower
 
 NO_CREDIT = ProviderResult(Outcome.UNAVAILABLE, "http_402", scope=Scope.PROVIDER, reason=Reason.BALANCE)
 
 
 class Board:
-    """What was published last."""
+    """What was published last, and how often anything was."""
 
     def __init__(self) -> None:
         self.statuses: Sequence[ProviderStatus] = ()
+        self.published = 0
 
     def publish(self, statuses: Sequence[ProviderStatus]) -> None:
         self.statuses = statuses
+        self.published += 1
 
     def read(self) -> Mapping[str, ProviderStatus]:
         return {each.provider: each for each in self.statuses}
@@ -291,6 +293,32 @@ def test_what_receipts_leave_of_a_weight_is_handed_on_and_told_where_people_have
     follower.refresh()
     assert environment.weights[1:] == [({"sms": 20}, {"other": 0.8})]
     assert [status.receipts for status in environment.board.statuses] == [""]
+
+
+def test_what_changes_seldom_is_asked_for_and_told_seldom(fleet: Fleet, environment: Environment) -> None:
+    member = fleet.join(GateSettings())
+    follower = environment.follower(member)
+    follower.refresh()
+    now = environment.clock.now()
+    environment.factors.replace("sms", None, WeightFactor(60, ReceiptHealth.SLOW, now, now))
+
+    follower.refresh()
+    assert (environment.weights, environment.board.published) == ([], 1)
+
+    environment.clock.advance(FACTORS_EVERY.total_seconds())
+    follower.refresh()
+    assert environment.weights == [({}, {"sms": 0.6})]
+
+    # A change is told at once.
+    told = environment.board.published
+    member.set_pause("sms", 600, "maintenance")
+    follower.refresh()
+    assert environment.board.published == told + 1
+    follower.refresh()
+    assert environment.board.published == told + 1
+    environment.clock.advance(PUBLISH_EVERY.total_seconds())
+    follower.refresh()
+    assert environment.board.published == told + 2
 
 
 def test_what_holds_for_a_provider_of_another_file_is_passed_by(fleet: Fleet, environment: Environment) -> None:
