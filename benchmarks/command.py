@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from benchmarks.reference.subject import Reference
-from benchmarks.target import play as play_target
+from benchmarks.target import measure_target
 from harness import results, runner, scenarios
 from harness.deployment import DeploymentError
 from harness.display import Display
@@ -23,7 +23,7 @@ from harness.given_servers import ADDRESSES, MONGODB_URI
 from harness.lock import alone_in
 from harness.programs import mongo_server
 from harness.report import Report, RunDescription
-from harness.speed import Probe
+from harness.speed import SpeedProbe
 from harness.subject import Subject, WaveCom
 from harness.trial import Options
 from wavecom.commands.parameters import chosen, interrupt_on_termination
@@ -103,7 +103,7 @@ def main(names: tuple[str, ...], target: str | None, listen: str | None, **asked
     """
     if target is not None:
         kept = {name: asked[name] for name in ("rate", "minutes", "keys", "folder")}
-        play_target(target, listen=listen, home=HOME, **kept)
+        measure_target(target, listen=listen, home=HOME, **kept)
     if listen is not None:
         raise click.UsageError("--listen goes with --target")
     subjects: list[Subject] = [WaveCom(own_settings()), Reference()]
@@ -151,7 +151,7 @@ def measure(
     interrupt_on_termination()
     console = Console()
     try:
-        with alone_in(HOME), Display(console) as display, Probe() as probe:
+        with alone_in(HOME), Display(console) as display, SpeedProbe() as probe:
             display.begin("preparing")
             mongo_program = None if MONGODB_URI in options.addresses else mongo_server(display.progress)
             display.progress("finding out how fast the cores are")

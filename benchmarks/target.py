@@ -20,7 +20,7 @@ API_KEY = "WAVECOM_API_KEY"
 USUAL_RATE = 20.0
 
 
-def play(
+def measure_target(
     url: str, *, rate: float | None, minutes: float, keys: float, listen: str | None, folder: Path | None, home: Path
 ) -> None:
     """Measure the deployment at ``url`` and show it; ends the process.

@@ -1,4 +1,4 @@
-"""How benchmark and fault drill talk to their helper processes: each serves a few verbs as JSON over HTTP on loopback.
+"""How benchmark and fault drill talk to their helper processes: each serves commands as JSON over HTTP on loopback.
 
 ``curl -d '{}' http://127.0.0.1:PORT/progress`` works as well, while they run.
 """
@@ -19,18 +19,18 @@ from wavecom.local.service import Service
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 
-#: Takes the verb's arguments by name; answers something that JSON can say.
-Verb = Callable[..., Any]
+#: Takes the command's arguments by name; answers something that JSON can say.
+CommandHandler = Callable[..., Any]
 
 
-async def serve(port: int, verbs: Mapping[str, Verb]) -> None:
-    """Serve ``verbs`` on ``port`` until the process ends. A verb may be a coroutine function."""
+async def serve(port: int, commands: Mapping[str, CommandHandler]) -> None:
+    """Serve ``commands`` on ``port`` until the process ends. A command may be a coroutine function."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            verb, arguments = await _read_request(reader)
+            command, arguments = await _read_request(reader)
             try:
-                response = await _perform(verbs, verb, arguments)
+                response = await _perform(commands, command, arguments)
             except Exception:  # noqa: BLE001 - the border of the process: who asked must learn what failed
                 response = _response("500 Internal Server Error", traceback.format_exc().encode())
             writer.write(response)
@@ -50,15 +50,15 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, dict[str, An
     return request_line.split(" ")[1].strip("/"), json.loads(body or b"{}")
 
 
-async def _perform(verbs: Mapping[str, Verb], verb: str, arguments: Mapping[str, Any]) -> bytes:
-    if verb == "ping":
+async def _perform(commands: Mapping[str, CommandHandler], command: str, arguments: Mapping[str, Any]) -> bytes:
+    if command == "ping":
         result: Any = "pong"
-    elif verb in verbs:
-        result = verbs[verb](**arguments)
+    elif command in commands:
+        result = commands[command](**arguments)
         if asyncio.iscoroutine(result):
             result = await result
     else:
-        return _response("404 Not Found", json.dumps({"verbs": sorted(verbs)}).encode())
+        return _response("404 Not Found", json.dumps({"commands": sorted(commands)}).encode())
     return _response("200 OK", json.dumps(result).encode())
 
 
@@ -78,21 +78,21 @@ class HelperProcess(Service):
         self._arguments = list(arguments)
         [self.control_port] = free_ports(1)
 
-    def ask(self, verb: str, *, timeout_seconds: float = 30, **arguments: Any) -> Any:
-        """Have the helper perform ``verb`` and return its answer. Raises ``OSError`` when it does not answer."""
+    def ask(self, command: str, *, timeout_seconds: float = 30, **arguments: Any) -> Any:
+        """Have the helper perform ``command`` and return its answer. Raises ``OSError`` when it does not answer."""
         connection = http.client.HTTPConnection(LOOPBACK, self.control_port, timeout=timeout_seconds)
         try:
-            connection.request("POST", f"/{verb}", json.dumps(arguments))
+            connection.request("POST", f"/{command}", json.dumps(arguments))
             response = connection.getresponse()
             body = response.read()
         finally:
             connection.close()
         if response.status != 200:
-            raise OSError(f"{self.title} could not {verb}: {body.decode()}")
+            raise OSError(f"{self.title} could not {command}: {body.decode()}")
         return json.loads(body)
 
     def answers(self) -> bool:
-        """Whether it serves its verbs now."""
+        """Whether it serves its commands now."""
         try:
             self.ask("ping", timeout_seconds=1)
         except (OSError, http.client.HTTPException):

@@ -19,7 +19,7 @@ TARGET: Final = Path(__file__).parents[1] / "wavecom" / "commands" / "measured_c
 _SUBJECT: Final = "WaveCom"
 _ROUNDS: Final = 4_000
 
-Phase = Mapping[str, Any]
+PhaseFigures = Mapping[str, Any]
 
 
 def costs_of(report: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def costs_of(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _overload(overload: Phase, values: Mapping[str, float]) -> dict[str, float]:
+def _overload(overload: PhaseFigures, values: Mapping[str, float]) -> dict[str, float]:
     offered = values["offered, per second"]
     return {
         "offered_per_second": offered,
@@ -76,13 +76,13 @@ def _overload(overload: Phase, values: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _speed(phase: Phase) -> float:
+def _speed(phase: PhaseFigures) -> float:
     """How fast the cores were, as a share of the fastest that the run has seen: costs are kept as at full speed."""
     pace: Mapping[str, float] = phase["pace"]
     return round(pace["mean"] / pace["best"], 3)
 
 
-def _busy_cores(spikes: Sequence[Phase], values: Sequence[Mapping[str, float]]) -> float:
+def _busy_cores(spikes: Sequence[PhaseFigures], values: Sequence[Mapping[str, float]]) -> float:
     cores: list[float] = [
         value["CPU until all were accepted, ms"] * spike["accepted"] / spike["accept_seconds"] / 1_000
         for spike, value in zip(spikes, values, strict=True)
@@ -90,7 +90,7 @@ def _busy_cores(spikes: Sequence[Phase], values: Sequence[Mapping[str, float]]) 
     return round(median(cores), 2)
 
 
-def _accept_shares(spikes: Sequence[Phase], values: Sequence[Mapping[str, float]]) -> dict[str, float]:
+def _accept_shares(spikes: Sequence[PhaseFigures], values: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """How the servers' work is divided, by what a spike has cost until all was accepted and what afterwards."""
     shares = []
     for spike, value in zip(spikes, values, strict=True):
@@ -122,8 +122,8 @@ def _fit(name: str, samples: Sequence[tuple[float, float]]) -> dict[str, float]:
     return dict(zip(("per_item_ms", "per_group_ms", "per_second_ms"), (round(each, 4) for each in found), strict=True))
 
 
-def _phases(report: Mapping[str, Any], scenario: str) -> dict[str, list[Phase]]:
-    found: dict[str, list[Phase]] = {}
+def _phases(report: Mapping[str, Any], scenario: str) -> dict[str, list[PhaseFigures]]:
+    found: dict[str, list[PhaseFigures]] = {}
     for outcome in report["outcomes"]:
         if outcome["scenario"] == scenario and outcome["subject"] == _SUBJECT:
             for name, phase in outcome["phases"].items():

@@ -20,9 +20,9 @@ from harness.subject import (
     RABBITMQ,
     REDIS,
     WORKER,
+    ApplicationSetup,
     DeploymentConfig,
     Process,
-    Shape,
     Subject,
 )
 from wavecom.local.service import Service
@@ -41,7 +41,7 @@ class Deployment:
         self,
         home: Path,
         subject: Subject,
-        shape: Shape,
+        shape: ApplicationSetup,
         *,
         mongo_program: Path | None,
         progress: OnProgress,

@@ -1,4 +1,4 @@
-"""Servers and helper processes in a folder of their own: what benchmark and fault drill play on, and end afterwards."""
+"""Servers and helper processes in a folder of their own: what benchmark and fault drill start, and end afterwards."""
 
 from __future__ import annotations
 

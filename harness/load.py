@@ -80,7 +80,7 @@ class Mix:
         return self._templates[number % len(self._templates)] % (number, number, number)
 
 
-class Phase:
+class LoadPhase:
     """A stretch of load, and what each of its requests was answered."""
 
     def __init__(self, name: str, head: bytes, address: Address, mix: Mix, connections: int) -> None:
@@ -201,12 +201,12 @@ class Phase:
 
 
 class Load:
-    """All phases, and the verbs by which the benchmark commands them."""
+    """All phases, and the commands that the benchmark gives them."""
 
     def __init__(self, address: Address, api_key: str) -> None:
         self._address = address
         self._api_key = api_key
-        self._phases: dict[str, Phase] = {}
+        self._phases: dict[str, LoadPhase] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     def pace(
@@ -256,11 +256,11 @@ class Load:
         """Free the memory of a phase that has been written."""
         self._phases.pop(name).close()
 
-    def _begin(self, name: str, mix: dict[str, object], connections: int) -> Phase:
+    def _begin(self, name: str, mix: dict[str, object], connections: int) -> LoadPhase:
         chosen = Mix(**mix)  # type: ignore[arg-type]
         path = "/api/notifications" if chosen.size == 1 else "/api/notifications/batch"
         head = self._address.post_head(path, self._api_key)
-        phase = self._phases[name] = Phase(name, head, self._address, chosen, connections)
+        phase = self._phases[name] = LoadPhase(name, head, self._address, chosen, connections)
         self._start(self._watch(phase))
         return phase
 
@@ -268,7 +268,7 @@ class Load:
         self._tasks.append(asyncio.get_running_loop().create_task(work))  # type: ignore[arg-type]
 
     @staticmethod
-    async def _keep_pace(phase: Phase, rate: float, seconds: float) -> None:
+    async def _keep_pace(phase: LoadPhase, rate: float, seconds: float) -> None:
         started = time.monotonic() + 0.05
         total = round(rate * seconds)
         begun = 0
@@ -281,7 +281,7 @@ class Load:
         phase.is_paced_out = True
 
     @staticmethod
-    async def _watch(phase: Phase) -> None:
+    async def _watch(phase: LoadPhase) -> None:
         while not phase.is_over:
             await asyncio.sleep(_SWEEP_SECONDS)
             phase.end_overdue()
@@ -290,7 +290,7 @@ class Load:
 async def run(control_port: int, url: str, api_key: str) -> None:
     """Serve until the process is ended."""
     load = Load(Address.of(url), api_key)
-    verbs: dict[str, control.Verb] = {
+    commands: dict[str, control.CommandHandler] = {
         "pace": load.pace,
         "flood": load.flood,
         "progress": load.progress,
@@ -298,7 +298,7 @@ async def run(control_port: int, url: str, api_key: str) -> None:
         "write": load.write,
         "forget": load.forget,
     }
-    await control.serve(control_port, verbs)
+    await control.serve(control_port, commands)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.deployment import Deployment
 from harness.load import RequestOutcome
 from harness.processes import NOTHING, Sample
-from harness.speed import CoreSpeed, Probe
+from harness.speed import CoreSpeed, SpeedProbe
 
 _POLL_SECONDS = 0.5
 #: Nothing received for so long although something is missing: it will not come.
@@ -101,7 +101,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class RequestRecord:
     """What the load generator remembers of a request."""
 
     intended: float
@@ -114,7 +114,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class ArrivalRecord:
     """What the provider remembers of a delivery key."""
 
     at: float
@@ -128,7 +128,7 @@ class Meter:
     ``watch`` is told how far it is, twice a second.
     """
 
-    def __init__(self, deployment: Deployment, watch: Watch, probe: Probe) -> None:
+    def __init__(self, deployment: Deployment, watch: Watch, probe: SpeedProbe) -> None:
         self._deployment = deployment
         self._watch = watch
         self._probe = probe
@@ -141,7 +141,7 @@ class Meter:
         self._ended: dict[str, tuple[float, Sample]] = {}
         #: Notifications accepted in phases that are over, and what their clients saw, once it has been asked for.
         self._accepted: dict[str, int] = {}
-        self._requests: dict[str, list[Request]] = {}
+        self._requests: dict[str, list[RequestRecord]] = {}
         # The deployment may have served another meter before.
         self._since = time.monotonic()
         self._received_before: int = deployment.provider.ask("progress")["received"]
@@ -155,12 +155,12 @@ class Meter:
         batch = int(str(mix.get("batch", 1)))
         return self._start("flood", name, mix, count=-(-notifications // batch), connections=connections)
 
-    def _start(self, verb: str, name: str, mix: Mapping[str, object], **how: float) -> str:
+    def _start(self, command: str, name: str, mix: Mapping[str, object], **how: float) -> str:
         name = f"{name}-{len(self._phases)}"
         self._batches[name] = int(str(mix.get("batch", 1)))
         self._phases.append(name)
         self._began[name] = (time.monotonic(), self._deployment.sample())
-        self._deployment.load.ask(verb, name=name, mix=mix, **how)
+        self._deployment.load.ask(command, name=name, mix=mix, **how)
         return name
 
     def label(self, text: str) -> None:
@@ -271,7 +271,7 @@ class Meter:
         accepted = self.accepted(name)
         return round(1000 * used / max(1, accepted), 3)
 
-    def requests(self, name: str) -> list[Request]:
+    def requests(self, name: str) -> list[RequestRecord]:
         """All of the phase, as its clients saw them."""
         if name in self._requests:
             return self._requests[name]
@@ -282,7 +282,7 @@ class Meter:
             self._requests[name] = found
         return found
 
-    def arrivals(self) -> dict[str, Arrival]:
+    def arrivals(self) -> dict[str, ArrivalRecord]:
         """All that the provider has received since this meter was made."""
         path = self._deployment.config.home / "arrivals"
         self._deployment.provider.ask("write", path=str(path), timeout_seconds=120)
@@ -294,7 +294,7 @@ def cost_ratio_at_full_speed(one: Figures, other: Figures) -> float:
     return round(one.cpu_ms_total * one.pace.mean / (other.cpu_ms_total * other.pace.mean), 3)
 
 
-def read_requests(path: Path) -> list[Request]:
+def read_requests(path: Path) -> list[RequestRecord]:
     """What ``Load.write`` wrote."""
     found = []
     with path.open(encoding="ascii") as file:
@@ -302,17 +302,17 @@ def read_requests(path: Path) -> list[Request]:
             intended, sent, answered, status, retry_after, job_ids = line.rstrip("\n").split(" ")
             ids = tuple(job_ids.split(",")) if job_ids else ()
             moments = float(intended), float(sent), float(answered)
-            found.append(Request(*moments, int(status), ids, has_retry_after=retry_after == "1"))
+            found.append(RequestRecord(*moments, int(status), ids, has_retry_after=retry_after == "1"))
     return found
 
 
-def read_arrivals(path: Path) -> dict[str, Arrival]:
+def read_arrivals(path: Path) -> dict[str, ArrivalRecord]:
     """What ``Providers.write`` wrote."""
     found = {}
     with path.open(encoding="ascii") as file:
         for line in file:
             key, at, times, provider = line.split()
-            found[key] = Arrival(float(at), int(times), provider)
+            found[key] = ArrivalRecord(float(at), int(times), provider)
     return found
 
 
@@ -320,14 +320,14 @@ def read_arrivals(path: Path) -> dict[str, Arrival]:
 class LoadInterval:
     """Load without a pause: its requests, and when (monotonic) and what everybody had used before and after it."""
 
-    requests: Sequence[Request]
+    requests: Sequence[RequestRecord]
     span: tuple[float, float]
     samples: tuple[Sample, Sample]
 
 
 def figures_of(
     stretches: Sequence[LoadInterval],
-    arrivals: Mapping[str, Arrival],
+    arrivals: Mapping[str, ArrivalRecord],
     *,
     batch: int,
     unexpected: int,
@@ -389,7 +389,7 @@ class _Timed:
     cpu: Mapping[str, float]
 
 
-def _timed(stretch: LoadInterval, arrivals: Mapping[str, Arrival]) -> _Timed:
+def _timed(stretch: LoadInterval, arrivals: Mapping[str, ArrivalRecord]) -> _Timed:
     requests = stretch.requests
     accepted = [(request.answered, job_id) for request in requests for job_id in request.job_ids]
     answers = sorted(at for at, _ in accepted)
@@ -414,7 +414,7 @@ def spent_between(before: Sample, after: Sample) -> dict[str, float]:
     }
 
 
-def _word(request: Request) -> str:
+def _word(request: RequestRecord) -> str:
     if request.status > 0:
         return str(request.status)
     return RequestOutcome(request.status).name.lower()

@@ -16,8 +16,8 @@ from typing import Any
 
 from harness import control
 from harness.http_messages import header
-from harness.provider_server import Fault, Provider, provider_parser, provider_ports, provider_verbs
-from harness.receipts import ReceiptSender, receipt_verbs
+from harness.provider_server import Fault, ProviderServer, provider_commands, provider_parser, provider_ports
+from harness.receipts import ReceiptSender, receipt_commands
 from wavecom.local.ports import LOOPBACK
 
 
@@ -35,7 +35,7 @@ class ReceivedKeys:
 
 
 class KeyRecorder:
-    """A ``Recorder`` of all providers, and the verbs by which the benchmark asks for what it has."""
+    """A ``Recorder`` of all providers, and the commands by which the benchmark asks for what it has."""
 
     def __init__(self, providers: list[str]) -> None:
         self._received = {name: ReceivedKeys() for name in providers}
@@ -100,17 +100,19 @@ class KeyRecorder:
 async def run(control_port: int, ports: dict[str, int], host: str = LOOPBACK) -> None:
     """Serve until the process is ended."""
     recorder = KeyRecorder(list(ports))
-    providers = {name: Provider(name, port, recorder, random.Random(0), host=host) for name, port in ports.items()}
+    providers = {
+        name: ProviderServer(name, port, recorder, random.Random(0), host=host) for name, port in ports.items()
+    }
     for provider in providers.values():
         await provider.listen()
-    verbs: dict[str, control.Verb] = {
-        **provider_verbs(providers),
-        **receipt_verbs(recorder.receipt_senders),
+    commands: dict[str, control.CommandHandler] = {
+        **provider_commands(providers),
+        **receipt_commands(recorder.receipt_senders),
         "progress": recorder.progress,
         "write": recorder.write,
         "calls": recorder.calls,
     }
-    await control.serve(control_port, verbs)
+    await control.serve(control_port, commands)
 
 
 def main() -> None:

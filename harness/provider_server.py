@@ -92,7 +92,7 @@ class Recorder(Protocol[R]):
         """
 
 
-class Provider(Generic[R]):
+class ProviderServer(Generic[R]):
     """One port, its behaviour, and the connections to it. ``listen`` makes it take them."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Provider(Generic[R]):
         self.name = name
         self.recorder = recorder
         self.behaviour = Behaviour()
-        self.connections: set[Connection[R]] = set()
+        self.connections: set[ServerConnection[R]] = set()
         self.delayed = DelayedCalls()
         self._address = (host, port)
         self._dice = dice
@@ -113,7 +113,7 @@ class Provider(Generic[R]):
         """Take connections. Does nothing when it does."""
         if self._server is None:
             loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(lambda: Connection(self), *self._address, backlog=1024)
+            self._server = await loop.create_server(lambda: ServerConnection(self), *self._address, backlog=1024)
 
     async def refuse(self) -> None:
         """Take no connections, and reset those there are."""
@@ -136,7 +136,7 @@ class Provider(Generic[R]):
                 self._late.append(loop.create_task(self._adopt(waiting)))
 
     async def _adopt(self, waiting: socket.socket) -> None:
-        await asyncio.get_running_loop().connect_accepted_socket(lambda: Connection(self), waiting)
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: ServerConnection(self), waiting)
 
     def draw_fault(self) -> Fault | None:
         """The fault that the next request meets; None: none."""
@@ -189,10 +189,10 @@ class DelayedCalls:
                 self._timer = loop.call_at(max(self._due[0][0], loop.time() + _TICK_SECONDS), self._run_due)
 
 
-class Connection(asyncio.Protocol, Generic[R]):
+class ServerConnection(asyncio.Protocol, Generic[R]):
     """A kept-alive connection; one request after the other."""
 
-    def __init__(self, provider: Provider[R]) -> None:
+    def __init__(self, provider: ProviderServer[R]) -> None:
         self._provider = provider
         self._buffer = b""
         #: Of the request that is being read; None: its head is not whole yet.
@@ -297,8 +297,8 @@ class Connection(asyncio.Protocol, Generic[R]):
             self._provider.recorder.end(record, str(answer), is_sent=is_sent)
 
 
-def provider_verbs(providers: Mapping[str, Provider[Any]]) -> dict[str, control.Verb]:
-    """The verbs by which whoever started them commands these providers (``harness.control``)."""
+def provider_commands(providers: Mapping[str, ProviderServer[Any]]) -> dict[str, control.CommandHandler]:
+    """The commands for these providers of whoever started them (``harness.control``)."""
 
     def behave(provider: str, behaviour: Mapping[str, Any]) -> None:
         providers[provider].behaviour = Behaviour.from_json(behaviour)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from harness.control import Verb
+from harness.control import CommandHandler
 from harness.http_client import Address, ClientConnection, post
 from harness.provider_server import DelayedCalls
 
@@ -234,8 +234,8 @@ class ReceiptSender:
             self._sweep_timer = asyncio.get_running_loop().call_later(_SWEEP_SECONDS, self._sweep)
 
 
-def receipt_verbs(senders: Mapping[str, ReceiptSender]) -> dict[str, Verb]:
-    """The verbs by which whoever started the providers commands their receipts: provider -> its sender.
+def receipt_commands(senders: Mapping[str, ReceiptSender]) -> dict[str, CommandHandler]:
+    """The commands for receipts of whoever started the providers: provider -> its sender.
 
     ``receipts`` counts: receipts ``due``, those ``confirmed`` by a 200, requests ``repeated``, messages ``withheld``.
     ``confirmed``: what those say, each with its job's id. ``receipt_answers``: see ``ReceiptSender.answered``.

@@ -52,7 +52,7 @@ class Release:
         asked = subprocess.run(  # noqa: S603 - the name of a process is ours
             [sys.executable, "-c", _ARGUMENTS, program],
             cwd=self.folder,
-            env=self._led(environment),
+            env=self._with_own_modules(environment),
             capture_output=True,
             text=True,
             check=False,
@@ -64,9 +64,9 @@ class Release:
 
     def service(self, program: Program, *, title: str, log: Path, environment: Mapping[str, str]) -> ProgramService:
         """Its process of the same name as ``program``."""
-        return _ReleasedProgram(self, program, title=title, log=log, environment=self._led(environment))
+        return _ReleasedProgram(self, program, title=title, log=log, environment=self._with_own_modules(environment))
 
-    def _led(self, environment: Mapping[str, str]) -> dict[str, str]:
+    def _with_own_modules(self, environment: Mapping[str, str]) -> dict[str, str]:
         """``environment`` in which its modules are found before those that are installed."""
         return {**environment, "PYTHONPATH": str(self.folder)}
 

@@ -19,7 +19,7 @@ from harness.subject import GROUPS, WAVECOM
 from harness.tables import table
 from harness.trial import Options, Scenario, ScenarioResult
 
-_ONCE = ", ".join(scenario.name for scenario in SCENARIOS if scenario.is_played_once)
+_ONCE = ", ".join(scenario.name for scenario in SCENARIOS if scenario.is_run_once)
 _REPEATED = ", ".join(scenario.name for scenario in SCENARIOS if scenario.is_comparison)
 _PLAYED_ONCE = f"; {_ONCE} are long and played once, and the reference application is repeated only in {_REPEATED}"
 _GROUP_COLOURS = dict(zip(GROUPS, COLOURS, strict=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.deployment import DeploymentError
 from harness.display import Display
 from harness.goal_results import goal_results, in_words, limit
-from harness.speed import Probe
+from harness.speed import SpeedProbe
 from harness.subject import GROUPS, WAVECOM, Subject
 from harness.trial import Options, Scenario, ScenarioResult, SharedDeployment, Trial
 
@@ -25,7 +25,7 @@ def run(
     home: Path,
     repeats: int,
     display: Display,
-    probe: Probe,
+    probe: SpeedProbe,
     keep: Keep,
 ) -> list[ScenarioResult]:
     """Subjects take turns within a scenario, so that the machine's moods fall on all alike.
@@ -42,7 +42,7 @@ def run(
             trial = Trial(home, subject, options, display, scenario.name, rates, shared, probe)
             began = time.monotonic()
             try:
-                scenario.play(trial)
+                scenario.run(trial)
             except (DeploymentError, OSError) as error:
                 trial.outcome.failure = str(error)
                 shared.close()
@@ -65,7 +65,7 @@ def in_turn(scenarios: Sequence[Scenario], subjects: Sequence[Subject], repeats:
 
 
 def _by_subject(scenarios: Sequence[Scenario], subjects: Sequence[Subject]) -> list[Round]:
-    return [(scenario, subject) for subject in subjects for scenario in scenarios if scenario.suits(subject)]
+    return [(scenario, subject) for subject in subjects for scenario in scenarios if scenario.is_possible_for(subject)]
 
 
 def show(outcome: ScenarioResult, display: Display) -> None:

@@ -35,7 +35,7 @@ class CoreSpeed:
         return min(1.0, self.mean / self.best)
 
 
-class Probe:
+class SpeedProbe:
     """A context manager: a thread that does ``work`` every ``pause_seconds``.
 
     A thread of the benchmark's own process, which sleeps while it measures and whose time counts as nobody's.

@@ -46,7 +46,7 @@ class ProviderPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ApplicationSetup:
     """How the application is built up for a scenario."""
 
     providers: Mapping[str, ProviderPlan] = field(default_factory=lambda: {MAIN: ProviderPlan()})
@@ -64,7 +64,7 @@ class DeploymentConfig:
 
     home: Path
     logs: Path
-    shape: Shape
+    shape: ApplicationSetup
     environment: Mapping[str, str]
     api_port: int
     api_key: str
@@ -80,7 +80,9 @@ class DeploymentConfig:
         return f"http://{LOOPBACK}:{self.api_port}"
 
     @classmethod
-    def create(cls, home: Path, logs: Path, shape: Shape, environment: Mapping[str, str], **servers: str) -> Self:
+    def create(
+        cls, home: Path, logs: Path, shape: ApplicationSetup, environment: Mapping[str, str], **servers: str
+    ) -> Self:
         """With a new key, and free ports for the API and for each provider. ``servers``: their three addresses."""
         webs = [f"web{number}" for number in range(1, shape.webs + 1)] if shape.webs > 1 else []
         [api_port, *others] = free_ports(1 + len(webs) + len(shape.providers))

@@ -15,7 +15,7 @@ import requests
 from harness.environment import Environment
 from harness.http_client import Address
 from harness.load import RequestOutcome
-from harness.measure import Arrival, Latencies, Request, read_arrivals, read_requests
+from harness.measure import ArrivalRecord, Latencies, RequestRecord, read_arrivals, read_requests
 from harness.subject import LOAD, MAIN, PROVIDER
 from wavecom.errors import ConfigurationError, Problem
 
@@ -123,7 +123,7 @@ def _measure(options: TargetOptions, environment: Environment, progress: OnProgr
     path = environment.home / f"{_PHASE}.requests"
     load.ask("write", name=_PHASE, path=str(path), timeout_seconds=120)
     found = read_requests(path)
-    arrivals: dict[str, Arrival] | None = None
+    arrivals: dict[str, ArrivalRecord] | None = None
     if recorder is not None:
         accepted = sum(len(request.job_ids) for request in found)
         _wait(lambda: recorder.ask("progress")["received"] >= accepted, progress, "waiting until all has arrived")
@@ -134,7 +134,9 @@ def _measure(options: TargetOptions, environment: Environment, progress: OnProgr
 
 
 def figures_of(
-    requests_made: Sequence[Request], jobs: Sequence[Mapping[str, Any]], arrivals: Mapping[str, Arrival] | None
+    requests_made: Sequence[RequestRecord],
+    jobs: Sequence[Mapping[str, Any]],
+    arrivals: Mapping[str, ArrivalRecord] | None,
 ) -> TargetFigures:
     """Sum up what clients saw, the notifications that were asked for afterwards, and what our provider received."""
     accepted_at = {job_id: each.answered for each in requests_made for job_id in each.job_ids}
@@ -162,7 +164,7 @@ def figures_of(
     )
 
 
-def _polled(options: TargetOptions, found: Sequence[Request], progress: OnProgress) -> list[dict[str, Any]]:
+def _polled(options: TargetOptions, found: Sequence[RequestRecord], progress: OnProgress) -> list[dict[str, Any]]:
     """Notifications from all over the load, each as it was when it had ended, or at the end of our patience."""
     accepted = [job_id for each in found for job_id in each.job_ids]
     chosen = accepted[:: max(1, -(-len(accepted) // MOST_POLLED))]

@@ -12,8 +12,8 @@ from typing import Self
 from harness.deployment import Deployment
 from harness.display import Display
 from harness.measure import Figures, Meter
-from harness.speed import Probe
-from harness.subject import MAIN, WAVECOM, ProviderPlan, Shape, Subject
+from harness.speed import SpeedProbe
+from harness.subject import MAIN, WAVECOM, ApplicationSetup, ProviderPlan, Subject
 
 #: Of an amount, as much is enough for those who are there to compare with: rates and costs don't depend on it.
 _YARDSTICK_SHARE = 0.2
@@ -86,7 +86,7 @@ class ScenarioResult:
     #: Name of a picture -> curves: name -> (x, y).
     pictures: dict[str, dict[str, list[tuple[float, float]]]] = field(default_factory=dict)
     seconds: float = 0.0
-    #: Why it could not be played to its end; empty: it was.
+    #: Why it could not be run to its end; empty: it was.
     failure: str = ""
 
     @property
@@ -138,7 +138,7 @@ class Trial:
         scenario: str,
         rates: MutableMapping[str, float],
         shared: SharedDeployment,
-        probe: Probe,
+        probe: SpeedProbe,
     ) -> None:
         self.subject = subject
         self.options = options
@@ -152,14 +152,14 @@ class Trial:
 
     @contextmanager
     def deployment(
-        self, shape: Shape | None = None, *, with_workers: bool = True, beside: bool = False
+        self, shape: ApplicationSetup | None = None, *, with_workers: bool = True, beside: bool = False
     ) -> Iterator[Deployment]:
         """Everything started and ready; empty, save on a quick tour. Ended afterwards, its logs kept.
 
         ``beside``: a second one, while the first stands; only where servers are not the user's own.
         """
         options = self.options
-        shape = shape or Shape({MAIN: ProviderPlan(options.latency_seconds, options.failing)})
+        shape = shape or ApplicationSetup({MAIN: ProviderPlan(options.latency_seconds, options.failing)})
         deployment = Deployment(
             self._home / self.subject.name.lower() / (self.outcome.scenario + ("-beside" if beside else "")),
             self.subject,
@@ -200,25 +200,25 @@ class Trial:
         meter.wait_drained()
 
 
-Play = Callable[[Trial], None]
+RunScenario = Callable[[Trial], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """A play, and which subjects it needs."""
+    """What is done and measured, and which subjects it needs."""
 
     name: str
     what: str
-    play: Play
+    run: RunScenario
     needs_batch: bool = False
     needs_limits: bool = False
     needs_receipts: bool = False
     #: Too long to be repeated, and not worth it: what it shows hardly depends on the machine's mood.
-    is_played_once: bool = False
+    is_run_once: bool = False
     #: A goal is a ratio to the others, so they are repeated as well; elsewhere they are measured once.
     is_comparison: bool = False
 
-    def suits(self, subject: Subject) -> bool:
+    def is_possible_for(self, subject: Subject) -> bool:
         """Whether ``subject`` has what it is about."""
         return (
             (subject.has_batch or not self.needs_batch)
@@ -227,8 +227,8 @@ class Scenario:
         )
 
     def times(self, subject: Subject, repeats: int) -> int:
-        """How often it is played with ``subject`` in a run of so many repeats."""
-        if not self.suits(subject):
+        """How often it is run with ``subject`` in a run of so many repeats."""
+        if not self.is_possible_for(subject):
             return 0
-        is_repeated = not self.is_played_once and (self.is_comparison or subject.name == WAVECOM)
+        is_repeated = not self.is_run_once and (self.is_comparison or subject.name == WAVECOM)
         return repeats if is_repeated else 1

@@ -25,7 +25,7 @@ SCENARIOS = (
         "the provider answers 503, then 429, for a minute, then it is back",
         providers.storm,
         needs_limits=True,
-        is_played_once=True,
+        is_run_once=True,
     ),
     Scenario(
         "receipts",
@@ -41,16 +41,16 @@ SCENARIOS = (
         providers.waiting,
         needs_batch=True,
         needs_limits=True,
-        is_played_once=True,
+        is_run_once=True,
     ),
     Scenario("workers", "one worker and two, with the processor as the limit", resources.workers),
     Scenario(
         "growth",
         "cost and latencies with 1,000, 100,000 and 1,000,000 jobs stored",
         growth.growth,
-        is_played_once=True,
+        is_run_once=True,
     ),
-    Scenario("memory", "what the processes hold after 500,000 notifications", resources.memory, is_played_once=True),
+    Scenario("memory", "what the processes hold after 500,000 notifications", resources.memory, is_run_once=True),
 )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from harness.load import RequestOutcome
-from harness.measure import Figures, Latencies, Request
+from harness.measure import Figures, Latencies, RequestRecord
 from harness.scenarios.rates import sustainable_rate
 from harness.trial import Goal, Trial
 
@@ -56,7 +56,7 @@ def spike(trial: Trial) -> None:
         Goal(f"accept p95 at {rate:g}/s", ordinary.accept.p95, 30, "ms"),
         Goal(f"refused at {rate:g}/s", ordinary.offered - ordinary.accepted, 0),
     ]
-    _books(outcome.goals, figures)
+    _add_loss_goals(outcome.goals, figures)
 
 
 def batch(trial: Trial) -> None:
@@ -163,7 +163,7 @@ def overload(trial: Trial) -> None:
         Goal("accepting as usual again after", settled, 60, "s"),
         Goal("backlog worked off after", drained, 60, "s"),
     ]
-    _books(outcome.goals, figures)
+    _add_loss_goals(outcome.goals, figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Answers:
     slowest_acceptance_ms: float
 
     @classmethod
-    def of(cls, requests: Sequence[Request], seconds: float) -> Answers:
+    def of(cls, requests: Sequence[RequestRecord], seconds: float) -> Answers:
         """``requests`` that were offered over so long."""
         until = min((request.intended for request in requests), default=0.0) + seconds
         accepted = [request for request in requests if request.status == HTTPStatus.ACCEPTED]
@@ -196,11 +196,11 @@ class Answers:
         )
 
 
-def _slowest(requests: Sequence[Request]) -> float:
+def _slowest(requests: Sequence[RequestRecord]) -> float:
     return Latencies.of([request.answered - request.sent for request in requests]).most
 
 
-def settled_after(requests: Sequence[Request]) -> float:
+def settled_after(requests: Sequence[RequestRecord]) -> float:
     """Seconds into the phase after which hardly any acceptance takes long any more; looked at in windows of 5 s."""
     began = requests[0].intended
     windows: dict[int, list[float]] = {}
@@ -212,6 +212,6 @@ def settled_after(requests: Sequence[Request]) -> float:
     return (max(slow) + 1) * _WINDOW_SECONDS if slow else 0.0
 
 
-def _books(goals: list[Goal], figures: Figures) -> None:
+def _add_loss_goals(goals: list[Goal], figures: Figures) -> None:
     goals.append(Goal("lost", figures.lost, 0))
     goals.append(Goal("received twice", figures.repeated, 0))

@@ -6,7 +6,7 @@ import time
 
 from harness.deployment import Deployment, DeploymentError
 from harness.measure import Figures, spent_between
-from harness.subject import MAIN, ProviderPlan, Shape
+from harness.subject import MAIN, ApplicationSetup, ProviderPlan
 from harness.trial import Goal, Trial
 
 _LIMIT = 200.0
@@ -32,7 +32,7 @@ def storm(trial: Trial) -> None:
     offered = limit * _OFFERED / _LIMIT
     before, half, after = (2, 2, 3) if quick else (10, 30, 50)
     latency = trial.options.latency_seconds
-    shape = Shape({MAIN: ProviderPlan(latency, rate_per_second=limit)})
+    shape = ApplicationSetup({MAIN: ProviderPlan(latency, rate_per_second=limit)})
     with trial.deployment(shape) as deployment:
         meter = trial.meter(deployment)
         trial.warm_up(meter)
@@ -72,7 +72,7 @@ def slow(trial: Trial) -> None:
     """First the fast provider alone, then with a slow one beside it that has more to do than it can."""
     quick, outcome = trial.options.is_quick, trial.outcome
     seconds, rate = (4, 20.0) if quick else (30, 100.0)
-    shape = Shape(
+    shape = ApplicationSetup(
         {
             FAST: ProviderPlan(0.05, channels=("sms",)),
             SLOW: ProviderPlan(2.0, channels=("email", "push")),
@@ -110,7 +110,7 @@ def waiting(trial: Trial) -> None:
     quick, outcome = trial.options.is_quick, trial.outcome
     count, seconds = trial.options.size(50_000, 1_000), trial.options.size(20, 4)
     latency = trial.options.latency_seconds
-    with trial.deployment(Shape({MAIN: ProviderPlan(latency, rate_per_second=_LIMIT)})) as deployment:
+    with trial.deployment(ApplicationSetup({MAIN: ProviderPlan(latency, rate_per_second=_LIMIT)})) as deployment:
         meter = trial.meter(deployment)
         trial.warm_up(meter)
         idle = _load(deployment, seconds)

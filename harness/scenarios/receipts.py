@@ -16,7 +16,7 @@ from harness.processes import Sample
 from harness.receipts import PER_MESSAGE
 from harness.scenarios.peaks import OTP_RATE
 from harness.scenarios.rates import LONGEST_P95_MS, TARGET_RATE, hold
-from harness.subject import LOAD, MAIN, PROVIDER, ProviderPlan, Shape
+from harness.subject import LOAD, MAIN, PROVIDER, ApplicationSetup, ProviderPlan
 from harness.trial import Goal, Trial
 from wavecom.core.job import Job, JobId, Outcome
 from wavecom.core.receipts import ReceiptKind
@@ -49,7 +49,7 @@ def receipts(trial: Trial) -> None:
     rate = options.rate or (_QUICK_RATE if options.is_quick else TARGET_RATE)
     seconds = 5.0 if options.is_quick else 60 * options.minutes
     plan = ProviderPlan(options.latency_seconds, options.failing, has_receipts=True)
-    with trial.deployment(Shape({MAIN: plan})) as deployment:
+    with trial.deployment(ApplicationSetup({MAIN: plan})) as deployment:
         meter = trial.meter(deployment)
         reporting = _Reporting(deployment)
         reporting.withhold()
@@ -166,7 +166,7 @@ class _Reporting:
         return int(self._ask("burst", batch=_BATCH, messages=messages, connections=_BATCHES_AT_ONCE))
 
     def progress(self) -> dict[str, int]:
-        """See ``receipt_verbs``."""
+        """See ``receipt_commands``."""
         return dict(self._ask("receipts"))
 
     def wait_confirmed(self, trial: Trial) -> None:
@@ -197,8 +197,8 @@ class _Reporting:
         found: Sequence[tuple[float, float]] = self._ask("receipt_answers")
         return found
 
-    def _ask(self, verb: str, **arguments: object) -> Any:
-        return self._deployment.provider.ask(verb, provider=MAIN, timeout_seconds=_ANSWER_SECONDS, **arguments)
+    def _ask(self, command: str, **arguments: object) -> Any:
+        return self._deployment.provider.ask(command, provider=MAIN, timeout_seconds=_ANSWER_SECONDS, **arguments)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import time
 
 from harness.measure import cost_ratio_at_full_speed
 from harness.scenarios.rates import sustainable_rate
-from harness.subject import MAIN, WEB, WORKER, ProviderPlan, Shape
+from harness.subject import MAIN, WEB, WORKER, ApplicationSetup, ProviderPlan
 from harness.trial import Goal, Trial
 
 #: So short that a worker's threads are never all waiting for the provider: the processor is the limit.
@@ -21,7 +21,9 @@ def workers(trial: Trial) -> None:
     count = trial.amount(20_000, 800)
     outcome = trial.outcome
     for number, phase in ((1, "one worker"), (2, "two workers")):
-        with trial.deployment(Shape({MAIN: ProviderPlan(_SHORT_LATENCY_SECONDS)}, workers=number)) as deployment:
+        with trial.deployment(
+            ApplicationSetup({MAIN: ProviderPlan(_SHORT_LATENCY_SECONDS)}, workers=number)
+        ) as deployment:
             meter = trial.meter(deployment)
             trial.warm_up(meter)
             name = meter.flood(count, name="spike", keys=trial.options.keys)

@@ -300,11 +300,11 @@ class Deployment:
         return made.stdout.strip()
 
     @contextlib.contextmanager
-    def link(self, name: str, verb: str) -> Iterator[None]:
+    def link(self, name: str, command: str) -> Iterator[None]:
         """The network to a server is ``freeze``d or ``refuse``d as long as this lasts."""
         words = {"freeze": "frozen", "refuse": "refused"}
-        with self.trouble(f"connections to {self.servers[name].title} {words[verb]}"):
-            self.proxy.ask(verb, server=name)
+        with self.trouble(f"connections to {self.servers[name].title} {words[command]}"):
+            self.proxy.ask(command, server=name)
             try:
                 yield
             finally:

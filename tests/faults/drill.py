@@ -35,7 +35,7 @@ CLIENTS_SECONDS = 300.0
 #: So long a walk through the dead-letter queue that is under way may take to put it back.
 LETTERS_SECONDS = 60.0
 
-Tell = Callable[[str], None]
+OnProgress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ def run(
     mongo_program: Path | None,
     faketime_library: Path | None,
     other_release: Release | None,
-    say: Tell,
-    progress: Tell,
+    say: OnProgress,
+    progress: OnProgress,
 ) -> ScenarioResult:
     """Run ``scenario`` in ``home``. Raises ``DrillError`` when the drill itself fails. Leaves no process behind."""
     plan = Plan(
@@ -113,7 +113,7 @@ def run(
 
 
 class _Drill:
-    def __init__(self, deployment: Deployment, scenario: Scenario, size: Size, progress: Tell) -> None:
+    def __init__(self, deployment: Deployment, scenario: Scenario, size: Size, progress: OnProgress) -> None:
         self._deployment = deployment
         self._scenario = scenario
         self._size = size

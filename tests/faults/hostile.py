@@ -52,7 +52,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 class Attackers:
-    """All of them, and the verbs by which the drill commands them."""
+    """All of them, and the commands that the drill gives them."""
 
     def __init__(self, port: int, keys: Sequence[str]) -> None:
         self._port = port
@@ -117,8 +117,8 @@ async def run(control_port: int, api_port: int, keys: Sequence[str]) -> None:
     """Serve until the process is ended."""
     raise_descriptor_limit(DESCRIPTORS)
     attackers = Attackers(api_port, keys)
-    verbs: dict[str, control.Verb] = {"attack": attackers.attack, "retreat": attackers.retreat}
-    await control.serve(control_port, verbs)
+    commands: dict[str, control.CommandHandler] = {"attack": attackers.attack, "retreat": attackers.retreat}
+    await control.serve(control_port, commands)
 
 
 def main() -> None:

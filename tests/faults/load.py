@@ -181,7 +181,7 @@ class ApiClient:
 
 
 class Load:
-    """All clients, and the verbs by which the drill commands them."""
+    """All clients, and the commands that the drill gives them."""
 
     def __init__(self, url: str, api_key: str, seed: int) -> None:
         self._api = ApiClient(url, api_key)
@@ -331,8 +331,8 @@ class Load:
 async def run(control_port: int, url: str, api_key: str, seed: int) -> None:
     """Serve until the process is ended."""
     load = Load(url, api_key, seed)
-    verbs: dict[str, control.Verb] = {"pace": load.pace, "progress": load.progress, "fetch": load.fetch}
-    await control.serve(control_port, verbs)
+    commands: dict[str, control.CommandHandler] = {"pace": load.pace, "progress": load.progress, "fetch": load.fetch}
+    await control.serve(control_port, commands)
 
 
 def main() -> None:

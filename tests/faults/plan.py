@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.provider_server import Behaviour, Fault, FaultKind
 from harness.release import Release
-from harness.subject import MONGODB, RABBITMQ, REDIS, ProviderPlan, Shape
+from harness.subject import MONGODB, RABBITMQ, REDIS, ApplicationSetup, ProviderPlan
 
 SERVERS = (RABBITMQ, REDIS, MONGODB)
 FIRST, SECOND = "first", "second"
@@ -69,11 +69,11 @@ class Plan:
     starts_with_other: bool = False
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> ApplicationSetup:
         """The application, told of the providers."""
         provider = ProviderPlan(
             rate_per_second=PROVIDER_RATE,
             timeout_seconds=PROVIDER_TIMEOUT_SECONDS,
             has_receipts=self.has_receipts,
         )
-        return Shape(dict.fromkeys(self.providers, provider), workers=self.workers, webs=self.webs)
+        return ApplicationSetup(dict.fromkeys(self.providers, provider), workers=self.workers, webs=self.webs)

@@ -162,14 +162,14 @@ async def run(control_port: int, links: dict[str, Link]) -> None:
     """Serve until the process is ended."""
     for link in links.values():
         await link.listen()
-    verbs: dict[str, control.Verb] = {
+    commands: dict[str, control.CommandHandler] = {
         "cut": lambda server: links[server].cut(),
         "freeze": lambda server: links[server].freeze(),
         "refuse": lambda server: links[server].refuse(),
         "heal": lambda server: links[server].heal(),
         "connections": lambda server: len(links[server].sides) // 2,
     }
-    await control.serve(control_port, verbs)
+    await control.serve(control_port, commands)
 
 
 def main() -> None:

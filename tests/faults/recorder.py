@@ -21,8 +21,8 @@ from typing import Any
 
 from harness import control
 from harness.http_messages import header
-from harness.provider_server import Fault, Provider, provider_parser, provider_ports, provider_verbs
-from harness.receipts import ReceiptSender, receipt_verbs
+from harness.provider_server import Fault, ProviderServer, provider_commands, provider_parser, provider_ports
+from harness.receipts import ReceiptSender, receipt_commands
 
 REJECT, UNAVAILABLE = "reject", "unavailable"
 _REQUESTED = {REJECT: Fault(status=422), UNAVAILABLE: Fault(status=500)}
@@ -44,7 +44,7 @@ class Record:
 
 
 class RequestRecorder:
-    """A ``Recorder`` of all providers, and the verbs by which the drill asks for what it has."""
+    """A ``Recorder`` of all providers, and the commands by which the drill asks for what it has."""
 
     def __init__(self, providers: Iterable[str]) -> None:
         self._records: list[Record] = []
@@ -86,16 +86,18 @@ class RequestRecorder:
 async def run(control_port: int, ports: dict[str, int], seed: int) -> None:
     """Serve until the process is ended."""
     recorder = RequestRecorder(ports)
-    providers = {name: Provider(name, port, recorder, random.Random(f"{seed}/{name}")) for name, port in ports.items()}
+    providers = {
+        name: ProviderServer(name, port, recorder, random.Random(f"{seed}/{name}")) for name, port in ports.items()
+    }
     for provider in providers.values():
         await provider.listen()
-    verbs: dict[str, control.Verb] = {
-        **provider_verbs(providers),
-        **receipt_verbs(recorder.receipt_senders),
+    commands: dict[str, control.CommandHandler] = {
+        **provider_commands(providers),
+        **receipt_commands(recorder.receipt_senders),
         "fetch": recorder.fetch,
         "sent_per_second": recorder.sent_per_second,
     }
-    await control.serve(control_port, verbs)
+    await control.serve(control_port, commands)
 
 
 def main() -> None:

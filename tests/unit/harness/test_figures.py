@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from harness.measure import (
-    Arrival,
+    ArrivalRecord,
     Figures,
     Latencies,
     LoadInterval,
-    Request,
+    RequestRecord,
     cost_ratio_at_full_speed,
     figures_of,
     is_growing,
@@ -24,26 +24,28 @@ from harness.scenarios.peaks import Answers, settled_after
 from harness.speed import CoreSpeed
 
 
-def accepted(at: float, *job_ids: str, latency: float = 0.01) -> Request:
-    return Request(at, at, at + latency, 202, job_ids)
+def accepted(at: float, *job_ids: str, latency: float = 0.01) -> RequestRecord:
+    return RequestRecord(at, at, at + latency, 202, job_ids)
 
 
 AT_FULL_SPEED = CoreSpeed(mean=500.0, best=500.0)
 
 
-def stretch(requests: list[Request], since: float = 0, until: float = 10) -> LoadInterval:
+def stretch(requests: list[RequestRecord], since: float = 0, until: float = 10) -> LoadInterval:
     before = Sample({"web": Usage(1.0, 50, (50,))}, 100.0)
     after = Sample({"web": Usage(1.5, 60, (20, 40)), "worker": Usage(0.25, 80, (80,))}, 101.0)
     return LoadInterval(requests, (since, until), (before, after))
 
 
-def measured(requests: list[Request], arrivals: dict[str, Arrival], pace: CoreSpeed = AT_FULL_SPEED) -> Figures:
+def measured(
+    requests: list[RequestRecord], arrivals: dict[str, ArrivalRecord], pace: CoreSpeed = AT_FULL_SPEED
+) -> Figures:
     return figures_of([stretch(requests)], arrivals, batch=1, unexpected=0, pace=pace)
 
 
 def test_what_arrived_once_is_neither_lost_nor_repeated() -> None:
     figures = measured(
-        [accepted(0, "a"), accepted(1, "b")], {"a": Arrival(0.1, 1, "main"), "b": Arrival(1.1, 1, "main")}
+        [accepted(0, "a"), accepted(1, "b")], {"a": ArrivalRecord(0.1, 1, "main"), "b": ArrivalRecord(1.1, 1, "main")}
     )
 
     assert figures.is_whole
@@ -51,16 +53,16 @@ def test_what_arrived_once_is_neither_lost_nor_repeated() -> None:
 
 
 def test_what_never_arrived_is_lost_and_what_arrived_twice_is_repeated() -> None:
-    figures = measured([accepted(0, "a"), accepted(1, "b")], {"a": Arrival(0.1, 2, "main")})
+    figures = measured([accepted(0, "a"), accepted(1, "b")], {"a": ArrivalRecord(0.1, 2, "main")})
 
     assert not figures.is_whole
     assert (figures.lost, figures.repeated) == (1, 1)
 
 
 def test_acceptance_counts_from_the_moment_at_which_a_request_was_meant_to_be_sent() -> None:
-    held_up = Request(intended=1.0, sent=3.0, answered=3.5, status=202, job_ids=("a",))
+    held_up = RequestRecord(intended=1.0, sent=3.0, answered=3.5, status=202, job_ids=("a",))
 
-    figures = measured([held_up], {"a": Arrival(4.0, 1, "main")})
+    figures = measured([held_up], {"a": ArrivalRecord(4.0, 1, "main")})
 
     assert figures.accept.p50 == 2500
     assert figures.accept_from_sending.p50 == 500
@@ -68,13 +70,13 @@ def test_acceptance_counts_from_the_moment_at_which_a_request_was_meant_to_be_se
 
 
 def test_a_provider_that_is_faster_than_the_answer_counts_as_no_time() -> None:
-    figures = measured([accepted(0, "a", latency=0.2)], {"a": Arrival(0.1, 1, "main")})
+    figures = measured([accepted(0, "a", latency=0.2)], {"a": ArrivalRecord(0.1, 1, "main")})
 
     assert figures.end_to_end.most == 0
 
 
 def test_every_notification_of_a_batch_counts() -> None:
-    figures = measured([accepted(0, "a", "b", "c")], {key: Arrival(0.5, 1, "main") for key in "abc"})
+    figures = measured([accepted(0, "a", "b", "c")], {key: ArrivalRecord(0.5, 1, "main") for key in "abc"})
 
     assert figures.accepted == 3
     assert figures.accept.count == 1
@@ -98,7 +100,12 @@ def test_what_a_notification_costs_at_full_speed_stands_beside_what_it_cost_on_s
 
 
 def test_answers_are_counted_by_status_and_by_what_became_of_the_unanswered() -> None:
-    requests = [accepted(0, "a"), Request(0, 0, 1, 503, ()), Request(0, 0, 10, -1, ()), Request(0, 0, 10, -3, ())]
+    requests = [
+        accepted(0, "a"),
+        RequestRecord(0, 0, 1, 503, ()),
+        RequestRecord(0, 0, 10, -1, ()),
+        RequestRecord(0, 0, 10, -3, ()),
+    ]
 
     figures = measured(requests, {})
 
@@ -144,11 +151,11 @@ def test_what_the_helpers_write_is_read_back(tmp_path: Path) -> None:
     arrivals.write_bytes(b"a 2.500000 1 main\n")
 
     assert read_requests(requests) == [
-        Request(1, 1.5, 2, 202, ("a", "b")),
-        Request(3, 0, 13, -3, ()),
-        Request(4, 4, 5, 503, (), has_retry_after=True),
+        RequestRecord(1, 1.5, 2, 202, ("a", "b")),
+        RequestRecord(3, 0, 13, -3, ()),
+        RequestRecord(4, 4, 5, 503, (), has_retry_after=True),
     ]
-    assert read_arrivals(arrivals) == {"a": Arrival(2.5, 1, "main")}
+    assert read_arrivals(arrivals) == {"a": ArrivalRecord(2.5, 1, "main")}
 
 
 def test_acceptance_is_as_usual_again_after_the_last_slow_window() -> None:
@@ -166,9 +173,13 @@ def test_what_is_accepted_after_an_overload_does_not_count_as_carried_through_it
 
 
 def test_every_answer_to_an_overload_is_an_acceptance_a_promise_or_odd() -> None:
-    promised = Request(0, 1, 1.5, 503, (), has_retry_after=True)
-    bare, broken, too_many = Request(0, 1, 3, 503, ()), Request(0, 1, 1.1, 500, ()), Request(0, 1, 1.1, 429, ())
-    given_up, never_sent = Request(0, 1, 11, -1, ()), Request(0, 0, 10, -3, ())
+    promised = RequestRecord(0, 1, 1.5, 503, (), has_retry_after=True)
+    bare, broken, too_many = (
+        RequestRecord(0, 1, 3, 503, ()),
+        RequestRecord(0, 1, 1.1, 500, ()),
+        RequestRecord(0, 1, 1.1, 429, ()),
+    )
+    given_up, never_sent = RequestRecord(0, 1, 11, -1, ()), RequestRecord(0, 0, 10, -3, ())
 
     answers = Answers.of([accepted(0, "a"), promised, bare, broken, too_many, given_up, never_sent], seconds=10)
 
@@ -178,7 +189,7 @@ def test_every_answer_to_an_overload_is_an_acceptance_a_promise_or_odd() -> None
 
 def test_pauses_between_stretches_of_load_do_not_count() -> None:
     first, second = [accepted(0, "a"), accepted(0.99, "b")], [accepted(80, "c"), accepted(80.99, "d")]
-    arrivals = {key: Arrival(at, 1, "main") for key, at in {"a": 0.5, "b": 1.5, "c": 80.5, "d": 81.5}.items()}
+    arrivals = {key: ArrivalRecord(at, 1, "main") for key, at in {"a": 0.5, "b": 1.5, "c": 80.5, "d": 81.5}.items()}
     stretches = [stretch(first, 0, 2), stretch(second, 80, 82)]
 
     figures = figures_of(stretches, arrivals, batch=1, unexpected=0, pace=AT_FULL_SPEED)

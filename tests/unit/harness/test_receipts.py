@@ -7,7 +7,7 @@ from pathlib import Path
 
 from harness.http_client import Address
 from harness.receipts import DELAYS, PER_MESSAGE, WebhookRequest, signed_post
-from harness.subject import MAIN, ProviderPlan, Shape, WaveCom
+from harness.subject import MAIN, ApplicationSetup, ProviderPlan, WaveCom
 from tests.unit.harness.test_subject import config_in
 from wavecom.core.receipts import ReceiptKind, ReceiptRequest
 from wavecom.providers.file import read_receiving_providers
@@ -18,7 +18,7 @@ JOB_IDS = [b"018f3b1e-0000-7000-8000-000000000001", b"018f3b1e-0000-7000-8000-00
 
 
 def test_reports_are_signed_and_written_as_the_providers_file_says(tmp_path: Path) -> None:
-    WaveCom().processes(config_in(tmp_path, Shape({MAIN: ProviderPlan(has_receipts=True)})))
+    WaveCom().processes(config_in(tmp_path, ApplicationSetup({MAIN: ProviderPlan(has_receipts=True)})))
     reader = readers_of(read_receiving_providers(tmp_path / "providers.toml", {}), None)[MAIN]
     events = [(word, job_id) for word in DELAYS for job_id in JOB_IDS]
     request = WebhookRequest("report-1", events, due_at=0.0)
@@ -43,6 +43,6 @@ def test_reports_are_signed_and_written_as_the_providers_file_says(tmp_path: Pat
 
 
 def test_a_provider_without_receipts_has_no_table_of_them(tmp_path: Path) -> None:
-    WaveCom().processes(config_in(tmp_path, Shape()))
+    WaveCom().processes(config_in(tmp_path, ApplicationSetup()))
 
     assert read_receiving_providers(tmp_path / "providers.toml", {}) == {}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.measure import Arrival
+from harness.measure import ArrivalRecord
 from harness.report import Report, RunDescription
 from harness.scenarios import SCENARIOS, find
 from harness.scenarios.resources import slope
@@ -31,7 +31,7 @@ def report(tmp_path: Path) -> Report:
 
 
 def outcome(subject: str, rate: float, *, lost: int = 0) -> ScenarioResult:
-    figures = replace(measured([accepted(0, "a")], {"a": Arrival(0.5, 1, "main")}), lost=lost)
+    figures = replace(measured([accepted(0, "a")], {"a": ArrivalRecord(0.5, 1, "main")}), lost=lost)
     return ScenarioResult(
         "steady",
         subject,

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from benchmarks.command import main
 from harness import results
 from harness.goal_results import goal_results
-from harness.measure import Arrival
+from harness.measure import ArrivalRecord
 from harness.speed import CoreSpeed
 from harness.trial import Goal, ScenarioResult
 from tests.unit.harness.test_figures import accepted, measured
@@ -22,7 +22,9 @@ def outcome(scenario: str, value: float) -> ScenarioResult:
     return ScenarioResult(
         scenario,
         "WaveCom",
-        phases={scenario: measured([accepted(0, "a")], {"a": Arrival(0.5, 1, "main")}, CoreSpeed(mean=400, best=500))},
+        phases={
+            scenario: measured([accepted(0, "a")], {"a": ArrivalRecord(0.5, 1, "main")}, CoreSpeed(mean=400, best=500))
+        },
         values={"carried": value},
         goals=[Goal("carried", value, 833, "/s", is_floor=True, aim=1600)],
         costless=["after"],

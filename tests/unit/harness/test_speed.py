@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from harness.speed import CoreSpeed, Probe, do_work
+from harness.speed import CoreSpeed, SpeedProbe, do_work
 
 
-def probe_of(*seconds: float) -> Probe:
+def probe_of(*seconds: float) -> SpeedProbe:
     """One whose pieces of work take so long, one after the other; the last for ever."""
     readings: Iterator[float] = iter(seconds)
-    return Probe(lambda: next(readings, seconds[-1]), pause_seconds=0.005)
+    return SpeedProbe(lambda: next(readings, seconds[-1]), pause_seconds=0.005)
 
 
 def wait_until(moment: float) -> None:

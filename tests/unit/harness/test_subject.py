@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from harness.environment import own_settings
-from harness.subject import DeploymentConfig, ProviderPlan, Shape, WaveCom
+from harness.subject import ApplicationSetup, DeploymentConfig, ProviderPlan, WaveCom
 from wavecom.local.ports import LOOPBACK
 
 
-def config_in(home: Path, shape: Shape) -> DeploymentConfig:
+def config_in(home: Path, shape: ApplicationSetup) -> DeploymentConfig:
     return DeploymentConfig(
         home=home,
         logs=home,
@@ -35,7 +35,7 @@ def test_settings_of_our_environment_reach_every_process_but_what_the_place_deci
     monkeypatch.setenv("WAVECOM_PORT", "1")
     monkeypatch.setenv("WAVECOM_HOME", "/elsewhere")
 
-    variables = WaveCom(own_settings()).environment(config_in(tmp_path, Shape()))
+    variables = WaveCom(own_settings()).environment(config_in(tmp_path, ApplicationSetup()))
 
     assert (variables["WAVECOM_WORKER_NICENESS"], variables["WAVECOM_FAST_PATHS"]) == ("3", "0")
     assert (variables["WAVECOM_PORT"], variables["WAVECOM_HOME"]) == ("8000", str(tmp_path))
@@ -44,7 +44,7 @@ def test_settings_of_our_environment_reach_every_process_but_what_the_place_deci
 
 def test_variables_of_one_process_are_its_own(tmp_path: Path) -> None:
     application = WaveCom(extra_of={"worker2": {"FAKETIME": "+5s"}})
-    config = config_in(tmp_path, Shape(workers=2))
+    config = config_in(tmp_path, ApplicationSetup(workers=2))
 
     told = {title: application.environment(config, title).get("FAKETIME") for title in ("worker1", "worker2", "")}
 
@@ -55,7 +55,7 @@ def test_a_channel_of_several_providers_is_theirs_in_the_order_of_the_shape(tmp_
     plan = ProviderPlan(rate_per_second=200, timeout_seconds=3)
 
     WaveCom().processes(
-        config_in(tmp_path, Shape({"second": plan, "first": plan, "slow": ProviderPlan(channels=("push",))}))
+        config_in(tmp_path, ApplicationSetup({"second": plan, "first": plan, "slow": ProviderPlan(channels=("push",))}))
     )
 
     written = tomllib.loads((tmp_path / "providers.toml").read_text(encoding="utf-8"))

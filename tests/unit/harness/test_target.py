@@ -8,14 +8,14 @@ import pytest
 
 from harness.http_client import Address
 from harness.load import RequestOutcome
-from harness.measure import Arrival, Request
+from harness.measure import ArrivalRecord, RequestRecord
 from harness.target import TargetFigures, figures_of
 
 
-def request(number: int, *, status: int = 202, seconds: float = 0.1) -> Request:
+def request(number: int, *, status: int = 202, seconds: float = 0.1) -> RequestRecord:
     """Meant for second ``number``, answered so many seconds later."""
     job_ids = (f"job-{number}",) if status == 202 else ()
-    return Request(float(number), number + 0.01, number + seconds, status, job_ids)
+    return RequestRecord(float(number), number + 0.01, number + seconds, status, job_ids)
 
 
 def job(status: str = "delivered", seconds: int = 2) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def job(status: str = "delivered", seconds: int = 2) -> dict[str, Any]:
     }
 
 
-def figures(*requests: Request, jobs: Any = (), arrivals: Any = None) -> TargetFigures:
+def figures(*requests: RequestRecord, jobs: Any = (), arrivals: Any = None) -> TargetFigures:
     return figures_of(requests or [request(0), request(1)], jobs, arrivals)
 
 
@@ -41,7 +41,7 @@ def test_latencies_count_from_the_moment_a_request_was_meant_for() -> None:
 
 
 def test_what_did_not_arrive_and_what_arrived_twice_is_counted() -> None:
-    late = {"job-0": Arrival(0.7, 2, "main"), "of somebody else": Arrival(0.1, 1, "main")}
+    late = {"job-0": ArrivalRecord(0.7, 2, "main"), "of somebody else": ArrivalRecord(0.1, 1, "main")}
 
     found = figures(jobs=[job()], arrivals=late)
 
@@ -57,7 +57,7 @@ def test_what_did_not_arrive_and_what_arrived_twice_is_counted() -> None:
         ({}, True),
         ({"jobs": [job("queued")]}, False),
         ({"jobs": [job("404")]}, False),
-        ({"arrivals": {"job-0": Arrival(0.2, 1, "main"), "job-1": Arrival(1.2, 1, "main")}}, True),
+        ({"arrivals": {"job-0": ArrivalRecord(0.2, 1, "main"), "job-1": ArrivalRecord(1.2, 1, "main")}}, True),
     ],
 )
 def test_whole_is_what_was_all_accepted_and_has_ended(changes: dict[str, Any], is_whole: bool) -> None:
