@@ -1,4 +1,4 @@
-"""The intake of receipts over stores in memory, for web apps without servers."""
+"""What receives receipts, over stores in memory, for web apps without servers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from wavecom.core.receipt_processing import ReceiptProcessor
 from wavecom.core.receipts import FeedbackHandler
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.providers.receipts import Readers
-from wavecom.services.receipts import ReceiptIntake, shared_submit
+from wavecom.services.receipts import ReceiptServices, shared_submit
 
 
-def receipt_intake_over(
+def receipt_services_over(
     jobs: JobRepository,
     writer: TransitionWriter,
     clock: Clock,
@@ -25,7 +25,7 @@ def receipt_intake_over(
     unreadable: MemoryUnreadableRequests | None = None,
     feedback: FeedbackHandler | None = None,
     confirm: Callable[[str, str], object] = lambda _name, _url: None,
-) -> ReceiptIntake:
+) -> ReceiptServices:
     """Everything real but the stores."""
     processor = ReceiptProcessor(
         jobs=jobs,
@@ -35,7 +35,7 @@ def receipt_intake_over(
         clock=clock,
         policy=Policy(),
     )
-    return ReceiptIntake(
+    return ReceiptServices(
         readers=readers or {},
         process=processor.process,
         submit=shared_submit(processor),

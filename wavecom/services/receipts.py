@@ -53,8 +53,8 @@ class TokenStore(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReceiptIntake:
-    """What a web process takes receipts in with."""
+class ReceiptServices:
+    """What a web process receives receipts with."""
 
     readers: Readers
     #: Applies reports durably, at once. Raises ``StoreError``.
@@ -96,14 +96,14 @@ def processor_of(
     )
 
 
-def intake_of(
+def receipt_services(
     settings: Settings,
     configs: Mapping[str, ProviderConfig[Any]],
     database: Database[dict[str, Any]],
     processor: ReceiptProcessor,
-) -> ReceiptIntake:
-    """The intake of a web process for the ``receiving_providers``."""
-    return ReceiptIntake(
+) -> ReceiptServices:
+    """What a web process works with for the ``receiving_providers``."""
+    return ReceiptServices(
         readers=readers_of(configs, receipts_url_of(settings)),
         process=processor.process,
         submit=shared_submit(processor),

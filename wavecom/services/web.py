@@ -34,7 +34,7 @@ from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
 from wavecom.periodic import Periodic
 from wavecom.readiness import broker_check, deliveries_check, redis_check
-from wavecom.services.receipts import ReceiptIntake, intake_of, owners_of, processor_of, receiving_providers
+from wavecom.services.receipts import ReceiptServices, owners_of, processor_of, receipt_services, receiving_providers
 from wavecom.services.shared import (
     HELP_ANSWERED,
     ClosableServices,
@@ -91,7 +91,7 @@ class WebServices(ClosableServices):
     outbox: MongoOutbox
     providers: ProviderAdministration
     suppressions: SuppressionList
-    receipts: ReceiptIntake
+    receipts: ReceiptServices
     #: None: nobody has said under which address recipients reach this deployment.
     unsubscribe_links: UnsubscribeLinks | None
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
@@ -165,7 +165,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     )
     receiving = receiving_providers(settings)
     receipt_counter = RedisReceiptCounter(redis_client)
-    receipts = intake_of(
+    receipts = receipt_services(
         settings,
         receiving,
         database,

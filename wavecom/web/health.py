@@ -27,7 +27,7 @@ OK = "ok"
 ACCEPTING = frozenset({"mongodb"})
 
 
-class Probe:
+class HealthProbe:
     """One named check, run in a thread of its own and never twice at once, however long it hangs."""
 
     def __init__(self, name: str, check: Check) -> None:
@@ -66,7 +66,7 @@ class Readiness:
     """All checks at once, within ``timeout_seconds``; an answer serves everybody who asks within ``ttl_seconds``."""
 
     def __init__(self, checks: Mapping[str, Check], *, timeout_seconds: float = 2, ttl_seconds: float = 1) -> None:
-        self._probes = [Probe(name, check) for name, check in checks.items()]
+        self._probes = [HealthProbe(name, check) for name, check in checks.items()]
         self._timeout_seconds = timeout_seconds
         self._ttl_seconds = ttl_seconds
         self._lock = threading.Lock()

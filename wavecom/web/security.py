@@ -16,7 +16,7 @@ from flask import Flask, Response, g, request
 from prometheus_client import Counter
 
 from wavecom.accounts.keyring import hint_of_presented
-from wavecom.accounts.throttle import LoginThrottle, Meter, network_of
+from wavecom.accounts.throttle import EventLimiter, LoginThrottle, network_of
 from wavecom.errors import ForbiddenError, TooManyWrongKeysError, UnauthenticatedError
 from wavecom.web import problems
 
@@ -66,8 +66,8 @@ class SecurityEvents:
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._throttle = LoginThrottle(monotonic)
-        self._lines_each = Meter(monotonic, limit=LINES_EACH, window_seconds=60)
-        self._lines_in_all = Meter(monotonic, limit=LINES_IN_ALL, window_seconds=60)
+        self._lines_each = EventLimiter(monotonic, limit=LINES_EACH, window_seconds=60)
+        self._lines_in_all = EventLimiter(monotonic, limit=LINES_IN_ALL, window_seconds=60)
         self._lock = threading.Lock()
         self._unlogged = 0
 

@@ -29,7 +29,7 @@ from tests.memory_storage import (
     MemoryUnreadableRequests,
 )
 from tests.provider_administration import provider_administration_over
-from tests.receipt_environment import receipt_intake_over
+from tests.receipt_environment import receipt_services_over
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
@@ -154,7 +154,7 @@ def make_environment(
         outbox=cast(Any, None),
         providers=provider_administration_over(settings, clock, statuses=statuses),
         suppressions=suppression_list,
-        receipts=receipt_intake_over(
+        receipts=receipt_services_over(
             jobs,
             writer,
             clock,

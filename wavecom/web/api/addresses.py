@@ -36,7 +36,7 @@ class Recipient(Object):
         return loaded
 
 
-class Mailbox(DocumentedField[Any]):
+class MailboxField(DocumentedField[Any]):
     """An address as text, or an object with ``email`` and ``name``; comes out in the shape it came in."""
 
     def __init__(self, schema: Schema, **options: Any) -> None:
@@ -60,8 +60,8 @@ class Mailbox(DocumentedField[Any]):
         return self._address.normalised(value)
 
 
-class Mailboxes(Mailbox):
-    """One as ``Mailbox``, or a list of up to ``max_items``; comes out in the shape it came in."""
+class MailboxListField(MailboxField):
+    """One as ``MailboxField``, or a list of up to ``max_items``; comes out in the shape it came in."""
 
     def __init__(self, schema: Schema, *, max_items: int, **options: Any) -> None:
         super().__init__(schema, **options)

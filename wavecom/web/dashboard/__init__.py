@@ -32,7 +32,7 @@ from wavecom.web.dashboard import (
     suppressions,
     words,
 )
-from wavecom.web.dashboard.access import Access, Viewer
+from wavecom.web.dashboard.access import Viewer, ViewerAuthenticator
 from wavecom.web.dashboard.context import EXTENSION, Pages
 from wavecom.web.dashboard.fields import sentence
 from wavecom.web.dashboard.sessions import set_up_sessions
@@ -82,7 +82,7 @@ _ANONYMOUS_LIMIT_BYTES = 16 * 1024
 def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
     """Add the pages to ``app``: their addresses, login, CSRF protection and error pages. The API is not touched."""
     secret = set_up_sessions(app, services.settings)
-    access = Access(services.keys, services.sessions, services.settings.operator_password, secret)
+    access = ViewerAuthenticator(services.keys, services.sessions, services.settings.operator_password, secret)
     app.extensions[EXTENSION] = Pages(
         services=services,
         access=access,
@@ -98,7 +98,7 @@ def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
     errors.add_pages_for_lost_addresses(app)
 
 
-def _set_up_login(app: Flask, access: Access) -> None:
+def _set_up_login(app: Flask, access: ViewerAuthenticator) -> None:
     manager = LoginManager()
     # Not init_app: for the sake of "remember me", which is not used here, it would open the session of every request
     # to the app, the API's included.

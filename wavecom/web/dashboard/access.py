@@ -45,7 +45,7 @@ class Viewer:
         return where if self.client is None else replace(where, client=self.client)
 
 
-class Access:
+class ViewerAuthenticator:
     """Tells viewers by what they typed at the login, and afterwards by their session."""
 
     def __init__(self, keys: KeyRing, sessions: Sessions, operator_password: str | None, session_secret: bytes) -> None:

@@ -13,7 +13,7 @@ _HEIGHT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ChartStep:
     """One step of time: ``one`` is drawn below, ``two`` on top of it."""
 
     one: int
@@ -21,7 +21,7 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class ChartBar:
     """A rectangle of one series, in the chart's own units."""
 
     series: str
@@ -35,23 +35,23 @@ class Bar:
 class Chart:
     """Everything in the units of a ``width`` × ``height`` view box; ``top`` is the figure at its upper edge."""
 
-    bars: tuple[Bar, ...]
+    bars: tuple[ChartBar, ...]
     top: int
     width: int
     height: int = _HEIGHT
 
 
-def stacked_bars(steps: Sequence[Step]) -> Chart:
+def stacked_bars(steps: Sequence[ChartStep]) -> Chart:
     """Draw ``steps`` from left to right, to a scale that ends at a round, even figure."""
     top = _round_up(max((step.one + step.two for step in steps), default=0))
-    bars: list[Bar] = []
+    bars: list[ChartBar] = []
     for index, step in enumerate(steps):
         floor = float(_HEIGHT)
         for series, value in (("one", step.one), ("two", step.two)):
             if value:
                 height = value / top * _HEIGHT
                 floor -= height
-                bars.append(Bar(series, index * _SLOT + 1, round(floor, 2), _SLOT - 2, round(height, 2)))
+                bars.append(ChartBar(series, index * _SLOT + 1, round(floor, 2), _SLOT - 2, round(height, 2)))
     return Chart(tuple(bars), top, max(len(steps), 1) * _SLOT)
 
 

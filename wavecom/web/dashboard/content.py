@@ -16,7 +16,7 @@ _APART = {"headers", "attachments", "calendar"}
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class ListedAttachment:
     """A file by name and size; its content is not shown."""
 
     name: str
@@ -25,16 +25,16 @@ class Attachment:
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class NotificationContent:
     """``facts`` are short, ``texts`` are read in full, ``sources`` only on demand."""
 
     facts: tuple[tuple[str, str], ...]
     texts: tuple[tuple[str, str], ...]
     sources: tuple[tuple[str, str], ...]
-    attachments: tuple[Attachment, ...]
+    attachments: tuple[ListedAttachment, ...]
 
 
-def describe(payload: Mapping[str, Any]) -> Content:
+def describe(payload: Mapping[str, Any]) -> NotificationContent:
     """Arrange any channel's payload; parts that this module does not know are shown too, as JSON."""
     facts = [(label, _person(payload[key])) for key, label in _FACTS.items() if key in payload]
     headers = payload.get("headers")
@@ -45,7 +45,7 @@ def describe(payload: Mapping[str, Any]) -> Content:
         sources.append(_invitation(payload["calendar"]))
     known = {*_FACTS, *_TEXTS, *_SOURCES, *_APART}
     facts += [(key, readable(value)) for key, value in payload.items() if key not in known]
-    return Content(
+    return NotificationContent(
         facts=tuple(facts),
         texts=tuple((label, readable(payload[key])) for key, label in _TEXTS.items() if payload.get(key)),
         sources=tuple(sources),
@@ -69,7 +69,7 @@ def _invitation(value: object) -> tuple[str, str]:
     return "Invitation", readable(value)
 
 
-def _attachment(value: Mapping[str, Any]) -> Attachment:
+def _attachment(value: Mapping[str, Any]) -> ListedAttachment:
     # A large one is stored apart from its job, which says how large.
     size = int(value["size"]) if "blob" in value else base64_size(str(value.get("content", "")))
-    return Attachment(str(value.get("filename", "")), size, str(value.get("contentType", "")))
+    return ListedAttachment(str(value.get("filename", "")), size, str(value.get("contentType", "")))

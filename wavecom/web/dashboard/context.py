@@ -10,7 +10,7 @@ from flask_login import current_user
 from wavecom.services.web import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
-from wavecom.web.dashboard.access import Access, Viewer
+from wavecom.web.dashboard.access import Viewer, ViewerAuthenticator
 from wavecom.web.health import Readiness
 from wavecom.web.security import SecurityEvents
 
@@ -22,7 +22,7 @@ class Pages:
     """What the pages of one application share."""
 
     services: WebServices
-    access: Access
+    access: ViewerAuthenticator
     security_events: SecurityEvents
     readiness: Readiness
     schema: NotificationSchema

@@ -27,7 +27,7 @@ _SETTLE = SettleSchema()
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class JobAction:
     """Something that can be done to a notification. ``question`` is the heading of its page, ``done`` what follows."""
 
     name: str
@@ -38,7 +38,7 @@ class Action:
     is_severe: bool = False
 
 
-CANCEL = Action(
+CANCEL = JobAction(
     "cancel",
     "Cancel",
     "Cancel this notification?",
@@ -46,14 +46,14 @@ CANCEL = Action(
     "Cancelled. It will never be sent.",
     is_severe=True,
 )
-RETRY = Action(
+RETRY = JobAction(
     "retry",
     "Retry",
     "Send this notification again?",
     "It starts from the beginning, with all its attempts and 72 hours from now on.",
     "Queued again, from the start.",
 )
-SETTLE = Action(
+SETTLE = JobAction(
     "settle",
     "Settle by hand",
     "What became of this notification?",
@@ -64,7 +64,7 @@ SETTLE = Action(
 Answer = Response | tuple[str, int] | tuple[str, int, dict[str, str]]
 
 
-def possible(job: Job) -> tuple[Action, ...]:
+def possible(job: Job) -> tuple[JobAction, ...]:
     """What can be done to it as it is now."""
     found = []
     if job.status is Status.FAILED or is_in_doubt(job):
@@ -99,7 +99,7 @@ def settle(job_id: str) -> Answer:
     return _page(SETTLE, job_id)
 
 
-def _page(action: Action, job_id: str) -> Answer:
+def _page(action: JobAction, job_id: str) -> Answer:
     if not viewer().may_manage:
         raise ForbiddenError("This key may look, but not change anything: it needs the scope manage.")
     job = visible(job_id)
@@ -121,7 +121,7 @@ def _page(action: Action, job_id: str) -> Answer:
     return redirect(url_for("dashboard.notification", job_id=job.job_id), 303)
 
 
-def _lacking(action: Action, job: Job) -> str:
+def _lacking(action: JobAction, job: Job) -> str:
     if action is RETRY and is_in_doubt(job) and not request.form.get("acceptDuplicate"):
         return "Tick the box if it may be sent a second time; otherwise leave it as it is."
     if action is SETTLE:
@@ -134,7 +134,7 @@ def _lacking(action: Action, job: Job) -> str:
     return ""
 
 
-def _do(action: Action, job_id: JobId) -> None:
+def _do(action: JobAction, job_id: JobId) -> None:
     services, actor = pages().services, viewer().actor
     client = viewer().client
     options = BulkOptions(operator=actor.name, client=client)
@@ -155,7 +155,7 @@ def _do(action: Action, job_id: JobId) -> None:
         services.operations.cancel(job_id, client, by=actor.name)
 
 
-def _form(action: Action, job: Job, status: int, error: str = "") -> tuple[str, int]:
+def _form(action: JobAction, job: Job, status: int, error: str = "") -> tuple[str, int]:
     is_possible = action in possible(job)
     page = render_template(
         "dashboard/action.html",

@@ -13,7 +13,7 @@ from flask import abort, render_template, request, url_for
 from wavecom.core.job import JobId
 from wavecom.core.lanes import Channel
 from wavecom.storage.mongo.outbox import OutboxCursor
-from wavecom.web.dashboard.content import Content, describe
+from wavecom.web.dashboard.content import NotificationContent, describe
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.formatting import address
 
@@ -35,7 +35,7 @@ class Delivered:
     provider: str
     attempt: int
     times: int
-    content: Content
+    content: NotificationContent
 
 
 def outbox() -> str:

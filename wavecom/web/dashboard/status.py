@@ -21,7 +21,7 @@ from wavecom.core.ports import JobFilter
 from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
-from wavecom.web.dashboard.chart import Step, stacked_bars
+from wavecom.web.dashboard.chart import ChartStep, stacked_bars
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.formatting import thousands
 from wavecom.web.dashboard.fragments import fragment
@@ -61,7 +61,7 @@ SERVERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerStatus:
     """One of the servers and whether it answers."""
 
     name: str
@@ -70,7 +70,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Count:
+class StatusCount:
     """How many notifications are, or became, ``status``; ``link`` leads to them."""
 
     status: Status
@@ -88,7 +88,7 @@ class Count:
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class AccountTotals:
     """How the last hour went for one account: ended well, ended badly, and everything else that happened."""
 
     name: str
@@ -141,16 +141,16 @@ def _overview() -> dict[str, Any]:
     total = sum(sum(totals.values()) for _, totals in steps) + sum(count.value != 0 for count in context["now"])
     bars = [TimeStep(at, _sum(totals, GOOD), _sum(totals, BAD)) for at, totals in steps]
     return context | {
-        "counts": [Count(each, STATUSES[each], value) for each, value in sums.items()],
+        "counts": [StatusCount(each, STATUSES[each], value) for each, value in sums.items()],
         "total": total,
         "steps": bars,
-        "chart": stacked_bars([Step(bar.one, bar.two) for bar in bars]),
+        "chart": stacked_bars([ChartStep(bar.one, bar.two) for bar in bars]),
     }
 
 
-def _servers() -> list[Server]:
+def _servers() -> list[ServerStatus]:
     results = pages().readiness.results()
-    return [Server(*SERVERS.get(name, (name, "")), is_up=result == OK) for name, result in results.items()]
+    return [ServerStatus(*SERVERS.get(name, (name, "")), is_up=result == OK) for name, result in results.items()]
 
 
 def _providers() -> list[ProviderStatus]:
@@ -163,23 +163,23 @@ def _mode() -> bool | None:
     return None if viewer().client is not None else request.args.get("mode") == "test"
 
 
-def _there_now(is_test: bool | None) -> list[Count]:
+def _there_now(is_test: bool | None) -> list[StatusCount]:
     query: dict[str, Any] = {} if is_test is None else {"mode": "test" if is_test else "live"}
     found = []
     for each in NOW:
         where = viewer().narrowed(JobFilter(statuses=frozenset({each}), is_test=is_test))
         link = url_for("dashboard.notifications", status=each.value, **query)
-        found.append(Count(each, STATUSES[each], pages().services.jobs.count(where, NOW_LIMIT + 1), link))
+        found.append(StatusCount(each, STATUSES[each], pages().services.jobs.count(where, NOW_LIMIT + 1), link))
     return found
 
 
-def _accounts(since: datetime, before: datetime) -> list[Account]:
+def _accounts(since: datetime, before: datetime) -> list[AccountTotals]:
     """Those that had anything in the last hour, the busiest first."""
     found = []
     for name, counts in pages().services.stats.by_account(since, before).items():
         good, bad = _sum(Counter(counts), GOOD), _sum(Counter(counts), BAD)
         link = url_for("dashboard.notifications", client=client_of(name), mode=_mode_word(name))
-        found.append(Account(name, good, bad, sum(counts.values()) - good - bad, link))
+        found.append(AccountTotals(name, good, bad, sum(counts.values()) - good - bad, link))
     found.sort(key=lambda account: (-account.good - account.bad - account.other, account.name))
     return found[:_ACCOUNTS_LIMIT]
 

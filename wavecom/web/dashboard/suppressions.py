@@ -79,14 +79,14 @@ _NEW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class SuppressionForm:
     """Fields with what was typed, and what is wrong with it."""
 
     fields: tuple[Field, ...]
     problems: tuple[FormProblem, ...] = ()
 
     @classmethod
-    def filled(cls, fields: Sequence[Field], typed: Mapping[str, str]) -> Form:
+    def filled(cls, fields: Sequence[Field], typed: Mapping[str, str]) -> SuppressionForm:
         """The fields with the values of their names."""
         return cls(tuple(replace(field, value=typed.get(field.name, "").strip()) for field in fields))
 
@@ -105,7 +105,7 @@ class Form:
         found = {field.name: field.read(field.value) for field in self.fields if field.name in names}
         return {name: value for name, value in found.items() if value is not None}
 
-    def refused(self, wrong: Sequence[Problem]) -> Form:
+    def refused(self, wrong: Sequence[Problem]) -> SuppressionForm:
         """The fields with each problem beside the one it is about."""
         placed = [place(problem, self.fields) for problem in wrong]
         messages: dict[str, list[str]] = {}
@@ -113,13 +113,15 @@ class Form:
             if field is not None:
                 messages.setdefault(field.name, []).append(message)
         fields = tuple(with_errors(field, messages.get(field.name, [])) for field in self.fields)
-        return Form(fields, tuple(FormProblem(field, message) for field, message in placed))
+        return SuppressionForm(fields, tuple(FormProblem(field, message) for field, message in placed))
 
 
 def suppressions() -> str | tuple[str, int]:
     """A page of the list, narrowed by the filters in the query."""
     is_operator = viewer().client is None
-    form = Form.filled((*_FILTERS, replace(_CLIENT, is_required=False)) if is_operator else _FILTERS, request.args)
+    form = SuppressionForm.filled(
+        (*_FILTERS, replace(_CLIENT, is_required=False)) if is_operator else _FILTERS, request.args
+    )
     query = {name: [value] for name, value in form.read(_FILTERS).items()}
     cursor = request.args.get("cursor")
     try:
@@ -143,7 +145,7 @@ def add_suppression() -> Response | str | tuple[str, int]:
     """A form for a new entry, and what it asks for."""
     _require_manage()
     fields = (_CLIENT, _MODE, *_NEW) if viewer().client is None else _NEW
-    form = Form.filled(fields, request.form)
+    form = SuppressionForm.filled(fields, request.form)
     if request.method == "GET":
         return render_template("dashboard/suppression_new.html", form=form)
     services = pages().services
@@ -189,7 +191,7 @@ def _require_manage() -> None:
 
 
 def _list(
-    form: Form, entries: Sequence[Suppression] | None, older: str | None = None, newest: str | None = None
+    form: SuppressionForm, entries: Sequence[Suppression] | None, older: str | None = None, newest: str | None = None
 ) -> str:
     return render_template(
         "dashboard/suppressions.html",

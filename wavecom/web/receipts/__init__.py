@@ -20,7 +20,7 @@ from wavecom.core.receipt_processing import ReceiptReport
 from wavecom.core.receipts import ReceiptBatch, ReceiptRequest, SignatureError, UnreadableReceiptError
 from wavecom.errors import UnavailableError, WrongSignatureError
 from wavecom.providers.receipts import ReceiptReader
-from wavecom.services.receipts import ReceiptIntake
+from wavecom.services.receipts import ReceiptServices
 from wavecom.web.security import RECEIPTS, WRONG_SIGNATURE, SecurityEvents
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 class ReceiptEndpoint:
     """Answers providers. ``public_url`` is what the world calls this deployment; None: what the request says."""
 
-    def __init__(self, intake: ReceiptIntake, events: SecurityEvents, clock: Clock, public_url: str | None) -> None:
-        self._intake = intake
+    def __init__(self, services: ReceiptServices, events: SecurityEvents, clock: Clock, public_url: str | None) -> None:
+        self._services = services
         self._events = events
         self._clock = clock
         self._public_url = public_url
@@ -53,7 +53,7 @@ class ReceiptEndpoint:
         Raises ``NotFound``, ``MethodNotAllowed``, ``WrongSignatureError`` and, where it is to come again,
         ``UnavailableError``.
         """
-        reader = self._intake.readers.get(name)
+        reader = self._services.readers.get(name)
         if reader is None:
             raise NotFound
         if request.method not in reader.methods:
@@ -62,15 +62,15 @@ class ReceiptEndpoint:
         received = self._received(request.environ, name, request.get_data(cache=False))
         self._verify(name, reader, received)
         batch = self._read(name, reader, received)
-        if batch.one_time_token and not self._intake.tokens.belongs_to(name, batch.one_time_token, received):
+        if batch.one_time_token and not self._services.tokens.belongs_to(name, batch.one_time_token, received):
             self._refuse(name, "its token came with another content before")
         if batch.unreadable:
-            self._intake.unreadable.keep(name, received)
+            self._services.unreadable.keep(name, received)
             receipt_metrics.UNREADABLE.labels(name).inc(batch.unreadable)
         if batch.confirm_url is not None:
             self._confirm(name, batch.confirm_url)
         if batch.receipts or batch.inbound:
-            self._intake.submit(ReceiptReport(provider=name, batch=batch))
+            self._services.submit(ReceiptReport(provider=name, batch=batch))
             receipt_metrics.INBOUND.labels(name).inc(len(batch.inbound))
         return Response(status=200, content_type=CONTENT_TYPE)
 
@@ -79,7 +79,7 @@ class ReceiptEndpoint:
 
         None, or any error: it is to be received by ``receive``. Nothing has been done then. ``name`` is a provider's.
         """
-        reader = self._intake.readers[name]
+        reader = self._services.readers[name]
         received = self._received(environ, name, body)
         reader.verify(received)
         batch = reader.read(received)
@@ -121,7 +121,7 @@ class ReceiptEndpoint:
 
     def _confirm(self, name: str, url: str) -> None:
         try:
-            self._intake.confirm(name, url)
+            self._services.confirm(name, url)
         except OSError as error:
             log.warning("subscription_not_confirmed", provider=name, error=type(error).__name__)
             raise UnavailableError("the subscription could not be confirmed") from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from wavecom.batching import GroupCommit
 from wavecom.core.receipt_processing import ReceiptReport
-from wavecom.services.receipts import WINDOW_SECONDS, ReceiptIntake
+from wavecom.services.receipts import WINDOW_SECONDS, ReceiptServices
 from wavecom.web.receipts import CONTENT_TYPE, PATH, ROUTE, ReceiptEndpoint
 from wavecom.web.request_middleware import HANDED_ON, PlainRequests, PlainResponse
 
@@ -32,19 +32,19 @@ class ReceiptFastPath:
     def __init__(
         self,
         endpoint: ReceiptEndpoint,
-        intake: ReceiptIntake,
+        services: ReceiptServices,
         plain: PlainRequests,
         *,
         is_on: bool,
         max_body_bytes: int,
     ) -> None:
         self._endpoint = endpoint
-        self._intake = intake
+        self._services = services
         self._plain = plain
         self._longest_body = min(BODY_LIMIT_BYTES, max_body_bytes) if is_on else -1
         self._paths = {
             f"{PATH}{name}"
-            for name, reader in intake.readers.items()
+            for name, reader in services.readers.items()
             if reader.verifies_alone and "POST" in reader.methods
         }
         self._commit: GroupCommit[tuple[WSGIEnvironment, bytes], PlainResponse | None] = GroupCommit(
@@ -75,7 +75,7 @@ class ReceiptFastPath:
         """Serve a batch, in the group commit's thread."""
         reports = [self._report(environ, body) for environ, body in requests]
         try:
-            self._intake.process([report for report in reports if report is not None])
+            self._services.process([report for report in reports if report is not None])
         except Exception as error:  # noqa: BLE001 - handed on to where errors are told apart and logged
             for (environ, _), report in zip(requests, reports, strict=True):
                 if report is not None:

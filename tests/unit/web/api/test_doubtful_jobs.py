@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 
 from tests.unit.web.api.stored_jobs import REPLAY, status_of, store, store_failed
 from tests.unit.web.conftest import NOW, WebEnvironment, later
-from wavecom.core.audit import Action
+from wavecom.core.audit import AuditAction
 from wavecom.core.job import Job, JobError, UnknownOutcomePolicy
 from wavecom.core.states import Status
 
@@ -53,7 +53,7 @@ def test_who_accepts_a_duplicate_gets_it_sent_again_and_log_and_audit_say_so(
     assert "acceptDuplicate" in answer.json["logs"][-1]["message"]
     assert [delivery_message.job_id for delivery_message in environment.publisher.delivery_messages] == [job.job_id]
     run = environment.audit.only()
-    assert (run.action, run.done, run.filters["jobs"]) == (Action.REPLAY, 1, job.job_id)
+    assert (run.action, run.done, run.filters["jobs"]) == (AuditAction.REPLAY, 1, job.job_id)
     assert run.operator.startswith("key ")
 
 
@@ -95,7 +95,7 @@ def test_an_unconfirmed_one_is_settled_by_hand_with_reason_and_audit(
     assert "seen in the gateway's console" in entry["message"]
     assert (again.status_code, again.json) == (200, api.get(f"/api/notifications/{job.job_id}").json)
     run = environment.audit.only()
-    assert (run.action, run.done, run.filters["outcome"]) == (Action.SETTLE, 1, outcome)
+    assert (run.action, run.done, run.filters["outcome"]) == (AuditAction.SETTLE, 1, outcome)
     assert run.filters["reason"] == "seen in the gateway's console"
     assert run.operator.startswith("key ")
     error = answer.json["error"]

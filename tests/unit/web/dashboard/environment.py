@@ -34,7 +34,7 @@ from tests.memory_storage import (
     MemorySuppressionStore,
 )
 from tests.provider_administration import provider_administration_over
-from tests.receipt_environment import receipt_intake_over
+from tests.receipt_environment import receipt_services_over
 from wavecom.accounts import KeyAdministration, KeyRing, KeyScope, hash_of
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
@@ -238,7 +238,7 @@ class DashboardEnvironment:
             outbox=self.outbox,
             providers=provider_administration_over(self.settings, self.clock, statuses=self.provider_statuses),
             suppressions=SuppressionList(self.suppressions, self.clock),
-            receipts=receipt_intake_over(self.jobs, writer, self.clock),
+            receipts=receipt_services_over(self.jobs, writer, self.clock),
             unsubscribe_links=None,
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )

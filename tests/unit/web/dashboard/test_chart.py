@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wavecom.web.dashboard.chart import Step, stacked_bars
+from wavecom.web.dashboard.chart import ChartStep, stacked_bars
 
-STEPS = st.lists(st.builds(Step, st.integers(0, 10**9), st.integers(0, 10**9)), max_size=60)
+STEPS = st.lists(st.builds(ChartStep, st.integers(0, 10**9), st.integers(0, 10**9)), max_size=60)
 
 
 @given(STEPS)
-def test_every_bar_is_inside_the_chart_and_to_scale(steps: list[Step]) -> None:
+def test_every_bar_is_inside_the_chart_and_to_scale(steps: list[ChartStep]) -> None:
     chart = stacked_bars(steps)
 
     assert chart.top % 2 == 0
@@ -21,14 +21,14 @@ def test_every_bar_is_inside_the_chart_and_to_scale(steps: list[Step]) -> None:
 
 
 def test_the_second_series_stands_on_the_first() -> None:
-    one, two = stacked_bars([Step(6, 4)]).bars
+    one, two = stacked_bars([ChartStep(6, 4)]).bars
 
     assert (one.y, one.height) == (40, 60)
     assert (two.y, two.height) == (0, 40)
 
 
 def test_nothing_draws_nothing() -> None:
-    assert stacked_bars([Step(0, 0), Step(0, 0)]).bars == ()
+    assert stacked_bars([ChartStep(0, 0), ChartStep(0, 0)]).bars == ()
     assert stacked_bars([]).bars == ()
 
 
@@ -36,4 +36,4 @@ def test_nothing_draws_nothing() -> None:
     ("highest", "top"), [(0, 2), (1, 2), (2, 2), (3, 4), (9, 10), (11, 12), (101, 120), (233, 240), (81_000, 100_000)]
 )
 def test_the_scale_ends_at_a_round_even_figure(highest: int, top: int) -> None:
-    assert stacked_bars([Step(highest, 0)]).top == top
+    assert stacked_bars([ChartStep(highest, 0)]).top == top

@@ -11,7 +11,7 @@ from marshmallow import ValidationError, validates_schema
 
 from wavecom.core import mail_headers
 from wavecom.core.unsubscribe import LIST_UNSUBSCRIBE, LIST_UNSUBSCRIBE_POST
-from wavecom.web.api.addresses import Mailbox, Mailboxes
+from wavecom.web.api.addresses import MailboxField, MailboxListField
 from wavecom.web.api.email_addresses import EmailAddress
 from wavecom.web.api.encodings import Base64, base64_size
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
@@ -224,8 +224,8 @@ class EmailPayload(BaseSchema):
     subject = Text("the subject, one line", max_length=998, required=True)
     text = Text("the plain text", max_length=_TEXT_LIMIT, is_line=False)
     html = Text("the HTML text", max_length=_TEXT_LIMIT, is_line=False)
-    sender = Mailbox(Person(), data_key="from", attribute="from")
-    reply_to = Mailboxes(Person(), max_items=10, data_key="replyTo", attribute="replyTo")
+    sender = MailboxField(Person(), data_key="from", attribute="from")
+    reply_to = MailboxListField(Person(), max_items=10, data_key="replyTo", attribute="replyTo")
     calendar = Object(Calendar(), "an object with method and content")
     headers = MailHeaders()
     unsubscribe = Boolean("true to let the recipient unsubscribe with one click, or false")
