@@ -43,11 +43,11 @@ _FULL_BATCH = 48
 _LONGEST_PAUSE_SECONDS = 0.05
 _REMEMBERED_BATCHES = 8
 
-#: How much longer than the window a batch is waited for under high load: see ``Window``.
+#: How much longer than the window a batch is waited for under high load: see ``BatchWindow``.
 CROWDED_WINDOW_FACTOR = 1.6
 
 
-class Window:
+class BatchWindow:
     """How long a batch waits for more items, learned from the rate of arrivals. Not thread-safe.
 
     ``crowded_seconds`` is for batches that are large all the time; at least ``most_seconds``, and by default no more.
@@ -144,12 +144,12 @@ class GroupCommit(Generic[Item, Result]):
         full_batch: int = _FULL_BATCH,
         wait: Callable[[threading.Lock, float], bool] = lambda lock, seconds: lock.acquire(timeout=seconds),
         monotonic: Callable[[], float] = time.monotonic,
-        window: Window | None = None,
+        window: BatchWindow | None = None,
         peak: ConcurrencyPeak | None = None,
     ) -> None:
         self._flush = flush
         self._max_batch = max_batch
-        self._window = window or Window(max_window_seconds)
+        self._window = window or BatchWindow(max_window_seconds)
         self._full_batch = min(full_batch, max_batch)
         self._wait = wait
         self._monotonic = monotonic
@@ -310,7 +310,7 @@ class BatchQueue(Generic[Item]):
     """
 
     def __init__(self, window_seconds: float, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        self._window = Window(window_seconds, window_seconds * CROWDED_WINDOW_FACTOR)
+        self._window = BatchWindow(window_seconds, window_seconds * CROWDED_WINDOW_FACTOR)
         self._monotonic = monotonic
         self._sleep = sleep
         self._items: deque[tuple[float, Item]] = deque()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from wavecom.core.breaker_settings import BreakerSettings
-from wavecom.routing.evidence import RecentFailures, Tally
+from wavecom.routing.evidence import CallCounts, RecentFailures
 from wavecom.routing.ramp import Ramp
 
 #: When to ask again while other callers hold all the probes.
@@ -65,7 +65,7 @@ class ProviderHealth:
 
 
 @dataclass(slots=True)
-class Window:
+class ResultWindow:
     """The results of the calls within one window of time, added up."""
 
     calls: int = 0
@@ -73,7 +73,7 @@ class Window:
     slow: int = 0
     failures_in_a_row: int = 0
 
-    def add(self, later: Tally) -> None:
+    def add(self, later: CallCounts) -> None:
         """Add the calls of ``later``, which came after these."""
         self.calls += later.calls
         self.failures += later.failures
@@ -106,8 +106,8 @@ class Breaker:
     _probes: dict[str, float] = field(default_factory=dict)
     _failed: RecentFailures = field(default_factory=RecentFailures)
     _window_start: float = float("-inf")
-    _window: Window = field(default_factory=Window)
-    _last_window: Window = field(default_factory=Window)
+    _window: ResultWindow = field(default_factory=ResultWindow)
+    _last_window: ResultWindow = field(default_factory=ResultWindow)
 
     def __post_init__(self) -> None:
         self.ramp = Ramp(self.settings.ramp_calls, self.settings.ramp_seconds)
@@ -162,7 +162,7 @@ class Breaker:
         self.ramp.begin(now)
         return self._enter(BreakerState.CLOSED, f"{self._successes} probes succeeded", now)
 
-    def report(self, tally: Tally, epoch: int, now: float) -> BreakerState | None:
+    def report(self, tally: CallCounts, epoch: int, now: float) -> BreakerState | None:
         """What came of ordinary calls that were let through in ``epoch``; those of an earlier one come too late."""
         if self.state is not BreakerState.CLOSED or epoch != self.epoch:
             return None
@@ -217,10 +217,10 @@ class Breaker:
         if age < self.settings.window_seconds:
             return
         is_next = age < 2 * self.settings.window_seconds
-        self._last_window = self._window if is_next else Window()
+        self._last_window = self._window if is_next else ResultWindow()
         self._window_start = self._window_start + self.settings.window_seconds if is_next else now
         # A row of failures is not ended by the clock.
-        self._window = Window(failures_in_a_row=self._window.failures_in_a_row)
+        self._window = ResultWindow(failures_in_a_row=self._window.failures_in_a_row)
 
     def _open(self, reason: str, now: float, account: str) -> BreakerState:
         if self.state is BreakerState.CLOSED:
@@ -250,7 +250,7 @@ class Breaker:
         self._successes = 0
         self._failed_probes.clear()
         self._probes.clear()
-        self._window, self._last_window = Window(), Window()
+        self._window, self._last_window = ResultWindow(), ResultWindow()
         self._failed = RecentFailures()
         return state
 

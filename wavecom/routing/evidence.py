@@ -91,7 +91,7 @@ def probe_outcome(found: HealthSignal, *, is_slow: bool) -> str:
 
 
 @dataclass(slots=True)
-class Tally:
+class CallCounts:
     """What came of some calls to one provider. A recipient that fails again and again counts once."""
 
     calls: int = 0
@@ -148,7 +148,7 @@ class RecentFailures:
     #: Key → when it was counted, and whether no success came since. The one counted last stands last.
     _counted: dict[str, tuple[float, bool]] = field(default_factory=dict)
 
-    def without_repeats(self, tally: Tally, now: float, window_seconds: float) -> Tally:
+    def without_repeats(self, tally: CallCounts, now: float, window_seconds: float) -> CallCounts:
         """``tally`` without what is known already; remembers the rest."""
         if tally.successes:
             self._counted = {key: (at, False) for key, (at, _) in self._counted.items()}
@@ -161,7 +161,7 @@ class RecentFailures:
             self._counted[key] = (at if is_repeated else now, is_in_row)
         for key in list(self._counted)[:-MAX_RECIPIENTS]:
             del self._counted[key]
-        return Tally(
+        return CallCounts(
             calls=tally.calls - known_in_window,
             failures=tally.failures - known_in_window,
             slow=max(0, tally.slow - known_in_window),

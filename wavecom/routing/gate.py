@@ -51,7 +51,7 @@ def bulkhead_of(providers: Mapping[str, GateSettings], threads: int) -> Bulkhead
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket(Permit):
+class IssuedPermit(Permit):
     """A permit as the gates issue it, with what they need to know when it comes back."""
 
     priority: Priority = Priority.NORMAL
@@ -80,8 +80,8 @@ class RoutingGate(Gate, Protocol):
         ...
 
 
-def issued(permit: Permit) -> Ticket:
+def issued(permit: Permit) -> IssuedPermit:
     """``permit`` as the ticket it must be."""
-    if not isinstance(permit, Ticket):
+    if not isinstance(permit, IssuedPermit):
         raise TypeError(f"a permit for {permit.provider} was not issued by this gate")
     return permit

@@ -19,8 +19,16 @@ from wavecom.routing.breaker import (
     ProviderHealth,
 )
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
-from wavecom.routing.evidence import SLOW, HealthSignal, Tally, account_trouble, health_signal, key_of, probe_outcome
-from wavecom.routing.gate import GateSettings, Ticket, bulkhead_of, issued
+from wavecom.routing.evidence import (
+    SLOW,
+    CallCounts,
+    HealthSignal,
+    account_trouble,
+    health_signal,
+    key_of,
+    probe_outcome,
+)
+from wavecom.routing.gate import GateSettings, IssuedPermit, bulkhead_of, issued
 from wavecom.routing.pause import Pause, PauseRequest
 from wavecom.routing.ramp import WAIT_SECONDS
 from wavecom.routing.ratelimit import Limiter
@@ -63,7 +71,7 @@ class LocalGate:
         }
         self._probe_names = itertools.count(1)
 
-    def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Ticket | Refusal:
+    def acquire(self, provider: str, priority: Priority, cost: int = 1) -> IssuedPermit | Refusal:
         """See ``core.ports.Gate``."""
         if not self._bulkhead.enter(provider):
             return _refuse(provider, gate.BULKHEAD, RETRY_AFTER_SECONDS)
@@ -160,7 +168,7 @@ class LocalGate:
                     state.breaker.ramp.begin(state.pause.until)
                 state.limiter = Limiter(rate.divided(workers)) if rate else None
 
-    def _admit(self, state: _Provider, priority: Priority, cost: int) -> Ticket | Refusal:
+    def _admit(self, state: _Provider, priority: Priority, cost: int) -> IssuedPermit | Refusal:
         now = self._monotonic()
         breaker = state.breaker
         if state.pause.is_on(now):
@@ -186,16 +194,16 @@ class LocalGate:
         if is_probe:
             probe = str(next(self._probe_names))
             breaker.lease_probe(probe, now)
-        return Ticket(state.name, is_probe, priority, cost, breaker.epoch, probe)
+        return IssuedPermit(state.name, is_probe, priority, cost, breaker.epoch, probe)
 
-    def _return_unused(self, state: _Provider, ticket: Ticket, now: float) -> None:
+    def _return_unused(self, state: _Provider, ticket: IssuedPermit, now: float) -> None:
         if state.limiter is not None:
             state.limiter.refund(ticket.cost)
         if ticket.is_probe:
             state.breaker.return_probe(ticket.probe, None, now)
 
     def _record_result(
-        self, state: _Provider, ticket: Ticket, answer: ProviderResult, latency_ms: float, recipient: str
+        self, state: _Provider, ticket: IssuedPermit, answer: ProviderResult, latency_ms: float, recipient: str
     ) -> None:
         now = self._monotonic()
         breaker = state.breaker
@@ -218,7 +226,7 @@ class LocalGate:
                 ticket.probe, is_success, now, recipient=key, code=code, account=account_trouble(answer)
             )
         else:
-            tally = Tally()
+            tally = CallCounts()
             tally.count(found, is_slow=is_slow, recipient=key, code=answer.code, account=account_trouble(answer))
             changed = breaker.report(tally, ticket.epoch, now)
         if changed:

@@ -75,6 +75,6 @@ class PermitCache:
         """How long until it is worth asking; 0: now."""
         return 0.0 if self.permits else max(0.0, self._worth_asking_at - now)
 
-    def believes_refusal(self, now: float) -> bool:
+    def knows_refusal(self, now: float) -> bool:
         """Whether asking now would only bring the same refusal again."""
         return now < min(self._worth_asking_at, self._refused_at + BELIEVE_SECONDS)

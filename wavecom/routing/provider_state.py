@@ -11,12 +11,12 @@ from wavecom.core.lanes import Priority
 from wavecom.core.ports import Refusal
 from wavecom.routing import evidence, gate, reporting
 from wavecom.routing.breaker import BreakerState, ProviderHealth
-from wavecom.routing.evidence import HealthSignal, Tally, health_signal
-from wavecom.routing.gate import GateSettings, Ticket
+from wavecom.routing.evidence import CallCounts, HealthSignal, health_signal
+from wavecom.routing.gate import GateSettings, IssuedPermit
 from wavecom.routing.pause import PauseRequest
 from wavecom.routing.permit_cache import BATCH_SECONDS, PermitCache
 from wavecom.routing.ratelimit import SHARES
-from wavecom.routing.shared import Denial, Grant, ReturnedProbe, SharedProvider, StateDelta, View, health_of
+from wavecom.routing.shared import Denial, Grant, ReturnedProbe, SharedProvider, SharedState, StateDelta, health_of
 
 #: The lower priorities come back for a few permits at once, not for each one by itself.
 LONGEST_BATCH_WAIT_SECONDS = 0.02
@@ -39,16 +39,16 @@ class ProviderState:
         self._slow_ms = settings.breaker.slow_seconds * 1000
         self._caches = {priority: PermitCache(self._most_ahead(priority)) for priority in SHARES}
         self._lock = Lock()
-        self._view: View | None = None
+        self._view: SharedState | None = None
         self._open_until = float("-inf")
         self._throttled_until = float("-inf")
-        self._tally = Tally()
+        self._tally = CallCounts()
         self._debt = 0
         self._probes: list[ReturnedProbe] = []
         self._was_taken = False
         self._pauses: list[PauseRequest] = []
 
-    def admit(self, priority: Priority, cost: int) -> Ticket | Refusal | None:
+    def admit(self, priority: Priority, cost: int) -> IssuedPermit | Refusal | None:
         """A permit or a refusal by what is known here; None: the shared server must be asked."""
         with self._lock:
             now = self._monotonic()
@@ -63,8 +63,8 @@ class ProviderState:
             # After a pause every permit counts, until the slow start is over; only the shared server can count them.
             is_unlimited = self._rate is None and not view.is_ramping and view.throttled_for_seconds <= 0
             if view.state is BreakerState.CLOSED and (is_unlimited or cache.take(cost, now)):
-                return Ticket(self.name, False, priority, cost, view.epoch, "", True)
-            if cache.believes_refusal(now):
+                return IssuedPermit(self.name, False, priority, cost, view.epoch, "", True)
+            if cache.knows_refusal(now):
                 return Refusal(self.name, cache.refusal_reason, cache.wait_seconds(now))
             return None
 
@@ -75,7 +75,7 @@ class ProviderState:
             cache.plan(self._monotonic())
             return cache.ahead
 
-    def apply_reply(self, reply: Grant | Denial, priority: Priority, cost: int, probe: str) -> Ticket | Refusal:
+    def apply_reply(self, reply: Grant | Denial, priority: Priority, cost: int, probe: str) -> IssuedPermit | Refusal:
         """Take over the shared server's reply to one thread; the permit or the refusal that it means."""
         with self._lock:
             now = self._monotonic()
@@ -86,12 +86,12 @@ class ProviderState:
                 cache.refuse(reply.reason, wait, now)
                 return Refusal(self.name, reply.reason, wait)
             if reply.is_probe:
-                return Ticket(self.name, True, priority, cost, reply.view.epoch, probe, True)
+                return IssuedPermit(self.name, True, priority, cost, reply.view.epoch, probe, True)
             cache.fill(reply.permits, cost, now)
-            return Ticket(self.name, False, priority, cost, reply.view.epoch, "", True)
+            return IssuedPermit(self.name, False, priority, cost, reply.view.epoch, "", True)
 
     def record_result(
-        self, ticket: Ticket, answer: ProviderResult | None, latency_ms: float, recipient: str = ""
+        self, ticket: IssuedPermit, answer: ProviderResult | None, latency_ms: float, recipient: str = ""
     ) -> bool:
         """Count the result of a call; True when it should be reported at once."""
         with self._lock:
@@ -119,7 +119,7 @@ class ProviderState:
                 or (found is HealthSignal.FAILS and self._tally.failures == URGENT_FAILURES)
             )
 
-    def charge(self, ticket: Ticket, extra_cost: int) -> None:
+    def charge(self, ticket: IssuedPermit, extra_cost: int) -> None:
         """A call weighs more than was asked for: pay from the cache, owe the rest."""
         with self._lock:
             if self._rate is not None:
@@ -136,11 +136,11 @@ class ProviderState:
                 debt=self._debt,
                 probes=tuple(self._probes),
             )
-            self._tally, self._debt, self._probes = Tally(), 0, []
+            self._tally, self._debt, self._probes = CallCounts(), 0, []
             self._was_taken, self._pauses = False, []
             return delta
 
-    def apply_view(self, view: View) -> None:
+    def apply_view(self, view: SharedState) -> None:
         """Take over the shared state."""
         with self._lock:
             self._apply_view(view, self._monotonic())
@@ -164,12 +164,12 @@ class ProviderState:
         with self._lock:
             now = self._monotonic()
             return replace(
-                health_of(self.name, self._view or View(), in_flight),
+                health_of(self.name, self._view or SharedState(), in_flight),
                 open_for_seconds=max(0.0, self._open_until - now),
                 throttled_for_seconds=max(0.0, self._throttled_until - now),
             )
 
-    def _apply_view(self, view: View, now: float) -> None:
+    def _apply_view(self, view: SharedState, now: float) -> None:
         old = self._view
         self._view = view
         self._open_until = now + view.open_for_seconds
@@ -179,7 +179,7 @@ class ProviderState:
                 cache.clear()
         if old is None or old.epoch != view.epoch:
             # What was counted, fetched and refused before says nothing about how the provider stands now.
-            self._tally = Tally()
+            self._tally = CallCounts()
             self._caches = {priority: PermitCache(self._most_ahead(priority)) for priority in SHARES}
         # Not only where the shared state has changed: while Redis was away the gauges followed the local gate.
         reporting.breaker_seen(self.name, view.state)

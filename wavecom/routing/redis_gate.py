@@ -21,7 +21,7 @@ from wavecom.errors import UnavailableError
 from wavecom.routing import gate, reporting
 from wavecom.routing.breaker import ProviderHealth
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS
-from wavecom.routing.gate import GateSettings, Ticket, bulkhead_of, issued
+from wavecom.routing.gate import GateSettings, IssuedPermit, bulkhead_of, issued
 from wavecom.routing.local_gate import LocalGate
 from wavecom.routing.provider_state import ProviderState
 from wavecom.routing.shared import Scripts, sync
@@ -71,14 +71,14 @@ class RedisGate:
         self._wake = Event()
         self._closing = Event()
 
-    def acquire(self, provider: str, priority: Priority, cost: int = 1) -> Ticket | Refusal:
+    def acquire(self, provider: str, priority: Priority, cost: int = 1) -> IssuedPermit | Refusal:
         """See ``core.ports.Gate``. Takes a trip to Redis at most, bounded by the client's timeout."""
         if self._thread is None:
             self._start()
         if self._is_degraded:
             return self._fallback.acquire(provider, priority, cost)
         if not self._bulkhead.enter(provider):
-            answer: Ticket | Refusal = Refusal(provider, gate.BULKHEAD, RETRY_AFTER_SECONDS)
+            answer: IssuedPermit | Refusal = Refusal(provider, gate.BULKHEAD, RETRY_AFTER_SECONDS)
         else:
             try:
                 answer = self._admit(self._states[provider], priority, cost)
@@ -164,7 +164,7 @@ class RedisGate:
 
     # --- permits --------------------------------------------------------------------------------------------------
 
-    def _admit(self, state: ProviderState, priority: Priority, cost: int) -> Ticket | Refusal:
+    def _admit(self, state: ProviderState, priority: Priority, cost: int) -> IssuedPermit | Refusal:
         answer = state.admit(priority, cost)
         if answer is not None:
             return answer

@@ -15,7 +15,7 @@ from wavecom.core.routes import ChannelRoutes
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
 from wavecom.routing.destinations import Destinations
 from wavecom.routing.gate import BULKHEAD, RoutingGate
-from wavecom.routing.waiting_line import WaitingLine
+from wavecom.routing.refusal_backoff import RefusalBackoff
 
 log = structlog.get_logger()
 
@@ -71,8 +71,8 @@ class Router:
         self._destinations = Destinations(monotonic)
         self._waiting = 0
         #: One for each priority, so that a higher one is not held up by those of a lower one who wait.
-        self._lines = {
-            (name, priority): WaitingLine(monotonic)
+        self._backoffs = {
+            (name, priority): RefusalBackoff(monotonic)
             for each in routes.values()
             for name in each.providers
             for priority in Priority
@@ -103,28 +103,28 @@ class Router:
             return self._admit_unrouted(lane)
         answer = self._reserve(self._order(lane.channel, prefer), lane.priority, cost, wait_seconds)
         if isinstance(answer, Permit):
-            self._lines[answer.provider, lane.priority].shorten()
+            self._backoffs[answer.provider, lane.priority].add_admitted()
         return answer
 
     def parking_seconds(self, lane: Lane, refusal: Refusal) -> float:
         """For how long a job of ``lane`` that ``reserve`` refused should rest, where its message can't be held: each
         behind those that were turned away before it.
         """
-        line = self._lines.get((refusal.provider, lane.priority))
-        return refusal.retry_after_seconds if line is None else line.join(refusal.retry_after_seconds)
+        backoff = self._backoffs.get((refusal.provider, lane.priority))
+        return refusal.retry_after_seconds if backoff is None else backoff.add_refused(refusal.retry_after_seconds)
 
     def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
         """The same for the route of a job that is known."""
         order = self._order_for(job, None)
         answer = self._reserve(order, job.priority, 1, wait_seconds)
         if isinstance(answer, Permit):
-            self._lines[answer.provider, job.priority].shorten()
+            self._backoffs[answer.provider, job.priority].add_admitted()
         return answer
 
     def _admit_unrouted(self, lane: Lane) -> Permit | Refusal:
         """Leave to claim a job whose route is not known yet, where one of its channel's providers may be called."""
         waits = [
-            max(self._gate.wait_seconds(name, lane.priority), self._lines[name, lane.priority].refused_seconds())
+            max(self._gate.wait_seconds(name, lane.priority), self._backoffs[name, lane.priority].refused_seconds())
             for name in self._conditional[lane.channel].providers
         ]
         shortest = min(waits, default=NO_ROUTE_RETRY_SECONDS)

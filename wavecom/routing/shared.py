@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from wavecom.core.lanes import Priority
 from wavecom.routing.breaker import PROBES_TAKEN_SECONDS, BreakerState, ProviderHealth
-from wavecom.routing.evidence import Tally
+from wavecom.routing.evidence import CallCounts
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.pause import PauseRequest
 from wavecom.routing.ramp import WAIT_SECONDS
@@ -30,7 +30,7 @@ class Scripts(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class StateChange:
     """A breaker's new state, or a pause that began ("throttled") or ended ("unthrottled")."""
 
     kind: str
@@ -42,7 +42,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class SharedState:
     """A provider's state as the whole fleet shares it. Durations are from the moment of the reply."""
 
     state: BreakerState = BreakerState.CLOSED
@@ -62,7 +62,7 @@ class View:
     #: As ``ProviderHealth`` has it.
     account: str = ""
     #: The changes that our own request caused, in order.
-    changes: tuple[Change, ...] = ()
+    changes: tuple[StateChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Grant:
 
     permits: int
     is_probe: bool
-    view: View
+    view: SharedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class Denial:
 
     reason: str
     retry_after_seconds: float
-    view: View
+    view: SharedState
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class ReturnedProbe:
 class StateDelta:
     """What one process has counted for one provider since it last reported."""
 
-    tally: Tally
+    tally: CallCounts
     epoch: int = 0
     #: Whether a call was taken, and who asked for a pause after that.
     was_taken: bool = False
@@ -143,19 +143,19 @@ class SharedProvider:
             return Denial(reply["reason"], reply["retry_after"], view)
         return Grant(int(reply["granted"]), reply["is_probe"], view)
 
-    def pause(self, scripts: Scripts, seconds: float, reason: str, *, is_followed: bool = False) -> View:
+    def pause(self, scripts: Scripts, seconds: float, reason: str, *, is_followed: bool = False) -> SharedState:
         """Pause it for ``seconds``, as an operator says; ``is_followed``: as everybody reads, so that nothing changes
         where it is paused for as long already. Raises ``UnavailableError``.
         """
         return self._override(scripts, "set_pause" if is_followed else "pause", seconds, reason, 0)
 
-    def reopen(self, scripts: Scripts, reason: str, at: datetime) -> View:
+    def reopen(self, scripts: Scripts, reason: str, at: datetime) -> SharedState:
         """Open it again, as an operator said ``at`` this moment (aware); nothing changes where that was done already,
         whoever did it, and what began after ``at`` goes on. Raises ``UnavailableError``.
         """
         return self._override(scripts, "reopen", 0, reason, at.timestamp())
 
-    def _override(self, scripts: Scripts, action: str, seconds: float, reason: str, at: float) -> View:
+    def _override(self, scripts: Scripts, action: str, seconds: float, reason: str, at: float) -> SharedState:
         arguments = {"breaker": self._breaker, "action": action, "seconds": seconds, "reason": reason, "at": at}
         return _view(scripts.run("gate_override", self.keys, arguments))
 
@@ -174,7 +174,7 @@ class SharedProvider:
 
 def sync(
     scripts: Scripts, deltas: Sequence[tuple[SharedProvider, StateDelta]], *, worker: str | None, is_leaving: bool
-) -> tuple[int, list[View]]:
+) -> tuple[int, list[SharedState]]:
     """Report the delta of every provider; returns how many workers live, and the views. Raises ``UnavailableError``.
 
     ``worker`` is counted among the living unless it ``is_leaving``; None: who asks calls no provider.
@@ -191,7 +191,7 @@ def sync(
     return int(reply["workers"]), [_view(view) for view in reply["views"]]
 
 
-def health_of(name: str, view: View, in_flight: int = 0) -> ProviderHealth:
+def health_of(name: str, view: SharedState, in_flight: int = 0) -> ProviderHealth:
     """``view`` as pages and the router read it."""
     return ProviderHealth(
         provider=name,
@@ -213,8 +213,8 @@ def health_of(name: str, view: View, in_flight: int = 0) -> ProviderHealth:
     )
 
 
-def _view(reply: Mapping[str, Any]) -> View:
-    return View(
+def _view(reply: Mapping[str, Any]) -> SharedState:
+    return SharedState(
         state=BreakerState(reply["state"]),
         epoch=int(reply["epoch"]),
         open_for_seconds=reply["open_for"],
@@ -228,5 +228,5 @@ def _view(reply: Mapping[str, Any]) -> View:
         throttled_reason=reply["throttled_reason"],
         throttled_since_seconds=reply["throttled_since"],
         account=reply["account"],
-        changes=tuple(Change(**change) for change in reply.get("changes", ())),
+        changes=tuple(StateChange(**change) for change in reply.get("changes", ())),
     )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from wavecom.routing.breaker import ProviderHealth
-from wavecom.routing.evidence import Tally
+from wavecom.routing.evidence import CallCounts
 from wavecom.routing.gate import GateSettings
 from wavecom.routing.shared import Scripts, SharedProvider, StateDelta, health_of, sync
 
@@ -25,7 +25,7 @@ class RedisSwitch:
 
     def health(self) -> list[ProviderHealth]:
         """How every provider stands for the fleet. Raises ``UnavailableError``."""
-        deltas = [(provider, StateDelta(Tally())) for provider in self._providers.values()]
+        deltas = [(provider, StateDelta(CallCounts())) for provider in self._providers.values()]
         _, views = sync(self._scripts, deltas, worker=None, is_leaving=False)
         return [health_of(name, view) for name, view in zip(self._providers, views, strict=True)]
 

@@ -10,16 +10,16 @@ from wavecom.routing.breaker import (
     PROBES_TO_REOPEN,
     Breaker,
     BreakerState,
-    Window,
+    ResultWindow,
 )
-from wavecom.routing.evidence import EVERYBODY, HealthSignal, Tally
+from wavecom.routing.evidence import EVERYBODY, CallCounts, HealthSignal
 
 SETTINGS = BreakerSettings()
 
 
-def a_tally(*, good: int = 0, bad: int = 0, slow: int = 0) -> Tally:
+def a_tally(*, good: int = 0, bad: int = 0, slow: int = 0) -> CallCounts:
     """``good`` calls, then ``bad`` ones; ``slow`` of all were slow."""
-    return Tally(calls=good + bad, failures=bad, slow=slow, failures_in_a_row=bad, successes=good)
+    return CallCounts(calls=good + bad, failures=bad, slow=slow, failures_in_a_row=bad, successes=good)
 
 
 def an_open_breaker(now: float = 0) -> Breaker:
@@ -49,7 +49,7 @@ def test_a_rate_of_failures_over_the_window_opens_it() -> None:
     breaker = Breaker(SETTINGS)
 
     for second in range(8):
-        breaker.report(Tally(calls=2, failures=1, failures_in_a_row=0, successes=1), 0, second)
+        breaker.report(CallCounts(calls=2, failures=1, failures_in_a_row=0, successes=1), 0, second)
 
     assert breaker.state is BreakerState.OPEN
     assert breaker.open_until == 4 + SETTINGS.open_seconds
@@ -77,7 +77,7 @@ def test_what_is_older_than_the_window_is_forgotten() -> None:
     breaker.report(a_tally(bad=9), 0, 0)
 
     breaker.report(a_tally(good=1), 0, 25)
-    changed = breaker.report(Tally(calls=2, failures=1, successes=1), 0, 25)
+    changed = breaker.report(CallCounts(calls=2, failures=1, successes=1), 0, 25)
 
     assert changed is None
     assert breaker.rates(25) == (3, 1, 0)
@@ -200,14 +200,14 @@ def test_one_recipients_probes_do_not_open_it_again(recipients: list[str], expec
     ("tally", "reason"),
     [
         (
-            Tally(calls=10, failures=10, failures_in_a_row=10, code="http_503"),
+            CallCounts(calls=10, failures=10, failures_in_a_row=10, code="http_503"),
             "10 failures in a row, last http_503",
         ),
-        (Tally(calls=10, failures=6, successes=4, code="timeout"), "6 of 10 calls failed, last timeout"),
-        (Tally(calls=10, slow=9, successes=10), "9 of 10 calls were slow"),
+        (CallCounts(calls=10, failures=6, successes=4, code="timeout"), "6 of 10 calls failed, last timeout"),
+        (CallCounts(calls=10, slow=9, successes=10), "9 of 10 calls were slow"),
     ],
 )
-def test_it_says_why_it_opened(tally: Tally, reason: str) -> None:
+def test_it_says_why_it_opened(tally: CallCounts, reason: str) -> None:
     breaker = Breaker(SETTINGS)
 
     breaker.report(tally, 0, 5)
@@ -252,18 +252,18 @@ tallies = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30)
 
 @given(st.lists(tallies, max_size=6))
 def test_tallies_add_up_to_the_tally_of_all_calls(parts: list[list[tuple[bool, bool]]]) -> None:
-    def tally_of(calls: list[tuple[bool, bool]]) -> Tally:
-        tally = Tally()
+    def tally_of(calls: list[tuple[bool, bool]]) -> CallCounts:
+        tally = CallCounts()
         for failed, slow in calls:
             tally.count(HealthSignal.FAILS if failed else HealthSignal.WORKS, is_slow=slow)
         return tally
 
-    total = Window()
+    total = ResultWindow()
     for part in parts:
         total.add(tally_of(part))
 
     whole = tally_of([call for part in parts for call in part])
-    assert total == Window(whole.calls, whole.failures, whole.slow, whole.failures_in_a_row)
+    assert total == ResultWindow(whole.calls, whole.failures, whole.slow, whole.failures_in_a_row)
 
 
 class BreakerLifecycle(RuleBasedStateMachine):
@@ -283,7 +283,7 @@ class BreakerLifecycle(RuleBasedStateMachine):
 
     @rule(calls=tallies, lag=st.integers(0, 1))
     def calls_end(self, calls: list[tuple[bool, bool]], lag: int) -> None:
-        tally = Tally()
+        tally = CallCounts()
         for failed, slow in calls:
             tally.count(HealthSignal.FAILS if failed else HealthSignal.WORKS, is_slow=slow)
         self.breaker.report(tally, self.breaker.epoch - lag, self.now)

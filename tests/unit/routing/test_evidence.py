@@ -9,10 +9,10 @@ from wavecom.routing.evidence import (
     EVERYBODY,
     MAX_RECIPIENTS,
     THROTTLED_SECONDS,
+    CallCounts,
     HealthSignal,
     PauseRequests,
     RecentFailures,
-    Tally,
     asked_seconds,
     health_signal,
     key_of,
@@ -71,7 +71,7 @@ def test_for_how_long_an_answer_asks_not_to_be_called(answer: ProviderResult, se
 
 
 def test_a_recipient_that_fails_again_and_again_counts_once() -> None:
-    tally = Tally()
+    tally = CallCounts()
 
     for recipient in "aabab":
         tally.count(HealthSignal.FAILS, recipient=recipient, code="http_503")
@@ -80,7 +80,7 @@ def test_a_recipient_that_fails_again_and_again_counts_once() -> None:
 
 
 def test_after_a_success_it_counts_in_the_row_and_not_in_the_rate() -> None:
-    tally = Tally()
+    tally = CallCounts()
     tally.count(HealthSignal.FAILS, recipient="a")
     tally.count(HealthSignal.WORKS)
 
@@ -92,7 +92,7 @@ def test_after_a_success_it_counts_in_the_row_and_not_in_the_rate() -> None:
 
 @pytest.mark.parametrize("recipient", ["", EVERYBODY])
 def test_who_has_no_name_and_the_provider_itself_count_each_time(recipient: str) -> None:
-    tally = Tally()
+    tally = CallCounts()
 
     for _ in range(3):
         tally.count(HealthSignal.FAILS, recipient=recipient)
@@ -101,7 +101,7 @@ def test_who_has_no_name_and_the_provider_itself_count_each_time(recipient: str)
 
 
 def test_what_limits_us_is_a_call_and_neither_good_nor_bad() -> None:
-    tally = Tally()
+    tally = CallCounts()
     tally.count(HealthSignal.FAILS, recipient="a")
 
     tally.count(HealthSignal.LIMITS)
@@ -110,8 +110,8 @@ def test_what_limits_us_is_a_call_and_neither_good_nor_bad() -> None:
     assert (tally.calls, tally.failures, tally.failures_in_a_row, tally.successes) == (2, 1, 1, 0)
 
 
-def tally_of(*failures: str, good: int = 0) -> Tally:
-    tally = Tally()
+def tally_of(*failures: str, good: int = 0) -> CallCounts:
+    tally = CallCounts()
     for _ in range(good):
         tally.count(HealthSignal.WORKS)
     for recipient in failures:

@@ -101,8 +101,8 @@ def test_a_refusal_is_believed_for_a_moment_but_its_promise_is_kept() -> None:
 
     cache.refuse("rate_limit", 5, 1000)
 
-    assert cache.believes_refusal(1000.05)
-    assert not cache.believes_refusal(1000.2)
+    assert cache.knows_refusal(1000.05)
+    assert not cache.knows_refusal(1000.2)
     assert cache.wait_seconds(1002) == 3
     assert cache.wait_seconds(1006) == 0
 
@@ -112,5 +112,5 @@ def test_a_short_refusal_is_not_believed_beyond_its_promise() -> None:
 
     cache.refuse("rate_limit", 0.005, 1000)
 
-    assert cache.believes_refusal(1000.004)
-    assert not cache.believes_refusal(1000.006)
+    assert cache.knows_refusal(1000.004)
+    assert not cache.knows_refusal(1000.006)

@@ -9,7 +9,7 @@ from typing import Any
 from pymongo import DESCENDING, WriteConcern
 from pymongo.database import Database
 
-from wavecom.core.audit import Action, FailureReason
+from wavecom.core.audit import AuditAction, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
@@ -126,7 +126,7 @@ def _document(operation: BulkOperation) -> Document:
 def _operation(document: Document) -> BulkOperation:
     return BulkOperation(
         operation_id=document["_id"],
-        action=Action(document["action"]),
+        action=AuditAction(document["action"]),
         operator=document["operator"],
         started_at=document["startedAt"],
         filters=document["filters"],

@@ -37,8 +37,8 @@ from wavecom.errors import UncertainWriteError
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document, encode_job, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, cause_of, reading
-from wavecom.storage.mongo.listing import Ranges, conditions, is_exact
-from wavecom.storage.mongo.transitions import Write, claiming, operations, releasing
+from wavecom.storage.mongo.listing import ListingRanges, conditions, is_exact
+from wavecom.storage.mongo.transitions import PendingWrite, claiming, operations, releasing
 from wavecom.storage.mongo.unreadable import JobReader
 
 T = TypeVar("T")
@@ -181,7 +181,7 @@ class MongoJobRepository:
         return results
 
     def _write(self, transitions: Sequence[Transition]) -> list[bool]:
-        writes = [Write(transition, self._write_id(transition)) for transition in transitions]
+        writes = [PendingWrite(transition, self._write_id(transition)) for transition in transitions]
 
         def step() -> list[bool]:
             # Again after an error: what was written carries its write id and does not match any more.
@@ -192,7 +192,7 @@ class MongoJobRepository:
 
         return self._repeatedly(step)
 
-    def _which_are_written(self, writes: Sequence[Write]) -> list[bool]:
+    def _which_are_written(self, writes: Sequence[PendingWrite]) -> list[bool]:
         ids = [write.transition.job_id for write in writes]
         found = self._jobs.find({"jobId": {"$in": ids}}, {"_id": 0, "jobId": 1, "writes": 1})
         written = {document["jobId"]: document.get("writes", ()) for document in found}
@@ -249,7 +249,7 @@ class MongoJobRepository:
         asked = conditions(where)
         found: list[Job] = []
         wanted = limit + 1
-        ranges = Ranges(where, after, self._system_now(), self._monotonic)
+        ranges = ListingRanges(where, after, self._system_now(), self._monotonic)
         with reading():
             for bounds in ranges:
                 # What has an index of its own goes before the time.

@@ -10,7 +10,7 @@ from wavecom.core.lanes import LIVE_QUEUES, TEST_LANES_QUEUE
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import NOT_FINAL
 from wavecom.storage.mongo.documents import Document, label
-from wavecom.storage.mongo.windows import Windows
+from wavecom.storage.mongo.time_ranges import TimeRanges
 
 #: After this a list that has found too little says where to go on: its page is short, or even empty.
 _LIST_BUDGET_SECONDS = 0.25
@@ -21,7 +21,7 @@ _LOWEST_ID = JobId("00000000-0000-0000-0000-000000000000")
 _LIVE_QUEUES = sorted(LIVE_QUEUES)
 
 
-class Ranges:
+class ListingRanges:
     """Conditions on ``createdAt`` that part what is to be listed, the newest first. Iterate once.
 
     ``rest`` is where to go on when it was given up before the end; None when all was read.
@@ -36,7 +36,7 @@ class Ranges:
         self._since = since
         self._before = before
         budget_seconds = _LIST_BUDGET_SECONDS if where.metadata_key is None else _LABEL_BUDGET_SECONDS
-        self._windows = Windows("createdAt", since, before, now, budget_seconds=budget_seconds, monotonic=monotonic)
+        self._windows = TimeRanges("createdAt", since, before, now, budget_seconds=budget_seconds, monotonic=monotonic)
         self.rest: Cursor | None = None
 
     def __iter__(self) -> Iterator[Document]:

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document, decode_json, encode
 from wavecom.storage.mongo.errors import reading, writing
-from wavecom.storage.mongo.windows import Windows
+from wavecom.storage.mongo.time_ranges import TimeRanges
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class MongoOutbox:
     def _windows(self, after: OutboxCursor | None) -> Iterator[Document]:
         if after is not None:
             yield {"at": after.at, "deliveryKey": {"$lt": after.delivery_key}}
-        yield from Windows("at", None, None if after is None else after.at, self._system_now())
+        yield from TimeRanges("at", None, None if after is None else after.at, self._system_now())
 
 
 def _to_entry(document: Document) -> Document:

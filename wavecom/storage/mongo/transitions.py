@@ -55,19 +55,19 @@ def releasing(next_attempt_at: datetime, now: datetime) -> list[Document]:
     return [{"$set": {"status": Status.RETRYING.value} | parked}, {"$unset": ["claim", "queuedAt"]}]
 
 
-class Write(NamedTuple):
+class PendingWrite(NamedTuple):
     """A transition on its way into the store, under the id that it leaves in the document."""
 
     transition: Transition
     id: int
 
 
-def operations(writes: Sequence[Write]) -> Iterator[UpdateOne | UpdateMany]:
+def operations(writes: Sequence[PendingWrite]) -> Iterator[UpdateOne | UpdateMany]:
     """Updates that write each transition whose guard holds and which is not written yet.
 
     Each job occurs once. The matched counts add up to the number of transitions exactly when all were written.
     """
-    groups: dict[object, list[tuple[Write, Patch]]] = {}
+    groups: dict[object, list[tuple[PendingWrite, Patch]]] = {}
     for write in writes:
         patch = to_patch(write.transition)
         groups.setdefault(_shape(write.transition.guard, patch), []).append((write, patch))
@@ -104,7 +104,7 @@ def _among(values: Sequence[str]) -> str | Document:
     return str(values[0]) if len(values) == 1 else {"$in": list(values)}
 
 
-def _one(write: Write, patch: Patch) -> UpdateOne:
+def _one(write: PendingWrite, patch: Patch) -> UpdateOne:
     transition = write.transition
     update: Document = {
         "$set": patch.values,
@@ -118,7 +118,7 @@ def _one(write: Write, patch: Patch) -> UpdateOne:
     return UpdateOne(where, update)
 
 
-def _many(group: Sequence[tuple[Write, Patch]]) -> UpdateMany:
+def _many(group: Sequence[tuple[PendingWrite, Patch]]) -> UpdateMany:
     transitions = [write.transition for write, _ in group]
     job_ids = [transition.job_id for transition in transitions]
     where = _guarded(

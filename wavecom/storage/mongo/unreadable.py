@@ -40,7 +40,7 @@ class JobReader:
                 job = self._read(document)
             except (LookupError, TypeError, ValueError, AttributeError) as error:
                 # What a field that is missing, of another type or of an unknown value comes to.
-                self._pass_over(str(document.get("jobId")), error)
+                self._report_unreadable(str(document.get("jobId")), error)
             else:
                 yield job
 
@@ -57,7 +57,7 @@ class JobReader:
                 return found[:limit]
             asked *= 2
 
-    def _pass_over(self, job_id: str, error: Exception) -> None:
+    def _report_unreadable(self, job_id: str, error: Exception) -> None:
         with self._lock:
             if job_id in self._unreadable:
                 return

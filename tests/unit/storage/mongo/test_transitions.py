@@ -6,7 +6,7 @@ from tests.factories import NOW, later, make_job, make_try
 from wavecom.core.engine import AttemptFinished, DueReached, Event, Transition, decide
 from wavecom.core.job import Job, Outcome
 from wavecom.core.states import Status
-from wavecom.storage.mongo.transitions import Write, operations
+from wavecom.storage.mongo.transitions import PendingWrite, operations
 
 
 def _decided(job: Job, event: Event) -> Transition:
@@ -22,7 +22,7 @@ def _record(outcome: Outcome = Outcome.ACCEPTED) -> Transition:
 
 
 def _operations(transitions: list[Transition]) -> list[UpdateOne | UpdateMany]:
-    return list(operations([Write(transition, number) for number, transition in enumerate(transitions)]))
+    return list(operations([PendingWrite(transition, number) for number, transition in enumerate(transitions)]))
 
 
 def _jobs_of(operation: UpdateOne | UpdateMany) -> int:

@@ -1,4 +1,4 @@
-"""How long jobs rest that wait for one provider: each behind those that were turned away before it."""
+"""How long jobs rest that one provider's gate has refused: each longer than those that were refused before it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _LONGEST_STEP_SECONDS = 5.0
 _LONGEST_SECONDS = 60.0
 
 
-class WaitingLine:
-    """The jobs that one provider's gate turned away, seen from this process. Thread-safe.
+class RefusalBackoff:
+    """The delays of jobs that one provider's gate has refused, as far as this process knows of them. Thread-safe.
 
-    Without it all that wait would ask again at once, each time with a claim and a write, for the few permits there are.
+    Without it all of them would ask again at once, each time with a claim and a write, for the few permits there are.
     """
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
@@ -23,8 +23,8 @@ class WaitingLine:
         self._length = 0
         self._refused_until = float("-inf")
 
-    def join(self, retry_after_seconds: float) -> float:
-        """A job was turned away for so long; when it should ask again (seconds)."""
+    def add_refused(self, retry_after_seconds: float) -> float:
+        """A job was refused for so long. Answers after how many seconds it should ask again."""
         if retry_after_seconds > _LONGEST_STEP_SECONDS:
             # The gate tells of it to whoever asks, for as long as it lasts: people may end it at any time.
             return retry_after_seconds
@@ -37,8 +37,8 @@ class WaitingLine:
                 return _LONGEST_SECONDS
             return seconds
 
-    def shorten(self) -> None:
-        """A job has got its permit. Costs next to nothing where nobody waits."""
+    def add_admitted(self) -> None:
+        """A job has got its permit, so the others rest for less. Costs next to nothing where none was refused."""
         if not self._length and self._refused_until == float("-inf"):
             return
         with self._lock:
@@ -47,5 +47,5 @@ class WaitingLine:
                 self._length -= 1
 
     def refused_seconds(self) -> float:
-        """For how long whoever asks is turned away, by what the last one was told; 0: not known to be."""
+        """For how many seconds whoever asks is refused, by what the last one was told; 0: not known to be."""
         return max(0.0, self._refused_until - self._monotonic())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.factories import NOW, later
-from wavecom.storage.mongo.windows import Windows
+from wavecom.storage.mongo.time_ranges import TimeRanges
 
 TIMES = st.integers(-(10**9), 10**9).map(later)
 
@@ -25,7 +25,7 @@ def test_every_time_is_in_one_window_when_it_is_meant_and_in_none_when_not(
 ) -> None:
     is_meant = (since is None or since <= at) and (before is None or at < before)
 
-    matching = [window for window in Windows("at", since, before, now) if _holds(window, at)]
+    matching = [window for window in TimeRanges("at", since, before, now) if _holds(window, at)]
 
     assert len(matching) == is_meant
 
@@ -33,7 +33,7 @@ def test_every_time_is_in_one_window_when_it_is_meant_and_in_none_when_not(
 @pytest.mark.parametrize("since", [None, later(-90)])
 @pytest.mark.parametrize("before", [None, later(-30), later(days=300)])
 def test_windows_go_back_from_the_newest_and_are_few(since: datetime | None, before: datetime | None) -> None:
-    made = [window["at"] for window in Windows("at", since, before, NOW)]
+    made = [window["at"] for window in TimeRanges("at", since, before, NOW)]
 
     starts = [window["$gte"] for window in made if "$gte" in window]
     assert starts == sorted(starts, reverse=True)
@@ -51,7 +51,7 @@ class _Reading:
         return self.now
 
 
-def _lengths(windows: Windows, reading: _Reading, seconds: list[float]) -> list[float]:
+def _lengths(windows: TimeRanges, reading: _Reading, seconds: list[float]) -> list[float]:
     made = []
     for bounds, took in zip(windows, seconds, strict=False):
         made.append(bounds["at"])
@@ -62,7 +62,7 @@ def _lengths(windows: Windows, reading: _Reading, seconds: list[float]) -> list[
 
 def test_a_window_that_takes_long_to_read_is_followed_by_one_of_the_same_length() -> None:
     reading = _Reading()
-    windows = Windows("at", None, None, NOW, monotonic=reading.monotonic)
+    windows = TimeRanges("at", None, None, NOW, monotonic=reading.monotonic)
 
     lengths = _lengths(windows, reading, [0.001, 0.001, 0.2, 0.2, 0.001, 0.001])
 
@@ -71,7 +71,7 @@ def test_a_window_that_takes_long_to_read_is_followed_by_one_of_the_same_length(
 
 def test_a_store_that_is_far_away_is_read_in_as_few_windows_as_any() -> None:
     reading = _Reading()
-    windows = Windows("at", None, None, NOW, budget_seconds=0.25, monotonic=reading.monotonic)
+    windows = TimeRanges("at", None, None, NOW, budget_seconds=0.25, monotonic=reading.monotonic)
 
     lengths = _lengths(windows, reading, [0.3] * 20)
 
@@ -81,7 +81,7 @@ def test_a_store_that_is_far_away_is_read_in_as_few_windows_as_any() -> None:
 
 def test_a_list_that_has_read_too_much_says_from_where_on_it_has_not() -> None:
     reading = _Reading()
-    windows = Windows("at", None, None, NOW, budget_seconds=0.25, monotonic=reading.monotonic)
+    windows = TimeRanges("at", None, None, NOW, budget_seconds=0.25, monotonic=reading.monotonic)
 
     lengths = _lengths(windows, reading, [0.001, 0.1, 0.1, 0.1, 0.1])
 
@@ -90,7 +90,7 @@ def test_a_list_that_has_read_too_much_says_from_where_on_it_has_not() -> None:
 
 
 def test_a_list_within_a_range_ends_with_the_range() -> None:
-    windows = Windows("at", later(-1), None, NOW, budget_seconds=0.0)
+    windows = TimeRanges("at", later(-1), None, NOW, budget_seconds=0.0)
 
     assert [bounds["at"] for bounds in windows][-1]["$gte"] == later(-1)
     assert windows.stopped_at is None
@@ -98,7 +98,7 @@ def test_a_list_within_a_range_ends_with_the_range() -> None:
 
 @pytest.mark.parametrize("before", [datetime.min.replace(tzinfo=UTC), datetime(1, 3, 1, tzinfo=UTC)])
 def test_before_the_first_years_of_our_era_there_is_nothing_and_no_error(before: datetime) -> None:
-    made = [bounds["at"] for bounds in Windows("at", None, before, NOW)]
+    made = [bounds["at"] for bounds in TimeRanges("at", None, before, NOW)]
 
     assert made[0]["$lt"] == before
     assert "$gte" not in made[-1]

@@ -21,7 +21,7 @@ _SLOWER_THAN_THE_QUICKEST = 5.0
 _BEGINNING = datetime.min.replace(tzinfo=UTC)
 
 
-class Windows:
+class TimeRanges:
     """Conditions that part since ≤ ``field`` < before (None: without end) into ranges, the newest first. Iterate once.
 
     Whoever lists takes range after range until the page is full: no server then reads or sorts much more than the page
