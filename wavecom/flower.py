@@ -190,7 +190,7 @@ class QueueTable:
         """A row for each queue that there is. Ready messages and consumers come from the broker at once; the
         management API, where there is one, adds what it has counted some seconds ago.
         """
-        more = await self._told_by_api()
+        more = await self._rows_of_api()
         rows = []
         for name in _QUEUES:
             state = await in_thread(partial(self._publisher.look_at, name))
@@ -205,7 +205,7 @@ class QueueTable:
                 rows.append(more.get(name, {}) | now)
         return rows or list(more.values())
 
-    async def _told_by_api(self) -> dict[str, dict[str, Any]]:
+    async def _rows_of_api(self) -> dict[str, dict[str, Any]]:
         if not self._api_url:
             return {}
         client = AsyncHTTPClient(force_instance=True)

@@ -13,7 +13,7 @@ from pymongo.database import Database
 from tests.fakes import FakeClock
 from tests.operator_services import operator_services_with
 from wavecom.cli import main
-from wavecom.core.audit import Action
+from wavecom.core.audit import AuditAction
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyAction, KeyEvent
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -30,7 +30,12 @@ class Environment:
 
     def replayed(self, number: int, at: datetime, operator: str = "ada@ops") -> None:
         run = BulkOperation(
-            f"run-{number}", Action.REPLAY, operator, at, {"errorCode": "rejected"}, state=BulkOperationState.FINISHED
+            f"run-{number}",
+            AuditAction.REPLAY,
+            operator,
+            at,
+            {"errorCode": "rejected"},
+            state=BulkOperationState.FINISHED,
         )
         self.log.record(run)
 

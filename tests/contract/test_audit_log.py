@@ -10,15 +10,15 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later
 from tests.memory_storage import MemoryAuditLog
-from wavecom.core.audit import Action, FailureReason
+from wavecom.core.audit import AuditAction, FailureReason
 from wavecom.core.bulk_operations import AuditLog, BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyAction, KeyEvent
 from wavecom.storage.mongo.audit import MongoAuditLog
 
-NEW = BulkOperation("run-1", Action.REPLAY, "ada@ops", NOW, {"error_code": "rejected"})
+NEW = BulkOperation("run-1", AuditAction.REPLAY, "ada@ops", NOW, {"error_code": "rejected"})
 OLD = BulkOperation(
     operation_id="run-1",
-    action=Action.DISCARD,
+    action=AuditAction.DISCARD,
     operator="bob@ops",
     started_at=later(10),
     filters={"jobs": "job-1 job-2"},

@@ -21,7 +21,7 @@ from pymongo.errors import OperationFailure
 
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker.connection import connect
-from wavecom.local.child import Child
+from wavecom.local.child import ChildProcess
 from wavecom.local.ports import free_ports
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis, PrivateServer
 
@@ -257,7 +257,7 @@ def test_an_open_mongodb_is_locked_with_its_data_and_without_its_users(tmp_path:
     (home / "data").mkdir(parents=True)
     locked = OpenMongo(home)
     [port] = free_ports(1)
-    old = Child(locked.command_without_locks(port), log=home / "old.log", environment={}, folder=home)
+    old = ChildProcess(locked.command_without_locks(port), log=home / "old.log", environment={}, folder=home)
     try:
         with MongoClient[dict[str, object]](port=port, serverSelectionTimeoutMS=10_000) as client:
             client["wavecom"]["jobs"].insert_one({"_id": 1})
@@ -285,7 +285,7 @@ def test_an_open_redis_is_locked_with_its_data(tmp_path: Path) -> None:
     options = f"--port {port} --dir {home} --appendonly yes --appendfsync always --save".split()
     program = shutil.which("redis-server")
     assert program is not None
-    old = Child([program, *options, ""], log=home / "old.log", environment={}, folder=home)
+    old = ChildProcess([program, *options, ""], log=home / "old.log", environment={}, folder=home)
     try:
         patience = redis.retry.Retry(redis.backoff.ConstantBackoff(0.1), 50)
         with redis.Redis(port=port, retry=patience) as client:

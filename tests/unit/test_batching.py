@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from wavecom.batching import ConcurrencyPeak, GroupCommit, Window
+from wavecom.batching import BatchWindow, ConcurrencyPeak, GroupCommit
 
 
 class Gathering:
@@ -165,7 +165,7 @@ def commit_under_load(
     flush: Gathering, waits: Callable[[threading.Lock, float], bool], most_at_once: int, **options: Any
 ) -> GroupCommit[int, int]:
     """One with a window of a minute, which has seen so many at once."""
-    window, peak = Window(60), ConcurrencyPeak()
+    window, peak = BatchWindow(60), ConcurrencyPeak()
     for _ in range(2):
         window.note(1000, 0.0)
     for _ in range(most_at_once):
@@ -231,7 +231,7 @@ def test_a_wait_that_is_interrupted_leaves_nobody_behind() -> None:
 
 def window_after(batches: Sequence[tuple[int, float]], *, silence: float = 0.0) -> float:
     """The window, of 20 ms or in a crowd 40, after batches of so many items, so many seconds apart, and a silence."""
-    window, now = Window(0.02, 0.04), 0.0
+    window, now = BatchWindow(0.02, 0.04), 0.0
     for size, pause in batches:
         now += pause
         window.note(size, now)

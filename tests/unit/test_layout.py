@@ -114,6 +114,24 @@ def test_everything_public_says_what_it_is(folder: str) -> None:
     assert found == []
 
 
+def public_classes(path: Path) -> Iterator[str]:
+    """The public classes of a module, within others too: marshmallow's ``Meta`` has no name of its own."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_") and node.name != "Meta":
+            yield node.name
+
+
+def test_one_name_means_one_thing() -> None:
+    """A schema keeps the short name, which the published document shows; what is like it elsewhere says where."""
+    places: dict[str, list[str]] = {}
+    for folder in ("wavecom", "harness"):
+        for path in sorted((REPOSITORY / folder).rglob("*.py")):
+            for name in public_classes(path):
+                places.setdefault(name, []).append(str(path.relative_to(REPOSITORY)))
+
+    assert {name: paths for name, paths in places.items() if len(paths) > 1} == {}
+
+
 #: What names a file of the repository: a path below one of its folders, or a page by its name alone.
 NAMED_FILE = re.compile(
     r"(?<![\w./:$-])"

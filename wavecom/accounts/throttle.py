@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
 
 
-class Meter:
+class EventLimiter:
     """At most ``limit`` events of a name at once, and so many again in ``window_seconds``, one after the other.
 
     A generic cell rate algorithm: one number for each name. Of more than ``capacity`` names those that were counted
@@ -61,8 +61,8 @@ class LoginThrottle:
         window_seconds: float = 60,
         capacity: int = 10_000,
     ) -> None:
-        self._by_address = Meter(monotonic, limit=limit, window_seconds=window_seconds, capacity=capacity)
-        self._by_hint = Meter(monotonic, limit=limit, window_seconds=window_seconds, capacity=capacity)
+        self._by_address = EventLimiter(monotonic, limit=limit, window_seconds=window_seconds, capacity=capacity)
+        self._by_hint = EventLimiter(monotonic, limit=limit, window_seconds=window_seconds, capacity=capacity)
 
     def failed(self, address: str, key_hint: str = "") -> float:
         """Count a wrong secret; answers 0 to say so, else the seconds after which it may be tried again (HTTP 429)."""

@@ -11,16 +11,16 @@ import click
 import orjson
 
 from wavecom.commands.console import console, print_json, table_of
-from wavecom.core.capacity import ASSUMED, Need, Plan, plan
+from wavecom.core.capacity import ASSUMED, CapacityNeed, CapacityPlan, plan
 from wavecom.core.costs import MeasuredCosts
-from wavecom.core.simulation import Deployment, Load, Outage, simulate
+from wavecom.core.simulation import SimulatedDeployment, SimulatedLoad, StoreOutage, simulate
 
 _UNITS_OF_RATE = {"s": 1, "min": 60, "h": 3_600, "d": 86_400}
 _UNITS_OF_TIME = {"ms": 0.001, "s": 1, "d": 86_400}
 _LONGEST_SECONDS = 36_500 * _UNITS_OF_TIME["d"]
 _SHARE_SECONDS = 20.0
 #: An election of MongoDB.
-_OUTAGE = Outage(at=8.0, seconds=5.0)
+_OUTAGE = StoreOutage(at=8.0, seconds=5.0)
 
 
 class _Rate(click.ParamType[float]):
@@ -98,7 +98,7 @@ def capacity(
     Exit code: 0 done, 2 asked for wrongly.
     """
     costs = measured_costs()
-    need = Need(
+    need = CapacityNeed(
         rate_per_second=rate,
         latency_seconds=latency,
         retention_days=retention / _UNITS_OF_TIME["d"],
@@ -107,9 +107,9 @@ def capacity(
         busiest_lane=busiest_lane,
     )
     found = plan(need, costs)
-    played = _play(need, costs, found) if simulates else None
+    simulated = _simulated(need, costs, found) if simulates else None
     if as_json:
-        print_json(_as_json(found, costs, played))
+        print_json(_as_json(found, costs, simulated))
         return
     table = table_of("what", "how much", "", "because", whole=frozenset({"what", "how much"}))
     for line in found.lines:
@@ -121,13 +121,13 @@ def capacity(
         limits.add_row(limit.what, f"{limit.rate_per_second:,.0f}", state, limit.remedy)
     click.echo()
     console().print(limits)
-    if played is not None:
+    if simulated is not None:
         click.echo(
-            f"\nSimulated, the share of one web process, {played['rate']:,.0f}/s for {_SHARE_SECONDS:g} s: accepted"
-            f" after {played['acceptP50Ms']} ms (p50) and {played['acceptP95Ms']} ms (p95), called"
-            f" {played['deliverP95Ms']} ms later (p95), {played['cores']} cores in use. A store that is away for"
-            f" {_OUTAGE.seconds:g} s makes {played['waitingAfterOutage']:,} wait, for whom"
-            f" {played['outageOverAfterSeconds']} s more are needed."
+            f"\nSimulated, the share of one web process, {simulated['rate']:,.0f}/s for {_SHARE_SECONDS:g} s: accepted"
+            f" after {simulated['acceptP50Ms']} ms (p50) and {simulated['acceptP95Ms']} ms (p95), called"
+            f" {simulated['deliverP95Ms']} ms later (p95), {simulated['cores']} cores in use. A store that is away for"
+            f" {_OUTAGE.seconds:g} s makes {simulated['waitingAfterOutage']:,} wait, for whom"
+            f" {simulated['outageOverAfterSeconds']} s more are needed."
         )
     click.echo(f"\nMeasured {costs.source['date']} on {costs.source['machine']}. Assumed: {'; '.join(ASSUMED)}.")
 
@@ -137,13 +137,13 @@ def measured_costs() -> MeasuredCosts:
     return MeasuredCosts.of(orjson.loads((files("wavecom.commands") / "measured_costs.json").read_bytes()))
 
 
-def _play(need: Need, costs: MeasuredCosts, found: Plan) -> dict[str, Any]:
+def _simulated(need: CapacityNeed, costs: MeasuredCosts, found: CapacityPlan) -> dict[str, Any]:
     """The share of one web process on cores of its own: what it waits for, which means do not show."""
     webs = max(1, int(found.amount("web processes")) - 1)
     workers = max(1, round((found.amount("workers") - 1) / webs))
     rate = need.rate_per_second / webs
-    load = Load(rate=rate, seconds=_SHARE_SECONDS, connections=8_192)
-    deployment = Deployment(
+    load = SimulatedLoad(rate=rate, seconds=_SHARE_SECONDS, connections=8_192)
+    deployment = SimulatedDeployment(
         cores=max(2.0, found.amount("cores") / webs),
         core_speed=costs.seen["steady"]["speed"],
         workers=workers,
@@ -168,7 +168,7 @@ def _amount_text(amount: float) -> str:
     return f"{amount:,.0f}" if amount == int(amount) or amount >= 100 else f"{amount:,.2f}"
 
 
-def _as_json(found: Plan, costs: MeasuredCosts, played: dict[str, Any] | None) -> dict[str, Any]:
+def _as_json(found: CapacityPlan, costs: MeasuredCosts, simulated: dict[str, Any] | None) -> dict[str, Any]:
     return {
         "needs": [
             {"what": line.what, "amount": round(line.amount, 3), "unit": line.unit, "arithmetic": line.arithmetic}
@@ -178,7 +178,7 @@ def _as_json(found: Plan, costs: MeasuredCosts, played: dict[str, Any] | None) -
             {"what": each.what, "ratePerSecond": round(each.rate_per_second, 1), "remedy": each.remedy}
             for each in found.limits
         ],
-        "simulated": played,
+        "simulated": simulated,
         "measured": dict(costs.source),
         "assumed": list(ASSUMED),
     }

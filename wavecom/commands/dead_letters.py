@@ -13,7 +13,7 @@ from wavecom.commands.console import console, explaining_errors, open_services, 
 from wavecom.commands.dead_letter_display import detail_of, print_dead_letters, print_detail, print_foreign_messages
 from wavecom.commands.job_selection import JobChoice, choosing_jobs, exit_for_unknown_ids
 from wavecom.commands.parameters import counted
-from wavecom.core.audit import Action
+from wavecom.core.audit import AuditAction
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions, NotResumableError
 from wavecom.core.dead_letters import (
     DeadLetterFilter,
@@ -161,7 +161,7 @@ def resume(audit_entry: str, options: BulkOptions, is_asking: bool, accept_dupli
                 )
         except NotResumableError as error:
             raise click.ClickException(str(error)) from error
-        _conclude(services, operation, "replayed" if first.action is Action.REPLAY else "discarded")
+        _conclude(services, operation, "replayed" if first.action is AuditAction.REPLAY else "discarded")
 
 
 # --- changes ------------------------------------------------------------------------------------------------------

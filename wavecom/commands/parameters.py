@@ -59,7 +59,7 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-class Named(Protocol):
+class NamedItem(Protocol):
     """Something that ``--only`` names and ``--list`` lists."""
 
     @property
@@ -68,7 +68,7 @@ class Named(Protocol):
         ...
 
 
-NamedT = TypeVar("NamedT", bound=Named)
+NamedT = TypeVar("NamedT", bound=NamedItem)
 
 
 def chosen(names: Sequence[str], usual: Sequence[NamedT], unlisted: Sequence[NamedT] = ()) -> list[NamedT]:

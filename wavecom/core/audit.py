@@ -22,7 +22,7 @@ def reason_of(job: Job) -> FailureReason:
     return FailureReason(error.code if error else "unknown", error.provider if error else job.provider)
 
 
-class Action(StrEnum):
+class AuditAction(StrEnum):
     """What an operator did: the ``action`` of an audit entry."""
 
     REPLAY = "replay"

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from wavecom.core.actor import OPERATOR
-from wavecom.core.audit import Action, FailureReason
+from wavecom.core.audit import AuditAction, FailureReason
 from wavecom.errors import ConflictError
 
 
@@ -37,7 +37,7 @@ class BulkOperation:
     """One use of an operator's command: its audit entry, kept up to date while it goes on."""
 
     operation_id: str
-    action: Action
+    action: AuditAction
     operator: str
     started_at: datetime
     filters: Mapping[str, str]

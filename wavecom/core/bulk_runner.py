@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Protocol, TypeVar
 
-from wavecom.core.audit import Action
+from wavecom.core.audit import AuditAction
 from wavecom.core.bulk_operations import (
     AuditLog,
     BulkOperation,
@@ -74,7 +74,7 @@ class BulkRunner:
         self._sleep = sleep
         self._new_id = new_id
 
-    def new(self, action: Action, filters: Mapping[str, str], options: BulkOptions) -> BulkOperation:
+    def new(self, action: AuditAction, filters: Mapping[str, str], options: BulkOptions) -> BulkOperation:
         """An operation that has not begun."""
         return BulkOperation(
             self._new_id(), action, options.operator, self._clock.now(), filters, is_dry_run=options.is_dry_run

@@ -43,7 +43,7 @@ _DAY_SECONDS: Final = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
+class CapacityNeed:
     """What is asked for. ``spare`` is the share of everything that is kept free for failures and slow hours."""
 
     rate_per_second: float
@@ -58,7 +58,7 @@ class Need:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PlanLine:
     """One figure of a plan, with how it was reckoned."""
 
     what: str
@@ -68,7 +68,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class CapacityLimit:
     """What one of something carries: ``rate_per_second`` notifications, and what to do about it."""
 
     what: str
@@ -77,18 +77,18 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class CapacityPlan:
     """What a need comes to. ``limits`` are sorted by their rate: those below the need's are passed."""
 
-    lines: Sequence[Line]
-    limits: Sequence[Limit]
+    lines: Sequence[PlanLine]
+    limits: Sequence[CapacityLimit]
 
     def amount(self, what: str) -> float:
         """The amount of the line called ``what``, in that line's unit. There must be one."""
         return next(line.amount for line in self.lines if line.what == what)
 
 
-def plan(need: Need, costs: MeasuredCosts) -> Plan:
+def plan(need: CapacityNeed, costs: MeasuredCosts) -> CapacityPlan:
     """What ``need`` takes, line by line, at the ``costs`` that were measured."""
     rate, keep = need.rate_per_second, 1 - need.spare
     webs = math.ceil(rate * (1 + need.receipts) / (WEB_PER_SECOND * keep)) + 1
@@ -105,13 +105,13 @@ def plan(need: Need, costs: MeasuredCosts) -> Plan:
     web_connections, worker_connections = web_pool(need.web_threads), worker_pool(need.calls_at_once)
     connections = webs * (web_connections + MONITORING) + workers * (worker_connections + MONITORING)
     lines = [
-        Line(
+        PlanLine(
             "web processes",
             webs,
             "",
             f"{rate:,.0f}/s x (1 + {need.receipts:g} receipts) / ({WEB_PER_SECOND:,.0f}/s x {keep:.2f}), and 1",
         ),
-        Line(
+        PlanLine(
             "workers",
             workers,
             "",
@@ -119,39 +119,39 @@ def plan(need: Need, costs: MeasuredCosts) -> Plan:
             f" x {keep:.2f}), and 1",
         ),
         *cores,
-        Line("cores", sum(line.amount for line in cores), "", "all of the above"),
-        Line(
+        PlanLine("cores", sum(line.amount for line in cores), "", "all of the above"),
+        PlanLine(
             "queue partitions",
             partitions,
             "a lane",
             f"{rate:,.0f}/s x {need.busiest_lane:g} / ({QUEUE_PER_SECOND:,.0f}/s x {keep:.2f})",
         ),
-        Line(
+        PlanLine(
             "storage",
             stored / 1e12,
             "TB",
             f"({DOCUMENT_BYTES} + {INDEX_BYTES} + {RECEIPT_BYTES} x {need.receipts:g}) bytes x {rate:,.0f}/s x"
             f" {_DAY_SECONDS:,} s x {need.retention_days:g} days, one copy, before compression",
         ),
-        Line("shards", shards, "of three", f"max({by_cores} by {SERVER_CORES} cores, {by_disk} by 4 TB)"),
-        Line(
+        PlanLine("shards", shards, "of three", f"max({by_cores} by {SERVER_CORES} cores, {by_disk} by 4 TB)"),
+        PlanLine(
             "connections to MongoDB",
             connections,
             "at most",
             f"{webs} x ({web_connections} + {MONITORING}) + {workers} x ({worker_connections} + {MONITORING})",
         ),
-        Line("connections to RabbitMQ", webs + 2 * workers, "", f"{webs} + 2 x {workers}"),
-        Line(
+        PlanLine("connections to RabbitMQ", webs + 2 * workers, "", f"{webs} + 2 x {workers}"),
+        PlanLine(
             "connections to providers",
             math.ceil(rate * need.latency_seconds),
             "",
             f"{rate:,.0f}/s x {need.latency_seconds:g} s",
         ),
     ]
-    return Plan(tuple(lines), _limits(need, costs, per_worker, document))
+    return CapacityPlan(tuple(lines), _limits(need, costs, per_worker, document))
 
 
-def _cores(need: Need, costs: MeasuredCosts, webs: int, workers: int) -> list[Line]:
+def _cores(need: CapacityNeed, costs: MeasuredCosts, webs: int, workers: int) -> list[PlanLine]:
     rate = need.rate_per_second
     speed = costs.seen["steady"]["speed"]
     found = []
@@ -165,28 +165,28 @@ def _cores(need: Need, costs: MeasuredCosts, webs: int, workers: int) -> list[Li
         copies = COPIES if name in ("MongoDB", "RabbitMQ") else 1
         amount = rate * milliseconds / 1_000 / speed * copies / (1 - need.spare)
         text = f"{rate:,.0f}/s x {milliseconds:.3f} ms / {speed:g} of full speed / {1 - need.spare:.2f}"
-        found.append(Line(f"cores for {name}", amount, "", f"{text} x {copies} copies" if copies > 1 else text))
+        found.append(PlanLine(f"cores for {name}", amount, "", f"{text} x {copies} copies" if copies > 1 else text))
     return found
 
 
-def _limits(need: Need, costs: MeasuredCosts, per_worker: float, document: float) -> tuple[Limit, ...]:
+def _limits(need: CapacityNeed, costs: MeasuredCosts, per_worker: float, document: float) -> tuple[CapacityLimit, ...]:
     keep, speed = 1 - need.spare, costs.seen["steady"]["speed"]
     # Where groups are full.
     mongo = costs.at("MongoDB", WEB_PER_SECOND) * (1 + need.receipts * (1 - costs.accept_shares["MongoDB"]) / 2)
     redis = costs.at("Redis", WEB_PER_SECOND)
     stored_for = document * _DAY_SECONDS * need.retention_days
     found = [
-        Limit(
+        CapacityLimit(
             "a web process", WEB_PER_SECOND * keep / (1 + need.receipts), "more of them (WAVECOM_WEB_WORKERS, hosts)"
         ),
-        Limit("a worker", per_worker * keep, "more of them (WAVECOM_WORKERS, wavecom autoscale)"),
-        Limit(
+        CapacityLimit("a worker", per_worker * keep, "more of them (WAVECOM_WORKERS, wavecom autoscale)"),
+        CapacityLimit(
             "the queue of a lane",
             QUEUE_PER_SECOND * keep / need.busiest_lane,
             "queue partitions, or lanes on several brokers",
         ),
-        Limit("the disk of a replica set", SERVER_DISK_BYTES / stored_for, "shards, or a shorter retention"),
-        Limit("the cores of a MongoDB primary", SERVER_CORES * 1_000 / mongo * speed * keep, "shards"),
-        Limit("the one thread of Redis", 1_000 / redis * speed * keep, "a Redis for each region"),
+        CapacityLimit("the disk of a replica set", SERVER_DISK_BYTES / stored_for, "shards, or a shorter retention"),
+        CapacityLimit("the cores of a MongoDB primary", SERVER_CORES * 1_000 / mongo * speed * keep, "shards"),
+        CapacityLimit("the one thread of Redis", 1_000 / redis * speed * keep, "a Redis for each region"),
     ]
     return tuple(sorted(found, key=lambda limit: limit.rate_per_second))

@@ -14,7 +14,7 @@ class _Work:
     speed: float = 0.0
 
 
-class Machine:
+class SimulatedMachine:
     """``cores`` processors. Work in seconds of processor time; it does not know the time, only how much passes."""
 
     def __init__(self, cores: float) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from wavecom.core.audit import Action
+from wavecom.core.audit import AuditAction
 from wavecom.core.bulk_operations import AuditLog, BulkOperation, BulkOptions, NotResumableError
 from wavecom.core.bulk_runner import BulkRunner, Progress, no_progress
 from wavecom.core.bulk_transitions import BulkTransitions, EventOf
@@ -69,13 +69,13 @@ class DeadLetters:
         (``engine.is_in_doubt``) are left alone and counted, unless duplicates are accepted; with ids those that are
         unconfirmed may be named, too.
         """
-        operation = self._new(Action.REPLAY, selection, options)
+        operation = self._new(AuditAction.REPLAY, selection, options)
         event_of = self._replay_event(operation, options, accepts_duplicate)
         return self._run(operation, selection, event_of, options, on_progress)
 
     def discard(self, selection: Selection, options: BulkOptions, on_progress: Progress = no_progress) -> BulkOperation:
         """Put failed jobs aside: they stay failed, without a dead letter. May be repeated, or run twice at once."""
-        operation = self._new(Action.DISCARD, selection, options)
+        operation = self._new(AuditAction.DISCARD, selection, options)
         return self._run(operation, selection, _discard_event(operation, options), options, on_progress)
 
     def settle(
@@ -90,7 +90,7 @@ class DeadLetters:
         """Close unconfirmed jobs as delivered or failed, because somebody has found out. May be repeated."""
         selection = tuple(job_ids)
         details = {"outcome": "delivered" if is_delivered else "failed", "reason": reason}
-        operation = self._new(Action.SETTLE, selection, options, details)
+        operation = self._new(AuditAction.SETTLE, selection, options, details)
         event = SettleRequested(is_delivered, reason, _note(operation, options), options.by)
         return self._run(operation, selection, lambda _number: event, options, on_progress)
 
@@ -100,7 +100,7 @@ class DeadLetters:
         May be given to ``resume`` once whoever ran it has ended.
         """
         operation = self._audit.find(operation_id)
-        if operation is None or operation.action not in {Action.REPLAY, Action.DISCARD}:
+        if operation is None or operation.action not in {AuditAction.REPLAY, AuditAction.DISCARD}:
             raise NotResumableError(f"{operation_id} is no audit entry of a replay or discard.")
         return operation
 
@@ -120,7 +120,7 @@ class DeadLetters:
         """
         selection = selection_from_text(first.filters)
         operation = self._runner.resumed(first, options)
-        if first.action is Action.REPLAY:
+        if first.action is AuditAction.REPLAY:
             event_of = self._replay_event(operation, options, accepts_duplicate)
         else:
             event_of = _discard_event(operation, options)
@@ -178,7 +178,7 @@ class DeadLetters:
 
     def reveal(self, job_id: JobId, operator: str) -> None:
         """Leave an audit entry for somebody who looks at a job's recipient and payload."""
-        operation = self._runner.new(Action.REVEAL, {"jobs": job_id}, BulkOptions(operator=operator))
+        operation = self._runner.new(AuditAction.REVEAL, {"jobs": job_id}, BulkOptions(operator=operator))
         with self._runner.audited(operation):
             operation.first_id = operation.last_id = job_id
 
@@ -186,7 +186,7 @@ class DeadLetters:
 
     def _new(
         self,
-        action: Action,
+        action: AuditAction,
         selection: Selection,
         options: BulkOptions,
         details: Mapping[str, str] = MappingProxyType({}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wavecom.core.audit import Action, FailureReason
+from wavecom.core.audit import AuditAction, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions
 from wavecom.core.bulk_runner import BulkRunner, Progress, no_progress
 from wavecom.core.dead_letters import DeadLetterQueue, Predicate, QueuedDeadLetter, wait_while_busy
@@ -37,7 +37,7 @@ class ForeignMessages:
 
     def discard(self, options: BulkOptions, on_progress: Progress = no_progress) -> BulkOperation:
         """Drop them, for good; counted in the audit entry before they go. May be repeated."""
-        operation = self._runner.new(Action.DISCARD_RAW, {}, options)
+        operation = self._runner.new(AuditAction.DISCARD_RAW, {}, options)
 
         def must_be_removed(messages: Sequence[QueuedDeadLetter]) -> list[bool]:
             removals = []

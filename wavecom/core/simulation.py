@@ -23,7 +23,7 @@ from wavecom.core.costs import (
     MeasuredCosts,
     opened_window,
 )
-from wavecom.core.cpu import Machine
+from wavecom.core.cpu import SimulatedMachine
 
 #: Requests that are new since the last look come together so often.
 _TICK_SECONDS: Final = 0.004
@@ -34,7 +34,7 @@ _MOMENT: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
+class SimulatedLoad:
     """``rate`` requests a second for ``seconds``, one after the other. ``connections``: so many can wait for an
     answer at once, and a request that finds none free waits ``patience_seconds`` and is then never sent."""
 
@@ -45,7 +45,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outage:
+class StoreOutage:
     """Nothing of the store is answered from ``at`` on for ``seconds``."""
 
     at: float
@@ -53,7 +53,7 @@ class Outage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deployment:
+class SimulatedDeployment:
     """What is simulated: a machine, its processes, and the providers behind it."""
 
     cores: float = 2
@@ -68,7 +68,7 @@ class Deployment:
     #: Of the load and the provider, where they run on the same machine.
     load_ms: float = 0.0
     provider_ms: float = 0.0
-    outages: Sequence[Outage] = ()
+    outages: Sequence[StoreOutage] = ()
 
 
 @dataclass(slots=True)
@@ -110,20 +110,20 @@ class SimulationResult:
         return quantiles(values, n=100)[percent - 1] if len(values) > 1 else 0.0
 
 
-def simulate(deployment: Deployment, costs: MeasuredCosts, loads: Sequence[Load]) -> SimulationResult:
+def simulate(deployment: SimulatedDeployment, costs: MeasuredCosts, loads: Sequence[SimulatedLoad]) -> SimulationResult:
     """Play ``loads`` one after the other, until all that was accepted is delivered."""
     return _Simulation(deployment, costs, loads).run()
 
 
 class _Simulation:
-    def __init__(self, deployment: Deployment, costs: MeasuredCosts, loads: Sequence[Load]) -> None:
+    def __init__(self, deployment: SimulatedDeployment, costs: MeasuredCosts, loads: Sequence[SimulatedLoad]) -> None:
         self._deployment = deployment
         self._costs = costs
         self._loads = [*loads]
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._number = 0
         self._now = 0.0
-        self._machine = Machine(deployment.cores)
+        self._machine = SimulatedMachine(deployment.cores)
         self._outcome = SimulationResult()
         self._ends_at = sum(load.seconds for load in loads)
         #: When requests were meant to be sent that no connection is free for.
@@ -189,7 +189,7 @@ class _Simulation:
         elif index + 1 < len(self._loads):
             self._schedule(began + load.seconds, lambda: self._arrive(index + 1, began + load.seconds, 0.0))
 
-    def _send(self, load: Load) -> None:
+    def _send(self, load: SimulatedLoad) -> None:
         while self._unsent and self._now - self._unsent[0] > load.patience_seconds:
             self._outcome.never_sent += 1
             self._unsent.popleft()
@@ -203,7 +203,7 @@ class _Simulation:
 
     # Accepting
 
-    def _validate(self, web: _Web, load: Load) -> None:
+    def _validate(self, web: _Web, load: SimulatedLoad) -> None:
         """A web process takes what has come, once the window of the first is over and it has time for it."""
         if web.is_validating or not web.waiting:
             return
@@ -216,13 +216,13 @@ class _Simulation:
         cost = self._costs.groups["web"].of_group(len(batch)) + len(batch) * self._deployment.load_ms
         self._burst(cost, lambda: self._validated(web, batch, load))
 
-    def _validated(self, web: _Web, batch: list[_Request], load: Load) -> None:
+    def _validated(self, web: _Web, batch: list[_Request], load: SimulatedLoad) -> None:
         web.is_validating = False
         web.commits.append(batch)
         self._commit(web, load)
         self._validate(web, load)
 
-    def _commit(self, web: _Web, load: Load) -> None:
+    def _commit(self, web: _Web, load: SimulatedLoad) -> None:
         """One batch at a time, as the web process does it."""
         if web.is_committing or not web.commits:
             return
@@ -231,7 +231,7 @@ class _Simulation:
         cost = self._share("MongoDB", len(batch)) + self._costs.groups["Redis"].of_group(len(batch))
         self._store(cost, lambda: self._committed(web, batch, load))
 
-    def _committed(self, web: _Web, batch: list[_Request], load: Load) -> None:
+    def _committed(self, web: _Web, batch: list[_Request], load: SimulatedLoad) -> None:
         web.is_committing = False
         outcome = self._outcome
         outcome.accepted += len(batch)

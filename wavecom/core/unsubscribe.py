@@ -34,7 +34,7 @@ _LONGEST_TOKEN = 6000
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
+class UnsubscribeTarget:
     """Who leaves what: a recipient (normalised) of an account's messages on a channel."""
 
     account: str
@@ -55,17 +55,17 @@ class UnsubscribeLinks:
         self._base_url = base_url
         self._ciphers = [AESSIV(_key(secret)) for secret in secrets]
 
-    def url(self, subscription: Subscription) -> str:
+    def url(self, subscription: UnsubscribeTarget) -> str:
         """The link of this subscription."""
         text = "\0".join((subscription.account, subscription.channel.value, subscription.recipient))
         sealed = self._ciphers[0].encrypt(text.encode(), [_PURPOSE])
         return f"{self._base_url}{PATH}/{urlsafe_b64encode(sealed).decode().rstrip('=')}"
 
-    def headers(self, subscription: Subscription) -> Mapping[str, str]:
+    def headers(self, subscription: UnsubscribeTarget) -> Mapping[str, str]:
         """What offers the link in a mail: readers show a button, whose POST alone unsubscribes."""
         return {LIST_UNSUBSCRIBE: f"<{self.url(subscription)}>", LIST_UNSUBSCRIBE_POST: ONE_CLICK}
 
-    def read(self, token: str) -> Subscription | None:
+    def read(self, token: str) -> UnsubscribeTarget | None:
         """What a link's token stands for; None for one that is none of ours."""
         if len(token) > _LONGEST_TOKEN:
             return None
@@ -78,7 +78,7 @@ class UnsubscribeLinks:
                 account, channel, recipient = cipher.decrypt(sealed, [_PURPOSE]).decode().split("\0")
             except (InvalidTag, ValueError):
                 continue
-            return Subscription(account, Channel(channel), recipient)
+            return UnsubscribeTarget(account, Channel(channel), recipient)
         return None
 
 
@@ -102,7 +102,7 @@ def with_link(
     found = dict(payload)
     recipient = recipient_of(channel, to)
     if found.pop("unsubscribe") and links is not None and recipient is not None:
-        found["headers"] = {**found.get("headers", {}), **links.headers(Subscription(account, channel, recipient))}
+        found["headers"] = {**found.get("headers", {}), **links.headers(UnsubscribeTarget(account, channel, recipient))}
     return found
 
 

@@ -18,7 +18,7 @@ _WITH_PARENT_DEATH_SIGNAL = Path(__file__).with_name("parent_death_signal.py")
 _POLL_SECONDS = 0.02
 
 
-class Child:
+class ChildProcess:
     """A running program in a process group of its own, so that a Ctrl-C in the terminal reaches only the launcher.
 
     It dies with this process, even if that is killed with SIGKILL (Linux; ``death_signal`` says how gently). The

@@ -24,7 +24,7 @@ from wavecom.local.screen import Screen
 from wavecom.local.server import PrivateServer
 from wavecom.local.servers import PrivateMongo, PrivateRabbitMQ, PrivateRedis
 from wavecom.local.service import MARK, Service
-from wavecom.local.supervisor import Phase, Supervisor
+from wavecom.local.supervisor import ShutdownPhase, Supervisor
 from wavecom.providers.configuration.values import ProvidersConfig
 from wavecom.providers.file import read_providers_file
 from wavecom.services.autoscaling import autoscaling_services, check_autoscaling
@@ -296,10 +296,10 @@ class _Launcher:
         try:
             was_patient = self._supervisor.stop(
                 [
-                    Phase(services=by_name["web"], until_seconds=_WEB_UNTIL),
-                    Phase(services=workers, until_seconds=_WORKERS_UNTIL),
-                    Phase(services=by_name["flower"], until_seconds=_FLOWER_UNTIL),
-                    Phase(services=quick_first, until_seconds=_SERVERS_UNTIL),
+                    ShutdownPhase(services=by_name["web"], until_seconds=_WEB_UNTIL),
+                    ShutdownPhase(services=workers, until_seconds=_WORKERS_UNTIL),
+                    ShutdownPhase(services=by_name["flower"], until_seconds=_FLOWER_UNTIL),
+                    ShutdownPhase(services=quick_first, until_seconds=_SERVERS_UNTIL),
                 ],
                 self._interrupts,
             )

@@ -16,7 +16,7 @@ from pymongo.errors import PyMongoError
 
 from wavecom import private_files
 from wavecom.errors import ConfigurationError, Problem
-from wavecom.local.child import Child
+from wavecom.local.child import ChildProcess
 from wavecom.local.logs import tail
 from wavecom.local.ports import LOOPBACK, free_ports
 from wavecom.local.server import PrivateServer, not_installed
@@ -103,7 +103,7 @@ class PrivateMongo(PrivateServer):
         if not self.has_login:
             return self._command_at(self.program, self._port)
         if not self._password_file.exists():
-            self._put_on_the_lock(self.program)
+            self._require_login(self.program)
         return [*self._command_at(self.program, self._port), "--auth"]
 
     def _command_at(self, program: Path, port: int) -> list[str]:
@@ -119,14 +119,14 @@ class PrivateMongo(PrivateServer):
         durable = ["--sync-on-commit"] if program.name == "secantusd-rs" else []
         return [str(program), "--config", str(configuration), *place, *durable, "--log-level", "WARNING"]
 
-    def _put_on_the_lock(self, program: Path) -> None:
+    def _require_login(self, program: Path) -> None:
         """Make its one user. None of these programs can do that but while it runs without a lock: for about a second,
         on a port that nobody has been told. Whoever has found it all the same leaves no user behind.
         """
         password = private_files.new_secret()
         for _ in range(_LOCK_TRIES):
             [port] = free_ports(1)
-            unlocked = Child(
+            unlocked = ChildProcess(
                 self._command_at(program, port), log=self.log, environment=self._environment(), folder=self.home
             )
             try:
@@ -151,7 +151,7 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _make_user(url: str, password: str, server: Child) -> None:
+def _make_user(url: str, password: str, server: ChildProcess) -> None:
     deadline = time.monotonic() + PrivateMongo.start_seconds
     while not _answers(url):
         if not server.is_running or time.monotonic() > deadline:

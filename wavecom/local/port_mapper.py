@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from wavecom.errors import ConfigurationError, Problem
-from wavecom.local.child import Child
+from wavecom.local.child import ChildProcess
 from wavecom.local.ports import LOOPBACK
 from wavecom.local.server import not_installed
 
@@ -26,7 +26,7 @@ class PortMapper:
         self._environment = environment
         self._owner = owner
         self._remedy = remedy
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     def start(self) -> None:
         """Start and wait until it answers. Does nothing when it runs. Raises ``ConfigurationError``."""
@@ -36,7 +36,7 @@ class PortMapper:
         if program is None:
             raise not_installed("Erlang's epmd", self._remedy)
         command = [program, "-port", str(self._port), "-address", LOOPBACK]
-        self._child = Child(command, log=self._log, environment=self._environment, folder=self._home)
+        self._child = ChildProcess(command, log=self._log, environment=self._environment, folder=self._home)
         deadline = time.monotonic() + 10
         while not self._answers():
             if not self._child.is_running or time.monotonic() > deadline:

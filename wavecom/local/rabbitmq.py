@@ -15,7 +15,7 @@ from urllib.parse import quote
 from wavecom.errors import ConfigurationError, Problem
 from wavecom.local.port_mapper import PortMapper
 from wavecom.local.ports import LOOPBACK, free_ports
-from wavecom.local.rabbitmq_logins import ADMINISTRATOR, APPLICATION, MONITOR, Logins
+from wavecom.local.rabbitmq_logins import ADMINISTRATOR, APPLICATION, MONITOR, RabbitMQLogins
 from wavecom.local.server import PrivateServer, not_installed
 
 #: Not ``rabbitmq_prometheus``: its page has no lock.
@@ -68,10 +68,10 @@ class PrivateRabbitMQ(PrivateServer):
         self._port_mapper: PortMapper | None = None
 
     @cached_property
-    def logins(self) -> Logins:
+    def logins(self) -> RabbitMQLogins:
         """Who may log in; made on the first start."""
         self.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return Logins.kept_in(self.home, was_open=any((self.home / "data").glob("*")))
+        return RabbitMQLogins.kept_in(self.home, was_open=any((self.home / "data").glob("*")))
 
     @property
     def port(self) -> int:

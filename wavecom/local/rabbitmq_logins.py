@@ -29,7 +29,7 @@ _NOTHING = {"configure": "^$", "write": "^$", "read": "^$"}
 
 
 @dataclass(frozen=True, slots=True)
-class Logins:
+class RabbitMQLogins:
     """Kept in ``folder``. ``was_open``: others may still have logins from a time when this node had no lock."""
 
     folder: Path
@@ -38,7 +38,7 @@ class Logins:
     was_open: bool
 
     @classmethod
-    def kept_in(cls, folder: Path, *, was_open: bool) -> Logins:
+    def kept_in(cls, folder: Path, *, was_open: bool) -> RabbitMQLogins:
         """Those made before, or new ones. ``was_open`` counts for new ones: the node has data of another's making."""
         try:
             kept: dict[str, Any] = json.loads((folder / _FILE).read_text(encoding="ascii"))
@@ -52,7 +52,7 @@ class Logins:
             return made
         return cls(folder, kept["vhost"], kept["passwords"], kept["wasOpen"])
 
-    def closed(self) -> Logins:
+    def closed(self) -> RabbitMQLogins:
         """Nobody else can log in any more."""
         closed = replace(self, was_open=False)
         closed._keep()

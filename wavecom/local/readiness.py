@@ -58,10 +58,10 @@ def _http(host: str, port: int, path: str) -> str | None:
         return "does not answer yet"
     finally:
         connection.close()
-    return None if answer.status == 200 else f"{path} answers {answer.status}: {_gist(body)}"
+    return None if answer.status == 200 else f"{path} answers {answer.status}: {_one_line(body)}"
 
 
-def _gist(body: bytes) -> str:
+def _one_line(body: bytes) -> str:
     try:
         return json.dumps(json.loads(body))
     except ValueError:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from wavecom.local.child import Child
+from wavecom.local.child import ChildProcess
 
 #: Set in the environment of everything that a launcher starts, and inherited by what that starts in turn: how the
 #: next launcher recognises what a killed one has left behind.
@@ -25,7 +25,7 @@ class Service(ABC):
         self.title = title
         self.log = log
         self._inherited = os.environ if environment is None else environment
-        self._child: Child | None = None
+        self._child: ChildProcess | None = None
 
     @abstractmethod
     def _command(self) -> Sequence[str]:
@@ -69,7 +69,7 @@ class Service(ABC):
             return
         self.log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         command = self._command()
-        self._child = Child(
+        self._child = ChildProcess(
             command,
             log=self.log,
             environment=self._environment(),

@@ -21,7 +21,7 @@ _CAP_LOGS_SECONDS = 60
 
 
 @dataclass(slots=True)
-class Pauses:
+class RestartDelays:
     """How long to wait before each restart of one service: 1, 2, 4 … 30 s, and 1 s again after a sound life."""
 
     deaths: int = 0
@@ -35,14 +35,14 @@ class Pauses:
 @dataclass(slots=True)
 class _Watched:
     service: Service
-    pauses: Pauses
+    pauses: RestartDelays
     restart_at: float | None = None
     #: When it was asked to end for good; None: it is to run.
     retired_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
+class ShutdownPhase:
     """Services that end together. ``until_seconds`` after the start of the shutdown, what still runs is killed."""
 
     services: Sequence[Service]
@@ -66,7 +66,7 @@ class Supervisor:
     def start(self, service: Service) -> None:
         """Launch it and watch it from now on. Raises ``ConfigurationError`` when it can't be launched at all."""
         service.launch()
-        self._watched.append(_Watched(service, Pauses()))
+        self._watched.append(_Watched(service, RestartDelays()))
 
     def deaths(self, service: Service) -> int:
         """How often it has died since it last lived soundly."""
@@ -85,7 +85,7 @@ class Supervisor:
         """Notice what has died, start what is due; to be called often."""
         for watched in [*self._watched]:
             if watched.retired_at is not None:
-                self._see_off(watched, watched.retired_at)
+                self._await_end(watched, watched.retired_at)
                 continue
             if watched.service.is_running:
                 continue
@@ -98,7 +98,7 @@ class Supervisor:
             for service in self.services:
                 cap(service.log)
 
-    def stop(self, phases: Sequence[Phase], interrupts: Interrupts) -> bool:
+    def stop(self, phases: Sequence[ShutdownPhase], interrupts: Interrupts) -> bool:
         """End the phases one after the other. Another interrupt kills everything; returns whether there was none."""
         started_at = self._now()
         interrupts_at_start = interrupts.count
@@ -122,7 +122,7 @@ class Supervisor:
     def _find(self, service: Service) -> _Watched:
         return next(watched for watched in self._watched if watched.service is service)
 
-    def _see_off(self, watched: _Watched, retired_at: float) -> None:
+    def _await_end(self, watched: _Watched, retired_at: float) -> None:
         service = watched.service
         if service.is_running and self._now() - retired_at >= RETIRE_SECONDS:
             self._say(f"{service.title} did not end in {RETIRE_SECONDS} s and was killed.")

@@ -30,7 +30,7 @@ from wavecom.providers.configuration.options import (
     tuple_of,
 )
 from wavecom.providers.configuration.receipt_options import HttpReceiptOptions, ReceiptTable
-from wavecom.providers.gateway.answers import AnswerRule, ReadAnswer, Reading, first_rule
+from wavecom.providers.gateway.answers import AnswerLocation, AnswerRule, ParsedAnswer, first_rule
 from wavecom.providers.gateway.fields import table_of, tables_of
 from wavecom.providers.gateway.requests import RequestOptions
 from wavecom.providers.gateway.samples import sample_messages
@@ -146,9 +146,9 @@ class HttpOptions:
     #: What answers mean beyond their status; the first that applies counts.
     answers: Annotated[tuple[AnswerRule, ...], tables_of(AnswerRule)] = ()
     #: Where an answer names the message, a code of its own, and the seconds after which to come back.
-    message_id: Annotated[Reading | None, table_of(Reading)] = None
-    code: Annotated[Reading | None, table_of(Reading)] = None
-    retry_after: Annotated[Reading | None, table_of(Reading)] = None
+    message_id: Annotated[AnswerLocation | None, table_of(AnswerLocation)] = None
+    code: Annotated[AnswerLocation | None, table_of(AnswerLocation)] = None
+    retry_after: Annotated[AnswerLocation | None, table_of(AnswerLocation)] = None
 
     def __post_init__(self) -> None:
         self._check_credentials()
@@ -212,7 +212,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
         """What the file says, or the job's own words as JSON."""
         options = self.options.request
         if options is None:
-            return self._own_words(message)
+            return self._usual_request(message)
         now = int(self.dependencies.clock.now().timestamp())
         built = options.build(self.options.url, message, whole_payload(message), now)
         headers = {"Idempotency-Key": message.delivery_key, **self.options.headers, **built.headers}
@@ -220,7 +220,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
             built.url, built.body, headers, self.config.timeout_seconds, self.options.ca_file, method=options.method
         )
 
-    def _own_words(self, message: Message) -> Request:
+    def _usual_request(self, message: Message) -> Request:
         content = {
             "jobId": message.job_id,
             "reference": message.receipt_reference,
@@ -240,7 +240,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
     def message_id(self, response: Response) -> str | None:
         """Read where the file says, else from a JSON answer, where there is one."""
         if self.options.message_id is not None:
-            return self.options.message_id.id_of(ReadAnswer(response))
+            return self.options.message_id.id_of(ParsedAnswer(response))
         return json_field(response, *ID_FIELDS)
 
     def interpret(self, response: Response, message: Message) -> ProviderResult:
@@ -249,7 +249,7 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
         options = self.options
         if not (options.answers or options.code or options.retry_after):
             return result
-        answer = ReadAnswer(response)
+        answer = ParsedAnswer(response)
         rule = first_rule(options.answers, answer)
         if rule is not None:
             meaning = rule.meaning

@@ -20,7 +20,7 @@ from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import base_url, pem_file, secret, secrets, text
 from wavecom.providers.mail.composition import api_mail_of, base64_content, mailbox, sender_address, unsupported
 from wavecom.providers.mail.headers import written_headers
-from wavecom.providers.mail.parts import Attachment
+from wavecom.providers.mail.parts import MailAttachment
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_at, json_field
 from wavecom.providers.transport import Request, Response
 
@@ -153,7 +153,7 @@ class PostmarkProvider(BaseHttpProvider[PostmarkOptions]):
         return [credentials, sender_finding(None, "the stream is there; a server token can't ask about signatures")]
 
 
-def _attachment(attachment: Attachment) -> dict[str, str]:
+def _attachment(attachment: MailAttachment) -> dict[str, str]:
     content_id = {} if attachment.content_id is None else {"ContentID": f"cid:{attachment.content_id}"}
     content = base64_content(attachment)
     return {"Name": attachment.filename, "ContentType": attachment.content_type, "Content": content, **content_id}

@@ -20,7 +20,7 @@ from wavecom.providers.configuration.options import base_url, pem_file, secret, 
 from wavecom.providers.configuration.webhook_secrets import key_of
 from wavecom.providers.mail.composition import api_mail_of, base64_content, mailbox, sender_address, unsupported
 from wavecom.providers.mail.headers import written_headers
-from wavecom.providers.mail.parts import Attachment
+from wavecom.providers.mail.parts import MailAttachment
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_at, json_field
 from wavecom.providers.transport import Request, Response
 
@@ -137,7 +137,7 @@ class ResendProvider(BaseHttpProvider[ResendOptions]):
         return [credentials, sender_finding(is_verified, text)]
 
 
-def _attachment(attachment: Attachment) -> dict[str, str]:
+def _attachment(attachment: MailAttachment) -> dict[str, str]:
     content_id = {} if attachment.content_id is None else {"content_id": attachment.content_id}
     content = base64_content(attachment)
     return {"filename": attachment.filename, "content_type": attachment.content_type, "content": content, **content_id}

@@ -30,12 +30,12 @@ from wavecom.providers.mail.composition import mail_of, mailbox, sender_address
 from wavecom.providers.mail.connection import (
     Envelope,
     Security,
-    Server,
     SmtpConnection,
+    SmtpServer,
     SmtpTimeouts,
     UnsupportedMailError,
 )
-from wavecom.providers.mail.mime import Content, Mail
+from wavecom.providers.mail.mime import Mail, MimeContent
 from wavecom.providers.mail.pool import SmtpConnectionPool
 from wavecom.providers.mail.replies import SERVICE_ENDS, is_reply, result_of_error, result_of_reply
 from wavecom.providers.transport.deadline import tls_context
@@ -99,7 +99,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         options = self.options
         helo_name = options.helo_name or socket.gethostname()
         self._sender = mailbox(options.sender or f"wavecom@{helo_name}")
-        self._server = Server(
+        self._server = SmtpServer(
             host=options.host,
             port=options.port,
             security=options.security,
@@ -140,7 +140,7 @@ class SmtpProvider(BaseProvider[SmtpOptions]):
         self._pool.close()
 
     def _deliver_over(
-        self, kept: SmtpConnection | None, envelope: Envelope, content: Content, *, is_own_sender: bool
+        self, kept: SmtpConnection | None, envelope: Envelope, content: MimeContent, *, is_own_sender: bool
     ) -> ProviderResult | None:
         """None when ``kept`` turned out to have ended before the mail was handed over."""
         connection = kept

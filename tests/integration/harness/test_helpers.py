@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import pytest
 
 from harness.control import HelperProcess
-from harness.measure import Request, read_arrivals, read_requests
+from harness.measure import RequestRecord, read_arrivals, read_requests
 from harness.provider_server import Behaviour, Fault, set_behaviour
 from tests.waiting import wait_until
 from wavecom.local.ports import LOOPBACK, free_ports
@@ -168,7 +168,7 @@ def load(api: tuple[type[Api], int], tmp_path: Path) -> Iterator[HelperProcess]:
         helper.kill()
 
 
-def outcome(load: HelperProcess, tmp_path: Path) -> list[Request]:
+def outcome(load: HelperProcess, tmp_path: Path) -> list[RequestRecord]:
     wait_until(lambda: load.ask("progress", name="phase")["is_over"])
     load.ask("close", name="phase")
     load.ask("write", name="phase", path=str(tmp_path / "requests"))

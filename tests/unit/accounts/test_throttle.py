@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes import FakeClock
-from wavecom.accounts.throttle import LoginThrottle, Meter, network_of
+from wavecom.accounts.throttle import EventLimiter, LoginThrottle, network_of
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_guessing_at_one_key_from_many_addresses_is_slowed_down(clock: FakeClock
 
 
 def test_a_flood_of_names_takes_no_more_memory_than_it_may(clock: FakeClock) -> None:
-    meter = Meter(clock.monotonic, limit=1, window_seconds=60, capacity=100)
+    meter = EventLimiter(clock.monotonic, limit=1, window_seconds=60, capacity=100)
     meter.count("first")
     for number in range(99):
         meter.count(str(number))

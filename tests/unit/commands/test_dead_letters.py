@@ -12,7 +12,7 @@ from tests.dead_letter_environment import DeadLetterEnvironment, foreign_message
 from tests.factories import NOW, later
 from tests.operator_services import operator_services_with
 from wavecom.commands.dead_letters import dead_letters as command
-from wavecom.core.audit import Action
+from wavecom.core.audit import AuditAction
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.job import JobError
 from wavecom.core.lanes import Channel
@@ -105,7 +105,7 @@ def test_show_hides_personal_data_until_asked(environment: DeadLetterEnvironment
     assert "+12025550143" not in hidden.stdout
     assert "493817" in revealed.stdout
     assert "+12025550143" in revealed.stdout
-    assert (environment.audit.only().action, environment.audit.only().operator) == (Action.REVEAL, "ada")
+    assert (environment.audit.only().action, environment.audit.only().operator) == (AuditAction.REVEAL, "ada")
 
 
 def test_a_job_that_nobody_knows_is_said_in_words(wavecom: Wavecom) -> None:

@@ -12,7 +12,7 @@ from tests.dead_letter_environment import DeadLetterEnvironment
 from tests.factories import make_job, make_job_id
 from tests.operator_services import operator_services_with
 from wavecom.commands.unconfirmed import unconfirmed as command
-from wavecom.core.audit import Action
+from wavecom.core.audit import AuditAction
 from wavecom.core.job import Job, JobError, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
@@ -72,7 +72,7 @@ def test_what_matches_is_settled_and_nothing_else(outcome: str, environment: Env
     assert {environment.status(job) for job in meant} == {Status(outcome)}
     assert {environment.status(job) for job in others} == {Status.UNCONFIRMED}
     run = environment.audit.only()
-    assert (run.action, run.done, run.filters["reason"]) == (Action.SETTLE, 3, "seen in the console")
+    assert (run.action, run.done, run.filters["reason"]) == (AuditAction.SETTLE, 3, "seen in the console")
     assert "@" in run.operator
     assert len(environment.queue.content) == (3 if outcome == "failed" else 0)
 

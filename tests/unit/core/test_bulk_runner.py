@@ -9,7 +9,7 @@ import pytest
 from tests.dead_letter_environment import Killed, bulk_runner_over
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryAuditLog
-from wavecom.core.audit import Action, FailureReason
+from wavecom.core.audit import AuditAction, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState, BulkOptions, NotResumableError
 from wavecom.core.bulk_runner import BulkRunner
 from wavecom.errors import StoreError
@@ -70,7 +70,7 @@ class Environment:
 
     def run(self, options: BulkOptions = TEN_A_SECOND, words: Words | None = None) -> BulkOperation:
         words = words or self.words
-        return self.runner.run(self.runner.new(Action.REPLAY, {}, options), words, words, options)
+        return self.runner.run(self.runner.new(AuditAction.REPLAY, {}, options), words, words, options)
 
     def resume(self, first: BulkOperation, options: BulkOptions = TEN_A_SECOND) -> BulkOperation:
         operation = self.runner.resumed(first, options)

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from wavecom.commands.capacity import measured_costs
-from wavecom.core.capacity import Need, plan
+from wavecom.core.capacity import CapacityNeed, plan
 from wavecom.core.costs import group_size, opened_window
 
 COSTS = measured_costs()
-NEED = Need(rate_per_second=833)
+NEED = CapacityNeed(rate_per_second=833)
 
 
 def test_the_headline_rate_fits_one_process_of_each_kind_and_one_to_spare() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.dead_letter_environment import DRY, EVERYTHING, OPTIONS, DeadLetterEnvironment, Killed
 from tests.factories import NOW, later, make_job_id
-from wavecom.core.audit import Action, FailureReason
+from wavecom.core.audit import AuditAction, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState, BulkOptions
 from wavecom.core.dead_letters import DeadLetterFilter
 from wavecom.core.job import JobError, UnknownOutcomePolicy
@@ -193,7 +193,7 @@ def test_one_audit_entry_says_who_did_what_to_which_and_how_it_ended(environment
 
     entry = environment.audit.only()
     assert (entry.action, entry.operator, entry.state, entry.done) == (
-        Action.REPLAY,
+        AuditAction.REPLAY,
         "ada@ops",
         BulkOperationState.FINISHED,
         3,

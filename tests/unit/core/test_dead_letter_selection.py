@@ -10,7 +10,7 @@ import pytest
 from tests.dead_letter_environment import EVERYTHING, OPTIONS, DeadLetterEnvironment, Killed
 from tests.factories import NOW, later, make_job_id
 from tests.memory_storage import MemoryDeadLetterRepository
-from wavecom.core.audit import Action
+from wavecom.core.audit import AuditAction
 from wavecom.core.bulk_operations import BulkOperation, BulkOptions, NotResumableError
 from wavecom.core.dead_letter_selection import FilteredDeadLetters, selection_from_text, selection_to_text
 from wavecom.core.dead_letters import DeadLetterFilter, PagePosition, Selection
@@ -72,7 +72,7 @@ def test_a_page_of_nothing_but_unreadable_jobs_is_not_the_end(environment: DeadL
     jobs = environment.dead(3)
     repository = PartlyUnreadable(environment.jobs)
     repository.unreadable = frozenset({jobs[0].job_id})
-    operation = BulkOperation("run-1", Action.REPLAY, "ada@ops", environment.clock.now(), {})
+    operation = BulkOperation("run-1", AuditAction.REPLAY, "ada@ops", environment.clock.now(), {})
     source = FilteredDeadLetters(EVERYTHING, repository, operation)
 
     found = [source.read(1), source.read(1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.dead_letter_environment import DRY, OPTIONS, DeadLetterEnvironment, foreign_message
-from wavecom.core.audit import Action, FailureReason
+from wavecom.core.audit import AuditAction, FailureReason
 from wavecom.core.bulk_operations import BulkOperation
 from wavecom.errors import StoreError
 
@@ -35,7 +35,7 @@ def test_dropping_them_spares_dead_letters_and_leaves_an_audit_entry(environment
 
     assert environment.queue.ids() == [job.job_id for job in jobs]
     entry = environment.audit.only()
-    assert (entry.action, entry.done) == (Action.DISCARD_RAW, 3)
+    assert (entry.action, entry.done) == (AuditAction.DISCARD_RAW, 3)
     assert entry.reasons[FailureReason("rejected", "notifications.sms.normal")] == 2
 
 

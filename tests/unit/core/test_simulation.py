@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from wavecom.commands.capacity import measured_costs
-from wavecom.core.simulation import Deployment, Load, Outage, simulate
+from wavecom.core.simulation import SimulatedDeployment, SimulatedLoad, StoreOutage, simulate
 
 COSTS = measured_costs()
 #: How far the simulation may be from what was measured.
 WITHIN = 0.15
 
 
-def measured_machine(scenario: str) -> Deployment:
+def measured_machine(scenario: str) -> SimulatedDeployment:
     """The machine of the report, with load generator and provider on it, as fast as it was then."""
-    return Deployment(
+    return SimulatedDeployment(
         cores=COSTS.seen["spike"]["cores"],
         core_speed=COSTS.seen[scenario]["speed"],
         load_ms=COSTS.load_ms,
@@ -25,7 +25,7 @@ def measured_machine(scenario: str) -> Deployment:
 def test_a_steady_load_costs_what_was_measured() -> None:
     seen = COSTS.seen["steady"]
 
-    outcome = simulate(measured_machine("steady"), COSTS, [Load(rate=seen["rate"], seconds=10)])
+    outcome = simulate(measured_machine("steady"), COSTS, [SimulatedLoad(rate=seen["rate"], seconds=10)])
 
     assert outcome.accepted == outcome.delivered == outcome.offered
     assert outcome.accepted_per_second == pytest.approx(seen["rate"], rel=WITHIN)
@@ -35,7 +35,7 @@ def test_a_steady_load_costs_what_was_measured() -> None:
 
 def test_a_spike_is_accepted_and_delivered_at_the_measured_pace() -> None:
     seen = COSTS.seen["spike"]
-    at_once = Load(rate=seen["count"] * 20, seconds=0.05, patience_seconds=1_000)
+    at_once = SimulatedLoad(rate=seen["count"] * 20, seconds=0.05, patience_seconds=1_000)
 
     outcome = simulate(measured_machine("spike"), COSTS, [at_once])
 
@@ -47,9 +47,9 @@ def test_a_spike_is_accepted_and_delivered_at_the_measured_pace() -> None:
 
 def test_an_overload_is_taken_and_worked_off_as_measured() -> None:
     seen = COSTS.seen["overload"]
-    too_much = Load(rate=seen["offered_per_second"], seconds=seen["seconds"])
+    too_much = SimulatedLoad(rate=seen["offered_per_second"], seconds=seen["seconds"])
     # What the benchmark sends afterwards, a third of what is carried.
-    after = Load(rate=seen["offered_per_second"] / 9, seconds=seen["worked_off_after_seconds"] * 1.2)
+    after = SimulatedLoad(rate=seen["offered_per_second"] / 9, seconds=seen["worked_off_after_seconds"] * 1.2)
 
     outcome = simulate(measured_machine("overload"), COSTS, [too_much, after])
 
@@ -60,19 +60,19 @@ def test_an_overload_is_taken_and_worked_off_as_measured() -> None:
 
 
 def test_a_providers_limit_holds_however_many_workers_there_are() -> None:
-    deployment = Deployment(cores=8, workers=4, provider_rate=100)
+    deployment = SimulatedDeployment(cores=8, workers=4, provider_rate=100)
 
-    outcome = simulate(deployment, COSTS, [Load(rate=200, seconds=5)])
+    outcome = simulate(deployment, COSTS, [SimulatedLoad(rate=200, seconds=5)])
 
     assert outcome.delivered == outcome.offered
     assert outcome.delivered_per_second == pytest.approx(100, rel=0.1)
 
 
 def test_calls_at_once_bound_a_worker_and_a_second_one_carries_as_much_again() -> None:
-    load = Load(rate=400, seconds=5)
+    load = SimulatedLoad(rate=400, seconds=5)
 
     one, two = (
-        simulate(Deployment(cores=8, workers=count, calls_at_once=50, latency_seconds=0.4), COSTS, [load])
+        simulate(SimulatedDeployment(cores=8, workers=count, calls_at_once=50, latency_seconds=0.4), COSTS, [load])
         for count in (1, 2)
     )
 
@@ -81,9 +81,9 @@ def test_calls_at_once_bound_a_worker_and_a_second_one_carries_as_much_again() -
 
 
 def test_a_store_that_is_away_holds_up_everybody_and_loses_nothing() -> None:
-    calm = Deployment(cores=8)
-    disturbed = Deployment(cores=8, outages=[Outage(at=2, seconds=3)])
-    load = Load(rate=300, seconds=6, connections=4_096)
+    calm = SimulatedDeployment(cores=8)
+    disturbed = SimulatedDeployment(cores=8, outages=[StoreOutage(at=2, seconds=3)])
+    load = SimulatedLoad(rate=300, seconds=6, connections=4_096)
 
     well, ill = (simulate(each, COSTS, [load]) for each in (calm, disturbed))
 

@@ -5,20 +5,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavecom.core.lanes import Channel
-from wavecom.core.unsubscribe import Subscription, UnsubscribeLinks, problems, with_link
+from wavecom.core.unsubscribe import UnsubscribeLinks, UnsubscribeTarget, problems, with_link
 
 OLD, NEW = "an old secret for tests", "a new secret for tests"
-AMINA = Subscription("acme", Channel.EMAIL, "amina@example.com")
+AMINA = UnsubscribeTarget("acme", Channel.EMAIL, "amina@example.com")
 
 
-def _token(links: UnsubscribeLinks, subscription: Subscription = AMINA) -> str:
+def _token(links: UnsubscribeLinks, subscription: UnsubscribeTarget = AMINA) -> str:
     return links.url(subscription).rpartition("/")[2]
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), st.sampled_from(Channel))
 def test_a_link_stands_for_what_it_was_made_for(recipient: str, channel: Channel) -> None:
     links = UnsubscribeLinks("https://notify.example", [NEW])
-    subscription = Subscription("acme:test", channel, recipient)
+    subscription = UnsubscribeTarget("acme:test", channel, recipient)
 
     assert links.read(_token(links, subscription)) == subscription
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.waiting import comes_true
-from wavecom.local.child import Child
+from wavecom.local.child import ChildProcess
 from wavecom.local.interrupts import Interrupts
 from wavecom.local.logs import cap, rotate, tail
 from wavecom.local.orphans import end_orphans, orphans
@@ -23,8 +23,8 @@ from wavecom.local.service import MARK
 PARENT = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); print('up', flush=True); time.sleep(60)"
 
 
-def child(tmp_path: Path, *command: str, home: str = "nowhere") -> Child:
-    return Child(command, log=tmp_path / "log", environment={**os.environ, MARK: home}, folder=tmp_path)
+def child(tmp_path: Path, *command: str, home: str = "nowhere") -> ChildProcess:
+    return ChildProcess(command, log=tmp_path / "log", environment={**os.environ, MARK: home}, folder=tmp_path)
 
 
 def test_a_child_writes_to_its_log_and_tells_its_exit_code(tmp_path: Path) -> None:

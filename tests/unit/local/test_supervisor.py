@@ -10,7 +10,7 @@ import pytest
 from wavecom.errors import ConfigurationError, Problem
 from wavecom.local.interrupts import Interrupts
 from wavecom.local.service import Service
-from wavecom.local.supervisor import RETIRE_SECONDS, Pauses, Phase, Supervisor
+from wavecom.local.supervisor import RETIRE_SECONDS, RestartDelays, ShutdownPhase, Supervisor
 
 
 class Clock:
@@ -116,7 +116,7 @@ def worker(clock: Clock, events: list[str], tmp_path: Path) -> ScriptedService:
 
 
 def test_pauses_grow_to_thirty_seconds_and_start_over_after_a_minute_of_life() -> None:
-    pauses = Pauses()
+    pauses = RestartDelays()
 
     assert [pauses.next_pause(5) for _ in range(7)] == [1, 2, 4, 8, 16, 30, 30]
     assert pauses.next_pause(60) == 1
@@ -187,7 +187,7 @@ def test_phases_end_one_after_the_other(
     events.clear()
 
     was_patient = supervisor.stop(
-        [Phase(services=[service], until_seconds=5) for service in (web, worker, server)], interrupts
+        [ShutdownPhase(services=[service], until_seconds=5) for service in (web, worker, server)], interrupts
     )
 
     assert was_patient
@@ -201,7 +201,7 @@ def test_what_does_not_end_in_time_is_killed_and_named(
     supervisor.start(stubborn)
     started_at = clock()
 
-    was_patient = supervisor.stop([Phase(services=[stubborn], until_seconds=5)], interrupts)
+    was_patient = supervisor.stop([ShutdownPhase(services=[stubborn], until_seconds=5)], interrupts)
 
     assert was_patient
     assert not stubborn.is_running
@@ -219,7 +219,9 @@ def test_a_second_interrupt_kills_at_once(
     interrupts.interrupt_at = clock() + 1
     started_at = clock()
 
-    was_patient = supervisor.stop([Phase(services=[service], until_seconds=60) for service in stubborn], interrupts)
+    was_patient = supervisor.stop(
+        [ShutdownPhase(services=[service], until_seconds=60) for service in stubborn], interrupts
+    )
 
     assert not was_patient
     assert not any(service.is_running for service in stubborn)
@@ -231,7 +233,7 @@ def test_what_ended_during_the_shutdown_is_not_started_again(
 ) -> None:
     supervisor.start(worker)
 
-    supervisor.stop([Phase(services=[worker], until_seconds=5)], interrupts)
+    supervisor.stop([ShutdownPhase(services=[worker], until_seconds=5)], interrupts)
     supervisor.watch()
 
     assert not worker.is_running

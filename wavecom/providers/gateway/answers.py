@@ -32,7 +32,7 @@ def check_status(value: str) -> None:
         raise ValidationError('must be a status or a class of them, in quotes: "200", "4xx"')
 
 
-class ReadAnswer:
+class ParsedAnswer:
     """One answer, its JSON and text read once and only where somebody asks."""
 
     def __init__(self, response: Response) -> None:
@@ -69,7 +69,7 @@ class ReadAnswer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class AnswerLocation:
     """Where to read something: ``{ at = "/id" }``, or the first group of ``{ text = "ID: (.*)" }``."""
 
     at: Annotated[str | None, pointer()] = None
@@ -81,19 +81,19 @@ class Reading:
         if self.text is not None and self.text.groups != 1:
             raise ValidationError("must have one group in brackets: what is read", "text")
 
-    def of(self, answer: ReadAnswer) -> str | None:
+    def of(self, answer: ParsedAnswer) -> str | None:
         """What stands there; None for nothing."""
         if self.at is not None:
             return answer.at(self.at) or None
         found = self.text.search(answer.text) if self.text is not None else None
         return (found[1] or None) if found is not None else None
 
-    def id_of(self, answer: ReadAnswer) -> str | None:
+    def id_of(self, answer: ParsedAnswer) -> str | None:
         """The gateway's name for the message, without what can't be printed."""
         found = self.of(answer)
         return (found and "".join(filter(str.isprintable, found[: 2 * LONGEST_ID]))[:LONGEST_ID]) or None
 
-    def code_of(self, answer: ReadAnswer) -> str | None:
+    def code_of(self, answer: ParsedAnswer) -> str | None:
         """The gateway's own code; None for what has not the form of one, since it may be anything."""
         found = self.of(answer)
         return found if found is not None and _CODE.fullmatch(found) else None
@@ -123,7 +123,7 @@ class AnswerRule:
     def _fits(self) -> bool:
         return self.outcome == ("unavailable" if self.reason in _ACCOUNT else "rejected")
 
-    def applies_to(self, answer: ReadAnswer) -> bool:
+    def applies_to(self, answer: ParsedAnswer) -> bool:
         """Whether ``answer`` fulfils all."""
         status = answer.response.status
         if self.status is not None and self.status not in (str(status), f"{status // 100}xx"):
@@ -148,6 +148,6 @@ class AnswerRule:
         return AnswerMeaning.of(Outcome(self.outcome)) if reason is None else AnswerMeaning.recipient(reason)
 
 
-def first_rule(rules: Sequence[AnswerRule], answer: ReadAnswer) -> AnswerRule | None:
+def first_rule(rules: Sequence[AnswerRule], answer: ParsedAnswer) -> AnswerRule | None:
     """The first rule that applies; None: the status decides."""
     return next((rule for rule in rules if rule.applies_to(answer)), None)

@@ -15,8 +15,8 @@ from wavecom.core.ports import Files, Message
 from wavecom.providers.base import UnsendableError
 from wavecom.providers.configuration.options import text
 from wavecom.providers.mail.headers import refuse_controls
-from wavecom.providers.mail.mime import Calendar, Mail, Mailbox
-from wavecom.providers.mail.parts import Attachment, StoredContent
+from wavecom.providers.mail.mime import CalendarPart, Mail, Mailbox
+from wavecom.providers.mail.parts import MailAttachment, StoredContent
 
 
 def sender_address() -> fields.Field[Any]:
@@ -85,7 +85,7 @@ def unsupported(place: str, what: str) -> UnsendableError:
     return UnsendableError(f"{place} {what}, which this provider can't send", is_final_here=True)
 
 
-def base64_content(attachment: Attachment) -> str:
+def base64_content(attachment: MailAttachment) -> str:
     """A file in base64, read where it is stored apart. Raises as ``Files.read``."""
     content = attachment.content
     return content if isinstance(content, str) else b64encode(content.read()).decode()
@@ -105,14 +105,14 @@ def _mailboxes(value: object) -> list[Mailbox]:
     ]
 
 
-def _calendar(value: object) -> Calendar | None:
-    return Calendar(str(value["method"]), str(value["content"])) if isinstance(value, Mapping) else None
+def _calendar(value: object) -> CalendarPart | None:
+    return CalendarPart(str(value["method"]), str(value["content"])) if isinstance(value, Mapping) else None
 
 
-def _attachment(given: Mapping[str, Any], files: Files) -> Attachment:
+def _attachment(given: Mapping[str, Any], files: Files) -> MailAttachment:
     stored = StoredContent(given["size"], partial(files.read, given["blob"])) if "blob" in given else None
     content = stored or given["content"]
-    return Attachment(given["filename"], given["contentType"], content, given.get("contentId"))
+    return MailAttachment(given["filename"], given["contentType"], content, given.get("contentId"))
 
 
 def _optional_text(value: object) -> str | None:

@@ -43,7 +43,7 @@ class SmtpTimeouts:
         return 11 * self.step_seconds + self.data_seconds + self.final_reply_seconds
 
 
-class Content(Protocol):
+class MailContent(Protocol):
     """A mail in pieces, each of which begins and ends with a line."""
 
     @property
@@ -57,7 +57,7 @@ class Content(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class SmtpServer:
     """Where a mail server is and how to talk to it."""
 
     host: str
@@ -106,7 +106,7 @@ class SmtpConnection(smtplib.SMTP):
     #: The mark that ends a mail has been sent, or a part of it: the server may have taken the mail.
     has_sent_end: bool = False
 
-    def __init__(self, server: Server, timeouts: SmtpTimeouts, resolve: Resolve = getaddrinfo) -> None:
+    def __init__(self, server: SmtpServer, timeouts: SmtpTimeouts, resolve: Resolve = getaddrinfo) -> None:
         super().__init__(local_hostname=server.helo_name)
         self._server = server
         self._timeouts = timeouts
@@ -174,7 +174,7 @@ class SmtpConnection(smtplib.SMTP):
             sock.close()
             raise
 
-    def deliver(self, envelope: Envelope, content: Content) -> Reply:
+    def deliver(self, envelope: Envelope, content: MailContent) -> Reply:
         """Hand over one mail. Any reply but a 2yz means that it was not taken.
 
         Raises ``UnsupportedMailError`` before anything is said of it, and what reading the content raises: then the

@@ -28,7 +28,7 @@ from wavecom.providers.mail.headers import (
     refuse_controls,
     unstructured,
 )
-from wavecom.providers.mail.parts import Attachment, EncodedFile, file_part
+from wavecom.providers.mail.parts import EncodedFile, MailAttachment, file_part
 
 _ADDRESS: Final = re.compile(r'[^\s<>@"(),:;\\\[\]]+@[^\s<>@"(),:;\\\[\]]+')
 _PHRASE: Final = re.compile(r"[ !#-\[\]-~]*")
@@ -83,14 +83,14 @@ class Mailbox:
 
 
 @dataclass(frozen=True, slots=True)
-class Calendar:
+class CalendarPart:
     """An invitation or what became of one (RFC 6047): ``content`` is iCalendar, ``method`` its METHOD."""
 
     method: str
     content: str
 
 
-class Content:
+class MimeContent:
     """A mail as it goes over the wire. Each piece begins a line, so they can be treated and sent one by one."""
 
     def __init__(self, pieces: Sequence[bytes | EncodedFile], on_end: Callable[[], None] = lambda: None) -> None:
@@ -129,12 +129,12 @@ class Mail:
     key: str
     text: str | None = None
     html: str | None = None
-    calendar: Calendar | None = None
+    calendar: CalendarPart | None = None
     reply_to: Sequence[Mailbox] = ()
     headers: Mapping[str, str] | None = None
-    attachments: Sequence[Attachment] = ()
+    attachments: Sequence[MailAttachment] = ()
 
-    def content(self, on_end: Callable[[], None] = lambda: None) -> Content:
+    def content(self, on_end: Callable[[], None] = lambda: None) -> MimeContent:
         """The whole mail with CRLF line ends. Raises ``UnsendableError``."""
         reply_to = ", ".join(box.in_field("Reply-To") for box in self.reply_to)
         fields = [
@@ -151,7 +151,7 @@ class Mail:
         last = pieces[-1]
         if isinstance(last, bytes) and not last.endswith(b"\r\n"):
             pieces[-1] = last + b"\r\n"
-        return Content(pieces, on_end)
+        return MimeContent(pieces, on_end)
 
     def _body(self) -> _Part:
         alternatives: list[_Part] = []
@@ -192,11 +192,11 @@ def _multipart(kind: str, key: str, parts: Sequence[_Part]) -> _Part:
     return [*whole, b"--%s--\r\n" % border]
 
 
-def _file(attachment: Attachment) -> _Part:
+def _file(attachment: MailAttachment) -> _Part:
     return list(file_part(attachment))
 
 
-def _calendar_part(calendar: Calendar) -> bytes:
+def _calendar_part(calendar: CalendarPart) -> bytes:
     if not _METHOD.fullmatch(calendar.method):
         raise UnsendableError("an invitation's method is not one of iTIP's")
     return _text_part(f"calendar; method={calendar.method}", calendar.content)

@@ -30,7 +30,7 @@ class StoredContent:
 
 
 @dataclass(frozen=True, slots=True)
-class Attachment:
+class MailAttachment:
     """A file; ``content`` in base64, or to be read. With a ``content_id`` it is an image that the HTML shows."""
 
     filename: str
@@ -60,7 +60,7 @@ class EncodedFile:
             yield encodebytes(raw[start : start + _STEP]).replace(b"\n", b"\r\n")
 
 
-def file_part(attachment: Attachment) -> tuple[bytes, EncodedFile]:
+def file_part(attachment: MailAttachment) -> tuple[bytes, EncodedFile]:
     """Header fields, up to the empty line, and content of one file. Raises ``UnsendableError``."""
     content_type = attachment.content_type
     if not _CONTENT_TYPE.fullmatch(content_type) or content_type.lower().startswith(("multipart/", "message/")):

@@ -50,7 +50,7 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("parkedUntil", sparse=True),
         # A client's list, newest first, with the tie-breaker of its cursor.
         _index("client", "createdAt", "jobId"),
-        # The operators' list over all clients; and every list in ranges of time (``TimeRanges``), on the embedded servers.
+        # The operators' list over all clients; and every list by ``TimeRanges``, on the embedded servers.
         _index("createdAt", "jobId"),
         # Lists of what went wrong. Small, and not touched by a notification that goes well.
         _index("status", "createdAt", "jobId", only={"status": {"$in": _UNLUCKY}}),

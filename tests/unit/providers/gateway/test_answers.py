@@ -7,14 +7,14 @@ import pytest
 from marshmallow import ValidationError
 
 from wavecom.core.job import Outcome, Reason, Scope
-from wavecom.providers.gateway.answers import AnswerRule, ReadAnswer, Reading, first_rule
+from wavecom.providers.gateway.answers import AnswerLocation, AnswerRule, ParsedAnswer, first_rule
 from wavecom.providers.transport import Response
 
 BODY = b'{"a/b": {"~": [{"id": 7, "ok": true, "none": null, "list": []}]}, "text": "it is"}'
 
 
-def answer(body: bytes = BODY, status: int = 200) -> ReadAnswer:
-    return ReadAnswer(Response(status, {}, body))
+def answer(body: bytes = BODY, status: int = 200) -> ParsedAnswer:
+    return ParsedAnswer(Response(status, {}, body))
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_a_rule_that_contradicts_itself_is_a_mistake(rule: dict[str, Any], key: 
     ],
 )
 def test_a_code_is_told_only_if_it_has_the_form_of_one(value: str, code: str | None) -> None:
-    reading = Reading(text=re.compile("code=(.*)"))
+    reading = AnswerLocation(text=re.compile("code=(.*)"))
 
     assert reading.code_of(answer(f"code={value}".encode())) == code
 
 
 def test_a_name_for_the_message_has_no_control_characters_and_an_end() -> None:
-    reading = Reading(text=re.compile("id=(.*)", re.DOTALL))
+    reading = AnswerLocation(text=re.compile("id=(.*)", re.DOTALL))
 
     assert reading.id_of(answer(b"id=a\x00b\nc")) == "abc"
     assert len(reading.id_of(answer(b"id=" + b"x" * 1000)) or "") == 200
@@ -134,4 +134,4 @@ def test_a_name_for_the_message_has_no_control_characters_and_an_end() -> None:
 @pytest.mark.parametrize("keys", [{}, {"at": "/a", "text": re.compile("(a)")}, {"text": re.compile("a")}])
 def test_where_to_read_needs_one_place_with_one_group(keys: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
-        Reading(**keys)
+        AnswerLocation(**keys)

@@ -17,8 +17,8 @@ from marshmallow import ValidationError
 
 from wavecom.core import mail_headers
 from wavecom.core.mail_headers import HeaderKind, HeaderValueError, canonical, kind_of
-from wavecom.providers.mail.mime import Calendar, Mail, Mailbox
-from wavecom.providers.mail.parts import Attachment
+from wavecom.providers.mail.mime import CalendarPart, Mail, Mailbox
+from wavecom.providers.mail.parts import MailAttachment
 from wavecom.web.api.schemas.email import EmailPayload, MailHeaders
 
 SCHEMA = EmailPayload()
@@ -49,10 +49,10 @@ def sent(payload: dict[str, Any], recipient: Mailbox | None = None) -> tuple[byt
         headers=payload.get("headers"),
         reply_to=[Mailbox.parse(each) for each in given_reply_to],
         attachments=[
-            Attachment(each["filename"], each["contentType"], each["content"], each.get("contentId"))
+            MailAttachment(each["filename"], each["contentType"], each["content"], each.get("contentId"))
             for each in payload.get("attachments", ())
         ],
-        calendar=Calendar(**payload["calendar"]) if "calendar" in payload else None,
+        calendar=CalendarPart(**payload["calendar"]) if "calendar" in payload else None,
         message_id="<job-1@bank.example>",
         date=datetime(2026, 11, 22, 12, 0, tzinfo=UTC),
         key="job-1",

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from wavecom.providers.base import UnsendableError
 from wavecom.providers.mail.mime import Mail, Mailbox
-from wavecom.providers.mail.parts import Attachment
+from wavecom.providers.mail.parts import MailAttachment
 
 #: All of Unicode but what ends lines or can't be seen, as the API lets through.
 LINE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), max_size=300)
@@ -117,11 +117,11 @@ def test_text_and_html_are_alternatives_the_better_last() -> None:
 @pytest.mark.parametrize("html", [None, "<p>Hi</p>"])
 def test_attachments_stand_beside_the_body(html: str | None) -> None:
     files = [
-        Attachment("receipt.pdf", "application/pdf", base64.b64encode(bytes(range(256)) * 500).decode()),
-        Attachment(
+        MailAttachment("receipt.pdf", "application/pdf", base64.b64encode(bytes(range(256)) * 500).decode()),
+        MailAttachment(
             "مرفق — “größe” 100%.csv", 'text/csv; charset="utf-8"', base64.b64encode("a;ä\r\n".encode()).decode()
         ),
-        Attachment("empty.bin", "application/octet-stream", ""),
+        MailAttachment("empty.bin", "application/octet-stream", ""),
     ]
 
     content = as_bytes(mail(html=html, attachments=files))
@@ -139,7 +139,7 @@ def test_attachments_stand_beside_the_body(html: str | None) -> None:
 def test_a_text_that_holds_the_border_stays_one_text() -> None:
     text = "--=_job-1_a\n--=_job-1_m--\nContent-Type: text/html\n\n.\n..\nFrom here\n"
 
-    message = parsed(as_bytes(mail(text=text, html="<p>", attachments=[Attachment("a", "a/b", "")])))
+    message = parsed(as_bytes(mail(text=text, html="<p>", attachments=[MailAttachment("a", "a/b", "")])))
 
     assert body_of(message, "plain") == text
     assert len(list(message.walk())) == 5
@@ -166,7 +166,7 @@ def test_any_text_comes_back_whole(subject: str, name: str, text: str) -> None:
 @settings(max_examples=80, deadline=None)
 @given(LINE.map(str.strip).filter(bool))  # this reader strips names
 def test_any_file_name_comes_back_whole(name: str) -> None:
-    content = as_bytes(mail(attachments=[Attachment(name, "application/pdf", "QQ==")]))
+    content = as_bytes(mail(attachments=[MailAttachment(name, "application/pdf", "QQ==")]))
 
     assert_fit_for_any_server(content)
     [part] = parsed(content).iter_attachments()
@@ -243,8 +243,8 @@ def test_no_field_can_break_out_of_its_line(place: str, sign: str) -> None:
         "name": {"recipient": Mailbox("ada@example.org", bad)},
         "reply_to": {"reply_to": [Mailbox("ada@example.org", bad)]},
         "header": {"headers": {"X-A": bad}},
-        "filename": {"attachments": [Attachment(bad, "a/b", "")]},
-        "content_type": {"attachments": [Attachment("a", f"text/plain; x={bad}", "")]},
+        "filename": {"attachments": [MailAttachment(bad, "a/b", "")]},
+        "content_type": {"attachments": [MailAttachment("a", f"text/plain; x={bad}", "")]},
     }
 
     with pytest.raises(UnsendableError) as caught:
@@ -265,13 +265,13 @@ def test_headers_of_the_mail_itself_can_not_be_set(name: str) -> None:
 @pytest.mark.parametrize("content_type", ["multipart/mixed", "Message/rfc822", "text", "text/", "a/b c", "tëxt/plain"])
 def test_an_attachment_is_a_single_file(content_type: str) -> None:
     with pytest.raises(UnsendableError):
-        as_bytes(mail(attachments=[Attachment("a", content_type, "")]))
+        as_bytes(mail(attachments=[MailAttachment("a", content_type, "")]))
 
 
 @pytest.mark.parametrize("content", ["not base64!", "QQ", "ü"])
 def test_an_attachment_that_is_not_base64_is_refused(content: str) -> None:
     with pytest.raises(UnsendableError):
-        as_bytes(mail(attachments=[Attachment("a", "a/b", content)]))
+        as_bytes(mail(attachments=[MailAttachment("a", "a/b", content)]))
 
 
 # --- Addresses ----------------------------------------------------------------------------------------------------
@@ -323,7 +323,7 @@ def test_letters_beyond_ascii_in_an_address_stand_in_its_field_as_they_are() -> 
 
 
 def test_the_same_mail_is_built_the_same_every_time() -> None:
-    first = as_bytes(mail(html="<p>", attachments=[Attachment("a", "a/b", "")]))
+    first = as_bytes(mail(html="<p>", attachments=[MailAttachment("a", "a/b", "")]))
 
-    assert as_bytes(mail(html="<p>", attachments=[Attachment("a", "a/b", "")])) == first
+    assert as_bytes(mail(html="<p>", attachments=[MailAttachment("a", "a/b", "")])) == first
     assert re.findall(rb'boundary="([^"]+)"', first) == [b"=_job-1_m", b"=_job-1_a"]
