@@ -11,7 +11,6 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
-from wavecom.core.account import is_test_account
 from wavecom.core.engine import Transition
 from wavecom.core.job import CallResult, Job
 from wavecom.core.ports import TEST_SANDBOX
@@ -90,7 +89,7 @@ class TransitionMetrics:
         first_lives = [
             (each.before, each.status)
             for each in transitions
-            if each.before.replays == 0 and not is_test_account(each.before.client)
+            if each.before.replays == 0 and not each.before.lane.is_test
         ]
         taken = [
             ((job.type.value, job.priority.value), _age(job, now))

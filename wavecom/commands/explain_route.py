@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -15,21 +14,12 @@ from wavecom.commands.provider_services import open_services
 from wavecom.core.account import CLIENT_NAME_RULE, account_of, is_client_name
 from wavecom.core.lanes import Channel
 from wavecom.core.routes import ChannelRoutes, Route
+from wavecom.core.submission import NewNotification
 from wavecom.errors import UnavailableError
 from wavecom.routing.summary import ProviderSummary
 from wavecom.services.provider_control import ProviderServices
 
 _PHONE = re.compile(r"\+[1-9][0-9]{2,14}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """A notification as far as routes ask of it."""
-
-    type: Channel
-    client: str
-    to: Mapping[str, Any]
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _recipient(channel: Channel, to: str, platform: str | None) -> Mapping[str, Any]:
@@ -89,7 +79,13 @@ def explain(
     """
     services = open_services()
     kind = Channel(channel)
-    sample = _Sample(kind, account_of(client, not is_test), _recipient(kind, to, platform), _tags(tags))
+    sample = NewNotification(
+        client=account_of(client, not is_test),
+        type=kind,
+        to=_recipient(kind, to, platform),
+        payload={},
+        metadata=_tags(tags),
+    )
     routes = services.routes.get(kind, ChannelRoutes(()))
     found = routes.route_of(sample)
     lines = table_of("ROUTE", "FOR", "", whole=frozenset({"ROUTE"}))
@@ -112,7 +108,7 @@ def explain(
                 out.print(f"{each.provider}: weight {weights.text(each.provider, f'{each.weight:g}')}", soft_wrap=True)
 
 
-def _match_text(route: Route, found: Route | None, sample: _Sample) -> str:
+def _match_text(route: Route, found: Route | None, sample: NewNotification) -> str:
     if route is found:
         return "this one"
     return route.conditions.mismatch(sample) or "another before it takes it"

@@ -8,6 +8,7 @@ without anybody thinking of it; and whether a job may reach a real provider can 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _TEST_SUFFIX = ":test"
 _CLIENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -41,5 +42,10 @@ def client_of(account: str) -> str:
 
 
 def is_test_account(account: str) -> bool:
-    """Whether jobs of this account must never reach a real provider."""
+    """Whether jobs of this account must never reach a real provider. Who has a job asks its ``lane`` instead."""
     return account.endswith(_TEST_SUFFIX)
+
+
+def live_accounts(accounts: Iterable[str]) -> frozenset[str]:
+    """Those whose jobs reach real providers."""
+    return frozenset(account for account in accounts if not is_test_account(account))

@@ -18,7 +18,7 @@ from email.utils import parseaddr
 
 import structlog
 
-from wavecom.core.account import is_test_account
+from wavecom.core.account import live_accounts
 from wavecom.core.job import Job, JobId
 from wavecom.core.keywords import Keyword, Keywords
 from wavecom.core.lanes import Channel
@@ -142,13 +142,13 @@ class SuppressionFeedback:
         )
 
     def _may_speak_of(self, job: Job, provider: str) -> bool:
-        return not is_test_account(job.client) and self._owners.get(provider, job.client) == job.client
+        return not job.lane.is_test and self._owners.get(provider, job.client) == job.client
 
     def _accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:
         accounts = self._jobs.accounts_that_sent(provider, channel, recipient)
         if provider in self._owners:
             return accounts & {self._owners[provider]}
-        return frozenset(account for account in accounts if not is_test_account(account))
+        return live_accounts(accounts)
 
     def _accounts_of(self, provider: str) -> frozenset[str]:
         """Who may have sent by the provider: for a word that has to count, though nothing that was sent is kept."""

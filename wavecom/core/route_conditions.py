@@ -7,9 +7,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from wavecom.core.account import client_of, is_test_account
+from wavecom.core.account import client_of
 from wavecom.core.job import label_text
-from wavecom.core.lanes import Channel
+from wavecom.core.lanes import Channel, Lane
 from wavecom.core.phone_countries import country_of
 
 
@@ -24,6 +24,11 @@ class Routable(Protocol):
     @property
     def client(self) -> str:
         """Its account."""
+        ...
+
+    @property
+    def lane(self) -> Lane:
+        """What its delivery messages travel in, which tells tests from live messages."""
         ...
 
     @property
@@ -81,7 +86,7 @@ class Conditions:
         )
 
     def _mismatches(self, notification: Routable) -> Iterator[str]:
-        if is_test_account(notification.client) is not self.is_test:
+        if notification.lane.is_test is not self.is_test:
             yield "it is for test accounts" if self.is_test else "it is for live accounts"
         client = client_of(notification.client)
         if self.clients and client not in self.clients:

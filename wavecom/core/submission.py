@@ -9,12 +9,11 @@ from functools import partial
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
 from wavecom.core import unsubscribe
-from wavecom.core.account import is_test_account
 from wavecom.core.attachments import BlobStore, detach, keep_until
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Job, JobId, LogEntry, UnknownOutcomePolicy
-from wavecom.core.lanes import Channel, Priority
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
 from wavecom.core.routes import ChannelRoutes
@@ -61,6 +60,11 @@ class NewNotification:
     fingerprint: str | None = None
     #: Who sent it: ``Actor.name``.
     created_by: str | None = None
+
+    @property
+    def lane(self) -> Lane:
+        """What its delivery messages will travel in."""
+        return Lane.of(self.type, self.priority, self.client)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,15 +131,16 @@ class Submission:
         self._served = frozenset(Channel if routes is None else routes)
         self._unsubscribe_links = unsubscribe_links
 
-    def serves_channel(self, channel: Channel, client: str) -> bool:
-        """Whether anything that this account sends over ``channel`` reaches anybody."""
-        return channel in self._served or is_test_account(client)
+    def serves_lane(self, lane: Lane) -> bool:
+        """Whether anything that travels in ``lane`` reaches anybody."""
+        return lane.is_test or lane.channel in self._served
 
     def serves(self, new: NewNotification) -> bool:
         """Whether there is a route for this notification, which else could never be delivered."""
-        if new.type in self._conditional and not is_test_account(new.client):
+        lane = new.lane
+        if new.type in self._conditional and not lane.is_test:
             return self._conditional[new.type].route_of(new) is not None
-        return self.serves_channel(new.type, new.client)
+        return self.serves_lane(lane)
 
     def problems(self, new: NewNotification) -> list[Problem]:
         """What in a notification this deployment can't do."""

@@ -8,7 +8,6 @@ from datetime import datetime
 
 import structlog
 
-from wavecom.core.account import is_test_account
 from wavecom.core.job import CallResult, Job
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
@@ -130,7 +129,7 @@ class SuppressionList:
         none too few. A test account's list has only what its keys put there, so that a sandbox's magic recipients go
         on bringing what their names say.
         """
-        additions = [_rejected(job, call) for job, call in rejections if not is_test_account(job.client)]
+        additions = [_rejected(job, call) for job, call in rejections if not job.lane.is_test]
         if found := [new for new in additions if new is not None]:
             self.add(found)
 

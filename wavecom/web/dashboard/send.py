@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from wavecom.core.lanes import Channel
+from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.errors import (
     ForbiddenError,
     IdempotencyMismatchError,
@@ -92,4 +92,4 @@ def _page(form: SendForm, status: int) -> tuple[str, int]:
 
 def _served(channel: Channel) -> bool:
     """Whether what this viewer sends over it is delivered."""
-    return pages().services.submission.serves_channel(channel, viewer().actor.client)
+    return pages().services.submission.serves_lane(Lane.of(channel, Priority.NORMAL, viewer().actor.client))

@@ -16,7 +16,7 @@ from flask import Response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Redirect
 
 from wavecom.core import ports
-from wavecom.core.account import client_of, is_test_account
+from wavecom.core.account import client_of
 from wavecom.core.ports import JobFilter
 from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.states import Status
@@ -25,7 +25,7 @@ from wavecom.web.dashboard.chart import ChartStep, stacked_bars
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.formatting import thousands
 from wavecom.web.dashboard.fragments import fragment
-from wavecom.web.dashboard.words import STATUSES, Appearance
+from wavecom.web.dashboard.words import STATUSES, Appearance, mode_word
 from wavecom.web.health import OK
 
 HOUR = timedelta(hours=1)
@@ -178,15 +178,10 @@ def _accounts(since: datetime, before: datetime) -> list[AccountTotals]:
     found = []
     for name, counts in pages().services.stats.by_account(since, before).items():
         good, bad = _sum(Counter(counts), GOOD), _sum(Counter(counts), BAD)
-        link = url_for("dashboard.notifications", client=client_of(name), mode=_mode_word(name))
+        link = url_for("dashboard.notifications", client=client_of(name), mode=mode_word(name))
         found.append(AccountTotals(name, good, bad, sum(counts.values()) - good - bad, link))
     found.sort(key=lambda account: (-account.good - account.bad - account.other, account.name))
     return found[:_ACCOUNTS_LIMIT]
-
-
-def _mode_word(account: str) -> str:
-    """The word of the list's filter."""
-    return "test" if is_test_account(account) else "live"
 
 
 def _totals(since: datetime, before: datetime, is_test: bool | None) -> list[tuple[datetime, Counter[Status]]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wavecom.core.account import is_test_account
 from wavecom.core.job import UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.provider_administration import ProviderAvailability
@@ -94,3 +95,8 @@ POLICIES: dict[UnknownOutcomePolicy, str] = {
 def event_appearance(event: str) -> Appearance:
     """The look of an event; one that this table does not know shows its own word."""
     return EVENTS.get(event) or Appearance(event.replace("_", " ").capitalize(), "dot")
+
+
+def mode_word(account: str) -> str:
+    """An account's word in the filter of the list: ``test`` or ``live``."""
+    return "test" if is_test_account(account) else "live"
