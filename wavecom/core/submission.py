@@ -94,6 +94,8 @@ class Batcher(Protocol):
         ...
 
 
+#: Whether it was allowed, and what was accepted if it was.
+DecidedResult = tuple[QuotaDecision, Accepted | None]
 #: What became of one of many: accepted, or refused or not stored and why.
 SubmissionResult = Accepted | RefusedError | StoreError
 
@@ -137,10 +139,9 @@ class Submission:
 
     def serves(self, new: NewNotification) -> bool:
         """Whether there is a route for this notification, which else could never be delivered."""
-        lane = new.lane
-        if new.type in self._conditional and not lane.is_test:
-            return self._conditional[new.type].route_of(new) is not None
-        return self.serves_lane(lane)
+        if new.lane.is_test or new.type not in self._conditional:
+            return self.serves_lane(new.lane)
+        return self._conditional[new.type].route_of(new) is not None
 
     def problems(self, new: NewNotification) -> list[Problem]:
         """What in a notification this deployment can't do."""
@@ -157,9 +158,7 @@ class Submission:
         assert accepted is not None  # noqa: S101 - there was nobody to say no
         return accepted
 
-    def accept_asking(
-        self, new: NewNotification, request: QuotaRequest | None
-    ) -> tuple[QuotaDecision, Accepted | None]:
+    def accept_asking(self, new: NewNotification, request: QuotaRequest | None) -> DecidedResult:
         """``accept``, if ``request`` is allowed or this repeats what was accepted before; else only the decision.
 
         All that come at one time are asked for in one step.
@@ -187,7 +186,7 @@ class Submission:
 
     def accept_each(
         self, requests: Sequence[tuple[NewNotification, QuotaRequest | None]]
-    ) -> list[Flushed[tuple[QuotaDecision, Accepted | None]]]:
+    ) -> list[Flushed[DecidedResult]]:
         """``accept_asking`` for each of many that came at one time and ``can_be_batched``, in one step."""
         now = self._clock.now()
         items = [(self._job(new, now), request, None) for new, request in requests]
@@ -204,7 +203,7 @@ class Submission:
 
     def _flushed(
         self, job: Job, request: QuotaRequest | None, result: tuple[QuotaDecision, Job | None] | Exception
-    ) -> Flushed[tuple[QuotaDecision, Accepted | None]]:
+    ) -> Flushed[DecidedResult]:
         if isinstance(result, Exception):
             return Flushed(partial(_raise, result), is_new=False)
         decision, existing = result
@@ -213,7 +212,7 @@ class Submission:
 
     def _outcome(
         self, job: Job, request: QuotaRequest | None, decision: QuotaDecision, existing: Job | None
-    ) -> tuple[QuotaDecision, Accepted | None]:
+    ) -> DecidedResult:
         """What ``accept_asking`` answers when its batch has been flushed."""
         if existing is None:
             return decision, Accepted(job) if decision.is_allowed else None
@@ -264,16 +263,12 @@ class Submission:
         For requests that can't be accepted (any more): a repetition gets the first answer whatever the time is now.
         Raises ``StoreError``.
         """
-        holders = self.holders(client, list(fingerprints))
-        return {
-            key: Accepted(job, is_replay=True) for key, job in holders.items() if job.fingerprint == fingerprints[key]
-        }
+        held = self.holders(client, list(fingerprints)).items()
+        return {key: Accepted(job, is_replay=True) for key, job in held if job.fingerprint == fingerprints[key]}
 
     def repeated(self, client: str, notifications: Sequence[NewNotification]) -> list[Accepted | None]:
         """``earlier`` for each of these, in their order. Raises ``StoreError``."""
-        holders = self.holders(
-            client, [new.idempotency_key for new in notifications if new.idempotency_key is not None]
-        )
+        holders = self.holders(client, [new.idempotency_key for new in notifications if new.idempotency_key])
         found = [holders.get(new.idempotency_key or "") for new in notifications]
         return [
             Accepted(job, is_replay=True) if job is not None and job.fingerprint == new.fingerprint else None
