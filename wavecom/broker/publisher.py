@@ -11,21 +11,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-import orjson
 import structlog
 from amqp.exceptions import NotFound
-from kombu.transport.native_delayed_delivery import calculate_routing_key, level_name
 from prometheus_client import Counter, Gauge
 
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import Connector
+from wavecom.broker.messages import Canary, Content, FrameWriter, PlainWriter, is_delayed, message_of
 from wavecom.core.job import DeliveryMessage, JobId
-from wavecom.core.lanes import Lane
 from wavecom.core.ports import DeadLetter
 from wavecom.internals import amqp
 from wavecom.label_values import LabelValues
@@ -54,38 +52,15 @@ _PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 8.0
 #: So often a process calls ``recheck``.
 RECHECK_SECONDS: Final = 10.0
-#: The delay exchange that Celery's workers declare at their start.
-_DELAY_EXCHANGE: Final = level_name(27)
-#: Stands for a job id in the frames of a delivery message that are kept ready. No job has it: its version is none.
-_ANY_ID: Final = JobId("ffffffff-ffff-ffff-ffff-ffffffffffff")
-
-
-@dataclass(frozen=True, slots=True)
-class _Canary:
-    """A probe message without content: only whether it comes through matters."""
-
-    job_id: JobId
-
-
-_Content = DeliveryMessage | DeadLetter | _Canary
 
 
 @dataclass(slots=True)
 class _Outgoing:
     """One message on its way, and what the broker said of it; ``is_returned``: no queue would take it."""
 
-    content: _Content
+    content: Content
     is_confirmed: bool = False
     is_returned: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class _Message:
-    exchange: str
-    routing_key: str
-    body: bytes
-    headers: Mapping[str, Any]
-    properties: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,67 +69,6 @@ class QueueState:
 
     ready: int
     consumers: int
-
-
-class _PlainWriter:
-    """Sends messages one by one, with ``basic_publish``."""
-
-    def __init__(self, channel: Any, origin: str) -> None:
-        self._channel = channel
-        self._origin = origin
-
-    def send(self, contents: Iterable[_Content]) -> None:
-        """Send these messages. Raises ``OSError`` or ``AMQPError``."""
-        for content in contents:
-            message = _message_of(content, self._origin)
-            self._channel.basic_publish(
-                _prepared(self._channel, message),
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                mandatory=True,
-            )
-
-
-class _FrameWriter:
-    """Sends any number of messages with one system call.
-
-    ``basic_publish`` writes and polls the socket once for every message, and py-amqp takes some 40 µs to make one into
-    frames. Delivery messages of a lane differ only in their job's id, so the frames of one serve for all.
-    """
-
-    def __init__(self, channel: Any, origin: str) -> None:
-        self._channel = channel
-        self._origin = origin
-        self._writer = amqp.FrameWriter(channel)
-        self._templates: dict[Lane, bytes] = {}
-
-    def send(self, contents: Iterable[_Content]) -> None:
-        """Send these messages. Raises ``OSError``."""
-        self._writer.send(b"".join(map(self._frames_of, contents)))
-
-    def _frames_of(self, content: _Content) -> bytes:
-        job_id = content.job_id.encode()
-        if not isinstance(content, DeliveryMessage) or _is_delayed(content) or len(job_id) != len(_ANY_ID):
-            return self._new_frames(content)
-        template = self._templates.get(content.lane)
-        if template is None:
-            template = self._templates[content.lane] = self._new_frames(replace(content, job_id=_ANY_ID))
-        return template.replace(_ANY_ID.encode(), job_id)
-
-    def _new_frames(self, content: _Content) -> bytes:
-        message = _message_of(content, self._origin)
-        return self._writer.frames_of(message.exchange, message.routing_key, _prepared(self._channel, message))
-
-
-def _prepared(channel: Any, message: _Message) -> Any:
-    """``message`` as py-amqp's."""
-    return channel.prepare_message(
-        message.body,
-        content_type="application/json",
-        content_encoding="utf-8",
-        headers=dict(message.headers),
-        properties={"delivery_mode": 2, **message.properties},
-    )
 
 
 class AmqpPublisher:
@@ -183,7 +97,7 @@ class AmqpPublisher:
         self._channel: Any = None
         self._next_tag = 1
         self._in_flight: dict[int, _Outgoing] = {}
-        self._writer: _PlainWriter | _FrameWriter
+        self._writer: PlainWriter | FrameWriter
         self._paused_until = float("-inf")
         self._is_healthy = True
         self._failures = 0
@@ -210,7 +124,7 @@ class AmqpPublisher:
         """
         if self._is_paused():
             return False
-        canary = _Outgoing(_Canary(JobId("canary")))
+        canary = _Outgoing(Canary(JobId("canary")))
         with self._lock:
             try:
                 self._connect()
@@ -271,7 +185,7 @@ class AmqpPublisher:
         PUBLISHED.labels(kind).inc(count)
         if count < len(messages):
             UNPUBLISHED.labels(kind).inc(len(messages) - count)
-            returned = [_message_of(message.content, self._origin) for message in messages if message.is_returned]
+            returned = [message_of(message.content, self._origin) for message in messages if message.is_returned]
             if returned:
                 log.error("publish_unroutable", kind=kind, keys=sorted({message.routing_key for message in returned}))
         return confirmed
@@ -293,7 +207,7 @@ class AmqpPublisher:
             else:
                 self._succeed()
                 break
-        if any(message.is_returned and not _is_delayed(message.content) for message in messages):
+        if any(message.is_returned and not is_delayed(message.content) for message in messages):
             # Somebody has deleted a queue, or the broker has lost all it had.
             self._forget_queues()
 
@@ -352,7 +266,7 @@ class AmqpPublisher:
         channel.events["basic_return"].add(self._on_return)
         self._next_tag = 1
         self._in_flight = {}
-        writer = _FrameWriter if amqp.LIBRARY.is_fast() else _PlainWriter
+        writer = FrameWriter if amqp.LIBRARY.is_fast() else PlainWriter
         self._writer = writer(channel, self._origin)
         self._channel = channel
 
@@ -389,51 +303,3 @@ class AmqpPublisher:
         self._in_flight = {}
         if connection is not None:
             connection.collect()
-
-
-def _is_delayed(content: _Content) -> bool:
-    """Whether it goes through the delay queues, which are not ours to declare."""
-    return isinstance(content, DeliveryMessage) and content.delay_seconds > 0
-
-
-def _message_of(content: _Content, origin: str) -> _Message:
-    if isinstance(content, _Canary):
-        return _Message("", topology.CANARY_QUEUE, b"{}", {"origin": origin}, {"message_id": content.job_id})
-    return (
-        _task_message(content, origin)
-        if isinstance(content, DeliveryMessage)
-        else _dead_letter_message(content, origin)
-    )
-
-
-def _task_message(delivery_message: DeliveryMessage, origin: str) -> _Message:
-    """A Celery task message (protocol 2) without the detours: any Celery worker takes it."""
-    key = topology.routing_key(delivery_message.lane)
-    exchange = topology.NOTIFICATIONS.name
-    if _is_delayed(delivery_message):
-        exchange, key = _DELAY_EXCHANGE, calculate_routing_key(delivery_message.delay_seconds, key)
-    # No more than a worker needs: encoding and decoding each header costs more than the body.
-    headers = {"task": topology.DELIVER_TASK, "id": delivery_message.job_id, "origin": origin}
-    body = orjson.dumps(
-        [[delivery_message.job_id], {}, {"callbacks": None, "errbacks": None, "chain": None, "chord": None}]
-    )
-    return _Message(
-        exchange, key, body, headers, {"correlation_id": delivery_message.job_id, "message_id": delivery_message.job_id}
-    )
-
-
-def _dead_letter_message(dead_letter: DeadLetter, origin: str) -> _Message:
-    body = orjson.dumps(
-        {
-            "jobId": dead_letter.job_id,
-            "type": dead_letter.channel,
-            "priority": dead_letter.priority,
-            "error": {"code": dead_letter.code, "message": dead_letter.message, "provider": dead_letter.provider},
-            "attempts": dead_letter.attempts,
-            "failedAt": dead_letter.failed_at,
-        },
-        option=orjson.OPT_UTC_Z,
-    )
-    headers = {"origin": origin, "kind": "failed_job"}
-    properties = {"message_id": dead_letter.job_id, "type": "wavecom.dead-letter"}
-    return _Message(topology.DEAD_LETTERS.name, topology.DEAD_QUEUE, body, headers, properties)
