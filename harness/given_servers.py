@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import connect
+from wavecom.core.lanes import QueueLayout
 from wavecom.errors import ConfigurationError, Problem
 
 AMQP_URL, REDIS_URL, MONGODB_URI = "AMQP_URL", "REDIS_URL", "MONGODB_URI"
@@ -79,8 +80,12 @@ def _queues(url: str) -> Iterator[tuple[str, int, int]]:
             yield name, found.message_count, found.consumer_count
 
 
+#: Nothing may be left of another run, which may have been started with partitions.
+_ALL = QueueLayout(partitions=8)
+
+
 def _names() -> list[str]:
-    return [queue.name for queue in (*topology.TASK_QUEUES, topology.DEAD)]
+    return [queue.name for queue in (*topology.delivery_queues(_ALL), topology.PERIODIC_TASKS, topology.DEAD)]
 
 
 @contextlib.contextmanager

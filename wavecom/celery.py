@@ -13,8 +13,6 @@ import structlog
 from celery import Celery, signals
 from celery.exceptions import SecurityWarning
 
-from wavecom.broker.connection import Connector
-from wavecom.broker.delay_queues import DelayQueues
 from wavecom.collector import collect_seldom
 from wavecom.concurrency import CallLimit, call_limit
 from wavecom.internals import celery as internals
@@ -35,7 +33,11 @@ if "flower" in sys.argv[1:]:
 
     lock_flower()
 app.steps["consumer"].update(
-    {"wavecom.worker.delivery_consumer:DeliveryConsumerStep", "wavecom.worker.watchdog:Watchdog"}
+    {
+        "wavecom.worker.consumed_queues:ConsumedQueuesStep",
+        "wavecom.worker.delivery_consumer:DeliveryConsumerStep",
+        "wavecom.worker.watchdog:Watchdog",
+    }
 )
 
 
@@ -43,12 +45,6 @@ app.steps["consumer"].update(
 def _quieten(sender: Any, **_: Any) -> None:
     """No gossip and no mingle: workers have nothing to tell each other, and each costs messages and start-up time."""
     internals.disable_gossip(sender)
-
-
-@signals.worker_init.connect
-def _declare_delay_queues_apart(**_: Any) -> None:
-    connector = Connector(Settings.from_environment().amqp, "wavecom delay queues")
-    internals.replace_delay_queue_setup(DelayQueues(connector).declare)
 
 
 #: What came of it, to be said once there is a log.

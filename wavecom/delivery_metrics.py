@@ -5,6 +5,7 @@ Jobs of test accounts are left out of calls and times: alerts are made of these,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Final
@@ -40,6 +41,11 @@ ENDED = Histogram(
     buckets=_LIFE_BUCKETS,
 )
 DEPTH = Gauge("wavecom_queue_messages", "Messages that wait in a queue for a consumer.", ["queue"])
+PARTITION_DEPTH = Gauge(
+    "wavecom_queue_partition_messages",
+    "Messages that wait in one partition of a queue, where it has several.",
+    ["queue", "partition"],
+)
 AGE = Gauge("wavecom_queue_age_seconds", "How long the oldest of them has waited, at the most.", ["queue"])
 SWEPT_AT = Gauge(
     "wavecom_sweep_last_run_timestamp_seconds",
@@ -117,12 +123,13 @@ class QueueSampler:
 
     ``depth(queue)`` is the number of waiting messages, ``reached(queue)`` how far workers have got in it; None where
     that can't be told. A queue keeps its order, so nothing in it is older than what was taken from it last, nor than
-    the time at which it was last seen empty.
+    the time at which it was last seen empty. ``queues()`` gives the partitions of each queue; what is said of the queue
+    is their sum, and the age of the oldest message among them.
     """
 
     def __init__(
         self,
-        queues: Sequence[str],
+        queues: Callable[[], Iterable[Sequence[str]]],
         depth: Callable[[str], int | None],
         reached: Callable[[str], datetime | None],
         now: Callable[[], datetime],
@@ -141,20 +148,28 @@ class QueueSampler:
         if self._monotonic() < self._next_at:
             return
         self._next_at = self._monotonic() + SAMPLE_SECONDS
-        for queue in self._queues:
-            self._sample(queue)
+        for partitions in self._queues():
+            self._sample(partitions)
 
-    def _sample(self, queue: str) -> None:
+    def _sample(self, partitions: Sequence[str]) -> None:
+        queue = partitions[0]
+        found = [self._look(partition) for partition in partitions]
+        # What can't be told of one can't be told of all: the sum is no number then, and neither is the age.
+        DEPTH.labels(queue).set(sum(depth for depth, _ in found))
+        ages = [age for _, age in found]
+        AGE.labels(queue).set(math.nan if any(map(math.isnan, ages)) else max(ages))
+        if len(found) > 1:
+            for number, (depth, _) in enumerate(found):
+                PARTITION_DEPTH.labels(queue, str(number)).set(depth)
+
+    def _look(self, queue: str) -> tuple[float, float]:
+        """How many messages wait, and since how many seconds at the most; not a number what can't be told."""
         now = self._now()
         depth = self._depth(queue)
         if depth is None:
-            DEPTH.labels(queue).set(float("nan"))
-            AGE.labels(queue).set(float("nan"))
-            return
-        DEPTH.labels(queue).set(depth)
+            return math.nan, math.nan
         if depth == 0:
             self._empty_at[queue] = now
-            AGE.labels(queue).set(0)
-            return
+            return 0, 0
         known = [moment for moment in (self._empty_at.get(queue), self._reached(queue)) if moment is not None]
-        AGE.labels(queue).set(max(0.0, (now - max(known)).total_seconds()) if known else float("nan"))
+        return depth, max(0.0, (now - max(known)).total_seconds()) if known else math.nan

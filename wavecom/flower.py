@@ -33,7 +33,10 @@ from wavecom.accounts.throttle import LoginThrottle
 from wavecom.broker import topology
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.observability import configure_logging
+from wavecom.services.shared import delivery_queues_of
 from wavecom.settings import Settings
+from wavecom.storage.mongo.client import connect as connect_mongo
+from wavecom.storage.mongo.client import default_database
 
 log = structlog.get_logger()
 
@@ -41,7 +44,6 @@ USER = "operator"
 PASSWORD_FILE = "flower-password"  # noqa: S105 - the name of a file
 #: Reading never changes anything in Flower; all remote control is by POST.
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
-_QUEUES = tuple(queue.name for queue in (*topology.TASK_QUEUES, topology.DEAD))
 
 _HEADERS = {
     "X-Frame-Options": "DENY",
@@ -182,7 +184,8 @@ class QueueTable:
     """WaveCom's queues as the broker knows them now."""
 
     def __init__(self, settings: Settings) -> None:
-        self._publisher = AmqpPublisher(settings.amqp, origin=f"flower {settings.worker_name}")
+        self._queues = delivery_queues_of(settings, default_database(connect_mongo(settings.mongodb_uri, pool_size=1)))
+        self._publisher = AmqpPublisher(settings.amqp, origin=f"flower {settings.worker_name}", queues=self._queues)
         self._api_url = settings.rabbitmq_api_url
         self._vhost = settings.amqp.vhost
 
@@ -190,9 +193,13 @@ class QueueTable:
         """A row for each queue that there is. Ready messages and consumers come from the broker at once; the
         management API, where there is one, adds what it has counted some seconds ago.
         """
-        more = await self._rows_of_api()
+        await in_thread(self._queues.try_refresh)
+        layout = self._queues.layout
+        names = [queue.name for queue in (*topology.delivery_queues(layout), topology.PERIODIC_TASKS, topology.DEAD)]
+        told = await self._rows_of_api()
+        more = {name: told[name] for name in names if name in told}
         rows = []
-        for name in _QUEUES:
+        for name in names:
             state = await in_thread(partial(self._publisher.look_at, name))
             if state is not None:
                 unacknowledged = more.get(name, {}).get("messages_unacknowledged")
@@ -218,7 +225,7 @@ class QueueTable:
             return {}
         finally:
             client.close()
-        return {queue["name"]: queue for queue in orjson.loads(answer.body) if queue["name"] in _QUEUES}
+        return {queue["name"]: queue for queue in orjson.loads(answer.body)}
 
 
 def _without_login(url: str) -> tuple[str, dict[str, Any]]:

@@ -25,7 +25,7 @@ _SESSION = Path("/proc/self/autogroup")
 
 def niceness_for(queues: Collection[str], wanted: int) -> int:
     """How far a worker of these ``queues`` steps back (0 to 19) when ``wanted`` is what patient ones are told."""
-    return wanted if queues and PATIENT_QUEUES.issuperset(queues) else 0
+    return wanted if queues and PATIENT_QUEUES.issuperset(map(topology.first_partition, queues)) else 0
 
 
 def step_back(niceness: int, session: Path = _SESSION) -> None:

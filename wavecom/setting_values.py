@@ -19,6 +19,8 @@ from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
 
 _LONGEST_SECRET = 200
 MOST_PROCESSES = 512
+#: Of a lane: each is a quorum queue of its own, with a leader and its followers.
+MOST_PARTITIONS = 32
 AUTOMATIC = "auto"
 #: Characters that fit into ten parts of a text message in any alphabet.
 _LONGEST_HELP = 670

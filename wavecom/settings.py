@@ -22,6 +22,7 @@ from wavecom.core.receipt_thresholds import LONGEST_WINDOW_SECONDS, ReceiptThres
 from wavecom.errors import Problem, SettingsError
 from wavecom.setting_values import (
     AUTOMATIC,
+    MOST_PARTITIONS,
     MOST_PROCESSES,
     address,
     are_help_texts,
@@ -112,6 +113,8 @@ class Settings:
     attachment_memory_mib: int = 128
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
     worker_niceness: int = 15
+    #: Into how many queues each lane is parted, whose leaders RabbitMQ spreads over its nodes.
+    queue_partitions: int = 1
     #: Whether undocumented parts of Celery, kombu, py-amqp and marshmallow may be used, which saves most of their cost.
     fast_paths: bool = True
     max_body_bytes: int = 14 * 1024 * 1024
@@ -242,6 +245,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
         "attachment_memory_mib": env.int("WAVECOM_ATTACHMENT_MEMORY_MIB", None, validate=between(1, 65_536, "MiB")),
         "worker_niceness": env.int("WAVECOM_WORKER_NICENESS", None, validate=between(0, 19)),
+        "queue_partitions": env.int("WAVECOM_QUEUE_PARTITIONS", None, validate=between(1, MOST_PARTITIONS)),
         "fast_paths": env.bool("WAVECOM_FAST_PATHS", None),
         "max_body_bytes": env.int(
             "WAVECOM_MAX_BODY_BYTES",

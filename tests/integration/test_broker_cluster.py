@@ -15,9 +15,11 @@ from tests.factories import make_job_id
 from tests.waiting import wait_until
 from tests.web_process import WebProcess, workers
 from wavecom.amqp_address import AmqpAddress
+from wavecom.broker import topology
+from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.job import DeliveryMessage
-from wavecom.core.lanes import Channel, Lane, Priority
+from wavecom.core.lanes import Channel, Lane, Priority, QueueLayout
 
 pytestmark = pytest.mark.timeout(400)  # three nodes boot on a machine that does other things
 
@@ -90,3 +92,21 @@ def test_a_batch_on_a_connection_that_breaks_goes_to_another_node_at_once(
     running.ctl("close_all_connections", "a test wants it")
 
     assert publisher.publish([message] * 3) == [True] * 3
+
+
+def test_partitions_of_a_lane_have_their_leaders_on_several_nodes(cluster: PrivateRabbitMQCluster) -> None:
+    for node in cluster.nodes:
+        if not node.is_running:
+            node.start()
+    wait_until(cluster.is_whole, "all nodes to be there", 180)
+    queues = DeliveryQueues(QueueLayout(3))
+    publisher = AmqpPublisher(AmqpAddress.parse(cluster.url), origin="test", queues=queues, timeout_seconds=60)
+    lane = Lane(Channel.SMS, Priority.NORMAL)
+    messages = [DeliveryMessage(make_job_id(), lane) for _ in range(30)]
+
+    wait_until(lambda: all(publisher.publish(messages)), "the queues to have leaders", 180)
+    publisher.close()
+
+    leaders = cluster.leaders()
+    of_lane = [leaders[name] for name in topology.partition_names(topology.queue_of(lane), 3)]
+    assert len({node.node for node in of_lane}) > 1, [node.node for node in of_lane]

@@ -10,6 +10,7 @@ from tests.memory_storage.jobs import MemoryJobRepository
 from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
 from tests.memory_storage.outbox import MemoryOutbox
 from tests.memory_storage.provider_overrides import MemoryOverrideStore
+from tests.memory_storage.queue_layout import MemoryQueueLayout
 from tests.memory_storage.receipts import MemoryOneTimeTokens, MemoryPendingReceipts, MemoryUnreadableRequests
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
@@ -27,6 +28,7 @@ __all__ = [
     "MemoryOutbox",
     "MemoryOverrideStore",
     "MemoryPendingReceipts",
+    "MemoryQueueLayout",
     "MemorySessionAudit",
     "MemorySessionStore",
     "MemoryStats",

@@ -169,7 +169,7 @@ class Queues:
         self.reached: datetime | None = None
         self.asked = 0
         self.sampler = QueueSampler(
-            ["q"], self._depth, lambda _queue: self.reached, self.clock.now, self.clock.monotonic
+            lambda: [["q"]], self._depth, lambda _queue: self.reached, self.clock.now, self.clock.monotonic
         )
 
     def _depth(self, _queue: str) -> int | None:

@@ -6,7 +6,7 @@ A delivery message is a Celery task message, which any Celery worker takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -52,10 +52,10 @@ class PlainWriter:
         self._channel = channel
         self._origin = origin
 
-    def send(self, contents: Iterable[Content]) -> None:
-        """Send these messages. Raises ``OSError`` or ``AMQPError``."""
+    def send(self, contents: Iterable[Content], partitions: int) -> None:
+        """Send these messages, delivery messages into one of so many partitions. Raises ``OSError``, ``AMQPError``."""
         for content in contents:
-            message = message_of(content, self._origin)
+            message = message_of(content, self._origin, partitions)
             self._channel.basic_publish(
                 _prepared(self._channel, message),
                 exchange=message.exchange,
@@ -75,23 +75,31 @@ class FrameWriter:
         self._channel = channel
         self._origin = origin
         self._writer = amqp.FrameWriter(channel)
-        self._templates: dict[Lane, bytes] = {}
+        #: By lane, or by lane and partition where there are several.
+        self._templates: dict[Lane | tuple[Lane, int], bytes] = {}
+        self._partitions = 1
 
-    def send(self, contents: Iterable[Content]) -> None:
-        """Send these messages. Raises ``OSError``."""
+    def send(self, contents: Iterable[Content], partitions: int) -> None:
+        """Send these messages, delivery messages into one of so many partitions. Raises ``OSError``."""
+        self._partitions = partitions
         self._writer.send(b"".join(map(self._frames_of, contents)))
 
     def _frames_of(self, content: Content) -> bytes:
         job_id = content.job_id.encode()
         if not isinstance(content, DeliveryMessage) or is_delayed(content) or len(job_id) != len(_ANY_ID):
             return self._new_frames(content)
-        template = self._templates.get(content.lane)
+        way: Lane | tuple[Lane, int] = content.lane
+        if self._partitions > 1:
+            way = (content.lane, topology.partition_of(content.job_id, self._partitions))
+        template = self._templates.get(way)
         if template is None:
-            template = self._templates[content.lane] = self._new_frames(replace(content, job_id=_ANY_ID))
+            # The frames name the partition of this job; the other id takes its place in them.
+            own = self._new_frames(content)
+            template = self._templates[way] = own.replace(job_id, _ANY_ID.encode())
         return template.replace(_ANY_ID.encode(), job_id)
 
     def _new_frames(self, content: Content) -> bytes:
-        message = message_of(content, self._origin)
+        message = message_of(content, self._origin, self._partitions)
         return self._writer.frames_of(message.exchange, message.routing_key, _prepared(self._channel, message))
 
 
@@ -111,20 +119,20 @@ def is_delayed(content: Content) -> bool:
     return isinstance(content, DeliveryMessage) and content.delay_seconds > 0
 
 
-def message_of(content: Content, origin: str) -> AmqpMessage:
-    """``content`` as it is published by the process ``origin``."""
+def message_of(content: Content, origin: str, partitions: int) -> AmqpMessage:
+    """``content`` as it is published by the process ``origin``, a delivery message into one of so many partitions."""
     if isinstance(content, Canary):
         return AmqpMessage("", topology.CANARY_QUEUE, b"{}", {"origin": origin}, {"message_id": content.job_id})
     return (
-        _task_message(content, origin)
+        _task_message(content, origin, partitions)
         if isinstance(content, DeliveryMessage)
         else _dead_letter_message(content, origin)
     )
 
 
-def _task_message(delivery_message: DeliveryMessage, origin: str) -> AmqpMessage:
+def _task_message(delivery_message: DeliveryMessage, origin: str, partitions: int) -> AmqpMessage:
     """A Celery task message (protocol 2) without the detours: any Celery worker takes it."""
-    key = topology.routing_key(delivery_message.lane)
+    key = topology.routing_key(delivery_message.lane, topology.partition_of(delivery_message.job_id, partitions))
     exchange = topology.NOTIFICATIONS.name
     if is_delayed(delivery_message):
         exchange, key = _DELAY_EXCHANGE, calculate_routing_key(delivery_message.delay_seconds, key)

@@ -22,8 +22,10 @@ from prometheus_client import Counter, Gauge
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import Connector
+from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.broker.messages import Canary, Content, FrameWriter, PlainWriter, is_delayed, message_of
 from wavecom.core.job import DeliveryMessage, JobId
+from wavecom.core.lanes import QueueLayout
 from wavecom.core.ports import DeadLetter
 from wavecom.internals import amqp
 from wavecom.label_values import LabelValues
@@ -83,12 +85,15 @@ class AmqpPublisher:
         address: AmqpAddress,
         *,
         origin: str,
+        queues: DeliveryQueues | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         timeout_seconds: float = _TIMEOUT_SECONDS,
         pause_seconds: float = _PAUSE_SECONDS,
     ) -> None:
         self._connector = Connector(address, f"wavecom publisher {origin}")
         self._origin = origin
+        #: Those to declare, and how many partitions to publish into; None: one, without regions.
+        self._queues = queues or DeliveryQueues()
         self._monotonic = monotonic
         self._timeout_seconds = timeout_seconds
         self._pause_seconds = pause_seconds
@@ -101,9 +106,9 @@ class AmqpPublisher:
         self._paused_until = float("-inf")
         self._is_healthy = True
         self._failures = 0
-        #: Whether the queues are there, as far as this process knows. Not declared again with each connection: while a
+        #: The queues that are there, as far as this process knows. Not declared again with each connection: while a
         #: node of a cluster is frozen, bindings can't be made on any, and publishing goes on all the same.
-        self._is_declared = False
+        self._declared: QueueLayout | None = None
 
     def publish(self, delivery_messages: Sequence[DeliveryMessage]) -> list[bool]:
         """See ``Publisher.publish``. Delayed messages need the delay queues, which the first worker declares."""
@@ -185,7 +190,11 @@ class AmqpPublisher:
         PUBLISHED.labels(kind).inc(count)
         if count < len(messages):
             UNPUBLISHED.labels(kind).inc(len(messages) - count)
-            returned = [message_of(message.content, self._origin) for message in messages if message.is_returned]
+            returned = [
+                message_of(message.content, self._origin, self._queues.publishing)
+                for message in messages
+                if message.is_returned
+            ]
             if returned:
                 log.error("publish_unroutable", kind=kind, keys=sorted({message.routing_key for message in returned}))
         return confirmed
@@ -237,7 +246,7 @@ class AmqpPublisher:
         self._drop()
         self._failures += 1
         if isinstance(error, NotFound):
-            self._is_declared = False
+            self._declared = None
         if was_connected:
             self._connector.skip_node()
         # Without a connection, all nodes have been tried.
@@ -253,13 +262,16 @@ class AmqpPublisher:
         BROKER_UP.set(0)
 
     def _connect(self) -> None:
-        if self._channel is not None:
+        layout = self._queues.layout
+        if self._channel is not None and self._declared is layout:
             return
+        # When there are more than before, over a new connection: what waits on this one is settled by now.
+        self._drop()
         self._connection = self._connector.connect(self._timeout_seconds)
         channel = self._connection.channel()
-        if not self._is_declared:
-            topology.declare(channel)
-            self._is_declared = True
+        if self._declared is not layout:
+            topology.declare(channel, layout)
+            self._declared = layout
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
@@ -273,7 +285,9 @@ class AmqpPublisher:
     def _write(self, messages: Sequence[_Outgoing]) -> None:
         self._in_flight.update(enumerate(messages, self._next_tag))
         self._next_tag += len(messages)
-        self._writer.send(message.content for message in messages)
+        # As many as are declared, and no more: this process may have learnt of others meanwhile.
+        partitions = min(self._queues.publishing, self._declared.partitions if self._declared else 1)
+        self._writer.send((message.content for message in messages), partitions)
 
     def _on_ack(self, delivery_tag: int, multiple: bool) -> None:
         for message in self._settle(delivery_tag, multiple):
@@ -295,7 +309,7 @@ class AmqpPublisher:
 
     def _forget_queues(self) -> None:
         """Declare them with the next connection: one of them is not there."""
-        self._is_declared = False
+        self._declared = None
         self._drop()
 
     def _drop(self) -> None:

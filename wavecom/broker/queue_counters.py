@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
 import requests
 
+from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.broker.publisher import QueueState
-from wavecom.broker.topology import queue_name
-from wavecom.core.lanes import QUEUES, LaneQueue
+from wavecom.broker.topology import partition_names, queue_name
+from wavecom.core.lanes import LaneQueue
 from wavecom.core.queue_rates import QueueCounters
 from wavecom.errors import BrokerError
 
@@ -22,17 +23,31 @@ class QueueCounterReader:
 
     The management API counts what came and went, but some seconds late; ``look_at`` (the publisher's) asks the broker
     itself what waits now and who consumes. ``api_url`` is ``WAVECOM_RABBITMQ_API_URL``, with user and password; the
-    queues are in ``vhost``.
+    queues are in ``vhost``. Partitions of a lane's queue are added up; each worker consumes all of them.
     """
 
-    def __init__(self, api_url: str, vhost: str, look_at: Callable[[str], QueueState | None]) -> None:
+    def __init__(
+        self,
+        api_url: str,
+        vhost: str,
+        look_at: Callable[[str], QueueState | None],
+        queues: DeliveryQueues | None = None,
+    ) -> None:
         self._url = f"{api_url.rstrip('/')}/queues/{quote(vhost, safe='')}"
         self._look_at = look_at
+        self._queues = queues or DeliveryQueues()
 
     def read(self) -> Mapping[LaneQueue, QueueCounters]:
         """The counters by lane queue. Raises ``BrokerError``."""
         counted = self._counted()
-        return {queue: self._together(queue_name(queue), counted) for queue in QUEUES}
+        self._queues.try_refresh()
+        layout = self._queues.layout
+        return {
+            queue: _sum(
+                [self._together(name, counted) for name in partition_names(queue_name(queue), layout.partitions)]
+            )
+            for queue in layout.lane_queues
+        }
 
     def _together(self, name: str, counted: Mapping[str, Mapping[str, Any]]) -> QueueCounters:
         state = self._look_at(name)
@@ -58,3 +73,13 @@ class QueueCounterReader:
             status = f", status {answer.status_code}" if isinstance(error, requests.HTTPError) else ""
             raise BrokerError(f"RabbitMQ's management API can't be used ({type(error).__name__}{status}).") from None
         return {queue["name"]: queue for queue in queues}
+
+
+def _sum(partitions: Sequence[QueueCounters]) -> QueueCounters:
+    return QueueCounters(
+        waiting=sum(each.waiting for each in partitions),
+        consumers=max(each.consumers for each in partitions),
+        in_hand=sum(each.in_hand for each in partitions),
+        published=sum(each.published for each in partitions),
+        acked=sum(each.acked for each in partitions),
+    )

@@ -5,13 +5,16 @@ holding up another, and a higher lane is never behind a lower one. A routing key
 dot-suffix of another, because Celery binds ``#.<key>`` for delayed delivery (docs/celery.md).
 
 The lanes of test accounts share one queue. Their routing keys name channel and priority all the same.
+
+Each of these queues may be parted into several (ADR 39): ``notifications.sms.high``, ``notifications.sms.high.1``, ….
 """
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+from zlib import crc32
 
 from kombu import Exchange, Queue
 from kombu.transport.native_delayed_delivery import (
@@ -19,7 +22,18 @@ from kombu.transport.native_delayed_delivery import (
     declare_native_delayed_delivery_exchanges_and_queues,
 )
 
-from wavecom.core.lanes import LANES, LIVE_QUEUES, TEST_LANES_QUEUE, Lane, LaneQueue
+from wavecom.core.job import JobId
+from wavecom.core.lanes import (
+    LANES,
+    REGION_NAME,
+    TEST_LANES_QUEUE,
+    Channel,
+    Lane,
+    LaneQueue,
+    Priority,
+    QueueLayout,
+    interned,
+)
 
 NOTIFICATIONS = Exchange("notifications", type="topic", durable=True)  # topic: delayed delivery needs it
 DEAD_LETTERS = Exchange("notifications.dlx", type="fanout", durable=True)
@@ -45,48 +59,108 @@ _DELIVERY_ARGUMENTS: dict[str, Any] = {
 }
 
 
-def queue_name(queue: LaneQueue) -> str:
-    """The broker's name of a queue of lanes."""
-    return f"notifications.{queue}"
+def queue_name(queue: LaneQueue, partition: int = 0) -> str:
+    """The broker's name of a partition of a queue of lanes. The first has the name that the whole queue had before."""
+    return f"notifications.{queue}.{partition}" if partition else f"notifications.{queue}"
 
 
 #: The queue of all test lanes.
 TEST_QUEUE = queue_name(TEST_LANES_QUEUE)
 
 _QUEUE_NAMES = {lane: queue_name(lane.queue) for lane in LANES}
-_ROUTING_KEYS = {
-    lane: f"{TEST_QUEUE}.{lane.channel}.{lane.priority}" if lane.is_test else queue_name(lane.queue) for lane in LANES
-}
-_LANES_BY_KEY = {key: lane for lane, key in _ROUTING_KEYS.items()}
-#: Delayed messages carry a prefix before the key.
-_ROUTING_KEY = re.compile(r"(?:.*\.)?(?P<key>notifications\.(?:test\.)?[^.]+\.[^.]+)", re.DOTALL)
+_ROUTING_KEY = re.compile(
+    # Delayed messages carry a prefix before the key.
+    r"(?:.*\.)?notifications\."
+    rf"(?:(?P<region>(?!test\.){REGION_NAME})\.)?(?P<test>test\.)?"
+    rf"(?P<channel>{'|'.join(Channel)})\.(?P<priority>{'|'.join(Priority)})(?:\.(?P<partition>[1-9]\d?))?",
+    re.DOTALL,
+)
+_QUEUE_NAME = re.compile(r"(?P<base>notifications\..*?)(?:\.(?P<partition>[1-9]\d?))?", re.DOTALL)
+
+
+class Address(NamedTuple):
+    """Where a delivery message travels: its lane, and the partition of the lane's queue."""
+
+    lane: Lane
+    partition: int
+
+    @property
+    def queue(self) -> str:
+        """The broker's name of the queue."""
+        return queue_name(self.lane.queue, self.partition)
+
+
+def partition_of(job_id: JobId, partitions: int) -> int:
+    """The partition of a job among so many. Stable: the same in every process and release."""
+    return crc32(job_id.encode()) % partitions
 
 
 def queue_of(lane: Lane) -> str:
-    """The broker's name of the queue that the lane leads through."""
-    return _QUEUE_NAMES[lane]
+    """The broker's name of the first partition of the queue that the lane leads through."""
+    return _QUEUE_NAMES.get(lane) or queue_name(lane.queue)
 
 
-def routing_key(lane: Lane) -> str:
-    """The key that leads a delivery message of this lane into its queue; no other lane has it."""
-    return _ROUTING_KEYS[lane]
+def routing_key(lane: Lane, partition: int = 0) -> str:
+    """The key that leads a delivery message of this lane into this partition; no other lane or partition has it."""
+    key = f"{queue_of(lane)}.{lane.channel}.{lane.priority}" if lane.is_test else queue_of(lane)
+    return f"{key}.{partition}" if partition else key
 
 
-@lru_cache(maxsize=256)  # so many of those that name no lane, or come with a delay, are remembered
+@lru_cache(maxsize=4096)  # so many that come with a delay, or name no lane, are remembered
+def address_of(routing_key: str) -> Address | None:
+    """What a routing key names, that of a delayed message too; None if it names no lane."""
+    found = _ROUTING_KEY.fullmatch(routing_key)
+    if found is None:
+        return None
+    lane = interned(
+        Channel(found["channel"]), Priority(found["priority"]), found["test"] is not None, found["region"] or ""
+    )
+    return Address(lane, int(found["partition"] or 0))
+
+
 def lane_of(routing_key: str) -> Lane | None:
     """The lane that a routing key names, that of a delayed message too; None if it names none."""
-    found = _ROUTING_KEY.fullmatch(routing_key)
-    return None if found is None else _LANES_BY_KEY.get(found["key"])
+    address = address_of(routing_key)
+    return None if address is None else address.lane
 
 
-def _delivery_queue(name: str, routing_key: str) -> Queue:
-    return Queue(name, NOTIFICATIONS, routing_key=routing_key, durable=True, queue_arguments=dict(_DELIVERY_ARGUMENTS))
+def first_partition(name: str) -> str:
+    """The name of the first partition of the queue of which ``name`` is one; other names as they are."""
+    found = _QUEUE_NAME.fullmatch(name)
+    return name if found is None else found["base"]
 
 
-DELIVERY_QUEUES: tuple[Queue, ...] = (
-    *(_delivery_queue(name, name) for name in map(queue_name, LIVE_QUEUES)),
-    _delivery_queue(TEST_QUEUE, f"{TEST_QUEUE}.*.*"),
-)
+def partition_names(name: str, partitions: int) -> list[str]:
+    """The names of all partitions of the queue whose first is ``name``."""
+    return [name, *(f"{name}.{partition}" for partition in range(1, partitions))]
+
+
+def _delivery_queue(queue: LaneQueue, partition: int) -> Queue:
+    name = queue_name(queue)
+    key = f"{name}.*.*" if queue.endswith(TEST_LANES_QUEUE) else name
+    arguments = dict(_DELIVERY_ARGUMENTS)
+    if partition:
+        # What makes partitions worth having: another node leads each. A first partition is older than this argument.
+        key, arguments["x-queue-leader-locator"] = f"{key}.{partition}", "balanced"
+    return Queue(queue_name(queue, partition), NOTIFICATIONS, routing_key=key, durable=True, queue_arguments=arguments)
+
+
+@lru_cache(maxsize=64)
+def delivery_queues(layout: QueueLayout = QueueLayout()) -> tuple[Queue, ...]:  # noqa: B008 - a value
+    """All queues of delivery messages, first all first partitions."""
+    return tuple(
+        _delivery_queue(queue, partition) for partition in range(layout.partitions) for queue in layout.lane_queues
+    )
+
+
+def partitions_by_queue(layout: QueueLayout) -> dict[str, list[str]]:
+    """The names of all partitions of each lane queue, by that of the first."""
+    names = map(queue_name, layout.lane_queues)
+    return {name: partition_names(name, layout.partitions) for name in names}
+
+
+#: Those of a deployment without partitions and regions.
+DELIVERY_QUEUES: tuple[Queue, ...] = delivery_queues()
 #: Quorum, so that it survives the loss of a node: a classic queue is on one, and is gone as long as that is. Without a
 #: dead-letter exchange: ticks expire, and an expired tick is no dead letter.
 PERIODIC_TASKS = Queue(
@@ -111,19 +185,19 @@ CANARY = Queue(
 TASK_QUEUES: tuple[Queue, ...] = (*DELIVERY_QUEUES, PERIODIC_TASKS)
 
 
-def declare_delays(connection: Any) -> None:
+def declare_delays(connection: Any, layout: QueueLayout = QueueLayout()) -> None:  # noqa: B008 - a value
     """Declare the queues in which delayed messages wait, and bind delivery queues to where they come out. Idempotent.
 
     What Celery declares itself, over one connection of ours: more than a hundred commands, each answered by the broker.
     """
     # A worker has declared those alone that it consumes, and the broker refuses to bind what is not there.
-    declare(connection.channel())
+    declare(connection.channel(), layout)
     declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
-    for queue in DELIVERY_QUEUES:  # ticks are never delayed
+    for queue in delivery_queues(layout):  # ticks are never delayed
         bind_queue_to_native_delayed_delivery_exchange(connection, queue)
 
 
-def declare(channel: Any) -> None:
+def declare(channel: Any, layout: QueueLayout = QueueLayout()) -> None:  # noqa: B008 - a value
     """Declare everything on an open AMQP channel. Idempotent; the dead-letter queue first, so nothing dies unseen."""
-    for queue in (DEAD, *DELIVERY_QUEUES, CANARY):
+    for queue in (DEAD, *delivery_queues(layout), CANARY):
         queue.bind(channel).declare()

@@ -108,6 +108,7 @@ def as_object(overview: Overview) -> dict[str, Any]:
                 "waiting": each.waiting,
                 "consumers": each.consumers,
                 "oldestSeconds": _rounded(each.oldest_seconds),
+                "partitions": list(each.partitions),
             }
             for each in overview.queues
         ],
@@ -154,11 +155,13 @@ def _rates(overview: Overview) -> Table:
 
 
 def _queues(overview: Overview) -> Table:
-    table = _table("QUEUE", "WAITING", "OLDEST", "CONSUMERS")
+    is_parted = any(len(each.partitions) > 1 for each in overview.queues)
+    table = _table("QUEUE", "WAITING", "OLDEST", "CONSUMERS", *(["IN EACH PARTITION"] if is_parted else []))
     for each in overview.queues:
         age = "" if each.oldest_seconds is None else f"{each.oldest_seconds:.0f} s"
         style = "bold red" if each.queue in overview.stalled or each.consumers == 0 else None
-        table.add_row(each.queue, _number(each.waiting), age, _number(each.consumers), style=style)
+        parts = [" ".join(map(_number, each.partitions))] if is_parted else []
+        table.add_row(each.queue, _number(each.waiting), age, _number(each.consumers), *parts, style=style)
     return table
 
 

@@ -22,13 +22,15 @@ RATE_MINUTES: Final = 1
 class QueueOverview:
     """One queue. None: it can't be asked.
 
-    ``oldest_seconds``: how long the oldest message has waited, at the most.
+    ``oldest_seconds``: how long the oldest message has waited, at the most. ``partitions``: what waits in each of them;
+    the rest is their sum, of consumers the least.
     """
 
     queue: str
     waiting: int | None
     consumers: int | None
     oldest_seconds: float | None
+    partitions: Sequence[int | None] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from wavecom.broker.connection import connect
 from wavecom.core import diagnosis
 from wavecom.core.autoscaling import LANE_GROUPS
 from wavecom.core.diagnosis import CheckResult, Severity
+from wavecom.core.lanes import QueueLayout
 from wavecom.diagnosis.context import DiagnosisContext, reason_of, shortest_seconds
+from wavecom.setting_values import MOST_PARTITIONS
 
 NAME: Final = "RabbitMQ"
 _OLDEST: Final = (3, 10)
@@ -47,8 +49,16 @@ def check_queues(context: DiagnosisContext) -> Iterator[CheckResult]:
     """
     address = context.settings.amqp
     connection: Any = None
-    entities: list[Exchange | Queue] = [*_EXCHANGES, *topology.TASK_QUEUES, topology.DEAD, topology.CANARY]
     try:
+        connection = connect(address, _TIMEOUT_SECONDS, "wavecom doctor")
+        layout = QueueLayout(_partitions(connection, context.settings.queue_partitions))
+        entities: list[Exchange | Queue] = [
+            *_EXCHANGES,
+            *topology.delivery_queues(layout),
+            topology.PERIODIC_TASKS,
+            topology.DEAD,
+            topology.CANARY,
+        ]
         for entity in entities:
             if connection is None:
                 connection = connect(address, _TIMEOUT_SECONDS, "wavecom doctor")
@@ -108,6 +118,17 @@ def _takes_messages(connection: Any, subject: str) -> CheckResult:
     return CheckResult("rabbitmq", subject, Severity.OK, "takes messages")
 
 
+def _partitions(connection: Any, wanted: int) -> int:
+    """How many partitions lanes have: those that our settings want, and any that others have declared."""
+    names = topology.partition_names(topology.DELIVERY_QUEUES[0].name, MOST_PARTITIONS)
+    for number in range(wanted, MOST_PARTITIONS):
+        try:
+            connection.channel().queue_declare(names[number], passive=True)
+        except amqp.NotFound:
+            return number
+    return MOST_PARTITIONS
+
+
 def _check_entity(connection: Any, entity: Exchange | Queue, vhost: str) -> CheckResult:
     if isinstance(entity, Exchange):
         return _check_exchange(connection, entity, vhost)
@@ -140,14 +161,15 @@ def _check_queue(connection: Any, queue: Queue, vhost: str) -> CheckResult:
     problem = _difference(declare, queue.name, vhost, remedy)
     if problem is not None:
         return problem
-    if queue.name in _PROCESS_OF:
-        return diagnosis.consumers(queue.name, state.consumer_count, state.message_count, _PROCESS_OF[queue.name])
+    process = _PROCESS_OF.get(topology.first_partition(queue.name))
+    if process is not None:
+        return diagnosis.consumers(queue.name, state.consumer_count, state.message_count, process)
     return CheckResult("queues", queue.name, Severity.OK, f"arguments as declared, {state.message_count} messages")
 
 
 def _difference(declare: Callable[[bool], None], name: str, vhost: str, remedy: str) -> CheckResult | None:
     """None: it is there and is what we declare. ``declare(True)`` only asks, ``declare(False)`` compares."""
-    process = _PROCESS_OF.get(name, "worker")
+    process = _PROCESS_OF.get(topology.first_partition(name), "worker")
     try:
         declare(True)
         # There: declaring it compares it with ours, argument by argument, and changes nothing.

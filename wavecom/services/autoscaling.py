@@ -25,8 +25,10 @@ from wavecom.core.queue_rates import WINDOW_SECONDS, QueueCounters, QueueRates
 from wavecom.errors import Problem, SettingsError, UnavailableError
 from wavecom.providers.configuration import ProvidersConfig
 from wavecom.providers.factory import load_config
-from wavecom.services.shared import ClosableServices
+from wavecom.services.shared import ClosableServices, delivery_queues_of
 from wavecom.settings import Settings
+from wavecom.storage.mongo.client import connect as connect_mongo
+from wavecom.storage.mongo.client import default_database
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.provider_board import RedisProviderBoard
 
@@ -140,7 +142,9 @@ def autoscaling_services(settings: Settings, *, window_seconds: float | None = N
     check_autoscaling(settings, has_api=bool(settings.rabbitmq_api_url))
     publisher = AmqpPublisher(settings.amqp, origin=f"autoscaling {settings.worker_name}")
     redis_client = connect_redis(settings.redis_url)
-    counters = QueueCounterReader(settings.rabbitmq_api_url, settings.amqp.vhost, publisher.look_at)
+    client = connect_mongo(settings.mongodb_uri, pool_size=1)
+    queues = delivery_queues_of(settings, default_database(client))
+    counters = QueueCounterReader(settings.rabbitmq_api_url, settings.amqp.vhost, publisher.look_at, queues)
     return AutoscalingServices(
         autoscaler=Autoscaler(
             read_counters=counters.read,
@@ -150,5 +154,5 @@ def autoscaling_services(settings: Settings, *, window_seconds: float | None = N
             monotonic=time.monotonic,
             window_seconds=window_seconds or window_of(settings),
         ),
-        close_callbacks=[publisher.close, redis_client.close],
+        close_callbacks=[publisher.close, redis_client.close, client.close],
     )

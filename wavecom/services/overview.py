@@ -20,7 +20,7 @@ from wavecom.core.states import Status
 from wavecom.errors import UnavailableError
 from wavecom.health import health_of
 from wavecom.internals import fast_paths
-from wavecom.services.shared import ClosableServices, progress_of
+from wavecom.services.shared import ClosableServices, delivery_queues_of, progress_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.client import connect as connect_mongo
@@ -49,7 +49,8 @@ def overview_services(settings: Settings) -> OverviewServices:
     database = default_database(client)
     clock = StoreClock(MongoJobRepository(database["jobs"]).now).start()
     stats = MongoStats(database, now=clock.now)
-    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
+    queues = delivery_queues_of(settings, database)
+    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name, queues=queues)
     redis_client = connect_redis(settings.redis_url)
     watermarks = RedisWatermarks(redis_client)
     board = RedisProviderBoard(redis_client)
@@ -70,14 +71,19 @@ def overview_services(settings: Settings) -> OverviewServices:
         counts = asked("MongoDB", lambda: stats.series(*rate_window(now), Interval.MINUTE), nothing)
         report: StallReport | None = asked("Redis", progress.stall_report, None)
         providers: Mapping[str, ProviderStatus] = {} if "Redis" in away else asked("Redis", board.read, {})
-        states = {queue.name: publisher.look_at(queue.name) for queue in topology.DELIVERY_QUEUES}
+        queues.try_refresh()
+        partitions = topology.partitions_by_queue(queues.layout)
+        states = {name: [publisher.look_at(each) for each in names] for name, names in partitions.items()}
         dead = publisher.look_at(topology.DEAD_QUEUE)
-        if dead is None and not any(states.values()):
+        if dead is None and not any(map(any, states.values())):
             away.append("RabbitMQ")
         return Overview(
             at=now,
             rates={} if "MongoDB" in away else rates_of(counts, now),
-            queues=[_queue(name, state, watermarks.reached(name), now) for name, state in states.items()],
+            queues=[
+                _queue(name, found, [watermarks.reached(each) for each in partitions[name]], now)
+                for name, found in states.items()
+            ],
             dead_letters=None if dead is None else dead.ready,
             providers=[providers[name] for name in sorted(providers)],
             workers=_workers(settings.home),
@@ -91,10 +97,23 @@ def overview_services(settings: Settings) -> OverviewServices:
     )
 
 
-def _queue(name: str, state: QueueState | None, reached: datetime | None, now: datetime) -> QueueOverview:
-    if state is None:
-        return QueueOverview(name, None, None, None)
-    return QueueOverview(name, state.ready, state.consumers, oldest_seconds(state.ready, reached, now))
+def _queue(
+    name: str, partitions: Sequence[QueueState | None], reached: Sequence[datetime | None], now: datetime
+) -> QueueOverview:
+    states = [state for state in partitions if state is not None]
+    depths = tuple(None if state is None else state.ready for state in partitions)
+    if len(states) < len(partitions):
+        return QueueOverview(name, None, None, None, depths)
+    ages = [oldest_seconds(state.ready, moment, now) for state, moment in zip(states, reached, strict=True)]
+    known = [age for age in ages if age is not None]
+    return QueueOverview(
+        name,
+        sum(state.ready for state in states),
+        # A partition without a consumer is what somebody should see.
+        min(state.consumers for state in states),
+        max(known) if len(known) == len(ages) else None,
+        depths,
+    )
 
 
 def _workers(home: Path) -> Sequence[WorkerOverview]:

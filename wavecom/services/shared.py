@@ -17,6 +17,7 @@ from pymongo.database import Database
 from wavecom import private_files, receipt_metrics
 from wavecom.accounts.sessions import Sessions
 from wavecom.broker import topology
+from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.core.account import account_of
 from wavecom.core.actor import OPERATOR
 from wavecom.core.bulk_runner import BulkRunner
@@ -27,7 +28,7 @@ from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ids import uuid7
 from wavecom.core.keys import KeyStore
 from wavecom.core.keywords import Keyword, Keywords
-from wavecom.core.lanes import Channel
+from wavecom.core.lanes import Channel, QueueLayout
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
 from wavecom.core.provider_control import ProviderControl
@@ -43,6 +44,7 @@ from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
+from wavecom.storage.mongo.queue_layout import MongoQueueLayout
 from wavecom.storage.mongo.sessions import MongoSessionStore
 from wavecom.storage.mongo.suppressions import MongoSuppressionStore
 from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
@@ -229,3 +231,8 @@ def bulk_runner_of(database: Database[dict[str, Any]], clock: Clock) -> BulkRunn
 def progress_of(client: redis.Redis, clock: Clock) -> RedisProgress:
     """Where sweeps note which lanes stand still, in Redis, for every process to read."""
     return RedisProgress(client, topology.queue_name, clock.now)
+
+
+def delivery_queues_of(settings: Settings, database: Database[dict[str, Any]]) -> DeliveryQueues:
+    """The queues that this process publishes into and those that may hold messages. Not refreshed yet."""
+    return DeliveryQueues(QueueLayout(settings.queue_partitions), MongoQueueLayout(database))

@@ -39,6 +39,7 @@ from wavecom.services.shared import (
     HELP_ANSWERED,
     ClosableServices,
     dead_letters_of,
+    delivery_queues_of,
     feedback_of,
     keywords_of,
     new_key_id,
@@ -106,7 +107,10 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     fast_paths.switch(is_on=settings.fast_paths)
     jobs = MongoJobRepository(database["jobs"], message_grace=policy_of(settings).message_grace)
     clock = StoreClock(jobs.now).start()
-    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
+    queues = delivery_queues_of(settings, database)
+    # Who publishes into the first partitions alone need not know of others.
+    looking = [Periodic(queues.try_refresh, seconds=1, name="queue-layout").start()] if queues.is_parted else []
+    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name, queues=queues)
     rechecking = Periodic(publisher.recheck, seconds=RECHECK_SECONDS, name="broker-recheck").start()
     background = BackgroundPublisher(publisher)
     stats = MongoStats(database, now=clock.now)
@@ -215,6 +219,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             stats.close,
             background.close,
             rechecking.close,
+            *(each.close for each in looking),
             publisher.close,
             clock.close,
             quotas.close,

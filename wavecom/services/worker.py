@@ -16,11 +16,15 @@ from wavecom.allocator import return_large_blocks
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
 from wavecom.broker.backlog import QueueBacklog
+from wavecom.broker.connection import Connector
+from wavecom.broker.delay_queues import DelayQueues
+from wavecom.broker.delivery_queues import REFRESH_SECONDS as LAYOUT_SECONDS
+from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher, QueueState
 from wavecom.core.connections import worker_pool
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.files import ByteBudget
-from wavecom.core.job import DeliveryMessage, Job
+from wavecom.core.job import DeliveryMessage, Job, JobId
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import StallDetector
@@ -44,6 +48,7 @@ from wavecom.services.receipts import owners_of, processor_of
 from wavecom.services.routing import adjusted_providers, gate_settings_of
 from wavecom.services.shared import (
     ClosableServices,
+    delivery_queues_of,
     feedback_of,
     new_key_id,
     policy_of,
@@ -85,6 +90,12 @@ class WorkerServices(ClosableServices):
     receipts: ReceiptProcessor
     weight_adjustment: WeightAdjustment
     queue_sampler: delivery_metrics.QueueSampler
+    #: The queues that messages may be in, and the partitions that this process publishes into.
+    queues: DeliveryQueues
+    #: Declares where delayed messages wait, as a worker connects, and when there are more queues than before.
+    delay_queues: DelayQueues
+    #: Jobs whose message came from another than the first partition of its lane, as long as it is in hand.
+    partitions_in_hand: dict[JobId, int]
     #: Single delivery messages of many threads, published together; answers whether the broker confirmed.
     delivery_messages: GroupCommit[DeliveryMessage, bool]
     #: What the broker says of a queue; None when it can't be asked.
@@ -110,7 +121,15 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
     jobs = MongoJobRepository(database["jobs"], message_grace=policy.message_grace)
     clock = StoreClock(jobs.now).start()
     stats = MongoStats(database, now=clock.now)
-    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name)
+    queues = delivery_queues_of(settings, database)
+    queues.try_refresh()
+    looking = Periodic(queues.try_refresh, seconds=LAYOUT_SECONDS, name="queue-layout").start()
+    publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name, queues=queues)
+    delay_queues = DelayQueues(
+        Connector(settings.amqp, "wavecom delay queues"),
+        declare=lambda connection: topology.declare_delays(connection, queues.layout),
+    )
+    partitions_in_hand: dict[JobId, int] = {}
     rechecking = Periodic(publisher.recheck, seconds=RECHECK_SECONDS, name="broker-recheck").start()
     redis_client = connect_redis(settings.redis_url)
     watermarks = RedisWatermarks(redis_client)
@@ -143,7 +162,9 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
 
     def note_taken(job: Job) -> None:
         if job.queued_at is not None:
-            watermarks.note(topology.queue_of(job.lane), job.queued_at)
+            partition = partitions_in_hand.get(job.job_id)
+            name = topology.queue_of(job.lane) if partition is None else topology.queue_name(job.lane.queue, partition)
+            watermarks.note(name, job.queued_at)
 
     receipt_counter = RedisReceiptCounter(redis_client)
     writer = TransitionWriter(
@@ -200,7 +221,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
     sweep = Sweep(
         jobs=jobs,
         writer=writer,
-        backlog=QueueBacklog(publisher.depth, watermarks.reached),
+        backlog=QueueBacklog(publisher.depth, watermarks.reached, queues),
         clock=clock,
         policy=policy,
         jitter=random.random,
@@ -218,13 +239,14 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         stats.close,
         receipt_counter.close,
         rechecking.close,
+        looking.close,
         publisher.close,
         clock.close,
     ]
     return WorkerServices(
         settings=settings,
         queue_sampler=delivery_metrics.QueueSampler(
-            [queue.name for queue in (*topology.DELIVERY_QUEUES, topology.DEAD)],
+            lambda: [*topology.partitions_by_queue(queues.layout).values(), [topology.DEAD_QUEUE]],
             publisher.depth,
             watermarks.reached,
             clock.now,
@@ -255,6 +277,9 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
             report=receipt_metrics.report_adjustment,
             thresholds=settings.receipt_thresholds,
         ),
+        queues=queues,
+        delay_queues=delay_queues,
+        partitions_in_hand=partitions_in_hand,
         delivery_messages=GroupCommit(publisher.publish),
         look_at=publisher.look_at,
         progress=progress,

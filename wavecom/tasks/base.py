@@ -100,10 +100,14 @@ class DeliverTask(Task):  # type: ignore[type-arg]
 
     def lane(self) -> Lane:
         """The lane of the message being worked on, by the key it was routed with."""
-        lane = topology.lane_of(self._routing_key())
-        if lane is None:
+        return self.address().lane
+
+    def address(self) -> topology.Address:
+        """The same, with the partition of the lane that the message came from."""
+        address = topology.address_of(self._routing_key())
+        if address is None:
             reject_unreadable(f"routing key {self._routing_key()!r} names no lane")
-        return lane
+        return address
 
     def _routing_key(self) -> str:
         return (self.request.delivery_info or {}).get("routing_key") or ""

@@ -28,7 +28,10 @@ def deliver(self: Any, job_id: str) -> None:
     if services().stopping.is_set():
         # The pool still runs all that it was given, hundreds of messages: somebody else should have them.
         raise Reject("the worker is stopping", requeue=True)
-    lane = self.lane()
+    lane, partition = self.address()
+    partitions_in_hand = services().partitions_in_hand
+    if partition:
+        partitions_in_hand[JobId(job_id)] = partition
     permit = services().router.reserve(lane, wait_seconds=1.0)
     try:
         if isinstance(permit, Permit):
@@ -37,3 +40,5 @@ def deliver(self: Any, job_id: str) -> None:
             services().delivery.park(JobId(job_id), services().router.parking_seconds(lane, permit))
     except RequeueError as error:
         raise Reject(str(error), requeue=True) from error
+    finally:
+        partitions_in_hand.pop(JobId(job_id), None)

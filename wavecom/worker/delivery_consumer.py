@@ -95,6 +95,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
             on_end=self._on_end,
             on_freed=self._held.on_permit_freed,
         )
+        self._partitions_in_hand = services().partitions_in_hand
         self._last_handled = ""
         self._active_updates = 0
         #: Whether delivery messages go to the pipeline. A permit is of use only where the call is made in this process.
@@ -108,7 +109,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         """Begin with nothing held; also called after each reconnection."""
         # The dead-letter queue above all: Celery declares only what it consumes, and what is rejected needs a place.
         self._channel = consumer.connection.default_channel
-        topology.declare(self._channel)
+        topology.declare(self._channel, services().queues.layout)
         self._held.clear()
         # Tags count from one again, and what is still being worked on was of an earlier channel.
         self._ack_tracker = AckTracker()
@@ -125,6 +126,9 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
 
     def stop(self, consumer: Any) -> None:
         """The connection is gone or going: the broker gives what is held here to somebody else."""
+        unsettled = self._ack_tracker.unsettled()
+        for tag in self._held.tags() if self._partitions_in_hand else ():
+            self._partitions_in_hand.pop(JobId(unsettled.get(tag, "")), None)
         self._held.clear()
         if services().stopping.is_set():
             # What ends meanwhile can still be acknowledged: the channel is closed later.
@@ -180,13 +184,15 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
 
     def handle(self, channel: Any, tag: int, routing_key: str, job_id: JobId) -> None:
         """See ``wavecom.internals.amqp.MessageHandler``. ``routing_key`` must name a lane."""
-        lane = topology.lane_of(routing_key)
-        if lane is None:
+        address = topology.address_of(routing_key)
+        if address is None:
             raise ValueError(f"routing key {routing_key!r} names no lane")
+        if address.partition:
+            self._partitions_in_hand[job_id] = address.partition
         now = _last_received_at[0] = time.monotonic()
         _routing_keys.add(routing_key)
         self._ack_tracker.receive(tag, job_id)
-        self._held.add(lane, HeldMessage(now, job_id, routing_key, channel, tag))
+        self._held.add(address.lane, HeldMessage(now, job_id, routing_key, channel, tag))
 
     def _admit_one(self, lane: Lane, held: HeldMessage) -> float | None:
         """Admit one message, or drop a revoked one: None. Or the seconds after which to try again."""
@@ -215,6 +221,8 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         while self._ended:
             message, end = self._ended.popleft()
             handled += end is not Disposition.REQUEUE
+            if self._partitions_in_hand:
+                self._partitions_in_hand.pop(message.job_id, None)
             if message.channel is self._channel:  # of an earlier connection: the broker has given it to somebody
                 tags[end].append(message.tag)
         self._celery_state.count_handled(handled)

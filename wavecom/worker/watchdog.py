@@ -26,6 +26,7 @@ from wavecom.errors import UnavailableError
 from wavecom.health import report_path
 from wavecom.internals import celery
 from wavecom.worker import delivery_consumer
+from wavecom.worker.consumed_queues import consumed_queues
 from wavecom.worker.runtime import services
 
 log = structlog.get_logger()
@@ -46,8 +47,8 @@ _EXIT_CODE = 70
 class Watchdog(bootsteps.StartStopStep):
     """Consumer step that ticks on the main loop, and checks from a thread of its own whether it still does.
 
-    A worker consumes the queues that it was started with. Held messages are no reason to stop that (admission never
-    does), so a consumer that is gone was cancelled by somebody else, and is started again.
+    A worker consumes the queues that it was started with, and their partitions. Held messages are no reason to stop
+    that (admission never does), so a consumer that is gone was cancelled by somebody else, and is started again.
     """
 
     requires = ("celery.worker.consumer.tasks:Tasks",)
@@ -56,8 +57,6 @@ class Watchdog(bootsteps.StartStopStep):
         super().__init__(consumer, **kwargs)
         self._ticked_at = time.monotonic()
         self._consumer = consumer
-        #: What it was started with (-Q); remote control changes Celery's own list.
-        self._queues = sorted(consumer.app.amqp.queues.consume_from)
         #: Queues of which the broker said, at the last check, that nobody consumes them.
         self._suspected: frozenset[str] = frozenset()
         self._cancelled: list[str] = []
@@ -125,7 +124,7 @@ class Watchdog(bootsteps.StartStopStep):
         received_at, in_hand = delivery_consumer.received()
         is_silent = in_hand == 0 and now - received_at > TICK_SECONDS
         # Asked only of a worker that has nothing to do.
-        states = {queue: services().look_at(queue) for queue in self._queues} if is_silent else {}
+        states = {queue: services().look_at(queue) for queue in consumed_queues()} if is_silent else {}
         return WorkerHealth(
             loop_age=self._loop_age(now),
             oldest_delivery_age=activity.oldest_age(now),
@@ -154,7 +153,7 @@ class Watchdog(bootsteps.StartStopStep):
             return []
         dropped = frozenset(queue for queue, state in states.items() if state is not None and state.consumers == 0)
         certain, self._suspected = dropped & self._suspected, dropped
-        return [queue for queue in self._queues if queue in certain or not consumer.consuming_from(queue)]
+        return [queue for queue in consumed_queues() if queue in certain or not consumer.consuming_from(queue)]
 
     def _restart_consumers(self, cancelled: Collection[str]) -> None:
         if cancelled:
@@ -178,7 +177,7 @@ class Watchdog(bootsteps.StartStopStep):
             report = services().progress.stall_report()
         except UnavailableError:
             return []
-        return [queue for queue in self._queues if report is not None and queue in report.stalled]
+        return [queue for queue in consumed_queues() if report is not None and queue in report.stalled]
 
     def _publish_progress(self, health: WorkerHealth) -> None:
         """Tell the other workers, through Redis. An outage of Redis is logged elsewhere."""

@@ -16,8 +16,10 @@ from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.cli import main
 from wavecom.core.autoscaling import ScalingPolicy, assumed_worker_per_second
+from wavecom.core.lanes import QueueLayout
 from wavecom.local.programs import PROGRAMS
 from wavecom.services.autoscaling import policy_of
+from wavecom.setting_values import MOST_PARTITIONS
 from wavecom.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -99,14 +101,20 @@ def test_keda_has_the_numbers_of_the_autoscaler(values: dict[str, Any]) -> None:
 def test_keda_adds_up_the_queues_of_each_worker() -> None:
     template = text_of("helm", "wavecom", "templates", "autoscaling.yaml")
     patterns = dict(re.findall(r'^  "(worker|worker-high)" `(.*)`$', template, re.MULTILINE))
-    queues = [queue.name for queue in (*topology.TASK_QUEUES, topology.DEAD, topology.CANARY)]
+    partitions = topology.delivery_queues(QueueLayout(MOST_PARTITIONS))
+    queues = [queue.name for queue in (*partitions, topology.PERIODIC_TASKS, topology.DEAD, topology.CANARY)]
     looked_at = {
         process: {queue for queue in queues if re.search(pattern, queue)} for process, pattern in patterns.items()
     }
-    consumed = {
+    started_with = {
         program.name: set(program.command.split(" -Q ")[1].split()[0].split(","))
         for program in PROGRAMS
         if program.name in looked_at
+    }
+
+    consumed = {
+        process: {each for name in names for each in topology.partition_names(name, MOST_PARTITIONS)}
+        for process, names in started_with.items()
     }
 
     assert len(looked_at) == 2
