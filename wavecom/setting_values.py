@@ -15,6 +15,7 @@ from environs import ValidationError, validate
 
 from wavecom.amqp_address import AmqpAddress
 from wavecom.core.keywords import KEYWORDS, normalised
+from wavecom.core.lanes import REGION_NAME
 from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
 
 _LONGEST_SECRET = 200
@@ -189,3 +190,9 @@ def is_file(path: Path) -> None:
     """The path of a file that is there."""
     if not path.is_file():
         raise ValidationError(f"there is no file {path}; give the path of one that can be read")
+
+
+def is_region(value: str) -> None:
+    """What a region may be called; whether there is such a one, the providers file says."""
+    if not re.fullmatch(REGION_NAME, value):
+        raise ValidationError(f'must be the name of a region, such as "eu", not {value!r}')

@@ -39,6 +39,7 @@ from wavecom.setting_values import (
     is_count_or_automatic,
     is_file,
     is_mongodb_uri,
+    is_region,
     is_strong,
     parts,
 )
@@ -113,6 +114,10 @@ class Settings:
     attachment_memory_mib: int = 128
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
     worker_niceness: int = 15
+    #: The region whose jobs workers take (providers file, ``[regions]``), and after how long without a worker another
+    #: region may take one's backlog.
+    region: str = ""
+    region_takeover_seconds: int = 60
     #: Into how many queues each lane is parted, whose leaders RabbitMQ spreads over its nodes.
     queue_partitions: int = 1
     #: Whether undocumented parts of Celery, kombu, py-amqp and marshmallow may be used, which saves most of their cost.
@@ -245,6 +250,10 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
         "attachment_memory_mib": env.int("WAVECOM_ATTACHMENT_MEMORY_MIB", None, validate=between(1, 65_536, "MiB")),
         "worker_niceness": env.int("WAVECOM_WORKER_NICENESS", None, validate=between(0, 19)),
+        "region": env.str("WAVECOM_REGION", None, validate=is_region),
+        "region_takeover_seconds": env.int(
+            "WAVECOM_REGION_TAKEOVER_SECONDS", None, validate=between(10, 86_400, "whole seconds")
+        ),
         "queue_partitions": env.int("WAVECOM_QUEUE_PARTITIONS", None, validate=between(1, MOST_PARTITIONS)),
         "fast_paths": env.bool("WAVECOM_FAST_PATHS", None),
         "max_body_bytes": env.int(

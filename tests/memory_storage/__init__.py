@@ -3,6 +3,7 @@
 ``tests/contract`` runs one suite over both, so a test that uses one of these may believe it.
 """
 
+from tests.memory_storage.attendance import MemoryAttendance
 from tests.memory_storage.audit import MemoryAuditLog
 from tests.memory_storage.blobs import MemoryBlobStore
 from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
@@ -18,6 +19,7 @@ from tests.memory_storage.suppressions import MemorySuppressionStore
 from tests.memory_storage.weight_factors import MemoryWeightFactorStore
 
 __all__ = [
+    "MemoryAttendance",
     "MemoryAuditLog",
     "MemoryBlobStore",
     "MemoryDeadLetterRepository",

@@ -51,8 +51,8 @@ class DeliveryQueues:
 
     @property
     def is_parted(self) -> bool:
-        """Whether this process is to publish into more than one partition."""
-        return self._wanted.partitions > 1
+        """Whether this process is to publish into other queues than those that everybody consumes."""
+        return self._wanted != QueueLayout()
 
     @property
     def layout(self) -> QueueLayout:

@@ -22,6 +22,7 @@ from kombu.transport.native_delayed_delivery import (
     declare_native_delayed_delivery_exchanges_and_queues,
 )
 
+from wavecom.core import lanes
 from wavecom.core.job import JobId
 from wavecom.core.lanes import (
     LANES,
@@ -128,6 +129,13 @@ def first_partition(name: str) -> str:
     """The name of the first partition of the queue of which ``name`` is one; other names as they are."""
     found = _QUEUE_NAME.fullmatch(name)
     return name if found is None else found["base"]
+
+
+def without_region(name: str) -> str:
+    """The name of the queue without a region that ``name`` is in its region; other names as they are."""
+    prefix = queue_name(LaneQueue(""))
+    queue = LaneQueue(name.removeprefix(prefix))
+    return queue_name(lanes.without_region(queue)) if name.startswith(prefix) else name
 
 
 def partition_names(name: str, partitions: int) -> list[str]:

@@ -13,6 +13,7 @@ from wavecom.commands.console import console, table_of, time_text
 from wavecom.commands.provider_services import open_services
 from wavecom.core.account import CLIENT_NAME_RULE, account_of, is_client_name
 from wavecom.core.lanes import Channel
+from wavecom.core.regions import problems
 from wavecom.core.routes import ChannelRoutes, Route
 from wavecom.core.submission import NewNotification
 from wavecom.errors import UnavailableError
@@ -57,6 +58,7 @@ def _client(value: str) -> str:
 @click.option("--client", type=_client, required=True, help="Whose notification it is.")
 @click.option("--tag", "tags", multiple=True, metavar="NAME=VALUE", help="A name in metadata; may be repeated.")
 @click.option("--platform", type=click.Choice(["fcm", "apns", "webpush"]), help="Of a push message.")
+@click.option("--region", metavar="REGION", help="As in the field region; without it the rules of [regions] decide.")
 @click.option("--test", "is_test", is_flag=True, help="Sent with a test key.")
 @click.pass_context
 def explain(
@@ -66,6 +68,7 @@ def explain(
     client: str,
     tags: Sequence[str],
     platform: str | None,
+    region: str | None,
     is_test: bool,
 ) -> None:
     """Say which route a notification would go by now, why not by those before it, and how its providers stand.
@@ -91,7 +94,12 @@ def explain(
     lines = table_of("ROUTE", "FOR", "", whole=frozenset({"ROUTE"}))
     for route in routes.routes:
         lines.add_row(route.name or channel, str(route.conditions), _match_text(route, found, sample))
+    if wrong := problems(region, services.regions):
+        raise click.UsageError(f"--region {region} {wrong[0].message}.")
+    where = "" if services.regions is None else services.regions.of(region, sample)
     out = console()
+    if where:
+        out.print(f"It is delivered in the region {where}.\n", soft_wrap=True)
     if routes.routes:
         out.print(lines)
     if found is None and is_test:
@@ -102,7 +110,7 @@ def explain(
     else:
         out.print(f"\nIt goes by {found.name or channel}{f', as {found.sender}' if found.sender else ''}:")
         weights = ChangedWeights.read(services)
-        out.print(_providers(found, weights, services))
+        out.print(_providers(found, weights, services, where))
         for each in (each for step in found.steps for each in step.alternatives):
             if each.provider in weights:
                 out.print(f"{each.provider}: weight {weights.text(each.provider, f'{each.weight:g}')}", soft_wrap=True)
@@ -114,7 +122,7 @@ def _match_text(route: Route, found: Route | None, sample: NewNotification) -> s
     return route.conditions.mismatch(sample) or "another before it takes it"
 
 
-def _providers(route: Route, weights: ChangedWeights, services: ProviderServices) -> Any:
+def _providers(route: Route, weights: ChangedWeights, services: ProviderServices, region: str) -> Any:
     try:
         now = services.clock.now()
         states = {each.provider: ProviderSummary.of(each, now) for each in services.switch.health()}
@@ -123,7 +131,9 @@ def _providers(route: Route, weights: ChangedWeights, services: ProviderServices
     table = table_of("STEP", "PROVIDER", "SHARE", "STATE", "UNTIL (UTC)", "REASON", whole=frozenset({"PROVIDER"}))
     for step, provider, share in _steps(weights.applied_to(route)):
         state = states.get(provider)
-        if state is None:
+        if region not in services.bound.get(provider, (region,)):
+            table.add_row(step, provider, share, f"never called for jobs of {region or 'no region'}")
+        elif state is None:
             table.add_row(step, provider, share, "not known: Redis does not answer")
         else:
             table.add_row(step, provider, share, state.state, time_text(state.until), state.reason)

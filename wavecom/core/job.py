@@ -260,6 +260,8 @@ class Job:
     updated_at: datetime
     expires_at: datetime
     priority: Priority = Priority.NORMAL
+    #: Where it is delivered (``core/regions.py``); empty where there are no regions.
+    region: str = ""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     attempts: int = 0
     max_attempts: int = 5
@@ -297,7 +299,7 @@ class Job:
     @property
     def lane(self) -> Lane:
         """What the job's delivery messages travel in."""
-        return Lane.of(self.type, self.priority, self.client)
+        return Lane.of(self.type, self.priority, self.client, self.region)
 
     def delivery_message(self, delay_seconds: int = 0) -> DeliveryMessage:
         """The message that makes a worker look at this job."""

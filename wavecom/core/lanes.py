@@ -93,6 +93,12 @@ def in_region(queue: LaneQueue, region: str) -> LaneQueue:
     return LaneQueue(f"{region}.{queue}") if region else queue
 
 
+def without_region(queue: LaneQueue) -> LaneQueue:
+    """The one of ``QUEUES`` that ``queue`` is in its region."""
+    _, _, rest = queue.partition(".")
+    return LaneQueue(rest) if rest in QUEUES else queue
+
+
 class QueueLayout(NamedTuple):
     """Which queues there are: into how many partitions each is parted, and for which regions there are others.
 

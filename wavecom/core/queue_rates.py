@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Final
 
 from wavecom.core.autoscaling import QueueLoad
-from wavecom.core.lanes import LANES, Channel, LaneQueue
+from wavecom.core.lanes import LANES, Channel, LaneQueue, without_region
 
 #: RabbitMQ counts every 5 or 10 seconds: over less, a rate would jump between nothing and twice as much.
 WINDOW_SECONDS: Final = 30.0
@@ -46,7 +46,7 @@ class QueueRates:
     def load(self, queue: LaneQueue) -> QueueLoad:
         """What the window shows of a queue; nothing of one that nobody has seen."""
         seen = [(at, counters[queue]) for at, counters in self._looks if queue in counters]
-        channel = _CHANNELS.get(queue)
+        channel = _CHANNELS.get(without_region(queue))
         if not seen:
             return QueueLoad(channel=channel, waiting=0, arrivals_per_second=0, acks_per_second=0)
         now = seen[-1][1]

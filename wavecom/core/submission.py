@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Generic, NoReturn, Protocol, TypeVar
 
-from wavecom.core import unsubscribe
+from wavecom.core import regions, unsubscribe
 from wavecom.core.attachments import BlobStore, detach, keep_until
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
@@ -51,6 +51,8 @@ class NewNotification:
     payload: Mapping[str, Any]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     priority: Priority = Priority.NORMAL
+    #: Where it is to be delivered; None: as the rules of ``core/regions.py`` say.
+    region: str | None = None
     #: None: as many as the policy says.
     max_attempts: int | None = None
     on_unknown_outcome: UnknownOutcomePolicy = UnknownOutcomePolicy.RETRY
@@ -118,6 +120,7 @@ class Submission:
         quotas: QuotaService | None = None,
         routes: Mapping[Channel, ChannelRoutes] | None = None,
         unsubscribe_links: UnsubscribeLinks | None = None,
+        region_rules: regions.Regions | None = None,
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
@@ -132,6 +135,7 @@ class Submission:
         self._conditional = {channel: each for channel, each in (routes or {}).items() if not each.take_all}
         self._served = frozenset(Channel if routes is None else routes)
         self._unsubscribe_links = unsubscribe_links
+        self._region_rules = region_rules
 
     def serves_lane(self, lane: Lane) -> bool:
         """Whether anything that travels in ``lane`` reaches anybody."""
@@ -145,7 +149,8 @@ class Submission:
 
     def problems(self, new: NewNotification) -> list[Problem]:
         """What in a notification this deployment can't do."""
-        return unsubscribe.problems(new.payload, self._unsubscribe_links)
+        found = unsubscribe.problems(new.payload, self._unsubscribe_links)
+        return found if new.region is None else [*found, *regions.problems(new.region, self._region_rules)]
 
     def accept(self, new: NewNotification) -> Accepted:
         """Store one job durably and publish its delivery message; returns when the job is stored.
@@ -263,8 +268,8 @@ class Submission:
         For requests that can't be accepted (any more): a repetition gets the first answer whatever the time is now.
         Raises ``StoreError``.
         """
-        held = self.holders(client, list(fingerprints)).items()
-        return {key: Accepted(job, is_replay=True) for key, job in held if job.fingerprint == fingerprints[key]}
+        found = self.holders(client, list(fingerprints)).items()
+        return {key: Accepted(job, is_replay=True) for key, job in found if job.fingerprint == fingerprints[key]}
 
     def repeated(self, client: str, notifications: Sequence[NewNotification]) -> list[Accepted | None]:
         """``earlier`` for each of these, in their order. Raises ``StoreError``."""
@@ -297,11 +302,10 @@ class Submission:
 
     def _unserved(self, notifications: Sequence[NewNotification]) -> list[Accepted | ChannelNotServedError]:
         """What those get whose channel nobody serves: the first answer where this repeats one, else the refusal."""
-        served = sorted(self._served)
         # All of one request, so of one client.
         found = self.repeated(notifications[0].client, notifications)
         return [
-            earlier or ChannelNotServedError(new.type, served)
+            earlier or ChannelNotServedError(new.type, sorted(self._served))
             for new, earlier in zip(notifications, found, strict=True)
         ]
 
@@ -335,8 +339,7 @@ class Submission:
                 result if isinstance(result, Exception) else (decision or ALLOWED, result)
                 for (_, _, decision), result in zip(requests, stored_now, strict=True)
             ]
-        asking = [(job, request) for job, request, decision in requests if decision is None]
-        answers = iter(self._decide(asking))
+        answers = iter(self._decide([(job, request) for job, request, decision in requests if decision is None]))
         found = [(decision, None) if decision is not None else next(answers) for _, _, decision in requests]
         goes_on = [decision.is_allowed and existing is None for decision, existing in found]
         stored = iter(self._store_or_say([job for (job, _, _), is_on in zip(requests, goes_on, strict=True) if is_on]))
@@ -353,8 +356,8 @@ class Submission:
     def _decide(self, requests: Sequence[tuple[Job, QuotaRequest | None]]) -> list[tuple[QuotaDecision, Job | None]]:
         """The decision about each, and for one that has no room the job that it repeats, if it does."""
         asks = [request for _, request in requests if request is not None]
-        decisions = iter(self._quotas.check_many(asks) if asks else ())
-        found = [ALLOWED if request is None else next(decisions) for _, request in requests]
+        decided = iter(self._quotas.check_many(asks) if asks else ())
+        found = [ALLOWED if request is None else next(decided) for _, request in requests]
         refused: dict[str, list[str]] = {}
         for (job, _), decision in zip(requests, found, strict=True):
             if decision.refused is not None and job.idempotency_key is not None:
@@ -386,30 +389,28 @@ class Submission:
             return [error] * len(jobs)
 
     def _store(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
-        return self._insert(jobs) if jobs else []
-
-    def _insert(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
+        if not jobs:
+            return []
         try:
             return self._writer.insert(jobs)
         except RefusedError as error:
             if len(jobs) == 1:
                 return [error]
-        # Nothing was stored. Some of them can't be: that must not cost the others, who only came at the same time.
+        # Nothing was stored: those that can't be must not cost the others, who only came at the same time.
         middle = len(jobs) // 2
         return [*self._insert_some(jobs[:middle]), *self._insert_some(jobs[middle:])]
 
     def _insert_some(self, jobs: Sequence[Job]) -> Sequence[_Inserted]:
         try:
-            return self._insert(jobs)
+            return self._store(jobs)
         except StoreError as error:
             # Others of the same flush may be stored already: theirs is another answer.
             return [error] * len(jobs)
 
     def _job(self, new: NewNotification, now: datetime) -> Job:
-        is_scheduled = new.send_at is not None and new.send_at > now
-        starts_at = new.send_at if is_scheduled and new.send_at is not None else now
+        starts_at = max(new.send_at or now, now)
+        is_scheduled = starts_at > now
         expires_at = new.expires_at or starts_at + DEFAULT_TIME_TO_LIVE
-        status = Status.SCHEDULED if is_scheduled else Status.QUEUED
         due_at = starts_at if is_scheduled else now + self._policy.message_grace
         payload = new.payload
         if "unsubscribe" in payload:
@@ -421,8 +422,9 @@ class Submission:
             to=new.to,
             payload=payload,
             metadata=new.metadata,
-            status=status,
+            status=Status.SCHEDULED if is_scheduled else Status.QUEUED,
             priority=new.priority,
+            region="" if self._region_rules is None else self._region_rules.of(new.region, new),
             max_attempts=new.max_attempts or self._policy.max_attempts,
             on_unknown_outcome=new.on_unknown_outcome,
             idempotency_key=new.idempotency_key,

@@ -10,7 +10,7 @@ most of what the quiet hours cost.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -64,6 +64,7 @@ class Sweep:
         jitter: Callable[[], float],
         stalls: StallDetector,
         board: ProgressBoard,
+        queues: Callable[[], Sequence[LaneQueue]] = lambda: QUEUES,
         batch: int = 1000,
         budget_seconds: float = 20.0,
     ) -> None:
@@ -75,6 +76,8 @@ class Sweep:
         self._jitter = jitter
         self._stalls = stalls
         self._board = board
+        #: Those of every region; there may be more while this runs.
+        self._queues = queues
         self._batch = batch
         self._budget_seconds = budget_seconds
         #: What is looked for -> until when (monotonic) it need not be.
@@ -112,7 +115,8 @@ class Sweep:
         yield "expired", _EXPIRY_REST_SECONDS, [self._in(status, expired_only=True) for status in _WITH_MESSAGE]
 
     def _in(self, status: Status, **narrowed: Any) -> Find:
-        return lambda now: self._jobs.due(status, now, self._batch, **narrowed)
+        asked = {"queues": self._queues()} | narrowed
+        return lambda now: self._jobs.due(status, now, self._batch, **asked)
 
     def _parked(self, now: datetime) -> list[Job]:
         """High lanes first, asked anew for every batch: no password may wait until a campaign is through."""
@@ -125,7 +129,7 @@ class Sweep:
     def _lost_messages(self) -> Iterator[Find]:
         """Queue by queue, each asked about in its turn; then a word about those in which nothing moves."""
         waiting: set[LaneQueue] = set()
-        for queue in QUEUES:
+        for queue in self._queues():
             backlog = self._backlog.of(queue, self._clock.now())
             if backlog.ready or (backlog.ready is None and self._is_overdue(queue)):
                 waiting.add(queue)

@@ -19,6 +19,8 @@ from wavecom.core.autoscaling import LANE_GROUPS
 from wavecom.core.diagnosis import CheckResult, Severity
 from wavecom.core.lanes import QueueLayout
 from wavecom.diagnosis.context import DiagnosisContext, reason_of, shortest_seconds
+from wavecom.errors import ProvidersFileError
+from wavecom.services.shared import regions_of
 from wavecom.setting_values import MOST_PARTITIONS
 
 NAME: Final = "RabbitMQ"
@@ -51,7 +53,8 @@ def check_queues(context: DiagnosisContext) -> Iterator[CheckResult]:
     connection: Any = None
     try:
         connection = connect(address, _TIMEOUT_SECONDS, "wavecom doctor")
-        layout = QueueLayout(_partitions(connection, context.settings.queue_partitions))
+        partitions = _partitions(connection, context.settings.queue_partitions)
+        layout = QueueLayout(partitions, _regions(context))
         entities: list[Exchange | Queue] = [
             *_EXCHANGES,
             *topology.delivery_queues(layout),
@@ -129,6 +132,20 @@ def _partitions(connection: Any, wanted: int) -> int:
     return MOST_PARTITIONS
 
 
+def _regions(context: DiagnosisContext) -> tuple[str, ...]:
+    """The regions of the providers file; none where that can't be read, which another check says."""
+    try:
+        regions = regions_of(context.settings)
+    except ProvidersFileError:
+        return ()
+    return () if regions is None else tuple(regions.regions)
+
+
+def _process_of(name: str) -> str | None:
+    """The process that consumes this partition of this queue, of whatever region."""
+    return _PROCESS_OF.get(topology.without_region(topology.first_partition(name)))
+
+
 def _check_entity(connection: Any, entity: Exchange | Queue, vhost: str) -> CheckResult:
     if isinstance(entity, Exchange):
         return _check_exchange(connection, entity, vhost)
@@ -161,7 +178,7 @@ def _check_queue(connection: Any, queue: Queue, vhost: str) -> CheckResult:
     problem = _difference(declare, queue.name, vhost, remedy)
     if problem is not None:
         return problem
-    process = _PROCESS_OF.get(topology.first_partition(queue.name))
+    process = _process_of(queue.name)
     if process is not None:
         return diagnosis.consumers(queue.name, state.consumer_count, state.message_count, process)
     return CheckResult("queues", queue.name, Severity.OK, f"arguments as declared, {state.message_count} messages")
@@ -169,7 +186,7 @@ def _check_queue(connection: Any, queue: Queue, vhost: str) -> CheckResult:
 
 def _difference(declare: Callable[[bool], None], name: str, vhost: str, remedy: str) -> CheckResult | None:
     """None: it is there and is what we declare. ``declare(True)`` only asks, ``declare(False)`` compares."""
-    process = _PROCESS_OF.get(topology.first_partition(name), "worker")
+    process = _process_of(name) or "worker"
     try:
         declare(True)
         # There: declaring it compares it with ours, argument by argument, and changes nothing.

@@ -46,6 +46,7 @@ class Router:
 
     ``threads`` is how many of this process call providers; at most a quarter of them wait for permits at any time.
     ``stopping`` ends every wait. ``draw`` gives random numbers in [0, 1).
+    ``bound``: the regions for whose jobs a provider may be called, of those that may not for all.
     """
 
     def __init__(
@@ -57,10 +58,12 @@ class Router:
         stopping: Event,
         monotonic: Callable[[], float],
         draw: Callable[[], float],
+        bound: Mapping[str, Collection[str]] | None = None,
     ) -> None:
         self._declared = dict(routes)
         self._set_routes(self._declared)
         self._gate = gate
+        self._bound = dict(bound or {})
         self._stopping = stopping
         self._monotonic = monotonic
         self._draw = draw
@@ -101,7 +104,7 @@ class Router:
             return self._reserve_sandbox()
         if lane.channel in self._conditional:
             return self._admit_unrouted(lane)
-        answer = self._reserve(self._order(lane.channel, prefer), lane.priority, cost, wait_seconds)
+        answer = self._reserve(self._order(lane.channel, lane.region, prefer), lane.priority, cost, wait_seconds)
         if isinstance(answer, Permit):
             self._backoffs[answer.provider, lane.priority].add_admitted()
         return answer
@@ -125,7 +128,7 @@ class Router:
         """Leave to claim a job whose route is not known yet, where one of its channel's providers may be called."""
         waits = [
             max(self._gate.wait_seconds(name, lane.priority), self._backoffs[name, lane.priority].refused_seconds())
-            for name in self._conditional[lane.channel].providers
+            for name in self._in_region(self._conditional[lane.channel].providers, lane.region)
         ]
         shortest = min(waits, default=NO_ROUTE_RETRY_SECONDS)
         return Permit(AFTER_CLAIM) if shortest <= 0 else Refusal("", ALL_WAIT, shortest)
@@ -211,21 +214,26 @@ class Router:
         if extra_cost > 0 and permit.provider != TEST_SANDBOX:
             self._gate.charge(permit, extra_cost)
 
-    def _order(self, channel: Channel, prefer: str | None) -> tuple[str, ...]:
+    def _in_region(self, providers: tuple[str, ...], region: str) -> tuple[str, ...]:
+        if not self._bound:
+            return providers
+        return tuple(name for name in providers if region in self._bound.get(name, (region,)))
+
+    def _order(self, channel: Channel, region: str, prefer: str | None) -> tuple[str, ...]:
         route = self._plain.get(channel)
         if route is None:
             self._report_no_route(channel)
             return ()
-        return route.order(self._draw(), prefer)
+        return self._in_region(route.order(self._draw(), prefer), region)
 
     def _order_for(self, job: Job, prefer: str | None) -> tuple[str, ...]:
         if job.type not in self._conditional:
-            return self._order(job.type, prefer)
+            return self._order(job.type, job.region, prefer)
         route = self._conditional[job.type].route_of(job)
         if route is None:
             self._report_no_route(job.type)
             return ()
-        return route.order(self._draw(), prefer)
+        return self._in_region(route.order(self._draw(), prefer), job.region)
 
     def _report_no_route(self, channel: Channel) -> None:
         now = self._monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wavecom.broker.publisher import AmqpPublisher
@@ -11,6 +11,7 @@ from wavecom.broker.queue_counters import QueueCounterReader
 from wavecom.core.autoscaling import (
     LANE_GROUPS,
     GroupLoad,
+    LaneGroup,
     ScalingDecision,
     ScalingMemory,
     ScalingPolicy,
@@ -22,10 +23,12 @@ from wavecom.core.autoscaling import (
 from wavecom.core.lanes import Channel, LaneQueue
 from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.core.queue_rates import WINDOW_SECONDS, QueueCounters, QueueRates
+from wavecom.core.regions import own_queues
 from wavecom.errors import Problem, SettingsError, UnavailableError
 from wavecom.providers.configuration import ProvidersConfig
 from wavecom.providers.factory import load_config
-from wavecom.services.shared import ClosableServices, delivery_queues_of
+from wavecom.services.routing import region_of
+from wavecom.services.shared import ClosableServices, delivery_queues_of, regions_of
 from wavecom.settings import Settings
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
@@ -37,7 +40,7 @@ class Autoscaler:
     """Looks at queues and providers, and decides for each lane group; remembers what it has seen. Not thread-safe.
 
     ``read_counters`` raises ``BrokerError``, ``read_statuses`` ``UnavailableError``; without the latter's answer all
-    providers count as in use.
+    providers count as in use. ``queues_of`` gives the queues of a group in the region that is scaled.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class Autoscaler:
         policy: ScalingPolicy,
         monotonic: Callable[[], float],
         window_seconds: float = WINDOW_SECONDS,
+        queues_of: Callable[[LaneGroup], Sequence[LaneQueue]] = lambda group: group.queues,
     ) -> None:
         self._read_counters = read_counters
         self._read_statuses = read_statuses
         self._config = config
         self._policy = policy
+        self._queues_of = queues_of
         self._monotonic = monotonic
         self._rates = QueueRates(window_seconds)
         self._memories = {group.name: ScalingMemory() for group in LANE_GROUPS}
@@ -66,13 +71,13 @@ class Autoscaler:
         """The decision for each lane group, by what was looked at so far. Raises ``BrokerError``."""
         self.look()
         limits = self._limits()
-        loads = {group.name: [self._rates.load(queue) for queue in group.queues] for group in LANE_GROUPS}
+        loads = {group.name: [self._rates.load(queue) for queue in self._queues_of(group)] for group in LANE_GROUPS}
         decisions = {}
         for group in LANE_GROUPS:
             others = [load for name, queues in loads.items() if name != group.name for load in queues]
             load = GroupLoad(
                 at=self._monotonic(),
-                workers=self._rates.consumers(group.queues),
+                workers=self._rates.consumers(self._queues_of(group)),
                 queues=loads[group.name],
                 limits=left_by_others(limits, others),
             )
@@ -144,6 +149,7 @@ def autoscaling_services(settings: Settings, *, window_seconds: float | None = N
     redis_client = connect_redis(settings.redis_url)
     client = connect_mongo(settings.mongodb_uri, pool_size=1)
     queues = delivery_queues_of(settings, default_database(client))
+    regions = regions_of(settings)
     counters = QueueCounterReader(settings.rabbitmq_api_url, settings.amqp.vhost, publisher.look_at, queues)
     return AutoscalingServices(
         autoscaler=Autoscaler(
@@ -153,6 +159,7 @@ def autoscaling_services(settings: Settings, *, window_seconds: float | None = N
             policy=policy_of(settings),
             monotonic=time.monotonic,
             window_seconds=window_seconds or window_of(settings),
+            queues_of=lambda group: own_queues(regions, region_of(settings, regions), group.queues),
         ),
         close_callbacks=[publisher.close, redis_client.close, client.close],
     )

@@ -9,11 +9,12 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
 from wavecom.core.provider_control import ProviderControl
 from wavecom.core.provider_overrides import OverrideStore
+from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.weight_adjustment import WeightFactorStore
 from wavecom.providers.factory import load_config
 from wavecom.routing.switch import RedisSwitch
-from wavecom.services.routing import gate_settings_of
+from wavecom.services.routing import bound_providers, gate_settings_of
 from wavecom.services.shared import ClosableServices
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
@@ -37,6 +38,9 @@ class ProviderServices(ClosableServices):
     overrides: OverrideStore
     factors: WeightFactorStore
     routes: Mapping[Channel, ChannelRoutes] = field(default_factory=dict)
+    regions: Regions | None = None
+    #: Providers that may be called for some regions' jobs alone, and for which.
+    bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def provider_services(settings: Settings, new_id: Callable[[], str]) -> ProviderServices:
@@ -53,6 +57,8 @@ def provider_services(settings: Settings, new_id: Callable[[], str]) -> Provider
         clock=clock,
         switch=switch,
         routes=config.routes,
+        regions=config.regions,
+        bound=bound_providers(config),
         control=ProviderControl(
             switch=switch,
             overrides=overrides,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from wavecom.core.regions import Regions
+from wavecom.errors import Problem, SettingsError
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig
 from wavecom.routing.gate import GateSettings
 from wavecom.settings import Settings
@@ -35,3 +37,32 @@ def adjusted_providers(settings: Settings, config: ProvidersConfig) -> frozenset
         for name, provider in config.providers.items()
         if provider.adjust_weight and any(routes.shares_a_step(name) for routes in config.routes.values())
     )
+
+
+def bound_providers(config: ProvidersConfig) -> dict[str, frozenset[str]]:
+    """The providers that may be called for some regions' jobs alone, and for which.
+
+    Those without a region count as the default region's: they were accepted before there were regions.
+    """
+    default = config.regions.default if config.regions is not None else ""
+    return {
+        name: provider.regions | ({""} if default in provider.regions else set())
+        for name, provider in config.providers.items()
+        if provider.regions
+    }
+
+
+def region_of(settings: Settings, regions: Regions | None) -> str:
+    """The region of this process: the one that is set, else the default one; empty without regions."""
+    return settings.region or (regions.default if regions is not None else "")
+
+
+def check_region(settings: Settings, regions: Regions | None) -> None:
+    """Raises ``SettingsError`` where a worker's region is none of the providers file's."""
+    if regions is None and settings.region:
+        reason = "names a region, and the providers file declares none: add [regions] to it, or take this away"
+    elif regions is not None and settings.region and settings.region not in regions.regions:
+        reason = f"must be one of the providers file's regions: {', '.join(regions.regions)}"
+    else:
+        return
+    raise SettingsError([Problem("WAVECOM_REGION", reason)])

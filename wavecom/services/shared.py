@@ -33,12 +33,13 @@ from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
 from wavecom.core.provider_control import ProviderControl
 from wavecom.core.quota import Limits
+from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import UnavailableError
-from wavecom.providers.file import declared_providers, served_routes
+from wavecom.providers.file import declared_providers, declared_regions, served_routes
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
@@ -97,6 +98,11 @@ def served_by(settings: Settings) -> Mapping[Channel, ChannelRoutes] | None:
     Raises ``ProvidersFileError`` for a file that can't be read.
     """
     return None if settings.providers_file is None else served_routes(settings.providers_file)
+
+
+def regions_of(settings: Settings) -> Regions | None:
+    """The regions that the providers file declares; None where it declares none. Raises ``ProvidersFileError``."""
+    return None if settings.providers_file is None else declared_regions(settings.providers_file)
 
 
 def provider_administration_of(
@@ -234,5 +240,10 @@ def progress_of(client: redis.Redis, clock: Clock) -> RedisProgress:
 
 
 def delivery_queues_of(settings: Settings, database: Database[dict[str, Any]]) -> DeliveryQueues:
-    """The queues that this process publishes into and those that may hold messages. Not refreshed yet."""
-    return DeliveryQueues(QueueLayout(settings.queue_partitions), MongoQueueLayout(database))
+    """The queues that this process publishes into and those that may hold messages. Not refreshed yet.
+
+    Raises ``ProvidersFileError``.
+    """
+    regions = regions_of(settings)
+    names = () if regions is None else tuple(regions.regions)
+    return DeliveryQueues(QueueLayout(settings.queue_partitions, names), MongoQueueLayout(database))

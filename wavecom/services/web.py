@@ -17,6 +17,7 @@ from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.batching import GroupCommit
 from wavecom.broker.background import BackgroundPublisher
+from wavecom.broker.delivery_queues import REFRESH_SECONDS as LAYOUT_SECONDS
 from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.dead_letter_operations import DeadLetters
@@ -46,6 +47,7 @@ from wavecom.services.shared import (
     policy_of,
     progress_of,
     provider_administration_of,
+    regions_of,
     served_by,
     sessions_of,
     suppressions_of,
@@ -105,11 +107,14 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     Raises ``ProvidersFileError``.
     """
     fast_paths.switch(is_on=settings.fast_paths)
-    jobs = MongoJobRepository(database["jobs"], message_grace=policy_of(settings).message_grace)
-    clock = StoreClock(jobs.now).start()
     queues = delivery_queues_of(settings, database)
-    # Who publishes into the first partitions alone need not know of others.
-    looking = [Periodic(queues.try_refresh, seconds=1, name="queue-layout").start()] if queues.is_parted else []
+    jobs = MongoJobRepository(
+        database["jobs"], message_grace=policy_of(settings).message_grace, queues=lambda: queues.layout.lane_queues
+    )
+    clock = StoreClock(jobs.now).start()
+    looking = [Periodic(queues.try_refresh, seconds=LAYOUT_SECONDS, name="queue-layout").start()]
+    if queues.is_parted:
+        queues.try_refresh()
     publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name, queues=queues)
     rechecking = Periodic(publisher.recheck, seconds=RECHECK_SECONDS, name="broker-recheck").start()
     background = BackgroundPublisher(publisher)
@@ -159,6 +164,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         quotas=quotas,
         routes=served_by(settings),
         unsubscribe_links=unsubscribe_links,
+        region_rules=regions_of(settings),
     )
     help_answers = HelpAnswers(
         submission.accept,

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import Gauge
 
@@ -30,6 +31,7 @@ from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import StallDetector
 from wavecom.core.receipt_counts import SentObserver
 from wavecom.core.receipt_processing import ReceiptProcessor
+from wavecom.core.region_attendance import Attendance, ConsumedLanes
 from wavecom.core.suppression_check import REFRESH_SECONDS, SuppressionCheck
 from wavecom.core.sweep import Sweep
 from wavecom.core.transition_writer import TransitionWriter
@@ -40,12 +42,13 @@ from wavecom.periodic import Periodic
 from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.factory import build_providers, build_sandbox, load_config
 from wavecom.providers.transport import make_transport
+from wavecom.region_metrics import RegionSampler
 from wavecom.routing.overrides import FOLLOW_SECONDS, OverrideFollower
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
 from wavecom.services.receipts import owners_of, processor_of
-from wavecom.services.routing import adjusted_providers, gate_settings_of
+from wavecom.services.routing import adjusted_providers, bound_providers, check_region, gate_settings_of, region_of
 from wavecom.services.shared import (
     ClosableServices,
     delivery_queues_of,
@@ -69,6 +72,7 @@ from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
+from wavecom.storage.redis.attendance import RedisAttendance
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.provider_board import RedisProviderBoard
@@ -92,6 +96,8 @@ class WorkerServices(ClosableServices):
     queue_sampler: delivery_metrics.QueueSampler
     #: The queues that messages may be in, and the partitions that this process publishes into.
     queues: DeliveryQueues
+    #: The lanes of which this worker takes messages.
+    consumed_lanes: ConsumedLanes
     #: Declares where delayed messages wait, as a worker connects, and when there are more queues than before.
     delay_queues: DelayQueues
     #: Jobs whose message came from another than the first partition of its lane, as long as it is in hand.
@@ -130,10 +136,14 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         declare=lambda connection: topology.declare_delays(connection, queues.layout),
     )
     partitions_in_hand: dict[JobId, int] = {}
+    regions = config.regions
+    check_region(settings, regions)
     rechecking = Periodic(publisher.recheck, seconds=RECHECK_SECONDS, name="broker-recheck").start()
     redis_client = connect_redis(settings.redis_url)
     watermarks = RedisWatermarks(redis_client)
     progress = progress_of(redis_client, clock)
+    board = RedisAttendance(redis_client, clock.now)
+    attendance = partial(Attendance, board, limit_seconds=settings.region_takeover_seconds, monotonic=time.monotonic)
     stopping = threading.Event()
     scripts: Scripts = RedisScripts(redis_client)
     gate = RedisGate(
@@ -151,6 +161,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         stopping=stopping,
         monotonic=time.monotonic,
         draw=random.random,
+        bound=bound_providers(config),
     )
     lag = LagMeter().start()
     transport = make_transport(lag.note)
@@ -227,6 +238,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         jitter=random.random,
         stalls=StallDetector(topology.queue_name, lambda stalled: DELIVERIES_STALLED.set(len(stalled))),
         board=progress,
+        queues=lambda: queues.layout.lane_queues,
     )
     close_callbacks = [
         reading.close,
@@ -251,6 +263,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
             watermarks.reached,
             clock.now,
             clock.monotonic,
+            also=RegionSampler(regions, attendance()).sample,
         ),
         router=router,
         delivery=delivery,
@@ -278,6 +291,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
             thresholds=settings.receipt_thresholds,
         ),
         queues=queues,
+        consumed_lanes=ConsumedLanes(regions, region_of(settings, regions), board, attendance()),
         delay_queues=delay_queues,
         partitions_in_hand=partitions_in_hand,
         delivery_messages=GroupCommit(publisher.publish),

@@ -97,6 +97,7 @@ class Watchdog(bootsteps.StartStopStep):
             try:
                 health = self._measure()
                 self._publish_progress(health)
+                self._attend(health)
             except Exception:
                 # A check that raised says nothing about the worker; the next one may.
                 log.exception("watchdog_failed")
@@ -186,6 +187,12 @@ class Watchdog(bootsteps.StartStopStep):
             progress.note_moved(delivery_consumer.moved_queues())
             if health.cancelled or self._cancelled:
                 progress.note_cancelled(self._consumer.hostname, list(health.cancelled))
+
+    def _attend(self, health: WorkerHealth) -> None:
+        """Tell the other regions that ours has a worker, and learn of those that have none."""
+        is_consuming = self._is_consuming and self._is_connected() and not health.cancelled
+        with contextlib.suppress(UnavailableError):
+            services().consumed_lanes.refresh(is_consuming=is_consuming and self._failed_checks == 0)
 
 
 def _total_ready(states: Iterable[QueueState | None]) -> int | None:

@@ -167,3 +167,14 @@ def test_a_settled_job_is_not_due_any_more(jobs: JobRepository) -> None:
 
     assert jobs.due(Status.SENT, later(hours=900), 10) == []
     assert jobs.due(Status.DELIVERED, later(hours=900), 10) == []
+
+
+def test_a_job_keeps_its_region_and_is_found_in_its_regions_queue(jobs: JobRepository) -> None:
+    of_eu, of_none = make_job(region="eu", due_at=NOW), make_job(due_at=NOW)
+    jobs.insert([of_eu, of_none])
+
+    [found] = jobs.due(Status.QUEUED, NOW, 10, queues=[of_eu.lane.queue])
+
+    assert (found.job_id, found.region) == (of_eu.job_id, "eu")
+    assert _ids(jobs.due(Status.QUEUED, NOW, 10)) == [of_none.job_id], "those of no region, where nobody asks for more"
+    assert jobs.get(of_eu.job_id) == of_eu

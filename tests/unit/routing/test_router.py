@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event, Thread
 
@@ -371,3 +371,31 @@ def test_a_test_lane_has_the_sandbox_alone() -> None:
     assert router.reserve_next(TEST_SMS, []) == Permit(TEST_SANDBOX)
     assert router.reserve_next(TEST_SMS, [TEST_SANDBOX]) is None
     assert gate.asked == []
+
+
+# --- regions --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_conditional", [False, True])
+def test_a_provider_that_is_bound_to_a_region_is_asked_for_no_other_regions_job(is_conditional: bool) -> None:
+    gate = ScriptedGate({"bound": 0, "free": 9})
+    routes = ChannelRoutes.of("bound", "free")
+    if is_conditional:
+        routes = ChannelRoutes((replace(routes.routes[0], sender="SHOP"),))
+    router = Router(
+        {Channel.SMS: routes},
+        gate,
+        threads=4,
+        stopping=Event(),
+        monotonic=lambda: 0.0,
+        draw=lambda: 0.0,
+        bound={"bound": {"eu"}},
+    )
+    eu, us = (make_job(type=Channel.SMS, region=region) for region in ("eu", "us"))
+
+    assert isinstance(router.reserve(eu.lane), Permit)
+    assert router.reserve_for(eu) == Permit("bound")
+    assert isinstance(router.reserve(us.lane), Refusal)
+    assert isinstance(router.reserve_for(us), Refusal)
+    assert isinstance(router.reserve_next(us, ["free"], prefer="bound"), Refusal | None)
+    assert gate.asked.count("bound") == (1 if is_conditional else 2)

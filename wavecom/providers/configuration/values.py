@@ -11,8 +11,9 @@ from marshmallow import ValidationError, fields
 from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
+from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
-from wavecom.providers.configuration.options import flag, number, set_of, text, whole_number
+from wavecom.providers.configuration.options import flag, number, one_or_more, set_of, text, whole_number
 
 OptionsT = TypeVar("OptionsT")
 
@@ -60,6 +61,8 @@ class ProviderConfig(Generic[OptionsT]):
     client: Annotated[str | None, text(check=check_client)] = None
     #: What this provider is used for; by default all that its type can do.
     channels: Annotated[frozenset[Channel], set_of(Channel)] = frozenset(Channel)
+    #: The regions for whose jobs it may be called (``core/regions.py``); empty: all, and where there are none.
+    regions: Annotated[frozenset[str], one_or_more(text(), 'must be a list of regions such as ["eu"]')] = frozenset()
     #: Total deadline of one call, name look-up and the slowest answer included; of SMTP, of each step before the mail.
     timeout_seconds: Annotated[float, number(0.1, LONGEST_TIMEOUT_SECONDS)] = 10
     #: Calls per second over all workers together; None: no limit.
@@ -86,3 +89,5 @@ class ProvidersConfig:
 
     providers: Mapping[str, ProviderConfig[Any]]
     routes: Mapping[Channel, ChannelRoutes]
+    #: None: all jobs go through the same lanes.
+    regions: Regions | None = None

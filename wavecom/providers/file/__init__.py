@@ -2,6 +2,7 @@
 
 from wavecom.providers.file.reader import (
     declared_providers,
+    declared_regions,
     parse_providers,
     read_providers_file,
     read_receiving_providers,
@@ -10,6 +11,7 @@ from wavecom.providers.file.reader import (
 
 __all__ = [
     "declared_providers",
+    "declared_regions",
     "parse_providers",
     "read_providers_file",
     "read_receiving_providers",

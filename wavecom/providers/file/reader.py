@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
+from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes, Route
 from wavecom.errors import Problem, ProvidersFileError
 from wavecom.providers.configuration.options import Loaded, Mistake, checks_of, load, suggestion, unknown_keys
@@ -22,6 +23,7 @@ from wavecom.providers.configuration.values import (
     ProvidersConfig,
 )
 from wavecom.providers.file.lines import line_at, lines_of
+from wavecom.providers.file.regions import RegionsReader
 from wavecom.providers.file.routes import RoutesReader
 from wavecom.providers.file.variables import Variables
 from wavecom.providers.registry import CLASSES, RECEIPTS, VERIFIED_WITH, provider_class
@@ -64,6 +66,18 @@ def served_routes(path: Path) -> dict[Channel, ChannelRoutes]:
         read = RoutesReader(mistakes, None, {}).read({channel.value: raw})[channel]
         routes[channel] = ChannelRoutes((Route(()),)) if mistakes else read
     return routes
+
+
+def declared_regions(path: Path) -> Regions | None:
+    """The regions of the file, and nothing else of it. Raises ``ProvidersFileError``, where they are wrong too: a job
+    that went into the lanes of no region, or of a wrong one, might go where it must not.
+    """
+    source = _normalized(_read(path))
+    mistakes: list[Mistake] = []
+    regions = RegionsReader(mistakes).read(_tree(source, path.name).get("regions"))
+    if mistakes:
+        raise ProvidersFileError(_problems(mistakes, source, path.name))
+    return regions
 
 
 def read_receiving_providers(path: Path, environment: Mapping[str, str]) -> dict[str, ProviderConfig[Any]]:
@@ -140,7 +154,7 @@ class _Reader:
         self.mistakes = self._variables.mistakes
 
     def read(self, tree: Mapping[str, Any]) -> ProvidersConfig:
-        self._add_mistakes((), unknown_keys(tree, ("providers", "routes")))
+        self._add_mistakes((), unknown_keys(tree, ("providers", "routes", "regions")))
         tables = self._table(tree.get("providers", {}), ("providers",))
         if not tables:
             self._add_mistake(
@@ -149,7 +163,11 @@ class _Reader:
         providers = {name: self._provider(name, raw) for name, raw in tables.items()}
         served = {name: self._served(tables[name], config) for name, config in providers.items()}
         routes = self._routes(self._table(tree.get("routes", {}), ("routes",)), served, providers)
-        return ProvidersConfig({name: config for name, config in providers.items() if config}, routes)
+        reader = RegionsReader(self.mistakes)
+        regions = reader.read(tree.get("regions"))
+        if regions is not None or "regions" not in tree:
+            reader.check_providers(providers, regions)
+        return ProvidersConfig({name: config for name, config in providers.items() if config}, routes, regions)
 
     def receiving(self, tree: Mapping[str, Any]) -> dict[str, ProviderConfig[Any]]:
         """Of the tables of providers those that say how receipts are verified."""

@@ -45,7 +45,8 @@ from wavecom.providers.registry import provider_class
 Path = tuple[str | int, ...]
 
 
-def _is_country(value: str) -> None:
+def is_country(value: str) -> None:
+    """Raises ``ValidationError`` for what is no country (ISO 3166-1 alpha-2, upper case)."""
     if value not in COUNTRIES:
         near = {"UK": "GB", "EL": "GR"}.get(value.upper(), value.upper())
         hint = f'; did you mean "{near}"?' if near in COUNTRIES else "; write its two letters (ISO 3166-1), such as DE"
@@ -58,7 +59,7 @@ def _is_prefix(value: str) -> None:
 
 
 _CONDITION_CHECKS: Final[Mapping[str, fields.Field[Any]]] = {
-    "country": one_or_more(text(check=_is_country), 'must be a country such as "DE", or a list of them'),
+    "country": one_or_more(text(check=is_country), 'must be a country such as "DE", or a list of them'),
     "prefix": one_or_more(text(check=_is_prefix), 'must be the beginning of numbers such as "+447", or a list of them'),
     "client": one_or_more(text(check=check_client), "must be a client's name, or a list of them"),
     "platform": one_or_more(

@@ -94,6 +94,8 @@ def to_document(job: Job) -> Document:
         value = getattr(job, attribute)
         if value is not None:
             document[name] = value
+    if job.region:
+        document["region"] = job.region
     if job.refused_by:
         document["refusedBy"] = job.refused_by
     if job.error is not None:
@@ -127,6 +129,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         updated_at=document["updatedAt"],
         expires_at=document["expiresAt"],
         priority=_PRIORITIES[document["priority"]],
+        region=get("region", ""),
         metadata=metadata,
         attempts=document["attempts"],
         max_attempts=document["maxAttempts"],

@@ -66,7 +66,7 @@ class MongoJobRepository:
     """``wavecom.core.ports.JobRepository``; safe to share between threads, one per process.
 
     ``message_grace`` must be the engine's: a job with a delivery message out is due at most that long after its
-    ``queued_at``.
+    ``queued_at``. ``queues`` gives those of every region.
     """
 
     def __init__(
@@ -74,6 +74,7 @@ class MongoJobRepository:
         collection: Collection[Document],
         *,
         message_grace: timedelta = _USUAL_MESSAGE_GRACE,
+        queues: Callable[[], Sequence[LaneQueue]] = lambda: QUEUES,
         monotonic: Callable[[], float] = time.monotonic,
         system_now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -82,6 +83,7 @@ class MongoJobRepository:
         #: of his own behind it, must not read what a primary that lost its majority will roll back.
         self._confirmed_jobs = self._jobs.with_options(read_concern=ReadConcern("majority"))
         self._message_grace = message_grace
+        self._queues = queues
         self._monotonic = monotonic
         self._system_now = system_now
         self._nonce = secrets.token_bytes(8)
@@ -246,7 +248,7 @@ class MongoJobRepository:
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port. Reads window after window of ``createdAt``, so what is rare takes longer to find."""
-        asked = conditions(where)
+        asked = conditions(where, self._queues())
         found: list[Job] = []
         wanted = limit + 1
         ranges = ListingRanges(where, after, self._system_now(), self._monotonic)
@@ -265,7 +267,8 @@ class MongoJobRepository:
         """See the port."""
         with reading():
             try:
-                return self._jobs.count_documents(conditions(where), limit=limit, maxTimeMS=_COUNT_LIMIT_MS)
+                asked = conditions(where, self._queues())
+                return self._jobs.count_documents(asked, limit=limit, maxTimeMS=_COUNT_LIMIT_MS)
             except ExecutionTimeout:
                 return None
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from wavecom.core.job import JobId, recipient_text
-from wavecom.core.lanes import LIVE_QUEUES, TEST_LANES_QUEUE
+from wavecom.core.lanes import QUEUES, TEST_LANES_QUEUE, LaneQueue
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import NOT_FINAL
 from wavecom.storage.mongo.documents import Document, label
@@ -18,7 +18,6 @@ _LIST_BUDGET_SECONDS = 0.25
 _LABEL_BUDGET_SECONDS = 0.05
 #: Below every job id there is.
 _LOWEST_ID = JobId("00000000-0000-0000-0000-000000000000")
-_LIVE_QUEUES = sorted(LIVE_QUEUES)
 
 
 class ListingRanges:
@@ -74,8 +73,10 @@ def _bounds(since: datetime | None, before: datetime | None) -> Document:
     return {name: at for name, at in bounds.items() if at is not None}
 
 
-def conditions(where: JobFilter) -> Document:
-    """The filter but for times. The embedded servers take its parts in this order: first what an index begins with."""
+def conditions(where: JobFilter, queues: Sequence[LaneQueue] = QUEUES) -> Document:
+    """The filter but for times; ``queues``: those of every region. The embedded servers take its parts in this order:
+    first what an index begins with.
+    """
     found: Document = {}
     accounts = {where.client} if where.client is not None else where.accounts
     owner: Document = {}
@@ -95,7 +96,8 @@ def conditions(where: JobFilter) -> Document:
         found["status"] = {"$in": sorted(where.statuses)}
     if where.is_test is not None:
         # Test accounts have a queue of their own, which stands beside the status in an index.
-        found["queue"] = TEST_LANES_QUEUE if where.is_test else {"$in": _LIVE_QUEUES}
+        kind = sorted(queue for queue in queues if queue.endswith(TEST_LANES_QUEUE) is where.is_test)
+        found["queue"] = kind[0] if len(kind) == 1 else {"$in": kind}
     others = {"type": where.type, "priority": where.priority}
     texts = {"provider": where.provider, "error.code": where.error_code}
     found |= owner | {name: word.value for name, word in others.items() if word is not None}

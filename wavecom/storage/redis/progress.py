@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import redis
 
-from wavecom.core.lanes import QUEUES, LaneQueue
+from wavecom.core.lanes import LaneQueue
 from wavecom.core.progress import StallReport
 from wavecom.errors import UnavailableError
 
@@ -26,7 +26,8 @@ class RedisProgress:
 
     def __init__(self, client: redis.Redis, name_of: Callable[[LaneQueue], str], now: Callable[[], datetime]) -> None:
         self._client = client
-        self._queues = {name_of(queue): queue for queue in QUEUES}
+        #: What the broker's names of lane queues begin with.
+        self._prefix = name_of(LaneQueue(""))
         self._now = now
 
     def note_moved(self, queues: Iterable[str]) -> None:
@@ -39,7 +40,11 @@ class RedisProgress:
     def moved_at(self) -> Mapping[LaneQueue, datetime]:
         """See ``ProgressBoard.moved_at``."""
         found: Any = self._call(lambda: self._client.hgetall(MOVED_KEY))
-        return {self._queues[name]: _time(at) for name, at in found.items() if name in self._queues}
+        return {
+            LaneQueue(name.removeprefix(self._prefix)): _time(at)
+            for name, at in found.items()
+            if name.startswith(self._prefix)
+        }
 
     def publish(self, report: StallReport) -> None:
         """See ``ProgressBoard.publish``."""

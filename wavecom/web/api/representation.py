@@ -48,6 +48,7 @@ def summary(job: Job) -> Json:
         "to": job.to,
         "status": job.status.value,
         "priority": job.priority.value,
+        "region": job.region or None,
         "attempts": job.attempts,
         "maxAttempts": job.max_attempts,
         "onUnknownOutcome": job.on_unknown_outcome.value,

@@ -11,6 +11,7 @@ from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from wavecom.core.engine import Policy
 from wavecom.core.lanes import Channel
 from wavecom.core.quota import QuotaService
+from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.submission import MakeBatcher, NewNotification, Submission
 
@@ -22,6 +23,7 @@ class SubmissionEnvironment:
         quotas: QuotaService | None = None,
         jobs: MemoryJobRepository | None = None,
         routes: Mapping[Channel, ChannelRoutes] | None = None,
+        region_rules: Regions | None = None,
     ) -> None:
         self.jobs = jobs or MemoryJobRepository()
         self.publisher = RecordingPublisher()
@@ -37,6 +39,7 @@ class SubmissionEnvironment:
             policy=Policy(),
             quotas=quotas,
             routes=routes,
+            region_rules=region_rules,
         )
 
 

@@ -12,7 +12,7 @@ from tests.memory_storage import MemoryJobRepository
 from wavecom.broker.topology import queue_name
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Job
-from wavecom.core.lanes import TEST_LANES_QUEUE, LaneQueue
+from wavecom.core.lanes import TEST_LANES_QUEUE, LaneQueue, QueueLayout
 from wavecom.core.ports import WaitingMessages
 from wavecom.core.progress import StallDetector, StallReport
 from wavecom.core.sweep import Sweep
@@ -70,7 +70,7 @@ class Store(MemoryJobRepository):
 
 
 class SweepEnvironment:
-    def __init__(self, batch: int = 500, jobs: Store | None = None) -> None:
+    def __init__(self, batch: int = 500, jobs: Store | None = None, layout: QueueLayout = QueueLayout()) -> None:  # noqa: B008
         self.clock = FakeClock(NOW)
         self.jobs = jobs or Store()
         self.publisher = RecordingPublisher()
@@ -87,6 +87,7 @@ class SweepEnvironment:
             jitter=lambda: 0.5,
             stalls=StallDetector(queue_name, self.said.append),
             board=self.board,
+            queues=lambda: layout.lane_queues,
             batch=batch,
         )
 

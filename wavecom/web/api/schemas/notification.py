@@ -15,14 +15,14 @@ from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.actor import Actor
 from wavecom.core.job import UnknownOutcomePolicy
-from wavecom.core.lanes import Channel, Priority
+from wavecom.core.lanes import REGION_NAME, Channel, Priority
 from wavecom.core.submission import NewNotification
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api import email_addresses
 from wavecom.web.api.addresses import Recipient
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode, problems
-from wavecom.web.api.fields import AnyObject, Choice, Integer, Object, Timestamp
+from wavecom.web.api.fields import AnyObject, Choice, Integer, Object, Text, Timestamp
 from wavecom.web.api.schemas import sms
 from wavecom.web.api.schemas.base import BaseSchema
 from wavecom.web.api.schemas.email import EmailPayload, EmailTo
@@ -95,6 +95,7 @@ class CommonSchema(BaseSchema):
     metadata = Metadata()
     max_attempts = Integer("a whole number", minimum=1, maximum=20, data_key="maxAttempts")
     priority = Choice(Priority)
+    region = Text("the name of a region, such as eu", max_length=32, pattern=REGION_NAME)
     on_unknown_outcome = Choice(UnknownOutcomePolicy, data_key="onUnknownOutcome")
     send_at = Timestamp(data_key="sendAt")
     expires_at = Timestamp(data_key="expiresAt")
