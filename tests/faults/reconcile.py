@@ -67,6 +67,11 @@ class Reconciliation:
     sent_twice_unexplained: int = 0
     labelled_unknown: int = 0
     doubts_allowed: int = 0
+    #: Of these allowed: calls that took the caller's whole time, though the provider answered well before or was not
+    #: asked to be slow. Who waited had no processor, as on a machine with too much to do.
+    late_calls: int = 0
+    #: Jobs of unknown outcome because a claim's lease ran out.
+    lost_leases: int = 0
     #: Requests answered "may have been accepted", and of those without a key how many were.
     maybe_answers: int = 0
     unanswered: int = 0
@@ -223,6 +228,14 @@ class _Reconciler:
         result.doubts_allowed += sum(
             record["answer"] == "500" and record["job_id"] in stop for record in evidence.records
         )
+        injected = {_call_of(record) for record in evidence.records if _is_injected_doubt(record)}
+        result.late_calls = sum(
+            _is_late(entry) and (job_id, entry.get("attempt")) not in injected
+            for job_id, job in self._jobs.items()
+            for entry in job["logs"]
+        )
+        result.doubts_allowed += result.late_calls
+        result.lost_leases = sum(any(_is_lost_lease(entry) for entry in job["logs"]) for job in self._jobs.values())
         labelled = {job_id for job_id, job in self._jobs.items() if _is_labelled(job)}
         result.labelled_unknown = len(labelled)
         twice = {key.partition(":")[0] for key, count in self._sent.items() if count > 1}
@@ -236,7 +249,8 @@ class _Reconciler:
         if unexplained := sorted(twice - explained - stop):
             self._violation(f"{len(unexplained)} jobs were sent more than once without saying so", unexplained)
         if len(labelled) > result.doubts_allowed:
-            self._violation(f"{len(labelled)} jobs of unknown outcome, but only {result.doubts_allowed} are explained")
+            told = f"{len(labelled)} jobs of unknown outcome, but only {result.doubts_allowed} are explained"
+            self._violation(f"{told}; {result.lost_leases} lost a lease, with {killed_workers} workers killed")
 
     # --- what jobs say of themselves --------------------------------------------------------------------------------
 
@@ -417,6 +431,21 @@ def _is_injected_doubt(record: Document) -> bool:
         # Slower than the caller waits; a shorter call that nobody waited for belongs to a killed worker.
         return bool(record["answered_at"] - record["at"] >= 0.9 * PROVIDER_TIMEOUT_SECONDS)
     return record["answer"] in _INJECTED_DOUBTS
+
+
+def _call_of(record: Document) -> tuple[str, int]:
+    return record["job_id"], record["attempt"]
+
+
+def _is_late(entry: Document) -> bool:
+    """A call that ended because the caller's time was up, by the caller's clock."""
+    latency_ms = entry.get("latencyMs") or 0
+    return entry["event"] == "outcome_unknown" and latency_ms >= 0.95 * PROVIDER_TIMEOUT_SECONDS * 1000
+
+
+def _is_lost_lease(entry: Document) -> bool:
+    """Whoever had claimed it did not come back in time; nobody knows whether he called."""
+    return entry["event"] == "outcome_unknown" and entry.get("latencyMs") is None
 
 
 def _is_labelled(job: Document) -> bool:

@@ -314,6 +314,25 @@ def test_an_answer_that_came_after_the_callers_patience_is_a_doubt_of_the_provid
     assert result.doubts_allowed == 1
 
 
+@pytest.mark.parametrize(
+    ("latency_seconds", "explained"),
+    [(PROVIDER_TIMEOUT_SECONDS + 0.01, True), (PROVIDER_TIMEOUT_SECONDS / 2, False), (None, False)],
+)
+def test_a_caller_that_had_no_time_to_read_the_answer_explains_its_doubt_and_no_other(
+    latency_seconds: float | None, explained: bool
+) -> None:
+    entry = {"at": moment(2), "event": "outcome_unknown", "attempt": 1}
+    if latency_seconds is not None:
+        entry["latencyMs"] = latency_seconds * 1000
+    # The provider answered at once, twice.
+    books = evidence(jobs=[job(1, logs=[entry]), job(2)], records=[record(1), record(1, attempt=2), record(2)])
+
+    result = reconcile(scenario(), books)
+
+    assert (result.late_calls, result.lost_leases) == (int(explained), int(latency_seconds is None))
+    assert (result.violations == []) is explained
+
+
 def test_recovery_ends_with_the_last_job_that_was_accepted_before_the_healing() -> None:
     notes = Notes(troubles=[Trouble("broken", START, START + 10)])
     jobs = [job(1, finishedAt=moment(13.5)), job(2, createdAt=moment(11), finishedAt=moment(19))]
