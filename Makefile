@@ -8,7 +8,7 @@ ARGS ?=
 PYTEST := $(PYTHON) -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test matrix faults fuzz clients bench lint check check-deploy lock format clean
+.PHONY: help setup run test matrix faults fuzz clients bench backlog lint check check-deploy lock format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ faults: ## break everything under load, then hold the books against each other; 
 bench: ## measure what it carries, beside a plain application of the same stack; hours (see ARGS=--help)
 	@tools/bootstrap test
 	@$(PYTHON) -m benchmarks $(ARGS)
+
+backlog: ## a million delivery messages wait in RabbitMQ: its memory, and how they are taken; some minutes (see ARGS=--help)
+	@tools/bootstrap test
+	@$(PYTHON) -m benchmarks.backlog $(ARGS)
 
 fuzz: ## generated calls, good and bad, of all that the API says it does; about half an hour (see ARGS=--help)
 	@tools/bootstrap test
