@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tests.faults.doubts import call_of, is_injected_doubt, is_labelled, is_late, is_lost_lease
 from tests.faults.moments import Pause, busiest_second, longest_pause, takeover
 from tests.faults.notes import Notes
-from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_RATE, PROVIDER_TIMEOUT_SECONDS, SECOND
+from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_RATE, SECOND
 from tests.faults.receipts import ReceiptEvidence, reconcile_receipts
 from tests.faults.scenarios import Failover, Scenario
 
@@ -21,8 +22,6 @@ Document = Mapping[str, Any]
 
 WAITING = ("scheduled", "queued", "processing", "retrying")
 STATUSES = ("delivered", "sent", "failed", "expired", "cancelled", "unconfirmed")
-#: Answers after which nobody can tell whether the provider took the message.
-_INJECTED_DOUBTS = frozenset({"silence", "reset", "early_reset", "408", "502", "504"})
 
 ORPHAN_LIMIT_SECONDS = 60.0
 #: How much more than its limit a provider may get in any second.
@@ -222,21 +221,21 @@ class _Reconciler:
     def _check_duplicates(self) -> None:
         result, evidence = self._result, self._evidence
         killed_workers = sum(kill.title.startswith("worker") for kill in evidence.notes.kills)
-        result.doubts_allowed = killed_workers * CONCURRENCY + sum(map(_is_injected_doubt, evidence.records))
+        result.doubts_allowed = killed_workers * CONCURRENCY + sum(map(is_injected_doubt, evidence.records))
         # A 500 says nothing certain about a message that must not go out twice.
         stop = {job_id for job_id, job in self._jobs.items() if job["onUnknownOutcome"] == "stop"}
         result.doubts_allowed += sum(
             record["answer"] == "500" and record["job_id"] in stop for record in evidence.records
         )
-        injected = {_call_of(record) for record in evidence.records if _is_injected_doubt(record)}
+        injected = {call_of(record) for record in evidence.records if is_injected_doubt(record)}
         result.late_calls = sum(
-            _is_late(entry) and (job_id, entry.get("attempt")) not in injected
+            is_late(entry) and (job_id, entry.get("attempt")) not in injected
             for job_id, job in self._jobs.items()
             for entry in job["logs"]
         )
         result.doubts_allowed += result.late_calls
-        result.lost_leases = sum(any(_is_lost_lease(entry) for entry in job["logs"]) for job in self._jobs.values())
-        labelled = {job_id for job_id, job in self._jobs.items() if _is_labelled(job)}
+        result.lost_leases = sum(any(is_lost_lease(entry) for entry in job["logs"]) for job in self._jobs.values())
+        labelled = {job_id for job_id, job in self._jobs.items() if is_labelled(job)}
         result.labelled_unknown = len(labelled)
         twice = {key.partition(":")[0] for key, count in self._sent.items() if count > 1}
         explained = twice & labelled - stop
@@ -257,7 +256,7 @@ class _Reconciler:
     def _check_states(self) -> None:
         result = self._result
         unconfirmed = [job for job in self._jobs.values() if job["status"] == "unconfirmed"]
-        wrong = [job["jobId"] for job in unconfirmed if job["onUnknownOutcome"] != "stop" or not _is_labelled(job)]
+        wrong = [job["jobId"] for job in unconfirmed if job["onUnknownOutcome"] != "stop" or not is_labelled(job)]
         if wrong:
             self._violation(f"{len(wrong)} jobs are unconfirmed without reason", wrong)
         too_many = [job["jobId"] for job in self._jobs.values() if job["attempts"] > job["maxAttempts"]]
@@ -269,7 +268,7 @@ class _Reconciler:
             kind = kinds.get(int(job["metadata"]["number"]), "plain")
             if job["status"] == "failed" and kind in ("reject", "unavailable"):
                 result.failed_as_asked += 1
-            elif job["status"] == "failed" and not (kind == "short_lived" and _is_labelled(job)):
+            elif job["status"] == "failed" and not (kind == "short_lived" and is_labelled(job)):
                 # A short-lived one whose time ran out in doubt is rightly called failed: "expired" would promise
                 # that nothing was sent.
                 unasked.append(f"{job['jobId']} {job.get('error', {}).get('code')} ({job['attempts']} attempts)")
@@ -424,32 +423,6 @@ class _Reconciler:
             for record in evidence.records
         ):
             self._violation("the first provider did not come back by itself")
-
-
-def _is_injected_doubt(record: Document) -> bool:
-    if record["answer"] == "gone":
-        # Slower than the caller waits; a shorter call that nobody waited for belongs to a killed worker.
-        return bool(record["answered_at"] - record["at"] >= 0.9 * PROVIDER_TIMEOUT_SECONDS)
-    return record["answer"] in _INJECTED_DOUBTS
-
-
-def _call_of(record: Document) -> tuple[str, int]:
-    return record["job_id"], record["attempt"]
-
-
-def _is_late(entry: Document) -> bool:
-    """A call that ended because the caller's time was up, by the caller's clock."""
-    latency_ms = entry.get("latencyMs") or 0
-    return entry["event"] == "outcome_unknown" and latency_ms >= 0.95 * PROVIDER_TIMEOUT_SECONDS * 1000
-
-
-def _is_lost_lease(entry: Document) -> bool:
-    """Whoever had claimed it did not come back in time; nobody knows whether he called."""
-    return entry["event"] == "outcome_unknown" and entry.get("latencyMs") is None
-
-
-def _is_labelled(job: Document) -> bool:
-    return any(entry["event"] == "outcome_unknown" for entry in job["logs"])
 
 
 def _lane_of(notification: Document) -> str:
