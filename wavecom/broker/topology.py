@@ -169,6 +169,14 @@ def partitions_by_queue(layout: QueueLayout) -> dict[str, list[str]]:
 
 #: Those of a deployment without partitions and regions.
 DELIVERY_QUEUES: tuple[Queue, ...] = delivery_queues()
+_FIRST_PARTITIONS = frozenset(queue.name for queue in DELIVERY_QUEUES)
+
+
+def is_delivery_queue(name: str) -> bool:
+    """Whether delivery messages travel through the queue of this name, of whatever region and partition."""
+    return without_region(first_partition(name)) in _FIRST_PARTITIONS
+
+
 #: Quorum, so that it survives the loss of a node: a classic queue is on one, and is gone as long as that is. Without a
 #: dead-letter exchange: ticks expire, and an expired tick is no dead letter.
 PERIODIC_TASKS = Queue(

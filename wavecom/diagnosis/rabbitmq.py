@@ -123,7 +123,7 @@ def _takes_messages(connection: Any, subject: str) -> CheckResult:
 
 def _partitions(connection: Any, wanted: int) -> int:
     """How many partitions lanes have: those that our settings want, and any that others have declared."""
-    names = topology.partition_names(topology.DELIVERY_QUEUES[0].name, MOST_PARTITIONS)
+    names = topology.partition_names(topology.TEST_QUEUE, MOST_PARTITIONS)
     for number in range(wanted, MOST_PARTITIONS):
         try:
             connection.channel().queue_declare(names[number], passive=True)

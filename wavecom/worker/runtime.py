@@ -19,7 +19,6 @@ from wavecom.settings import Settings
 _lock = threading.Lock()
 #: Whose services these are.
 _process_id = os.getpid()
-_DELIVERY_QUEUES = frozenset(queue.name for queue in topology.DELIVERY_QUEUES)
 
 
 @cache
@@ -32,7 +31,7 @@ def _services() -> WorkerServices:
 
 def takes_deliveries() -> bool:
     """Whether this worker consumes a queue of notifications, as it was told at its start or is told meanwhile."""
-    return not _DELIVERY_QUEUES.isdisjoint(current_app.amqp.queues.consume_from)
+    return any(map(topology.is_delivery_queue, current_app.amqp.queues.consume_from))
 
 
 def services() -> WorkerServices:

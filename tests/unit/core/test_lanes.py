@@ -34,7 +34,10 @@ def test_a_lane_has_one_routing_key_and_the_key_leads_back_to_it_however_long_it
 
     assert topology.address_of(key) == (lane, partition)
     assert topology.address_of(calculate_routing_key(delay_seconds, key)) == (lane, partition)
-    assert topology.first_partition(topology.queue_name(lane.queue, partition)) == topology.queue_of(lane)
+    name = topology.queue_name(lane.queue, partition)
+    assert topology.first_partition(name) == topology.queue_of(lane)
+    assert topology.is_delivery_queue(name)
+    assert not any(map(topology.is_delivery_queue, (topology.DEAD_QUEUE, topology.PERIODIC_QUEUE, f"x{name}")))
 
 
 @given(lanes, partitions, lanes, partitions)

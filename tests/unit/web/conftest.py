@@ -40,7 +40,7 @@ from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import MakeBatcher, Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.providers.receipts import Readers
-from wavecom.services.shared import feedback_of, served_by, unsubscribe_links_of
+from wavecom.services.shared import feedback_of, regions_of, served_by, unsubscribe_links_of
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
 from wavecom.web import create_app
@@ -117,6 +117,7 @@ def make_environment(
         batcher=batcher,
         random_bytes=make_random_bytes,
         routes=served_by(settings),
+        region_rules=regions_of(settings),
         policy=Policy(),
         quotas=quotas,
         unsubscribe_links=unsubscribe_links,

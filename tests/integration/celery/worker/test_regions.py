@@ -58,7 +58,9 @@ def start(worker_environment: dict[str, str], tmp_path: Path) -> Iterator[Start]
             "WAVECOM_REGION": region,
             "WAVECOM_REGION_TAKEOVER_SECONDS": str(TAKEOVER_SECONDS),
         }
-        worker = LocalWorker(tmp_path / f"{region}-{len(workers)}.log", environment)
+        number = len(workers)
+        node = f"{region}{number}@local"  # of two with one name the second is refused by the broker
+        worker = LocalWorker(tmp_path / f"{region}-{number}.log", environment, ["-n", node])
         workers.append(worker)
         worker.ready()
         return worker

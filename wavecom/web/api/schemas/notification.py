@@ -15,7 +15,7 @@ from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.actor import Actor
 from wavecom.core.job import UnknownOutcomePolicy
-from wavecom.core.lanes import REGION_NAME, Channel, Priority
+from wavecom.core.lanes import Channel, Priority
 from wavecom.core.submission import NewNotification
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses
@@ -95,7 +95,8 @@ class CommonSchema(BaseSchema):
     metadata = Metadata()
     max_attempts = Integer("a whole number", minimum=1, maximum=20, data_key="maxAttempts")
     priority = Choice(Priority)
-    region = Text("the name of a region, such as eu", max_length=32, pattern=REGION_NAME)
+    # Without what generated clients can't check; whether there is such a region is asked afterwards.
+    region = Text("the name of a region, such as eu", max_length=32, pattern="[a-z][a-z0-9-]*")
     on_unknown_outcome = Choice(UnknownOutcomePolicy, data_key="onUnknownOutcome")
     send_at = Timestamp(data_key="sendAt")
     expires_at = Timestamp(data_key="expiresAt")
