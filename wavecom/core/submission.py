@@ -65,8 +65,8 @@ class NewNotification:
 
     @property
     def lane(self) -> Lane:
-        """What its delivery messages will travel in."""
-        return Lane.of(self.type, self.priority, self.client)
+        """What its delivery messages will travel in; its region, where it names none, is settled when it is stored."""
+        return Lane.of(self.type, self.priority, self.client, self.region or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,10 +291,8 @@ class Submission:
         now = self._clock.now()
         names = set()
         for new, outcome in zip(notifications, outcomes, strict=True):
-            held_since: datetime | None = None
-            if isinstance(outcome, IdempotencyMismatchError):
-                held_since = outcome.held_since
-            elif isinstance(outcome, Accepted) and outcome.is_replay:
+            held_since = outcome.held_since if isinstance(outcome, IdempotencyMismatchError) else None
+            if isinstance(outcome, Accepted) and outcome.is_replay:
                 held_since = outcome.job.created_at
             if held_since is not None and decision.is_repeat(held_since, now):
                 names.add(new.idempotency_key)
