@@ -8,7 +8,7 @@ ARGS ?=
 PYTEST := $(PYTHON) -m pytest -m "not long" -n 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test matrix faults fuzz clients bench backlog lint check check-deploy lock format clean
+.PHONY: help setup run test matrix faults fuzz clients bench backlog lint check check-deploy check-image lock format clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,10 @@ check: lint ## what lint does, then all tests with branch coverage
 check-deploy: ## judge deploy/ and the GitHub workflow by helm, Kubernetes' schemas, promtool and actionlint; needs go
 	@tools/bootstrap test
 	@tools/check-deploy
+
+check-image: ## build the image of deploy/Dockerfile and run its processes as a container does; needs root and buildah
+	@tools/bootstrap test
+	@tools/check-image
 
 format: ## put the code into the project's format
 	@tools/bootstrap test
