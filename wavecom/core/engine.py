@@ -83,6 +83,7 @@ __all__ = [
     "Transition",
     "claimed_changes",
     "decide",
+    "decide_receipt",
     "is_in_doubt",
     "settle_due",
 ]
@@ -114,9 +115,19 @@ def decide(job: Job, event: Event, now: datetime, policy: Policy = _USUAL) -> Tr
         case DueReached():
             return _due(job, event, now, policy)
         case ReceiptArrived():
-            return receipt_rules.decide(job, event, now, policy)
+            return decide_receipt(job, event, now, policy)[1]
         case CancelRequested() | ReplayRequested() | SettleRequested() | DeadLettered() | Discarded():
             return operator_rules.decide(job, event, now, policy)
+
+
+def decide_receipt(
+    job: Job, event: ReceiptArrived, now: datetime, policy: Policy = _USUAL
+) -> tuple[receipt_rules.ReceiptDecision, Transition | None]:
+    """``decide`` for a receipt, and what becomes of it: there is a transition where it applies, and only there.
+
+    ``job`` with its log. Raises ``TransitionError`` as ``decide`` does.
+    """
+    return receipt_rules.decide(job, event, now, policy)
 
 
 def claimed_changes(claim: Claim, now: datetime) -> JobChanges:

@@ -15,11 +15,11 @@ from typing import Final, Protocol
 
 import structlog
 
-from wavecom.core.engine import Policy, Transition, decide
+from wavecom.core.engine import Policy, Transition, decide_receipt
 from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import RECIPIENT_REASONS, Job, JobId, parse_receipt_reference
 from wavecom.core.ports import Clock, JobRepository
-from wavecom.core.receipt_rules import ReceiptDecision, classify, log_id
+from wavecom.core.receipt_rules import ReceiptDecision, log_id
 from wavecom.core.receipts import FeedbackHandler, MatchedReceipt, Receipt, ReceiptBatch, ReceiptKind
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import StoreError, WaveComError
@@ -250,9 +250,7 @@ class ReceiptProcessor:
     def _decide_one(self, job: Job, pending: PendingReceipt, now: datetime) -> tuple[ReceiptResult, Transition | None]:
         event = ReceiptArrived(pending.provider, pending.receipt)
         try:
-            # First: most receipts apply, and to classify them is a part of it.
-            transition = decide(job, event, now, self._policy)
-            decision = ReceiptDecision.APPLIES if transition is not None else classify(job, event)
+            decision, transition = decide_receipt(job, event, now, self._policy)
         except WaveComError:
             # No arrow leads there: then it says nothing about the job as it is.
             log.warning("receipt_not_applied", job_id=job.job_id, provider=pending.provider, status=job.status)

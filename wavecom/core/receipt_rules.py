@@ -44,7 +44,7 @@ def log_id(event_id: str) -> str:
     return event_id if len(event_id) <= _EVENT_ID_LIMIT else hashlib.sha256(event_id.encode()).hexdigest()
 
 
-def classify(job: Job, event: ReceiptArrived) -> ReceiptDecision:
+def _classify(job: Job, event: ReceiptArrived) -> ReceiptDecision:
     """What becomes of the receipt. ``job`` with its log."""
     receipt = event.receipt
     if any(entry.receipt_id == log_id(receipt.event_id) for entry in job.logs if entry.provider == event.provider):
@@ -69,10 +69,13 @@ def classify(job: Job, event: ReceiptArrived) -> ReceiptDecision:
             return ReceiptDecision.APPLIES
 
 
-def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Transition | None:
-    """See ``wavecom.core.engine.decide``; None for every decision but ``APPLIES``."""
-    if classify(job, event) is not ReceiptDecision.APPLIES:
-        return None
+def decide(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> tuple[ReceiptDecision, Transition | None]:
+    """See ``wavecom.core.engine.decide_receipt``."""
+    decision = _classify(job, event)
+    return decision, _applied(job, event, now, policy) if decision is ReceiptDecision.APPLIES else None
+
+
+def _applied(job: Job, event: ReceiptArrived, now: datetime, policy: Policy) -> Transition:
     receipt = event.receipt
     entry = LogEntry(
         now,

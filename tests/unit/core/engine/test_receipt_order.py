@@ -8,10 +8,10 @@ from datetime import datetime
 import pytest
 
 from tests.factories import NOW, later, make_job, make_receipt, make_receipt_event
-from wavecom.core.engine import Policy, decide
+from wavecom.core.engine import Policy, decide, decide_receipt
 from wavecom.core.events import ReceiptArrived
 from wavecom.core.job import Job, LogEntry, Reason
-from wavecom.core.receipt_rules import PROGRESS_LIMIT, ReceiptDecision, classify, log_id
+from wavecom.core.receipt_rules import PROGRESS_LIMIT, ReceiptDecision, log_id
 from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import Status
 
@@ -26,6 +26,14 @@ def after(job: Job, *events: ReceiptArrived) -> Job:
     return job
 
 
+def decision(job: Job, event: ReceiptArrived) -> ReceiptDecision:
+    """What becomes of the receipt: with a transition where it applies, and only there."""
+    found, transition = decide_receipt(job, event, later(60))
+
+    assert (transition is not None) is (found is ReceiptDecision.APPLIES)
+    return found
+
+
 def receipts_of(job: Job) -> list[str | None]:
     return [entry.outcome for entry in job.logs if entry.event == "receipt"]
 
@@ -36,7 +44,7 @@ def test_a_receipt_that_comes_again_changes_nothing(status: Status, kind: Receip
     event = make_receipt_event(kind, event_id="twice")
     job = after(make_job(status=status), event)
 
-    assert classify(job, event) is ReceiptDecision.REPEATED
+    assert decision(job, event) is ReceiptDecision.REPEATED
     assert decide(job, event, later(61)) is None
 
 
@@ -45,14 +53,14 @@ def test_the_same_event_id_of_another_provider_is_another_event() -> None:
     job = after(job, make_receipt_event(ReceiptKind.COMPLAINT, event_id="1"))
 
     complaint = make_receipt_event(ReceiptKind.COMPLAINT, provider="other", event_id="1")
-    assert classify(job, complaint) is ReceiptDecision.APPLIES
+    assert decision(job, complaint) is ReceiptDecision.APPLIES
 
 
 def test_a_long_event_id_is_known_again_too() -> None:
     event = make_receipt_event(ReceiptKind.COMPLAINT, event_id="e" * 5000)
     job = after(make_job(status=Status.DELIVERED), event)
 
-    assert classify(job, event) is ReceiptDecision.REPEATED
+    assert decision(job, event) is ReceiptDecision.REPEATED
     assert len(str(job.logs[-1].receipt_id)) == 64
     assert log_id("e" * 5000) != log_id("e" * 5001)
 
@@ -92,7 +100,7 @@ def test_two_processes_that_note_the_same_receipt_note_it_once() -> None:
 def test_progress_after_the_end_is_left_out() -> None:
     job = after(make_job(status=Status.SENT), make_receipt_event())
 
-    assert classify(job, make_receipt_event(ReceiptKind.PROGRESS)) is ReceiptDecision.OUTDATED
+    assert decision(job, make_receipt_event(ReceiptKind.PROGRESS)) is ReceiptDecision.OUTDATED
 
 
 @pytest.mark.parametrize("message_id", ["m-2", None])
@@ -100,7 +108,7 @@ def test_a_routine_step_of_a_message_that_is_known_to_be_sent_is_not_noted(messa
     job = make_job(status=Status.SENT, provider_message_id="m-2")
     routine = make_receipt_event(ReceiptKind.PROGRESS, message_id=message_id, is_routine=True)
 
-    assert classify(job, routine) is ReceiptDecision.KNOWN
+    assert decision(job, routine) is ReceiptDecision.KNOWN
     assert decide(job, routine, later(60)) is None
 
 
@@ -148,8 +156,8 @@ def test_a_failure_at_one_provider_says_nothing_about_the_message_that_another_h
     taken = LogEntry(NOW, "sent", 2, "second", "accepted", "http_202")
     job = make_job(status=Status.SENT, provider="second", provider_message_id=None, logs=(tried, taken))
 
-    assert classify(job, make_receipt_event(ReceiptKind.FAILED, provider="first")) is ReceiptDecision.OUTDATED
-    assert classify(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
+    assert decision(job, make_receipt_event(ReceiptKind.FAILED, provider="first")) is ReceiptDecision.OUTDATED
+    assert decision(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
 
 
 def test_whoever_the_vanished_worker_called_may_tell_of_the_failure() -> None:
@@ -157,7 +165,7 @@ def test_whoever_the_vanished_worker_called_may_tell_of_the_failure() -> None:
     vanished = LogEntry(NOW, "outcome_unknown", 2, None, "unknown", "lease_expired")
     job = make_job(status=Status.UNCONFIRMED, provider="first", provider_message_id=None, logs=(tried, vanished))
 
-    assert classify(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
+    assert decision(job, make_receipt_event(ReceiptKind.FAILED, provider="second")) is ReceiptDecision.APPLIES
 
 
 @pytest.mark.parametrize("status", [Status.SENT, Status.UNCONFIRMED])
@@ -165,9 +173,9 @@ def test_a_late_failure_of_a_former_life_does_not_end_the_job(status: Status) ->
     job = make_job(status=status, replays=1, provider_message_id=None)
     late = make_receipt_event(ReceiptKind.FAILED, job_id=job.job_id, message_id="m-1")
 
-    assert classify(job, late) is ReceiptDecision.OUTDATED
+    assert decision(job, late) is ReceiptDecision.OUTDATED
     ours = make_receipt_event(ReceiptKind.FAILED, job_id=job.job_id, message_id="m-2", replays=1)
-    assert classify(job, ours) is ReceiptDecision.APPLIES
+    assert decision(job, ours) is ReceiptDecision.APPLIES
 
 
 @pytest.mark.parametrize("kind", [ReceiptKind.DELIVERED, ReceiptKind.PROGRESS])
@@ -181,7 +189,7 @@ def test_a_part_that_arrives_ends_no_doubt_about_the_whole_text(status: Status, 
 
     assert (noted.status, noted.error, noted.next_attempt_at) == (status, job.error, job.next_attempt_at)
     assert receipts_of(noted) == [kind]
-    assert classify(noted, event) is ReceiptDecision.REPEATED
+    assert decision(noted, event) is ReceiptDecision.REPEATED
 
 
 def test_a_text_that_was_taken_whole_after_a_part_of_it_is_delivered_by_its_receipt() -> None:
@@ -301,7 +309,7 @@ def test_a_provider_that_was_never_called_has_no_say(status: Status, kind: Recei
     if job.provider is None and job.attempts:
         job = replace(job, provider="sandbox")
 
-    assert classify(job, make_receipt_event(kind, provider="stranger")) is ReceiptDecision.EARLY
+    assert decision(job, make_receipt_event(kind, provider="stranger")) is ReceiptDecision.EARLY
 
 
 def test_a_provider_that_was_called_before_another_has_its_say() -> None:

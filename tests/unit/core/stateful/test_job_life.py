@@ -28,10 +28,11 @@ from wavecom.core.engine import (
     SettleRequested,
     Transition,
     decide,
+    decide_receipt,
     is_in_doubt,
 )
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult, UnknownOutcomePolicy
-from wavecom.core.receipt_rules import ReceiptDecision, classify
+from wavecom.core.receipt_rules import ReceiptDecision
 from wavecom.core.receipts import ReceiptKind
 from wavecom.core.states import CLAIMABLE, FINAL, WAITING, Status
 from wavecom.errors import TransitionError
@@ -349,7 +350,7 @@ class JobLifecycle(RuleBasedStateMachine):
                 event_id=f"{send.message_id}-{'routine' if is_routine else 'delayed'}",
                 is_routine=is_routine,
             )
-            if classify(job, event) is ReceiptDecision.KNOWN:
+            if decide_receipt(job, event, self.environment.now)[0] is ReceiptDecision.KNOWN:
                 self.environment.watch_known(job, send)
             self.put(self.decide(job, event), is_slow=is_slow)
             return
