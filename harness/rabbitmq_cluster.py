@@ -33,7 +33,7 @@ CONFIGURATION = (
 
 
 def node_names(size: int = 3) -> list[str]:
-    """What the nodes of a cluster of ``size`` are called, without their host."""
+    """What the nodes of a cluster of ``size`` nodes are called, without their host."""
     return [f"wavecom{number}" for number in range(1, size + 1)]
 
 
@@ -44,7 +44,7 @@ def _joining(*nodes: str) -> list[str]:
 
 
 class PrivateRabbitMQCluster:
-    """A context manager: the nodes are joined when it has been entered, and their data stays in ``home`` afterwards.
+    """Its ``size`` nodes are joined when the context manager is entered; their data stay in ``home`` afterwards.
 
     ``nodes`` can be killed, stopped and started one by one. They share users, passwords, Erlang cookie and port mapper.
     ``configuration``: further lines of each node's ``rabbitmq.conf``. ``epmd_ports``: port mappers that somebody else

@@ -39,7 +39,7 @@ class Options:
     addresses: Mapping[str, str] = field(default_factory=dict)
 
     def size(self, full: int, quick: int) -> int:
-        """``full``, or ``quick`` on a quick tour."""
+        """``full``, or ``quick`` on a quick tour: a number of whatever is asked for."""
         return quick if self.is_quick else full
 
 

@@ -117,7 +117,7 @@ class FilledStore:
         self._client.close()
 
     def with_stored(self, size: int) -> Figures:
-        """What the load costs with so many stored; the lists are looked at as well."""
+        """What the load costs with ``size`` jobs stored; the lists are looked at as well."""
         self.fill(size)
         for _ in range(self._trial.options.size(_TURNS, _QUICK_TURNS)):
             self.load()
@@ -126,7 +126,7 @@ class FilledStore:
         return figures
 
     def fill(self, size: int) -> None:
-        """Store finished jobs until there are ``size``: real ones, copied, with ids and times of their own."""
+        """Store finished jobs until there are ``size`` jobs: real ones, copied, with ids and times of their own."""
         missing = size - self._jobs.estimated_document_count()
         for start in range(0, missing, _CHUNK):
             self._trial.progress(f"storing jobs: {start:,} of {missing:,}")
@@ -152,7 +152,7 @@ class FilledStore:
         return figures
 
     def look(self, size: int) -> None:
-        """How long lists and pages take, each asked for so often, one after the other."""
+        """How long lists and pages take with ``size`` jobs stored, each asked for so often, one after the other."""
         if not self._trial.subject.has_lists:
             return
         config = self._deployment.config

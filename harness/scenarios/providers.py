@@ -105,7 +105,8 @@ def waiting(trial: Trial) -> None:
     """What a campaign costs while it can't go out, and what stands in the way of one-time passwords: nothing should.
 
     First nobody wants anything; then the campaign waits behind an open breaker; then, the provider well again, behind
-    its rate limit, while one-time passwords are sent through the same provider.
+    its rate limit, while one-time passwords are sent through the same provider. Raises ``DeploymentError`` where the
+    campaign stays behind the breaker.
     """
     quick, outcome = trial.options.is_quick, trial.outcome
     count, seconds = trial.options.size(50_000, 1_000), trial.options.size(20, 4)

@@ -145,7 +145,10 @@ def _from_clients(trial: Trial, meter: Meter, connections: int, count: int) -> F
 
 
 def sustainable_rate(trial: Trial) -> float:
-    """What ``steady`` has found in this run, or what the user named; else a search, on a deployment of its own."""
+    """Notifications a second: what ``steady`` has found in this run, or the user named.
+
+    Else a search, on a deployment of its own.
+    """
     if trial.options.rate is not None:
         return trial.options.rate
     if trial.options.is_quick:

@@ -114,6 +114,124 @@ def test_everything_public_says_what_it_is(folder: str) -> None:
     assert found == []
 
 
+#: Where a docstring is what ``--help`` shows, and an error ends the command with a message and an exit code.
+COMMANDS = ("wavecom/commands/", "wavecom/cli.py")
+
+
+def unnamed_errors(source: str) -> Iterator[tuple[int, str]]:
+    """Line and name of each error that a public function raises in its own body and nobody says so.
+
+    Its docstring says it, or its class's, or the module's for all functions of it; or it names with ``See`` where the
+    contract is. What only a bug meets is nobody's contract (``AssertionError``, ``NotImplementedError``).
+    """
+    tree = ast.parse(source)
+
+    def walk(node: ast.Module | ast.ClassDef, said: str) -> Iterator[tuple[int, str]]:
+        for child in node.body:
+            if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+                yield from walk(child, said + (ast.get_docstring(child) or ""))
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and not child.name.startswith("_"):
+                own = ast.get_docstring(child) or ""
+                if not own.startswith("See "):
+                    yield from ((line, name) for line, name in _raised(child) if name not in said + own)
+
+    return walk(tree, ast.get_docstring(tree) or "")
+
+
+def _raised(function: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.iter_child_nodes(function):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Raise) and node.exc is not None:
+            error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+            name = error.attr if isinstance(error, ast.Attribute) else getattr(error, "id", "")
+            if name.endswith("Error") and name not in {"AssertionError", "NotImplementedError"}:
+                yield node.lineno, name
+        yield from _raised(node)
+
+
+@pytest.mark.parametrize("folder", ["wavecom", "harness"])
+def test_a_docstring_names_the_errors_that_its_function_raises(folder: str) -> None:
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{line}: {name}"
+        for path in sorted((REPOSITORY / folder).rglob("*.py"))
+        if not str(path.relative_to(REPOSITORY)).startswith(COMMANDS)
+        for line, name in unnamed_errors(path.read_text(encoding="utf-8"))
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def read():\n    raise OSError(1)", ["OSError"]),
+        ('def read():\n    """Raises ``OSError``."""\n    raise OSError(1)', []),
+        ('class Of:\n    """Raises ``OSError``."""\n    def read(self):\n        raise OSError', []),
+        ('def read():\n    """See ``Port.read``."""\n    raise OSError(1)', []),
+        ("def _read():\n    raise OSError(1)", []),
+        ("def read():\n    try:\n        pass\n    except OSError:\n        raise\n    raise AssertionError", []),
+    ],
+)
+def test_an_error_that_nobody_names_is_found(source: str, found: list[str]) -> None:
+    assert [name for _, name in unnamed_errors(source)] == found
+
+
+#: Numbers that say nothing without a unit, by the end of their names: ``timeout`` does, ``timeout_seconds`` has one.
+MEASURES = re.compile(
+    r"(?:^|_)(?:timeout|delay|latency|interval|duration|wait|age|lag|pause|ttl|rate|size|elapsed|lifetime|period|window)$"
+)
+UNITS = re.compile(r"second|minute|hour|\bms\b|byte|MiB|number of", re.IGNORECASE)
+
+
+def unitless(source: str) -> Iterator[tuple[int, str]]:
+    """Line and name of each number that a public function takes or answers without saying in what it is measured."""
+
+    def walk(node: ast.Module | ast.ClassDef, said: str) -> Iterator[tuple[int, str]]:
+        for child in node.body:
+            if isinstance(child, ast.ClassDef) and not child.name.startswith("_"):
+                yield from walk(child, ast.get_docstring(child) or "")
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef) and re.match(r"[a-z]|__init__", child.name):
+                doc = said + (ast.get_docstring(child) or "")
+                named = [(each.arg, each.annotation) for each in (*child.args.args, *child.args.kwonlyargs)]
+                for name, annotation in [*named, (child.name, child.returns)]:
+                    is_number = annotation is not None and re.fullmatch(
+                        r"(float|int)( \| None)?", ast.unparse(annotation)
+                    )
+                    is_counted = f"``{name}`` " in doc  # ``size`` jobs
+                    if is_number and MEASURES.search(name) and not is_counted and not UNITS.search(doc):
+                        yield child.lineno, name
+
+    return walk(ast.parse(source), "")
+
+
+@pytest.mark.parametrize("folder", ["wavecom", "harness"])
+def test_a_number_that_is_measured_says_in_what(folder: str) -> None:
+    found = [
+        f"{path.relative_to(REPOSITORY)}:{line}: {name}"
+        for path in sorted((REPOSITORY / folder).rglob("*.py"))
+        if not str(path.relative_to(REPOSITORY)).startswith(COMMANDS)
+        for line, name in unitless(path.read_text(encoding="utf-8"))
+    ]
+
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("def wait(timeout: float) -> None: ...", ["timeout"]),
+        ("def wait(timeout_seconds: float) -> None: ...", []),
+        ('def wait(timeout: float) -> None:\n    """``timeout``: seconds."""', []),
+        ('def fill(size: int) -> None:\n    """Makes ``size`` jobs."""', []),
+        ("class Of:\n    def latency(self) -> float | None: ...", ["latency"]),
+        ("def _wait(timeout: float) -> None: ...", []),
+    ],
+)
+def test_a_number_without_a_unit_is_found(source: str, found: list[str]) -> None:
+    assert [name for _, name in unitless(source)] == found
+
+
 def public_classes(path: Path) -> Iterator[str]:
     """The public classes of a module, within others too: marshmallow's ``Meta`` has no name of its own."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -134,7 +134,10 @@ class DeadLetters:
     def preview(
         self, selection: Selection, options: BulkOptions, sample_size: int, *, accepts_duplicate: bool = False
     ) -> ReplayPreview:
-        """What a replay would find; ``options.limit`` does not count. Changes nothing and leaves no audit entry."""
+        """What a replay would find, with up to ``sample_size`` jobs of it; ``options.limit`` does not count.
+
+        Changes nothing and leaves no audit entry.
+        """
         return preview_replay(self.repository, selection, options, sample_size, accepts_duplicate)
 
     # --- one job ------------------------------------------------------------------------------------------------------

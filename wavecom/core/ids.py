@@ -42,7 +42,7 @@ class BufferedRandom:
         self._used = 0
 
     def take(self, size: int) -> bytes:
-        """``size`` bytes that nobody else gets; at most as many as are fetched at once."""
+        """``size`` bytes that nobody else gets; at most as many as are fetched at once, else ``ValueError``."""
         with self._lock:
             if self._used + size > len(self._buffer):
                 self._buffer = self._fetch(self._buffer_bytes)

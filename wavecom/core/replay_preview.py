@@ -36,7 +36,7 @@ def preview_replay(
     sample_size: int,
     accepts_duplicate: bool,
 ) -> ReplayPreview:
-    """The preview of a replay of this selection, whatever the limit. Raises ``StoreError``."""
+    """The preview of a replay, whatever the limit, with ``sample_size`` jobs. Raises ``StoreError``."""
     if isinstance(selection, tuple):
         found = repository.find(selection, options.client)
         failed = [job for job in found if job.status is Status.FAILED or is_in_doubt(job)]

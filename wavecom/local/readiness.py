@@ -23,7 +23,7 @@ def reachable_host(host: str) -> str:
 
 
 def check_of(service: Service, settings: Settings) -> Check:
-    """How to tell that ``service`` is ready."""
+    """How to tell that ``service`` is ready. Raises ``TypeError`` for one that is neither a server nor a program."""
     if isinstance(service, PrivateServer):
         return lambda: None if service.answers() else "does not answer yet"
     if not isinstance(service, ProgramService):

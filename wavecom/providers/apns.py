@@ -145,7 +145,10 @@ class ApnsProvider(BaseHttpProvider[ApnsOptions]):
         return response.headers.get("apns-id")
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
-        """A message to a device that does not exist: what APNs says of the token comes before what it says of that."""
+        """A message to a device that does not exist: what APNs says of the token comes before what it says of that.
+
+        Raises ``AccountCallError`` where there is no answer.
+        """
         headers = {"apns-topic": self.options.topic, "apns-push-type": "background", "apns-priority": "5"}
         request = self._request_to("0" * 64, b'{"aps":{"content-available":1}}', headers)
         try:

@@ -81,7 +81,7 @@ class RoutingGate(Gate, Protocol):
 
 
 def issued(permit: Permit) -> IssuedPermit:
-    """``permit`` as the ticket it must be."""
+    """``permit``, which must be one that a gate has issued, else ``TypeError``."""
     if not isinstance(permit, IssuedPermit):
         raise TypeError(f"a permit for {permit.provider} was not issued by this gate")
     return permit

@@ -87,7 +87,7 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         in time.
 
         ``args`` is ``(job_id,)``; ``queue`` is the routing key of the lane; ``countdown`` is in seconds. Raises
-        ``BrokerError``.
+        ``BrokerError``, and ``ValueError`` for a queue that is no lane's.
         """
         lane = topology.lane_of(queue or "")
         if lane is None:

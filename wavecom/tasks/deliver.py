@@ -21,7 +21,7 @@ def deliver(self: Any, job_id: str) -> None:
 
     Runs as a task of its own only where a pool's tasks run in other processes (prefork), and without fast paths;
     elsewhere ``DeliveryConsumerStep`` takes its messages for the delivery pipeline, with the same steps in the same
-    order.
+    order. Raises ``Reject`` where another worker should have the message, or nobody.
     """
     if not isinstance(job_id, str):
         reject_unreadable("the argument is no job id")

@@ -80,7 +80,8 @@ class SecurityEvents:
         key_id: str | None = None,
         bug: Exception | None = None,
     ) -> float:
-        """Note that a request was refused for ``reason``; ``secret`` is what it sent as a key or password, if anything.
+        """Note that a request was refused for ``reason`` (of ``REASONS``, else ``ValueError``); ``secret`` is what it
+        sent as a key or password, if anything.
 
         ``bug`` is why it could not be told whether to refuse it: its trace is logged, bounded like all lines.
 

@@ -94,7 +94,7 @@ def read_receiving_providers(path: Path, environment: Mapping[str, str]) -> dict
 
 
 def parse_providers(source: str, environment: Mapping[str, str], file_name: str = "providers.toml") -> ProvidersConfig:
-    """The same for the text of a file; ``file_name`` is only for messages."""
+    """As ``read_providers_file``, for a text; ``file_name`` is only for messages. Raises ``ProvidersFileError``."""
     source = _normalized(source)
     tree = _tree(source, file_name)
     reader = _Reader(environment)

@@ -49,7 +49,10 @@ class Mailbox:
 
     @classmethod
     def parse(cls, value: object, name: object = "") -> Mailbox:
-        """From ``"ada@example.org"`` or ``{"email": "ada@example.org", "name": "Ada"}``."""
+        """From ``"ada@example.org"`` or ``{"email": "ada@example.org", "name": "Ada"}``.
+
+        Raises ``UnsendableError`` for what is no address.
+        """
         if isinstance(value, Mapping):
             return cls.parse(value.get("email"), value.get("name"))
         local, at, domain = str(value or "").rpartition("@")

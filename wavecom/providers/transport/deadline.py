@@ -69,7 +69,9 @@ class DeadlineSocket(socket.socket):
 
 
 class DeadlineTlsSocket(ssl.SSLSocket):
-    """The same over TLS, from a context made by ``tls_context``. ``deadline`` is to be set after the handshake."""
+    """The same over TLS, from a context made by ``tls_context``. ``deadline`` is to be set after the handshake; a
+    use of the socket after it raises ``TimeoutError``.
+    """
 
     deadline: Deadline
     has_ended = False
@@ -128,7 +130,10 @@ def connect(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.
 
 
 def look_up(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.getaddrinfo) -> list[Any]:
-    """``socket.getaddrinfo`` that ends in time: in a thread, which is left behind if it hangs."""
+    """``socket.getaddrinfo`` that ends in time: in a thread, which is left behind if it hangs.
+
+    Raises ``TimeoutError`` when ``deadline`` has passed, and ``OSError`` as the other does.
+    """
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:

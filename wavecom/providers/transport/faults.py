@@ -58,7 +58,7 @@ def not_begun_on_error(exhaustion_errors: type[Exception] | tuple[type[Exception
     """Around what comes before the first byte leaves: whatever goes wrong there, the call was not made.
 
     Descriptors, memory, threads: a machine may run out of any of them, and says so in many ways; a library by its own
-    errors ``exhaustion_errors``. Anything else is a bug, which the message would meet again.
+    errors ``exhaustion_errors``. Anything else is a bug, which the message would meet again. Raises ``NotSentError``.
     """
     try:
         yield

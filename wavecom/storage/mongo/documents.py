@@ -313,7 +313,8 @@ _RAW_CODEC: CodecOptions[RawBSONDocument] = CodecOptions(tz_aware=True, document
 def encode(document: Document) -> RawBSONDocument:
     """A document with the client's JSON in ``to``, ``payload`` and ``metadata`` as bytes ready to be inserted.
 
-    ``decode_json`` is the reverse for these three. Raises as ``encode_job`` does.
+    ``decode_json`` is the reverse for these three. Raises ``InvalidRequestError`` for what can't be
+    stored, and ``BodyTooLargeError``.
     """
     if _is_too_deep(document):
         raise InvalidRequestError(list(_unstorable(document)))

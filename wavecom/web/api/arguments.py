@@ -63,7 +63,7 @@ class ArgumentsParser(FlaskParser):
         return req.args.to_dict(flat=False)
 
     def handle_error(self, error: ValidationError, req: Request, schema: Schema, **_: Any) -> NoReturn:
-        """Name every error, those of the headers too."""
+        """Raise ``InvalidRequestError``, which names every error, those of the headers too."""
         # webargs puts the location around what the schema found.
         [(location, found)] = error.messages_dict.items()
         wrong = problems(ValidationError(found))

@@ -42,7 +42,7 @@ def utc(text: str) -> str | None:
 
 
 def pairs(text: str) -> dict[str, str] | None:
-    """Lines of ``name: value``."""
+    """Lines of ``name: value``; None: there are none. Raises ``ValueError`` that says what a line must be."""
     found: dict[str, str] = {}
     for number, each in enumerate(text.splitlines(), 1):
         if not each.strip():
@@ -58,7 +58,7 @@ def pairs(text: str) -> dict[str, str] | None:
 
 
 def json_value(text: str) -> Any:
-    """Any JSON."""
+    """Any JSON; None where nothing was typed. Raises ``ValueError`` that says where it goes wrong."""
     if not text.strip():
         return None
     try:

@@ -33,7 +33,7 @@ _LATER = "Everything you typed is still here: send it again in {} seconds."
 
 
 def send() -> ResponseReturnValue:
-    """Show the form of ``?type=``; send what was typed into it."""
+    """Show the form of ``?type=``; send what was typed into it. Raises ``ForbiddenError`` for who may not send."""
     try:
         channel = Channel(request.args.get("type", Channel.EMAIL.value))
     except ValueError:
