@@ -64,7 +64,7 @@ class PlainWriter:
             )
 
 
-class FrameWriter:
+class MessageFramer:
     """Sends any number of messages with one system call.
 
     ``basic_publish`` writes and polls the socket once for every message, and py-amqp takes some 40 µs to make one into

@@ -23,7 +23,7 @@ from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
 from wavecom.broker.connection import Connector
 from wavecom.broker.delivery_queues import DeliveryQueues
-from wavecom.broker.messages import Canary, Content, FrameWriter, PlainWriter, is_delayed, message_of
+from wavecom.broker.messages import Canary, Content, MessageFramer, PlainWriter, is_delayed, message_of
 from wavecom.core.job import DeliveryMessage, JobId
 from wavecom.core.lanes import QueueLayout
 from wavecom.core.ports import DeadLetter
@@ -102,7 +102,7 @@ class AmqpPublisher:
         self._channel: Any = None
         self._next_tag = 1
         self._in_flight: dict[int, _Outgoing] = {}
-        self._writer: PlainWriter | FrameWriter
+        self._writer: PlainWriter | MessageFramer
         self._paused_until = float("-inf")
         self._is_healthy = True
         self._failures = 0
@@ -278,7 +278,7 @@ class AmqpPublisher:
         channel.events["basic_return"].add(self._on_return)
         self._next_tag = 1
         self._in_flight = {}
-        writer = FrameWriter if amqp.LIBRARY.is_fast() else PlainWriter
+        writer = MessageFramer if amqp.LIBRARY.is_fast() else PlainWriter
         self._writer = writer(channel, self._origin)
         self._channel = channel
 

@@ -79,7 +79,7 @@ _ROUTING_KEY = re.compile(
 _QUEUE_NAME = re.compile(r"(?P<base>notifications\..*?)(?:\.(?P<partition>[1-9]\d?))?", re.DOTALL)
 
 
-class Address(NamedTuple):
+class QueueAddress(NamedTuple):
     """Where a delivery message travels: its lane, and the partition of the lane's queue."""
 
     lane: Lane
@@ -108,7 +108,7 @@ def routing_key(lane: Lane, partition: int = 0) -> str:
 
 
 @lru_cache(maxsize=4096)  # so many that come with a delay, or name no lane, are remembered
-def address_of(routing_key: str) -> Address | None:
+def address_of(routing_key: str) -> QueueAddress | None:
     """What a routing key names, that of a delayed message too; None if it names no lane."""
     found = _ROUTING_KEY.fullmatch(routing_key)
     if found is None:
@@ -116,7 +116,7 @@ def address_of(routing_key: str) -> Address | None:
     lane = interned(
         Channel(found["channel"]), Priority(found["priority"]), found["test"] is not None, found["region"] or ""
     )
-    return Address(lane, int(found["partition"] or 0))
+    return QueueAddress(lane, int(found["partition"] or 0))
 
 
 def lane_of(routing_key: str) -> Lane | None:

@@ -102,7 +102,7 @@ class DeliverTask(Task):  # type: ignore[type-arg]
         """The lane of the message being worked on, by the key it was routed with."""
         return self.address().lane
 
-    def address(self) -> topology.Address:
+    def address(self) -> topology.QueueAddress:
         """The same, with the partition of the lane that the message came from."""
         address = topology.address_of(self._routing_key())
         if address is None:
