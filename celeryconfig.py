@@ -58,6 +58,8 @@ task_routes = {
     topology.SWEEP_TASK: {"queue": topology.PERIODIC_QUEUE},
     topology.RECONCILE_TASK: {"queue": topology.PERIODIC_QUEUE},
     topology.ADJUST_TASK: {"queue": topology.PERIODIC_QUEUE},
+    topology.PUBLISH_EVENTS_TASK: {"queue": topology.CALLBACKS_QUEUE},
+    topology.SEND_CALLBACKS_TASK: {"queue": topology.CALLBACKS_QUEUE},
 }
 
 task_acks_late = True
@@ -88,6 +90,11 @@ beat_schedule = {
         "schedule": 1.0,
         # A tick that nobody took in time is worth nothing: the next one does its work. Publishing is retried all the
         # same (task_publish_retry_policy): without, kombu never revives a connection that was lost, and beat is mute.
+        "options": {"expires": 5},
+    },
+    "publish-events": {
+        "task": topology.PUBLISH_EVENTS_TASK,
+        "schedule": 1.0,
         "options": {"expires": 5},
     },
     "reconcile-dead-letters": {

@@ -23,6 +23,8 @@
     │   ├── KeyNotFoundError            no such API key among those that the caller manages
     │   ├── ProviderNotFoundError       the providers file declares no such provider
     │   ├── SuppressionNotFoundError    no such entry of a suppression list for this client
+    │   ├── CallbackNotFoundError       no such callback of this client
+    │   ├── EventsExpiredError          events behind this position have been deleted already
     │   ├── IdempotencyMismatchError    same key, other body
     │   └── RateLimitedError            the key has sent too much in too short a time
     │       └── QuotaExhaustedError         or all that it may in a day
@@ -253,6 +255,32 @@ class SuppressionNotFoundError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__("There is no entry of the suppression list with this id for your key.")
+
+
+class CallbackNotFoundError(RefusedError):
+    """No callback with this id exists for this client."""
+
+    code = "callback_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no callback with this id for your key, or no such event for this callback.")
+
+
+class EventsExpiredError(RefusedError):
+    """Events behind the position that was asked for are deleted, or there never was such a position.
+
+    ``first`` is the position of the oldest event that is kept.
+    """
+
+    code = "events_expired"
+
+    def __init__(self, first: int, *, is_unknown: bool = False) -> None:
+        super().__init__(
+            "There is no such position among your events; begin without `after`, or with one that a page or event has."
+            if is_unknown
+            else "Events behind this position have been deleted, after 7 days or more. Read how your notifications "
+            f"stand, and go on with `after={first - 1}`, the oldest event that is kept."
+        )
 
 
 class IdempotencyMismatchError(RefusedError):

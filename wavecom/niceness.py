@@ -17,7 +17,7 @@ from wavecom.core.lanes import LANES, Priority
 #: All queues whose messages can wait for a moment.
 PATIENT_QUEUES = frozenset(
     topology.queue_of(lane) for lane in LANES if lane.is_test or lane.priority is not Priority.HIGH
-)
+) | {topology.CALLBACKS_QUEUE}
 
 #: Linux schedules sessions against each other first, by a niceness of their own; elsewhere there is no such file.
 _SESSION = Path("/proc/self/autogroup")

@@ -171,6 +171,16 @@ def are_hosts(value: str) -> None:
             )
 
 
+def are_single_hosts(value: str) -> None:
+    """Names or addresses of hosts parted by commas, each by itself."""
+    for host in parts(value) or ():
+        if not re.fullmatch(r"[a-z0-9.-]+|[0-9a-f:.]+", host):
+            raise ValidationError(
+                "must be names or IP addresses parted by commas, in lower case, such as hooks.bank.internal, without "
+                f"schemes, ports and stars; {host} is none"
+            )
+
+
 def are_origins(value: str) -> None:
     """Origins of the web (RFC 6454) parted by commas."""
     for origin in parts(value) or ():

@@ -29,6 +29,7 @@ from wavecom.setting_values import (
     are_hosts,
     are_languages,
     are_origins,
+    are_single_hosts,
     are_strong,
     are_words,
     base_url,
@@ -139,6 +140,11 @@ class Settings:
     #: What links in mails, by which recipients unsubscribe, are made with: the first; all are read. The same for all
     #: web processes. Empty: one is kept in a file under ``home``.
     unsubscribe_keys: tuple[str, ...] = field(default=(), repr=False)
+    #: What the secrets of callbacks are kept encrypted with: the first; all are read. The same for all processes.
+    #: Empty: one is kept in a file under ``home``.
+    callback_keys: tuple[str, ...] = field(default=(), repr=False)
+    #: Hosts that callbacks may be sent to though they are at no public address, over http as well.
+    callback_private_hosts: tuple[str, ...] = ()
     #: Languages whose words for STOP, START and HELP count in text messages, and further words for each.
     keyword_languages: tuple[str, ...] = tuple(KEYWORDS)
     stop_words: tuple[str, ...] = ()
@@ -284,6 +290,8 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "help_words": parts(env.str("WAVECOM_HELP_WORDS", None, validate=are_words)),
         "help_texts": help_texts(env.str("WAVECOM_HELP_TEXTS", None, validate=are_help_texts)),
         "unsubscribe_keys": parts(env.str("WAVECOM_UNSUBSCRIBE_KEYS", None, validate=are_strong)),
+        "callback_keys": parts(env.str("WAVECOM_CALLBACK_KEYS", None, validate=are_strong)),
+        "callback_private_hosts": parts(env.str("WAVECOM_CALLBACK_PRIVATE_HOSTS", None, validate=are_single_hosts)),
         "public_url": base_url(env.str("WAVECOM_PUBLIC_URL", None, validate=is_base_url)),
         "allowed_hosts": parts(env.str("WAVECOM_ALLOWED_HOSTS", None, validate=are_hosts)),
         "cors_origins": parts(env.str("WAVECOM_CORS_ORIGINS", None, validate=are_origins)),

@@ -6,6 +6,8 @@
 from tests.memory_storage.attendance import MemoryAttendance
 from tests.memory_storage.audit import MemoryAuditLog
 from tests.memory_storage.blobs import MemoryBlobStore
+from tests.memory_storage.callbacks import MemoryCallbackDeliveryStore, MemoryCallbackStore
+from tests.memory_storage.client_events import MemoryEventAccountStore, MemoryEventLog
 from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
 from tests.memory_storage.jobs import MemoryJobRepository
 from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
@@ -22,7 +24,11 @@ __all__ = [
     "MemoryAttendance",
     "MemoryAuditLog",
     "MemoryBlobStore",
+    "MemoryCallbackDeliveryStore",
+    "MemoryCallbackStore",
     "MemoryDeadLetterRepository",
+    "MemoryEventAccountStore",
+    "MemoryEventLog",
     "MemoryJobRepository",
     "MemoryKeyAudit",
     "MemoryKeyStore",

@@ -43,10 +43,13 @@ PERIODIC = Exchange("periodic", type="topic", durable=True)  # topic: of a direc
 DEAD_QUEUE = "notifications.dead"
 PERIODIC_QUEUE = "ops.ticks"
 CANARY_QUEUE = "ops.canary"
+CALLBACKS_QUEUE = "notifications.callbacks"
 DELIVER_TASK = "wavecom.deliver"
 SWEEP_TASK = "wavecom.sweep"
 RECONCILE_TASK = "wavecom.reconcile_dead_letters"
 ADJUST_TASK = "wavecom.adjust_weights"
+PUBLISH_EVENTS_TASK = "wavecom.publish_events"
+SEND_CALLBACKS_TASK = "wavecom.send_callbacks"
 
 #: Arguments can't be changed later without deleting the queue (406 PRECONDITION_FAILED).
 _DELIVERY_ARGUMENTS: dict[str, Any] = {
@@ -186,6 +189,15 @@ PERIODIC_TASKS = Queue(
     durable=True,
     queue_arguments={"x-queue-type": "quorum"},
 )
+#: What events bring with them. Without a dead-letter exchange: nothing depends on its messages, for the store knows
+#: what is due.
+CALLBACKS = Queue(
+    CALLBACKS_QUEUE,
+    NOTIFICATIONS,
+    routing_key=CALLBACKS_QUEUE,
+    durable=True,
+    queue_arguments={"x-queue-type": "quorum", "x-delivery-limit": 100},
+)
 #: Not among the workers' queues: nothing consumes dead letters but the operator's tool.
 DEAD = Queue(DEAD_QUEUE, DEAD_LETTERS, durable=True, queue_arguments={"x-queue-type": "quorum"})
 
@@ -198,7 +210,7 @@ CANARY = Queue(
 )
 
 #: What workers consume when they are not told otherwise.
-TASK_QUEUES: tuple[Queue, ...] = (*DELIVERY_QUEUES, PERIODIC_TASKS)
+TASK_QUEUES: tuple[Queue, ...] = (*DELIVERY_QUEUES, CALLBACKS, PERIODIC_TASKS)
 
 
 def declare_delays(connection: Any, layout: QueueLayout = QueueLayout()) -> None:  # noqa: B008 - a value
@@ -209,11 +221,11 @@ def declare_delays(connection: Any, layout: QueueLayout = QueueLayout()) -> None
     # A worker has declared those alone that it consumes, and the broker refuses to bind what is not there.
     declare(connection.channel(), layout)
     declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
-    for queue in delivery_queues(layout):  # ticks are never delayed
+    for queue in (*delivery_queues(layout), CALLBACKS):  # ticks are never delayed
         bind_queue_to_native_delayed_delivery_exchange(connection, queue)
 
 
 def declare(channel: Any, layout: QueueLayout = QueueLayout()) -> None:  # noqa: B008 - a value
     """Declare everything on an open AMQP channel. Idempotent; the dead-letter queue first, so nothing dies unseen."""
-    for queue in (DEAD, *delivery_queues(layout), CANARY):
+    for queue in (DEAD, *delivery_queues(layout), CALLBACKS, CANARY):
         queue.bind(channel).declare()

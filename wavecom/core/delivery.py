@@ -17,6 +17,7 @@ import structlog
 from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore
 from wavecom.core.attempts import LONGEST_PAUSE_SECONDS, AttemptResult, AttemptRunner, token_of
+from wavecom.core.batcher import MakeBatcher
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Parked, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.files import ByteBudget
@@ -25,7 +26,6 @@ from wavecom.core.leases import LeaseKeeper
 from wavecom.core.ports import Clock, JobRepository, Permit, Provider
 from wavecom.core.preflights import Preflight, prepare_all
 from wavecom.core.provider_calls import ProviderRouter
-from wavecom.core.submission import MakeBatcher
 from wavecom.core.transition_writer import Apply, TransitionWriter
 from wavecom.errors import RequeueError, RetryLater, StoreError
 

@@ -234,6 +234,22 @@ class JobChanges(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """That a job entered a status which its client is told of: written with the status, in one operation.
+
+    What else the client is told (metadata, channel, key) is read from the job, in which it never changes.
+    """
+
+    status: Status
+    at: datetime
+    #: Attempts made by then.
+    attempts: int
+    provider: str | None = None
+    error: JobError | None = None
+    next_attempt_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryMessage:
     """A message for a worker: look at this job, after ``delay_seconds`` (0: now). Losing one costs seconds, no job."""
 
@@ -290,6 +306,8 @@ class Job:
     purge_at: datetime | None = None
     logs: tuple[LogEntry, ...] = ()
     log_count: int = 0
+    #: Whether each of its statuses is recorded as an event: its account used events when it was accepted (ADR 45).
+    records_events: bool = False
 
     @property
     def delivery_key(self) -> str:

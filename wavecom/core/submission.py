@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Generic, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 from wavecom.core import regions, unsubscribe
 from wavecom.core.attachments import BlobStore, detach, keep_until
+from wavecom.core.batcher import MakeBatcher
+from wavecom.core.client_events import EventAccounts
 from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.job import Job, JobId, LogEntry, UnknownOutcomePolicy
@@ -88,20 +90,10 @@ class Flushed(Generic[T]):
     is_new: bool
 
 
-class Batcher(Protocol):
-    """What ``wavecom.batching.GroupCommit`` offers, as the core sees it."""
-
-    def submit(self, item: Any) -> Any:
-        """Blocks until the batch that holds the item is done; returns or raises the item's own result."""
-        ...
-
-
 #: Whether it was allowed, and what was accepted if it was.
 DecidedResult = tuple[QuotaDecision, Accepted | None]
 #: What became of one of many: accepted, or refused or not stored and why.
 SubmissionResult = Accepted | RefusedError | StoreError
-
-MakeBatcher = Callable[[Callable[[Sequence[Any]], Sequence[Any]]], Batcher]
 
 
 class Submission:
@@ -121,6 +113,7 @@ class Submission:
         routes: Mapping[Channel, ChannelRoutes] | None = None,
         unsubscribe_links: UnsubscribeLinks | None = None,
         region_rules: regions.Regions | None = None,
+        event_accounts: EventAccounts | None = None,
     ) -> None:
         self._jobs = jobs
         self._blobs = blobs
@@ -136,6 +129,7 @@ class Submission:
         self._served = frozenset(Channel if routes is None else routes)
         self._unsubscribe_links = unsubscribe_links
         self._region_rules = region_rules
+        self._event_accounts = event_accounts
 
     def serves_lane(self, lane: Lane) -> bool:
         """Whether anything that travels in ``lane`` reaches anybody."""
@@ -436,6 +430,7 @@ class Submission:
             created_by=new.created_by,
             logs=(LogEntry(now, "accepted"),),
             log_count=1,
+            records_events=self._event_accounts is not None and new.client in self._event_accounts.names,
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from wavecom.core.job import DeliveryMessage, Job, JobChanges, JobError, JobId, LogEntry
+from wavecom.core.job import DeliveryMessage, Job, JobChanges, JobError, JobId, LogEntry, RecordedEvent
 from wavecom.core.states import ORIGINS, Status
 from wavecom.errors import TransitionError
 
@@ -68,6 +68,8 @@ class Transition:
     #: For counters and logs; the status is also in ``changes`` when it changes.
     old_status: Status = Status.QUEUED
     job: Job | None = field(default=None, repr=False, compare=False)
+    #: Written with the changes, where the job records events.
+    event: RecordedEvent | None = None
 
     @property
     def status(self) -> Status:
@@ -194,4 +196,26 @@ def transition(
         raise TransitionError(f"There is no arrow from {job.status} to {new}.")
     if statuses != guard.statuses:
         guard = Guard(statuses, guard.token, guard.due_at, guard.log_count)  # replace() takes ten times as long
-    return Transition(job.job_id, guard, changes, entries, delivery_message, needs_dead_letter, job.status, job)
+    event = recorded_event(job, changes) if job.records_events else None
+    return Transition(job.job_id, guard, changes, entries, delivery_message, needs_dead_letter, job.status, job, event)
+
+
+def recorded_event(job: Job, changes: JobChanges) -> RecordedEvent | None:
+    """What the client is told of ``changes`` to ``job``; None where nothing has happened that he sees.
+
+    Nothing of a claim (``processing``): it is a worker's hold, and says nothing of the message. Nothing of a job that
+    waits again without an attempt: it may do so every second while a provider may not be called.
+    """
+    status = changes.get("status", job.status)
+    attempts = changes.get("attempts", job.attempts)
+    is_new_attempt = status is not Status.RETRYING or attempts != job.attempts
+    if status is job.status or status is Status.PROCESSING or not is_new_attempt:
+        return None
+    return RecordedEvent(
+        status=status,
+        at=changes["updated_at"],
+        attempts=attempts,
+        provider=changes.get("provider", job.provider),
+        error=changes.get("error", job.error) if status is not Status.QUEUED else None,
+        next_attempt_at=changes.get("next_attempt_at") if status is Status.RETRYING else None,
+    )

@@ -21,7 +21,7 @@ def _queues(*priorities: Priority) -> str:
     return ",".join(topology.queue_of(Lane(channel, priority)) for channel in Channel for priority in priorities)
 
 
-_PATIENT_QUEUES = f"{_queues(Priority.NORMAL, Priority.BULK)},{topology.TEST_QUEUE}"
+_PATIENT_QUEUES = f"{_queues(Priority.NORMAL, Priority.BULK)},{topology.TEST_QUEUE},{topology.CALLBACKS_QUEUE}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from marshmallow import ValidationError
 
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.lanes import Channel
+from wavecom.core.outbound_addresses import OutboundAddress
 from wavecom.core.ports import Message
 from wavecom.providers.account import AccountAspect, AccountClient, AccountFinding
 from wavecom.providers.base import ProviderDependencies, UnpreparedError, UnsendableError
@@ -24,7 +25,7 @@ from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import pem_file, text, tuple_of
 from wavecom.providers.push.content import LONGEST_TTL_SECONDS, is_silent, recipient, seconds_to_live
 from wavecom.providers.push.encryption import LIMIT_BYTES, encrypted
-from wavecom.providers.push.endpoints import Endpoint, EndpointGuard
+from wavecom.providers.push.endpoints import EndpointGuard
 from wavecom.providers.responses import AnswerMeaning, AnswerTable
 from wavecom.providers.tokens.jwt import JwtSigner, base64url, from_base64url
 from wavecom.providers.tokens.key_files import is_p256_file, p256_key_in
@@ -153,11 +154,11 @@ class WebpushProvider(BaseHttpProvider[WebpushOptions]):
         text = f"nobody to ask before the first message; applicationServerKey is {self._public_key}"
         return [AccountFinding(AccountAspect.CREDENTIALS, None, text)]
 
-    def _endpoint(self, message: Message) -> Endpoint:
+    def _endpoint(self, message: Message) -> OutboundAddress:
         subscription = recipient(message, "webpush", "subscription")
         return self._guard.endpoint(str(subscription["endpoint"]))
 
-    def _addresses(self, endpoint: Endpoint, seconds: float) -> tuple[str, ...]:
+    def _addresses(self, endpoint: OutboundAddress, seconds: float) -> tuple[str, ...]:
         try:
             return self._guard.look_up(endpoint, seconds)
         except OSError:
@@ -177,7 +178,7 @@ class WebpushProvider(BaseHttpProvider[WebpushOptions]):
         except ValueError:
             raise UnsendableError("to.subscription.keys: are no keys of a browser") from None
 
-    def _authorization(self, endpoint: Endpoint) -> str:
+    def _authorization(self, endpoint: OutboundAddress) -> str:
         now = int(self.dependencies.clock.now().timestamp())
         period = now - now % _TOKEN_SECONDS
         found = self._authorizations.get((endpoint.origin, period))

@@ -20,7 +20,10 @@ from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.delivery_queues import REFRESH_SECONDS as LAYOUT_SECONDS
 from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher
 from wavecom.core.acceptance import Acceptance
+from wavecom.core.callback_administration import CallbackAdministration
+from wavecom.core.client_events import FOLLOW_SECONDS, EventAccounts
 from wavecom.core.dead_letter_operations import DeadLetters
+from wavecom.core.event_reading import EventReader
 from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ids import BufferedRandom
 from wavecom.core.keys import KeyRecord
@@ -35,6 +38,7 @@ from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
 from wavecom.periodic import Periodic
 from wavecom.readiness import broker_check, deliveries_check, redis_check
+from wavecom.services.callback_administration import callback_administration_of
 from wavecom.services.receipts import ReceiptServices, owners_of, processor_of, receipt_services, receiving_providers
 from wavecom.services.shared import (
     HELP_ANSWERED,
@@ -58,6 +62,7 @@ from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.blobs import MongoBlobStore
+from wavecom.storage.mongo.client_events import MongoEventAccountStore, MongoEventLog
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
@@ -95,6 +100,8 @@ class WebServices(ClosableServices):
     providers: ProviderAdministration
     suppressions: SuppressionList
     receipts: ReceiptServices
+    events: EventReader
+    callbacks: CallbackAdministration
     #: None: nobody has said under which address recipients reach this deployment.
     unsubscribe_links: UnsubscribeLinks | None
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
@@ -126,8 +133,13 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     quota_client = connect_redis(settings.redis_url, max_connections=4, timeout_seconds=QUOTA_TIMEOUT_SECONDS)
     quotas = RedisQuotas(quota_client, processes=settings.web_workers)
 
+    event_account_store = MongoEventAccountStore(database)
+    event_accounts = EventAccounts(event_account_store)
+    following = Periodic(event_accounts.refresh, seconds=FOLLOW_SECONDS, name="event-accounts").start()
+
     def prepare() -> None:
         ensure_indexes(database)
+        event_accounts.refresh()
         if settings.api_key is not None:
             keys.ensure_first_key(settings.api_key)
 
@@ -165,6 +177,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         routes=served_by(settings),
         unsubscribe_links=unsubscribe_links,
         region_rules=regions_of(settings),
+        event_accounts=event_accounts,
     )
     help_answers = HelpAnswers(
         submission.accept,
@@ -214,6 +227,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         providers=provider_administration_of(settings, database, redis_client, clock),
         suppressions=suppressions,
         receipts=receipts,
+        events=EventReader(log=MongoEventLog(database), accounts=event_account_store, clock=clock),
+        callbacks=callback_administration_of(settings, database, clock),
         unsubscribe_links=unsubscribe_links,
         checks={
             "mongodb": check_store,
@@ -226,6 +241,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             background.close,
             rechecking.close,
             *(each.close for each in looking),
+            following.close,
             publisher.close,
             clock.close,
             quotas.close,

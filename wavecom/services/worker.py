@@ -47,6 +47,7 @@ from wavecom.routing.overrides import FOLLOW_SECONDS, OverrideFollower
 from wavecom.routing.redis_gate import RedisGate
 from wavecom.routing.router import Router
 from wavecom.routing.shared import Scripts
+from wavecom.services.callbacks import EventServices
 from wavecom.services.receipts import owners_of, processor_of
 from wavecom.services.routing import adjusted_providers, bound_providers, check_region, gate_settings_of, region_of
 from wavecom.services.shared import (
@@ -93,6 +94,7 @@ class WorkerServices(ClosableServices):
     sweep: Sweep
     receipts: ReceiptProcessor
     weight_adjustment: WeightAdjustment
+    events: EventServices
     queue_sampler: delivery_metrics.QueueSampler
     #: The queues that messages may be in, and the partitions that this process publishes into.
     queues: DeliveryQueues
@@ -294,6 +296,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         consumed_lanes=ConsumedLanes(regions, region_of(settings, regions), board, attendance()),
         delay_queues=delay_queues,
         partitions_in_hand=partitions_in_hand,
+        events=EventServices(settings, database, clock, transport),
         delivery_messages=GroupCommit(publisher.publish),
         look_at=publisher.look_at,
         progress=progress,

@@ -143,6 +143,19 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
         "check the id in the list, and that your key is of the same client and mode",
         example="There is no entry of the suppression list with this id for your key.",
     ),
+    errors.CallbackNotFoundError: ProblemType(
+        404,
+        "There is no such callback",
+        "check the id in the list, and that your key is of the same client and mode",
+        example="There is no callback with this id for your key, or no such event for this callback.",
+    ),
+    errors.EventsExpiredError: ProblemType(
+        410,
+        "These events are deleted",
+        "read how your notifications stand, then go on from where `detail` says",
+        example="Events behind this position have been deleted, after 7 days or more. Read how your notifications "
+        "stand, and go on with `after=1204`, the oldest event that is kept.",
+    ),
     errors.IdempotencyMismatchError: ProblemType(
         422,
         "The Idempotency-Key belongs to another request",

@@ -46,6 +46,8 @@ PATHS = [
     "/sessions",
     "/suppressions",
     "/suppressions/add",
+    "/callbacks",
+    "/callbacks/add",
     "/outbox",
     "/send?type=email",
     "/send?type=sms",

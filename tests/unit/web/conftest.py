@@ -12,6 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
+from tests.event_environment import EventEnvironment
 from tests.factories import make_random_bytes
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import (
@@ -33,11 +34,12 @@ from tests.receipt_environment import receipt_services_over
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.core.acceptance import Acceptance
+from wavecom.core.batcher import MakeBatcher
 from wavecom.core.engine import Policy
 from wavecom.core.operations import Operations
 from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
-from wavecom.core.submission import MakeBatcher, Submission
+from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.providers.receipts import Readers
 from wavecom.services.shared import feedback_of, regions_of, served_by, unsubscribe_links_of
@@ -69,6 +71,7 @@ class WebEnvironment:
     suppressions: MemorySuppressionStore
     services: WebServices
     app: Flask
+    events: EventEnvironment
     pending: MemoryPendingReceipts
     unreadable: MemoryUnreadableRequests
 
@@ -108,6 +111,7 @@ def make_environment(
     audit = MemoryAuditLog()
     writer = make_writer(jobs, clock, publisher=publisher, stats=stats)
     unsubscribe_links = unsubscribe_links_of(settings)
+    events = EventEnvironment.over(settings, clock)
     suppression_list = SuppressionList(suppressions, clock)
     submission = Submission(
         jobs=jobs,
@@ -121,6 +125,7 @@ def make_environment(
         policy=Policy(),
         quotas=quotas,
         unsubscribe_links=unsubscribe_links,
+        event_accounts=events.accounts,
     )
     usual = Limits(settings.key_rate_per_second, settings.key_daily_quota)
     services = WebServices(
@@ -155,6 +160,8 @@ def make_environment(
         outbox=cast(Any, None),
         providers=provider_administration_over(settings, clock, statuses=statuses),
         suppressions=suppression_list,
+        events=events.reader,
+        callbacks=events.administration,
         receipts=receipt_services_over(
             jobs,
             writer,
@@ -171,7 +178,19 @@ def make_environment(
     app = create_app(settings, services)
     app.config["PROPAGATE_EXCEPTIONS"] = False
     return WebEnvironment(
-        clock, jobs, publisher, audit, stats, key_store, key_audit, suppressions, services, app, pending, unreadable
+        clock,
+        jobs,
+        publisher,
+        audit,
+        stats,
+        key_store,
+        key_audit,
+        suppressions,
+        services,
+        app,
+        events,
+        pending,
+        unreadable,
     )
 
 

@@ -20,6 +20,7 @@ from tests.factories import make_job
 from tests.unit.web.conftest import NOW, WebEnvironment, later
 from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.account import account_of
+from wavecom.core.client_events import ClientEvent
 from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.lanes import Channel
@@ -262,6 +263,64 @@ def _change_a_provider(api: FlaskClient, tenants: Tenants, victim: Tenant) -> li
     return [answer]
 
 
+def _list_events(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    job = tenants.jobs[victim.account][0]
+    event = ClientEvent(
+        job_id=job.job_id,
+        version=1,
+        account=victim.account,
+        channel=job.type,
+        status=Status.QUEUED,
+        at=NOW,
+        attempts=0,
+        metadata={"secret": victim.secret},
+        published_at=NOW,
+    )
+    tenants.environment.events.log.append(victim.account, [event])
+    queries = ["", f"?jobId={job.job_id}", f"?account={victim.account}"]
+    answers = [api.get(f"/api/events{query}") for query in queries]
+    assert [answer.status_code for answer in answers] == [200, 200, 422]
+    assert not [answer for answer in answers if event.event_id in answer.text]
+    assert event.event_id in tenants.api(victim).get("/api/events").text
+    return answers
+
+
+def _callback_of(tenants: Tenants, victim: Tenant) -> str:
+    """A callback of the victim's, with a secret as its name."""
+    wanted = {"url": "https://shop.example/hook", "name": victim.secret}
+    callback_id: str = tenants.api(victim).post("/api/callbacks", json=wanted).json["callbackId"]
+    return callback_id
+
+
+def _list_callbacks(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    _callback_of(tenants, victim)
+    answer = api.get("/api/callbacks")
+    assert answer.json == {"items": []}
+    return [answer]
+
+
+def _create_a_callback(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    theirs = _callback_of(tenants, victim)
+    pushed_in = api.post("/api/callbacks", json={"url": "https://a.example/", "client": victim.account})
+    mine = api.post("/api/callbacks", json={"url": "https://a.example/"})
+    assert (pushed_in.status_code, mine.status_code) == (422, 201)
+    assert mine.json["callbackId"] != theirs
+    return [mine]
+
+
+def _at_the_callback(method: str, path: str = "", body: Any = None) -> Attempt:
+    def attempt(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+        callback = _callback_of(tenants, victim)
+        event = tenants.api(victim).post(f"/api/callbacks/{callback}/test").json["eventId"]
+        before = tenants.api(victim).get(f"/api/callbacks/{callback}").json
+        answer = api.open(f"/api/callbacks/{callback}{path.format(event=event)}", method=method, json=body)
+        assert (answer.status_code, answer.json["code"]) == (404, "callback_not_found")
+        assert tenants.api(victim).get(f"/api/callbacks/{callback}").json == before
+        return [answer]
+
+    return attempt
+
+
 #: Each operation → how somebody tries to get at another's things through it. Answers what they got to see.
 ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/notifications"): _send,
@@ -283,6 +342,21 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/suppressions/import"): _import_entries,
     ("GET", "/api/suppressions/<suppression_id>"): _at_the_entry("GET"),
     ("DELETE", "/api/suppressions/<suppression_id>"): _at_the_entry("DELETE"),
+    ("GET", "/api/events"): _list_events,
+    ("GET", "/api/callbacks"): _list_callbacks,
+    ("POST", "/api/callbacks"): _create_a_callback,
+    ("GET", "/api/callbacks/<callback_id>"): _at_the_callback("GET"),
+    ("PATCH", "/api/callbacks/<callback_id>"): _at_the_callback("PATCH", body={"state": "paused"}),
+    ("DELETE", "/api/callbacks/<callback_id>"): _at_the_callback("DELETE"),
+    ("POST", "/api/callbacks/<callback_id>/rotate"): _at_the_callback("POST", "/rotate", {}),
+    ("POST", "/api/callbacks/<callback_id>/test"): _at_the_callback("POST", "/test"),
+    ("GET", "/api/callbacks/<callback_id>/deliveries"): _at_the_callback("GET", "/deliveries"),
+    ("POST", "/api/callbacks/<callback_id>/deliveries/<event_id>/resend"): _at_the_callback(
+        "POST", "/deliveries/{event}/resend"
+    ),
+    ("POST", "/api/callbacks/<callback_id>/resend"): _at_the_callback(
+        "POST", "/resend", {"since": "2026-03-14T00:00:00Z"}
+    ),
     ("GET", "/api/keys"): _list_keys,
     ("POST", "/api/keys"): _make_key,
     ("POST", "/api/keys/<key_id>/rotate"): _at_the_key("POST", "/api/keys/{key_id}/rotate", {}),

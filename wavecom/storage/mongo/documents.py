@@ -18,11 +18,20 @@ from bson.objectid import ObjectId
 from bson.raw_bson import RawBSONDocument
 
 from wavecom.core.engine import Transition
-from wavecom.core.job import Claim, Job, JobError, JobId, LogEntry, UnknownOutcomePolicy, label_text
+from wavecom.core.job import (
+    Claim,
+    Job,
+    JobError,
+    JobId,
+    LogEntry,
+    UnknownOutcomePolicy,
+    label_text,
+)
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.recipients import recipient_of
 from wavecom.core.states import CLAIMABLE, Status
 from wavecom.errors import BodyTooLargeError, InvalidRequestError, Problem
+from wavecom.storage.mongo.recorded_events import event_document, first_event
 
 Document = dict[str, Any]
 
@@ -109,6 +118,8 @@ def to_document(job: Job) -> Document:
         document["labels"] = [label for key, value in job.metadata.items() for label in _labels(key, value)]
     if job.status in CLAIMABLE and job.queued_at is None and job.due_at is not None:
         document["parkedUntil"] = job.due_at
+    if job.records_events:
+        document |= first_event(job)
     return document
 
 
@@ -153,6 +164,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         purge_at=get("purgeAt"),
         logs=tuple([_to_entry(entry) for entry in get("logs", ())]),
         log_count=document["logCount"],
+        records_events="eventVersion" in document,
     )
 
 
@@ -261,6 +273,7 @@ class Patch:
     values: Document
     removed: tuple[str, ...]
     logs: list[Document]
+    event: Document | None = None
 
 
 def to_patch(transition: Transition) -> Patch:
@@ -284,7 +297,11 @@ def to_patch(transition: Transition) -> Patch:
         values["parkedUntil"] = values["dueAt"]
     else:
         removed.append("parkedUntil")
-    return Patch(values, tuple(removed), [_entry_document(entry) for entry in transition.entries])
+    event = None
+    if transition.event is not None:
+        event = event_document(transition.event)
+        values["eventsDueAt"] = transition.event.at
+    return Patch(values, tuple(removed), [_entry_document(entry) for entry in transition.entries], event)
 
 
 _UNCHANGED = object()

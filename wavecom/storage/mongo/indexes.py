@@ -12,6 +12,7 @@ from typing import Any
 from pymongo import ASCENDING, IndexModel
 from pymongo.database import Database
 
+from wavecom.core.client_events import KEPT
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import writing
@@ -48,6 +49,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("status", "queue", "dueAt"),
         # The sweep's look for parked jobs beside a deep backlog of due ones. Small: hardly any job is ever parked.
         _index("parkedUntil", sparse=True),
+        # Events that nobody has published yet. Small: for a second, and of accounts that use events alone.
+        _index("eventsDueAt", sparse=True),
         # A client's list, newest first, with the tie-breaker of its cursor.
         _index("client", "createdAt", "jobId"),
         # The operators' list over all clients; and every list by ``TimeRanges``, on the embedded servers.
@@ -64,6 +67,26 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("deadLetteredAt", sparse=True),
         # Finished jobs go when their retention is over. Partial: open jobs have no purgeAt and cost nothing here.
         _index("purgeAt", only=_present("purgeAt"), expireAfterSeconds=0),
+    ],
+    "events": [
+        # No position twice; an account's log, in its order. What it costs only those pay who use events.
+        _index("account", "position", unique=True),
+        # The events of one notification.
+        _index("jobId", "position"),
+        _index("publishedAt", expireAfterSeconds=KEPT.days * _DAY_SECONDS),
+    ],
+    "callbacks": [
+        # Who has callbacks? Asked for each batch of events.
+        _index("account"),
+        # Which must be looked at? Asked every second.
+        _index("state", "dueAt"),
+    ],
+    "callback_deliveries": [
+        # What is due for a callback, and when is the next.
+        _index("callbackId", "dueAt"),
+        # A callback's list, newest first.
+        _index("callbackId", "createdAt"),
+        _index("createdAt", expireAfterSeconds=(KEPT.days + 1) * _DAY_SECONDS),
     ],
     "blobs": [
         # Attachments go when the last job that has them can have gone.

@@ -82,7 +82,8 @@ def _shape(guard: Guard, patch: Patch) -> object:
     has_token = guard.token not in {ANY_TOKEN, None}
     token = "one of its own" if has_token else guard.token
     entries = tuple(tuple(entry) for entry in patch.logs)
-    return guard.statuses, token, guard.due_at, guard.log_count, tuple(patch.values), patch.removed, entries
+    event = None if patch.event is None else tuple(patch.event)
+    return guard.statuses, token, guard.due_at, guard.log_count, tuple(patch.values), patch.removed, entries, event
 
 
 def _guarded(guard: Guard, job_ids: Sequence[JobId], fences: Sequence[str], write_ids: Sequence[int]) -> Document:
@@ -114,6 +115,9 @@ def _one(write: PendingWrite, patch: Patch) -> UpdateOne:
     if patch.logs:
         update["$push"]["logs"] = {"$each": patch.logs, "$slice": -LOG_LIMIT}
         update["$inc"] = {"logCount": len(patch.logs)}
+    if patch.event is not None:
+        update["$push"]["events"] = patch.event
+        update.setdefault("$inc", {})["eventVersion"] = 1
     where = _guarded(transition.guard, [transition.job_id], [_fence(transition)], [write.id])
     return UpdateOne(where, update)
 
@@ -138,6 +142,10 @@ def _many(group: Sequence[tuple[PendingWrite, Patch]]) -> UpdateMany:
         ]
         changed["logs"] = _appended("$logs", entries, LOG_LIMIT)
         changed["logCount"] = {"$add": ["$logCount", len(entries)]}
+    if first.event is not None:
+        event = {name: _each([(patch.event or {})[name] for patch in patches]) for name in first.event}
+        changed["events"] = {"$concatArrays": [{"$ifNull": ["$events", []]}, [event]]}
+        changed["eventVersion"] = {"$add": ["$eventVersion", 1]}
     pipeline: list[Document] = [
         {"$set": {"_place": {"$indexOfArray": [{"$literal": job_ids}, "$jobId"]}}},
         {"$set": changed},

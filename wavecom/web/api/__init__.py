@@ -13,7 +13,7 @@ from wavecom import __version__
 from wavecom.internals import smorest
 from wavecom.services.web import WebServices
 from wavecom.web import problems
-from wavecom.web.api import actions, keys, notifications, openapi, providers, stats, suppressions
+from wavecom.web.api import actions, callbacks, events, keys, notifications, openapi, providers, stats, suppressions
 
 _SETTINGS: dict[str, Any] = {
     "API_TITLE": "WaveCom",
@@ -51,6 +51,8 @@ def register(app: Flask, services: WebServices) -> dict[str, Any]:
     api = ProblemApi(app, spec_kwargs=openapi.spec_options())
     api.register_blueprint(notifications.make_blueprint(services))
     api.register_blueprint(actions.make_blueprint(services))
+    api.register_blueprint(callbacks.make_blueprint(services))
+    api.register_blueprint(events.make_blueprint(services))
     api.register_blueprint(keys.make_blueprint(services))
     api.register_blueprint(providers.make_blueprint(services))
     api.register_blueprint(suppressions.make_blueprint(services))

@@ -78,7 +78,7 @@ _TO = Shape(
         "description": "whom, in the form that is sent to and searched for; `asSent` where you wrote it differently",
     },
 )
-_ERROR = record("JobError", {"code": enum(JobErrorCode), "message": text(), "provider": nullable(text())})
+JOB_ERROR = record("JobError", {"code": enum(JobErrorCode), "message": text(), "provider": nullable(text())})
 
 _SUMMARY: dict[str, Any] = {
     "jobId": uuid("the id"),
@@ -94,7 +94,7 @@ _SUMMARY: dict[str, Any] = {
     "replays": integer("how often it was started again after it had failed"),
     "provider": nullable(text("who was tried last")),
     "providerMessageId": nullable(text("the provider's own id for the message")),
-    "error": nullable(_ERROR),
+    "error": nullable(JOB_ERROR),
     "metadata": {
         "type": "object",
         "additionalProperties": METADATA_VALUE,

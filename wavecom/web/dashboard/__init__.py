@@ -19,6 +19,7 @@ from wavecom.services.web import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
 from wavecom.web.dashboard import (
+    callbacks,
     errors,
     formatting,
     headers,
@@ -55,6 +56,10 @@ ROUTES = (
     ("/suppressions/add", "add_suppression", suppressions.add_suppression, ["GET", "POST"]),
     ("/suppressions/<suppression_id>", "suppression", suppressions.suppression, ["GET"]),
     ("/suppressions/<suppression_id>/lift", "lift_suppression", suppressions.lift_suppression, ["POST"]),
+    ("/callbacks", "callbacks", callbacks.callbacks, ["GET"]),
+    ("/callbacks/add", "add_callback", callbacks.add_callback, ["GET", "POST"]),
+    ("/callbacks/<callback_id>", "callback", callbacks.callback, ["GET"]),
+    ("/callbacks/<callback_id>/change", "change_callback", callbacks.change_callback, ["POST"]),
     ("/outbox", "outbox", outbox.outbox, ["GET"]),
     ("/send", "send", send.send, ["GET", "POST"]),
     ("/sessions", "sessions", session_list.sessions, ["GET"]),
@@ -68,6 +73,7 @@ NAVIGATION = (
     ("dashboard.status", "Status"),
     ("dashboard.notifications", "Notifications"),
     ("dashboard.suppressions", "Suppressions"),
+    ("dashboard.callbacks", "Callbacks"),
     ("dashboard.outbox", "Outbox"),
     ("dashboard.send", "Send"),
 )
@@ -170,6 +176,7 @@ def _context() -> dict[str, Any]:
         "client_of": client_of,
         "is_test_account": is_test_account,
         "suppression_look": words.SUPPRESSION_STATES.__getitem__,
+        "callback_look": words.CALLBACK_STATES.__getitem__,
         "suppression_source_word": words.SUPPRESSION_SOURCES.__getitem__,
         "suppression_scope_word": words.SUPPRESSION_SCOPES.__getitem__,
         "status_look": words.STATUSES.__getitem__,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wavecom.core.account import is_test_account
+from wavecom.core.callbacks import CallbackState
 from wavecom.core.job import UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.provider_administration import ProviderAvailability
@@ -37,6 +38,11 @@ STATUSES: dict[Status, Appearance] = {
     Status.CANCELLED: Appearance("Cancelled", "slash"),
 }
 
+CALLBACK_STATES: dict[CallbackState, Appearance] = {
+    CallbackState.ACTIVE: Appearance("Active", "check", "good"),
+    CallbackState.PAUSED: Appearance("Paused", "hourglass"),
+    CallbackState.DISABLED: Appearance("Disabled", "alert", "bad"),
+}
 SUPPRESSION_STATES: dict[SuppressionState, Appearance] = {
     SuppressionState.ACTIVE: Appearance("In force", "slash", "warn"),
     SuppressionState.LIFTED: Appearance("Lifted", "check"),

@@ -8,12 +8,13 @@ from typing import Any
 from tests.factories import NOW, PAYLOADS, RECIPIENTS, make_random_bytes
 from tests.fakes import CountingStats, FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
+from wavecom.core.batcher import MakeBatcher
 from wavecom.core.engine import Policy
 from wavecom.core.lanes import Channel
 from wavecom.core.quota import QuotaService
 from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
-from wavecom.core.submission import MakeBatcher, NewNotification, Submission
+from wavecom.core.submission import NewNotification, Submission
 
 
 class SubmissionEnvironment:

@@ -18,6 +18,7 @@ from jinja2.bccache import Bucket
 from werkzeug.test import TestResponse
 
 from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
+from tests.event_environment import EventEnvironment
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import (
@@ -199,6 +200,7 @@ class DashboardEnvironment:
         quotas = LocalQuotas(lambda: self.clock.now().timestamp())
         writer = make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats)
         self.suppressions = MemorySuppressionStore()
+        self.events = EventEnvironment.over(self.settings, self.clock)
         submission = Submission(
             jobs=self.jobs,
             writer=writer,
@@ -209,6 +211,7 @@ class DashboardEnvironment:
             routes=served_by(self.settings),
             policy=Policy(),
             quotas=quotas,
+            event_accounts=self.events.accounts,
         )
         self.services = WebServices(
             settings=self.settings,
@@ -239,6 +242,8 @@ class DashboardEnvironment:
             providers=provider_administration_over(self.settings, self.clock, statuses=self.provider_statuses),
             suppressions=SuppressionList(self.suppressions, self.clock),
             receipts=receipt_services_over(self.jobs, writer, self.clock),
+            events=self.events.reader,
+            callbacks=self.events.administration,
             unsubscribe_links=None,
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )

@@ -1,0 +1,387 @@
+"""Events to endpoints: over memory, with endpoints that do as they are told."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.contract.test_callback_storage import make_callback
+from tests.factories import make_job_id
+from tests.fakes import FakeClock
+from tests.memory_storage import (
+    MemoryCallbackDeliveryStore,
+    MemoryCallbackStore,
+    MemoryEventAccountStore,
+    MemoryEventLog,
+)
+from wavecom.core.callback_administration import CallbackAdministration
+from wavecom.core.callback_schedule import DISABLE_AFTER, SLOW_AFTER
+from wavecom.core.callback_sending import HOLD, WIDTH, CallbackDispatch, CallbackSending, CallbackSubscriber
+from wavecom.core.callbacks import (
+    Callback,
+    CallbackSecret,
+    CallbackState,
+    CallbackTry,
+    DeliveryState,
+    DisabledReason,
+)
+from wavecom.core.client_events import ClientEvent
+from wavecom.core.job import JobError
+from wavecom.core.lanes import Channel
+from wavecom.core.states import Status
+
+
+class Endpoints:
+    """Every client's endpoint; by its URL, what it answers. Notes what it was sent."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.statuses: dict[str, int] = {}
+        self.calls: list[tuple[str, Mapping[str, str], bytes]] = []
+        self.under_way = Counter[str]()
+        self.most_at_once = Counter[str]()
+        self._lock = threading.Lock()
+        self._meeting = threading.Barrier(1)
+
+    def call(self, url: str, headers: Mapping[str, str], body: bytes) -> CallbackTry:
+        with self._lock:
+            self.calls.append((url, headers, body))
+        status = self.statuses.get(url, 204)
+        return CallbackTry(self.clock.now(), 5, status, None if status < 300 else f"http_{status}", "the answer")
+
+    def sent(self, url: str | None = None) -> list[str]:
+        return [headers["webhook-id"] for called, headers, _ in self.calls if url in {None, called}]
+
+
+class Environment:
+    """Two stores, a log, endpoints, and the use cases over them."""
+
+    def __init__(self) -> None:
+        self.clock = FakeClock()
+        self.callbacks = MemoryCallbackStore()
+        self.deliveries = MemoryCallbackDeliveryStore()
+        self.log = MemoryEventLog()
+        self.endpoints = Endpoints(self.clock)
+        self.published: list[str] = []
+        self.subscriber = CallbackSubscriber(self.callbacks, self.deliveries)
+        self.dispatch = CallbackDispatch(self.callbacks, self.published.append, self.clock)
+        self.sending = CallbackSending(
+            callbacks=self.callbacks,
+            deliveries=self.deliveries,
+            events=self.log,
+            caller=self.endpoints,
+            encode=orjson.dumps,
+            clock=self.clock,
+            jitter=lambda: 0.0,
+            new_token=lambda: f"token-{len(self.published)}-{len(self.endpoints.calls)}",
+        )
+        ids = iter(f"{number:032x}" for number in range(1, 1000))
+        self.administration = CallbackAdministration(
+            callbacks=self.callbacks,
+            deliveries=self.deliveries,
+            events=self.log,
+            accounts=MemoryEventAccountStore(),
+            clock=self.clock,
+            new_id=lambda: next(ids),
+            random_bytes=lambda size: b"s" * size,
+        )
+
+    def add(self, callback_id: str = "a" * 32, **overrides: Any) -> Callback:
+        fields = {"url": f"https://{callback_id[:4]}.example/", "created_at": self.clock.now()} | overrides
+        callback = make_callback(callback_id, **fields)
+        self.callbacks.add(callback)
+        return callback
+
+    def happen(self, count: int = 1, **overrides: Any) -> list[ClientEvent]:
+        events = []
+        for _ in range(count):
+            fields: dict[str, Any] = {
+                "job_id": make_job_id(),
+                "version": 2,
+                "account": "acme",
+                "channel": Channel.SMS,
+                "status": Status.DELIVERED,
+                "at": self.clock.now(),
+                "attempts": 1,
+                "published_at": self.clock.now(),
+            }
+            events.append(ClientEvent(**(fields | overrides)))
+        by_account: dict[str, list[ClientEvent]] = defaultdict(list)
+        for event in events:
+            by_account[event.account].append(event)
+        for account, each in by_account.items():
+            self.log.append(account, each)
+        self.subscriber.add(by_account)
+        return events
+
+    def run(self) -> None:
+        """What workers do in a second: look for what is due, and give each callback its turn."""
+        self.published.clear()
+        self.dispatch.run()
+        for callback_id in list(self.published):
+            self.sending.run(callback_id)
+
+    def run_for(self, seconds: float, step: float = 5) -> None:
+        for _ in range(int(seconds / step)):
+            self.clock.advance(step)
+            self.run()
+
+    def callback(self, callback_id: str = "a" * 32) -> Callback:
+        found = self.callbacks.get(callback_id)
+        assert found is not None
+        return found
+
+    def states(self, callback_id: str = "a" * 32) -> Counter[DeliveryState]:
+        return Counter(each.state for each in self.deliveries.search(callback_id, 10_000))
+
+
+@pytest.fixture
+def env() -> Environment:
+    return Environment()
+
+
+def test_an_event_is_sent_signed_and_once(env: Environment) -> None:
+    callback = env.add()
+    [event] = env.happen(error=JobError("recipient_gone", "http_410", "fcm"), status=Status.FAILED)
+
+    env.run()
+    env.run_for(3600, 60)
+
+    [(url, headers, body)] = env.endpoints.calls
+    assert url == callback.url
+    assert headers["webhook-id"] == event.event_id
+    assert headers["webhook-signature"].startswith("v1,")
+    sent = json.loads(body)
+    assert (sent["type"], sent["data"]["version"]) == ("notification.failed", 2)
+    assert sent["data"]["error"]["code"] == "recipient_gone"
+    delivery = env.deliveries.get(callback.callback_id, event.event_id)
+    assert delivery is not None
+    assert [(each.status, each.excerpt) for each in delivery.tries] == [(204, "the answer")]
+
+
+def test_a_callback_is_sent_what_it_asks_for_alone(env: Environment) -> None:
+    env.add("a" * 32, statuses=frozenset({Status.FAILED}))
+    env.add("b" * 32, channels=frozenset({Channel.EMAIL}))
+    env.add("c" * 32, account="globex")
+    [failed] = env.happen(status=Status.FAILED)
+    [mail] = env.happen(channel=Channel.EMAIL)
+
+    env.run()
+
+    assert env.endpoints.sent(env.callback("a" * 32).url) == [failed.event_id]
+    assert env.endpoints.sent(env.callback("b" * 32).url) == [mail.event_id]
+    assert env.endpoints.sent(env.callback("c" * 32).url) == []
+
+
+def test_an_event_that_is_published_twice_is_sent_once(env: Environment) -> None:
+    env.add()
+    events = env.happen(3)
+    env.run()
+
+    env.subscriber.add({"acme": events})
+    env.run()
+
+    assert Counter(env.endpoints.sent()) == Counter(event.event_id for event in events)
+
+
+def test_a_try_that_fails_is_repeated_by_the_schedule_with_the_same_id(env: Environment) -> None:
+    callback = env.add()
+    env.endpoints.statuses[callback.url] = 503
+    [event] = env.happen()
+    env.run()
+    assert len(env.endpoints.calls) == 1
+
+    env.run_for(4, 1)
+    assert len(env.endpoints.calls) == 1
+    env.run_for(1, 1)
+    assert len(env.endpoints.calls) == 2
+
+    env.endpoints.statuses.clear()
+    env.run_for(30)
+    env.run_for(3600, 60)
+
+    assert env.endpoints.sent() == [event.event_id] * 3
+    assert env.states() == {DeliveryState.DELIVERED: 1}
+    assert env.callback().failures == 0
+
+
+def test_a_dead_endpoint_takes_one_call_at_a_time_and_loses_nothing_when_it_is_back(env: Environment) -> None:
+    callback = env.add()
+    env.endpoints.statuses[callback.url] = 503
+    events = env.happen(200)
+    env.run()
+    assert SLOW_AFTER <= len(env.endpoints.calls) <= SLOW_AFTER + WIDTH
+    before = len(env.endpoints.calls)
+
+    env.run_for(3600)
+    assert len(env.endpoints.calls) - before <= 20
+    assert env.callback().state is CallbackState.ACTIVE
+
+    env.endpoints.statuses.clear()
+    env.run_for(3600)
+
+    assert env.states() == {DeliveryState.DELIVERED: 200}
+    assert {event.event_id for event in events} == set(env.endpoints.sent())
+
+
+def test_one_dead_endpoint_of_fifty_delays_no_other(env: Environment) -> None:
+    names = [f"{number:032x}" for number in range(50)]
+    for number, name in enumerate(names):
+        env.add(name, url=f"https://{number}.example/")
+    dead = env.callback(names[0])
+    env.endpoints.statuses[dead.url] = 500
+    env.happen(20)
+
+    env.run()
+
+    for name in names[1:]:
+        assert env.states(name) == {DeliveryState.DELIVERED: 20}
+    assert env.states(names[0]) == {DeliveryState.PENDING: 20}
+
+
+def test_gone_disables_a_callback_and_what_happens_meanwhile_can_be_sent_later(env: Environment) -> None:
+    callback = env.add()
+    began = env.clock.now()
+    env.endpoints.statuses[callback.url] = 410
+    env.happen()
+    env.run()
+    assert (env.callback().state, env.callback().disabled_reason) == (CallbackState.DISABLED, DisabledReason.GONE)
+
+    meanwhile = env.happen(2)
+    env.run_for(600)
+    assert len(env.endpoints.calls) == 1
+
+    env.endpoints.statuses.clear()
+    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
+    resent = env.administration.resend_since(callback.callback_id, "acme", began)
+    env.run()
+
+    assert resent.count == 3
+    assert set(env.endpoints.sent()[1:]) >= {event.event_id for event in meanwhile}
+    assert env.states() == {DeliveryState.DELIVERED: 3}
+
+
+def test_an_endpoint_that_fails_for_days_is_disabled(env: Environment) -> None:
+    callback = env.add()
+    env.endpoints.statuses[callback.url] = 500
+    for _ in range(int(DISABLE_AFTER.total_seconds() / 3600) + 2):
+        env.happen()
+        env.run_for(3600, 600)
+
+    assert env.callback().disabled_reason is DisabledReason.FAILING
+
+
+def test_what_happens_while_a_callback_is_paused_is_sent_afterwards(env: Environment) -> None:
+    callback = env.add()
+    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.PAUSED})
+    events = env.happen(3)
+    env.run_for(600)
+    assert env.endpoints.calls == []
+
+    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
+    env.run()
+
+    assert set(env.endpoints.sent()) == {event.event_id for event in events}
+
+
+def test_a_worker_that_dies_while_it_calls_leaves_the_event_to_another(env: Environment) -> None:
+    callback = env.add()
+    [event] = env.happen()
+    env.dispatch.run()
+    # A worker takes the callback, and is never heard of again.
+    assert env.callbacks.hold(callback.callback_id, "dead", env.clock.now(), env.clock.now() + HOLD) is not None
+
+    env.run_for(HOLD.total_seconds() - 5)
+    assert env.endpoints.calls == []
+    env.run_for(10)
+
+    assert env.endpoints.sent() == [event.event_id]
+
+
+def test_a_message_that_is_lost_is_published_again(env: Environment) -> None:
+    env.add()
+    env.happen()
+    assert env.dispatch.run() == 1
+    assert env.dispatch.run() == 0
+
+    env.clock.advance(30)
+    env.run()
+
+    assert len(env.endpoints.calls) == 1
+
+
+def test_a_message_that_comes_twice_or_of_nobody_does_nothing(env: Environment) -> None:
+    callback = env.add()
+    env.happen()
+    env.run()
+
+    assert env.sending.run(callback.callback_id).delivered == 0
+    assert env.sending.run("f" * 32).delivered == 0
+    assert len(env.endpoints.calls) == 1
+
+
+def test_without_its_secret_nothing_is_sent_and_nothing_is_lost(env: Environment) -> None:
+    callback = env.add(secrets=(CallbackSecret(None, env.clock.now()),))
+    env.happen()
+    env.run()
+    assert env.endpoints.calls == []
+    assert env.states() == {DeliveryState.PENDING: 1}
+
+    env.administration.rotate(callback.callback_id, "acme")
+    env.run_for(10, 1)
+
+    assert env.states() == {DeliveryState.DELIVERED: 1}
+
+
+def test_a_test_event_is_sent_whatever_the_callback_asks_for(env: Environment) -> None:
+    callback = env.add(statuses=frozenset({Status.FAILED}))
+
+    delivery = env.administration.test(callback.callback_id, "acme")
+    env.run()
+
+    [(_, headers, body)] = env.endpoints.calls
+    assert headers["webhook-id"] == delivery.event_id
+    assert json.loads(body)["type"] == "callback.test"
+
+
+def test_one_event_is_sent_again_on_request(env: Environment) -> None:
+    callback = env.add()
+    [event] = env.happen()
+    env.run()
+
+    env.administration.resend(callback.callback_id, "acme", event.event_id)
+    env.run()
+
+    assert env.endpoints.sent() == [event.event_id] * 2
+
+
+def test_what_was_delivered_is_sent_again_only_when_that_is_asked_for(env: Environment) -> None:
+    callback = env.add()
+    since = env.clock.now()
+    env.happen(3)
+    env.run()
+
+    assert env.administration.resend_since(callback.callback_id, "acme", since).count == 0
+    assert env.administration.resend_since(callback.callback_id, "acme", since, includes_delivered=True).count == 3
+    env.run()
+
+    assert len(env.endpoints.calls) == 6
+
+
+def test_after_a_rotation_both_secrets_sign_until_the_overlap_is_over(env: Environment) -> None:
+    callback = env.add()
+    env.administration.rotate(callback.callback_id, "acme")
+    env.happen()
+    env.run()
+    env.clock.advance(25 * 3600)
+    env.happen()
+    env.run()
+
+    counts = [len(headers["webhook-signature"].split(" ")) for _, headers, _ in env.endpoints.calls]
+    assert counts == [2, 1]

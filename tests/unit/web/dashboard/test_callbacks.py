@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import re
+
+from tests.unit.web.dashboard.environment import DashboardEnvironment
+from wavecom.core.callbacks import Callback, CallbackState, CallbackTry, DisabledReason
+
+URL = "https://shop.example/wavecom"
+
+
+def add(environment: DashboardEnvironment, **typed: str) -> tuple[Callback, str]:
+    """A callback that an operator adds by the form, and the page that he sees then."""
+    browser = environment.browser()
+    browser.get("/callbacks/add")
+    page = browser.post("/callbacks/add", {"client": "acme", "mode": "live", "url": URL, "name": "shop"} | typed)
+    assert page.status_code == 200
+    [callback] = environment.events.callbacks.of_accounts(None)
+    return callback, page.text
+
+
+def test_a_callback_is_added_and_its_secret_shown_once(environment: DashboardEnvironment) -> None:
+    assert "There are no callbacks" in environment.browser().get("/callbacks").text
+
+    callback, page = add(environment, event="notification.failed", channel="sms")
+
+    assert (callback.account, callback.url) == ("acme", URL)
+    assert str(callback.newest_secret) in page
+    shown = environment.browser().get(f"/callbacks/{callback.callback_id}").text
+    assert "whsec_" not in shown
+    assert URL in shown
+    assert callback.callback_id in environment.browser().get("/callbacks").text
+
+
+def test_what_is_wrong_stands_beside_its_field(environment: DashboardEnvironment) -> None:
+    browser = environment.browser()
+    browser.get("/callbacks/add")
+
+    answer = browser.post("/callbacks/add", {"client": "no client!", "url": "https://10.0.0.1/"})
+
+    assert answer.status_code == 422
+    assert "public address" in answer.text
+    assert "name of a client" in answer.text
+    assert environment.events.callbacks.of_accounts(None) == []
+
+
+def test_it_is_paused_tested_rotated_and_deleted(environment: DashboardEnvironment) -> None:
+    callback, _ = add(environment)
+    browser = environment.browser()
+    address = f"/callbacks/{callback.callback_id}"
+
+    def act(action: str) -> str:
+        browser.get(address)
+        return browser.post(f"{address}/change", {"action": action}).text
+
+    def now() -> Callback | None:
+        return environment.events.callbacks.get(callback.callback_id)
+
+    act("pause")
+    paused = now()
+    assert paused is not None
+    assert paused.state is CallbackState.PAUSED
+    act("activate")
+    act("test")
+    assert "callback.test" in browser.get(address).text
+    assert re.search(r"whsec_[A-Za-z0-9+/=]{44}", act("rotate"))
+    act("delete")
+    assert now() is None
+    assert browser.get(address).status_code == 404
+
+
+def test_tries_are_shown_and_an_event_is_sent_again(environment: DashboardEnvironment) -> None:
+    callback, _ = add(environment)
+    event = environment.events.administration.test(callback.callback_id, None)
+    failed = CallbackTry(environment.clock.now(), 84, 503, "http_503", "<b>deploying</b>")
+    environment.events.deliveries.record([(event, failed)])
+    browser = environment.browser()
+
+    page = browser.get(f"/callbacks/{callback.callback_id}").text
+    assert "http_503: &lt;b&gt;deploying" in page
+
+    browser.post(f"/callbacks/{callback.callback_id}/change", {"action": "resend", "event": event.event_id})
+    again = environment.events.deliveries.get(callback.callback_id, event.event_id)
+    assert again is not None
+    assert again.tried == 0
+
+
+def test_a_disabled_one_says_why(environment: DashboardEnvironment) -> None:
+    callback, _ = add(environment)
+    environment.events.callbacks.change(
+        callback.callback_id, {"state": CallbackState.DISABLED, "disabled_reason": DisabledReason.GONE}
+    )
+
+    page = environment.browser().get(f"/callbacks/{callback.callback_id}").text
+
+    assert "410 Gone" in page
+    assert "Let it go on" in page

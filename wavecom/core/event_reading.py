@@ -1,0 +1,57 @@
+"""Reading an account's events: a page behind a position, and no gap that the reader does not hear of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from wavecom.core.client_events import ClientEvent, EventAccountStore, EventLog
+from wavecom.core.job import JobId
+from wavecom.core.ports import Clock
+from wavecom.errors import EventsExpiredError
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Some events, the oldest first. ``position`` is where the next page begins: behind it there may be more."""
+
+    events: Sequence[ClientEvent]
+    position: int
+    has_more: bool
+
+
+class EventReader:
+    """The use case behind ``/api/events``. Thread-safe."""
+
+    def __init__(self, *, log: EventLog, accounts: EventAccountStore, clock: Clock) -> None:
+        self._log = log
+        self._accounts = accounts
+        self._clock = clock
+
+    def recorded_since(self, account: str) -> datetime:
+        """From when on what the account sends has events: from its first call of this on, or its first callback."""
+        return self._accounts.recorded_since(account, self._clock.now())
+
+    def page(self, account: str, after: int | None, limit: int, job_id: JobId | None = None) -> EventPage:
+        """Up to ``limit`` events behind ``after``; None: from the oldest that is kept.
+
+        Raises ``EventsExpiredError`` where events behind it have been deleted already, and ``StoreError``.
+        """
+        found = list(self._log.after(account, after or 0, limit + 1, job_id))
+        has_gap = found[0].position != (after or 0) + 1 if found else True
+        if after is not None and has_gap:
+            # Also of an empty page: a position that the log never had is another account's, or made up.
+            first, last = self._log.bounds(account)
+            if after + 1 < first:
+                raise EventsExpiredError(first)
+            if after > last:
+                raise EventsExpiredError(first, is_unknown=True)
+        has_more = len(found) > limit
+        events = found[:limit]
+        position = events[-1].position if events else after or 0
+        return EventPage(events, position, has_more)
+
+    def last_position(self, account: str) -> int:
+        """The position of the account's newest event; 0 where there never was one."""
+        return self._log.bounds(account)[1]

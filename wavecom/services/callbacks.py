@@ -1,0 +1,53 @@
+"""Publishing events and sending callbacks, as a worker puts them together."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from pymongo.database import Database
+
+from wavecom.callbacks.http_caller import HttpEndpointCaller
+from wavecom.core.callback_sending import CallbackDispatch, CallbackSending, CallbackSubscriber
+from wavecom.core.event_publication import EventPublication
+from wavecom.core.ports import Clock
+from wavecom.providers.transport import HttpTransport
+from wavecom.services.callback_administration import callback_store_of
+from wavecom.settings import Settings
+from wavecom.storage.mongo.callback_deliveries import MongoCallbackDeliveryStore
+from wavecom.storage.mongo.client_events import MongoEventLog, MongoRecordedEvents
+
+
+class EventServices:
+    """What the tasks of events and callbacks work with."""
+
+    def __init__(
+        self, settings: Settings, database: Database[dict[str, Any]], clock: Clock, transport: HttpTransport
+    ) -> None:
+        self._callbacks = callback_store_of(settings, database)
+        self._clock = clock
+        deliveries = MongoCallbackDeliveryStore(database)
+        log = MongoEventLog(database)
+        self.publication = EventPublication(
+            recorded=MongoRecordedEvents(database),
+            log=log,
+            subscribers=[CallbackSubscriber(self._callbacks, deliveries)],
+            clock=clock,
+        )
+        self.sending = CallbackSending(
+            callbacks=self._callbacks,
+            deliveries=deliveries,
+            events=log,
+            caller=HttpEndpointCaller(transport, clock, private_hosts=settings.callback_private_hosts),
+            encode=orjson.dumps,
+            clock=clock,
+            jitter=random.random,
+            new_token=lambda: uuid.uuid4().hex,
+        )
+
+    def dispatch(self, publish: Callable[[str], None]) -> int:
+        """Have each callback looked at that is due: ``publish`` gets its id. How many. See ``CallbackDispatch``."""
+        return CallbackDispatch(self._callbacks, publish, self._clock).run()

@@ -1,0 +1,222 @@
+"""Events of clients: those in jobs, the logs in the collection ``events``, and who uses them (``event_accounts``)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo.database import Database
+from pymongo.errors import BulkWriteError
+from pymongo.read_concern import ReadConcern
+
+from wavecom.core.client_events import RECORDING_DELAY, ClientEvent, UnpublishedEvents
+from wavecom.core.job import JobError, JobId
+from wavecom.core.lanes import Channel
+from wavecom.core.states import Status
+from wavecom.storage.mongo.client import durable
+from wavecom.storage.mongo.documents import Document, decode_json
+from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
+from wavecom.storage.mongo.recorded_events import event_document, to_event
+
+log = structlog.get_logger()
+
+_FOR_EVENTS = {"_id": 0, "payload": 0, "to": 0, "logs": 0, "writes": 0, "labels": 0}
+
+
+class MongoRecordedEvents:
+    """``RecordedEvents`` in the collection ``jobs``; safe to share between threads."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._jobs = durable(database["jobs"])
+
+    def due(self, now: datetime, limit: int) -> Sequence[UnpublishedEvents]:
+        """See the port."""
+        where = {"eventsDueAt": {"$lte": now}}
+        with reading():
+            found = list(self._jobs.find(where, _FOR_EVENTS).sort("eventsDueAt", ASCENDING).limit(limit))
+        return list(_readable(found))
+
+    def settle(self, published: Sequence[UnpublishedEvents]) -> None:
+        """See the port."""
+        if not published:
+            return
+        taken = {"$set": {"events": []}, "$unset": {"eventsDueAt": ""}}
+        writes = [UpdateOne({"jobId": each.job_id, "eventVersion": each.last_version}, taken) for each in published]
+        with writing():
+            self._jobs.bulk_write(writes, ordered=False)
+
+
+class MongoEventLog:
+    """``EventLog`` on the collection ``events``; safe to share between threads.
+
+    The position of an event is unique in its account, and given by the insert itself: whoever inserts has seen all
+    before it, and of two that insert at the same position one is refused and looks again. So there are no gaps, and a
+    reader who has one has all before it.
+    """
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._events = durable(database["events"])
+        self._accounts = durable(database["event_accounts"])
+        #: As most of the replica set has them: a position that was read must never be given to another event.
+        self._confirmed = self._events.with_options(read_concern=ReadConcern("majority"))
+
+    def append(self, account: str, events: Sequence[ClientEvent]) -> None:
+        """See the port."""
+        with writing():
+            present = {each["_id"] for each in self._events.find(_with_ids(events), {"_id": 1})}
+            pending = [_to_document(event) for event in events if event.event_id not in present]
+            last = self._bounds(account)[1]
+            while pending:
+                for position, document in enumerate(pending, last + 1):
+                    document["position"] = position
+                try:
+                    self._events.insert_many(pending, ordered=True)
+                except BulkWriteError as error:
+                    if error.details["writeConcernErrors"]:
+                        raise
+                    [refused] = error.details["writeErrors"]
+                    if refused["code"] != DUPLICATE_KEY:
+                        raise
+                    pending = pending[refused["index"] :]
+                    # Another process was first, with this event or with this position.
+                    if self._events.find_one({"_id": pending[0]["_id"]}, {"_id": 1}) is not None:
+                        pending = pending[1:]
+                    last = self._bounds(account)[1]
+                else:
+                    last += len(pending)
+                    break
+            # What the log ends with is known even when all that is in it has been purged.
+            self._accounts.update_one({"_id": account}, {"$max": {"lastPosition": last}}, upsert=True)
+
+    def after(
+        self, account: str, position: int, limit: int, job_id: JobId | None = None, *, since: datetime | None = None
+    ) -> Sequence[ClientEvent]:
+        """See the port."""
+        where: Document = {"account": account}
+        if job_id is not None:
+            where = {"jobId": job_id, "account": account}
+        where["position"] = {"$gt": position}
+        if since is not None:
+            where["publishedAt"] = {"$gte": since}
+        with reading():
+            found = list(self._confirmed.find(where).sort("position", ASCENDING).limit(limit))
+        return [_to_client_event(each) for each in found]
+
+    def by_ids(self, event_ids: Collection[str]) -> Mapping[str, ClientEvent]:
+        """See the port."""
+        with reading():
+            found = list(self._events.find({"_id": {"$in": list(event_ids)}}))
+        return {each["_id"]: _to_client_event(each) for each in found}
+
+    def bounds(self, account: str) -> tuple[int, int]:
+        """See the port."""
+        with reading():
+            return self._bounds(account)
+
+    def _bounds(self, account: str) -> tuple[int, int]:
+        def end(direction: int) -> int | None:
+            found = self._events.find({"account": account}, {"position": 1}).sort("position", direction).limit(1)
+            return next((int(each["position"]) for each in found), None)
+
+        first, last = end(ASCENDING), end(DESCENDING)
+        known = self._accounts.find_one({"_id": account}, {"lastPosition": 1}) or {}
+        last = max(last or 0, int(known.get("lastPosition", 0)))
+        return (last + 1 if first is None else first), last
+
+
+class MongoEventAccountStore:
+    """``EventAccountStore`` on the collection ``event_accounts``; safe to share between threads."""
+
+    def __init__(self, database: Database[Document]) -> None:
+        self._accounts = durable(database["event_accounts"])
+
+    def all(self) -> frozenset[str]:
+        """See the port."""
+        with reading():
+            return frozenset(each["_id"] for each in self._accounts.find({"recordedSince": {"$exists": True}}))
+
+    def recorded_since(self, account: str, now: datetime) -> datetime:
+        """See the port."""
+        with reading():
+            known = self._accounts.find_one({"_id": account})
+        if known is None or "recordedSince" not in known:
+            with writing():
+                # The first who says it counts.
+                first = {"$min": {"recordedSince": now + RECORDING_DELAY}}
+                self._accounts.update_one({"_id": account}, first, upsert=True)
+            with reading():
+                known = self._accounts.find_one({"_id": account}) or {}
+        since: datetime = known["recordedSince"]
+        return since
+
+
+def _with_ids(events: Sequence[ClientEvent]) -> Document:
+    return {"_id": {"$in": [event.event_id for event in events]}}
+
+
+def _readable(documents: Sequence[Document]) -> Iterator[UnpublishedEvents]:
+    """What a release that is newer, or somebody by hand, has written costs itself alone."""
+    for document in documents:
+        try:
+            yield _to_unpublished(document)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            _pass_over(str(document.get("jobId")), error)
+
+
+def _pass_over(job_id: str, error: Exception) -> None:
+    # The error's own text may quote the document.
+    log.error("events_unreadable", job_id=job_id, error=type(error).__name__)
+
+
+def _to_unpublished(document: Document) -> UnpublishedEvents:
+    return UnpublishedEvents(
+        job_id=JobId(document["jobId"]),
+        account=document["client"],
+        channel=Channel(document["type"]),
+        idempotency_key=document.get("idempotencyKey"),
+        metadata=decode_json(document)[2],
+        events=tuple(to_event(each) for each in document["events"]),
+        last_version=document["eventVersion"],
+    )
+
+
+def _to_document(event: ClientEvent) -> dict[str, Any]:
+    document = {
+        **event_document(event),
+        "_id": event.event_id,
+        "account": event.account,
+        "jobId": event.job_id,
+        "version": event.version,
+        "channel": event.channel.value,
+        "publishedAt": event.published_at,
+    }
+    if event.idempotency_key is not None:
+        document["idempotencyKey"] = event.idempotency_key
+    if event.metadata:
+        # As text: the names in it are the client's own, and nobody looks for them here.
+        document["metadata"] = json.dumps(event.metadata)
+    return document
+
+
+def _to_client_event(document: Document) -> ClientEvent:
+    error = document.get("error")
+    return ClientEvent(
+        job_id=JobId(document["jobId"]),
+        version=document["version"],
+        account=document["account"],
+        channel=Channel(document["channel"]),
+        status=Status(document["status"]),
+        at=document["at"],
+        attempts=document["attempts"],
+        provider=document.get("provider"),
+        error=None if error is None else JobError(error["code"], error["message"], error.get("provider")),
+        next_attempt_at=document.get("nextAttemptAt"),
+        idempotency_key=document.get("idempotencyKey"),
+        metadata=json.loads(document.get("metadata", "{}")),
+        published_at=document["publishedAt"],
+        position=document["position"],
+    )

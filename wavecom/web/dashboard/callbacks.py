@@ -1,0 +1,146 @@
+"""Callbacks: a client's endpoints that are sent events, how each stands, and what came of each try."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from marshmallow import ValidationError
+from werkzeug.wrappers import Response
+
+from wavecom.core.account import CLIENT_NAME_RULE, account_of, is_client_name
+from wavecom.core.callback_administration import NewCallback
+from wavecom.core.callbacks import Callback, CallbackState
+from wavecom.core.client_events import EVENT_TYPES
+from wavecom.core.lanes import Channel
+from wavecom.errors import ForbiddenError, InvalidRequestError, Problem
+from wavecom.web.api.callbacks import id_in_path
+from wavecom.web.api.field_errors import problems
+from wavecom.web.api.schemas.callback import NewCallbackSchema, statuses
+from wavecom.web.dashboard.context import pages, viewer
+from wavecom.web.dashboard.fields import Field
+from wavecom.web.dashboard.suppressions import Form
+from wavecom.web.dashboard.words import CHANNELS
+
+SHOWN_DELIVERIES = 50
+
+_CLIENT = Field(name="client", label="Client", pointer="/client", is_required=True)
+_MODE = Field(name="mode", label="Mode", pointer="/mode", choices=(("live", "Live"), ("test", "Test")))
+_NEW = (
+    Field(
+        name="url",
+        label="Address of your endpoint",
+        pointer="/url",
+        hint="https, at a public address.",
+        is_required=True,
+    ),
+    Field(name="name", label="Name", pointer="/name", is_marked_optional=True),
+    Field(
+        name="event",
+        label="Events",
+        pointer="/events",
+        choices=(("", "All"), *((each, each) for each in EVENT_TYPES)),
+    ),
+    Field(
+        name="channel",
+        label="Channel",
+        pointer="/channels",
+        choices=(("", "All"), *((channel.value, CHANNELS[channel]) for channel in Channel)),
+    ),
+)
+
+
+def callbacks() -> str:
+    """The callbacks that the viewer may see."""
+    found = pages().services.callbacks.all(viewer().client)
+    return render_template("dashboard/callbacks.html", callbacks=found)
+
+
+def add_callback() -> str | tuple[str, int]:
+    """A form for a new callback, and what it asks for; the answer shows the secret, once."""
+    _require_manage()
+    fields = (_CLIENT, _MODE, *_NEW) if viewer().client is None else _NEW
+    form = Form.filled(fields, request.form)
+    if request.method == "GET":
+        return render_template("dashboard/callback_new.html", form=form)
+    services = pages().services
+    typed = form.typed()
+    wrong: list[Problem] = []
+    account = viewer().client or ""
+    if viewer().client is None:
+        account = account_of(typed.get("client", ""), typed.get("mode") != "test")
+        if not is_client_name(typed.get("client", "")):
+            wrong.append(Problem("/client", f"must be the name of a client: {CLIENT_NAME_RULE}", "invalid"))
+    wanted: dict[str, Any] = {name: typed[name] for name in ("url", "name") if name in typed}
+    wanted |= {f"{name}s": [typed[name]] for name in ("event", "channel") if name in typed}
+    try:
+        loaded = NewCallbackSchema(services.settings.callback_private_hosts).load(wanted)
+    except ValidationError as error:
+        wrong += problems(error)
+    if wrong:
+        return render_template("dashboard/callback_new.html", form=form.refused(wrong)), 422
+    try:
+        created = services.callbacks.create(
+            NewCallback(
+                account=account,
+                url=loaded["url"],
+                name=loaded["name"],
+                statuses=statuses(loaded["events"]),
+                channels=frozenset(loaded["channels"]),
+            )
+        )
+    except InvalidRequestError as error:
+        return render_template("dashboard/callback_new.html", form=form.refused(error.problems)), 422
+    return _shown(created, secret=created.newest_secret)
+
+
+def callback(callback_id: str) -> str:
+    """One callback: how it stands, what was sent, and what can be done."""
+    return _shown(pages().services.callbacks.get(id_in_path(callback_id), viewer().client))
+
+
+def change_callback(callback_id: str) -> Response | str | tuple[str, int]:
+    """Pause it or let it go on, test it, give it a new secret, send an event again, or delete it."""
+    _require_manage()
+    administration, client = pages().services.callbacks, viewer().client
+    known = administration.get(id_in_path(callback_id), client)
+    match request.form.get("action"):
+        case "pause":
+            administration.change(known.callback_id, client, {"state": CallbackState.PAUSED})
+            flash("Paused. Events are kept for 7 days, and sent when it goes on.", "good")
+        case "activate":
+            administration.change(known.callback_id, client, {"state": CallbackState.ACTIVE})
+            flash("Active. What waits is sent now.", "good")
+        case "test":
+            administration.test(known.callback_id, client)
+            flash("A test event is on its way. What came of it stands below in a moment: load this page again.", "good")
+        case "rotate":
+            rotated = administration.rotate(known.callback_id, client)
+            return _shown(rotated, secret=rotated.newest_secret)
+        case "resend":
+            administration.resend(known.callback_id, client, request.form.get("event", ""))
+            flash("Sent again, with the same id.", "good")
+        case "delete":
+            administration.remove(known.callback_id, client)
+            flash("Deleted. Nothing more is sent to it.", "good")
+            return redirect(url_for("dashboard.callbacks"), 303)
+        case _:
+            return _shown(known), 422
+    return redirect(url_for("dashboard.callback", callback_id=known.callback_id), 303)
+
+
+def _shown(known: Callback, secret: str | None = None) -> str:
+    deliveries = pages().services.callbacks.deliveries(known.callback_id, viewer().client, SHOWN_DELIVERIES)
+    return render_template(
+        "dashboard/callback.html",
+        callback=replace(known, secrets=()),
+        deliveries=deliveries,
+        secret=secret,
+        may_manage=viewer().may_manage,
+    )
+
+
+def _require_manage() -> None:
+    if not viewer().may_manage:
+        raise ForbiddenError("This key may look, but not change anything: it needs the scope manage.")
