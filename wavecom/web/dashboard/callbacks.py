@@ -19,8 +19,8 @@ from wavecom.web.api.callbacks import id_in_path
 from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.callback import NewCallbackSchema, statuses
 from wavecom.web.dashboard.context import pages, viewer
+from wavecom.web.dashboard.field_form import FieldForm
 from wavecom.web.dashboard.fields import Field
-from wavecom.web.dashboard.suppressions import Form
 from wavecom.web.dashboard.words import CHANNELS
 
 SHOWN_DELIVERIES = 50
@@ -61,7 +61,7 @@ def add_callback() -> str | tuple[str, int]:
     """A form for a new callback, and what it asks for; the answer shows the secret, once."""
     _require_manage()
     fields = (_CLIENT, _MODE, *_NEW) if viewer().client is None else _NEW
-    form = Form.filled(fields, request.form)
+    form = FieldForm.filled(fields, request.form)
     if request.method == "GET":
         return render_template("dashboard/callback_new.html", form=form)
     services = pages().services

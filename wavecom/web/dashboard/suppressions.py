@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 
 from flask import flash, redirect, render_template, request, url_for
 from marshmallow import ValidationError
@@ -19,7 +18,8 @@ from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.suppression import REASON_LIMIT, SuppressionQuery, SuppressionSchema
 from wavecom.web.api.suppressions import encoded, id_in_path
 from wavecom.web.dashboard.context import pages, viewer
-from wavecom.web.dashboard.fields import Field, FormProblem, place, utc, with_errors
+from wavecom.web.dashboard.field_form import FieldForm
+from wavecom.web.dashboard.fields import Field, utc
 from wavecom.web.dashboard.words import CHANNELS, SUPPRESSION_SCOPES, SUPPRESSION_SOURCES, SUPPRESSION_STATES
 
 PAGE_SIZE = 50
@@ -78,50 +78,10 @@ _NEW = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SuppressionForm:
-    """Fields with what was typed, and what is wrong with it."""
-
-    fields: tuple[Field, ...]
-    problems: tuple[FormProblem, ...] = ()
-
-    @classmethod
-    def filled(cls, fields: Sequence[Field], typed: Mapping[str, str]) -> SuppressionForm:
-        """The fields with the values of their names."""
-        return cls(tuple(replace(field, value=typed.get(field.name, "").strip()) for field in fields))
-
-    @property
-    def used(self) -> int:
-        """How many are set."""
-        return sum(bool(field.value) for field in self.fields)
-
-    def typed(self) -> dict[str, Any]:
-        """What is set, as it was typed."""
-        return {field.name: field.value for field in self.fields if field.value}
-
-    def read(self, fields: Sequence[Field]) -> dict[str, str]:
-        """What is set in these of its fields, in the API's form."""
-        names = {field.name for field in fields}
-        found = {field.name: field.read(field.value) for field in self.fields if field.name in names}
-        return {name: value for name, value in found.items() if value is not None}
-
-    def refused(self, wrong: Sequence[Problem]) -> SuppressionForm:
-        """The fields with each problem beside the one it is about."""
-        placed = [place(problem, self.fields) for problem in wrong]
-        messages: dict[str, list[str]] = {}
-        for field, message in placed:
-            if field is not None:
-                messages.setdefault(field.name, []).append(message)
-        fields = tuple(with_errors(field, messages.get(field.name, [])) for field in self.fields)
-        return SuppressionForm(fields, tuple(FormProblem(field, message) for field, message in placed))
-
-
 def suppressions() -> str | tuple[str, int]:
     """A page of the list, narrowed by the filters in the query."""
     is_operator = viewer().client is None
-    form = SuppressionForm.filled(
-        (*_FILTERS, replace(_CLIENT, is_required=False)) if is_operator else _FILTERS, request.args
-    )
+    form = FieldForm.filled((*_FILTERS, replace(_CLIENT, is_required=False)) if is_operator else _FILTERS, request.args)
     query = {name: [value] for name, value in form.read(_FILTERS).items()}
     cursor = request.args.get("cursor")
     try:
@@ -145,7 +105,7 @@ def add_suppression() -> Response | str | tuple[str, int]:
     """A form for a new entry, and what it asks for."""
     _require_manage()
     fields = (_CLIENT, _MODE, *_NEW) if viewer().client is None else _NEW
-    form = SuppressionForm.filled(fields, request.form)
+    form = FieldForm.filled(fields, request.form)
     if request.method == "GET":
         return render_template("dashboard/suppression_new.html", form=form)
     services = pages().services
@@ -191,7 +151,7 @@ def _require_manage() -> None:
 
 
 def _list(
-    form: SuppressionForm, entries: Sequence[Suppression] | None, older: str | None = None, newest: str | None = None
+    form: FieldForm, entries: Sequence[Suppression] | None, older: str | None = None, newest: str | None = None
 ) -> str:
     return render_template(
         "dashboard/suppressions.html",
