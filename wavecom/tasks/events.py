@@ -51,4 +51,5 @@ def send_callbacks(callback_id: str) -> None:
 
 
 def _publish(callback_id: str) -> None:
-    send_callbacks.apply_async((callback_id,), expires=60, confirm_timeout=3)
+    # Its types know nothing of an option that goes on to the publisher, which else waits for ever (docs/celery.md).
+    send_callbacks.apply_async((callback_id,), expires=60, confirm_timeout=3)  # type: ignore[call-arg]

@@ -27,8 +27,10 @@ _NAMES = {
     "failing_since": "failingSince",
     "not_before": "notBefore",
 }
-_FIELDS = ("callback_id", "account", "url", "name", "statuses", "channels", "state", "disabled_reason", "disabled_at")
-_FIELDS += ("created_at", "updated_at", "failures", "failing_since", "not_before", "secrets")
+_FIELDS: tuple[str, ...] = (
+    *("callback_id", "account", "url", "name", "statuses", "channels", "state", "disabled_reason", "disabled_at"),
+    *("created_at", "updated_at", "failures", "failing_since", "not_before", "secrets"),
+)
 
 
 class MongoCallbackStore:
