@@ -75,5 +75,8 @@ def after_answer(callback: Callback, result: CallbackTry, jitter: float) -> Call
         return replace(changed, state=CallbackState.DISABLED, disabled_reason=reason, disabled_at=result.at)
     if failures < SLOW_AFTER:
         return changed
+    if callback.not_before is not None and result.at < callback.not_before:
+        # Called at once with the one that slowed it: what eight of them meet is one fault, not eight.
+        return replace(changed, failures=callback.failures)
     pause = min(LONGEST_PAUSE, _FIRST_PAUSE * 2 ** min(failures - SLOW_AFTER, 10)) * (1 + JITTER * jitter)
     return replace(changed, not_before=result.at + pause)

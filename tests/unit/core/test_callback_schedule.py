@@ -17,6 +17,7 @@ from wavecom.core.callback_schedule import (
     after_try,
     is_slowed,
 )
+from wavecom.core.callback_sending import WIDTH
 from wavecom.core.callbacks import CallbackState, CallbackTry, DeliveryState, DisabledReason
 
 
@@ -66,17 +67,27 @@ def test_a_delivery_that_waited_for_a_slowed_endpoint_has_one_try_after_its_day(
 
 def test_an_endpoint_is_slowed_after_failures_in_a_row_with_growing_pauses() -> None:
     callback = make_callback()
-    pauses = []
+    pauses, seconds = [], 1.0
     for number in range(1, SLOW_AFTER + 15):
-        callback = after_answer(callback, failed(number), 0.0)
+        callback = after_answer(callback, failed(seconds), 0.0)
         assert is_slowed(callback) == (number >= SLOW_AFTER)
         if callback.not_before is not None:
-            pauses.append(callback.not_before - later(number))
+            pauses.append(callback.not_before - later(seconds))
+        seconds = ((callback.not_before or later(seconds)) - NOW).total_seconds() + 1
 
     assert pauses == sorted(pauses)
     assert pauses[0] == timedelta(seconds=15)
     assert pauses[-1] == LONGEST_PAUSE
     assert callback.failing_since == later(1)
+
+
+def test_calls_that_were_under_way_at_once_make_the_pause_no_longer() -> None:
+    callback = make_callback()
+    for _ in range(WIDTH):
+        callback = after_answer(callback, failed(1), 0.0)
+
+    assert callback.not_before == later(1 + 15)
+    assert after_answer(callback, failed(16), 0.0).not_before == later(16 + 30)
 
 
 def test_one_event_that_is_taken_ends_the_slowness() -> None:
