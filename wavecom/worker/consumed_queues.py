@@ -70,7 +70,7 @@ class ConsumedQueuesStep(bootsteps.StartStopStep):
         # Its own region's are there whether somebody has noted the region yet or not.
         regions = tuple(dict.fromkeys(queue.partition(".")[0] for queue in lanes if queue not in QUEUES))
         known = topology.delivery_queues(layout.joined(QueueLayout(1, regions)))
-        return [queue for queue in (*known, topology.PERIODIC_TASKS) if queue.name in wanted]
+        return [queue for queue in (*known, topology.CALLBACKS, topology.PERIODIC_TASKS) if queue.name in wanted]
 
     def _follow(self, start: int) -> None:
         if start != self._starts:  # of an earlier start: that one's timer has survived, and ends here

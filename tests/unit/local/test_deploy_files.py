@@ -102,7 +102,8 @@ def test_keda_adds_up_the_queues_of_each_worker() -> None:
     template = text_of("helm", "wavecom", "templates", "autoscaling.yaml")
     patterns = dict(re.findall(r'^  "(worker|worker-high)" `(.*)`$', template, re.MULTILINE))
     partitions = topology.delivery_queues(QueueLayout(MOST_PARTITIONS))
-    queues = [queue.name for queue in (*partitions, topology.PERIODIC_TASKS, topology.DEAD, topology.CANARY)]
+    others = (topology.CALLBACKS, topology.PERIODIC_TASKS, topology.DEAD, topology.CANARY)
+    queues = [queue.name for queue in (*partitions, *others)]
     looked_at = {
         process: {queue for queue in queues if re.search(pattern, queue)} for process, pattern in patterns.items()
     }
@@ -113,7 +114,11 @@ def test_keda_adds_up_the_queues_of_each_worker() -> None:
     }
 
     consumed = {
-        process: {each for name in names for each in topology.partition_names(name, MOST_PARTITIONS)}
+        process: {
+            each
+            for name in names
+            for each in topology.partition_names(name, MOST_PARTITIONS if topology.is_delivery_queue(name) else 1)
+        }
         for process, names in started_with.items()
     }
 

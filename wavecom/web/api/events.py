@@ -99,7 +99,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
 
     @blueprint.operation("GET", "", id="listEvents")
     @authenticator.requires(KeyScope.READ)
-    @blueprint.reads(EventQuery(), "query", example={"after": "1204", "limit": "100"})
+    @blueprint.reads(EventQuery(), "query", example={"after": "1204", "limit": 100})
     @blueprint.answers(
         200,
         _PAGE,

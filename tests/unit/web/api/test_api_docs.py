@@ -92,6 +92,8 @@ def test_every_call_is_in_the_table_with_its_path(environment: WebEnvironment) -
         f"{method} {rule}".replace("<job_id>", "<jobId>")
         .replace("<key_id>", "<keyId>")
         .replace("<suppression_id>", "<suppressionId>")
+        .replace("<callback_id>", "<callbackId>")
+        .replace("<event_id>", "<eventId>")
         for rule in environment.app.url_map.iter_rules()
         if str(rule).startswith(("/api/", "/readyz")) or str(rule) in {"/docs", "/healthz"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
