@@ -16,6 +16,7 @@ from wavecom.errors import ConfigurationError
 _OPERATORS = {
     "audit": "audit",
     "autoscale": "autoscale",
+    "callbacks": "callbacks",
     "capacity": "capacity",
     "check": "check",
     "dead-letters": "dead_letters",

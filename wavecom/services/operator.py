@@ -11,6 +11,7 @@ from wavecom.broker import topology
 from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.core.audit import AuditReader
+from wavecom.core.callback_administration import CallbackAdministration
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.foreign_messages import ForeignMessages
 from wavecom.core.ports import Clock, JobRepository
@@ -18,6 +19,7 @@ from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.internals import fast_paths
+from wavecom.services.callback_administration import callback_administration_of
 from wavecom.services.shared import (
     ClosableServices,
     bulk_runner_of,
@@ -51,6 +53,7 @@ class OperatorServices(ClosableServices):
     audit: AuditReader
     reconciliation: Reconciliation
     suppressions: SuppressionList
+    callbacks: CallbackAdministration
 
 
 def operator_services(settings: Settings) -> OperatorServices:
@@ -91,5 +94,6 @@ def operator_services(settings: Settings) -> OperatorServices:
             sleep=time.sleep,
         ),
         suppressions=suppressions_of(database, clock),
+        callbacks=callback_administration_of(settings, database, clock),
         close_callbacks=[stats.close, publisher.close, clock.close, client.close],
     )
