@@ -12,19 +12,24 @@ from pymongo.database import Database
 
 from tests import peers
 from tests.diagnosis_faults import faults
+from tests.factories import make_job
 from tests.peers import HttpPeer
+from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.core.diagnosis import Severity
 from wavecom.core.progress import StallReport
 from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
-from wavecom.diagnosis import clocks, mongodb, providers
+from wavecom.core.quota import StoredAnswer
+from wavecom.diagnosis import clocks, mongodb, providers, restore
 from wavecom.diagnosis import redis as redis_server
 from wavecom.diagnosis.context import CheckFunction, DiagnosisContext
 from wavecom.settings import Settings
 from wavecom.storage.mongo.indexes import ensure_indexes
+from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.provider_board import RedisProviderBoard
+from wavecom.storage.redis.quota import RedisQuotas
 
 
 @pytest.fixture
@@ -249,3 +254,22 @@ def test_our_account_is_asked_about_where_that_is_wanted_alone(redis_url: str, m
     assert (fault.subject, fault.remedy) == ("mail credentials", "wavecom providers check mail")
     assert {each.severity for each in unasked} == {Severity.OK, Severity.WARNING}
     assert "hunter2" not in str(asked)
+
+
+def test_answers_for_notifications_that_a_restored_store_does_not_have_are_found(
+    settings: Settings, client: redis.Redis, database: Database[dict[str, Any]]
+) -> None:
+    quotas = RedisQuotas(client)
+    kept, lost = make_job(idempotency_key="kept"), make_job(idempotency_key="lost")
+    MongoJobRepository(database["jobs"]).insert([kept])
+    for job in (kept, lost):
+        quotas.store_answer(f"acme:{job.idempotency_key}", StoredAnswer("fingerprint", job.job_id, "{}"))
+    wait_until(lambda: client.llen("wavecom:answers") == 2, "the answers to be written")
+
+    [fault] = faults(restore.check_restore, settings)
+    client.flushdb()
+
+    assert fault.severity is Severity.ERROR
+    assert "latest 2 answers to idempotency keys 1 name" in fault.text
+    assert "flushdb" in fault.remedy
+    assert faults(restore.check_restore, settings) == []

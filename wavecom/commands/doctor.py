@@ -35,7 +35,7 @@ def doctor(context: click.Context, names: Sequence[str], as_json: bool, shows_al
     Reads and changes nothing, a message to ourselves through RabbitMQ and a probe key in Redis aside. What can't be
     reached hides nothing else. No secret, recipient or content is shown. To be run where a process of WaveCom runs,
     with its environment. Without CHECK it runs all: settings, mongodb, redis, rabbitmq, clocks, indexes, queues,
-    deliveries, providers, certificates, disk.
+    deliveries, restore, providers, certificates, disk.
 
     \b
       wavecom doctor

@@ -207,6 +207,13 @@ def _count_keys(budget: str) -> tuple[str, str]:
     return f"{_PREFIX}rate:{budget}", f"{_PREFIX}daily:{budget}"
 
 
+def latest_answered_jobs(client: redis.Redis, count: int) -> list[str]:
+    """The ids of the jobs that the latest ``count`` kept answers name, for a diagnosis. Raises ``redis.RedisError``."""
+    names: Any = client.lrange(_ORDER, -count, -1)
+    values: Any = client.mget(names) if names else []
+    return [orjson.loads(value)[1] for value in values if value is not None]
+
+
 def _keys(request: QuotaRequest) -> list[str]:
     answer = [_ANSWERS + request.names[0]] if request.wants_answer else []
     names = () if request.limits.is_unlimited else request.names
