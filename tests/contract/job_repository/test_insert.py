@@ -21,6 +21,7 @@ def _with_every_field() -> Job:
         type=Channel.EMAIL,
         status=Status.RETRYING,
         priority=Priority.HIGH,
+        region="north",
         metadata={"order": 7},
         attempts=2,
         max_attempts=9,
