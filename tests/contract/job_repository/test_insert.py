@@ -43,6 +43,7 @@ def _with_every_field() -> Job:
         finished_at=later(40),
         dead_lettered_at=later(41),
         purge_at=later(days=30),
+        records_events=True,
         logs=(LogEntry(NOW, "accepted"), entry),
         log_count=3,
     )
