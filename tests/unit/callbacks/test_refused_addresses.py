@@ -224,7 +224,15 @@ def test_a_host_is_allowed_by_its_exact_name_alone(url: str) -> None:
     assert url_problem("http://evil.hooks.bank.internal/", ["hooks.bank.internal"]) is not None
 
 
-@pytest.mark.parametrize("url", ["https://93.184.215.14/hook", "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/hook"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://93.184.215.14/hook",
+        "https://[2606:2800:21f:cb07:6820:80da:af6b:8b2c]/hook",
+        # As a network without IPv4 of its own gives it.
+        "https://[64:ff9b::5db8:d70e]/hook",
+    ],
+)
 def test_a_public_address_is_called(url: str) -> None:
     transport = UntouchedTransport()
 
