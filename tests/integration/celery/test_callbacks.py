@@ -225,13 +225,17 @@ def test_a_worker_that_is_killed_while_it_sends_loses_no_event(
     database: Database[dict[str, Any]],
 ) -> None:
     receiver = receivers()
-    receiver.seconds = 0.1
+    receiver.seconds = 1
     callback = subscribe(receiver)
     worker: Any = celery_setup.worker.container
     submitted = {submit(records_events=True).job_id for _ in range(60)}
-    wait_until(lambda: len(receiver.tries) > 5, "some calls")
+    # A notification in hand would wait for the sweep, which runs in no worker of this test.
+    unfinished = {"status": {"$ne": Status.DELIVERED.value}}
+    wait_until(lambda: not database["jobs"].count_documents(unfinished), "the notifications to be delivered")
+    wait_until(lambda: len(receiver.tries) > len(receiver.taken), "a call that is under way")
 
     worker.kill()
+    receiver.seconds = 0
     # The hold and the due time of a worker that is gone would take a minute.
     long_ago = {"$set": {"holdUntil": callback.created_at, "dueAt": callback.created_at}}
     database["callbacks"].update_one({"_id": callback.callback_id}, long_ago)
