@@ -90,7 +90,7 @@ def test_the_example_file_is_right_and_shows_every_key_of_its_types() -> None:
 def test_the_lines_that_the_example_file_leaves_out_are_right_too() -> None:
     source = re.sub(r"^# (\w+ = )", r"\1", EXAMPLE, flags=re.MULTILINE).replace("WAVECOM_PROVIDERS = ", "# ")
     source = re.sub(
-        r'^ca_file = .*$|^client = .*$|^rejected = .*$|^request = .*$|^tls = "starttls".*$',
+        r'^ca_file = .*$|^client = .*$|^rejected = .*$|^regions = .*$|^request = .*$|^tls = "starttls".*$',
         "",
         source,
         flags=re.MULTILINE,
