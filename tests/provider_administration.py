@@ -12,7 +12,7 @@ from wavecom.core.provider_control import ProviderControl, ProviderEvent
 from wavecom.core.provider_overrides import OverrideStore
 from wavecom.core.weight_adjustment import WeightFactorStore
 from wavecom.errors import StoreError
-from wavecom.providers.file import declared_providers
+from wavecom.providers.file import declared_limits, declared_providers
 from wavecom.services.shared import served_by
 from wavecom.settings import Settings
 
@@ -57,4 +57,5 @@ def provider_administration_over(
         factors=MemoryWeightFactorStore() if factors is None else factors,
         read_board=lambda: {} if statuses is None else statuses,
         clock=clock,
+        limits={} if settings.providers_file is None else declared_limits(settings.providers_file),
     )

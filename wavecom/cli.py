@@ -27,6 +27,7 @@ _OPERATORS = {
     "suppressions": "suppressions",
     "top": "top",
     "unconfirmed": "unconfirmed",
+    "users": "users",
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from math import inf
 
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import HistogramMetricFamily
@@ -46,6 +47,12 @@ class Histogram(Collector):
                     self._sums[labels] = 0.0
                 counts[bisect_left(self._bounds, value)] += 1
                 self._sums[labels] += value
+
+    def counts(self) -> dict[tuple[str, ...], dict[float, int]]:
+        """All that was put in so far: by labels, the values in each bucket and in no lower one, by its upper bound."""
+        bounds = (*self._bounds, inf)
+        with self._lock:
+            return {labels: dict(zip(bounds, counts, strict=True)) for labels, counts in self._counts.items()}
 
     def describe(self) -> Iterable[HistogramMetricFamily]:
         """What the registry asks when it is registered."""

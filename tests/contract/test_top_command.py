@@ -18,10 +18,11 @@ from pymongo.database import Database
 from tests.factories import make_job_id
 from tests.fakes import FakeClock
 from wavecom.amqp_address import AmqpAddress
+from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.broker.publisher import AmqpPublisher
 from wavecom.cli import main
 from wavecom.core.job import DeliveryMessage
-from wavecom.core.lanes import Channel, Lane, Priority
+from wavecom.core.lanes import Channel, Lane, Priority, QueueLayout
 from wavecom.core.progress import StallReport
 from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
 from wavecom.core.states import Status
@@ -29,6 +30,7 @@ from wavecom.health import report_path
 from wavecom.services.overview import OverviewServices, overview_services
 from wavecom.services.shared import progress_of
 from wavecom.settings import Settings
+from wavecom.storage.mongo.queue_layout import MongoQueueLayout
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.provider_board import RedisProviderBoard
@@ -118,10 +120,30 @@ def test_it_shows_rates_queues_providers_and_workers_and_reads_no_job(
     assert found["stalled"] == [SMS_HIGH]
     assert "loop_stuck" in found["workers"][0]["problem"]
     assert found["away"] == []
-    assert set(READ.names) == {"stats"}
+    assert set(READ.names) == {"stats", "measurements", "queue_layouts"}
     assert table[0] == 0
     for word in ("sms", SMS_HIGH, "gateway", "maintenance", "worker1@here", "nothing moves"):
         assert word in table[1]
+
+
+def test_a_lane_has_what_waits_in_its_queues_of_all_regions(
+    settings: Settings, database: Database[dict[str, Any]], opened: Callable[[Settings], OverviewServices]
+) -> None:
+    layout = QueueLayout(2, ("eu",))
+    MongoQueueLayout(database).note(layout)
+    address, queues = AmqpAddress.parse(settings.amqp_url), DeliveryQueues(layout)
+    # Patient: it declares all queues of the region first.
+    publisher = AmqpPublisher(address, origin="test", queues=queues, timeout_seconds=60)
+    lanes = [Lane(Channel.SMS, Priority.HIGH)] * 2 + [Lane(Channel.SMS, Priority.HIGH, region="eu")] * 3
+    assert all(publisher.publish([DeliveryMessage(make_job_id(), lane) for lane in lanes]))
+    publisher.close()
+
+    found = opened(settings).read()
+
+    [lane] = [each for each in found.lanes if each.lane == "sms.high"]
+    waiting = {each.queue: each.waiting for each in found.queues}
+    assert (waiting[SMS_HIGH], waiting["notifications.eu.sms.high"]) == (2, 3)
+    assert (lane.queue.waiting, lane.queue.consumers) == (5, 0)
 
 
 @pytest.mark.parametrize(

@@ -4,25 +4,30 @@
 """
 
 from tests.memory_storage.attendance import MemoryAttendance
-from tests.memory_storage.audit import MemoryAuditLog
+from tests.memory_storage.audit import MemoryAuditLog, MemoryAuditReader
 from tests.memory_storage.blobs import MemoryBlobStore
 from tests.memory_storage.callbacks import MemoryCallbackDeliveryStore, MemoryCallbackStore
 from tests.memory_storage.client_events import MemoryEventAccountStore, MemoryEventLog
 from tests.memory_storage.dead_letters import MemoryDeadLetterRepository
 from tests.memory_storage.jobs import MemoryJobRepository
 from tests.memory_storage.keys import MemoryKeyAudit, MemoryKeyStore
+from tests.memory_storage.measurements import MemoryMeasurementStore
 from tests.memory_storage.outbox import MemoryOutbox
 from tests.memory_storage.provider_overrides import MemoryOverrideStore
 from tests.memory_storage.queue_layout import MemoryQueueLayout
+from tests.memory_storage.receipt_counts import MemoryReceiptCounts
 from tests.memory_storage.receipts import MemoryOneTimeTokens, MemoryPendingReceipts, MemoryUnreadableRequests
 from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
+from tests.memory_storage.stop_requests import MemoryStopRequests
 from tests.memory_storage.suppressions import MemorySuppressionStore
+from tests.memory_storage.users import MemoryUserAudit, MemoryUserStore
 from tests.memory_storage.weight_factors import MemoryWeightFactorStore
 
 __all__ = [
     "MemoryAttendance",
     "MemoryAuditLog",
+    "MemoryAuditReader",
     "MemoryBlobStore",
     "MemoryCallbackDeliveryStore",
     "MemoryCallbackStore",
@@ -32,15 +37,20 @@ __all__ = [
     "MemoryJobRepository",
     "MemoryKeyAudit",
     "MemoryKeyStore",
+    "MemoryMeasurementStore",
     "MemoryOneTimeTokens",
     "MemoryOutbox",
     "MemoryOverrideStore",
     "MemoryPendingReceipts",
     "MemoryQueueLayout",
+    "MemoryReceiptCounts",
     "MemorySessionAudit",
     "MemorySessionStore",
     "MemoryStats",
+    "MemoryStopRequests",
     "MemorySuppressionStore",
     "MemoryUnreadableRequests",
+    "MemoryUserAudit",
+    "MemoryUserStore",
     "MemoryWeightFactorStore",
 ]

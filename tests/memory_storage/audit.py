@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from datetime import datetime
+from typing import Any
 
 from wavecom.core.bulk_operations import BulkOperation
 from wavecom.errors import StoreError
@@ -31,3 +33,30 @@ class MemoryAuditLog:
     def only(self) -> BulkOperation:
         [operation] = self.operations.values()
         return operation
+
+
+class MemoryAuditReader:
+    """``wavecom.core.audit.AuditReader`` over a list of entries."""
+
+    def __init__(self) -> None:
+        self.entries: list[dict[str, Any]] = []
+
+    def newest(
+        self,
+        *,
+        action: str | None = None,
+        operator: str | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        limit: int,
+    ) -> list[dict[str, Any]]:
+        """See the port."""
+        found = [
+            dict(entry)
+            for entry in self.entries
+            if action in {None, entry["action"]}
+            and operator in {None, entry["operator"]}
+            and (since is None or entry["startedAt"] >= since)
+            and (before is None or entry["startedAt"] < before)
+        ]
+        return sorted(found, key=lambda entry: entry["startedAt"], reverse=True)[:limit]

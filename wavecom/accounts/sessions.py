@@ -110,13 +110,13 @@ class Sessions:
         except StoreError as error:
             log.warning("sessions_not_ended", key_id=record.key_id, error=str(error))
 
-    def list(self, key_id: str | None = None) -> Sequence[SessionRecord]:
-        """Sessions that are open, the newest first; only those of ``key_id`` if it is given."""
+    def list(self, viewer: str | None = None) -> Sequence[SessionRecord]:
+        """Sessions that are open, the newest first; only those of ``viewer`` if it is given."""
         now = self._clock.now()
         valid: dict[str, bool] = {}
         found = []
         for record in self._store.all():
-            if key_id not in {None, record.key_id} or self._is_over(record, now):
+            if viewer not in {None, record.viewer} or self._is_over(record, now):
                 continue
             if record.key_id is not None and record.key_id not in valid:
                 key = self._keys.find_by_id(record.key_id)
@@ -125,12 +125,12 @@ class Sessions:
                 found.append(record)
         return found
 
-    def end_by_id(self, session_id: str, by: str, key_id: str | None = None) -> bool:
-        """End somebody's session, on behalf of ``by``; False when there is none, or none of ``key_id`` if it is given.
+    def end_by_id(self, session_id: str, by: str, viewer: str | None = None) -> bool:
+        """End somebody's session, on behalf of ``by``; False when there is none, or none of ``viewer`` if it is given.
 
         The audit entry comes first: nothing is done without one.
         """
-        record = next((each for each in self.list(key_id) if each.session_id == session_id), None)
+        record = next((each for each in self.list(viewer) if each.session_id == session_id), None)
         if record is None:
             return False
         event = SessionEnded(

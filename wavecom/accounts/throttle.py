@@ -43,6 +43,13 @@ class EventLimiter:
                 del self._due_at[next(iter(self._due_at))]
         return 0 if has_room else wait_seconds
 
+    def wait_seconds(self, name: str) -> float:
+        """What ``count`` would answer now; counts nothing."""
+        now = self._monotonic()
+        with self._lock:
+            wait_seconds = self._due_at.get(name, now) - now - self._tolerance_seconds
+        return wait_seconds if wait_seconds > 1e-6 else 0
+
 
 class LoginThrottle:
     """Slows down the guessing of secrets (API keys, the operators' password, Flower's) without ever locking out a right

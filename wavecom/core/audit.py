@@ -30,13 +30,22 @@ class AuditAction(StrEnum):
     DISCARD_RAW = "discard_raw"
     REVEAL = "reveal"
     SETTLE = "settle"
+    CANCEL = "cancel"
 
 
 class AuditReader(Protocol):
     """Reads the audit log, newest first."""
 
     def newest(
-        self, *, action: str | None = None, operator: str | None = None, since: datetime | None = None, limit: int
+        self,
+        *,
+        action: str | None = None,
+        operator: str | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        limit: int,
     ) -> list[dict[str, Any]]:
-        """At most ``limit`` entries as they were noted, the newest first. Raises ``StoreError``."""
+        """At most ``limit`` entries as they were noted, the newest first: those from ``since`` on, and earlier than
+        ``before``. Raises ``StoreError``.
+        """
         ...

@@ -23,6 +23,12 @@ class NotResumableError(ConflictError):
     code = "not_resumable"
 
 
+class OperationStoppedError(ConflictError):
+    """Somebody asked for the operation to stop; it did, after a whole batch, and can be resumed."""
+
+    code = "operation_stopped"
+
+
 class BulkOperationState(StrEnum):
     """How an operation ended. One that stays ``running`` was killed; its counts are those of its last batch."""
 
@@ -94,6 +100,10 @@ class BulkOptions:
     #: The client that asks; none but its own jobs are looked at. None: an operator, for everybody's.
     client: str | None = None
     starts_at: datetime | None = None
+    #: Why, for the audit entry.
+    reason: str = ""
+    #: The id of its audit entry, where who starts it must know it at once; None: a new one.
+    operation_id: str | None = None
 
     @property
     def by(self) -> str:
@@ -105,6 +115,18 @@ class BulkOptions:
         if self.starts_at is None:
             return None
         return self.starts_at + timedelta(seconds=int(number / self.rate_per_second))
+
+
+class StopRequests(Protocol):
+    """Requests to stop running operations, for all processes. Raises ``StoreError``."""
+
+    def add(self, operation_id: str, by: str, at: datetime) -> None:
+        """Ask for it. May be repeated; forgotten after some days."""
+        ...
+
+    def has(self, operation_id: str) -> bool:
+        """Whether somebody has."""
+        ...
 
 
 class AuditLog(Protocol):

@@ -19,6 +19,7 @@ from wavecom.core.bulk_operations import (
     BulkOperationState,
     BulkOptions,
     NotResumableError,
+    OperationStoppedError,
 )
 from wavecom.core.ports import Clock, Sleep
 from wavecom.errors import StoreError
@@ -77,7 +78,12 @@ class BulkRunner:
     def new(self, action: AuditAction, filters: Mapping[str, str], options: BulkOptions) -> BulkOperation:
         """An operation that has not begun."""
         return BulkOperation(
-            self._new_id(), action, options.operator, self._clock.now(), filters, is_dry_run=options.is_dry_run
+            options.operation_id or self._new_id(),
+            action,
+            options.operator,
+            self._clock.now(),
+            filters,
+            is_dry_run=options.is_dry_run,
         )
 
     def resumed(self, first: BulkOperation, options: BulkOptions) -> BulkOperation:
@@ -130,7 +136,7 @@ class BulkRunner:
         try:
             yield
         except BaseException as error:
-            is_interrupt = isinstance(error, KeyboardInterrupt)
+            is_interrupt = isinstance(error, KeyboardInterrupt | OperationStoppedError)
             # What ended the operation matters more than that its entry still says "running".
             with suppress(StoreError):
                 self._end(operation, BulkOperationState.INTERRUPTED if is_interrupt else BulkOperationState.FAILED)

@@ -15,7 +15,7 @@ from wavecom.core.bulk_runner import BulkRunner, Progress, no_progress
 from wavecom.core.bulk_transitions import BulkTransitions, EventOf
 from wavecom.core.dead_letter_selection import selection_from_text, selection_to_text, source_of
 from wavecom.core.dead_letters import DeadLetterRepository, Selection
-from wavecom.core.engine import Discarded, Event, Policy, ReplayRequested, SettleRequested, decide
+from wavecom.core.engine import CancelRequested, Discarded, Event, Policy, ReplayRequested, SettleRequested, decide
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.replay_preview import ReplayPreview, preview_replay
@@ -94,6 +94,15 @@ class DeadLetters:
         event = SettleRequested(is_delivered, reason, _note(operation, options), options.by)
         return self._run(operation, selection, lambda _number: event, options, on_progress)
 
+    def cancel(
+        self, job_ids: Sequence[JobId], options: BulkOptions, on_progress: Progress = no_progress
+    ) -> BulkOperation:
+        """Make sure that waiting jobs are never sent; those that are on their way or done are left. May be repeated."""
+        selection = tuple(job_ids)
+        operation = self._new(AuditAction.CANCEL, selection, options)
+        event = CancelRequested(options.by)
+        return self._run(operation, selection, lambda _number: event, options, on_progress)
+
     def resumable(self, operation_id: str) -> BulkOperation:
         """The replay or discard with this audit entry, as far as it came. Raises ``NotResumableError``.
 
@@ -125,6 +134,10 @@ class DeadLetters:
         else:
             event_of = _discard_event(operation, options)
         return self._run(operation, selection, event_of, options, on_progress)
+
+    def operation(self, operation_id: str) -> BulkOperation | None:
+        """The operation as its audit entry has it; None when there is none."""
+        return self._audit.find(operation_id)
 
     def expected(self, selection: Selection, limit: int | None = None) -> int:
         """How many jobs an operation would look at."""
@@ -179,9 +192,22 @@ class DeadLetters:
 
         return self._one_job(job_id, options, SettleRequested(is_delivered, reason), run, is_done)
 
-    def reveal(self, job_id: JobId, operator: str) -> None:
-        """Leave an audit entry for somebody who looks at a job's recipient and payload."""
-        operation = self._runner.new(AuditAction.REVEAL, {"jobs": job_id}, BulkOptions(operator=operator))
+    def cancel_one(self, job_id: JobId, options: BulkOptions) -> Job:
+        """Make sure that a job is never sent, with an audit entry; answers it as it is then. Twice is once.
+
+        Raises ``JobNotFoundError``, and ``TooLateToCancelError`` or ``MayHaveBeenSentError`` with nothing changed.
+        """
+        event = CancelRequested(options.by)
+
+        def run() -> BulkOperation:
+            return self.cancel((job_id,), options)
+
+        return self._one_job(job_id, options, event, run, lambda job: job.status is Status.CANCELLED)
+
+    def reveal(self, job_id: JobId, operator: str, reason: str = "") -> None:
+        """Leave an audit entry for somebody who looks at a job's recipient and payload, and why."""
+        details = {"jobs": job_id} | ({"reason": reason} if reason else {})
+        operation = self._runner.new(AuditAction.REVEAL, details, BulkOptions(operator=operator))
         with self._runner.audited(operation):
             operation.first_id = operation.last_id = job_id
 
@@ -194,7 +220,8 @@ class DeadLetters:
         options: BulkOptions,
         details: Mapping[str, str] = MappingProxyType({}),
     ) -> BulkOperation:
-        filters = selection_to_text(selection, options) | dict(details)
+        reason = {"reason": options.reason} if options.reason else {}
+        filters = selection_to_text(selection, options) | reason | dict(details)
         return self._runner.new(action, filters, options)
 
     def _run(

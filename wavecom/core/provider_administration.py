@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Protocol
 
+from wavecom.core.consequences import Consequence, FleetCalls, consequences
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Clock
 from wavecom.core.provider_control import ProviderControl
@@ -93,7 +95,7 @@ class ProviderChange:
 
 
 class ProviderAdministration:
-    """The use cases. ``names`` and ``routes`` are those of the providers file."""
+    """The use cases. ``names``, ``routes`` and ``limits`` (calls a second) are those of the providers file."""
 
     def __init__(
         self,
@@ -105,6 +107,7 @@ class ProviderAdministration:
         factors: WeightFactorStore,
         read_board: Callable[[], Mapping[str, ProviderStatus]],
         clock: Clock,
+        limits: Mapping[str, float | None] = MappingProxyType({}),
     ) -> None:
         self._names = tuple(names)
         self._routes = routes
@@ -113,6 +116,12 @@ class ProviderAdministration:
         self._factors = factors
         self._read_board = read_board
         self._clock = clock
+        self._limits = limits
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The providers of the file, in its order."""
+        return self._names
 
     def statuses(self) -> list[ProviderStatus]:
         """How the providers stand that workers have spoken of in the last seconds, in the order of the file; a read of
@@ -125,6 +134,41 @@ class ProviderAdministration:
         """Every provider of the file, in its order. Raises ``StoreError``."""
         overrides, factors, statuses = self._overrides.all(), self._factors.all(), self._read_board()
         return [ProviderView(name, overrides.get(name), statuses.get(name), factors.get(name)) for name in self._names]
+
+    def preview(self, name: str, weight: float | None, rates: Mapping[str, float]) -> list[Consequence]:
+        """What follows when nobody calls the provider (None), or it has another weight; ``rates``: calls a second now.
+
+        Raises ``ProviderNotFoundError`` and ``StoreError``.
+        """
+        if name not in self._names:
+            raise ProviderNotFoundError(self._names)
+        overrides, factors, statuses = self._overrides.all(), self._factors.all(), self._read_board()
+        weights = {each.provider: each.weight for each in overrides.values() if each.weight is not None}
+        shares = {provider: factor.percent / 100 for provider, factor in factors.items()}
+        closed = {
+            provider
+            for provider, status in statuses.items()
+            if status.state in {ProviderAvailability.PAUSED, ProviderAvailability.LEFT_ALONE} or status.account
+        }
+        now = self._clock.now()
+        closed |= {each.provider for each in overrides.values() if each.paused_until and each.paused_until > now}
+        routes = {channel: each.with_weights(weights, shares) for channel, each in self._routes.items()}
+        return consequences(FleetCalls(routes, rates, self._limits, frozenset(closed - {name})), name, weight)
+
+    def limit_of(self, name: str) -> float | None:
+        """Calls a second that the provider may get from all workers together; None: as many as there are."""
+        return self._limits.get(name)
+
+    def file_weights(self, name: str) -> tuple[float, ...]:
+        """Its weights in the file, one for each step that it shares with others."""
+        return tuple(
+            each.weight
+            for routes in self._routes.values()
+            for route in routes.routes
+            for step in route.steps
+            for each in step.alternatives
+            if each.provider == name and len(step.alternatives) > 1
+        )
 
     def change(self, name: str, change: ProviderChange, *, actor: str) -> ProviderView:
         """Bring it about, in all workers within a second; the provider as it is then. May be repeated.

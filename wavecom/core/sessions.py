@@ -16,15 +16,15 @@ class SessionRecord:
     session_id: str
     #: SHA-256 of the token, hexadecimal; the token itself is only in the browser's cookie.
     token_hash: str = field(repr=False)
-    #: Who is logged in: ``operator``, or ``key <keyId>``.
+    #: Who is logged in: ``operator``, ``user <name>`` or ``key <keyId>``.
     viewer: str
     opened_at: datetime
     last_seen_at: datetime
     #: From then on it is over, however busy.
     expires_at: datetime
-    #: The key that opened it; None for the operator.
+    #: The key that opened it; None for people.
     key_id: str | None = None
-    #: Changes with the operators' password, so that their sessions end with it; None for a key's.
+    #: Changes with the password (the operators', or the user's own), so that sessions end with it; None for a key's.
     password_mark: str | None = field(default=None, repr=False)
     address: str = ""
     browser: str = ""

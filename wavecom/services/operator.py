@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wavecom.accounts import KeyAdministration
 from wavecom.accounts.sessions import Sessions
+from wavecom.accounts.users import Users
 from wavecom.broker import topology
 from wavecom.broker.dead_letter_queue import AmqpDeadLetterQueue
 from wavecom.broker.publisher import AmqpPublisher
@@ -28,6 +29,7 @@ from wavecom.services.shared import (
     policy_of,
     sessions_of,
     suppressions_of,
+    users_of,
 )
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
@@ -50,6 +52,7 @@ class OperatorServices(ClosableServices):
     foreign_messages: ForeignMessages
     keys: KeyAdministration
     sessions: Sessions
+    users: Users
     audit: AuditReader
     reconciliation: Reconciliation
     suppressions: SuppressionList
@@ -84,6 +87,7 @@ def operator_services(settings: Settings) -> OperatorServices:
             on_ended=sessions.end_with_key,
         ),
         sessions=sessions,
+        users=users_of(settings, database, clock),
         audit=MongoAuditLog(database),
         reconciliation=Reconciliation(
             repository=MongoDeadLetterRepository(database),

@@ -9,11 +9,24 @@ from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
+import redis
+
 from wavecom.broker import topology
+from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.broker.publisher import AmqpPublisher, QueueState
-from wavecom.core.lanes import Channel
-from wavecom.core.overview import Overview, QueueOverview, WorkerOverview, oldest_seconds, rate_window, rates_of
-from wavecom.core.ports import Interval
+from wavecom.core.lanes import LIVE_QUEUES, Channel, LaneQueue, QueueLayout, without_region
+from wavecom.core.measurements import Buckets, MeasuredKey, MeasurementStore
+from wavecom.core.overview import (
+    Overview,
+    QueueOverview,
+    WorkerOverview,
+    added_up,
+    lanes_of,
+    oldest_seconds,
+    rate_window,
+    rates_of,
+)
+from wavecom.core.ports import Clock, Interval, Stats
 from wavecom.core.progress import StallReport
 from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.states import Status
@@ -26,6 +39,7 @@ from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.measurements import MongoMeasurementStore
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.provider_board import RedisProviderBoard
@@ -33,6 +47,7 @@ from wavecom.storage.redis.watermarks import RedisWatermarks
 
 T = TypeVar("T")
 _Counts = Mapping[datetime, Mapping[Channel, Mapping[Status, int]]]
+_Measured = Mapping[datetime, Mapping[MeasuredKey, Buckets]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +55,81 @@ class OverviewServices(ClosableServices):
     """``read`` asks all servers once, and never raises for one that is away."""
 
     read: Callable[[], Overview]
+
+
+class OverviewReader:
+    """Reads the overview. Thread-safe. ``queues`` is kept fresh by whoever made it."""
+
+    def __init__(
+        self,
+        *,
+        stats: Stats,
+        measurements: MeasurementStore,
+        queues: DeliveryQueues,
+        look_at: Callable[[str], QueueState | None],
+        redis_client: redis.Redis,
+        clock: Clock,
+        home: Path,
+    ) -> None:
+        self._stats = stats
+        self._measurements = measurements
+        self._queues = queues
+        self._look_at = look_at
+        self._watermarks = RedisWatermarks(redis_client)
+        self._board = RedisProviderBoard(redis_client)
+        self._progress = progress_of(redis_client, clock)
+        self._clock = clock
+        self._home = home
+
+    def read(self) -> Overview:
+        """Ask all servers once; never raises for one that is away."""
+        now = self._clock.now()
+        away: list[str] = []
+
+        def asked(server: str, ask: Callable[[], T], otherwise: T) -> T:
+            if server in away:
+                return otherwise
+            try:
+                return ask()
+            except UnavailableError:
+                away.append(server)
+                return otherwise
+
+        nothing: _Counts = {}
+        nothing_measured: _Measured = {}
+        window = rate_window(now)
+        counts = asked("MongoDB", lambda: self._stats.series(*window, Interval.MINUTE), nothing)
+        measured = asked("MongoDB", lambda: self._measurements.between(*window, Interval.MINUTE), nothing_measured)
+        report: StallReport | None = asked("Redis", self._progress.stall_report, None)
+        providers: Mapping[str, ProviderStatus] = asked("Redis", self._board.read, {})
+        layout = self._queues.layout
+        names = topology.partitions_by_queue(layout)
+        states = {name: [self._look_at(each) for each in partitions] for name, partitions in names.items()}
+        dead = self._look_at(topology.DEAD_QUEUE)
+        if dead is None and not any(map(any, states.values())):
+            away.append("RabbitMQ")
+        queues = {
+            name: added_up(name, [self._queue(*each, now) for each in zip(names[name], found, strict=True)])
+            for name, found in states.items()
+        }
+        return Overview(
+            at=now,
+            rates={} if "MongoDB" in away else rates_of(counts, now),
+            queues=list(queues.values()),
+            lanes=lanes_of(measured, _lane_queues(layout, queues), now),
+            dead_letters=None if dead is None else dead.ready,
+            providers=[providers[name] for name in sorted(providers)],
+            workers=_workers(self._home),
+            sweep_seconds=None if report is None else max(0.0, (now - report.at).total_seconds()),
+            stalled=() if report is None else report.stalled,
+            away=away,
+        )
+
+    def _queue(self, name: str, state: QueueState | None, now: datetime) -> QueueOverview:
+        if state is None:
+            return QueueOverview(name, None, None, None)
+        age = oldest_seconds(state.ready, self._watermarks.reached(name), now)
+        return QueueOverview(name, state.ready, state.consumers, age)
 
 
 def overview_services(settings: Settings) -> OverviewServices:
@@ -52,68 +142,32 @@ def overview_services(settings: Settings) -> OverviewServices:
     queues = delivery_queues_of(settings, database)
     publisher = AmqpPublisher(settings.amqp, origin=settings.worker_name, queues=queues)
     redis_client = connect_redis(settings.redis_url)
-    watermarks = RedisWatermarks(redis_client)
-    board = RedisProviderBoard(redis_client)
-    progress = progress_of(redis_client, clock)
+    reader = OverviewReader(
+        stats=stats,
+        measurements=MongoMeasurementStore(database),
+        queues=queues,
+        look_at=publisher.look_at,
+        redis_client=redis_client,
+        clock=clock,
+        home=settings.home,
+    )
 
     def read() -> Overview:
-        now = clock.now()
-        away: list[str] = []
-
-        def asked(server: str, ask: Callable[[], T], otherwise: T) -> T:
-            try:
-                return ask()
-            except UnavailableError:
-                away.append(server)
-                return otherwise
-
-        nothing: _Counts = {}
-        counts = asked("MongoDB", lambda: stats.series(*rate_window(now), Interval.MINUTE), nothing)
-        report: StallReport | None = asked("Redis", progress.stall_report, None)
-        providers: Mapping[str, ProviderStatus] = {} if "Redis" in away else asked("Redis", board.read, {})
         queues.try_refresh()
-        partitions = topology.partitions_by_queue(queues.layout)
-        states = {name: [publisher.look_at(each) for each in names] for name, names in partitions.items()}
-        dead = publisher.look_at(topology.DEAD_QUEUE)
-        if dead is None and not any(map(any, states.values())):
-            away.append("RabbitMQ")
-        return Overview(
-            at=now,
-            rates={} if "MongoDB" in away else rates_of(counts, now),
-            queues=[
-                _queue(name, found, [watermarks.reached(each) for each in partitions[name]], now)
-                for name, found in states.items()
-            ],
-            dead_letters=None if dead is None else dead.ready,
-            providers=[providers[name] for name in sorted(providers)],
-            workers=_workers(settings.home),
-            sweep_seconds=None if report is None else max(0.0, (now - report.at).total_seconds()),
-            stalled=() if report is None else report.stalled,
-            away=away,
-        )
+        return reader.read()
 
     return OverviewServices(
         read=read, close_callbacks=[stats.close, publisher.close, clock.close, redis_client.close, client.close]
     )
 
 
-def _queue(
-    name: str, partitions: Sequence[QueueState | None], reached: Sequence[datetime | None], now: datetime
-) -> QueueOverview:
-    states = [state for state in partitions if state is not None]
-    depths = tuple(None if state is None else state.ready for state in partitions)
-    if len(states) < len(partitions):
-        return QueueOverview(name, None, None, None, depths)
-    ages = [oldest_seconds(state.ready, moment, now) for state, moment in zip(states, reached, strict=True)]
-    known = [age for age in ages if age is not None]
-    return QueueOverview(
-        name,
-        sum(state.ready for state in states),
-        # A partition without a consumer is what somebody should see.
-        min(state.consumers for state in states),
-        max(known) if len(known) == len(ages) else None,
-        depths,
-    )
+def _lane_queues(layout: QueueLayout, queues: Mapping[str, QueueOverview]) -> dict[LaneQueue, QueueOverview]:
+    """The queue of each live lane; with regions, those of all of them as one."""
+    of_lanes: dict[LaneQueue, list[QueueOverview]] = {lane: [] for lane in LIVE_QUEUES}
+    for queue in layout.lane_queues:
+        if (lane := without_region(queue)) in of_lanes:
+            of_lanes[lane].append(queues[topology.queue_name(queue)])
+    return {lane: added_up(topology.queue_name(lane), found) for lane, found in of_lanes.items()}
 
 
 def _workers(home: Path) -> Sequence[WorkerOverview]:

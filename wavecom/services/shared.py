@@ -16,6 +16,7 @@ from pymongo.database import Database
 
 from wavecom import private_files, receipt_metrics
 from wavecom.accounts.sessions import Sessions
+from wavecom.accounts.users import Users
 from wavecom.broker import topology
 from wavecom.broker.delivery_queues import DeliveryQueues
 from wavecom.core.account import account_of
@@ -39,7 +40,7 @@ from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import UnavailableError
-from wavecom.providers.file import declared_providers, declared_regions, served_routes
+from wavecom.providers.file import declared_limits, declared_providers, declared_regions, served_routes
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
@@ -48,6 +49,7 @@ from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.queue_layout import MongoQueueLayout
 from wavecom.storage.mongo.sessions import MongoSessionStore
 from wavecom.storage.mongo.suppressions import MongoSuppressionStore
+from wavecom.storage.mongo.users import MongoUserStore
 from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
 from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.provider_board import RedisProviderBoard
@@ -128,6 +130,7 @@ def provider_administration_of(
         factors=MongoWeightFactorStore(database),
         read_board=read_board,
         clock=clock,
+        limits={} if settings.providers_file is None else declared_limits(settings.providers_file),
     )
 
 
@@ -146,6 +149,26 @@ def sessions_of(settings: Settings, database: Database[dict[str, Any]], clock: C
         new_id=new_key_id,
         idle=timedelta(minutes=settings.session_idle_minutes),
         lifetime=timedelta(hours=settings.session_hours),
+    )
+
+
+def session_secret(settings: Settings) -> str:
+    """What signs the pages' sessions: of the settings, else kept in the file that all processes of a machine share.
+
+    Raises ``SettingsError`` where the file holds no secret.
+    """
+    return settings.secret_key or private_files.shared_secret(settings.home / "secret-key")
+
+
+def users_of(settings: Settings, database: Database[dict[str, Any]], clock: Clock) -> Users:
+    """People who sign in to the pages by name, kept in MongoDB."""
+    return Users(
+        store=MongoUserStore(database),
+        audit=MongoAuditLog(database),
+        clock=clock,
+        monotonic=time.monotonic,
+        new_id=new_key_id,
+        secret=lambda: session_secret(settings).encode(),
     )
 
 

@@ -15,11 +15,15 @@ from pymongo.database import Database
 
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
+from wavecom.accounts.users import Users
 from wavecom.batching import GroupCommit
 from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.delivery_queues import REFRESH_SECONDS as LAYOUT_SECONDS
 from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher
 from wavecom.core.acceptance import Acceptance
+from wavecom.core.audit import AuditReader
+from wavecom.core.background_operations import BackgroundOperations
+from wavecom.core.bulk_operations import StopRequests
 from wavecom.core.callback_administration import CallbackAdministration
 from wavecom.core.client_events import FOLLOW_SECONDS, EventAccounts
 from wavecom.core.dead_letter_operations import DeadLetters
@@ -27,9 +31,12 @@ from wavecom.core.event_reading import EventReader
 from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ids import BufferedRandom
 from wavecom.core.keys import KeyRecord
+from wavecom.core.measurements import MeasurementStore
 from wavecom.core.operations import Operations
+from wavecom.core.overview import Overview
 from wavecom.core.ports import Clock, JobRepository, Stats
 from wavecom.core.provider_administration import ProviderAdministration
+from wavecom.core.receipt_counts import ReceiptCounter
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
@@ -39,6 +46,7 @@ from wavecom.internals import fast_paths
 from wavecom.periodic import Periodic
 from wavecom.readiness import broker_check, deliveries_check, redis_check
 from wavecom.services.callback_administration import callback_administration_of
+from wavecom.services.overview import OverviewReader
 from wavecom.services.receipts import ReceiptServices, owners_of, processor_of, receipt_services, receiving_providers
 from wavecom.services.shared import (
     HELP_ANSWERED,
@@ -56,6 +64,7 @@ from wavecom.services.shared import (
     sessions_of,
     suppressions_of,
     unsubscribe_links_of,
+    users_of,
     usual_limits,
 )
 from wavecom.settings import Settings
@@ -66,8 +75,10 @@ from wavecom.storage.mongo.client_events import MongoEventAccountStore, MongoEve
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
+from wavecom.storage.mongo.measurements import MongoMeasurementStore
 from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.stats import MongoStats
+from wavecom.storage.mongo.stop_requests import MongoStopRequests
 from wavecom.storage.redis.client import connect as connect_redis
 from wavecom.storage.redis.quota import TIMEOUT_SECONDS as QUOTA_TIMEOUT_SECONDS
 from wavecom.storage.redis.quota import RedisQuotas
@@ -96,12 +107,20 @@ class WebServices(ClosableServices):
     acceptance: Acceptance
     key_administration: KeyAdministration
     sessions: Sessions
+    users: Users
     outbox: MongoOutbox
     providers: ProviderAdministration
     suppressions: SuppressionList
     receipts: ReceiptServices
     events: EventReader
     callbacks: CallbackAdministration
+    audit: AuditReader
+    measurements: MeasurementStore
+    stop_requests: StopRequests
+    background: BackgroundOperations
+    receipt_counts: ReceiptCounter
+    #: What is going on now; asks each server once, and never raises for one that is away.
+    read_overview: Callable[[], Overview]
     #: None: nobody has said under which address recipients reach this deployment.
     unsubscribe_links: UnsubscribeLinks | None
     #: Name of a server of ours → raises ``UnavailableError`` unless it answers.
@@ -204,6 +223,19 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             clock=clock,
         ),
     )
+    measurements = MongoMeasurementStore(database)
+    stop_requests = MongoStopRequests(database)
+    # With a connection of its own, made when the first page asks: publishing waits for no page.
+    queue_reader = AmqpPublisher(settings.amqp, origin=settings.worker_name, queues=queues)
+    overview = OverviewReader(
+        stats=stats,
+        measurements=measurements,
+        queues=queues,
+        look_at=queue_reader.look_at,
+        redis_client=redis_client,
+        clock=clock,
+        home=settings.home,
+    )
     return WebServices(
         settings=settings,
         clock=clock,
@@ -223,12 +255,19 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             usual=usual_limits(settings),
         ),
         sessions=sessions,
+        users=users_of(settings, database, clock),
         outbox=MongoOutbox(database),
         providers=provider_administration_of(settings, database, redis_client, clock),
         suppressions=suppressions,
         receipts=receipts,
         events=EventReader(log=MongoEventLog(database), accounts=event_account_store, clock=clock),
         callbacks=callback_administration_of(settings, database, clock),
+        audit=MongoAuditLog(database),
+        measurements=measurements,
+        stop_requests=stop_requests,
+        background=BackgroundOperations(stop_requests),
+        receipt_counts=receipt_counter,
+        read_overview=overview.read,
         unsubscribe_links=unsubscribe_links,
         checks={
             "mongodb": check_store,
@@ -243,6 +282,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             *(each.close for each in looking),
             following.close,
             publisher.close,
+            queue_reader.close,
             clock.close,
             quotas.close,
             receipt_counter.close,

@@ -27,6 +27,7 @@ from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import DeliveryMessage, Job, JobId
 from wavecom.core.leases import RENEWAL_SECONDS
+from wavecom.core.measurements import Measured
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.progress import StallDetector
 from wavecom.core.receipt_counts import SentObserver
@@ -38,6 +39,7 @@ from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.weight_adjustment import WeightAdjustment
 from wavecom.internals import fast_paths
 from wavecom.lag import LagMeter
+from wavecom.measuring import FLUSH_SECONDS, MeasurementWriter
 from wavecom.periodic import Periodic
 from wavecom.providers.base import ProviderDependencies
 from wavecom.providers.factory import build_providers, build_sandbox, load_config
@@ -69,6 +71,7 @@ from wavecom.storage.mongo.client import connect as connect_mongo
 from wavecom.storage.mongo.client import default_database
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.mongo.keys import MongoKeyStore
+from wavecom.storage.mongo.measurements import MongoMeasurementStore
 from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.stats import MongoStats
@@ -229,6 +232,13 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         now=clock.now,
         board=RedisProviderBoard(redis_client),
     )
+    measured = {
+        Measured.TAKEN: delivery_metrics.ACCEPTED,
+        Measured.ENDED: delivery_metrics.ENDED,
+        Measured.CALLS: delivery_metrics.CALLS,
+    }
+    measurements = MeasurementWriter(measured, MongoMeasurementStore(database), clock.now)
+    measuring = Periodic(measurements.write, seconds=FLUSH_SECONDS, name="measurements").start()
     following = follow(follower.refresh, FOLLOW_SECONDS, "provider-overrides")
     renewal = Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start()
     sweep = Sweep(
@@ -246,6 +256,8 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         reading.close,
         renewal.close,
         following.close,
+        measuring.close,
+        measurements.write_last,
         lag.close,
         gate.close,
         *(provider.close for provider in providers.values()),

@@ -96,6 +96,11 @@ class SecurityEvents:
         self._write(surface, reason, address, hint, key_id, bug, is_throttled=wait_seconds > 0)
         return wait_seconds
 
+    def noted(self, surface: str, reason: str, address: str) -> None:
+        """Count and log a refusal of ``REASONS`` whose sender somebody else slows down."""
+        EVENTS.labels(surface, reason).inc()
+        self._write(surface, reason, address, "", None, None, is_throttled=reason == THROTTLED)
+
     def _write(
         self,
         surface: str,

@@ -16,9 +16,11 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.e2e.pages.window import LONG, UNCONFIRMED, WIDE, BrowserWindow
 from tests.factories import NOW, make_job
+from tests.unit.web.dashboard.busy_servers import busy
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
 from wavecom.core.provider_administration import ProviderAvailability, ProviderStatus
+from wavecom.core.roles import Role
 from wavecom.core.states import Status
 
 # The pages are quick; a machine that runs other tests beside them is not.
@@ -75,6 +77,11 @@ def environment(tmp_path: Path) -> DashboardEnvironment:
     )
     for number, status in enumerate(Status):
         environment.stats.add("acme", Channel.SMS, status, 10**number)
+    busy(environment)
+    environment.user("ada", Role.VIEWER)
+    environment.audit_entries.entries = [
+        {"entryId": "e-1", "action": "replay", "operator": "o" * 200, "startedAt": NOW, "reason": "r" * 500}
+    ]
     return environment
 
 

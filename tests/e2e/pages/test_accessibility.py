@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
+from tests.accessibility_rules import faults_of
 from tests.e2e.pages.window import PATHS, BrowserWindow
 
 #: What a page must have for those who can't see it.
@@ -110,5 +111,24 @@ def test_every_text_can_be_read_in_light_and_dark(window: BrowserWindow) -> None
     page.get_by_role("button", name="Send SMS").click()
     expect(page.get_by_role("alert")).to_be_visible()
     _, faults["with mistakes"] = page.evaluate(CONTRAST)
+
+    assert {path: found for path, found in faults.items() if found} == {}
+
+
+@pytest.mark.parametrize("window", [{"color_scheme": "light"}, {"color_scheme": "dark"}], indirect=True, ids=str)
+def test_no_page_breaks_a_rule_of_wcag(window: BrowserWindow) -> None:
+    window.open("/login")
+    faults = {"/login": faults_of(window.page)}
+    window.open("/login?with=user")
+    faults["/login?with=user"] = faults_of(window.page)
+    page = window.log_in()
+
+    for path in [*PATHS, "/no/such/page"]:
+        window.open(path)
+        faults[path] = faults_of(page)
+    window.open("/send?type=email")
+    page.get_by_role("button", name="Send E-mail").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    faults["with mistakes"] = faults_of(page)
 
     assert {path: found for path, found in faults.items() if found} == {}

@@ -52,6 +52,20 @@ PATHS = [
     "/send?type=email",
     "/send?type=sms",
     "/send?type=push",
+    f"/notifications/{LONG.job_id}/preview",
+    "/overview",
+    "/overview?range=month",
+    "/providers",
+    "/providers/sandbox/pause",
+    "/providers/sandbox/weight",
+    "/dead-letters",
+    "/dead-letters/again",
+    "/operations",
+    "/system",
+    "/clients",
+    "/settings",
+    "/audit",
+    "/users",
 ]
 
 

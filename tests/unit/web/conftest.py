@@ -17,26 +17,35 @@ from tests.factories import make_random_bytes
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import (
     MemoryAuditLog,
+    MemoryAuditReader,
     MemoryBlobStore,
     MemoryDeadLetterRepository,
     MemoryJobRepository,
     MemoryKeyAudit,
     MemoryKeyStore,
+    MemoryMeasurementStore,
     MemoryPendingReceipts,
+    MemoryReceiptCounts,
     MemorySessionAudit,
     MemorySessionStore,
     MemoryStats,
+    MemoryStopRequests,
     MemorySuppressionStore,
     MemoryUnreadableRequests,
+    MemoryUserAudit,
+    MemoryUserStore,
 )
 from tests.provider_administration import provider_administration_over
 from tests.receipt_environment import receipt_services_over
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
+from wavecom.accounts.users import Users
 from wavecom.core.acceptance import Acceptance
+from wavecom.core.background_operations import BackgroundOperations
 from wavecom.core.batcher import MakeBatcher
 from wavecom.core.engine import Policy
 from wavecom.core.operations import Operations
+from wavecom.core.overview import Overview
 from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import Submission
@@ -157,6 +166,14 @@ def make_environment(
             idle=timedelta(minutes=settings.session_idle_minutes),
             lifetime=timedelta(hours=settings.session_hours),
         ),
+        users=Users(
+            store=MemoryUserStore(),
+            audit=MemoryUserAudit(),
+            clock=clock,
+            monotonic=clock.monotonic,
+            new_id=lambda: make_random_bytes(16).hex(),
+            secret=lambda: b"a secret for tests only",
+        ),
         outbox=cast(Any, None),
         providers=provider_administration_over(settings, clock, statuses=statuses),
         suppressions=suppression_list,
@@ -172,6 +189,12 @@ def make_environment(
             confirm=confirm,
             feedback=feedback_of(settings, suppression_list, jobs, key_store, owners={}),
         ),
+        audit=MemoryAuditReader(),
+        measurements=MemoryMeasurementStore(),
+        stop_requests=MemoryStopRequests(),
+        background=BackgroundOperations(MemoryStopRequests()),
+        receipt_counts=MemoryReceiptCounts(),
+        read_overview=lambda: Overview(at=clock.now()),
         unsubscribe_links=unsubscribe_links,
         checks=checks or {},
     )

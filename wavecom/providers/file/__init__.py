@@ -1,6 +1,7 @@
 """The providers file: reading and checking it. ``configuration`` holds the values that come of it."""
 
 from wavecom.providers.file.reader import (
+    declared_limits,
     declared_providers,
     declared_regions,
     parse_providers,
@@ -10,6 +11,7 @@ from wavecom.providers.file.reader import (
 )
 
 __all__ = [
+    "declared_limits",
     "declared_providers",
     "declared_regions",
     "parse_providers",

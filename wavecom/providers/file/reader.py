@@ -50,6 +50,20 @@ def declared_providers(path: Path) -> list[str]:
     return list(tables) if isinstance(tables, Mapping) else []
 
 
+def declared_limits(path: Path) -> dict[str, float]:
+    """Calls a second that the file allows each provider that it limits, and nothing else of it.
+
+    What a worker refuses is left out. Raises ``ProvidersFileError`` where the file can't be read at all.
+    """
+    tables = _tree(_read(path), path.name).get("providers")
+    found = (
+        {name: each.get("rate_per_second") for name, each in tables.items() if isinstance(each, Mapping)}
+        if (isinstance(tables, Mapping))
+        else {}
+    )
+    return {name: float(rate) for name, rate in found.items() if isinstance(rate, int | float)}
+
+
 def served_routes(path: Path) -> dict[Channel, ChannelRoutes]:
     """The routes of the file, and nothing else of it: no secret is needed for that.
 

@@ -14,12 +14,13 @@ from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionEnded
+from wavecom.core.users import UserEvent
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import reading, writing
 
 
 class MongoAuditLog:
-    """``AuditLog``, ``KeyAudit``, ``SessionAudit`` and ``ProviderAudit`` of the core; safe to share between threads."""
+    """The audits of the core: bulk operations, keys, sessions, providers, users. Safe to share between threads."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._entries = database["audit"].with_options(
@@ -27,10 +28,17 @@ class MongoAuditLog:
         )
 
     def newest(
-        self, *, action: str | None = None, operator: str | None = None, since: datetime | None = None, limit: int
+        self,
+        *,
+        action: str | None = None,
+        operator: str | None = None,
+        since: datetime | None = None,
+        before: datetime | None = None,
+        limit: int,
     ) -> list[dict[str, Any]]:
         """Entries as they were noted, the newest first, their id as ``entryId``. Raises ``StoreError``."""
-        where: Document = {"startedAt": {"$exists": True} if since is None else {"$gte": since}}
+        bounds = {name: at for name, at in (("$gte", since), ("$lt", before)) if at is not None}
+        where: Document = {"startedAt": bounds or {"$exists": True}}
         where |= {name: value for name, value in (("action", action), ("operator", operator)) if value is not None}
         with reading():
             found = list(self._entries.find(where).sort([("startedAt", DESCENDING)]).limit(limit))
@@ -71,6 +79,19 @@ class MongoAuditLog:
             "startedAt": event.at,
             "sessionId": event.session_id,
             "viewer": event.viewer,
+        }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+
+    def record_user_event(self, event: UserEvent) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": event.action.value,
+            "operator": event.actor,
+            "startedAt": event.at,
+            "user": event.user,
+            **event.details,
         }
         with writing():
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)

@@ -139,6 +139,18 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("hour", expireAfterSeconds=400 * _DAY_SECONDS),
         _index("client", "hour"),
     ],
+    "stop_requests": [
+        # An operation has long stopped by then.
+        _index("at", expireAfterSeconds=7 * _DAY_SECONDS),
+    ],
+    "measurements": [
+        # How long did it take, in the last hours?
+        _index("at", expireAfterSeconds=3 * _DAY_SECONDS),
+    ],
+    "measurements_hourly": [
+        # The same over days and months.
+        _index("at", expireAfterSeconds=400 * _DAY_SECONDS),
+    ],
     "sandbox_outbox": [
         # A repeated delivery is counted, not kept twice.
         _index("deliveryKey", unique=True),

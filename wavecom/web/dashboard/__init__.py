@@ -15,67 +15,33 @@ from werkzeug.wrappers import Response
 from wavecom import __version__
 from wavecom.core.account import client_of, is_test_account
 from wavecom.errors import StoreError
+from wavecom.services.shared import new_key_id
 from wavecom.services.web import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
-from wavecom.web.dashboard import (
-    callbacks,
-    errors,
-    formatting,
-    headers,
-    job_actions,
-    login,
-    notifications,
-    outbox,
-    send,
-    session_list,
-    status,
-    suppressions,
-    words,
-)
+from wavecom.web.dashboard import errors, formatting, headers, login, words
 from wavecom.web.dashboard.access import Viewer, ViewerAuthenticator
 from wavecom.web.dashboard.context import EXTENSION, Pages
 from wavecom.web.dashboard.fields import sentence
+from wavecom.web.dashboard.routes import BY_ENDPOINT, OPEN, ROUTES
 from wavecom.web.dashboard.sessions import set_up_sessions
+from wavecom.web.dashboard.snapshots import Snapshots
 from wavecom.web.health import Readiness
 from wavecom.web.security import SecurityEvents
 
-ROUTES = (
-    ("/", "home", status.home, ["GET"]),
-    ("/login", "login", login.login, ["GET", "POST"]),
-    ("/logout", "logout", login.logout, ["POST"]),
-    ("/status", "status", status.status, ["GET"]),
-    ("/status/live", "status_live", status.status_live, ["GET"]),
-    ("/notifications", "notifications", notifications.notifications, ["GET"]),
-    ("/notifications/<job_id>", "notification", notifications.notification, ["GET"]),
-    ("/notifications/<job_id>/live", "notification_live", notifications.notification_live, ["GET"]),
-    ("/notifications/<job_id>/cancel", "cancel", job_actions.cancel, ["GET", "POST"]),
-    ("/notifications/<job_id>/retry", "retry", job_actions.retry, ["GET", "POST"]),
-    ("/notifications/<job_id>/settle", "settle", job_actions.settle, ["GET", "POST"]),
-    ("/suppressions", "suppressions", suppressions.suppressions, ["GET"]),
-    ("/suppressions/add", "add_suppression", suppressions.add_suppression, ["GET", "POST"]),
-    ("/suppressions/<suppression_id>", "suppression", suppressions.suppression, ["GET"]),
-    ("/suppressions/<suppression_id>/lift", "lift_suppression", suppressions.lift_suppression, ["POST"]),
-    ("/callbacks", "callbacks", callbacks.callbacks, ["GET"]),
-    ("/callbacks/add", "add_callback", callbacks.add_callback, ["GET", "POST"]),
-    ("/callbacks/<callback_id>", "callback", callbacks.callback, ["GET"]),
-    ("/callbacks/<callback_id>/change", "change_callback", callbacks.change_callback, ["POST"]),
-    ("/outbox", "outbox", outbox.outbox, ["GET"]),
-    ("/send", "send", send.send, ["GET", "POST"]),
-    ("/sessions", "sessions", session_list.sessions, ["GET"]),
-    ("/sessions/<session_id>/end", "end_session", session_list.end_session, ["POST"]),
-)
-
-#: What somebody who is not logged in may reach.
-OPEN = frozenset({"dashboard.login", "dashboard.static"})
-
 NAVIGATION = (
+    ("dashboard.overview", "Overview"),
     ("dashboard.status", "Status"),
     ("dashboard.notifications", "Notifications"),
+    ("dashboard.dead_letters", "Dead letters"),
+    ("dashboard.providers", "Providers"),
     ("dashboard.suppressions", "Suppressions"),
     ("dashboard.callbacks", "Callbacks"),
     ("dashboard.outbox", "Outbox"),
     ("dashboard.send", "Send"),
+    ("dashboard.system", "Workers"),
+    ("dashboard.clients", "Clients"),
+    ("dashboard.audit", "Audit"),
 )
 
 #: How addresses of parts end that pages load again and again.
@@ -88,7 +54,9 @@ _ANONYMOUS_LIMIT_BYTES = 16 * 1024
 def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
     """Add the pages to ``app``: their addresses, login, CSRF protection and error pages. The API is not touched."""
     secret = set_up_sessions(app, services.settings)
-    access = ViewerAuthenticator(services.keys, services.sessions, services.settings.operator_password, secret)
+    access = ViewerAuthenticator(
+        services.keys, services.users, services.sessions, services.settings.operator_password, secret
+    )
     app.extensions[EXTENSION] = Pages(
         services=services,
         access=access,
@@ -98,6 +66,8 @@ def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
             services.clock.now, services.settings.mail_addresses, services.settings.sender_id_signs
         ),
         sending=Sending.over(services),
+        snapshots=Snapshots(services.clock.monotonic),
+        new_id=new_key_id,
     )
     _set_up_login(app, access)
     app.register_blueprint(_make_blueprint(_make_csrf(app)))
@@ -148,12 +118,15 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
             limit = request.max_content_length or limit
         request.max_content_length = request.max_form_memory_size = limit
         csrf.protect()
+        if request.endpoint not in OPEN:
+            current_user.check(BY_ENDPOINT[request.endpoint or ""].permission(request.method))
         return None
 
     blueprint.before_request(require_viewer)
     blueprint.after_request(headers.add_headers)
-    for path, endpoint, view, methods in ROUTES:
-        blueprint.add_url_rule(path, endpoint, view, methods=methods)
+    blueprint.add_url_rule("/login", "login", login.login, methods=["GET", "POST"])
+    for route in ROUTES:
+        blueprint.add_url_rule(route.path, route.endpoint, route.view, methods=route.methods)
     errors.add_error_pages(blueprint)
     blueprint.app_context_processor(_context)
     for name in ("iso", "clock_time", "file_size", "latency", "thousands", "masked_recipient", "masked"):
@@ -171,7 +144,11 @@ def _to_login() -> Response:
 def _context() -> dict[str, Any]:
     return {
         "viewer": current_user,
-        "navigation": NAVIGATION,
+        "navigation": [
+            (endpoint, word)
+            for endpoint, word in NAVIGATION
+            if current_user.is_authenticated and current_user.may(BY_ENDPOINT[endpoint].permission("GET"))
+        ],
         "version": __version__,
         "client_of": client_of,
         "is_test_account": is_test_account,
@@ -182,6 +159,7 @@ def _context() -> dict[str, Any]:
         "status_look": words.STATUSES.__getitem__,
         "provider_look": words.PROVIDER_STATES.__getitem__,
         "event_appearance": words.event_appearance,
+        "code_explanation": words.code_explanation,
         "channel_word": words.CHANNELS.__getitem__,
         "priority_word": words.PRIORITIES.__getitem__,
         "policy_word": words.POLICIES.__getitem__,

@@ -1,17 +1,37 @@
-"""Who may look at the pages, and at what: an API key sees its client's notifications, the operator sees all."""
+"""Who may look at the pages, and at what: an API key sees its client's notifications, people who run WaveCom see all.
+
+What somebody may do is a set of permissions: a user's come with his role (``core.roles``), a key's with its scopes.
+"""
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
 
 from wavecom.accounts import Caller, KeyRing, KeyScope
 from wavecom.accounts.keyring import is_same_secret
 from wavecom.accounts.sessions import Sessions
+from wavecom.accounts.users import Users
 from wavecom.core.account import client_of
 from wavecom.core.actor import OPERATOR, THE_OPERATOR, Actor
 from wavecom.core.ports import JobFilter
+from wavecom.core.roles import LEAST_ROLE, Permission, Role, permissions_of
+from wavecom.core.users import UserRecord
 from wavecom.errors import ForbiddenError, UnauthenticatedError
+
+#: What a key may do at the pages, by scope: never anything that is not its own client's.
+SCOPES: Final[Mapping[Permission, KeyScope]] = MappingProxyType(
+    {
+        Permission.LOOK: KeyScope.READ,
+        Permission.READ_MESSAGES: KeyScope.READ,
+        Permission.OWN_SESSIONS: KeyScope.READ,
+        Permission.SEND: KeyScope.SEND,
+        Permission.CHANGE: KeyScope.MANAGE,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +43,15 @@ class Viewer:
     client: str | None
     #: On whose behalf it sends.
     actor: Actor
-    may_send: bool
-    #: Of the key that opened the session; None for the operator.
+    permissions: frozenset[Permission]
+    #: Of the key that opened the session; None for people.
     key_id: str | None = None
+    #: Of the user who opened it; None for a key, and for the operators' password.
+    user: str | None = None
+    #: None for a key.
+    role: Role | None = None
     #: Of the session in which this is asked.
     session_id: str = ""
-    #: May cancel, retry and settle.
-    may_manage: bool = False
 
     # What flask-login asks of its users.
     is_authenticated = True
@@ -40,6 +62,38 @@ class Viewer:
         """The name by which flask-login knows the session."""
         return self.id
 
+    def may(self, permission: Permission) -> bool:
+        """Whether this viewer has the permission."""
+        return permission in self.permissions
+
+    @property
+    def may_send(self) -> bool:
+        """Whether this viewer sends notifications."""
+        return self.may(Permission.SEND)
+
+    @property
+    def may_manage(self) -> bool:
+        """Whether this viewer cancels, retries and settles."""
+        return self.may(Permission.CHANGE)
+
+    @property
+    def reads_messages(self) -> bool:
+        """Whether recipients and texts are shown to this viewer in full."""
+        return self.may(Permission.READ_MESSAGES)
+
+    def check(self, permission: Permission) -> None:
+        """Raises ``ForbiddenError``, which says what is missing, unless this viewer has the permission."""
+        if self.may(permission):
+            return
+        if self.role is not None:
+            text = f"Your role is {self.role}; this needs {LEAST_ROLE[permission]}. Who is admin can change roles."
+        elif permission in SCOPES:
+            what = "not send" if permission is Permission.SEND else "not change anything"
+            text = f"This key may look, but {what}: it needs the scope {SCOPES[permission]}."
+        else:
+            text = "This page is for people who run WaveCom. No key opens it."
+        raise ForbiddenError(text, self.key_id)
+
     def narrowed(self, where: JobFilter) -> JobFilter:
         """``where``, so that it finds nothing which this viewer may not see."""
         return where if self.client is None else replace(where, client=self.client)
@@ -48,8 +102,11 @@ class Viewer:
 class ViewerAuthenticator:
     """Tells viewers by what they typed at the login, and afterwards by their session."""
 
-    def __init__(self, keys: KeyRing, sessions: Sessions, operator_password: str | None, session_secret: bytes) -> None:
+    def __init__(
+        self, keys: KeyRing, users: Users, sessions: Sessions, operator_password: str | None, session_secret: bytes
+    ) -> None:
         self._keys = keys
+        self._users = users
         self._sessions = sessions
         self._operator_password = operator_password
         self._session_secret = session_secret
@@ -71,9 +128,17 @@ class ViewerAuthenticator:
             )
         return _viewer(caller)
 
+    def user_for(self, name: str, password: str, code: str, address: str) -> tuple[Viewer | None, float]:
+        """The user who signs in so, or None and the seconds to wait (0: none). Raises ``StoreError``."""
+        login = self._users.sign_in(name, password, code, address)
+        return (None if login.user is None else _user(login.user)), login.wait_seconds
+
     def open_session(self, viewer: Viewer, address: str, browser: str) -> str:
         """A session for somebody who has just logged in; answers its token. Raises ``StoreError``."""
         mark = self._mark() if viewer.client is None else None
+        if viewer.user is not None:
+            found = self._users.find(viewer.user)
+            mark = None if found is None else found.credentials_id
         return self._sessions.open(
             viewer.id, key_id=viewer.key_id, password_mark=mark, address=address, browser=browser
         )
@@ -86,7 +151,8 @@ class ViewerAuthenticator:
         """The viewer whose session this is, with the rights of today.
 
         None when the session is over, when its key has ended or may not look any more (told within seconds, see
-        ``KeyRing``), or when the operator's password is another now. Raises ``StoreError`` when it can't be looked up.
+        ``KeyRing``), when its user is kept out or has new credentials, or when the operator's password is another now.
+        Raises ``StoreError`` when it can't be looked up.
         """
         session = self._sessions.find(token, is_activity=is_activity)
         if session is None:
@@ -96,7 +162,14 @@ class ViewerAuthenticator:
             if caller is None or KeyScope.READ not in caller.scopes:
                 return None
             return replace(_viewer(caller), session_id=session.session_id)
-        if session.password_mark is None or not is_same_secret(session.password_mark, self._mark()):
+        mark = session.password_mark
+        kind, _, name = session.viewer.partition(" ")
+        if kind == "user":
+            user = self._users.find(name)
+            if user is None or mark is None or not is_same_secret(mark, user.credentials_id):
+                return None
+            return replace(_user(user), session_id=session.session_id)
+        if mark is None or self._operator_password is None or not is_same_secret(mark, self._mark()):
             return None
         return replace(_operator(), session_id=session.session_id)
 
@@ -113,11 +186,24 @@ def _viewer(caller: Caller) -> Viewer:
         name=name if caller.is_live else f"{name} (test)",
         client=caller.client,
         actor=caller,
-        may_send=KeyScope.SEND in caller.scopes,
-        may_manage=KeyScope.MANAGE in caller.scopes,
+        permissions=frozenset(permission for permission, scope in SCOPES.items() if scope in caller.scopes),
         key_id=caller.key_id,
     )
 
 
+def _user(user: UserRecord) -> Viewer:
+    return Viewer(
+        id=f"user {user.name}",
+        name=f"{user.name} ({user.role})",
+        client=None,
+        actor=replace(THE_OPERATOR, name=f"user {user.name}"),
+        permissions=permissions_of(user.role),
+        user=user.name,
+        role=user.role,
+    )
+
+
 def _operator() -> Viewer:
-    return Viewer(OPERATOR, "operator", client=None, actor=THE_OPERATOR, may_send=True, may_manage=True)
+    """Who has the operators' password: an admin without a name."""
+    permissions = permissions_of(Role.ADMIN) - {Permission.OWN_PASSWORD}
+    return Viewer(OPERATOR, "operator", client=None, actor=THE_OPERATOR, permissions=permissions, role=Role.ADMIN)

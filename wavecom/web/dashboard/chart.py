@@ -1,4 +1,4 @@
-"""A small stacked bar chart as numbers; templates/dashboard/_chart.html draws it as SVG.
+"""Small charts, of stacked bars or of lines, as numbers; templates/dashboard/_chart.html draws them as SVG.
 
 The drawing is stretched to the page's width, so texts stand beside it in HTML and keep their size on a phone.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 _SLOT = 10
 _HEIGHT = 100
@@ -66,3 +67,35 @@ def _round_figures() -> Iterator[int]:
     while True:
         yield from (figure * power for figure in (10, 12, 16, 20, 24, 30, 40, 50, 60, 80))
         power *= 10
+
+
+@dataclass(frozen=True, slots=True)
+class LineChart:
+    """Lines of figures over steps of time: for each series the points of its unbroken pieces, in a view box's units.
+
+    ``top`` is the figure at the upper edge, in milliseconds.
+    """
+
+    pieces: tuple[tuple[str, ...], ...]
+    top: int
+    width: int
+    height: int = _HEIGHT
+
+
+def lines(series: Sequence[Sequence[float | None]]) -> LineChart:
+    """Draw seconds, to a scale that ends at a round figure of milliseconds; where there is none the line is broken."""
+    top = _round_up(max((ceil(value * 1000) for values in series for value in values if value is not None), default=0))
+    width = max((len(values) for values in series), default=1) * _SLOT
+    return LineChart(tuple(_pieces(values, top) for values in series), top, max(width, _SLOT))
+
+
+def _pieces(values: Sequence[float | None], top: int) -> tuple[str, ...]:
+    pieces: list[list[str]] = [[]]
+    for index, value in enumerate(values):
+        if value is None:
+            pieces.append([])
+            continue
+        y = round(_HEIGHT - value * 1000 / top * _HEIGHT, 2)
+        # A step's figure holds for the whole step: a single one is a line too.
+        pieces[-1] += [f"{index * _SLOT},{y}", f"{(index + 1) * _SLOT},{y}"]
+    return tuple(" ".join(piece) for piece in pieces if piece)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import current_app
@@ -11,6 +12,7 @@ from wavecom.services.web import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
 from wavecom.web.dashboard.access import Viewer, ViewerAuthenticator
+from wavecom.web.dashboard.snapshots import Snapshots
 from wavecom.web.health import Readiness
 from wavecom.web.security import SecurityEvents
 
@@ -27,6 +29,9 @@ class Pages:
     readiness: Readiness
     schema: NotificationSchema
     sending: Sending
+    snapshots: Snapshots
+    #: A new id for an operation.
+    new_id: Callable[[], str]
 
 
 def pages() -> Pages:

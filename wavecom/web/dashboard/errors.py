@@ -73,7 +73,7 @@ def _job_not_found(_error: JobNotFoundError) -> Response:
 def _forbidden(error: ForbiddenError) -> Response:
     key_id = getattr(current_user, "key_id", None)
     pages().security_events.refused(PAGES, FORBIDDEN, request.remote_addr or "", key_id=key_id)
-    return _page(403, "Your key may not do this", str(error))
+    return _page(403, "Your key may not do this" if key_id else "You may not do this", str(error))
 
 
 def _unknown_host(error: UnknownHostError) -> Response:

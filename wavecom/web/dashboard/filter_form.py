@@ -46,6 +46,9 @@ _FIELDS = (
     Field(name="createdBefore", label="Before (UTC)", pointer="/createdBefore", kind="datetime-local", read=utc),
 )
 
+#: The pages' own: one notification by the name that a provider gave its message.
+_MESSAGE_ID = Field(name="providerMessageId", label="Provider's message id", pointer="/providerMessageId")
+
 #: For the operator, who sees every client's: not the API's, where a key stands for one.
 _OPERATORS_FIELDS = (
     Field(name="client", label="Client", pointer="/client"),
@@ -68,7 +71,7 @@ class FilterForm:
     @classmethod
     def filled(cls, typed: Mapping[str, str], *, for_operator: bool) -> FilterForm:
         """The filters with what stands in the page's query; names that are no filter are passed over."""
-        fields = _FIELDS + _OPERATORS_FIELDS if for_operator else _FIELDS
+        fields = (*_FIELDS, _MESSAGE_ID, *(_OPERATORS_FIELDS if for_operator else ()))
         return cls(tuple(_set(field, typed.get(field.name, "").strip()) for field in fields))
 
     @property
@@ -82,7 +85,7 @@ class FilterForm:
 
     def query(self) -> dict[str, str]:
         """What the API's list would be asked for."""
-        others = {field.name for field in _OPERATORS_FIELDS}
+        others = {field.name for field in (_MESSAGE_ID, *_OPERATORS_FIELDS)}
         read = {field.name: field.read(field.value) for field in self.fields if field.name not in others}
         return {name: value for name, value in read.items() if value is not None}
 

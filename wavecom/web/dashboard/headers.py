@@ -12,11 +12,15 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "script-src 'self'",
         "img-src 'self'",
         "connect-src 'self'",
+        "frame-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
         "frame-ancestors 'none'",
     )
 )
+
+#: The one address that our own pages may frame, with a stricter policy of its own.
+FRAMED = "dashboard.preview_frame"
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -32,7 +36,12 @@ HEADERS = {
 
 def add_headers(response: Response) -> Response:
     """An ``after_request`` function. Pages hold personal data, so no cache may keep them; static files are the rest."""
+    is_framed = request.endpoint == FRAMED
+    own = response.headers.get("Content-Security-Policy")
     response.headers.update(HEADERS)
+    if is_framed and own is not None:
+        response.headers["Content-Security-Policy"] = own
+        response.headers["X-Frame-Options"] = "SAMEORIGIN"
     if request.endpoint != "dashboard.static":
         response.headers["Cache-Control"] = "no-store"
     return response

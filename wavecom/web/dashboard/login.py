@@ -11,8 +11,9 @@ from flask_login import current_user, login_user, logout_user
 from werkzeug.wrappers import Response
 
 from wavecom.errors import ForbiddenError
+from wavecom.web.dashboard.access import Viewer
 from wavecom.web.dashboard.context import pages, viewer
-from wavecom.web.security import FORBIDDEN, PAGES, WRONG_LOGIN
+from wavecom.web.security import FORBIDDEN, PAGES, THROTTLED, WRONG_LOGIN
 
 log = structlog.get_logger()
 
@@ -27,6 +28,8 @@ def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     """Show the form; check what was typed."""
     if request.method == "GET":
         return redirect(_next()) if current_user.is_authenticated else _form(200)
+    if _is_by_name():
+        return _login_by_name()
     address, secret = request.remote_addr or "", request.form.get("secret", "").strip()
     events = pages().security_events
     try:
@@ -44,6 +47,26 @@ def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
             f"with others, wait {seconds} second{'' if seconds == 1 else 's'}."
         )
         return *_form(429, text), {"Retry-After": str(seconds)}
+    return _enter(found)
+
+
+def _login_by_name() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
+    address = request.remote_addr or ""
+    name, password, code = (request.form.get(field, "") for field in ("name", "secret", "code"))
+    found, wait_seconds = pages().access.user_for(name, password, code, address)
+    if found is not None:
+        return _enter(found)
+    # Counted and logged here, slowed down in ``accounts.users``, by stricter rules than those for keys.
+    pages().security_events.noted(PAGES, THROTTLED if wait_seconds else WRONG_LOGIN, address)
+    if not wait_seconds:
+        return _form(401, "The name, the password or the code is wrong, or the code was used before.")
+    seconds = math.ceil(wait_seconds)
+    text = f"There were too many wrong tries. Wait {seconds} second{'' if seconds == 1 else 's'}, then try again."
+    return *_form(429, text), {"Retry-After": str(seconds)}
+
+
+def _enter(found: Viewer) -> Response:
+    address = request.remote_addr or ""
     # Nothing of the session before the login lives on, its CSRF token included.
     _end_session()
     token = pages().access.open_session(found, address, request.user_agent.string)
@@ -71,8 +94,20 @@ def _end_session() -> None:
 
 def _form(status: int, error: str = "") -> tuple[str, int]:
     takes_password = pages().services.settings.operator_password is not None
-    page = render_template("dashboard/login.html", error=error, next=_next(), takes_password=takes_password)
+    page = render_template(
+        "dashboard/login.html",
+        error=error,
+        next=_next(),
+        takes_password=takes_password,
+        is_by_name=_is_by_name(),
+        name=request.form.get("name", ""),
+    )
     return page, status
+
+
+def _is_by_name() -> bool:
+    """Whether a user signs in, or somebody with a key or the operators' password."""
+    return request.args.get("with") == "user"
 
 
 def _next() -> str:

@@ -15,14 +15,16 @@ from wavecom.core.job import Job
 from wavecom.web.api import cursors
 from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
-from wavecom.web.dashboard import job_actions
+from wavecom.web.dashboard import job_actions, preview
 from wavecom.web.dashboard.content import describe
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.filter_form import FilterForm
 from wavecom.web.dashboard.formatting import readable, recipient_lines
 from wavecom.web.dashboard.fragments import fragment
+from wavecom.web.dashboard.redaction import redacted
 
 PAGE_SIZE = 50
+MESSAGE_ID = "providerMessageId"
 
 _QUERY = ListQuery()
 
@@ -35,6 +37,8 @@ def notifications() -> str | tuple[str, int]:
         wanted = _wanted(form, cursor)
     except ValidationError as error:
         return _page(form.refused(problems(error)), found=None), 422
+    if message_id := form.typed().get(MESSAGE_ID):
+        return _page(form, found=_by_message_id(message_id, form.typed().get("provider")))
     where = viewer().narrowed(form.narrowed(wanted.where))
     if where.idempotency_key is not None and where.client is None and not where.accounts:
         # Keys are each client's own, and so is their index.
@@ -46,12 +50,27 @@ def notifications() -> str | tuple[str, int]:
 
 def notification(job_id: str) -> str:
     """One notification, whole."""
-    return render_template("dashboard/notification.html", **_details(job_id))
+    return page_of(job_actions.visible(job_id), in_full=viewer().reads_messages)
+
+
+def page_of(job: Job, *, in_full: bool) -> str:
+    """The page of ``job``. Where that is an exception, ``in_full`` shows it once: the page does not update itself."""
+    details = _details(job, in_full=in_full)
+    return render_template("dashboard/notification.html", is_live=in_full == viewer().reads_messages, **details)
 
 
 def notification_live(job_id: str) -> Response:
     """The part of its page that changes."""
-    return fragment(render_template("dashboard/_notification.html", **_details(job_id)))
+    details = _details(job_actions.visible(job_id), in_full=viewer().reads_messages)
+    return fragment(render_template("dashboard/_notification.html", **details))
+
+
+def _by_message_id(message_id: str, provider: str | None) -> tuple[Job, ...]:
+    """Those that a provider calls so, of all providers unless one is named; each by an index, whatever its age."""
+    services = pages().services
+    providers = [provider] if provider else services.providers.names
+    found = [services.jobs.by_message_ids(each, [message_id]).get(message_id) for each in providers]
+    return tuple(job for job in found if job is not None and viewer().client in {None, job.client})
 
 
 def _all_accounts() -> frozenset[str]:
@@ -79,11 +98,13 @@ def _address(form: FilterForm, **further: str) -> str:
     return url_for("dashboard.notifications", **query)
 
 
-def _details(job_id: str) -> dict[str, Any]:
-    found = job_actions.visible(job_id)
+def _details(job: Job, *, in_full: bool) -> dict[str, Any]:
+    found = job if in_full else redacted(job)
     return {
+        "in_full": in_full,
         "actions": job_actions.possible(found) if viewer().may_manage else (),
         "job": found,
+        "has_preview": preview.html_of(job) is not None and viewer().reads_messages,
         "recipient": recipient_lines(found.type, found.to),
         "content": describe(found.payload),
         "metadata": [(name, readable(value)) for name, value in found.metadata.items()],

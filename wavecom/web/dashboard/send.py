@@ -7,7 +7,6 @@ from flask.typing import ResponseReturnValue
 
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.errors import (
-    ForbiddenError,
     IdempotencyMismatchError,
     InvalidRequestError,
     OverloadedError,
@@ -38,8 +37,6 @@ def send() -> ResponseReturnValue:
         channel = Channel(request.args.get("type", Channel.EMAIL.value))
     except ValueError:
         abort(404)
-    if not viewer().may_send:
-        raise ForbiddenError("This key may look, but not send. Sign in with one that may.")
     if request.method == "GET":
         if "type" not in request.args and not _served(channel):
             channel = next(filter(_served, Channel), channel)

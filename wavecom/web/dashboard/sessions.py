@@ -11,12 +11,8 @@ import hmac
 from flask import Flask, Request, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 
-from wavecom import private_files
+from wavecom.services.shared import session_secret
 from wavecom.settings import Settings
-
-#: The same file that ``wavecom run`` keeps, so that web processes started by hand share its sessions.
-_SECRET_FILE = "secret-key"  # noqa: S105 - the name of a file
-
 
 #: Where there are no sessions: a request with a key pays nothing for a cookie that it does not have.
 _WITHOUT = ("/api/",)
@@ -38,7 +34,7 @@ class _PageSessions(SecureCookieSessionInterface):
 
 def set_up_sessions(app: Flask, settings: Settings) -> bytes:
     """Sign sessions with the secret of ``settings``, else with one kept in a file; answers the secret."""
-    text = settings.secret_key or private_files.shared_secret(settings.home / _SECRET_FILE)
+    text = session_secret(settings)
     app.secret_key = text
     secret = text.encode()
     # Cookies don't know ports: two copies of WaveCom on one machine must not take each other's.

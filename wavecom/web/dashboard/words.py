@@ -5,6 +5,7 @@ The icon repeats what the word says and the tone (a colour) repeats the icon, so
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from wavecom.core.account import is_test_account
@@ -14,6 +15,7 @@ from wavecom.core.lanes import Channel, Priority
 from wavecom.core.provider_administration import ProviderAvailability
 from wavecom.core.states import Status
 from wavecom.core.suppressions import SuppressionScope, SuppressionSource, SuppressionState
+from wavecom.core.vocabulary import JobErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +108,70 @@ def event_appearance(event: str) -> Appearance:
 def mode_word(account: str) -> str:
     """An account's word in the filter of the list: ``test`` or ``live``."""
     return "test" if is_test_account(account) else "live"
+
+
+#: ``action`` of an audit entry → what was done, for people.
+AUDIT_ACTIONS: dict[str, str] = {
+    "replay": "Started notifications again",
+    "discard": "Put dead letters aside",
+    "discard_raw": "Removed foreign messages",
+    "reveal": "Looked at a recipient and message",
+    "settle": "Settled notifications by hand",
+    "cancel": "Cancelled notifications",
+    "create_key": "Made an API key",
+    "rotate_key": "Rotated an API key",
+    "revoke_key": "Revoked an API key",
+    "allow_senders": "Changed a client's senders",
+    "end_session": "Ended a session",
+    "pause_provider": "Paused a provider",
+    "reopen_provider": "Opened a provider",
+    "weigh_provider": "Changed a provider's weight",
+    "send_test_message": "Sent a test message",
+    "adjust_weight": "Weight followed receipts",
+    "add_user": "Made a user",
+    "change_role": "Changed a role",
+    "disable_user": "Kept a user out",
+    "enable_user": "Let a user in",
+    "reset_user": "Reset a user",
+    "change_password": "Changed the own password",
+}
+
+
+def audit_word(action: str) -> str:
+    """What was done; an action that this table does not know shows its own word."""
+    return AUDIT_ACTIONS.get(action) or action.replace("_", " ").capitalize()
+
+
+#: Why a notification failed or waits, and what that means for whoever looks.
+ERROR_CODES: dict[str, str] = {
+    JobErrorCode.REJECTED: "The provider refuses this message. Sending it again unchanged will be refused again.",
+    JobErrorCode.RECIPIENT_GONE: "The recipient existed and exists no more. It is on the suppression list.",
+    JobErrorCode.RECIPIENT_INVALID: "This address can never be reached. Ask the customer for another one.",
+    JobErrorCode.RECIPIENT_OPTED_OUT: "The recipient told the provider to send nothing more.",
+    JobErrorCode.SUPPRESSED: "The recipient is on the suppression list: nothing was sent.",
+    JobErrorCode.NOT_SUPPORTED: "No provider of its route can send what this message asks for.",
+    JobErrorCode.PROVIDER_UNAVAILABLE: "No provider of its route could take it at that moment. It is tried again.",
+    JobErrorCode.ATTEMPTS_EXHAUSTED: "Every attempt met an unavailable provider. Retry it when the providers are well.",
+    JobErrorCode.OUTCOME_UNKNOWN: "A call ended without a clear answer: it may have been sent. Ask the provider.",
+    JobErrorCode.UNDELIVERED: "The provider took it and reported later that it was not delivered.",
+    JobErrorCode.SETTLED: "Somebody closed it by hand and said how they knew.",
+    JobErrorCode.EXPIRED: "Its time was over before it could be sent. Nothing was sent after that.",
+}
+_CODE_PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
+    (re.compile(r"http_(401|403)"), "The provider doesn’t accept our key or address."),
+    (re.compile(r"http_(408|504)|timeout.*|.*_timeout"), "The provider did not answer in time."),
+    (re.compile(r"http_429|.*rate_limit.*"), "The provider wants fewer calls a second."),
+    (re.compile(r"http_4\d\d"), "The provider refused the request itself."),
+    (re.compile(r"http_5\d\d"), "The provider has trouble of its own."),
+    (re.compile(r"smtp_4\d\d"), "The mail server can’t take it now; it may later."),
+    (re.compile(r"smtp_5\d\d"), "The mail server refuses it for good."),
+    (re.compile(r"connect.*|dns.*|tls.*"), "The provider could not be reached."),
+    (re.compile(r"receipt_missing"), "The provider never reported what became of it; it counts as delivered."),
+)
+
+
+def code_explanation(code: str) -> str:
+    """What a code means, in a sentence; "" for one that only the provider's documents explain."""
+    if code in ERROR_CODES:
+        return ERROR_CODES[code]
+    return next((text for pattern, text in _CODE_PATTERNS if pattern.fullmatch(code)), "")

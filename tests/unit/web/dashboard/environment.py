@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 import uuid
@@ -23,30 +24,40 @@ from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
 from tests.memory_storage import (
     MemoryAuditLog,
+    MemoryAuditReader,
     MemoryBlobStore,
     MemoryDeadLetterRepository,
     MemoryJobRepository,
     MemoryKeyAudit,
     MemoryKeyStore,
+    MemoryMeasurementStore,
     MemoryOutbox,
+    MemoryReceiptCounts,
     MemorySessionAudit,
     MemorySessionStore,
     MemoryStats,
+    MemoryStopRequests,
     MemorySuppressionStore,
+    MemoryUserAudit,
+    MemoryUserStore,
 )
-from tests.provider_administration import provider_administration_over
+from tests.provider_administration import MemoryProviderAudit, provider_administration_over
 from tests.receipt_environment import receipt_services_over
 from wavecom.accounts import KeyAdministration, KeyRing, KeyScope, hash_of
 from wavecom.accounts.sessions import Sessions
+from wavecom.accounts.users import UserCredentials, Users
 from wavecom.core.acceptance import Acceptance
+from wavecom.core.background_operations import BackgroundOperations
 from wavecom.core.engine import Policy
 from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.operations import Operations
+from wavecom.core.overview import Overview
 from wavecom.core.ports import Counts, Cursor, Interval, JobFilter, Page
 from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.quota import Limits
+from wavecom.core.roles import Role
 from wavecom.core.sessions import SessionStore
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
@@ -186,6 +197,15 @@ class DashboardEnvironment:
         #: What workers say of the providers.
         self.provider_statuses: dict[str, ProviderStatus] = {}
         self.audit = MemoryAuditLog()
+        #: What the audit's readers are shown.
+        self.audit_entries = MemoryAuditReader()
+        self.measurements = MemoryMeasurementStore()
+        self.stop_requests = MemoryStopRequests()
+        self.receipt_counts = MemoryReceiptCounts()
+        self.provider_audit = MemoryProviderAudit()
+        #: What the servers are found to say.
+        self.overview = Overview(at=self.clock.now())
+        self.overview_reads = 0
         self.session_audit = MemorySessionAudit()
         self.sessions = Sessions(
             store=session_store or MemorySessionStore(),
@@ -195,6 +215,15 @@ class DashboardEnvironment:
             new_id=lambda: uuid.uuid4().hex,
             idle=timedelta(minutes=self.settings.session_idle_minutes),
             lifetime=timedelta(hours=self.settings.session_hours),
+        )
+        self.user_audit = MemoryUserAudit()
+        self.users = Users(
+            store=MemoryUserStore(),
+            audit=self.user_audit,
+            clock=self.clock,
+            monotonic=self.clock.monotonic,
+            new_id=lambda: uuid.uuid4().hex,
+            secret=lambda: b"s" * 32,
         )
         usual = Limits(self.settings.key_rate_per_second, self.settings.key_daily_quota)
         quotas = LocalQuotas(lambda: self.clock.now().timestamp())
@@ -238,12 +267,21 @@ class DashboardEnvironment:
                 on_ended=self._on_key_ended,
             ),
             sessions=self.sessions,
+            users=self.users,
             outbox=self.outbox,
-            providers=provider_administration_over(self.settings, self.clock, statuses=self.provider_statuses),
+            providers=provider_administration_over(
+                self.settings, self.clock, statuses=self.provider_statuses, audit=self.provider_audit
+            ),
             suppressions=SuppressionList(self.suppressions, self.clock),
             receipts=receipt_services_over(self.jobs, writer, self.clock),
             events=self.events.reader,
             callbacks=self.events.administration,
+            audit=self.audit_entries,
+            measurements=self.measurements,
+            stop_requests=self.stop_requests,
+            background=BackgroundOperations(self.stop_requests),
+            receipt_counts=self.receipt_counts,
+            read_overview=self._read_overview,
             unsubscribe_links=None,
             checks={name: partial(self._check, name) for name in ("mongodb", "rabbitmq", "redis")},
         )
@@ -253,6 +291,10 @@ class DashboardEnvironment:
     def _on_key_ended(self, record: KeyRecord) -> None:
         self.key_ring.forget(record)
         self.sessions.end_with_key(record)
+
+    def _read_overview(self) -> Overview:
+        self.overview_reads += 1
+        return self.overview
 
     def _check(self, name: str) -> None:
         if name in self.down:
@@ -277,6 +319,20 @@ class DashboardEnvironment:
                 "at": at or job.created_at,
             }
         )
+
+    def user(self, name: str, role: Role, *, has_second_factor: bool = False) -> UserCredentials:
+        """Make a user of the pages."""
+        return self.users.add(name, role, by="ada@ops", has_second_factor=has_second_factor)
+
+    def browser_as(self, role: Role) -> Browser:
+        """A browser in which a user of this role has signed in."""
+        name = f"some-{role}"
+        made = self.user(name, role)
+        browser = Browser(self.app.test_client())
+        browser.get("/login?with=user")
+        assert browser.post("/login?with=user", {"name": name, "secret": made.password}).status_code == 303
+        browser.get("/notifications")
+        return browser
 
     def browser(self, secret: str | None = PASSWORD) -> Browser:
         """A browser that is logged in with ``secret``; None: not at all."""
@@ -315,6 +371,12 @@ class Browser:
         if found := re.search(r'name="csrf_token" value="([^"]+)"', answer.text):
             self.token = found[1]
         return answer
+
+
+def text_of(page: str) -> str:
+    """What a page says, without its markup; numbers without the thin spaces between their thousands."""
+    text = html.unescape(re.sub(r"<[^>]+>", " ", page)).replace("\u202f", "")
+    return re.sub(r"\s+", " ", text)
 
 
 def controls(page: str) -> dict[str, str]:

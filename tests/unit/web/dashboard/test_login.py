@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,15 +20,17 @@ from tests.unit.web.dashboard.environment import (
     DashboardEnvironment,
 )
 from wavecom.accounts import hash_of
-from wavecom.web.dashboard import OPEN
+from wavecom.web.dashboard.routes import OPEN
 
 JOB_ID = "019ceb00-0000-7000-8000-000000000001"
+#: What stands in addresses for names; "some" where it does not matter.
+PARTS = {"job_id": JOB_ID, "name": "ada", "lever": "pause", "action": "again"}
 
 
 def addresses(environment: DashboardEnvironment) -> list[tuple[str, str]]:
     """(method, path) of every page."""
     return [
-        (method, rule.rule.replace("<job_id>", JOB_ID).replace("<session_id>", "some"))
+        (method, re.sub(r"<(\w+)>", lambda each: PARTS.get(each[1], "some"), rule.rule))
         for rule in environment.app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) & {"GET", "POST"})
         if rule.endpoint.startswith("dashboard.") and rule.endpoint not in OPEN

@@ -44,7 +44,7 @@ def test_a_key_sees_and_ends_only_what_it_has_opened_itself(
     page = mine.get("/sessions").text
 
     foreign = mine.post(f"/sessions/{_id_of(environment, 'operator')}/end", {})
-    own = [record.session_id for record in environment.sessions.list("id-rr")]
+    own = [record.session_id for record in environment.sessions.list("key id-rr")]
     answers = [mine.post(f"/sessions/{session_id}/end", {}).status_code for session_id in own]
 
     assert "2 open" in page
@@ -67,7 +67,7 @@ def test_who_logs_in_again_and_again_does_not_fill_the_store(
     for _ in range(110):
         environment.sessions.open("key id-kk", key_id="id-kk")
 
-    assert len(environment.sessions.list("id-kk")) == 100
+    assert len(environment.sessions.list("key id-kk")) == 100
     assert browser.get("/status").status_code == 200
 
 
@@ -76,7 +76,7 @@ def test_what_a_browser_calls_itself_is_shown_harmlessly(environment: DashboardE
 
     page = browser.get("/sessions").text
 
-    [record] = environment.sessions.list("id-kk")
+    [record] = environment.sessions.list("key id-kk")
     assert record.browser.isprintable()
     assert len(record.browser) == 200
     assert "<script>alert" not in page
