@@ -42,5 +42,9 @@ def test_uniqueness_purging_and_partiality_are_the_servers(database: Database[di
 
     assert {name for name, index in jobs.items() if index.get("unique")} == {"jobId_1", "client_1_idempotencyKey_1"}
     assert {name for name, index in jobs.items() if "expireAfterSeconds" in index} == {"purgeAt_1"}
-    assert {name for name, index in jobs.items() if index.get("sparse")} == {"parkedUntil_1", "deadLetteredAt_1"}
+    assert {name for name, index in jobs.items() if index.get("sparse")} == {
+        "parkedUntil_1",
+        "deadLetteredAt_1",
+        "eventsDueAt_1",
+    }
     assert sum("partialFilterExpression" in index for index in jobs.values()) == 5

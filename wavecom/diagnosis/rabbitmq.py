@@ -34,6 +34,7 @@ _INEQUIVALENT: Final = re.compile(r"inequivalent arg .*", re.DOTALL)
 _PROCESS_OF: Final = {
     **{topology.queue_name(queue): group.name for group in LANE_GROUPS for queue in group.queues},
     topology.PERIODIC_QUEUE: "ops",
+    topology.CALLBACKS_QUEUE: "worker",
 }
 _EXCHANGES: Final = (topology.NOTIFICATIONS, topology.DEAD_LETTERS, topology.PERIODIC)
 
@@ -58,6 +59,7 @@ def check_queues(context: DiagnosisContext) -> Iterator[CheckResult]:
         entities: list[Exchange | Queue] = [
             *_EXCHANGES,
             *topology.delivery_queues(layout),
+            topology.CALLBACKS,
             topology.PERIODIC_TASKS,
             topology.DEAD,
             topology.CANARY,
