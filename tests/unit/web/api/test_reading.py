@@ -60,6 +60,7 @@ def test_a_job_is_told_whole(environment: WebEnvironment, api: FlaskClient) -> N
         "payload": {"text": "Your one-time password is 493817", "senderId": "BANK"},
         "metadata": {"order": "A-1"},
         "status": "retrying",
+        "region": None,
         "priority": "normal",
         "attempts": 1,
         "maxAttempts": 5,
