@@ -176,12 +176,12 @@ def test_who_lets_go_says_when_to_look_next(callbacks: CallbackStore) -> None:
     lease = callbacks.hold("a" * 32, "one", NOW, later(60))
     assert lease is not None
 
-    assert callbacks.let_go(lease, later(5))
+    assert callbacks.release(lease, later(5))
     assert callbacks.take_due(later(5), later(30), 10) == ["a" * 32]
 
     again = callbacks.hold("a" * 32, "two", later(5), later(65))
     assert again is not None
-    assert callbacks.let_go(again, None)
+    assert callbacks.release(again, None)
     assert callbacks.take_due(later(10_000), later(10_030), 10) == []
 
 
@@ -192,10 +192,10 @@ def test_who_lets_go_while_events_come_must_look_once_more(callbacks: CallbackSt
 
     callbacks.wake(["a" * 32], later(1))
 
-    assert not callbacks.let_go(lease, None)
+    assert not callbacks.release(lease, None)
     renewed = callbacks.hold("a" * 32, "one", later(1), later(61))
     assert renewed is not None
-    assert callbacks.let_go(renewed, None)
+    assert callbacks.release(renewed, None)
 
 
 def test_who_has_lost_his_hold_ends_nobody_elses(callbacks: CallbackStore) -> None:
@@ -204,7 +204,7 @@ def test_who_has_lost_his_hold_ends_nobody_elses(callbacks: CallbackStore) -> No
     assert old is not None
     callbacks.hold("a" * 32, "two", later(60), later(120))
 
-    assert not callbacks.let_go(old, None)
+    assert not callbacks.release(old, None)
     assert callbacks.hold("a" * 32, "three", later(61), later(121)) is None
 
 
@@ -212,7 +212,7 @@ def test_events_do_not_wake_a_callback_before_its_pause_is_over(callbacks: Callb
     callbacks.add(make_callback(not_before=later(30)))
     lease = callbacks.hold("a" * 32, "one", NOW, later(60))
     assert lease is not None
-    callbacks.let_go(lease, later(30))
+    callbacks.release(lease, later(30))
 
     callbacks.wake(["a" * 32], later(1))
 

@@ -107,7 +107,7 @@ class MemoryCallbackStore:
             entry.token, entry.held_until, entry.due_at = token, until, until
             return CallbackLease(entry.callback, token, entry.arrivals)
 
-    def let_go(self, lease: CallbackLease, due_at: datetime | None) -> bool:
+    def release(self, lease: CallbackLease, due_at: datetime | None) -> bool:
         """See the port."""
         with self._lock:
             entry = self._entries.get(lease.callback.callback_id)

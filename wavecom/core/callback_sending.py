@@ -157,7 +157,7 @@ class CallbackSending:
             due = [] if is_paused or is_over else self._deliveries.due(callback_id, now, self._batch(callback))
             if due:
                 self._send(callback, due, report)
-            elif self._callbacks.let_go(lease, self._next_look(callback, is_paused=is_paused)):
+            elif self._callbacks.release(lease, self._next_look(callback, is_paused=is_paused)):
                 break
         return report
 

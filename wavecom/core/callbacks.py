@@ -199,7 +199,7 @@ class CallbackStore(Protocol):
         """Take or renew the hold on an active callback; None where another has it, or it is not active."""
         ...
 
-    def let_go(self, lease: CallbackLease, due_at: datetime | None) -> bool:
+    def release(self, lease: CallbackLease, due_at: datetime | None) -> bool:
         """End the hold, and have the callback looked at at ``due_at``; False, with nothing done, where events have come
         for it since ``lease`` was taken or renewed."""
         ...

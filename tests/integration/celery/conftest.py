@@ -7,13 +7,11 @@ and a database of its own.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,11 @@ from urllib.parse import urlparse
 import pytest
 from celery import Celery
 from kombu import Connection
-from kombu.exceptions import OperationalError
 from pymongo.database import Database
 from pytest_celery import CeleryBrokerCluster, CeleryTestBroker, CeleryTestWorker, CeleryWorkerCluster
 
 from tests.factories import make_job
+from tests.ticks import ticks
 from tests.waiting import PATIENCE_SECONDS, wait_until
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker import topology
@@ -234,19 +232,8 @@ def beat(celery_setup_app: Celery) -> Iterator[None]:
 
     A retry whose publication a busy broker does not confirm within the publisher's three seconds is left to the sweep.
     """
-    is_over = threading.Event()
-
-    def send() -> None:
-        while not is_over.wait(5):
-            # A broker that is too busy for this tick takes the next.
-            with contextlib.suppress(OperationalError):
-                celery_setup_app.send_task(topology.SWEEP_TASK, queue=topology.PERIODIC_TASKS)
-
-    thread = threading.Thread(target=send, name="beat")
-    thread.start()
-    yield
-    is_over.set()
-    thread.join()
+    with ticks(lambda: celery_setup_app.send_task(topology.SWEEP_TASK, queue=topology.PERIODIC_TASKS), seconds=5):
+        yield
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from kombu.exceptions import OperationalError
 from pymongo.database import Database
 from pytest_celery import CeleryTestSetup
 from standardwebhooks.webhooks import Webhook
 
 from tests import peers
 from tests.peers import HttpPeer
+from tests.ticks import ticks
 from tests.waiting import wait_until
 from wavecom.broker import topology
 from wavecom.core.callback_administration import CallbackAdministration, NewCallback
@@ -116,20 +116,14 @@ def administration(
 
 
 @pytest.fixture
-def ticks(celery_setup_app: Celery) -> Iterator[None]:
+def events_published(celery_setup_app: Celery) -> Iterator[None]:
     """Beat's ticks for events, each second."""
-    is_over = threading.Event()
 
     def send() -> None:
-        while not is_over.wait(1):
-            with contextlib.suppress(OperationalError):
-                celery_setup_app.send_task(topology.PUBLISH_EVENTS_TASK, queue=topology.CALLBACKS, expires=5)
+        celery_setup_app.send_task(topology.PUBLISH_EVENTS_TASK, queue=topology.CALLBACKS, expires=5)
 
-    thread = threading.Thread(target=send, name="ticks")
-    thread.start()
-    yield
-    is_over.set()
-    thread.join()
+    with ticks(send, seconds=1):
+        yield
 
 
 @pytest.fixture
@@ -148,7 +142,7 @@ def _ends(receiver: Receiver) -> Counter[str]:
     return Counter(event["data"]["jobId"] for event in receiver.taken if event["type"] == "notification.delivered")
 
 
-@pytest.mark.usefixtures("ticks")
+@pytest.mark.usefixtures("events_published")
 def test_what_becomes_of_notifications_is_sent_signed_in_versions(
     celery_setup: CeleryTestSetup,
     submit: Callable[..., Job],
@@ -168,7 +162,7 @@ def test_what_becomes_of_notifications_is_sent_signed_in_versions(
     assert by_version[2]["data"]["metadata"] == {"order": "A-42"}
 
 
-@pytest.mark.usefixtures("ticks")
+@pytest.mark.usefixtures("events_published")
 def test_test_accounts_have_events_and_callbacks_of_their_own(
     celery_setup: CeleryTestSetup,
     submit: Callable[..., Job],
@@ -185,7 +179,7 @@ def test_test_accounts_have_events_and_callbacks_of_their_own(
     assert live.taken == []
 
 
-@pytest.mark.usefixtures("ticks")
+@pytest.mark.usefixtures("events_published")
 def test_while_a_receiver_is_down_nothing_is_lost_and_nobody_else_waits(
     celery_setup: CeleryTestSetup,
     submit: Callable[..., Job],
@@ -215,7 +209,7 @@ def test_while_a_receiver_is_down_nothing_is_lost_and_nobody_else_waits(
         wait_until(lambda: set(_ends(down)) == submitted, "all events at the one that was down")
 
 
-@pytest.mark.usefixtures("ticks")
+@pytest.mark.usefixtures("events_published")
 def test_a_worker_that_is_killed_while_it_sends_loses_no_event(
     celery_setup: CeleryTestSetup,
     submit: Callable[..., Job],

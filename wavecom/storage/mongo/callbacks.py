@@ -120,7 +120,7 @@ class MongoCallbackStore:
                     return CallbackLease(self._callback(found), token, found["arrivals"])
         return None
 
-    def let_go(self, lease: CallbackLease, due_at: datetime | None) -> bool:
+    def release(self, lease: CallbackLease, due_at: datetime | None) -> bool:
         """See the port."""
         where = {"_id": lease.callback.callback_id, "holdToken": lease.token, "arrivals": lease.arrivals}
         update: Document = {"$unset": {"holdToken": "", "holdUntil": ""}}
