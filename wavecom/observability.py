@@ -5,13 +5,35 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import traceback
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import orjson
 import structlog
 
-#: Libraries whose debug lines show what they carry: whole documents, whole addresses.
-_TELLTALES = ("pymongo", "urllib3", "amqp", "kombu")
+#: Warns of an answer's headers with the address of the call, which for push is the recipient's; its caller is told.
+_NAMES_ADDRESSES = "urllib3"
+
+#: Errors whose text names servers, types or limits, and never a value that was being handled.
+_PLAIN_ERRORS = frozenset(
+    {
+        "builtins.OSError",
+        "builtins.RuntimeError",
+        "builtins.MemoryError",
+        "builtins.AttributeError",
+        "builtins.ImportError",
+        "builtins.NameError",
+        "builtins.TypeError",
+        "wavecom.errors.WaveComError",
+        "amqp.exceptions.AMQPError",
+        "pymongo.errors.ConnectionFailure",
+        "redis.exceptions.ConnectionError",
+        "redis.exceptions.TimeoutError",
+    }
+)
+#: Of these, those that tell a client what it sent.
+_QUOTING_ERRORS = frozenset({"wavecom.errors.RefusedError"})
 
 
 def configure_logging(level: str, process: str) -> None:
@@ -28,7 +50,7 @@ def configure_logging(level: str, process: str) -> None:
     structlog.configure(
         processors=[
             *shared,
-            structlog.processors.format_exc_info,
+            _format_exception,
             _with_process(process),
             structlog.processors.JSONRenderer(serializer=_dumps),
         ],
@@ -41,8 +63,9 @@ def configure_logging(level: str, process: str) -> None:
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
             processors=[
+                _without_quotation,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                _format_exception,
                 _with_process(process),
                 structlog.processors.JSONRenderer(serializer=lambda *args, **kwargs: _dumps(*args, **kwargs).decode()),
             ],
@@ -52,9 +75,53 @@ def configure_logging(level: str, process: str) -> None:
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(number)
-    for name in _TELLTALES:
-        logging.getLogger(name).setLevel(max(number, logging.INFO))
+    # Libraries' debug lines show what they carry: whole documents, whole addresses, whatever library comes next.
+    root.setLevel(max(number, logging.INFO))
+    logging.getLogger(_NAMES_ADDRESSES).setLevel(max(number, logging.ERROR))
+
+
+def _without_quotation(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Cut from a library's line about an error what quotes it: the field ``exception`` tells all that may be told."""
+    record: logging.LogRecord = event["_record"]
+    if not record.exc_info:
+        return event
+    if record.name == "celery.app.trace" and isinstance(record.args, Mapping):
+        event["event"] = f"Task {record.args.get('name')}[{record.args.get('id')}] failed"
+    else:
+        event["event"] = str(event["event"]).partition("\n")[0]
+    return event
+
+
+def _format_exception(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """``exc_info`` → ``exception``: a traceback whose errors' texts are left out where they may quote somebody."""
+    found = event.pop("exc_info", None)
+    if found is True:
+        found = sys.exc_info()
+    error = found[1] if isinstance(found, tuple) else found
+    if isinstance(error, BaseException):
+        event["exception"] = "\n".join(_described(error, set()))
+    return event
+
+
+def _described(error: BaseException, seen: set[int]) -> Iterator[str]:
+    seen.add(id(error))
+    before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if before is not None and id(before) not in seen:
+        yield from _described(before, seen)
+        yield "then:"
+    if error.__traceback__ is not None:
+        yield "".join(traceback.format_tb(error.__traceback__)).rstrip()
+    kinds = {f"{kind.__module__}.{kind.__qualname__}" for kind in type(error).__mro__}
+    name = type(error).__qualname__
+    if kinds & _PLAIN_ERRORS and not kinds & _QUOTING_ERRORS:
+        yield f"{name}: {error}"
+    else:
+        code = getattr(error, "code", None)
+        yield f"{name} (code {code}, text left out)" if isinstance(code, int) else f"{name} (text left out)"
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield "in it:"
+            yield from _described(each, seen)
 
 
 def _dumps(event: Any, **_: Any) -> bytes:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+
+from tests.log_events import documented_events, documented_rows, logged_events
 
 PROGRAM = r"""
 import logging
@@ -16,8 +19,8 @@ log = structlog.get_logger()
 log.warning("plain", count=1)
 log.warning("odd", text="half \ud83d", number=10**30, names={7: "seven"})
 try:
-    raise ValueError("half \udc80")
-except ValueError:
+    raise RuntimeError("half \udc80")
+except RuntimeError:
     log.exception("failed")
 logging.getLogger("library").warning("half %s", "\udfff")
 log.warning("last")
@@ -31,5 +34,69 @@ def test_whatever_a_line_tells_it_is_json_and_costs_its_teller_nothing() -> None
     assert [line["event"] for line in lines] == ["plain", "odd", "failed", "half \udfff", "last"]
     assert lines[1]["text"] == "half \ud83d"
     assert lines[1]["number"] == 10**30
-    assert "ValueError: half" in lines[2]["exception"]
+    assert "RuntimeError: half" in lines[2]["exception"]
     assert {line["process"] for line in lines} == {"web"}
+
+
+TROUBLED = r"""
+import logging
+import structlog
+from wavecom.observability import configure_logging
+
+configure_logging("debug", "web")
+log = structlog.get_logger()
+
+def fail(error, cause=None):
+    try:
+        raise error from cause
+    except BaseException:
+        log.exception("ours")
+        logging.getLogger("library").exception("theirs")
+
+fail(ValueError("quokka@secret.example"))
+fail(KeyError("quokka"), cause=ConnectionRefusedError("10.0.0.7:5672 refused"))
+fail(ExceptionGroup("quokka", [LookupError("quokka")]))
+try:
+    raise ValueError("quokka")
+except ValueError as error:
+    logging.getLogger("celery.app.trace").error(
+        "Task %(name)s[%(id)s] %(exc)s", {"name": "t", "id": "7", "exc": repr(error)}, exc_info=True
+    )
+    logging.getLogger("asyncio").error(f"never retrieved\nfuture: {error!r}", exc_info=error)
+logging.getLogger("any.library").debug("command: quokka")
+logging.getLogger("urllib3.connectionpool").warning("Failed to parse headers (url=https://push.example/quokka)")
+logging.getLogger("any.library").info("heard")
+log.debug("debugged")
+"""
+
+
+def test_at_debug_no_library_and_no_error_says_what_was_being_handled() -> None:
+    ran = subprocess.run([sys.executable, "-c", TROUBLED], capture_output=True, text=True, timeout=60, check=True)
+
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    # The source of the program has it, which a traceback shows; of a program in a string there is none to show.
+    assert "quokka" not in ran.stderr
+    events = ["ours", "theirs"] * 3 + ["Task t[7] failed", "never retrieved", "heard", "debugged"]
+    assert [line["event"] for line in lines] == events
+    assert lines[0]["exception"].splitlines()[-1] == "ValueError (text left out)"
+    assert "ConnectionRefusedError: 10.0.0.7:5672 refused\nthen:" in lines[2]["exception"]
+    assert "in it:\nLookupError (text left out)" in lines[5]["exception"]
+    assert all("line" in lines[at]["exception"] for at in (0, 1, 6, 7))
+
+
+def test_the_guide_has_every_event_with_its_levels_and_fields_and_no_other() -> None:
+    assert len(logged_events()) > 140
+
+    assert documented_events() == logged_events()
+
+
+def test_every_row_says_what_the_event_means() -> None:
+    assert {event for event, _, _, meaning in documented_rows() if len(meaning.strip()) < 15} == set()
+
+
+def test_events_are_words_and_no_field_is_named_for_what_must_not_be_logged() -> None:
+    forbidden = {"to", "recipient", "email", "phone", "name", "subject", "text", "html", "body", "payload", "token"}
+    forbidden |= {"variables", "metadata", "secret", "password", "api_key", "url", "query", "headers", "response"}
+
+    assert [name for name in logged_events() if not re.fullmatch(r"[a-z][a-z_]+", name)] == []
+    assert {name: each.fields & forbidden for name, each in logged_events().items() if each.fields & forbidden} == {}
