@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import structlog
 
 from wavecom.core.job import JobId
-from wavecom.core.lanes import LANES, Lane
+from wavecom.core.lanes import LANES, Lane, admission_order
 from wavecom.worker.debouncer import Debouncer, Timer
 from wavecom.worker.pipeline import Disposition
 
@@ -73,14 +73,15 @@ class HeldMessages:
     def add(self, lane: Lane, message: HeldMessage) -> None:
         """Admit the message, or hold it. Raises nothing."""
         # Behind what is held already: within a lane the order stays, and another try is scheduled.
+        waiting = self._waiting_in(lane)
         try:
-            pause = 0.0 if self._held[lane] else self._admit(lane, message)
+            pause = 0.0 if waiting else self._admit(lane, message)
         except Exception:
             # Whatever it was: a message that is neither held nor in flight would never be settled.
             log.exception("admission_failed")
             pause = LONGEST_PAUSE_SECONDS
         if pause is not None:
-            self._held[lane].append(message)
+            waiting.append(message)
             if pause > 0:
                 self._debouncer.schedule(pause)
 
@@ -99,6 +100,15 @@ class HeldMessages:
             waiting.clear()
         self._debouncer.cancel()
         self._is_requested = False
+
+    def _waiting_in(self, lane: Lane) -> deque[HeldMessage]:
+        waiting = self._held.get(lane)
+        if waiting is None:
+            # Of a region; which there are is not known before. A dict of its own: other threads read the one there is.
+            waiting = deque()
+            lanes = sorted((*self._held, lane), key=admission_order)
+            self._held = {each: self._held.get(each, waiting) for each in lanes}
+        return waiting
 
     def _try_again(self) -> None:
         self._is_requested = False

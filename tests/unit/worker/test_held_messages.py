@@ -90,6 +90,19 @@ def test_what_is_held_is_admitted_in_its_order_and_higher_lanes_first(environmen
     assert len(environment.held) == 0
 
 
+def test_lanes_of_regions_are_held_too_and_stand_beside_those_of_their_kind(environment: Environment) -> None:
+    of_eu, urgent_of_us = NORMAL._replace(region="eu"), HIGH._replace(region="us")
+    test_of_eu = NORMAL._replace(region="eu", is_test=True)
+    for tag, lane in enumerate((test_of_eu, of_eu, NORMAL, of_eu, urgent_of_us)):
+        environment.add(tag, lane)
+
+    assert environment.held.lanes() == [urgent_of_us, NORMAL, of_eu, test_of_eu]
+    environment.gate.is_open = True
+    environment.timer.pass_time(0.5)
+
+    assert environment.gate.admitted == [4, 2, 1, 3, 0]
+
+
 def test_a_message_behind_another_of_its_lane_does_not_overtake_it(environment: Environment) -> None:
     environment.add(1)
     environment.gate.is_open = True

@@ -6,6 +6,7 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+from amqp.exceptions import NotFound
 from kombu import Connection
 from kombu.transport.native_delayed_delivery import MAX_LEVEL, level_name
 
@@ -51,8 +52,14 @@ def publish_raw(amqp_url: str, body: bytes, headers: dict[str, Any], content_typ
 
 
 def delayed_messages(amqp_url: str) -> int:
-    """How many messages wait for their time in the broker, in the queues that Celery delays them with."""
+    """How many messages wait for their time in the broker, in the queues that Celery delays them with.
+
+    0 while those are not all there: a worker makes them beside its first deliveries.
+    """
     with Connection(amqp_url) as connection:
         channel: Any = connection.default_channel
         queues = [level_name(level) for level in range(MAX_LEVEL + 1)]
-        return sum(channel.queue_declare(queue, passive=True).message_count for queue in queues)
+        try:
+            return sum(channel.queue_declare(queue, passive=True).message_count for queue in queues)
+        except NotFound:
+            return 0

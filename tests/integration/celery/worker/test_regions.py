@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -97,18 +98,19 @@ def test_the_backlog_of_a_region_whose_worker_is_killed_is_taken_where_it_is_all
     for job in before:
         wait_for_status(read, job, Status.DELIVERED)
     by_region = {region: {read(job.job_id).provider for job in before if job.region == region} for region in REGIONS}
-    assert by_region == {"eu": {"european"}, "us": {"everywhere"}, "ch": {"everywhere"}, "": {"everywhere"}}
+    # While the first of a route has no permit left, the next is called.
+    assert "european" in by_region.pop("eu")
+    assert by_region == {"us": {"everywhere"}, "ch": {"everywhere"}, "": {"everywhere"}}
 
     eu.kill()
     ch.kill()
     killed_at = time.monotonic()
     of_eu, of_ch = send("eu", 10), send("ch", 10)
-    taken = wait_for_status(read, of_eu[0], Status.DELIVERED)
+    wait_for_status(read, of_eu[0], Status.DELIVERED)
 
     assert time.monotonic() - killed_at >= TAKEOVER_SECONDS / 2, "it was not absent for long enough"
-    assert taken.provider == "european", "a job is of its region, whoever delivers it"
-    for job in of_eu:
-        wait_for_status(read, job, Status.DELIVERED)
+    providers = {wait_for_status(read, job, Status.DELIVERED).provider for job in of_eu}
+    assert "european" in providers, "a job is of its region, whoever delivers it"
     wait_until(lambda: time.monotonic() - killed_at > 3 * TAKEOVER_SECONDS, "time enough to take the other's", 60)
     assert {read(job.job_id).status for job in of_ch} == {Status.QUEUED}
     assert us.status == "running"
@@ -123,17 +125,16 @@ def test_who_has_taken_a_backlog_leaves_it_when_the_region_has_a_worker_again(
     start: Start, send: Send, read: Read, amqp_url: str
 ) -> None:
     us = start("us")
-    publisher = AmqpPublisher(AmqpAddress.parse(amqp_url), origin="looking")
     send("eu", 1)
+    with closing(AmqpPublisher(AmqpAddress.parse(amqp_url), origin="looking")) as publisher:
 
-    def consumers() -> int | None:
-        state = publisher.look_at("notifications.eu.sms.normal")
-        return None if state is None else state.consumers
+        def consumers() -> int | None:
+            state = publisher.look_at("notifications.eu.sms.normal")
+            return None if state is None else state.consumers
 
-    wait_until(lambda: consumers() == 1, "us to take over")
-    start("eu")
-    wait_until(lambda: consumers() == 1, "us to leave")
-    publisher.close()
+        wait_until(lambda: consumers() == 1, "us to take over")
+        start("eu")
+        wait_until(lambda: consumers() == 1, "us to leave")
     for job in send("eu", 5):
         wait_for_status(read, job, Status.DELIVERED)
     assert us.status == "running"

@@ -35,7 +35,8 @@ def environment(tmp_path: Path) -> DashboardEnvironment:
     path.write_text(FILE)
     environment = DashboardEnvironment(tmp_path, providers_file=path)
     # 60 seconds of the minute that is over, and nothing of the one that has begun.
-    environment.clock.advance(60 - environment.clock.now().second)
+    now = environment.clock.now()
+    environment.clock.advance(60 - now.second - now.microsecond / 1_000_000)
     at = environment.clock.now() - timedelta(seconds=30)
     environment.measurements.add(
         at,

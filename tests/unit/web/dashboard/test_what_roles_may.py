@@ -66,6 +66,11 @@ LEAST = {
     ("GET", "/operations/<operation_id>/live"): Role.VIEWER,
     ("POST", "/operations/<operation_id>/stop"): Role.OPERATOR,
     ("POST", "/operations/<operation_id>/resume"): Role.OPERATOR,
+    ("GET", "/callbacks"): Role.VIEWER,
+    ("GET", "/callbacks/<callback_id>"): Role.VIEWER,
+    ("GET", "/callbacks/add"): Role.OPERATOR,
+    ("POST", "/callbacks/add"): Role.OPERATOR,
+    ("POST", "/callbacks/<callback_id>/change"): Role.OPERATOR,
     ("GET", "/sessions"): Role.VIEWER,
     ("POST", "/sessions/<session_id>/end"): Role.VIEWER,
     ("GET", "/password"): Role.VIEWER,
@@ -98,6 +103,7 @@ def _path(path: str) -> str:
         "lever": "pause",
         "action": "again",
         "operation_id": entry,
+        "callback_id": entry,
     }
     return re.sub(r"<(\w+)>", lambda found: names.get(found[1], "sandbox"), path)
 
