@@ -61,9 +61,9 @@ def configure_logging(level: str, process: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],
+            pass_foreign_args=True,
+            foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name, _without_quotation],
             processors=[
-                _without_quotation,
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 _format_exception,
                 _with_process(process),
@@ -82,11 +82,11 @@ def configure_logging(level: str, process: str) -> None:
 
 def _without_quotation(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Cut from a library's line about an error what quotes it: the field ``exception`` tells all that may be told."""
-    record: logging.LogRecord = event["_record"]
-    if not record.exc_info:
+    arguments = event.pop("positional_args", ())
+    if not event.get("exc_info"):
         return event
-    if record.name == "celery.app.trace" and isinstance(record.args, Mapping):
-        event["event"] = f"Task {record.args.get('name')}[{record.args.get('id')}] failed"
+    if event["logger"] == "celery.app.trace" and isinstance(arguments, Mapping):
+        event["event"] = f"Task {arguments.get('name')}[{arguments.get('id')}] failed"
     else:
         event["event"] = str(event["event"]).partition("\n")[0]
     return event
