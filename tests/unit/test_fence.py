@@ -42,6 +42,8 @@ SETTABLE = {
     "context.minimum_version": "ssl.SSLContext",
     "context.sslsocket_class": "ssl.SSLContext",
     "g.*": "flask.g",
+    "node.*": "jinja2.nodes, whose fields its documentation of extensions lists",
+    "operand.expr": "jinja2.nodes.Operand",
     "request.max_content_length": "flask.Request",
     "request.max_form_memory_size": "flask.Request",
     "root.handlers": "logging.Logger",

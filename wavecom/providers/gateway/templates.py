@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import orjson
-from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, Undefined, nodes
+from jinja2 import TemplateError, TemplateSyntaxError, Undefined, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from wavecom.core.ports import Message
+from wavecom.core.sandbox import sandboxed_environment
 
 Path = tuple[str | int, ...]
 #: Puts together what a template gives, of the message and of the values of all its expressions.
@@ -44,8 +45,7 @@ def _json(value: object) -> str:
 
 
 def _environment(*, is_xml: bool = False) -> ImmutableSandboxedEnvironment:
-    made = ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=is_xml)
-    made.globals.clear()
+    made = sandboxed_environment(autoescape=is_xml)
     made.globals["omit"] = OMIT
     made.filters["json"] = _json
     return made

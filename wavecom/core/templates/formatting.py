@@ -1,0 +1,178 @@
+"""How values look in a locale, by the data of CLDR: numbers, money, dates, plurals, lists. Babel is loaded when used.
+
+Numbers are put together here from Babel's patterns and signs, because Babel (2.19) loses apostrophes between groups
+(1'234'567 of Switzerland), knows nothing of CLDR's ``minimumGroupingDigits``, and puts no space between a currency's
+letters and the digits (UTS 35, part 3, "Currencies" and "Number Patterns").
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, Literal, cast
+
+from wavecom.core.templates import locales
+from wavecom.core.templates.variables import Money
+
+if TYPE_CHECKING:
+    from babel import Locale
+    from babel.numbers import NumberPattern
+
+Style = Literal["short", "medium", "long", "full"]
+STYLES: Final = ("short", "medium", "long", "full")
+TIME_STYLES: Final = ("short", "medium")
+#: The categories of plurals that CLDR has; each locale uses some of them.
+PLURALS: Final = ("zero", "one", "two", "few", "many", "other")
+
+_NO_BREAK_SPACE: Final = "\xa0"
+#: Where 1234 is written without a group, as CLDR's ``minimumGroupingDigits`` of 2 says.
+_GROUPED_FROM_FIVE: Final = frozenset(("be", "bg", "et", "hu", "hy", "it", "ka", "lv", "pl", "sl", "sq"))
+_LOCALES_GROUPED_FROM_FIVE: Final = frozenset(
+    (
+        *("es", "es-ES", "es-EA", "es-GQ", "es-IC", "es-PH"),
+        *("pt-PT", "pt-CH", "pt-CV", "pt-GQ", "pt-GW", "pt-LU", "pt-MO", "pt-MZ", "pt-ST", "pt-TL"),
+    )
+)
+
+
+@cache
+def _babel_locale(tag: str) -> Locale | None:
+    # Here: who sends no templates loads none of it.
+    from babel import Locale, UnknownLocaleError
+
+    try:
+        return Locale.parse(tag, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return None
+
+
+def is_known_locale(tag: str) -> bool:
+    """Whether CLDR knows this canonical locale."""
+    return _babel_locale(tag) is not None
+
+
+@cache
+def formatter_of(tag: str) -> Formatter:
+    """The formatter of a canonical locale that is known."""
+    return Formatter(tag)
+
+
+def known_parent(tag: str) -> str:
+    """The nearest locale that CLDR knows: ``de-CH`` itself, ``en`` of ``en-XQ``; ``en`` where it knows none."""
+    return next((each for each in locales.chain(tag, "en") if is_known_locale(each)), "en")
+
+
+class Formatter:
+    """Formats values for one locale; thread-safe. ``tag`` must be known."""
+
+    def __init__(self, tag: str) -> None:
+        from babel import dates, lists, numbers
+
+        found = _babel_locale(tag)
+        if found is None:
+            raise ValueError(f"there is no locale {tag}")
+        self.tag = tag
+        self._locale = found
+        self._dates = dates
+        self._lists = lists
+        self._numbers = numbers
+        is_late = tag in _LOCALES_GROUPED_FROM_FIVE or locales.language_of(tag) in _GROUPED_FROM_FIVE
+        self._least_grouped = 2 if is_late else 1
+
+    def number(self, value: float | Decimal, decimals: int | None = None) -> str:
+        """``1’234.5``; with exactly ``decimals`` (0 to 6) where they are given."""
+        bounds = None if decimals is None else (decimals, decimals)
+        return self._put_together(self._locale.decimal_formats[None], value, bounds)
+
+    def percent(self, value: float | Decimal) -> str:
+        """``12 %`` of 0.12."""
+        return self._put_together(self._locale.percent_formats[None], Decimal(str(value)) * 100)
+
+    def money(self, value: Money) -> str:
+        """``CHF 1’234.50``, with as many decimals as the currency has."""
+        decimals = self._numbers.get_currency_precision(value.currency)
+        symbol = self._numbers.get_currency_symbol(value.currency, self._locale)
+        pattern = self._locale.currency_formats["standard"]
+        return self._put_together(pattern, value.amount, (decimals, decimals), symbol)
+
+    def _put_together(
+        self, pattern: NumberPattern, value: float | Decimal, bounds: tuple[int, int] | None = None, currency: str = ""
+    ) -> str:
+        least, most = bounds or pattern.frac_prec
+        number = abs(Decimal(str(value))).quantize(Decimal(1).scaleb(-most))
+        whole, _, decimals = f"{number:f}".partition(".")
+        while len(decimals) > least and decimals.endswith("0"):
+            decimals = decimals[:-1]
+        body = self._grouped(whole, pattern.grouping)
+        if decimals:
+            body += self._numbers.get_decimal_symbol(self._locale) + decimals
+        is_negative = value < 0 and number != 0
+        before, after = (self._sign(each[is_negative], currency) for each in (pattern.prefix, pattern.suffix))
+        # A letter of a currency and a digit are parted, "CHF 12", signs are not: "$12".
+        before += _NO_BREAK_SPACE if currency and before and before[-1].isalpha() else ""
+        after = _NO_BREAK_SPACE + after if currency and after and after[0].isalpha() else after
+        return before + body + after
+
+    def _grouped(self, whole: str, sizes: tuple[int, int]) -> str:
+        first, others = sizes
+        if len(whole) < first + self._least_grouped:
+            return whole
+        groups = [whole[-first:]]
+        rest = whole[:-first]
+        while rest:
+            groups.append(rest[-others:])
+            rest = rest[:-others]
+        return self._numbers.get_group_symbol(self._locale).join(reversed(groups))
+
+    def _sign(self, text: str, currency: str) -> str:
+        text = text.replace("'", "").replace("-", self._numbers.get_minus_sign_symbol(self._locale))
+        return text.replace("¤", currency)
+
+    def date(self, value: dt.date, style: str = "medium") -> str:
+        """``14.03.2026``; of a time, its date where its offset holds."""
+        return self._dates.format_date(value, cast(Style, style), locale=self._locale)
+
+    def time(self, value: dt.date, style: str = "short") -> str:
+        """``09:26``, by the value's own offset; empty where it has no time."""
+        if not isinstance(value, dt.datetime):
+            return ""
+        return self._dates.format_time(value, cast(Style, style), tzinfo=value.tzinfo, locale=self._locale)
+
+    def datetime(self, value: dt.date, style: str = "medium") -> str:
+        """Date and time together."""
+        if not isinstance(value, dt.datetime):
+            return self.date(value, style)
+        day, time = self.date(value, style), self.time(value)
+        return (
+            str(self._dates.get_datetime_format(cast(Style, style), locale=self._locale))
+            .format(time, day)
+            .replace("'", "")
+        )
+
+    def list(self, values: list[str]) -> str:
+        """``a, b and c``."""
+        return self._lists.format_list(values, locale=self._locale)
+
+    def plural(self, value: float | Decimal, forms: dict[str, str]) -> str:
+        """The form for this number, in which ``#`` stands for it; ``other`` where its own is not given."""
+        category = self._locale.plural_form(abs(Decimal(str(value))))
+        return forms.get(category, forms["other"]).replace("#", self.number(value))
+
+    def shown(self, value: Any) -> str:
+        """A value of any type, in the usual way; nothing of None."""
+        match value:
+            case str():
+                return value
+            case None:
+                return ""
+            case Money():
+                return self.money(value)
+            case bool():
+                return str(value).lower()
+            case int() | float() | Decimal():
+                return self.number(value)
+            case dt.date():
+                return self.date(value)
+            case _:
+                return self.list([self.shown(each) for each in value])
