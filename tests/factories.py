@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wavecom.core.events import ReceiptArrived
-from wavecom.core.ids import uuid7
 from wavecom.core.job import (
     CallResult,
     Claim,
@@ -19,6 +18,7 @@ from wavecom.core.job import (
     ProviderResult,
     UnknownOutcomePolicy,
 )
+from wavecom.core.job_ids import make_job_id as job_id_of
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.receipts import Receipt, ReceiptKind
 from wavecom.core.states import FINAL, Status
@@ -51,9 +51,9 @@ def make_random_bytes(size: int) -> bytes:
     return next(_numbers).to_bytes(size, "big")
 
 
-def make_job_id(at: datetime = NOW) -> JobId:
-    """A new id every time, in order."""
-    return JobId(uuid7(at, make_random_bytes(10)))
+def make_job_id(at: datetime = NOW, *, client: str = "acme", idempotency_key: str | None = None) -> JobId:
+    """A new id every time; without an idempotency key, in order."""
+    return job_id_of(at, make_random_bytes(10), client, idempotency_key)
 
 
 def make_claim(token: str | None = None, *, worker: str = "worker-1", lease_until: datetime | None = None) -> Claim:
@@ -100,7 +100,9 @@ def make_job(**overrides: Any) -> Job:
     channel = Channel(overrides.pop("type", Channel.SMS))
     created_at = overrides.pop("created_at", NOW)
     fields: dict[str, Any] = {
-        "job_id": make_job_id(created_at),
+        "job_id": make_job_id(
+            created_at, client=overrides.get("client", "acme"), idempotency_key=overrides.get("idempotency_key")
+        ),
         "client": "acme",
         "type": channel,
         "to": RECIPIENTS[channel],

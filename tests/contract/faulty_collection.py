@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pymongo.collection import Collection
+from pymongo.database import Database
 from pymongo.errors import AutoReconnect, BulkWriteError, NetworkTimeout, OperationFailure, ServerSelectionTimeoutError
 
 Call = Callable[[], Any]
@@ -26,7 +27,7 @@ class FaultyCollection:
 
     def __getattr__(self, name: str) -> Any:
         real = getattr(self._collection, name)
-        if not callable(real):
+        if not callable(real) or isinstance(real, Database):
             return real
 
         def call(*args: Any, **kwargs: Any) -> Any:

@@ -29,7 +29,7 @@ def test_making_them_again_changes_nothing(database: Database[dict[str, Any]]) -
 
 
 def test_an_index_that_is_there_with_another_meaning_stops_the_start(database: Database[dict[str, Any]]) -> None:
-    database["jobs"].create_index("jobId")
+    database["jobs"].create_index([("shardKey", 1), ("jobId", 1)])
 
     with pytest.raises(StoreError):
         ensure_indexes(database)
@@ -40,7 +40,10 @@ def test_uniqueness_purging_and_partiality_are_the_servers(database: Database[di
 
     jobs = database["jobs"].index_information()
 
-    assert {name for name, index in jobs.items() if index.get("unique")} == {"jobId_1", "client_1_idempotencyKey_1"}
+    assert {name for name, index in jobs.items() if index.get("unique")} == {
+        "shardKey_1_jobId_1",
+        "shardKey_1_client_1_idempotencyKey_1",
+    }
     assert {name for name, index in jobs.items() if "expireAfterSeconds" in index} == {"purgeAt_1"}
     assert {name for name, index in jobs.items() if index.get("sparse")} == {
         "parkedUntil_1",

@@ -83,7 +83,7 @@ class JobRepository(Protocol):
 
         One result per job, in order: None when it was stored, or the job that already holds the same
         (client, idempotency_key), without its log. Raises ``UncertainWriteError`` when it can't be told which were
-        stored, after having looked them up by job id.
+        stored, after a look-up by job id; ``ValueError`` for an id not made with its idempotency key (``job_ids``).
         """
         ...
 

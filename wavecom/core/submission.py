@@ -13,8 +13,8 @@ from wavecom.core.attachments import BlobStore, detach, keep_until
 from wavecom.core.batcher import MakeBatcher
 from wavecom.core.client_events import EventAccounts
 from wavecom.core.engine import Policy
-from wavecom.core.ids import uuid7
-from wavecom.core.job import Job, JobId, LogEntry, UnknownOutcomePolicy
+from wavecom.core.job import Job, LogEntry, UnknownOutcomePolicy
+from wavecom.core.job_ids import make_job_id
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
@@ -408,7 +408,7 @@ class Submission:
         if "unsubscribe" in payload:
             payload = unsubscribe.with_link(payload, self._unsubscribe_links, new.client, new.type, new.to)
         return Job(
-            job_id=JobId(uuid7(now, self._random_bytes(10))),
+            job_id=make_job_id(now, self._random_bytes(10), new.client, new.idempotency_key),
             client=new.client,
             type=new.type,
             to=new.to,

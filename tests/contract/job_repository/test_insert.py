@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tests.factories import NOW, later, make_job
+from tests.factories import NOW, later, make_job, make_job_id
 from wavecom.core.job import Claim, Job, JobError, LogEntry, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
-from wavecom.core.ports import JobRepository
+from wavecom.core.ports import JobFilter, JobRepository
 from wavecom.core.states import Status
 from wavecom.errors import InvalidRequestError
 
@@ -221,3 +221,15 @@ def test_of_many_at_once_with_one_key_all_get_the_same_job(rivals: tuple[JobRepo
 
 def test_inserting_nothing_is_nothing(jobs: JobRepository) -> None:
     assert jobs.insert([]) == []
+
+
+def test_a_job_whose_id_was_not_made_with_its_idempotency_key_is_refused(jobs: JobRepository) -> None:
+    """It would lie in another shard than an equal request, and no index would hold the two together."""
+    by_chance = make_job(idempotency_key="k", job_id=make_job_id())
+    of_another_client = make_job(idempotency_key="k", job_id=make_job_id(client="globex", idempotency_key="k"))
+
+    for job in (by_chance, of_another_client):
+        with pytest.raises(ValueError, match="idempotency key"):
+            jobs.insert([make_job(), job])
+
+    assert jobs.search(JobFilter(), 10).jobs == ()

@@ -99,6 +99,8 @@ def test_what_receipts_are_answered_by_can_not_be_rolled_back(
         jobs = MongoJobRepository(client[indexed_database.name]["jobs"])
         job = make_job(status=Status.SENT, provider="twilio", provider_message_id="SM1")
         jobs.insert([job])
+        jobs.get(job.job_id)
+        commands.concerns.clear()
 
         by_id, by_name = jobs.by_ids([job.job_id]), jobs.by_message_ids("twilio", ["SM1"])
 

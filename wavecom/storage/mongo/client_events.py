@@ -21,6 +21,7 @@ from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document, decode_json
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, reading, writing
 from wavecom.storage.mongo.recorded_events import event_document, to_event
+from wavecom.storage.mongo.sharded_jobs import ShardedJobs
 
 log = structlog.get_logger()
 
@@ -32,6 +33,7 @@ class MongoRecordedEvents:
 
     def __init__(self, database: Database[Document]) -> None:
         self._jobs = durable(database["jobs"])
+        self._sharded = ShardedJobs(self._jobs)
 
     def due(self, now: datetime, limit: int) -> Sequence[UnpublishedEvents]:
         """See the port."""
@@ -45,8 +47,12 @@ class MongoRecordedEvents:
         if not published:
             return
         taken = {"$set": {"events": []}, "$unset": {"eventsDueAt": ""}}
-        writes = [UpdateOne({"jobId": each.job_id, "eventVersion": each.last_version}, taken) for each in published]
         with writing():
+            # One that is missed is published again, which changes nothing, and settled then.
+            writes = [
+                UpdateOne(self._sharded.by_ids([each.job_id]) | {"eventVersion": each.last_version}, taken)
+                for each in published
+            ]
             self._jobs.bulk_write(writes, ordered=False)
 
 

@@ -18,6 +18,7 @@ from wavecom.core.job import Job, JobId
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import reading
+from wavecom.storage.mongo.sharded_jobs import ShardedJobs
 from wavecom.storage.mongo.unreadable import JobReader
 
 _FOR_LISTS = {"payload": 0, "logs": 0, "writes": 0}
@@ -30,6 +31,7 @@ class MongoDeadLetterRepository:
 
     def __init__(self, database: Database[Document]) -> None:
         self._jobs = database["jobs"].with_options(codec_options=CODEC)
+        self._sharded = ShardedJobs(self._jobs)
         self._reader = JobReader()
 
     def page(
@@ -83,20 +85,19 @@ class MongoDeadLetterRepository:
         """See the port."""
         if not job_ids:
             return {}
-        where = {"jobId": {"$in": list(job_ids)}, "status": Status.FAILED.value}
-        shown = {"_id": 0, "jobId": 1, "finishedAt": 1, "deadLetteredAt": 1, "dueAt": 1}
+        shown = {"_id": 0, "jobId": 1, "status": 1, "finishedAt": 1, "deadLetteredAt": 1, "dueAt": 1}
         with reading():
             return {
                 found["jobId"]: found.get("finishedAt")
-                for found in self._jobs.find(where, shown)
-                if "deadLetteredAt" in found or "dueAt" in found
+                for found in self._sharded.find(job_ids, shown)
+                if found["status"] == Status.FAILED.value and ("deadLetteredAt" in found or "dueAt" in found)
             }
 
     def find(self, job_ids: Sequence[JobId], client: str | None = None) -> list[Job]:
         """See the port."""
-        where: Document = {"jobId": {"$in": list(job_ids)}} | ({} if client is None else {"client": client})
         with reading():
-            return list(self._reader.jobs(self._jobs.find(where, _FOR_LISTS)))
+            found = self._sharded.find(job_ids, _FOR_LISTS)
+        return list(self._reader.jobs(each for each in found if client is None or each.get("client") == client))
 
 
 def _place(read: Sequence[Document], after: PagePosition | None) -> PagePosition:

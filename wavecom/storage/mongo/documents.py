@@ -27,6 +27,7 @@ from wavecom.core.job import (
     UnknownOutcomePolicy,
     label_text,
 )
+from wavecom.core.job_ids import follows_idempotency_key, shard_key_of
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.recipients import recipient_of
 from wavecom.core.states import CLAIMABLE, Status
@@ -69,8 +70,11 @@ def encode_job(job: Job) -> RawBSONDocument:
     """The job as bytes ready to be inserted.
 
     Raises ``InvalidRequestError`` naming what BSON can't hold (integers beyond 64 bits, lone surrogates, NUL in a key,
-    nesting without end) and ``BodyTooLargeError``.
+    nesting without end) and ``BodyTooLargeError``; ``ValueError`` for an id that was not made with the idempotency key.
     """
+    if not follows_idempotency_key(job):
+        # Two jobs of one key would be in two places, and no index would notice.
+        raise ValueError(f"the id {job.job_id} was not made with the job's idempotency key; use make_job_id")
     return encode(to_document(job))
 
 
@@ -79,6 +83,7 @@ def to_document(job: Job) -> Document:
     document: Document = {
         # Set here, because the driver adds none to a document that is already bytes.
         "_id": ObjectId(),
+        "shardKey": shard_key_of(job.job_id),
         "jobId": job.job_id,
         "client": job.client,
         "type": job.type.value,

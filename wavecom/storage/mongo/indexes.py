@@ -16,6 +16,7 @@ from wavecom.core.client_events import KEPT
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import Document
 from wavecom.storage.mongo.errors import writing
+from wavecom.storage.mongo.sharded_jobs import EARLIER_KEYS
 
 _DAY_SECONDS = 86_400
 
@@ -41,9 +42,9 @@ _UNLUCKY = sorted(status.value for status in (Status.FAILED, Status.EXPIRED, Sta
 INDEXES: dict[str, list[IndexModel]] = {
     "jobs": [
         # Every write and look-up; and no job twice, however often an insert is repeated.
-        _index("jobId", unique=True),
-        # One job per idempotency key. Partial: jobs without a key must not collide.
-        _index("client", "idempotencyKey", unique=True, only=_present("idempotencyKey")),
+        _index("shardKey", "jobId", unique=True),
+        # One job per idempotency key, which determines the shard key. Partial: jobs without a key must not collide.
+        _index("shardKey", "client", "idempotencyKey", unique=True, only=_present("idempotencyKey")),
         # The sweep, queue by queue; also lists of open jobs, by status alone. Not partial, because the embedded Python
         # server plans with no partial index; what finished jobs leave in it is small: they share all but the job.
         _index("status", "queue", "dueAt"),
@@ -159,6 +160,47 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("at", expireAfterSeconds=7 * _DAY_SECONDS),
     ],
 }
+
+
+#: What each collection is sharded by on a sharded MongoDB; None: not at all, it is small and stays on one shard.
+#: Every unique index begins with the key, as MongoDB demands; one on ``_id``, which every collection has, would not be
+#: unique over all shards, so ``_id`` either is the key, determines it, or is made by chance (docs/mongodb.md, ADR 41).
+SHARD_KEYS: dict[str, tuple[str, ...] | None] = {
+    "jobs": ("shardKey",),
+    # A log has one order, so one place. An event's ``_id`` is of a job, which is of one account.
+    "events": ("account",),
+    "callbacks": None,
+    # ``_id`` begins with the callback's.
+    "callback_deliveries": ("callbackId",),
+    "blobs": ("_id",),
+    "audit": None,
+    # These two have two unique indexes, and no key that both could begin with.
+    "keys": None,
+    "sessions": None,
+    "receipts": ("_id",),
+    # ``_id`` is made by chance.
+    "suppressions": ("digest",),
+    "stats": ("_id",),
+    "stats_hourly": ("_id",),
+    "stop_requests": None,
+    "measurements": None,
+    "measurements_hourly": None,
+    # Of test accounts, for a week.
+    "sandbox_outbox": None,
+    EARLIER_KEYS: ("_id",),
+    "clients": None,
+    "event_accounts": None,
+    "provider_overrides": None,
+    "queue_layouts": None,
+    "users": None,
+    "weight_factors": None,
+}
+
+#: Indexes of 0.1 on ``jobs`` that a sharded collection can't have; ``wavecom migrate --drop-old-indexes`` drops them.
+OLD_INDEXES: tuple[IndexModel, ...] = (
+    _index("jobId", unique=True),
+    _index("client", "idempotencyKey", unique=True, only=_present("idempotencyKey")),
+)
 
 
 def ensure_indexes(database: Database[Document]) -> None:

@@ -38,6 +38,7 @@ from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document, encode_job, to_job
 from wavecom.storage.mongo.errors import DUPLICATE_KEY, WRITE_CONFLICT, as_write_error, cause_of, reading
 from wavecom.storage.mongo.listing import ListingRanges, conditions, is_exact
+from wavecom.storage.mongo.sharded_jobs import ShardedJobs
 from wavecom.storage.mongo.transitions import PendingWrite, claiming, operations, releasing
 from wavecom.storage.mongo.unreadable import JobReader
 
@@ -82,6 +83,7 @@ class MongoJobRepository:
         #: The same jobs as most members of the replica set have them. Who is answered by what he reads, without a write
         #: of his own behind it, must not read what a primary that lost its majority will roll back.
         self._confirmed_jobs = self._jobs.with_options(read_concern=ReadConcern("majority"))
+        self._sharded = ShardedJobs(self._jobs, monotonic)
         self._message_grace = message_grace
         self._queues = queues
         self._monotonic = monotonic
@@ -98,10 +100,20 @@ class MongoJobRepository:
         documents = [encode_job(job) for job in jobs]
         results: list[Job | None] = [None] * len(jobs)
         pending = list(range(len(jobs)))
+        is_asked = False
 
         def step() -> None:
             # Repeating is safe whatever became of the first call: what it stored is met again by its own job id.
-            nonlocal pending
+            nonlocal pending, is_asked
+            if not is_asked:
+                # The unique index knows nothing of the keys of 0.1.
+                holders = self._holders_by_key(jobs, self._sharded.find_by_earlier_keys)
+                for index in [index for index in pending if jobs[index].job_id in holders]:
+                    results[index] = holders[jobs[index].job_id]
+                    pending.remove(index)
+                is_asked = True
+            if not pending:
+                return
             try:
                 self._jobs.insert_many([documents[index] for index in pending], ordered=False)
             except BulkWriteError as error:
@@ -127,16 +139,24 @@ class MongoJobRepository:
         """For each job that a unique index refused, who stands there: itself, or the owner of its idempotency key."""
         if not refused:
             return {}
-        ids = [job.job_id for job in refused]
-        holders = {job.job_id: job for job in self._reader.jobs(self._jobs.find({"jobId": {"$in": ids}}, _WITHOUT_LOG))}
-        keys: dict[str, list[Job]] = {}
-        for job in refused:
-            if job.job_id not in holders and job.idempotency_key is not None:
-                keys.setdefault(job.client, []).append(job)
-        for client, others in keys.items():
-            where = {"client": client, "idempotencyKey": {"$in": [job.idempotency_key for job in others]}}
-            by_key = {job.idempotency_key: job for job in self._reader.jobs(self._jobs.find(where, _WITHOUT_LOG))}
-            holders |= {job.job_id: by_key[job.idempotency_key] for job in others if job.idempotency_key in by_key}
+        found = self._sharded.find([job.job_id for job in refused], _WITHOUT_LOG)
+        holders = {job.job_id: job for job in self._reader.jobs(found)}
+        others = [job for job in refused if job.job_id not in holders]
+        return holders | self._holders_by_key(others, self._sharded.find_by_keys)
+
+    def _holders_by_key(
+        self, jobs: Sequence[Job], find: Callable[[str, Sequence[str], Document], list[Document]]
+    ) -> dict[JobId, Job]:
+        """For each of the jobs whose idempotency key ``find`` finds with another job, that one."""
+        by_account: dict[str, dict[str, JobId]] = {}
+        for job in jobs:
+            if job.idempotency_key is not None:
+                by_account.setdefault(job.client, {})[job.idempotency_key] = job.job_id
+        holders: dict[JobId, Job] = {}
+        for account, ids in by_account.items():
+            for holder in self._reader.jobs(find(account, list(ids), _WITHOUT_LOG)):
+                if holder.idempotency_key is not None:
+                    holders[ids[holder.idempotency_key]] = holder
         return holders
 
     # --- claim --------------------------------------------------------------------------------------------------------
@@ -147,26 +167,28 @@ class MongoJobRepository:
         if not ids:
             return {}
         takeable: Document = {
-            "jobId": {"$in": ids},
             "status": {"$in": sorted(CLAIMABLE)},
             "nextAttemptAt": {"$not": {"$gt": now + EARLY_CLAIM}},
             "expiresAt": {"$gt": now},
         }
         taken = claiming(claimed_changes(claim, now))
-        # By nothing but their ids: told a status as well, the embedded servers walk through all jobs in that status.
-        asked_for = {"jobId": {"$in": ids}}
 
         def step() -> dict[JobId, Job]:
             # Again after an error: what the first call has taken does not match any more and is only read back.
-            self._jobs.update_many(takeable, taken)
-            # Whole, and the log dropped here: a projection costs the embedded servers more than it saves.
-            documents = [_without_log(document) for document in self._jobs.find(asked_for)]
+            self._jobs.update_many(self._sharded.by_ids(ids) | takeable, taken)
+            # By nothing but their ids: told a status as well, the embedded servers walk through all jobs in that
+            # status. Whole, and the log dropped here: a projection costs them more than it saves.
+            documents = self._sharded.read(ids)
+            if self._sharded.are_missed(ids, documents):
+                return step()
+            for document in documents:
+                _drop_log(document)
             readable = {job.job_id: job for job in self._reader.jobs(documents)}
             unreadable = [document["jobId"] for document in documents if document["jobId"] not in readable]
             if unreadable:
                 # Nothing was sent, so nobody needs to wait for the lease and doubt it.
-                held = {"jobId": {"$in": unreadable}, "claim.token": claim.token, "status": Status.PROCESSING.value}
-                self._jobs.update_many(held, releasing(now + _UNREADABLE_PAUSE, now))
+                held = {"claim.token": claim.token, "status": Status.PROCESSING.value}
+                self._jobs.update_many(self._sharded.by_ids(unreadable) | held, releasing(now + _UNREADABLE_PAUSE, now))
             return {job_id: job for job_id, job in readable.items() if _is_held(job, claim)}
 
         return self._repeatedly(step)
@@ -184,21 +206,20 @@ class MongoJobRepository:
 
     def _write(self, transitions: Sequence[Transition]) -> list[bool]:
         writes = [PendingWrite(transition, self._write_id(transition)) for transition in transitions]
+        ids = [transition.job_id for transition in transitions]
 
         def step() -> list[bool]:
             # Again after an error: what was written carries its write id and does not match any more.
-            outcome = self._jobs.bulk_write(list(operations(writes)), ordered=False)
+            outcome = self._jobs.bulk_write(list(operations(writes, self._sharded.by_ids)), ordered=False)
             if outcome.matched_count == len(writes):
                 return [True] * len(writes)
-            return self._which_are_written(writes)
+            found = self._sharded.read(ids, {"_id": 0, "jobId": 1, "writes": 1})
+            if self._sharded.are_missed(ids, found):
+                return step()
+            written = {document["jobId"]: document.get("writes", ()) for document in found}
+            return [write.id in written.get(job_id, ()) for job_id, write in zip(ids, writes, strict=True)]
 
         return self._repeatedly(step)
-
-    def _which_are_written(self, writes: Sequence[PendingWrite]) -> list[bool]:
-        ids = [write.transition.job_id for write in writes]
-        found = self._jobs.find({"jobId": {"$in": ids}}, {"_id": 0, "jobId": 1, "writes": 1})
-        written = {document["jobId"]: document.get("writes", ()) for document in found}
-        return [write.id in written.get(job_id, ()) for job_id, write in zip(ids, writes, strict=True)]
 
     def _write_id(self, transition: Transition) -> int:
         """The same number for the same transition handed to this repository again, another one for anybody else's.
@@ -213,22 +234,21 @@ class MongoJobRepository:
 
     def get(self, job_id: JobId, client: str | None = None) -> Job | None:
         """See the port."""
-        where: Document = {"jobId": job_id} | ({} if client is None else {"client": client})
         with reading():
-            document = self._jobs.find_one(where, {"writes": 0})
-        return None if document is None else to_job(document)
+            found = self._sharded.find([job_id], {"writes": 0})
+        return next((to_job(each) for each in found if client is None or each.get("client") == client), None)
 
     def by_idempotency_key(self, client: str, keys: Sequence[str]) -> dict[str, Job]:
         """See the port."""
-        where = {"client": client, "idempotencyKey": {"$in": list(keys)}}
         with reading():
-            jobs = list(self._reader.jobs(self._jobs.find(where, _WITHOUT_LOG)))
+            jobs = list(self._reader.jobs(self._sharded.find_by_keys(client, keys, _WITHOUT_LOG)))
         return {job.idempotency_key: job for job in jobs if job.idempotency_key is not None}
 
     def by_ids(self, job_ids: Sequence[JobId]) -> dict[JobId, Job]:
         """See the port."""
         with reading():
-            found = list(self._reader.jobs(self._confirmed_jobs.find({"jobId": {"$in": list(job_ids)}}, _FOR_RECEIPTS)))
+            documents = self._sharded.find(job_ids, _FOR_RECEIPTS, self._confirmed_jobs)
+        found = self._reader.jobs(documents)
         return {job.job_id: job for job in found}
 
     def by_message_ids(self, provider: str, message_ids: Sequence[str]) -> dict[str, Job]:
@@ -242,13 +262,13 @@ class MongoJobRepository:
     def accounts_that_sent(self, provider: str, channel: Channel, recipient: str) -> frozenset[str]:
         """See the port."""
         # Read by the recipient's index: as many as were ever kept for one recipient, however many clients have sent.
-        where = conditions(JobFilter(recipient=recipient, type=channel, provider=provider))
+        where = conditions(JobFilter(recipient=recipient, type=channel, provider=provider), (), self._sharded)
         with reading():
             return frozenset(self._jobs.distinct("client", where, maxTimeMS=_LIST_LIMIT_MS))
 
     def search(self, where: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """See the port. Reads window after window of ``createdAt``, so what is rare takes longer to find."""
-        asked = conditions(where, self._queues())
+        asked = conditions(where, self._queues(), self._sharded)
         found: list[Job] = []
         wanted = limit + 1
         ranges = ListingRanges(where, after, self._system_now(), self._monotonic)
@@ -267,7 +287,7 @@ class MongoJobRepository:
         """See the port."""
         with reading():
             try:
-                asked = conditions(where, self._queues())
+                asked = conditions(where, self._queues(), self._sharded)
                 return self._jobs.count_documents(asked, limit=limit, maxTimeMS=_COUNT_LIMIT_MS)
             except ExecutionTimeout:
                 return None
@@ -378,10 +398,9 @@ class MongoJobRepository:
         raise AssertionError("unreachable")
 
 
-def _without_log(document: Document) -> Document:
+def _drop_log(document: Document) -> None:
     for name in _WITHOUT_LOG:
         document.pop(name, None)
-    return document
 
 
 def _is_held(job: Job, claim: Claim) -> bool:

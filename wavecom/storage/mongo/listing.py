@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 from wavecom.core.job import JobId, recipient_text
-from wavecom.core.lanes import QUEUES, TEST_LANES_QUEUE, LaneQueue
+from wavecom.core.lanes import TEST_LANES_QUEUE, LaneQueue
 from wavecom.core.ports import Cursor, JobFilter
 from wavecom.core.states import NOT_FINAL
 from wavecom.storage.mongo.documents import Document, label
+from wavecom.storage.mongo.sharded_jobs import ShardedJobs
 from wavecom.storage.mongo.time_ranges import TimeRanges
 
 #: After this a list that has found too little says where to go on: its page is short, or even empty.
@@ -73,7 +74,7 @@ def _bounds(since: datetime | None, before: datetime | None) -> Document:
     return {name: at for name, at in bounds.items() if at is not None}
 
 
-def conditions(where: JobFilter, queues: Sequence[LaneQueue] = QUEUES) -> Document:
+def conditions(where: JobFilter, queues: Sequence[LaneQueue], sharded: ShardedJobs) -> Document:
     """The filter but for times; ``queues``: those of every region. The embedded servers take its parts in this order:
     first what an index begins with.
     """
@@ -83,9 +84,13 @@ def conditions(where: JobFilter, queues: Sequence[LaneQueue] = QUEUES) -> Docume
     if accounts:
         owner["client"] = {"$in": sorted(accounts)} if len(accounts) > 1 else next(iter(accounts))
     if where.job_id is not None:
-        found["jobId"] = where.job_id
+        found |= sharded.by_ids([where.job_id])
     if where.idempotency_key is not None:
-        found |= owner | {"idempotencyKey": where.idempotency_key}
+        if accounts:
+            found |= sharded.by_idempotency_keys(sorted(accounts), [where.idempotency_key])
+            owner = {}
+        else:
+            found["idempotencyKey"] = {"$in": [where.idempotency_key]}
     if where.recipient is not None:
         # Before addresses were stored in one case they were stored as they came.
         found["recipient"] = {"$in": sorted({recipient_text(where.recipient), where.recipient})}

@@ -23,7 +23,7 @@ PUBLISHED = {
     "dueAt", "finishedAt", "deadLetteredAt", "purgeAt", "logCount",
 }  # fmt: skip
 #: Derived from the others, for indexes and guards.
-INTERNAL = {"queue", "recipient", "parkedUntil", "hasEscapedKeys", "writes"}
+INTERNAL = {"shardKey", "queue", "recipient", "parkedUntil", "hasEscapedKeys", "writes"}
 
 
 @pytest.mark.parametrize("status", Status)

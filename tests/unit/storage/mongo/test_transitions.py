@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from pymongo import UpdateMany, UpdateOne
 
 from tests.factories import NOW, later, make_job, make_try
 from wavecom.core.engine import AttemptFinished, DueReached, Event, Transition, decide
-from wavecom.core.job import Job, Outcome
+from wavecom.core.job import Job, JobId, Outcome
 from wavecom.core.states import Status
 from wavecom.storage.mongo.transitions import PendingWrite, operations
 
@@ -22,7 +25,13 @@ def _record(outcome: Outcome = Outcome.ACCEPTED) -> Transition:
 
 
 def _operations(transitions: list[Transition]) -> list[UpdateOne | UpdateMany]:
-    return list(operations([PendingWrite(transition, number) for number, transition in enumerate(transitions)]))
+    return list(
+        operations([PendingWrite(transition, number) for number, transition in enumerate(transitions)], _by_ids)
+    )
+
+
+def _by_ids(job_ids: Sequence[JobId]) -> dict[str, Any]:
+    return {"shardKey": "any", "jobId": job_ids[0] if len(job_ids) == 1 else {"$in": list(job_ids)}}
 
 
 def _jobs_of(operation: UpdateOne | UpdateMany) -> int:
@@ -58,5 +67,5 @@ def test_a_campaign_that_becomes_due_at_once_is_written_together_in_bounded_part
 def test_the_unique_key_comes_first_in_every_filter() -> None:
     made = _operations([_record(), _record(), _record(Outcome.REJECTED)])
 
-    assert {next(iter(each._filter)) for each in made} == {"jobId"}
+    assert {next(iter(each._filter)) for each in made} == {"shardKey"}
     assert all("status" in each._filter and "writes" in each._filter for each in made)
