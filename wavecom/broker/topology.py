@@ -18,6 +18,7 @@ from zlib import crc32
 
 from kombu import Exchange, Queue
 from kombu.transport.native_delayed_delivery import (
+    CELERY_DELAYED_DELIVERY_EXCHANGE,
     bind_queue_to_native_delayed_delivery_exchange,
     declare_native_delayed_delivery_exchanges_and_queues,
 )
@@ -219,10 +220,14 @@ def declare_delays(connection: Any, layout: QueueLayout = QueueLayout()) -> None
     What Celery declares itself, over one connection of ours: more than a hundred commands, each answered by the broker.
     """
     # A worker has declared those alone that it consumes, and the broker refuses to bind what is not there.
-    declare(connection.channel(), layout)
-    declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
+    channel = connection.channel()
+    declare(channel, layout)
+    # Where messages come out first, and only then where they wait: one that comes out before its queue is bound is kept
+    # back by the broker for three minutes, and on a busy one all of this takes longer than a short delay.
+    Exchange(CELERY_DELAYED_DELIVERY_EXCHANGE, type="topic").bind(channel).declare()
     for queue in (*delivery_queues(layout), CALLBACKS):  # ticks are never delayed
         bind_queue_to_native_delayed_delivery_exchange(connection, queue)
+    declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
 
 
 def declare(channel: Any, layout: QueueLayout = QueueLayout()) -> None:  # noqa: B008 - a value

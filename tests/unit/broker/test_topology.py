@@ -46,8 +46,10 @@ class EmptyBroker:
     """A connection and its channel: as a broker without any queue answers."""
 
     def __init__(self) -> None:
-        self.queues: set[str] = set()
+        self.queues: list[str] = []
         self.bound: set[str] = set()
+        #: The queues that there were when each was bound last.
+        self.queues_before: dict[str, list[str]] = {}
 
     def channel(self) -> EmptyBroker:
         return self
@@ -62,13 +64,14 @@ class EmptyBroker:
         return arguments
 
     def queue_declare(self, *, queue: str, **arguments: Any) -> tuple[str, int, int]:
-        self.queues.add(queue)
+        self.queues.append(queue)
         return queue, 0, 0
 
     def queue_bind(self, *, queue: str, **arguments: Any) -> None:
         if queue not in self.queues:
             raise NotFound(f"no queue {queue}")
         self.bound.add(queue)
+        self.queues_before[queue] = list(self.queues)
 
 
 def test_delays_can_be_declared_where_no_worker_has_declared_its_queues_yet() -> None:
@@ -78,3 +81,14 @@ def test_delays_can_be_declared_where_no_worker_has_declared_its_queues_yet() ->
 
     assert {queue.name for queue in topology.DELIVERY_QUEUES} <= broker.bound
     assert topology.PERIODIC_QUEUE not in broker.queues
+
+
+def test_a_delayed_message_finds_its_queue_bound_where_it_comes_out() -> None:
+    broker = EmptyBroker()
+
+    topology.declare_delays(broker)
+
+    waiting = {name for name in broker.queues if name.startswith("celery_delayed_")}
+    assert len(waiting) == 28
+    for queue in topology.DELIVERY_QUEUES:
+        assert waiting.isdisjoint(broker.queues_before[queue.name]), "so short a delay may be over before"
