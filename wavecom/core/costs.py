@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-#: For how long the first of a group waits for company (``batching.Window``), and how large a group may become.
+#: For how long the first of a group waits for company (``batching.Window``), and how large a group may become. Less
+#: where a client waits for the answer. A delivery waits twice: before its claim and before its record.
 ACCEPT_WINDOW_SECONDS: Final = 0.015
 DELIVERY_WINDOW_SECONDS: Final = 0.025
 FULL_GROUP: Final = 48

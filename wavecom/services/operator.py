@@ -28,9 +28,9 @@ from wavecom.services.shared import (
     new_key_id,
     policy_of,
     sessions_of,
-    suppressions_of,
     users_of,
 )
+from wavecom.services.suppressions import suppressions_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog

@@ -12,10 +12,12 @@ from pymongo.database import Database
 from wavecom import receipt_metrics
 from wavecom.batching import GroupCommit
 from wavecom.core.account import account_of
+from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.receipt_counts import ReceiptCounter, counts_of
 from wavecom.core.receipt_processing import ProcessedReceipt, ReceiptProcessor, ReceiptReport
-from wavecom.core.receipts import FeedbackHandler, ReceiptRequest
+from wavecom.core.receipts import ReceiptRequest
+from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import UnavailableError
 from wavecom.providers.configuration.values import ProviderConfig
@@ -23,7 +25,9 @@ from wavecom.providers.file import read_receiving_providers
 from wavecom.providers.receipts import Readers, ReceiptDependencies, ReceiptReader
 from wavecom.providers.registry import receipts_class
 from wavecom.services.shared import policy_of, receipts_url_of
+from wavecom.services.suppressions import feedback_of
 from wavecom.settings import Settings
+from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.receipts import MongoPendingReceipts, OneTimeTokens, UnreadableRequests
 
 #: A report with more receipts and messages shares no flush, so that single ones don't wait for it.
@@ -71,14 +75,16 @@ class ReceiptServices:
 def processor_of(
     settings: Settings,
     database: Database[dict[str, Any]],
+    configs: Mapping[str, ProviderConfig[Any]],
     *,
     jobs: JobRepository,
     writer: TransitionWriter,
-    feedback: FeedbackHandler,
+    suppressions: SuppressionList,
     counter: ReceiptCounter,
     clock: Clock,
+    help_answers: HelpAnswers | None = None,
 ) -> ReceiptProcessor:
-    """What applies receipts, over MongoDB; counts them."""
+    """What applies receipts of the providers ``configs``, over MongoDB; counts them, and tells the suppression list."""
 
     def count(processed: Sequence[ProcessedReceipt]) -> None:
         now = clock.now()
@@ -89,7 +95,14 @@ def processor_of(
         jobs=jobs,
         writer=writer,
         pending=MongoPendingReceipts(database),
-        feedback=feedback,
+        feedback=feedback_of(
+            settings,
+            suppressions,
+            jobs,
+            MongoKeyStore(database),
+            owners=owners_of(configs),
+            help_answers=help_answers,
+        ),
         clock=clock,
         policy=policy_of(settings),
         on_processed=count,

@@ -1,15 +1,25 @@
-"""What the providers file says, as settings for gate and weights."""
+"""What the providers file says, as settings for gate and weights, and what moves those weights."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
+from pymongo.database import Database
+
+from wavecom import receipt_metrics
+from wavecom.core.ports import Clock
+from wavecom.core.receipt_counts import ReceiptCounter
 from wavecom.core.regions import Regions
+from wavecom.core.weight_adjustment import WeightAdjustment
 from wavecom.errors import Problem, SettingsError
 from wavecom.providers.configuration import ProviderConfig, ProvidersConfig
 from wavecom.routing.gate import GateSettings
+from wavecom.services.shared import new_key_id
 from wavecom.settings import Settings
+from wavecom.storage.mongo.audit import MongoAuditLog
+from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
+from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
 
 #: After this a probe's place is given to another: longer than a call takes, but a worker that died must not block it.
 _PROBE_SECONDS = 15.0
@@ -36,6 +46,28 @@ def adjusted_providers(settings: Settings, config: ProvidersConfig) -> frozenset
         name
         for name, provider in config.providers.items()
         if provider.adjust_weight and any(routes.shares_a_step(name) for routes in config.routes.values())
+    )
+
+
+def weight_adjustment_of(
+    settings: Settings,
+    config: ProvidersConfig,
+    database: Database[dict[str, Any]],
+    *,
+    counter: ReceiptCounter,
+    clock: Clock,
+) -> WeightAdjustment:
+    """What moves the weights of ``adjusted_providers`` by their receipts, with its audit entries in MongoDB."""
+    return WeightAdjustment(
+        adjusted=adjusted_providers(settings, config),
+        counter=counter,
+        factors=MongoWeightFactorStore(database),
+        overrides=MongoOverrideStore(database),
+        audit=MongoAuditLog(database),
+        clock=clock,
+        new_id=new_key_id,
+        report=receipt_metrics.report_adjustment,
+        thresholds=settings.receipt_thresholds,
     )
 
 

@@ -11,24 +11,17 @@ from datetime import timedelta
 from typing import Any
 
 import redis
-from prometheus_client import Counter
 from pymongo.database import Database
 
-from wavecom import private_files, receipt_metrics
+from wavecom import private_files
 from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.users import Users
 from wavecom.broker import topology
 from wavecom.broker.delivery_queues import DeliveryQueues
-from wavecom.core.account import account_of
-from wavecom.core.actor import OPERATOR
 from wavecom.core.bulk_runner import BulkRunner
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.engine import Policy
-from wavecom.core.feedback import SuppressionFeedback
-from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ids import uuid7
-from wavecom.core.keys import KeyStore
-from wavecom.core.keywords import Keyword, Keywords
 from wavecom.core.lanes import Channel, QueueLayout
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
@@ -36,9 +29,7 @@ from wavecom.core.provider_control import ProviderControl
 from wavecom.core.quota import Limits
 from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
-from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
-from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import UnavailableError
 from wavecom.providers.file import declared_limits, declared_providers, declared_regions, served_routes
 from wavecom.settings import Settings
@@ -48,19 +39,10 @@ from wavecom.storage.mongo.keys import MongoKeyStore
 from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.queue_layout import MongoQueueLayout
 from wavecom.storage.mongo.sessions import MongoSessionStore
-from wavecom.storage.mongo.suppressions import MongoSuppressionStore
 from wavecom.storage.mongo.users import MongoUserStore
 from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
 from wavecom.storage.redis.progress import RedisProgress
 from wavecom.storage.redis.provider_board import RedisProviderBoard
-
-SUPPRESSIONS_ADDED = Counter(
-    "wavecom_suppressions_added_total", "Entries of suppression lists that were put in force, by source", ["source"]
-)
-HELP_ANSWERED = Counter("wavecom_help_answers_total", "Text messages that were accepted to answer HELP")
-KEYWORDS_RECEIVED = Counter(
-    "wavecom_keywords_received_total", "Text messages that asked to stop, to start again or for help", ["keyword"]
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,62 +171,6 @@ def dead_letters_of(
         clock=clock,
         policy=policy_of(settings),
     )
-
-
-def suppressions_of(database: Database[dict[str, Any]], clock: Clock) -> SuppressionList:
-    """The suppression list over MongoDB."""
-    return SuppressionList(
-        suppression_store_of(database, clock), clock, lambda source: SUPPRESSIONS_ADDED.labels(source.value).inc()
-    )
-
-
-def suppression_store_of(database: Database[dict[str, Any]], clock: Clock) -> MongoSuppressionStore:
-    """Where entries of suppression lists are kept."""
-    return MongoSuppressionStore(database, new_id=lambda: uuid7(clock.now(), secrets.token_bytes(10)))
-
-
-def keywords_of(settings: Settings) -> Keywords:
-    """The words that count in text messages from people."""
-    further = {
-        Keyword.STOP: settings.stop_words,
-        Keyword.START: settings.start_words,
-        Keyword.HELP: settings.help_words,
-    }
-    return Keywords(settings.keyword_languages, further)
-
-
-def feedback_of(
-    settings: Settings,
-    suppressions: SuppressionList,
-    jobs: JobRepository,
-    keys: KeyStore,
-    *,
-    owners: Mapping[str, str],
-    help_answers: HelpAnswers | None = None,
-) -> SuppressionFeedback:
-    """What receipts and inbound messages are told to: the suppression list, and what answers HELP where it is given.
-
-    ``owners``: see ``SuppressionFeedback``.
-    """
-    return SuppressionFeedback(
-        suppressions=suppressions,
-        jobs=jobs,
-        # Operators send from the pages without a key.
-        accounts=lambda: {account_of(record.client, True) for record in keys.of_client(None)} | {OPERATOR},
-        keywords=keywords_of(settings),
-        owners=owners,
-        on_keyword=lambda keyword: KEYWORDS_RECEIVED.labels(keyword.value).inc(),
-        on_unknown_sender=lambda provider: receipt_metrics.UNREADABLE.labels(provider).inc(),
-        on_help=help_answers.answer if help_answers is not None else lambda _message, _accounts: None,
-    )
-
-
-def unsubscribe_links_of(settings: Settings) -> UnsubscribeLinks | None:
-    """What makes and reads links in mails; None where the settings do not say what the world calls us."""
-    if settings.public_url is None:
-        return None
-    own = settings.unsubscribe_keys or (private_files.shared_secret(settings.home / "unsubscribe-key"),)
-    return UnsubscribeLinks(settings.public_url, own)
 
 
 def bulk_runner_of(database: Database[dict[str, Any]], clock: Clock) -> BulkRunner:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-import structlog
 from pymongo.database import Database
 
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.users import Users
-from wavecom.batching import GroupCommit
 from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.delivery_queues import REFRESH_SECONDS as LAYOUT_SECONDS
 from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher
@@ -28,8 +22,6 @@ from wavecom.core.callback_administration import CallbackAdministration
 from wavecom.core.client_events import FOLLOW_SECONDS, EventAccounts
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.event_reading import EventReader
-from wavecom.core.help_answers import HelpAnswers
-from wavecom.core.ids import BufferedRandom
 from wavecom.core.keys import KeyRecord
 from wavecom.core.measurements import MeasurementStore
 from wavecom.core.operations import Operations
@@ -41,36 +33,30 @@ from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
-from wavecom.errors import StoreError
 from wavecom.internals import fast_paths
 from wavecom.periodic import Periodic
 from wavecom.readiness import broker_check, deliveries_check, redis_check
+from wavecom.services.acceptance import help_answers_of, quotas_of, submission_of
 from wavecom.services.callback_administration import callback_administration_of
 from wavecom.services.overview import OverviewReader
-from wavecom.services.receipts import ReceiptServices, owners_of, processor_of, receipt_services, receiving_providers
+from wavecom.services.receipts import ReceiptServices, processor_of, receipt_services, receiving_providers
 from wavecom.services.shared import (
-    HELP_ANSWERED,
     ClosableServices,
     dead_letters_of,
     delivery_queues_of,
-    feedback_of,
-    keywords_of,
     new_key_id,
     policy_of,
     progress_of,
     provider_administration_of,
-    regions_of,
-    served_by,
     sessions_of,
-    suppressions_of,
-    unsubscribe_links_of,
     users_of,
     usual_limits,
 )
+from wavecom.services.store_preparation import StorePreparation
+from wavecom.services.suppressions import suppressions_of, unsubscribe_links_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
-from wavecom.storage.mongo.blobs import MongoBlobStore
 from wavecom.storage.mongo.client_events import MongoEventAccountStore, MongoEventLog
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
@@ -80,16 +66,9 @@ from wavecom.storage.mongo.outbox import MongoOutbox
 from wavecom.storage.mongo.stats import MongoStats
 from wavecom.storage.mongo.stop_requests import MongoStopRequests
 from wavecom.storage.redis.client import connect as connect_redis
-from wavecom.storage.redis.quota import TIMEOUT_SECONDS as QUOTA_TIMEOUT_SECONDS
-from wavecom.storage.redis.quota import RedisQuotas
 from wavecom.storage.redis.receipt_counts import RedisReceiptCounter
 
 Check = Callable[[], None]
-
-#: How long a request may wait under load for others to share its batch. Less than elsewhere: a client waits.
-ACCEPT_WINDOW_SECONDS = 0.015
-
-log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,9 +127,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     key_store = MongoKeyStore(database)
     keys = KeyRing(key_store, clock)
     redis_client = connect_redis(settings.redis_url)
-    # Apart, because a request waits for it: few connections, and little patience.
-    quota_client = connect_redis(settings.redis_url, max_connections=4, timeout_seconds=QUOTA_TIMEOUT_SECONDS)
-    quotas = RedisQuotas(quota_client, processes=settings.web_workers)
+    quotas = quotas_of(settings)
 
     event_account_store = MongoEventAccountStore(database)
     event_accounts = EventAccounts(event_account_store)
@@ -162,7 +139,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         if settings.api_key is not None:
             keys.ensure_first_key(settings.api_key)
 
-    preparation = _StorePreparation(prepare)
+    preparation = StorePreparation(prepare)
     sessions = sessions_of(settings, database, clock)
 
     def on_key_ended(record: KeyRecord) -> None:
@@ -184,26 +161,15 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     )
     suppressions = suppressions_of(database, clock)
     unsubscribe_links = unsubscribe_links_of(settings)
-    submission = Submission(
+    submission = submission_of(
+        settings,
+        database,
         jobs=jobs,
         writer=writer,
-        blobs=MongoBlobStore(database),
         clock=clock,
-        batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
-        random_bytes=BufferedRandom(secrets.token_bytes).take,
-        policy=policy_of(settings),
         quotas=quotas,
-        routes=served_by(settings),
         unsubscribe_links=unsubscribe_links,
-        region_rules=regions_of(settings),
         event_accounts=event_accounts,
-    )
-    help_answers = HelpAnswers(
-        submission.accept,
-        texts=settings.help_texts,
-        keywords=keywords_of(settings),
-        clock=clock,
-        on_answered=HELP_ANSWERED.inc,
     )
     receiving = receiving_providers(settings)
     receipt_counter = RedisReceiptCounter(redis_client)
@@ -214,13 +180,13 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         processor_of(
             settings,
             database,
+            receiving,
             jobs=jobs,
             writer=writer,
-            feedback=feedback_of(
-                settings, suppressions, jobs, key_store, owners=owners_of(receiving), help_answers=help_answers
-            ),
+            suppressions=suppressions,
             counter=receipt_counter,
             clock=clock,
+            help_answers=help_answers_of(settings, submission, clock),
         ),
     )
     measurements = MongoMeasurementStore(database)
@@ -289,33 +255,3 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             redis_client.close,
         ],
     )
-
-
-class _StorePreparation:
-    """Indexes and the first key, made in the background until the store has taken them.
-
-    The web app starts without its store, answers 503 meanwhile, and is not ready before this is done.
-    """
-
-    def __init__(self, prepare: Callable[[], None]) -> None:
-        self._prepare = prepare
-        self._is_done = threading.Event()
-        threading.Thread(target=self._run, name="preparation", daemon=True).start()
-
-    def check(self) -> None:
-        """Raises ``StoreError`` until everything is made."""
-        if not self._is_done.is_set():
-            raise StoreError("MongoDB has not taken the indexes yet.")
-
-    def _run(self) -> None:
-        pause_seconds = 0.2
-        while True:
-            try:
-                self._prepare()
-            except StoreError as error:
-                log.warning("preparation_waits_for_store", error=str(error))
-                time.sleep(pause_seconds)
-                pause_seconds = min(5.0, pause_seconds * 2)
-            else:
-                self._is_done.set()
-                return

@@ -18,9 +18,10 @@ import structlog
 
 from wavecom.accounts import Caller, KeyScope
 from wavecom.batching import GroupCommit
+from wavecom.core.costs import ACCEPT_WINDOW_SECONDS
 from wavecom.core.submission import Flushed, NewNotification
 from wavecom.errors import OverloadedError
-from wavecom.services.web import ACCEPT_WINDOW_SECONDS, WebServices
+from wavecom.services.web import WebServices
 from wavecom.web.api.notifications import PATH
 from wavecom.web.api.schemas.notification import RepeatableSchema
 from wavecom.web.api.sending import Sending, SendResponse

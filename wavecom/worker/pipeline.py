@@ -24,6 +24,7 @@ import structlog
 
 from wavecom.batching import BatchQueue
 from wavecom.core.attempts import AttemptResult, PartialAttempt
+from wavecom.core.costs import DELIVERY_WINDOW_SECONDS
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
@@ -32,8 +33,6 @@ from wavecom.worker.stages import AttemptStage, BatchStages
 
 log = structlog.get_logger()
 
-#: How long a batch is waited for at most, twice in a notification's life: before its claim and before its record.
-WINDOW_SECONDS = 0.025
 MAX_BATCH = 100
 #: Where the machine has run out of descriptors, memory or threads: so many attempts, with such a pause between them,
 #: before messages go back to the broker.
@@ -91,7 +90,7 @@ class DeliveryPipeline:
         on_freed: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        window_seconds: float = WINDOW_SECONDS,
+        window_seconds: float = DELIVERY_WINDOW_SECONDS,
         spawn: Callable[[Callable[[], None], str], threading.Thread] = _spawn,
         spawn_stage: Callable[[Callable[[], None], str], threading.Thread] = _spawn,
     ) -> None:

@@ -51,7 +51,8 @@ from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.providers.receipts import Readers
-from wavecom.services.shared import feedback_of, regions_of, served_by, unsubscribe_links_of
+from wavecom.services.shared import regions_of, served_by
+from wavecom.services.suppressions import feedback_of, unsubscribe_links_of
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
 from wavecom.web import create_app
