@@ -25,6 +25,7 @@
     │   ├── SuppressionNotFoundError    no such entry of a suppression list for this client
     │   ├── CallbackNotFoundError       no such callback of this client
     │   ├── EventsExpiredError          events behind this position have been deleted already
+    │   ├── TooManyStreamsError         the key has as many event streams as it may
     │   ├── IdempotencyMismatchError    same key, other body
     │   └── RateLimitedError            the key has sent too much in too short a time
     │       └── QuotaExhaustedError         or all that it may in a day
@@ -280,6 +281,19 @@ class EventsExpiredError(RefusedError):
             if is_unknown
             else "Events behind this position have been deleted, after 7 days or more. Read how your notifications "
             f"stand, and go on with `after={first - 1}`, the oldest event that is kept."
+        )
+
+
+class TooManyStreamsError(RefusedError):
+    """Whoever asks has ``most`` event streams open at this process already."""
+
+    code = "too_many_streams"
+    retry_after_seconds = 10
+
+    def __init__(self, most: int) -> None:
+        super().__init__(
+            f"There are {most} event streams open for this key already. Read all events by one of them, close those "
+            "that nobody reads, or read `GET /api/events` again and again."
         )
 
 

@@ -55,6 +55,14 @@ def log(request: pytest.FixtureRequest) -> EventLog:
     return MongoEventLog(request.getfixturevalue("indexed_database"))
 
 
+def test_where_logs_end_is_told_of_many_accounts_at_once(log: EventLog) -> None:
+    for account, count in (("acme", 3), ("globex", 1)):
+        log.append(account, [make_event(account=account) for _ in range(count)])
+
+    assert log.last_positions({"acme", "globex", "nobody"}) == {"acme": 3, "globex": 1}
+    assert log.last_positions({"globex"}) == {"globex": 1}
+
+
 @pytest.fixture(params=["memory", "mongo"])
 def accounts(request: pytest.FixtureRequest) -> EventAccountStore:
     if request.param == "memory":

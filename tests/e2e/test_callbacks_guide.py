@@ -56,7 +56,7 @@ def test_every_example_of_the_guide_does_what_it_says(tmp_path: Path, web: WebPr
         "RECEIVER_PORT": str(port),
         "PYTHONUNBUFFERED": "1",
     }
-    _run("\n".join(COMMANDS[:2]), tmp_path, variables)
+    _run("\n".join(COMMANDS[:3]), tmp_path, variables)
     callback = json.loads((tmp_path / "callback.json").read_text())
     heard = tmp_path / "receiver.log"
     with heard.open("wb") as log:
@@ -67,7 +67,7 @@ def test_every_example_of_the_guide_does_what_it_says(tmp_path: Path, web: WebPr
             stderr=log,
         )
     try:
-        _run("\n".join(COMMANDS[2:]), tmp_path, variables)
+        _run("\n".join(COMMANDS[3:]), tmp_path, variables)
 
         def deliveries() -> list[dict[str, Any]]:
             address = f"{web.url}/api/callbacks/{callback['callbackId']}/deliveries"

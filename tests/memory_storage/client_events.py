@@ -50,6 +50,11 @@ class MemoryEventLog:
             every = [event for events in self._events.values() for event in events]
         return {event.event_id: event for event in every if event.event_id in event_ids}
 
+    def last_positions(self, accounts: Collection[str]) -> Mapping[str, int]:
+        """See the port."""
+        with self._lock:
+            return {account: self._last[account] for account in accounts if account in self._last}
+
     def bounds(self, account: str) -> tuple[int, int]:
         """See the port."""
         with self._lock:

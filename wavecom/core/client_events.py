@@ -140,6 +140,13 @@ class EventLog(Protocol):
         """Those of them that are kept still."""
         ...
 
+    def last_positions(self, accounts: Collection[str]) -> Mapping[str, int]:
+        """Of each of these accounts that has ever had an event, about where its log ends, in one question.
+
+        A position that stands here may be readable a moment later only, and one that is readable stand here later.
+        """
+        ...
+
     def bounds(self, account: str) -> tuple[int, int]:
         """The positions of the first and the last event that are kept; (n + 1, n) when none is, n ever being."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -51,6 +51,23 @@ class EventReader:
         events = found[:limit]
         position = events[-1].position if events else after or 0
         return EventPage(events, position, has_more)
+
+    def news(
+        self, readers: Collection[tuple[str, int]], limit: int, *, most_pages: int = 100
+    ) -> Mapping[tuple[str, int], EventPage]:
+        """For readers who stand at a position of an account: the page of each behind which there is more.
+
+        One question for all, and one more for each page; at most ``most_pages``, the others another time. Raises
+        ``StoreError``.
+        """
+        last = self._log.last_positions({account for account, _ in readers})
+        behind = [(account, position) for account, position in readers if position < last.get(account, 0)]
+        found: dict[tuple[str, int], EventPage] = {}
+        for account, position in behind[:most_pages]:
+            page = self.page(account, position, limit)
+            if page.events:
+                found[account, position] = page
+        return found
 
     def last_position(self, account: str) -> int:
         """The position of the account's newest event; 0 where there never was one."""

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from flask import Flask, Response, request
 
 _PREFIX = "/api/"
-_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, X-Request-ID"
+_REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-ID"
 #: What a script of another site may read of an answer, beside what it always may.
 _ANSWER_HEADERS = (
     "Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, X-Request-ID"

@@ -46,6 +46,8 @@ class ProblemType:
 
 
 _WAIT = "try again after `Retry-After` seconds"
+#: Errors that say themselves when to come again.
+_WITH_RETRY_AFTER = (UnavailableError, RateLimitedError, errors.TooManyWrongKeysError, errors.TooManyStreamsError)
 _OURS = ProblemType(
     500,
     "Internal error",
@@ -155,6 +157,13 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
         "read how your notifications stand, then go on from where `detail` says",
         example="Events behind this position have been deleted, after 7 days or more. Read how your notifications "
         "stand, and go on with `after=1204`, the oldest event that is kept.",
+    ),
+    errors.TooManyStreamsError: ProblemType(
+        429,
+        "Too many event streams are open",
+        f"close streams that nobody reads, or {_WAIT}",
+        example="There are 20 event streams open for this key already. Read all events by one of them, close those "
+        "that nobody reads, or read `GET /api/events` again and again.",
     ),
     errors.IdempotencyMismatchError: ProblemType(
         422,
@@ -330,7 +339,7 @@ def problem_type_for(error: WaveComError) -> ProblemType:
 def answer(error: WaveComError, **members: Any) -> Response:
     """The response that tells a client about ``error``; ``members`` go into its body beside those of every problem."""
     headers = {}
-    if isinstance(error, UnavailableError | RateLimitedError | errors.TooManyWrongKeysError):
+    if isinstance(error, _WITH_RETRY_AFTER):
         headers["Retry-After"] = str(error.retry_after_seconds)
     if isinstance(error, RateLimitedError):
         headers |= limit_headers(error.limits)

@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -32,12 +33,14 @@ from wavecom.accounts import KeyRing
 from wavecom.core.connections import ANONYMOUS_THREADS, PAGE_THREADS
 from wavecom.core.submission import Flushed
 from wavecom.errors import OverloadedError, UnavailableError
+from wavecom.web import streams
 from wavecom.web.authentication import KeyLookups
 from wavecom.web.body_reads import ANONYMOUS, RECEIPTS, BodyLimits, BodyRead, BodyReadLimiter
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.receipts import BODY_LIMIT_BYTES
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
 from wavecom.web.request_threads import LoopResults, RequestThreads
+from wavecom.web.streams import EventStream, Streams
 from wavecom.web.wsgi_environ import address_of, joined, make_environ
 
 if TYPE_CHECKING:
@@ -83,6 +86,8 @@ class _Request:
     is_last: bool = False
     #: The request as WSGI knows it, once somebody has asked for it.
     environ: WSGIEnvironment | None = None
+    #: An answer that goes on: its status, headers and beginning, and the stream that it goes on as.
+    streamed: tuple[int, list[tuple[str, str]], bytes, EventStream] | None = None
 
 
 class RsgiApplication:
@@ -105,6 +110,8 @@ class RsgiApplication:
         self._receiving = receiving
         self._proxies = proxies
         self._keys = keys
+        #: To be started too, where answers may go on.
+        self.streams = Streams()
         self._threads = threads
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
@@ -158,7 +165,10 @@ class RsgiApplication:
             await self._answer(request, self._refusals)
             return
         if length == 0:
-            await self._answer(_Request(scope, proto, io.BytesIO(), error), threads)
+            request = _Request(scope, proto, io.BytesIO(), error)
+            await self._answer(request, threads)
+            if request.streamed is not None:
+                await self.streams.serve(proto, *request.streamed)
             return
         # What is longer than it may be the application refuses by its length.
         is_short = length is None or length <= self._body_limit(threads)
@@ -310,16 +320,25 @@ class RsgiApplication:
 
     def _run(self, request: _Request) -> None:
         """In a thread: have the application answer ``request``."""
+        environ = request.environ or make_environ(request.scope, request.body, request.error)
+        if environ["REQUEST_METHOD"] == "GET":
+            streams.offer(environ, self.streams)
         try:
-            status, headers, body = _call(
-                self._app, request.environ or make_environ(request.scope, request.body, request.error)
-            )
+            status, headers, body = _call(self._app, environ)
         except Exception:
             # A bug of ours below or beside Flask, which answers those of views itself.
             log.exception("unhandled_error", method=request.scope.method)
             status, headers, body = 500, [], b""
         if request.is_last:
             headers = [*headers, ("connection", "close")]
+        stream = streams.opened(environ)
+        if stream is not None and status == HTTPStatus.OK:
+            # The length of its beginning.
+            headers = [header for header in headers if header[0].lower() != "content-length"]
+            request.streamed = status, headers, body, stream
+            return
+        if stream is not None:
+            self.streams.release(stream)
         request.proto.response_bytes(status, headers, body)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -72,6 +72,72 @@ class Connection:
         """Keep the answer, of which there may be one."""
         assert self.status_code == 0, "answered twice"
         self.status_code, self.headers, self.data = status, Headers(headers), body
+
+
+class StreamConnection(Connection):
+    """A connection whose answer goes on; its peer reads what comes, until it leaves or all has come."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_over = asyncio.Event()
+        self._more = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def response_bytes(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        """An answer that is whole, from a thread."""
+        super().response_bytes(status, headers, body)
+        self._loop.call_soon_threadsafe(self.has_all)
+
+    def response_stream(self, status: int, headers: list[tuple[str, str]]) -> _Transport:
+        """Begin the answer, of which there may be one."""
+        assert self.status_code == 0, "answered twice"
+        self.status_code, self.headers = status, Headers(headers)
+        return _Transport(self)
+
+    async def client_disconnect(self) -> None:
+        """Returns when the peer has left, or has all of the answer."""
+        await self._is_over.wait()
+
+    def leave(self) -> None:
+        """The peer goes."""
+        self._is_over.set()
+
+    def has_all(self) -> None:
+        """The answer has ended, and the peer has read it."""
+        self._is_over.set()
+        self._more.set()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the answer has."""
+        return self._is_over.is_set()
+
+    def take(self, data: bytes) -> None:
+        """A part of the answer comes."""
+        self.data += data
+        self._more.set()
+
+    async def until(self, has_come: Callable[[str], bool]) -> str:
+        """Read until what has come is this; all of it."""
+        async with asyncio.timeout(10):
+            while not has_come(self.text):
+                self._more.clear()
+                await self._more.wait()
+        return self.text
+
+
+class _Transport:
+    """As granian's: takes all that it is given, and ends the answer when nobody holds it any more."""
+
+    def __init__(self, connection: StreamConnection) -> None:
+        self._connection = connection
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Never waits."""
+        self._connection.take(data)
+
+    def __del__(self) -> None:
+        self._connection.has_all()
 
 
 def scope_of(method: str, path: str, headers: Mapping[str, str] | Sequence[tuple[str, str]], query: str = "") -> Any:

@@ -92,6 +92,7 @@ CALLS = [
     ("DELETE", "/api/suppressions/{suppression_id}", KeyScope.MANAGE),
     ("GET", "/api/stats", KeyScope.READ),
     ("GET", "/api/events", KeyScope.READ),
+    ("GET", "/api/events/stream", KeyScope.READ),
     ("POST", "/api/callbacks", KeyScope.MANAGE),
     ("GET", "/api/callbacks", KeyScope.READ),
     ("GET", "/api/callbacks/{callback_id}", KeyScope.READ),

@@ -264,6 +264,14 @@ def _change_a_provider(api: FlaskClient, tenants: Tenants, victim: Tenant) -> li
 
 
 def _list_events(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    return _read_events("/api/events", "", api, tenants, victim)
+
+
+def _stream_events(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    return _read_events("/api/events/stream", "?after=0", api, tenants, victim)
+
+
+def _read_events(path: str, first: str, api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
     job = tenants.jobs[victim.account][0]
     event = ClientEvent(
         job_id=job.job_id,
@@ -277,11 +285,11 @@ def _list_events(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[Tes
         published_at=NOW,
     )
     tenants.environment.events.log.append(victim.account, [event])
-    queries = ["", f"?jobId={job.job_id}", f"?account={victim.account}"]
-    answers = [api.get(f"/api/events{query}") for query in queries]
+    queries = [first, f"?jobId={job.job_id}&after=0", f"?account={victim.account}"]
+    answers = [api.get(f"{path}{query}") for query in queries]
     assert [answer.status_code for answer in answers] == [200, 200, 422]
     assert not [answer for answer in answers if event.event_id in answer.text]
-    assert event.event_id in tenants.api(victim).get("/api/events").text
+    assert event.event_id in tenants.api(victim).get(f"{path}{first}").text
     return answers
 
 
@@ -343,6 +351,7 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("GET", "/api/suppressions/<suppression_id>"): _at_the_entry("GET"),
     ("DELETE", "/api/suppressions/<suppression_id>"): _at_the_entry("DELETE"),
     ("GET", "/api/events"): _list_events,
+    ("GET", "/api/events/stream"): _stream_events,
     ("GET", "/api/callbacks"): _list_callbacks,
     ("POST", "/api/callbacks"): _create_a_callback,
     ("GET", "/api/callbacks/<callback_id>"): _at_the_callback("GET"),

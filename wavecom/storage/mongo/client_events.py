@@ -118,6 +118,12 @@ class MongoEventLog:
             found = list(self._events.find({"_id": {"$in": list(event_ids)}}))
         return {each["_id"]: _to_client_event(each) for each in found}
 
+    def last_positions(self, accounts: Collection[str]) -> Mapping[str, int]:
+        """See the port."""
+        where = {"_id": {"$in": list(accounts)}, "lastPosition": {"$exists": True}}
+        with reading():
+            return {each["_id"]: int(each["lastPosition"]) for each in self._accounts.find(where, {"lastPosition": 1})}
+
     def bounds(self, account: str) -> tuple[int, int]:
         """See the port."""
         with reading():

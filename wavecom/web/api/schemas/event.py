@@ -40,6 +40,33 @@ class EventListRequest:
     job_id: JobId | None
 
 
+@dataclass(frozen=True, slots=True)
+class EventStreamRequest:
+    """What to stream. ``after`` None: from the newest event on."""
+
+    after: int | None
+    job_id: JobId | None
+
+
+class EventStreamQuery(QuerySchema):
+    """``load`` takes the query as name → values and answers an ``EventStreamRequest``."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        "cursor": "after",
+        "since": "after",
+        "lastEventId": "after",
+        "id": "jobId",
+    }
+
+    after = PositionInQuery("the `next` of a page, or the `id` of a streamed event, unchanged")
+    job_id = JobIdInQuery("the id of a notification", data_key="jobId")
+
+    def load(self, data: Mapping[str, list[str]], **_: Any) -> EventStreamRequest:  # type: ignore[override]
+        """See the class. Raises ``ValidationError`` with every error in the query."""
+        fields = self.load_query(data)
+        return EventStreamRequest(fields.get("after"), fields.get("job_id"))
+
+
 class EventQuery(QuerySchema):
     """``load`` takes the query as name → values and answers an ``EventListRequest``."""
 

@@ -1,0 +1,114 @@
+"""A stream of events from a real web process, which is stopped, killed and started again: nothing is passed over."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import requests
+
+from tests.waiting import wait_until
+from tests.web_process import WebProcess, workers
+
+SMS: dict[str, Any] = {"type": "sms", "to": {"phone": "+12025550143"}, "payload": {"text": "hello"}}
+JOBS = 12
+
+
+class StreamReader:
+    """A client of server-sent events: comes again, with the last id that it had, until it is stopped."""
+
+    def __init__(self, web: WebProcess) -> None:
+        self._web = web
+        self._stopping = threading.Event()
+        self._last_id = "0"
+        self.events: list[dict[str, Any]] = []
+        #: How each connection ended: in order, or broken off.
+        self.endings: list[bool] = []
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(40)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._read()
+            except requests.RequestException:
+                time.sleep(0.1)
+
+    def _read(self) -> None:
+        headers = self._web.authorization | {"Last-Event-ID": self._last_id}
+        with requests.get(f"{self._web.url}/api/events/stream", headers=headers, stream=True, timeout=20) as answer:
+            if answer.status_code != 200:
+                return
+            try:
+                for line in answer.iter_lines(chunk_size=1):
+                    self._take(line.decode())
+                    if self._stopping.is_set():
+                        return
+            except requests.RequestException:
+                self.endings.append(False)
+                raise
+            self.endings.append(True)
+
+    def _take(self, line: str) -> None:
+        name, _, value = line.partition(": ")
+        if name == "id":
+            self._last_id = value
+        elif name == "data":
+            self.events.append(orjson.loads(value))
+
+    def delivered(self) -> set[str]:
+        return {each["data"]["jobId"] for each in self.events if each["type"] == "notification.delivered"}
+
+
+@pytest.fixture
+def web(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str) -> Iterator[WebProcess]:
+    servers = {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
+    with workers(tmp_path, servers):
+        yield WebProcess(tmp_path, servers)
+
+
+def send(web: WebProcess) -> str:
+    answer = requests.post(f"{web.url}/api/notifications", json=SMS, headers=web.authorization, timeout=30)
+    job_id: str = answer.json()["jobId"]
+    return job_id
+
+
+@pytest.mark.timeout(180)
+def test_a_reader_that_comes_again_has_every_event_once_whatever_becomes_of_the_process(web: WebProcess) -> None:
+    sent: set[str] = set()
+    with web:
+        page = requests.get(f"{web.url}/api/events", headers=web.authorization, timeout=10).json()
+        since = datetime.fromisoformat(page["recordedSince"])
+        while datetime.now(UTC) <= since:
+            time.sleep(0.2)
+        reader = StreamReader(web)
+        try:
+            sent |= {send(web) for _ in range(JOBS)}
+            wait_until(lambda: len(reader.events) > JOBS, "events while it listens")
+            began = time.monotonic()
+            web.__exit__()
+            stopped_in = time.monotonic() - began
+            with web:
+                sent |= {send(web) for _ in range(JOBS)}
+                web.kill()
+                with web:
+                    sent |= {send(web) for _ in range(JOBS)}
+                    wait_until(lambda: reader.delivered() == sent, "all are told of as delivered")
+        finally:
+            reader.stop()
+
+    ids = [event["eventId"] for event in reader.events]
+    assert len(ids) == len(set(ids))
+    # Without the end of its streams granian waits for them, and is killed after three seconds.
+    assert stopped_in < 2.5
+    assert reader.endings[0] is True
