@@ -24,6 +24,7 @@
     │   ├── ProviderNotFoundError       the providers file declares no such provider
     │   ├── SuppressionNotFoundError    no such entry of a suppression list for this client
     │   ├── CallbackNotFoundError       no such callback of this client
+    │   ├── TemplateNotFoundError       no such template, or version of it, of this client
     │   ├── EventsExpiredError          events behind this position have been deleted already
     │   ├── TooManyStreamsError         the key has as many event streams as it may
     │   ├── IdempotencyMismatchError    same key, other body
@@ -265,6 +266,12 @@ class CallbackNotFoundError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__("There is no callback with this id for your key, or no such event for this callback.")
+
+
+class TemplateNotFoundError(RefusedError):
+    """No template of this name, or no such version of it, exists for this client."""
+
+    code = "template_not_found"
 
 
 class EventsExpiredError(RefusedError):

@@ -21,6 +21,7 @@ from tests.memory_storage.sessions import MemorySessionAudit, MemorySessionStore
 from tests.memory_storage.stats import MemoryStats
 from tests.memory_storage.stop_requests import MemoryStopRequests
 from tests.memory_storage.suppressions import MemorySuppressionStore
+from tests.memory_storage.templates import MemoryTemplateAudit, MemoryTemplateStore
 from tests.memory_storage.users import MemoryUserAudit, MemoryUserStore
 from tests.memory_storage.weight_factors import MemoryWeightFactorStore
 
@@ -49,6 +50,8 @@ __all__ = [
     "MemoryStats",
     "MemoryStopRequests",
     "MemorySuppressionStore",
+    "MemoryTemplateAudit",
+    "MemoryTemplateStore",
     "MemoryUnreadableRequests",
     "MemoryUserAudit",
     "MemoryUserStore",

@@ -154,6 +154,15 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateUse:
+    """By what a notification's payload was written (``core/templates``). ``locale`` is that of its words."""
+
+    name: str
+    version: int
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
 class JobError:
     """Why a job failed, or why its last attempt did."""
 
@@ -308,6 +317,8 @@ class Job:
     log_count: int = 0
     #: Whether each of its statuses is recorded as an event: its account used events when it was accepted (ADR 45).
     records_events: bool = False
+    #: None: its sender gave the payload.
+    template: TemplateUse | None = None
 
     @property
     def delivery_key(self) -> str:

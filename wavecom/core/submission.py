@@ -13,7 +13,7 @@ from wavecom.core.attachments import BlobStore, detach, keep_until
 from wavecom.core.batcher import MakeBatcher
 from wavecom.core.client_events import EventAccounts
 from wavecom.core.engine import Policy
-from wavecom.core.job import Job, LogEntry, UnknownOutcomePolicy
+from wavecom.core.job import Job, LogEntry, TemplateUse, UnknownOutcomePolicy
 from wavecom.core.job_ids import make_job_id
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import Clock, JobRepository
@@ -64,6 +64,8 @@ class NewNotification:
     fingerprint: str | None = None
     #: Who sent it: ``Actor.name``.
     created_by: str | None = None
+    #: By what ``payload`` was written; None: the sender gave it.
+    template: TemplateUse | None = None
 
     @property
     def lane(self) -> Lane:
@@ -431,6 +433,7 @@ class Submission:
             logs=(LogEntry(now, "accepted"),),
             log_count=1,
             records_events=self._event_accounts is not None and new.client in self._event_accounts.names,
+            template=new.template,
         )
 
 

@@ -151,6 +151,12 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
         "check the id in the list, and that your key is of the same client and mode",
         example="There is no callback with this id for your key, or no such event for this callback.",
     ),
+    errors.TemplateNotFoundError: ProblemType(
+        404,
+        "There is no such template",
+        "check the name and the version in the list, and that your key is of the same client and mode",
+        example="There is no template 'order-shipped'.",
+    ),
     errors.EventsExpiredError: ProblemType(
         410,
         "These events are deleted",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.factories import NOW, later, make_job, make_job_id
-from wavecom.core.job import Claim, Job, JobError, LogEntry, UnknownOutcomePolicy
+from wavecom.core.job import Claim, Job, JobError, LogEntry, TemplateUse, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import JobFilter, JobRepository
 from wavecom.core.states import Status
@@ -44,6 +44,7 @@ def _with_every_field() -> Job:
         dead_lettered_at=later(41),
         purge_at=later(days=30),
         records_events=True,
+        template=TemplateUse("order", 3, "de"),
         logs=(LogEntry(NOW, "accepted"), entry),
         log_count=3,
     )

@@ -36,8 +36,7 @@ def put_together(source: str, partials: Mapping[str, str], layout: str | None = 
     and for a layout that does not say once, by ``{{ content }}``, where the content stands.
     """
     if layout is not None:
-        if len(_CONTENT.findall(layout)) != 1:
-            raise TemplateSourceError("must say once where the content stands: {{ content }}", 1)
+        check_layout(layout)
         source = _CONTENT.sub(lambda _: source, layout)
     for _ in range(_INCLUDES_LIMIT):
         if _INCLUDE.search(source) is None:
@@ -46,6 +45,12 @@ def put_together(source: str, partials: Mapping[str, str], layout: str | None = 
         if len(source) > SOURCE_LIMIT:
             raise TemplateSourceError(f"has more than {SOURCE_LIMIT} characters with its partials", 1)
     raise TemplateSourceError("includes partials that include each other too deeply, or in a circle", 1)
+
+
+def check_layout(layout: str) -> None:
+    """Raises ``TemplateSourceError`` unless it says once, by ``{{ content }}``, where the content stands."""
+    if len(_CONTENT.findall(layout)) != 1:
+        raise TemplateSourceError("must say once where the content stands: {{ content }}", 1)
 
 
 def partials_in(source: str) -> frozenset[str]:
@@ -170,14 +175,13 @@ class _TextReader(HTMLParser):
         self._tokens = tokens
         self._pieces: list[str] = []
         self._silent = 0
-        #: Whether a line begins here, whatever statements stand before it.
-        self._is_fresh = True
+        #: Line ends before this place, whatever statements stand between; at the beginning none are needed.
+        self._line_ends = 2
         self._addresses: list[tuple[str, int]] = []
 
     def text(self) -> str:
         """What was read."""
-        text = re.sub(r"[ \t]*\n[ \t]*", "\n", "".join(self._pieces))
-        return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+        return re.sub(r"[ \t]*\n[ \t]*", "\n", "".join(self._pieces)).strip() + "\n"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """See ``HTMLParser``."""
@@ -216,13 +220,14 @@ class _TextReader(HTMLParser):
     def handle_comment(self, data: str) -> None:
         """See ``HTMLParser``."""
         if data.startswith("wct"):
-            self._pieces.append(self._tokens.put_back(f"<!--{data}-->"))
+            # The line end belongs to the tag: templates leave out the one that follows a statement.
+            self._pieces.append(self._tokens.put_back(f"<!--{data}-->") + "\n")
 
     def _say(self, text: str) -> None:
-        if self._silent or (self._is_fresh and text.isspace()):
+        if self._silent or (self._line_ends and text.isspace()):
             return
         self._pieces.append(text)
-        self._is_fresh = False
+        self._line_ends = 0
 
     def _say_address(self, address: str, since: int) -> None:
         said = "".join(self._pieces[since:]).strip()
@@ -238,12 +243,10 @@ class _TextReader(HTMLParser):
         self._say(f" ({''.join(shown)})")
 
     def _break(self, tag: str) -> None:
-        if not self._silent and tag in _PARAGRAPHS:
-            self._pieces.append("\n\n")
-            self._is_fresh = True
-        elif not self._silent and tag in _BLOCKS and not self._is_fresh:
-            self._pieces.append("\n")
-            self._is_fresh = True
+        needed = 2 if tag in _PARAGRAPHS else int(tag in _BLOCKS)
+        if not self._silent and needed > self._line_ends:
+            self._pieces.append("\n" * (needed - self._line_ends))
+            self._line_ends = needed
 
 
 def _quoted(tag: str) -> str:

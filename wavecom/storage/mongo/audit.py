@@ -14,13 +14,14 @@ from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionEnded
+from wavecom.core.templates.administration import TemplateEvent
 from wavecom.core.users import UserEvent
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import reading, writing
 
 
 class MongoAuditLog:
-    """The audits of the core: bulk operations, keys, sessions, providers, users. Safe to share between threads."""
+    """The audits of the core: bulk operations, keys, sessions, providers, users, templates. Thread-safe."""
 
     def __init__(self, database: Database[Document]) -> None:
         self._entries = database["audit"].with_options(
@@ -91,6 +92,21 @@ class MongoAuditLog:
             "operator": event.actor,
             "startedAt": event.at,
             "user": event.user,
+            **event.details,
+        }
+        with writing():
+            self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
+
+    def record_template_event(self, event: TemplateEvent) -> None:
+        """See the port."""
+        document: Document = {
+            "_id": event.event_id,
+            "action": event.action.value,
+            "operator": event.actor,
+            "startedAt": event.at,
+            "client": event.client,
+            "template": event.template,
+            "version": event.version,
             **event.details,
         }
         with writing():

@@ -24,6 +24,7 @@ from wavecom.core.job import (
     JobError,
     JobId,
     LogEntry,
+    TemplateUse,
     UnknownOutcomePolicy,
     label_text,
 )
@@ -110,6 +111,12 @@ def to_document(job: Job) -> Document:
             document[name] = value
     if job.region:
         document["region"] = job.region
+    if job.template is not None:
+        document["template"] = {
+            "name": job.template.name,
+            "version": job.template.version,
+            "locale": job.template.locale,
+        }
     if job.refused_by:
         document["refusedBy"] = job.refused_by
     if job.error is not None:
@@ -170,6 +177,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         logs=tuple([_to_entry(entry) for entry in get("logs", ())]),
         log_count=document["logCount"],
         records_events="eventVersion" in document,
+        template=None if "template" not in document else TemplateUse(**document["template"]),
     )
 
 

@@ -89,6 +89,12 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("callbackId", "createdAt"),
         _index("createdAt", expireAfterSeconds=(KEPT.days + 1) * _DAY_SECONDS),
     ],
+    "templates": [
+        # No version twice; a template's versions, in their order; and an account's templates.
+        _index("client", "name", "version", unique=True),
+        # Which version is sent? Asked every other second by each process that sends it.
+        _index("client", "name", "publishedAt", only=_present("publishedAt")),
+    ],
     "blobs": [
         # Attachments go when the last job that has them can have gone.
         _index("purgeAt", expireAfterSeconds=0),

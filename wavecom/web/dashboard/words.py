@@ -134,6 +134,9 @@ AUDIT_ACTIONS: dict[str, str] = {
     "enable_user": "Let a user in",
     "reset_user": "Reset a user",
     "change_password": "Changed the own password",
+    "save_template": "Saved a version of a template",
+    "ask_template_review": "Asked for a template's review",
+    "publish_template": "Published a template",
 }
 
 

@@ -1,0 +1,71 @@
+"""Templates without a server, by the rules of ``TemplateStore`` and ``TemplateAudit``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wavecom.core.templates.administration import TemplateEvent
+from wavecom.core.templates.model import TemplateSummary, TemplateVersion, VersionState
+
+
+class MemoryTemplateStore:
+    """``TemplateStore``. ``reads`` counts what was asked of it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._versions: dict[tuple[str, str, int], TemplateVersion] = {}
+        self.reads = 0
+
+    def add(self, version: TemplateVersion) -> bool:
+        """See the port."""
+        key = version.client, version.name, version.version
+        with self._lock:
+            return self._versions.setdefault(key, version) is version
+
+    def change_state(self, version: TemplateVersion, expected: VersionState) -> bool:
+        """See the port."""
+        key = version.client, version.name, version.version
+        with self._lock:
+            known = self._versions.get(key)
+            if known is None or known.state is not expected:
+                return False
+            self._versions[key] = replace(version, source=known.source)
+            return True
+
+    def get(self, client: str, name: str, version: int) -> TemplateVersion | None:
+        """See the port."""
+        self.reads += 1
+        return self._versions.get((client, name, version))
+
+    def current(self, client: str, name: str) -> int | None:
+        """See the port."""
+        self.reads += 1
+        found = [
+            (each.published_at, each.version)
+            for each in self.versions(client, name, len(self._versions))
+            if each.published_at is not None
+        ]
+        return max(found)[1] if found else None
+
+    def versions(self, client: str, name: str, limit: int) -> Sequence[TemplateVersion]:
+        """See the port."""
+        found = [each for key, each in self._versions.items() if key[:2] == (client, name)]
+        return sorted(found, key=lambda each: -each.version)[:limit]
+
+    def newest(self, client: str | None) -> Sequence[TemplateSummary]:
+        """See the port."""
+        keys = sorted({key[:2] for key in self._versions if client in {None, key[0]}})
+        return [TemplateSummary(self.versions(*key, 1)[0], self.current(*key)) for key in keys]
+
+
+class MemoryTemplateAudit:
+    """``TemplateAudit``."""
+
+    def __init__(self) -> None:
+        self.events: list[TemplateEvent] = []
+
+    def record_template_event(self, event: TemplateEvent) -> None:
+        """See the port."""
+        self.events.append(event)

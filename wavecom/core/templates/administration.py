@@ -1,0 +1,206 @@
+"""What clients and operators do with templates: save a version, ask for a review, publish, look, preview."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, Protocol
+
+import structlog
+
+from wavecom.core.ports import Clock
+from wavecom.core.templates.model import (
+    NAME_RULE,
+    TemplateKind,
+    TemplateSource,
+    TemplateStore,
+    TemplateSummary,
+    TemplateVersion,
+    VersionState,
+    is_template_name,
+)
+from wavecom.core.templates.preparation import CheckPayload, example_problems, prepared
+from wavecom.core.templates.sources import read_source
+from wavecom.errors import InvalidRequestError, Problem, TemplateNotFoundError
+
+log = structlog.get_logger()
+
+VERSIONS_LIMIT: Final = 200
+_TRIES: Final = 5
+
+
+class TemplateAction(StrEnum):
+    """What somebody did to a template: the ``action`` of an audit entry."""
+
+    SAVE = "save_template"
+    ASK_REVIEW = "ask_template_review"
+    PUBLISH = "publish_template"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateEvent:
+    """An audit entry about a version. ``actor`` is named as in jobs: ``key <keyId>`` or an operator's name."""
+
+    event_id: str
+    action: TemplateAction
+    actor: str
+    at: datetime
+    client: str
+    template: str
+    version: int
+    details: Mapping[str, object] = field(default_factory=dict)
+
+
+class TemplateAudit(Protocol):
+    """Where it is noted. Raises ``StoreError``."""
+
+    def record_template_event(self, event: TemplateEvent) -> None:
+        """Note one entry; may be repeated."""
+        ...
+
+
+class TemplateAdministration:
+    """The use cases behind ``/api/templates``, its pages and ``wavecom templates``.
+
+    ``actor`` is who does it. The audit entry is written before the deed. All methods raise ``StoreError``; those with
+    a name ``TemplateNotFoundError``.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: TemplateStore,
+        audit: TemplateAudit,
+        clock: Clock,
+        new_id: Callable[[], str],
+        on_published: Callable[[str, str], None] = lambda _client, _name: None,
+    ) -> None:
+        self._store = store
+        self._audit = audit
+        self._clock = clock
+        self._new_id = new_id
+        self._on_published = on_published
+
+    def save(
+        self,
+        actor: str,
+        client: str,
+        name: str,
+        data: Mapping[str, Any],
+        *,
+        check: CheckPayload,
+        note: str = "",
+    ) -> TemplateVersion:
+        """A new version, a draft; the newest one where it says the same already.
+
+        Raises ``InvalidRequestError`` that names everything that is wrong: in the declarations, in any source, and in
+        what the examples give.
+        """
+        source = self._checked(name, data)
+        contents, problems = prepared(source, self._finder(client))
+        problems = problems or example_problems(source, contents, check)
+        if problems:
+            raise InvalidRequestError(problems)
+        for _ in range(_TRIES):
+            newest = next(iter(self._store.versions(client, name, 1)), None)
+            if newest is not None and newest.source.kind is not source.kind:
+                raise InvalidRequestError([Problem("/kind", f"must stay {newest.source.kind}", "conflict")])
+            if newest is not None and newest.source == source:
+                return newest
+            version = TemplateVersion(
+                client=client,
+                name=name,
+                version=1 if newest is None else newest.version + 1,
+                state=VersionState.DRAFT,
+                source=source,
+                prepared=contents,
+                note=note,
+                created_at=self._clock.now(),
+                created_by=actor,
+            )
+            self._note(TemplateAction.SAVE, actor, version)
+            if self._store.add(version):
+                return version
+        raise InvalidRequestError([Problem("", "is being saved by others at this moment; try again", "conflict")])
+
+    def ask_review(self, actor: str, client: str, name: str, version: int) -> TemplateVersion:
+        """Say that a draft is ready to be looked at by somebody else; asking twice is once."""
+        known = self.get(client, name, version)
+        if known.state is not VersionState.DRAFT:
+            return known
+        asked = replace(known, state=VersionState.REVIEW, review_asked_at=self._clock.now(), review_asked_by=actor)
+        self._note(TemplateAction.ASK_REVIEW, actor, asked)
+        self._store.change_state(asked, VersionState.DRAFT)
+        return self.get(client, name, version)
+
+    def publish(self, actor: str, client: str, name: str, version: int, *, check: CheckPayload) -> TemplateVersion:
+        """Have a version sent from now on. One that was published before stays as it was then, and is current again.
+
+        Raises ``InvalidRequestError`` where a layout or partial has changed so that it does not fit any more.
+        """
+        known = self.get(client, name, version)
+        published = replace(known, state=VersionState.PUBLISHED, published_at=self._clock.now(), published_by=actor)
+        if known.state is not VersionState.PUBLISHED:
+            contents, problems = prepared(known.source, self._finder(client))
+            problems = problems or example_problems(known.source, contents, check)
+            if problems:
+                raise InvalidRequestError(problems)
+            published = replace(published, prepared=contents)
+        self._note(TemplateAction.PUBLISH, actor, published)
+        self._store.change_state(published, known.state)
+        self._on_published(client, name)
+        return self.get(client, name, version)
+
+    def get(self, client: str, name: str, version: int) -> TemplateVersion:
+        """One version."""
+        found = self._store.get(client, name, version)
+        if found is None:
+            raise TemplateNotFoundError(f"There is no version {version} of a template {name!r}.")
+        return found
+
+    def versions(self, client: str, name: str, limit: int = VERSIONS_LIMIT) -> Sequence[TemplateVersion]:
+        """The versions of a template, the newest first; at least one."""
+        found = self._store.versions(client, name, limit)
+        if not found:
+            raise TemplateNotFoundError(f"There is no template {name!r}.")
+        return found
+
+    def current(self, client: str, name: str) -> int | None:
+        """The number of the version that is sent; None: none has been published."""
+        return self._store.current(client, name)
+
+    def all(self, client: str | None) -> Sequence[TemplateSummary]:
+        """Every template of an account, or of all."""
+        return self._store.newest(client)
+
+    def _checked(self, name: str, data: Mapping[str, Any]) -> TemplateSource:
+        source, problems = read_source(data)
+        if not is_template_name(name):
+            problems.insert(0, Problem("/name", f"must be {NAME_RULE}", "invalid"))
+        if source is None or problems:
+            raise InvalidRequestError(problems)
+        return source
+
+    def _finder(self, client: str) -> Callable[[TemplateKind, str], TemplateSource | None]:
+        def find(_kind: TemplateKind, name: str) -> TemplateSource | None:
+            number = self._store.current(client, name)
+            found = None if number is None else self._store.get(client, name, number)
+            return None if found is None else found.source
+
+        return find
+
+    def _note(self, action: TemplateAction, actor: str, version: TemplateVersion) -> None:
+        event = TemplateEvent(
+            self._new_id(), action, actor, self._clock.now(), version.client, version.name, version.version
+        )
+        self._audit.record_template_event(event)
+        log.info(
+            "template_changed",
+            action=action.value,
+            client=version.client,
+            template=version.name,
+            version=version.version,
+            actor=actor,
+        )

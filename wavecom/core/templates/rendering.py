@@ -1,0 +1,154 @@
+"""Making a payload of a template: which version and locale, compiled once, with the values of a request."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from wavecom.core.job import TemplateUse
+from wavecom.core.lanes import Channel
+from wavecom.core.ports import Clock
+from wavecom.core.templates import locales
+from wavecom.core.templates.compiled import CompiledContent, RenderingError
+from wavecom.core.templates.formatting import known_parent
+from wavecom.core.templates.model import TemplateKind, TemplateStore, TemplateVersion, VersionState
+from wavecom.core.templates.variables import values_of
+from wavecom.errors import InvalidRequestError, Problem
+
+#: Versions that a process keeps compiled.
+CACHE_SIZE: Final = 500
+#: For so long a process goes on with the version that was current when it last looked.
+CURRENT_FOR: Final = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRequest:
+    """What a notification says in place of a payload. ``version`` None: the current one; ``locale`` None: the
+    template's default."""
+
+    name: str
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    version: int | None = None
+    locale: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A payload, and by what it was made. ``locale`` of ``use`` is that of the words."""
+
+    payload: dict[str, Any]
+    use: TemplateUse
+
+
+class TemplateRenderer:
+    """Renders published versions. Thread-safe; keeps what it compiled."""
+
+    def __init__(self, store: TemplateStore, clock: Clock, kept_versions: int = CACHE_SIZE) -> None:
+        self._store = store
+        self._clock = clock
+        self._kept_versions = kept_versions
+        self._lock = threading.Lock()
+        self._versions: OrderedDict[tuple[str, str, int], CompiledVersion] = OrderedDict()
+        self._current: dict[tuple[str, str], tuple[int, datetime]] = {}
+
+    def render(self, client: str, channel: Channel, wanted: TemplateRequest) -> Rendered:
+        """The payload. Raises ``InvalidRequestError``, which names the fields of the request, and ``StoreError``."""
+        number = wanted.version if wanted.version is not None else self._current_version(client, wanted.name)
+        if number is None:
+            raise _refused("/template", f"{wanted.name!r} has no published version in this account", "unknown_value")
+        return self._version(client, wanted.name, number).render(channel, wanted)
+
+    def forget(self, client: str, name: str) -> None:
+        """Look anew which version is current: one has just been published."""
+        self._current.pop((client, name), None)
+
+    def _current_version(self, client: str, name: str) -> int | None:
+        now = self._clock.now()
+        known = self._current.get((client, name))
+        if known is not None and now - known[1] < CURRENT_FOR:
+            return known[0]
+        number = self._store.current(client, name)
+        if number is None:
+            self.forget(client, name)
+            return None
+        if len(self._current) >= 2 * self._kept_versions:
+            self._current.clear()
+        self._current[client, name] = number, now
+        return number
+
+    def _version(self, client: str, name: str, number: int) -> CompiledVersion:
+        key = client, name, number
+        with self._lock:
+            known = self._versions.get(key)
+            if known is not None:
+                self._versions.move_to_end(key)
+                return known
+        found = self._store.get(client, name, number)
+        if found is None or found.state is not VersionState.PUBLISHED:
+            where = "/version" if self._store.current(client, name) is not None else "/template"
+            raise _refused(
+                where, f"must be a published version; {number} of {name!r} is none in this account", "unknown_value"
+            )
+        made = CompiledVersion(found)
+        with self._lock:
+            self._versions[key] = made
+            while len(self._versions) > self._kept_versions:
+                self._versions.popitem(last=False)
+        return made
+
+
+class CompiledVersion:
+    """One version, each of its contents compiled when it is first asked for. Thread-safe: what two threads compile at
+    once is the same."""
+
+    def __init__(self, version: TemplateVersion) -> None:
+        self._version = version
+        self._contents: dict[tuple[Channel, str, str], CompiledContent] = {}
+
+    def render(self, channel: Channel, wanted: TemplateRequest) -> Rendered:
+        """The payload; the words in the nearest locale that there is, numbers and dates as in the one asked for.
+
+        Raises ``InvalidRequestError``.
+        """
+        version = self._version
+        if version.source.kind is not TemplateKind.MESSAGE:
+            raise _refused("/template", f"must be a message; {version.name!r} is a {version.source.kind}", "invalid")
+        asked = version.source.default_locale
+        if wanted.locale is not None:
+            tag = locales.canonical(wanted.locale)
+            if tag is None:
+                raise _refused("/locale", f"must be {locales.LOCALE_RULE}", "invalid")
+            asked = tag
+        values, problems = values_of(version.source.variables, wanted.variables)
+        if problems:
+            raise InvalidRequestError(problems)
+        locale, content = self._content(channel, asked)
+        try:
+            payload = content.render(values)
+        except RenderingError as error:
+            raise _refused("/variables", str(error), "invalid") from error
+        return Rendered(payload, TemplateUse(version.name, version.version, locale))
+
+    def _content(self, channel: Channel, asked: str) -> tuple[str, CompiledContent]:
+        version = self._version
+        there_are = [locale for locale, channels in version.prepared.items() if channel.value in channels]
+        locale = locales.nearest(asked, there_are, version.source.default_locale)
+        if locale is None:
+            known = sorted({name for channels in version.prepared.values() for name in channels})
+            text = f"must have a content for {channel}; version {version.version} has {', '.join(known)}"
+            raise _refused("/template", text, "invalid")
+        is_same = locales.language_of(locale) == locales.language_of(asked)
+        key = channel, locale, known_parent(asked if is_same else locale)
+        content = self._contents.get(key)
+        if content is None:
+            source = version.prepared[locale][channel.value]
+            content = self._contents[key] = CompiledContent(source, version.source.variables, key[2])
+        return locale, content
+
+
+def _refused(where: str, message: str, code: str) -> InvalidRequestError:
+    return InvalidRequestError([Problem(where, message, code)])
