@@ -22,6 +22,7 @@ _OPERATORS = {
     "dead-letters": "dead_letters",
     "doctor": "doctor",
     "keys": "keys",
+    "migrate": "migrate",
     "providers": "providers",
     "sessions": "sessions",
     "suppressions": "suppressions",

@@ -24,7 +24,7 @@ from wavecom.diagnosis import clocks, mongodb, providers, restore
 from wavecom.diagnosis import redis as redis_server
 from wavecom.diagnosis.context import CheckFunction, DiagnosisContext
 from wavecom.settings import Settings
-from wavecom.storage.mongo.indexes import ensure_indexes
+from wavecom.storage.mongo.indexes import OLD_INDEXES, ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
 from wavecom.storage.redis.client import connect
 from wavecom.storage.redis.progress import RedisProgress
@@ -82,6 +82,17 @@ def test_indexes_that_are_missing_of_another_kind_or_not_ours_are_found(
         ("audit", Severity.WARNING, ["actor_1", "is"]),
         ("keys", Severity.ERROR, ["hash_1", "is"]),
     ]
+
+
+def test_indexes_of_0_1_are_not_to_be_dropped_by_hand(settings: Settings, database: Database[dict[str, Any]]) -> None:
+    """Jobs of 0.1 are found by them, and unique by them."""
+    ensure_indexes(database)
+    database["jobs"].create_indexes(list(OLD_INDEXES))
+
+    [found] = faults(mongodb.check_indexes, settings)
+
+    assert (found.severity, found.remedy) == (Severity.WARNING, "wavecom migrate")
+    assert "jobId_1" in found.text
 
 
 def test_an_empty_store_lacks_all_indexes_and_the_command_makes_them(settings: Settings) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,17 +17,36 @@ from wavecom.core.engine import AttemptFinished, decide
 from wavecom.core.job import Job
 from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
+from wavecom.storage import mongo as storage
 from wavecom.storage.mongo.client_events import MongoRecordedEvents
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
 from wavecom.storage.mongo.indexes import INDEXES, SHARD_KEYS
 from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.sharded_jobs import EARLIER_KEYS
 
 #: Collections sharded by something else than ``_id`` although that is unique: it leads to one shard key, or is chance.
 _IDS_THAT_NEED_NO_SHARD_KEY = {"jobs", "events", "callback_deliveries", "suppressions"}
 
 
-def test_every_collection_says_what_it_is_sharded_by(database: Database[dict[str, Any]]) -> None:
-    assert set(INDEXES) <= set(SHARD_KEYS)
+_STORAGE = Path(storage.__file__).parent
+
+
+def test_every_collection_says_what_it_is_sharded_by() -> None:
+    named = {
+        match[1]
+        for path in _STORAGE.glob("*.py")
+        for match in re.finditer(r'database\["(\w+)"\]', path.read_text("utf-8"))
+    }
+
+    assert len(named) > 20
+    assert set(SHARD_KEYS) == set(INDEXES) | named | {EARLIER_KEYS}
+
+
+def test_the_documentation_shards_each_collection_by_its_key() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "mongodb.md").read_text(encoding="utf-8")
+    commands = re.findall(r'sh\.shardCollection\("wavecom\.(\w+)", \{(\w+): 1\}\)', page)
+
+    assert dict(commands) == {name: key[0] for name, key in SHARD_KEYS.items() if key is not None}
 
 
 @pytest.mark.parametrize("name", SHARD_KEYS)

@@ -154,7 +154,7 @@ class _ScanBatches:
 
     def take(self, message: Any) -> None:
         """One delivery."""
-        self.batch.append((message.delivery_tag, _queued_dead_letter(message)))
+        self.batch.append((message.delivery_tag, queued_dead_letter_of(message)))
         self.taken += 1
 
     def settle(self) -> None:
@@ -174,7 +174,8 @@ class _ScanBatches:
         self.batch = []
 
 
-def _queued_dead_letter(message: Any) -> QueuedDeadLetter:
+def queued_dead_letter_of(message: Any) -> QueuedDeadLetter:
+    """What a message of the dead-letter queue says; it may be anybody's (kombu's or py-amqp's ``Message``)."""
     body: bytes = message.body if isinstance(message.body, bytes) else str(message.body).encode()
     headers = message.headers if isinstance(message.headers, dict) else {}
     job_id = message.properties.get("message_id")

@@ -13,12 +13,13 @@ from wavecom.core import diagnosis
 from wavecom.core.diagnosis import CheckResult, Severity
 from wavecom.diagnosis.context import DiagnosisContext, shortest_seconds
 from wavecom.storage.mongo.client import connect, default_database
-from wavecom.storage.mongo.indexes import INDEXES
+from wavecom.storage.mongo.indexes import INDEXES, OLD_INDEXES
 
 NAME: Final = "MongoDB"
 #: The oldest that the driver speaks to.
 _OLDEST: Final = (4, 2)
 _AUTHENTICATION_FAILED: Final = 18
+_OLD_INDEXES: Final = tuple(index.document["name"] for index in OLD_INDEXES)
 _SHOW: Final = """mongosh "$MONGODB_URI" --eval 'db.hello()'"""
 
 
@@ -48,9 +49,12 @@ def check_indexes(context: DiagnosisContext) -> Iterator[CheckResult]:
     try:
         with open_database(context) as database:
             for collection, declared in INDEXES.items():
-                yield from diagnosis.indexes(
-                    collection, [each.document for each in declared], database[collection].index_information()
-                )
+                found = dict(database[collection].index_information())
+                old = [] if collection != "jobs" else [name for name in _OLD_INDEXES if found.pop(name, None)]
+                yield from diagnosis.indexes(collection, [each.document for each in declared], found)
+                if old:
+                    text = f"has {' and '.join(old)} of 0.1, by which jobs of then are found: give these a shard key"
+                    yield CheckResult("indexes", collection, Severity.WARNING, text, "wavecom migrate")
     except PyMongoError as error:
         yield unreachable(error, "indexes")
 

@@ -169,7 +169,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
 
     def _handle_message(self, message: Any) -> None:
         routing_key = message.delivery_info.get("routing_key") or ""
-        job_id = _job_id(message)
+        job_id = job_id_of(message)
         if topology.lane_of(routing_key) is None or job_id is None:
             # Before it costs a permit: again would only meet it again.
             log.error("message_names_no_job")
@@ -268,7 +268,7 @@ def _abandon_calls() -> int:
         return 0  # the store is away: the sweep finds out when the leases have ended
 
 
-def _job_id(message: Any) -> JobId | None:
+def job_id_of(message: Any) -> JobId | None:
     """The one argument of a task message (protocol 2) of ours; None when it is none."""
     if message.content_type != "application/json" or not isinstance(message.headers.get("id"), str):
         return None

@@ -234,3 +234,13 @@ def test_a_job_whose_id_was_not_made_with_its_idempotency_key_is_refused(jobs: J
             jobs.insert([make_job(), job])
 
     assert jobs.search(JobFilter(), 10).jobs == ()
+
+
+def test_of_equal_requests_in_one_batch_the_others_get_the_job_of_one(jobs: JobRepository) -> None:
+    batch = [make_job(idempotency_key="k") for _ in range(5)]
+
+    results = jobs.insert(batch)
+
+    [stored] = [job for job, result in zip(batch, results, strict=True) if result is None]
+    assert {result.job_id for result in results if result is not None} == {stored.job_id}
+    assert [job.job_id for job in jobs.search(JobFilter(), 10).jobs] == [stored.job_id]

@@ -148,15 +148,14 @@ class MongoJobRepository:
         self, jobs: Sequence[Job], find: Callable[[str, Sequence[str], Document], list[Document]]
     ) -> dict[JobId, Job]:
         """For each of the jobs whose idempotency key ``find`` finds with another job, that one."""
-        by_account: dict[str, dict[str, JobId]] = {}
+        by_account: dict[str, dict[str, list[JobId]]] = {}
         for job in jobs:
             if job.idempotency_key is not None:
-                by_account.setdefault(job.client, {})[job.idempotency_key] = job.job_id
+                by_account.setdefault(job.client, {}).setdefault(job.idempotency_key, []).append(job.job_id)
         holders: dict[JobId, Job] = {}
         for account, ids in by_account.items():
             for holder in self._reader.jobs(find(account, list(ids), _WITHOUT_LOG)):
-                if holder.idempotency_key is not None:
-                    holders[ids[holder.idempotency_key]] = holder
+                holders |= dict.fromkeys(ids.get(holder.idempotency_key or "", ()), holder)
         return holders
 
     # --- claim --------------------------------------------------------------------------------------------------------

@@ -109,7 +109,7 @@ class ShardedJobs:
         """The documents of the jobs that hold these idempotency keys."""
         found = list(self._jobs.find(self.by_idempotency_keys([account], keys), projection))
         missing = set(keys) - {document["idempotencyKey"] for document in found}
-        if missing and self._are_keys_missing_after_all():
+        if missing and self._is_more_to_be_asked():
             return self.find_by_keys(account, keys, projection)
         return found
 
@@ -132,10 +132,15 @@ class ShardedJobs:
 
         A process of 0.1 may have stored them since the last look; so it is looked once more.
         """
-        return len(found) < len(set(job_ids)) and self._are_keys_missing_after_all()
+        return len(found) < len(set(job_ids)) and self._is_more_to_be_asked()
 
-    def _are_keys_missing_after_all(self) -> bool:
-        return self._state().all_have_keys and not self._look().all_have_keys
+    def _is_more_to_be_asked(self) -> bool:
+        """Looks; True if jobs without shard key or earlier idempotency keys are there that were not asked for."""
+        before = self._state()
+        if not before.all_have_keys:
+            return False
+        after = self._look()
+        return not after.all_have_keys or (after.has_earlier_keys and not before.has_earlier_keys)
 
     def _state(self) -> _Seen:
         seen = self._seen
