@@ -346,3 +346,19 @@ def test_events_are_published_in_batches_in_the_order_in_which_they_happened(
 
     found = published.log.after("acme", 0, 100)
     assert [event.job_id for event in found] == [job.job_id for job in reversed(stored)]
+
+
+def test_events_that_nobody_can_read_take_no_place_of_others(
+    jobs: MongoJobRepository, published: Published, indexed_database: Documents
+) -> None:
+    unreadable = [make_job(records_events=True, created_at=later(-60)) for _ in range(3)]
+    readable = [make_job(records_events=True) for _ in range(4)]
+    jobs.insert([*unreadable, *readable])
+    broken = {"jobId": {"$in": [job.job_id for job in unreadable]}}
+    indexed_database["jobs"].update_many(broken, {"$set": {"type": "pigeon"}})
+
+    found = [published.recorded.due(later(3600), 2) for _ in range(2)]
+    told = published.run()
+
+    assert [len(each) for each in found] == [2, 2]
+    assert {event.job_id for event in told} == {job.job_id for job in readable}

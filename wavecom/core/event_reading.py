@@ -38,8 +38,11 @@ class EventReader:
 
         Raises ``EventsExpiredError`` where events behind it have been deleted already, and ``StoreError``.
         """
-        found = list(self._log.after(account, after or 0, limit + 1, job_id))
-        has_gap = found[0].position != (after or 0) + 1 if found else True
+        # Who begins gets a position that is good for the next page, though all before it may have been deleted. Asked
+        # before the events: one that comes in between is behind it.
+        begin = self._log.bounds(account)[0] - 1 if after is None else after
+        found = list(self._log.after(account, begin, limit + 1, job_id))
+        has_gap = found[0].position != begin + 1 if found else True
         if after is not None and has_gap:
             # Also of an empty page: a position that the log never had is another account's, or made up.
             first, last = self._log.bounds(account)
@@ -49,7 +52,7 @@ class EventReader:
                 raise EventsExpiredError(first, is_unknown=True)
         has_more = len(found) > limit
         events = found[:limit]
-        position = events[-1].position if events else after or 0
+        position = events[-1].position if events else begin
         return EventPage(events, position, has_more)
 
     def news(

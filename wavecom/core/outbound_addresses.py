@@ -57,7 +57,24 @@ def parse(url: str) -> OutboundAddress:
         raise ValueError("must have no part after a #")
     if not re.fullmatch(r"[a-z0-9_.-]+|[0-9a-f:.]+", host) or given_port == 0:
         raise ValueError("must name a host in its plain form, such as shop.example")
+    if _is_odd_ipv4(host):
+        raise ValueError("must name a host in its plain form, such as shop.example or 93.184.215.14")
     return OutboundAddress(url, parts.scheme, host, given_port or _DEFAULT_PORTS[parts.scheme])
+
+
+def _is_odd_ipv4(host: str) -> bool:
+    """Whether the host is an IPv4 address in another form than four decimal numbers (https://url.spec.whatwg.org,
+    "ends in a number"). An HTTP client reads ``127.0.0.1.`` and ``0x7f.1`` as addresses where a resolver may look up a
+    name, and then connects to another place than was checked.
+    """
+    last = host.rstrip(".").rpartition(".")[2]
+    if ":" in host or re.fullmatch(r"[0-9]+|0x[0-9a-f]*", last) is None:
+        return False
+    try:
+        IPv4Address(host)
+    except ValueError:
+        return True
+    return False
 
 
 def is_private_name(host: str) -> bool:

@@ -238,3 +238,21 @@ def test_a_public_address_is_called(url: str) -> None:
 
     assert HttpEndpointCaller(transport, FakeClock()).call(url, {}, b"{}").is_delivered
     assert len(transport.requests) == 1
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1.", "0x7f.1", "0177.1", "127.1", "2130706433.", "10.0.0.0x1", "a.0x"])
+def test_no_resolver_is_asked_for_a_number_that_http_clients_take_for_an_address(host: str) -> None:
+    # Such as one that has an answer of its own for every name: what was checked is not where curl connects then.
+    transport, names = UntouchedTransport(), Names([PUBLIC])
+    caller = HttpEndpointCaller(transport, FakeClock(), resolve=names)
+
+    assert caller.call(f"https://{host}/", {}, b"{}").fault == "address_not_allowed"
+    assert url_problem(f"https://{host}/", ()) is not None
+    assert (transport.requests, names.count) == ([], 0)
+
+
+@pytest.mark.parametrize("host", [PUBLIC, "3.example", "shop.example", "1-2.example.", "x0x7f.example", "4chan.x1"])
+def test_a_name_with_numbers_in_it_is_called(host: str) -> None:
+    transport = UntouchedTransport()
+
+    assert HttpEndpointCaller(transport, FakeClock(), resolve=Names([PUBLIC])).call(f"https://{host}/", {}, b"").status

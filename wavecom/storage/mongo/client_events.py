@@ -25,6 +25,9 @@ from wavecom.storage.mongo.sharded_jobs import ShardedJobs
 
 log = structlog.get_logger()
 
+#: Jobs with events that can't be read which a process remembers.
+_REMEMBERED = 10_000
+
 _FOR_EVENTS = {"_id": 0, "payload": 0, "to": 0, "logs": 0, "writes": 0, "labels": 0}
 
 
@@ -34,13 +37,21 @@ class MongoRecordedEvents:
     def __init__(self, database: Database[Document]) -> None:
         self._jobs = durable(database["jobs"])
         self._sharded = ShardedJobs(self._jobs)
+        #: Jobs whose events can't be read; each was logged. Of more than so many some are logged again.
+        self._unreadable: set[str] = set()
 
     def due(self, now: datetime, limit: int) -> Sequence[UnpublishedEvents]:
         """See the port."""
         where = {"eventsDueAt": {"$lte": now}}
-        with reading():
-            found = list(self._jobs.find(where, _FOR_EVENTS).sort("eventsDueAt", ASCENDING).limit(limit))
-        return list(_readable(found))
+        asked = limit + len(self._unreadable)
+        while True:
+            with reading():
+                found = list(self._jobs.find(where, _FOR_EVENTS).sort("eventsDueAt", ASCENDING).limit(asked))
+            readable = list(self._readable(found))
+            if len(readable) >= limit or len(found) < asked:
+                return readable[:limit]
+            # What can't be read stays, as the oldest there is; it must take nobody's place.
+            asked *= 2
 
     def settle(self, published: Sequence[UnpublishedEvents]) -> None:
         """See the port."""
@@ -54,6 +65,23 @@ class MongoRecordedEvents:
                 for each in published
             ]
             self._jobs.bulk_write(writes, ordered=False)
+
+    def _readable(self, documents: Sequence[Document]) -> Iterator[UnpublishedEvents]:
+        """What a release that is newer, or somebody by hand, has written costs itself alone."""
+        for document in documents:
+            try:
+                yield _to_unpublished(document)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                self._pass_over(str(document.get("jobId")), error)
+
+    def _pass_over(self, job_id: str, error: Exception) -> None:
+        if job_id in self._unreadable:
+            return
+        if len(self._unreadable) >= _REMEMBERED:
+            self._unreadable.clear()
+        self._unreadable.add(job_id)
+        # The error's own text may quote the document.
+        log.error("events_unreadable", job_id=job_id, error=type(error).__name__)
 
 
 class MongoEventLog:
@@ -168,20 +196,6 @@ class MongoEventAccountStore:
 
 def _with_ids(events: Sequence[ClientEvent]) -> Document:
     return {"_id": {"$in": [event.event_id for event in events]}}
-
-
-def _readable(documents: Sequence[Document]) -> Iterator[UnpublishedEvents]:
-    """What a release that is newer, or somebody by hand, has written costs itself alone."""
-    for document in documents:
-        try:
-            yield _to_unpublished(document)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            _pass_over(str(document.get("jobId")), error)
-
-
-def _pass_over(job_id: str, error: Exception) -> None:
-    # The error's own text may quote the document.
-    log.error("events_unreadable", job_id=job_id, error=type(error).__name__)
 
 
 def _to_unpublished(document: Document) -> UnpublishedEvents:
