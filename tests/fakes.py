@@ -76,7 +76,7 @@ class OneByOne:
     def __init__(self, flush: Callable[[Sequence[Any]], Sequence[Any]]) -> None:
         self._flush = flush
 
-    def submit(self, item: Any) -> Any:
+    def submit(self, item: Any, *, is_urgent: bool = False) -> Any:
         [result] = self._flush([item])
         if isinstance(result, Exception):
             raise result

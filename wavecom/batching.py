@@ -10,7 +10,8 @@ callers gather and form the next batch. Under load a leader additionally waits a
 without it a batch holds what came during the last flush, three or so, and costs three times as much CPU as one of ten.
 The window grows with the rate of arrivals, is bounded, counts from the first item's arrival and ends when the batch is
 full: at the highest number of callers that were ever here at once, because whoever sends the next item when the last
-is answered would otherwise be waited for in vain.
+is answered would otherwise be waited for in vain. What is urgent waits for nobody: its batch is made at once, of all
+that wait.
 """
 
 from __future__ import annotations
@@ -111,13 +112,18 @@ class _Entry(Generic[Item, Result]):
     lead for the thread to take; ``next`` is the entry whose thread it wakes when it has been woken itself.
     """
 
-    __slots__ = ("arrived_at", "error", "is_done", "item", "next", "on_done", "ready", "result")
+    __slots__ = ("arrived_at", "error", "is_done", "is_urgent", "item", "next", "on_done", "ready", "result")
 
     def __init__(
-        self, item: Item, arrived_at: float, on_done: Callable[[Result | BaseException], None] | None = None
+        self,
+        item: Item,
+        arrived_at: float,
+        is_urgent: bool,
+        on_done: Callable[[Result | BaseException], None] | None = None,
     ) -> None:
         self.item = item
         self.arrived_at = arrived_at
+        self.is_urgent = is_urgent
         self.on_done = on_done
         self.ready = threading.Lock()
         self.ready.acquire()
@@ -161,6 +167,8 @@ class GroupCommit(Generic[Item, Result]):
         self._filled = threading.Lock()
         self._filled.acquire()
         self._is_gathering = False
+        #: Something urgent waits.
+        self._is_urgent = False
         #: Leads for callers that do not wait. ``_lead_wanted`` is locked but when it is to lead.
         self._thread: threading.Thread | None = None
         self._lead_wanted = threading.Lock()
@@ -171,9 +179,9 @@ class GroupCommit(Generic[Item, Result]):
         """How many items wait for their batch."""
         return len(self._waiting)
 
-    def submit(self, item: Item) -> Result:
+    def submit(self, item: Item, *, is_urgent: bool = False) -> Result:
         """Hand over one item; returns its result when the batch that holds it has been flushed."""
-        entry: _Entry[Item, Result] = _Entry(item, self._monotonic())
+        entry: _Entry[Item, Result] = _Entry(item, self._monotonic(), is_urgent)
         if not self._append(entry):
             entry.ready.acquire()
             if entry.next is not None:
@@ -184,7 +192,9 @@ class GroupCommit(Generic[Item, Result]):
             raise entry.error
         return entry.result  # type: ignore[return-value]  # set whenever there is no error
 
-    def enqueue(self, item: Item, on_done: Callable[[Result | BaseException], None]) -> None:
+    def enqueue(
+        self, item: Item, on_done: Callable[[Result | BaseException], None], *, is_urgent: bool = False
+    ) -> None:
         """Hand over one item without waiting for its batch.
 
         ``on_done`` gets the result, or the error that ``submit`` would raise, in the thread that has flushed the batch:
@@ -192,7 +202,7 @@ class GroupCommit(Generic[Item, Result]):
         """
         if self._thread is None:
             self._start_thread()
-        if self._append(_Entry(item, self._monotonic(), on_done)):
+        if self._append(_Entry(item, self._monotonic(), is_urgent, on_done)):
             self._lead_wanted.release()
 
     def _append(self, entry: _Entry[Item, Result]) -> bool:
@@ -200,6 +210,7 @@ class GroupCommit(Generic[Item, Result]):
         with self._lock:
             self._waiting.append(entry)
             self._peak.enter()
+            self._is_urgent |= entry.is_urgent
             is_first = not self._is_led
             self._is_led = True
             if self._is_gathering and self._is_full():
@@ -235,6 +246,7 @@ class GroupCommit(Generic[Item, Result]):
     def _flush_head(self) -> None:
         with self._lock:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._max_batch))]
+            self._is_urgent = self._is_urgent and any(entry.is_urgent for entry in self._waiting)
         self._window.note(len(batch), self._monotonic())
         try:
             self._run(batch)
@@ -282,7 +294,10 @@ class GroupCommit(Generic[Item, Result]):
                 raise
 
     def _gather(self) -> None:
-        """Wait until the batch is full, or for what is left of the window, counted from when its first item came."""
+        """Wait until the batch is full or something urgent comes, or for what is left of the window.
+
+        The window is counted from when the batch's first item came.
+        """
         now = self._monotonic()
         with self._lock:
             seconds = self._window.seconds(now) - (now - self._waiting[0].arrived_at)
@@ -300,27 +315,44 @@ class GroupCommit(Generic[Item, Result]):
         self._filled.acquire()
 
     def _is_full(self) -> bool:
-        return len(self._waiting) >= min(self._full_batch, self._peak.most)
+        return self._is_urgent or len(self._waiting) >= min(self._full_batch, self._peak.most)
 
 
 class BatchQueue(Generic[Item]):
     """A queue of many writers and one reader, who waits up to ``window_seconds`` for a batch to fill.
 
-    How long, follows the rate of arrivals. ``put`` is thread-safe.
+    How long, follows the rate of arrivals; for what is urgent it does not wait. ``put`` is thread-safe.
     """
 
-    def __init__(self, window_seconds: float, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        window_seconds: float,
+        monotonic: Callable[[], float],
+        wait: Callable[[threading.Lock, float], bool] = lambda lock, seconds: lock.acquire(timeout=seconds),
+    ) -> None:
         self._window = BatchWindow(window_seconds, window_seconds * CROWDED_WINDOW_FACTOR)
         self._monotonic = monotonic
-        self._sleep = sleep
-        self._items: deque[tuple[float, Item]] = deque()
+        self._wait = wait
+        self._items: deque[tuple[float, Item, bool]] = deque()
         self._filled = threading.Condition()
         self._is_reader_waiting = False
+        #: How many of the items are urgent.
+        self._urgent = 0
+        self._is_gathering = False
+        #: Locked; released by the first urgent item that comes while the reader waits for a batch to fill. A condition
+        #: would wake the reader for every item.
+        self._hurry = threading.Lock()
+        self._hurry.acquire()
 
-    def put(self, item: Item) -> None:
+    def put(self, item: Item, *, is_urgent: bool = False) -> None:
         """Add an item. Where this raises, it was not added."""
         with self._filled:
-            self._items.append((self._monotonic(), item))
+            self._items.append((self._monotonic(), item, is_urgent))
+            if is_urgent:
+                self._urgent += 1
+                if self._is_gathering:
+                    self._is_gathering = False
+                    self._hurry.release()
             if self._is_reader_waiting:
                 self._is_reader_waiting = False
                 self._filled.notify()
@@ -334,18 +366,30 @@ class BatchQueue(Generic[Item]):
             while not self._items:
                 self._is_reader_waiting = True
                 self._filled.wait()
-        now = self._monotonic()
-        pause = self._window.seconds(now)
-        if pause > 0 and len(self._items) < limit:
-            pause -= now - self._items[0][0]
-            if pause > 0:
-                # A sleep and no wait on the condition, which would wake this thread for every item that comes.
-                self._sleep(pause)
+        self._gather(limit)
         with self._filled:
             count = min(len(self._items), limit)
             items = [self._items[position][1] for position in range(count)]
+            urgent = sum(self._items[position][2] for position in range(count))
             # From here on nothing allocates, so that nothing can raise.
+            self._urgent -= urgent
             for _ in range(count):
                 self._items.popleft()
         self._window.note(len(items), self._monotonic())
         return items
+
+    def _gather(self, limit: int) -> None:
+        now = self._monotonic()
+        with self._filled:
+            pause = self._window.seconds(now) - (now - self._items[0][0])
+            if pause <= 0 or self._urgent or len(self._items) >= limit:
+                return
+            self._is_gathering = True
+        if self._wait(self._hurry, pause):
+            return
+        with self._filled:
+            if self._is_gathering:
+                self._is_gathering = False
+                return
+        # It was released in this very moment.
+        self._hurry.acquire()

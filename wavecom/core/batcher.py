@@ -9,7 +9,7 @@ from typing import Any, Protocol
 class Batcher(Protocol):
     """What ``wavecom.batching.GroupCommit`` offers, as the core sees it."""
 
-    def submit(self, item: Any) -> Any:
+    def submit(self, item: Any, *, is_urgent: bool = False) -> Any:
         """Blocks until the batch that holds the item is done; returns or raises the item's own result."""
         ...
 

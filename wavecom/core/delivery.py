@@ -290,7 +290,7 @@ class Delivery:
     def _apply_with_others(self, transitions: Sequence[Transition]) -> Sequence[bool]:
         """``JobRepository.apply`` for one transition, in one write with those of the other threads."""
         [transition] = transitions
-        return [self._records.submit(transition)]
+        return [self._records.submit(transition, is_urgent=transition.before.lane.is_urgent)]
 
     def _transition_for(self, attempted: AttemptResult, now: datetime) -> Transition | None:
         job, calls = attempted.job, attempted.calls

@@ -54,6 +54,11 @@ class Lane(NamedTuple):
         return interned(channel, priority, is_test_account(account), region)
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether nobody may hold its messages up for the sake of sharing a round trip."""
+        return self.priority is Priority.HIGH
+
+    @property
     def queue(self) -> LaneQueue:
         """The queue that its messages wait in: one of its own for a live lane, one for all test lanes of a region.
 

@@ -182,7 +182,7 @@ class Submission:
                     self._refund_unstored(request, decision, error)
                     raise
         if decision is None or (decision.is_allowed and existing is None):
-            decision, existing = self._batcher.submit((job, request, decision))
+            decision, existing = self._batcher.submit((job, request, decision), is_urgent=job.lane.is_urgent)
         return self._outcome(job, request, decision, existing)
 
     def accept_each(

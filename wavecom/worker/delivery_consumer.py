@@ -202,7 +202,9 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         permit = self._router.reserve(lane)
         if not isinstance(permit, Permit):
             return min(LONGEST_PAUSE_SECONDS, max(SHORTEST_PAUSE_SECONDS, permit.retry_after_seconds))
-        message = InFlightMessage(held.job_id, held.routing_key, permit, held.channel, held.tag)
+        message = InFlightMessage(
+            held.job_id, held.routing_key, permit, held.channel, held.tag, is_urgent=lane.is_urgent
+        )
         return None if self._pipeline.offer(message) else LONGEST_PAUSE_SECONDS
 
     # --- out ----------------------------------------------------------------------------------------------------------

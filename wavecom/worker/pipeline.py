@@ -59,6 +59,8 @@ class InFlightMessage:
     permit: Permit
     channel: object
     tag: int
+    #: It waits for no batch to fill.
+    is_urgent: bool = False
 
 
 def _spawn(work: Callable[[], None], name: str) -> threading.Thread:
@@ -103,10 +105,8 @@ class DeliveryPipeline:
         self._retry = retry
         self._on_end = on_end
         self._on_freed = on_freed
-        self._to_claim: BatchQueue[InFlightMessage] = BatchQueue(window_seconds, monotonic, sleep)
-        self._to_record: BatchQueue[tuple[InFlightMessage, AttemptResult]] = BatchQueue(
-            window_seconds, monotonic, sleep
-        )
+        self._to_claim: BatchQueue[InFlightMessage] = BatchQueue(window_seconds, monotonic)
+        self._to_record: BatchQueue[tuple[InFlightMessage, AttemptResult]] = BatchQueue(window_seconds, monotonic)
         #: What the caller threads do: calls that block, and the publishing of retries.
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()
@@ -141,7 +141,7 @@ class DeliveryPipeline:
                     self._start()
                 self._in_flight += 1
             try:
-                self._to_claim.put(message)
+                self._to_claim.put(message, is_urgent=message.is_urgent)
             except BaseException:
                 with self._lock:
                     self._in_flight -= 1
@@ -253,7 +253,7 @@ class DeliveryPipeline:
                 return
             try:
                 # Not being able to attempt is not an attempt.
-                self._to_record.put((message, AttemptResult(job, (), expects_receipt=False)))
+                self._put_result(message, AttemptResult(job, (), expects_receipt=False))
             except Exception:
                 log.exception("result_not_queued", job_id=message.job_id)
                 self._end_claimed(message, error)
@@ -305,7 +305,7 @@ class DeliveryPipeline:
         try:
             self._stages.activity.end(message)
             if isinstance(result, AttemptResult):
-                self._to_record.put((message, result))
+                self._put_result(message, result)
             elif isinstance(result, PartialAttempt):
                 self._submit(partial(self.call, message, partial(self._calls.finish, result)))
             else:
@@ -315,6 +315,9 @@ class DeliveryPipeline:
             log.exception("result_not_queued", job_id=message.job_id)
             self._end_claimed(message, error)
         self._notify_freed()
+
+    def _put_result(self, message: InFlightMessage, result: AttemptResult) -> None:
+        self._to_record.put((message, result), is_urgent=message.is_urgent)
 
     def _end_claimed(self, message: InFlightMessage, error: Exception) -> None:
         """End a claimed message of which nothing can be recorded: the sweep finds its job when the lease has ended."""
@@ -352,7 +355,7 @@ class DeliveryPipeline:
                 attempted = attempt()
             finally:
                 self._stages.activity.leave()
-            self._to_record.put((message, attempted))
+            self._put_result(message, attempted)
         except Exception as error:
             log.exception("attempt_failed", job_id=message.job_id)
             self._end_claimed(message, error)

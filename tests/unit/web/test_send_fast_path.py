@@ -19,9 +19,11 @@ from tests.unit.web.test_limits import LEFT_OVER, ScriptedQuotas
 from wavecom.accounts import KeyScope, hash_of
 from wavecom.batching import GroupCommit
 from wavecom.core.keys import KeyRecord
+from wavecom.core.lanes import Priority
 from wavecom.core.quota import QuotaDecision
 from wavecom.errors import RequestTimeoutError, StoreError
 from wavecom.settings import Settings
+from wavecom.web import send_fast_path
 from wavecom.web.app import WaveComFlask
 from wavecom.web.request_middleware import HANDED_ON
 from wavecom.web.rsgi import RsgiApplication
@@ -259,6 +261,23 @@ def test_many_that_come_at_one_time_are_stored_each_for_itself() -> None:
         assert job is not None
         assert job.metadata == {"n": str(number)}
     assert len(environment.publisher.delivery_messages) == 40
+
+
+def test_only_a_body_with_high_priority_waits_for_no_company(monkeypatch: pytest.MonkeyPatch) -> None:
+    urgent: list[bool] = []
+
+    class Noting(GroupCommit[Any, Any]):
+        def enqueue(self, item: Any, on_done: Any, *, is_urgent: bool = False) -> None:
+            urgent.append(is_urgent)
+            super().enqueue(item, on_done, is_urgent=is_urgent)
+
+    monkeypatch.setattr(send_fast_path, "GroupCommit", Noting)
+    bodies = [SMS, *(SMS[:-1] + f', "priority": "{priority}"}}'.encode() for priority in Priority)]
+
+    answers = serve(_rsgi(make_environment()), [(_scope({}, PLAIN, body), body) for body in bodies])
+
+    assert [answer.status_code for answer in answers] == [202] * 4
+    assert sorted(urgent) == [False, False, False, True]
 
 
 class _Broken(io.BytesIO):

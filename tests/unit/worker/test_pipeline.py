@@ -102,7 +102,12 @@ def start(work: Callable[[], None], name: str) -> threading.Thread:
 class Harness:
     """A pipeline with everything around it."""
 
-    def __init__(self, threads: int = 4, spawn: Callable[[Callable[[], None], str], threading.Thread] = start) -> None:
+    def __init__(
+        self,
+        threads: int = 4,
+        spawn: Callable[[Callable[[], None], str], threading.Thread] = start,
+        window_seconds: float = 0.002,
+    ) -> None:
         self.stages = FakeStages()
         self.released: list[Permit] = []
         self.retried: list[JobId] = []
@@ -120,15 +125,17 @@ class Harness:
             retry=self._retry,
             on_end=self._on_end,
             on_freed=self._free,
-            window_seconds=0.002,
+            window_seconds=window_seconds,
             spawn=spawn,
         )
 
-    def send(self, *job_ids: str) -> None:
+    def send(self, *job_ids: str, is_urgent: bool = False) -> None:
         for job_id in job_ids:
             self._tags += 1
             self.pipeline.offer(
-                InFlightMessage(JobId(job_id), "notifications.sms.normal", Permit("first"), None, self._tags)
+                InFlightMessage(
+                    JobId(job_id), "notifications.sms.normal", Permit("first"), None, self._tags, is_urgent=is_urgent
+                )
             )
 
     def wait_for_ends(self, count: int) -> None:
@@ -196,6 +203,25 @@ def test_what_waits_is_claimed_together_and_no_more_than_there_are_threads(harne
     assert claimed_while_all_are_busy == [1, 3]
     assert harness.stages.most_calling == 4
     assert sorted(job_id for batch in harness.stages.claims for job_id in batch) == sorted(harness.stages.calls)
+    assert set(harness.ends.values()) == {Disposition.ACK}
+
+
+def test_what_is_urgent_waits_for_no_batch_to_fill_neither_before_its_claim_nor_before_its_record() -> None:
+    harness = Harness(threads=2000, window_seconds=3600)
+    harness.stages.may_claim.clear()
+    harness.send("first")
+    assert harness.stages.claiming.wait(30)
+    # Now so many come that a batch is waited for to the end of its hour.
+    harness.send(*(f"async {number}" for number in range(100)))
+    harness.stages.may_claim.set()
+    wait_until(lambda: len(harness.stages.begun) == 100)
+
+    harness.send("async normal")
+    harness.send("async urgent", is_urgent=True)
+    wait_until(lambda: len(harness.stages.begun) == 102)
+    harness.stages.answer()
+
+    harness.wait_for_ends(103)
     assert set(harness.ends.values()) == {Disposition.ACK}
 
 

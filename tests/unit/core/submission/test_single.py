@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.factories import NOW
+from tests.fakes import OneByOne
 from tests.memory_storage import MemoryJobRepository
 from tests.unit.core.submission.environment import SubmissionEnvironment, new
 from wavecom.core.engine import Policy
@@ -137,3 +139,23 @@ def test_a_job_that_cannot_be_stored_costs_nobody_else_of_its_batch() -> None:
         first.job.job_id,
         third.job.job_id,
     ]
+
+
+class NotingBatcher(OneByOne):
+    """Notes of each item whether it was urgent."""
+
+    noted: ClassVar[list[bool]] = []
+
+    def submit(self, item: Any, *, is_urgent: bool = False) -> Any:
+        self.noted.append(is_urgent)
+        return super().submit(item, is_urgent=is_urgent)
+
+
+def test_only_what_has_high_priority_waits_for_no_company() -> None:
+    NotingBatcher.noted.clear()
+    environment = SubmissionEnvironment(NotingBatcher)
+
+    for priority in Priority:
+        environment.submission.accept(new(priority=priority))
+
+    assert NotingBatcher.noted == [priority is Priority.HIGH for priority in Priority]
