@@ -61,6 +61,11 @@ class WebProcess:
         """The header that lets ``key`` in."""
         return {"Authorization": f"Bearer {self.key}"}
 
+    @property
+    def pid(self) -> int:
+        """Of the process, which leads a group of its own."""
+        return self._process.pid
+
     def logged(self) -> str:
         """All that it has written so far."""
         return self.log.read_text(encoding="utf-8", errors="replace")

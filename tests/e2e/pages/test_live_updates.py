@@ -7,7 +7,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.e2e.pages.window import BrowserWindow
-from tests.factories import make_job
+from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
@@ -81,4 +81,42 @@ def test_when_the_server_is_gone_the_page_says_so_and_recovers(window: BrowserWi
     page.context.set_offline(False)
     page.clock.run_for(5_000)
 
+    expect(page.get_by_text("Updates by itself")).to_be_visible()
+
+
+def test_the_overview_is_sent_what_changes(window: BrowserWindow, environment: DashboardEnvironment) -> None:
+    window.log_in()
+    asked: list[str] = []
+    window.page.on("request", lambda request: asked.append(request.url))
+    with window.page.expect_request(re.compile("/overview/stream")):
+        page = window.open("/overview")
+
+    environment.audit_entries.entries.append(
+        {"entryId": "e-2", "action": "cancel", "operator": "grace", "startedAt": NOW}
+    )
+    environment.clock.advance(10)
+
+    expect(page.get_by_role("region", name="What people did last")).to_contain_text("grace")
+    expect(page.get_by_text("Updates by itself")).to_be_visible()
+    assert [url for url in asked if "/overview/live" in url] == []
+
+    page.get_by_role("button", name="Pause").click()
+    environment.audit_entries.entries.append(
+        {"entryId": "e-3", "action": "cancel", "operator": "alan", "startedAt": NOW}
+    )
+    environment.clock.advance(10)
+    page.wait_for_timeout(3_000)
+    expect(page.get_by_role("region", name="What people did last")).not_to_contain_text("alan")
+    page.get_by_role("button", name="Resume").click()
+    page.locator("main").focus()
+    expect(page.get_by_role("region", name="What people did last")).to_contain_text("alan")
+
+
+def test_where_no_stream_gets_through_the_overview_asks_again_and_again(window: BrowserWindow) -> None:
+    window.page.route("**/overview/stream*", lambda route: route.fulfill(status=503))
+    window.log_in()
+    with window.page.expect_response(re.compile("/overview/live")) as answered:
+        page = window.open("/overview")
+
+    assert answered.value.status == 200
     expect(page.get_by_text("Updates by itself")).to_be_visible()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -12,12 +15,14 @@ from typing import Any
 import orjson
 import pytest
 import requests
+from urllib3.exceptions import HTTPError
 
 from tests.waiting import wait_until
 from tests.web_process import WebProcess, workers
 
 SMS: dict[str, Any] = {"type": "sms", "to": {"phone": "+12025550143"}, "payload": {"text": "hello"}}
 JOBS = 12
+PASSWORD = "q8Zt1vXc5LmR2nWy7KpHs0JdGbEuF4oTiBxMaC9rNhU="
 
 
 class StreamReader:
@@ -74,7 +79,7 @@ class StreamReader:
 def web(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str) -> Iterator[WebProcess]:
     servers = {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
     with workers(tmp_path, servers):
-        yield WebProcess(tmp_path, servers)
+        yield WebProcess(tmp_path, servers, variables={"WAVECOM_OPERATOR_PASSWORD": PASSWORD})
 
 
 def send(web: WebProcess) -> str:
@@ -112,3 +117,79 @@ def test_a_reader_that_comes_again_has_every_event_once_whatever_becomes_of_the_
     # Without the end of its streams granian waits for them, and is killed after three seconds.
     assert stopped_in < 2.5
     assert reader.endings[0] is True
+
+
+WINDOWS = 100
+MEASURED_SECONDS = 6
+
+
+class Window:
+    """A browser's window that shows the overview: reads the stream as fast as it comes."""
+
+    def __init__(self, web: WebProcess, session: requests.Session) -> None:
+        self._answer = session.get(f"{web.url}/overview/stream", stream=True, timeout=30)
+        assert self._answer.status_code == 200, self._answer.text
+        self.parts = 0
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def close(self) -> None:
+        # Its socket: what reads from it would go on to do so.
+        self._answer.raw.connection.sock.shutdown(socket.SHUT_RDWR)
+        self._thread.join(30)
+
+    def _run(self) -> None:
+        try:
+            for chunk in self._answer.raw.stream(65536):
+                self.parts += chunk.count(b"event: part")
+        except (OSError, ValueError, AttributeError, HTTPError):
+            pass  # closed
+
+
+def _cpu_seconds(web: WebProcess) -> float:
+    """Of the process and all below it, since it began."""
+    found = 0.0
+    ticks = os.sysconf("SC_CLK_TCK")
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        # pgrp; utime and stime.
+        if int(fields[2]) == web.pid:
+            found += (int(fields[11]) + int(fields[12])) / ticks
+    return found
+
+
+@pytest.mark.timeout(180)
+def test_a_hundred_open_pages_cost_the_web_process_less_than_two_percent_of_a_core(web: WebProcess) -> None:
+    with web:
+        session = requests.Session()
+        session.mount("http://", requests.adapters.HTTPAdapter(pool_maxsize=WINDOWS))
+        [token] = re.findall(r'name="csrf_token" value="([^"]+)"', session.get(f"{web.url}/login", timeout=30).text)
+        form = {"csrf_token": token, "secret": PASSWORD}
+        assert session.post(f"{web.url}/login", data=form, timeout=30).status_code == 200
+
+        def cost() -> float:
+            before = _cpu_seconds(web)
+            deadline = time.monotonic() + MEASURED_SECONDS
+            while time.monotonic() < deadline:
+                send(web)
+                time.sleep(1)
+            return (_cpu_seconds(web) - before) / MEASURED_SECONDS
+
+        windows: list[Window] = []
+        try:
+            windows.append(Window(web, session))
+            time.sleep(3)
+            for_one = cost()
+            windows += [Window(web, session) for _ in range(WINDOWS - 1)]
+            time.sleep(3)
+            for_hundred = cost()
+            assert min(window.parts for window in windows) >= 3
+            print(f"one window: {for_one:.2%} of a core; {WINDOWS}: {for_hundred:.2%}")
+            # What the one that looks costs, notifications and Python's own idling included, is paid once.
+            assert for_hundred - for_one < 0.02
+        finally:
+            for window in windows:
+                window.close()

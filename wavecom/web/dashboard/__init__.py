@@ -44,8 +44,8 @@ NAVIGATION = (
     ("dashboard.audit", "Audit"),
 )
 
-#: How addresses of parts end that pages load again and again.
-_LIVE = "/live"
+#: How addresses of parts end that pages load again and again, or have sent.
+_LIVE = ("/live", "/stream")
 
 #: A login form is small; a stranger's body is not read beyond this.
 _ANONYMOUS_LIMIT_BYTES = 16 * 1024

@@ -17,11 +17,13 @@ from wavecom.core.lanes import Channel
 from wavecom.core.measurements import Buckets, Measured, MeasuredKey, Percentiles, added, percentiles
 from wavecom.core.overview import LaneOverview
 from wavecom.core.ports import Counts, Interval
+from wavecom.core.roles import Permission
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.web.dashboard.chart import ChartStep, LineChart, lines, stacked_bars
 from wavecom.web.dashboard.context import pages
 from wavecom.web.dashboard.fragments import fragment
+from wavecom.web.dashboard.page_stream import stream_of
 from wavecom.web.dashboard.words import audit_word
 
 #: How old what all pages share may be.
@@ -109,6 +111,12 @@ def overview() -> str:
 def overview_live() -> Response:
     """The part of it that changes."""
     return fragment(_body(_range()))
+
+
+def overview_stream() -> Response:
+    """The same, sent when it changes."""
+    chosen = _range()
+    return stream_of(f"overview {chosen.name}", lambda: _body(chosen), Permission.SEE_SYSTEM)
 
 
 def _range() -> ChartRange:

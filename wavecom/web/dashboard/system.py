@@ -9,10 +9,12 @@ from typing import Any, Final
 
 from flask import Response, render_template
 
+from wavecom.core.roles import Permission
 from wavecom.errors import UnavailableError
 from wavecom.web.dashboard.context import pages
 from wavecom.web.dashboard.fragments import fragment
 from wavecom.web.dashboard.overview import NOW_SECONDS
+from wavecom.web.dashboard.page_stream import stream_of
 
 _NAMES: Final = {
     "mongodb": "MongoDB",
@@ -38,6 +40,11 @@ def system() -> str:
 def system_live() -> Response:
     """The part of it that changes."""
     return fragment(_body())
+
+
+def system_stream() -> Response:
+    """The same, sent when it changes."""
+    return stream_of("system", _body, Permission.SEE_SYSTEM)
 
 
 def _body() -> str:
