@@ -79,7 +79,7 @@ def run() -> None:
     \b
     Servers to use instead of private ones:
       AMQP_URL                    amqp://user:password@host:5672/vhost, hosts of a cluster parted by commas
-      REDIS_URL                   redis://host:6379/0
+      REDIS_URL                   redis://host:6379/0, or redis+sentinel://host:26379,host2:26379/service/0
       MONGODB_URI                 mongodb://host/wavecom?replicaSet=rs0&w=majority&journal=true
       WAVECOM_MONGO_SERVER        the program to run as private MongoDB (mongod, else SecantusDB)
     \b

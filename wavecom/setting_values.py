@@ -17,6 +17,7 @@ from wavecom.amqp_address import AmqpAddress
 from wavecom.core.keywords import KEYWORDS, normalised
 from wavecom.core.lanes import REGION_NAME
 from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
+from wavecom.redis_address import SENTINEL_SCHEMES, SentinelAddress
 
 _LONGEST_SECRET = 200
 MOST_PROCESSES = 512
@@ -134,6 +135,20 @@ def is_amqp_address(value: str) -> None:
     """The nodes of one broker: ``wavecom.amqp_address`` says in which forms."""
     try:
         AmqpAddress.parse(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
+
+
+_is_redis_server = address("redis://", "rediss://", "unix://", *SENTINEL_SCHEMES)
+
+
+def is_redis_url(value: str) -> None:
+    """One server of Redis, or the sentinels that name it: ``wavecom.redis_address``."""
+    if not value.startswith(SENTINEL_SCHEMES):
+        _is_redis_server(value)
+        return
+    try:
+        SentinelAddress.parse(value)
     except ValueError as error:
         raise ValidationError(str(error)) from None
 

@@ -23,6 +23,7 @@ from wavecom.diagnosis.context import DiagnosisContext, reason_of, side_by_side
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.factory import load_config
+from wavecom.redis_address import SentinelAddress
 from wavecom.settings import Settings
 
 _TIMEOUT_SECONDS: Final = 3.0
@@ -77,7 +78,10 @@ def tls_endpoints(settings: Settings) -> Iterator[TlsEndpoint]:
     if settings.amqp.is_encrypted:
         yield from (TlsEndpoint(f"RabbitMQ {node}", node.host, node.port) for node in settings.amqp.nodes)
     redis = urlsplit(settings.redis_url)
-    if redis.scheme == "rediss" and redis.hostname:
+    if redis.scheme == "rediss+sentinel":
+        for host, port in SentinelAddress.parse(settings.redis_url).sentinels:
+            yield TlsEndpoint(f"Redis sentinel {host}", host, port)
+    elif redis.scheme == "rediss" and redis.hostname:
         yield TlsEndpoint(f"Redis {redis.hostname}", redis.hostname, redis.port or 6379)
     mongo = _mongo_uri(settings)
     if mongo.get("options", {}).get("tls"):

@@ -15,6 +15,7 @@ from pymongo.errors import PyMongoError
 from wavecom.amqp_address import AmqpAddress
 from wavecom.broker.connection import connect
 from wavecom.settings import Settings
+from wavecom.storage.redis.client import connect as connect_redis
 
 _TIMEOUT_SECONDS = 3.0
 
@@ -62,7 +63,7 @@ def _ping_rabbitmq(address: AmqpAddress) -> None:
 
 
 def _ping_redis(address: str) -> None:
-    with redis.Redis.from_url(address, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS) as one:
+    with connect_redis(address, max_connections=1, timeout_seconds=_TIMEOUT_SECONDS) as one:
         one.ping()
 
 
