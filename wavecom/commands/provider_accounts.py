@@ -151,7 +151,7 @@ def _checked_recipient(channel: Channel, to: Any) -> Mapping[str, Any]:
     """By the same rules as the API's. The text of a mistake repeats nothing of the recipient."""
     body = {"type": channel.value, "to": to, "payload": _PAYLOADS[channel]}
     try:
-        fields = NotificationSchema(lambda: datetime.now(UTC)).read(body).fields
+        fields = NotificationSchema(lambda: datetime.now(UTC)).read_plain(body).fields
     except InvalidRequestError as error:
         told = "; ".join(f"{problem.where} {problem.message}" for problem in error.problems)
         raise click.UsageError(f"--to: {told}") from None

@@ -42,6 +42,11 @@ def segments(text: str) -> Segments:
     return Segments("UCS-2", _pieces(widths, single=70, part=67))
 
 
+def unusual_characters(text: str) -> list[str]:
+    """Those that GSM-7 lacks, each once, in their order."""
+    return list(dict.fromkeys(each for each in text if each not in _GSM7))
+
+
 def _pieces(widths: list[int], *, single: int, part: int) -> int:
     if sum(widths) <= single:
         return 1

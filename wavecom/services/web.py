@@ -31,6 +31,8 @@ from wavecom.core.provider_administration import ProviderAdministration
 from wavecom.core.receipt_counts import ReceiptCounter
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
+from wavecom.core.templates.administration import TemplateAdministration
+from wavecom.core.templates.rendering import TemplateRenderer
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.internals import fast_paths
@@ -54,6 +56,7 @@ from wavecom.services.shared import (
 )
 from wavecom.services.store_preparation import StorePreparation
 from wavecom.services.suppressions import suppressions_of, unsubscribe_links_of
+from wavecom.services.templates import templates_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -93,6 +96,8 @@ class WebServices(ClosableServices):
     receipts: ReceiptServices
     events: EventReader
     callbacks: CallbackAdministration
+    templates: TemplateRenderer
+    template_administration: TemplateAdministration
     audit: AuditReader
     measurements: MeasurementStore
     stop_requests: StopRequests
@@ -189,6 +194,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             help_answers=help_answers_of(settings, submission, clock),
         ),
     )
+    templates, template_administration = templates_of(database, clock)
     measurements = MongoMeasurementStore(database)
     stop_requests = MongoStopRequests(database)
     # With a connection of its own, made when the first page asks: publishing waits for no page.
@@ -228,6 +234,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         receipts=receipts,
         events=EventReader(log=MongoEventLog(database), accounts=event_account_store, clock=clock),
         callbacks=callback_administration_of(settings, database, clock),
+        templates=templates,
+        template_administration=template_administration,
         audit=MongoAuditLog(database),
         measurements=measurements,
         stop_requests=stop_requests,

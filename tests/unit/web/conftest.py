@@ -37,6 +37,7 @@ from tests.memory_storage import (
 )
 from tests.provider_administration import provider_administration_over
 from tests.receipt_environment import receipt_services_over
+from tests.template_environment import TemplateEnvironment
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.users import Users
@@ -84,6 +85,7 @@ class WebEnvironment:
     events: EventEnvironment
     pending: MemoryPendingReceipts
     unreadable: MemoryUnreadableRequests
+    templates: TemplateEnvironment
 
     def client(self, key: str | None = KEY) -> FlaskClient:
         """A caller with ``key``."""
@@ -123,6 +125,7 @@ def make_environment(
     unsubscribe_links = unsubscribe_links_of(settings)
     events = EventEnvironment.over(settings, clock)
     suppression_list = SuppressionList(suppressions, clock)
+    templates = TemplateEnvironment.over(clock)
     submission = Submission(
         jobs=jobs,
         writer=writer,
@@ -180,6 +183,8 @@ def make_environment(
         suppressions=suppression_list,
         events=events.reader,
         callbacks=events.administration,
+        templates=templates.renderer,
+        template_administration=templates.administration,
         receipts=receipt_services_over(
             jobs,
             writer,
@@ -215,6 +220,7 @@ def make_environment(
         events,
         pending,
         unreadable,
+        templates,
     )
 
 

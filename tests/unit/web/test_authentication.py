@@ -9,6 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.factories import make_job, make_job_id
+from tests.template_environment import ORDER
 from tests.unit.web.conftest import KEY, NOW, WebEnvironment, make_environment
 from wavecom.accounts import KeyRing, KeyScope, hash_of
 from wavecom.core.keys import KeyRecord
@@ -103,6 +104,13 @@ CALLS = [
     ("GET", "/api/callbacks/{callback_id}/deliveries", KeyScope.READ),
     ("POST", "/api/callbacks/{callback_id}/deliveries/{event_id}/resend", KeyScope.MANAGE),
     ("POST", "/api/callbacks/{callback_id}/resend", KeyScope.MANAGE),
+    ("GET", "/api/templates", KeyScope.READ),
+    ("GET", "/api/templates/{template}/versions", KeyScope.READ),
+    ("POST", "/api/templates/{template}/versions", KeyScope.MANAGE),
+    ("GET", "/api/templates/{template}/versions/{version}", KeyScope.READ),
+    ("POST", "/api/templates/{template}/versions/{version}/review", KeyScope.MANAGE),
+    ("POST", "/api/templates/{template}/versions/{version}/publish", KeyScope.MANAGE),
+    ("POST", "/api/templates/{template}/preview", KeyScope.READ),
 ]
 SUPPRESSION = {"type": "sms", "recipient": "+447700900123", "reason": "asked"}
 CALLBACK = {"url": "https://shop.example/hooks"}
@@ -117,6 +125,7 @@ BODIES: dict[str, Any] = {
     "/api/suppressions": SUPPRESSION,
     "/api/suppressions/import": "type,recipient\r\nsms,+447700900123\r\n",
     "/api/callbacks": CALLBACK,
+    "/api/templates/{template}/versions": ORDER,
     "/api/callbacks/{callback_id}": {"state": "paused"},
     "/api/callbacks/{callback_id}/rotate": {"overlapSeconds": 60},
     "/api/callbacks/{callback_id}/resend": {"since": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"},
@@ -135,6 +144,7 @@ def test_each_call_needs_its_scope(method: str, path: str, scope: KeyScope, envi
     suppression = environment.client().post("/api/suppressions", json=SUPPRESSION).json["suppressionId"]
     callback = environment.client().post("/api/callbacks", json=CALLBACK).json["callbackId"]
     event = environment.client().post(f"/api/callbacks/{callback}/test").json["eventId"]
+    environment.templates.publish("default", "order", ORDER)
     call: dict[str, Any] = {"method": method}
     if method in {"POST", "PATCH"} and path in BODIES:
         body = BODIES[path]
@@ -147,6 +157,8 @@ def test_each_call_needs_its_scope(method: str, path: str, scope: KeyScope, envi
         suppression_id=suppression,
         callback_id=callback,
         event_id=event,
+        template="order",
+        version=1,
     )
 
     refused = environment.client("a key without the scope").open(path, **call)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,65 +16,18 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from tests.factories import make_job
+from tests.template_environment import sms_source
 from tests.unit.web.conftest import NOW, WebEnvironment, later
+from tests.unit.web.tenants import ACME, ACME_TEST, GLOBEX, SMS, Tenant, Tenants
 from wavecom.accounts import KeyScope, hash_of
-from wavecom.core.account import account_of
 from wavecom.core.client_events import ClientEvent
 from wavecom.core.job import Job, JobId
 from wavecom.core.keys import KeyRecord
 from wavecom.core.lanes import Channel
-from wavecom.core.ports import JobFilter
 from wavecom.core.states import Status
-
-SMS = {"type": "sms", "to": {"phone": "+447700900123"}, "payload": {"text": "Hello"}}
-
-
-@dataclass(frozen=True)
-class Tenant:
-    """A client's live or test key, and what belongs to it."""
-
-    client: str
-    is_live: bool = True
-
-    @property
-    def account(self) -> str:
-        return account_of(self.client, self.is_live)
-
-    @property
-    def key(self) -> str:
-        return f"the {'live' if self.is_live else 'test'} key of {self.client}"
-
-    @property
-    def key_id(self) -> str:
-        return f"key-of-{self.client}-{self.is_live}"
-
-    @property
-    def secret(self) -> str:
-        """Stands in every job of this account; who sees it has seen too much."""
-        return f"secret-of-{self.client}-{self.is_live}"
-
-
-ACME, GLOBEX, ACME_TEST = Tenant("acme"), Tenant("globex"), Tenant("acme", is_live=False)
 
 #: Who tries, at whose things.
 PAIRS = [(ACME, GLOBEX), (GLOBEX, ACME), (ACME, ACME_TEST), (ACME_TEST, ACME), (GLOBEX, ACME_TEST)]
-
-
-@dataclass(frozen=True)
-class Tenants:
-    """Accounts with jobs in every status, each of which somebody else tries to get at."""
-
-    environment: WebEnvironment
-    jobs: dict[str, list[Job]]
-
-    def api(self, tenant: Tenant) -> FlaskClient:
-        return self.environment.client(tenant.key)
-
-    def everything_but(self, owner: Tenant) -> dict[str, object]:
-        """All that is stored of others, to be compared."""
-        jobs = [job for job in self.environment.jobs.search(JobFilter(), 1000).jobs if job.client != owner.account]
-        keys = [record for record in self.environment.keys.of_client(None) if record.key_id != owner.key_id]
-        return {job.job_id: self.environment.jobs.get(job.job_id) for job in jobs} | {key.key_id: key for key in keys}
 
 
 @pytest.fixture
@@ -329,6 +281,43 @@ def _at_the_callback(method: str, path: str = "", body: Any = None) -> Attempt:
     return attempt
 
 
+def _template_of(tenants: Tenants, victim: Tenant) -> None:
+    """A template `theirs` of the victim's, which says a secret."""
+    wanted = sms_source(victim.secret) | {"note": victim.secret}
+    assert tenants.api(victim).post("/api/templates/theirs/versions", json=wanted).status_code == 201
+    assert tenants.api(victim).post("/api/templates/theirs/versions/1/publish").status_code == 200
+
+
+def _list_templates(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    _template_of(tenants, victim)
+    answer = api.get("/api/templates")
+    assert answer.json == {"items": []}
+    return [answer]
+
+
+def _save_a_template(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    _template_of(tenants, victim)
+    theirs = tenants.api(victim).get("/api/templates/theirs/versions").json
+    wanted = sms_source("{% include 'theirs' %}")
+    borrowed = api.post("/api/templates/mine/versions", json=wanted)
+    mine = api.post("/api/templates/theirs/versions", json=sms_source("mine"))
+    assert (borrowed.status_code, mine.status_code, mine.json["version"]) == (422, 201, 1)
+    assert tenants.api(victim).get("/api/templates/theirs/versions").json == theirs
+    return [borrowed, mine]
+
+
+def _at_the_template(method: str, path: str) -> Attempt:
+    def attempt(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+        _template_of(tenants, victim)
+        answer = api.open(f"/api/templates/theirs{path}", method=method)
+        assert (answer.status_code, answer.json["code"]) == (404, "template_not_found")
+        sent = api.post("/api/notifications", json={"type": "sms", "to": SMS["to"], "template": "theirs"})
+        assert sent.status_code == 422
+        return [answer, sent]
+
+    return attempt
+
+
 #: Each operation → how somebody tries to get at another's things through it. Answers what they got to see.
 ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/notifications"): _send,
@@ -366,6 +355,13 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("POST", "/api/callbacks/<callback_id>/resend"): _at_the_callback(
         "POST", "/resend", {"since": "2026-03-14T00:00:00Z"}
     ),
+    ("GET", "/api/templates"): _list_templates,
+    ("GET", "/api/templates/<template>/versions"): _at_the_template("GET", "/versions"),
+    ("POST", "/api/templates/<template>/versions"): _save_a_template,
+    ("GET", "/api/templates/<template>/versions/<version>"): _at_the_template("GET", "/versions/1"),
+    ("POST", "/api/templates/<template>/versions/<version>/review"): _at_the_template("POST", "/versions/1/review"),
+    ("POST", "/api/templates/<template>/versions/<version>/publish"): _at_the_template("POST", "/versions/1/publish"),
+    ("POST", "/api/templates/<template>/preview"): _at_the_template("POST", "/preview"),
     ("GET", "/api/keys"): _list_keys,
     ("POST", "/api/keys"): _make_key,
     ("POST", "/api/keys/<key_id>/rotate"): _at_the_key("POST", "/api/keys/{key_id}/rotate", {}),

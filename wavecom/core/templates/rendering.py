@@ -24,6 +24,9 @@ CACHE_SIZE: Final = 500
 #: For so long a process goes on with the version that was current when it last looked.
 CURRENT_FOR: Final = timedelta(seconds=2)
 
+#: CLDR puts no-break spaces into figures and dates. GSM-7 has none: one of them more than halves what a segment holds.
+_PLAIN_SPACES: Final = {0xA0: " ", 0x202F: " "}
+
 
 @dataclass(frozen=True, slots=True)
 class TemplateRequest:
@@ -131,6 +134,8 @@ class CompiledVersion:
             payload = content.render(values)
         except RenderingError as error:
             raise _refused("/variables", str(error), "invalid") from error
+        if channel is Channel.SMS and isinstance(payload.get("text"), str):
+            payload["text"] = payload["text"].translate(_PLAIN_SPACES)
         return Rendered(payload, TemplateUse(version.name, version.version, locale))
 
     def _content(self, channel: Channel, asked: str) -> tuple[str, CompiledContent]:

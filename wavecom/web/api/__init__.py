@@ -13,7 +13,18 @@ from wavecom import __version__
 from wavecom.internals import smorest
 from wavecom.services.web import WebServices
 from wavecom.web import problems
-from wavecom.web.api import actions, callbacks, events, keys, notifications, openapi, providers, stats, suppressions
+from wavecom.web.api import (
+    actions,
+    callbacks,
+    events,
+    keys,
+    notifications,
+    openapi,
+    providers,
+    stats,
+    suppressions,
+    templates,
+)
 
 _SETTINGS: dict[str, Any] = {
     "API_TITLE": "WaveCom",
@@ -57,4 +68,5 @@ def register(app: Flask, services: WebServices) -> dict[str, Any]:
     api.register_blueprint(providers.make_blueprint(services))
     api.register_blueprint(suppressions.make_blueprint(services))
     api.register_blueprint(stats.make_blueprint(services))
+    api.register_blueprint(templates.make_blueprint(services))
     return openapi.document(api.spec)

@@ -80,6 +80,13 @@ _TO = Shape(
 )
 JOB_ERROR = record("JobError", {"code": enum(JobErrorCode), "message": text(), "provider": nullable(text())})
 
+#: By what a payload was written.
+TEMPLATE_USE = record(
+    "TemplateUse",
+    {"name": text(), "version": integer(minimum=1), "locale": text("of the words")},
+    description="by what the payload was written; null where you gave it",
+)
+
 _SUMMARY: dict[str, Any] = {
     "jobId": uuid("the id"),
     "type": enum(Channel),
@@ -87,6 +94,7 @@ _SUMMARY: dict[str, Any] = {
     "status": enum(Status),
     "priority": enum(Priority),
     "region": nullable(text("where it is delivered; null where there are no regions")),
+    "template": nullable(TEMPLATE_USE),
     "attempts": integer("how many have been made and recorded"),
     "maxAttempts": integer(minimum=1),
     "onUnknownOutcome": enum(UnknownOutcomePolicy),
@@ -233,6 +241,7 @@ SUMMARY_EXAMPLE: Json = {
     "status": "delivered",
     "priority": "high",
     "region": None,
+    "template": None,
     "attempts": 1,
     "maxAttempts": 5,
     "onUnknownOutcome": "retry",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -22,6 +23,7 @@ from wavecom.web.api.arguments import HEADER, IDEMPOTENCY_KEY, REPLAYED, idempot
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.openapi import PROBLEM
 from wavecom.web.api.schemas.batch import BatchItem, BatchSchema
+from wavecom.web.api.schemas.notification import NotificationRequest
 from wavecom.web.api.shapes import Json, array, boolean, integer, record
 from wavecom.web.authentication import Authenticator, caller
 from wavecom.web.limit_headers import ERRORS, HEADERS, limit_headers
@@ -99,8 +101,10 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
         `Idempotency-Key` those without one take the header's, a slash and their place in the list, from 0. Of the
         key's limits a batch uses up one for each item that is new; items that are refused count against the rate only.
         """
+        actor = caller()
+        items = [item.completed(partial(services.templates.render, actor.client)) for item in items]
         keys = _keys(items, idempotency_key(request.headers.get(HEADER)))
-        outcomes, limits = _submit(services.acceptance, services.submission, caller(), items, keys)
+        outcomes, limits = _submit(services.acceptance, services.submission, actor, items, keys)
         response = _answer(outcomes)
         response.headers.extend(limit_headers(limits))
         return response
@@ -120,7 +124,9 @@ def _submit(
     keys: Sequence[str | None],
 ) -> tuple[list[SubmissionResult], Sequence[LimitStatus]]:
     notifications = [
-        item.request.to_notification(actor, key) for item, key in zip(items, keys, strict=True) if item.request
+        item.request.to_notification(actor, key)
+        for item, key in zip(items, keys, strict=True)
+        if isinstance(item.request, NotificationRequest)
     ]
     repeated = _earlier(submission, actor.client, items, keys)
     refused = len(items) - len(notifications) - len(repeated)

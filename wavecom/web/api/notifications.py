@@ -22,6 +22,7 @@ from wavecom.web.api.schemas.notification import (
     RefusedRequest,
     RepeatableSchema,
 )
+from wavecom.web.api.schemas.templated import TemplatedRequest
 from wavecom.web.api.sending import Sending
 from wavecom.web.authentication import Authenticator, caller
 
@@ -63,8 +64,13 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     @blueprint.fails(
         errors.ChannelNotServedError, errors.IdempotencyMismatchError, errors.UncertainWriteError, *limit_headers.ERRORS
     )
-    def send(notification: NotificationRequest | RefusedRequest) -> Response:
-        """Accept one notification for one recipient."""
+    def send(notification: NotificationRequest | TemplatedRequest | RefusedRequest) -> Response:
+        """Accept one notification for one recipient.
+
+        In place of a `payload` it may name a `template` of yours, with `variables`, the recipient's `locale` and, where
+        it is not to be the current one, a `version`. A `payload` beside it holds what the template does not give, such
+        as attachments.
+        """
         return sending.send(caller(), notification, request.headers.get(HEADER)).response(_root())
 
     @blueprint.operation("GET", "", id="listNotifications")

@@ -49,6 +49,9 @@ def summary(job: Job) -> Json:
         "status": job.status.value,
         "priority": job.priority.value,
         "region": job.region or None,
+        "template": None
+        if job.template is None
+        else {"name": job.template.name, "version": job.template.version, "locale": job.template.locale},
         "attempts": job.attempts,
         "maxAttempts": job.max_attempts,
         "onUnknownOutcome": job.on_unknown_outcome.value,

@@ -14,11 +14,13 @@ from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.quota import StoredAnswer
 from wavecom.core.submission import Flushed, NewNotification, Submission
+from wavecom.core.templates.rendering import TemplateRenderer
 from wavecom.errors import InvalidRequestError, LimitStatus
 from wavecom.services.web import WebServices
 from wavecom.web.api import representation
 from wavecom.web.api.arguments import REPLAYED, idempotency_key
 from wavecom.web.api.schemas.notification import NotificationRequest, RefusedRequest, fingerprint
+from wavecom.web.api.schemas.templated import TemplatedRequest
 from wavecom.web.limit_headers import limit_headers
 
 
@@ -48,22 +50,32 @@ class SendResponse:
 class Sending:
     """What stands behind ``POST /api/notifications`` and the pages' form."""
 
-    def __init__(self, acceptance: Acceptance, submission: Submission) -> None:
+    def __init__(self, acceptance: Acceptance, submission: Submission, templates: TemplateRenderer) -> None:
         self._acceptance = acceptance
         self._submission = submission
+        self._templates = templates
 
     @classmethod
     def over(cls, services: WebServices) -> Sending:
         """The one that ``services`` make."""
-        return cls(services.acceptance, services.submission)
+        return cls(services.acceptance, services.submission, services.templates)
 
     def send(
-        self, actor: Actor, notification: NotificationRequest | RefusedRequest, key_header: str | None
+        self,
+        actor: Actor,
+        notification: NotificationRequest | TemplatedRequest | RefusedRequest,
+        key_header: str | None,
     ) -> SendResponse:
         """Accept it, or answer as before; ``key_header`` is the Idempotency-Key as it came.
 
-        Raises as ``Acceptance.accept`` does. What is refused for its fields counts against the actor's rate.
+        A repetition has the first answer, whatever version of its template is current by now. Raises as
+        ``Acceptance.accept`` does. What is refused for its fields counts against the actor's rate.
         """
+        if isinstance(notification, TemplatedRequest):
+            try:
+                notification = notification.completed(partial(self._templates.render, actor.client))
+            except InvalidRequestError as error:
+                notification = RefusedRequest(notification.body, tuple(error.problems))
         if isinstance(notification, RefusedRequest):
             return self._again(actor, notification, key_header)
         try:
@@ -75,10 +87,13 @@ class Sending:
         return self._finish(actor, new, self._acceptance.accept(actor, new))
 
     def prepare(
-        self, actor: Actor, notification: NotificationRequest | RefusedRequest, key_header: str | None
+        self,
+        actor: Actor,
+        notification: NotificationRequest | TemplatedRequest | RefusedRequest,
+        key_header: str | None,
     ) -> NewNotification | None:
         """What ``send_each`` takes; None where the request is refused, or something has to be asked or stored first."""
-        if isinstance(notification, RefusedRequest):
+        if not isinstance(notification, NotificationRequest):
             return None
         new = notification.to_notification(actor, idempotency_key(key_header))
         return new if self._acceptance.can_be_batched(actor, new) else None

@@ -9,6 +9,7 @@ from tests.fakes import FakeClock
 from tests.template_environment import ORDER, VARIABLES, TemplateEnvironment, no_check, sms_source
 from wavecom.core.job import TemplateUse
 from wavecom.core.lanes import Channel
+from wavecom.core.sms import Segments, segments
 from wavecom.core.templates.rendering import Rendered, TemplateRenderer, TemplateRequest
 from wavecom.errors import InvalidRequestError
 
@@ -50,9 +51,9 @@ def test_a_mail_has_its_html_escaped_and_a_text_of_its_own(environment: Template
     ("asked", "words", "money"),
     [
         (None, "en", "€20.00"),
-        ("de", "de", "20,00\xa0€"),
-        ("de-CH", "de", "EUR\xa020.00"),
-        ("de_at", "de", "€\xa020,00"),
+        ("de", "de", "20,00 €"),
+        ("de-CH", "de", "EUR 20.00"),
+        ("de_at", "de", "€ 20,00"),
         ("en-GB", "en", "€20.00"),
         ("fr", "en", "€20.00"),
     ],
@@ -64,6 +65,12 @@ def test_words_come_from_the_nearest_locale_and_figures_from_the_one_asked_for(
 
     assert found.use == TemplateUse("order", 1, words)
     assert money in found.payload["text"]
+
+
+def test_a_text_message_has_no_space_that_would_double_its_segments(environment: TemplateEnvironment) -> None:
+    text = rendered(environment, locale="de-CH", variables=VARIABLES | {"name": "Bo\u202fCo"}).payload["text"]
+
+    assert segments(text) == Segments("GSM-7", 1)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from wavecom.web.api.schemas.push import PushPayload, PushTo
 from wavecom.web.api.schemas.replay import ReplaySchema
 from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
 from wavecom.web.api.schemas.stats import StatsQuery
+from wavecom.web.api.schemas.templated import TemplateChoice
 from wavecom.web.dashboard.words import EVENTS
 from wavecom.web.problems import documented
 
@@ -61,7 +62,7 @@ def test_every_event_of_the_log_is_in_the_table() -> None:
 
 
 def test_every_field_that_can_be_sent_or_read_is_in_a_table(environment: WebEnvironment) -> None:
-    sent = _names(NotificationSchema(lambda: NOW))
+    sent = _names(NotificationSchema(lambda: NOW)) | _names(TemplateChoice())
     sent |= _names(EmailTo(), "to.") | _names(EmailPayload(), "payload.")
     sent |= _names(SmsTo(), "to.") | _names(SmsPayload(), "payload.")
     sent |= _names(PushTo(), "to.") | _names(PushPayload(), "payload.")

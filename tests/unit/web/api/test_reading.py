@@ -61,6 +61,7 @@ def test_a_job_is_told_whole(environment: WebEnvironment, api: FlaskClient) -> N
         "metadata": {"order": "A-1"},
         "status": "retrying",
         "region": None,
+        "template": None,
         "priority": "normal",
         "attempts": 1,
         "maxAttempts": 5,

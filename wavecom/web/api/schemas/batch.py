@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError
 
 from wavecom.core.lanes import Channel
-from wavecom.errors import Problem
+from wavecom.errors import InvalidRequestError, Problem
 from wavecom.settings import MailAddresses
 from wavecom.web.api.arguments import IDEMPOTENCY_KEY, MUST, is_idempotency_key
 from wavecom.web.api.field_errors import FieldErrorCode, problems, refusal
@@ -25,6 +25,7 @@ from wavecom.web.api.schemas.notification import (
     SmsNotification,
     fingerprint,
 )
+from wavecom.web.api.schemas.templated import Render, TemplatedRequest
 from wavecom.web.body import BATCH_VALUES_LIMIT
 
 ITEMS_LIMIT = 1000
@@ -71,8 +72,17 @@ class BatchItem:
 
     body: Any
     key: str | None
-    request: NotificationRequest | None
+    request: NotificationRequest | TemplatedRequest | None
     wrong: tuple[Problem, ...] = ()
+
+    def completed(self, render: Render) -> BatchItem:
+        """The item with what its template writes; itself where it names none. Never raises what is its own fault."""
+        if not isinstance(self.request, TemplatedRequest):
+            return self
+        try:
+            return replace(self, request=self.request.completed(render))
+        except InvalidRequestError as error:
+            return replace(self, request=None, wrong=tuple(error.problems))
 
     def fingerprint(self) -> str:
         """See ``NotificationRequest.fingerprint``; of bodies that are wrong too."""
@@ -100,6 +110,8 @@ class BatchItemSchema(_Keyed, NotificationSchema):
             request = self.load(data)
         except ValidationError as error:
             return BatchItem(body, key, None, tuple(problems(error)))
+        if isinstance(request, TemplatedRequest):
+            return BatchItem(body, key, replace(request, body=body))
         if body is not data:
             fields = dict(request.fields)
             del fields["idempotency_key"]

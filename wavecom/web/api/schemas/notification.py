@@ -14,7 +14,7 @@ import orjson
 from marshmallow import ValidationError, validates_schema
 
 from wavecom.core.actor import Actor
-from wavecom.core.job import UnknownOutcomePolicy
+from wavecom.core.job import TemplateUse, UnknownOutcomePolicy
 from wavecom.core.lanes import Channel, Priority
 from wavecom.core.submission import NewNotification
 from wavecom.errors import InvalidRequestError, Problem
@@ -29,6 +29,8 @@ from wavecom.web.api.schemas.email import EmailPayload, EmailTo
 from wavecom.web.api.schemas.metadata import Metadata
 from wavecom.web.api.schemas.push import WEB_PUSH_LIMIT_BYTES, Platform, PushPayload, PushTo, size_error
 from wavecom.web.api.schemas.sms import SmsPayload, SmsTo
+from wavecom.web.api.schemas.templated import FIELDS as TEMPLATE_FIELDS
+from wavecom.web.api.schemas.templated import TemplatedRequest, template_fields
 
 YEAR = timedelta(days=365)
 #: A ``sendAt`` so little in the past is a clock that is slow, or a request that was long on its way: it means now.
@@ -53,6 +55,10 @@ class NotificationRequest:
             fingerprint=None if idempotency_key is None else self.fingerprint(),
             **self.fields,
         )
+
+    def of_template(self, use: TemplateUse, body: Mapping[str, Any]) -> NotificationRequest:
+        """The same, its payload having been written by a template that ``body`` names."""
+        return NotificationRequest({**self.fields, "template": use}, body)
 
     def fingerprint(self) -> str:
         """Equal for bodies that are equal as JSON, whatever the order of their names and their white space."""
@@ -153,21 +159,35 @@ def _ago(age: timedelta) -> str:
     return f"it was {seconds} seconds ago" if seconds > 1 else "it has just passed"
 
 
-class EmailNotification(CommonSchema):
+class _OneType(CommonSchema):
+    """What all types have. The fields of templates are described here; ``TemplatedRequest`` reads them."""
+
+    template = template_fields()["template"]
+    version = template_fields()["version"]
+    locale = template_fields()["locale"]
+    variables = template_fields()["variables"]
+
+    def rules(self) -> dict[str, Any]:
+        """See ``BaseSchema``: a template may stand in the place of a payload."""
+        needed = [name for name, field in self.load_fields.items() if field.required and name != "payload"]
+        return super().rules() | {"required": needed} | self.one_needed("template", "payload")
+
+
+class EmailNotification(_OneType):
     """``type`` is ``email``."""
 
     to = Recipient(EmailTo(), 'an object such as {"email": "amina@example.com"}', address="email", required=True)
     payload = Object(EmailPayload(), "an object with subject and text or html", required=True)
 
 
-class SmsNotification(CommonSchema):
+class SmsNotification(_OneType):
     """``type`` is ``sms``."""
 
     to = Recipient(SmsTo(), 'an object such as {"phone": "+447700900123"}', address="phone", required=True)
     payload = Object(SmsPayload(), "an object with text", required=True)
 
 
-class PushNotification(CommonSchema):
+class PushNotification(_OneType):
     """``type`` is ``push``."""
 
     to = Object(PushTo(), "an object with platform and token or subscription", required=True)
@@ -216,8 +236,16 @@ class NotificationSchema(CommonSchema):
         """See ``BaseSchema``."""
         return {str(type_): schema for type_, schema in self.by_type.items()}
 
-    def load(self, data: Any, **_: Any) -> NotificationRequest:
-        """The checked body. Raises ``ValidationError`` with every error in it."""
+    def load(self, data: Any, **_: Any) -> NotificationRequest | TemplatedRequest:
+        """The checked body, or one whose payload a template has to write first.
+
+        Raises ``ValidationError`` with every error in it.
+        """
+        if type(data) is dict and not TEMPLATE_FIELDS.isdisjoint(data) and data.get("type") in self.by_type:
+            return TemplatedRequest(Channel(data["type"]), data, self._load)
+        return self._load(data)
+
+    def _load(self, data: Any) -> NotificationRequest:
         type_ = data.get("type") if isinstance(data, dict) else None
         schema = self.by_type.get(type_) if isinstance(type_, str) else None
         if schema is None:
@@ -232,7 +260,14 @@ class NotificationSchema(CommonSchema):
             fields["expires_at"] = max(starts_at, self._now()) + timedelta(seconds=ttl_seconds)
         return NotificationRequest(fields, data)
 
-    def read(self, body: object) -> NotificationRequest:
+    def read_plain(self, body: object) -> NotificationRequest:
+        """``read`` of a body that has a payload and names no template. Raises ``InvalidRequestError``."""
+        try:
+            return self._load(body)
+        except ValidationError as error:
+            raise InvalidRequestError(problems(error)) from error
+
+    def read(self, body: object) -> NotificationRequest | TemplatedRequest:
         """``load`` for callers outside HTTP parsing. Raises ``InvalidRequestError`` naming every error."""
         try:
             return self.load(body)
@@ -243,7 +278,9 @@ class NotificationSchema(CommonSchema):
 class RepeatableSchema(NotificationSchema):
     """``NotificationSchema`` whose ``load`` never raises: the view has to look first whether it knows the request."""
 
-    def load(self, data: Any, **options: Any) -> NotificationRequest | RefusedRequest:  # type: ignore[override]
+    def load(  # type: ignore[override]
+        self, data: Any, **options: Any
+    ) -> NotificationRequest | TemplatedRequest | RefusedRequest:
         """The checked body, or what is wrong with it."""
         try:
             return super().load(data, **options)

@@ -1,0 +1,54 @@
+"""The bodies and queries of ``/api/templates``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from wavecom.core.lanes import Channel
+from wavecom.core.templates.locales import LOCALE_RULE
+from wavecom.core.templates.model import TemplateKind
+from wavecom.web.api.fields import AnyObject, Choice, Integer, Text
+from wavecom.web.api.schemas.base import BaseSchema
+from wavecom.web.api.schemas.templated import VERSIONS_MAXIMUM
+
+NOTE_LIMIT = 500
+
+
+class TemplateVersionSchema(BaseSchema):
+    """What ``POST /api/templates/<name>/versions`` takes; ``core/templates`` checks what is in the objects."""
+
+    component = "TemplateVersionRequest"
+    aliases: ClassVar[Mapping[str, str]] = {
+        "content": "contents",
+        "channels": "contents",
+        "params": "variables",
+        "locale": "defaultLocale",
+        "type": "kind",
+        "comment": "note",
+    }
+
+    kind = Choice(TemplateKind)
+    default_locale = Text(LOCALE_RULE, max_length=20, data_key="defaultLocale")
+    variables = AnyObject("an object: the name of each variable, and what it is")
+    contents = AnyObject("an object of locales, each with a payload for each type", required=True)
+    note = Text(f"a text of at most {NOTE_LIMIT} characters", max_length=NOTE_LIMIT, is_line=False, load_default="")
+
+    @staticmethod
+    def source(data: Mapping[str, Any]) -> dict[str, Any]:
+        """What ``TemplateAdministration.save`` takes of a checked body."""
+        names = {"kind": "kind", "default_locale": "defaultLocale", "variables": "variables", "contents": "contents"}
+        return {name: str(data[key]) if key == "kind" else data[key] for key, name in names.items() if key in data}
+
+
+class PreviewSchema(BaseSchema):
+    """What ``POST /api/templates/<name>/preview`` takes."""
+
+    component = "TemplatePreviewRequest"
+    aliases: ClassVar[Mapping[str, str]] = {"channel": "type", "values": "variables", "language": "locale"}
+    may_be_left_out: ClassVar[bool] = True
+
+    type = Choice(Channel)
+    version = Integer("the number of a version, a draft too", minimum=1, maximum=VERSIONS_MAXIMUM)
+    locale = Text(LOCALE_RULE, max_length=20)
+    variables = AnyObject("an object with a value for each variable; left out: the examples")
