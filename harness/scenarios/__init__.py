@@ -9,6 +9,7 @@ SCENARIOS = (
     Scenario("steady", "single requests at the highest rate that holds for a minute", rates.steady, is_comparison=True),
     Scenario("idle", "one request at a time, five a second: what the quiet hours pay", rates.idle),
     Scenario("levels", "one rate after the other, from a quiet morning to the headline", rates.levels),
+    Scenario("urgent", "50,000 a minute, one in ten of which has high priority", rates.urgent),
     Scenario("clients", "few clients and many, each sending the next when the last is answered", rates.clients),
     Scenario(
         "spike",

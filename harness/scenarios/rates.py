@@ -31,6 +31,8 @@ _RATES = (25.0, 50.0, 100.0, 150.0, 200.0, 400.0, 800.0)
 #: Played twice, after a lower rate and after a higher one.
 _AGAIN = 400.0
 _YARDSTICK_RATE = 150.0
+#: Of notifications, one-time passwords above all.
+_URGENT_SHARE = 0.1
 _RATE_SECONDS = 12.0
 #: Clients that send the next when the last is answered, and how many requests there are of all together.
 _CLIENTS = ((1, 800), (2, 1_200), (4, 1_600), (8, 2_400), (16, 3_200), (64, 6_400))
@@ -110,6 +112,31 @@ def levels(trial: Trial) -> None:
         ratio = round(measured[_AGAIN].cpu_ms_total / again.cpu_ms_total, 3)
         goals.append(Goal(f"CPU at {_AGAIN:g}/s after a lower rate, to that after a higher", ratio, 1.25))
     outcome.goals += goals
+
+
+def urgent(trial: Trial) -> None:
+    """One in ten is urgent: these may wait for no company, and the others stay as cheap as they are."""
+    options, outcome = trial.options, trial.outcome
+    rate = options.rate or (_QUICK_RATE if options.is_quick else TARGET_RATE)
+    seconds = options.size(30, 4)
+    with trial.deployment() as deployment:
+        meter = trial.meter(deployment)
+        trial.warm_up(meter)
+        normal = meter.paced(rate * (1 - _URGENT_SHARE), seconds, name="normal", keys=options.keys)
+        high = meter.paced(
+            rate * _URGENT_SHARE, seconds, name="urgent", priority="high", channels=["sms"], keys=options.keys
+        )
+        meter.wait_answered(normal)
+        meter.wait_answered(high)
+        meter.wait_drained()
+        others, figures = meter.measure(normal), meter.measure(high)
+    outcome.phases |= {"others": others, "urgent": figures}
+    # Both took place at once: what was used stands beside the many.
+    outcome.costless.append("urgent")
+    outcome.goals += [
+        Goal("urgent, from the answer to the provider, p95", figures.end_to_end.p95, 15, "ms"),
+        Goal("urgent, from the answer to the provider, p99", figures.end_to_end.p99, 30, "ms"),
+    ]
 
 
 def clients(trial: Trial) -> None:
