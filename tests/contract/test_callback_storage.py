@@ -237,6 +237,19 @@ def test_a_new_key_before_the_old_one_reads_what_the_old_one_sealed() -> None:
     assert both.open(both.seal(SECRET)) == SECRET
 
 
+def test_a_change_that_goes_by_what_was_known_gives_way_to_a_later_one(callbacks: CallbackStore) -> None:
+    callbacks.add(make_callback())
+    callbacks.change("a" * 32, {"url": "https://other.example/", "updated_at": later(1)})
+
+    assert callbacks.change("a" * 32, {"failures": 7}, updated_at=NOW) is None
+    kept = callbacks.get("a" * 32)
+    assert kept is not None
+    assert (kept.url, kept.failures) == ("https://other.example/", 0)
+    changed = callbacks.change("a" * 32, {"failures": 7}, updated_at=later(1))
+    assert changed is not None
+    assert changed.failures == 7
+
+
 # --- deliveries -------------------------------------------------------------------------------------------------------
 
 TRY = CallbackTry(later(1), 84, 503, "http_503", "deploying")
@@ -279,7 +292,7 @@ def test_no_more_than_the_last_tries_are_kept(deliveries: CallbackDeliveryStore)
     delivery = make_delivery()
     deliveries.add([delivery])
     for number in range(TRIES_KEPT + 3):
-        deliveries.record([(replace(delivery, tried=number), replace(TRY, duration_ms=number))])
+        deliveries.record([(replace(delivery, tried=number + 1), replace(TRY, duration_ms=number))])
 
     found = deliveries.get(delivery.callback_id, "event.1")
     assert found is not None
@@ -314,3 +327,25 @@ def test_what_is_sent_again_has_the_whole_schedule_before_it(deliveries: Callbac
     assert again == replace(failed, state=DeliveryState.PENDING, due_at=later(60), begun_at=later(60), tried=0)
     assert deliveries.get("a" * 32, "event.1") == done
     assert deliveries.send_again("a" * 32, both, later(61), only_undelivered=False) == 2
+
+
+def test_a_try_of_a_delivery_that_was_begun_anew_meanwhile_changes_nothing(deliveries: CallbackDeliveryStore) -> None:
+    delivery = make_delivery(tried=10)
+    deliveries.add([delivery])
+    deliveries.send_again("a" * 32, ["event.1"], later(60), only_undelivered=False)
+
+    deliveries.record([(replace(delivery, state=DeliveryState.FAILED, due_at=None, tried=11), TRY)])
+
+    assert [each.event_id for each in deliveries.due("a" * 32, later(60), 10)] == ["event.1"]
+
+
+def test_what_is_pending_begins_anew_and_what_is_done_does_not(deliveries: CallbackDeliveryStore) -> None:
+    done = make_delivery("event.1", state=DeliveryState.FAILED, due_at=None, tried=11)
+    other = make_delivery("event.3", "b" * 32, tried=2)
+    deliveries.add([done, make_delivery("event.2", due_at=later(500), tried=4), other])
+
+    deliveries.begin_anew("a" * 32, later(60))
+
+    assert deliveries.get("a" * 32, "event.2") == make_delivery("event.2", due_at=later(60), begun_at=later(60))
+    assert deliveries.get("a" * 32, "event.1") == done
+    assert deliveries.get("b" * 32, "event.3") == other

@@ -57,11 +57,13 @@ class MemoryCallbackStore:
         found = [each for each in every if accounts is None or each.account in accounts]
         return sorted(found, key=lambda each: each.created_at)
 
-    def change(self, callback_id: str, changes: Mapping[str, Any]) -> Callback | None:
+    def change(
+        self, callback_id: str, changes: Mapping[str, Any], *, updated_at: datetime | None = None
+    ) -> Callback | None:
         """See the port."""
         with self._lock:
             entry = self._entries.get(callback_id)
-            if entry is None:
+            if entry is None or updated_at not in {None, entry.callback.updated_at}:
                 return None
             entry.callback = replace(entry.callback, **changes)
             return entry.callback
@@ -151,6 +153,8 @@ class MemoryCallbackDeliveryStore:
         with self._lock:
             for delivery, result in deliveries:
                 kept = self._deliveries[delivery.delivery_id]
+                if kept.tried != delivery.tried - 1:
+                    continue
                 self._deliveries[delivery.delivery_id] = replace(
                     kept,
                     state=delivery.state,
@@ -190,3 +194,11 @@ class MemoryCallbackDeliveryStore:
                 self._deliveries[kept.delivery_id] = again
                 count += 1
         return count
+
+    def begin_anew(self, callback_id: str, now: datetime) -> None:
+        """See the port."""
+        with self._lock:
+            for kept in list(self._deliveries.values()):
+                if kept.callback_id == callback_id and kept.due_at is not None:
+                    anew = replace(kept, due_at=now, begun_at=now, tried=0)
+                    self._deliveries[kept.delivery_id] = anew

@@ -138,6 +138,8 @@ class CallbackAdministration:
         if changed is None:
             raise CallbackNotFoundError
         if is_called_again:
+            # A pause uses up nothing: else the first fault after a day's would be the end of all that was kept.
+            self._deliveries.begin_anew(callback_id, now)
             self._callbacks.wake([callback_id], now)
         return changed
 
@@ -159,6 +161,8 @@ class CallbackAdministration:
         changed = self._callbacks.change(callback_id, {"secrets": secrets, "updated_at": now})
         if changed is None:
             raise CallbackNotFoundError
+        # Where the old one could not be read, nothing was sent: there may be much to do.
+        self._callbacks.wake([callback_id], now)
         return changed
 
     def test(self, callback_id: str, account: str | None) -> CallbackDelivery:

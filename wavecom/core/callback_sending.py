@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 import structlog
@@ -44,6 +44,8 @@ _BATCH: Final = 64
 WIDTH: Final = 8
 #: A worker lets go of a callback after so long, so that others have their turn.
 _TURN_SECONDS: Final = 20.0
+#: So long a callback rests whose secrets can't be read: that is ours to mend, and costs its endpoint nothing.
+_UNREADABLE_REST: Final = timedelta(seconds=60)
 
 
 class EndpointCaller(Protocol):
@@ -134,10 +136,13 @@ class CallbackSending:
         clock: Clock,
         jitter: Callable[[], float],
         new_token: Callable[[], str],
+        is_stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self._callbacks = callbacks
         self._deliveries = deliveries
         self._events = events
+        #: Whether this process ends: then what is being called is finished, and the rest left to others.
+        self._is_stopping = is_stopping
         self._caller = caller
         self._encode = encode
         self._clock = clock
@@ -145,19 +150,24 @@ class CallbackSending:
         self._new_token = new_token
 
     def run(self, callback_id: str) -> SendingReport:
-        """Send what is due, until nothing is, the endpoint fails, or the turn is over. Raises ``StoreError``."""
+        """Send what is due, until nothing is, the endpoint fails, or the turn is over. Raises ``StoreError``.
+
+        Does nothing in a process that is stopping: the callback's due time brings another.
+        """
         report = SendingReport()
+        if self._is_stopping():
+            return report
         token = self._new_token()
         ends_at = self._clock.monotonic() + _TURN_SECONDS
         while lease := self._hold(callback_id, token):
             callback = lease.callback
             now = self._clock.now()
-            is_paused = callback.not_before is not None and callback.not_before > now
-            is_over = self._clock.monotonic() >= ends_at
-            due = [] if is_paused or is_over else self._deliveries.due(callback_id, now, self._batch(callback))
+            next_look = self._rests_until(callback, now)
+            is_over = self._is_stopping() or self._clock.monotonic() >= ends_at
+            due = [] if next_look or is_over else self._deliveries.due(callback_id, now, self._batch(callback))
             if due:
                 self._send(callback, due, report)
-            elif self._callbacks.release(lease, self._next_look(callback, is_paused=is_paused)):
+            elif self._callbacks.release(lease, next_look or self._deliveries.next_due_at(callback_id)):
                 break
         return report
 
@@ -169,26 +179,26 @@ class CallbackSending:
     def _batch(callback: Callback) -> int:
         return 1 if is_slowed(callback) else WIDTH if callback.failures else _BATCH
 
-    def _next_look(self, callback: Callback, *, is_paused: bool) -> Any:
-        if is_paused:
+    @staticmethod
+    def _rests_until(callback: Callback, now: datetime) -> datetime | None:
+        """Until when nothing is sent to it; None: it may be called."""
+        if callback.not_before is not None and callback.not_before > now:
             return callback.not_before
-        return self._deliveries.next_due_at(callback.callback_id)
+        if callback.signing_secrets(now):
+            return None
+        log.error(
+            "callback_secret_unreadable",
+            callback_id=callback.callback_id,
+            fix="put the key back into WAVECOM_CALLBACK_KEYS that it was kept with, or rotate the secret",
+        )
+        return now + _UNREADABLE_REST
 
     def _send(self, callback: Callback, due: Sequence[CallbackDelivery], report: SendingReport) -> None:
         """Call for each of them, some at once, and record what came of it: the tries first, then the endpoint."""
         bodies = self._bodies(due)
         secrets = callback.signing_secrets(self._clock.now())
 
-        if not secrets:
-            log.error(
-                "callback_secret_unreadable",
-                callback_id=callback.callback_id,
-                fix="put the key back into WAVECOM_CALLBACK_KEYS that it was kept with, or rotate the secret",
-            )
-
         def call(delivery: CallbackDelivery) -> CallbackTry | None:
-            if not secrets:
-                return CallbackTry(self._clock.now(), 0, fault="secret_unreadable")
             body = bodies.get(delivery.event_id)
             if body is None:
                 return None
@@ -202,7 +212,7 @@ class CallbackSending:
                 standing = self._record(standing, part, list(threads.map(call, part)), report)
                 is_done = is_slowed(standing) or standing.state is CallbackState.DISABLED
                 # The hold must outlast the calls: who is slow gets the rest with a new one.
-                if is_done or self._clock.monotonic() - began > _TURN_SECONDS:
+                if is_done or self._is_stopping() or self._clock.monotonic() - began > _TURN_SECONDS:
                     break
         self._keep_health(callback, standing)
 
@@ -218,7 +228,8 @@ class CallbackSending:
         for delivery, result in zip(part, results, strict=True):
             if result is None:
                 result = CallbackTry(self._clock.now(), 0, fault="event_deleted")
-                recorded.append((replace(delivery, state=DeliveryState.FAILED, due_at=None), result))
+                given_up = replace(delivery, state=DeliveryState.FAILED, due_at=None, tried=delivery.tried + 1)
+                recorded.append((given_up, result))
                 continue
             recorded.append((after_try(delivery, result, self._jitter()), result))
             standing = after_answer(standing, result, self._jitter())
@@ -238,7 +249,9 @@ class CallbackSending:
         changes = {name: getattr(after, name) for name in fields if getattr(after, name) != getattr(before, name)}
         if not changes:
             return
-        self._callbacks.change(before.callback_id, changes)
+        if self._callbacks.change(before.callback_id, changes, updated_at=before.updated_at) is None:
+            # Deleted, or its client has changed it since: what its endpoint was before tells nothing of what it is now.
+            return
         if after.state is CallbackState.DISABLED:
             log.warning(
                 "callback_disabled",

@@ -179,8 +179,12 @@ class CallbackStore(Protocol):
         """The callbacks of these accounts (None: of all), the oldest first."""
         ...
 
-    def change(self, callback_id: str, changes: Mapping[str, Any]) -> Callback | None:
-        """Set these fields of ``Callback`` and answer it as it is then; None where there is none. May be repeated."""
+    def change(
+        self, callback_id: str, changes: Mapping[str, Any], *, updated_at: datetime | None = None
+    ) -> Callback | None:
+        """Set these fields of ``Callback`` and answer it as it is then; None where there is none, or none that was last
+        updated at ``updated_at``, if that is given. May be repeated.
+        """
         ...
 
     def remove(self, callback_id: str) -> None:
@@ -221,7 +225,15 @@ class CallbackDeliveryStore(Protocol):
         ...
 
     def record(self, deliveries: Sequence[tuple[CallbackDelivery, CallbackTry]]) -> None:
-        """Keep the state, the due time and the count of each as given here, and its try."""
+        """Keep the state, the due time and the count of each as given here, and its try.
+
+        Where the count is not one more than what is kept, the delivery was begun anew meanwhile, or somebody else has
+        recorded this try: then all stays as it is.
+        """
+        ...
+
+    def begin_anew(self, callback_id: str, now: datetime) -> None:
+        """Give all that is pending for this callback its whole schedule again, due now. May be repeated."""
         ...
 
     def search(

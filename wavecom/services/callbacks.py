@@ -25,7 +25,12 @@ class EventServices:
     """What the tasks of events and callbacks work with."""
 
     def __init__(
-        self, settings: Settings, database: Database[dict[str, Any]], clock: Clock, transport: HttpTransport
+        self,
+        settings: Settings,
+        database: Database[dict[str, Any]],
+        clock: Clock,
+        transport: HttpTransport,
+        is_stopping: Callable[[], bool],
     ) -> None:
         self._callbacks = callback_store_of(settings, database)
         self._clock = clock
@@ -46,6 +51,7 @@ class EventServices:
             clock=clock,
             jitter=random.random,
             new_token=lambda: uuid.uuid4().hex,
+            is_stopping=is_stopping,
         )
 
     def dispatch(self, publish: Callable[[str], None]) -> int:

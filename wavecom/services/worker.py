@@ -133,7 +133,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         weight_adjustment=weight_adjustment_of(
             settings, foundation.config, database, counter=receipt_counter, clock=clock
         ),
-        events=EventServices(settings, database, clock, delivering.transport),
+        events=EventServices(settings, database, clock, delivering.transport, delivering.stopping.is_set),
         queue_sampler=delivery_metrics.QueueSampler(
             lambda: [*topology.partitions_by_queue(queues.layout).values(), [topology.DEAD_QUEUE]],
             publisher.depth,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -38,7 +38,7 @@ from wavecom.core.states import Status
 
 
 class Endpoints:
-    """Every client's endpoint; by its URL, what it answers. Notes what it was sent."""
+    """Every client's endpoint; what it answers, by its URL. Notes what it was sent; each call runs ``meanwhile``."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
@@ -48,11 +48,13 @@ class Endpoints:
         self.most_at_once = Counter[str]()
         self._lock = threading.Lock()
         self._meeting = threading.Barrier(1)
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def call(self, url: str, headers: Mapping[str, str], body: bytes) -> CallbackTry:
         with self._lock:
             self.calls.append((url, headers, body))
         status = self.statuses.get(url, 204)
+        self.meanwhile()
         return CallbackTry(self.clock.now(), 5, status, None if status < 300 else f"http_{status}", "the answer")
 
     def sent(self, url: str | None = None) -> list[str]:
@@ -69,6 +71,7 @@ class Environment:
         self.log = MemoryEventLog()
         self.endpoints = Endpoints(self.clock)
         self.published: list[str] = []
+        self.is_stopping = False
         self.subscriber = CallbackSubscriber(self.callbacks, self.deliveries)
         self.dispatch = CallbackDispatch(self.callbacks, self.published.append, self.clock)
         self.sending = CallbackSending(
@@ -80,6 +83,7 @@ class Environment:
             clock=self.clock,
             jitter=lambda: 0.0,
             new_token=lambda: f"token-{len(self.published)}-{len(self.endpoints.calls)}",
+            is_stopping=lambda: self.is_stopping,
         )
         ids = iter(f"{number:032x}" for number in range(1, 1000))
         self.administration = CallbackAdministration(
@@ -290,6 +294,60 @@ def test_what_happens_while_a_callback_is_paused_is_sent_afterwards(env: Environ
     assert set(env.endpoints.sent()) == {event.event_id for event in events}
 
 
+def test_what_was_kept_during_a_long_pause_outlives_the_first_fault_after_it(env: Environment) -> None:
+    callback = env.add()
+    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.PAUSED})
+    env.happen(3)
+    env.clock.advance(3 * 86_400)
+    env.endpoints.statuses[callback.url] = 503
+
+    env.administration.change(callback.callback_id, "acme", {"state": CallbackState.ACTIVE})
+    env.run()
+    env.endpoints.statuses.clear()
+    env.run_for(60)
+
+    assert env.states() == {DeliveryState.DELIVERED: 3}
+
+
+def test_what_an_endpoint_answers_tells_nothing_of_the_one_that_its_client_has_named_meanwhile(
+    env: Environment,
+) -> None:
+    callback = env.add()
+    env.endpoints.statuses[callback.url] = 410
+    env.happen()
+
+    def move() -> None:
+        env.clock.advance(1)
+        env.administration.change(callback.callback_id, "acme", {"url": "https://new.example/"})
+        env.endpoints.meanwhile = lambda: None
+
+    env.endpoints.meanwhile = move
+    env.run()
+    env.run_for(60)
+
+    assert (env.callback().state, env.callback().failures) == (CallbackState.ACTIVE, 0)
+    assert env.states() == {DeliveryState.DELIVERED: 1}
+
+
+def test_a_worker_that_stops_begins_no_call_and_leaves_the_rest_to_others_at_once(env: Environment) -> None:
+    env.add()
+    env.happen(WIDTH + 1)
+
+    def stop() -> None:
+        env.is_stopping = True
+
+    env.endpoints.meanwhile = stop
+    env.run()
+    assert len(env.endpoints.calls) == WIDTH
+    env.run()
+    assert len(env.endpoints.calls) == WIDTH
+
+    env.is_stopping, env.endpoints.meanwhile = False, lambda: None
+    env.run_for(30)
+
+    assert env.states() == {DeliveryState.DELIVERED: WIDTH + 1}
+
+
 def test_a_worker_that_dies_while_it_calls_leaves_the_event_to_another(env: Environment) -> None:
     callback = env.add()
     [event] = env.happen()
@@ -329,9 +387,9 @@ def test_a_message_that_comes_twice_or_of_nobody_does_nothing(env: Environment) 
 def test_without_its_secret_nothing_is_sent_and_nothing_is_lost(env: Environment) -> None:
     callback = env.add(secrets=(CallbackSecret(None, env.clock.now()),))
     env.happen()
-    env.run()
-    assert env.endpoints.calls == []
-    assert env.states() == {DeliveryState.PENDING: 1}
+    env.run_for(600)
+    assert (env.endpoints.calls, env.callback().failures) == ([], 0)
+    assert [(each.state, each.tried) for each in env.deliveries.search("a" * 32, 9)] == [(DeliveryState.PENDING, 0)]
 
     env.administration.rotate(callback.callback_id, "acme")
     env.run_for(10, 1)

@@ -84,6 +84,13 @@ class MongoCallbackDeliveryStore:
         with writing():
             return self._deliveries.update_many(where, {"$set": anew}).matched_count
 
+    def begin_anew(self, callback_id: str, now: datetime) -> None:
+        """See the port."""
+        # What is pending is what has a due time, by which there is an index.
+        where: Document = {"callbackId": callback_id, "dueAt": {"$gt": _EPOCH}}
+        with writing():
+            self._deliveries.update_many(where, {"$set": {"dueAt": now, "begunAt": now, "tried": 0}})
+
 
 def _recording(delivery: CallbackDelivery, result: CallbackTry) -> UpdateOne:
     update: Document = {
@@ -94,7 +101,8 @@ def _recording(delivery: CallbackDelivery, result: CallbackTry) -> UpdateOne:
         update["$unset"] = {"dueAt": ""}
     else:
         update["$set"]["dueAt"] = delivery.due_at
-    return UpdateOne({"_id": delivery.delivery_id}, update)
+    # Only as the next try of what was read: see the port.
+    return UpdateOne({"_id": delivery.delivery_id, "tried": delivery.tried - 1}, update)
 
 
 def _try_document(result: CallbackTry) -> Document:

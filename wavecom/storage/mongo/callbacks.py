@@ -70,14 +70,15 @@ class MongoCallbackStore:
             found = list(self._callbacks.find(where).sort("createdAt", ASCENDING))
         return [self._callback(each) for each in found]
 
-    def change(self, callback_id: str, changes: Mapping[str, Any]) -> Callback | None:
+    def change(
+        self, callback_id: str, changes: Mapping[str, Any], *, updated_at: datetime | None = None
+    ) -> Callback | None:
         """See the port."""
+        where: Document = {"_id": callback_id} | ({} if updated_at is None else {"updatedAt": updated_at})
         values, removed = self._patch(changes)
         update: Document = {"$set": values} | ({"$unset": dict.fromkeys(removed, "")} if removed else {})
         with writing():
-            found = self._callbacks.find_one_and_update(
-                {"_id": callback_id}, update, return_document=ReturnDocument.AFTER
-            )
+            found = self._callbacks.find_one_and_update(where, update, return_document=ReturnDocument.AFTER)
         return None if found is None else self._callback(found)
 
     def remove(self, callback_id: str) -> None:

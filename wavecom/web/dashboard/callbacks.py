@@ -14,6 +14,7 @@ from wavecom.core.callback_administration import NewCallback
 from wavecom.core.callbacks import Callback, CallbackState
 from wavecom.core.client_events import EVENT_TYPES
 from wavecom.core.lanes import Channel
+from wavecom.core.outbound_addresses import parse
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.callbacks import id_in_path
 from wavecom.web.api.field_errors import problems
@@ -133,6 +134,8 @@ def _shown(known: Callback, secret: str | None = None) -> str:
     return render_template(
         "dashboard/callback.html",
         callback=replace(known, secrets=()),
+        # The rest of an address may hold a secret of the client's, and an answer quote a recipient.
+        origin=parse(known.url).origin,
         deliveries=deliveries,
         secret=secret,
         may_manage=viewer().may_manage,

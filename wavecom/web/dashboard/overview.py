@@ -1,6 +1,6 @@
 """The overview for people who run WaveCom: what is late, for whom, since when, whose fault. From counters alone.
 
-The same for everybody who may see it, so it is made once for all open pages of a process.
+The same for everybody, but for the audit's last entries, so it is made once or twice for all open pages of a process.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from wavecom.core.roles import Permission
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.web.dashboard.chart import ChartStep, LineChart, lines, stacked_bars
-from wavecom.web.dashboard.context import pages
+from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.fragments import fragment
 from wavecom.web.dashboard.page_stream import stream_of
 from wavecom.web.dashboard.words import audit_word
@@ -125,12 +125,16 @@ def _range() -> ChartRange:
 
 def _body(chosen: ChartRange) -> str:
     shared = pages().snapshots
+    # Two of them: the audit is not for everybody who may see the rest.
+    sees_audit = viewer().may(Permission.SEE_AUDIT)
     return shared.get(
-        ("overview", chosen.name), NOW_SECONDS, lambda: render_template("dashboard/_overview.html", **_context(chosen))
+        ("overview", chosen.name, sees_audit),
+        NOW_SECONDS,
+        lambda: render_template("dashboard/_overview.html", **_context(chosen, sees_audit=sees_audit)),
     )
 
 
-def _context(chosen: ChartRange) -> dict[str, Any]:
+def _context(chosen: ChartRange, *, sees_audit: bool) -> dict[str, Any]:
     services = pages().services
     now = services.read_overview()
     context: dict[str, Any] = {
@@ -144,7 +148,7 @@ def _context(chosen: ChartRange) -> dict[str, Any]:
     }
     try:
         steps = pages().snapshots.get(("charts", chosen.name), chosen.seconds, lambda: _steps(chosen))
-        entries = services.audit.newest(limit=_ACTIONS)
+        entries = services.audit.newest(limit=_ACTIONS) if sees_audit else []
     except StoreError:
         return context
     return context | {

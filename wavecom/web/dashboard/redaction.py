@@ -21,7 +21,8 @@ _LEAST_LENGTH: Final = 4
 def redacted(job: Job) -> Job:
     """``job`` without what only the recipient and the sender should know. Providers quote addresses in reasons."""
     secrets = sorted(_secrets(job), key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, secrets)), re.IGNORECASE) if secrets else None
+    patterns = [_in_any_form(each) for each in secrets]
+    pattern = re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
 
     def without(text: str) -> str:
         return text if pattern is None else pattern.sub("…", text)
@@ -38,6 +39,11 @@ def _recipient(job: Job) -> Mapping[str, Any]:
     if "subscription" in job.to:
         to["subscription"] = {"endpoint": masked(address(job.type, job.to))}
     return to
+
+
+def _in_any_form(secret: str) -> str:
+    """A pattern for it; of a number also as people write it, in groups."""
+    return r"[\s().\-/]*".join(secret) if secret.isdecimal() else re.escape(secret)
 
 
 def _secrets(job: Job) -> set[str]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -118,7 +119,8 @@ def test_tries_are_listed_and_a_delivery_is_sent_again(environment: WebEnvironme
     assert (sent.status_code, sent.json["type"]) == (202, "callback.test")
     delivery = environment.events.deliveries.get(callback_id, sent.json["eventId"])
     assert delivery is not None
-    environment.events.deliveries.record([(delivery, CallbackTry(later(1), 84, 503, "http_503", "deploying"))])
+    failed = CallbackTry(later(1), 84, 503, "http_503", "deploying")
+    environment.events.deliveries.record([(replace(delivery, tried=1), failed)])
 
     [listed] = api.get(f"/api/callbacks/{callback_id}/deliveries?state=pending").json["items"]
     assert listed["tries"] == [

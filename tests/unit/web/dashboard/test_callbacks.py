@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.callbacks import Callback, CallbackState, CallbackTry, DisabledReason
@@ -72,7 +73,7 @@ def test_tries_are_shown_and_an_event_is_sent_again(environment: DashboardEnviro
     callback, _ = add(environment)
     event = environment.events.administration.test(callback.callback_id, None)
     failed = CallbackTry(environment.clock.now(), 84, 503, "http_503", "<b>deploying</b>")
-    environment.events.deliveries.record([(event, failed)])
+    environment.events.deliveries.record([(replace(event, tried=1), failed)])
     browser = environment.browser()
 
     page = browser.get(f"/callbacks/{callback.callback_id}").text

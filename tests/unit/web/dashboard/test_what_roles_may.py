@@ -7,6 +7,7 @@ must say so here too.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -14,6 +15,8 @@ import pytest
 from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.environment import Browser, DashboardEnvironment
 from wavecom.core.audit import AuditAction
+from wavecom.core.callback_administration import NewCallback
+from wavecom.core.callbacks import CallbackTry
 from wavecom.core.job import Job, JobError, LogEntry
 from wavecom.core.lanes import Channel
 from wavecom.core.roles import LEAST_ROLE, Permission, Role, allows
@@ -228,16 +231,51 @@ def test_a_viewer_sees_no_push_address(environment: DashboardEnvironment, to: di
     assert not re.search("t0ken-of|push.example/secret|hush", page)
 
 
-def test_a_number_is_hidden_in_what_a_provider_says(environment: DashboardEnvironment) -> None:
-    job = make_job(
-        type=Channel.SMS, to={"phone": "+447700900123"}, error=JobError("rejected", "447700900123 is barred", "p")
-    )
+@pytest.mark.parametrize("quoted", ["447700900123", "+44 7700 900123", "(44) 7700-900-123", "44.7700.900.123"])
+def test_a_number_is_hidden_in_what_a_provider_says(environment: DashboardEnvironment, quoted: str) -> None:
+    job = make_job(type=Channel.SMS, to={"phone": "+447700900123"}, error=JobError("rejected", f"{quoted} is out", "p"))
     environment.put(job)
 
     page = environment.browser_as(Role.VIEWER).get(f"/notifications/{job.job_id}").text
 
-    assert "7700900123" not in page
-    assert "is barred" in page
+    assert "900123" not in re.sub(r"[\s().-]", "", page)
+    assert "is out" in page
+
+
+def test_a_viewer_sees_of_a_callback_neither_the_clients_secret_in_its_address_nor_what_it_answered(
+    environment: DashboardEnvironment,
+) -> None:
+    callbacks = environment.events.administration
+    made = callbacks.create(NewCallback(account="acme", url="https://shop.example/hook/s3cret?key=t0ken"))
+    tried = replace(callbacks.test(made.callback_id, None), tried=1)
+    answer = CallbackTry(NOW, 5, 400, "http_400", "no such customer: amina.haddad@example.com")
+    environment.events.deliveries.record([(tried, answer)])
+
+    seen = environment.browser_as(Role.VIEWER).get(f"/callbacks/{made.callback_id}").text
+    full = environment.browser_as(Role.OPERATOR).get(f"/callbacks/{made.callback_id}").text
+
+    assert not re.search("s3cret|t0ken|no such customer", seen)
+    assert "https://shop.example/…" in seen
+    assert "http_400" in seen
+    assert "hook/s3cret?key=t0ken" in full
+    assert "no such customer" in full
+
+
+def test_a_viewer_sees_nothing_of_the_audit_on_the_overview(environment: DashboardEnvironment) -> None:
+    browsers = [environment.browser_as(role) for role in Role]
+    environment.audit_entries.entries = [
+        {
+            "entryId": "1",
+            "action": "reveal",
+            "operator": "user bob",
+            "startedAt": NOW,
+            "filters": {"reason": "ticket 7"},
+        }
+    ]
+
+    pages = [browser.get(path).text for browser in browsers for path in ("/overview", "/overview/live")]
+
+    assert ["ticket 7" in page for page in pages] == [False, False, True, True, True, True]
 
 
 def test_a_viewer_reveals_one_for_a_reason_that_is_written_down_first(environment: DashboardEnvironment) -> None:
