@@ -105,29 +105,34 @@ class AuditDeed:
 def overview() -> str:
     """The whole page."""
     chosen = _range()
-    return render_template("dashboard/overview.html", body=_body(chosen), chosen=chosen, ranges=list(RANGES.values()))
+    body = _body(chosen, _sees_audit())
+    return render_template("dashboard/overview.html", body=body, chosen=chosen, ranges=list(RANGES.values()))
 
 
 def overview_live() -> Response:
     """The part of it that changes."""
-    return fragment(_body(_range()))
+    return fragment(_body(_range(), _sees_audit()))
 
 
 def overview_stream() -> Response:
     """The same, sent when it changes."""
-    chosen = _range()
-    return stream_of(f"overview {chosen.name}", lambda: _body(chosen), Permission.SEE_SYSTEM)
+    chosen, sees_audit = _range(), _sees_audit()
+    # Who may see the audit no longer is sent nothing more; his browser asks again and gets the other one.
+    permission = Permission.SEE_AUDIT if sees_audit else Permission.SEE_SYSTEM
+    return stream_of(f"overview {chosen.name} {permission}", lambda: _body(chosen, sees_audit), permission)
 
 
 def _range() -> ChartRange:
     return RANGES.get(request.args.get("range", ""), RANGES["hour"])
 
 
-def _body(chosen: ChartRange) -> str:
-    shared = pages().snapshots
-    # Two of them: the audit is not for everybody who may see the rest.
-    sees_audit = viewer().may(Permission.SEE_AUDIT)
-    return shared.get(
+def _sees_audit() -> bool:
+    return viewer().may(Permission.SEE_AUDIT)
+
+
+def _body(chosen: ChartRange, sees_audit: bool) -> str:
+    # Two of each: the audit is not for everybody who may see the rest.
+    return pages().snapshots.get(
         ("overview", chosen.name, sees_audit),
         NOW_SECONDS,
         lambda: render_template("dashboard/_overview.html", **_context(chosen, sees_audit=sees_audit)),

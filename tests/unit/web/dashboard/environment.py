@@ -43,6 +43,7 @@ from tests.memory_storage import (
 )
 from tests.provider_administration import MemoryProviderAudit, provider_administration_over
 from tests.receipt_environment import receipt_services_over
+from tests.template_environment import TemplateEnvironment
 from wavecom.accounts import KeyAdministration, KeyRing, KeyScope, hash_of
 from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.users import UserCredentials, Users
@@ -242,6 +243,7 @@ class DashboardEnvironment:
             quotas=quotas,
             event_accounts=self.events.accounts,
         )
+        self.templates = TemplateEnvironment.over(self.clock)
         self.services = WebServices(
             settings=self.settings,
             clock=self.clock,
@@ -276,6 +278,8 @@ class DashboardEnvironment:
             receipts=receipt_services_over(self.jobs, writer, self.clock),
             events=self.events.reader,
             callbacks=self.events.administration,
+            templates=self.templates.renderer,
+            template_administration=self.templates.administration,
             audit=self.audit_entries,
             measurements=self.measurements,
             stop_requests=self.stop_requests,

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.factories import NOW
 from tests.unit.web.dashboard.environment import Browser, DashboardEnvironment
 from tests.unit.web.rsgi_client import StreamConnection, scope_of
+from wavecom.core.roles import Role
 from wavecom.web import streams
 from wavecom.web.dashboard import overview, page_stream
 from wavecom.web.dashboard.overview import ChartRange
@@ -92,7 +94,7 @@ def test_what_changes_is_made_once_for_all_windows(
     windows = Windows(environment, browser)
     made: list[int] = []
 
-    def body(_range: ChartRange) -> str:
+    def body(_range: ChartRange, _sees_audit: bool) -> str:
         made.append(1)
         return f"<p>{len(made)}</p>"
 
@@ -121,9 +123,32 @@ def test_a_part_that_can_not_be_made_ends_the_stream_so_that_the_page_asks_what_
     async def test() -> None:
         windows.start()
         window = await windows.open()
-        monkeypatch.setattr(overview, "_body", lambda _range: 1 / 0)
+        monkeypatch.setattr(overview, "_body", lambda *_arguments: 1 / 0)
         await windows.close()
         assert window.has_ended
+
+    on_loop(test)
+
+
+def test_windows_of_viewers_are_sent_nothing_of_the_audit_and_those_of_operators_are(
+    environment: DashboardEnvironment,
+) -> None:
+    environment.audit_entries.entries = [
+        {"entryId": "1", "action": "replay", "operator": "user bob", "startedAt": NOW, "reason": "ticket 7"}
+    ]
+    opened = [Windows(environment, environment.browser_as(role)) for role in (Role.OPERATOR, Role.VIEWER)]
+
+    async def test() -> None:
+        opened[0].start()
+        operators, viewers = [await each.open() for each in opened]
+        assert "ticket 7" in operators.text
+        assert "data:" in viewers.text
+        assert "ticket 7" not in viewers.text
+        environment.users.change_role("some-operator", Role.VIEWER, by="ada@ops")
+        await opened[0].close()
+        assert operators.has_ended
+        viewers.leave()
+        await opened[1].close()
 
     on_loop(test)
 
