@@ -26,6 +26,7 @@ _OPERATORS = {
     "providers": "providers",
     "sessions": "sessions",
     "suppressions": "suppressions",
+    "templates": "templates",
     "top": "top",
     "unconfirmed": "unconfirmed",
     "users": "users",

@@ -18,6 +18,7 @@ from wavecom.core.foreign_messages import ForeignMessages
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.reconciliation import Reconciliation
 from wavecom.core.suppression_list import SuppressionList
+from wavecom.core.templates.administration import TemplateAdministration
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.internals import fast_paths
 from wavecom.services.callback_administration import callback_administration_of
@@ -31,6 +32,7 @@ from wavecom.services.shared import (
     users_of,
 )
 from wavecom.services.suppressions import suppressions_of
+from wavecom.services.templates import templates_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -57,6 +59,7 @@ class OperatorServices(ClosableServices):
     reconciliation: Reconciliation
     suppressions: SuppressionList
     callbacks: CallbackAdministration
+    templates: TemplateAdministration
 
 
 def operator_services(settings: Settings) -> OperatorServices:
@@ -99,5 +102,6 @@ def operator_services(settings: Settings) -> OperatorServices:
         ),
         suppressions=suppressions_of(database, clock),
         callbacks=callback_administration_of(settings, database, clock),
+        templates=templates_of(database, clock)[1],
         close_callbacks=[stats.close, publisher.close, clock.close, client.close],
     )
