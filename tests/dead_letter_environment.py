@@ -8,6 +8,7 @@ from typing import Any
 from tests.factories import NOW, later, make_job
 from tests.fakes import CountingStats, FakeClock, RecordingPublisher, make_writer
 from tests.memory_storage import MemoryAuditLog, MemoryDeadLetterRepository, MemoryJobRepository
+from wavecom.core.bulk_cancellation import BulkCancellation
 from wavecom.core.bulk_operations import BulkOptions
 from wavecom.core.bulk_runner import BulkRunner
 from wavecom.core.dead_letter_operations import DeadLetters
@@ -107,6 +108,13 @@ def dead_letters_over(
         clock=clock,
         policy=Policy(),
     )
+
+
+def cancellation_over(
+    jobs: JobRepository, writer: TransitionWriter, runner: BulkRunner, audit: MemoryAuditLog, clock: Clock
+) -> BulkCancellation:
+    """Cancelling by a filter, with the engine's usual policy."""
+    return BulkCancellation(jobs=jobs, writer=writer, runner=runner, audit=audit, clock=clock, policy=Policy())
 
 
 class DeadLetterEnvironment:

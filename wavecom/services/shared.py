@@ -18,6 +18,7 @@ from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.users import Users
 from wavecom.broker import topology
 from wavecom.broker.delivery_queues import DeliveryQueues
+from wavecom.core.bulk_cancellation import BulkCancellation
 from wavecom.core.bulk_runner import BulkRunner
 from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.engine import Policy
@@ -165,6 +166,24 @@ def dead_letters_of(
     return DeadLetters(
         jobs=jobs,
         repository=MongoDeadLetterRepository(database),
+        writer=writer,
+        runner=bulk_runner_of(database, clock),
+        audit=MongoAuditLog(database),
+        clock=clock,
+        policy=policy_of(settings),
+    )
+
+
+def cancellation_of(
+    settings: Settings,
+    database: Database[dict[str, Any]],
+    jobs: JobRepository,
+    writer: TransitionWriter,
+    clock: Clock,
+) -> BulkCancellation:
+    """Cancelling by a filter over MongoDB."""
+    return BulkCancellation(
+        jobs=jobs,
         writer=writer,
         runner=bulk_runner_of(database, clock),
         audit=MongoAuditLog(database),

@@ -17,6 +17,7 @@ from wavecom.broker.publisher import RECHECK_SECONDS, AmqpPublisher
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.audit import AuditReader
 from wavecom.core.background_operations import BackgroundOperations
+from wavecom.core.bulk_cancellation import BulkCancellation
 from wavecom.core.bulk_operations import StopRequests
 from wavecom.core.callback_administration import CallbackAdministration
 from wavecom.core.client_events import FOLLOW_SECONDS, EventAccounts
@@ -44,6 +45,7 @@ from wavecom.services.overview import OverviewReader
 from wavecom.services.receipts import ReceiptServices, processor_of, receipt_services, receiving_providers
 from wavecom.services.shared import (
     ClosableServices,
+    cancellation_of,
     dead_letters_of,
     delivery_queues_of,
     new_key_id,
@@ -84,6 +86,7 @@ class WebServices(ClosableServices):
     submission: Submission
     operations: Operations
     dead_letters: DeadLetters
+    cancellation: BulkCancellation
     stats: Stats
     keys: KeyRing
     acceptance: Acceptance
@@ -215,6 +218,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         submission=submission,
         operations=Operations(jobs=jobs, writer=writer, clock=clock, policy=policy_of(settings)),
         dead_letters=dead_letters_of(settings, database, jobs, writer, clock),
+        cancellation=cancellation_of(settings, database, jobs, writer, clock),
         stats=stats,
         keys=keys,
         acceptance=Acceptance(submission, quotas, usual_limits(settings)),

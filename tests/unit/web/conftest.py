@@ -11,7 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
+from tests.dead_letter_environment import bulk_runner_over, cancellation_over, dead_letters_over
 from tests.event_environment import EventEnvironment
 from tests.factories import make_random_bytes
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
@@ -150,6 +150,7 @@ def make_environment(
         dead_letters=dead_letters_over(
             jobs, MemoryDeadLetterRepository(jobs), writer, bulk_runner_over(audit, clock), audit, clock
         ),
+        cancellation=cancellation_over(jobs, writer, bulk_runner_over(audit, clock), audit, clock),
         stats=stats,
         keys=keys,
         acceptance=Acceptance(submission, quotas or UnlimitedQuotas(), usual),

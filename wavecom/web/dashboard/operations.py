@@ -14,9 +14,10 @@ from flask import Response, abort, flash, redirect, render_template, request, ur
 from werkzeug.wrappers import Response as Redirect
 
 from wavecom.core.audit import AuditAction
-from wavecom.core.background_operations import OperationsBusyError
+from wavecom.core.background_operations import OperationsBusyError, Run
+from wavecom.core.bulk_cancellation import BulkCancellation
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState, BulkOptions, NotResumableError
-from wavecom.core.bulk_runner import Progress
+from wavecom.core.dead_letter_operations import DeadLetters
 from wavecom.core.dead_letters import DeadLetterFilter
 from wavecom.web.api.schemas.action import REASON_LIMIT
 from wavecom.web.dashboard.context import pages, viewer
@@ -28,6 +29,11 @@ from wavecom.web.dashboard.words import audit_word
 _MOST_RATE: Final = 1000
 _LIST: Final = 20
 WORDS: Final = {AuditAction.REPLAY: "Start again", AuditAction.DISCARD: "Put aside"}
+_SAYS: Final = {
+    AuditAction.REPLAY: "Each starts from the beginning, with all its attempts. Those that may have been sent already "
+    "are left alone.",
+    AuditAction.DISCARD: "They stay failed, and are no dead letters any more.",
+}
 #: The last part of their addresses; "replay" is taken by the API, whose words no address may end with.
 _NAMES: Final = {"again": AuditAction.REPLAY, "aside": AuditAction.DISCARD}
 
@@ -49,6 +55,15 @@ def new_operation(action: str) -> Redirect | str | tuple[str, int]:
     form = form_of(request.values)
     if request.method == "GET":
         return _form(wanted, form, OperationForm()), 200
+    run = _runner(wanted, filter_of(form), accepts_duplicate=bool(request.form.get("acceptDuplicate")))
+    return start(run, lambda typed: _form(wanted, form, typed))
+
+
+def start(run: Run, page: Callable[[OperationForm], str]) -> Redirect | tuple[str, int]:
+    """Start the operation that ``run`` runs, as the request's form says; ``page`` makes the form again, if it is wrong.
+
+    Shows the operation's page, which follows it.
+    """
     typed = OperationForm(
         request.form.get("rate", "").strip(),
         request.form.get("limit", "").strip(),
@@ -57,7 +72,7 @@ def new_operation(action: str) -> Redirect | str | tuple[str, int]:
     )
     problem = _problem(typed)
     if problem:
-        return _form(wanted, form, replace(typed, problem=problem)), 422
+        return page(replace(typed, problem=problem)), 422
     options = BulkOptions(
         operator=viewer().actor.name,
         rate_per_second=int(typed.rate),
@@ -66,18 +81,24 @@ def new_operation(action: str) -> Redirect | str | tuple[str, int]:
         reason=typed.reason,
         operation_id=pages().new_id(),
     )
-    where = filter_of(form)
     try:
-        pages().services.background.start(options, _runner(wanted, where, accepts_duplicate=typed.accepts_duplicate))
+        pages().services.background.start(options, run)
     except OperationsBusyError as error:
-        return _form(wanted, form, replace(typed, problem=str(error))), 409
+        return page(replace(typed, problem=str(error))), 409
     return redirect(url_for("dashboard.operation", operation_id=options.operation_id), 303)
 
 
 def operations() -> str:
     """The last ones, newest first."""
     audit = pages().services.audit
-    found = [entry for action in WORDS for entry in audit.newest(action=action.value, limit=_LIST)]
+    actions = (*WORDS, AuditAction.CANCEL)
+    # One notification is cancelled without a page like this.
+    found = [
+        entry
+        for action in actions
+        for entry in audit.newest(action=action.value, limit=_LIST)
+        if action is not AuditAction.CANCEL or "statuses" in entry.get("filters", {})
+    ]
     found.sort(key=lambda entry: entry["startedAt"], reverse=True)
     return render_template("dashboard/operations.html", entries=found[:_LIST], word_of=audit_word)
 
@@ -109,23 +130,23 @@ def resume_operation(operation_id: str) -> Redirect:
         rate_per_second=int(rate) if _is_rate(rate) else 50,
         operation_id=pages().new_id(),
     )
+    found = services.dead_letters.operation(operation_id)
+    is_cancelling = found is not None and found.action is AuditAction.CANCEL
+    operations: DeadLetters | BulkCancellation = services.cancellation if is_cancelling else services.dead_letters
     try:
-        first = services.dead_letters.resumable(operation_id)
+        first = operations.resumable(operation_id)
         if _may_be_running(first):
             flash("Only one that was stopped, killed or has failed can be resumed. Stop it first.", "warn")
             return redirect(url_for("dashboard.operation", operation_id=operation_id), 303)
-        services.background.start(
-            options, lambda given, on_progress: services.dead_letters.resume(first, given, on_progress)
-        )
+        services.background.start(options, lambda given, on_progress: operations.resume(first, given, on_progress))
     except (NotResumableError, OperationsBusyError) as error:
         flash(str(error), "warn")
         return redirect(url_for("dashboard.operations"), 303)
     return redirect(url_for("dashboard.operation", operation_id=options.operation_id), 303)
 
 
-def _runner(
-    action: AuditAction, where: DeadLetterFilter, *, accepts_duplicate: bool
-) -> Callable[[BulkOptions, Progress], BulkOperation]:
+def _runner(action: AuditAction, where: DeadLetterFilter, *, accepts_duplicate: bool) -> Run:
+    # Looked up now: the operation's thread has no request.
     dead_letters = pages().services.dead_letters
     if action is AuditAction.DISCARD:
         return lambda options, on_progress: dead_letters.discard(where, options, on_progress)
@@ -149,14 +170,20 @@ def _is_rate(text: str) -> bool:
 
 
 def _form(action: AuditAction, form: FieldForm, typed: OperationForm) -> str:
+    name = next(name for name, each in _NAMES.items() if each is action)
+    expected = pages().services.dead_letters.expected(filter_of(form))
     return render_template(
         "dashboard/operation_new.html",
         action=action,
         word=WORDS[action],
-        name=next(name for name, each in _NAMES.items() if each is action),
+        question=f"{WORDS[action]} {expected:,} notification{'' if expected == 1 else 's'}?",
+        says=_SAYS[action],
+        everything="All dead letters there are",
+        address=url_for("dashboard.new_operation", action=name),
+        back=url_for("dashboard.dead_letters"),
         form=form,
         typed=typed,
-        expected=pages().services.dead_letters.expected(filter_of(form)),
+        may_start=True,
         reason_limit=REASON_LIMIT,
     )
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from wavecom.core.roles import Permission
 from wavecom.web.dashboard import (
     audit,
+    bulk_cancel,
     callbacks,
     clients,
     dead_letters,
@@ -72,6 +73,7 @@ ROUTES: Final = (
     PageRoute("/overview/live", "overview_live", overview.overview_live, get=_P.SEE_SYSTEM),
     PageRoute("/overview/stream", "overview_stream", overview.overview_stream, get=_P.SEE_SYSTEM),
     PageRoute("/notifications", "notifications", notifications.notifications, get=_P.LOOK),
+    PageRoute("/notifications/cancel", "cancel_matching", bulk_cancel.cancel_matching, get=_P.BULK, post=_P.BULK),
     PageRoute("/notifications/<job_id>", "notification", notifications.notification, get=_P.LOOK),
     PageRoute("/notifications/<job_id>/live", "notification_live", notifications.notification_live, get=_P.LOOK),
     PageRoute("/notifications/<job_id>/reveal", "reveal", reveal.reveal, get=_P.REVEAL, post=_P.REVEAL),

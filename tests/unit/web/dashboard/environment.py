@@ -18,7 +18,7 @@ from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 from werkzeug.test import TestResponse
 
-from tests.dead_letter_environment import bulk_runner_over, dead_letters_over
+from tests.dead_letter_environment import bulk_runner_over, cancellation_over, dead_letters_over
 from tests.event_environment import EventEnvironment
 from tests.factories import NOW
 from tests.fakes import FakeClock, OneByOne, RecordingPublisher, make_writer
@@ -258,6 +258,9 @@ class DashboardEnvironment:
                 bulk_runner_over(self.audit, self.clock),
                 self.audit,
                 self.clock,
+            ),
+            cancellation=cancellation_over(
+                self.jobs, writer, bulk_runner_over(self.audit, self.clock), self.audit, self.clock
             ),
             stats=self.stats,
             keys=self.key_ring,

@@ -37,6 +37,8 @@ REQUESTS = {
     ("GET", "/notifications/<job_id>/live"): "/notifications/{job_id}/live",
     ("GET", "/notifications/<job_id>/preview"): "/notifications/{job_id}/preview",
     ("GET", "/notifications/<job_id>/preview/frame"): "/notifications/{job_id}/preview/frame",
+    ("GET", "/notifications/cancel"): "/notifications/cancel?type=sms",
+    ("POST", "/notifications/cancel"): "/notifications/cancel?type=sms",
     ("GET", "/notifications/<job_id>/cancel"): "/notifications/{job_id}/cancel",
     ("POST", "/notifications/<job_id>/cancel"): "/notifications/{job_id}/cancel",
     ("GET", "/notifications/<job_id>/retry"): "/notifications/{job_id}/retry",

@@ -33,6 +33,8 @@ LEAST = {
     ("GET", "/overview/live"): Role.VIEWER,
     ("GET", "/overview/stream"): Role.VIEWER,
     ("GET", "/notifications"): Role.VIEWER,
+    ("GET", "/notifications/cancel"): Role.OPERATOR,
+    ("POST", "/notifications/cancel"): Role.OPERATOR,
     ("GET", "/notifications/<job_id>"): Role.VIEWER,
     ("GET", "/notifications/<job_id>/live"): Role.VIEWER,
     ("GET", "/notifications/<job_id>/preview"): Role.OPERATOR,
