@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,12 +24,12 @@ _NAMES = click.argument("names", nargs=-1, metavar="[TEMPLATE]...")
 
 def _place_options(command: Any) -> Any:
     for option in (
+        # Not for the command line, where other users of the machine would see it.
+        click.option("--key", envvar="WAVECOM_API_KEY", hidden=True),
         click.option(
-            "--client", metavar="NAME", help="Whose templates; NAME:test for its test account. For who runs WaveCom."
+            "--client", metavar="NAME", help="Whose templates; NAME:test for its test account. Without a key."
         ),
-        click.option(
-            "--url", metavar="URL", help="WaveCom's address: with a key in WAVECOM_API_KEY, in place of --client."
-        ),
+        click.option("--url", metavar="URL", help="WaveCom's address, for who has a key: in WAVECOM_API_KEY."),
     ):
         command = option(command)
     return command
@@ -73,10 +72,10 @@ def templates() -> None:
 @templates.command("list")
 @_place_options
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
-def list_(client: str | None, url: str | None, as_json: bool) -> None:
+def list_(client: str | None, url: str | None, key: str | None, as_json: bool) -> None:
     """List templates: which version is sent, and which is the newest."""
     with explaining_errors():
-        found = _place(client, url).all()
+        found = _place(client, url, key).all()
     if as_json:
         for each in found:
             print_json({"name": each.name, "current": each.current, "newest": each.version, "state": each.state})
@@ -97,11 +96,18 @@ def list_(client: str | None, url: str | None, as_json: bool) -> None:
 @click.option("--note", default="", metavar="TEXT", help="What changed, for others: a commit's id, for instance.")
 @click.option("--dry-run", is_flag=True, help="Say what would be saved, and save nothing.")
 def push(
-    folder: Path, names: tuple[str, ...], client: str | None, url: str | None, publish: bool, note: str, dry_run: bool
+    folder: Path,
+    names: tuple[str, ...],
+    client: str | None,
+    url: str | None,
+    key: str | None,
+    publish: bool,
+    note: str,
+    dry_run: bool,
 ) -> None:
     """Save what differs in FOLDER as new versions, all templates or those that are named."""
     with explaining_errors():
-        place = _place(client, url)
+        place = _place(client, url, key)
         kept = {each.name: each for each in place.all()}
         is_refused = False
         for name, files in _in_order(_read(folder, names)):
@@ -124,13 +130,13 @@ def push(
 @_FOLDER
 @_NAMES
 @_place_options
-def pull(folder: Path, names: tuple[str, ...], client: str | None, url: str | None) -> None:
+def pull(folder: Path, names: tuple[str, ...], client: str | None, url: str | None, key: str | None) -> None:
     """Write the newest versions into FOLDER, of all templates or of those that are named.
 
     Files of a template that its newest version does not have are deleted; those of other templates stay.
     """
     with explaining_errors():
-        found = _named(_place(client, url).all(), names)
+        found = _named(_place(client, url, key).all(), names)
     for each in found:
         home = folder / each.name
         files = files_of(each.source)
@@ -150,10 +156,10 @@ def pull(folder: Path, names: tuple[str, ...], client: str | None, url: str | No
 @_FOLDER
 @_NAMES
 @_place_options
-def diff(folder: Path, names: tuple[str, ...], client: str | None, url: str | None) -> None:
+def diff(folder: Path, names: tuple[str, ...], client: str | None, url: str | None, key: str | None) -> None:
     """Show what `push` would change: WaveCom's newest versions against FOLDER."""
     with explaining_errors():
-        kept = {each.name: files_of(each.source) for each in _place(client, url).all()}
+        kept = {each.name: files_of(each.source) for each in _place(client, url, key).all()}
     differs = False
     for name, files in sorted(_read(folder, names).items()):
         source, problems = source_of(files)
@@ -175,11 +181,10 @@ def diff(folder: Path, names: tuple[str, ...], client: str | None, url: str | No
         raise SystemExit(1)
 
 
-def _place(client: str | None, url: str | None) -> TemplatePlace:
+def _place(client: str | None, url: str | None, key: str | None) -> TemplatePlace:
     if (client is None) == (url is None):
         raise click.UsageError("Say whose templates: --url with a key in WAVECOM_API_KEY, or --client.")
     if url is not None:
-        key = os.environ.get("WAVECOM_API_KEY")
         if not key:
             raise click.UsageError("--url needs a key with the scopes read and manage in WAVECOM_API_KEY.")
         return RemoteTemplates(url, key)
