@@ -75,6 +75,13 @@ class ConsumedQueuesStep(bootsteps.StartStopStep):
     def _follow(self, start: int) -> None:
         if start != self._starts:  # of an earlier start: that one's timer has survived, and ends here
             return
+        try:
+            self._adapt()
+        finally:
+            # Whatever it was: else this worker would never take over, or give back, anything again.
+            self._consumer.timer.call_after(_FOLLOW_SECONDS, self._follow, (start,))
+
+    def _adapt(self) -> None:
         wanted = self._wanted()
         missing = [queue for queue in wanted if queue.name not in _consumed]
         for queue in missing:
@@ -86,7 +93,6 @@ class ConsumedQueuesStep(bootsteps.StartStopStep):
             services().delay_queues.declare()
         self._leave(sorted(_consumed.difference(queue.name for queue in wanted)))
         self._report()
-        self._consumer.timer.call_after(_FOLLOW_SECONDS, self._follow, (start,))
 
     def _leave(self, names: Sequence[str]) -> None:
         for name in names:

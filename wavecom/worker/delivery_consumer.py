@@ -79,7 +79,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         self._consumer = consumer
         self._router = services().router
         self._call_soon = celery.call_soon(consumer)
-        self._held = HeldMessages(consumer.timer, self._call_soon, admit=self._admit_one, settle=self._send_disposition)
+        self._held = HeldMessages(consumer.timer, self._call_soon, admit=self._admit_one, drop=self._drop)
         self._ack_tracker = AckTracker()
         self._celery_state = celery.CeleryState(topology.DELIVER_TASK, consumer.hostname)
         self._channel: Any = None
@@ -197,7 +197,7 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
     def _admit_one(self, lane: Lane, held: HeldMessage) -> float | None:
         """Admit one message, or drop a revoked one: None. Or the seconds after which to try again."""
         if held.job_id in celery.revoked:
-            self._send_disposition([held.tag], Disposition.ACK)
+            self._drop(held)
             return None
         permit = self._router.reserve(lane)
         if not isinstance(permit, Permit):
@@ -230,6 +230,12 @@ class DeliveryConsumerStep(bootsteps.StartStopStep):
         self._celery_state.count_handled(handled)
         for end in (Disposition.REJECT, Disposition.REQUEUE, Disposition.ACK):
             self._send_disposition(tags[end], end)
+
+    def _drop(self, held: HeldMessage) -> None:
+        """Acknowledge a message of which nothing comes."""
+        if self._partitions_in_hand:
+            self._partitions_in_hand.pop(held.job_id, None)
+        self._send_disposition([held.tag], Disposition.ACK)
 
     def _send_disposition(self, tags: Sequence[int], end: Disposition) -> None:
         try:

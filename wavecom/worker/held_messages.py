@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import structlog
@@ -12,7 +12,6 @@ import structlog
 from wavecom.core.job import JobId
 from wavecom.core.lanes import LANES, Lane, admission_order
 from wavecom.worker.debouncer import Debouncer, Timer
-from wavecom.worker.pipeline import Disposition
 
 log = structlog.get_logger()
 
@@ -38,7 +37,7 @@ class HeldMessages:
     """Admits delivery messages, and holds those that may not be admitted yet: by lane, each in the order they came.
 
     ``admit`` takes a message and answers None, or the seconds after which to try again; higher lanes are tried first.
-    ``settle`` tells the broker that messages, by their tags, have ended. To be used on the event loop of ``timer``
+    ``drop`` gets those that have waited too long, and is to acknowledge them. To be used on the event loop of ``timer``
     alone, save where a method says otherwise; ``call_soon`` runs a callable with its arguments there.
     """
 
@@ -48,12 +47,12 @@ class HeldMessages:
         call_soon: Callable[..., Any],
         *,
         admit: Callable[[Lane, HeldMessage], float | None],
-        settle: Callable[[Sequence[int], Disposition], None],
+        drop: Callable[[HeldMessage], None],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._call_soon = call_soon
         self._admit = admit
-        self._settle = settle
+        self._drop = drop
         self._monotonic = monotonic
         self._held: dict[Lane, deque[HeldMessage]] = {lane: deque() for lane in LANES}
         self._is_requested = False
@@ -130,7 +129,7 @@ class HeldMessages:
                     pauses.append(pause)
                     break
                 if pause is not None:
-                    self._settle([held.tag], Disposition.ACK)
+                    self._drop(held)
                 waiting.popleft()
         if pauses:
             self._debouncer.schedule(min(pauses))

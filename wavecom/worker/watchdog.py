@@ -167,7 +167,8 @@ class Watchdog(bootsteps.StartStopStep):
 
     def _consume_again(self, queues: Sequence[str]) -> None:
         """On the main loop, to which the connection belongs."""
-        for queue in queues:
+        # But for those that the worker has left meanwhile: they belong to another region again.
+        for queue in set(queues).intersection(consumed_queues()):
             self._consumer.task_consumer.cancel_by_queue(queue)
             self._consumer.add_task_queue(queue)
 

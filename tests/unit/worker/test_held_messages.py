@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,7 +11,6 @@ from tests.fakes import FakeTimer
 from wavecom.core.job import JobId
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.worker.held_messages import HOLD_LIMIT_SECONDS, HeldMessage, HeldMessages
-from wavecom.worker.pipeline import Disposition
 
 HIGH = Lane(Channel.SMS, Priority.HIGH)
 NORMAL = Lane(Channel.SMS, Priority.NORMAL)
@@ -40,13 +39,13 @@ class Environment:
     def __init__(self) -> None:
         self.timer = FakeTimer()
         self.gate = Gate()
-        self.settled: list[tuple[list[int], Disposition]] = []
+        self.dropped: list[JobId] = []
         self.soon: list[float] = []
         self.held = HeldMessages(
             self.timer,
             self._call_soon,
             admit=self.gate.admit,
-            settle=self._settle,
+            drop=lambda held: self.dropped.append(held.job_id),
             monotonic=self.timer.monotonic,
         )
 
@@ -57,9 +56,6 @@ class Environment:
     def _call_soon(self, schedule: Callable[[float], None], seconds: float) -> None:
         self.soon.append(seconds)
         schedule(seconds)
-
-    def _settle(self, tags: Sequence[int], disposition: Disposition) -> None:
-        self.settled.append((list(tags), disposition))
 
 
 @pytest.fixture
@@ -142,7 +138,7 @@ def test_a_delivery_message_held_for_too_long_is_done_with_and_not_given_back(
 
     environment.timer.pass_time(0.5)
 
-    assert environment.settled == [([1], Disposition.ACK)]
+    assert environment.dropped == ["job-1"]
     assert environment.held.tags() == {2}
 
 

@@ -129,8 +129,15 @@ def connect(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.
     raise socket.gaierror(socket.EAI_NONAME, "the name has no address")
 
 
-def look_up(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.getaddrinfo) -> list[Any]:
-    """``socket.getaddrinfo`` that ends in time: in a thread, which is left behind if it hangs.
+def look_up(
+    host: str,
+    port: int,
+    deadline: Deadline,
+    resolve: Resolve = socket.getaddrinfo,
+    places: threading.BoundedSemaphore = _LOOKUPS,
+) -> list[Any]:
+    """``socket.getaddrinfo`` that ends in time: in a thread, which is left behind if it hangs. It has one of ``places``
+    until it ends.
 
     Raises ``TimeoutError`` when ``deadline`` has passed, and ``OSError`` as the other does.
     """
@@ -138,7 +145,7 @@ def look_up(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:
         pass  # a name, not an address
-    if not _LOOKUPS.acquire(timeout=deadline.remaining()):
+    if not places.acquire(timeout=deadline.remaining()):
         raise TimeoutError("too many name look-ups are under way")
     results: SimpleQueue[list[Any] | OSError] = SimpleQueue()
 
@@ -150,12 +157,12 @@ def look_up(host: str, port: int, deadline: Deadline, resolve: Resolve = socket.
         except UnicodeError:  # a label that is no name
             results.put(socket.gaierror(socket.EAI_NONAME, "not a host name"))
         finally:
-            _LOOKUPS.release()
+            places.release()
 
     try:
         threading.Thread(target=run, name="name-look-up", daemon=True).start()
     except BaseException:
-        _LOOKUPS.release()  # the system has no more threads: the places must not be used up by those that never ran
+        places.release()  # the system has no more threads: the places must not be used up by those that never ran
         raise
     try:
         result = results.get(timeout=deadline.remaining())

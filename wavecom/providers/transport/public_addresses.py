@@ -7,6 +7,7 @@ looked up again (DNS rebinding) changes nothing.
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Collection
 from typing import Final
@@ -16,6 +17,9 @@ from wavecom.providers.transport.deadline import Deadline, Resolve, look_up
 
 #: So long the addresses of a host are used that was looked up.
 KEPT_SECONDS: Final = 60.0
+#: Look-ups of others' names under way at once in this process. Places of their own: who has a name server that never
+#: answers must not hold up the look-ups of our providers' hosts.
+_PLACES: Final = threading.BoundedSemaphore(32)
 #: Hosts whose addresses are kept.
 _MOST_KEPT: Final = 1_000
 
@@ -54,7 +58,7 @@ class PublicAddresses:
 
         Raises ``OSError`` where there are none in time, ``AddressNotPublicError`` where one of them may not be called.
         """
-        found = look_up(host, port, Deadline(seconds), self._resolve)
+        found = look_up(host, port, Deadline(seconds), self._resolve, _PLACES)
         addresses = tuple(dict.fromkeys(str(each[4][0]) for each in found))
         if not all(self._may_be_called(host, address) for address in addresses):
             raise AddressNotPublicError("the host is at an address that is not public")
