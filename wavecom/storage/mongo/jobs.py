@@ -209,7 +209,7 @@ class MongoJobRepository:
 
         def step() -> list[bool]:
             # Again after an error: what was written carries its write id and does not match any more.
-            outcome = self._jobs.bulk_write(list(operations(writes, self._sharded.by_ids)), ordered=False)
+            outcome = self._jobs.bulk_write(list(operations(writes, self._sharded)), ordered=False)
             if outcome.matched_count == len(writes):
                 return [True] * len(writes)
             found = self._sharded.read(ids, {"_id": 0, "jobId": 1, "writes": 1})

@@ -7,7 +7,7 @@ then takes a fifth of what 50 ``UpdateOne`` take. The guard is in the filter eit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -17,12 +17,10 @@ from wavecom.core.engine import ANY_TOKEN, Guard, Transition
 from wavecom.core.job import LOG_LIMIT, Claim, JobId
 from wavecom.core.states import Status
 from wavecom.storage.mongo.documents import Document, Patch, fence, to_patch
+from wavecom.storage.mongo.sharded_jobs import ShardedJobs
 
 #: How many of the last writes to a job are remembered in it, so that a repeated one is recognised.
 _WRITES_KEPT = 8
-
-#: A filter for exactly the jobs with these ids (``ShardedJobs.by_ids``).
-ById = Callable[[Sequence[JobId]], Document]
 
 #: The pipeline looks up a job's values by walking lists; longer ones are cut.
 _GROUP_LIMIT = 100
@@ -65,7 +63,7 @@ class PendingWrite(NamedTuple):
     id: int
 
 
-def operations(writes: Sequence[PendingWrite], by_ids: ById) -> Iterator[UpdateOne | UpdateMany]:
+def operations(writes: Sequence[PendingWrite], sharded: ShardedJobs) -> Iterator[UpdateOne | UpdateMany]:
     """Updates that write each transition whose guard holds and which is not written yet.
 
     Each job occurs once. The matched counts add up to the number of transitions exactly when all were written.
@@ -77,7 +75,7 @@ def operations(writes: Sequence[PendingWrite], by_ids: ById) -> Iterator[UpdateO
     for group in groups.values():
         for start in range(0, len(group), _GROUP_LIMIT):
             part = group[start : start + _GROUP_LIMIT]
-            yield _one(*part[0], by_ids) if len(part) == 1 else _many(part, by_ids)
+            yield _one(*part[0], sharded) if len(part) == 1 else _many(part, sharded)
 
 
 def _shape(guard: Guard, patch: Patch) -> object:
@@ -89,13 +87,18 @@ def _shape(guard: Guard, patch: Patch) -> object:
     return guard.statuses, token, guard.due_at, guard.log_count, tuple(patch.values), patch.removed, entries, event
 
 
-def _guarded(guard: Guard, jobs: Document, fences: Sequence[str], write_ids: Sequence[int]) -> Document:
+def _guarded(
+    guard: Guard, sharded: ShardedJobs, job_ids: Sequence[JobId], fences: Sequence[str], write_ids: Sequence[int]
+) -> Document:
     """``Guard.holds`` as a filter, with what tells that a transition is not written yet. The unique key comes first."""
-    where: Document = jobs | {"status": _among(sorted(guard.statuses))}
+    status = {"status": _among(sorted(guard.statuses))}
     if guard.token is None:
-        where["claim.token"] = None
-    elif guard.token != ANY_TOKEN:
-        where["claim.fence"] = _among(fences)
+        where = sharded.by_ids(job_ids) | status | {"claim.token": None}
+    elif guard.token == ANY_TOKEN:
+        where = sharded.by_ids(job_ids) | status
+    else:
+        # The fence has the job's id in it.
+        where = sharded.near_ids(job_ids) | status | {"claim.fence": _among(fences)}
     if guard.due_at is not None:
         where["dueAt"] = guard.due_at
     if guard.log_count is not None:
@@ -108,7 +111,7 @@ def _among(values: Sequence[str]) -> str | Document:
     return str(values[0]) if len(values) == 1 else {"$in": list(values)}
 
 
-def _one(write: PendingWrite, patch: Patch, by_ids: ById) -> UpdateOne:
+def _one(write: PendingWrite, patch: Patch, sharded: ShardedJobs) -> UpdateOne:
     transition = write.transition
     update: Document = {
         "$set": patch.values,
@@ -121,16 +124,17 @@ def _one(write: PendingWrite, patch: Patch, by_ids: ById) -> UpdateOne:
     if patch.event is not None:
         update["$push"]["events"] = patch.event
         update.setdefault("$inc", {})["eventVersion"] = 1
-    where = _guarded(transition.guard, by_ids([transition.job_id]), [_fence(transition)], [write.id])
+    where = _guarded(transition.guard, sharded, [transition.job_id], [_fence(transition)], [write.id])
     return UpdateOne(where, update)
 
 
-def _many(group: Sequence[tuple[PendingWrite, Patch]], by_ids: ById) -> UpdateMany:
+def _many(group: Sequence[tuple[PendingWrite, Patch]], sharded: ShardedJobs) -> UpdateMany:
     transitions = [write.transition for write, _ in group]
     job_ids = [transition.job_id for transition in transitions]
     where = _guarded(
         transitions[0].guard,
-        by_ids(job_ids),
+        sharded,
+        job_ids,
         [_fence(transition) for transition in transitions],
         [write.id for write, _ in group],
     )

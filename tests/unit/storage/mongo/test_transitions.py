@@ -1,14 +1,14 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from pymongo import UpdateMany, UpdateOne
 
 from tests.factories import NOW, later, make_job, make_try
 from wavecom.core.engine import AttemptFinished, DueReached, Event, Transition, decide
-from wavecom.core.job import Job, JobId, Outcome
+from wavecom.core.job import Job, Outcome
 from wavecom.core.states import Status
+from wavecom.storage.mongo.sharded_jobs import EARLIER_KEYS, ShardedJobs
 from wavecom.storage.mongo.transitions import PendingWrite, operations
 
 
@@ -26,16 +26,29 @@ def _record(outcome: Outcome = Outcome.ACCEPTED) -> Transition:
 
 def _operations(transitions: list[Transition]) -> list[UpdateOne | UpdateMany]:
     return list(
-        operations([PendingWrite(transition, number) for number, transition in enumerate(transitions)], _by_ids)
+        operations([PendingWrite(transition, number) for number, transition in enumerate(transitions)], SHARDED)
     )
 
 
-def _by_ids(job_ids: Sequence[JobId]) -> dict[str, Any]:
-    return {"shardKey": "any", "jobId": job_ids[0] if len(job_ids) == 1 else {"$in": list(job_ids)}}
+class EveryJobHasAKey:
+    """A collection in which no look finds a job without shard key, nor an idempotency key of before."""
+
+    @property
+    def database(self) -> dict[str, Any]:
+        return {EARLIER_KEYS: self}
+
+    def with_options(self, **options: object) -> EveryJobHasAKey:
+        return self
+
+    def find_one(self, *_: object, **options: object) -> None:
+        return None
+
+
+SHARDED = ShardedJobs(cast("Any", EveryJobHasAKey()))
 
 
 def _jobs_of(operation: UpdateOne | UpdateMany) -> int:
-    wanted = operation._filter["jobId"]
+    wanted = operation._filter["shardKey"]
     return 1 if isinstance(wanted, str) else len(wanted["$in"])
 
 
