@@ -19,8 +19,8 @@ CONTENT_SECURITY_POLICY = "; ".join(
     )
 )
 
-#: The one address that our own pages may frame, with a stricter policy of its own.
-FRAMED = "dashboard.preview_frame"
+#: The addresses that our own pages may frame, with a stricter policy of their own.
+FRAMED = frozenset(("dashboard.preview_frame", "dashboard.template_frame"))
 
 HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
@@ -36,7 +36,7 @@ HEADERS = {
 
 def add_headers(response: Response) -> Response:
     """An ``after_request`` function. Pages hold personal data, so no cache may keep them; static files are the rest."""
-    is_framed = request.endpoint == FRAMED
+    is_framed = request.endpoint in FRAMED
     own = response.headers.get("Content-Security-Policy")
     response.headers.update(HEADERS)
     if is_framed and own is not None:

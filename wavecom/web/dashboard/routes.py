@@ -16,6 +16,7 @@ from wavecom.web.dashboard import (
     dead_letters,
     job_actions,
     login,
+    message_templates,
     notifications,
     operations,
     outbox,
@@ -105,6 +106,17 @@ ROUTES: Final = (
     PageRoute("/callbacks/add", "add_callback", callbacks.add_callback, get=_P.CHANGE, post=_P.CHANGE),
     PageRoute("/callbacks/<callback_id>", "callback", callbacks.callback, get=_P.LOOK),
     PageRoute("/callbacks/<callback_id>/change", "change_callback", callbacks.change_callback, post=_P.CHANGE),
+    PageRoute("/templates", "templates", message_templates.templates, get=_P.LOOK),
+    PageRoute("/templates/<account>/<template>", "template", message_templates.template, get=_P.LOOK),
+    PageRoute(
+        "/templates/<account>/<template>/<version>/frame",
+        "template_frame",
+        message_templates.template_frame,
+        get=_P.LOOK,
+    ),
+    PageRoute(
+        "/templates/<account>/<template>/change", "change_template", message_templates.change_template, post=_P.CHANGE
+    ),
     PageRoute("/outbox", "outbox", outbox.outbox, get=_P.READ_MESSAGES),
     PageRoute("/send", "send", send.send, get=_P.SEND, post=_P.SEND),
     PageRoute("/system", "system", system.system, get=_P.SEE_SYSTEM),

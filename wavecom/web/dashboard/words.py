@@ -15,6 +15,7 @@ from wavecom.core.lanes import Channel, Priority
 from wavecom.core.provider_administration import ProviderAvailability
 from wavecom.core.states import Status
 from wavecom.core.suppressions import SuppressionScope, SuppressionSource, SuppressionState
+from wavecom.core.templates.model import VersionState
 from wavecom.core.vocabulary import JobErrorCode
 
 
@@ -44,6 +45,11 @@ CALLBACK_STATES: dict[CallbackState, Appearance] = {
     CallbackState.ACTIVE: Appearance("Active", "check", "good"),
     CallbackState.PAUSED: Appearance("Paused", "hourglass"),
     CallbackState.DISABLED: Appearance("Disabled", "alert", "bad"),
+}
+TEMPLATE_STATES: dict[VersionState, Appearance] = {
+    VersionState.DRAFT: Appearance("Draft", "dot"),
+    VersionState.REVIEW: Appearance("To be reviewed", "hourglass", "warn"),
+    VersionState.PUBLISHED: Appearance("Published", "check", "good"),
 }
 SUPPRESSION_STATES: dict[SuppressionState, Appearance] = {
     SuppressionState.ACTIVE: Appearance("In force", "slash", "warn"),

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.template_environment import ORDER, no_check, sms_source
+from tests.unit.web.dashboard.environment import DashboardEnvironment
+from wavecom.core.roles import Role
+from wavecom.core.templates.model import VersionState
+
+PAGE = "/templates/acme/order"
+
+
+@pytest.fixture
+def templates(environment: DashboardEnvironment) -> DashboardEnvironment:
+    """Version 1 of a template is sent, version 2 is a draft."""
+    environment.templates.publish("acme", "order", ORDER)
+    newer = sms_source("Newer words for {{ name }}", name={"type": "text", "example": "<b>Amina</b>"})
+    environment.templates.administration.save("key k-1", "acme", "order", newer, check=no_check, note="shorter")
+    return environment
+
+
+def test_templates_are_listed_with_what_is_sent_and_what_is_newest(templates: DashboardEnvironment) -> None:
+    page = templates.browser().get("/templates").text
+
+    row = re.sub(r"<[^>]+>|\s+", " ", page[page.index("<tbody") :])
+    assert "order" in row
+    assert "Version 1" in row
+    assert "Version 2" in row
+    assert "Draft" in row
+
+
+def test_a_draft_is_seen_beside_what_is_sent(templates: DashboardEnvironment) -> None:
+    page = templates.browser().get(PAGE).text
+
+    assert "Sent now: version 1" in page
+    assert "Looked at: version 2" in page
+    assert "Amina, your order of CHF 1,234.50 is on its way" in page
+    assert "Newer words for &lt;b&gt;Amina&lt;/b&gt;" in page
+    assert "1 (GSM-7)" in page
+    assert "shorter" in page
+
+
+def test_the_language_of_the_previews_is_chosen(templates: DashboardEnvironment) -> None:
+    page = templates.browser().get(f"{PAGE}?version=1&locale=de").text
+
+    assert "Ihr Auftrag über 1.234,50 CHF" in page
+    assert "Looked at" not in page
+
+
+def test_a_mail_stands_in_a_frame_that_can_do_nothing(templates: DashboardEnvironment) -> None:
+    browser = templates.browser()
+    address = f"{PAGE}/1/frame?locale=en"
+
+    assert address in browser.get(f"{PAGE}?version=1").text
+    frame = browser.get(address)
+
+    assert frame.text.startswith("<p>2 parcels for CHF\xa01,234.50</p>")
+    assert frame.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert frame.headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert browser.get(f"{PAGE}/2/frame").status_code == 404
+
+
+def test_a_version_is_reviewed_and_published_by_an_operator_and_noted(templates: DashboardEnvironment) -> None:
+    browser = templates.browser_as(Role.OPERATOR)
+    administration = templates.templates.administration
+
+    browser.get(PAGE)
+    browser.post(f"{PAGE}/change", {"action": "review", "version": "2"})
+    asked = administration.get("acme", "order", 2)
+    browser.get(PAGE)
+    answer = browser.post(f"{PAGE}/change", {"action": "publish", "version": "2"})
+
+    assert answer.status_code == 303
+    assert asked.state is VersionState.REVIEW
+    assert administration.current("acme", "order") == 2
+    *_, event = templates.templates.audit.events
+    assert (event.action.value, event.version) == ("publish_template", 2)
+    assert event.actor == administration.get("acme", "order", 2).published_by != "key k-1"
+
+
+def test_a_viewer_is_offered_nothing_to_change(templates: DashboardEnvironment) -> None:
+    page = templates.browser_as(Role.VIEWER).get(PAGE).text
+
+    assert "Newer words" in page
+    assert "Publish version" not in page
+
+
+def test_a_part_that_has_gone_is_said_when_it_is_published(templates: DashboardEnvironment) -> None:
+    part = {"kind": "partial", "contents": {"en": {"text": "x"}}}
+    templates.templates.publish("acme", "foot", part)
+    administration = templates.templates.administration
+    administration.save("key k-1", "acme", "order", sms_source("{% include 'foot' %}"), check=no_check)
+    templates.templates.publish("acme", "foot", {"kind": "partial", "contents": {"en": {"text": "{{ x }}"}}})
+    browser = templates.browser()
+
+    browser.get(PAGE)
+    browser.post(f"{PAGE}/change", {"action": "publish", "version": "3"})
+
+    assert "does not fit any more" in browser.get(PAGE).text
+    assert administration.current("acme", "order") == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/templates/acme/none",
+        "/templates/acme/order?version=9",
+        "/templates/acme/order?version=x",
+        "/templates/other/order",
+        "/templates/acme/order/9/frame",
+        "/templates/acme/order/x/frame",
+    ],
+)
+def test_what_there_is_not_is_a_page_that_says_so(templates: DashboardEnvironment, path: str) -> None:
+    assert templates.browser().get(path).status_code == 404
+
+
+def test_a_wrong_action_changes_nothing(templates: DashboardEnvironment) -> None:
+    browser = templates.browser()
+    browser.get(PAGE)
+
+    answer = browser.post(f"{PAGE}/change", {"action": "delete", "version": "2"})
+
+    assert answer.status_code == 422
+    assert templates.templates.administration.current("acme", "order") == 1
