@@ -43,6 +43,12 @@ class EventLimiter:
                 del self._due_at[next(iter(self._due_at))]
         return 0 if has_room else wait_seconds
 
+    def take_back(self, name: str) -> None:
+        """Make the last event of ``name`` that was counted not have happened."""
+        with self._lock:
+            if name in self._due_at:
+                self._due_at[name] -= self._interval_seconds
+
     def wait_seconds(self, name: str) -> float:
         """What ``count`` would answer now; counts nothing."""
         now = self._monotonic()

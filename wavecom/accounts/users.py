@@ -6,6 +6,7 @@ sessions that were opened before, and so does keeping a user out.
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -96,21 +97,25 @@ class Users:
         keeps anybody out.
         """
         network = network_of(address)
-        wait_seconds = self._guesses.wait_seconds(network)
+        name = name.strip().casefold()
+        # Before it counts: a store that is away is nobody's guess.
+        user = self._store.find(name) if is_user_name(name) else None
+        # Counted before it is looked at, and taken back if it was right: many tries at once are as many tries.
+        wait_seconds = self._guesses.count(network)
         if wait_seconds:
             return LoginResult(None, wait_seconds)
-        name = name.strip().casefold()
-        user = self._store.find(name) if is_user_name(name) else None
         is_right = is_right_password(password, None if user is None else user.password_hash)
         if user is None or not is_right or user.disabled_at is not None:
-            return LoginResult(None, self._guesses.count(network))
-        wait_seconds = self._codes.wait_seconds(name)
+            return LoginResult(None)
+        wait_seconds = self._codes.count(name)
         if wait_seconds:
+            self._guesses.take_back(network)
             log.warning("second_factor_throttled", user=name, address=address)
             return LoginResult(None, wait_seconds)
         if not self._is_right_code(user, code):
-            self._codes.count(name)
-            return LoginResult(None, self._guesses.count(network))
+            return LoginResult(None)
+        self._codes.take_back(name)
+        self._guesses.take_back(network)
         return LoginResult(user)
 
     def find(self, name: str) -> UserRecord | None:
@@ -121,8 +126,14 @@ class Users:
     def change_password(self, name: str, old: str, new: str) -> UserRecord:
         """Replace a user's password by one of his own; his other sessions end. Raises ``InvalidUserError``."""
         user = self._existing(name)
+        # Whoever sits down at an open session may guess no faster than at the login.
+        own = f"password of {name}"
+        wait_seconds = self._guesses.count(own)
+        if wait_seconds:
+            raise InvalidUserError(f"There were too many wrong tries. Wait {math.ceil(wait_seconds)} seconds.")
         if not is_right_password(old, user.password_hash):
             raise InvalidUserError("The present password is another one.")
+        self._guesses.take_back(own)
         problem = password_problem(new, name)
         if problem:
             raise InvalidUserError(problem)

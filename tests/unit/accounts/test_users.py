@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pyotp
 import pytest
@@ -10,6 +13,7 @@ from structlog.testing import capture_logs
 
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryUserAudit, MemoryUserStore
+from wavecom.accounts import users
 from wavecom.accounts.passwords import new_password, password_problem
 from wavecom.accounts.users import (
     CODES_PER_TEN_MINUTES,
@@ -171,6 +175,48 @@ def test_codes_cannot_be_guessed_from_many_places(environment: Environment) -> N
 
     assert (refused.user, refused.wait_seconds > 0) == (None, True)
     assert environment.enters("ada", made.password, environment.code(made))
+
+
+def test_guesses_at_once_are_as_many_as_one_after_the_other(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment.users.add("ada", Role.ADMIN, by="ops")
+    guesses = GUESSES_PER_MINUTE + 10
+    together = threading.Barrier(guesses)
+    heard = itertools.count()
+
+    def never(_password: str, _kept: str | None) -> bool:
+        next(heard)
+        time.sleep(0.2)
+        return False
+
+    def guess(_number: int) -> None:
+        together.wait(30)
+        environment.enters("ada", "wrong")
+
+    monkeypatch.setattr(users, "is_right_password", never)
+    with ThreadPoolExecutor(guesses) as threads:
+        list(threads.map(guess, range(guesses)))
+
+    assert next(heard) == GUESSES_PER_MINUTE
+
+
+def test_who_signs_in_uses_up_nobodys_guesses(environment: Environment) -> None:
+    made = environment.users.add("ada", Role.ADMIN, by="ops", has_second_factor=False)
+
+    assert all(environment.enters("ada", made.password) for _ in range(GUESSES_PER_MINUTE + 5))
+
+
+def test_a_password_is_guessed_no_faster_at_an_open_session(environment: Environment) -> None:
+    made = environment.users.add("ada", Role.VIEWER, by="ops", has_second_factor=False)
+    for _ in range(GUESSES_PER_MINUTE):
+        with pytest.raises(InvalidUserError, match="another one"):
+            environment.users.change_password("ada", "wrong", "nine small blue horses")
+
+    with pytest.raises(InvalidUserError, match="too many wrong tries"):
+        environment.users.change_password("ada", made.password, "nine small blue horses")
+    environment.clock.advance(60)
+    environment.users.change_password("ada", made.password, "nine small blue horses")
 
 
 def test_strangers_keep_nobody_out(environment: Environment) -> None:
