@@ -78,3 +78,18 @@ def test_an_entry_about_a_key_is_no_operation(database: Database[dict[str, Any]]
     )
 
     assert audit.find("event-1") is None
+
+
+def test_a_release_is_noted_when_it_is_another_one_and_so_is_the_way_back(database: Database[dict[str, Any]]) -> None:
+    log = MongoAuditLog(database)
+
+    # Web processes begin one after the other, and again and again.
+    for version, minutes in [("1.0", 0), ("1.0", 0), ("1.0", 5), ("1.1", 10), ("1.1", 11), ("1.0", 20)]:
+        log.record_release(version, later(minutes=minutes))
+
+    entries = log.newest(action=AuditAction.RELEASE.value, limit=10)
+    assert [(entry["version"], entry["startedAt"]) for entry in entries] == [
+        ("1.0", later(minutes=20)),
+        ("1.1", later(minutes=10)),
+        ("1.0", NOW),
+    ]

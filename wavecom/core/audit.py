@@ -31,6 +31,8 @@ class AuditAction(StrEnum):
     REVEAL = "reveal"
     SETTLE = "settle"
     CANCEL = "cancel"
+    #: By WaveCom itself: a web process of another version than before has begun.
+    RELEASE = "begin_release"
 
 
 class AuditReader(Protocol):

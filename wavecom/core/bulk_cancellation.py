@@ -21,8 +21,8 @@ from wavecom.core.ports import Clock, Cursor, JobFilter, JobRepository
 from wavecom.core.states import WAITING, Status
 from wavecom.core.transition_writer import TransitionWriter
 
-#: A count goes no further: whoever decides by it wants to know whether it is ten or a million.
-COUNT_LIMIT = 100_000
+#: A count goes no further, however many jobs are stored; a dry run counts all.
+COUNT_LIMIT = 1000
 #: Filters that name one notification or one person: no campaign, and nothing for an audit entry that is kept for good.
 SINGLE = frozenset({"recipient", "job_id", "idempotency_key"})
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pymongo.database import Database
 
+from wavecom import __version__
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.users import Users
@@ -144,6 +145,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
     def prepare() -> None:
         ensure_indexes(database)
         event_accounts.refresh()
+        MongoAuditLog(database).record_release(__version__, clock.now())
         if settings.api_key is not None:
             keys.ensure_first_key(settings.api_key)
 

@@ -112,6 +112,19 @@ class MongoAuditLog:
         with writing():
             self._entries.replace_one({"_id": event.event_id}, document, upsert=True)
 
+    def record_release(self, version: str, at: datetime) -> None:
+        """Note that a process of this version has begun, unless the last one that was noted had the same."""
+        where = {"action": AuditAction.RELEASE.value}
+        with reading():
+            newest = next(self._entries.find(where, {"version": 1}).sort("startedAt", DESCENDING).limit(1), None)
+        if newest is not None and newest.get("version") == version:
+            return
+        # By the minute: the processes that begin together write one entry.
+        entry_id = f"release-{version}-{at:%Y%m%dT%H%M}"
+        document: Document = {**where, "operator": "wavecom", "startedAt": at, "version": version}
+        with writing():
+            self._entries.replace_one({"_id": entry_id}, document, upsert=True)
+
     def record_provider_event(self, event: ProviderEvent) -> None:
         """See the port."""
         document: Document = {

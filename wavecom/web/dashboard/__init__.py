@@ -13,6 +13,7 @@ from flask_wtf.csrf import CSRFProtect
 from werkzeug.wrappers import Response
 
 from wavecom import __version__
+from wavecom.accounts.expiring_cache import ExpiringCache
 from wavecom.core.account import client_of, is_test_account
 from wavecom.errors import StoreError
 from wavecom.services.shared import new_key_id
@@ -48,6 +49,9 @@ NAVIGATION = (
 #: How addresses of parts end that pages load again and again, or have sent.
 _LIVE = ("/live", "/stream")
 
+#: How old counts of dead letters may be.
+TALLY_SECONDS = 15.0
+
 #: A login form is small; a stranger's body is not read beyond this.
 _ANONYMOUS_LIMIT_BYTES = 16 * 1024
 
@@ -68,6 +72,7 @@ def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
         ),
         sending=Sending.over(services),
         snapshots=Snapshots(services.clock.monotonic),
+        tallies=ExpiringCache(services.clock.monotonic, seconds=TALLY_SECONDS, capacity=256),
         new_id=new_key_id,
     )
     _set_up_login(app, access)

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-_SLOT = 10
+#: The width of a step.
+SLOT = 10
 _HEIGHT = 100
 
 
@@ -52,8 +53,8 @@ def stacked_bars(steps: Sequence[ChartStep]) -> Chart:
             if value:
                 height = value / top * _HEIGHT
                 floor -= height
-                bars.append(ChartBar(series, index * _SLOT + 1, round(floor, 2), _SLOT - 2, round(height, 2)))
-    return Chart(tuple(bars), top, max(len(steps), 1) * _SLOT)
+                bars.append(ChartBar(series, index * SLOT + 1, round(floor, 2), SLOT - 2, round(height, 2)))
+    return Chart(tuple(bars), top, max(len(steps), 1) * SLOT)
 
 
 def _round_up(value: int) -> int:
@@ -85,8 +86,8 @@ class LineChart:
 def lines(series: Sequence[Sequence[float | None]]) -> LineChart:
     """Draw seconds, to a scale that ends at a round figure of milliseconds; where there is none the line is broken."""
     top = _round_up(max((ceil(value * 1000) for values in series for value in values if value is not None), default=0))
-    width = max((len(values) for values in series), default=1) * _SLOT
-    return LineChart(tuple(_pieces(values, top) for values in series), top, max(width, _SLOT))
+    width = max((len(values) for values in series), default=1) * SLOT
+    return LineChart(tuple(_pieces(values, top) for values in series), top, max(width, SLOT))
 
 
 def _pieces(values: Sequence[float | None], top: int) -> tuple[str, ...]:
@@ -97,5 +98,5 @@ def _pieces(values: Sequence[float | None], top: int) -> tuple[str, ...]:
             continue
         y = round(_HEIGHT - value * 1000 / top * _HEIGHT, 2)
         # A step's figure holds for the whole step: a single one is a line too.
-        pieces[-1] += [f"{index * _SLOT},{y}", f"{(index + 1) * _SLOT},{y}"]
+        pieces[-1] += [f"{index * SLOT},{y}", f"{(index + 1) * SLOT},{y}"]
     return tuple(" ".join(piece) for piece in pieces if piece)

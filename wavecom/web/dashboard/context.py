@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask import current_app
 from flask_login import current_user
 
+from wavecom.accounts.expiring_cache import ExpiringCache
+from wavecom.core.audit import FailureReason
 from wavecom.services.web import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
@@ -30,6 +32,8 @@ class Pages:
     schema: NotificationSchema
     sending: Sending
     snapshots: Snapshots
+    #: What dead letters were counted, by filter.
+    tallies: ExpiringCache[Mapping[FailureReason, int]]
     #: A new id for an operation.
     new_id: Callable[[], str]
 

@@ -52,7 +52,7 @@ class ReasonGroup:
 def dead_letters() -> str:
     """How many there are, by reason and provider, and what can be done with those of a filter."""
     form = form_of(request.args)
-    tally = pages().services.dead_letters.repository.tally(filter_of(form))
+    tally = _tally(filter_of(form))
     groups = [_group(reason, count, form) for reason, count in tally.items()]
     groups.sort(key=lambda group: (-group.count, group.code, group.provider))
     steps = pages().snapshots.get("failed by hour", _SECONDS, _failed_by_hour)
@@ -66,6 +66,15 @@ def dead_letters() -> str:
         before=steps[-1][0] + timedelta(hours=1),
         typed=form.typed(),
     )
+
+
+def _tally(where: DeadLetterFilter) -> Mapping[FailureReason, int]:
+    """The count of each reason, some seconds old: during an incident there are many, and many look."""
+    known = pages().tallies.get(repr(where))
+    if known is None:
+        known = pages().services.dead_letters.repository.tally(where)
+        pages().tallies.put(repr(where), known)
+    return known
 
 
 def form_of(typed: Mapping[str, str]) -> FieldForm:

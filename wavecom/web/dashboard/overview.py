@@ -21,6 +21,8 @@ from wavecom.core.roles import Permission
 from wavecom.core.states import Status
 from wavecom.errors import StoreError
 from wavecom.web.dashboard.chart import ChartStep, LineChart, lines, stacked_bars
+from wavecom.web.dashboard.chart_marks import MARKED, marks
+from wavecom.web.dashboard.chart_marks import MOST as MOST_MARKS
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.fragments import fragment
 from wavecom.web.dashboard.page_stream import stream_of
@@ -28,6 +30,8 @@ from wavecom.web.dashboard.words import audit_word
 
 #: How old what all pages share may be.
 NOW_SECONDS: Final = 2.0
+#: How old the marks in the charts may be.
+MARKS_SECONDS: Final = 10.0
 _ACTIONS: Final = 8
 _BAD: Final = (Status.FAILED, Status.EXPIRED)
 
@@ -153,6 +157,7 @@ def _context(chosen: ChartRange, *, sees_audit: bool) -> dict[str, Any]:
     }
     try:
         steps = pages().snapshots.get(("charts", chosen.name), chosen.seconds, lambda: _steps(chosen))
+        acted = pages().snapshots.get(("marks", chosen.name), MARKS_SECONDS, lambda: _acted(steps[0].at))
         entries = services.audit.newest(limit=_ACTIONS) if sees_audit else []
     except StoreError:
         return context
@@ -160,9 +165,16 @@ def _context(chosen: ChartRange, *, sees_audit: bool) -> dict[str, Any]:
         "steps": steps,
         "settled": stacked_bars([ChartStep(each.delivered, each.failed) for each in steps]),
         "latency": _latency(steps),
+        "marks": marks(acted, steps[0].at, chosen.step, chosen.count),
         "actions": [_deed(entry) for entry in entries],
         "until": steps[-1].at + chosen.step,
     }
+
+
+def _acted(since: datetime) -> list[dict[str, Any]]:
+    """The newest audit entries since then, of each action that is marked in the charts."""
+    newest = pages().services.audit.newest
+    return [entry for action in sorted(MARKED) for entry in newest(action=action, since=since, limit=MOST_MARKS)]
 
 
 def _rates(channel: Channel, rates: Mapping[Status, float]) -> ChannelRate:

@@ -274,9 +274,11 @@ def test_no_text_of_others_is_ever_markup(environment: DashboardEnvironment, bro
         "/providers/sandbox/pause",
         "/dead-letters/again",
         f"/dead-letters?errorCode={quote(EVIL)}",
+        f"/notifications/cancel?metadataKey={quote(EVIL)}",
     ]:
         answer = browser.get(path, follow_redirects=True)
-        assert answer.status_code == 200, path
+        # Without a filter, which is refused with the filters that there are.
+        assert answer.status_code == (422 if path == "/notifications/cancel" else 200), path
         if answer.mimetype == "text/html":
             assert "<script>alert" not in answer.text, path
             assert "<img src=x" not in answer.text, path
