@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, Literal, cast
+from functools import cache, lru_cache
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 from wavecom.core.templates import locales
 from wavecom.core.templates.variables import Money
@@ -25,6 +25,8 @@ TIME_STYLES: Final = ("short", "medium")
 #: The categories of plurals that CLDR has; each locale uses some of them.
 PLURALS: Final = ("zero", "one", "two", "few", "many", "other")
 
+_DATES_KEPT: Final = 1_000
+_UNITS: Final = [Decimal(1).scaleb(-decimals) for decimals in range(7)]
 _NO_BREAK_SPACE: Final = "\xa0"
 #: Where 1234 is written without a group, as CLDR's ``minimumGroupingDigits`` of 2 says.
 _GROUPED_FROM_FIVE: Final = frozenset(("be", "bg", "et", "hu", "hy", "it", "ka", "lv", "pl", "sl", "sq"))
@@ -63,6 +65,19 @@ def known_parent(tag: str) -> str:
     return next((each for each in locales.chain(tag, "en") if is_known_locale(each)), "en")
 
 
+class _NumberStyle(NamedTuple):
+    """A pattern of CLDR with a locale's signs: decimals, sizes of groups, and what stands around a number."""
+
+    least: int
+    most: int
+    first_group: int
+    other_groups: int
+    before: str
+    after: str
+    negative_before: str
+    negative_after: str
+
+
 class Formatter:
     """Formats values for one locale; thread-safe. ``tag`` must be known."""
 
@@ -79,43 +94,65 @@ class Formatter:
         self._numbers = numbers
         is_late = tag in _LOCALES_GROUPED_FROM_FIVE or locales.language_of(tag) in _GROUPED_FROM_FIVE
         self._least_grouped = 2 if is_late else 1
+        # Asked of Babel once: each of these costs it more than a number costs here.
+        self._group_sign = numbers.get_group_symbol(found)
+        self._decimal_sign = numbers.get_decimal_symbol(found)
+        self._minus_sign = numbers.get_minus_sign_symbol(found)
+        self._plain = self._style(found.decimal_formats[None])
+        self._percent = self._style(found.percent_formats[None])
+        self._of_currency = cache(self._money_style)
+        # Dates of a day's notifications are few.
+        self._date_text = lru_cache(_DATES_KEPT)(self._format_date)
 
     def number(self, value: float | Decimal, decimals: int | None = None) -> str:
         """``1’234.5``; with exactly ``decimals`` (0 to 6) where they are given."""
-        bounds = None if decimals is None else (decimals, decimals)
-        return self._put_together(self._locale.decimal_formats[None], value, bounds)
+        style = self._plain if decimals is None else self._plain._replace(least=decimals, most=decimals)
+        return self._put_together(style, Decimal(str(value)))
 
     def percent(self, value: float | Decimal) -> str:
         """``12 %`` of 0.12."""
-        return self._put_together(self._locale.percent_formats[None], Decimal(str(value)) * 100)
+        return self._put_together(self._percent, Decimal(str(value)) * 100)
 
     def money(self, value: Money) -> str:
         """``CHF 1’234.50``, with as many decimals as the currency has."""
-        decimals = self._numbers.get_currency_precision(value.currency)
-        symbol = self._numbers.get_currency_symbol(value.currency, self._locale)
-        pattern = self._locale.currency_formats["standard"]
-        return self._put_together(pattern, value.amount, (decimals, decimals), symbol)
+        return self._put_together(self._of_currency(value.currency), value.amount)
 
-    def _put_together(
-        self, pattern: NumberPattern, value: float | Decimal, bounds: tuple[int, int] | None = None, currency: str = ""
-    ) -> str:
-        least, most = bounds or pattern.frac_prec
-        number = abs(Decimal(str(value))).quantize(Decimal(1).scaleb(-most))
-        whole, _, decimals = f"{number:f}".partition(".")
-        while len(decimals) > least and decimals.endswith("0"):
-            decimals = decimals[:-1]
-        body = self._grouped(whole, pattern.grouping)
-        if decimals:
-            body += self._numbers.get_decimal_symbol(self._locale) + decimals
-        is_negative = value < 0 and number != 0
-        before, after = (self._sign(each[is_negative], currency) for each in (pattern.prefix, pattern.suffix))
+    def _money_style(self, currency: str) -> _NumberStyle:
+        decimals = self._numbers.get_currency_precision(currency)
+        symbol = self._numbers.get_currency_symbol(currency, self._locale)
+        style = self._style(self._locale.currency_formats["standard"], symbol)
+        return style._replace(least=decimals, most=decimals)
+
+    def _style(self, pattern: NumberPattern, currency: str = "") -> _NumberStyle:
+        def sign(text: str) -> str:
+            return text.replace("'", "").replace("-", self._minus_sign).replace("¤", currency)
+
         # A letter of a currency and a digit are parted, "CHF 12", signs are not: "$12".
-        before += _NO_BREAK_SPACE if currency and before and before[-1].isalpha() else ""
-        after = _NO_BREAK_SPACE + after if currency and after and after[0].isalpha() else after
-        return before + body + after
+        before = [
+            text + (_NO_BREAK_SPACE if currency and text and text[-1].isalpha() else "")
+            for text in map(sign, pattern.prefix)
+        ]
+        after = [
+            (_NO_BREAK_SPACE if currency and text and text[0].isalpha() else "") + text
+            for text in map(sign, pattern.suffix)
+        ]
+        least, most = pattern.frac_prec
+        first, others = pattern.grouping
+        return _NumberStyle(least, most, first, others, before[0], after[0], before[1], after[1])
 
-    def _grouped(self, whole: str, sizes: tuple[int, int]) -> str:
-        first, others = sizes
+    def _put_together(self, style: _NumberStyle, value: Decimal) -> str:
+        number = abs(value).quantize(_UNITS[style.most])
+        whole, _, decimals = f"{number:f}".partition(".")
+        while len(decimals) > style.least and decimals.endswith("0"):
+            decimals = decimals[:-1]
+        body = self._grouped(whole, style.first_group, style.other_groups)
+        if decimals:
+            body += self._decimal_sign + decimals
+        if value < 0 and number:
+            return style.negative_before + body + style.negative_after
+        return style.before + body + style.after
+
+    def _grouped(self, whole: str, first: int, others: int) -> str:
         if len(whole) < first + self._least_grouped:
             return whole
         groups = [whole[-first:]]
@@ -123,14 +160,13 @@ class Formatter:
         while rest:
             groups.append(rest[-others:])
             rest = rest[:-others]
-        return self._numbers.get_group_symbol(self._locale).join(reversed(groups))
-
-    def _sign(self, text: str, currency: str) -> str:
-        text = text.replace("'", "").replace("-", self._numbers.get_minus_sign_symbol(self._locale))
-        return text.replace("¤", currency)
+        return self._group_sign.join(reversed(groups))
 
     def date(self, value: dt.date, style: str = "medium") -> str:
         """``14.03.2026``; of a time, its date where its offset holds."""
+        return self._date_text(value, style)
+
+    def _format_date(self, value: dt.date, style: str) -> str:
         return self._dates.format_date(value, cast(Style, style), locale=self._locale)
 
     def time(self, value: dt.date, style: str = "short") -> str:

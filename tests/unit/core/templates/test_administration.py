@@ -93,6 +93,7 @@ def test_a_published_version_keeps_the_layout_and_partials_of_its_time(environme
     mail = {"subject": "x", "html": "<p>Hello</p>", "layout": "base"}
     environment.publish("acme", "order", {"contents": {"en": {"email": mail}}})
     environment.publish("acme", "foot", {"kind": "partial", "contents": {"en": {"html": "<i>new</i>"}}})
+    environment.administration.publish("ada@ops", "acme", "order", 1, check=no_check)
 
     kept = environment.administration.get("acme", "order", 1).prepared["en"]["email"]
 
