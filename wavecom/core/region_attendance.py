@@ -48,8 +48,7 @@ class Attendance:
         try:
             ages = self._board.ages()
         except UnavailableError:
-            # Nobody could say that he is there meanwhile: absence counts anew.
-            self._seen_at.clear()
+            self.forget()
             raise
         found = set()
         for queue in queues:
@@ -58,6 +57,10 @@ class Attendance:
             if now - self._seen_at[queue] >= self._limit_seconds:
                 found.add(queue)
         return found
+
+    def forget(self) -> None:
+        """Have absence count anew: the board is away, so nobody can say that he is there."""
+        self._seen_at.clear()
 
 
 class ConsumedLanes:
@@ -102,7 +105,11 @@ class ConsumedLanes:
         if self._regions is None or not self._started_with:
             return
         if is_consuming:
-            self._board.note(self.own)
+            try:
+                self._board.note(self.own)
+            except UnavailableError:
+                self._attendance.forget()
+                raise
         others = self._regions.takeover_queues(self._region, self._started_with)
         unattended = self._attendance.unattended(others)
         self._taken = tuple(queue for queue in others if queue in unattended)

@@ -72,6 +72,50 @@ def test_a_worker_may_take_only_of_regions_that_allow_it() -> None:
     assert "ch.sms.high" not in REGIONS.takeover_queues("eu", [SMS])
 
 
+class TwoRegions:
+    """A worker of eu, and one of us that may take over from it. ``now``: seconds."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.board = MemoryAttendance(lambda: self.now)
+        self.us, self.eu = (self._worker(name) for name in ("us", "eu"))
+
+    def _worker(self, region: str) -> ConsumedLanes:
+        attendance = Attendance(self.board, limit_seconds=LIMIT_SECONDS, monotonic=lambda: self.now)
+        worker = ConsumedLanes(REGIONS, region, self.board, attendance)
+        worker.begin(QUEUES)
+        return worker
+
+
+def test_while_redis_was_away_nobody_could_say_that_he_is_there_so_absence_counts_anew() -> None:
+    regions = TwoRegions()
+    for worker in (regions.eu, regions.us):
+        worker.refresh(is_consuming=True)
+
+    regions.board.is_up = False
+    regions.now += 2 * LIMIT_SECONDS
+    with pytest.raises(UnavailableError):
+        regions.us.refresh(is_consuming=True)
+    regions.board.is_up = True
+    regions.us.refresh(is_consuming=True)
+
+    assert regions.us.taken_regions == set()
+    regions.now += LIMIT_SECONDS
+    regions.us.refresh(is_consuming=True)
+    assert regions.us.taken_regions == {"eu"}
+
+
+def test_a_worker_that_consumes_nothing_attends_nothing() -> None:
+    regions = TwoRegions()
+    regions.us.refresh(is_consuming=True)
+
+    regions.now += LIMIT_SECONDS
+    regions.eu.refresh(is_consuming=False)
+    regions.us.refresh(is_consuming=True)
+
+    assert regions.us.taken_regions == {"eu"}
+
+
 class Takeovers(RuleBasedStateMachine):
     """Workers of three regions come and go, time passes, Redis goes away and loses what it knew."""
 
