@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from pymongo import ASCENDING, DESCENDING, UpdateOne
+from pymongo import ASCENDING, DESCENDING, UpdateMany
 from pymongo.database import Database
 from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
@@ -27,6 +27,8 @@ log = structlog.get_logger()
 
 #: Jobs with events that can't be read which a process remembers.
 _REMEMBERED = 10_000
+#: Jobs whose events are taken out with one update.
+_GROUP = 100
 
 _FOR_EVENTS = {"_id": 0, "payload": 0, "to": 0, "logs": 0, "writes": 0, "labels": 0}
 
@@ -58,11 +60,16 @@ class MongoRecordedEvents:
         if not published:
             return
         taken = {"$set": {"events": []}, "$unset": {"eventsDueAt": ""}}
+        # Together by version: most have one of very few, and an update of each alone takes many times as long.
+        by_version: dict[int, list[JobId]] = {}
+        for each in published:
+            by_version.setdefault(each.last_version, []).append(each.job_id)
         with writing():
             # One that is missed is published again, which changes nothing, and settled then.
             writes = [
-                UpdateOne(self._sharded.by_ids([each.job_id]) | {"eventVersion": each.last_version}, taken)
-                for each in published
+                UpdateMany(self._sharded.by_ids(job_ids[start : start + _GROUP]) | {"eventVersion": version}, taken)
+                for version, job_ids in by_version.items()
+                for start in range(0, len(job_ids), _GROUP)
             ]
             self._jobs.bulk_write(writes, ordered=False)
 
