@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
-from werkzeug.serving import WSGIRequestHandler, make_server
+from playwright.sync_api import Browser, BrowserContext, expect
 
+from tests.e2e.pages.served import chromium, served
 from tests.e2e.pages.window import LONG, UNCONFIRMED, WIDE, BrowserWindow
 from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.busy_servers import busy
@@ -25,35 +22,6 @@ from wavecom.core.states import Status
 
 # The pages are quick; a machine that runs other tests beside them is not.
 expect.set_options(timeout=20_000)
-
-
-FLAGS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-class QuietHandler(WSGIRequestHandler):
-    def log(self, type: str, message: str, *args: Any) -> None:
-        """Nothing: the tests see every answer anyway."""
-
-
-def in_one_piece(app: Any) -> Any:
-    """``app``, each answer read whole: werkzeug's server leaves a file open when the browser has gone meanwhile."""
-
-    def answer(environ: Any, start_response: Any) -> list[bytes]:
-        body = app(environ, start_response)
-        try:
-            return [b"".join(body)]
-        finally:
-            if hasattr(body, "close"):
-                body.close()
-
-    return answer
 
 
 @pytest.fixture
@@ -87,25 +55,14 @@ def environment(tmp_path: Path) -> DashboardEnvironment:
 
 @pytest.fixture
 def address(environment: DashboardEnvironment) -> Iterator[str]:
-    server = make_server("127.0.0.1", 0, in_one_piece(environment.app), threaded=True, request_handler=QuietHandler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(environment) as address:
+        yield address
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("There is no chromium for the browser tests. `make test` installs it: apt-get install chromium")
-    with sync_playwright() as playwright:
-        flags = [*FLAGS, "--no-sandbox"] if os.geteuid() == 0 else FLAGS
-        browser = playwright.chromium.launch(executable_path=program, args=flags)
+@pytest.fixture(scope="module", name="chromium")
+def _chromium() -> Iterator[Browser]:
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

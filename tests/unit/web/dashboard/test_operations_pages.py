@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.environment import Browser, DashboardEnvironment
 from tests.waiting import wait_until
+from wavecom.core.audit import FailureReason
 from wavecom.core.bulk_operations import BulkOperationState
+from wavecom.core.dead_letters import DeadLetterFilter
 from wavecom.core.job import Job, JobError
 from wavecom.core.roles import Role
 from wavecom.core.states import Status
@@ -65,6 +68,27 @@ def test_dead_letters_are_counted_by_reason_with_what_it_means(
     assert ERROR_CODES[JobErrorCode.ATTEMPTS_EXHAUSTED] in page.replace("&#39;", "'")
     assert "1 in all" in narrowed
     assert "attempts_exhausted" not in narrowed
+
+
+def test_many_who_look_have_dead_letters_counted_once(
+    environment: DashboardEnvironment, browser: Browser, jobs: list[Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository, counted = environment.services.dead_letters.repository, []
+    right = repository.tally
+
+    def tally(where: DeadLetterFilter) -> Mapping[FailureReason, int]:
+        counted.append(where)
+        return right(where)
+
+    monkeypatch.setattr(repository, "tally", tally)
+    for _ in range(5):
+        assert "4 in all" in browser.get("/dead-letters").text
+    assert len(counted) == 1
+    browser.get("/dead-letters?provider=other")
+    assert len(counted) == 2
+    environment.clock.advance(16)
+    browser.get("/dead-letters")
+    assert len(counted) == 3
 
 
 def test_every_code_is_explained_in_words() -> None:
