@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from pymongo import monitoring
 from pymongo.database import Database
 
 from tests.factories import NOW, later, make_claim, make_job, make_job_id, make_try
@@ -46,6 +47,31 @@ def make_event(version: int = 1, **overrides: Any) -> ClientEvent:
 
 def ids(events: Any) -> list[str]:
     return [event.event_id for event in events]
+
+
+class _Finds(monitoring.CommandListener):
+    """Notes what is looked for in ``events``."""
+
+    commands: ClassVar[list[dict[str, Any]]] = []
+
+    def started(self, event: monitoring.CommandStartedEvent) -> None:
+        if event.command.get("find") == "events":
+            self.commands.append(dict(event.command))
+
+    def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: monitoring.CommandFailedEvent) -> None:
+        pass
+
+
+monitoring.register(_Finds())
+
+
+@pytest.fixture
+def find_commands() -> list[dict[str, Any]]:
+    """Every ``find`` in ``events``, as it is sent."""
+    return _Finds.commands
 
 
 @pytest.fixture(params=["memory", "mongo"])
@@ -142,6 +168,25 @@ def test_events_since_a_time_are_those_published_since(log: EventLog) -> None:
     log.append("acme", [old, new])
 
     assert ids(log.after("acme", 0, 10, since=later(1))) == ids([new])
+
+
+def test_events_since_a_time_are_found_in_a_long_log_that_is_a_little_out_of_order(
+    indexed_database: Documents, find_commands: list[dict[str, Any]]
+) -> None:
+    events = [make_event(published_at=later(number - (number % 7) * 5)) for number in range(3_000)]
+    log = MongoEventLog(indexed_database)
+    log.append("acme", events)
+    # What stood at the beginning is gone, as after days.
+    indexed_database["events"].delete_many({"position": {"$lte": 400}})
+
+    for seconds in (-100, 0, 399, 1_500, 2_990, 5_000):
+        since = later(seconds)
+        find_commands.clear()
+        found = log.after("acme", 0, 3_000, since=since)
+
+        assert ids(found) == [each.event_id for each in events[400:] if each.published_at >= since]
+        # Nothing is read from the beginning on: at most what is near, and a minute of disorder.
+        assert find_commands[-1]["filter"]["position"]["$gt"] >= min(max(0, seconds - 600), 2_300)
 
 
 def test_an_empty_log_has_its_bounds_before_one(log: EventLog) -> None:
