@@ -72,7 +72,7 @@ class Overview:
     """All that was found at ``at``. What belongs to a server in ``away`` is empty."""
 
     at: datetime
-    #: A second, averaged over the last one to two minutes: how many jobs entered a status.
+    #: A second, averaged over the last one to two minutes: how many live jobs entered a status.
     rates: Mapping[Channel, Mapping[Status, float]] = field(default_factory=dict)
     queues: Sequence[QueueOverview] = ()
     lanes: Sequence[LaneOverview] = ()

@@ -98,7 +98,7 @@ class OverviewReader:
         nothing: _Counts = {}
         nothing_measured: _Measured = {}
         window = rate_window(now)
-        counts = asked("MongoDB", lambda: self._stats.series(*window, Interval.MINUTE), nothing)
+        counts = asked("MongoDB", lambda: self._stats.series(*window, Interval.MINUTE, is_test=False), nothing)
         measured = asked("MongoDB", lambda: self._measurements.between(*window, Interval.MINUTE), nothing_measured)
         report: StallReport | None = asked("Redis", self._progress.stall_report, None)
         providers: Mapping[str, ProviderStatus] = asked("Redis", self._board.read, {})
