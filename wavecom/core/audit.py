@@ -31,6 +31,7 @@ class AuditAction(StrEnum):
     REVEAL = "reveal"
     SETTLE = "settle"
     CANCEL = "cancel"
+    SEND_ELSEWHERE = "send_elsewhere"
     #: By WaveCom itself: a web process of another version than before has begun.
     RELEASE = "begin_release"
 

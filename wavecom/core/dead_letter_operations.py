@@ -211,6 +211,19 @@ class DeadLetters:
         with self._runner.audited(operation):
             operation.first_id = operation.last_id = job_id
 
+    def send_elsewhere(self, job_id: JobId, send: Callable[[], JobId], operator: str, reason: str) -> JobId:
+        """Call ``send``, which sends a job's message to another address; answers the new job's id.
+
+        Leaves an audit entry, which is written before, with both ids in the end and without any address. Raises what
+        ``send`` raises.
+        """
+        details = {"jobs": job_id, "reason": reason}
+        operation = self._runner.new(AuditAction.SEND_ELSEWHERE, details, BulkOptions(operator=operator))
+        with self._runner.audited(operation):
+            sent = send()
+            operation.first_id, operation.last_id = job_id, sent
+        return sent
+
     # --- what they share ----------------------------------------------------------------------------------------------
 
     def _new(

@@ -33,6 +33,8 @@ class Permission(StrEnum):
     CHANGE = "change"
     #: The same for all that a filter finds.
     BULK = "bulk"
+    #: A client's message once more, to an address that the client did not give.
+    SEND_ELSEWHERE = "send_elsewhere"
     #: How providers stand; they are everybody's, and nobody's client's business.
     SEE_PROVIDERS = "see_providers"
     CONTROL_PROVIDERS = "control_providers"
@@ -57,6 +59,7 @@ LEAST_ROLE: Final[Mapping[Permission, Role]] = MappingProxyType(
         Permission.SEND: Role.OPERATOR,
         Permission.CHANGE: Role.OPERATOR,
         Permission.BULK: Role.OPERATOR,
+        Permission.SEND_ELSEWHERE: Role.OPERATOR,
         Permission.SEE_PROVIDERS: Role.VIEWER,
         Permission.CONTROL_PROVIDERS: Role.OPERATOR,
         Permission.SEE_SYSTEM: Role.VIEWER,

@@ -12,10 +12,11 @@ from wavecom.accounts import Administrator
 from wavecom.core.account import account_of
 from wavecom.core.actor import OPERATOR
 from wavecom.core.job import Job
+from wavecom.core.roles import Permission
 from wavecom.web.api import cursors
 from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.listing import ListQuery, ListRequest
-from wavecom.web.dashboard import job_actions, preview
+from wavecom.web.dashboard import job_actions, preview, send_elsewhere
 from wavecom.web.dashboard.content import describe
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.filter_form import FilterForm
@@ -104,6 +105,8 @@ def _details(job: Job, *, in_full: bool) -> dict[str, Any]:
         "in_full": in_full,
         "actions": job_actions.possible(found) if viewer().may_manage else (),
         "job": found,
+        "can_go_elsewhere": viewer().may(Permission.SEND_ELSEWHERE) and send_elsewhere.is_possible(job),
+        "origin": send_elsewhere.origin_of(job),
         "has_preview": preview.html_of(job) is not None and viewer().reads_messages,
         "recipient": recipient_lines(found.type, found.to),
         "content": describe(found.payload),

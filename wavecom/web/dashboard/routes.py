@@ -26,6 +26,7 @@ from wavecom.web.dashboard import (
     providers,
     reveal,
     send,
+    send_elsewhere,
     session_list,
     settings_list,
     status,
@@ -82,6 +83,13 @@ ROUTES: Final = (
     PageRoute("/notifications/<job_id>/preview/frame", "preview_frame", preview.preview_frame, get=_P.READ_MESSAGES),
     PageRoute("/notifications/<job_id>/cancel", "cancel", job_actions.cancel, get=_P.CHANGE, post=_P.CHANGE),
     PageRoute("/notifications/<job_id>/retry", "retry", job_actions.retry, get=_P.CHANGE, post=_P.CHANGE),
+    PageRoute(
+        "/notifications/<job_id>/elsewhere",
+        "send_elsewhere",
+        send_elsewhere.send_elsewhere,
+        get=_P.SEND_ELSEWHERE,
+        post=_P.SEND_ELSEWHERE,
+    ),
     PageRoute("/notifications/<job_id>/settle", "settle", job_actions.settle, get=_P.CHANGE, post=_P.CHANGE),
     PageRoute("/providers", "providers", providers.providers, get=_P.SEE_PROVIDERS),
     PageRoute(

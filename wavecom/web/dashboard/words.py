@@ -124,6 +124,7 @@ AUDIT_ACTIONS: dict[str, str] = {
     "reveal": "Looked at a recipient and message",
     "settle": "Settled notifications by hand",
     "cancel": "Cancelled notifications",
+    "send_elsewhere": "Sent a message to another address",
     "begin_release": "A release began",
     "create_key": "Made an API key",
     "rotate_key": "Rotated an API key",

@@ -15,6 +15,7 @@ LIKE_OTHERS = {
     "/notifications/<job_id>/cancel",
     "/notifications/<job_id>/retry",
     "/notifications/<job_id>/settle",
+    "/notifications/<job_id>/elsewhere",
     "/operations/<operation_id>",
     "/suppressions/<suppression_id>",
     "/callbacks/<callback_id>",

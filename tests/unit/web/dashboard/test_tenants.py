@@ -39,6 +39,8 @@ REQUESTS = {
     ("GET", "/notifications/<job_id>/preview/frame"): "/notifications/{job_id}/preview/frame",
     ("GET", "/notifications/cancel"): "/notifications/cancel?type=sms",
     ("POST", "/notifications/cancel"): "/notifications/cancel?type=sms",
+    ("GET", "/notifications/<job_id>/elsewhere"): "/notifications/{job_id}/elsewhere",
+    ("POST", "/notifications/<job_id>/elsewhere"): "/notifications/{job_id}/elsewhere",
     ("GET", "/notifications/<job_id>/cancel"): "/notifications/{job_id}/cancel",
     ("POST", "/notifications/<job_id>/cancel"): "/notifications/{job_id}/cancel",
     ("GET", "/notifications/<job_id>/retry"): "/notifications/{job_id}/retry",

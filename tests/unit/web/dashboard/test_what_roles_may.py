@@ -45,6 +45,8 @@ LEAST = {
     ("POST", "/notifications/<job_id>/cancel"): Role.OPERATOR,
     ("GET", "/notifications/<job_id>/retry"): Role.OPERATOR,
     ("POST", "/notifications/<job_id>/retry"): Role.OPERATOR,
+    ("GET", "/notifications/<job_id>/elsewhere"): Role.OPERATOR,
+    ("POST", "/notifications/<job_id>/elsewhere"): Role.OPERATOR,
     ("GET", "/notifications/<job_id>/settle"): Role.OPERATOR,
     ("POST", "/notifications/<job_id>/settle"): Role.OPERATOR,
     ("GET", "/suppressions"): Role.VIEWER,
