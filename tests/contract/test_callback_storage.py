@@ -349,3 +349,19 @@ def test_what_is_pending_begins_anew_and_what_is_done_does_not(deliveries: Callb
     assert deliveries.get("a" * 32, "event.2") == make_delivery("event.2", due_at=later(60), begun_at=later(60))
     assert deliveries.get("a" * 32, "event.1") == done
     assert deliveries.get("b" * 32, "event.3") == other
+
+
+def test_a_list_is_read_page_by_page_though_all_were_added_at_one_time(deliveries: CallbackDeliveryStore) -> None:
+    times = [NOW, later(1), later(1), later(1), later(1), later(2)]
+    deliveries.add([make_delivery(f"event.{number}", created_at=at) for number, at in enumerate(times)])
+    seen: list[CallbackDelivery] = []
+
+    while page := deliveries.search(
+        "a" * 32,
+        2,
+        before=seen[-1].created_at if seen else None,
+        before_event=seen[-1].event_id if seen else None,
+    ):
+        seen += page
+
+    assert [each.event_id for each in seen] == [f"event.{number}" for number in reversed(range(6))]

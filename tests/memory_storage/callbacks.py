@@ -164,16 +164,24 @@ class MemoryCallbackDeliveryStore:
                 )
 
     def search(
-        self, callback_id: str, limit: int, *, state: DeliveryState | None = None, before: datetime | None = None
+        self,
+        callback_id: str,
+        limit: int,
+        *,
+        state: DeliveryState | None = None,
+        before: datetime | None = None,
+        before_event: str | None = None,
     ) -> Sequence[CallbackDelivery]:
         """See the port."""
+        # The empty text comes before every id.
+        end = (before, delivery_id(callback_id, before_event) if before_event else "")
         with self._lock:
             found = [
                 each
                 for each in self._deliveries.values()
                 if each.callback_id == callback_id
                 and state in {None, each.state}
-                and (before is None or each.created_at < before)
+                and (before is None or (each.created_at, each.delivery_id) < end)
             ]
         return sorted(found, key=lambda each: (each.created_at, each.delivery_id), reverse=True)[:limit]
 

@@ -190,10 +190,11 @@ class CallbackAdministration:
         *,
         state: DeliveryState | None = None,
         before: datetime | None = None,
+        before_event: str | None = None,
     ) -> Sequence[CallbackDelivery]:
-        """Its deliveries with their tries, newest first, those that were added before ``before``."""
+        """Its deliveries with their tries, newest first; see ``CallbackDeliveryStore.search``."""
         self.get(callback_id, account)
-        return self._deliveries.search(callback_id, limit, state=state, before=before)
+        return self._deliveries.search(callback_id, limit, state=state, before=before, before_event=before_event)
 
     def resend(self, callback_id: str, account: str | None, event_id: str) -> CallbackDelivery:
         """Send one event again, with the same id. Raises ``CallbackNotFoundError`` for one that it never was sent."""

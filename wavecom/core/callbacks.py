@@ -237,9 +237,19 @@ class CallbackDeliveryStore(Protocol):
         ...
 
     def search(
-        self, callback_id: str, limit: int, *, state: DeliveryState | None = None, before: datetime | None = None
+        self,
+        callback_id: str,
+        limit: int,
+        *,
+        state: DeliveryState | None = None,
+        before: datetime | None = None,
+        before_event: str | None = None,
     ) -> Sequence[CallbackDelivery]:
-        """Up to ``limit`` deliveries added before ``before``, newest first, with their tries."""
+        """Up to ``limit`` deliveries added before ``before``, newest first, with their tries.
+
+        Many are added at one time: with ``before_event``, the event of a delivery of that time, those that stand behind
+        it come as well.
+        """
         ...
 
     def get(self, callback_id: str, event_id: str) -> CallbackDelivery | None:

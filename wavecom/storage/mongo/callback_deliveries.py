@@ -57,11 +57,20 @@ class MongoCallbackDeliveryStore:
             self._deliveries.bulk_write([_recording(*each) for each in deliveries], ordered=False)
 
     def search(
-        self, callback_id: str, limit: int, *, state: DeliveryState | None = None, before: datetime | None = None
+        self,
+        callback_id: str,
+        limit: int,
+        *,
+        state: DeliveryState | None = None,
+        before: datetime | None = None,
+        before_event: str | None = None,
     ) -> Sequence[CallbackDelivery]:
         """See the port."""
         where: Document = {"callbackId": callback_id}
-        if before is not None:
+        if before is not None and before_event is not None:
+            where["createdAt"] = {"$lte": before}
+            where["$nor"] = [{"createdAt": before, "_id": {"$gte": delivery_id(callback_id, before_event)}}]
+        elif before is not None:
             where["createdAt"] = {"$lt": before}
         if state is not None:
             where["state"] = state.value

@@ -256,10 +256,16 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     def deliveries(query: DeliveryListRequest, callback_id: str) -> Response:
         """What was sent, and what came of each try, newest first.
 
-        Kept for 7 days. For older ones give the `createdAt` of the last item as `before`.
+        Kept for 7 days. For older ones give the `createdAt` of the last item as `before`, and its `eventId` as
+        `beforeEvent`: many have the same time.
         """
         found = callbacks.deliveries(
-            id_in_path(callback_id), caller().client, query.limit, state=query.state, before=query.before
+            id_in_path(callback_id),
+            caller().client,
+            query.limit,
+            state=query.state,
+            before=query.before,
+            before_event=query.before_event,
         )
         return json_response({"items": [_delivery(each) for each in found]})
 

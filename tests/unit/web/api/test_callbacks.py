@@ -144,3 +144,16 @@ def test_a_deleted_callback_is_gone(api: FlaskClient) -> None:
     assert api.delete(f"/api/callbacks/{callback_id}").status_code == 204
     assert api.get(f"/api/callbacks/{callback_id}").status_code == 404
     assert api.get("/api/callbacks/no-id").status_code == 404
+
+
+def test_all_deliveries_are_listed_page_by_page(environment: WebEnvironment, api: FlaskClient) -> None:
+    callback_id = create(api)["callbackId"]
+    sent = {api.post(f"/api/callbacks/{callback_id}/test").json["eventId"] for _ in range(5)}
+    listed: list[str] = []
+    query = "?limit=2"
+
+    while items := api.get(f"/api/callbacks/{callback_id}/deliveries{query}").json["items"]:
+        listed += [each["eventId"] for each in items]
+        query = f"?limit=2&before={items[-1]['createdAt']}&beforeEvent={items[-1]['eventId']}"
+
+    assert (len(listed), set(listed)) == (5, sent)

@@ -150,6 +150,7 @@ class DeliveryListRequest:
     limit: int
     state: DeliveryState | None
     before: datetime | None
+    before_event: str | None
 
 
 class DeliveryQuery(QuerySchema):
@@ -160,8 +161,10 @@ class DeliveryQuery(QuerySchema):
     state = Choice(DeliveryState)
     limit = IntegerInQuery("a whole number", minimum=1, maximum=DELIVERIES_MAXIMUM, load_default=DELIVERIES_DEFAULT)
     before = TimestampInQuery()
+    before_event = Text("the `eventId` of the last item", max_length=100, data_key="beforeEvent")
 
     def load(self, data: Mapping[str, list[str]], **_: Any) -> DeliveryListRequest:  # type: ignore[override]
         """See the class. Raises ``ValidationError`` with every error in the query."""
         fields = self.load_query(data)
-        return DeliveryListRequest(fields["limit"], fields.get("state"), fields.get("before"))
+        before, before_event = fields.get("before"), fields.get("before_event")
+        return DeliveryListRequest(fields["limit"], fields.get("state"), before, before_event)
