@@ -30,7 +30,10 @@ def redacted(job: Job) -> Job:
     error = job.error if job.error is None else replace(job.error, message=without(job.error.message))
     logs = tuple(replace(entry, message=entry.message and without(entry.message)) for entry in job.logs)
     metadata = {name: without(value) if isinstance(value, str) else value for name, value in job.metadata.items()}
-    return replace(job, to=_recipient(job), payload={}, error=error, logs=logs, metadata=metadata)
+    key = job.idempotency_key and without(job.idempotency_key)
+    return replace(
+        job, to=_recipient(job), payload={}, error=error, logs=logs, metadata=metadata, idempotency_key=key
+    )
 
 
 def _recipient(job: Job) -> Mapping[str, Any]:

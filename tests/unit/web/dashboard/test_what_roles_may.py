@@ -100,6 +100,7 @@ JOB = make_job(
     to={"email": "amina.haddad@example.com", "name": "Amina Haddad"},
     payload={"subject": "Your code", "text": "The code is 421337."},
     metadata={"note": "for amina.haddad@example.com"},
+    idempotency_key="welcome-amina.haddad@example.com",
     error=JobError("rejected", "550 no mailbox AMINA.HADDAD@example.com here", "gateway"),
     logs=(LogEntry(NOW, "accepted", message="to Amina Haddad"),),
 )
