@@ -25,7 +25,7 @@ from pathlib import Path
 from harness import control
 from harness.http_client import TIMEOUT_SECONDS, Address, ClientConnection, post
 from harness.http_messages import header
-from harness.notifications import CHANNELS, CONTENTS
+from harness.notifications import CHANNELS, CONTENTS, TEMPLATED
 
 CONNECTIONS = 256
 
@@ -46,7 +46,10 @@ class RequestOutcome(IntEnum):
 
 
 class Mix:
-    """What is submitted: ``keys`` is the share that carries an Idempotency-Key, ``batch`` how many go in a request."""
+    """What is submitted: ``keys`` is the share that carries an Idempotency-Key, ``batch`` how many go in a request.
+
+    ``by_template``: each names a template in place of its payload.
+    """
 
     def __init__(
         self,
@@ -54,17 +57,19 @@ class Mix:
         priority: str | None = None,
         keys: float = 0.5,
         batch: int = 1,
+        by_template: bool = False,
     ) -> None:
-        self._templates = [self._template(channel, priority) for channel in channels]
+        contents = TEMPLATED if by_template else CONTENTS
+        self._bodies = [self._body(channel, priority, contents[channel]) for channel in channels]
         self._keys = keys
         self._batch = batch
         self._run = uuid.uuid4().hex[:12]
         self.size = batch
 
     @staticmethod
-    def _template(channel: str, priority: str | None) -> bytes:
+    def _body(channel: str, priority: str | None, content: bytes) -> bytes:
         lane = b"" if priority is None else b'"priority":"%b",' % priority.encode()
-        return b'{"type":"%b",%b%b,"metadata":{"order":"%%d"}}' % (channel.encode(), lane, CONTENTS[channel])
+        return b'{"type":"%b",%b%b,"metadata":{"order":"%%d"}}' % (channel.encode(), lane, content)
 
     def request(self, head: bytes, number: int) -> bytes:
         """The whole request for the notification, or the batch, of this number. ``head`` ends within the headers."""
@@ -77,7 +82,7 @@ class Mix:
         return post(head, body, b"%b-%d" % (self._run.encode(), number) if has_key else None)
 
     def _one(self, number: int) -> bytes:
-        return self._templates[number % len(self._templates)] % (number, number, number)
+        return self._bodies[number % len(self._bodies)] % (number, number, number)
 
 
 class LoadPhase:

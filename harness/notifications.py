@@ -17,6 +17,34 @@ CONTENTS: Mapping[str, bytes] = {
 }
 CHANNELS = tuple(CONTENTS)
 
+#: The same notifications, written by a template.
+TEMPLATE_NAME = "load"
+TEMPLATE_SOURCE: Mapping[str, Any] = {
+    "variables": {
+        "number": {"type": "text", "example": "1042"},
+        "total": {"type": "money", "required": False, "example": {"amount": "1250.00", "currency": "EUR"}},
+    },
+    "contents": {
+        "en": {
+            "email": {
+                "subject": "Payment received",
+                "text": "Dear customer, we have received your payment number {{ number }} over {{ total }}. "
+                "Your balance is up to date. This message was sent automatically; please do not reply to it.",
+            },
+            "sms": {"text": "Your one-time password is {{ number }}. Never tell it to anybody."},
+            "push": {"title": "Parcel", "body": "Parcel {{ number }} is on its way and will arrive today."},
+        }
+    },
+}
+#: As ``CONTENTS``.
+TEMPLATED: Mapping[str, bytes] = {
+    "email": b'"to":{"email":"customer%d@example.com"},"template":"load",'
+    b'"variables":{"number":"%d","total":{"amount":"1250.00","currency":"EUR"}}',
+    "sms": b'"to":{"phone":"+4474%08d"},"template":"load","variables":{"number":"%d"}',
+    "push": b'"to":{"platform":"fcm","token":"c3RhbmQtaW4tZm9yLWEtcmVnaXN0cmF0aW9uLXRva2Vu-%d"},'
+    b'"template":"load","variables":{"number":"%d"}',
+}
+
 
 def content(channel: str, number: int) -> dict[str, Any]:
     """``to`` and ``payload`` of the notification of this number."""

@@ -123,6 +123,8 @@ class Subject(Protocol):
     has_limits: bool
     #: It takes receipts in.
     has_receipts: bool
+    #: It writes notifications by templates.
+    has_templates: bool
 
     def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         """What to launch, in this order. Writes the files that they need."""
@@ -140,6 +142,7 @@ class WaveCom:
     has_lists = True
     has_limits = True
     has_receipts = True
+    has_templates = True
 
     def __init__(
         self, extra: Mapping[str, str] | None = None, *, extra_of: Mapping[str, Mapping[str, str]] | None = None

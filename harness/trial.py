@@ -213,6 +213,7 @@ class Scenario:
     needs_batch: bool = False
     needs_limits: bool = False
     needs_receipts: bool = False
+    needs_templates: bool = False
     #: Too long to be repeated, and not worth it: what it shows hardly depends on the machine's mood.
     is_run_once: bool = False
     #: A goal is a ratio to the others, so they are repeated as well; elsewhere they are measured once.
@@ -224,6 +225,7 @@ class Scenario:
             (subject.has_batch or not self.needs_batch)
             and (subject.has_limits or not self.needs_limits)
             and (subject.has_receipts or not self.needs_receipts)
+            and (subject.has_templates or not self.needs_templates)
         )
 
     def times(self, subject: Subject, repeats: int) -> int:

@@ -39,6 +39,7 @@ class Reference:
     has_lists = False
     has_limits = False
     has_receipts = False
+    has_templates = False
 
     def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         """See ``Subject``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from harness.scenarios import growth, peaks, providers, rates, receipts, resources
+from harness.scenarios import growth, peaks, providers, rates, receipts, resources, templates
 from harness.trial import Scenario
 
 SCENARIOS = (
@@ -10,6 +10,12 @@ SCENARIOS = (
     Scenario("idle", "one request at a time, five a second: what the quiet hours pay", rates.idle),
     Scenario("levels", "one rate after the other, from a quiet morning to the headline", rates.levels),
     Scenario("urgent", "50,000 a minute, one in ten of which has high priority", rates.urgent),
+    Scenario(
+        "templates",
+        "50,000 a minute by template, between the same notifications with their payload",
+        templates.templates,
+        needs_templates=True,
+    ),
     Scenario("clients", "few clients and many, each sending the next when the last is answered", rates.clients),
     Scenario(
         "spike",

@@ -22,12 +22,13 @@ class Plain:
     has_lists: bool = False
     has_limits: bool = False
     has_receipts: bool = False
+    has_templates: bool = False
 
     def processes(self, config: DeploymentConfig) -> Sequence[Process]:
         raise NotImplementedError
 
 
-OURS = Plain(WAVECOM, has_batch=True, has_lists=True, has_limits=True, has_receipts=True)
+OURS = Plain(WAVECOM, has_batch=True, has_lists=True, has_limits=True, has_receipts=True, has_templates=True)
 OTHER = Plain("Reference")
 
 
