@@ -158,11 +158,16 @@ class CallbackAdministration:
             if secret.expires_at is None or secret.expires_at > now
         ]
         secrets = (self._new_secret(now), *old)
-        changed = self._callbacks.change(callback_id, {"secrets": secrets, "updated_at": now})
+        changes: dict[str, Any] = {"secrets": secrets, "updated_at": now}
+        is_unreadable = not before.signing_secrets(now)
+        if is_unreadable:
+            # Then nothing was sent: there may be much to do.
+            changes["not_before"] = None
+        changed = self._callbacks.change(callback_id, changes)
         if changed is None:
             raise CallbackNotFoundError
-        # Where the old one could not be read, nothing was sent: there may be much to do.
-        self._callbacks.wake([callback_id], now)
+        if is_unreadable:
+            self._callbacks.wake([callback_id], now)
         return changed
 
     def test(self, callback_id: str, account: str | None) -> CallbackDelivery:

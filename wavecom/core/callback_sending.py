@@ -179,8 +179,7 @@ class CallbackSending:
     def _batch(callback: Callback) -> int:
         return 1 if is_slowed(callback) else WIDTH if callback.failures else _BATCH
 
-    @staticmethod
-    def _rests_until(callback: Callback, now: datetime) -> datetime | None:
+    def _rests_until(self, callback: Callback, now: datetime) -> datetime | None:
         """Until when nothing is sent to it; None: it may be called."""
         if callback.not_before is not None and callback.not_before > now:
             return callback.not_before
@@ -191,7 +190,10 @@ class CallbackSending:
             callback_id=callback.callback_id,
             fix="put the key back into WAVECOM_CALLBACK_KEYS that it was kept with, or rotate the secret",
         )
-        return now + _UNREADABLE_REST
+        rests_until = now + _UNREADABLE_REST
+        # Else each new event would bring it, and this line, again.
+        self._callbacks.change(callback.callback_id, {"not_before": rests_until}, updated_at=callback.updated_at)
+        return rests_until
 
     def _send(self, callback: Callback, due: Sequence[CallbackDelivery], report: SendingReport) -> None:
         """Call for each of them, some at once, and record what came of it: the tries first, then the endpoint."""

@@ -31,9 +31,7 @@ def redacted(job: Job) -> Job:
     logs = tuple(replace(entry, message=entry.message and without(entry.message)) for entry in job.logs)
     metadata = {name: without(value) if isinstance(value, str) else value for name, value in job.metadata.items()}
     key = job.idempotency_key and without(job.idempotency_key)
-    return replace(
-        job, to=_recipient(job), payload={}, error=error, logs=logs, metadata=metadata, idempotency_key=key
-    )
+    return replace(job, to=_recipient(job), payload={}, error=error, logs=logs, metadata=metadata, idempotency_key=key)
 
 
 def _recipient(job: Job) -> Mapping[str, Any]:
