@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, expect
 
 from tests.e2e.pages.served import chromium, served
-from tests.e2e.pages.window import LONG, UNCONFIRMED, WIDE, BrowserWindow
+from tests.e2e.pages.window import LONG, OTHER, UNCONFIRMED, WIDE, BrowserWindow
 from tests.factories import NOW, make_job
 from tests.unit.web.dashboard.busy_servers import busy
 from tests.unit.web.dashboard.environment import DashboardEnvironment
@@ -32,7 +32,7 @@ def environment(tmp_path: Path) -> DashboardEnvironment:
         make_job(status=status, type=channel, created_at=NOW - timedelta(minutes=number))
         for number, (status, channel) in enumerate((status, channel) for status in Status for channel in Channel)
     ]
-    environment.put(LONG, UNCONFIRMED, *jobs)
+    environment.put(LONG, UNCONFIRMED, OTHER, *jobs)
     for job in (LONG, *jobs[:5]):
         environment.deliver(job)
     environment.provider_statuses["sandbox"] = ProviderStatus(

@@ -35,6 +35,8 @@ LONG = make_job(
     ),
 )
 UNCONFIRMED = make_job(client="acme:test", status=Status.UNCONFIRMED, may_have_been_sent=True)
+#: A text message, which may go to another number.
+OTHER = make_job(status=Status.QUEUED)
 PATHS = [
     "/status",
     "/notifications",
@@ -53,6 +55,9 @@ PATHS = [
     "/send?type=sms",
     "/send?type=push",
     f"/notifications/{LONG.job_id}/preview",
+    "/notifications/cancel?type=sms",
+    "/notifications/cancel",
+    f"/notifications/{OTHER.job_id}/elsewhere",
     "/overview",
     "/overview?range=month",
     "/providers",
