@@ -68,14 +68,14 @@ class Settings:
     """One process's settings. Defaults suit one machine; production sets the three server addresses and a key."""
 
     home: Path = field(default_factory=default_home)
-    mongodb_uri: str = "mongodb://127.0.0.1:27017/wavecom?w=majority&journal=true"
+    mongodb_uri: str = field(default="mongodb://127.0.0.1:27017/wavecom?w=majority&journal=true", repr=False)
     #: The nodes of one broker: ``wavecom.amqp_address`` says in which forms.
     amqp_url: str = field(default="amqp://guest:guest@127.0.0.1:5672//", repr=False)
     #: For amqps: the authorities to trust (None: the system's), and the certificate and key to show.
     amqp_ca_file: Path | None = None
     amqp_cert_file: Path | None = None
     amqp_key_file: Path | None = None
-    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
     #: The RabbitMQ management API, for Flower's queue page; empty: Flower shows no queues.
     rabbitmq_api_url: str = ""
     host: str = "127.0.0.1"

@@ -161,6 +161,9 @@ def test_secrets_are_not_in_the_representation() -> None:
             "WAVECOM_API_KEY": "wc_live_9fQ2xLr7VtB4nZk1mWc8HsYp0JdGaEuT",
             "WAVECOM_SECRET_KEY": "Zr4mT9qWx2Lk7VbN1cYh8PsJd0GfEuAo",
             "TOKEN": "tok-1",
+            "MONGODB_URI": "mongodb://ours:pw-1@mongo/wavecom",
+            "AMQP_URL": "amqp://ours:pw-2@rabbit//",
+            "REDIS_URL": "redis://ours:pw-3@redis/0",
         }
     )
 
@@ -169,6 +172,7 @@ def test_secrets_are_not_in_the_representation() -> None:
     assert "9fQ2" not in shown
     assert "Zr4m" not in shown
     assert "tok-1" not in shown
+    assert "pw-" not in shown
 
 
 def test_servers_of_a_running_launcher_are_found_and_the_environment_wins(tmp_path: Path) -> None:
