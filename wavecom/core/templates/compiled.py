@@ -44,7 +44,7 @@ class CompiledSource:
 
     def __init__(self, source: str, variables: Mapping[str, Variable], markup: Markup, locale: str = "en") -> None:
         environment = _environment(locale)
-        tree = language.check(environment, source, variables, markup)
+        tree, self.cost = language.check(environment, source, variables, markup)
         try:
             code = environment.compile(tree, "template")
         except (SyntaxError, RecursionError, MemoryError):
@@ -85,6 +85,8 @@ class CompiledContent:
         self._variables = variables
         self._locale = locale
         self._errors: list[tuple[Path, TemplateSourceError]] = []
+        #: Expressions that the longest lists have it evaluate.
+        self.cost = 0
         self._build = self._compiled(content, (), Markup.TEXT)
         if self._errors:
             raise ContentError(self._errors)
@@ -108,9 +110,12 @@ class CompiledContent:
             return lambda values: [build(values) for build in items]
         elif isinstance(content, str) and ("{" in content or markup is Markup.HTML):
             try:
-                return CompiledSource(content, self._variables, markup, self._locale).render
+                compiled = CompiledSource(content, self._variables, markup, self._locale)
             except TemplateSourceError as error:
                 self._errors.append((path, error))
+            else:
+                self.cost += compiled.cost
+                return compiled.render
         return lambda _values: content
 
 

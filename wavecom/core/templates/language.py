@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -62,15 +62,23 @@ _EQUALITY: Final = frozenset(("eq", "ne"))
 _ORDER: Final = frozenset(("lt", "lteq", "gt", "gteq"))
 
 
+class CheckedSource(NamedTuple):
+    """A tree that is ready to be compiled. ``cost``: the expressions that its longest lists have it evaluate."""
+
+    tree: nodes.Template
+    cost: int
+
+
 def check(
     environment: ImmutableSandboxedEnvironment, source: str, variables: Mapping[str, Variable], markup: Markup
-) -> nodes.Template:
+) -> CheckedSource:
     """The tree of a source, made ready to be compiled. Raises ``TemplateSourceError``."""
     if len(source) > SOURCE_LIMIT:
         raise TemplateSourceError(f"must have at most {SOURCE_LIMIT} characters; it has {len(source)}", 1)
     try:
         tree = environment.parse(source)
-        return _Checker(variables, markup).template(tree)
+        checker = _Checker(variables, markup)
+        return CheckedSource(checker.template(tree), checker.cost)
     except TemplateSyntaxError as error:
         raise TemplateSourceError(f"is no template: {error.message}", error.lineno) from None
     except (RecursionError, OverflowError, ValueError, MemoryError):
@@ -85,7 +93,8 @@ class _Checker:
         self._markup = markup
         self._html = HtmlState()
         self._times = 1
-        self._cost = 0
+        #: Expressions that the longest lists have it evaluate.
+        self.cost = 0
         self._depth = 0
         self._loops = 0
 
@@ -357,8 +366,8 @@ class _Checker:
         return replace(first, is_optional=first.is_optional or second.is_optional), node
 
     def _count(self, node: nodes.Node) -> None:
-        self._cost += self._times
-        if self._cost > COST_LIMIT:
+        self.cost += self._times
+        if self.cost > COST_LIMIT:
             raise _wrong(
                 node,
                 f"may have more than {COST_LIMIT} expressions evaluated when its lists are full; "

@@ -14,7 +14,7 @@ from wavecom.core.actor import Actor
 from wavecom.core.job import Job
 from wavecom.core.quota import StoredAnswer
 from wavecom.core.submission import Flushed, NewNotification, Submission
-from wavecom.core.templates.rendering import TemplateRenderer
+from wavecom.core.templates.rendering import NotCompiledError, TemplateRenderer
 from wavecom.errors import InvalidRequestError, LimitStatus
 from wavecom.services.web import WebServices
 from wavecom.web.api import representation
@@ -93,8 +93,13 @@ class Sending:
         key_header: str | None,
     ) -> NewNotification | None:
         """What ``send_each`` takes; None where the request is refused, or something has to be asked or stored first."""
-        if not isinstance(notification, NotificationRequest):
+        if isinstance(notification, RefusedRequest):
             return None
+        if isinstance(notification, TemplatedRequest):
+            try:
+                notification = notification.completed(partial(self._templates.render_now, actor.client))
+            except (InvalidRequestError, NotCompiledError):
+                return None
         new = notification.to_notification(actor, idempotency_key(key_header))
         return new if self._acceptance.can_be_batched(actor, new) else None
 

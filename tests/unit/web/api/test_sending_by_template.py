@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from flask.testing import FlaskClient
 
 from tests.template_environment import ORDER, VARIABLES, sms_source
 from tests.unit.web.conftest import KEY, WebEnvironment
-from tests.unit.web.rsgi_client import scope_of, serve
+from tests.unit.web.rsgi_client import flask_threads, scope_of, serve
 from wavecom.core.job import TemplateUse
 from wavecom.web.app import WaveComFlask
 
@@ -159,11 +160,9 @@ def test_a_batch_is_written_item_by_item(environment: WebEnvironment, api: Flask
     assert again.json["results"][0]["replayed"]
 
 
-def test_the_fast_path_leaves_it_to_the_usual_one(environment: WebEnvironment, api: FlaskClient) -> None:
-    body = (
-        b'{"type":"sms","to":{"phone":"+447700900123"},"template":"order","variables":{"name":"Bo","count":1,'
-        b'"total":{"amount":"20","currency":"EUR"},"link":"https://a.example"}}'
-    )
+def fast(environment: WebEnvironment, **changes: Any) -> Any:
+    """What comes of the request by the way that plain ones go."""
+    body = json.dumps(SMS | changes).encode()
     headers = {
         "Host": "localhost",
         "Authorization": f"Bearer {KEY}",
@@ -171,10 +170,60 @@ def test_the_fast_path_leaves_it_to_the_usual_one(environment: WebEnvironment, a
         "Content-Length": str(len(body)),
     }
     assert isinstance(environment.app, WaveComFlask)
-
     [answer] = serve(environment.app.rsgi, [(scope_of("POST", "/api/notifications", headers), body)])
+    return answer
 
-    assert answer.status_code == 202
+
+def test_what_is_compiled_goes_the_fast_path_and_says_the_same(environment: WebEnvironment, api: FlaskClient) -> None:
+    by_flask = flask_threads(environment.app)
+
+    answers = [fast(environment) for _ in range(3)]
+
+    jobs = [environment.jobs.get(answer.json["jobId"]) for answer in answers]
+    assert [answer.status_code for answer in answers] == [202] * 3
+    assert len(by_flask) == 1, "the first has it read and compiled"
+    assert [(job.payload, job.template) for job in jobs if job] == [({"text": TEXT}, TemplateUse("order", 1, "en"))] * 3
+
+
+@pytest.mark.parametrize(
+    "changes", [{"variables": {}}, {"locale": "de"}, {"version": 9}, {"payload": {"text": "mine"}}], ids=str
+)
+def test_what_is_wrong_or_new_is_left_to_the_usual_way(
+    environment: WebEnvironment, api: FlaskClient, changes: dict[str, Any]
+) -> None:
+    by_flask = flask_threads(environment.app)
+    fast(environment)
+    by_flask.clear()
+
+    answer = fast(environment, **changes)
+
+    assert by_flask == ["api"]
+    assert answer.status_code == (202 if "locale" in changes else 422)
+
+
+def test_a_version_is_looked_for_anew_by_the_usual_way(environment: WebEnvironment, api: FlaskClient) -> None:
+    by_flask = flask_threads(environment.app)
+    fast(environment)
+    by_flask.clear()
+    environment.clock.advance(2)
+
+    fast(environment)
+    fast(environment)
+
+    assert by_flask == ["api"]
+
+
+def test_a_template_that_takes_long_holds_up_no_plain_notification(
+    environment: WebEnvironment, api: FlaskClient
+) -> None:
+    tags = {"type": "list", "items": {"type": "text"}, "example": ["x"], "maxItems": 300}
+    environment.templates.publish("default", "long", sms_source("{% for t in tags %}{{ t }}{% endfor %}", tags=tags))
+    by_flask = flask_threads(environment.app)
+
+    for _ in range(3):
+        assert fast(environment, template="long", variables={"tags": ["a"]}).status_code == 202
+
+    assert by_flask == ["api"] * 3
 
 
 def test_a_test_key_has_templates_of_its_own(environment: WebEnvironment, api: FlaskClient) -> None:
