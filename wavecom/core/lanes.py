@@ -15,7 +15,7 @@ from wavecom.core.account import is_test_account
 #: The name of a queue of lanes, as the store keeps it (``sms.high``, ``test``); the broker puts a prefix before it.
 LaneQueue = NewType("LaneQueue", str)
 #: What a region may be called, as a regular expression: it stands in names of queues, beside ``test`` and channels.
-REGION_NAME: Final = r"(?!(?:test|email|sms|push|dead|dlx)\b)[a-z][a-z0-9-]{0,31}"
+REGION_NAME: Final = r"(?!(?:test|email|sms|push|dead|dlx|notifications)\b)[a-z][a-z0-9-]{0,31}"
 
 
 class Channel(StrEnum):

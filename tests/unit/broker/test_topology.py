@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from itertools import product
 from typing import Any
 
 import pytest
@@ -7,7 +9,7 @@ from amqp import NotFound
 from kombu.transport.native_delayed_delivery import calculate_routing_key
 
 from wavecom.broker import topology
-from wavecom.core.lanes import LANES
+from wavecom.core.lanes import LANES, REGION_NAME, Channel, Priority, QueueLayout, interned
 
 
 @pytest.mark.parametrize("delay_seconds", [0, 1, 3600])
@@ -92,3 +94,27 @@ def test_a_delayed_message_finds_its_queue_bound_where_it_comes_out() -> None:
     assert len(waiting) == 28
     for queue in topology.DELIVERY_QUEUES:
         assert waiting.isdisjoint(broker.queues_before[queue.name]), "so short a delay may be over before"
+
+
+def _is_bound(pattern: str, key: str) -> bool:
+    """How a topic exchange matches: ``*`` is one word, ``#`` any number of them."""
+    words = {"*": r"[^.]+", "#": r".*"}
+    return re.fullmatch(r"\.".join(words.get(each) or re.escape(each) for each in pattern.split(".")), key) is not None
+
+
+def test_each_key_leads_into_one_queue_at_once_and_after_a_delay_whatever_regions_are_called() -> None:
+    names = ("callbacks", "a", "us-1", "high", "notifications-eu", "notifications", "test", "sms", "dead")
+    regions = tuple(name for name in names if re.fullmatch(REGION_NAME, name))
+    queues = (*topology.delivery_queues(QueueLayout(3, regions)), topology.CALLBACKS)
+    assert {"callbacks", "high"} <= set(regions)
+
+    for region, channel, priority, is_test, partition in product(
+        ("", *regions), Channel, Priority, (False, True), (0, 2)
+    ):
+        address = topology.QueueAddress(interned(channel, priority, is_test, region), partition)
+        key = topology.routing_key(*address)
+        delayed = calculate_routing_key(5, key)
+
+        assert [queue.name for queue in queues if _is_bound(queue.routing_key, key)] == [address.queue]
+        assert [queue.name for queue in queues if _is_bound(f"#.{queue.routing_key}", delayed)] == [address.queue]
+        assert topology.address_of(key) == topology.address_of(delayed) == address

@@ -81,7 +81,8 @@ class RegionsReader:
     def _region(self, name: str, raw: object, tables: Mapping[str, Any]) -> Region:
         path: Path = ("regions", name)
         if not re.fullmatch(REGION_NAME, name):
-            rule = "up to 32 small letters, digits and -, a letter first; channels, test, dead and dlx are taken"
+            taken = "channels, test, dead, dlx and notifications are taken"
+            rule = f"up to 32 small letters, digits and -, a letter first; {taken}"
             self._add(path, f"a region's name has {rule}")
         if not isinstance(raw, Mapping):
             self._add(path, f"must be a table: [regions.{name}]")
