@@ -135,7 +135,7 @@ class CompiledVersion:
     def render(self, channel: Channel, wanted: TemplateRequest, *, only_light: bool = False) -> Rendered:
         """The payload; the words in the nearest locale that there is, numbers and dates as in the one asked for.
 
-        Raises ``InvalidRequestError``; with ``only_light`` ``NotCompiledError`` where it is not compiled, or costs much.
+        Raises ``InvalidRequestError``; ``NotCompiledError`` where ``only_light`` and it is not compiled, or dear.
         """
         version = self._version
         if version.source.kind is not TemplateKind.MESSAGE:
