@@ -20,6 +20,9 @@ class EventSubscriber(Protocol):
 class EventPublication:
     """The use case behind the periodic task ``wavecom.publish_events``. Several at once do no harm.
 
+    It stands in line with the sweep in a process that does one thing after the other, and what is scheduled or parked
+    waits no longer for it than ``budget_seconds`` and one batch.
+
     An event is taken out of its job last, when the log and all subscribers have it: a process that dies in between
     leaves it to the next run, which adds nothing that is there.
     """
@@ -32,7 +35,7 @@ class EventPublication:
         subscribers: Sequence[EventSubscriber],
         clock: Clock,
         batch: int = 500,
-        budget_seconds: float = 10.0,
+        budget_seconds: float = 1.0,
     ) -> None:
         self._recorded = recorded
         self._log = log

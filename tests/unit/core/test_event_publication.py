@@ -75,3 +75,18 @@ def test_events_of_one_job_keep_their_order_whatever_the_clocks_of_workers_say()
         f"{job.job_id}.{version}" for version in (1, 2, 3)
     ]
     assert found.index(f"{other.job_id}.1") == 1
+
+
+def test_a_flood_of_events_leaves_others_their_turn_each_second() -> None:
+    clock = FakeClock()
+
+    class Flood(Jobs):
+        def due(self, now: datetime, limit: int) -> Sequence[UnpublishedEvents]:
+            clock.advance(0.3)
+            return [unpublished((Status.QUEUED, NOW)) for _ in range(limit)]
+
+    began = clock.monotonic()
+    count = EventPublication(recorded=Flood(), log=MemoryEventLog(), subscribers=[], clock=clock, batch=10).run()
+
+    assert count >= 30
+    assert clock.monotonic() - began < 1.5
