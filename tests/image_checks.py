@@ -100,7 +100,7 @@ def test_its_processes_deliver_and_say_how_they_are(
         "WAVECOM_HOST": "127.0.0.1",
         "WAVECOM_API_KEY": KEY,
         "WAVECOM_SECRET_KEY": "u8Yd3bQmT1xKc5VfW7nZr2LpJ9sHgE4aRkX0tBvM6wC",
-        "WAVECOM_OPERATOR_PASSWORD": "mZ4-qT9_rLw2-Kx7vB",
+        "WAVECOM_OPERATOR_PASSWORD": "mZ4qT9rLw2Kx7vBsYp0JdGaEuW1fK5oBiMxCzNgU8h",
     }
     headers = {"Authorization": f"Bearer {KEY}"}
     address = f"http://127.0.0.1:{port}"

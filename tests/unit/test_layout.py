@@ -6,6 +6,7 @@ import ast
 import re
 import statistics
 from collections.abc import Iterator
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,20 @@ def test_half_of_all_modules_are_short_and_none_is_long(folder: str) -> None:
 
     assert statistics.median(lines.values()) <= MEDIAN_LINES
     assert {path: count for path, count in lines.items() if count > MOST_LINES} == {}
+
+
+def test_all_of_wavecom_is_in_what_is_installed() -> None:
+    setup = ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg", encoding="utf-8")
+    patterns = setup["options.package_data"]["wavecom"].split()
+    shipped = REPOSITORY / "wavecom"
+    files = [path for path in shipped.rglob("*") if path.is_file() and path.suffix != ".pyc"]
+
+    left_out = {str(path) for path in files if path.suffix == ".py" and not (path.parent / "__init__.py").exists()}
+    data = {path for path in files if path.suffix != ".py"}
+
+    assert left_out == set(), "setuptools finds packages by __init__.py; from the checkout all works without it"
+    assert data == {path for pattern in patterns for path in shipped.glob(pattern)}
 
 
 def place_of(test: Path) -> tuple[str, Path]:

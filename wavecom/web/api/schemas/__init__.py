@@ -1,0 +1,1 @@
+"""What the API takes, as marshmallow schemas: a module for each kind of body or query."""
