@@ -27,9 +27,14 @@ PROVIDERS = """
 type = "http"
 url = "{url}"
 
+[providers.reserve]
+type = "http"
+url = "{reserve}"
+
 [routes]
 email = ["gateway"]
 sms = ["gateway"]
+push = ["gateway", "reserve"]
 """
 SENT, WAITING, CODES = 6, 25, 4
 
@@ -42,10 +47,18 @@ def gateway() -> Iterator[HttpPeer]:
 
 
 @pytest.fixture
-def web(tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str, gateway: HttpPeer) -> Iterator[WebProcess]:
+def reserve() -> Iterator[HttpPeer]:
+    with HttpPeer(peers.reply(202, b'{"id": "r-1"}')) as peer:
+        yield peer
+
+
+@pytest.fixture
+def web(
+    tmp_path: Path, amqp_url: str, redis_url: str, mongodb_uri: str, gateway: HttpPeer, reserve: HttpPeer
+) -> Iterator[WebProcess]:
     servers = {"AMQP_URL": amqp_url, "REDIS_URL": redis_url, "MONGODB_URI": mongodb_uri}
     file = tmp_path / "providers.toml"
-    file.write_text(PROVIDERS.format(url=gateway.url), encoding="utf-8")
+    file.write_text(PROVIDERS.format(url=gateway.url, reserve=reserve.url), encoding="utf-8")
     variables = {"WAVECOM_PROVIDERS": str(file), "WAVECOM_OPERATOR_PASSWORD": PASSWORD}
     with WebProcess(tmp_path, servers, variables=variables) as web, workers(tmp_path, servers, variables):
         yield web
@@ -131,3 +144,57 @@ def test_a_poisoned_campaign_is_found_its_rest_cancelled_and_what_it_took_along_
     listed = page.get_by_role("region", name="List")
     expect(listed).to_contain_text("placeholder not filled in")
     expect(listed).to_contain_text("gateway repaired")
+
+
+@pytest.mark.timeout(240)
+def test_a_provider_that_is_down_is_seen_paused_and_called_again_when_it_is_well(
+    web: WebProcess, page: Page, gateway: HttpPeer, reserve: HttpPeer
+) -> None:
+    application = Application(web)
+    gateway.script[:] = [peers.reply(503, b"down")]
+
+    def send(count: int) -> list[str]:
+        push = {"type": "push", "payload": {"title": "t"}}
+        return [application.send(**push, to={"platform": "fcm", "token": f"token-{n}" * 8}) for n in range(count)]
+
+    # Nobody has to act for what is sent: it goes by the other one.
+    sent = send(30)
+    wait_until(lambda: application.statuses(sent) <= {"sent", "delivered"}, "the reserve takes them")
+
+    # What is wrong, and whose fault it is.
+    page.get_by_role("link", name="Providers", exact=True).click()
+    card = page.locator("section", has=page.get_by_role("heading", name="gateway"))
+
+    def is_left_alone() -> bool:
+        page.reload()
+        return "Left alone" in card.inner_text() or "Being tried" in card.inner_text()
+
+    wait_until(is_left_alone, "the page says that the gateway is left alone")
+
+    # Its people ask for quiet: no probes for ten minutes.
+    page.get_by_role("link", name="Pause gateway").click()
+    expect(page.get_by_role("heading", name="What follows")).to_be_visible()
+    page.get_by_label("For how many minutes?").fill("10")
+    page.get_by_label("Why?").fill("they asked for quiet, ticket 4711")
+    page.get_by_role("button", name="Pause").click()
+    expect(card).to_contain_text("ticket 4711")
+    before = len(gateway.requests)
+    sent = send(10)
+    wait_until(lambda: application.statuses(sent) <= {"sent", "delivered"}, "the reserve takes them")
+    assert len(gateway.requests) - before <= 1
+
+    # It is well again, earlier than thought.
+    gateway.script[:] = [peers.reply(202, b'{"id": "g-1"}')]
+    page.get_by_role("link", name="Resume gateway").click()
+    page.get_by_label("Why?").fill("they say it is repaired")
+    page.get_by_role("button", name="Resume").click()
+    recovered = len(gateway.requests)
+
+    def is_called_again() -> bool:
+        send(2)
+        return len(gateway.requests) > recovered + 3
+
+    wait_until(is_called_again, "the gateway is called again")
+    page.goto("/audit")
+    expect(page.get_by_text("ticket 4711").first).to_be_visible()
+    expect(page.get_by_text("they say it is repaired").first).to_be_visible()
