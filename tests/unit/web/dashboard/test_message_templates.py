@@ -4,8 +4,10 @@ import re
 
 import pytest
 
+from tests.factories import make_job
 from tests.template_environment import ORDER, no_check, sms_source
 from tests.unit.web.dashboard.environment import DashboardEnvironment
+from wavecom.core.job import TemplateUse
 from wavecom.core.roles import Role
 from wavecom.core.templates.model import VersionState
 
@@ -125,3 +127,12 @@ def test_a_wrong_action_changes_nothing(templates: DashboardEnvironment) -> None
 
     assert answer.status_code == 422
     assert templates.templates.administration.current("acme", "order") == 1
+
+
+def test_a_notification_leads_to_the_version_that_wrote_it(templates: DashboardEnvironment) -> None:
+    job = make_job(client="acme", template=TemplateUse("order", 1, "de"))
+    templates.put(job)
+
+    page = templates.browser().get(f"/notifications/{job.job_id}").text
+
+    assert f'<a href="{PAGE}?version=1">order, version 1</a> (de)' in page
