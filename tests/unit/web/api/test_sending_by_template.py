@@ -93,6 +93,8 @@ def test_what_the_template_does_not_give_stands_in_the_payload(environment: WebE
         ({"to": {"phone": "12"}, "version": 9}, [("/version", "unknown_value"), ("/to/phone", "invalid")]),
         ({"colour": "red"}, [("/colour", "unknown_field")]),
         ({"type": "fax"}, [("/type", "unknown_value")]),
+        ({"type": ["sms"]}, [("/type", "wrong_type")]),
+        ({"type": {}}, [("/type", "wrong_type")]),
     ],
 )
 def test_what_is_wrong_is_named(api: FlaskClient, changes: dict[str, Any], wrong: list[tuple[str, str]]) -> None:

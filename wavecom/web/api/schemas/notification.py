@@ -241,8 +241,10 @@ class NotificationSchema(CommonSchema):
 
         Raises ``ValidationError`` with every error in it.
         """
-        if type(data) is dict and not TEMPLATE_FIELDS.isdisjoint(data) and data.get("type") in self.by_type:
-            return TemplatedRequest(Channel(data["type"]), data, self._load)
+        if type(data) is dict and not TEMPLATE_FIELDS.isdisjoint(data):
+            type_ = data.get("type")
+            if isinstance(type_, str) and type_ in self.by_type:
+                return TemplatedRequest(Channel(type_), data, self._load)
         return self._load(data)
 
     def _load(self, data: Any) -> NotificationRequest:
