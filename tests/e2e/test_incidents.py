@@ -19,6 +19,7 @@ from tests.e2e.pages.served import chromium
 from tests.peers import HttpPeer
 from tests.waiting import wait_until
 from tests.web_process import WebProcess, workers
+from wavecom.local.servers import PrivateRabbitMQ
 
 PASSWORD = "q8Zt1vXc5LmR2nWy7KpHs0JdGbEuF4oTiBxMaC9rNhU="
 CAMPAIGN = {"campaign": "spring"}
@@ -198,3 +199,27 @@ def test_a_provider_that_is_down_is_seen_paused_and_called_again_when_it_is_well
     page.goto("/audit")
     expect(page.get_by_text("ticket 4711").first).to_be_visible()
     expect(page.get_by_text("they say it is repaired").first).to_be_visible()
+
+
+@pytest.mark.timeout(300)
+def test_while_rabbitmq_is_away_the_pages_say_what_is_true(
+    web: WebProcess, page: Page, gateway: HttpPeer, rabbitmq: PrivateRabbitMQ
+) -> None:
+    application = Application(web)
+    gateway.script[:] = [peers.reply(202, b'{"id": "g-1"}')]
+    page.get_by_role("link", name="Overview", exact=True).click()
+    away = page.get_by_text("RabbitMQ does not answer")
+    expect(page.get_by_text("Updates by itself")).to_be_visible(timeout=20_000)
+    expect(away).to_have_count(0, timeout=20_000)
+
+    rabbitmq.kill()
+    try:
+        # Nobody has to ask for the page again.
+        expect(away).to_be_visible(timeout=60_000)
+        expect(page.get_by_text("What is accepted is safe.")).to_be_visible()
+        sent = [application.send() for _ in range(5)]
+        assert application.statuses(sent) == {"queued"}
+    finally:
+        rabbitmq.start()
+
+    expect(away).to_have_count(0, timeout=90_000)
