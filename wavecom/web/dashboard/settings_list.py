@@ -24,6 +24,8 @@ _VARIABLES: Final = {
 }
 #: What is no setting but made of all of them, or of the machine.
 _OTHERS: Final = frozenset({"environment", "known_variables", "worker_name"})
+#: Kept out of representations, and shown here without what logs in.
+_ADDRESSES: Final = frozenset({"mongodb_uri", "amqp_url", "redis_url"})
 #: User and password in an address; there may be several addresses.
 _CREDENTIALS: Final = re.compile(r"//[^@/\s]*@|(?<=[,;])[^@/,;\s]*@")
 _SECRET: Final = re.compile(r"(password|secret|key|token)[^=&]*=[^&\s]*", re.IGNORECASE)
@@ -53,7 +55,7 @@ def _row(found: Settings, each: Field[object]) -> SettingRow:
     variable = _VARIABLES.get(each.name, f"WAVECOM_{each.name.upper()}")
     value = getattr(found, each.name)
     is_set = bool(found.environment.get(variable, "").strip())
-    if each.name == "amqp_url":
+    if each.name in _ADDRESSES:
         shown = _without_credentials(str(value))
     elif not each.repr:
         shown = "set, hidden" if value else "not set"
