@@ -81,4 +81,5 @@ class DeliveryQueues:
             self._noted = noted
             if self._registry is not None:
                 log.info("queue_layout_changed", partitions=noted.partitions, regions=noted.regions)
-        self.publishing = min(self._wanted.partitions, noted.partitions)
+        # What is wanted is among it: it has been noted before it is taken.
+        self.publishing = self._wanted.partitions
