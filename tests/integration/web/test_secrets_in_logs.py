@@ -74,7 +74,8 @@ def _drive(web: WebProcess, key: str) -> set[tuple[str, str, int]]:
     answered = set()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            filled = path.replace("{", "quokka-").replace("}", "")
+            # What a template is called is no secret: whoever changes one is in the log with its name.
+            filled = path.replace("{template}", "order-shipped").replace("{", "quokka-").replace("}", "")
             query = {"recipient": SECRETS["e-mail address"], "status": "quokka", "quokka": SECRETS["phone number"]}
             calls: list[dict[str, Any]] = [{}]
             content = operation.get("requestBody", {}).get("content", {})
