@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+import structlog
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -60,6 +61,21 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(name, None)
     config.stash[HOME] = Path(tempfile.mkdtemp(prefix="wavecom-tests-"))
     os.environ["WAVECOM_HOME"] = str(config.stash[HOME])
+    configure = structlog.configure
+
+    def configure_for_a_test(**options: Any) -> None:
+        configure(**options | {"cache_logger_on_first_use": False})
+
+    # Else a logger that is used for the first time then would be as that one test wants it, to the end.
+    setattr(structlog, "configure", configure_for_a_test)  # noqa: B010 - the function is typed
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """Nobody finds the log level of a command that another test has called: what it looks for might not be logged."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

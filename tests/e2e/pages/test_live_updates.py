@@ -58,7 +58,7 @@ def test_what_somebody_is_reading_with_the_keyboard_is_not_replaced(
 
     page.locator("main").focus()
     page.clock.run_for(5_000)
-    expect(queued).to_contain_text("7")
+    expect(queued).to_contain_text("8")
 
 
 def test_when_the_session_has_ended_the_page_asks_for_the_login(window: BrowserWindow) -> None:

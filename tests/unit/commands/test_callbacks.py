@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,9 +100,9 @@ def test_a_list_is_narrowed(environment: Environment, options: list[str], listed
 
 def test_what_became_of_events_is_listed_with_the_last_answer(environment: Environment) -> None:
     failed = CallbackTry(later(7), 12, 503, "http_503", "secret words of the receiver")
-    delivery = make_delivery(callback_id=SLOWED, account="bank", state=DeliveryState.PENDING, tried=1)
+    delivery = make_delivery(callback_id=SLOWED, account="bank", state=DeliveryState.PENDING)
     environment.deliveries.add([delivery])
-    environment.deliveries.record([(delivery, failed)])
+    environment.deliveries.record([(replace(delivery, tried=1), failed)])
 
     table = environment.run("deliveries", SLOWED)
     [line] = environment.run("deliveries", SLOWED, "--json").output.splitlines()
