@@ -14,6 +14,7 @@ from wavecom.commands.template_places import KeptTemplate, RemoteTemplates, Stor
 from wavecom.core.account import CLIENT_NAME_RULE, client_of, is_client_name
 from wavecom.core.templates.folder import HEAD, file_of, files_of, is_file_of_template, source_of
 from wavecom.core.templates.model import NAME_RULE, TemplateKind, is_template_name
+from wavecom.core.templates.sources import read_source, source_json
 from wavecom.errors import InvalidRequestError, Problem
 
 Files = Mapping[str, str]
@@ -113,7 +114,7 @@ def push(
         for name, files in _in_order(_read(folder, names)):
             source, problems = source_of(files)
             before = kept.get(name)
-            is_same = not problems and before is not None and files_of(before.source) == files_of(source)
+            is_same = not problems and before is not None and files_of(before.source) == files_of(_as_kept(source))
             is_sent = before is not None and before.current == before.version
             if is_same and (is_sent or not publish):
                 click.echo(f"{name}: as it is")
@@ -163,7 +164,7 @@ def diff(folder: Path, names: tuple[str, ...], client: str | None, url: str | No
     differs = False
     for name, files in sorted(_read(folder, names).items()):
         source, problems = source_of(files)
-        new = files if problems else files_of(source)
+        new = files if problems else files_of(_as_kept(source))
         old = kept.get(name, {})
         for path in sorted({*old, *new}):
             lines = difflib.unified_diff(
@@ -191,6 +192,12 @@ def _place(client: str | None, url: str | None, key: str | None) -> TemplatePlac
     if client is None or not is_client_name(client_of(client)):
         raise click.UsageError(f"--client must be a client's name, or NAME:test; a name has {CLIENT_NAME_RULE}.")
     return StoredTemplates(open_services().templates, client, operator_name())
+
+
+def _as_kept(source: dict[str, Any]) -> dict[str, Any]:
+    """As it comes back: who writes names in another order, or what goes without saying, has changed nothing."""
+    read, problems = read_source(source)
+    return source if read is None or problems else source_json(read)
 
 
 def _push(

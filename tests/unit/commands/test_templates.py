@@ -107,6 +107,20 @@ def test_a_difference_is_shown_line_by_line(environment: Environment) -> None:
     assert "-two\n+three\n" in other.stdout
 
 
+def test_names_in_another_order_and_what_goes_without_saying_are_no_difference(environment: Environment) -> None:
+    """As somebody writes it by hand: ``example`` last, no ``variables`` where there are none."""
+    environment.write("hello", {"contents": {"en": {"sms": {"text": "Hello"}}}})
+    name = {"maxLength": 60, "required": True, "example": "Bo", "type": "text"}
+    environment.write("named", {**sms_source("Hello {{ name }}", name=name), "kind": "message"})
+    (environment.folder / "hello" / "template.json").write_text("{}")
+
+    environment.run("push", "--publish")
+    again, other = environment.run("push", "--publish"), environment.run("diff")
+
+    assert told(again) == "hello: as it is\nnamed: as it is\n"
+    assert (other.exit_code, other.stdout) == (0, "")
+
+
 def test_what_is_pulled_replaces_a_templates_files_and_no_others(environment: Environment) -> None:
     environment.write("order", ORDER)
     (environment.folder / "order" / "README.md").write_text("ours")
