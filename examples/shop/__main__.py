@@ -67,10 +67,8 @@ def main() -> None:
     print(f"The shop is at {address} and uses WaveCom at {options.wavecom}. Stop: Ctrl-C", flush=True)
     # A supervisor's way to say Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        print("Stopped.")
+    server.serve_forever()
+    print("Stopped.")
 
 
 if __name__ == "__main__":
