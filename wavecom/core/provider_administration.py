@@ -190,7 +190,7 @@ class ProviderAdministration:
         problems = []
         if change.sets_weight and not any(each.shares_a_step(name) for each in self._routes.values()):
             text = "changes nothing: the provider shares no step of a route; pause it instead"
-            problems.append(Problem("/weight", text, "without_effect"))
+            problems.append(Problem("/weight", text, "not_allowed"))
         now = self._clock.now()
         if change.paused_until is not None and not now < change.paused_until <= now + LONGEST_PAUSE:
             problems.append(Problem("/pausedUntil", "must be in the future, within a day", "out_of_range"))
