@@ -14,7 +14,6 @@ from wavecom.core.lanes import Channel, Lane
 from wavecom.core.ports import (
     AFTER_CLAIM,
     Clock,
-    Counts,
     DeadLetter,
     Interval,
     JobRepository,
@@ -22,10 +21,10 @@ from wavecom.core.ports import (
     Permit,
     Publisher,
     Refusal,
-    Stats,
 )
 from wavecom.core.receipts import InboundMessage, MatchedReceipt, Receipt
 from wavecom.core.states import Status
+from wavecom.core.stats import Counts, Stats
 from wavecom.core.transition_writer import TransitionWriter
 
 
@@ -105,12 +104,17 @@ class RecordingPublisher:
 class CountingStats:
     def __init__(self) -> None:
         self.counts: dict[Status, int] = {}
+        self.new = 0
 
-    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1, *, is_new: bool = False) -> None:
         self.counts[status] = self.counts.get(status, 0) + count
+        self.new += count if is_new else 0
 
     def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
         return dict(self.counts)
+
+    def accepted(self, since: datetime, before: datetime) -> dict[tuple[str, Channel], int]:
+        return {}
 
     def by_account(self, since: datetime, before: datetime) -> dict[str, dict[Status, int]]:
         return {}

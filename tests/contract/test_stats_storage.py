@@ -176,6 +176,36 @@ def test_accounts_are_told_apart_and_test_ones_from_live_ones(stats: AnyStats) -
     assert (delivered(), delivered(is_test=True), delivered(is_test=False)) == (7, 2, 5)
 
 
+def test_a_job_is_accepted_once_whatever_becomes_of_it(stats: AnyStats) -> None:
+    stats.add("acme", Channel.SMS, Status.QUEUED, 3, is_new=True)
+    stats.add("acme", Channel.SMS, Status.SCHEDULED, 2, is_new=True)
+    stats.flush()
+    # Those that were scheduled become due, and one is started again.
+    stats.add("acme", Channel.SMS, Status.QUEUED, 2)
+    stats.add("acme", Channel.SMS, Status.QUEUED)
+    stats.add("globex", Channel.EMAIL, Status.QUEUED, 5)
+    stats.add("acme:test", Channel.PUSH, Status.SCHEDULED, 4, is_new=True)
+    stats.flush()
+
+    assert stats.accepted(*FOREVER) == {("acme", Channel.SMS): 5, ("acme:test", Channel.PUSH): 4}
+    assert stats.accepted(NOW + timedelta(days=1), NOW + timedelta(days=2)) == {}
+    assert stats.totals(*FOREVER, "acme") == {Status.QUEUED: 6, Status.SCHEDULED: 2}
+
+
+def test_what_an_older_release_counted_shows_what_it_showed(indexed_database: Database[dict[str, Any]]) -> None:
+    older = {"client": "acme", "type": "sms", "counts": {"queued": 7, "scheduled": 2, "delivered": 4}}
+    indexed_database["stats"].insert_one(
+        {"_id": {"minute": MINUTE, "client": "acme", "type": "sms"}, "minute": MINUTE, **older}
+    )
+
+    with closing(MongoStats(indexed_database, now=lambda: later(60), interval_seconds=3600)) as stats:
+        stats.add("acme", Channel.SMS, Status.QUEUED, 1, is_new=True)
+        stats.add("acme", Channel.EMAIL, Status.QUEUED, 5)
+        stats.flush()
+
+        assert stats.accepted(*FOREVER) == {("acme", Channel.SMS): 10}
+
+
 def test_jobs_of_test_accounts_are_kept_and_are_no_metric(indexed_database: Database[dict[str, Any]]) -> None:
     labels = {"type": "push", "status": "queued"}
     before = REGISTRY.get_sample_value("wavecom_jobs_total", labels) or 0

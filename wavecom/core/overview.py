@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from wavecom.core.account import is_test_account
 from wavecom.core.lanes import Channel, LaneQueue
 from wavecom.core.measurements import Buckets, Measured, MeasuredKey, Percentiles, added, percentiles
 from wavecom.core.provider_administration import ProviderStatus
@@ -74,6 +75,8 @@ class Overview:
     at: datetime
     #: A second, averaged over the last one to two minutes: how many live jobs entered a status.
     rates: Mapping[Channel, Mapping[Status, float]] = field(default_factory=dict)
+    #: A second, over the same time: how many live jobs were accepted.
+    accepted: Mapping[Channel, float] = field(default_factory=dict)
     queues: Sequence[QueueOverview] = ()
     lanes: Sequence[LaneOverview] = ()
     dead_letters: int | None = None
@@ -119,6 +122,16 @@ def rates_of(
         for channel, by_status in by_channel.items():
             for status, count in by_status.items():
                 found[channel][status] = found[channel].get(status, 0.0) + count / seconds
+    return found
+
+
+def accepted_rates(accepted: Mapping[tuple[str, Channel], int], now: datetime) -> dict[Channel, float]:
+    """How many live jobs were accepted, a second. ``accepted``: by account and channel, in ``rate_window``."""
+    seconds = (now - rate_window(now)[0]).total_seconds()
+    found = dict.fromkeys(Channel, 0.0)
+    for (account, channel), count in accepted.items():
+        if not is_test_account(account):
+            found[channel] += count / seconds
     return found
 
 

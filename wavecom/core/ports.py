@@ -412,39 +412,4 @@ class Interval(StrEnum):
         return moment.replace(**cleared)  # type: ignore[arg-type]
 
 
-#: How many jobs entered each status, by channel.
-Counts = Mapping[Channel, Mapping[Status, int]]
-
-
-class Stats(Protocol):
-    """Kept counters: how many jobs entered a status, per minute, client and channel."""
-
-    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
-        """Count; cheap, written out in the background. Loses at most the last second if the process is killed."""
-        ...
-
-    def totals(self, since: datetime, before: datetime, client: str | None = None) -> dict[Status, int]:
-        """Sums over whole minutes in [since, before)."""
-        ...
-
-    def by_account(self, since: datetime, before: datetime) -> dict[str, dict[Status, int]]:
-        """Sums over whole minutes in [since, before) for each account that has any."""
-        ...
-
-    def series(
-        self,
-        since: datetime,
-        before: datetime,
-        step: Interval,
-        client: str | None = None,
-        *,
-        is_test: bool | None = None,
-    ) -> dict[datetime, Counts]:
-        """Sums for each step in [since, before), by its beginning; a step in which nothing was counted is missing.
-
-        ``since`` and ``before`` are beginnings of steps. ``is_test``: of test accounts alone, or of live ones.
-        """
-        ...
-
-
 Sleep = Callable[[float], None]

@@ -22,8 +22,9 @@ from wavecom.core.dead_letter_publishing import publish_dead_letters
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import DeliveryMessage, Job
 from wavecom.core.lanes import Channel
-from wavecom.core.ports import Clock, JobRepository, Publisher, Stats
+from wavecom.core.ports import Clock, JobRepository, Publisher
 from wavecom.core.states import Status
+from wavecom.core.stats import Stats
 
 log = structlog.get_logger()
 
@@ -123,7 +124,7 @@ class TransitionWriter:
         if not stored:
             return results
         now = self._clock.now()
-        self._count(Counter((job.client, job.type, job.status) for job in stored))
+        self._count(Counter((job.client, job.type, job.status) for job in stored), is_new=True)
         messages = [job.delivery_message() for job in stored if job.status is Status.QUEUED]
         if messages:
             with _Logged("publish"):
@@ -161,10 +162,10 @@ class TransitionWriter:
         unpublished = len(messages) - published if is_publishing else 0
         return WriteResult(is_written, published, unpublished, dead_lettered)
 
-    def _count(self, counts: _Counts) -> None:
+    def _count(self, counts: _Counts, *, is_new: bool = False) -> None:
         with _Logged("count"):
             for (client, channel, status), count in counts.items():
-                self._stats.add(client, channel, status, count)
+                self._stats.add(client, channel, status, count, is_new=is_new)
 
     def _publish(self, messages: Sequence[DeliveryMessage]) -> int:
         with _Logged("publish"):

@@ -20,16 +20,18 @@ from wavecom.core.overview import (
     Overview,
     QueueOverview,
     WorkerOverview,
+    accepted_rates,
     added_up,
     lanes_of,
     oldest_seconds,
     rate_window,
     rates_of,
 )
-from wavecom.core.ports import Clock, Interval, Stats
+from wavecom.core.ports import Clock, Interval
 from wavecom.core.progress import StallReport
 from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.states import Status
+from wavecom.core.stats import Stats
 from wavecom.errors import UnavailableError
 from wavecom.health import health_of
 from wavecom.internals import fast_paths
@@ -99,6 +101,8 @@ class OverviewReader:
         nothing_measured: _Measured = {}
         window = rate_window(now)
         counts = asked("MongoDB", lambda: self._stats.series(*window, Interval.MINUTE, is_test=False), nothing)
+        nothing_accepted: Mapping[tuple[str, Channel], int] = {}
+        accepted = asked("MongoDB", lambda: self._stats.accepted(*window), nothing_accepted)
         measured = asked("MongoDB", lambda: self._measurements.between(*window, Interval.MINUTE), nothing_measured)
         report: StallReport | None = asked("Redis", self._progress.stall_report, None)
         providers: Mapping[str, ProviderStatus] = asked("Redis", self._board.read, {})
@@ -115,6 +119,7 @@ class OverviewReader:
         return Overview(
             at=now,
             rates={} if "MongoDB" in away else rates_of(counts, now),
+            accepted={} if "MongoDB" in away else accepted_rates(accepted, now),
             queues=list(queues.values()),
             lanes=lanes_of(measured, _lane_queues(layout, queues), now),
             dead_letters=None if dead is None else dead.ready,

@@ -28,9 +28,10 @@ from wavecom.core.keys import KeyRecord
 from wavecom.core.measurements import MeasurementStore
 from wavecom.core.operations import Operations
 from wavecom.core.overview import Overview
-from wavecom.core.ports import Clock, JobRepository, Stats
+from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.provider_administration import ProviderAdministration
 from wavecom.core.receipt_counts import ReceiptCounter
+from wavecom.core.stats import Stats
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.templates.administration import TemplateAdministration

@@ -57,10 +57,10 @@ class Stats(CountingStats):
         self.by_client: list[tuple[str, Channel, Status, int]] = []
         self.error: Exception | None = None
 
-    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1, *, is_new: bool = False) -> None:
         if self.error is not None:
             raise self.error
-        super().add(client, channel, status, count)
+        super().add(client, channel, status, count, is_new=is_new)
         self.steps.append("count")
         self.by_client.append((client, channel, status, count))
 
@@ -371,6 +371,7 @@ def test_new_jobs_are_stored_then_counted_then_published_then_observed() -> None
     assert results == [None, None]
     assert environment.steps == ["insert", "count", "count", "publish", "observe"]
     assert environment.stats.counts == {Status.QUEUED: 1, Status.SCHEDULED: 1}
+    assert environment.stats.new == 2
     assert [message.job_id for message in environment.publisher.delivery_messages] == [queued.job_id]
     assert environment.observer.inserted == [queued, scheduled]
 

@@ -30,6 +30,9 @@ def test_test_accounts_are_no_part_of_the_rates(tmp_path: Path) -> None:
     stats = MemoryStats(clock.now)
     stats.add("acme", Channel.SMS, Status.DELIVERED, 120)
     stats.add("acme:test", Channel.SMS, Status.DELIVERED, 60_000)
+    stats.add("acme", Channel.EMAIL, Status.SCHEDULED, 120, is_new=True)
+    stats.add("acme", Channel.EMAIL, Status.QUEUED, 60_000)
+    stats.add("acme:test", Channel.EMAIL, Status.QUEUED, 60_000, is_new=True)
     client: Any = AwayRedis()
     reader = OverviewReader(
         stats=stats,
@@ -44,4 +47,6 @@ def test_test_accounts_are_no_part_of_the_rates(tmp_path: Path) -> None:
     found = reader.read()
 
     assert 1.0 <= found.rates[Channel.SMS][Status.DELIVERED] <= 2.0
+    assert 1.0 <= found.accepted[Channel.EMAIL] <= 2.0
+    assert found.accepted[Channel.SMS] == 0
     assert set(found.away) == {"Redis", "RabbitMQ"}

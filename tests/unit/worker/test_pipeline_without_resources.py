@@ -144,9 +144,9 @@ class Stats(CountingStats):
         super().__init__()
         self.faults = faults
 
-    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1, *, is_new: bool = False) -> None:
         self.faults.check("counting")
-        super().add(client, channel, status, count)
+        super().add(client, channel, status, count, is_new=is_new)
 
 
 class Harness:

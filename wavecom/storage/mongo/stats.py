@@ -3,6 +3,9 @@
 Counted in memory and written about once a second, so that counting costs nothing where it happens and the pages never
 have to count jobs; by hours too, so that a year is not added up from half a million minutes. Each flush carries an id
 that the documents remember: a flush of which nobody knows whether it was written is simply repeated, and counts once.
+
+``counts`` are jobs that entered each status, ``accepted`` those of them that were new. The latter stands wherever jobs
+were queued or scheduled, be it 0: where it does not, an older release has counted.
 """
 
 from __future__ import annotations
@@ -24,8 +27,9 @@ from pymongo.errors import BulkWriteError
 
 from wavecom.core.account import is_test_account
 from wavecom.core.lanes import Channel
-from wavecom.core.ports import Counts, Interval
+from wavecom.core.ports import Interval
 from wavecom.core.states import Status
+from wavecom.core.stats import Counts
 from wavecom.errors import StoreError
 from wavecom.storage.mongo.client import durable
 from wavecom.storage.mongo.documents import Document
@@ -49,7 +53,12 @@ class _Key(NamedTuple):
     channel: Channel
 
 
-_Counts = dict[_Key, dict[Status, int]]
+#: What is added to a document's fields, by their paths.
+_Counts = dict[_Key, dict[str, int]]
+
+_ACCEPTED = "accepted"
+#: In which new jobs begin.
+_FIRST = (Status.QUEUED, Status.SCHEDULED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +70,7 @@ class _Flush:
 
 
 class MongoStats:
-    """``wavecom.core.ports.Stats``; safe to share between threads, one per process, to be made after the fork.
+    """``wavecom.core.stats.Stats``; safe to share between threads, one per process, to be made after the fork.
 
     While the store is away counts are held back, up to ``capacity`` documents of them; what is beyond is dropped and
     said in the log. ``now`` is aware UTC.
@@ -89,7 +98,7 @@ class MongoStats:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def add(self, client: str, channel: Channel, status: Status, count: int = 1) -> None:
+    def add(self, client: str, channel: Channel, status: Status, count: int = 1, *, is_new: bool = False) -> None:
         """See the port. Counts for Prometheus too: live accounts alone, and no client told from another."""
         if not is_test_account(client):
             ENTERED.labels(channel.value, status.value).inc(count)
@@ -101,7 +110,9 @@ class MongoStats:
                     self._dropped += count
                     return
                 counts = self._counts[key] = {}
-            counts[status] = counts.get(status, 0) + count
+            counts[f"counts.{status.value}"] = counts.get(f"counts.{status.value}", 0) + count
+            if is_new or status in _FIRST:
+                counts[_ACCEPTED] = counts.get(_ACCEPTED, 0) + (count if is_new else 0)
             if self._thread is None and not self._closing.is_set():
                 self._thread = threading.Thread(target=self._keep_flushing, name="stats", daemon=True)
                 self._thread.start()
@@ -114,6 +125,30 @@ class MongoStats:
         with reading():
             found = list(self._stats.aggregate([{"$match": where}, {"$group": {"_id": None} | sums}]))
         return {status: group[status.value] for group in found for status in Status if group[status.value]}
+
+    def accepted(self, since: datetime, before: datetime) -> dict[tuple[str, Channel], int]:
+        """See the port. Raises ``StoreError``.
+
+        Of what an older release has counted, it is what was queued or scheduled: replays too, and twice what was
+        sent later.
+        """
+        first = {"$add": [{"$ifNull": [f"$counts.{status.value}", 0]} for status in _FIRST]}
+        pipeline: list[Document] = [
+            {"$match": {"minute": {"$gte": since, "$lt": before}}},
+            {
+                "$group": {
+                    "_id": {"client": "$client", "type": "$type"},
+                    _ACCEPTED: {"$sum": {"$ifNull": [f"${_ACCEPTED}", first]}},
+                }
+            },
+        ]
+        with reading():
+            found = list(self._stats.aggregate(pipeline))
+        return {
+            (group["_id"]["client"], Channel(group["_id"]["type"])): group[_ACCEPTED]
+            for group in found
+            if group[_ACCEPTED]
+        }
 
     def by_account(self, since: datetime, before: datetime) -> dict[str, dict[Status, int]]:
         """See the port. Raises ``StoreError``."""
@@ -182,8 +217,8 @@ class MongoStats:
         hourly: _Counts = {}
         for key, counts in flush.counts.items():
             sums = hourly.setdefault(key._replace(at=Interval.HOUR.start_of(key.at)), {})
-            for status, count in counts.items():
-                sums[status] = sums.get(status, 0) + count
+            for field_path, count in counts.items():
+                sums[field_path] = sums.get(field_path, 0) + count
         with writing():
             for kept, unit, counted in ((self._stats, "minute", flush.counts), (self._hourly, "hour", hourly)):
                 updates = [_update(flush.id, unit, key, counts) for key, counts in counted.items()]
@@ -227,13 +262,13 @@ def _refused(kept: Collection[Document], updates: list[UpdateOne]) -> list[int]:
     return []
 
 
-def _update(flush_id: ObjectId, unit: str, key: _Key, counts: dict[Status, int]) -> UpdateOne:
+def _update(flush_id: ObjectId, unit: str, key: _Key, counts: dict[str, int]) -> UpdateOne:
     """Adds the counts unless the document remembers this flush; then the upsert meets its ``_id`` and is refused."""
     at, client, channel = key.at, key.client, key.channel.value
     return UpdateOne(
         {"_id": {unit: at, "client": client, "type": channel}, "flushes": {"$ne": flush_id}},
         {
-            "$inc": {f"counts.{status.value}": count for status, count in counts.items()},
+            "$inc": counts,
             "$push": {"flushes": {"$each": [flush_id], "$slice": -_FLUSHES_KEPT}},
             "$setOnInsert": {unit: at, "client": client, "type": channel},
         },

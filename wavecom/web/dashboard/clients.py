@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from flask import render_template, url_for
 
@@ -18,6 +19,16 @@ from wavecom.core.states import Status
 from wavecom.web.dashboard.context import pages
 
 _SECONDS: Final = 30.0
+
+
+class _Counted(NamedTuple):
+    """How many of an account's were accepted today, and how many entered each status."""
+
+    accepted: int
+    by_status: Mapping[Status, int]
+
+
+_NOTHING: Final = _Counted(0, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +72,7 @@ def clients() -> str:
         ClientSummary(
             name,
             keys,
-            _use(used.get(account_of(name, True), {}), name, "live"),
+            _use(used.get(account_of(name, True), _NOTHING), name, "live"),
             _use(used[account_of(name, False)], name, "test") if used.get(account_of(name, False)) else None,
         )
         for name, keys in sorted(by_client.items())
@@ -74,14 +85,21 @@ def clients() -> str:
     )
 
 
-def _used_today() -> Mapping[str, Mapping[Status, int]]:
-    now = pages().services.clock.now()
-    return pages().services.stats.by_account(Interval.DAY.start_of(now), now + timedelta(minutes=1))
+def _used_today() -> Mapping[str, _Counted]:
+    services = pages().services
+    now = services.clock.now()
+    today = (Interval.DAY.start_of(now), now + timedelta(minutes=1))
+    accepted: Counter[str] = Counter()
+    for (account, _), count in services.stats.accepted(*today).items():
+        accepted[account] += count
+    by_account = services.stats.by_account(*today)
+    return {account: _Counted(accepted[account], by_account.get(account, {})) for account in {*accepted, *by_account}}
 
 
-def _use(counts: Mapping[Status, int], client: str, mode: str) -> AccountUse:
+def _use(counted: _Counted, client: str, mode: str) -> AccountUse:
+    counts = counted.by_status
     return AccountUse(
-        counts.get(Status.QUEUED, 0) + counts.get(Status.SCHEDULED, 0),
+        counted.accepted,
         counts.get(Status.DELIVERED, 0),
         counts.get(Status.FAILED, 0) + counts.get(Status.EXPIRED, 0),
         url_for("dashboard.notifications", client=client, mode=mode),

@@ -15,10 +15,11 @@ from flask import Response, render_template, request, url_for
 
 from wavecom.core.lanes import Channel
 from wavecom.core.measurements import Buckets, Measured, MeasuredKey, Percentiles, added, percentiles
-from wavecom.core.overview import LaneOverview
-from wavecom.core.ports import Counts, Interval
+from wavecom.core.overview import LaneOverview, Overview
+from wavecom.core.ports import Interval
 from wavecom.core.roles import Permission
 from wavecom.core.states import Status
+from wavecom.core.stats import Counts
 from wavecom.errors import StoreError
 from wavecom.web.dashboard.chart import ChartStep, LineChart, lines, stacked_bars
 from wavecom.web.dashboard.chart_marks import MARKED, marks
@@ -148,7 +149,7 @@ def _context(chosen: ChartRange, *, sees_audit: bool) -> dict[str, Any]:
     now = services.read_overview()
     context: dict[str, Any] = {
         "now": now,
-        "channels": [_rates(channel, now.rates.get(channel, {})) for channel in Channel] if now.rates else [],
+        "channels": [_rates(channel, now) for channel in Channel] if now.rates else [],
         "lanes": [_lane(lane) for lane in now.lanes],
         "chosen": chosen,
         "failed_link": url_for("dashboard.notifications", status=Status.FAILED.value, mode="live"),
@@ -177,7 +178,9 @@ def _acted(since: datetime) -> list[dict[str, Any]]:
     return [entry for action in sorted(MARKED) for entry in newest(action=action, since=since, limit=MOST_MARKS)]
 
 
-def _rates(channel: Channel, rates: Mapping[Status, float]) -> ChannelRate:
+def _rates(channel: Channel, now: Overview) -> ChannelRate:
+    rates = now.rates.get(channel, {})
+
     def link(status: Status | None) -> str:
         return url_for(
             "dashboard.notifications", type=channel.value, status=None if status is None else status.value, mode="live"
@@ -185,8 +188,7 @@ def _rates(channel: Channel, rates: Mapping[Status, float]) -> ChannelRate:
 
     return ChannelRate(
         channel,
-        # What is sent later is counted when it is stored, as scheduled.
-        accepted=rates.get(Status.QUEUED, 0.0) + rates.get(Status.SCHEDULED, 0.0),
+        accepted=now.accepted.get(channel, 0.0),
         delivered=rates.get(Status.DELIVERED, 0.0),
         failed=sum(rates.get(status, 0.0) for status in _BAD),
         links={"accepted": link(None), "delivered": link(Status.DELIVERED), "failed": link(Status.FAILED)},

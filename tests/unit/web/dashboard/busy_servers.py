@@ -29,6 +29,7 @@ def busy(environment: DashboardEnvironment) -> None:
     measured = environment.measurements.between(now - timedelta(hours=1), now + timedelta(hours=1), Interval.MINUTE)
     environment.overview = Overview(
         at=now,
+        accepted={Channel.SMS: 17.0},
         rates={Channel.SMS: {Status.QUEUED: 20.0, Status.DELIVERED: 18.5, Status.FAILED: 0.5}},
         queues=list(queues.values()),
         lanes=lanes_of(measured, queues, now),

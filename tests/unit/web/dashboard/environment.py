@@ -55,11 +55,12 @@ from wavecom.core.keys import KeyRecord
 from wavecom.core.local_quota import LocalQuotas
 from wavecom.core.operations import Operations
 from wavecom.core.overview import Overview
-from wavecom.core.ports import Counts, Cursor, Interval, JobFilter, Page
+from wavecom.core.ports import Cursor, Interval, JobFilter, Page
 from wavecom.core.provider_administration import ProviderStatus
 from wavecom.core.quota import Limits
 from wavecom.core.roles import Role
 from wavecom.core.sessions import SessionStore
+from wavecom.core.stats import Counts
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.errors import StoreError
