@@ -124,7 +124,7 @@ class QueueSampler:
     ``depth(queue)`` is the number of waiting messages, ``reached(queue)`` how far workers have got in it; None where
     that can't be told. A queue keeps its order, so nothing in it is older than what was taken from it last, nor than
     the time at which it was last seen empty. ``queues()`` gives the partitions of each queue; what is said of the queue
-    is their sum, and the age of the oldest message among them. ``also`` is called each time.
+    is their sum, and the age of the oldest message among them. Each of ``also`` is called then, too.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class QueueSampler:
         reached: Callable[[str], datetime | None],
         now: Callable[[], datetime],
         monotonic: Callable[[], float],
-        also: Callable[[], None] = lambda: None,
+        also: Sequence[Callable[[], None]] = (),
     ) -> None:
         self._also = also
         self._queues = queues
@@ -152,7 +152,8 @@ class QueueSampler:
         self._next_at = self._monotonic() + SAMPLE_SECONDS
         for partitions in self._queues():
             self._sample(partitions)
-        self._also()
+        for sample in self._also:
+            sample()
 
     def _sample(self, partitions: Sequence[str]) -> None:
         queue = partitions[0]

@@ -14,6 +14,7 @@ from wavecom.callbacks.http_caller import HttpEndpointCaller
 from wavecom.core.callback_sending import CallbackDispatch, CallbackSending, CallbackSubscriber
 from wavecom.core.event_publication import EventPublication
 from wavecom.core.ports import Clock
+from wavecom.event_metrics import EventSampler
 from wavecom.providers.transport import HttpTransport
 from wavecom.services.callback_administration import callback_store_of
 from wavecom.settings import Settings
@@ -36,8 +37,10 @@ class EventServices:
         self._clock = clock
         deliveries = MongoCallbackDeliveryStore(database)
         log = MongoEventLog(database)
+        recorded = MongoRecordedEvents(database)
+        self.sampler = EventSampler(recorded, clock)
         self.publication = EventPublication(
-            recorded=MongoRecordedEvents(database),
+            recorded=recorded,
             log=log,
             subscribers=[CallbackSubscriber(self._callbacks, deliveries)],
             clock=clock,

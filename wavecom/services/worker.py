@@ -105,6 +105,7 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
     )
     suppressions = suppressions_of(database, clock)
     delivering = delivery_services(foundation, writer, suppressions, watermarks, takes_deliveries)
+    events = EventServices(settings, database, clock, delivering.transport, delivering.stopping.is_set)
     return WorkerServices(
         settings=settings,
         router=delivering.router,
@@ -133,14 +134,14 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         weight_adjustment=weight_adjustment_of(
             settings, foundation.config, database, counter=receipt_counter, clock=clock
         ),
-        events=EventServices(settings, database, clock, delivering.transport, delivering.stopping.is_set),
+        events=events,
         queue_sampler=delivery_metrics.QueueSampler(
             lambda: [*topology.partitions_by_queue(queues.layout).values(), [topology.DEAD_QUEUE]],
             publisher.depth,
             watermarks.reached,
             clock.now,
             clock.monotonic,
-            also=RegionSampler(regions, attendance()).sample,
+            also=[RegionSampler(regions, attendance()).sample, events.sampler.sample],
         ),
         queues=queues,
         consumed_lanes=ConsumedLanes(regions, region_of(settings, regions), board, attendance()),
