@@ -6,7 +6,7 @@ import secrets
 import uuid
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pymongo.database import Database
 
@@ -18,6 +18,9 @@ from wavecom.settings import Settings
 from wavecom.storage.mongo.callback_deliveries import MongoCallbackDeliveryStore
 from wavecom.storage.mongo.callbacks import MongoCallbackStore
 from wavecom.storage.mongo.client_events import MongoEventAccountStore, MongoEventLog
+
+#: In WAVECOM_HOME: the key of this machine alone, where the settings have none.
+KEY_FILE: Final = "callback-key"
 
 
 def callback_store_of(settings: Settings, database: Database[dict[str, Any]]) -> MongoCallbackStore:
@@ -50,4 +53,4 @@ def callback_administration_of(
 
 @cache
 def _sealer(keys: tuple[str, ...], home: Path) -> SecretSealer:
-    return SecretSealer(keys or (private_files.shared_secret(home / "callback-key"),))
+    return SecretSealer(keys or (private_files.shared_secret(home / KEY_FILE),))
