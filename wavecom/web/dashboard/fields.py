@@ -34,6 +34,15 @@ def whole_number(text: str) -> int | str | None:
     return int(text) if re.fullmatch(r"[+-]?[0-9]{1,15}", text) else text or None
 
 
+def whole_number_within(text: str, least: int, most: int) -> int | None:
+    """The number that ``text`` is, in decimal digits; None where it is none from ``least`` to ``most``, however long.
+
+    Not negative, and of fifteen digits at the most: Python itself raises for thousands of them.
+    """
+    found = whole_number(text) if text[:1].isdecimal() else None
+    return found if isinstance(found, int) and least <= found <= most else None
+
+
 def utc(text: str) -> str | None:
     """The value of ``datetime-local`` as RFC 3339 in UTC; anything else is left for the schema to refuse."""
     text = text.strip()

@@ -12,9 +12,12 @@ from wavecom.core.templates.previews import Preview, previews
 from wavecom.errors import InvalidRequestError, TemplateNotFoundError
 from wavecom.web.api.payload_checks import payload_check
 from wavecom.web.dashboard.context import pages, viewer
+from wavecom.web.dashboard.fields import whole_number_within
 from wavecom.web.dashboard.preview import FRAMED_POLICY
 
 SHOWN_VERSIONS = 50
+#: No template has more.
+_MOST_VERSIONS = 9_999_999
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +106,10 @@ def _own(account: str) -> str:
 
 
 def _version(account: str, template: str, number: str) -> TemplateVersion:
-    if not (number.isascii() and number.isdigit() and len(number) <= 7):
+    version = whole_number_within(number, 0, _MOST_VERSIONS)
+    if version is None:
         raise TemplateNotFoundError("There is no such version of this template.")
-    return pages().services.template_administration.get(account, template, int(number))
+    return pages().services.template_administration.get(account, template, version)
 
 
 def _shown(title: str, version: TemplateVersion, locale: str) -> ShownVersion:

@@ -23,10 +23,14 @@ from wavecom.web.api.schemas.action import REASON_LIMIT
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.dead_letters import filter_of, form_of
 from wavecom.web.dashboard.field_form import FieldForm
+from wavecom.web.dashboard.fields import whole_number_within
 from wavecom.web.dashboard.fragments import fragment
 from wavecom.web.dashboard.words import audit_word
 
 _MOST_RATE: Final = 1000
+_USUAL_RATE: Final = 50
+#: No operation is of more.
+_MOST: Final = 10**9
 _LIST: Final = 20
 WORDS: Final = {AuditAction.REPLAY: "Start again", AuditAction.DISCARD: "Put aside"}
 _SAYS: Final = {
@@ -42,7 +46,7 @@ _NAMES: Final = {"again": AuditAction.REPLAY, "aside": AuditAction.DISCARD}
 class OperationForm:
     """What was typed, and what is wrong with it."""
 
-    rate: str = "50"
+    rate: str = str(_USUAL_RATE)
     limit: str = ""
     reason: str = ""
     accepts_duplicate: bool = False
@@ -70,13 +74,13 @@ def start(run: Run, page: Callable[[OperationForm], str]) -> Redirect | tuple[st
         request.form.get("reason", "").strip(),
         bool(request.form.get("acceptDuplicate")),
     )
-    problem = _problem(typed)
-    if problem:
+    problem, rate = _problem(typed), _rate(typed.rate)
+    if problem or rate is None:
         return page(replace(typed, problem=problem)), 422
     options = BulkOptions(
         operator=viewer().actor.name,
-        rate_per_second=int(typed.rate),
-        limit=int(typed.limit) if typed.limit else None,
+        rate_per_second=rate,
+        limit=whole_number_within(typed.limit, 1, _MOST),
         is_dry_run="dryRun" in request.form,
         reason=typed.reason,
         operation_id=pages().new_id(),
@@ -127,7 +131,7 @@ def resume_operation(operation_id: str) -> Redirect:
     rate = request.form.get("rate", "")
     options = BulkOptions(
         operator=viewer().actor.name,
-        rate_per_second=int(rate) if _is_rate(rate) else 50,
+        rate_per_second=_rate(rate) or _USUAL_RATE,
         operation_id=pages().new_id(),
     )
     found = services.dead_letters.operation(operation_id)
@@ -156,17 +160,17 @@ def _runner(action: AuditAction, where: DeadLetterFilter, *, accepts_duplicate: 
 
 
 def _problem(typed: OperationForm) -> str:
-    if not _is_rate(typed.rate):
+    if _rate(typed.rate) is None:
         return f"The pace is a whole number from 1 to {_MOST_RATE} a second."
-    if typed.limit and not (typed.limit.isascii() and typed.limit.isdigit() and 0 < int(typed.limit) <= 10**9):
-        return "At most how many is a whole number, or empty for all."
+    if typed.limit and whole_number_within(typed.limit, 1, _MOST) is None:
+        return f"At most how many is a whole number from 1 to {_MOST}, or empty for all."
     if not typed.reason or len(typed.reason) > REASON_LIMIT or not typed.reason.isprintable():
         return f"Say why, in 1 to {REASON_LIMIT} characters on one line."
     return ""
 
 
-def _is_rate(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= len(str(_MOST_RATE)) and 1 <= int(text) <= _MOST_RATE
+def _rate(text: str) -> int | None:
+    return whole_number_within(text, 1, _MOST_RATE)
 
 
 def _form(action: AuditAction, form: FieldForm, typed: OperationForm) -> str:

@@ -25,6 +25,7 @@ from wavecom.core.provider_figures import (
 from wavecom.errors import InvalidRequestError, ProviderNotFoundError, UnavailableError
 from wavecom.web.api.schemas.action import REASON_LIMIT
 from wavecom.web.dashboard.context import pages, viewer
+from wavecom.web.dashboard.fields import whole_number_within
 
 #: How old the figures may be that all open pages share.
 _SECONDS: Final = 2.0
@@ -151,9 +152,10 @@ def _change(lever: ProviderLever, typed: LeverForm) -> tuple[ProviderChange | No
     match lever.name:
         case "pause":
             longest = LONGEST_PAUSE // timedelta(minutes=1)
-            if not typed.minutes.isascii() or not typed.minutes.isdigit() or not 1 <= int(typed.minutes) <= longest:
+            minutes = whole_number_within(typed.minutes, 1, longest)
+            if minutes is None:
                 return None, f"Minutes are a whole number from 1 to {longest}."
-            until = pages().services.clock.now() + timedelta(minutes=int(typed.minutes))
+            until = pages().services.clock.now() + timedelta(minutes=minutes)
             return ProviderChange(reason=reason, sets_pause=True, paused_until=until), ""
         case "resume":
             return ProviderChange(reason=reason, sets_pause=True), ""
@@ -162,9 +164,10 @@ def _change(lever: ProviderLever, typed: LeverForm) -> tuple[ProviderChange | No
         case _:
             if not typed.weight:
                 return ProviderChange(reason=reason, sets_weight=True), ""
-            if not typed.weight.isascii() or not typed.weight.isdigit() or int(typed.weight) > _MOST_WEIGHT:
+            weight = whole_number_within(typed.weight, 0, _MOST_WEIGHT)
+            if weight is None:
                 return None, f"A weight is a whole number from 0 to {_MOST_WEIGHT}, or empty."
-            return ProviderChange(reason=reason, sets_weight=True, weight=int(typed.weight)), ""
+            return ProviderChange(reason=reason, sets_weight=True, weight=weight), ""
 
 
 def _form(

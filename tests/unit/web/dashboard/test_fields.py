@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 
 from wavecom.errors import Problem
-from wavecom.web.dashboard.fields import Field, json_value, line, lines, pairs, place, sentence, utc, whole_number
+from wavecom.web.dashboard.fields import (
+    Field,
+    json_value,
+    line,
+    lines,
+    pairs,
+    place,
+    sentence,
+    utc,
+    whole_number,
+    whole_number_within,
+)
 
 FIELDS = [
     Field(name="to", label="To", pointer="/to/email", covers=("/to",)),
@@ -83,3 +94,24 @@ def test_a_problem_is_shown_where_it_can_be_mended(where: str, name: str | None,
 )
 def test_messages_become_sentences(text: str, expected: str) -> None:
     assert sentence(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", None),
+        ("1", 1),
+        ("007", 7),
+        ("1000", 1000),
+        ("1001", None),
+        ("", None),
+        ("-1", None),
+        ("+1", None),
+        ("1.0", None),
+        ("９", None),
+        ("²", None),
+        ("9" * 5000, None),
+    ],
+)
+def test_a_number_within_bounds_is_one_and_nothing_else_is(text: str, number: int | None) -> None:
+    assert whole_number_within(text, 1, 1000) == number

@@ -177,6 +177,9 @@ def test_what_has_finished_is_not_resumed(environment: DashboardEnvironment, bro
     [
         ({"rate": "0"}, "from 1 to 1000"),
         ({"rate": "9999999"}, "from 1 to 1000"),
+        ({"rate": "9" * 5000}, "from 1 to 1000"),
+        ({"limit": "9" * 5000}, "from 1 to 1000000000"),
+        ({"limit": "0"}, "from 1 to 1000000000"),
         ({"rate": "x"}, "from 1 to 1000"),
         ({"limit": "-1"}, "whole number"),
         ({"reason": ""}, "Say why"),
