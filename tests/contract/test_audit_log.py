@@ -10,7 +10,7 @@ from pymongo.database import Database
 
 from tests.factories import NOW, later
 from tests.memory_storage import MemoryAuditLog
-from wavecom.core.audit import AuditAction, FailureReason
+from wavecom.core.audit import AuditAction, AuditPosition, FailureReason
 from wavecom.core.bulk_operations import AuditLog, BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyAction, KeyEvent
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -93,3 +93,28 @@ def test_a_release_is_noted_when_it_is_another_one_and_so_is_the_way_back(databa
         ("1.1", later(minutes=10)),
         ("1.0", NOW),
     ]
+
+
+@pytest.mark.parametrize("narrowed", [{}, {"action": "revoke_key"}, {"since": NOW}])
+def test_pages_of_any_size_have_each_entry_once_though_many_are_of_one_moment(
+    database: Database[dict[str, Any]], narrowed: dict[str, Any]
+) -> None:
+    log = MongoAuditLog(database)
+    # In no order: of one moment the store gives them back as they were written.
+    ids = [f"event-{number * 7 % 12:02}" for number in range(12)]
+    for number, event_id in enumerate(ids):
+        at = later(number // 10)
+        log.record_key_event(
+            KeyEvent(event_id=event_id, action=KeyAction.REVOKE, actor="ada@ops", at=at, key_id="key-1", client="acme")
+        )
+    whole = [entry["entryId"] for entry in log.newest(limit=100, **narrowed)]
+
+    assert sorted(whole) == sorted(ids)
+    for size in range(1, 13):
+        found: list[str] = []
+        behind: AuditPosition | None = None
+        while page := log.newest(limit=size, behind=behind, **narrowed):
+            assert len(page) <= size
+            found += [entry["entryId"] for entry in page]
+            behind = AuditPosition(page[-1]["startedAt"], page[-1]["entryId"])
+        assert found == whole

@@ -7,6 +7,7 @@ from copy import deepcopy
 from datetime import datetime
 from typing import Any
 
+from wavecom.core.audit import AuditPosition
 from wavecom.core.bulk_operations import BulkOperation
 from wavecom.errors import StoreError
 
@@ -48,6 +49,7 @@ class MemoryAuditReader:
         operator: str | None = None,
         since: datetime | None = None,
         before: datetime | None = None,
+        behind: AuditPosition | None = None,
         limit: int,
     ) -> list[dict[str, Any]]:
         """See the port."""
@@ -58,5 +60,6 @@ class MemoryAuditReader:
             and operator in {None, entry["operator"]}
             and (since is None or entry["startedAt"] >= since)
             and (before is None or entry["startedAt"] < before)
+            and (behind is None or (entry["startedAt"], entry["entryId"]) < (behind.at, behind.entry_id))
         ]
-        return sorted(found, key=lambda entry: entry["startedAt"], reverse=True)[:limit]
+        return sorted(found, key=lambda entry: (entry["startedAt"], entry.get("entryId", "")), reverse=True)[:limit]

@@ -36,8 +36,15 @@ class AuditAction(StrEnum):
     RELEASE = "begin_release"
 
 
+class AuditPosition(NamedTuple):
+    """A place in the audit log: that of an entry, by its time and, of those of one moment, by its id."""
+
+    at: datetime
+    entry_id: str
+
+
 class AuditReader(Protocol):
-    """Reads the audit log, newest first."""
+    """Reads the audit log, newest first; entries of one moment by their ids, in descending order."""
 
     def newest(
         self,
@@ -46,9 +53,10 @@ class AuditReader(Protocol):
         operator: str | None = None,
         since: datetime | None = None,
         before: datetime | None = None,
+        behind: AuditPosition | None = None,
         limit: int,
     ) -> list[dict[str, Any]]:
         """At most ``limit`` entries as they were noted, the newest first: those from ``since`` on, and earlier than
-        ``before``. Raises ``StoreError``.
+        ``before``. With ``behind``, those that follow this one. Their ids are ``entryId``. Raises ``StoreError``.
         """
         ...

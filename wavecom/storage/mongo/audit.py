@@ -9,7 +9,7 @@ from typing import Any
 from pymongo import DESCENDING, WriteConcern
 from pymongo.database import Database
 
-from wavecom.core.audit import AuditAction, FailureReason
+from wavecom.core.audit import AuditAction, AuditPosition, FailureReason
 from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
@@ -35,15 +35,34 @@ class MongoAuditLog:
         operator: str | None = None,
         since: datetime | None = None,
         before: datetime | None = None,
+        behind: AuditPosition | None = None,
         limit: int,
     ) -> list[dict[str, Any]]:
-        """Entries as they were noted, the newest first, their id as ``entryId``. Raises ``StoreError``."""
-        bounds = {name: at for name, at in (("$gte", since), ("$lt", before)) if at is not None}
-        where: Document = {"startedAt": bounds or {"$exists": True}}
-        where |= {name: value for name, value in (("action", action), ("operator", operator)) if value is not None}
+        """See the port."""
+        named = {name: value for name, value in (("action", action), ("operator", operator)) if value is not None}
+        found: list[Document] = []
         with reading():
-            found = list(self._entries.find(where).sort([("startedAt", DESCENDING)]).limit(limit))
+            if behind is not None:
+                found = self._of_moment(named | {"_id": {"$lt": behind.entry_id}}, behind.at, limit)
+                before = behind.at if before is None else min(before, behind.at)
+            if len(found) < limit:
+                bounds = {name: at for name, at in (("$gte", since), ("$lt", before)) if at is not None}
+                found += self._before(named, bounds, limit - len(found))
         return [{"entryId": entry.pop("_id"), **entry} for entry in found]
+
+    def _before(self, named: Document, bounds: Document, limit: int) -> list[Document]:
+        """In order by time and id, though the index has the time alone: the last moment may have more than fit."""
+        where = named | {"startedAt": bounds or {"$exists": True}}
+        found = list(self._entries.find(where).sort([("startedAt", DESCENDING)]).limit(limit))
+        found.sort(key=lambda entry: (entry["startedAt"], entry["_id"]), reverse=True)
+        if len(found) < limit:
+            return found
+        last = found[-1]["startedAt"]
+        whole = [entry for entry in found if entry["startedAt"] != last]
+        return whole + self._of_moment(named, last, limit - len(whole))
+
+    def _of_moment(self, where: Document, at: datetime, limit: int) -> list[Document]:
+        return list(self._entries.find(where | {"startedAt": at}).sort("_id", DESCENDING).limit(limit))
 
     def record(self, operation: BulkOperation) -> None:
         """See the port. May be repeated: the entry of an operation is replaced whole."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 from flask import Response, render_template, request, url_for
 
+from wavecom.core.audit import AuditPosition
 from wavecom.web.dashboard.context import pages
 from wavecom.web.dashboard.field_form import FieldForm
 from wavecom.web.dashboard.fields import Field
@@ -17,6 +18,8 @@ from wavecom.web.dashboard.words import AUDIT_ACTIONS, audit_word
 
 _PAGE_SIZE: Final = 50
 _EXPORT_LIMIT: Final = 10_000
+#: Between the time and the id of the entry that the next page begins behind.
+_CURSOR_PARTS: Final = "~"
 _FIELDS: Final = (
     Field(name="action", label="What", pointer="/action", choices=(("", "Any"), *sorted(AUDIT_ACTIONS.items()))),
     Field(name="operator", label="Who, in full", pointer="/operator", hint="user ada, ada@host, key …"),
@@ -44,8 +47,9 @@ def audit() -> str:
     shown = found[:_PAGE_SIZE]
     older = None
     if len(found) > _PAGE_SIZE:
-        last = shown[-1]["startedAt"].astimezone(UTC)
-        older = url_for("dashboard.audit", **form.typed(), cursor=last.strftime("%Y-%m-%dT%H:%M:%S.%f"))
+        at = shown[-1]["startedAt"].astimezone(UTC)
+        cursor = f"{at:%Y-%m-%dT%H:%M:%S.%f}{_CURSOR_PARTS}{shown[-1]['entryId']}"
+        older = url_for("dashboard.audit", **form.typed(), cursor=cursor)
     return render_template(
         "dashboard/audit.html",
         form=form,
@@ -69,11 +73,14 @@ def audit_export() -> Response:
 
 def _entries(form: FieldForm, limit: int) -> list[dict[str, Any]]:
     typed = form.typed()
+    at, _, entry_id = request.args.get("cursor", "").partition(_CURSOR_PARTS)
+    moment = _moment(at)
     return pages().services.audit.newest(
         action=typed.get("action"),
         operator=typed.get("operator"),
         since=_moment(typed.get("since")),
-        before=_moment(request.args.get("cursor")) or _moment(typed.get("before")),
+        before=_moment(typed.get("before")),
+        behind=None if moment is None else AuditPosition(moment, entry_id),
         limit=limit,
     )
 

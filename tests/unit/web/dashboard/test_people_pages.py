@@ -186,10 +186,11 @@ def test_the_page_of_settings_shows_no_secret_of_its_own_app(
 def _entries(environment: DashboardEnvironment, count: int) -> None:
     environment.audit_entries.entries = [
         {
-            "entryId": f"e-{number}",
+            "entryId": f"e-{999 - number}",
             "action": "pause_provider" if number % 2 else "replay",
             "operator": "user ada" if number % 3 else "bob@ops",
-            "startedAt": NOW - timedelta(seconds=number),
+            # Many at a time: of those a page may end in the middle.
+            "startedAt": NOW - timedelta(seconds=number // 7),
             "reason": f"because {number} <b>",
             "filters": {"provider": "gateway"},
         }
