@@ -68,6 +68,22 @@ def test_each_change_changes_nothing_else(users: UserStore) -> None:
     assert users.find("ada") == _record(**expected)
 
 
+def test_credentials_that_somebody_has_replaced_meanwhile_are_left(users: UserStore) -> None:
+    users.add(_record())
+    own = {"password_hash": "own", "second_factor": None, "credentials_id": "c-3"}
+
+    assert users.set_credentials("ada", password_hash="reset", second_factor=b"new", credentials_id="c-2")
+    is_late = users.set_credentials("ada", **own, replaces=_record().credentials_id)
+    after_reset = users.find("ada")
+    # The second time as well: who did not hear of the first says it again.
+    in_time = [users.set_credentials("ada", **own, replaces="c-2") for _ in range(2)]
+
+    assert not is_late
+    assert after_reset == _record(password_hash="reset", second_factor=b"new", credentials_id="c-2")
+    assert in_time == [True, True]
+    assert users.find("ada") == _record(**own)
+
+
 def test_nobody_is_changed_who_is_not_there(users: UserStore) -> None:
     changes = [
         users.set_role("eve", Role.ADMIN),

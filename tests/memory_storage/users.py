@@ -41,9 +41,19 @@ class MemoryUserStore:
         return self._set(name, disabled_at=at)
 
     def set_credentials(
-        self, name: str, *, password_hash: str, second_factor: bytes | None, credentials_id: str
+        self,
+        name: str,
+        *,
+        password_hash: str,
+        second_factor: bytes | None,
+        credentials_id: str,
+        replaces: str | None = None,
     ) -> bool:
         """See the port."""
+        with self._lock:
+            found = self._records.get(name)
+        if found is not None and replaces is not None and found.credentials_id not in {replaces, credentials_id}:
+            return False
         return self._set(name, password_hash=password_hash, second_factor=second_factor, credentials_id=credentials_id)
 
     def take_step(self, name: str, step: int) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
@@ -124,7 +124,10 @@ class Users:
         return found if found is not None and found.disabled_at is None else None
 
     def change_password(self, name: str, old: str, new: str) -> UserRecord:
-        """Replace a user's password by one of his own; his other sessions end. Raises ``InvalidUserError``."""
+        """Replace a user's password by one of his own; answers him as he is then. His sessions end.
+
+        Raises ``InvalidUserError``, also when somebody else has given him new credentials meanwhile: those hold.
+        """
         user = self._existing(name)
         # Whoever sits down at an open session may guess no faster than at the login.
         own = f"password of {name}"
@@ -138,11 +141,17 @@ class Users:
         if problem:
             raise InvalidUserError(problem)
         self._note(UserAction.CHANGE_PASSWORD, f"user {name}", name)
-        credentials_id = secrets.token_hex(8)
-        self._store.set_credentials(
-            name, password_hash=hash_password(new), second_factor=user.second_factor, credentials_id=credentials_id
+        changed = replace(user, password_hash=hash_password(new), credentials_id=secrets.token_hex(8))
+        is_changed = self._store.set_credentials(
+            name,
+            password_hash=changed.password_hash,
+            second_factor=changed.second_factor,
+            credentials_id=changed.credentials_id,
+            replaces=user.credentials_id,
         )
-        return self._existing(name)
+        if not is_changed:
+            raise InvalidUserError("Your password was changed elsewhere at the same moment. Sign in again.")
+        return changed
 
     # --- administration -----------------------------------------------------------------------------------------------
 

@@ -63,9 +63,18 @@ class UserStore(Protocol):
         ...
 
     def set_credentials(
-        self, name: str, *, password_hash: str, second_factor: bytes | None, credentials_id: str
+        self,
+        name: str,
+        *,
+        password_hash: str,
+        second_factor: bytes | None,
+        credentials_id: str,
+        replaces: str | None = None,
     ) -> bool:
-        """Replace what the user signs in with; False when there is no such user. May be repeated."""
+        """Replace what the user signs in with; False when there is no such user. May be repeated.
+
+        ``replaces``: only if it is this ``credentials_id`` still; False when somebody was first.
+        """
         ...
 
     def take_step(self, name: str, step: int) -> bool:

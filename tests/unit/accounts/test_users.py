@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryUserAudit, MemoryUserStore
 from wavecom.accounts import users
-from wavecom.accounts.passwords import new_password, password_problem
+from wavecom.accounts.passwords import hash_password, new_password, password_problem
 from wavecom.accounts.users import (
     CODES_PER_TEN_MINUTES,
     GUESSES_PER_MINUTE,
@@ -267,6 +267,27 @@ def test_a_user_chooses_a_password_of_his_own(environment: Environment) -> None:
 
     assert environment.enters("ada", chosen)
     assert not environment.enters("ada", made.password)
+
+
+def test_a_reset_while_a_user_chooses_a_password_holds(
+    environment: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = environment.users.add("ada", Role.VIEWER, by="ops")
+    reset: list[UserCredentials] = []
+
+    def slow(password: str) -> str:
+        if not reset:
+            reset.append(UserCredentials(""))
+            reset.append(environment.users.reset("ada", by="ops"))
+        return hash_password(password)
+
+    monkeypatch.setattr(users, "hash_password", slow)
+    with pytest.raises(InvalidUserError, match="Sign in again"):
+        environment.users.change_password("ada", made.password, "nine small blue horses")
+
+    new = reset[-1]
+    assert not environment.enters("ada", "nine small blue horses", environment.code(made))
+    assert environment.enters("ada", new.password, environment.code(new))
 
 
 @pytest.mark.parametrize("password", ["", "short", "aaaaaaaaaaaaaaaa", "ada-lovelace-1", "x1" * 101])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from pymongo.database import Database
@@ -62,11 +63,19 @@ class MongoUserStore:
         return self._set(name, {"disabledAt": at})
 
     def set_credentials(
-        self, name: str, *, password_hash: str, second_factor: bytes | None, credentials_id: str
+        self,
+        name: str,
+        *,
+        password_hash: str,
+        second_factor: bytes | None,
+        credentials_id: str,
+        replaces: str | None = None,
     ) -> bool:
         """See the port."""
         changes = {"passwordHash": password_hash, "secondFactor": second_factor, "credentialsId": credentials_id}
-        return self._set(name, changes)
+        # With its own result, so that it may be repeated.
+        where = {} if replaces is None else {"credentialsId": {"$in": [replaces, credentials_id]}}
+        return self._set(name, changes, where)
 
     def take_step(self, name: str, step: int) -> bool:
         """See the port."""
@@ -74,9 +83,9 @@ class MongoUserStore:
             found = self._users.update_one({"_id": name, "lastStep": {"$lt": step}}, {"$set": {"lastStep": step}})
         return found.matched_count == 1
 
-    def _set(self, name: str, changes: Mapping[str, Any]) -> bool:
+    def _set(self, name: str, changes: Mapping[str, Any], where: Mapping[str, Any] = MappingProxyType({})) -> bool:
         with writing():
-            return self._users.update_one({"_id": name}, {"$set": dict(changes)}).matched_count == 1
+            return self._users.update_one({"_id": name, **where}, {"$set": dict(changes)}).matched_count == 1
 
 
 def _record(document: Document) -> UserRecord:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -50,6 +50,8 @@ class Viewer:
     user: str | None = None
     #: None for a key.
     role: Role | None = None
+    #: Of the credentials that the user has signed in with; empty for all others.
+    credentials_id: str = field(default="", repr=False)
     #: Of the session in which this is asked.
     session_id: str = ""
 
@@ -134,11 +136,13 @@ class ViewerAuthenticator:
         return (None if login.user is None else _user(login.user)), login.wait_seconds
 
     def open_session(self, viewer: Viewer, address: str, browser: str) -> str:
-        """A session for somebody who has just logged in; answers its token. Raises ``StoreError``."""
+        """A session for somebody who has just logged in; answers its token. Raises ``StoreError``.
+
+        A user's ends with the credentials that he has shown, be it before it begins: somebody may just have reset them.
+        """
         mark = self._mark() if viewer.client is None else None
         if viewer.user is not None:
-            found = self._users.find(viewer.user)
-            mark = None if found is None else found.credentials_id
+            mark = viewer.credentials_id
         return self._sessions.open(
             viewer.id, key_id=viewer.key_id, password_mark=mark, address=address, browser=browser
         )
@@ -200,6 +204,7 @@ def _user(user: UserRecord) -> Viewer:
         permissions=permissions_of(user.role),
         user=user.name,
         role=user.role,
+        credentials_id=user.credentials_id,
     )
 
 

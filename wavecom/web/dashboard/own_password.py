@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import flash, redirect, render_template, request, session, url_for
 from werkzeug.wrappers import Response
 
@@ -26,11 +28,12 @@ def own_password() -> Response | str | tuple[str, int]:
     if new != request.form.get("again", ""):
         return _form("The new password was typed differently the second time."), 422
     try:
-        pages().services.users.change_password(user, request.form.get("old", ""), new)
+        changed = pages().services.users.change_password(user, request.form.get("old", ""), new)
     except InvalidUserError as error:
         return _form(str(error)), 422
     # Every session of the user has ended with the old password; this browser gets a new one.
-    token = pages().access.open_session(viewer(), request.remote_addr or "", request.user_agent.string)
+    again = replace(viewer(), credentials_id=changed.credentials_id)
+    token = pages().access.open_session(again, request.remote_addr or "", request.user_agent.string)
     pages().access.end_session(session[login.TOKEN])
     session[login.TOKEN] = token
     flash("Your password is changed. Your other sessions are ended.", "good")

@@ -21,6 +21,7 @@ from wavecom.core.job import Job, JobError, LogEntry
 from wavecom.core.lanes import Channel
 from wavecom.core.roles import LEAST_ROLE, Permission, Role, allows
 from wavecom.core.states import Status
+from wavecom.web.dashboard.access import ViewerAuthenticator
 from wavecom.web.dashboard.routes import OPEN, ROUTES
 
 #: (method, path) → the least role. What changes something for others is never a viewer's.
@@ -384,6 +385,23 @@ def test_a_user_changes_the_password_and_only_this_session_goes_on(environment: 
     assert wrong == [422] * 3
     assert done.status_code == 303
     assert (mine.get("/status").status_code, other.get("/status").status_code) == (200, 303)
+
+
+def test_a_session_of_who_signed_in_just_before_a_reset_is_over_when_it_begins(
+    environment: DashboardEnvironment,
+) -> None:
+    made = environment.user("ada", Role.VIEWER)
+    access = ViewerAuthenticator(environment.key_ring, environment.users, environment.sessions, None, b"s" * 32)
+    signed_in, _ = access.user_for("ada", made.password, "", "192.0.2.1")
+    assert signed_in is not None
+
+    before = access.open_session(signed_in, "192.0.2.1", "a browser")
+    was_open = access.viewer_of(before, is_activity=True)
+    environment.users.reset("ada", by="ops", has_second_factor=False)
+    after = access.open_session(signed_in, "192.0.2.1", "a browser")
+
+    assert was_open is not None
+    assert [access.viewer_of(token, is_activity=True) for token in (before, after)] == [None, None]
 
 
 def test_a_user_sees_and_ends_only_sessions_of_his_own(environment: DashboardEnvironment) -> None:
