@@ -12,6 +12,7 @@ from pathlib import Path
 from harness.deployment import Deployment
 from harness.load import RequestOutcome
 from harness.processes import NOTHING, Sample
+from harness.recorded import recorded_after
 from harness.speed import CoreSpeed, SpeedProbe
 
 _POLL_SECONDS = 0.5
@@ -71,6 +72,10 @@ class Figures:
     accept_from_sending: Latencies
     #: From the answer to the arrival at the provider; below 0 when that was first, which counts as 0.
     end_to_end: Latencies
+    #: From the moment a request was meant to be sent to the arrival at the provider.
+    due_to_provider: Latencies
+    #: From a job's creation to its end, as the store has both: the provider's time is in it. None of the reference.
+    created_to_recorded: Latencies
     #: The backlog grew: more was waiting at the end than in the middle.
     is_growing: bool
     #: Group -> milliseconds of processor time per accepted notification.
@@ -256,9 +261,11 @@ class Meter:
             for request in each
         )
         batch = self._batches[name]
+        began_at = min(stretch.span[0] for stretch in stretches)
         return figures_of(
             stretches,
             arrivals,
+            recorded_after(self._deployment.config.mongodb_uri, seconds_ago=time.monotonic() - began_at),
             batch=batch,
             unexpected=max(0, unknown - unanswered * batch),
             pace=self._probe.during([stretch.span for stretch in stretches]),
@@ -328,12 +335,16 @@ class LoadInterval:
 def figures_of(
     stretches: Sequence[LoadInterval],
     arrivals: Mapping[str, ArrivalRecord],
+    recorded: Mapping[str, float],
     *,
     batch: int,
     unexpected: int,
     pace: CoreSpeed,
 ) -> Figures:
-    """What requests of ``batch`` notifications each came to; pauses between one stretch and the next don't count."""
+    """What requests of ``batch`` notifications each came to; pauses between one stretch and the next don't count.
+
+    ``recorded``: see ``harness.recorded.recorded_after``.
+    """
     parts = [_timed(stretch, arrivals) for stretch in stretches]
     requests = [request for stretch in stretches for request in stretch.requests]
     accepted = [each for part in parts for each in part.accepted]
@@ -362,6 +373,15 @@ def figures_of(
         accept=Latencies.of([request.answered - request.intended for request in answered]),
         accept_from_sending=Latencies.of([request.answered - request.sent for request in answered]),
         end_to_end=Latencies.of([max(0.0, arrival.at - at) for at, arrival in arrived]),
+        due_to_provider=Latencies.of(
+            [
+                arrivals[job_id].at - request.intended
+                for request in requests
+                for job_id in request.job_ids
+                if job_id in arrivals
+            ]
+        ),
+        created_to_recorded=Latencies.of([recorded[job_id] for _, job_id in accepted if job_id in recorded]),
         is_growing=any(part.is_growing for part in parts),
         cpu_ms={group: round(1000 * spent / count, 4) for group, spent in cpu.items()},
         cpu_ms_total=round(1000 * used / count, 4),

@@ -10,7 +10,7 @@ from statistics import median
 
 from harness import noise, results
 from harness.goal_results import goal_results, in_words, limit, spread
-from harness.measure import Figures
+from harness.measure import Figures, Latencies
 from harness.plot import COLOURS, Curve, Span, bars, lines, per_second_points
 from harness.report_files import run_facts, run_section, write_page
 from harness.results import Facts
@@ -106,7 +106,9 @@ class Report:
             "## Rates and latencies",
             "",
             "Accepting counts from the moment at which a request was meant to be sent (corrected for coordinated"
-            " omission) to its answer; delivering from that answer to the arrival at the provider.",
+            " omission) to its answer; delivering from that answer to the arrival at the provider. *Due* to"
+            " the provider counts from that first moment to the arrival, *created* to recorded by the times that the"
+            " job has in the store, the provider's answer included. Each lane has a phase of its own.",
             "",
             *table(
                 (
@@ -118,6 +120,8 @@ class Report:
                     "end to end/s",
                     "accept p50 / p95 / p99 ms",
                     "deliver p50 / p95 / p99 ms",
+                    "due to provider p50 / p95 / p99 ms",
+                    "created to recorded p50 / p95 / p99 ms",
                     "lost",
                     "twice",
                     "answers",
@@ -190,7 +194,6 @@ def _cost_rows(outcomes: Sequence[ScenarioResult]) -> list[Sequence[object]]:
 def _rate_rows(outcomes: Sequence[ScenarioResult]) -> list[Sequence[object]]:
     rows: list[Sequence[object]] = []
     for outcome, name, figures in _phases(outcomes):
-        accept, deliver = figures.accept, figures.end_to_end
         rows.append(
             (
                 _title(outcome, name),
@@ -199,8 +202,15 @@ def _rate_rows(outcomes: Sequence[ScenarioResult]) -> list[Sequence[object]]:
                 f"{figures.accepted:,}",
                 f"{figures.accepted_per_second:,.0f}",
                 f"{figures.end_to_end_per_second:,.0f}",
-                f"{accept.p50:,.0f} / {accept.p95:,.0f} / {accept.p99:,.0f}",
-                f"{deliver.p50:,.0f} / {deliver.p95:,.0f} / {deliver.p99:,.0f}",
+                *(
+                    _quantiles(each)
+                    for each in (
+                        figures.accept,
+                        figures.end_to_end,
+                        figures.due_to_provider,
+                        figures.created_to_recorded,
+                    )
+                ),
                 figures.lost,
                 figures.repeated,
                 ", ".join(f"{word}: {count:,}" for word, count in figures.answers.items()),
@@ -209,6 +219,12 @@ def _rate_rows(outcomes: Sequence[ScenarioResult]) -> list[Sequence[object]]:
             )
         )
     return rows
+
+
+def _quantiles(latencies: Latencies) -> str:
+    if not latencies.count:
+        return "–"
+    return f"{latencies.p50:,.0f} / {latencies.p95:,.0f} / {latencies.p99:,.0f}"
 
 
 def _section(scenario: Scenario, outcomes: Sequence[ScenarioResult]) -> list[str]:

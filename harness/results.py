@@ -19,6 +19,8 @@ from wavecom.errors import ConfigurationError, Problem
 NAME = "performance"
 FILE = f"{NAME}.json"
 
+_LATENCIES = ("accept", "accept_from_sending", "end_to_end", "due_to_provider", "created_to_recorded")
+
 Facts = Mapping[str, str]
 T = TypeVar("T")
 
@@ -96,7 +98,7 @@ def _outcome(content: Mapping[str, Any]) -> ScenarioResult:
 
 
 def _figures(content: Mapping[str, Any]) -> Figures:
-    latencies = {name: Latencies(**content[name]) for name in ("accept", "accept_from_sending", "end_to_end")}
+    latencies = {name: Latencies(**content[name]) for name in _LATENCIES}
     curves = {
         name: {int(second): count for second, count in counts.items()} for name, counts in content["curves"].items()
     }

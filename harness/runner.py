@@ -81,17 +81,19 @@ def show(outcome: ScenarioResult, display: Display) -> None:
             if figures.is_whole
             else (f"LOST {figures.lost}, REPEATED {figures.repeated}, UNEXPECTED {figures.unexpected}")
         )
-        accept, end_to_end = figures.accept, figures.end_to_end
+        latencies = (
+            ("accept p50/p95/p99", figures.accept),
+            ("from the answer to the provider", figures.end_to_end),
+            ("due to provider", figures.due_to_provider),
+            ("created to recorded", figures.created_to_recorded),
+        )
+        times = ", ".join(f"{words} {each.p50:.0f}/{each.p95:.0f}/{each.p99:.0f} ms" for words, each in latencies)
         display.line(
             f"    {name}: {figures.accepted:,} of {figures.offered:,} accepted ({_counts(figures.answers)}), received"
             f" {figures.received:,}, {books}; {figures.accepted_per_second:,.0f}/s accepted,"
             f" {figures.end_to_end_per_second:,.0f}/s end to end"
         )
-        display.line(
-            f"        accept p50/p95/p99 {accept.p50:.0f}/{accept.p95:.0f}/{accept.p99:.0f} ms, to the provider"
-            f" {end_to_end.p50:.0f}/{end_to_end.p95:.0f}/{end_to_end.p99:.0f} ms; others kept {figures.noise_cores:.2f}"
-            f" cores busy, we {figures.used_cores:.2f}"
-        )
+        display.line(f"        {times}; others kept {figures.noise_cores:.2f} cores busy, we {figures.used_cores:.2f}")
         split = "  ".join(f"{group} {figures.cpu_ms[group]:.2f}" for group in GROUPS if group in figures.cpu_ms)
         display.line(
             f"        CPU {figures.cpu_ms_total:.2f} ms each: {split}; the cores at {figures.pace.speed:.2f} of their"

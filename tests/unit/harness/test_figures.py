@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -38,9 +40,12 @@ def stretch(requests: list[RequestRecord], since: float = 0, until: float = 10) 
 
 
 def measured(
-    requests: list[RequestRecord], arrivals: dict[str, ArrivalRecord], pace: CoreSpeed = AT_FULL_SPEED
+    requests: list[RequestRecord],
+    arrivals: dict[str, ArrivalRecord],
+    pace: CoreSpeed = AT_FULL_SPEED,
+    recorded: Mapping[str, float] = MappingProxyType({}),
 ) -> Figures:
-    return figures_of([stretch(requests)], arrivals, batch=1, unexpected=0, pace=pace)
+    return figures_of([stretch(requests)], arrivals, recorded, batch=1, unexpected=0, pace=pace)
 
 
 def test_what_arrived_once_is_neither_lost_nor_repeated() -> None:
@@ -73,6 +78,22 @@ def test_a_provider_that_is_faster_than_the_answer_counts_as_no_time() -> None:
     figures = measured([accepted(0, "a", latency=0.2)], {"a": ArrivalRecord(0.1, 1, "main")})
 
     assert figures.end_to_end.most == 0
+
+
+def test_a_notification_is_due_when_its_request_was_meant_to_be_sent() -> None:
+    held_up = RequestRecord(intended=1.0, sent=3.0, answered=3.5, status=202, job_ids=("a", "lost"))
+
+    figures = measured([held_up], {"a": ArrivalRecord(3.25, 1, "main")})
+
+    assert (figures.due_to_provider.count, figures.due_to_provider.p50) == (1, 2250)
+
+
+def test_how_long_a_job_took_is_what_the_store_says_of_those_of_this_load_that_have_ended() -> None:
+    requests = [accepted(0, "a"), accepted(1, "waits")]
+
+    figures = measured(requests, {}, recorded={"a": 0.075, "of another load": 9.0})
+
+    assert (figures.created_to_recorded.count, figures.created_to_recorded.most) == (1, 75)
 
 
 def test_every_notification_of_a_batch_counts() -> None:
@@ -192,7 +213,7 @@ def test_pauses_between_stretches_of_load_do_not_count() -> None:
     arrivals = {key: ArrivalRecord(at, 1, "main") for key, at in {"a": 0.5, "b": 1.5, "c": 80.5, "d": 81.5}.items()}
     stretches = [stretch(first, 0, 2), stretch(second, 80, 82)]
 
-    figures = figures_of(stretches, arrivals, batch=1, unexpected=0, pace=AT_FULL_SPEED)
+    figures = figures_of(stretches, arrivals, {}, batch=1, unexpected=0, pace=AT_FULL_SPEED)
 
     assert (figures.accepted, figures.received) == (4, 4)
     assert (figures.accept_seconds, figures.seconds) == (2, 3)
