@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from wavecom.core.account import is_test_account
+from wavecom.core.account import live_accounts
 from wavecom.core.lanes import Channel, LaneQueue
 from wavecom.core.measurements import Buckets, Measured, MeasuredKey, Percentiles, added, percentiles
 from wavecom.core.provider_administration import ProviderStatus
@@ -129,8 +129,9 @@ def accepted_rates(accepted: Mapping[tuple[str, Channel], int], now: datetime) -
     """How many live jobs were accepted, a second. ``accepted``: by account and channel, in ``rate_window``."""
     seconds = (now - rate_window(now)[0]).total_seconds()
     found = dict.fromkeys(Channel, 0.0)
+    live = live_accounts(account for account, _ in accepted)
     for (account, channel), count in accepted.items():
-        if not is_test_account(account):
+        if account in live:
             found[channel] += count / seconds
     return found
 

@@ -176,7 +176,8 @@ def test_any_bytes_behind_a_status_leave_it(
     def one_line(data: bytes) -> bytes:
         return data.replace(b"\r", b"").replace(b"\n", b"")
 
-    head = [b"HTTP/1.1 %d " % status + one_line(reason).replace(b"\0", b"")]  # a line with NUL is no status line
+    # RFC 9112 has no control characters in a reason but the tab; a line with one is no status line to some libraries.
+    head = [b"HTTP/1.1 %d " % status + bytes(byte for byte in reason if byte >= 0x20 or byte == 0x09)]
     head += [one_line(name) + b": " + one_line(value) for name, value in headers]
     with HttpPeer(peers.send(b"\r\n".join(head) + b"\r\n\r\n" + body)) as peer:
         response = shared_transport.send(request_to(peer.url))

@@ -13,6 +13,8 @@ from wavecom.worker.runtime import takes_deliveries
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
+    # Whoever makes another application in this process makes it the current one.
+    app.set_current()
     yield
     app.amqp.queues.select(list(app.amqp.queues))
 
