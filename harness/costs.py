@@ -6,24 +6,34 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from wavecom.core.costs import WINDOWS, group_size
+from wavecom.core.costs import full_group, group_size, windows_of_groups
+from wavecom.core.windows import Windows
 
 TARGET: Final = Path(__file__).parents[1] / "wavecom" / "commands" / "measured_costs.json"
 
+#: Of reports made before they told it.
+_WINDOWS_UNTOLD: Final = Windows(accept=0.015, claim=0.025, record=0.025)
+
 _SUBJECT: Final = "WaveCom"
 _ROUNDS: Final = 4_000
+
+#: As ``windows_in_words`` has one.
+_WINDOW: Final = re.compile(r"(\w+) ([\d.]+) ms")
 
 PhaseFigures = Mapping[str, Any]
 
 
 def costs_of(report: Mapping[str, Any]) -> dict[str, Any]:
     """The costs of a report (``performance.json``), with the figures that a simulation is held against."""
+    windows = _windows(report)
     levels = _phases(report, "levels")
     rates = {name: float(name.removesuffix("/s")) for name in levels if name.endswith("/s")}
     samples = [(rate, levels[name][-1]) for name, rate in rates.items()]
@@ -37,9 +47,10 @@ def costs_of(report: Mapping[str, Any]) -> dict[str, Any]:
             "machine": circumstances["machine"].partition(", Linux")[0],
             "MongoDB server": circumstances["MongoDB server"],
         },
+        "windows": asdict(windows),
         "groups": {
-            name: _fit(name, [(rate, each["cpu_ms"][name] * _speed(each)) for rate, each in samples])
-            for name in WINDOWS
+            name: _fit(name, seconds, [(rate, each["cpu_ms"][name] * _speed(each)) for rate, each in samples])
+            for name, seconds in windows_of_groups(windows).items()
         },
         "accept_shares": _accept_shares(spikes, _values(report, "spike")),
         "load_ms": round(median(each["cpu_ms"]["load"] * _speed(each) for each in (steady, *spikes)), 4),
@@ -63,6 +74,19 @@ def costs_of(report: Mapping[str, Any]) -> dict[str, Any]:
             "overload": _overload(overload, _values(report, "overload")[0]),
         },
     }
+
+
+def windows_in_words(windows: Windows) -> str:
+    """For the facts of a report, where ``costs_of`` finds them again."""
+    return ", ".join(f"{name} {1_000 * seconds:g} ms" for name, seconds in asdict(windows).items())
+
+
+def _windows(report: Mapping[str, Any]) -> Windows:
+    """Those of the code that it measured."""
+    told = report["circumstances"].get("windows")
+    if told is None:
+        return _WINDOWS_UNTOLD
+    return Windows(**{name: float(milliseconds) / 1_000 for name, milliseconds in _WINDOW.findall(told)})
 
 
 def _overload(overload: PhaseFigures, values: Mapping[str, float]) -> dict[str, float]:
@@ -105,10 +129,12 @@ def _accept_shares(spikes: Sequence[PhaseFigures], values: Sequence[Mapping[str,
     return {"MongoDB": share, "RabbitMQ": share}
 
 
-def _fit(name: str, samples: Sequence[tuple[float, float]]) -> dict[str, float]:
+def _fit(name: str, window_seconds: float, samples: Sequence[tuple[float, float]]) -> dict[str, float]:
     """The costs, none below 0, whose squared relative errors over ``samples`` (rate, milliseconds) are least."""
     rows = [
-        ((1 / cost, 1 / group_size(rate, WINDOWS[name]) / cost, 1 / rate / cost), 1.0) for rate, cost in samples if cost
+        ((1 / cost, 1 / group_size(rate, window_seconds, full_group(name)) / cost, 1 / rate / cost), 1.0)
+        for rate, cost in samples
+        if cost
     ]
     found = [0.0, 0.0, 0.0]
     for _ in range(_ROUNDS):

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from harness import noise, results
+from harness.costs import windows_in_words
 from harness.goal_results import goal_results, in_words, limit, spread
 from harness.measure import Figures, Latencies
 from harness.plot import COLOURS, Curve, Span, bars, lines, per_second_points
@@ -18,6 +19,7 @@ from harness.scenarios import SCENARIOS
 from harness.subject import GROUPS, WAVECOM
 from harness.tables import table
 from harness.trial import Options, Scenario, ScenarioResult
+from wavecom.core.windows import WINDOWS
 
 _ONCE = ", ".join(scenario.name for scenario in SCENARIOS if scenario.is_run_once)
 _REPEATED = ", ".join(scenario.name for scenario in SCENARIOS if scenario.is_comparison)
@@ -41,6 +43,7 @@ class RunDescription:
         options = self.options
         return {
             **run_facts(self.command, self.began, self.mongo_program),
+            "windows": windows_in_words(WINDOWS),
             "size": "in small: the figures show that it works, no more" if options.is_quick else "full",
             "repeats": f"{self.repeats}{_PLAYED_ONCE if self.repeats > 1 else ''}",
             **({"servers of the user's own": ", ".join(options.addresses)} if options.addresses else {}),

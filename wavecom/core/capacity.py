@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from wavecom.core.connections import MONITORING, web_pool, worker_pool
-from wavecom.core.costs import WINDOWS, MeasuredCosts
+from wavecom.core.costs import MeasuredCosts
 
 #: Requests a second that one web process was seen to accept beside everything else (docs/performance.md).
 WEB_PER_SECOND: Final = 2_000.0
@@ -155,7 +155,7 @@ def _cores(need: CapacityNeed, costs: MeasuredCosts, webs: int, workers: int) ->
     rate = need.rate_per_second
     speed = costs.seen["steady"]["speed"]
     found = []
-    for name in WINDOWS:
+    for name in costs.groups:
         # Groups form in each process, and the servers get them as they are.
         milliseconds = costs.at(name, rate / (workers if name == "worker" else webs))
         if name == "web":

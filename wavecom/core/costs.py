@@ -11,23 +11,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
-#: For how long the first of a group waits for company (``batching.Window``), and how large a group may become. Less
-#: where a client waits for the answer. A delivery waits twice: before its claim and before its record.
-ACCEPT_WINDOW_SECONDS: Final = 0.015
-DELIVERY_WINDOW_SECONDS: Final = 0.025
+from wavecom.core.windows import Windows
+
+#: How large a group may become: where a client waits for the answer, and in a worker.
 FULL_GROUP: Final = 48
 FULL_DELIVERY_GROUP: Final = 128
 
-#: Groups of processes as the report names them, with the window that would form the groups which the simulation sees:
-#: a worker takes whole groups of a web process, so that its own are larger, and servers have both kinds.
-WINDOWS: Final[Mapping[str, float]] = {
-    "web": ACCEPT_WINDOW_SECONDS,
-    "worker": DELIVERY_WINDOW_SECONDS + ACCEPT_WINDOW_SECONDS / 2,
-    "ops": DELIVERY_WINDOW_SECONDS,
-    "MongoDB": DELIVERY_WINDOW_SECONDS,
-    "RabbitMQ": (ACCEPT_WINDOW_SECONDS + DELIVERY_WINDOW_SECONDS) / 2,
-    "Redis": ACCEPT_WINDOW_SECONDS,
-}
+
+def windows_of_groups(windows: Windows) -> dict[str, float]:
+    """Groups of processes as the report names them, with the window that would form the groups which they see.
+
+    A worker takes whole groups of a web process, so that its own are larger, and servers have both kinds.
+    """
+    return {
+        "web": windows.accept,
+        "worker": windows.delivery + windows.accept / 2,
+        "ops": windows.record,
+        "MongoDB": windows.delivery,
+        "RabbitMQ": (windows.accept + windows.delivery) / 2,
+        "Redis": windows.accept,
+    }
+
+
+def full_group(name: str) -> int:
+    """How large a group of the group of processes ``name`` may become."""
+    return FULL_GROUP if name in ("web", "Redis") else FULL_DELIVERY_GROUP
 
 
 def opened_window(rate: float, window_seconds: float) -> float:
@@ -35,9 +43,8 @@ def opened_window(rate: float, window_seconds: float) -> float:
     return window_seconds * min(1.0, max(0.0, (rate * window_seconds - 1) / 4))
 
 
-def group_size(rate: float, window_seconds: float) -> float:
-    """How many notifications share a round trip at ``rate`` a second in one process."""
-    full = FULL_GROUP if window_seconds <= ACCEPT_WINDOW_SECONDS else FULL_DELIVERY_GROUP
+def group_size(rate: float, window_seconds: float, full: int) -> float:
+    """How many notifications share a round trip at ``rate`` a second in one process, ``full`` at most."""
     return min(1 + rate * opened_window(rate, window_seconds), full)
 
 
@@ -53,11 +60,10 @@ class GroupCost:
         """Of one round trip with ``size`` notifications."""
         return self.per_group_ms + size * self.per_item_ms
 
-    def at(self, rate: float, window_seconds: float) -> float:
-        """Of one notification, where one process takes ``rate`` a second."""
-        return self.of_group(group_size(rate, window_seconds)) / group_size(rate, window_seconds) + (
-            self.per_second_ms / rate if rate else 0.0
-        )
+    def at(self, rate: float, window_seconds: float, full: int) -> float:
+        """Of one notification, where one process takes ``rate`` a second; see ``group_size``."""
+        size = group_size(rate, window_seconds, full)
+        return self.of_group(size) / size + (self.per_second_ms / rate if rate else 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +71,8 @@ class MeasuredCosts:
     """What a report says. ``source`` names it: date, machine, code."""
 
     source: Mapping[str, str]
+    #: Those of the code that it measured: its groups were formed by them.
+    windows: Windows
     groups: Mapping[str, GroupCost]
     #: Share of a server's work that a notification costs before it is answered; the rest is delivery.
     accept_shares: Mapping[str, float]
@@ -81,6 +89,7 @@ class MeasuredCosts:
         """Of the content of ``measured_costs.json``."""
         return cls(
             source=document["source"],
+            windows=Windows(**document["windows"]),
             groups={name: GroupCost(**cost) for name, cost in document["groups"].items()},
             accept_shares=document["accept_shares"],
             load_ms=document["load_ms"],
@@ -91,4 +100,4 @@ class MeasuredCosts:
 
     def at(self, name: str, rate: float) -> float:
         """Milliseconds of the group ``name`` for one notification, where one process takes ``rate`` a second."""
-        return self.groups[name].at(rate, WINDOWS[name])
+        return self.groups[name].at(rate, windows_of_groups(self.windows)[name], full_group(name))

@@ -15,14 +15,7 @@ from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Final, NamedTuple
 
-from wavecom.core.costs import (
-    ACCEPT_WINDOW_SECONDS,
-    DELIVERY_WINDOW_SECONDS,
-    FULL_DELIVERY_GROUP,
-    FULL_GROUP,
-    MeasuredCosts,
-    opened_window,
-)
+from wavecom.core.costs import FULL_DELIVERY_GROUP, FULL_GROUP, MeasuredCosts, opened_window
 from wavecom.core.cpu import SimulatedMachine
 
 #: Requests that are new since the last look come together so often.
@@ -133,7 +126,7 @@ class _Simulation:
         self._workers = [_Worker() for _ in range(deployment.workers)]
         self._queue: deque[_Messages] = deque()
         rate = max(load.rate for load in loads)
-        self._delivery_window = opened_window(rate / max(1, deployment.workers), DELIVERY_WINDOW_SECONDS)
+        self._claim_window = opened_window(rate / max(1, deployment.workers), costs.windows.claim)
         self._waiting = 0
         self._permits = 0.0
         self._permits_at = 0.0
@@ -207,7 +200,7 @@ class _Simulation:
         """A web process takes what has come, once the window of the first is over and it has time for it."""
         if web.is_validating or not web.waiting:
             return
-        opens_at = web.waiting[0].came_at + opened_window(load.rate / len(self._web), ACCEPT_WINDOW_SECONDS)
+        opens_at = web.waiting[0].came_at + opened_window(load.rate / len(self._web), self._costs.windows.accept)
         if len(web.waiting) < FULL_GROUP and self._now < opens_at - _MOMENT:
             self._schedule(opens_at, lambda: self._validate(web, load))
             return
@@ -260,7 +253,7 @@ class _Simulation:
             return
         worker.is_claiming = True
         # Counted from the moment at which the first of them came.
-        opens_at = max(self._now, self._queue[0].came_at + self._delivery_window)
+        opens_at = max(self._now, self._queue[0].came_at + self._claim_window)
         self._schedule(opens_at, lambda: self._claim_now(worker))
 
     def _claim_now(self, worker: _Worker) -> None:
@@ -269,7 +262,7 @@ class _Simulation:
         if not taken:
             worker.is_claiming = False
             if self._waiting:
-                self._schedule(self._now + DELIVERY_WINDOW_SECONDS, lambda: self._claim(worker))
+                self._schedule(self._now + self._costs.windows.claim, lambda: self._claim(worker))
             return
         count = sum(each.number for each in taken)
         worker.in_hand += count
@@ -318,7 +311,7 @@ class _Simulation:
         worker.answered += count
         if not worker.is_recording:
             worker.is_recording = True
-            self._schedule(self._now + self._delivery_window, lambda: self._record(worker))
+            self._schedule(self._now + self._claim_window, lambda: self._record(worker))
 
     def _record(self, worker: _Worker) -> None:
         count, worker.answered = (
@@ -332,7 +325,7 @@ class _Simulation:
             worker.in_hand -= count
             self._burst(self._share("RabbitMQ", count, accepting=False), lambda: None)
             if worker.answered:
-                self._schedule(self._now + self._delivery_window, lambda: self._record(worker))
+                self._schedule(self._now + self._claim_window, lambda: self._record(worker))
             else:
                 worker.is_recording = False
             self._claim(worker)

@@ -10,7 +10,6 @@ from pymongo.database import Database
 
 from wavecom.batching import GroupCommit
 from wavecom.core.client_events import EventAccounts
-from wavecom.core.costs import ACCEPT_WINDOW_SECONDS
 from wavecom.core.help_answers import HelpAnswers
 from wavecom.core.ids import BufferedRandom
 from wavecom.core.ports import Clock, JobRepository
@@ -18,6 +17,7 @@ from wavecom.core.quota import QuotaService
 from wavecom.core.submission import Submission
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
+from wavecom.core.windows import WINDOWS
 from wavecom.services.shared import policy_of, regions_of, served_by
 from wavecom.services.suppressions import HELP_ANSWERED, keywords_of
 from wavecom.settings import Settings
@@ -49,7 +49,7 @@ def submission_of(
         writer=writer,
         blobs=MongoBlobStore(database),
         clock=clock,
-        batcher=partial(GroupCommit, max_window_seconds=ACCEPT_WINDOW_SECONDS),
+        batcher=partial(GroupCommit, max_window_seconds=WINDOWS.accept),
         random_bytes=BufferedRandom(secrets.token_bytes).take,
         policy=policy_of(settings),
         quotas=quotas,

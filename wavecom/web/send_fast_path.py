@@ -18,9 +18,9 @@ import structlog
 
 from wavecom.accounts import Caller, KeyScope
 from wavecom.batching import GroupCommit
-from wavecom.core.costs import ACCEPT_WINDOW_SECONDS
 from wavecom.core.lanes import Priority
 from wavecom.core.submission import Flushed, NewNotification
+from wavecom.core.windows import WINDOWS
 from wavecom.errors import OverloadedError
 from wavecom.services.web import WebServices
 from wavecom.web.api.notifications import PATH
@@ -58,7 +58,7 @@ class SendFastPath:
         )
         self._sending = Sending.over(services)
         self._commit: GroupCommit[tuple[WSGIEnvironment, bytes], FastPathResult] = GroupCommit(
-            self._serve, max_window_seconds=ACCEPT_WINDOW_SECONDS
+            self._serve, max_window_seconds=WINDOWS.accept
         )
         self._longest_body = min(BODY_LIMIT_BYTES, services.settings.max_body_bytes)
         # As ``cors`` answers a request without an origin.

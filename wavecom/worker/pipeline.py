@@ -24,10 +24,10 @@ import structlog
 
 from wavecom.batching import BatchQueue
 from wavecom.core.attempts import AttemptResult, PartialAttempt
-from wavecom.core.costs import DELIVERY_WINDOW_SECONDS
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.job import Job, JobId
 from wavecom.core.ports import Permit
+from wavecom.core.windows import WINDOWS, Windows
 from wavecom.errors import RequeueError, RetryLater
 from wavecom.worker.stages import AttemptStage, BatchStages
 
@@ -92,7 +92,7 @@ class DeliveryPipeline:
         on_freed: Callable[[], None],
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        window_seconds: float = DELIVERY_WINDOW_SECONDS,
+        windows: Windows = WINDOWS,
         spawn: Callable[[Callable[[], None], str], threading.Thread] = _spawn,
         spawn_stage: Callable[[Callable[[], None], str], threading.Thread] = _spawn,
     ) -> None:
@@ -105,8 +105,8 @@ class DeliveryPipeline:
         self._retry = retry
         self._on_end = on_end
         self._on_freed = on_freed
-        self._to_claim: BatchQueue[InFlightMessage] = BatchQueue(window_seconds, monotonic)
-        self._to_record: BatchQueue[tuple[InFlightMessage, AttemptResult]] = BatchQueue(window_seconds, monotonic)
+        self._to_claim: BatchQueue[InFlightMessage] = BatchQueue(windows.claim, monotonic)
+        self._to_record: BatchQueue[tuple[InFlightMessage, AttemptResult]] = BatchQueue(windows.record, monotonic)
         #: What the caller threads do: calls that block, and the publishing of retries.
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._lock = threading.Lock()

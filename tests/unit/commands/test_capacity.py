@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.costs import text_of
+from harness.costs import costs_of, text_of, windows_in_words
 from wavecom.cli import main
 from wavecom.commands.capacity import measured_costs
+from wavecom.core.costs import MeasuredCosts
+from wavecom.core.windows import Windows
 
 REPOSITORY = Path(__file__).parents[3]
 SIZES = ["50000/min", "500000/min", "5000000/min", "50000000/min"]
@@ -34,6 +36,18 @@ def test_the_costs_are_those_of_the_published_report() -> None:
     kept = REPOSITORY / "wavecom/commands/measured_costs.json"
 
     assert kept.read_text(encoding="utf-8") == text_of(report)
+
+
+def test_costs_are_reckoned_with_the_windows_of_the_code_that_was_measured() -> None:
+    report = json.loads((REPOSITORY / "docs/reports/performance.json").read_text(encoding="utf-8"))
+    measured = Windows(accept=0.005, claim=0.0025, record=0.025)
+    report["circumstances"]["windows"] = windows_in_words(measured)
+
+    costs = MeasuredCosts.of(costs_of(report))
+
+    assert costs.windows == measured
+    # Told of shorter windows, the same figures must come of smaller groups.
+    assert costs.groups["web"].per_group_ms < measured_costs().groups["web"].per_group_ms
 
 
 def test_each_figure_has_its_arithmetic() -> None:

@@ -54,11 +54,11 @@ def test_limits_come_in_the_order_in_which_they_are_met() -> None:
 
 def test_nobody_waits_for_company_that_does_not_come() -> None:
     assert [round(1_000 * opened_window(rate, 0.015)) for rate in (0, 60, 200, 400, 5_000)] == [0, 0, 8, 15, 15]
-    assert (group_size(50, 0.015), group_size(5_000, 0.015)) == (1, 48)
+    assert (group_size(50, 0.015, 48), group_size(5_000, 0.015, 48)) == (1, 48)
 
 
 def test_a_group_shares_its_round_trip() -> None:
     cost = COSTS.groups["MongoDB"]
 
     assert cost.of_group(40) < 10 * cost.of_group(1)
-    assert cost.at(1_000, 0.025) < cost.at(100, 0.025)
+    assert cost.at(1_000, 0.025, 128) < cost.at(100, 0.025, 128)

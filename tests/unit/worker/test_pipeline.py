@@ -14,6 +14,7 @@ from wavecom.core.activity import Activity
 from wavecom.core.attempts import AttemptResult, OnAttemptResult, PartialAttempt
 from wavecom.core.job import CallResult, Job, JobId
 from wavecom.core.ports import Permit
+from wavecom.core.windows import Windows
 from wavecom.errors import RequeueError, RetryLater
 from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 
@@ -125,7 +126,7 @@ class Harness:
             retry=self._retry,
             on_end=self._on_end,
             on_freed=self._free,
-            window_seconds=window_seconds,
+            windows=Windows(accept=0, claim=window_seconds, record=window_seconds),
             spawn=spawn,
         )
 

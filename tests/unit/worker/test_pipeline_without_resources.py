@@ -34,6 +34,7 @@ from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, UnknownOutc
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message, NotBegunError, OnResult, Permit, Refusal
 from wavecom.core.states import Status
+from wavecom.core.windows import Windows
 from wavecom.errors import RetryLater
 from wavecom.worker.pipeline import DeliveryPipeline, Disposition, InFlightMessage
 
@@ -199,7 +200,7 @@ class Harness:
             on_end=self._on_end,
             on_freed=lambda: faults.check("a freed permit"),
             sleep=lambda _seconds: None,
-            window_seconds=0.0,
+            windows=Windows(accept=0, claim=0, record=0),
             spawn=self._spawn("a caller"),
             spawn_stage=self._spawn("a stage"),
         )
