@@ -9,8 +9,8 @@ from pathlib import Path
 
 import click
 
+from harness.figures import Latencies
 from harness.lock import alone_in
-from harness.measure import Latencies
 from harness.target import DRAIN_SECONDS, MOST_POLLED, TargetFigures, TargetOptions, measure
 from wavecom.commands.parameters import interrupt_on_termination
 from wavecom.errors import ConfigurationError, Problem

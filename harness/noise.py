@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
 
-from harness.measure import Figures
+from harness.figures import Figures
 from harness.tables import table
 from harness.trial import ScenarioResult
 

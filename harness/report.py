@@ -10,8 +10,8 @@ from statistics import median
 
 from harness import noise, results
 from harness.costs import windows_in_words
+from harness.figures import Figures, Latencies
 from harness.goal_results import goal_results, in_words, limit, spread
-from harness.measure import Figures, Latencies
 from harness.plot import COLOURS, Curve, Span, bars, lines, per_second_points
 from harness.report_files import run_facts, run_section, write_page
 from harness.results import Facts

@@ -8,8 +8,8 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
+from harness.figures import Figures, Latencies
 from harness.goal_results import goal_results
-from harness.measure import Figures, Latencies
 from harness.report_files import write_figures
 from harness.speed import CoreSpeed
 from harness.trial import Goal, ScenarioResult

@@ -13,9 +13,10 @@ from typing import Any
 import requests
 
 from harness.environment import Environment
+from harness.figures import ArrivalRecord, Latencies, RequestRecord
 from harness.http_client import Address
 from harness.load import RequestOutcome
-from harness.measure import ArrivalRecord, Latencies, RequestRecord, read_arrivals, read_requests
+from harness.measure import read_arrivals, read_requests
 from harness.subject import LOAD, MAIN, PROVIDER
 from wavecom.errors import ConfigurationError, Problem
 

@@ -11,7 +11,8 @@ from typing import Self
 
 from harness.deployment import Deployment
 from harness.display import Display
-from harness.measure import Figures, Meter
+from harness.figures import Figures
+from harness.measure import Meter
 from harness.speed import SpeedProbe
 from harness.subject import MAIN, WAVECOM, ApplicationSetup, ProviderPlan, Subject
 

@@ -17,7 +17,7 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 
 from harness.deployment import Deployment
-from harness.measure import Figures, Latencies
+from harness.figures import Figures, Latencies
 from harness.subject import WAVECOM
 from harness.trial import Goal, Trial
 

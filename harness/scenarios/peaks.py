@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
+from harness.figures import Figures, Latencies, RequestRecord
 from harness.load import RequestOutcome
-from harness.measure import Figures, Latencies, RequestRecord
 from harness.scenarios.rates import sustainable_rate
 from harness.trial import Goal, Trial
 

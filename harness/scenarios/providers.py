@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from harness.deployment import Deployment, DeploymentError
-from harness.measure import Figures, spent_between
+from harness.figures import Figures, spent_between
 from harness.subject import MAIN, ApplicationSetup, ProviderPlan
 from harness.trial import Goal, Trial
 

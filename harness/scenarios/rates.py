@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import combinations, pairwise
 
+from harness.figures import Figures
 from harness.goal_results import STEADY_RATE
-from harness.measure import Figures, Meter
+from harness.measure import Meter
 from harness.subject import WAVECOM
 from harness.trial import Goal, Trial
 

@@ -11,7 +11,8 @@ from typing import Any
 from pymongo.collection import Collection
 
 from harness.deployment import Deployment, DeploymentError
-from harness.measure import STILL_SECONDS, Figures, Latencies, Meter, spent_between
+from harness.figures import Figures, Latencies, spent_between
+from harness.measure import STILL_SECONDS, Meter
 from harness.processes import Sample
 from harness.receipts import PER_MESSAGE
 from harness.scenarios.peaks import OTP_RATE

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from harness.measure import cost_ratio_at_full_speed
+from harness.figures import cost_ratio_at_full_speed
 from harness.scenarios.rates import sustainable_rate
 from harness.subject import MAIN, WEB, WORKER, ApplicationSetup, ProviderPlan
 from harness.trial import Goal, Trial

@@ -7,7 +7,8 @@ import urllib.request
 from typing import Final
 
 from harness.deployment import Deployment
-from harness.measure import Figures, Meter
+from harness.figures import Figures
+from harness.measure import Meter
 from harness.notifications import TEMPLATE_NAME, TEMPLATE_SOURCE
 from harness.scenarios.rates import TARGET_RATE
 from harness.trial import Goal, Trial

@@ -15,7 +15,8 @@ from typing import Any, ClassVar
 import pytest
 
 from harness.control import HelperProcess
-from harness.measure import RequestRecord, read_arrivals, read_requests
+from harness.figures import RequestRecord
+from harness.measure import read_arrivals, read_requests
 from harness.provider_server import Behaviour, Fault, set_behaviour
 from tests.waiting import wait_until
 from wavecom.local.ports import LOOPBACK, free_ports

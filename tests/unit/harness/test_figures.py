@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from harness.measure import (
+from harness.figures import (
     ArrivalRecord,
     Figures,
     Latencies,
@@ -18,9 +18,8 @@ from harness.measure import (
     figures_of,
     is_growing,
     per_second,
-    read_arrivals,
-    read_requests,
 )
+from harness.measure import read_arrivals, read_requests
 from harness.processes import Sample, Usage
 from harness.scenarios.peaks import Answers, settled_after
 from harness.speed import CoreSpeed

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.measure import ArrivalRecord
+from harness.figures import ArrivalRecord
 from harness.report import Report, RunDescription
 from harness.scenarios import SCENARIOS, find
 from harness.scenarios.resources import slope

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from benchmarks.command import main
 from harness import results
+from harness.figures import ArrivalRecord
 from harness.goal_results import goal_results
-from harness.measure import ArrivalRecord
 from harness.speed import CoreSpeed
 from harness.trial import Goal, ScenarioResult
 from tests.unit.harness.test_figures import accepted, measured

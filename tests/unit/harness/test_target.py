@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from harness.figures import ArrivalRecord, RequestRecord
 from harness.http_client import Address
 from harness.load import RequestOutcome
-from harness.measure import ArrivalRecord, RequestRecord
 from harness.target import TargetFigures, figures_of
 
 
