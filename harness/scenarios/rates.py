@@ -32,6 +32,11 @@ _RATES = (25.0, 50.0, 100.0, 150.0, 200.0, 400.0, 800.0)
 #: Played twice, after a lower rate and after a higher one.
 _AGAIN = 400.0
 _YARDSTICK_RATE = 150.0
+#: Rate -> p95 in ms from due to the provider, and from created to recorded with the provider's 50 in it: what waiting
+#: for company may cost (ADR 53).
+_LATENCY_GOALS = {400.0: (20.0, 110.0), 800.0: (30.0, 110.0)}
+#: The same for clients that send the next when the last is answered, so many of them.
+_CLIENT_LATENCY_GOALS = {1: (15.0, 80.0), 8: (30.0, 110.0)}
 #: Of notifications, one-time passwords above all.
 _URGENT_SHARE = 0.1
 _RATE_SECONDS = 12.0
@@ -108,6 +113,9 @@ def levels(trial: Trial) -> None:
     # Less to do must not be more work: what is grouped less costs more each, but not in all.
     steps = [(each.used_cores / more.used_cores) for each, more in combinations(measured.values(), 2)]
     goals = [Goal("cores in use, at any of these rates to any higher", round(max(steps), 3), 1.25)]
+    for rate, limits in _LATENCY_GOALS.items():
+        if rate in measured:
+            goals += _latency_goals(f"{rate:g}/s", measured[rate], *limits)
     if again is not None:
         outcome.phases[f"{_AGAIN:g}/s again"] = again
         ratio = round(measured[_AGAIN].cpu_ms_total / again.cpu_ms_total, 3)
@@ -135,8 +143,8 @@ def urgent(trial: Trial) -> None:
     # Both took place at once: what was used stands beside the many.
     outcome.costless.append("urgent")
     outcome.goals += [
-        Goal("urgent, from the answer to the provider, p95", figures.end_to_end.p95, 15, "ms"),
-        Goal("urgent, from the answer to the provider, p99", figures.end_to_end.p99, 30, "ms"),
+        Goal("urgent, due to the provider, p95", figures.due_to_provider.p95, 15, "ms"),
+        Goal("urgent, due to the provider, p99", figures.due_to_provider.p99, 30, "ms"),
     ]
 
 
@@ -160,9 +168,21 @@ def clients(trial: Trial) -> None:
     outcome.pictures["accepted per second, by clients"] = {"accepted": rates}
     steps = [more / fewer for (_, fewer), (_, more) in pairwise(rates)]
     kept = mixed.accepted_per_second / measured[_MIXED_CLIENTS].accepted_per_second
+    for number, limits in _CLIENT_LATENCY_GOALS.items():
+        if number in measured:
+            outcome.goals += _latency_goals(
+                f"{number} clients" if number > 1 else "1 client", measured[number], *limits
+            )
     outcome.goals += [
         Goal("accepted, from any of these numbers to the next smaller", round(min(steps), 3), 1.0, is_floor=True),
         Goal(f"accepted from {_MIXED_CLIENTS} beside others, to alone", round(kept, 3), 0.7, is_floor=True),
+    ]
+
+
+def _latency_goals(load: str, figures: Figures, to_provider_ms: float, to_recorded_ms: float) -> list[Goal]:
+    return [
+        Goal(f"{load}, due to the provider, p95", figures.due_to_provider.p95, to_provider_ms, "ms"),
+        Goal(f"{load}, created to recorded, p95", figures.created_to_recorded.p95, to_recorded_ms, "ms"),
     ]
 
 
