@@ -96,7 +96,9 @@ def test_it_shows_rates_queues_providers_and_workers_and_reads_no_job(
     assert publisher.publish([DeliveryMessage(make_job_id(), Lane(Channel.SMS, Priority.HIGH))] * 3) == [True] * 3
     publisher.close()
     with connect(settings.redis_url, timeout_seconds=5) as client:
-        RedisWatermarks(client).note(SMS_HIGH, now - timedelta(seconds=40))
+        watermarks = RedisWatermarks(client)
+        watermarks.note(SMS_HIGH, now - timedelta(seconds=40))
+        watermarks.write()
         RedisProviderBoard(client).publish(
             [ProviderStatus("gateway", ProviderAvailability.PAUSED, now, "maintenance", "")]
         )

@@ -41,7 +41,7 @@ from wavecom.storage.mongo.provider_overrides import MongoOverrideStore
 from wavecom.storage.mongo.weight_factors import MongoWeightFactorStore
 from wavecom.storage.redis.provider_board import RedisProviderBoard
 from wavecom.storage.redis.scripts import RedisScripts
-from wavecom.storage.redis.watermarks import RedisWatermarks
+from wavecom.storage.redis.watermarks import WRITE_SECONDS, RedisWatermarks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +155,7 @@ def delivery_services(
         Periodic(delivery.leases.renew, seconds=RENEWAL_SECONDS, name="lease-renewal").start(),
         follow(follower.refresh, FOLLOW_SECONDS, "provider-overrides"),
         Periodic(measurements.write, seconds=FLUSH_SECONDS, name="measurements").start(),
+        Periodic(watermarks.write, seconds=WRITE_SECONDS, name="watermarks").start(),
     ]
     return DeliveryServices(
         router=router,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 
 import redis
@@ -16,23 +14,22 @@ from wavecom.storage.redis.scripts import RedisScripts
 log = structlog.get_logger()
 
 KEY = "wavecom:watermarks"
-_WRITE_SECONDS = 1.0
+WRITE_SECONDS = 1.0
 
 
 class RedisWatermarks:
     """The latest ``queuedAt`` of a delivery message taken from each queue, by any worker. Thread-safe.
 
-    ``note`` is cheap: it keeps the highest in memory and writes it to Redis about once a second. What Redis loses, or
-    can't take, makes the sweep wait longer with a lost delivery message in a deep queue, nothing else.
+    ``note`` keeps the highest in memory, for it stands between a claim and its calls; ``write`` tells Redis, and is
+    called every second by a thread of its own. What Redis loses, or can't take, makes the sweep wait longer with a lost
+    delivery message in a deep queue, nothing else.
     """
 
-    def __init__(self, client: redis.Redis, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: redis.Redis) -> None:
         self._client = client
         self._scripts = RedisScripts(client)
-        self._monotonic = monotonic
         self._lock = threading.Lock()
         self._unwritten: dict[str, int] = {}
-        self._write_after = float("-inf")
 
     def note(self, queue: str, queued_at: datetime) -> None:
         """A delivery message that reached ``queue`` at ``queued_at`` has been taken."""
@@ -40,11 +37,13 @@ class RedisWatermarks:
         with self._lock:
             if reached > self._unwritten.get(queue, 0):
                 self._unwritten[queue] = reached
-            now = self._monotonic()
-            if now < self._write_after:
-                return
-            self._write_after = now + _WRITE_SECONDS
+
+    def write(self) -> None:
+        """Tell Redis of what has been noted since the last time."""
+        with self._lock:
             marks, self._unwritten = self._unwritten, {}
+        if not marks:
+            return
         try:
             self._scripts.run("watermark_raise", [KEY], marks)
         except UnavailableError:
