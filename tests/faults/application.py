@@ -8,6 +8,7 @@ from harness.environment import Environment, own_settings
 from harness.nginx import Nginx, listens
 from harness.subject import DeploymentConfig, WaveCom
 from tests.faults.plan import DRILL_SETTINGS, DrillError, Plan
+from wavecom.local.ports import LOOPBACK
 from wavecom.local.programs import ProgramService
 from wavecom.local.readiness import Check
 from wavecom.local.supervisor import Supervisor
@@ -31,6 +32,8 @@ class Application:
         settings = own_settings() | DRILL_SETTINGS
         if config.web_ports:
             settings["WAVECOM_TRUSTED_PROXIES"] = "1"
+        if plan.has_callbacks:
+            settings["WAVECOM_CALLBACK_PRIVATE_HOSTS"] = LOOPBACK
         self._plan = plan
         self._environment = environment
         self._config = config

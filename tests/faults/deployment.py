@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import redis
 from pymongo import MongoClient
@@ -28,16 +27,18 @@ from harness.environment import START_SECONDS, Environment
 from harness.processes import sample
 from harness.provider_server import Behaviour, provider_arguments, set_behaviour
 from harness.subject import MONGODB, RABBITMQ, REDIS, DeploymentConfig
+from tests.faults.addresses import at_port, port_of
 from tests.faults.application import Application
+from tests.faults.callbacks import CallbackEvidence
 from tests.faults.cluster import DrillCluster
+from tests.faults.endpoints import ClientEndpoints
 from tests.faults.notes import Kill, Mark, Notes, Orphan, Trouble
 from tests.faults.plan import HEALTHY, SERVERS, SETTLED_SECONDS, DrillError, Plan
 from tests.faults.processes import descendants_of, is_python
 from tests.faults.receipts import ReceiptEvidence
-from wavecom.local.ports import LOOPBACK, free_ports
+from wavecom.local.ports import free_ports
 from wavecom.local.programs import ProgramService
 from wavecom.local.rabbitmq import MANAGEMENT, PrivateRabbitMQ
-from wavecom.local.server import PrivateServer
 from wavecom.local.supervisor import RETIRE_SECONDS
 
 _POLL_SECONDS = 0.1
@@ -58,6 +59,7 @@ class Deployment:
         self._environment.logs.mkdir(parents=True, exist_ok=True)
         self.servers = self._environment.servers
         self._cluster: DrillCluster | None = None
+        self._endpoints: ClientEndpoints | None = None
         self._application: Application | None = None
         self._store: MongoClient[dict[str, Any]] | None = None
         self._observed_at = 0.0
@@ -78,6 +80,13 @@ class Deployment:
         if self._cluster is None:
             raise DrillError("RabbitMQ is a single node here")
         return self._cluster
+
+    @property
+    def endpoints(self) -> ClientEndpoints:
+        """The endpoints of the client that submits. Raises ``DrillError`` if the plan has none."""
+        if self._endpoints is None:
+            raise DrillError("nobody is sent events here")
+        return self._endpoints
 
     @property
     def programs(self) -> Mapping[str, ProgramService]:
@@ -123,21 +132,25 @@ class Deployment:
             environment.logs,
             self.plan.shape,
             environment.variables,
-            amqp_url=self._cluster.url if self._cluster else _at_port(self.rabbitmq.url, proxy_ports[RABBITMQ]),
-            redis_url=_at_port(self.servers[REDIS].url, proxy_ports[REDIS]),
-            mongodb_uri=_at_port(self.servers[MONGODB].url, proxy_ports[MONGODB]),
+            amqp_url=self._cluster.url if self._cluster else at_port(self.rabbitmq.url, proxy_ports[RABBITMQ]),
+            redis_url=at_port(self.servers[REDIS].url, proxy_ports[REDIS]),
+            mongodb_uri=at_port(self.servers[MONGODB].url, proxy_ports[MONGODB]),
         )
-        links = [f"--link={name}={proxy_ports[name]}:{_port_of(self.servers[name])}" for name in proxied]
+        links = [f"--link={name}={proxy_ports[name]}:{port_of(self.servers[name])}" for name in proxied]
         self.proxy = self._helper("proxy", links)
         providers = provider_arguments(self.config.provider_ports)
         self.recorder = self._helper("recorder", [*providers, f"--seed={self.plan.seed}"])
         self.load = self._helper("load", [f"--url={self.config.url}", f"--seed={self.plan.seed}"])
+        if self.plan.has_callbacks:
+            self._endpoints = ClientEndpoints(environment, self.config, self.plan.seed)
         environment.wait_for_helpers()
         for name in self.plan.providers:
             self.behave(name, HEALTHY)
             if self.plan.has_receipts:
                 self.recorder.ask("report_to", provider=name, url=f"{self.config.url}/receipts/{name}")
         self._start_application()
+        if self._endpoints is not None:
+            self._endpoints.subscribe()
 
     def _helper(self, module: str, arguments: Sequence[str], **variables: str) -> HelperProcess:
         return self._environment.start_helper(
@@ -364,6 +377,14 @@ class Deployment:
         kept = self._database["receipts"].find({"nextTryAt": {"$exists": True}})
         return ReceiptEvidence(due=due, confirmed=confirmed, pending=[receipt["eventId"] for receipt in kept])
 
+    def unsettled_callbacks(self) -> int:
+        """Events that are on their way to endpoints. Raises ``PyMongoError``."""
+        return 0 if self._endpoints is None else self._endpoints.unsettled(self._database)
+
+    def callbacks(self) -> CallbackEvidence:
+        """What endpoints were sent until now."""
+        return CallbackEvidence() if self._endpoints is None else self._endpoints.evidence()
+
     @property
     def _database(self) -> Database[dict[str, Any]]:
         if self._store is None:
@@ -419,15 +440,3 @@ class Deployment:
         if "started again" in first_line:
             self.notes.restarts += 1
         self.mark(first_line)
-
-
-def _port_of(server: PrivateServer) -> int:
-    port = urlsplit(server.url).port
-    assert port is not None
-    return port
-
-
-def _at_port(url: str, port: int) -> str:
-    """The same address behind another port of this machine."""
-    parts = urlsplit(url)
-    return parts._replace(netloc=f"{parts.netloc.rpartition('@')[0]}@{LOOPBACK}:{port}").geturl()

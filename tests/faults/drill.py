@@ -88,6 +88,7 @@ def run(
         fake_clock_of=scenario.fake_clock_of,
         faketime_library=faketime_library,
         has_receipts=scenario.has_receipts,
+        has_callbacks=scenario.has_callbacks,
         has_cluster=scenario.has_cluster,
         webs=scenario.webs,
         other_release=other_release,
@@ -141,6 +142,7 @@ class _Drill:
         told = load.ask("fetch", timeout_seconds=60)
         # Before the jobs: what is answered 200 later may be in none of them yet.
         receipts = deployment.receipts()
+        callbacks = deployment.callbacks()
         return Evidence(
             notifications=told["notifications"],
             jobs=list(deployment.jobs.find({}, {"payload": 0, "to": 0})),
@@ -152,6 +154,7 @@ class _Drill:
             settled_at=settled_at,
             stuck_workers=stuck,
             receipts=receipts,
+            callbacks=callbacks,
         )
 
     def _wait(self, seconds: float) -> None:
@@ -187,8 +190,9 @@ class _Drill:
                 waiting = deployment.jobs.count_documents({"status": {"$in": list(WAITING)}})
                 owed = deployment.jobs.count_documents({"status": "failed", "deadLetteredAt": {"$exists": False}})
                 receipts = deployment.receipts().unsettled
-                self._progress(f"waiting until all is settled: {waiting + owed + receipts} to go")
-                return waiting + owed + receipts == 0
+                to_go = waiting + owed + receipts + deployment.unsettled_callbacks()
+                self._progress(f"waiting until all is settled: {to_go} to go")
+                return to_go == 0
             return False
 
         return time.time() if deployment.wait_until(is_settled, SETTLE_SECONDS, 1) else None
@@ -256,6 +260,7 @@ def _curves(evidence: Evidence) -> dict[str, dict[int, int]]:
 
 def _keep(home: Path, evidence: Evidence) -> None:
     """The evidence as files beside the logs, for whoever wants to follow a violation up."""
-    for name in ("notifications", "jobs", "records", "dead_letters"):
+    kept = {name: getattr(evidence, name) for name in ("notifications", "jobs", "records", "dead_letters")}
+    for name, entries in (kept | {"calls": evidence.callbacks.calls}).items():
         with (home / f"{name}.ndjson").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry, default=str) + "\n" for entry in getattr(evidence, name))
+            file.writelines(json.dumps(entry, default=str) + "\n" for entry in entries)

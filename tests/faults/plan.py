@@ -60,6 +60,8 @@ class Plan:
     faketime_library: Path | None = None
     #: Providers report what became of messages.
     has_receipts: bool = False
+    #: The client that submits has fifty endpoints, which are sent what becomes of its notifications.
+    has_callbacks: bool = False
     #: RabbitMQ is three nodes, with a proxy between every two of them.
     has_cluster: bool = False
     #: Several are behind nginx.

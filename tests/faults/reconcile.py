@@ -11,10 +11,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from tests.faults.callbacks import CALLS_AT_ONCE, CallbackEvidence, reconcile_callbacks
 from tests.faults.doubts import call_of, is_injected_doubt, is_labelled, is_late, is_lost_lease
-from tests.faults.moments import Pause, busiest_second, longest_pause, takeover
+from tests.faults.failover import reconcile_failover
+from tests.faults.moments import Pause, busiest_second, longest_pause
 from tests.faults.notes import Notes
-from tests.faults.plan import CONCURRENCY, FIRST, PROVIDER_RATE, SECOND
+from tests.faults.plan import CONCURRENCY, PROVIDER_RATE
 from tests.faults.receipts import ReceiptEvidence, reconcile_receipts
 from tests.faults.scenarios import Failover, Scenario
 
@@ -28,8 +30,6 @@ ORPHAN_LIMIT_SECONDS = 60.0
 RATE_TOLERANCE = 1.2
 #: No time in the store may be off by more: a moved clock must not get there.
 CLOCK_LIMIT_SECONDS = 5.0
-#: With two providers: traffic is on the second when it gets this share of what is accepted.
-TAKEN_OVER_SHARE = 0.8
 _EXAMPLES = 5
 
 
@@ -49,6 +49,7 @@ class Evidence:
     #: Delivery workers that claimed nothing within 60 s of the last recovery.
     stuck_workers: Sequence[str] = ()
     receipts: ReceiptEvidence = field(default_factory=ReceiptEvidence)
+    callbacks: CallbackEvidence = field(default_factory=CallbackEvidence)
 
 
 @dataclass(slots=True)
@@ -81,6 +82,13 @@ class Reconciliation:
     receipts: int = 0
     receipts_lost: int = 0
     receipts_twice: int = 0
+    #: Events that endpoints took; of these those that were taken more than once, and how many that may be; never taken.
+    callbacks: int = 0
+    callbacks_repeated: int = 0
+    callback_repetitions_allowed: int = 0
+    callbacks_lost: int = 0
+    #: The longest way of an event to any other endpoint while one was down, and at other times.
+    longest_callback_seconds: tuple[float, float] | None = None
     dead_letters: int = 0
     dead_letters_twice: int = 0
     kills: int = 0
@@ -119,6 +127,7 @@ class _Reconciler:
         self._accepted: dict[str, Document] = {
             job_id: notification for notification in evidence.notifications for job_id in notification["job_ids"]
         }
+        self._killed_workers = sum(kill.title.startswith("worker") for kill in evidence.notes.kills)
         self._sent: Counter[str] = Counter(record["delivery_key"] for record in evidence.records if record["is_sent"])
 
     def reconcile(self) -> Reconciliation:
@@ -129,6 +138,7 @@ class _Reconciler:
         self._check_states()
         self._check_dead_letters()
         self._check_receipts()
+        self._check_callbacks()
         self._check_recovery()
         self._check_times()
         self._check_rate()
@@ -220,8 +230,7 @@ class _Reconciler:
 
     def _check_duplicates(self) -> None:
         result, evidence = self._result, self._evidence
-        killed_workers = sum(kill.title.startswith("worker") for kill in evidence.notes.kills)
-        result.doubts_allowed = killed_workers * CONCURRENCY + sum(map(is_injected_doubt, evidence.records))
+        result.doubts_allowed = self._killed_workers * CONCURRENCY + sum(map(is_injected_doubt, evidence.records))
         # A 500 says nothing certain about a message that must not go out twice.
         stop = {job_id for job_id, job in self._jobs.items() if job["onUnknownOutcome"] == "stop"}
         result.doubts_allowed += sum(
@@ -249,7 +258,7 @@ class _Reconciler:
             self._violation(f"{len(unexplained)} jobs were sent more than once without saying so", unexplained)
         if len(labelled) > result.doubts_allowed:
             told = f"{len(labelled)} jobs of unknown outcome, but only {result.doubts_allowed} are explained"
-            self._violation(f"{told}; {result.lost_leases} lost a lease, with {killed_workers} workers killed")
+            self._violation(f"{told}; {result.lost_leases} lost a lease, with {self._killed_workers} workers killed")
 
     # --- what jobs say of themselves --------------------------------------------------------------------------------
 
@@ -304,6 +313,15 @@ class _Reconciler:
             self._violation(f"{len(findings.lost)} receipts are neither applied nor kept", findings.lost)
         if findings.twice:
             self._violation(f"{len(findings.twice)} receipts were applied more than once", findings.twice)
+
+    def _check_callbacks(self) -> None:
+        result, evidence = self._result, self._evidence
+        findings = reconcile_callbacks(evidence.callbacks, self._jobs, evidence.notes.troubles)
+        result.callbacks, result.callbacks_repeated = findings.taken, findings.repeated
+        result.callbacks_lost, result.longest_callback_seconds = len(findings.lost), findings.longest_seconds
+        result.callback_repetitions_allowed = self._killed_workers * CONCURRENCY * CALLS_AT_ONCE
+        for text, examples in findings.violations(result.callback_repetitions_allowed):
+            self._violation(text, examples)
 
     # --- time -----------------------------------------------------------------------------------------------------
 
@@ -392,36 +410,26 @@ class _Reconciler:
 
     def _check_failover(self, failover: Failover) -> None:
         result, evidence = self._result, self._evidence
-        trouble = evidence.notes.troubles[0]
-        since, until = trouble.since, trouble.until or evidence.load_ended_at
-        by_second = sorted(r["at"] for r in evidence.records if r["provider"] == SECOND and r["answer"] == "200")
-        accepted = [n["accepted_at"] for n in evidence.notifications if n["accepted_at"]]
-        rate = sum(since <= at < until for at in accepted) / (until - since)
-        result.takeover_seconds = takeover(by_second, since, until, TAKEN_OVER_SHARE * rate)
-        failed_calls = [
-            record
-            for record in evidence.records
-            if record["provider"] == FIRST and since <= record["at"] < until and record["answer"] != "200"
-        ]
-        by_takeover = since + (result.takeover_seconds if result.takeover_seconds is not None else until)
-        result.failed_calls_before_takeover = sum(record["at"] < by_takeover for record in failed_calls)
-        is_quick = result.takeover_seconds is not None and (
-            result.takeover_seconds <= failover.within_seconds
-            or result.failed_calls_before_takeover <= failover.within_failed_calls
+        asked = [self._jobs[job_id] for job_id, n in self._accepted.items() if n["kind"] in ("plain", "scheduled")]
+        accepted_at = [n["accepted_at"] for n in evidence.notifications if n["accepted_at"]]
+        findings = reconcile_failover(
+            evidence.records, evidence.notes.troubles[0], accepted_at, asked, evidence.load_ended_at
+        )
+        result.takeover_seconds = findings.takeover_seconds
+        result.failed_calls_before_takeover = findings.failed_calls
+        result.delivered_share = findings.delivered_share
+        is_quick = findings.takeover_seconds is not None and (
+            findings.takeover_seconds <= failover.within_seconds
+            or findings.failed_calls <= failover.within_failed_calls
         )
         if not is_quick:
             self._violation(
-                f"the second provider took over after {result.takeover_seconds} s"
-                f" and {result.failed_calls_before_takeover} failed calls"
+                f"the second provider took over after {findings.takeover_seconds} s"
+                f" and {findings.failed_calls} failed calls"
             )
-        asked = [self._jobs[job_id] for job_id, n in self._accepted.items() if n["kind"] in ("plain", "scheduled")]
-        result.delivered_share = sum(job["status"] == "delivered" for job in asked) / max(1, len(asked))
-        if result.delivered_share < failover.least_delivered:
-            self._violation(f"only {result.delivered_share:.2%} were delivered")
-        if not any(
-            record["provider"] == FIRST and record["answer"] == "200" and record["at"] > until
-            for record in evidence.records
-        ):
+        if findings.delivered_share < failover.least_delivered:
+            self._violation(f"only {findings.delivered_share:.2%} were delivered")
+        if not findings.came_back:
             self._violation("the first provider did not come back by itself")
 
 

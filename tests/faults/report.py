@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.report_files import run_facts, run_section, write_figures, write_page
 from harness.tables import table
 from tests.faults import plan
+from tests.faults.callbacks import OTHERS_LIMIT_SECONDS
 from tests.faults.drill import ScenarioResult, Size
 from tests.faults.plot import timeline
 from tests.faults.reconcile import ORPHAN_LIMIT_SECONDS, RATE_TOLERANCE
@@ -116,6 +117,7 @@ def _page(
         "",
         *_failover(outcomes),
         *_receipts(outcomes),
+        *_callbacks(outcomes),
         *_pauses(outcomes),
         *_legend(description),
         *run_section(facts),
@@ -208,6 +210,45 @@ def _receipts(outcomes: Sequence[ScenarioResult]) -> list[str]:
         " answered 200 and is neither in the job's log nor kept to be tried again.",
         "",
         *table(("scenario", "answered 200", "**lost**", "**applied twice**"), rows),
+        "",
+    ]
+
+
+def _callbacks(outcomes: Sequence[ScenarioResult]) -> list[str]:
+    drills = [outcome for outcome in outcomes if outcome.scenario.has_callbacks]
+    if not drills:
+        return []
+    rows = [
+        (
+            outcome.scenario.name,
+            outcome.result.callbacks,
+            outcome.result.callbacks_lost,
+            f"{outcome.result.callbacks_repeated} ({outcome.result.callback_repetitions_allowed})",
+            ""
+            if outcome.result.longest_callback_seconds is None
+            else "{} ({})".format(*outcome.result.longest_callback_seconds),
+        )
+        for outcome in drills
+    ]
+    return [
+        "## Callbacks",
+        "",
+        "A client has fifty endpoints: three are sent every event of a channel, the others what was not delivered. Each"
+        " verifies the signature with the reference library of Standard Webhooks. *Lost* is what an endpoint wanted and"
+        " never took. What was taken twice had the same id; only what a killed worker had called without noting it may"
+        " be. While an endpoint is down no event takes"
+        f" {OTHERS_LIMIT_SECONDS:.0f} s longer to another one than at other times.",
+        "",
+        *table(
+            (
+                "scenario",
+                "taken",
+                "**lost**",
+                "taken twice (allowed)",
+                "longest way to the others in s (at other times)",
+            ),
+            rows,
+        ),
         "",
     ]
 

@@ -54,6 +54,8 @@ class Scenario:
     failover: Failover | None = None
     #: The provider reports what became of messages: each receipt that is answered 200 is applied once.
     has_receipts: bool = False
+    #: Fifty endpoints of a client are sent what becomes of its notifications: nothing is lost on the way.
+    has_callbacks: bool = False
     #: RabbitMQ is a cluster of three nodes.
     has_cluster: bool = False
     #: No lane stands still for longer, from the first fault on.
@@ -194,6 +196,34 @@ def _move_clock(deployment: Deployment) -> None:
         with deployment.clock_moved(seconds):
             deployment.pause(12)
         deployment.pause(3)
+
+
+# --- Callbacks ----------------------------------------------------------------------------------------------------
+
+
+def _receiver_down(deployment: Deployment) -> None:
+    endpoints = deployment.endpoints
+    # Not shortened: a call of an endpoint that does not answer takes 15 s, and five that fail slow it down.
+    with deployment.trouble("one endpoint of fifty never answers, then answers 503"):
+        endpoints.silence_one()
+        deployment.pause(20 / deployment.plan.pace)
+        endpoints.have_it_refuse()
+        deployment.pause(10 / deployment.plan.pace)
+        endpoints.heal()
+
+
+def _kill_workers_that_send(deployment: Deployment) -> None:
+    dice = random.Random(f"{deployment.plan.seed}/callbacks-worker-killed")
+
+    def that_send() -> list[str]:
+        # Those of the high lane send no callbacks.
+        return [title for title in deployment.settled_workers() if title != "worker-high"]
+
+    with deployment.endpoints.slow():
+        for _ in range(5):
+            deployment.pause(dice.uniform(4, 8))
+            deployment.wait_until(lambda: bool(that_send()), 60)
+            deployment.kill_program(dice.choice(that_send()))
 
 
 # --- Mixed --------------------------------------------------------------------------------------------------------
@@ -359,6 +389,20 @@ SCENARIOS: tuple[Scenario, ...] = (
         "receipts for every message; kill -9 of the web server: its child, the whole, its child again",
         _kill_web,
         has_receipts=True,
+    ),
+    Scenario(
+        "callbacks-receiver-down",
+        "callbacks to fifty endpoints; one of them never answers for 20 s, then answers 503 for 10 s",
+        _receiver_down,
+        has_callbacks=True,
+        most_per_second=40,
+    ),
+    Scenario(
+        "callbacks-worker-killed",
+        "callbacks to fifty endpoints, some of them slow; kill -9 of a random worker that sends them, 5 times",
+        _kill_workers_that_send,
+        has_callbacks=True,
+        most_per_second=40,
     ),
     Scenario("mixed", "pairs of random faults of all kinds, 8 times", _mixed, may_exhaust_attempts=True),
 )
