@@ -23,6 +23,7 @@ from wavecom.core.callbacks import (
     CallbackTry,
     DeliveryState,
     DisabledReason,
+    NoticeKind,
 )
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
@@ -183,6 +184,28 @@ def test_who_lets_go_says_when_to_look_next(callbacks: CallbackStore) -> None:
     assert again is not None
     assert callbacks.release(again, None)
     assert callbacks.take_due(later(10_000), later(10_030), 10) == []
+
+
+def test_the_notices_that_are_owed_are_found_and_settled_each_for_itself(callbacks: CallbackStore) -> None:
+    for callback_id in ("a" * 32, "b" * 32, "c" * 32):
+        callbacks.add(make_callback(callback_id))
+    callbacks.change("a" * 32, {"owed_notice": NoticeKind.FAILING, "warned_at": NOW})
+    callbacks.change("b" * 32, {"owed_notice": NoticeKind.DISABLED})
+
+    owing = {each.callback_id: each for each in callbacks.owing_notice(9)}
+    assert {name: each.owed_notice for name, each in owing.items()} == {
+        "a" * 32: NoticeKind.FAILING,
+        "b" * 32: NoticeKind.DISABLED,
+    }
+    assert len(callbacks.owing_notice(1)) == 1
+
+    callbacks.change("a" * 32, {"owed_notice": NoticeKind.DISABLED})
+    callbacks.settle_notice(owing["a" * 32])
+    callbacks.settle_notice(owing["b" * 32])
+    callbacks.settle_notice(owing["b" * 32])
+
+    [left] = callbacks.owing_notice(9)
+    assert (left.callback_id, left.owed_notice, left.warned_at) == ("a" * 32, NoticeKind.DISABLED, NOW)
 
 
 def test_who_lets_go_while_events_come_must_look_once_more(callbacks: CallbackStore) -> None:

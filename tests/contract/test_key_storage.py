@@ -161,3 +161,15 @@ def test_as_whom_a_client_may_send_is_kept_whole_and_replaced_whole(keys: KeySto
 
     keys.set_sender_policy("acme", SenderPolicy(frozenset()))
     assert keys.sender_policy("acme") == SenderPolicy(frozenset(), None, False)
+
+
+def test_a_clients_contact_is_kept_beside_its_senders_and_forgotten_again(keys: KeyStore) -> None:
+    assert keys.contact("acme") is None
+
+    keys.set_sender_policy("acme", SenderPolicy(frozenset()))
+    keys.set_contact("acme", "platform@acme.example")
+    assert (keys.contact("acme"), keys.contact("globex")) == ("platform@acme.example", None)
+    assert keys.sender_policy("acme") == SenderPolicy(frozenset())
+
+    keys.set_contact("acme", None)
+    assert keys.contact("acme") is None

@@ -118,6 +118,19 @@ class MemoryCallbackStore:
             entry.token, entry.held_until, entry.due_at = None, None, due_at
             return True
 
+    def owing_notice(self, limit: int) -> Sequence[Callback]:
+        """See the port."""
+        with self._lock:
+            owing = [entry.callback for entry in self._entries.values() if entry.callback.owed_notice is not None]
+        return owing[:limit]
+
+    def settle_notice(self, callback: Callback) -> None:
+        """See the port."""
+        with self._lock:
+            entry = self._entries.get(callback.callback_id)
+            if entry is not None and entry.callback.owed_notice is callback.owed_notice:
+                entry.callback = replace(entry.callback, owed_notice=None)
+
 
 class MemoryCallbackDeliveryStore:
     """``CallbackDeliveryStore``."""

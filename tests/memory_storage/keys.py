@@ -17,6 +17,7 @@ class MemoryKeyStore:
         self._lock = threading.Lock()
         self._records: dict[str, KeyRecord] = {}
         self._policies: dict[str, SenderPolicy] = {}
+        self._contacts: dict[str, str | None] = {}
 
     def find(self, key_hash: str) -> KeyRecord | None:
         """See the port."""
@@ -61,6 +62,14 @@ class MemoryKeyStore:
     def set_sender_policy(self, client: str, policy: SenderPolicy) -> None:
         """See the port."""
         self._policies[client] = policy
+
+    def contact(self, client: str) -> str | None:
+        """See the port."""
+        return self._contacts.get(client)
+
+    def set_contact(self, client: str, email: str | None) -> None:
+        """See the port."""
+        self._contacts[client] = email
 
 
 class MemoryKeyAudit:

@@ -202,6 +202,23 @@ class KeyAdministration:
         )
         self._store.set_sender_policy(client, policy)
 
+    def contact(self, by: Administrator, client: str) -> str | None:
+        """The e-mail address at which a client is told what concerns it as a whole, such as an endpoint that fails."""
+        self._check_contact(by, client)
+        return self._store.contact(client)
+
+    def set_contact(self, by: Administrator, client: str, email: str | None) -> None:
+        """Keep another, or none."""
+        self._check_contact(by, client)
+        # Not the address: the audit is kept for good, and a person may want it forgotten.
+        self._note(KeyAction.SET_CONTACT, by, "", client, isKnown=email is not None)
+        self._store.set_contact(client, email)
+
+    @staticmethod
+    def _check_contact(by: Administrator, client: str) -> None:
+        if by.client not in {None, client} or not by.is_live:
+            raise ForbiddenError("Where a client is told what concerns it, only a live key of its own says.")
+
     @staticmethod
     def _check_operator(by: Administrator) -> None:
         if by.client is not None:

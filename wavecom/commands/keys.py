@@ -20,6 +20,7 @@ from wavecom.commands.console import (
     table_of,
     time_text,
 )
+from wavecom.commands.contact import contact
 from wavecom.commands.parameters import duration
 from wavecom.commands.senders import senders
 from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
@@ -78,6 +79,8 @@ def keys() -> None:
     \b
     As whom a client may send, whatever its keys:
       wavecom keys senders --client acme --email acme.example --sms ACME
+    Where a client is told that an endpoint of its callbacks fails:
+      wavecom keys contact --client acme --email platform@acme.example
 
     Only a hash of each key is kept: a key is shown once, when it is made. Whatever is done leaves an audit entry.
 
@@ -199,6 +202,7 @@ def revoke(key_id: str, operator: str) -> None:
 
 
 keys.add_command(senders)
+keys.add_command(contact)
 
 
 @contextmanager

@@ -19,6 +19,9 @@ RESERVED_CLIENTS = frozenset(
     | {"root", "system", "undefined", "unknown", "wavecom"}
 )
 
+#: Whose notifications are WaveCom's own, such as notices to a client's contact. No key can be made for it.
+SYSTEM_CLIENT = "wavecom"
+
 #: For messages: what ``is_client_name`` wants.
 CLIENT_NAME_RULE = (
     "1 to 64 letters, digits, dots, hyphens or underscores, a letter or digit first, and is none of the words that "

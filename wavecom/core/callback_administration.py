@@ -132,6 +132,7 @@ class CallbackAdministration:
         is_called_again = changes.get("state") is CallbackState.ACTIVE or changes.get("url", before.url) != before.url
         if is_called_again:
             changes |= {"failures": 0, "failing_since": None, "not_before": None}
+            changes |= {"warned_at": None, "owed_notice": None}
         if changes.get("state") is not None:
             changes |= {"disabled_reason": None, "disabled_at": None}
         changed = self._callbacks.change(callback_id, changes)

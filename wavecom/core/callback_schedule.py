@@ -12,7 +12,15 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
-from wavecom.core.callbacks import Callback, CallbackDelivery, CallbackState, CallbackTry, DeliveryState, DisabledReason
+from wavecom.core.callbacks import (
+    Callback,
+    CallbackDelivery,
+    CallbackState,
+    CallbackTry,
+    DeliveryState,
+    DisabledReason,
+    NoticeKind,
+)
 
 #: How long a delivery waits after its first try, its second and so on; all together, not quite a day.
 DELAYS: Final[Sequence[timedelta]] = (
@@ -38,6 +46,8 @@ _FIRST_PAUSE: Final = timedelta(seconds=15)
 LONGEST_PAUSE: Final = timedelta(minutes=15)
 #: An endpoint that has failed for so long, without one success, is disabled.
 DISABLE_AFTER: Final = timedelta(hours=72)
+#: Before that, after so long, its client is warned.
+WARN_AFTER: Final = timedelta(hours=24)
 #: "Gone": the client has taken the endpoint away for good (RFC 9110, section 15.5.11).
 GONE: Final = 410
 
@@ -62,7 +72,8 @@ def is_slowed(callback: Callback) -> bool:
 def after_answer(callback: Callback, result: CallbackTry, jitter: float) -> Callback:
     """The callback after its endpoint was called, in the order of the calls' ends."""
     if result.is_delivered:
-        return replace(callback, failures=0, failing_since=None, not_before=None)
+        # A warning that nobody has had yet is not true any more.
+        return replace(callback, failures=0, failing_since=None, not_before=None, warned_at=None, owed_notice=None)
     failures = callback.failures + 1
     failing_since = callback.failing_since or result.at
     reason = None
@@ -72,7 +83,15 @@ def after_answer(callback: Callback, result: CallbackTry, jitter: float) -> Call
         reason = DisabledReason.FAILING
     changed = replace(callback, failures=failures, failing_since=failing_since)
     if reason is not None:
-        return replace(changed, state=CallbackState.DISABLED, disabled_reason=reason, disabled_at=result.at)
+        return replace(
+            changed,
+            state=CallbackState.DISABLED,
+            disabled_reason=reason,
+            disabled_at=result.at,
+            owed_notice=NoticeKind.DISABLED,
+        )
+    if changed.warned_at is None and result.at - failing_since >= WARN_AFTER:
+        changed = replace(changed, warned_at=result.at, owed_notice=NoticeKind.FAILING)
     if failures < SLOW_AFTER:
         return changed
     if callback.not_before is not None and result.at < callback.not_before:

@@ -44,6 +44,11 @@ _BATCH: Final = 64
 WIDTH: Final = 8
 #: A worker lets go of a callback after so long, so that others have their turn.
 _TURN_SECONDS: Final = 20.0
+#: The fields of a callback that its endpoint's answers change.
+_HEALTH: Final = (
+    *("failures", "failing_since", "not_before", "state", "disabled_reason", "disabled_at"),
+    *("warned_at", "owed_notice"),
+)
 #: So long a callback rests whose secrets can't be read: that is ours to mend, and costs its endpoint nothing.
 _UNREADABLE_REST: Final = timedelta(seconds=60)
 
@@ -247,8 +252,7 @@ class CallbackSending:
         return bodies | {delivery.event_id: self._encode(test_event(delivery)) for delivery in tests}
 
     def _keep_health(self, before: Callback, after: Callback) -> None:
-        fields = ("failures", "failing_since", "not_before", "state", "disabled_reason", "disabled_at")
-        changes = {name: getattr(after, name) for name in fields if getattr(after, name) != getattr(before, name)}
+        changes = {name: getattr(after, name) for name in _HEALTH if getattr(after, name) != getattr(before, name)}
         if not changes:
             return
         if self._callbacks.change(before.callback_id, changes, updated_at=before.updated_at) is None:
@@ -260,7 +264,7 @@ class CallbackSending:
                 callback_id=before.callback_id,
                 account=before.account,
                 reason=str(after.disabled_reason),
-                fix="tell the client; it goes on when its state is set to active again",
+                fix="its client's contact is told by mail; it goes on when its state is set to active again",
             )
         elif is_slowed(after) and not is_slowed(before):
             log.warning("callback_slowed", callback_id=before.callback_id, account=before.account)

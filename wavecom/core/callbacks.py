@@ -42,6 +42,14 @@ class DisabledReason(StrEnum):
     FAILING = "failing"
 
 
+class NoticeKind(StrEnum):
+    """What a client's contact is told about a callback."""
+
+    #: It has failed for a day, and is disabled when it goes on.
+    FAILING = "failing"
+    DISABLED = "disabled"
+
+
 class DeliveryState(StrEnum):
     """How a delivery of one event to one endpoint stands."""
 
@@ -87,6 +95,9 @@ class Callback:
     failing_since: datetime | None = None
     #: While it fails, nothing is sent before this.
     not_before: datetime | None = None
+    #: When a notice about this span of failures was made due, and the notice that is still to be sent.
+    warned_at: datetime | None = None
+    owed_notice: NoticeKind | None = None
 
     def wants(self, event: ClientEvent) -> bool:
         """Whether this event is for it."""
@@ -206,6 +217,14 @@ class CallbackStore(Protocol):
     def release(self, lease: CallbackLease, due_at: datetime | None) -> bool:
         """End the hold, and have the callback looked at at ``due_at``; False, with nothing done, where events have come
         for it since ``lease`` was taken or renewed."""
+        ...
+
+    def owing_notice(self, limit: int) -> Sequence[Callback]:
+        """Up to ``limit`` callbacks whose client is to be told something."""
+        ...
+
+    def settle_notice(self, callback: Callback) -> None:
+        """The notice that ``callback`` owes is sent; one of another kind, come since, stays. May be repeated."""
         ...
 
 

@@ -106,6 +106,14 @@ class KeyStore(Protocol):
         """Keep it in place of the client's former one. May be repeated."""
         ...
 
+    def contact(self, client: str) -> str | None:
+        """The e-mail address at which a client is told what concerns it as a whole; None: none is known."""
+        ...
+
+    def set_contact(self, client: str, email: str | None) -> None:
+        """Keep it in place of the former one; None: forget it. May be repeated."""
+        ...
+
 
 class KeyAction(StrEnum):
     """What can be done to a key."""
@@ -114,6 +122,7 @@ class KeyAction(StrEnum):
     ROTATE = "rotate_key"
     REVOKE = "revoke_key"
     ALLOW_SENDERS = "allow_senders"
+    SET_CONTACT = "set_contact"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,9 +39,9 @@ def submission_of(
     jobs: JobRepository,
     writer: TransitionWriter,
     clock: Clock,
-    quotas: QuotaService,
-    unsubscribe_links: UnsubscribeLinks | None,
-    event_accounts: EventAccounts,
+    quotas: QuotaService | None = None,
+    unsubscribe_links: UnsubscribeLinks | None = None,
+    event_accounts: EventAccounts | None = None,
 ) -> Submission:
     """What makes jobs of notifications and stores them, many requests' together. Raises ``ProvidersFileError``."""
     return Submission(

@@ -11,19 +11,22 @@ import orjson
 from pymongo.database import Database
 
 from wavecom.callbacks.http_caller import HttpEndpointCaller
+from wavecom.core.callback_notices import CallbackNotices
 from wavecom.core.callback_sending import CallbackDispatch, CallbackSending, CallbackSubscriber
 from wavecom.core.event_publication import EventPublication
 from wavecom.core.ports import Clock
+from wavecom.core.submission import Accepted, NewNotification
 from wavecom.event_metrics import EventSampler
 from wavecom.providers.transport import HttpTransport
 from wavecom.services.callback_administration import callback_store_of
 from wavecom.settings import Settings
 from wavecom.storage.mongo.callback_deliveries import MongoCallbackDeliveryStore
 from wavecom.storage.mongo.client_events import MongoEventLog, MongoRecordedEvents
+from wavecom.storage.mongo.keys import MongoKeyStore
 
 
 class EventServices:
-    """What the tasks of events and callbacks work with."""
+    """What the tasks of events and callbacks work with. ``accept``: notices to clients' contacts."""
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class EventServices:
         clock: Clock,
         transport: HttpTransport,
         is_stopping: Callable[[], bool],
+        accept: Callable[[NewNotification], Accepted],
     ) -> None:
         self._callbacks = callback_store_of(settings, database)
         self._clock = clock
@@ -56,6 +60,8 @@ class EventServices:
             new_token=lambda: uuid.uuid4().hex,
             is_stopping=is_stopping,
         )
+
+        self.notices = CallbackNotices(self._callbacks, MongoKeyStore(database).contact, accept)
 
     def dispatch(self, publish: Callable[[str], None]) -> int:
         """Have each callback looked at that is due: ``publish`` gets its id. How many. See ``CallbackDispatch``."""

@@ -32,6 +32,7 @@ from wavecom.internals import fast_paths
 from wavecom.lag import LagMeter
 from wavecom.region_metrics import RegionSampler
 from wavecom.routing.router import Router
+from wavecom.services.acceptance import submission_of
 from wavecom.services.callbacks import EventServices
 from wavecom.services.delivery import delivery_services
 from wavecom.services.receipts import processor_of
@@ -105,7 +106,11 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
     )
     suppressions = suppressions_of(database, clock)
     delivering = delivery_services(foundation, writer, suppressions, watermarks, takes_deliveries)
-    events = EventServices(settings, database, clock, delivering.transport, delivering.stopping.is_set)
+    # For notices of WaveCom's own: no key's limits count for them, and nobody is sent events about them.
+    submission = submission_of(settings, database, jobs=jobs, writer=writer, clock=clock)
+    events = EventServices(
+        settings, database, clock, delivering.transport, delivering.stopping.is_set, submission.accept
+    )
     return WorkerServices(
         settings=settings,
         router=delivering.router,

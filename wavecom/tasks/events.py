@@ -25,6 +25,7 @@ def publish_events() -> None:
     try:
         services().events.publication.run()
         services().events.dispatch(_publish)
+        services().events.notices.run()
     except StoreError as error:
         log.warning("events_store_away", error=type(error).__name__)
     except OperationalError as error:

@@ -25,6 +25,7 @@ from tests.peers import HttpPeer
 from tests.ticks import ticks
 from tests.waiting import wait_until
 from wavecom.broker import topology
+from wavecom.core.account import SYSTEM_CLIENT
 from wavecom.core.callback_administration import CallbackAdministration, NewCallback
 from wavecom.core.callbacks import Callback, DeliveryState
 from wavecom.core.job import Job
@@ -33,6 +34,7 @@ from wavecom.services.callback_administration import callback_administration_of
 from wavecom.settings import Settings
 from wavecom.storage.mongo.indexes import ensure_indexes
 from wavecom.storage.mongo.jobs import MongoJobRepository
+from wavecom.storage.mongo.keys import MongoKeyStore
 
 
 class Receiver:
@@ -243,3 +245,26 @@ def test_a_worker_that_is_killed_while_it_sends_loses_no_event(
     )
     assert set(Counter(receiver.ids).values()) <= {1, 2}
     assert not database["jobs"].count_documents({"eventsDueAt": {"$exists": True}, "status": Status.DELIVERED.value})
+
+
+@pytest.mark.usefixtures("events_published")
+def test_a_client_is_told_by_mail_that_its_endpoint_is_called_no_more(
+    celery_setup: CeleryTestSetup,
+    submit: Callable[..., Job],
+    receivers: Callable[[], Receiver],
+    subscribe: Callable[..., Callback],
+    database: Database[dict[str, Any]],
+) -> None:
+    MongoKeyStore(database).set_contact("acme", "platform@acme.example")
+    gone = receivers()
+    gone.status = 410
+    callback = subscribe(gone)
+    submit(records_events=True)
+
+    delivered = {"client": SYSTEM_CLIENT, "status": Status.DELIVERED.value}
+    wait_until(lambda: database["jobs"].count_documents(delivered), "the notice")
+
+    [notice] = database["jobs"].find({"client": SYSTEM_CLIENT})
+    assert notice["to"] == {"email": "platform@acme.example"}
+    assert callback.callback_id in notice["payload"]["text"]
+    assert not database["callbacks"].count_documents({"owedNotice": {"$exists": True}})

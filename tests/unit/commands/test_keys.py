@@ -255,6 +255,35 @@ def test_what_is_no_sender_is_refused_and_nothing_changes(
     assert environment.audit.events == {}
 
 
+# --- contact ------------------------------------------------------------------------------------------------------
+
+
+def test_a_clients_contact_is_set_shown_forgotten_and_audited_without_the_address(
+    environment: Environment, wavecom: Command
+) -> None:
+    unknown = wavecom("contact", "--client", "acme")
+    answer = wavecom("contact", "--client", "acme", "--email", "Platform@Bücher.example")
+    shown = wavecom("contact", "--client", "acme", "--json")
+    forgotten = wavecom("contact", "--client", "acme", "--none", "--json")
+
+    assert "nobody is told" in unknown.output
+    assert (answer.exit_code, json.loads(shown.output)["email"]) == (0, "Platform@xn--bcher-kva.example")
+    assert json.loads(forgotten.output) == {"client": "acme", "email": None}
+    events = list(environment.audit.events.values())
+    assert [(event.action, event.details) for event in events] == [
+        ("set_contact", {"isKnown": True}),
+        ("set_contact", {"isKnown": False}),
+    ]
+
+
+@pytest.mark.parametrize("arguments", [("--email", "nobody"), ("--email", "a@b.example", "--none")])
+def test_what_is_no_contact_is_refused_and_nothing_changes(
+    environment: Environment, wavecom: Command, arguments: tuple[str, ...]
+) -> None:
+    assert wavecom("contact", "--client", "acme", *arguments).exit_code == 2
+    assert environment.audit.events == {}
+
+
 def test_reserved_names_are_no_clients(wavecom: Command) -> None:
     answer = wavecom("create", "--client", "operator", "--name", "x")
 

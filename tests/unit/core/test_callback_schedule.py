@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -18,7 +19,7 @@ from wavecom.core.callback_schedule import (
     is_slowed,
 )
 from wavecom.core.callback_sending import WIDTH
-from wavecom.core.callbacks import CallbackState, CallbackTry, DeliveryState, DisabledReason
+from wavecom.core.callbacks import CallbackState, CallbackTry, DeliveryState, DisabledReason, NoticeKind
 
 
 def failed(at: float = 0, status: int | None = 503) -> CallbackTry:
@@ -116,3 +117,26 @@ def test_an_endpoint_that_has_failed_for_days_is_disabled_and_not_before() -> No
     assert after_answer(callback, failed(last_moment - 1), 0.5).state is CallbackState.ACTIVE
     after = after_answer(callback, failed(last_moment), 0.5)
     assert (after.state, after.disabled_reason) == (CallbackState.DISABLED, DisabledReason.FAILING)
+
+
+def test_a_client_is_warned_once_in_a_span_of_failures_and_told_of_its_end() -> None:
+    callback = make_callback()
+    owed: list[NoticeKind | None] = []
+    for hours in (0, 23, 24, 25, 71, 72):
+        callback = after_answer(callback, failed(hours * 3600), 0.5)
+        owed.append(callback.owed_notice)
+        callback = replace(callback, owed_notice=None)
+
+    assert owed == [None, None, NoticeKind.FAILING, None, None, NoticeKind.DISABLED]
+
+
+def test_an_endpoint_that_is_gone_is_told_of_at_once() -> None:
+    assert after_answer(make_callback(), failed(1, 410), 0.5).owed_notice is NoticeKind.DISABLED
+
+
+def test_a_warning_that_nobody_has_had_is_not_given_once_all_is_well() -> None:
+    failing = make_callback(failing_since=NOW, failures=9, warned_at=later(days=1), owed_notice=NoticeKind.FAILING)
+
+    well = after_answer(failing, taken(90_000), 0.5)
+
+    assert (well.warned_at, well.owed_notice) == (None, None)

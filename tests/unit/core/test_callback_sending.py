@@ -279,7 +279,7 @@ def test_an_endpoint_that_fails_for_days_is_disabled(env: Environment) -> None:
         env.happen()
         env.run_for(3600, 600)
 
-    assert env.callback().disabled_reason is DisabledReason.FAILING
+    assert (env.callback().disabled_reason, env.callback().owed_notice) == (DisabledReason.FAILING, "disabled")
 
 
 def test_what_happens_while_a_callback_is_paused_is_sent_afterwards(env: Environment) -> None:

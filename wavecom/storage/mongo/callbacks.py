@@ -10,7 +10,14 @@ from pymongo import ASCENDING, ReturnDocument
 from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
-from wavecom.core.callbacks import Callback, CallbackLease, CallbackSecret, CallbackState, DisabledReason
+from wavecom.core.callbacks import (
+    Callback,
+    CallbackLease,
+    CallbackSecret,
+    CallbackState,
+    DisabledReason,
+    NoticeKind,
+)
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.storage.mongo.client import durable
@@ -26,11 +33,16 @@ _NAMES = {
     "updated_at": "updatedAt",
     "failing_since": "failingSince",
     "not_before": "notBefore",
+    "warned_at": "warnedAt",
+    "owed_notice": "owedNotice",
 }
 _FIELDS: tuple[str, ...] = (
     *("callback_id", "account", "url", "name", "statuses", "channels", "state", "disabled_reason", "disabled_at"),
-    *("created_at", "updated_at", "failures", "failing_since", "not_before", "secrets"),
+    *("created_at", "updated_at", "failures", "failing_since", "not_before", "warned_at", "owed_notice"),
+    "secrets",
 )
+
+_NOTICES = [kind.value for kind in NoticeKind]
 
 
 class MongoCallbackStore:
@@ -132,6 +144,19 @@ class MongoCallbackStore:
         with writing():
             return self._callbacks.update_one(where, update).matched_count == 1
 
+    def owing_notice(self, limit: int) -> Sequence[Callback]:
+        """See the port."""
+        with reading():
+            found = list(self._callbacks.find({"owedNotice": {"$in": _NOTICES}}).limit(limit))
+        return [self._callback(each) for each in found]
+
+    def settle_notice(self, callback: Callback) -> None:
+        """See the port."""
+        if callback.owed_notice is not None:
+            owed = {"_id": callback.callback_id, "owedNotice": callback.owed_notice.value}
+            with writing():
+                self._callbacks.update_one(owed, {"$unset": {"owedNotice": ""}})
+
     def _patch(self, changes: Mapping[str, Any]) -> tuple[Document, list[str]]:
         values: Document = {}
         removed: list[str] = []
@@ -142,7 +167,7 @@ class MongoCallbackStore:
                     removed.append(key)
                 case frozenset():
                     values[key] = sorted(each.value for each in value)
-                case CallbackState() | DisabledReason():
+                case CallbackState() | DisabledReason() | NoticeKind():
                     values[key] = value.value
                 case tuple():
                     values[key] = [self._secret_document(each) for each in value if each.value is not None]
@@ -159,7 +184,7 @@ class MongoCallbackStore:
 
     def _callback(self, document: Document) -> Callback:
         get = document.get
-        reason = get("disabledReason")
+        reason, notice = get("disabledReason"), get("owedNotice")
         return Callback(
             callback_id=document["_id"],
             account=document["account"],
@@ -179,4 +204,6 @@ class MongoCallbackStore:
             failures=document["failures"],
             failing_since=get("failingSince"),
             not_before=get("notBefore"),
+            warned_at=get("warnedAt"),
+            owed_notice=None if notice is None else NoticeKind(notice),
         )

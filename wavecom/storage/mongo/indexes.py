@@ -81,6 +81,8 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("account"),
         # Which must be looked at? Asked every second.
         _index("state", "dueAt"),
+        # Whose client is to be told that it fails? Asked every second, of very few.
+        _index("owedNotice", only=_present("owedNotice")),
     ],
     "callback_deliveries": [
         # What is due for a callback, and when is the next.

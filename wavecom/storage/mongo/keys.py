@@ -94,6 +94,18 @@ class MongoKeyStore:
         with writing():
             self._clients.update_one({"_id": client}, {"$set": values}, upsert=True)
 
+    def contact(self, client: str) -> str | None:
+        """See the port."""
+        with reading():
+            document = self._clients.find_one({"_id": client}, {"contactEmail": 1}) or {}
+        email: str | None = document.get("contactEmail")
+        return email
+
+    def set_contact(self, client: str, email: str | None) -> None:
+        """See the port."""
+        with writing():
+            self._clients.update_one({"_id": client}, {"$set": {"contactEmail": email}}, upsert=True)
+
     def _find_one(self, where: Document) -> KeyRecord | None:
         with reading():
             document = self._keys.find_one(where)

@@ -16,6 +16,7 @@ from wavecom.web import problems
 from wavecom.web.api import (
     actions,
     callbacks,
+    contact,
     events,
     keys,
     notifications,
@@ -63,6 +64,7 @@ def register(app: Flask, services: WebServices) -> dict[str, Any]:
     api.register_blueprint(notifications.make_blueprint(services))
     api.register_blueprint(actions.make_blueprint(services))
     api.register_blueprint(callbacks.make_blueprint(services))
+    api.register_blueprint(contact.make_blueprint(services))
     api.register_blueprint(events.make_blueprint(services))
     api.register_blueprint(keys.make_blueprint(services))
     api.register_blueprint(providers.make_blueprint(services))

@@ -58,6 +58,8 @@ class ClientSummary:
     keys: Sequence[KeySummary]
     live: AccountUse
     test: AccountUse | None
+    #: Where it is told what concerns it as a whole.
+    contact: str | None
 
 
 def clients() -> str:
@@ -74,6 +76,7 @@ def clients() -> str:
             keys,
             _use(used.get(account_of(name, True), _NOTHING), name, "live"),
             _use(used[account_of(name, False)], name, "test") if used.get(account_of(name, False)) else None,
+            services.key_administration.contact(Administrator(OPERATOR), name),
         )
         for name, keys in sorted(by_client.items())
     ]
