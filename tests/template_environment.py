@@ -73,7 +73,7 @@ class TemplateEnvironment:
     renderer: TemplateRenderer
 
     @classmethod
-    def over(cls, clock: Clock) -> TemplateEnvironment:
+    def over(cls, clock: Clock, *, needs_second_person: bool = False) -> TemplateEnvironment:
         """With nothing in it."""
         store, audit = MemoryTemplateStore(), MemoryTemplateAudit()
         renderer = TemplateRenderer(store, clock)
@@ -84,6 +84,7 @@ class TemplateEnvironment:
             clock=clock,
             new_id=lambda: f"event-{next(ids)}",
             on_published=renderer.forget,
+            needs_second_person=needs_second_person,
         )
         return cls(store, audit, administration, renderer)
 

@@ -114,6 +114,8 @@ class Settings:
     worker_concurrency: int = 384
     #: What large attachments may take of a worker's memory while they are sent, in MiB.
     attachment_memory_mib: int = 128
+    #: Whether a template's version is published by somebody else than its author alone.
+    template_review: bool = False
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
     worker_niceness: int = 15
     #: The region whose jobs workers take (providers file, ``[regions]``), and after how long without a worker another
@@ -255,6 +257,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "drain_seconds": env.int("WAVECOM_DRAIN_SECONDS", None, validate=whole_seconds),
         "scale_down_seconds": env.int("WAVECOM_SCALE_DOWN_SECONDS", None, validate=whole_seconds),
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
+        "template_review": env.bool("WAVECOM_TEMPLATE_REVIEW", None),
         "attachment_memory_mib": env.int("WAVECOM_ATTACHMENT_MEMORY_MIB", None, validate=between(1, 65_536, "MiB")),
         "worker_niceness": env.int("WAVECOM_WORKER_NICENESS", None, validate=between(0, 19)),
         "region": env.str("WAVECOM_REGION", None, validate=is_region),

@@ -10,7 +10,7 @@ import requests
 
 from wavecom.core.templates.administration import TemplateAdministration
 from wavecom.core.templates.sources import source_json
-from wavecom.errors import InvalidRequestError, Problem, UnavailableError
+from wavecom.errors import ForbiddenError, InvalidRequestError, Problem, UnavailableError
 from wavecom.web.api.payload_checks import payload_check
 from wavecom.web.api.schemas.notification import NotificationSchema
 
@@ -29,7 +29,7 @@ class KeptTemplate:
 
 
 class TemplatePlace(Protocol):
-    """An account's templates. All methods raise ``UnavailableError``."""
+    """An account's templates. All methods raise ``UnavailableError``, also where one may not do this."""
 
     def all(self) -> list[KeptTemplate]:
         """Every template, by name."""
@@ -68,7 +68,10 @@ class StoredTemplates:
 
     def publish(self, name: str, version: int) -> None:
         """See ``TemplatePlace``."""
-        self._administration.publish(self._actor, self._client, name, version, check=self._check)
+        try:
+            self._administration.publish(self._actor, self._client, name, version, check=self._check)
+        except ForbiddenError as error:
+            raise UnavailableError(str(error)) from error
 
 
 class RemoteTemplates:

@@ -102,6 +102,6 @@ def operator_services(settings: Settings) -> OperatorServices:
         ),
         suppressions=suppressions_of(database, clock),
         callbacks=callback_administration_of(settings, database, clock),
-        templates=templates_of(database, clock)[1],
+        templates=templates_of(settings, database, clock)[1],
         close_callbacks=[stats.close, publisher.close, clock.close, client.close],
     )

@@ -25,6 +25,7 @@ from wavecom.core.engine import Policy
 from wavecom.core.ids import uuid7
 from wavecom.core.lanes import Channel, QueueLayout
 from wavecom.core.ports import Clock, JobRepository
+from wavecom.core.prices import SegmentPrices
 from wavecom.core.provider_administration import ProviderAdministration, ProviderStatus
 from wavecom.core.provider_control import ProviderControl
 from wavecom.core.quota import Limits
@@ -32,7 +33,7 @@ from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.errors import UnavailableError
-from wavecom.providers.file import declared_limits, declared_providers, declared_regions, served_routes
+from wavecom.providers.file import declared_limits, declared_prices, declared_providers, declared_regions, served_routes
 from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.dead_letters import MongoDeadLetterRepository
@@ -83,6 +84,15 @@ def served_by(settings: Settings) -> Mapping[Channel, ChannelRoutes] | None:
     Raises ``ProvidersFileError`` for a file that can't be read.
     """
     return None if settings.providers_file is None else served_routes(settings.providers_file)
+
+
+def segment_prices_of(settings: Settings) -> SegmentPrices:
+    """What text messages may cost, as the providers file says; nothing is known without one.
+
+    Raises ``ProvidersFileError`` for a file that can't be read.
+    """
+    path = settings.providers_file
+    return SegmentPrices({}, {}) if path is None else SegmentPrices(served_routes(path), declared_prices(path))
 
 
 def regions_of(settings: Settings) -> Regions | None:

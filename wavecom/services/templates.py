@@ -10,11 +10,14 @@ from pymongo.database import Database
 from wavecom.core.ports import Clock
 from wavecom.core.templates.administration import TemplateAdministration
 from wavecom.core.templates.rendering import TemplateRenderer
+from wavecom.settings import Settings
 from wavecom.storage.mongo.audit import MongoAuditLog
 from wavecom.storage.mongo.templates import MongoTemplateStore
 
 
-def templates_of(database: Database[dict[str, Any]], clock: Clock) -> tuple[TemplateRenderer, TemplateAdministration]:
+def templates_of(
+    settings: Settings, database: Database[dict[str, Any]], clock: Clock
+) -> tuple[TemplateRenderer, TemplateAdministration]:
     """What renders, and the use cases, which tell it when a version is published here."""
     store = MongoTemplateStore(database)
     renderer = TemplateRenderer(store, clock)
@@ -24,5 +27,6 @@ def templates_of(database: Database[dict[str, Any]], clock: Clock) -> tuple[Temp
         clock=clock,
         new_id=lambda: uuid.uuid4().hex,
         on_published=renderer.forget,
+        needs_second_person=settings.template_review,
     )
     return renderer, administration

@@ -29,6 +29,7 @@ from wavecom.core.measurements import MeasurementStore
 from wavecom.core.operations import Operations
 from wavecom.core.overview import Overview
 from wavecom.core.ports import Clock, JobRepository
+from wavecom.core.prices import SegmentPrices
 from wavecom.core.provider_administration import ProviderAdministration
 from wavecom.core.receipt_counts import ReceiptCounter
 from wavecom.core.stats import Stats
@@ -54,6 +55,7 @@ from wavecom.services.shared import (
     policy_of,
     progress_of,
     provider_administration_of,
+    segment_prices_of,
     sessions_of,
     users_of,
     usual_limits,
@@ -103,6 +105,7 @@ class WebServices(ClosableServices):
     callbacks: CallbackAdministration
     templates: TemplateRenderer
     template_administration: TemplateAdministration
+    segment_prices: SegmentPrices
     audit: AuditReader
     measurements: MeasurementStore
     stop_requests: StopRequests
@@ -200,7 +203,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             help_answers=help_answers_of(settings, submission, clock),
         ),
     )
-    templates, template_administration = templates_of(database, clock)
+    templates, template_administration = templates_of(settings, database, clock)
     measurements = MongoMeasurementStore(database)
     stop_requests = MongoStopRequests(database)
     # With a connection of its own, made when the first page asks: publishing waits for no page.
@@ -243,6 +246,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         callbacks=callback_administration_of(settings, database, clock),
         templates=templates,
         template_administration=template_administration,
+        segment_prices=segment_prices_of(settings),
         audit=MongoAuditLog(database),
         measurements=measurements,
         stop_requests=stop_requests,

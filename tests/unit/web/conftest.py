@@ -52,7 +52,7 @@ from wavecom.core.quota import Limits, QuotaService, UnlimitedQuotas
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.providers.receipts import Readers
-from wavecom.services.shared import regions_of, served_by
+from wavecom.services.shared import regions_of, segment_prices_of, served_by
 from wavecom.services.suppressions import feedback_of, unsubscribe_links_of
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
@@ -125,7 +125,7 @@ def make_environment(
     unsubscribe_links = unsubscribe_links_of(settings)
     events = EventEnvironment.over(settings, clock)
     suppression_list = SuppressionList(suppressions, clock)
-    templates = TemplateEnvironment.over(clock)
+    templates = TemplateEnvironment.over(clock, needs_second_person=settings.template_review)
     submission = Submission(
         jobs=jobs,
         writer=writer,
@@ -186,6 +186,7 @@ def make_environment(
         callbacks=events.administration,
         templates=templates.renderer,
         template_administration=templates.administration,
+        segment_prices=segment_prices_of(settings),
         receipts=receipt_services_over(
             jobs,
             writer,

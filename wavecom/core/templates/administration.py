@@ -23,7 +23,7 @@ from wavecom.core.templates.model import (
 )
 from wavecom.core.templates.preparation import CheckPayload, example_problems, prepared
 from wavecom.core.templates.sources import read_source
-from wavecom.errors import InvalidRequestError, Problem, TemplateNotFoundError
+from wavecom.errors import ForbiddenError, InvalidRequestError, Problem, TemplateNotFoundError
 
 log = structlog.get_logger()
 
@@ -76,12 +76,15 @@ class TemplateAdministration:
         clock: Clock,
         new_id: Callable[[], str],
         on_published: Callable[[str, str], None] = lambda _client, _name: None,
+        needs_second_person: bool = False,
     ) -> None:
         self._store = store
         self._audit = audit
         self._clock = clock
         self._new_id = new_id
         self._on_published = on_published
+        #: Nobody has a version sent that he has saved himself and that nobody else has ever published.
+        self._needs_second_person = needs_second_person
 
     def save(
         self,
@@ -138,9 +141,15 @@ class TemplateAdministration:
     def publish(self, actor: str, client: str, name: str, version: int, *, check: CheckPayload) -> TemplateVersion:
         """Have a version sent from now on. One that was published before stays as it was then, and is current again.
 
-        Raises ``InvalidRequestError`` where a layout or partial has changed so that it does not fit any more.
+        Raises ``InvalidRequestError`` where a layout or partial has changed so that it does not fit any more, and
+        ``ForbiddenError`` for an author where somebody else has to look first.
         """
         known = self.get(client, name, version)
+        if not self.may_publish(actor, known):
+            raise ForbiddenError(
+                f"Version {version} of {name!r} was saved by {known.created_by}, and here somebody else publishes what "
+                "an author has saved: ask for a review, and another key or operator publishes it."
+            )
         published = replace(known, state=VersionState.PUBLISHED, published_at=self._clock.now(), published_by=actor)
         if known.state is not VersionState.PUBLISHED:
             contents, problems = prepared(known.source, self._finder(client))
@@ -152,6 +161,11 @@ class TemplateAdministration:
         self._store.change_state(published, known.state)
         self._on_published(client, name)
         return self.get(client, name, version)
+
+    def may_publish(self, actor: str, version: TemplateVersion) -> bool:
+        """Whether ``actor`` may have it sent: anybody may go back to what was published before."""
+        is_new = version.state is not VersionState.PUBLISHED
+        return not (self._needs_second_person and is_new and version.created_by == actor)
 
     def get(self, client: str, name: str, version: int) -> TemplateVersion:
         """One version."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from wavecom.core.lanes import Channel
+from wavecom.core.prices import PriceRange
 from wavecom.core.sms import Segments, segments, unusual_characters
 from wavecom.core.templates.model import TemplateVersion
 from wavecom.core.templates.rendering import CompiledVersion, TemplateRequest
@@ -23,8 +24,9 @@ _CAPITALS: Final = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One payload. ``locale`` is that of its words. Of text messages ``sms`` is what it takes, and ``sms_longest`` what
-    it takes with the longest values that the variables allow. ``hints`` are sentences for its author."""
+    """One payload. ``locale`` is that of its words. Of text messages ``sms`` is what it takes, ``sms_longest`` what it
+    takes with the longest values that the variables allow, and ``cost`` what it costs: from these values at the lowest
+    price to the longest at the highest, in each currency. ``hints`` are sentences for its author."""
 
     channel: Channel
     locale: str
@@ -33,6 +35,7 @@ class Preview:
     hints: tuple[str, ...]
     sms: Segments | None = None
     sms_longest: Segments | None = None
+    cost: tuple[PriceRange, ...] = ()
 
 
 def previews(
@@ -41,8 +44,11 @@ def previews(
     channel: Channel | None = None,
     locale: str | None = None,
     variables: Mapping[str, Any] | None = None,
+    prices: Sequence[PriceRange] = (),
 ) -> list[Preview]:
     """The payloads of one channel, or of each that the version has; ``variables`` None: the examples.
+
+    ``prices``: what a segment costs.
 
     Raises ``InvalidRequestError`` as sending would.
     """
@@ -61,9 +67,14 @@ def previews(
                 sms_longest = segments(compiled.render(each, longest).payload["text"])
             except InvalidRequestError:
                 sms_longest = None  # too long to be made at all
+        cost: tuple[PriceRange, ...] = ()
+        if sms is not None:
+            # Values that were given may be longer than those that make the longest text of an alternative.
+            most = max(sms.count, 0 if sms_longest is None else sms_longest.count)
+            cost = tuple(price.of_segments(sms.count, most) for price in prices)
         hints = tuple(_HINTS[each](rendered.payload))
         size = len(str(rendered.payload.get("html", rendered.payload.get("text", ""))).encode())
-        found.append(Preview(each, rendered.use.locale, rendered.payload, size, hints, sms, sms_longest))
+        found.append(Preview(each, rendered.use.locale, rendered.payload, size, hints, sms, sms_longest, cost))
     return found
 
 

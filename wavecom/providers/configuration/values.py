@@ -11,6 +11,7 @@ from marshmallow import ValidationError, fields
 from wavecom.core.account import CLIENT_NAME_RULE, is_client_name
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
+from wavecom.core.prices import PriceRange
 from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes
 from wavecom.providers.configuration.options import flag, number, one_or_more, set_of, text, whole_number
@@ -22,6 +23,14 @@ def check_client(value: str) -> None:
     """Raises ``ValidationError`` for what no client can be called."""
     if not is_client_name(value):
         raise ValidationError(f"a client's name has {CLIENT_NAME_RULE}")
+
+
+def check_price(value: str) -> None:
+    """Raises ``ValidationError`` for what is no range of prices."""
+    try:
+        PriceRange.parse(value)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None
 
 
 #: No provider's ``timeout_seconds`` is longer, and most types allow less: see ``BaseProvider``.
@@ -78,6 +87,8 @@ class ProviderConfig(Generic[OptionsT]):
     retry_cap_seconds: Annotated[float | None, number(1, 86_400)] = None
     #: Whether its weight falls while its receipts are slow or bad (``core/receipt_health.py``).
     adjust_weight: Annotated[bool, flag()] = True
+    #: What a segment of a text message costs (``core/prices.py``), for previews; None: not told.
+    segment_price: Annotated[str | None, text(check=check_price)] = None
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     #: A call may take minutes. Its class says so, not the file.
     is_patient: bool = False

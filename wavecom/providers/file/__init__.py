@@ -2,6 +2,7 @@
 
 from wavecom.providers.file.reader import (
     declared_limits,
+    declared_prices,
     declared_providers,
     declared_regions,
     parse_providers,
@@ -12,6 +13,7 @@ from wavecom.providers.file.reader import (
 
 __all__ = [
     "declared_limits",
+    "declared_prices",
     "declared_providers",
     "declared_regions",
     "parse_providers",

@@ -5,6 +5,7 @@ docs/adding-a-provider.md and providers.example.toml describe the form.
 
 from __future__ import annotations
 
+import contextlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -13,6 +14,7 @@ from typing import Any, TypeVar
 
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
+from wavecom.core.prices import PriceRange
 from wavecom.core.regions import Regions
 from wavecom.core.routes import ChannelRoutes, Route
 from wavecom.errors import Problem, ProvidersFileError
@@ -62,6 +64,21 @@ def declared_limits(path: Path) -> dict[str, float]:
         else {}
     )
     return {name: float(rate) for name, rate in found.items() if isinstance(rate, int | float)}
+
+
+def declared_prices(path: Path) -> dict[str, PriceRange]:
+    """What a segment costs with each provider of which the file says so, and nothing else of it.
+
+    What a worker refuses is left out. Raises ``ProvidersFileError`` where the file can't be read at all.
+    """
+    tables = _tree(_read(path), path.name).get("providers")
+    found: dict[str, PriceRange] = {}
+    for name, each in (tables if isinstance(tables, Mapping) else {}).items():
+        price = each.get("segment_price") if isinstance(each, Mapping) else None
+        if isinstance(price, str):
+            with contextlib.suppress(ValueError):
+                found[name] = PriceRange.parse(price)
+    return found
 
 
 def served_routes(path: Path) -> dict[Channel, ChannelRoutes]:

@@ -9,6 +9,7 @@ from flask import Response, request
 from wavecom import errors
 from wavecom.accounts import KeyScope
 from wavecom.core.lanes import Channel
+from wavecom.core.prices import written
 from wavecom.core.sms import ENCODINGS
 from wavecom.core.templates.model import (
     NAME_PATTERN,
@@ -75,6 +76,14 @@ _TEMPLATE = record(
 _TEMPLATES = record("Templates", {"items": array(_TEMPLATE, "by name")})
 _VERSIONS = record("TemplateVersions", {"items": array(_SHORT, "the newest first")})
 _SEGMENTS = record("SmsSegments", {"encoding": enum(ENCODINGS), "segments": integer(minimum=1)})
+_COST = record(
+    "CostRange",
+    {
+        "currency": text("by ISO 4217", pattern="^[A-Z]{3}$"),
+        "lowest": text("with these values, at the lowest price of a provider", pattern=r"^[0-9]+(?:\.[0-9]+)?$"),
+        "highest": text("with the longest values, at the highest price", pattern=r"^[0-9]+(?:\.[0-9]+)?$"),
+    },
+)
 _PREVIEW = record(
     "TemplatePreview",
     {
@@ -84,6 +93,7 @@ _PREVIEW = record(
         "sizeBytes": integer("of its HTML, or else of its text, in UTF-8"),
         "sms": nullable(_SEGMENTS),
         "smsLongest": nullable(_SEGMENTS),
+        "cost": array(_COST, "of one text message, in each currency; empty where no price is known"),
         "hints": array(text(), "what may go wrong, for whoever writes it"),
     },
 )
@@ -130,6 +140,7 @@ _EXAMPLE_PREVIEW = {
     "sizeBytes": 52,
     "sms": {"encoding": "GSM-7", "segments": 1},
     "smsLongest": {"encoding": "GSM-7", "segments": 1},
+    "cost": [{"currency": "USD", "lowest": "0.0079", "highest": "0.0912"}],
     "hints": [],
 }
 
@@ -215,7 +226,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         """Have a version sent from now on; every process does so within 2 seconds.
 
         It keeps its layout and partials as they are now, and never changes again. To go back to an older version,
-        publish that again.
+        publish that again. Who runs WaveCom may ask for a second pair of eyes (`WAVECOM_TEMPLATE_REVIEW`): then the key
+        that has saved a version is answered 403, and another one publishes it.
         """
         published = templates.publish(caller().name, caller().client, _name(template), _number(version), check=check)
         return json_response(version_json(published))
@@ -229,13 +241,18 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
     def preview(wanted: dict[str, Any], template: str) -> Response:
         """How a version looks: the newest, unless you name one; with its examples, unless you give values.
 
-        Nothing is sent. `smsLongest` is what a text message takes with the longest values that the variables allow.
+        Nothing is sent. `smsLongest` is what a text message takes with the longest values that the variables allow;
+        `cost` is what it costs by the prices of the providers that it may go through, as far as they are known.
         """
         client = caller().client
         number = wanted.get("version") or templates.versions(client, _name(template), 1)[0].version
         version = templates.get(client, template, number)
         found = previews(
-            version, channel=wanted.get("type"), locale=wanted.get("locale"), variables=wanted.get("variables")
+            version,
+            channel=wanted.get("type"),
+            locale=wanted.get("locale"),
+            variables=wanted.get("variables"),
+            prices=services.segment_prices.of(client),
         )
         return json_response({"version": number, "items": [_preview(each) for each in found]})
 
@@ -289,6 +306,10 @@ def _preview(preview: Preview) -> dict[str, Any]:
         "smsLongest": None
         if preview.sms_longest is None
         else _segments(preview.sms_longest.encoding, preview.sms_longest.count),
+        "cost": [
+            {"currency": each.currency, "lowest": written(each.lowest), "highest": written(each.highest)}
+            for each in preview.cost
+        ],
         "hints": list(preview.hints),
     }
 

@@ -15,6 +15,7 @@ from werkzeug.wrappers import Response
 from wavecom import __version__
 from wavecom.accounts.expiring_cache import ExpiringCache
 from wavecom.core.account import client_of, is_test_account
+from wavecom.core.prices import written
 from wavecom.errors import StoreError
 from wavecom.services.shared import new_key_id
 from wavecom.services.web import WebServices
@@ -138,6 +139,7 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
     for name in ("iso", "clock_time", "file_size", "latency", "thousands", "masked_recipient", "masked"):
         blueprint.add_app_template_filter(getattr(formatting, name), name)
     blueprint.add_app_template_filter(sentence, "sentence")
+    blueprint.add_app_template_filter(written, "amount")
     return blueprint
 
 

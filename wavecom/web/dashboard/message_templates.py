@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response
 
 from wavecom.core.templates.model import TemplateKind, TemplateVersion
 from wavecom.core.templates.previews import Preview, previews
-from wavecom.errors import InvalidRequestError, TemplateNotFoundError
+from wavecom.errors import ForbiddenError, InvalidRequestError, TemplateNotFoundError
 from wavecom.web.api.payload_checks import payload_check
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.fields import whole_number_within
@@ -61,6 +61,7 @@ def template(account: str, template: str) -> str:
         locales=locales,
         locale=locale if locale in locales else "",
         may_manage=viewer().may_manage,
+        may_publish=administration.may_publish(viewer().actor.name, shown),
     )
 
 
@@ -93,6 +94,8 @@ def change_template(account: str, template: str) -> Response:
                 abort(422)
     except TemplateNotFoundError:
         abort(404)
+    except ForbiddenError as error:
+        flash(str(error), "bad")
     except InvalidRequestError as error:
         flash(f"It does not fit any more: {error.problems[0].where} {error.problems[0].message}.", "bad")
     address = url_for("dashboard.template", account=account, template=template, version=known.version)
@@ -116,7 +119,8 @@ def _shown(title: str, version: TemplateVersion, locale: str) -> ShownVersion:
     if version.source.kind is not TemplateKind.MESSAGE:
         return ShownVersion(title, version, ())
     try:
-        found = previews(version, locale=locale if locale in version.source.contents else None)
+        prices = pages().services.segment_prices.of(version.client)
+        found = previews(version, locale=locale if locale in version.source.contents else None, prices=prices)
     except InvalidRequestError as error:
         problem = error.problems[0]
         return ShownVersion(title, version, (), f"{problem.where} {problem.message}")

@@ -12,7 +12,7 @@ from tests.template_environment import ORDER, TemplateEnvironment, no_check, sms
 from wavecom.core.lanes import Channel
 from wavecom.core.templates.model import TemplateVersion, VersionState
 from wavecom.core.templates.sources import read_source, source_json
-from wavecom.errors import InvalidRequestError, Problem, TemplateNotFoundError
+from wavecom.errors import ForbiddenError, InvalidRequestError, Problem, TemplateNotFoundError
 
 NAME = {"type": "text", "example": "Amina"}
 
@@ -81,6 +81,38 @@ def test_an_older_version_is_current_again_when_it_is_published_again(
         clock.advance(1)
 
     environment.administration.publish("ada@ops", "acme", "order", 1, check=no_check)
+
+    assert environment.administration.current("acme", "order") == 1
+
+
+def test_where_somebody_else_has_to_look_nobody_publishes_what_he_has_saved(clock: FakeClock) -> None:
+    environment = TemplateEnvironment.over(clock, needs_second_person=True)
+    administration = environment.administration
+    draft = save(environment, sms_source("one"))
+    administration.ask_review("key k-2", "acme", "order", 1)
+
+    with pytest.raises(ForbiddenError, match="saved by key k-1"):
+        administration.publish("key k-1", "acme", "order", 1, check=no_check)
+    assert administration.current("acme", "order") is None
+    assert [event.action for event in environment.audit.events] == ["save_template", "ask_template_review"]
+
+    # Saving it again makes nobody its author who was not.
+    again = administration.save("key k-2", "acme", "order", sms_source("one"), check=no_check)
+    administration.publish("key k-2", "acme", "order", 1, check=no_check)
+
+    assert (again.created_by, draft.created_by) == ("key k-1", "key k-1")
+    assert administration.current("acme", "order") == 1
+
+
+def test_anybody_goes_back_to_what_somebody_else_has_published(clock: FakeClock) -> None:
+    environment = TemplateEnvironment.over(clock, needs_second_person=True)
+    for text, version in (("one", 1), ("two", 2)):
+        save(environment, sms_source(text))
+        clock.advance(1)
+        environment.administration.publish("key k-2", "acme", "order", version, check=no_check)
+    clock.advance(1)
+
+    environment.administration.publish("key k-1", "acme", "order", 1, check=no_check)
 
     assert environment.administration.current("acme", "order") == 1
 

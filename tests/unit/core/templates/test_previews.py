@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from tests.fakes import FakeClock
 from tests.template_environment import TemplateEnvironment
+from wavecom.core.lanes import Channel
+from wavecom.core.prices import PriceRange
 from wavecom.core.sms import Segments
 from wavecom.core.templates.previews import MAIL_LIMIT_BYTES, Preview, previews
 
@@ -52,3 +55,19 @@ def test_a_text_message_is_counted_with_its_examples_and_with_the_longest_values
 
     assert (found.sms, found.sms_longest) == (Segments("GSM-7", 1), Segments("GSM-7", 2))
     assert found.size_bytes == len("Hello Amina")
+
+
+def test_a_text_message_costs_from_these_values_to_the_longest() -> None:
+    environment = TemplateEnvironment.over(FakeClock())
+    name = {"type": "text", "example": "Amina", "maxLength": 300}
+    content = {"sms": {"text": "Hello {{ name }}"}, "push": {"body": "Hello {{ name }}"}}
+    number = environment.publish("acme", "t", {"variables": {"name": name}, "contents": {"en": content}})
+    version = environment.administration.get("acme", "t", number)
+    price = PriceRange("EUR", Decimal("0.02"), Decimal("0.05"))
+
+    push, sms = previews(version, prices=[price])
+    [longer] = previews(version, channel=Channel.SMS, variables={"name": "x" * 290}, prices=[price])
+
+    assert push.cost == ()
+    assert sms.cost == (PriceRange("EUR", Decimal("0.02"), Decimal("0.10")),)
+    assert longer.cost == (PriceRange("EUR", Decimal("0.04"), Decimal("0.10")),)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from wavecom.core.breaker_settings import BreakerSettings
 from wavecom.core.lanes import Channel
+from wavecom.core.prices import PriceRange
 from wavecom.core.routes import ChannelRoutes
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.configuration import (
@@ -16,7 +18,7 @@ from wavecom.providers.configuration import (
     ProvidersConfig,
 )
 from wavecom.providers.factory import load_config
-from wavecom.providers.file import parse_providers, read_providers_file, served_routes
+from wavecom.providers.file import declared_prices, parse_providers, read_providers_file, served_routes
 
 BOX = '[providers.box]\ntype = "sandbox"\n'
 ROUTES = '[routes]\nemail = ["box"]\nsms = ["box"]\npush = ["box"]\n'
@@ -390,3 +392,17 @@ def test_a_file_that_can_not_be_read_is_a_mistake_like_others(tmp_path: Path) ->
         read_providers_file(latin, {})
     with pytest.raises(ProvidersFileError, match="No such file"):
         read_providers_file(tmp_path / "none.toml", {})
+
+
+def test_a_price_is_read_by_who_accepts_and_a_wrong_one_is_named_by_who_delivers(tmp_path: Path) -> None:
+    path = tmp_path / "providers.toml"
+    path.write_text(BOX + 'segment_price = "0.0079 to 0.0912 USD"\n' + ROUTES)
+
+    assert declared_prices(path) == {"box": PriceRange("USD", Decimal("0.0079"), Decimal("0.0912"))}
+    assert with_box('segment_price = "0.05 EUR"').providers["box"].segment_price == "0.05 EUR"
+    [(where, message)] = problems_of(BOX + "segment_price = 0.05\n" + ROUTES)
+    assert (where, message) == ("providers.toml:3", "providers.box.segment_price: must be text in quotes")
+    [(_, message)] = problems_of(BOX + 'segment_price = "5 cents"\n' + ROUTES)
+    assert "must be a price such as" in message
+    path.write_text(BOX + 'segment_price = "5 cents"\n' + ROUTES)
+    assert declared_prices(path) == {}

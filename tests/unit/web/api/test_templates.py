@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
 from tests.template_environment import ORDER, VARIABLES, sms_source
-from tests.unit.web.conftest import WebEnvironment
+from tests.unit.web.conftest import NOW, WebEnvironment, make_environment
+from wavecom.accounts import KeyScope, hash_of
+from wavecom.core.keys import KeyRecord
+from wavecom.settings import Settings
 
 VERSIONS = "/api/templates/order/versions"
 NAME = {"type": "text", "example": "Amina", "maxLength": 160}
@@ -144,3 +148,42 @@ def test_what_there_is_not_is_said(api: FlaskClient, method: str, path: str) -> 
     answer = api.open(path, method=method)
 
     assert (answer.status_code, answer.json["code"]) == (404, "template_not_found")
+
+
+def test_where_a_second_person_is_asked_for_the_authors_key_is_refused_and_another_is_not() -> None:
+    environment = make_environment(Settings(secret_key="a secret for tests only", template_review=True))
+    environment.keys.add(
+        KeyRecord(
+            key_id="k-2",
+            hash=hash_of("another"),
+            client="default",
+            scopes=frozenset(KeyScope),
+            is_live=True,
+            created_at=NOW,
+        )
+    )
+    save(environment.client())
+
+    refused = environment.client().post(f"{VERSIONS}/1/publish")
+    published = environment.client("another").post(f"{VERSIONS}/1/publish")
+
+    assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+    assert "somebody else publishes" in refused.json["detail"]
+    assert (published.status_code, published.json["publishedBy"]) == (200, "key k-2")
+
+
+def test_a_preview_says_what_a_text_message_costs_by_the_providers_of_its_routes(tmp_path: Path) -> None:
+    path = tmp_path / "providers.toml"
+    tables = ((name, price) for name, price in (("one", "0.02 to 0.05 EUR"), ("two", "0.0079 USD"), ("none", None)))
+    lines = [
+        f'[providers.{name}]\ntype = "sandbox"' + (f'\nsegment_price = "{price}"' if price else "")
+        for name, price in tables
+    ]
+    path.write_text("\n".join([*lines, "[routes]", 'sms = ["one", "none"]', 'push = ["two"]']))
+    environment = make_environment(Settings(secret_key="a secret for tests only", providers_file=path))
+    api = environment.client()
+    save(api, **sms_source("Hello {{ name }}", name=NAME | {"maxLength": 300}))
+
+    [sms] = api.post("/api/templates/order/preview").json["items"]
+
+    assert sms["cost"] == [{"currency": "EUR", "lowest": "0.02", "highest": "0.1"}]

@@ -64,7 +64,7 @@ from wavecom.core.stats import Counts
 from wavecom.core.submission import Submission
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.errors import StoreError
-from wavecom.services.shared import served_by
+from wavecom.services.shared import segment_prices_of, served_by
 from wavecom.services.web import WebServices
 from wavecom.settings import Settings
 from wavecom.web import create_app
@@ -244,7 +244,7 @@ class DashboardEnvironment:
             quotas=quotas,
             event_accounts=self.events.accounts,
         )
-        self.templates = TemplateEnvironment.over(self.clock)
+        self.templates = TemplateEnvironment.over(self.clock, needs_second_person=self.settings.template_review)
         self.services = WebServices(
             settings=self.settings,
             clock=self.clock,
@@ -284,6 +284,7 @@ class DashboardEnvironment:
             callbacks=self.events.administration,
             templates=self.templates.renderer,
             template_administration=self.templates.administration,
+            segment_prices=segment_prices_of(self.settings),
             audit=self.audit_entries,
             measurements=self.measurements,
             stop_requests=self.stop_requests,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +81,38 @@ def test_a_version_is_reviewed_and_published_by_an_operator_and_noted(templates:
     *_, event = templates.templates.audit.events
     assert (event.action.value, event.version) == ("publish_template", 2)
     assert event.actor == administration.get("acme", "order", 2).published_by != "key k-1"
+
+
+def test_an_author_is_not_offered_to_publish_what_somebody_else_has_to_look_at(tmp_path: Path) -> None:
+    environment = DashboardEnvironment(tmp_path, template_review=True)
+    browser = environment.browser_as(Role.OPERATOR)
+    other = environment.templates.administration
+    other.save("key k-1", "acme", "order", sms_source("theirs"), check=no_check)
+    theirs = browser.get(PAGE).text
+    browser.post(f"{PAGE}/change", {"action": "publish", "version": "1"})
+    name = str(other.get("acme", "order", 1).published_by)
+    other.save(name, "acme", "order", sms_source("own"), check=no_check)
+
+    own = browser.get(PAGE).text
+    answer = browser.post(f"{PAGE}/change", {"action": "publish", "version": "2"})
+
+    assert "Publish version 1" in theirs
+    assert "Publish version" not in own
+    assert "somebody else publishes it" in own
+    assert answer.status_code == 303
+    assert "was saved by" in browser.get(PAGE).text
+    assert other.current("acme", "order") == 1
+
+
+def test_a_text_message_is_shown_with_what_it_costs(tmp_path: Path) -> None:
+    file = tmp_path / "providers.toml"
+    file.write_text('[providers.one]\ntype = "sandbox"\nsegment_price = "0.02 to 0.05 EUR"\n[routes]\nsms = ["one"]\n')
+    environment = DashboardEnvironment(tmp_path, providers_file=file)
+    environment.templates.publish("acme", "order", sms_source("Hello"))
+
+    page = environment.browser().get(PAGE).text
+
+    assert "0.02 to 0.05 EUR" in page
 
 
 def test_a_viewer_is_offered_nothing_to_change(templates: DashboardEnvironment) -> None:
