@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
@@ -12,7 +13,7 @@ from werkzeug.wrappers import Response
 from wavecom.core.account import CLIENT_NAME_RULE, account_of, is_client_name
 from wavecom.core.callback_administration import NewCallback
 from wavecom.core.callbacks import Callback, CallbackState
-from wavecom.core.client_events import EVENT_TYPES
+from wavecom.core.client_events import EVENT_TYPES, PROMISED
 from wavecom.core.lanes import Channel
 from wavecom.core.outbound_addresses import parse
 from wavecom.errors import InvalidRequestError, Problem
@@ -21,10 +22,12 @@ from wavecom.web.api.field_errors import problems
 from wavecom.web.api.schemas.callback import NewCallbackSchema, statuses
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.field_form import FieldForm
-from wavecom.web.dashboard.fields import Field
+from wavecom.web.dashboard.fields import Field, whole_number_within
 from wavecom.web.dashboard.words import CHANNELS
 
 SHOWN_DELIVERIES = 50
+#: How far back what was missed can be sent again, at the farthest as long as events are there.
+MISSED_HOURS = (1, 24, 72, PROMISED.days * 24)
 
 _CLIENT = Field(name="client", label="Client", pointer="/client", is_required=True)
 _MODE = Field(name="mode", label="Mode", pointer="/mode", choices=(("live", "Live"), ("test", "Test")))
@@ -120,6 +123,12 @@ def change_callback(callback_id: str) -> Response | str | tuple[str, int]:
         case "resend":
             administration.resend(known.callback_id, client, request.form.get("event", ""))
             flash("Sent again, with the same id.", "good")
+        case "resend_missed":
+            hours = whole_number_within(request.form.get("hours", ""), 1, MISSED_HOURS[-1])
+            if hours is None:
+                return _shown(known), 422
+            count = _send_missed(known, hours)
+            flash(f"{count} events that it has not taken are sent again, each with the same id.", "good")
         case "delete":
             administration.remove(known.callback_id, client)
             flash("Deleted. Nothing more is sent to it.", "good")
@@ -127,6 +136,18 @@ def change_callback(callback_id: str) -> Response | str | tuple[str, int]:
         case _:
             return _shown(known), 422
     return redirect(url_for("dashboard.callback", callback_id=known.callback_id), 303)
+
+
+def _send_missed(known: Callback, hours: int) -> int:
+    services = pages().services
+    since = services.clock.now() - timedelta(hours=hours)
+    count, position = 0, 0
+    while True:
+        resent = services.callbacks.resend_since(known.callback_id, viewer().client, since, after=position)
+        count += resent.count
+        if resent.position is None:
+            return count
+        position = resent.position
 
 
 def _shown(known: Callback, secret: str | None = None) -> str:
@@ -139,4 +160,5 @@ def _shown(known: Callback, secret: str | None = None) -> str:
         deliveries=deliveries,
         secret=secret,
         may_manage=viewer().may_manage,
+        missed_hours=MISSED_HOURS,
     )

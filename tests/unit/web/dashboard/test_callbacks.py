@@ -3,8 +3,14 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+import pytest
+
+from tests.factories import make_job_id
 from tests.unit.web.dashboard.environment import DashboardEnvironment
 from wavecom.core.callbacks import Callback, CallbackState, CallbackTry, DisabledReason
+from wavecom.core.client_events import ClientEvent
+from wavecom.core.lanes import Channel
+from wavecom.core.states import Status
 
 URL = "https://shop.example/wavecom"
 
@@ -83,6 +89,43 @@ def test_tries_are_shown_and_an_event_is_sent_again(environment: DashboardEnviro
     again = environment.events.deliveries.get(callback.callback_id, event.event_id)
     assert again is not None
     assert again.tried == 0
+
+
+@pytest.mark.parametrize(("hours", "count"), [("1", 1), ("24", 2)])
+def test_what_it_has_missed_is_sent_again(environment: DashboardEnvironment, hours: str, count: int) -> None:
+    callback, _ = add(environment)
+    for job_id in ("old", "new"):
+        event = ClientEvent(
+            job_id=make_job_id(),
+            version=1,
+            account=callback.account,
+            channel=Channel.SMS,
+            status=Status.DELIVERED,
+            at=environment.clock.now(),
+            attempts=1,
+            published_at=environment.clock.now(),
+        )
+        environment.events.log.append(callback.account, [event])
+        if job_id == "old":
+            environment.clock.advance(7200)
+    browser = environment.browser()
+
+    browser.get(f"/callbacks/{callback.callback_id}")
+    browser.post(f"/callbacks/{callback.callback_id}/change", {"action": "resend_missed", "hours": hours})
+
+    assert len(environment.events.deliveries.search(callback.callback_id, 9)) == count
+    assert f"{count} events" in browser.get(f"/callbacks/{callback.callback_id}").text
+
+
+@pytest.mark.parametrize("hours", ["", "0", "169", "a", "9" * 5000])
+def test_a_span_that_is_none_sends_nothing_again(environment: DashboardEnvironment, hours: str) -> None:
+    callback, _ = add(environment)
+    browser = environment.browser()
+    browser.get(f"/callbacks/{callback.callback_id}")
+
+    answer = browser.post(f"/callbacks/{callback.callback_id}/change", {"action": "resend_missed", "hours": hours})
+
+    assert answer.status_code == 422
 
 
 def test_a_disabled_one_says_why(environment: DashboardEnvironment) -> None:
