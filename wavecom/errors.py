@@ -24,6 +24,7 @@
     │   ├── ProviderNotFoundError       the providers file declares no such provider
     │   ├── SuppressionNotFoundError    no such entry of a suppression list for this client
     │   ├── CallbackNotFoundError       no such callback of this client
+    │   ├── UploadNotFoundError         no such uploaded file of this client
     │   ├── TemplateNotFoundError       no such template, or version of it, of this client
     │   ├── EventsExpiredError          events behind this position have been deleted already
     │   ├── TooManyStreamsError         the key has as many event streams as it may
@@ -266,6 +267,12 @@ class CallbackNotFoundError(RefusedError):
 
     def __init__(self) -> None:
         super().__init__("There is no callback with this id for your key, or no such event for this callback.")
+
+
+class UploadNotFoundError(RefusedError):
+    """No uploaded file of this client has this id, or it has expired."""
+
+    code = "file_not_found"
 
 
 class TemplateNotFoundError(RefusedError):

@@ -116,6 +116,8 @@ class Settings:
     attachment_memory_mib: int = 128
     #: Whether a template's version is published by somebody else than its author alone.
     template_review: bool = False
+    #: What the uploaded files of a client's live side, or its test side, may hold together, in MiB.
+    client_files_mib: int = 1024
     #: How far workers that take no high lane step back for other processes of their machine: 0 to 19, as ``nice``.
     worker_niceness: int = 15
     #: The region whose jobs workers take (providers file, ``[regions]``), and after how long without a worker another
@@ -258,6 +260,7 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "scale_down_seconds": env.int("WAVECOM_SCALE_DOWN_SECONDS", None, validate=whole_seconds),
         "worker_concurrency": env.int("WAVECOM_WORKER_CONCURRENCY", None, validate=count),
         "template_review": env.bool("WAVECOM_TEMPLATE_REVIEW", None),
+        "client_files_mib": env.int("WAVECOM_CLIENT_FILES_MIB", None, validate=between(1, 1_048_576, "MiB")),
         "attachment_memory_mib": env.int("WAVECOM_ATTACHMENT_MEMORY_MIB", None, validate=between(1, 65_536, "MiB")),
         "worker_niceness": env.int("WAVECOM_WORKER_NICENESS", None, validate=between(0, 19)),
         "region": env.str("WAVECOM_REGION", None, validate=is_region),

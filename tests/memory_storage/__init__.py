@@ -22,6 +22,7 @@ from tests.memory_storage.stats import MemoryStats
 from tests.memory_storage.stop_requests import MemoryStopRequests
 from tests.memory_storage.suppressions import MemorySuppressionStore
 from tests.memory_storage.templates import MemoryTemplateAudit, MemoryTemplateStore
+from tests.memory_storage.uploads import MemoryUploadStore
 from tests.memory_storage.users import MemoryUserAudit, MemoryUserStore
 from tests.memory_storage.weight_factors import MemoryWeightFactorStore
 
@@ -53,6 +54,7 @@ __all__ = [
     "MemoryTemplateAudit",
     "MemoryTemplateStore",
     "MemoryUnreadableRequests",
+    "MemoryUploadStore",
     "MemoryUserAudit",
     "MemoryUserStore",
     "MemoryWeightFactorStore",

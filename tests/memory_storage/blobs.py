@@ -35,6 +35,10 @@ class MemoryBlobStore:
                 self._blobs[name] = (data, max(self._blobs[name][1], purge_at))
         return found
 
+    def keep(self, names: Collection[str], purge_at: datetime) -> set[str]:
+        """See the port."""
+        return set(self.get(names, purge_at))
+
     def purge(self, now: datetime) -> None:
         """Let go of what need not be kept any more."""
         with self._lock:

@@ -16,6 +16,7 @@ from typing import NoReturn
 
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job
+from wavecom.core.named_files import NamedFiles
 from wavecom.core.quota import DAILY, UNLIMITED, Limits, QuotaDecision, QuotaRequest, QuotaService, StoredAnswer
 from wavecom.core.submission import Accepted, Flushed, NewNotification, Submission, SubmissionResult
 from wavecom.errors import (
@@ -49,15 +50,22 @@ class Acceptance:
     ``default_limits`` hold for who has none of his own.
     """
 
-    def __init__(self, submission: Submission, quotas: QuotaService, default_limits: Limits) -> None:
+    def __init__(
+        self,
+        submission: Submission,
+        quotas: QuotaService,
+        default_limits: Limits,
+        named_files: NamedFiles,
+    ) -> None:
         self._submission = submission
+        self._named_files = named_files
         self._quotas = quotas
         self._default_limits = default_limits
 
     def accept(self, actor: Actor, new: NewNotification) -> AcceptedNotification:
         """Accept one. Raises as ``Submission.accept`` does, ``InvalidRequestError`` for a sender that the actor may not
-        use, ``RateLimitedError`` and ``QuotaExhaustedError``."""
-        wrong = self._problems(actor, new)
+        use or a file that there is not, ``RateLimitedError`` and ``QuotaExhaustedError``."""
+        [(new, wrong)] = self._checked(actor, [new])
         if wrong:
             return self._refuse(actor, new, wrong)
         return self._finish(actor, new, partial(self._submission.accept_asking, new, self._request_for_one(actor, new)))
@@ -73,6 +81,15 @@ class Acceptance:
     def can_be_batched(self, actor: Actor, new: NewNotification) -> bool:
         """Whether nothing has to be stored or asked for before ``new`` itself."""
         return self._submission.can_be_batched(new) and not self._problems(actor, new)
+
+    def _checked(
+        self, actor: Actor, notifications: Sequence[NewNotification]
+    ) -> list[tuple[NewNotification, list[Problem]]]:
+        """Each with the files in place that it names, and all that is wrong with it."""
+        found: Sequence[tuple[NewNotification, Sequence[Problem]]] = [(new, ()) for new in notifications]
+        if any("attachments" in new.payload for new in notifications):
+            found = self._named_files.resolve(actor.client, notifications)
+        return [(new, [*self._problems(actor, new), *of_files]) for new, of_files in found]
 
     def _problems(self, actor: Actor, new: NewNotification) -> list[Problem]:
         """What the actor may not send, or this deployment can't."""
@@ -113,7 +130,9 @@ class Acceptance:
 
         Raises as ``Submission.accept_many`` does, ``RateLimitedError`` and ``QuotaExhaustedError``.
         """
-        wrong = self._wrong_senders(actor, notifications)
+        checked = self._checked(actor, notifications)
+        notifications = [new for new, _ in checked]
+        wrong = self._wrong(actor, checked)
         right = [new for index, new in enumerate(notifications) if index not in wrong]
         served = [new for new in right if self._submission.serves(new)]
         again = sum(isinstance(outcome, Accepted) for outcome in wrong.values())
@@ -171,10 +190,12 @@ class Acceptance:
         """Keep an answer, so that a repetition gets it at once."""
         self._quotas.store_answer(name_of(actor.client, idempotency_key), answer)
 
-    def _wrong_senders(self, actor: Actor, notifications: Sequence[NewNotification]) -> dict[int, SubmissionResult]:
-        """By their places, those whose senders may not be used (any more): refused, but for repetitions."""
-        wrong = {index: problems for index, new in enumerate(notifications) if (problems := self._problems(actor, new))}
-        found = self._submission.repeated(actor.client, [notifications[index] for index in wrong])
+    def _wrong(
+        self, actor: Actor, checked: Sequence[tuple[NewNotification, Sequence[Problem]]]
+    ) -> dict[int, SubmissionResult]:
+        """By their places, those that may not be accepted (any more): refused, but for repetitions."""
+        wrong = {index: problems for index, (_, problems) in enumerate(checked) if problems}
+        found = self._submission.repeated(actor.client, [checked[index][0] for index in wrong])
         return {
             index: earlier or InvalidRequestError(problems)
             for (index, problems), earlier in zip(wrong.items(), found, strict=True)
@@ -207,7 +228,7 @@ class Acceptance:
         return request, decision
 
     def _refuse(self, actor: Actor, new: NewNotification, wrong: Sequence[Problem]) -> AcceptedNotification:
-        """A sender that may not be used (any more): a repetition gets its first answer all the same."""
+        """What may not be accepted (any more): a repetition gets its first answer all the same."""
         [earlier] = self._submission.repeated(actor.client, [new])
         if earlier is not None:
             return AcceptedNotification(earlier.job.job_id, earlier.job, True)

@@ -17,8 +17,10 @@ from wavecom.core.engine import Policy
 #: Base64 text that is longer than this is stored apart, and whatever takes all that stays with the job beyond it: many
 #: jobs are in a worker's hands at once.
 LIMIT_CHARACTERS = 64 * 1024
+#: What all attachments of a mail may hold together, decoded.
+ATTACHMENTS_LIMIT_BYTES = 10 * 1024 * 1024
 #: How long a file outlives what is certain, for whatever takes longer than it should.
-_MARGIN = timedelta(days=7)
+MARGIN = timedelta(days=7)
 
 
 class BlobStore(Protocol):
@@ -32,6 +34,10 @@ class BlobStore(Protocol):
         """Those that are there, which are then kept until ``purge_at`` at least."""
         ...
 
+    def keep(self, names: Collection[str], purge_at: datetime) -> set[str]:
+        """Which of these are there, and from now on kept until ``purge_at`` at least. May be repeated."""
+        ...
+
 
 def detach(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, bytes]]:
     """The payload as it is stored with its job, and the files to be stored before, by their names."""
@@ -39,7 +45,10 @@ def detach(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, byt
     attachments = []
     left = LIMIT_CHARACTERS
     for attachment in payload.get("attachments", ()):
-        content = attachment["content"]
+        content = attachment.get("content")
+        if content is None:
+            attachments.append(attachment)  # An uploaded file: stored already.
+            continue
         if len(content) <= left:
             left -= len(content)
             attachments.append(attachment)
@@ -50,6 +59,11 @@ def detach(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, byt
         kept = {key: value for key, value in attachment.items() if key != "content"}
         attachments.append(kept | {"blob": name, "size": len(held)})
     return ({**payload, "attachments": attachments} if blobs else payload), blobs
+
+
+def content_size(content: str) -> int:
+    """How many bytes a valid base64 text holds, without decoding it: four characters hold three, less the padding."""
+    return len(content) // 4 * 3 - content[-2:].count("=")
 
 
 def names_in(payload: Mapping[str, Any]) -> set[str]:
@@ -78,4 +92,4 @@ def reattach(payload: Mapping[str, Any], read: Callable[[str], bytes]) -> Mappin
 
 def keep_until(expires_at: datetime, policy: Policy) -> datetime:
     """Until when the files of a job are needed at most, if it is not replayed: a replay asks for them again."""
-    return expires_at + policy.receipt_deadline + policy.retention + _MARGIN
+    return expires_at + policy.receipt_deadline + policy.retention + MARGIN

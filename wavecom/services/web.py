@@ -39,6 +39,7 @@ from wavecom.core.templates.administration import TemplateAdministration
 from wavecom.core.templates.rendering import TemplateRenderer
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
+from wavecom.core.uploads import Uploads
 from wavecom.internals import fast_paths
 from wavecom.periodic import Periodic
 from wavecom.readiness import broker_check, deliveries_check, redis_check
@@ -63,6 +64,7 @@ from wavecom.services.shared import (
 from wavecom.services.store_preparation import StorePreparation
 from wavecom.services.suppressions import suppressions_of, unsubscribe_links_of
 from wavecom.services.templates import templates_of
+from wavecom.services.uploads import uploads_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
 from wavecom.storage.mongo.audit import MongoAuditLog
@@ -103,6 +105,7 @@ class WebServices(ClosableServices):
     receipts: ReceiptServices
     events: EventReader
     callbacks: CallbackAdministration
+    uploads: Uploads
     templates: TemplateRenderer
     template_administration: TemplateAdministration
     segment_prices: SegmentPrices
@@ -203,6 +206,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             help_answers=help_answers_of(settings, submission, clock),
         ),
     )
+    uploads, named_files = uploads_of(settings, database, clock)
     templates, template_administration = templates_of(settings, database, clock)
     measurements = MongoMeasurementStore(database)
     stop_requests = MongoStopRequests(database)
@@ -227,7 +231,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         cancellation=cancellation_of(settings, database, jobs, writer, clock),
         stats=stats,
         keys=keys,
-        acceptance=Acceptance(submission, quotas, usual_limits(settings)),
+        acceptance=Acceptance(submission, quotas, usual_limits(settings), named_files),
         key_administration=KeyAdministration(
             store=key_store,
             audit=MongoAuditLog(database),
@@ -244,6 +248,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         receipts=receipts,
         events=EventReader(log=MongoEventLog(database), accounts=event_account_store, clock=clock),
         callbacks=callback_administration_of(settings, database, clock),
+        uploads=uploads,
         templates=templates,
         template_administration=template_administration,
         segment_prices=segment_prices_of(settings),

@@ -151,6 +151,12 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
         "check the id in the list, and that your key is of the same client and mode",
         example="There is no callback with this id for your key, or no such event for this callback.",
     ),
+    errors.UploadNotFoundError: ProblemType(
+        404,
+        "There is no such file",
+        "check the id in the list, and that your key is of the same client and mode; upload it again if it has expired",
+        example="You have no file with this id: it was deleted, has expired, or never was.",
+    ),
     errors.TemplateNotFoundError: ProblemType(
         404,
         "There is no such template",

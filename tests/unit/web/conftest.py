@@ -38,6 +38,7 @@ from tests.memory_storage import (
 from tests.provider_administration import provider_administration_over
 from tests.receipt_environment import receipt_services_over
 from tests.template_environment import TemplateEnvironment
+from tests.upload_environment import uploads_over
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.users import Users
@@ -86,6 +87,7 @@ class WebEnvironment:
     pending: MemoryPendingReceipts
     unreadable: MemoryUnreadableRequests
     templates: TemplateEnvironment
+    blobs: MemoryBlobStore
 
     def client(self, key: str | None = KEY) -> FlaskClient:
         """A caller with ``key``."""
@@ -126,10 +128,12 @@ def make_environment(
     events = EventEnvironment.over(settings, clock)
     suppression_list = SuppressionList(suppressions, clock)
     templates = TemplateEnvironment.over(clock, needs_second_person=settings.template_review)
+    blobs = MemoryBlobStore()
+    uploads, named_files = uploads_over(clock, blobs, settings)
     submission = Submission(
         jobs=jobs,
         writer=writer,
-        blobs=MemoryBlobStore(),
+        blobs=blobs,
         clock=clock,
         batcher=batcher,
         random_bytes=make_random_bytes,
@@ -153,7 +157,7 @@ def make_environment(
         cancellation=cancellation_over(jobs, writer, bulk_runner_over(audit, clock), audit, clock),
         stats=stats,
         keys=keys,
-        acceptance=Acceptance(submission, quotas or UnlimitedQuotas(), usual),
+        acceptance=Acceptance(submission, quotas or UnlimitedQuotas(), usual, named_files),
         key_administration=KeyAdministration(
             store=key_store,
             audit=key_audit,
@@ -184,6 +188,7 @@ def make_environment(
         suppressions=suppression_list,
         events=events.reader,
         callbacks=events.administration,
+        uploads=uploads,
         templates=templates.renderer,
         template_administration=templates.administration,
         segment_prices=segment_prices_of(settings),
@@ -223,6 +228,7 @@ def make_environment(
         pending,
         unreadable,
         templates,
+        blobs,
     )
 
 

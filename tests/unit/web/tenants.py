@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from tests.unit.web.conftest import WebEnvironment
 from wavecom.core.account import account_of
@@ -57,3 +59,7 @@ class Tenants:
         jobs = [job for job in self.environment.jobs.search(JobFilter(), 1000).jobs if job.client != owner.account]
         keys = [record for record in self.environment.keys.of_client(None) if record.key_id != owner.key_id]
         return {job.job_id: self.environment.jobs.get(job.job_id) for job in jobs} | {key.key_id: key for key in keys}
+
+
+#: Tries something at the things of an account; answers what it was answered.
+Attempt = Callable[[FlaskClient, Tenants, Tenant], list[TestResponse]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -104,6 +104,12 @@ CALLS = [
     ("GET", "/api/callbacks/{callback_id}/deliveries", KeyScope.READ),
     ("POST", "/api/callbacks/{callback_id}/deliveries/{event_id}/resend", KeyScope.MANAGE),
     ("POST", "/api/callbacks/{callback_id}/resend", KeyScope.MANAGE),
+    ("GET", "/api/contact", KeyScope.ADMIN),
+    ("PUT", "/api/contact", KeyScope.ADMIN),
+    ("POST", "/api/files", KeyScope.SEND),
+    ("GET", "/api/files", KeyScope.READ),
+    ("GET", "/api/files/{file_id}", KeyScope.READ),
+    ("DELETE", "/api/files/{file_id}", KeyScope.SEND),
     ("GET", "/api/templates", KeyScope.READ),
     ("GET", "/api/templates/{template}/versions", KeyScope.READ),
     ("POST", "/api/templates/{template}/versions", KeyScope.MANAGE),
@@ -124,13 +130,18 @@ BODIES: dict[str, Any] = {
     "/api/providers/{name}": {"pausedUntil": None, "reason": "over"},
     "/api/suppressions": SUPPRESSION,
     "/api/suppressions/import": "type,recipient\r\nsms,+447700900123\r\n",
+    "/api/contact": {"email": "platform@shop.example"},
+    "/api/files": "a,b\r\n",
     "/api/callbacks": CALLBACK,
     "/api/templates/{template}/versions": ORDER,
     "/api/callbacks/{callback_id}": {"state": "paused"},
     "/api/callbacks/{callback_id}/rotate": {"overlapSeconds": 60},
     "/api/callbacks/{callback_id}/resend": {"since": f"{NOW:%Y-%m-%dT%H:%M:%SZ}"},
 }
-QUERIES = {"/api/suppressions/{suppression_id}": {"reason": "asked again"}}
+QUERIES = {
+    "/api/suppressions/{suppression_id}": {"reason": "asked again"},
+    "/api/files": {"filename": "prices.csv"},
+}
 
 
 @pytest.mark.parametrize(("method", "path", "scope"), CALLS)
@@ -145,11 +156,12 @@ def test_each_call_needs_its_scope(method: str, path: str, scope: KeyScope, envi
     callback = environment.client().post("/api/callbacks", json=CALLBACK).json["callbackId"]
     event = environment.client().post(f"/api/callbacks/{callback}/test").json["eventId"]
     environment.templates.publish("default", "order", ORDER)
+    file = environment.services.uploads.upload("default", b"a", "a.txt", "text/plain", timedelta(days=1))
     call: dict[str, Any] = {"method": method}
-    if method in {"POST", "PATCH"} and path in BODIES:
+    if method in {"POST", "PATCH", "PUT"} and path in BODIES:
         body = BODIES[path]
         call |= {"data": body, "content_type": "text/csv"} if isinstance(body, str) else {"json": body}
-    call["query_string"] = QUERIES.get(path) if method == "DELETE" else None
+    call["query_string"] = QUERIES.get(path) if method in {"DELETE", "POST"} else None
     path = path.format(
         job_id=job.job_id,
         key_id="to-change",
@@ -157,6 +169,7 @@ def test_each_call_needs_its_scope(method: str, path: str, scope: KeyScope, envi
         suppression_id=suppression,
         callback_id=callback,
         event_id=event,
+        file_id=file.file_id,
         template="order",
         version=1,
     )

@@ -8,7 +8,6 @@ the test key of one client. The operations are those of the application: one tha
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +17,8 @@ from werkzeug.test import TestResponse
 from tests.factories import make_job
 from tests.template_environment import sms_source
 from tests.unit.web.conftest import NOW, WebEnvironment, later
-from tests.unit.web.tenants import ACME, ACME_TEST, GLOBEX, SMS, Tenant, Tenants
+from tests.unit.web.tenants import ACME, ACME_TEST, GLOBEX, SMS, Attempt, Tenant, Tenants
+from tests.unit.web.tenants_files import at_the_file, contact_of, list_files, upload
 from wavecom.accounts import KeyScope, hash_of
 from wavecom.core.client_events import ClientEvent
 from wavecom.core.job import Job, JobId
@@ -58,9 +58,6 @@ def tenants(environment: WebEnvironment) -> Tenants:
         ]
         environment.jobs.insert(jobs[tenant.account])
     return Tenants(environment, jobs)
-
-
-Attempt = Callable[[FlaskClient, Tenants, Tenant], list[TestResponse]]
 
 
 def _at_each_job(method: str, path: str, body: Any = None, *, refused_with: int = 404) -> Attempt:
@@ -341,6 +338,12 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
     ("DELETE", "/api/suppressions/<suppression_id>"): _at_the_entry("DELETE"),
     ("GET", "/api/events"): _list_events,
     ("GET", "/api/events/stream"): _stream_events,
+    ("GET", "/api/contact"): contact_of,
+    ("PUT", "/api/contact"): contact_of,
+    ("GET", "/api/files"): list_files,
+    ("POST", "/api/files"): upload,
+    ("GET", "/api/files/<file_id>"): at_the_file("GET"),
+    ("DELETE", "/api/files/<file_id>"): at_the_file("DELETE"),
     ("GET", "/api/callbacks"): _list_callbacks,
     ("POST", "/api/callbacks"): _create_a_callback,
     ("GET", "/api/callbacks/<callback_id>"): _at_the_callback("GET"),

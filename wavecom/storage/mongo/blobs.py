@@ -46,6 +46,14 @@ class MongoBlobStore:
                         self._extend(name, purge_at)
         return found
 
+    def keep(self, names: Collection[str], purge_at: datetime) -> set[str]:
+        """See the port."""
+        where = {"_id": {"$in": list(names)}}
+        with writing():
+            self._blobs.update_many(where, {"$max": {"purgeAt": purge_at}})
+            # After that: what is found now stays.
+            return {each["_id"] for each in self._blobs.find(where, {"_id": 1})}
+
     def _extend(self, name: str, purge_at: datetime) -> bool:
         """False where there is nothing to extend: it is gone, or kept longer by now."""
         where = {"_id": name, "purgeAt": {"$lt": purge_at}}

@@ -97,6 +97,11 @@ INDEXES: dict[str, list[IndexModel]] = {
         # Which version is sent? Asked every other second by each process that sends it.
         _index("client", "name", "publishedAt", only=_present("publishedAt")),
     ],
+    "files": [
+        # An account's files, and what they hold together.
+        _index("account", "expiresAt"),
+        _index("expiresAt", expireAfterSeconds=0),
+    ],
     "blobs": [
         # Attachments go when the last job that has them can have gone.
         _index("purgeAt", expireAfterSeconds=0),
@@ -180,6 +185,8 @@ SHARD_KEYS: dict[str, tuple[str, ...] | None] = {
     "callbacks": None,
     # ``_id`` begins with the callback's.
     "callback_deliveries": ("callbackId",),
+    # ``_id`` is made of the account and the bytes.
+    "files": ("_id",),
     "blobs": ("_id",),
     "audit": None,
     # These two have two unique indexes, and no key that both could begin with.

@@ -18,6 +18,7 @@ from wavecom.web.api import (
     callbacks,
     contact,
     events,
+    files,
     keys,
     notifications,
     openapi,
@@ -66,6 +67,7 @@ def register(app: Flask, services: WebServices) -> dict[str, Any]:
     api.register_blueprint(callbacks.make_blueprint(services))
     api.register_blueprint(contact.make_blueprint(services))
     api.register_blueprint(events.make_blueprint(services))
+    api.register_blueprint(files.make_blueprint(services))
     api.register_blueprint(keys.make_blueprint(services))
     api.register_blueprint(providers.make_blueprint(services))
     api.register_blueprint(suppressions.make_blueprint(services))

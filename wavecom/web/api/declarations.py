@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from wavecom import errors
 from wavecom.errors import WaveComError
 from wavecom.web.api.shapes import Json, NeverCopied, Shape, uuid
+
+#: The media type of a body of bytes, whatever they are.
+BYTES: Final = "application/octet-stream"
 
 ErrorClasses = tuple[type[WaveComError], ...]
 

@@ -12,7 +12,7 @@ from wavecom.web.api.fields import DocumentedField
 class Base64(DocumentedField[str]):
     """Bytes in standard base64 (RFC 4648 section 4), or none; comes out as it came.
 
-    ``base64_size`` says how many bytes it holds.
+    ``core.attachments.content_size`` says how many bytes it holds.
     """
 
     def json_schema(self) -> dict[str, Any]:
@@ -42,11 +42,6 @@ def _what_spoils_base64(value: str) -> str:
     if len(value) % 4:
         return "it is cut off or lacks its padding (=)"
     return ""
-
-
-def base64_size(value: str) -> int:
-    """How many bytes a valid base64 text holds, without decoding it: four characters hold three, less the padding."""
-    return len(value) // 4 * 3 - value[-2:].count("=")
 
 
 class Base64Url(DocumentedField[str]):

@@ -19,7 +19,7 @@ from marshmallow import Schema, fields, missing
 from wavecom.errors import WaveComError
 from wavecom.web import problems
 from wavecom.web.api import declarations
-from wavecom.web.api.declarations import DeclaredErrors, DeclaredInput, DeclaredResponse, DeclaredText, Parameter
+from wavecom.web.api.declarations import BYTES, DeclaredErrors, DeclaredInput, DeclaredResponse, DeclaredText, Parameter
 from wavecom.web.api.field_errors import FieldErrorCode
 from wavecom.web.api.fields import DocumentedField, Items, Object
 from wavecom.web.api.schemas.base import BaseSchema
@@ -220,7 +220,8 @@ def operation(declared: Sequence[Any], scope: str | None) -> Json:
     if scope is not None:
         described["security"] = [{_BEARER: [str(scope)]}]
     for each in texts:
-        content = {each.media_type: {"schema": {"type": "string"}, "example": each.example}}
+        schema = {"type": "string"} | ({"format": "binary"} if each.media_type == BYTES else {})
+        content = {each.media_type: {"schema": schema, "example": each.example}}
         described["requestBody"] = {"required": True, "description": each.description, "content": content}
     for read in reads:
         if read.location == "query":

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from wavecom.core.attachments import content_size
 from wavecom.core.job import Job, JobError, LogEntry
 from wavecom.core.lanes import Channel
 from wavecom.core.sms import segments
 from wavecom.core.states import Status
-from wavecom.web.api.encodings import base64_size
 
 Json = dict[str, Any]
 
@@ -89,7 +89,7 @@ def _payload(job: Job) -> Mapping[str, Any]:
             "filename": attachment["filename"],
             "contentType": attachment["contentType"],
             # Large ones are stored apart, and not read for this.
-            "size": attachment["size"] if "blob" in attachment else base64_size(attachment["content"]),
+            "size": attachment["size"] if "blob" in attachment else content_size(attachment["content"]),
             **({"contentId": attachment["contentId"]} if "contentId" in attachment else {}),
         }
         for attachment in job.payload["attachments"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wavecom.web.api.encodings import base64_size
+from wavecom.core.attachments import content_size
 from wavecom.web.dashboard.formatting import readable
 
 _FACTS = {"subject": "Subject", "title": "Title", "from": "From", "replyTo": "Reply to", "senderId": "Sender"}
@@ -71,5 +71,5 @@ def _invitation(value: object) -> tuple[str, str]:
 
 def _attachment(value: Mapping[str, Any]) -> ListedAttachment:
     # A large one is stored apart from its job, which says how large.
-    size = int(value["size"]) if "blob" in value else base64_size(str(value.get("content", "")))
+    size = int(value["size"]) if "blob" in value else content_size(str(value.get("content", "")))
     return ListedAttachment(str(value.get("filename", "")), size, str(value.get("contentType", "")))

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from marshmallow import ValidationError
 
+from wavecom.core.attachments import content_size
 from wavecom.settings import MailAddresses
 from wavecom.web.api import email_addresses
 from wavecom.web.api.email_addresses import EmailAddress
-from wavecom.web.api.encodings import Base64, base64_size
+from wavecom.web.api.encodings import Base64
 from wavecom.web.api.phone_numbers import Phone, is_plain_e164
 
 PHONES = [
@@ -220,7 +221,7 @@ def test_the_size_of_base64_is_known_without_decoding_it(content: bytes) -> None
     text = base64.b64encode(content).decode()
 
     assert Base64("a file").deserialize(text) == text
-    assert base64_size(text) == len(content)
+    assert content_size(text) == len(content)
 
 
 @given(st.text(st.sampled_from("AB+/=-_ \n"), min_size=1, max_size=12))
@@ -229,7 +230,7 @@ def test_any_text_taken_as_base64_can_be_decoded_strictly(text: str) -> None:
         Base64("a file").deserialize(text)
     except ValidationError:
         return
-    assert len(base64.b64decode(text, validate=True)) == base64_size(text)
+    assert len(base64.b64decode(text, validate=True)) == content_size(text)
 
 
 @pytest.mark.parametrize("dot", [".", "。", "．", "｡"])

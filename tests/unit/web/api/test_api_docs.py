@@ -113,6 +113,7 @@ def test_every_call_is_in_the_table_with_its_path(environment: WebEnvironment) -
         .replace("<suppression_id>", "<suppressionId>")
         .replace("<callback_id>", "<callbackId>")
         .replace("<event_id>", "<eventId>")
+        .replace("<file_id>", "<fileId>")
         for rule in environment.app.url_map.iter_rules()
         if str(rule).startswith(("/api/", "/readyz")) or str(rule) in {"/docs", "/healthz"}
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

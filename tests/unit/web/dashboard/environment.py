@@ -44,6 +44,7 @@ from tests.memory_storage import (
 from tests.provider_administration import MemoryProviderAudit, provider_administration_over
 from tests.receipt_environment import receipt_services_over
 from tests.template_environment import TemplateEnvironment
+from tests.upload_environment import uploads_over
 from wavecom.accounts import KeyAdministration, KeyRing, KeyScope, hash_of
 from wavecom.accounts.sessions import Sessions
 from wavecom.accounts.users import UserCredentials, Users
@@ -232,6 +233,7 @@ class DashboardEnvironment:
         writer = make_writer(self.jobs, self.clock, publisher=self.publisher, stats=self.stats)
         self.suppressions = MemorySuppressionStore()
         self.events = EventEnvironment.over(self.settings, self.clock)
+        uploads, named_files = uploads_over(self.clock, settings=self.settings)
         submission = Submission(
             jobs=self.jobs,
             writer=writer,
@@ -250,7 +252,7 @@ class DashboardEnvironment:
             clock=self.clock,
             jobs=self.jobs,
             submission=submission,
-            acceptance=Acceptance(submission, quotas, usual),
+            acceptance=Acceptance(submission, quotas, usual, named_files),
             operations=Operations(jobs=self.jobs, writer=writer, clock=self.clock, policy=Policy()),
             dead_letters=dead_letters_over(
                 self.jobs,
@@ -282,6 +284,7 @@ class DashboardEnvironment:
             receipts=receipt_services_over(self.jobs, writer, self.clock),
             events=self.events.reader,
             callbacks=self.events.administration,
+            uploads=uploads,
             templates=self.templates.renderer,
             template_administration=self.templates.administration,
             segment_prices=segment_prices_of(self.settings),

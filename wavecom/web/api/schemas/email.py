@@ -10,23 +10,37 @@ from typing import Any, ClassVar
 from marshmallow import ValidationError, validates_schema
 
 from wavecom.core import mail_headers
+from wavecom.core.attachments import ATTACHMENTS_LIMIT_BYTES, content_size
+from wavecom.core.named_files import FILE_ID
 from wavecom.core.unsubscribe import LIST_UNSUBSCRIBE, LIST_UNSUBSCRIBE_POST
 from wavecom.web.api.addresses import MailboxField, MailboxListField
 from wavecom.web.api.email_addresses import EmailAddress
-from wavecom.web.api.encodings import Base64, base64_size
+from wavecom.web.api.encodings import Base64
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode
 from wavecom.web.api.fields import Boolean, Choice, Items, KeyedValues, Object, Text, text_error, text_schema
 from wavecom.web.api.schemas.base import BaseSchema
 
-#: What all attachments of a mail may hold together, decoded.
-ATTACHMENTS_LIMIT_BYTES = 10 * 1024 * 1024
 _TEXT_LIMIT = 1024 * 1024
+_CONTENT_TYPE_LIMIT = 400
 # RFC 2045 section 5.1; multipart and message bodies must not be base64, so they can't be attachments here.
 _CONTENT_TYPE = (
     r"(?!([Mm][Uu][Ll][Tt][Ii][Pp][Aa][Rr][Tt]|[Mm][Ee][Ss][Ss][Aa][Gg][Ee])/)"
     r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,99}"
     r'(; ?[A-Za-z0-9_-]{1,30}=("[ !#-\[\]-~]{0,99}"|[A-Za-z0-9!#$&^_.+-]{1,99})){0,5}'
 )
+
+
+def is_content_type(text: str) -> bool:
+    """Whether an attachment may be of this type."""
+    return len(text) <= _CONTENT_TYPE_LIMIT and re.fullmatch(_CONTENT_TYPE, text) is not None
+
+
+class FileName(Text):
+    """What a file is called, without the folders that it is in."""
+
+    def __init__(self, **options: Any) -> None:
+        pattern = r"(?!\.{1,2}$)[^/\\]+"
+        super().__init__("a file name without folders", max_length=255, pattern=pattern, **options)
 
 
 class EmailTo(BaseSchema):
@@ -48,7 +62,7 @@ class Person(BaseSchema):
 
 
 class Attachment(BaseSchema):
-    """One file of an e-mail."""
+    """One file of an e-mail: its content, or the id of one that was uploaded, which has a name and a type already."""
 
     aliases: ClassVar[Mapping[str, str]] = {
         "name": "filename",
@@ -59,18 +73,26 @@ class Attachment(BaseSchema):
         "cid": "contentId",
         "contentID": "contentId",
         "content_id": "contentId",
+        "file_id": "fileId",
+        "file": "fileId",
     }
 
-    filename = Text("a file name without folders", max_length=255, pattern=r"(?!\.{1,2}$)[^/\\]+", required=True)
+    filename = FileName()
     content_type = Text(
         "a media type such as application/pdf, not multipart and not message",
-        max_length=400,
+        max_length=_CONTENT_TYPE_LIMIT,
         pattern=_CONTENT_TYPE,
-        required=True,
         data_key="contentType",
         attribute="contentType",
     )
-    content = Base64("the file in standard base64", required=True)
+    content = Base64("the file in standard base64")
+    file_id = Text(
+        "the id of a file that was uploaded, of 32 hexadecimal digits",
+        max_length=32,
+        pattern="[0-9a-f]{32}",
+        data_key=FILE_ID,
+        attribute=FILE_ID,
+    )
     content_id = Text(
         "1 to 200 letters, digits and . _ + = @ - characters, by which the html shows it as cid:",
         max_length=200,
@@ -78,6 +100,30 @@ class Attachment(BaseSchema):
         data_key="contentId",
         attribute="contentId",
     )
+
+    _OWN = ("filename", "contentType", "content")
+
+    def rules(self) -> dict[str, Any]:
+        """See ``BaseSchema``."""
+        uploaded = {"required": [FILE_ID]}
+        return {
+            "if": uploaded,
+            "then": {"not": {"required": ["content"]}},
+            "else": {"required": list(self._OWN)},
+        }
+
+    @validates_schema(pass_original=True, skip_on_field_errors=False)
+    def _check_content(self, data: Mapping[str, Any], original: object, **_: Any) -> None:
+        if not isinstance(original, dict):
+            return
+        if FILE_ID not in original:
+            fields = {field.data_key or name: field for name, field in self.load_fields.items()}
+            missing = [name for name in self._OWN if name not in original]
+            if missing:
+                raise ValidationError({name: [fields[name].error_messages["required"]] for name in missing})
+        elif "content" in original:
+            error = FieldError(FieldErrorCode.CONFLICT, f"must not stand beside `{FILE_ID}`; give one of them")
+            raise ValidationError({"content": [error]})
 
 
 class CalendarMethod(StrEnum):
@@ -230,8 +276,8 @@ class EmailPayload(BaseSchema):
     headers = MailHeaders()
     unsubscribe = Boolean("true to let the recipient unsubscribe with one click, or false")
     attachments = Items(
-        Object(Attachment(), "an object with filename, contentType and content"),
-        "a list of objects with filename, contentType and content",
+        Object(Attachment(), "an object with filename, contentType and content, or with fileId"),
+        "a list of objects with filename, contentType and content, or with fileId",
         max_items=50,
     )
 
@@ -281,7 +327,7 @@ class EmailPayload(BaseSchema):
     @validates_schema(skip_on_field_errors=False)
     def _check_size(self, data: Mapping[str, Any], **_: Any) -> None:
         # Where one is wrong, marshmallow leaves here what was right of it: maybe no content.
-        size = sum(base64_size(attachment.get("content", "")) for attachment in data.get("attachments", ()))
+        size = sum(content_size(attachment.get("content", "")) for attachment in data.get("attachments", ()))
         if size > ATTACHMENTS_LIMIT_BYTES:
             field_error = FieldError(
                 FieldErrorCode.TOO_LARGE,
