@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 from tests.accessibility_rules import AXE
+from tests.npm_files import NpmFiles, NpmProgram
+from tests.openid_provider import PROGRAM
 from tests.provider_descriptions import DESCRIPTIONS
 
-PACKAGES = (DESCRIPTIONS, AXE)
+PACKAGES: tuple[NpmFiles | NpmProgram, ...] = (DESCRIPTIONS, AXE, PROGRAM)
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from environs import ValidationError, validate
 from wavecom.amqp_address import AmqpAddress
 from wavecom.core.keywords import KEYWORDS, normalised
 from wavecom.core.lanes import REGION_NAME
+from wavecom.core.roles import Role
 from wavecom.core.strength import COMMAND, LEAST_BITS, estimated_bits
 from wavecom.redis_address import SENTINEL_SCHEMES, SentinelAddress
 
@@ -24,6 +25,8 @@ MOST_PROCESSES = 512
 #: Of a lane: each is a quorum queue of its own, with a leader and its followers.
 MOST_PARTITIONS = 32
 AUTOMATIC = "auto"
+#: Where secrets may be sent without TLS.
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 #: Characters that fit into ten parts of a text message in any alphabet.
 _LONGEST_HELP = 670
 _ESCAPES = "write special characters in user and password as %-escapes, such as %23 for # and %2F for /"
@@ -171,6 +174,51 @@ def is_base_url(value: str) -> None:
 def base_url(value: str | None) -> str | None:
     """Such an address, without a slash at its end."""
     return None if value is None else value.rstrip("/")
+
+
+def is_issuer(value: str) -> None:
+    """The name of an OpenID provider, from which its address is made (Discovery 1.0, section 4)."""
+    try:
+        url = urlsplit(value)
+        is_one = bool(url.hostname) and not (url.query or url.fragment or url.username) and url.port != 0
+    except ValueError:
+        is_one = False
+    if not is_one or not (url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK_HOSTS)):
+        raise ValidationError(
+            "must be the issuer as the identity provider writes it, such as https://login.bank.example/realms/staff: "
+            "https, and no query"
+        )
+
+
+def are_scopes(value: str) -> None:
+    """Scopes of OpenID Connect parted by commas, ``openid`` among them."""
+    found = parts(value) or ()
+    if "openid" not in found or any(not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", each) for each in found):
+        raise ValidationError("must be scopes parted by commas, openid among them, such as openid,profile,groups")
+
+
+def role_groups(value: str | None) -> dict[str, tuple[str, ...]] | None:
+    """Role → groups, of JSON; empty for what is no such table."""
+    try:
+        found = json.loads(value or "{}")
+    except ValueError:
+        return {}
+    is_table = isinstance(found, dict) and all(
+        isinstance(groups, list) and groups and all(isinstance(each, str) and each.strip() for each in groups)
+        for groups in found.values()
+    )
+    if not is_table or not set(found) <= set(Role):
+        return {}
+    return {role: tuple(groups) for role, groups in found.items()}
+
+
+def are_role_groups(value: str) -> None:
+    """What ``role_groups`` reads."""
+    if not role_groups(value):
+        raise ValidationError(
+            f"must be JSON with the groups of each role ({', '.join(Role)}), such as "
+            '{"admin": ["notify-admins"], "viewer": ["staff"]}'
+        )
 
 
 _HOST = re.compile(r"\*|(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?")

@@ -29,6 +29,8 @@ from wavecom.setting_values import (
     are_hosts,
     are_languages,
     are_origins,
+    are_role_groups,
+    are_scopes,
     are_single_hosts,
     are_strong,
     are_words,
@@ -39,11 +41,13 @@ from wavecom.setting_values import (
     is_base_url,
     is_count_or_automatic,
     is_file,
+    is_issuer,
     is_mongodb_uri,
     is_redis_url,
     is_region,
     is_strong,
     parts,
+    role_groups,
 )
 
 #: Written by ``wavecom run`` while its private servers are up, so that commands typed beside it find them.
@@ -96,6 +100,21 @@ class Settings:
     flower_control: bool = False
     #: Signs the pages' session cookies; must be the same for all web processes. None: kept in a file under ``home``.
     secret_key: str | None = field(default=None, repr=False)
+    #: Who vouches for people at the pages (OpenID Connect), as it calls itself in its tokens; None: nobody does.
+    oidc_issuer: str | None = None
+    oidc_client_id: str = ""
+    #: None: a public client.
+    oidc_client_secret: str | None = field(default=None, repr=False)
+    oidc_scopes: tuple[str, ...] = ("openid", "profile")
+    #: Role → groups of the provider that have it, and the claims that name a person's groups and the person.
+    oidc_roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    oidc_roles_claim: str = "groups"
+    oidc_name_claim: str = "preferred_username"
+    #: The authorities to trust instead of the system's, and what the button at the login calls the provider.
+    oidc_ca_file: Path | None = None
+    oidc_label: str = "single sign-on"
+    #: Whether people may sign in to the pages with passwords; keys of clients open them in any case.
+    password_sign_in: bool = True
     #: A session of the pages ends so long after somebody looked at one last, and so long after its login.
     session_idle_minutes: int = 60
     session_hours: int = 12
@@ -247,6 +266,16 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "flower_password": env.str("WAVECOM_FLOWER_PASSWORD", None, validate=is_strong),
         "flower_control": env.bool("WAVECOM_FLOWER_CONTROL", None),
         "secret_key": env.str("WAVECOM_SECRET_KEY", None, validate=is_strong),
+        "oidc_issuer": env.str("WAVECOM_OIDC_ISSUER", None, validate=is_issuer),
+        "oidc_client_id": env.str("WAVECOM_OIDC_CLIENT_ID", None),
+        "oidc_client_secret": env.str("WAVECOM_OIDC_CLIENT_SECRET", None),
+        "oidc_scopes": parts(env.str("WAVECOM_OIDC_SCOPES", None, validate=are_scopes)),
+        "oidc_roles": role_groups(env.str("WAVECOM_OIDC_ROLES", None, validate=are_role_groups)),
+        "oidc_roles_claim": env.str("WAVECOM_OIDC_ROLES_CLAIM", None),
+        "oidc_name_claim": env.str("WAVECOM_OIDC_NAME_CLAIM", None),
+        "oidc_ca_file": env.path("WAVECOM_OIDC_CA_FILE", None, validate=is_file),
+        "oidc_label": env.str("WAVECOM_OIDC_LABEL", None, validate=validate.Length(max=40)),
+        "password_sign_in": env.bool("WAVECOM_PASSWORD_SIGN_IN", None),
         "session_idle_minutes": env.int("WAVECOM_SESSION_IDLE_MINUTES", None, validate=between(1, 1440, "minutes")),
         "session_hours": env.int("WAVECOM_SESSION_HOURS", None, validate=between(1, 168, "hours")),
         "web_workers": env.int("WAVECOM_WEB_WORKERS", None, validate=count),
@@ -324,7 +353,11 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
     settings = Settings(
         home=home, environment=source, **{key: value for key, value in values.items() if value is not None}
     )
-    if problems := [*_unused_tls_files(settings.amqp), *_too_short_window(settings.receipt_thresholds)]:
+    if problems := [
+        *_unused_tls_files(settings.amqp),
+        *_too_short_window(settings.receipt_thresholds),
+        *_sign_on_problems(settings),
+    ]:
         raise SettingsError(problems)
     return settings
 
@@ -350,6 +383,26 @@ def _too_short_window(thresholds: ReceiptThresholds) -> list[Problem]:
     reason = f"must be three minutes longer than WAVECOM_RECEIPT_SLOW_SECONDS, {shortest} or more: messages that miss"
     problem = Problem("WAVECOM_RECEIPT_WINDOW_SECONDS", f"{reason} their receipts would not be seen")
     return [] if thresholds.window_seconds >= shortest else [problem]
+
+
+def _sign_on_problems(settings: Settings) -> list[Problem]:
+    """What must be set together for anybody to get in, and by no other way than is meant."""
+    if settings.oidc_issuer is None:
+        if settings.password_sign_in:
+            return []
+        reason = "leaves people no way in: set WAVECOM_OIDC_ISSUER too, or take this away"
+        return [Problem("WAVECOM_PASSWORD_SIGN_IN", reason)]
+    problems = []
+    if not settings.oidc_client_id:
+        reason = "is missing: the name under which WAVECOM_OIDC_ISSUER knows WaveCom"
+        problems.append(Problem("WAVECOM_OIDC_CLIENT_ID", reason))
+    if not settings.oidc_roles:
+        reason = 'is missing: which groups have which role, such as {"admin": ["notify-admins"]}; nobody else is let in'
+        problems.append(Problem("WAVECOM_OIDC_ROLES", reason))
+    if settings.operator_password is not None and not settings.password_sign_in:
+        reason = "is a password, and WAVECOM_PASSWORD_SIGN_IN takes none: take one of the two away"
+        problems.append(Problem("WAVECOM_OPERATOR_PASSWORD", reason))
+    return problems
 
 
 def _unused_tls_files(amqp: AmqpAddress) -> list[Problem]:

@@ -39,13 +39,15 @@ def _record(number: int = 1, **overrides: Any) -> SessionRecord:
 def test_a_session_is_found_by_its_token_as_it_was_kept(sessions: SessionStore) -> None:
     of_key = _record(1)
     of_operator = _record(2, viewer="operator", key_id=None, password_mark="abc", address="", browser="")
-    for record in (of_key, of_operator, of_key):
+    of_sign_on = _record(3, viewer="user sso:ada", key_id=None, sealed_id_token=b"\x00\xff sealed")
+    for record in (of_key, of_operator, of_key, of_sign_on):
         sessions.add(record)
 
     assert sessions.find(of_key.token_hash) == of_key
     assert sessions.find(of_operator.token_hash) == of_operator
+    assert sessions.find(of_sign_on.token_hash) == of_sign_on
     assert sessions.find("f" * 64) is None
-    assert list(sessions.all()) == [of_operator, of_key]
+    assert list(sessions.all()) == [of_sign_on, of_operator, of_key]
 
 
 def test_a_touch_moves_the_time_forward_only(sessions: SessionStore) -> None:

@@ -100,3 +100,22 @@ def test_a_step_is_taken_once_and_no_earlier_one_after_it(users: UserStore) -> N
     users.add(_record())
 
     assert [users.take_step("ada", step) for step in (5, 5, 4, 6)] == [True, False, False, True]
+
+
+def test_whom_a_provider_vouches_for_is_found_by_its_name_of_him_and_kept_once(users: UserStore) -> None:
+    ada = _record("sso:ada", password_hash="", second_factor=None, issuer="https://login.example", subject="7")
+    users.add(_record())
+
+    assert users.add(ada)
+    assert not users.add(_record("sso:bob", issuer="https://login.example", subject="7"))
+    assert users.add(_record("sso:eve", issuer="https://other.example", subject="7"))
+
+    assert users.find_by_subject("https://login.example", "7") == ada
+    assert users.find_by_subject("https://login.example", "8") is None
+    assert [each.name for each in users.all()] == ["ada", "sso:ada", "sso:eve"]
+
+
+def test_users_with_passwords_do_not_stand_in_each_others_way(users: UserStore) -> None:
+    assert users.add(_record("ada"))
+    assert users.add(_record("bob"))
+    assert users.find_by_subject("", "") is None

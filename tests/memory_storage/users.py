@@ -23,6 +23,11 @@ class MemoryUserStore:
         """See the port."""
         return self._records.get(name)
 
+    def find_by_subject(self, issuer: str, subject: str) -> UserRecord | None:
+        """See the port."""
+        federated = [each for each in list(self._records.values()) if each.is_federated]
+        return next((each for each in federated if (each.issuer, each.subject) == (issuer, subject)), None)
+
     def all(self) -> list[UserRecord]:
         """See the port."""
         return sorted(self._records.values(), key=lambda each: each.name)
@@ -30,6 +35,8 @@ class MemoryUserStore:
     def add(self, record: UserRecord) -> bool:
         """See the port."""
         with self._lock:
+            if record.is_federated and self.find_by_subject(record.issuer, record.subject) is not None:
+                return False
             return self._records.setdefault(record.name, record) is record
 
     def set_role(self, name: str, role: Role) -> bool:

@@ -5,12 +5,14 @@ Kept in the store, so that what is ended is ended wherever its cookie was copied
 
 from __future__ import annotations
 
+import hmac
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from wavecom.accounts.keyring import hash_of
 from wavecom.core.keys import KeyRecord, KeyStore
@@ -23,6 +25,9 @@ log = structlog.get_logger()
 #: How exactly it is known when somebody was there last: most pages then cost a read and no write.
 _TOUCH_AFTER = timedelta(minutes=1)
 _LONGEST_BROWSER = 200
+#: Longer ones, of people in hundreds of groups, would not fit into the address of a logout anyway.
+_LONGEST_ID_TOKEN = 6000
+_NONCE = bytes(12)
 #: Open sessions of one key, or of the operators: the oldest makes room. Who has a key can't fill the store with logins.
 _MOST_EACH = 100
 
@@ -61,8 +66,12 @@ class Sessions:
         password_mark: str | None = None,
         address: str = "",
         browser: str = "",
+        id_token: str = "",
     ) -> str:
-        """A new session; answers its token, of 256 random bits, which is kept nowhere here."""
+        """A new session; answers its token, of 256 random bits, which is kept nowhere here.
+
+        ``id_token``: of the identity provider by which it was opened, for ``id_token_of``.
+        """
         token, now = secrets.token_urlsafe(32), self._clock.now()
         record = SessionRecord(
             session_id=self._new_id(),
@@ -76,6 +85,7 @@ class Sessions:
             address=address,
             # The visitor's own words, which are shown in terminals too.
             browser="".join(each if each.isprintable() else "?" for each in browser[:_LONGEST_BROWSER]),
+            sealed_id_token=_sealed(id_token, token) if 0 < len(id_token) <= _LONGEST_ID_TOKEN else None,
         )
         self._store.end_oldest(viewer, _MOST_EACH - 1)
         self._store.add(record)
@@ -91,6 +101,11 @@ class Sessions:
             self._store.touch(record.session_id, now)
             record = replace(record, last_seen_at=now)
         return record
+
+    def id_token_of(self, token: str) -> str | None:
+        """The identity provider's token of the sign-in that opened the session with this token; None: there is none."""
+        record = self._store.find(hash_of(token))
+        return None if record is None or record.sealed_id_token is None else _opened(record.sealed_id_token, token)
 
     def end(self, token: str) -> None:
         """The end that its own browser asks for: a logout, or a login that begins anew."""
@@ -143,3 +158,17 @@ class Sessions:
 
     def _is_over(self, record: SessionRecord, now: datetime) -> bool:
         return now >= record.expires_at or now - record.last_seen_at >= self._idle
+
+
+def _sealed(id_token: str, token: str) -> bytes:
+    # It tells who somebody is and what he belongs to: the database alone, which has a hash of the token, can't read it.
+    # The key is used once, so the nonce may be constant.
+    return _id_token_cipher(token).encrypt(_NONCE, id_token.encode(), None)
+
+
+def _opened(sealed: bytes, token: str) -> str:
+    return _id_token_cipher(token).decrypt(_NONCE, sealed, None).decode()
+
+
+def _id_token_cipher(token: str) -> AESGCM:
+    return AESGCM(hmac.digest(token.encode(), b"id token", "sha256"))

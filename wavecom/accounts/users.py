@@ -13,16 +13,20 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from wavecom.accounts.keyring import hash_of
 from wavecom.accounts.passwords import hash_password, is_right_password, new_password, password_problem
 from wavecom.accounts.second_factor import SecondFactor, SecondFactorError
 from wavecom.accounts.throttle import EventLimiter, network_of
 from wavecom.core.ports import Clock
 from wavecom.core.roles import Role
+from wavecom.core.sign_on import PREFIX, Identity, SignOnError
 from wavecom.core.users import USER_NAME_RULE, UserAction, UserAudit, UserEvent, UserRecord, UserStore, is_user_name
 from wavecom.errors import ConflictError, RefusedError
 
 log = structlog.get_logger()
 
+#: Who gives whom an identity provider vouches for his role.
+_BY_GROUPS = "identity provider"
 #: Wrong names, passwords and codes from one network in a minute; the next is not even looked at.
 GUESSES_PER_MINUTE = 20
 #: Wrong codes with the right password, for one user in ten minutes, from wherever: of a million codes three are right.
@@ -118,6 +122,22 @@ class Users:
         self._guesses.take_back(network)
         return LoginResult(user)
 
+    def admit(self, identity: Identity) -> UserRecord:
+        """The user for whom an identity provider vouches, made at the first sign-in, with the role of today's groups.
+
+        He is known by issuer and subject, and keeps the name of the first day: a name may be given to another person
+        later. Raises ``SignOnError`` for who is kept out here.
+        """
+        user = self._store.find_by_subject(identity.issuer, identity.subject) or self._add_federated(identity)
+        if user.disabled_at is not None:
+            raise SignOnError("You are kept out of WaveCom. Ask an admin to let you in again.", "kept_out")
+        if user.role is not identity.role:
+            self._note(UserAction.CHANGE_ROLE, _BY_GROUPS, user.name, role=identity.role.value, before=user.role.value)
+            self._store.set_role(user.name, identity.role)
+            user = replace(user, role=identity.role)
+        self._note(UserAction.SIGN_ON, f"user {user.name}", user.name, subject=user.subject, role=user.role.value)
+        return user
+
     def find(self, name: str) -> UserRecord | None:
         """The user as he is now; None when there is none of this name, or he is kept out."""
         found = self._store.find(name)
@@ -128,7 +148,7 @@ class Users:
 
         Raises ``InvalidUserError``, also when somebody else has given him new credentials meanwhile: those hold.
         """
-        user = self._existing(name)
+        user = self._with_password(name)
         # Whoever sits down at an open session may guess no faster than at the login.
         own = f"password of {name}"
         wait_seconds = self._guesses.count(own)
@@ -180,8 +200,11 @@ class Users:
         return made
 
     def change_role(self, name: str, role: Role, *, by: str) -> None:
-        """Give a user another role; holds for his open sessions too. Raises ``UserNotFoundError``."""
-        before = self._existing(name).role
+        """Give a user another role; holds for his open sessions too.
+
+        Raises ``UserNotFoundError``, and ``InvalidUserError`` for one whose role the identity provider decides.
+        """
+        before = self._with_password(name).role
         self._note(UserAction.CHANGE_ROLE, by, name, role=role.value, before=before.value)
         self._store.set_role(name, role)
 
@@ -198,8 +221,11 @@ class Users:
         self._store.set_disabled(name, None)
 
     def reset(self, name: str, *, by: str, has_second_factor: bool = True) -> UserCredentials:
-        """New credentials in place of lost ones; open sessions end. Raises ``UserNotFoundError``."""
-        self._existing(name)
+        """New credentials in place of lost ones; open sessions end.
+
+        Raises ``UserNotFoundError``, and ``InvalidUserError`` for one who has none here.
+        """
+        self._with_password(name)
         made, kept = self._new_credentials(name, has_second_factor)
         self._note(UserAction.RESET, by, name, secondFactor=has_second_factor)
         self._store.set_credentials(
@@ -233,6 +259,35 @@ class Users:
         if found is None:
             raise UserNotFoundError(f"There is no user {name}. wavecom users list shows all.")
         return found
+
+    def _with_password(self, name: str) -> UserRecord:
+        found = self._existing(name)
+        if found.is_federated:
+            raise InvalidUserError(f"{name} signs in by single sign-on: password and role are the identity provider's.")
+        return found
+
+    def _add_federated(self, identity: Identity) -> UserRecord:
+        """A new user under the name that the provider gives him, with a mark where that is another person's."""
+        mark = hash_of(f"{identity.issuer} {identity.subject}")[:8]
+        for name in (f"{PREFIX}{identity.name}", f"{PREFIX}{identity.name}.{mark}"):
+            record = UserRecord(
+                name=name,
+                role=identity.role,
+                created_at=self._clock.now(),
+                password_hash="",  # opens nothing: no text has it
+                credentials_id=secrets.token_hex(8),
+                issuer=identity.issuer,
+                subject=identity.subject,
+            )
+            if self._store.find(name) is None:
+                self._note(UserAction.ADD, _BY_GROUPS, name, role=identity.role.value, subject=identity.subject)
+                if self._store.add(record):
+                    return record
+            # Signed in at two browsers at once?
+            found = self._store.find_by_subject(identity.issuer, identity.subject)
+            if found is not None:
+                return found
+        raise SignOnError("Your name is taken here by another person. Ask who runs WaveCom.", "name_taken")
 
     def _note(self, action: UserAction, by: str, user: str, **details: object) -> None:
         event = UserEvent(

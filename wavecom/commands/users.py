@@ -81,7 +81,7 @@ def list_(as_json: bool) -> None:
         return
     table = table_of("name", "role", "second factor", "created (UTC)", "kept out since (UTC)")
     for user in found:
-        factor = "none" if user.second_factor is None else "code"
+        factor = "single sign-on" if user.is_federated else "none" if user.second_factor is None else "code"
         table.add_row(user.name, user.role.value, factor, time_text(user.created_at), time_text(user.disabled_at))
     console().print(table)
 
@@ -155,6 +155,7 @@ def _as_json(user: UserRecord) -> dict[str, object]:
         "name": user.name,
         "role": user.role.value,
         "hasSecondFactor": user.second_factor is not None,
+        "isFederated": user.is_federated,
         "createdAt": user.created_at,
         "disabledAt": user.disabled_at,
     }

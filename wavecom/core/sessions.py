@@ -28,6 +28,8 @@ class SessionRecord:
     password_mark: str | None = field(default=None, repr=False)
     address: str = ""
     browser: str = ""
+    #: Of a single sign-on: the provider's ID token, for the logout, encrypted under the session's own token.
+    sealed_id_token: bytes | None = field(default=None, repr=False)
 
 
 class SessionStore(Protocol):

@@ -37,6 +37,15 @@ class UserRecord:
     last_step: int = -1
     #: Since then the user can't sign in; None: may.
     disabled_at: datetime | None = None
+    #: Of whom an identity provider vouches for (``core.sign_on``): the provider, and its name of the person. He has no
+    #: password here. Empty: a user made by ``wavecom users``.
+    issuer: str = ""
+    subject: str = ""
+
+    @property
+    def is_federated(self) -> bool:
+        """Whether an identity provider vouches for this user, and its groups decide on the role."""
+        return bool(self.subject)
 
 
 class UserStore(Protocol):
@@ -46,12 +55,16 @@ class UserStore(Protocol):
         """The user of this name."""
         ...
 
+    def find_by_subject(self, issuer: str, subject: str) -> UserRecord | None:
+        """The user for whom this identity provider vouches under this name of its own."""
+        ...
+
     def all(self) -> Sequence[UserRecord]:
         """Every user, by name."""
         ...
 
     def add(self, record: UserRecord) -> bool:
-        """Keep a new user; False when there is one of this name, who is left as he is."""
+        """Keep a new user; False when there is one of this name or subject, who is left as he is."""
         ...
 
     def set_role(self, name: str, role: Role) -> bool:
@@ -91,6 +104,8 @@ class UserAction(StrEnum):
     ENABLE = "enable_user"
     RESET = "reset_user"
     CHANGE_PASSWORD = "change_password"  # noqa: S105 - the name of an action
+    #: By an identity provider: with whose name of the person, and the role that his groups had then.
+    SIGN_ON = "sign_on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

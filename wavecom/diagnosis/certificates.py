@@ -61,6 +61,7 @@ def certificate_files(settings: Settings) -> Iterator[tuple[str, Path, bool]]:
     files = [
         ("WAVECOM_AMQP_CERT_FILE", tls.certificate, False),
         ("WAVECOM_AMQP_CA_FILE", tls.ca, True),
+        ("WAVECOM_OIDC_CA_FILE", settings.oidc_ca_file, True),
         ("REDIS_URL ssl_certfile", redis_options.get("ssl_certfile", [None])[0], False),
         ("REDIS_URL ssl_ca_certs", redis_options.get("ssl_ca_certs", [None])[0], True),
         ("MONGODB_URI tlsCertificateKeyFile", mongo_options.get("tlsCertificateKeyFile"), False),
@@ -87,6 +88,9 @@ def tls_endpoints(settings: Settings) -> Iterator[TlsEndpoint]:
     if mongo.get("options", {}).get("tls"):
         for host, port in mongo["nodelist"]:
             yield TlsEndpoint(f"MongoDB {host}", host, port or 27017)
+    issuer = urlsplit(settings.oidc_issuer or "")
+    if issuer.scheme == "https" and issuer.hostname:
+        yield TlsEndpoint("identity provider", issuer.hostname, issuer.port or 443)
     for provider in _providers(settings):
         endpoint = _provider_endpoint(provider)
         if endpoint is not None:

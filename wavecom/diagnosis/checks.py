@@ -10,7 +10,18 @@ from typing import Final
 import structlog
 
 from wavecom.core.diagnosis import CheckResult, Severity
-from wavecom.diagnosis import callbacks, certificates, clocks, machine, mongodb, providers, rabbitmq, redis, restore
+from wavecom.diagnosis import (
+    callbacks,
+    certificates,
+    clocks,
+    machine,
+    mongodb,
+    providers,
+    rabbitmq,
+    redis,
+    restore,
+    sign_on,
+)
 from wavecom.diagnosis.context import CheckFunction, DiagnosisContext, places_of
 
 log = structlog.get_logger()
@@ -41,6 +52,7 @@ CHECKS: Final = (
     Check("deliveries", "due work moves, as the sweep found a moment ago", redis.check_deliveries),
     Check("restore", "MongoDB has what Redis answers repeated requests with", restore.check_restore),
     Check("callbacks", "this machine can read the secrets that callbacks are signed with", callbacks.check_callbacks),
+    Check("login", "the identity provider answers and offers what is asked of it", sign_on.check_sign_on),
     Check(
         "providers", "the file, routes, how workers find each; with --accounts our account", providers.check_providers
     ),

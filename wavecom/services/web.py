@@ -11,6 +11,7 @@ from pymongo.database import Database
 from wavecom import __version__
 from wavecom.accounts import KeyAdministration, KeyRing
 from wavecom.accounts.sessions import Sessions
+from wavecom.accounts.sign_on import SignOn
 from wavecom.accounts.users import Users
 from wavecom.broker.background import BackgroundPublisher
 from wavecom.broker.delivery_queues import REFRESH_SECONDS as LAYOUT_SECONDS
@@ -61,6 +62,7 @@ from wavecom.services.shared import (
     users_of,
     usual_limits,
 )
+from wavecom.services.sign_on import sign_on_of
 from wavecom.services.store_preparation import StorePreparation
 from wavecom.services.suppressions import suppressions_of, unsubscribe_links_of
 from wavecom.services.templates import templates_of
@@ -99,6 +101,8 @@ class WebServices(ClosableServices):
     key_administration: KeyAdministration
     sessions: Sessions
     users: Users
+    #: None: no identity provider vouches for anybody.
+    sign_on: SignOn | None
     outbox: MongoOutbox
     providers: ProviderAdministration
     suppressions: SuppressionList
@@ -158,6 +162,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
 
     preparation = StorePreparation(prepare)
     sessions = sessions_of(settings, database, clock)
+    users = users_of(settings, database, clock)
 
     def on_key_ended(record: KeyRecord) -> None:
         keys.forget(record)
@@ -241,7 +246,8 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             usual=usual_limits(settings),
         ),
         sessions=sessions,
-        users=users_of(settings, database, clock),
+        users=users,
+        sign_on=sign_on_of(settings, users, clock),
         outbox=MongoOutbox(database),
         providers=provider_administration_of(settings, database, redis_client, clock),
         suppressions=suppressions,

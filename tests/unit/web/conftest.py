@@ -183,6 +183,7 @@ def make_environment(
             new_id=lambda: make_random_bytes(16).hex(),
             secret=lambda: b"a secret for tests only",
         ),
+        sign_on=None,
         outbox=cast(Any, None),
         providers=provider_administration_over(settings, clock, statuses=statuses),
         suppressions=suppression_list,

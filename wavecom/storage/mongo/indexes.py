@@ -116,6 +116,10 @@ INDEXES: dict[str, list[IndexModel]] = {
         _index("keyId", unique=True),
         _index("client"),
     ],
+    "users": [
+        # Whom does the identity provider vouch for? Nobody twice.
+        _index("subject", "issuer", unique=True, only=_present("subject")),
+    ],
     "sessions": [
         # Who looks at this page?
         _index("hash", unique=True),

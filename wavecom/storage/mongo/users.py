@@ -29,6 +29,12 @@ class MongoUserStore:
             found = self._users.find_one({"_id": name})
         return None if found is None else _record(found)
 
+    def find_by_subject(self, issuer: str, subject: str) -> UserRecord | None:
+        """See the port."""
+        with reading():
+            found = self._users.find_one({"subject": subject, "issuer": issuer})
+        return None if found is None else _record(found)
+
     def all(self) -> list[UserRecord]:
         """See the port."""
         with reading():
@@ -47,6 +53,8 @@ class MongoUserStore:
             "lastStep": record.last_step,
             "disabledAt": record.disabled_at,
         }
+        if record.is_federated:
+            document |= {"issuer": record.issuer, "subject": record.subject}
         with writing():
             try:
                 self._users.insert_one(document)
@@ -98,4 +106,6 @@ def _record(document: Document) -> UserRecord:
         credentials_id=document["credentialsId"],
         last_step=document["lastStep"],
         disabled_at=document["disabledAt"],
+        issuer=document.get("issuer", ""),
+        subject=document.get("subject", ""),
     )

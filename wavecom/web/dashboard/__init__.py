@@ -21,7 +21,7 @@ from wavecom.services.shared import new_key_id
 from wavecom.services.web import WebServices
 from wavecom.web.api.schemas.notification import NotificationSchema
 from wavecom.web.api.sending import Sending
-from wavecom.web.dashboard import errors, formatting, headers, login, words
+from wavecom.web.dashboard import errors, formatting, headers, login, sign_on, words
 from wavecom.web.dashboard.access import Viewer, ViewerAuthenticator
 from wavecom.web.dashboard.context import EXTENSION, Pages
 from wavecom.web.dashboard.fields import sentence
@@ -61,8 +61,15 @@ def register(app: Flask, services: WebServices, events: SecurityEvents) -> None:
     """Add the pages to ``app``: their addresses, login, CSRF protection and error pages. The API is not touched."""
     secret = set_up_sessions(app, services.settings)
     access = ViewerAuthenticator(
-        services.keys, services.users, services.sessions, services.settings.operator_password, secret
+        services.keys,
+        services.users,
+        services.sessions,
+        services.settings.operator_password,
+        secret,
+        takes_passwords=services.settings.password_sign_in,
+        issuer=None if services.sign_on is None else services.sign_on.issuer,
     )
+    app.jinja_env.globals["sign_on_label"] = services.settings.oidc_label
     app.extensions[EXTENSION] = Pages(
         services=services,
         access=access,
@@ -132,6 +139,8 @@ def _make_blueprint(csrf: CSRFProtect) -> Blueprint:
     blueprint.before_request(require_viewer)
     blueprint.after_request(headers.add_headers)
     blueprint.add_url_rule("/login", "login", login.login, methods=["GET", "POST"])
+    blueprint.add_url_rule("/login/sso", "begin_sign_on", sign_on.begin_sign_on)
+    blueprint.add_url_rule("/login/sso/callback", "finish_sign_on", sign_on.finish_sign_on)
     for route in ROUTES:
         blueprint.add_url_rule(route.path, route.endpoint, route.view, methods=route.methods)
     errors.add_error_pages(blueprint)

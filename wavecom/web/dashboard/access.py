@@ -48,6 +48,8 @@ class Viewer:
     key_id: str | None = None
     #: Of the user who opened it; None for a key, and for the operators' password.
     user: str | None = None
+    #: Whether an identity provider vouches for him.
+    is_federated: bool = False
     #: None for a key.
     role: Role | None = None
     #: Of the credentials that the user has signed in with; empty for all others.
@@ -87,7 +89,9 @@ class Viewer:
         """Raises ``ForbiddenError``, which says what is missing, unless this viewer has the permission."""
         if self.may(permission):
             return
-        if self.role is not None:
+        if permission is Permission.OWN_PASSWORD and self.role is not None:
+            text = "Only users with a password of their own have one to change."
+        elif self.role is not None:
             text = f"Your role is {self.role}; this needs {LEAST_ROLE[permission]}. Who is admin can change roles."
         elif permission in SCOPES:
             what = "not send" if permission is Permission.SEND else "not change anything"
@@ -105,13 +109,24 @@ class ViewerAuthenticator:
     """Tells viewers by what they typed at the login, and afterwards by their session."""
 
     def __init__(
-        self, keys: KeyRing, users: Users, sessions: Sessions, operator_password: str | None, session_secret: bytes
+        self,
+        keys: KeyRing,
+        users: Users,
+        sessions: Sessions,
+        operator_password: str | None,
+        session_secret: bytes,
+        *,
+        takes_passwords: bool = True,
+        issuer: str | None = None,
     ) -> None:
+        """``issuer``: the identity provider that vouches for people now; None: none does."""
         self._keys = keys
         self._users = users
         self._sessions = sessions
         self._operator_password = operator_password
         self._session_secret = session_secret
+        self._takes_passwords = takes_passwords
+        self._issuer = issuer
 
     def viewer_for(self, secret: str) -> Viewer | None:
         """The viewer with this key or password; None for nobody.
@@ -135,7 +150,11 @@ class ViewerAuthenticator:
         login = self._users.sign_in(name, password, code, address)
         return (None if login.user is None else _user(login.user)), login.wait_seconds
 
-    def open_session(self, viewer: Viewer, address: str, browser: str) -> str:
+    def viewer_of_user(self, user: UserRecord) -> Viewer:
+        """The user, with the rights of his role."""
+        return _user(user)
+
+    def open_session(self, viewer: Viewer, address: str, browser: str, id_token: str = "") -> str:
         """A session for somebody who has just logged in; answers its token. Raises ``StoreError``.
 
         A user's ends with the credentials that he has shown, be it before it begins: somebody may just have reset them.
@@ -144,7 +163,12 @@ class ViewerAuthenticator:
         if viewer.user is not None:
             mark = viewer.credentials_id
         return self._sessions.open(
-            viewer.id, key_id=viewer.key_id, password_mark=mark, address=address, browser=browser
+            viewer.id,
+            key_id=viewer.key_id,
+            password_mark=mark,
+            address=address,
+            browser=browser,
+            id_token=id_token,
         )
 
     def end_session(self, token: str) -> None:
@@ -171,6 +195,9 @@ class ViewerAuthenticator:
         if kind == "user":
             user = self._users.find(name)
             if user is None or mark is None or not is_same_secret(mark, user.credentials_id):
+                return None
+            # What opened it must open sessions still.
+            if not (user.issuer == self._issuer if user.is_federated else self._takes_passwords):
                 return None
             return replace(_user(user), session_id=session.session_id)
         if mark is None or self._operator_password is None or not is_same_secret(mark, self._mark()):
@@ -201,8 +228,9 @@ def _user(user: UserRecord) -> Viewer:
         name=f"{user.name} ({user.role})",
         client=None,
         actor=replace(THE_OPERATOR, name=f"user {user.name}"),
-        permissions=permissions_of(user.role),
+        permissions=permissions_of(user.role) - ({Permission.OWN_PASSWORD} if user.is_federated else set()),
         user=user.name,
+        is_federated=user.is_federated,
         role=user.role,
         credentials_id=user.credentials_id,
     )

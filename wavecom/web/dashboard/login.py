@@ -1,4 +1,4 @@
-"""Signing in and out."""
+"""Signing in with a key, or with a name and a password; and what every way of signing in ends with."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 import re
 
 import structlog
-from flask import flash, redirect, render_template, request, session, url_for
-from flask_login import current_user, login_user, logout_user
+from flask import redirect, render_template, request, session, url_for
+from flask_login import current_user, login_user
 from werkzeug.wrappers import Response
 
 from wavecom.errors import ForbiddenError
 from wavecom.web.dashboard.access import Viewer
-from wavecom.web.dashboard.context import pages, viewer
+from wavecom.web.dashboard.context import pages
 from wavecom.web.security import FORBIDDEN, PAGES, THROTTLED, WRONG_LOGIN
 
 log = structlog.get_logger()
@@ -27,8 +27,10 @@ _LOCAL_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
     """Show the form; check what was typed."""
     if request.method == "GET":
-        return redirect(_next()) if current_user.is_authenticated else _form(200)
+        return redirect(wanted_path()) if current_user.is_authenticated else _form(200)
     if _is_by_name():
+        if not pages().services.settings.password_sign_in:
+            return _form(403, "Passwords open nothing here. Sign in by the identity provider.")
         return _login_by_name()
     address, secret = request.remote_addr or "", request.form.get("secret", "").strip()
     events = pages().security_events
@@ -47,7 +49,7 @@ def login() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
             f"with others, wait {seconds} second{'' if seconds == 1 else 's'}."
         )
         return *_form(429, text), {"Retry-After": str(seconds)}
-    return _enter(found)
+    return enter(found, wanted_path())
 
 
 def _login_by_name() -> Response | tuple[str, int] | tuple[str, int, dict[str, str]]:
@@ -55,7 +57,7 @@ def _login_by_name() -> Response | tuple[str, int] | tuple[str, int, dict[str, s
     name, password, code = (request.form.get(field, "") for field in ("name", "secret", "code"))
     found, wait_seconds = pages().access.user_for(name, password, code, address)
     if found is not None:
-        return _enter(found)
+        return enter(found, wanted_path())
     # Counted and logged here, slowed down in ``accounts.users``, by stricter rules than those for keys.
     pages().security_events.noted(PAGES, THROTTLED if wait_seconds else WRONG_LOGIN, address)
     if not wait_seconds:
@@ -65,27 +67,20 @@ def _login_by_name() -> Response | tuple[str, int] | tuple[str, int, dict[str, s
     return *_form(429, text), {"Retry-After": str(seconds)}
 
 
-def _enter(found: Viewer) -> Response:
+def enter(found: Viewer, path: str, id_token: str = "") -> Response:
+    """Open a session and go to ``path``. ``id_token`` is of the identity provider that vouches for ``found``."""
     address = request.remote_addr or ""
     # Nothing of the session before the login lives on, its CSRF token included.
-    _end_session()
-    token = pages().access.open_session(found, address, request.user_agent.string)
+    end_session()
+    token = pages().access.open_session(found, address, request.user_agent.string, id_token)
     login_user(found)
     session[TOKEN] = token
     log.info("page_login", viewer=found.id, address=address)
-    return redirect(_next(), 303)
+    return redirect(path, 303)
 
 
-def logout() -> Response:
-    """End the session, here and wherever its cookie was copied to."""
-    log.info("page_logout", viewer=viewer().id, address=request.remote_addr)
-    _end_session()
-    logout_user()
-    flash("You are signed out.", "good")
-    return redirect(url_for("dashboard.login"), 303)
-
-
-def _end_session() -> None:
+def end_session() -> None:
+    """End this browser's session, if it has one, and forget all that its cookie holds."""
     token = session.get(TOKEN)
     if token:
         pages().access.end_session(token)
@@ -94,12 +89,15 @@ def _end_session() -> None:
 
 def _form(status: int, error: str = "") -> tuple[str, int]:
     takes_password = pages().services.settings.operator_password is not None
+    takes_names = pages().services.settings.password_sign_in
     page = render_template(
         "dashboard/login.html",
         error=error,
-        next=_next(),
+        next=wanted_path(),
         takes_password=takes_password,
-        is_by_name=_is_by_name(),
+        takes_names=takes_names,
+        has_sign_on=pages().services.sign_on is not None,
+        is_by_name=_is_by_name() and takes_names,
         name=request.form.get("name", ""),
     )
     return page, status
@@ -110,6 +108,11 @@ def _is_by_name() -> bool:
     return request.args.get("with") == "user"
 
 
-def _next() -> str:
-    wanted = request.values.get("next", "")
+def wanted_path() -> str:
+    """Where the request says to go after the login."""
+    return local_path(request.values.get("next", ""))
+
+
+def local_path(wanted: str) -> str:
+    """``wanted`` if it is a path on this very server, else the status page's."""
     return wanted if _LOCAL_PATH.fullmatch(wanted) else url_for("dashboard.status")

@@ -15,7 +15,6 @@ from wavecom.web.dashboard import (
     clients,
     dead_letters,
     job_actions,
-    login,
     message_templates,
     notifications,
     operations,
@@ -29,6 +28,7 @@ from wavecom.web.dashboard import (
     send_elsewhere,
     session_list,
     settings_list,
+    sign_out,
     status,
     suppressions,
     system,
@@ -68,7 +68,7 @@ class PageRoute:
 #: Behind the login.
 ROUTES: Final = (
     PageRoute("/", "home", status.home, get=_P.LOOK),
-    PageRoute("/logout", "logout", login.logout, post=_P.LOOK),
+    PageRoute("/logout", "logout", sign_out.logout, post=_P.LOOK),
     PageRoute("/status", "status", status.status, get=_P.LOOK),
     PageRoute("/status/live", "status_live", status.status_live, get=_P.LOOK),
     PageRoute("/overview", "overview", overview.overview, get=_P.SEE_SYSTEM),
@@ -147,4 +147,4 @@ ROUTES: Final = (
 BY_ENDPOINT: Final = MappingProxyType({f"dashboard.{route.endpoint}": route for route in ROUTES})
 
 #: What somebody who is not logged in may reach.
-OPEN: Final = frozenset({"dashboard.login", "dashboard.static"})
+OPEN: Final = frozenset({"dashboard.login", "dashboard.begin_sign_on", "dashboard.finish_sign_on", "dashboard.static"})

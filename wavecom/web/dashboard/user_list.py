@@ -8,14 +8,21 @@ from __future__ import annotations
 from flask import abort, flash, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from wavecom.accounts.users import UserNotFoundError
+from wavecom.accounts.users import InvalidUserError, UserNotFoundError
 from wavecom.core.roles import Role
 from wavecom.web.dashboard.context import pages, viewer
 
+_PAGE_SIZE = 50
+
 
 def users() -> str:
-    """The list."""
-    return render_template("dashboard/users.html", users=pages().services.users.list(), roles=list(Role))
+    """A page of the list, by name."""
+    after = request.args.get("after", "")
+    found = [user for user in pages().services.users.list() if user.name > after]
+    shown = found[:_PAGE_SIZE]
+    further = url_for("dashboard.users", after=shown[-1].name) if len(found) > _PAGE_SIZE else None
+    first = url_for("dashboard.users") if after else None
+    return render_template("dashboard/users.html", users=shown, roles=list(Role), first=first, further=further)
 
 
 def change_role(name: str) -> Response:
@@ -30,6 +37,8 @@ def change_role(name: str) -> Response:
         pages().services.users.change_role(name, role, by=viewer().actor.name)
     except UserNotFoundError:
         abort(404)
+    except InvalidUserError as error:
+        return _back(str(error), "warn")
     return _back(f"{name} is {role} now, at once in open sessions too.")
 
 

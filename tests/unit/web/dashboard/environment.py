@@ -6,7 +6,7 @@ import html
 import os
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from html.parser import HTMLParser
@@ -47,6 +47,7 @@ from tests.template_environment import TemplateEnvironment
 from tests.upload_environment import uploads_over
 from wavecom.accounts import KeyAdministration, KeyRing, KeyScope, hash_of
 from wavecom.accounts.sessions import Sessions
+from wavecom.accounts.sign_on import SignOn
 from wavecom.accounts.users import UserCredentials, Users
 from wavecom.core.acceptance import Acceptance
 from wavecom.core.background_operations import BackgroundOperations
@@ -187,7 +188,14 @@ class Jobs(MemoryJobRepository):
 class DashboardEnvironment:
     """The services, the app over them, and what tests ask of both."""
 
-    def __init__(self, home: Path, *, session_store: SessionStore | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        home: Path,
+        *,
+        session_store: SessionStore | None = None,
+        sign_on: Callable[[Users, FakeClock], SignOn] | None = None,
+        **settings: Any,
+    ) -> None:
         self.settings = Settings(home=home, **{"operator_password": PASSWORD, "secret_key": "s" * 32} | settings)
         self.clock = FakeClock(NOW)
         self.jobs = Jobs(self.clock.now)
@@ -276,6 +284,7 @@ class DashboardEnvironment:
             ),
             sessions=self.sessions,
             users=self.users,
+            sign_on=sign_on(self.users, self.clock) if sign_on else None,
             outbox=self.outbox,
             providers=provider_administration_over(
                 self.settings, self.clock, statuses=self.provider_statuses, audit=self.provider_audit
