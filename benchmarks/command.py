@@ -14,6 +14,7 @@ import click
 from rich.console import Console
 
 from benchmarks.reference.subject import Reference
+from benchmarks.span_sink import traced
 from benchmarks.target import measure_target
 from harness import results, runner, scenarios
 from harness.deployment import DeploymentError
@@ -65,6 +66,11 @@ _CALIBRATION_SECONDS = 5.0
 )
 @click.option("--keys", type=click.FloatRange(0, 1), default=0.5, help="Share of requests with an Idempotency-Key.")
 @click.option(
+    "--traces",
+    type=click.FloatRange(0, 1),
+    help="Have WaveCom trace this share of notifications, for a collector that drops all. Default: no traces.",
+)
+@click.option(
     "--subject",
     "names",
     multiple=True,
@@ -77,7 +83,7 @@ _CALIBRATION_SECONDS = 5.0
     metavar="HOST:PORT",
     help="With --target: be the provider (type http) that the deployment calls, and count what arrives.",
 )
-def main(names: tuple[str, ...], target: str | None, listen: str | None, **asked: Any) -> None:
+def main(names: tuple[str, ...], target: str | None, listen: str | None, traces: float | None, **asked: Any) -> None:
     """Measure what WaveCom and a plain application of the same stack carry, in the same run.
 
     Starts WaveCom's processes by the commands of its Procfile, a RabbitMQ, a Redis and a MongoDB-wire server, a
@@ -95,6 +101,7 @@ def main(names: tuple[str, ...], target: str | None, listen: str | None, **asked
       python -m benchmarks --only steady            the highest rate that holds for a minute
       python -m benchmarks --only steady --rate 833 --minutes 10
       python -m benchmarks --quick
+      python -m benchmarks --only steady --rate 500 --subject wavecom --traces 0.01    what traces cost
       python -m benchmarks --only memory --report here     a part of it; every trial is kept as soon as it is played
       python -m benchmarks --merge here --merge there --report whole
       WAVECOM_API_KEY=... python -m benchmarks --target https://wavecom.example.com --rate 50 --minutes 2
@@ -106,12 +113,13 @@ def main(names: tuple[str, ...], target: str | None, listen: str | None, **asked
         measure_target(target, listen=listen, home=HOME, **kept)
     if listen is not None:
         raise click.UsageError("--listen goes with --target")
-    subjects: list[Subject] = [WaveCom(own_settings()), Reference()]
-    measured = [subject for subject in subjects if not names or subject.name.lower() in names]
     is_whole = not (asked["only"] or asked["quick"] or asked["merge"] or names)
     if is_whole and asked["folder"] is None:
         asked["folder"] = CHECKOUT / "docs" / "reports"
-    measure(measured, command=" ".join(["python -m benchmarks", *sys.argv[1:]]), **asked)
+    with traced(traces) as variables:
+        subjects: list[Subject] = [WaveCom({**own_settings(), **variables}), Reference()]
+        measured = [subject for subject in subjects if not names or subject.name.lower() in names]
+        measure(measured, command=" ".join(["python -m benchmarks", *sys.argv[1:]]), **asked)
 
 
 def measure(

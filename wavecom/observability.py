@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
@@ -36,6 +37,46 @@ _PLAIN_ERRORS = frozenset(
 _QUOTING_ERRORS = frozenset({"wavecom.errors.RefusedError"})
 
 
+class TraceIds:
+    """Which trace a job belongs to, of the last ``most`` jobs that this process had to do with. Thread-safe."""
+
+    def __init__(self, most: int = 10_000) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._of_jobs: dict[str, str] = {}
+
+    def note(self, job_id: str, trace_id: str) -> None:
+        """The job is in this trace."""
+        with self._lock:
+            self._of_jobs.pop(job_id, None)
+            self._of_jobs[job_id] = trace_id
+            if len(self._of_jobs) > self._most:
+                del self._of_jobs[next(iter(self._of_jobs))]
+
+    def of(self, job_id: object) -> str | None:
+        """The trace of a job that was noted; None for any other."""
+        return self._of_jobs.get(job_id) if isinstance(job_id, str) else None
+
+
+#: The one of this process, if it traces.
+_trace_ids: list[TraceIds] = []
+
+
+def show_trace_ids() -> TraceIds:
+    """From now on lines with a ``job_id`` have the ``trace_id`` that is noted for it."""
+    if not _trace_ids:
+        _trace_ids.append(TraceIds())
+    return _trace_ids[0]
+
+
+def _add_trace_id(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if _trace_ids and "job_id" in event and "trace_id" not in event:
+        found = _trace_ids[0].of(event["job_id"])
+        if found is not None:
+            event["trace_id"] = found
+    return event
+
+
 def configure_logging(level: str, process: str) -> None:
     """JSON lines on standard error, ours and those of the libraries; call once per process.
 
@@ -50,6 +91,7 @@ def configure_logging(level: str, process: str) -> None:
     structlog.configure(
         processors=[
             *shared,
+            _add_trace_id,
             _format_exception,
             _with_process(process),
             structlog.processors.JSONRenderer(serializer=_dumps),

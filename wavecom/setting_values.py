@@ -176,6 +176,26 @@ def base_url(value: str | None) -> str | None:
     return None if value is None else value.rstrip("/")
 
 
+def headers(value: str | None) -> dict[str, str] | None:
+    """Headers of HTTP, ``name=value`` parted by commas."""
+    return None if value is None else dict(_header(part) for part in parts(value) or ())
+
+
+def are_headers(value: str) -> None:
+    """What ``headers`` reads."""
+    # Never echo the value.
+    for name, text in (_header(part) for part in parts(value) or ()):
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name) or not re.fullmatch(r"[\x21-\x7e][\x20-\x7e]*", text):
+            raise ValidationError(
+                "must be headers parted by commas, each as NAME=VALUE, such as Authorization=Bearer abc"
+            )
+
+
+def _header(part: str) -> tuple[str, str]:
+    name, _, text = part.partition("=")
+    return name.strip(), text.strip()
+
+
 def is_issuer(value: str) -> None:
     """The name of an OpenID provider, from which its address is made (Discovery 1.0, section 4)."""
     try:

@@ -25,6 +25,7 @@ from wavecom.setting_values import (
     MOST_PARTITIONS,
     MOST_PROCESSES,
     address,
+    are_headers,
     are_help_texts,
     are_hosts,
     are_languages,
@@ -36,6 +37,7 @@ from wavecom.setting_values import (
     are_words,
     base_url,
     between,
+    headers,
     help_texts,
     is_amqp_address,
     is_base_url,
@@ -187,6 +189,12 @@ class Settings:
     #: Attempts of a notification that does not say how many.
     max_attempts: int = 5
     log_level: str = "warning"
+    #: Where spans are sent, by OTLP over HTTP; None: nothing is traced.
+    traces_url: str | None = None
+    #: What logs in there, as headers.
+    traces_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: The share of notifications that are traced where their callers do not say.
+    traces_ratio: float = 0.01
     #: What the providers file may refer to with "$NAME": the whole environment, never shown.
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     known_variables: frozenset[str] = field(default=frozenset(), repr=False)  # that settings are read from
@@ -341,6 +349,9 @@ def _parse(home: Path, source: Mapping[str, str]) -> Settings:
         "retry_base_seconds": env.float("WAVECOM_RETRY_BASE_SECONDS", None, validate=seconds),
         "max_attempts": env.int("WAVECOM_MAX_ATTEMPTS", None, validate=between(1, 20)),
         "retry_cap_seconds": env.float("WAVECOM_RETRY_CAP_SECONDS", None, validate=seconds),
+        "traces_url": env.str("WAVECOM_TRACES_URL", None, validate=address("http://", "https://")),
+        "traces_headers": headers(env.str("WAVECOM_TRACES_HEADERS", None, validate=are_headers)),
+        "traces_ratio": env.float("WAVECOM_TRACES_RATIO", None, validate=between(0, 1, "a share")),
         "log_level": env.str("WAVECOM_LOG_LEVEL", None, validate=level),
     }
     values["known_variables"] = frozenset(env.names)

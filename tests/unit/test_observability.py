@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from tests.log_events import documented_events, documented_rows, logged_events
+from wavecom.observability import TraceIds
 
 PROGRAM = r"""
 import logging
@@ -36,6 +37,44 @@ def test_whatever_a_line_tells_it_is_json_and_costs_its_teller_nothing() -> None
     assert lines[1]["number"] == 10**30
     assert "RuntimeError: half" in lines[2]["exception"]
     assert {line["process"] for line in lines} == {"web"}
+
+
+TRACED = r"""
+import structlog
+from wavecom.observability import configure_logging, show_trace_ids
+
+configure_logging("info", "celery")
+log = structlog.get_logger()
+log.warning("before", job_id="j-1")
+show_trace_ids().note("j-1", "t-1")
+log.warning("known", job_id="j-1")
+log.warning("other", job_id="j-2")
+log.warning("odd", job_id=["j-1"])
+log.warning("its own", job_id="j-1", trace_id="t-2")
+log.warning("no job")
+"""
+
+
+def test_lines_about_a_traced_job_name_its_trace() -> None:
+    ran = subprocess.run([sys.executable, "-c", TRACED], capture_output=True, text=True, timeout=60, check=True)
+
+    lines = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [(line["event"], line.get("trace_id")) for line in lines] == [
+        ("before", None),
+        ("known", "t-1"),
+        ("other", None),
+        ("odd", None),
+        ("its own", "t-2"),
+        ("no job", None),
+    ]
+
+
+def test_traces_of_jobs_are_forgotten_when_there_are_many() -> None:
+    ids = TraceIds(most=3)
+    for number in (1, 2, 1, 3, 4):
+        ids.note(f"j-{number}", f"t-{number}")
+
+    assert [ids.of(f"j-{number}") for number in range(1, 5)] == ["t-1", None, "t-3", "t-4"]
 
 
 TROUBLED = r"""

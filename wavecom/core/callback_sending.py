@@ -31,7 +31,9 @@ from wavecom.core.callbacks import (
 )
 from wavecom.core.client_events import ClientEvent, EventLog
 from wavecom.core.event_representation import represented
+from wavecom.core.job import Trace
 from wavecom.core.ports import Clock
+from wavecom.core.traces import EndpointCall, TraceRecorder, traceparent_of
 
 log = structlog.get_logger()
 
@@ -142,7 +144,9 @@ class CallbackSending:
         jitter: Callable[[], float],
         new_token: Callable[[], str],
         is_stopping: Callable[[], bool] = lambda: False,
+        traces: TraceRecorder | None = None,
     ) -> None:
+        self._traces = traces
         self._callbacks = callbacks
         self._deliveries = deliveries
         self._events = events
@@ -202,7 +206,8 @@ class CallbackSending:
 
     def _send(self, callback: Callback, due: Sequence[CallbackDelivery], report: SendingReport) -> None:
         """Call for each of them, some at once, and record what came of it: the tries first, then the endpoint."""
-        bodies = self._bodies(due)
+        events = self._events.by_ids([delivery.event_id for delivery in due])
+        bodies = self._bodies(due, events)
         secrets = callback.signing_secrets(self._clock.now())
 
         def call(delivery: CallbackDelivery) -> CallbackTry | None:
@@ -210,7 +215,11 @@ class CallbackSending:
             if body is None:
                 return None
             signed = callback_signatures.headers(delivery.event_id, self._clock.now(), body, secrets)
-            return self._caller.call(callback.url, {**signed, "Content-Type": "application/json"}, body)
+            headers = {**signed, "Content-Type": "application/json"}
+            event = events.get(delivery.event_id)
+            if self._traces is None or event is None or event.trace is None:
+                return self._caller.call(callback.url, headers, body)
+            return self._call_traced(callback, event.trace, delivery, headers, body)
 
         standing = callback
         began = self._clock.monotonic()
@@ -245,8 +254,32 @@ class CallbackSending:
         self._deliveries.record(recorded)
         return standing
 
-    def _bodies(self, due: Sequence[CallbackDelivery]) -> Mapping[str, bytes]:
-        events = self._events.by_ids([delivery.event_id for delivery in due])
+    def _call_traced(
+        self,
+        callback: Callback,
+        trace: Trace,
+        delivery: CallbackDelivery,
+        headers: Mapping[str, str],
+        body: bytes,
+    ) -> CallbackTry:
+        """Call the endpoint so that its own trace goes on with ours."""
+        assert self._traces is not None  # noqa: S101 - asked by the caller
+        span_id, started_at = self._traces.new_span_id(), self._clock.now()
+        header = {"traceparent": traceparent_of(trace.trace_id, span_id)}
+        result = self._caller.call(callback.url, {**headers, **header}, body)
+        call = EndpointCall(
+            span_id=span_id,
+            callback_id=callback.callback_id,
+            event_id=delivery.event_id,
+            started_at=started_at,
+            ended_at=self._clock.now(),
+            status=result.status,
+            is_delivered=result.is_delivered,
+        )
+        self._traces.call_endpoint(trace, call)
+        return result
+
+    def _bodies(self, due: Sequence[CallbackDelivery], events: Mapping[str, ClientEvent]) -> Mapping[str, bytes]:
         bodies = {event_id: self._encode(represented(event)) for event_id, event in events.items()}
         tests = [delivery for delivery in due if delivery.type == TEST_TYPE]
         return bodies | {delivery.event_id: self._encode(test_event(delivery)) for delivery in tests}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from wavecom.core.job import JobError, JobId, RecordedEvent
+from wavecom.core.job import JobError, JobId, RecordedEvent, Trace
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 
@@ -57,6 +57,8 @@ class ClientEvent:
     next_attempt_at: datetime | None = None
     idempotency_key: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    #: Of its job, where that is traced.
+    trace: Trace | None = None
     #: When it came into the log.
     published_at: datetime
     #: Its place in the log of its account, from 1; 0 as long as it has none.
@@ -84,6 +86,7 @@ class UnpublishedEvents:
     metadata: Mapping[str, Any]
     events: tuple[RecordedEvent, ...]
     last_version: int
+    trace: Trace | None = None
 
     def as_client_events(self, now: datetime) -> list[ClientEvent]:
         """What is published of them at ``now``."""
@@ -102,6 +105,7 @@ class UnpublishedEvents:
                 next_attempt_at=event.next_attempt_at,
                 idempotency_key=self.idempotency_key,
                 metadata=self.metadata,
+                trace=self.trace,
                 published_at=now,
             )
             for version, event in enumerate(self.events, first)

@@ -154,6 +154,28 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace that a notification belongs to (``core/traces``), where it is recorded. Ids are hexadecimal."""
+
+    #: 32 digits.
+    trace_id: str
+    #: 16 digits: the span of its acceptance, under which all others of ours stand.
+    span_id: str
+    #: The caller's span, above that; empty where the trace begins here.
+    parent_id: str = ""
+
+    def __str__(self) -> str:
+        """As it is kept."""
+        return f"{self.trace_id}-{self.span_id}-{self.parent_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> Trace:
+        """The reverse of ``str``. Raises ``ValueError``."""
+        trace_id, span_id, parent_id = text.split("-")
+        return cls(trace_id, span_id, parent_id)
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateUse:
     """By what a notification's payload was written (``core/templates``). ``locale`` is that of its words."""
 
@@ -319,6 +341,8 @@ class Job:
     records_events: bool = False
     #: None: its sender gave the payload.
     template: TemplateUse | None = None
+    #: None: it is not traced.
+    trace: Trace | None = None
 
     @property
     def delivery_key(self) -> str:

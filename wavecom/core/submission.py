@@ -20,6 +20,7 @@ from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import ALLOWED, QuotaDecision, QuotaRequest, QuotaService, UnlimitedQuotas
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.states import Status
+from wavecom.core.traces import TraceSampler
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.errors import (
@@ -32,10 +33,8 @@ from wavecom.errors import (
 )
 
 T = TypeVar("T")
-
 #: What became of one job of a batch: stored (None), already there, or not stored and why.
 _Inserted = Job | RefusedError | StoreError | None
-
 #: How long a notification may wait for its delivery when its sender does not say.
 DEFAULT_TIME_TO_LIVE = timedelta(hours=72)
 
@@ -44,7 +43,8 @@ DEFAULT_TIME_TO_LIVE = timedelta(hours=72)
 class NewNotification:
     """A validated request. Shapes of ``to`` and ``payload``: ``wavecom.web.api.schemas``.
 
-    ``fingerprint`` tells two bodies apart that came with the same ``idempotency_key``.
+    ``fingerprint`` tells two bodies apart that came with the same ``idempotency_key``; ``created_by`` is an
+    ``Actor.name``, ``traceparent`` the header as it came.
     """
 
     client: str
@@ -62,10 +62,10 @@ class NewNotification:
     expires_at: datetime | None = None
     idempotency_key: str | None = None
     fingerprint: str | None = None
-    #: Who sent it: ``Actor.name``.
     created_by: str | None = None
     #: By what ``payload`` was written; None: the sender gave it.
     template: TemplateUse | None = None
+    traceparent: str | None = None
 
     @property
     def lane(self) -> Lane:
@@ -116,7 +116,9 @@ class Submission:
         unsubscribe_links: UnsubscribeLinks | None = None,
         region_rules: regions.Regions | None = None,
         event_accounts: EventAccounts | None = None,
+        traces: TraceSampler | None = None,
     ) -> None:
+        self._traces = traces
         self._jobs = jobs
         self._blobs = blobs
         self._writer = writer
@@ -125,8 +127,7 @@ class Submission:
         self._policy = policy
         self._quotas = quotas or UnlimitedQuotas()
         self._batcher = batcher(self._flush)
-        #: Of channels whose routes are not for everybody; and the channels that have any. Test accounts have their
-        #: sandbox for all.
+        #: Of channels whose routes are not for everybody; and those that have any. Test accounts have their sandbox.
         self._conditional = {channel: each for channel, each in (routes or {}).items() if not each.take_all}
         self._served = frozenset(Channel if routes is None else routes)
         self._unsubscribe_links = unsubscribe_links
@@ -434,6 +435,7 @@ class Submission:
             log_count=1,
             records_events=self._event_accounts is not None and new.client in self._event_accounts.names,
             template=new.template,
+            trace=None if self._traces is None else self._traces.begin(new.traceparent),
         )
 
 

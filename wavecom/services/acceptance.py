@@ -15,6 +15,7 @@ from wavecom.core.ids import BufferedRandom
 from wavecom.core.ports import Clock, JobRepository
 from wavecom.core.quota import QuotaService
 from wavecom.core.submission import Submission
+from wavecom.core.traces import TraceSampler
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.core.unsubscribe import UnsubscribeLinks
 from wavecom.core.windows import WINDOWS
@@ -42,6 +43,7 @@ def submission_of(
     quotas: QuotaService | None = None,
     unsubscribe_links: UnsubscribeLinks | None = None,
     event_accounts: EventAccounts | None = None,
+    traces: TraceSampler | None = None,
 ) -> Submission:
     """What makes jobs of notifications and stores them, many requests' together. Raises ``ProvidersFileError``."""
     return Submission(
@@ -57,6 +59,7 @@ def submission_of(
         unsubscribe_links=unsubscribe_links,
         region_rules=regions_of(settings),
         event_accounts=event_accounts,
+        traces=traces,
     )
 
 

@@ -16,6 +16,7 @@ from wavecom.core.callback_sending import CallbackDispatch, CallbackSending, Cal
 from wavecom.core.event_publication import EventPublication
 from wavecom.core.ports import Clock
 from wavecom.core.submission import Accepted, NewNotification
+from wavecom.core.traces import TraceRecorder
 from wavecom.event_metrics import EventSampler
 from wavecom.providers.transport import HttpTransport
 from wavecom.services.callback_administration import callback_store_of
@@ -36,6 +37,7 @@ class EventServices:
         transport: HttpTransport,
         is_stopping: Callable[[], bool],
         accept: Callable[[NewNotification], Accepted],
+        traces: TraceRecorder | None = None,
     ) -> None:
         self._callbacks = callback_store_of(settings, database)
         self._clock = clock
@@ -59,6 +61,7 @@ class EventServices:
             jitter=random.random,
             new_token=lambda: uuid.uuid4().hex,
             is_stopping=is_stopping,
+            traces=traces,
         )
 
         self.notices = CallbackNotices(self._callbacks, MongoKeyStore(database).contact, accept)

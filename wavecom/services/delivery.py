@@ -20,6 +20,7 @@ from wavecom.core.measurements import Measured
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.suppression_check import REFRESH_SECONDS, SuppressionCheck
 from wavecom.core.suppression_list import SuppressionList
+from wavecom.core.traces import TraceRecorder
 from wavecom.core.transition_writer import TransitionWriter
 from wavecom.lag import LagMeter
 from wavecom.measuring import FLUSH_SECONDS, MeasurementWriter
@@ -65,6 +66,7 @@ def delivery_services(
     suppressions: SuppressionList,
     watermarks: RedisWatermarks,
     takes_deliveries: Callable[[], bool],
+    traces: TraceRecorder | None = None,
 ) -> DeliveryServices:
     """Build the providers of the file and all that leads to them. ``takes_deliveries``: see ``worker_services``."""
     settings, config, clock = foundation.settings, foundation.config, foundation.clock
@@ -102,6 +104,8 @@ def delivery_services(
             partition = partitions_in_hand.get(job.job_id)
             name = topology.queue_of(job.lane) if partition is None else topology.queue_name(job.lane.queue, partition)
             watermarks.note(name, job.queued_at)
+        if traces is not None:
+            traces.on_claimed(job)
 
     suppression_check = SuppressionCheck(suppression_store_of(foundation.database, clock), clock)
     delivery = Delivery(

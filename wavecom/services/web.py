@@ -66,6 +66,7 @@ from wavecom.services.sign_on import sign_on_of
 from wavecom.services.store_preparation import StorePreparation
 from wavecom.services.suppressions import suppressions_of, unsubscribe_links_of
 from wavecom.services.templates import templates_of
+from wavecom.services.traces import tracing_of
 from wavecom.services.uploads import uploads_of
 from wavecom.settings import Settings
 from wavecom.storage.clock import StoreClock
@@ -172,6 +173,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         jobs.ping()
         preparation.check()
 
+    tracing = tracing_of(settings, policy_of(settings), "web")
     writer = TransitionWriter(
         jobs=jobs,
         publisher=publisher,
@@ -180,6 +182,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         stats=stats,
         clock=clock,
         policy=policy_of(settings),
+        observers=[] if tracing is None else [tracing.recorder],
     )
     suppressions = suppressions_of(database, clock)
     unsubscribe_links = unsubscribe_links_of(settings)
@@ -192,6 +195,7 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
         quotas=quotas,
         unsubscribe_links=unsubscribe_links,
         event_accounts=event_accounts,
+        traces=None if tracing is None else tracing.sampler,
     )
     receiving = receiving_providers(settings)
     receipt_counter = RedisReceiptCounter(redis_client)
@@ -283,5 +287,6 @@ def web_services(settings: Settings, database: Database[dict[str, Any]]) -> WebS
             quotas.close,
             receipt_counter.close,
             redis_client.close,
+            *([] if tracing is None else [tracing.close]),
         ],
     )

@@ -39,6 +39,7 @@ from wavecom.services.receipts import processor_of
 from wavecom.services.routing import check_region, region_of, weight_adjustment_of
 from wavecom.services.shared import ClosableServices, progress_of
 from wavecom.services.suppressions import suppressions_of
+from wavecom.services.traces import tracing_of
 from wavecom.services.worker_foundation import worker_foundation
 from wavecom.settings import Settings
 from wavecom.storage.redis.attendance import RedisAttendance
@@ -96,20 +97,26 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
     attendance = partial(Attendance, board, limit_seconds=settings.region_takeover_seconds, monotonic=time.monotonic)
     watermarks = RedisWatermarks(foundation.redis_client)
     progress = progress_of(foundation.redis_client, clock)
+    tracing = tracing_of(settings, foundation.policy, "worker")
+    recorder = None if tracing is None else tracing.recorder
     writer = TransitionWriter(
         jobs=jobs,
         publisher=publisher,
         stats=foundation.stats,
         clock=clock,
         policy=foundation.policy,
-        observers=[delivery_metrics.TransitionMetrics(), SentObserver(receipt_counter)],
+        observers=[
+            delivery_metrics.TransitionMetrics(),
+            SentObserver(receipt_counter),
+            *([] if recorder is None else [recorder]),
+        ],
     )
     suppressions = suppressions_of(database, clock)
-    delivering = delivery_services(foundation, writer, suppressions, watermarks, takes_deliveries)
+    delivering = delivery_services(foundation, writer, suppressions, watermarks, takes_deliveries, recorder)
     # For notices of WaveCom's own: no key's limits count for them, and nobody is sent events about them.
     submission = submission_of(settings, database, jobs=jobs, writer=writer, clock=clock)
     events = EventServices(
-        settings, database, clock, delivering.transport, delivering.stopping.is_set, submission.accept
+        settings, database, clock, delivering.transport, delivering.stopping.is_set, submission.accept, recorder
     )
     return WorkerServices(
         settings=settings,
@@ -157,5 +164,5 @@ def worker_services(settings: Settings, takes_deliveries: Callable[[], bool] = l
         progress=progress,
         lag=delivering.lag,
         stopping=delivering.stopping,
-        close_callbacks=[delivering.close, foundation.close],
+        close_callbacks=[delivering.close, foundation.close, *([] if tracing is None else [tracing.close])],
     )

@@ -77,7 +77,7 @@ def create_app(settings: Settings, services: WebServices | None = None) -> Flask
     # Functions after a request run in the reverse order: this one sees the headers that the middleware has set.
     cors.install(app, settings.cors_origins)
     hosts = AllowedHosts((*settings.allowed_hosts, *_host_of(settings.public_url)))
-    middleware = RequestMiddleware(settings.max_requests_in_flight, hosts)
+    middleware = RequestMiddleware(settings.max_requests_in_flight, hosts, shows_traces=settings.traces_url is not None)
     middleware.install(app)
     problems.register(app)
     events = SecurityEvents(services.clock.monotonic)

@@ -19,6 +19,7 @@ from flask import Flask, Response, g, request
 from prometheus_client import Counter
 
 from wavecom.core.ids import BufferedRandom
+from wavecom.core.traces import parse_traceparent
 from wavecom.errors import OverloadedError, UnknownHostError
 from wavecom.web.proxies import TrustedProxies, is_secure
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 REQUEST_ID = "X-Request-ID"
+#: https://www.w3.org/TR/trace-context/#traceparent-header
+TRACEPARENT: Final = "traceparent"
 _SANE_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 #: For answers to programs: nothing in them is to be rendered, embedded or kept. Pages set their own before.
@@ -170,7 +173,9 @@ def count(method: str, route: str, status: int) -> None:
 class RequestMiddleware:
     """More than ``max_in_flight`` requests at once get ``OverloadedError``."""
 
-    def __init__(self, max_in_flight: int, hosts: AllowedHosts) -> None:
+    def __init__(self, max_in_flight: int, hosts: AllowedHosts, *, shows_traces: bool = False) -> None:
+        """``shows_traces``: the log lines of a request carry the trace that its caller is in."""
+        self._shows_traces = shows_traces
         self.in_flight = InFlight(max_in_flight)
         self.hosts = hosts
         self._random = BufferedRandom(secrets.token_bytes)
@@ -196,6 +201,8 @@ class RequestMiddleware:
 
     def _enter(self) -> None:
         g.request_id = self.identify(request.headers.get(REQUEST_ID))
+        if self._shows_traces and (caller := parse_traceparent(request.headers.get(TRACEPARENT, ""))) is not None:
+            structlog.contextvars.bind_contextvars(trace_id=caller.trace_id)
         if HANDED_ON in request.environ:
             raise request.environ[HANDED_ON]
         if request.blueprint in ALWAYS_ANSWERED:

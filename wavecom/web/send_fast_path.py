@@ -100,7 +100,9 @@ class SendFastPath:
             if caller is None:
                 return None
             notification = self._schema.load(parse_json(body))
-            new = self._sending.prepare(caller, notification, environ.get("HTTP_IDEMPOTENCY_KEY"))
+            new = self._sending.prepare(
+                caller, notification, environ.get("HTTP_IDEMPOTENCY_KEY"), environ.get("HTTP_TRACEPARENT")
+            )
         except Exception:  # noqa: BLE001 - Flask meets the same error, tells it apart and logs it
             return None
         self._plain.identify(environ)

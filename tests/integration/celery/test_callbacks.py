@@ -47,6 +47,7 @@ class Receiver:
         self.tries: list[str] = []
         self.taken: list[dict[str, Any]] = []
         self.ids: list[str] = []
+        self.traceparents: list[str | None] = []
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -56,6 +57,7 @@ class Receiver:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 event = Webhook(receiver.secret or "").verify(body, dict(self.headers.items()))
                 receiver.tries.append(self.headers["webhook-id"])
+                receiver.traceparents.append(self.headers["traceparent"])
                 time.sleep(receiver.seconds)
                 if receiver.status < 300:
                     receiver.ids.append(self.headers["webhook-id"])

@@ -37,6 +37,29 @@ def run_alone(source: str) -> list[str]:
     return done.stdout.split()
 
 
+#: Of extras, which cost nothing where the settings do not ask for them. OpenTelemetry's parts for metrics are not among
+#: them: redis imports those itself where they are installed.
+EXTRAS = ["authlib", "joserfc", "opentelemetry.sdk.trace", "opentelemetry.exporter", "google.protobuf"]
+
+
+@pytest.mark.parametrize("module", ["wavecom.wsgi", "wavecom.services.web", "wavecom.services.worker"])
+def test_extras_are_imported_where_they_are_set_up_and_nowhere_else(module: str) -> None:
+    source = f"""
+        import sys, {module}
+        from wavecom.core.engine import Policy
+        from wavecom.services.sign_on import identity_provider_of
+        from wavecom.services.traces import tracing_of
+        from wavecom.settings import Settings
+
+        settings = Settings.from_environment()
+        assert tracing_of(settings, Policy(), "web") is None
+        assert identity_provider_of(settings, now=None, monotonic=None) is None
+        print(*(name for name in {EXTRAS} if name in sys.modules))
+        """
+
+    assert run_alone(source) == []
+
+
 @pytest.mark.parametrize("module", ["wavecom.wsgi", "wavecom.services.web"])
 def test_a_web_process_imports_nothing_that_only_workers_need(module: str) -> None:
     found = run_alone(f"import sys, {module}\nprint(*(name for name in {WORKERS_ONLY} if name in sys.modules))")

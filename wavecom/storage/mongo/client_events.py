@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError
 from pymongo.read_concern import ReadConcern
 
 from wavecom.core.client_events import RECORDING_DELAY, ClientEvent, UnpublishedEvents
-from wavecom.core.job import JobError, JobId
+from wavecom.core.job import JobError, JobId, Trace
 from wavecom.core.lanes import Channel
 from wavecom.core.states import Status
 from wavecom.storage.mongo.client import durable
@@ -238,6 +238,7 @@ def _to_unpublished(document: Document) -> UnpublishedEvents:
         metadata=decode_json(document)[2],
         events=tuple(to_event(each) for each in document["events"]),
         last_version=document["eventVersion"],
+        trace=_trace_of(document),
     )
 
 
@@ -256,6 +257,8 @@ def _to_document(event: ClientEvent) -> dict[str, Any]:
     if event.metadata:
         # As text: the names in it are the client's own, and nobody looks for them here.
         document["metadata"] = json.dumps(event.metadata)
+    if event.trace is not None:
+        document["trace"] = str(event.trace)
     return document
 
 
@@ -274,6 +277,11 @@ def _to_client_event(document: Document) -> ClientEvent:
         next_attempt_at=document.get("nextAttemptAt"),
         idempotency_key=document.get("idempotencyKey"),
         metadata=json.loads(document.get("metadata", "{}")),
+        trace=_trace_of(document),
         published_at=document["publishedAt"],
         position=document["position"],
     )
+
+
+def _trace_of(document: Document) -> Trace | None:
+    return None if "trace" not in document else Trace.parse(document["trace"])

@@ -25,6 +25,7 @@ from wavecom.core.job import (
     JobId,
     LogEntry,
     TemplateUse,
+    Trace,
     UnknownOutcomePolicy,
     label_text,
 )
@@ -109,14 +110,7 @@ def to_document(job: Job) -> Document:
         value = getattr(job, attribute)
         if value is not None:
             document[name] = value
-    if job.region:
-        document["region"] = job.region
-    if job.template is not None:
-        document["template"] = {
-            "name": job.template.name,
-            "version": job.template.version,
-            "locale": job.template.locale,
-        }
+    _add_rare_values(document, job)
     if job.refused_by:
         document["refusedBy"] = job.refused_by
     if job.error is not None:
@@ -133,6 +127,16 @@ def to_document(job: Job) -> Document:
     if job.records_events:
         document |= first_event(job)
     return document
+
+
+def _add_rare_values(document: Document, job: Job) -> None:
+    """What comes with few notifications."""
+    if job.region:
+        document["region"] = job.region
+    if (use := job.template) is not None:
+        document["template"] = {"name": use.name, "version": use.version, "locale": use.locale}
+    if job.trace is not None:
+        document["trace"] = str(job.trace)
 
 
 def to_job(document: Mapping[str, Any]) -> Job:
@@ -178,6 +182,7 @@ def to_job(document: Mapping[str, Any]) -> Job:
         log_count=document["logCount"],
         records_events="eventVersion" in document,
         template=None if "template" not in document else TemplateUse(**document["template"]),
+        trace=None if "trace" not in document else Trace.parse(document["trace"]),
     )
 
 

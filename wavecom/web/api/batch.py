@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -27,6 +28,7 @@ from wavecom.web.api.schemas.notification import NotificationRequest
 from wavecom.web.api.shapes import Json, array, boolean, integer, record
 from wavecom.web.authentication import Authenticator, caller
 from wavecom.web.limit_headers import ERRORS, HEADERS, limit_headers
+from wavecom.web.request_middleware import TRACEPARENT
 
 EXAMPLE = {
     "notifications": [
@@ -104,7 +106,8 @@ def add_to(blueprint: ApiBlueprint, authenticator: Authenticator, services: WebS
         actor = caller()
         items = [item.completed(partial(services.templates.render, actor.client)) for item in items]
         keys = _keys(items, idempotency_key(request.headers.get(HEADER)))
-        outcomes, limits = _submit(services.acceptance, services.submission, actor, items, keys)
+        traceparent = request.headers.get(TRACEPARENT) if services.settings.traces_url is not None else None
+        outcomes, limits = _submit(services.acceptance, services.submission, actor, items, keys, traceparent)
         response = _answer(outcomes)
         response.headers.extend(limit_headers(limits))
         return response
@@ -122,12 +125,15 @@ def _submit(
     actor: Actor,
     items: Sequence[BatchItem],
     keys: Sequence[str | None],
+    traceparent: str | None,
 ) -> tuple[list[SubmissionResult], Sequence[LimitStatus]]:
     notifications = [
         item.request.to_notification(actor, key)
         for item, key in zip(items, keys, strict=True)
         if isinstance(item.request, NotificationRequest)
     ]
+    if traceparent is not None:
+        notifications = [replace(each, traceparent=traceparent) for each in notifications]
     repeated = _earlier(submission, actor.client, items, keys)
     refused = len(items) - len(notifications) - len(repeated)
     accepted, limits = acceptance.accept_many(actor, notifications, refused, len(repeated))

@@ -25,6 +25,7 @@ from wavecom.web.api.schemas.notification import (
 from wavecom.web.api.schemas.templated import TemplatedRequest
 from wavecom.web.api.sending import Sending
 from wavecom.web.authentication import Authenticator, caller
+from wavecom.web.request_middleware import TRACEPARENT
 
 PATH = "/api/notifications"
 
@@ -71,7 +72,8 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         it is not to be the current one, a `version`. A `payload` beside it holds what the template does not give, such
         as attachments.
         """
-        return sending.send(caller(), notification, request.headers.get(HEADER)).response(_root())
+        headers = request.headers
+        return sending.send(caller(), notification, headers.get(HEADER), headers.get(TRACEPARENT)).response(_root())
 
     @blueprint.operation("GET", "", id="listNotifications")
     @authenticator.requires(KeyScope.READ)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import orjson
@@ -50,7 +50,10 @@ class SendResponse:
 class Sending:
     """What stands behind ``POST /api/notifications`` and the pages' form."""
 
-    def __init__(self, acceptance: Acceptance, submission: Submission, templates: TemplateRenderer) -> None:
+    def __init__(
+        self, acceptance: Acceptance, submission: Submission, templates: TemplateRenderer, *, is_tracing: bool = False
+    ) -> None:
+        self._is_tracing = is_tracing
         self._acceptance = acceptance
         self._submission = submission
         self._templates = templates
@@ -58,15 +61,21 @@ class Sending:
     @classmethod
     def over(cls, services: WebServices) -> Sending:
         """The one that ``services`` make."""
-        return cls(services.acceptance, services.submission, services.templates)
+        return cls(
+            services.acceptance,
+            services.submission,
+            services.templates,
+            is_tracing=services.settings.traces_url is not None,
+        )
 
     def send(
         self,
         actor: Actor,
         notification: NotificationRequest | TemplatedRequest | RefusedRequest,
         key_header: str | None,
+        traceparent: str | None = None,
     ) -> SendResponse:
-        """Accept it, or answer as before; ``key_header`` is the Idempotency-Key as it came.
+        """Accept it, or answer as before; ``key_header`` is the Idempotency-Key as it came, ``traceparent`` the trace.
 
         A repetition has the first answer, whatever version of its template is current by now. Raises as
         ``Acceptance.accept`` does. What is refused for its fields counts against the actor's rate.
@@ -83,7 +92,7 @@ class Sending:
         except InvalidRequestError:
             self._acceptance.charge_refused(actor)
             raise
-        new = notification.to_notification(actor, key)
+        new = self._traced(notification.to_notification(actor, key), traceparent)
         return self._finish(actor, new, self._acceptance.accept(actor, new))
 
     def prepare(
@@ -91,6 +100,7 @@ class Sending:
         actor: Actor,
         notification: NotificationRequest | TemplatedRequest | RefusedRequest,
         key_header: str | None,
+        traceparent: str | None = None,
     ) -> NewNotification | None:
         """What ``send_each`` takes; None where the request is refused, or something has to be asked or stored first."""
         if isinstance(notification, RefusedRequest):
@@ -100,7 +110,7 @@ class Sending:
                 notification = notification.completed(partial(self._templates.render_now, actor.client))
             except (InvalidRequestError, NotCompiledError):
                 return None
-        new = notification.to_notification(actor, idempotency_key(key_header))
+        new = self._traced(notification.to_notification(actor, idempotency_key(key_header)), traceparent)
         return new if self._acceptance.can_be_batched(actor, new) else None
 
     def send_each(self, requests: Sequence[tuple[Actor, NewNotification]]) -> list[Flushed[SendResponse]]:
@@ -110,6 +120,9 @@ class Sending:
             Flushed(partial(self._send_flushed, actor, new, each.result), each.is_new)
             for (actor, new), each in zip(requests, accepted, strict=True)
         ]
+
+    def _traced(self, new: NewNotification, traceparent: str | None) -> NewNotification:
+        return new if traceparent is None or not self._is_tracing else replace(new, traceparent=traceparent)
 
     def _send_flushed(
         self, actor: Actor, new: NewNotification, accepted: Callable[[], AcceptedNotification]
