@@ -51,8 +51,17 @@ class BulkCancellation:
         """How many wait and match now, ``COUNT_LIMIT`` if more do; None when counting would take too long."""
         return self._jobs.count(waiting(where), COUNT_LIMIT)
 
-    def cancel(self, where: JobFilter, options: BulkOptions, on_progress: Progress = no_progress) -> BulkOperation:
+    def cancel(
+        self,
+        where: JobFilter,
+        options: BulkOptions,
+        on_progress: Progress = no_progress,
+        *,
+        after: Cursor | None = None,
+    ) -> BulkOperation:
         """Make sure that they are never sent, the newest first; what is accepted after it has begun is left.
+
+        ``after``: where another one ended (``position_cursor``), which this one goes on from.
 
         May be repeated. Raises ``ValueError`` for a filter that names a recipient or a single notification, or none
         that could wait.
@@ -60,6 +69,7 @@ class BulkCancellation:
         where = waiting(where if options.client is None else replace(where, client=options.client))
         reason = {"reason": options.reason} if options.reason else {}
         operation = self._runner.new(AuditAction.CANCEL, filter_to_text(where) | reason, options)
+        operation.position = None if after is None else _position(after)
         return self._run(operation, where, options, on_progress)
 
     def resumable(self, operation_id: str) -> BulkOperation:
@@ -101,7 +111,7 @@ class FilteredJobs:
     @property
     def position(self) -> str | None:
         """See ``BulkSource``."""
-        return None if self._after is None else f"{self._after.created_at.isoformat()} {self._after.job_id}"
+        return None if self._after is None else _position(self._after)
 
     def read(self, count: int) -> Sequence[Job] | None:
         """See ``BulkSource``."""
@@ -159,6 +169,15 @@ def filter_from_text(text: Mapping[str, str]) -> JobFilter:
         created_since=time("created_since"),
         created_before=time("created_before"),
     )
+
+
+def position_cursor(operation: BulkOperation) -> Cursor | None:
+    """How far a cancellation has come, for another one to go on; None: it has not begun."""
+    return _cursor(operation.position)
+
+
+def _position(cursor: Cursor) -> str:
+    return f"{cursor.created_at.isoformat()} {cursor.job_id}"
 
 
 def _cursor(position: str | None) -> Cursor | None:

@@ -129,6 +129,16 @@ def _replay(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResp
     return answers
 
 
+def _cancel(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
+    wanted: list[dict[str, Any]] = [{"type": "sms", "dryRun": True}, {"type": "sms"}]
+    answers = [api.post("/api/notifications/cancel", json=body) for body in wanted]
+    pushed_in = api.post("/api/notifications/cancel", json={"type": "sms", "client": victim.account})
+    assert [answer.status_code for answer in (*answers, pushed_in)] == [200, 202, 422]
+    for job in tenants.jobs[victim.account]:
+        assert tenants.environment.jobs.get(job.job_id) == job
+    return answers
+
+
 def _count(api: FlaskClient, tenants: Tenants, victim: Tenant) -> list[TestResponse]:
     tenants.environment.stats.add(victim.account, Channel.SMS, Status.DELIVERED, 7)
     pushed_in = api.get(f"/api/stats?client={victim.account}")
@@ -327,6 +337,7 @@ ATTEMPTS: dict[tuple[str, str], Attempt] = {
         "POST", "/api/notifications/{job_id}/settle", {"outcome": "failed", "reason": "looked it up"}
     ),
     ("POST", "/api/notifications/replay"): _replay,
+    ("POST", "/api/notifications/cancel"): _cancel,
     ("GET", "/api/stats"): _count,
     ("GET", "/api/providers"): _see_providers,
     ("PATCH", "/api/providers/<name>"): _change_a_provider,

@@ -11,7 +11,7 @@ from wavecom.accounts import KeyScope
 from wavecom.errors import JobNotFoundError
 from wavecom.services.web import WebServices
 from wavecom.web import limit_headers
-from wavecom.web.api import answers, batch, cursors, representation
+from wavecom.web.api import answers, batch, cancellation, cursors, representation
 from wavecom.web.api.arguments import HEADER, IDEMPOTENCY_KEY, REPLAYED
 from wavecom.web.api.blueprint import ApiBlueprint
 from wavecom.web.api.common import NO_SUCH_JOB, job_id_in_path, json_response
@@ -107,6 +107,7 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         return json_response(representation.detail(job))
 
     batch.add_to(blueprint, authenticator, services)
+    cancellation.add_to(blueprint, authenticator, services)
     return blueprint
 
 
