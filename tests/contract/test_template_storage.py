@@ -11,7 +11,7 @@ from pymongo.database import Database
 from tests.factories import NOW, later
 from tests.memory_storage import MemoryTemplateStore
 from tests.template_environment import ORDER
-from wavecom.core.templates.administration import TemplateAction, TemplateEvent
+from wavecom.core.templates.audit import TemplateAction, TemplateEvent
 from wavecom.core.templates.model import TemplateStore, TemplateVersion, VersionState
 from wavecom.core.templates.sources import read_source
 from wavecom.storage.mongo.audit import MongoAuditLog

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
-from wavecom.core.templates.administration import TemplateEvent
+from wavecom.core.templates.audit import TemplateEvent
 from wavecom.core.templates.model import TemplateSummary, TemplateVersion, VersionState
 
 

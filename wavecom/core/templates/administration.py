@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from enum import StrEnum
-from typing import Any, Final, Protocol
+from dataclasses import replace
+from typing import Any, Final
 
 import structlog
 
 from wavecom.core.ports import Clock
+from wavecom.core.templates.audit import TemplateAction, TemplateAudit, TemplateEvent
 from wavecom.core.templates.model import (
     NAME_RULE,
     TemplateKind,
@@ -29,36 +28,6 @@ log = structlog.get_logger()
 
 VERSIONS_LIMIT: Final = 200
 _TRIES: Final = 5
-
-
-class TemplateAction(StrEnum):
-    """What somebody did to a template: the ``action`` of an audit entry."""
-
-    SAVE = "save_template"
-    ASK_REVIEW = "ask_template_review"
-    PUBLISH = "publish_template"
-
-
-@dataclass(frozen=True, slots=True)
-class TemplateEvent:
-    """An audit entry about a version. ``actor`` is named as in jobs: ``key <keyId>`` or an operator's name."""
-
-    event_id: str
-    action: TemplateAction
-    actor: str
-    at: datetime
-    client: str
-    template: str
-    version: int
-    details: Mapping[str, object] = field(default_factory=dict)
-
-
-class TemplateAudit(Protocol):
-    """Where it is noted. Raises ``StoreError``."""
-
-    def record_template_event(self, event: TemplateEvent) -> None:
-        """Note one entry; may be repeated."""
-        ...
 
 
 class TemplateAdministration:

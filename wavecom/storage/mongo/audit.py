@@ -14,7 +14,7 @@ from wavecom.core.bulk_operations import BulkOperation, BulkOperationState
 from wavecom.core.keys import KeyEvent
 from wavecom.core.provider_control import ProviderEvent
 from wavecom.core.sessions import SessionEnded
-from wavecom.core.templates.administration import TemplateEvent
+from wavecom.core.templates.audit import TemplateEvent
 from wavecom.core.users import UserEvent
 from wavecom.storage.mongo.documents import CODEC, Document
 from wavecom.storage.mongo.errors import reading, writing
