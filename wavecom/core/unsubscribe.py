@@ -27,6 +27,7 @@ PATH = "/unsubscribe"
 LIST_UNSUBSCRIBE = "List-Unsubscribe"
 LIST_UNSUBSCRIBE_POST = "List-Unsubscribe-Post"
 ONE_CLICK = "List-Unsubscribe=One-Click"
+_LINK_HEADERS = frozenset({LIST_UNSUBSCRIBE.lower(), LIST_UNSUBSCRIBE_POST.lower()})
 
 #: Parts tokens of this form and purpose from all that the same secret may serve besides.
 _PURPOSE = b"wavecom unsubscribe 1"
@@ -64,6 +65,11 @@ class UnsubscribeLinks:
     def headers(self, subscription: UnsubscribeTarget) -> Mapping[str, str]:
         """What offers the link in a mail: readers show a button, whose POST alone unsubscribes."""
         return {LIST_UNSUBSCRIBE: f"<{self.url(subscription)}>", LIST_UNSUBSCRIBE_POST: ONE_CLICK}
+
+    def is_ours(self, header: str) -> bool:
+        """Whether this is the value of a List-Unsubscribe header that holds a link of ours."""
+        link = header.strip().removeprefix("<").removesuffix(">")
+        return f"{PATH}/" in link and self.read(link.rpartition("/")[2]) is not None
 
     def read(self, token: str) -> UnsubscribeTarget | None:
         """What a link's token stands for; None for one that is none of ours."""
@@ -103,6 +109,21 @@ def with_link(
     recipient = recipient_of(channel, to)
     if found.pop("unsubscribe") and links is not None and recipient is not None:
         found["headers"] = {**found.get("headers", {}), **links.headers(UnsubscribeTarget(account, channel, recipient))}
+    return found
+
+
+def without_link(payload: Mapping[str, Any], links: UnsubscribeLinks | None) -> Mapping[str, Any]:
+    """The payload of a mail for another recipient: without the link of the first one, whoever made it.
+
+    Where it was one of ours, ``unsubscribe`` asks for the other recipient's.
+    """
+    headers = {name: value for name, value in payload.get("headers", {}).items() if name.lower() not in _LINK_HEADERS}
+    found = {name: value for name, value in payload.items() if name != "headers"}
+    if headers:
+        found["headers"] = headers
+    for name, value in payload.get("headers", {}).items():
+        if name.lower() == LIST_UNSUBSCRIBE.lower() and links is not None and links.is_ours(value):
+            found["unsubscribe"] = True
     return found
 
 

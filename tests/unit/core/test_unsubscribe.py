@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wavecom.core.lanes import Channel
-from wavecom.core.unsubscribe import UnsubscribeLinks, UnsubscribeTarget, problems, with_link
+from wavecom.core.unsubscribe import UnsubscribeLinks, UnsubscribeTarget, problems, with_link, without_link
 
 OLD, NEW = "an old secret for tests", "a new secret for tests"
 AMINA = UnsubscribeTarget("acme", Channel.EMAIL, "amina@example.com")
@@ -93,3 +93,20 @@ def test_a_mail_that_wants_no_link_has_none() -> None:
     assert problems({"unsubscribe": False}, None) == []
     assert problems({"unsubscribe": True}, links) == []
     assert [problem.where for problem in problems({"unsubscribe": True}, None)] == ["/payload/unsubscribe"]
+
+
+def test_for_another_recipient_the_first_ones_link_goes_and_a_link_of_ours_is_asked_for_again() -> None:
+    first = {"email": "amina@example.com"}
+    asked = {"subject": "News", "text": "x", "headers": {"X-Campaign": "spring"}, "unsubscribe": True}
+    links = UnsubscribeLinks("https://notify.example", ["a secret of this deployment"])
+    sent = with_link(asked, links, "acme", Channel.EMAIL, first)
+
+    assert without_link(sent, links) == asked
+
+
+@pytest.mark.parametrize("name", ["List-Unsubscribe", "list-unsubscribe", "LIST-UNSUBSCRIBE-POST"])
+def test_a_link_of_the_clients_own_is_the_first_recipients_too_and_goes(name: str) -> None:
+    payload = {"subject": "News", "text": "x", "headers": {name: "<https://shop.example/unsubscribe/amina>"}}
+    links = UnsubscribeLinks("https://notify.example", ["a secret of this deployment"])
+
+    assert without_link(payload, links) == without_link(payload, None) == {"subject": "News", "text": "x"}

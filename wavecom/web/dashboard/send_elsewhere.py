@@ -15,10 +15,19 @@ from werkzeug.wrappers import Response
 from wavecom.core.actor import Actor
 from wavecom.core.job import Job, JobId
 from wavecom.core.lanes import Channel
+from wavecom.core.other_recipient import for_other_recipient
 from wavecom.core.submission import NewNotification
-from wavecom.errors import InvalidRequestError, OverloadedError, RateLimitedError, StoreError
+from wavecom.errors import (
+    ChannelNotServedError,
+    IdempotencyMismatchError,
+    InvalidRequestError,
+    OverloadedError,
+    RateLimitedError,
+    RefusedError,
+    StoreError,
+)
 from wavecom.web.api.schemas.action import REASON_LIMIT
-from wavecom.web.api.schemas.notification import NotificationRequest
+from wavecom.web.api.schemas.notification import NotificationRequest, fingerprint
 from wavecom.web.dashboard.context import pages, viewer
 from wavecom.web.dashboard.job_actions import visible
 from wavecom.web.dashboard.send_form import new_id
@@ -32,6 +41,8 @@ _PAYLOADS: Final[Mapping[Channel, dict[str, str]]] = {
 }
 _KEY: Final = "elsewhere"
 _FORM_ID = re.compile(r"[0-9a-f-]{8,64}")
+#: Of an idempotency key that was made here; any client may choose one that only looks like it.
+_ORIGIN = re.compile(rf"{_KEY}:([0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}):{_FORM_ID.pattern}")
 
 
 def is_possible(job: Job) -> bool:
@@ -41,8 +52,8 @@ def is_possible(job: Job) -> bool:
 
 def origin_of(job: Job) -> JobId | None:
     """The notification whose message this one sends once more."""
-    kind, _, rest = (job.idempotency_key or "").partition(":")
-    return JobId(rest.partition(":")[0]) if kind == _KEY else None
+    found = _ORIGIN.fullmatch(job.idempotency_key or "")
+    return JobId(found[1]) if found else None
 
 
 def send_elsewhere(job_id: str) -> Response | tuple[str, int]:
@@ -64,10 +75,18 @@ def send_elsewhere(job_id: str) -> Response | tuple[str, int]:
         sent = services.dead_letters.send_elsewhere(
             job.job_id, lambda: JobId(services.acceptance.accept(actor, new).job_id), actor.name, reason
         )
+    except ChannelNotServedError as error:
+        return _form(job, str(error), 409)
     except InvalidRequestError as error:
-        return _form(job, f"The address {error.problems[0].message}.", 422)
+        problem = error.problems[0]
+        what = "The address" if problem.where.startswith("/to") else problem.where
+        return _form(job, f"{what} {problem.message}.", 422)
+    except IdempotencyMismatchError:
+        return _form(job, "This form was sent before, to another address. Open it again to send to one more.", 409)
     except RateLimitedError as error:
         return _form(job, str(error), 429)
+    except RefusedError as error:
+        return _form(job, str(error), 409)
     except (StoreError, OverloadedError):
         return _form(job, "The store does not answer now. Send this form again in a few seconds.", 503)
     flash("Accepted, as a notification of its own.", "good")
@@ -80,18 +99,15 @@ def _new(job: Job, actor: Actor, address: str, form_id: str) -> NewNotification:
     checked = pages().schema.read({"type": job.type.value, "to": {name: address}, "payload": dict(_PAYLOADS[job.type])})
     assert isinstance(checked, NotificationRequest)  # noqa: S101 - it has a payload, and no time that may have passed
     to: Mapping[str, Any] = checked.to_notification(actor, None).to
-    return NewNotification(
-        client=job.client,
-        type=job.type,
-        to=to,
-        payload=job.payload,
-        metadata=job.metadata,
-        priority=job.priority,
-        on_unknown_outcome=job.on_unknown_outcome,
+    services = pages().services
+    return for_other_recipient(
+        job,
+        to,
+        services.clock.now(),
         idempotency_key=f"{_KEY}:{job.job_id}:{form_id}",
-        fingerprint=address,
+        fingerprint=fingerprint(to),
         created_by=actor.name,
-        template=job.template,
+        links=services.unsubscribe_links,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -15,6 +16,7 @@ from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import JobFilter
 from wavecom.core.roles import Role
 from wavecom.core.states import Status
+from wavecom.web.dashboard.send_elsewhere import origin_of
 
 MAIL = make_job(
     client="acme",
@@ -73,6 +75,48 @@ def test_the_audit_says_who_and_why_and_names_both_but_no_address(
     assert operation.filters == {"jobs": MAIL.job_id, "reason": "she wrote to us"}
     assert (operation.first_id, operation.last_id) == (MAIL.job_id, new.job_id)
     assert "work.example" not in repr(operation)
+
+
+def test_it_has_as_many_attempts_and_as_long_to_live(environment: DashboardEnvironment, browser: Browser) -> None:
+    password = replace(MAIL, max_attempts=2, expires_at=MAIL.created_at + timedelta(minutes=5))
+    environment.put(password)
+
+    send(browser, password)
+
+    [new] = sent(environment, password)
+    assert (new.max_attempts, new.expires_at - new.created_at) == (2, timedelta(minutes=5))
+
+
+def test_the_first_recipients_link_to_unsubscribe_does_not_go_along(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    headers = {"List-Unsubscribe": "<https://shop.example/amina>", "X-Order": "A-42"}
+    mail = replace(MAIL, payload={**MAIL.payload, "headers": headers})
+    environment.put(mail)
+
+    send(browser, mail)
+
+    [new] = sent(environment, mail)
+    assert new.payload["headers"] == {"X-Order": "A-42"}
+
+
+def test_the_same_form_with_another_address_is_refused_in_words(
+    environment: DashboardEnvironment, browser: Browser
+) -> None:
+    environment.put(MAIL)
+    send(browser, MAIL, form_id="0123456789abcdef")
+
+    status, page = send(browser, MAIL, form_id="0123456789abcdef", address="amina@home.example")
+
+    assert status == 409
+    assert "sent before, to another address" in text_of(page)
+    [new] = sent(environment, MAIL)
+    assert "@" not in str(new.fingerprint)
+
+
+@pytest.mark.parametrize("key", ["elsewhere:../../x:0123456789abcdef", "elsewhere:", "elsewhere:x"])
+def test_a_clients_key_that_only_looks_like_ours_leads_nowhere(key: str) -> None:
+    assert origin_of(replace(MAIL, idempotency_key=key)) is None
 
 
 def test_a_form_that_is_sent_twice_sends_once(environment: DashboardEnvironment, browser: Browser) -> None:
