@@ -21,6 +21,7 @@ from wavecom.batching import GroupCommit
 from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
 from wavecom.core.job import Job
+from wavecom.core.pauses import DestinationPauses, ProviderPauses
 from wavecom.core.ports import TEST_SANDBOX, Permit
 from wavecom.core.states import Status
 from wavecom.providers.base import ProviderDependencies
@@ -117,6 +118,7 @@ class DeliveryEnvironment:
             new_token=lambda: uuid.uuid4().hex,
             retry_bounds={},
             on_called=delivery_metrics.observe_calls,
+            preflights=[ProviderPauses(self.router), DestinationPauses(self.router)],
         )
         self._ended = threading.Semaphore(0)
         self._pipeline = DeliveryPipeline(

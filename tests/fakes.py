@@ -23,6 +23,7 @@ from wavecom.core.ports import (
     Refusal,
 )
 from wavecom.core.receipts import InboundMessage, MatchedReceipt, Receipt
+from wavecom.core.recipients import destination_of
 from wavecom.core.states import Status
 from wavecom.core.stats import Counts, Stats
 from wavecom.core.transition_writer import TransitionWriter
@@ -204,13 +205,17 @@ class FixedRoute:
         self.released: list[CallResult | None] = []
         self.charged: list[int] = []
         #: Provider and destination → seconds for which no mail should go there.
-        self.destination_waits: dict[tuple[str, str], float] = {}
+        self.waits_by_destination: dict[tuple[str, str], float] = {}
+        #: Providers that rest → seconds.
+        self.pauses: dict[str, float] = {}
 
     def reserve(self, lane: Lane, *, wait_seconds: float = 0.0, prefer: str | None = None) -> Permit | Refusal:
         return self._first([], prefer) or Refusal("", "no_route", 60)
 
-    def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
-        return self.reserve_next(job, []) or Refusal("", "no_route", 60)
+    def reserve_for(
+        self, job: Job, *, besides: Collection[str] = (), wait_seconds: float = 0.0
+    ) -> Permit | Refusal | None:
+        return self.reserve_next(job, besides)
 
     def parking_seconds(self, lane: Lane, refusal: Refusal) -> float:
         return refusal.retry_after_seconds
@@ -243,8 +248,12 @@ class FixedRoute:
         self.out -= 1
         self.released.append(outcome)
 
-    def destination_wait(self, permit: Permit, destination: str) -> float:
-        return self.destination_waits.get((permit.provider, destination), 0.0)
+    def paused_providers(self, job: Job) -> Mapping[str, float]:
+        return self.pauses
+
+    def destination_waits(self, job: Job) -> Mapping[str, float]:
+        destination = destination_of(job)
+        return {name: seconds for (name, where), seconds in self.waits_by_destination.items() if where == destination}
 
 
 class NeverStopping:

@@ -31,6 +31,13 @@ def test_what_was_put_comes_back_and_what_was_not_is_missing(blobs: Blobs) -> No
     assert blobs.get(set(), NOW) == {}
 
 
+def test_what_is_missing_is_told_without_the_files(blobs: Blobs) -> None:
+    blobs.put({"a": b"one"}, later(days=1))
+
+    assert blobs.missing({"a", "b"}) == {"b"}
+    assert blobs.missing(set()) == set()
+
+
 def test_a_file_of_ten_mebibytes_fits(blobs: Blobs) -> None:
     data = bytes(range(256)) * (10 * 1024 * 4)
 

@@ -29,6 +29,7 @@ from wavecom.core.delivery import Delivery
 from wavecom.core.engine import Policy
 from wavecom.core.job import Job
 from wavecom.core.lanes import Channel, Priority
+from wavecom.core.pauses import DestinationPauses, ProviderPauses
 from wavecom.core.ports import TEST_SANDBOX, Permit, Provider, Refusal
 from wavecom.core.routes import ChannelRoutes
 from wavecom.core.states import Status
@@ -76,6 +77,7 @@ class Environment:
             stopping=NeverStopping(self.clock),
             jitter=lambda: 0.5,
             new_token=lambda: f"token-{next(tokens)}",
+            preflights=[ProviderPauses(self.router), DestinationPauses(self.router)],
         )
 
     def deliver(self, **overrides: Any) -> Job | Refusal:

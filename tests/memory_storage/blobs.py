@@ -39,6 +39,10 @@ class MemoryBlobStore:
         """See the port."""
         return set(self.get(names, purge_at))
 
+    def missing(self, names: Collection[str]) -> set[str]:
+        """See the port."""
+        return set(names) - self.names
+
     def purge(self, now: datetime) -> None:
         """Let go of what need not be kept any more."""
         with self._lock:

@@ -38,6 +38,10 @@ class BlobStore(Protocol):
         """Which of these are there, and from now on kept until ``purge_at`` at least. May be repeated."""
         ...
 
+    def missing(self, names: Collection[str]) -> set[str]:
+        """Those that are not there. One round trip, without the files."""
+        ...
+
 
 def detach(payload: Mapping[str, Any]) -> tuple[Mapping[str, Any], dict[str, bytes]]:
     """The payload as it is stored with its job, and the files to be stored before, by their names."""

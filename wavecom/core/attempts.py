@@ -13,6 +13,7 @@ from datetime import datetime
 import structlog
 
 from wavecom.core.activity import Activity
+from wavecom.core.attachment_check import ATTACHMENT_MISSING
 from wavecom.core.attachments import BlobStore, names_in
 from wavecom.core.engine import LeaseRenewed, Policy, Transition, decide
 from wavecom.core.exhaustion import not_begun
@@ -20,6 +21,7 @@ from wavecom.core.files import ByteBudget, StoredFiles
 from wavecom.core.job import CallResult, Job, Outcome, ProviderResult
 from wavecom.core.lanes import Channel
 from wavecom.core.leases import LeaseKeeper
+from wavecom.core.pauses import LONGEST_PAUSE_SECONDS
 from wavecom.core.ports import (
     AFTER_CLAIM,
     AsyncProvider,
@@ -31,9 +33,8 @@ from wavecom.core.ports import (
     Provider,
     Refusal,
 )
-from wavecom.core.preflights import Hold, Preflight, Rejection, first_stop
+from wavecom.core.preflights import Hold, Preflight, PreflightResult, Rejection, ask_all
 from wavecom.core.provider_calls import ProviderCaller, ProviderRouter, extra_cost_of, message_of
-from wavecom.core.recipients import destination_of
 from wavecom.errors import StoreError
 
 log = structlog.get_logger()
@@ -44,9 +45,6 @@ LEASE_MARGIN_SECONDS = 15.0
 
 #: A thread waits for so long for the permit of a job's own route, before the job is parked.
 PERMIT_WAIT_SECONDS = 1.0
-
-#: A job that no provider may be called for rests for so long at most: an operator may open one at any time.
-LONGEST_PAUSE_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +118,14 @@ class AttemptRunner:
         middle of one as unknown.
         """
         calls: list[CallResult] = []
-        attempt = self._attempt_in_sandbox if job.lane.is_test else self._attempt_live
         try:
             with self._caller.released_on_error(permit):
-                stop = first_stop(self._preflights, job)
-            if stop is not None:
+                asked = ask_all(self._preflights, job)
+            if asked.stop is not None:
                 self._caller.release(permit, None)
-                return self._stopped(job, stop)
+                return self._stopped(job, asked.stop)
             if job.type is not Channel.EMAIL or not names_in(job.payload):
-                return attempt(job, permit, calls, NoFiles())
+                return self._attempt(job, permit, asked.waits, calls, NoFiles())
             with StoredFiles(self._blobs, self._budget, job, self._policy) as files:
                 usable: Permit | None = permit
                 if not files.may_be_read():
@@ -137,13 +134,13 @@ class AttemptRunner:
                     usable = None
                     if not files.wait_until_they_may_be_read():
                         return AttemptResult(job, (), expects_receipt=False)
-                return attempt(job, usable, calls, files)
+                return self._attempt(job, usable, asked.waits, calls, files)
         except StoreError:
             # Not being able to attempt is not an attempt.
             return AttemptResult(job, tuple(calls), expects_receipt=False)
         except MissingFileError:
             log.error("attachment_missing", job_id=job.job_id)  # noqa: TRY400 - there is no more to know
-            stopped = self._stopped(job, Rejection("attachment_missing", "an attachment is not stored any more"))
+            stopped = self._stopped(job, ATTACHMENT_MISSING)
             return replace(stopped, calls=(*calls, *stopped.calls))
         except Exception as error:  # noqa: BLE001 - recorded on the job
             return self._attempt_after_error(job, calls, error)
@@ -165,12 +162,14 @@ class AttemptRunner:
             or (job.claim.lease_until - now).total_seconds() < LEASE_MARGIN_SECONDS
             # Past the deadline nobody is called: ``attempt`` says so.
             or job.expires_at <= now
-            or (self._preflights and not self._passes_preflights(job))
         ):
+            return False
+        asked = self._asked(job)
+        if asked is None or asked.stop is not None or permit.provider in asked.waits:
             return False
         if permit.provider != AFTER_CLAIM:
             return self._begin_call(job, permit, job.claim.lease_until, now, on_attempted)
-        own = self._route.reserve_for(job)
+        own = self._route.reserve_for(job, besides=asked.waits)
         if not isinstance(own, Permit):
             return False
         is_begun = own.provider not in job.refused_by and self._begin_call(
@@ -185,7 +184,7 @@ class AttemptRunner:
     ) -> bool:
         """Start the call; False, with nothing done, where it needs a thread or should not be made now."""
         provider = self._async_providers.get(permit.provider)
-        if provider is None or self._route.destination_wait(permit, destination_of(job)) > 0:
+        if provider is None:
             return False
         expects_receipt = self._providers[permit.provider].expects_receipts
         started = self._clock.monotonic()
@@ -228,11 +227,12 @@ class AttemptRunner:
             raise
         return is_begun
 
-    def _passes_preflights(self, job: Job) -> bool:
+    def _asked(self, job: Job) -> PreflightResult | None:
+        """What the preflights say; None where one met a bug."""
         try:
-            return first_stop(self._preflights, job) is None
+            return ask_all(self._preflights, job)
         except Exception:  # noqa: BLE001 - ``attempt`` meets it again, and records it
-            return False
+            return None
 
     def _stopped(self, job: Job, stop: Hold | Rejection) -> AttemptResult:
         """What an attempt comes to that a preflight stopped: nobody was called."""
@@ -245,8 +245,10 @@ class AttemptRunner:
         """The rest of an attempt that ``begin`` has begun: the providers that were not tried yet. As ``attempt``."""
         job, calls = unfinished.job, list(unfinished.calls)
         try:
-            upcoming = self._next_permit(job, calls, {})
-            return self._call_in_turn(job, upcoming, unfinished.lease_until, calls, NoFiles())
+            # Anew: the call took its time. What would stop the job does not: its first provider may have it by now.
+            waits = ask_all(self._preflights, job).waits
+            upcoming = self._next_permit(job, calls, waits)
+            return self._call_in_turn(job, upcoming, unfinished.lease_until, waits, calls, NoFiles())
         except Exception as error:  # noqa: BLE001 - recorded on the job
             return self._attempt_after_error(job, calls, error)
 
@@ -257,27 +259,32 @@ class AttemptRunner:
             calls.append(CallResult("", not_begun(error), self._clock.now(), 0))
         return AttemptResult(job, tuple(calls), expects_receipt=False)
 
-    def _attempt_live(self, job: Job, permit: Permit | None, calls: list[CallResult], files: Files) -> AttemptResult:
-        """Provider after provider until one does more than be unavailable; ``calls`` grows with each."""
-        upcoming = self._live_permit(job, permit)
+    def _attempt(
+        self, job: Job, permit: Permit | None, waits: Mapping[str, float], calls: list[CallResult], files: Files
+    ) -> AttemptResult:
+        """Provider after provider until one does more than be unavailable; ``calls`` grows with each.
+
+        ``waits`` are the providers that preflights hold; a test account's job goes to the sandbox and nowhere else.
+        """
+        if job.lane.is_test:
+            return self._attempt_in_sandbox(job, permit, calls, files)
+        upcoming = self._live_permit(job, permit, waits)
         if isinstance(upcoming, Permit):
             with self._caller.released_on_error(upcoming):
-                upcoming = self._preferred_permit(job, upcoming)
+                upcoming = self._preferred_permit(job, upcoming, waits)
         lease_until = job.claim.lease_until if job.claim else self._clock.now()
-        return self._call_in_turn(job, upcoming, lease_until, calls, files)
+        return self._call_in_turn(job, upcoming, lease_until, waits, calls, files)
 
     def _call_in_turn(
-        self, job: Job, upcoming: Permit | Refusal | None, lease_until: datetime, calls: list[CallResult], files: Files
+        self,
+        job: Job,
+        upcoming: Permit | Refusal | None,
+        lease_until: datetime,
+        waits: Mapping[str, float],
+        calls: list[CallResult],
+        files: Files,
     ) -> AttemptResult:
-        destination = destination_of(job)
-        #: Providers that had better not be given a mail for this destination now, and for how long.
-        waits: dict[str, float] = {}
         while isinstance(upcoming, Permit):
-            if wait := self._route.destination_wait(upcoming, destination):
-                self._caller.release(upcoming, None)
-                waits[upcoming.provider] = wait
-                upcoming = self._next_permit(job, calls, waits)
-                continue
             # Before the first call too: the claim itself may have taken long, with a store that hesitated.
             with self._caller.released_on_error(upcoming):
                 renewed = self._lease_for_call(job, lease_until)
@@ -290,15 +297,18 @@ class AttemptRunner:
             if call.answer.outcome is not Outcome.UNAVAILABLE:
                 return AttemptResult(job, tuple(calls), provider.expects_receipts)
             upcoming = self._next_permit(job, calls, waits)
-        pauses = list(waits.values())
+        called = {call.provider for call in calls}
+        untried = {provider: seconds for provider, seconds in waits.items() if provider not in called}
+        held = [seconds for provider, seconds in untried.items() if provider not in job.refused_by]
+        pauses = list(held)
         if isinstance(upcoming, Refusal):
             pauses.append(min(upcoming.retry_after_seconds, LONGEST_PAUSE_SECONDS))
         return AttemptResult(
             job,
             tuple(calls),
             expects_receipt=False,
-            is_route_used_up=bool(calls) and upcoming is None and not waits,
-            retry_after_seconds=min(pauses, default=1.0),
+            is_route_used_up=bool(calls) and upcoming is None and not held,
+            retry_after_seconds=min(pauses or untried.values(), default=1.0),
         )
 
     def _next_permit(
@@ -327,27 +337,28 @@ class AttemptRunner:
         calls.append(self._caller.call(job, sandbox, place, renewed, calls, files)[0])
         return AttemptResult(job, tuple(calls), sandbox.expects_receipts)
 
-    def _live_permit(self, job: Job, permit: Permit | None) -> Permit | Refusal | None:
-        """``permit``, or another where there is none, or where it names no provider, or the sandbox."""
+    def _live_permit(self, job: Job, permit: Permit | None, waits: Mapping[str, float]) -> Permit | Refusal | None:
+        """``permit``, or another where there is none, or where it names no provider, the sandbox, or one on hold."""
         if permit is not None and permit.provider == AFTER_CLAIM:
-            own = self._route.reserve_for(job, wait_seconds=PERMIT_WAIT_SECONDS)
+            own = self._route.reserve_for(job, besides=waits, wait_seconds=PERMIT_WAIT_SECONDS)
             if isinstance(own, Refusal):
                 return replace(own, retry_after_seconds=self._route.parking_seconds(job.lane, own))
             permit = own
-        if permit is not None and permit.serves(job.lane) and permit.provider not in job.refused_by:
+        unwanted = {*job.refused_by, *waits}
+        if permit is not None and permit.serves(job.lane) and permit.provider not in unwanted:
             return permit
         self._caller.release(permit, None)
         # Where all have refused it, and others may have gone from the route since, their word is asked for once more.
-        return self._next_permit(job, (), {}) or self._route.reserve_next(job, [])
+        return self._next_permit(job, (), waits) or self._route.reserve_next(job, [*waits])
 
-    def _preferred_permit(self, job: Job, permit: Permit) -> Permit:
+    def _preferred_permit(self, job: Job, permit: Permit, waits: Mapping[str, float]) -> Permit:
         """After an unknown outcome the same provider comes first, if it can recognise a repetition."""
         last = self._providers.get(job.provider or "")
         if not job.may_have_been_sent or last is None or not last.is_idempotent or last.name == permit.provider:
             return permit
-        if last.name in job.refused_by:
+        if last.name in {*job.refused_by, *waits}:
             return permit
-        better = self._route.reserve_next(job, [], prefer=last.name)
+        better = self._route.reserve_next(job, [*waits], prefer=last.name)
         if not isinstance(better, Permit):
             return permit
         self._caller.release(permit, None)

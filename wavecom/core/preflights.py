@@ -1,13 +1,14 @@
 """Preflights: what is asked about a claimed job before any provider is called for it. Pure.
 
 Each is a rule of its own, in one list, asked in order: the first that stops the job decides. None of them costs a
-permit: what the job's message was admitted with is given back unused.
+permit: what the job's message was admitted with is given back unused, and a provider that a preflight holds is not
+asked for one. The list: suppression (``suppression_check``), attachments (``attachment_check``), pauses (``pauses``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from wavecom.core.job import Job, Reason
@@ -32,6 +33,26 @@ class Rejection:
     reason: Reason | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ProviderHold:
+    """Not by these providers now: name → seconds after which each is worth asking for again. Others may be called.
+
+    A job whose route has no other rests until the first of them, which uses up none of its attempts.
+    """
+
+    waits: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightResult:
+    """What all preflights say of a job together."""
+
+    #: Nobody may be called.
+    stop: Hold | Rejection | None = None
+    #: Providers that may not be called, and for how many seconds each.
+    waits: Mapping[str, float] = field(default_factory=dict)
+
+
 class Preflight(Protocol):
     """One rule. Thread-safe."""
 
@@ -42,7 +63,7 @@ class Preflight(Protocol):
         """
         ...
 
-    def check(self, job: Job) -> Hold | Rejection | None:
+    def check(self, job: Job) -> Hold | Rejection | ProviderHold | None:
         """Whether the job may be sent: None. Takes microseconds, and no I/O: asked on the thread that claims for all.
 
         May be asked more than once for one claim, and for a job that ``prepare`` never saw: after an error, say.
@@ -57,10 +78,17 @@ def prepare_all(preflights: Sequence[Preflight], jobs: Sequence[Job]) -> None:
             preflight.prepare(jobs)
 
 
-def first_stop(preflights: Sequence[Preflight], job: Job) -> Hold | Rejection | None:
-    """What the first preflight says that stops the job; None: it may be sent."""
+_PASSED = PreflightResult()
+
+
+def ask_all(preflights: Sequence[Preflight], job: Job) -> PreflightResult:
+    """What the preflights say of a job: the first that stops it decides, else all providers that any of them holds."""
+    waits: dict[str, float] = {}
     for preflight in preflights:
-        stop = preflight.check(job)
-        if stop is not None:
-            return stop
-    return None
+        answer = preflight.check(job)
+        if isinstance(answer, ProviderHold):
+            for provider, seconds in answer.waits.items():
+                waits[provider] = max(seconds, waits.get(provider, 0.0))
+        elif answer is not None:
+            return PreflightResult(answer)
+    return PreflightResult(waits=waits) if waits else _PASSED

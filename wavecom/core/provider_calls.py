@@ -6,7 +6,7 @@ Every permit is given back, with what came of the call where there was one. Whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -49,8 +49,12 @@ class ProviderRouter(Protocol):
         """A permit for the first provider on the lane's route that may be called now, or why there is none."""
         ...
 
-    def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
-        """The same for the job's own route, once the job is known; waits up to ``wait_seconds``."""
+    def reserve_for(
+        self, job: Job, *, besides: Collection[str] = (), wait_seconds: float = 0.0
+    ) -> Permit | Refusal | None:
+        """The same for the job's own route, once the job is known, without the providers in ``besides``; waits up to
+        ``wait_seconds``. None when the route has no others.
+        """
         ...
 
     def parking_seconds(self, lane: Lane, refusal: Refusal) -> float:
@@ -75,10 +79,6 @@ class ProviderRouter(Protocol):
 
     def release(self, permit: Permit, outcome: CallResult | None) -> None:
         """Give a permit back; ``outcome`` is None when the provider was not called."""
-        ...
-
-    def destination_wait(self, permit: Permit, destination: str) -> float:
-        """Seconds for which the permit should not be used for a mail to ``destination``; 0: now."""
         ...
 
 

@@ -71,6 +71,13 @@ class RoutingGate(Gate, Protocol):
         """About how long until a permit is worth asking for; 0: now. Cheap: never asks a server."""
         ...
 
+    def paused(self) -> Mapping[str, float]:
+        """The providers that nobody may call for a while, as they or an operator want it → for how many seconds more.
+
+        Of what is known here: never asks a server.
+        """
+        ...
+
     def charge(self, permit: Permit, extra_cost: int) -> None:
         """The call turned out to weigh more than was asked for: the surplus is taken from later callers."""
         ...

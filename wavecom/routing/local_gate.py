@@ -114,6 +114,12 @@ class LocalGate:
                 RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0,
             )
 
+    def paused(self) -> Mapping[str, float]:
+        """See ``RoutingGate``."""
+        now = self._monotonic()
+        lasting = {name: state.pause.until - now for name, state in self._providers.items()}
+        return {name: seconds for name, seconds in lasting.items() if seconds > 0}
+
     def snapshot(self) -> list[ProviderHealth]:
         """See ``RoutingGate``."""
         return [self._health(state) for state in self._providers.values()]

@@ -117,6 +117,13 @@ class RedisGate:
         full = RETRY_AFTER_SECONDS if self._bulkhead.is_full(provider) else 0.0
         return max(full, self._states[provider].wait_seconds(priority))
 
+    def paused(self) -> Mapping[str, float]:
+        """See ``RoutingGate``."""
+        if self._is_degraded:
+            return self._fallback.paused()
+        lasting = {name: state.paused_seconds() for name, state in self._states.items()}
+        return {name: seconds for name, seconds in lasting.items() if seconds > 0}
+
     def set_pause(self, provider: str, seconds: float, reason: str) -> None:
         """Let nobody of the fleet call it for ``seconds``; of this process alone, while Redis is away."""
         if self._is_degraded:

@@ -11,6 +11,7 @@ import structlog
 from wavecom.core.job import CallResult, Job
 from wavecom.core.lanes import Channel, Lane, Priority
 from wavecom.core.ports import AFTER_CLAIM, TEST_SANDBOX, Permit, Refusal
+from wavecom.core.recipients import destination_of
 from wavecom.core.routes import ChannelRoutes
 from wavecom.routing.bulkhead import RETRY_AFTER_SECONDS, Bulkhead
 from wavecom.routing.destinations import Destinations
@@ -116,9 +117,17 @@ class Router:
         backoff = self._backoffs.get((refusal.provider, lane.priority))
         return refusal.retry_after_seconds if backoff is None else backoff.add_refused(refusal.retry_after_seconds)
 
-    def reserve_for(self, job: Job, *, wait_seconds: float = 0.0) -> Permit | Refusal:
-        """The same for the route of a job that is known."""
+    def reserve_for(
+        self, job: Job, *, besides: Collection[str] = (), wait_seconds: float = 0.0
+    ) -> Permit | Refusal | None:
+        """The same for the route of a job that is known, without the providers in ``besides``; None when it has no
+        others.
+        """
         order = self._order_for(job, None)
+        if besides and order:
+            order = tuple(provider for provider in order if provider not in besides)
+            if not order:
+                return None
         answer = self._reserve(order, job.priority, 1, wait_seconds)
         if isinstance(answer, Permit):
             self._backoffs[answer.provider, job.priority].add_admitted()
@@ -205,9 +214,22 @@ class Router:
             self._gate.release(permit, outcome.answer, latency_ms, outcome.recipient)
             self._destinations.record(permit.provider, outcome.destination, outcome.answer, outcome.recipient)
 
-    def destination_wait(self, permit: Permit, destination: str) -> float:
-        """Seconds for which this permit should not be used for a mail to ``destination`` (a domain); 0: now."""
-        return self._destinations.wait_seconds(permit.provider, destination)
+    def paused_providers(self, job: Job) -> Mapping[str, float]:
+        """See ``core.pauses.PausingRoute``."""
+        paused = self._gate.paused()
+        if not paused or job.lane.is_test:
+            return {}
+        return {provider: paused[provider] for provider in self._providers_of(job) if provider in paused}
+
+    def destination_waits(self, job: Job) -> Mapping[str, float]:
+        """See ``core.pauses.PausingRoute``. Destinations are mail domains."""
+        destination = destination_of(job)
+        if not destination or not self._destinations.known or job.lane.is_test:
+            return {}
+        waits = {
+            provider: self._destinations.wait_seconds(provider, destination) for provider in self._providers_of(job)
+        }
+        return {provider: seconds for provider, seconds in waits.items() if seconds > 0}
 
     def charge(self, permit: Permit, extra_cost: int) -> None:
         """The message weighs ``extra_cost`` more than was reserved (SMS: segments), known only after the claim."""
@@ -218,6 +240,12 @@ class Router:
         if not self._bound:
             return providers
         return tuple(name for name in providers if region in self._bound.get(name, (region,)))
+
+    def _providers_of(self, job: Job) -> tuple[str, ...]:
+        """All of the job's route, in no order."""
+        routes = self._conditional.get(job.type)
+        route = self._plain.get(job.type) if routes is None else routes.route_of(job)
+        return () if route is None else self._in_region(route.providers, job.region)
 
     def _order(self, channel: Channel, region: str, prefer: str | None) -> tuple[str, ...]:
         route = self._plain.get(channel)

@@ -12,12 +12,16 @@ from dataclasses import dataclass
 from wavecom import delivery_metrics
 from wavecom.batching import GroupCommit
 from wavecom.broker import topology
+from wavecom.core.attachment_check import AttachmentCheck
+from wavecom.core.attachments import BlobStore
 from wavecom.core.delivery import Delivery, RetryBounds
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import Job, JobId
 from wavecom.core.leases import RENEWAL_SECONDS
 from wavecom.core.measurements import Measured
+from wavecom.core.pauses import DestinationPauses, PausingRoute, ProviderPauses
 from wavecom.core.ports import TEST_SANDBOX
+from wavecom.core.preflights import Preflight
 from wavecom.core.suppression_check import REFRESH_SECONDS, SuppressionCheck
 from wavecom.core.suppression_list import SuppressionList
 from wavecom.core.traces import TraceRecorder
@@ -58,6 +62,11 @@ class DeliveryServices(ClosableServices):
     lag: LagMeter
     #: Set when the worker shuts down; ends every wait.
     stopping: threading.Event
+
+
+def preflights_of(suppression: SuppressionCheck, blobs: BlobStore, route: PausingRoute) -> list[Preflight]:
+    """What is asked about every claimed job before anybody is called, in this order: what ends it before what waits."""
+    return [suppression, AttachmentCheck(blobs), ProviderPauses(route), DestinationPauses(route)]
 
 
 def delivery_services(
@@ -107,11 +116,12 @@ def delivery_services(
         if traces is not None:
             traces.on_claimed(job)
 
+    blobs = MongoBlobStore(foundation.database)
     suppression_check = SuppressionCheck(suppression_store_of(foundation.database, clock), clock)
     delivery = Delivery(
         jobs=foundation.jobs,
         writer=writer,
-        blobs=MongoBlobStore(foundation.database),
+        blobs=blobs,
         route=router,
         providers=providers,
         sandbox=build_sandbox(TEST_SANDBOX, dependencies),
@@ -130,7 +140,7 @@ def delivery_services(
         on_called=delivery_metrics.observe_calls,
         attachment_budget=ByteBudget(settings.attachment_memory_mib * 1024 * 1024),
         lag_since=lag.longest_since,
-        preflights=[suppression_check],
+        preflights=preflights_of(suppression_check, blobs, router),
         on_rejected_recipients=suppressions.add_rejected,
     )
     follower = OverrideFollower(

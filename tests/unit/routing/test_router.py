@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from threading import Event, Thread
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -48,6 +49,9 @@ class ScriptedGate:
 
     def wait_seconds(self, provider: str, priority: Priority) -> float:
         return self.expected.get(provider, self.waits[provider])
+
+    def paused(self) -> Mapping[str, float]:
+        return {}
 
     def snapshot(self) -> list[ProviderHealth]:
         return []
@@ -339,16 +343,20 @@ def test_the_sandbox_holds_no_more_than_its_share_of_the_threads() -> None:
 
 
 def test_a_domain_whose_recipients_are_told_to_come_back_waits_and_no_other_does() -> None:
-    router = a_router(ScriptedGate({"first": 0, "second": 0}))
+    routes = {Channel.EMAIL: ChannelRoutes.of("first", "second")}
+    router = a_router(ScriptedGate({"first": 0, "second": 0}), routes)
     greylisted = ProviderResult(Outcome.UNAVAILABLE, "smtp_451", scope=Scope.DESTINATION)
 
     for recipient in "abc":
         outcome = CallResult("first", greylisted, datetime(2026, 1, 1, tzinfo=UTC), 9, recipient, "grey.example")
         router.release(Permit("first"), outcome)
 
-    assert router.destination_wait(Permit("first"), "grey.example") > 0
-    assert router.destination_wait(Permit("first"), "other.example") == 0
-    assert router.destination_wait(Permit("second"), "grey.example") == 0
+    def waits(domain: str, **overrides: Any) -> list[str]:
+        return [*router.destination_waits(make_job(type=Channel.EMAIL, to={"email": f"a@{domain}"}, **overrides))]
+
+    assert waits("grey.example") == ["first"]
+    assert waits("other.example") == []
+    assert waits("grey.example", client="acme:test") == []
 
 
 def test_that_messages_wait_for_a_route_is_told_once_a_minute() -> None:

@@ -54,6 +54,12 @@ class MongoBlobStore:
             # After that: what is found now stays.
             return {each["_id"] for each in self._blobs.find(where, {"_id": 1})}
 
+    def missing(self, names: Collection[str]) -> set[str]:
+        """See the port."""
+        with reading():
+            found = {document["_id"] for document in self._blobs.find({"_id": {"$in": list(names)}}, {"_id": 1})}
+        return set(names) - found
+
     def _extend(self, name: str, purge_at: datetime) -> bool:
         """False where there is nothing to extend: it is gone, or kept longer by now."""
         where = {"_id": name, "purgeAt": {"$lt": purge_at}}

@@ -21,6 +21,7 @@ from tests.fakes import (
     make_writer,
 )
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
+from wavecom.core.attachment_check import AttachmentCheck
 from wavecom.core.attachments import BlobStore, detach
 from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.delivery import Delivery, RetryBounds
@@ -28,6 +29,7 @@ from wavecom.core.engine import Policy
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import CallResult, Job, ProviderResult
 from wavecom.core.lanes import Channel
+from wavecom.core.pauses import DestinationPauses, ProviderPauses
 from wavecom.core.ports import TEST_SANDBOX, Message, OnResult, Permit
 from wavecom.core.preflights import Preflight
 
@@ -79,7 +81,12 @@ class DeliveryEnvironment:
             new_token=lambda: f"token-{next(tokens)}",
             retry_bounds={name: RetryBounds(floor_seconds=floor) for name, floor in (floors or {}).items()},
             lag_since=lambda _moment: lag_seconds,
-            preflights=preflights,
+            preflights=[
+                *preflights,
+                AttachmentCheck(self.blobs),
+                ProviderPauses(self.route),
+                DestinationPauses(self.route),
+            ],
             on_rejected_recipients=on_rejected_recipients,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from tests.factories import NOW
 from tests.fakes import FakeClock
 from tests.memory_storage import MemoryBlobStore, MemoryJobRepository
 from tests.unit.core.delivery.environment import FILE, MAIL, DeliveryEnvironment, mail_apart
+from wavecom.core.attachment_check import ATTACHMENT_MISSING, AttachmentCheck
 from wavecom.core.attachments import keep_until, names_in
 from wavecom.core.engine import Policy, Transition
 from wavecom.core.job import Claim, Job, JobId
@@ -45,6 +47,50 @@ def test_a_job_whose_attachment_is_gone_fails_for_good_and_says_so() -> None:
     assert after.error.message.startswith("attachment_missing")
     assert environment.providers["first"].messages == []
     assert environment.route.released == [None], "no provider is to blame"
+
+
+def test_whether_attachments_are_there_is_asked_once_for_all_jobs_and_not_without_need() -> None:
+    asked: list[set[str]] = []
+
+    class AskedBlobs(MemoryBlobStore):
+        def missing(self, names: Collection[str]) -> set[str]:
+            asked.append(set(names))
+            return super().missing(names)
+
+    environment = DeliveryEnvironment(blobs=AskedBlobs())
+    mails = [mail_apart(environment) for _ in range(2)]
+    others = [environment.job(), environment.job()]
+
+    environment.delivery.claim([job.job_id for job in others])
+    environment.delivery.claim([job.job_id for job in (*mails, *others)])
+
+    assert asked == [names_in(mails[0].payload)]
+
+
+def test_a_claim_that_found_the_file_gone_says_nothing_of_the_next_one() -> None:
+    environment = DeliveryEnvironment()
+    job = mail_apart(environment)
+    environment.blobs.purge(NOW + timedelta(days=2))
+    check = AttachmentCheck(environment.blobs)
+    first, second = (replace(job, claim=Claim(token, "worker-1", NOW)) for token in ("one", "two"))
+
+    check.prepare([first])
+
+    assert check.check(first) is ATTACHMENT_MISSING
+    assert check.check(second) is None
+
+
+def test_a_file_that_is_gone_only_when_it_is_read_fails_the_job_too() -> None:
+    environment = DeliveryEnvironment()
+    job = mail_apart(environment)
+    environment.blobs.missing = lambda _names: set()  # type: ignore[method-assign]
+    environment.blobs.purge(NOW + timedelta(days=2))
+
+    after = environment.deliver(job)
+
+    assert after.status is Status.FAILED
+    assert after.error is not None
+    assert after.error.message.startswith("attachment_missing")
 
 
 def test_a_store_that_is_away_for_an_attachment_uses_up_no_attempt() -> None:

@@ -12,7 +12,7 @@ from wavecom.core.attempts import AttemptResult, PartialAttempt
 from wavecom.core.job import Job, Reason
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message, OnResult, Permit
-from wavecom.core.preflights import Hold, Rejection
+from wavecom.core.preflights import Hold, ProviderHold, Rejection
 from wavecom.core.states import Status
 from wavecom.errors import RetryLater, StoreError
 
@@ -22,7 +22,9 @@ STOP = Rejection("suppressed", "the recipient wants nothing", Reason.SUPPRESSED)
 class ListedPreflight:
     """Says the same of every job; keeps what it was asked."""
 
-    def __init__(self, stop: Hold | Rejection | None, *, store_errors: int = 0, error: Exception | None = None) -> None:
+    def __init__(
+        self, stop: Hold | Rejection | ProviderHold | None, *, store_errors: int = 0, error: Exception | None = None
+    ) -> None:
         self.stop = stop
         self.store_errors = store_errors
         self.error = error
@@ -35,7 +37,7 @@ class ListedPreflight:
             self.store_errors -= 1
             raise StoreError("away")
 
-    def check(self, job: Job) -> Hold | Rejection | None:
+    def check(self, job: Job) -> Hold | Rejection | ProviderHold | None:
         self.checked.append(job)
         if self.error is not None:
             raise self.error
@@ -164,3 +166,21 @@ def test_a_stopped_job_is_not_begun_without_a_thread(preflight: ListedPreflight)
 
     assert (is_begun, results) == (False, [])
     assert environment.providers["first"].messages == []
+
+
+def test_a_job_takes_the_longest_wait_that_is_asked_of_a_provider_and_goes_by_another() -> None:
+    preflights = [ListedPreflight(ProviderHold({"first": 5})), ListedPreflight(ProviderHold({"first": 20, "no": 1}))]
+    environment = DeliveryEnvironment(ScriptedProvider("first"), ScriptedProvider("second"), preflights=preflights)
+
+    after = environment.deliver(environment.job())
+
+    assert (after.status, after.provider) == (Status.DELIVERED, "second")
+    assert environment.route.released[0] is None, "the permit for the first was not used"
+
+
+def test_a_job_is_stopped_whatever_is_said_of_providers() -> None:
+    environment = DeliveryEnvironment(preflights=[ListedPreflight(ProviderHold({"first": 5})), ListedPreflight(STOP)])
+
+    after = environment.deliver(environment.job())
+
+    assert after.status is Status.FAILED

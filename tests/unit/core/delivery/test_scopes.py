@@ -60,7 +60,7 @@ def test_the_gate_can_tell_recipients_apart_and_learns_no_address() -> None:
 def test_a_mail_to_a_domain_in_trouble_waits_without_an_attempt() -> None:
     provider = ScriptedProvider("first")
     environment = DeliveryEnvironment(provider)
-    environment.route.destination_waits = {("first", "grey.example"): 20}
+    environment.route.waits_by_destination = {("first", "grey.example"): 20}
     job = environment.job(type=Channel.EMAIL, to={"email": "Ada@Grey.Example"})
 
     after = environment.deliver(job)
@@ -73,7 +73,7 @@ def test_a_mail_to_a_domain_in_trouble_waits_without_an_attempt() -> None:
 def test_a_mail_to_a_domain_in_trouble_goes_by_the_next_provider_where_there_is_one() -> None:
     first, second = ScriptedProvider("first"), ScriptedProvider("second")
     environment = DeliveryEnvironment(first, second)
-    environment.route.destination_waits = {("first", "grey.example"): 20}
+    environment.route.waits_by_destination = {("first", "grey.example"): 20}
 
     after = environment.deliver(environment.job(type=Channel.EMAIL, to={"email": "ada@grey.example"}))
     other = environment.deliver(environment.job(type=Channel.EMAIL, to={"email": "ada@other.example"}))
@@ -84,7 +84,7 @@ def test_a_mail_to_a_domain_in_trouble_goes_by_the_next_provider_where_there_is_
 
 def test_where_the_next_provider_has_no_leave_either_the_mail_waits() -> None:
     environment = DeliveryEnvironment(ScriptedProvider("first"), ScriptedProvider("second"))
-    environment.route.destination_waits = {("first", "grey.example"): 20}
+    environment.route.waits_by_destination = {("first", "grey.example"): 20}
     job = environment.job(type=Channel.EMAIL, to={"email": "ada@grey.example"})
     permit = environment.route.reserve(job.lane)
     environment.route.closed = {"second"}
