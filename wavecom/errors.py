@@ -299,15 +299,17 @@ class EventsExpiredError(RefusedError):
 
 
 class TooManyStreamsError(RefusedError):
-    """Whoever asks has ``most`` event streams open at this process already."""
+    """Whoever asks has ``most`` event streams, or answers as long as a list, under way at this process already."""
 
     code = "too_many_streams"
     retry_after_seconds = 10
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, *, of_exports: bool = False) -> None:
         super().__init__(
-            f"There are {most} event streams open for this key already. Read all events by one of them, close those "
-            "that nobody reads, or read `GET /api/events` again and again."
+            f"There are {most} exports under way for this key already. Read them to their ends, or close them."
+            if of_exports
+            else f"There are {most} event streams open for this key already. Read all events by one of them, close "
+            "those that nobody reads, or read `GET /api/events` again and again."
         )
 
 

@@ -24,7 +24,6 @@ from wavecom.core.lanes import Channel
 from wavecom.core.suppressions import (
     NewSuppression,
     Suppression,
-    SuppressionCursor,
     SuppressionFilter,
     SuppressionScope,
     SuppressionSource,
@@ -32,9 +31,6 @@ from wavecom.core.suppressions import (
 )
 from wavecom.errors import InvalidRequestError, SuppressionNotFoundError
 from wavecom.services.operator import OperatorServices
-
-#: Entries that an export reads at once.
-_PAGE = 1000
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -243,13 +239,8 @@ def export(**filters: Any) -> None:
     services = open_services()
     table = SuppressionCsv(services.suppressions, services.clock.now)
     with explaining_errors():
-        where = _where(services, **filters)
-        after: SuppressionCursor | None = None
-        is_first = True
-        while is_first or after is not None:
-            page = services.suppressions.search(where, _PAGE, after)
-            click.echo(table.write(page.entries, with_names=is_first), nl=False)
-            after, is_first = page.next, False
+        for part in table.export(_where(services, **filters)):
+            click.echo(part, nl=False)
 
 
 def _where(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 import structlog
 
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 
 #: Entries that are written in one step.
 BATCH_SIZE = 500
+#: Entries that are read in one step.
+PAGE_SIZE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,31 @@ class AddCounts:
         """These counts and those of ``results`` together."""
         changed = sum(result.is_changed for result in results)
         return AddCounts(self.added + changed, self.unchanged + len(results) - changed)
+
+
+class SuppressionPages:
+    """An iterator of pages, the first of which may be empty. No more than one is in memory, and nothing in the store
+    is held between two of them.
+
+    May be asked again after ``StoreError``: it goes on where it was.
+    """
+
+    def __init__(self, read: Callable[[SuppressionCursor | None], SuppressionPage]) -> None:
+        self._read = read
+        self._after: SuppressionCursor | None = None
+        #: The last page was read.
+        self.is_done = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Sequence[Suppression]:
+        if self.is_done:
+            raise StopIteration
+        page = self._read(self._after)
+        self._after = page.next
+        self.is_done = page.next is None
+        return page.entries
 
 
 class SuppressionList:
@@ -121,6 +149,10 @@ class SuppressionList:
     def search(self, where: SuppressionFilter, limit: int, after: SuppressionCursor | None = None) -> SuppressionPage:
         """A page of at most ``limit`` entries that ``where`` lets through, newest first."""
         return self._store.search(where, limit, after, self._clock.now())
+
+    def pages(self, where: SuppressionFilter) -> SuppressionPages:
+        """All entries that ``where`` lets through, newest first, read as they are asked for."""
+        return SuppressionPages(lambda after: self.search(where, PAGE_SIZE, after))
 
     def add_rejected(self, rejections: Sequence[tuple[Job, CallResult]]) -> None:
         """Add those of whom a provider has said in its answer that they can't be reached, or want nothing.

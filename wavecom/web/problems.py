@@ -172,7 +172,7 @@ PROBLEMS: dict[type[WaveComError], ProblemType] = {
     ),
     errors.TooManyStreamsError: ProblemType(
         429,
-        "Too many event streams are open",
+        "Too many streams are open",
         f"close streams that nobody reads, or {_WAIT}",
         example="There are 20 event streams open for this key already. Read all events by one of them, close those "
         "that nobody reads, or read `GET /api/events` again and again.",

@@ -33,9 +33,10 @@ from wavecom.accounts import KeyRing
 from wavecom.core.connections import ANONYMOUS_THREADS, PAGE_THREADS
 from wavecom.core.submission import Flushed
 from wavecom.errors import OverloadedError, UnavailableError
-from wavecom.web import streams
+from wavecom.web import long_answers, streams
 from wavecom.web.authentication import KeyLookups
 from wavecom.web.body_reads import ANONYMOUS, RECEIPTS, BodyLimits, BodyRead, BodyReadLimiter
+from wavecom.web.long_answers import LongAnswer, LongAnswers
 from wavecom.web.proxies import TrustedProxies
 from wavecom.web.receipts import BODY_LIMIT_BYTES
 from wavecom.web.request_middleware import BODILESS, HANDED_ON
@@ -87,7 +88,7 @@ class _Request:
     #: The request as WSGI knows it, once somebody has asked for it.
     environ: WSGIEnvironment | None = None
     #: An answer that goes on: its status, headers and beginning, and the stream that it goes on as.
-    streamed: tuple[int, list[tuple[str, str]], bytes, EventStream] | None = None
+    streamed: tuple[int, list[tuple[str, str]], bytes, EventStream | LongAnswer] | None = None
 
 
 class RsgiApplication:
@@ -112,6 +113,7 @@ class RsgiApplication:
         self._keys = keys
         #: To be started too, where answers may go on.
         self.streams = Streams()
+        self._long_answers = LongAnswers()
         self._threads = threads
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
@@ -123,6 +125,7 @@ class RsgiApplication:
         """To be called in the process that serves, before the first request."""
         self._loop = loop
         self._results = LoopResults(loop)
+        self._long_answers.start(loop)
         self._api = RequestThreads("api", self._threads, loop)
         self._pages = RequestThreads("pages", PAGE_THREADS, loop)
         self._receipts = RequestThreads("receipts", RECEIPT_THREADS, loop)
@@ -168,7 +171,7 @@ class RsgiApplication:
             request = _Request(scope, proto, io.BytesIO(), error)
             await self._answer(request, threads)
             if request.streamed is not None:
-                await self.streams.serve(proto, *request.streamed)
+                await self._stream(proto, *request.streamed)
             return
         # What is longer than it may be the application refuses by its length.
         is_short = length is None or length <= self._body_limit(threads)
@@ -177,6 +180,19 @@ class RsgiApplication:
             return
         is_gone = await self._discard(scope, proto, length)
         await self._answer(_Request(scope, proto, _UnreadBody(), error, is_last=not is_gone), threads)
+
+    async def _stream(
+        self,
+        proto: HTTPProtocol,
+        status: int,
+        headers: list[tuple[str, str]],
+        beginning: bytes,
+        rest: EventStream | LongAnswer,
+    ) -> None:
+        if isinstance(rest, LongAnswer):
+            await self._long_answers.serve(proto, status, headers, beginning, rest)
+        else:
+            await self.streams.serve(proto, status, headers, beginning, rest)
 
     async def _serve_with_body(
         self, scope: Scope, proto: HTTPProtocol, threads: RequestThreads, reader: str, length: int | None
@@ -323,6 +339,7 @@ class RsgiApplication:
         environ = request.environ or make_environ(request.scope, request.body, request.error)
         if environ["REQUEST_METHOD"] == "GET":
             streams.offer(environ, self.streams)
+            long_answers.offer(environ, self._long_answers)
         try:
             status, headers, body = _call(self._app, environ)
         except Exception:
@@ -331,14 +348,16 @@ class RsgiApplication:
             status, headers, body = 500, [], b""
         if request.is_last:
             headers = [*headers, ("connection", "close")]
-        stream = streams.opened(environ)
-        if stream is not None and status == HTTPStatus.OK:
+        rest = streams.opened(environ) or long_answers.begun(environ)
+        if rest is not None and status == HTTPStatus.OK:
             # The length of its beginning.
             headers = [header for header in headers if header[0].lower() != "content-length"]
-            request.streamed = status, headers, body, stream
+            request.streamed = status, headers, body, rest
             return
-        if stream is not None:
-            self.streams.release(stream)
+        if isinstance(rest, LongAnswer):
+            self._long_answers.release(rest)
+        elif rest is not None:
+            self.streams.release(rest)
         request.proto.response_bytes(status, headers, body)
 
 

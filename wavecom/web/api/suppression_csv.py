@@ -17,12 +17,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import StringIO
-from typing import Any
+from typing import Any, Self
 
 from marshmallow import ValidationError
 
-from wavecom.core.suppression_list import BATCH_SIZE, AddCounts, SuppressionList
-from wavecom.core.suppressions import NewSuppression, Suppression, SuppressionState
+from wavecom.core.suppression_list import BATCH_SIZE, AddCounts, SuppressionList, SuppressionPages
+from wavecom.core.suppressions import NewSuppression, Suppression, SuppressionFilter, SuppressionState
 from wavecom.errors import InvalidRequestError, Problem
 from wavecom.web.api.field_errors import FieldError, FieldErrorCode, problems
 from wavecom.web.api.representation import rfc3339
@@ -129,7 +129,11 @@ class SuppressionCsv:
         if columns is None:
             raise _refused("", "is empty: the first line must name the columns, such as type,recipient")
 
-    def write(self, entries: Iterable[Suppression], *, with_names: bool) -> str:
+    def export(self, where: SuppressionFilter) -> CsvParts:
+        """The entries that ``where`` lets through as one CSV, part by part."""
+        return CsvParts(self._suppressions.pages(where), self._written)
+
+    def _written(self, entries: Iterable[Suppression], with_names: bool) -> str:
         """Rows of these entries, under the names of the columns where it is asked for."""
         out = StringIO()
         writer = csv.writer(out)
@@ -139,6 +143,31 @@ class SuppressionCsv:
         for entry in entries:
             writer.writerow(_escaped(value) for value in _values(entry, entry.state(now)))
         return out.getvalue()
+
+
+class CsvParts:
+    """An iterator of the parts of a CSV in UTF-8, one for each page: the first names the columns.
+
+    May be asked again after ``StoreError``: it goes on where it was.
+    """
+
+    def __init__(self, pages: SuppressionPages, written: Callable[[Iterable[Suppression], bool], str]) -> None:
+        self._pages = pages
+        self._written = written
+        self._is_begun = False
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the last part was given."""
+        return self._pages.is_done
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        part = self._written(next(self._pages), not self._is_begun)
+        self._is_begun = True
+        return part.encode()
 
 
 def _columns(values: list[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from io import BytesIO, TextIOWrapper
 from typing import Any
 from urllib.parse import urlencode
@@ -18,6 +19,7 @@ from wavecom.core.suppressions import (
     Suppression,
     SuppressionAction,
     SuppressionCursor,
+    SuppressionFilter,
     SuppressionScope,
     SuppressionSource,
     SuppressionState,
@@ -40,6 +42,7 @@ from wavecom.web.api.schemas.suppression import (
 from wavecom.web.api.shapes import Shape, array, enum, integer, nullable, record, text, timestamp, uuid
 from wavecom.web.api.suppression_csv import NAMED_LIMIT, SuppressionCsv
 from wavecom.web.authentication import Authenticator, caller
+from wavecom.web.long_answers import long_answer
 
 PATH = "/api/suppressions"
 
@@ -192,20 +195,21 @@ def make_blueprint(services: WebServices) -> ApiBlueprint:
         Shape("SuppressionCsv", {"type": "string"}),
         example=CSV_EXAMPLE,
         media_type="text/csv",
-        headers={"Link": "the address of the next part, where there is one"},
     )
-    def export(query: SuppressionListRequest) -> Response:
-        """The entries as CSV, newest first.
+    @blueprint.fails(errors.TooManyStreamsError)
+    def export(query: SuppressionFilter) -> Response:
+        """All entries as one CSV, newest first, however many there are.
 
-        In parts of at most 10,000 rows: `Link` leads to the next. Only the first has the names of the columns, so that
-        all together are one file.
+        They are sent as fast as you read, so an answer may take its time; one that breaks off has no end as HTTP has
+        it, and is to be asked for again. A key may have two under way.
         """
-        page = suppressions.search(query.for_account(caller().client), query.limit, query.after)
-        body = table.write(page.entries, with_names=query.after is None)
-        response = Response(body, mimetype="text/csv")
+        parts = table.export(replace(query, account=caller().client))
+        beginning = next(parts)
+        rest = None if parts.is_done else parts
+        response = long_answer(beginning, rest, owner=caller().key_id, mimetype="text/csv")
         response.headers["Content-Disposition"] = 'attachment; filename="suppressions.csv"'
         response.headers["Cache-Control"] = "no-store"
-        return _linked(response, _next(page.next, "/export"))
+        return response
 
     @blueprint.operation("POST", "/import", id="importSuppressions")
     @authenticator.requires(KeyScope.MANAGE)
@@ -317,11 +321,11 @@ def encoded(cursor: SuppressionCursor) -> str:
     return cursors.encode(Cursor(cursor.created_at, JobId(cursor.suppression_id)))
 
 
-def _next(cursor: SuppressionCursor | None, part: str = "") -> str | None:
+def _next(cursor: SuppressionCursor | None) -> str | None:
     if cursor is None:
         return None
     query = [(name, value) for name, value in request.args.items(multi=True) if name != "cursor"]
-    return f"{request.root_path}{PATH}{part}?{urlencode([*query, ('cursor', encoded(cursor))])}"
+    return f"{request.root_path}{PATH}?{urlencode([*query, ('cursor', encoded(cursor))])}"
 
 
 def _linked(response: Response, next_link: str | None) -> Response:

@@ -36,8 +36,6 @@ from wavecom.web.api.schemas.listing import (
 from wavecom.web.api.schemas.query import IntegerInQuery, QuerySchema, TimestampInQuery
 
 REASON_LIMIT = 500
-#: Pages of the CSV are longer, for programs read them.
-EXPORT_LIMIT = 10_000
 _EMAIL = EmailAddress()
 _PHONE = Phone()
 
@@ -143,8 +141,8 @@ class SuppressionListRequest:
         return replace(self.where, account=account)
 
 
-class SuppressionQuery(QuerySchema):
-    """Filters and paging. ``load`` takes the query as name → values and answers a ``SuppressionListRequest``."""
+class SuppressionExportQuery(QuerySchema):
+    """Filters alone. ``load`` takes the query as name → values and answers a ``SuppressionFilter``, without account."""
 
     aliases: ClassVar[Mapping[str, str]] = {
         "channel": "type",
@@ -155,10 +153,6 @@ class SuppressionQuery(QuerySchema):
         "since": "createdSince",
         "before": "createdBefore",
         "until": "createdBefore",
-        "after": "cursor",
-        "page": "cursor",
-        "pageSize": "limit",
-        "perPage": "limit",
     }
 
     type = Choice(Channel)
@@ -168,24 +162,39 @@ class SuppressionQuery(QuerySchema):
     state = Choice(SuppressionState)
     created_since = TimestampInQuery(data_key="createdSince")
     created_before = TimestampInQuery(data_key="createdBefore")
-    limit = IntegerInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
-    cursor = SuppressionCursorField("the cursor of a next link, unchanged")
 
     @validates_schema
     def _check_times(self, data: Mapping[str, Any], **_: Any) -> None:
         require_order(data)
 
+    def load(self, data: Mapping[str, list[str]], **_: Any) -> SuppressionFilter:  # type: ignore[override]
+        """See the class. Raises ``ValidationError`` with every error in the query."""
+        return _filter_of(self.load_query(data))
+
+
+class SuppressionQuery(SuppressionExportQuery):
+    """The same and paging. ``load`` answers a ``SuppressionListRequest``."""
+
+    aliases: ClassVar[Mapping[str, str]] = {
+        **SuppressionExportQuery.aliases,
+        "after": "cursor",
+        "page": "cursor",
+        "pageSize": "limit",
+        "perPage": "limit",
+    }
+
+    limit = IntegerInQuery("a whole number", minimum=1, maximum=LIMIT_MAXIMUM, load_default=LIMIT_DEFAULT)
+    cursor = SuppressionCursorField("the cursor of a next link, unchanged")
+
     def load(self, data: Mapping[str, list[str]], **_: Any) -> SuppressionListRequest:  # type: ignore[override]
         """See the class. Raises ``ValidationError`` with every error in the query."""
         fields = self.load_query(data)
         limit, after = fields.pop("limit"), fields.pop("cursor", None)
-        channel, recipient = fields.pop("type", None), fields.pop("recipient", None)
-        if recipient is not None and "@" in recipient:
-            recipient = recipient.casefold()
-        return SuppressionListRequest(SuppressionFilter(channel=channel, recipient=recipient, **fields), limit, after)
+        return SuppressionListRequest(_filter_of(fields), limit, after)
 
 
-class SuppressionExportQuery(SuppressionQuery):
-    """The same for the CSV, whose pages are longer."""
-
-    limit = IntegerInQuery("a whole number", minimum=1, maximum=EXPORT_LIMIT, load_default=EXPORT_LIMIT)
+def _filter_of(fields: dict[str, Any]) -> SuppressionFilter:
+    channel, recipient = fields.pop("type", None), fields.pop("recipient", None)
+    if recipient is not None and "@" in recipient:
+        recipient = recipient.casefold()
+    return SuppressionFilter(channel=channel, recipient=recipient, **fields)
