@@ -1,4 +1,4 @@
-"""Adding a provider takes three files and a test: docs/adding-a-provider.md, followed in a copy of the tree."""
+"""Adding a provider: a file, two lines, a page and a test, by the words of docs/adding-a-provider.md, in a copy."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def insert_after(path: Path, line_start: str, added: str) -> None:
     path.write_text("".join([*lines[: index + 1], added, *lines[index + 1 :]]), "utf-8")
 
 
-def test_a_provider_is_three_files_and_its_test(tmp_path: Path) -> None:
+def test_a_provider_is_added_by_the_words_of_the_guide(tmp_path: Path) -> None:
     guide = GUIDE.read_text("utf-8")
     tree = tmp_path / "tree"
     for name in ("wavecom", "tests", "docs"):
@@ -40,12 +40,14 @@ def test_a_provider_is_three_files_and_its_test(tmp_path: Path) -> None:
     (tree / "wavecom/providers/pigeon.py").write_text(code_of(guide, "class PigeonProvider"), "utf-8")
     insert_after(tree / "wavecom/providers/registry.py", '    "smtp": ', code_of(guide, '"pigeon": "PigeonProvider"'))
     insert_after(tree / "docs/adding-a-provider.md", "| `smtp` |", code_of(guide, "| `pigeon` |"))
+    (tree / "docs/providers/pigeon.md").write_text(code_of(guide, "# Pigeon"), "utf-8")
+    insert_after(tree / "docs/providers.md", "| `messagebird` |", code_of(guide, "| [Pigeon]"))
     (tree / "tests/contract/providers/test_pigeon.py").write_text(code_of(guide, "class TestPigeonProvider"), "utf-8")
 
     tests = ["tests/contract/providers/test_pigeon.py", "tests/contract/providers/test_every_provider.py"]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", NOT_SLOW]
     done = subprocess.run(
-        [*command, *tests, "tests/unit/providers/test_registry.py"],
+        [*command, *tests, "tests/unit/providers/test_registry.py", "tests/unit/providers/test_provider_pages.py"],
         cwd=tree,
         env=os.environ | {"PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,

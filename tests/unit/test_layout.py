@@ -276,6 +276,8 @@ NAMED_FILE = re.compile(
 NOT_THERE = {
     "deploy/providers.toml",
     "wavecom/providers/pigeon.py",
+    "docs/providers/pigeon.md",
+    "pigeon.md",
     "tests/contract/providers/test_pigeon.py",
     "docs/reports/faults.md",
     "NAME.md",

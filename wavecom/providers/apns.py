@@ -5,21 +5,18 @@ https://developer.apple.com/documentation/usernotifications/sending-notification
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
-
-from marshmallow import ValidationError
 
 from wavecom.core.job import Outcome, Reason, Scope
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.providers.account import AccountAspect, AccountCallError, AccountClient, AccountFinding
+from wavecom.providers.api.base import ApiOptions, ApiProvider, finding_of
 from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url, pem_file, text
+from wavecom.providers.configuration.options import matching, text
 from wavecom.providers.push.apns_message import apns_headers, apns_payload
 from wavecom.providers.push.content import recipient
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
@@ -91,37 +88,30 @@ TOKEN_SECONDS = 1800
 #: Behind the clock, so that no token is of APNs's future.
 _SKEW_SECONDS = 60
 
-
-def _is_id(value: str) -> None:
-    if not re.fullmatch(r"[A-Z0-9]{10}", value):
-        raise ValidationError("must be the 10 capital letters and digits that Apple shows")
-
-
-def _is_topic(value: str) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9.-]{1,155}", value):
-        raise ValidationError('must be the app\'s bundle id, such as "com.example.app"')
+_ID = matching(r"[A-Z0-9]{10}", "must be the 10 capital letters and digits that Apple shows")
+_TOPIC_NAME = matching(r"[A-Za-z0-9.-]{1,155}", 'must be the app\'s bundle id, such as "com.example.app"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ApnsOptions:
-    """The type's own keys."""
+class ApnsOptions(ApiOptions):
+    """The type's own keys. ``base_url`` is ``https://api.sandbox.push.apple.com`` for apps that were not installed from
+    the App Store.
+    """
 
     key_file: Annotated[str, text(check=is_p256_file)]
-    key_id: Annotated[str, text(check=_is_id)]
-    team_id: Annotated[str, text(check=_is_id)]
-    topic: Annotated[str, text(check=_is_topic)]
-    #: ``https://api.sandbox.push.apple.com`` for apps that were not installed from the App Store.
-    base_url: Annotated[str, base_url()] = "https://api.push.apple.com"
-    ca_file: Annotated[str | None, pem_file()] = None
+    key_id: Annotated[str, _ID]
+    team_id: Annotated[str, _ID]
+    topic: Annotated[str, _TOPIC_NAME]
 
 
-class ApnsProvider(BaseHttpProvider[ApnsOptions]):
+class ApnsProvider(ApiProvider[ApnsOptions]):
     """APNs drops no repetition; one takes the place of the first on the screen, by its collapse id."""
 
     options_class: ClassVar[type[ApnsOptions]] = ApnsOptions
     channels = frozenset({Channel.PUSH})
     http_version = HttpVersion.HTTP_2
     answers = ANSWERS
+    own_base_url = "https://api.push.apple.com"
 
     def __init__(self, config: ProviderConfig[ApnsOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
@@ -164,14 +154,11 @@ class ApnsProvider(BaseHttpProvider[ApnsOptions]):
             ]
         if reason in {"BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered"}:
             return [AccountFinding(AccountAspect.CREDENTIALS, True, "APNs takes the token")]
-        is_good = False if meaning.reason is Reason.CREDENTIALS else None
-        return [AccountFinding(AccountAspect.CREDENTIALS, is_good, meaning.check or f"APNs answered {response.status}")]
+        return [finding_of(meaning, f"APNs answered {response.status}")]
 
     def _request_to(self, device: str, body: bytes, headers: Mapping[str, str]) -> Request:
         named = {"Content-Type": "application/json", "authorization": f"bearer {self._current_token()}", **headers}
-        url = f"{self.options.base_url}/3/device/{device}"
-        seconds = self.config.timeout_seconds
-        return Request(url, body, named, seconds, self.options.ca_file, http_version=HttpVersion.HTTP_2)
+        return replace(self.request_to(f"/3/device/{device}", body, named), http_version=HttpVersion.HTTP_2)
 
     def _current_token(self) -> str:
         """Signed without randomness, so two threads that sign at once, or two processes, sign the same token."""

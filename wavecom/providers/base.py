@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Protocol
+from urllib.parse import quote
 
 from wavecom.core.attachments import reattach
 from wavecom.core.exhaustion import is_exhaustion
@@ -27,6 +28,7 @@ from wavecom.providers.account import AccountClient, AccountFinding
 from wavecom.providers.account.client import HttpAccountClient
 from wavecom.providers.configuration.options import Mistake
 from wavecom.providers.configuration.values import OptionsT, ProviderConfig
+from wavecom.providers.configuration.verification import has_receipts
 from wavecom.providers.transport import HttpTransport, HttpVersion
 
 
@@ -89,10 +91,17 @@ class BaseProvider(ABC, Generic[OptionsT]):
         self.options = config.options
         self.dependencies = dependencies
         self.longest_call_seconds: float = config.timeout_seconds
+        self.expects_receipts = has_receipts(config.type, config.options)
 
     @abstractmethod
     def send(self, message: Message) -> ProviderResult:
         """See ``core.ports.Provider.send``."""
+
+    @property
+    def receipts_address(self) -> str | None:
+        """Where this provider's receipts go; None where nobody has said what the world calls this deployment."""
+        url = self.dependencies.receipts_url
+        return None if url is None else f"{url}/{quote(self.name)}"
 
     @classmethod
     def mistakes_in(cls, config: ProviderConfig[OptionsT]) -> Iterable[Mistake]:

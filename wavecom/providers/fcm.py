@@ -13,10 +13,11 @@ from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.providers.account import AccountAspect, AccountClient, AccountFinding
+from wavecom.providers.api.base import ApiOptions, ApiProvider, finding_of
 from wavecom.providers.base import ProviderDependencies, UnpreparedError
-from wavecom.providers.base_http import BaseHttpProvider, json_body
+from wavecom.providers.base_http import json_body
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url, pem_file, text
+from wavecom.providers.configuration.options import text
 from wavecom.providers.push.fcm_message import fcm_error_code, fcm_message
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
 from wavecom.providers.tokens.google import ServiceAccount, service_account
@@ -69,25 +70,24 @@ QUOTA_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class FcmOptions:
+class FcmOptions(ApiOptions):
     """The type's own keys."""
 
     service_account_file: Annotated[str, text(check=service_account)]
-    base_url: Annotated[str, base_url()] = "https://fcm.googleapis.com"
-    ca_file: Annotated[str | None, pem_file()] = None
 
 
-class FcmProvider(BaseHttpProvider[FcmOptions]):
+class FcmProvider(ApiProvider[FcmOptions]):
     """FCM knows no idempotency key: a repetition takes the place of what is shown, by its tag."""
 
     options_class: ClassVar[type[FcmOptions]] = FcmOptions
     channels = frozenset({Channel.PUSH})
     answers = ANSWERS
+    own_base_url = "https://fcm.googleapis.com"
 
     def __init__(self, config: ProviderConfig[FcmOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
         self._account: ServiceAccount = service_account(self.options.service_account_file)
-        self._url = f"{self.options.base_url}/v1/projects/{self._account.project_id}/messages:send"
+        self._url = f"{self.base_url}/v1/projects/{self._account.project_id}/messages:send"
         self._token = RefreshedToken(
             self.name,
             lambda: self._account.new_token(dependencies.account_client, dependencies.clock, self.options.ca_file),
@@ -131,15 +131,13 @@ class FcmProvider(BaseHttpProvider[FcmOptions]):
         except TokenError as error:
             return [AccountFinding(AccountAspect.CREDENTIALS, False, str(error))]
         body = json_body({"validate_only": True, "message": {"topic": "wavecom-check", "data": {"check": "1"}}})
-        answer = client.call(
-            "POST", self._url, headers=self._headers(token.value), body=body, ca_file=self.options.ca_file
-        )
+        headers = self._headers(token.value)
+        answer = client.call("POST", self._url, headers=headers, body=body, ca_file=self.options.ca_file)
         if answer.status == 200:
             text = f"the service account may send for the project {self._account.project_id}"
             return [AccountFinding(AccountAspect.CREDENTIALS, True, text)]
         meaning = ANSWERS.meaning(answer.status, fcm_error_code(answer.body))
-        is_good = False if meaning.reason is Reason.CREDENTIALS else None
-        return [AccountFinding(AccountAspect.CREDENTIALS, is_good, meaning.check or f"FCM answered {answer.status}")]
+        return [finding_of(meaning, f"FCM answered {answer.status}")]
 
     def close(self) -> None:
         """Ends the thread that renews the token."""

@@ -194,7 +194,6 @@ class HttpProvider(BaseHttpProvider[HttpOptions]):
         chosen = self.options.is_idempotent
         self.is_idempotent = self.options.request is None if chosen is None else chosen
         self.body_decides = type(self).body_decides or any(rule.looks_into_bodies for rule in self.options.answers)
-        self.expects_receipts = self.options.receipts is not None
         self.answers = AnswerTable({**STATUSES, **dict(self.options.changes())})
 
     @classmethod

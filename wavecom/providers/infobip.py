@@ -15,12 +15,9 @@ from wavecom.core.job import Outcome, Reason
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.providers.account import AccountClient, AccountFinding
-from wavecom.providers.account.findings import balance_finding, credentials_finding, fields_of, sender_finding
-from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, json_body
-from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url as api_address
-from wavecom.providers.configuration.options import pem_file, secret, secrets, text
+from wavecom.providers.account.findings import fields_of, prepaid_findings
+from wavecom.providers.api.base import ApiOptions, ApiProvider, number, sender_of
+from wavecom.providers.configuration.options import base_url, secret, secrets, text
 from wavecom.providers.responses import AnswerMeaning, AnswerTable
 from wavecom.providers.transport import Request, Response
 
@@ -66,18 +63,17 @@ _LONGEST_MINUTES: Final = 48 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class InfobipOptions:
+class InfobipOptions(ApiOptions):
     """The type's own keys. Every account has an address of its own, ``base_url``."""
 
     api_key: Annotated[str, secret()]
-    base_url: Annotated[str, api_address()]
+    base_url: Annotated[str, base_url()]
     sender: Annotated[str, text()]
     webhook_user: Annotated[str, text()] = "wavecom"
     webhook_password: Annotated[tuple[str, ...], secrets()] = ()
-    ca_file: Annotated[str | None, pem_file()] = None
 
 
-class InfobipProvider(BaseHttpProvider[InfobipOptions]):
+class InfobipProvider(ApiProvider[InfobipOptions]):
     """Infobip has no idempotency key. Our name of a message is its ``callbackData``, which comes with its reports."""
 
     options_class: ClassVar[type[InfobipOptions]] = InfobipOptions
@@ -85,27 +81,22 @@ class InfobipProvider(BaseHttpProvider[InfobipOptions]):
     answers = ANSWERS
     body_decides = True
 
-    def __init__(self, config: ProviderConfig[InfobipOptions], dependencies: ProviderDependencies) -> None:
-        super().__init__(config, dependencies)
-        self.expects_receipts = bool(self.options.webhook_password)
-        self._headers = {"Authorization": f"App {self.options.api_key}", "Accept": "application/json"}
+    def authorization(self) -> dict[str, str]:
+        """See ``ApiProvider.authorization``."""
+        return {"Authorization": f"App {self.options.api_key}", "Accept": "application/json"}
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
         fields: dict[str, object] = {
-            "sender": str(message.payload.get("senderId") or self.options.sender).removeprefix("+"),
-            "destinations": [{"to": str(message.to["phone"]).removeprefix("+")}],
+            "sender": number(sender_of(message, self.options.sender)),
+            "destinations": [{"to": number(str(message.to["phone"]))}],
             "content": {"text": str(message.payload["text"])},
             "webhooks": {"callbackData": message.receipt_reference, "contentType": "application/json"},
         }
         seconds = message.seconds_left(self.dependencies.clock.now())
         if seconds is not None and seconds < _LONGEST_MINUTES * 60:
             fields["options"] = {"validityPeriod": {"amount": max(1, seconds // 60), "timeUnit": "MINUTES"}}
-        headers = {**self._headers, "Content-Type": "application/json"}
-        url = f"{self.options.base_url}/sms/3/messages"
-        return Request(
-            url, json_body({"messages": [fields]}), headers, self.config.timeout_seconds, self.options.ca_file
-        )
+        return self.json_request("/sms/3/messages", {"messages": [fields]})
 
     def answer_code(self, response: Response) -> str | None:
         """Why the message was refused; None where it was taken."""
@@ -124,14 +115,9 @@ class InfobipProvider(BaseHttpProvider[InfobipOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. https://www.infobip.com/docs/api/platform/account-management"""
-        url = f"{self.options.base_url}/account/1/balance"
-        answer = client.call("GET", url, headers=self._headers, ca_file=self.options.ca_file)
-        findings = [credentials_finding(answer)]
-        if findings[0].is_good:
-            balance = fields_of(answer)
-            findings.append(balance_finding(balance.get("balance"), str(balance.get("currency", ""))))
-            findings.append(sender_finding(None, "senders can't be asked about"))
-        return findings
+        answer = self.ask(client, "/account/1/balance")
+        balance = fields_of(answer)
+        return prepaid_findings(answer, balance.get("balance"), balance.get("currency", ""))
 
 
 def _message(response: Response) -> dict[str, Any]:

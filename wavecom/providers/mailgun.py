@@ -12,16 +12,12 @@ from typing import Annotated, ClassVar, Final
 from urllib.parse import quote
 
 from wavecom.core.job import Outcome, Reason
-from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.providers.account import AccountClient, AccountFinding
 from wavecom.providers.account.findings import credentials_finding, fields_of, sender_finding
-from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, form_body
-from wavecom.providers.configuration import ProviderConfig
+from wavecom.providers.api.mail import MailApiOptions, MailApiProvider
 from wavecom.providers.configuration.basic_auth import basic_credentials
-from wavecom.providers.configuration.options import base_url, host_name, pem_file, secret, secrets
-from wavecom.providers.mail.composition import api_mail_of, mailbox, sender_address
+from wavecom.providers.configuration.options import host_name, secret, secrets
 from wavecom.providers.mail.form_data import multipart_form
 from wavecom.providers.mail.headers import written_headers
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_at, json_field
@@ -55,44 +51,38 @@ ANSWERS: Final = AnswerTable(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class MailgunOptions:
+class MailgunOptions(MailApiOptions):
     """The type's own keys. ``webhook_signing_key`` is the account's HTTP webhook signing key: with it receipts come."""
 
     domain: Annotated[str, host_name()]
     api_key: Annotated[str, secret()]
-    sender: Annotated[str, sender_address()]
     webhook_signing_key: Annotated[tuple[str, ...], secrets()] = ()
-    base_url: Annotated[str, base_url()] = "https://api.mailgun.net"
-    ca_file: Annotated[str | None, pem_file()] = None
 
 
-class MailgunProvider(BaseHttpProvider[MailgunOptions]):
+class MailgunProvider(MailApiProvider[MailgunOptions]):
     """Mailgun has no idempotency key. Our job id goes with the mail and comes back with each event.
 
     What is text goes as a form; what has files or an invitation goes as the mail that we make ourselves.
     """
 
     options_class: ClassVar[type[MailgunOptions]] = MailgunOptions
-    channels = frozenset({Channel.EMAIL})
     answers = ANSWERS
+    own_base_url = "https://api.mailgun.net"
 
-    def __init__(self, config: ProviderConfig[MailgunOptions], dependencies: ProviderDependencies) -> None:
-        super().__init__(config, dependencies)
-        options = self.options
-        self.expects_receipts = bool(options.webhook_signing_key)
-        self._sender = mailbox(options.sender)
-        self._url = f"{options.base_url}/v3/{quote(options.domain)}/messages"
-        self._authorization = {"Authorization": basic_credentials("api", options.api_key)}
+    def authorization(self) -> dict[str, str]:
+        """See ``ApiProvider.authorization``."""
+        return {"Authorization": basic_credentials("api", self.options.api_key)}
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
-        mail = api_mail_of(message, self._sender, self.dependencies.clock.now())
+        mail = self.mail_of(message)
+        path = f"/v3/{quote(self.options.domain)}/messages"
         own = {"v:wavecom_job_id": message.receipt_reference}
         if mail.attachments or mail.calendar is not None:
             content_type, body = multipart_form(
                 {"to": mail.recipient.address, **own}, "message", b"".join(mail.content())
             )
-            return self._request_to(f"{self._url}.mime", content_type, body)
+            return self.request_to(f"{path}.mime", body, {"Content-Type": content_type, **self.authorization()})
         fields = {
             "from": str(mail.sender),
             "to": str(mail.recipient),
@@ -104,11 +94,7 @@ class MailgunProvider(BaseHttpProvider[MailgunOptions]):
             **{f"h:{name}": value for name, value in written_headers(mail.headers or {}).items()},
             **own,
         }
-        return self._request_to(self._url, "application/x-www-form-urlencoded", form_body(fields))
-
-    def _request_to(self, url: str, content_type: str, body: bytes) -> Request:
-        headers = {"Content-Type": content_type, **self._authorization}
-        return Request(url, body, headers, self.config.timeout_seconds, self.options.ca_file)
+        return self.form_request(path, fields)
 
     def answer_code(self, response: Response) -> str | None:
         """Which of the addresses it does not take, by its sentence."""
@@ -124,9 +110,7 @@ class MailgunProvider(BaseHttpProvider[MailgunOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. Quotas are not told by Mailgun's API."""
-        options = self.options
-        url = f"{options.base_url}/v3/domains/{quote(options.domain)}"
-        answer = client.call("GET", url, headers=self._authorization, ca_file=options.ca_file)
+        answer = self.ask(client, f"/v3/domains/{quote(self.options.domain)}")
         if answer.status == 404:
             return [sender_finding(False, "Mailgun knows no such domain in this region: check domain and base_url")]
         credentials = credentials_finding(answer)

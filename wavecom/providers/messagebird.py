@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final
-from urllib.parse import quote
 
 import orjson
 
@@ -17,12 +16,10 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.core.sms import segments
 from wavecom.providers.account import AccountClient, AccountFinding
-from wavecom.providers.account.findings import balance_finding, credentials_finding, fields_of, sender_finding
-from wavecom.providers.base import ProviderDependencies, UnsendableError
-from wavecom.providers.base_http import BaseHttpProvider, json_body
-from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url as api_address
-from wavecom.providers.configuration.options import pem_file, secret, secrets, text
+from wavecom.providers.account.findings import fields_of, prepaid_findings
+from wavecom.providers.api.base import ApiOptions, ApiProvider, number, sender_of
+from wavecom.providers.base import UnsendableError
+from wavecom.providers.configuration.options import secret, secrets, text
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
 from wavecom.providers.transport import Request, Response
 
@@ -61,28 +58,25 @@ _MOST_PARTS: Final = 9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class MessagebirdOptions:
+class MessagebirdOptions(ApiOptions):
     """The type's own keys."""
 
     access_key: Annotated[str, secret()]
     sender: Annotated[str, text()]
     signing_key: Annotated[tuple[str, ...], secrets()] = ()
-    base_url: Annotated[str, api_address()] = "https://rest.messagebird.com"
-    ca_file: Annotated[str | None, pem_file()] = None
 
 
-class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
+class MessagebirdProvider(ApiProvider[MessagebirdOptions]):
     """MessageBird has no idempotency key. Our job id is its ``reference``, without which it reports nothing."""
 
     options_class: ClassVar[type[MessagebirdOptions]] = MessagebirdOptions
     channels = frozenset({Channel.SMS})
     answers = ANSWERS
+    own_base_url = "https://rest.messagebird.com"
 
-    def __init__(self, config: ProviderConfig[MessagebirdOptions], dependencies: ProviderDependencies) -> None:
-        super().__init__(config, dependencies)
-        self.expects_receipts = bool(self.options.signing_key)
-        asks_for_receipts = self.expects_receipts and dependencies.receipts_url is not None
-        self._report_url = f"{dependencies.receipts_url}/{quote(config.name)}" if asks_for_receipts else None
+    def authorization(self) -> dict[str, str]:
+        """See ``ApiProvider.authorization``."""
+        return {"Authorization": f"AccessKey {self.options.access_key}"}
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
@@ -91,20 +85,18 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
         if taken.count > _MOST_PARTS:
             raise UnsendableError(f"payload.text: MessageBird takes at most {_MOST_PARTS} parts", is_final_here=True)
         fields: dict[str, object] = {
-            "originator": str(message.payload.get("senderId") or self.options.sender).removeprefix("+"),
-            "recipients": [str(message.to["phone"]).removeprefix("+")],
+            "originator": number(sender_of(message, self.options.sender)),
+            "recipients": [number(str(message.to["phone"]))],
             "body": content,
             "datacoding": "plain" if taken.encoding == "GSM-7" else "unicode",
             "reference": message.receipt_reference,
         }
-        if self._report_url is not None:
-            fields["reportUrl"] = self._report_url
+        if self.expects_receipts and self.receipts_address is not None:
+            fields["reportUrl"] = self.receipts_address
         seconds = message.seconds_left(self.dependencies.clock.now())
         if seconds is not None:
             fields["validity"] = max(1, seconds)
-        headers = {"Content-Type": "application/json", "Authorization": f"AccessKey {self.options.access_key}"}
-        url = f"{self.options.base_url}/messages"
-        return Request(url, json_body(fields), headers, self.config.timeout_seconds, self.options.ca_file)
+        return self.json_request("/messages", fields)
 
     def answer_code(self, response: Response) -> str | None:
         """The first error's code, with the parameter that it names where the table tells such apart."""
@@ -123,11 +115,6 @@ class MessagebirdProvider(BaseHttpProvider[MessagebirdOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. https://developers.messagebird.com/api/balance/"""
-        headers = {"Authorization": f"AccessKey {self.options.access_key}"}
-        answer = client.call("GET", f"{self.options.base_url}/balance", headers=headers, ca_file=self.options.ca_file)
-        findings = [credentials_finding(answer)]
-        if findings[0].is_good:
-            balance = fields_of(answer)
-            findings.append(balance_finding(balance.get("amount"), balance.get("type", "")))
-            findings.append(sender_finding(None, "senders can't be asked about"))
-        return findings
+        answer = self.ask(client, "/balance")
+        balance = fields_of(answer)
+        return prepaid_findings(answer, balance.get("amount"), balance.get("type", ""))

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import quote
 
 from marshmallow import ValidationError
 
 from wavecom.core.job import Outcome, ProviderResult, Reason
-from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
-from wavecom.providers.account import AccountAnswer, AccountClient, AccountFinding
+from wavecom.providers.account import AccountClient, AccountFinding
 from wavecom.providers.account.findings import credentials_finding, fields_of, sender_finding
-from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, json_body
-from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url, pem_file, secret, secrets, text
-from wavecom.providers.mail.composition import api_mail_of, base64_content, mailbox, sender_address, unsupported
+from wavecom.providers.api.base import without_empty
+from wavecom.providers.api.mail import MailApiOptions, MailApiProvider, attachment_fields
+from wavecom.providers.configuration.options import secret, secrets, text
 from wavecom.providers.mail.headers import written_headers
-from wavecom.providers.mail.parts import MailAttachment
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_at, json_field
 from wavecom.providers.transport import Request, Response
 
@@ -63,64 +59,58 @@ ANSWERS: Final = AnswerTable(
 )
 
 
+_FILE: Final = {"filename": "Name", "content_type": "ContentType", "content": "Content", "content_id": "ContentID"}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class PostmarkOptions:
+class PostmarkOptions(MailApiOptions):
     """The type's own keys. ``webhook_user`` and ``webhook_password`` stand in the webhook's address: so receipts come.
 
     ``server_token = "POSTMARK_API_TEST"`` checks each mail and sends none.
     """
 
     server_token: Annotated[str, secret()]
-    sender: Annotated[str, sender_address()]
     message_stream: Annotated[str, text()] = "outbound"
     webhook_user: Annotated[str | None, secret()] = None
     webhook_password: Annotated[tuple[str, ...], secrets()] = ()
-    base_url: Annotated[str, base_url()] = "https://api.postmarkapp.com"
-    ca_file: Annotated[str | None, pem_file()] = None
 
     def __post_init__(self) -> None:
         if (self.webhook_user is None) is bool(self.webhook_password):
             raise ValidationError("webhook_user and webhook_password go together", "webhook_user")
 
 
-class PostmarkProvider(BaseHttpProvider[PostmarkOptions]):
+class PostmarkProvider(MailApiProvider[PostmarkOptions]):
     """Postmark has no idempotency key. Our job id goes with the mail and comes back with each event.
 
     Only a body with ``ErrorCode`` 0 is a success.
     """
 
     options_class: ClassVar[type[PostmarkOptions]] = PostmarkOptions
-    channels = frozenset({Channel.EMAIL})
     answers = ANSWERS
+    own_base_url = "https://api.postmarkapp.com"
+    takes_invitations = False
     body_decides = True
 
-    def __init__(self, config: ProviderConfig[PostmarkOptions], dependencies: ProviderDependencies) -> None:
-        super().__init__(config, dependencies)
-        self.expects_receipts = self.options.webhook_user is not None
-        self._sender = mailbox(self.options.sender)
-        self._headers = {"Accept": "application/json", "X-Postmark-Server-Token": self.options.server_token}
+    def authorization(self) -> dict[str, str]:
+        """See ``ApiProvider.authorization``."""
+        return {"Accept": "application/json", "X-Postmark-Server-Token": self.options.server_token}
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
-        mail = api_mail_of(message, self._sender, self.dependencies.clock.now())
-        if mail.calendar is not None:
-            raise unsupported("payload.calendar", "is an invitation")
-        options = self.options
-        content: dict[str, Any] = {
+        mail = self.mail_of(message)
+        content = {
             "From": str(mail.sender),
             "To": str(mail.recipient),
             "Subject": mail.subject,
             "TextBody": mail.text,
             "HtmlBody": mail.html,
-            "ReplyTo": ", ".join(map(str, mail.reply_to)) or None,
+            "ReplyTo": ", ".join(map(str, mail.reply_to)),
             "Headers": [{"Name": name, "Value": value} for name, value in written_headers(mail.headers or {}).items()],
-            "Attachments": [_attachment(each) for each in mail.attachments],
-            "MessageStream": options.message_stream,
+            "Attachments": [attachment_fields(each, _FILE, id_prefix="cid:") for each in mail.attachments],
+            "MessageStream": self.options.message_stream,
             "Metadata": {"wavecom_job_id": message.receipt_reference},
         }
-        body = json_body({key: value for key, value in content.items() if value})
-        headers = {"Content-Type": "application/json", **self._headers}
-        return Request(f"{options.base_url}/email", body, headers, self.config.timeout_seconds, options.ca_file)
+        return self.json_request("/email", without_empty(content))
 
     def answer_code(self, response: Response) -> str | None:
         """Its ``ErrorCode``."""
@@ -139,21 +129,10 @@ class PostmarkProvider(BaseHttpProvider[PostmarkOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. Signatures and credits are told to account tokens only."""
-
-        def get(path: str) -> AccountAnswer:
-            url = self.options.base_url + path
-            return client.call("GET", url, headers=self._headers, ca_file=self.options.ca_file)
-
-        credentials = credentials_finding(get("/server"))
+        credentials = credentials_finding(self.ask(client, "/server"))
         if not credentials.is_good:
             return [credentials]
-        stream = get(f"/message-streams/{quote(self.options.message_stream, safe='')}")
+        stream = self.ask(client, f"/message-streams/{quote(self.options.message_stream, safe='')}")
         if fields_of(stream).get("ID") != self.options.message_stream:
             return [credentials, sender_finding(False, "Postmark knows no such stream: check message_stream", stream)]
         return [credentials, sender_finding(None, "the stream is there; a server token can't ask about signatures")]
-
-
-def _attachment(attachment: MailAttachment) -> dict[str, str]:
-    content_id = {} if attachment.content_id is None else {"ContentID": f"cid:{attachment.content_id}"}
-    content = base64_content(attachment)
-    return {"Name": attachment.filename, "ContentType": attachment.content_type, "Content": content, **content_id}

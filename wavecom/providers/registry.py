@@ -46,22 +46,6 @@ RECEIPTS: dict[str, str] = {
 }
 
 
-#: The option without which a type's receipts can't be verified: a provider that lacks it has no reader.
-VERIFIED_WITH = {
-    "http": "receipts",
-    "infobip": "webhook_password",
-    "mailgun": "webhook_signing_key",
-    "messagebird": "signing_key",
-    "postmark": "webhook_password",
-    "resend": "webhook_secret",
-    "sendgrid": "webhook_public_key",
-    "ses": "topic_arns",
-    "sns": "topic_arns",
-    "twilio": "auth_token",
-    "vonage": "signature_secret",
-}
-
-
 def provider_class(type_name: str) -> type[BaseProvider[Any]]:
     """The class for a type of ``CLASSES``; KeyError for any other."""
     class_name = CLASSES[type_name]

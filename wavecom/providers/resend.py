@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
-
-from marshmallow import ValidationError
+from typing import Annotated, ClassVar, Final
 
 from wavecom.core.job import Outcome, Reason, Scope
-from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.providers.account import AccountAspect, AccountClient, AccountFinding
 from wavecom.providers.account.findings import credentials_finding, fields_of, sender_finding
-from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, json_body
-from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url, pem_file, secret, secrets
-from wavecom.providers.configuration.webhook_secrets import key_of
-from wavecom.providers.mail.composition import api_mail_of, base64_content, mailbox, sender_address, unsupported
+from wavecom.providers.api.base import without_empty
+from wavecom.providers.api.mail import MailApiOptions, MailApiProvider, attachment_fields
+from wavecom.providers.configuration.options import secret, secrets
+from wavecom.providers.configuration.webhook_secrets import check_webhook_secret
 from wavecom.providers.mail.headers import written_headers
-from wavecom.providers.mail.parts import MailAttachment
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_at, json_field
 from wavecom.providers.transport import Request, Response
 
@@ -55,44 +49,34 @@ ANSWERS: Final = AnswerTable(
 )
 
 
-def _is_webhook_secret(value: str) -> None:
-    try:
-        key_of(value)
-    except ValueError as error:
-        raise ValidationError(str(error)) from None
+_FILE: Final = {name: name for name in ("filename", "content_type", "content", "content_id")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class ResendOptions:
+class ResendOptions(MailApiOptions):
     """The type's own keys. ``webhook_secret`` is the webhook's signing secret (``whsec_…``): with it receipts come."""
 
     api_key: Annotated[str, secret()]
-    sender: Annotated[str, sender_address()]
-    webhook_secret: Annotated[tuple[str, ...], secrets(_is_webhook_secret)] = ()
-    base_url: Annotated[str, base_url()] = "https://api.resend.com"
-    ca_file: Annotated[str | None, pem_file()] = None
+    webhook_secret: Annotated[tuple[str, ...], secrets(check_webhook_secret)] = ()
 
 
-class ResendProvider(BaseHttpProvider[ResendOptions]):
+class ResendProvider(MailApiProvider[ResendOptions]):
     """Resend drops repetitions of an ``Idempotency-Key`` for a day. Our job id goes with the mail as a tag."""
 
     options_class: ClassVar[type[ResendOptions]] = ResendOptions
-    channels = frozenset({Channel.EMAIL})
     answers = ANSWERS
+    own_base_url = "https://api.resend.com"
+    takes_invitations = False
     is_idempotent = True
 
-    def __init__(self, config: ProviderConfig[ResendOptions], dependencies: ProviderDependencies) -> None:
-        super().__init__(config, dependencies)
-        self.expects_receipts = bool(self.options.webhook_secret)
-        self._sender = mailbox(self.options.sender)
-        self._authorization = {"Authorization": f"Bearer {self.options.api_key}"}
+    def authorization(self) -> dict[str, str]:
+        """See ``ApiProvider.authorization``."""
+        return {"Authorization": f"Bearer {self.options.api_key}"}
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``. The same at every attempt, as its key demands."""
-        mail = api_mail_of(message, self._sender, self.dependencies.clock.now())
-        if mail.calendar is not None:
-            raise unsupported("payload.calendar", "is an invitation")
-        content: dict[str, Any] = {
+        mail = self.mail_of(message)
+        content = {
             "from": str(mail.sender),
             "to": [str(mail.recipient)],
             "subject": mail.subject,
@@ -100,17 +84,10 @@ class ResendProvider(BaseHttpProvider[ResendOptions]):
             "html": mail.html,
             "reply_to": [str(box) for box in mail.reply_to],
             "headers": written_headers(mail.headers or {}),
-            "attachments": [_attachment(each) for each in mail.attachments],
+            "attachments": [attachment_fields(each, _FILE) for each in mail.attachments],
             "tags": [{"name": "wavecom_job_id", "value": message.receipt_reference}],
         }
-        headers = {
-            "Content-Type": "application/json",
-            "Idempotency-Key": message.delivery_key,
-            **self._authorization,
-        }
-        body = json_body({key: value for key, value in content.items() if value})
-        options = self.options
-        return Request(f"{options.base_url}/emails", body, headers, self.config.timeout_seconds, options.ca_file)
+        return self.json_request("/emails", without_empty(content), {"Idempotency-Key": message.delivery_key})
 
     def answer_code(self, response: Response) -> str | None:
         """The name of its error; a wrong key has two."""
@@ -123,8 +100,7 @@ class ResendProvider(BaseHttpProvider[ResendOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. Quotas are not told, and a key that may only send can't ask."""
-        url = f"{self.options.base_url}/domains"
-        answer = client.call("GET", url, headers=self._authorization, ca_file=self.options.ca_file)
+        answer = self.ask(client, "/domains")
         if isinstance(answer.content, dict) and answer.content.get("name") == "restricted_api_key":
             known = AccountFinding(AccountAspect.CREDENTIALS, True, "accepted, to send only")
             return [known, sender_finding(None, "a key that may only send can't ask about domains")]
@@ -132,12 +108,6 @@ class ResendProvider(BaseHttpProvider[ResendOptions]):
         if not credentials.is_good:
             return [credentials]
         verified = {each.get("name") for each in fields_of(answer).get("data", ()) if each.get("status") == "verified"}
-        is_verified = self._sender.domain in verified
+        is_verified = self.sender.domain in verified
         text = "its domain is verified" if is_verified else "its domain is not verified at Resend"
         return [credentials, sender_finding(is_verified, text)]
-
-
-def _attachment(attachment: MailAttachment) -> dict[str, str]:
-    content_id = {} if attachment.content_id is None else {"content_id": attachment.content_id}
-    content = base64_content(attachment)
-    return {"filename": attachment.filename, "content_type": attachment.content_type, "content": content, **content_id}

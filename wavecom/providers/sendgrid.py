@@ -7,24 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import Annotated, ClassVar, Final
 from urllib.parse import quote
 
-from marshmallow import ValidationError
-
 from wavecom.core.job import Outcome, Reason
-from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.providers.account import AccountAnswer, AccountClient, AccountFinding
 from wavecom.providers.account.findings import balance_finding, credentials_finding, fields_of, sender_finding
-from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, json_body
-from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url, pem_file, secret, secrets
-from wavecom.providers.configuration.public_keys import ecdsa_public_key
-from wavecom.providers.mail.composition import api_mail_of, base64_content, mailbox, sender_address, unsupported
+from wavecom.providers.api.base import without_empty
+from wavecom.providers.api.mail import MailApiOptions, MailApiProvider, attachment_fields
+from wavecom.providers.configuration.options import secret, secrets
+from wavecom.providers.configuration.public_keys import check_ecdsa_public_key
+from wavecom.providers.mail.composition import unsupported
 from wavecom.providers.mail.headers import written_headers
 from wavecom.providers.mail.mime import Mailbox
+from wavecom.providers.mail.parts import MailAttachment
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_at
 from wavecom.providers.transport import Request, Response
 
@@ -55,79 +52,49 @@ ANSWERS: Final = AnswerTable(
 )
 
 
-def _is_public_key(value: str) -> None:
-    try:
-        ecdsa_public_key(value)
-    except ValueError:
-        raise ValidationError(
-            "must be the verification key as SendGrid shows it: base64, beginning with MFkw"
-        ) from None
+_FILE: Final = {"filename": "filename", "content_type": "type", "content": "content", "content_id": "content_id"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SendgridOptions:
+class SendgridOptions(MailApiOptions):
     """The type's own keys. ``webhook_public_key`` is the Event Webhook's verification key: with it receipts come."""
 
     api_key: Annotated[str, secret()]
-    sender: Annotated[str, sender_address()]
-    webhook_public_key: Annotated[tuple[str, ...], secrets(_is_public_key)] = ()
-    base_url: Annotated[str, base_url()] = "https://api.sendgrid.com"
-    ca_file: Annotated[str | None, pem_file()] = None
+    webhook_public_key: Annotated[tuple[str, ...], secrets(check_ecdsa_public_key)] = ()
 
 
-class SendgridProvider(BaseHttpProvider[SendgridOptions]):
+class SendgridProvider(MailApiProvider[SendgridOptions]):
     """SendGrid has no idempotency key. Our job id goes with the mail and comes back with each event."""
 
     options_class: ClassVar[type[SendgridOptions]] = SendgridOptions
-    channels = frozenset({Channel.EMAIL})
     answers = ANSWERS
+    own_base_url = "https://api.sendgrid.com"
+    takes_invitations = False
 
-    def __init__(self, config: ProviderConfig[SendgridOptions], dependencies: ProviderDependencies) -> None:
-        super().__init__(config, dependencies)
-        self.expects_receipts = bool(self.options.webhook_public_key)
-        self._sender = mailbox(self.options.sender)
-        self._authorization = {"Authorization": f"Bearer {self.options.api_key}"}
+    def authorization(self) -> dict[str, str]:
+        """See ``ApiProvider.authorization``."""
+        return {"Authorization": f"Bearer {self.options.api_key}"}
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
-        mail = api_mail_of(message, self._sender, self.dependencies.clock.now())
-        if mail.calendar is not None:
-            raise unsupported("payload.calendar", "is an invitation")
+        mail = self.mail_of(message)
         headers = written_headers(mail.headers or {})
         if any(name.lower().startswith("x-sg-") for name in headers):
             raise unsupported("payload.headers", "has a header of SendGrid's own (X-SG-…)")
         texts = (("text/plain", mail.text), ("text/html", mail.html))
-        content: dict[str, Any] = {
-            "personalizations": [
-                {"to": [_person(mail.recipient)], "custom_args": {"wavecom_job_id": message.receipt_reference}}
-            ],
+        addressee = {"to": [_person(mail.recipient)], "custom_args": {"wavecom_job_id": message.receipt_reference}}
+        content = {
+            "personalizations": [addressee],
             "from": _person(mail.sender),
+            "reply_to_list": [_person(box) for box in mail.reply_to],
+            "headers": headers,
+            "attachments": [_attachment(each) for each in mail.attachments],
+        }
+        required = {
             "subject": mail.subject,
             "content": [{"type": kind, "value": value} for kind, value in texts if value],
         }
-        if mail.reply_to:
-            content["reply_to_list"] = [_person(box) for box in mail.reply_to]
-        if headers:
-            content["headers"] = headers
-        if mail.attachments:
-            content["attachments"] = [
-                {
-                    "content": base64_content(each),
-                    "type": each.content_type,
-                    "filename": each.filename,
-                    "disposition": "attachment" if each.content_id is None else "inline",
-                    **({} if each.content_id is None else {"content_id": each.content_id}),
-                }
-                for each in mail.attachments
-            ]
-        options = self.options
-        return Request(
-            f"{options.base_url}/v3/mail/send",
-            json_body(content),
-            {"Content-Type": "application/json", **self._authorization},
-            self.config.timeout_seconds,
-            options.ca_file,
-        )
+        return self.json_request("/v3/mail/send", {**without_empty(content), **required})
 
     def answer_code(self, response: Response) -> str | None:
         """What its first error is about."""
@@ -144,20 +111,15 @@ class SendgridProvider(BaseHttpProvider[SendgridOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. A key that may only send can't ask about sender and credits."""
-
-        def get(path: str) -> AccountAnswer:
-            url = self.options.base_url + path
-            return client.call("GET", url, headers=self._authorization, ca_file=self.options.ca_file)
-
-        scopes = get("/v3/scopes")
+        scopes = self.ask(client, "/v3/scopes")
         credentials = credentials_finding(scopes)
         if not credentials.is_good:
             return [credentials]
         if "mail.send" not in fields_of(scopes).get("scopes", ()):
             return [AccountFinding(credentials.aspect, False, "accepted, but api_key has not the scope mail.send")]
-        domains = get(f"/v3/whitelabel/domains?domain={quote(self._sender.domain)}")
-        senders = get("/v3/verified_senders")
-        remain = fields_of(get("/v3/user/credits")).get("remain")
+        domains = self.ask(client, f"/v3/whitelabel/domains?domain={quote(self.sender.domain)}")
+        senders = self.ask(client, "/v3/verified_senders")
+        remain = fields_of(self.ask(client, "/v3/user/credits")).get("remain")
         return [credentials, self._sender_finding(domains, senders), balance_finding(remain, "mails")]
 
     def _sender_finding(self, domains: AccountAnswer, senders: AccountAnswer) -> AccountFinding:
@@ -165,9 +127,14 @@ class SendgridProvider(BaseHttpProvider[SendgridOptions]):
         single = fields_of(senders).get("results", ())
         if any(each.get("valid") for each in known):
             return sender_finding(True, "its domain is authenticated")
-        is_single = any(each.get("from_email") == self._sender.address and each.get("verified") for each in single)
+        is_single = any(each.get("from_email") == self.sender.address and each.get("verified") for each in single)
         text = "verified" if is_single else "neither the address nor its domain is verified"
         return sender_finding(is_single, text, domains, senders)
+
+
+def _attachment(attachment: MailAttachment) -> dict[str, str]:
+    disposition = "attachment" if attachment.content_id is None else "inline"
+    return {**attachment_fields(attachment, _FILE), "disposition": disposition}
 
 
 def _person(box: Mailbox) -> dict[str, str]:

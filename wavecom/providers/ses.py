@@ -8,21 +8,19 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from wavecom.core.job import Outcome, Reason
-from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
-from wavecom.providers.account import AccountAnswer, AccountAspect, AccountClient, AccountFinding
+from wavecom.providers.account import AccountAspect, AccountClient, AccountFinding
 from wavecom.providers.account.findings import credentials_finding, fields_of, sender_finding
+from wavecom.providers.api.aws import AwsOptions, AwsSigner
+from wavecom.providers.api.base import without_empty
+from wavecom.providers.api.mail import MailApiOptions, MailApiProvider
 from wavecom.providers.aws.errors import error_type
-from wavecom.providers.aws.sigv4 import AwsCredentials, signed_headers
 from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url, host_name, pem_file, secret, text, tuple_of
-from wavecom.providers.mail.composition import api_mail_of, mailbox, sender_address
 from wavecom.providers.mail.mime import Mail
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_at, json_field
 from wavecom.providers.transport import Request, Response
@@ -63,65 +61,45 @@ ANSWERS: Final = AnswerTable(
     },
 )
 
-_TOPICS = tuple_of(text(), 'must be a list such as ["arn:aws:sns:eu-west-1:123456789012:mail-events"]')
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SesOptions:
+class SesOptions(AwsOptions, MailApiOptions):
     """The type's own keys. ``topic_arns`` are the SNS topics that SES publishes events to: with them receipts come."""
 
-    region: Annotated[str, host_name()]
-    access_key_id: Annotated[str, secret()]
-    secret_access_key: Annotated[str, secret()]
-    sender: Annotated[str, sender_address()]
-    configuration_set: Annotated[str | None, text()] = None
-    topic_arns: Annotated[tuple[str, ...], _TOPICS] = ()
-    base_url: Annotated[str | None, base_url()] = None
-    ca_file: Annotated[str | None, pem_file()] = None
 
-
-class SesProvider(BaseHttpProvider[SesOptions]):
+class SesProvider(MailApiProvider[SesOptions]):
     """SES has no idempotency key. Our job id goes with the mail as a tag and comes back with each event.
 
     What is text goes as simple content; what has files, an invitation or headers of its own as the mail that we make.
     """
 
     options_class: ClassVar[type[SesOptions]] = SesOptions
-    channels = frozenset({Channel.EMAIL})
     answers = ANSWERS
 
     def __init__(self, config: ProviderConfig[SesOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
-        options = self.options
-        self.expects_receipts = bool(options.topic_arns)
-        self._sender = mailbox(options.sender)
-        self._base_url = options.base_url or f"https://email.{options.region}.amazonaws.com"
-        self._credentials = AwsCredentials(
-            access_key_id=options.access_key_id,
-            secret_access_key=options.secret_access_key,
-            region=options.region,
-            service="ses",
-        )
+        self._signer = AwsSigner(self.options, "ses", dependencies.clock.now)
+
+    def default_base_url(self) -> str:
+        """See ``ApiProvider.default_base_url``."""
+        return f"https://email.{self.options.region}.amazonaws.com"
+
+    def signed(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Mapping[str, str]:
+        """See ``ApiProvider.signed``."""
+        return self._signer.signed(method, url, headers, body)
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
-        mail = api_mail_of(message, self._sender, self.dependencies.clock.now())
-        content: dict[str, Any] = {
+        mail = self.mail_of(message)
+        content = {
             "FromEmailAddress": str(mail.sender),
             "Destination": {"ToAddresses": [str(mail.recipient)]},
+            "ReplyToAddresses": [str(box) for box in mail.reply_to],
             "Content": _content(mail),
             "EmailTags": [{"Name": "wavecom_job_id", "Value": message.receipt_reference}],
+            "ConfigurationSetName": self.options.configuration_set,
         }
-        if mail.reply_to:
-            content["ReplyToAddresses"] = [str(box) for box in mail.reply_to]
-        if self.options.configuration_set is not None:
-            content["ConfigurationSetName"] = self.options.configuration_set
-        url, body = f"{self._base_url}/v2/email/outbound-emails", json_body(content)
-        headers = self._signed("POST", url, {"Content-Type": "application/json"}, body)
-        return Request(url, body, headers, self.config.timeout_seconds, self.options.ca_file)
-
-    def _signed(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> dict[str, str]:
-        return signed_headers(self._credentials, method, url, headers, body, self.dependencies.clock.now())
+        return self.json_request("/v2/email/outbound-emails", without_empty(content))
 
     def answer_code(self, response: Response) -> str | None:
         """The type of the error; of two types its message says more."""
@@ -137,16 +115,12 @@ class SesProvider(BaseHttpProvider[SesOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``."""
-
-        def get(path: str) -> AccountAnswer:
-            url = f"{self._base_url}/v2/email/{path}"
-            return client.call("GET", url, headers=self._signed("GET", url, {}), ca_file=self.options.ca_file)
-
-        account = get("account")
+        account = self.ask(client, "/v2/email/account")
         credentials = credentials_finding(account)
         if not credentials.is_good:
             return [credentials]
-        identities = [get(f"identities/{quote(each, safe='')}") for each in (self._sender.address, self._sender.domain)]
+        names = (self.sender.address, self.sender.domain)
+        identities = [self.ask(client, f"/v2/email/identities/{quote(each, safe='')}") for each in names]
         is_verified = any(fields_of(each).get("VerifiedForSendingStatus") is True for each in identities)
         sender = sender_finding(is_verified, "verified" if is_verified else "not verified in this region", *identities)
         return [credentials, sender, _quota(fields_of(account))]

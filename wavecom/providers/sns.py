@@ -18,13 +18,12 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.providers.account import AccountAnswer, AccountAspect, AccountClient, AccountFinding
 from wavecom.providers.account.findings import credentials_finding
-from wavecom.providers.aws.sigv4 import AwsCredentials, signed_headers
+from wavecom.providers.api.aws import AwsOptions, AwsSigner
+from wavecom.providers.api.base import ApiProvider, sender_of
 from wavecom.providers.aws.text_messages import Publish, SendTextMessage, TextMessage, TextMessageApi
 from wavecom.providers.base import ProviderDependencies, UnsendableError
-from wavecom.providers.base_http import BaseHttpProvider
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url as api_address
-from wavecom.providers.configuration.options import host_name, pem_file, secret, text, tuple_of
+from wavecom.providers.configuration.options import text
 from wavecom.providers.responses import AnswerMeaning, AnswerTable
 from wavecom.providers.responses.answers import Meanings
 from wavecom.providers.transport import Request, Response
@@ -88,31 +87,21 @@ SEND_TEXT_MESSAGE_ANSWERS: Final = AnswerTable(
     },
 )
 
-_ARNS = tuple_of(text(), 'must be a list such as ["arn:aws:sns:eu-west-1:123456789012:sms-events"]')
-
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class SnsOptions:
-    """The type's own keys. ``topic_arns`` are the topics that receipts and replies may come from."""
+class SnsOptions(AwsOptions):
+    """The type's own keys."""
 
-    region: Annotated[str, host_name()]
-    access_key_id: Annotated[str, secret()]
-    secret_access_key: Annotated[str, secret()]
     #: A number, a name; of End User Messaging also the id or ARN of a sender or a pool. None: as AWS chooses.
     sender: Annotated[str | None, text()] = None
-    topic_arns: Annotated[tuple[str, ...], _ARNS] = ()
     api: Annotated[str, text(choices=("sns", "end_user_messaging"))] = "sns"
-    configuration_set: Annotated[str | None, text()] = None
-    #: None: that of the region.
-    base_url: Annotated[str | None, api_address()] = None
-    ca_file: Annotated[str | None, pem_file()] = None
 
     def __post_init__(self) -> None:
         if self.configuration_set is not None and self.api == "sns":
             raise ValidationError('belongs to api = "end_user_messaging"; SNS has none', "configuration_set")
 
 
-class SnsProvider(BaseHttpProvider[SnsOptions]):
+class SnsProvider(ApiProvider[SnsOptions]):
     """AWS has no idempotency key for text messages. End User Messaging echoes our job id in its events."""
 
     options_class: ClassVar[type[SnsOptions]] = SnsOptions
@@ -120,40 +109,40 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
     answers = PUBLISH_ANSWERS
 
     def __init__(self, config: ProviderConfig[SnsOptions], dependencies: ProviderDependencies) -> None:
-        super().__init__(config, dependencies)
-        options = self.options
+        options = config.options
         is_sns = options.api == "sns"
+        self._api: TextMessageApi = Publish() if is_sns else SendTextMessage(options.configuration_set)
+        super().__init__(config, dependencies)
         if not is_sns:
             self.answers = SEND_TEXT_MESSAGE_ANSWERS
-        self._api: TextMessageApi = Publish() if is_sns else SendTextMessage(options.configuration_set)
         #: SNS itself writes what became of a text message to CloudWatch alone.
         self.expects_receipts = bool(not is_sns and options.configuration_set and options.topic_arns)
-        domain = "amazonaws.com.cn" if options.region.startswith("cn-") else "amazonaws.com"
-        self._url = f"{options.base_url or f'https://{self._api.service}.{options.region}.{domain}'}/"
-        self._credentials = AwsCredentials(
-            access_key_id=options.access_key_id,
-            secret_access_key=options.secret_access_key,
-            region=options.region,
-            service=self._api.service,
-        )
+        self._signer = AwsSigner(options, self._api.service, dependencies.clock.now)
+
+    def default_base_url(self) -> str:
+        """See ``ApiProvider.default_base_url``."""
+        domain = "amazonaws.com.cn" if self.options.region.startswith("cn-") else "amazonaws.com"
+        return f"https://{self._api.service}.{self.options.region}.{domain}"
+
+    def signed(self, method: str, url: str, headers: Mapping[str, str], body: bytes = b"") -> Mapping[str, str]:
+        """See ``ApiProvider.signed``."""
+        return self._signer.signed(method, url, headers, body)
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
-        now = self.dependencies.clock.now()
-        chosen = message.payload.get("senderId")
         content = TextMessage(
             message.receipt_reference,
             str(message.to["phone"]),
             str(message.payload["text"]),
-            str(chosen) if chosen else self.options.sender,
-            message.seconds_left(now),
+            sender_of(message, self.options.sender),
+            message.seconds_left(self.dependencies.clock.now()),
         )
         try:
             body = self._api.body(content)
         except ValueError as error:
-            raise UnsendableError(f"{'payload.senderId: ' if chosen else ''}{error}", is_final_here=True) from None
-        headers = signed_headers(self._credentials, "POST", self._url, self._api.headers, body, now)
-        return Request(self._url, body, headers, self.config.timeout_seconds, self.options.ca_file)
+            place = "payload.senderId: " if message.payload.get("senderId") else ""
+            raise UnsendableError(f"{place}{error}", is_final_here=True) from None
+        return self.request_to("/", body, self._api.headers)
 
     def answer_code(self, response: Response) -> str | None:
         """The code of an error."""
@@ -189,8 +178,9 @@ class SnsProvider(BaseHttpProvider[SnsOptions]):
         return findings
 
     def _asked(self, client: AccountClient, headers: Mapping[str, str], body: bytes) -> AccountAnswer:
-        signed = signed_headers(self._credentials, "POST", self._url, headers, body, self.dependencies.clock.now())
-        return client.call("POST", self._url, headers=signed, body=body, ca_file=self.options.ca_file)
+        url = f"{self.base_url}/"
+        signed = self.signed("POST", url, headers, body)
+        return client.call("POST", url, headers=signed, body=body, ca_file=self.options.ca_file)
 
 
 #: In the answer of GetSMSAttributes.

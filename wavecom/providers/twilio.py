@@ -16,14 +16,13 @@ from marshmallow import ValidationError
 from wavecom.core.job import Outcome, Reason
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
-from wavecom.providers.account import AccountAnswer, AccountAspect, AccountClient, AccountFinding
+from wavecom.providers.account import AccountAspect, AccountClient, AccountFinding
 from wavecom.providers.account.findings import balance_finding, credentials_finding, fields_of, sender_finding
+from wavecom.providers.api.base import ApiOptions, ApiProvider, sender_of
 from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, form_body
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.basic_auth import basic_credentials
-from wavecom.providers.configuration.options import base_url as api_address
-from wavecom.providers.configuration.options import pem_file, secret, secrets, text
+from wavecom.providers.configuration.options import secret, secrets, text
 from wavecom.providers.responses import AnswerMeaning, AnswerTable, json_field
 from wavecom.providers.transport import Request, Response
 
@@ -77,7 +76,7 @@ _LONGEST_VALIDITY_SECONDS: Final = 14_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class TwilioOptions:
+class TwilioOptions(ApiOptions):
     """The type's own keys. Of several tokens the first is sent; receipts may be signed with any."""
 
     account_sid: Annotated[str, secret()]
@@ -85,45 +84,41 @@ class TwilioOptions:
     #: A number in E.164, a short code or a name; a message may name another.
     sender: Annotated[str | None, text()] = None
     messaging_service_sid: Annotated[str | None, text()] = None
-    base_url: Annotated[str, api_address()] = "https://api.twilio.com"
-    ca_file: Annotated[str | None, pem_file()] = None
 
     def __post_init__(self) -> None:
         if (self.sender is None) is (self.messaging_service_sid is None):
             raise ValidationError("give either sender or messaging_service_sid", "sender")
 
 
-class TwilioProvider(BaseHttpProvider[TwilioOptions]):
+class TwilioProvider(ApiProvider[TwilioOptions]):
     """Twilio has no idempotency key: a repetition is a second message. Our job id goes with the status callback."""
 
     options_class: ClassVar[type[TwilioOptions]] = TwilioOptions
     channels = frozenset({Channel.SMS})
     answers = ANSWERS
+    own_base_url = "https://api.twilio.com"
 
     def __init__(self, config: ProviderConfig[TwilioOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
-        receipts_url = dependencies.receipts_url
-        self._callback = None if receipts_url is None else f"{receipts_url}/{quote(config.name)}"
+        self._callback = self.receipts_address
         self.expects_receipts = self._callback is not None
-        self._account_url = f"{self.options.base_url}/2010-04-01/Accounts/{quote(self.options.account_sid)}"
-        self._headers = {
-            "Content-Type": "application/x-www-form-urlencoded",
-            "Authorization": basic_credentials(self.options.account_sid, self.options.auth_token[0]),
-        }
+        self._account = f"/2010-04-01/Accounts/{quote(self.options.account_sid)}"
+
+    def authorization(self) -> dict[str, str]:
+        """See ``ApiProvider.authorization``."""
+        return {"Authorization": basic_credentials(self.options.account_sid, self.options.auth_token[0])}
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
-        sender = message.payload.get("senderId") or self.options.sender
         fields = {
             "To": message.to["phone"],
             "Body": message.payload["text"],
-            "From": sender,
+            "From": sender_of(message, self.options.sender),
             "MessagingServiceSid": self.options.messaging_service_sid,
             "ValidityPeriod": self._validity_seconds(message),
             "StatusCallback": self._callback and f"{self._callback}?{urlencode({'job': message.receipt_reference})}",
         }
-        url = f"{self._account_url}/Messages.json"
-        return Request(url, form_body(fields), self._headers, self.config.timeout_seconds, self.options.ca_file)
+        return self.form_request(f"{self._account}/Messages.json", fields)
 
     def answer_code(self, response: Response) -> str | None:
         """The code of an error in its JSON."""
@@ -140,26 +135,21 @@ class TwilioProvider(BaseHttpProvider[TwilioOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. https://www.twilio.com/docs/iam/api/account"""
-        options = self.options
-        headers = {"Authorization": self._headers["Authorization"]}
-
-        def get(path: str) -> AccountAnswer:
-            return client.call("GET", self._account_url + path, headers=headers, ca_file=options.ca_file)
-
-        account = get(".json")
+        account = self.ask(client, f"{self._account}.json")
         status = fields_of(account).get("status", "active")
         findings = [credentials_finding(account)]
         if not findings[0].is_good:
             return findings
         if status != "active":
             findings.append(AccountFinding(AccountAspect.QUOTA, False, f"the account is {status}"))
-        balance = fields_of(get("/Balance.json"))
+        balance = fields_of(self.ask(client, f"{self._account}/Balance.json"))
         findings.append(balance_finding(balance.get("balance"), balance.get("currency", "")))
-        if options.sender is None or not options.sender.startswith("+"):
+        sender = self.options.sender
+        if sender is None or not sender.startswith("+"):
             findings.append(sender_finding(None, "names, short codes and messaging services can't be asked about"))
         else:
-            query = urlencode({"PhoneNumber": options.sender})
-            answer = get(f"/IncomingPhoneNumbers.json?{query}")
+            query = urlencode({"PhoneNumber": sender})
+            answer = self.ask(client, f"{self._account}/IncomingPhoneNumbers.json?{query}")
             numbers = fields_of(answer).get("incoming_phone_numbers")
             text = "a number of this account" if numbers else "no number of this account"
             findings.append(sender_finding(bool(numbers), text, answer))

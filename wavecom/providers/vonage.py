@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, ClassVar, Final
-from urllib.parse import quote
 
 import orjson
 
@@ -17,12 +16,11 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.core.sms import segments
 from wavecom.providers.account import AccountClient, AccountFinding
-from wavecom.providers.account.findings import balance_finding, credentials_finding, fields_of, sender_finding
+from wavecom.providers.account.findings import fields_of, prepaid_findings
+from wavecom.providers.api.base import ApiOptions, ApiProvider, number, sender_of
 from wavecom.providers.base import ProviderDependencies
-from wavecom.providers.base_http import BaseHttpProvider, form_body
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import base_url as api_address
-from wavecom.providers.configuration.options import pem_file, secret, secrets, text
+from wavecom.providers.configuration.options import secret, secrets, text
 from wavecom.providers.responses import AnswerMeaning, AnswerTable
 from wavecom.providers.transport import Request, Response
 
@@ -72,7 +70,7 @@ _LONGEST_CALLBACK: Final = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
-class VonageOptions:
+class VonageOptions(ApiOptions):
     """The type's own keys. ``signature_secret`` and ``signature_method`` are those of the account's settings."""
 
     api_key: Annotated[str, secret()]
@@ -80,25 +78,22 @@ class VonageOptions:
     sender: Annotated[str, text()]
     signature_secret: Annotated[tuple[str, ...], secrets()] = ()
     signature_method: Annotated[str, text(choices=("md5hash", "md5", "sha1", "sha256", "sha512"))] = "sha256"
-    base_url: Annotated[str, api_address()] = "https://rest.nexmo.com"
-    ca_file: Annotated[str | None, pem_file()] = None
 
 
-class VonageProvider(BaseHttpProvider[VonageOptions]):
+class VonageProvider(ApiProvider[VonageOptions]):
     """Vonage has no idempotency key. Our job id is its ``client-ref``, which comes back with receipts."""
 
     options_class: ClassVar[type[VonageOptions]] = VonageOptions
     channels = frozenset({Channel.SMS})
     answers = ANSWERS
+    own_base_url = "https://rest.nexmo.com"
     body_decides = True
 
     def __init__(self, config: ProviderConfig[VonageOptions], dependencies: ProviderDependencies) -> None:
         super().__init__(config, dependencies)
-        self.expects_receipts = bool(self.options.signature_secret)
-        callback = f"{dependencies.receipts_url}/{quote(config.name)}"
-        has_address = dependencies.receipts_url is not None and len(callback) <= _LONGEST_CALLBACK
+        callback = self.receipts_address if self.expects_receipts else None
         #: Where it can't go with the message, the address in the account's settings counts.
-        self._callback = callback if self.expects_receipts and has_address else None
+        self._callback = callback if len(callback or "") <= _LONGEST_CALLBACK else None
 
     def request(self, message: Message) -> Request:
         """See ``BaseHttpProvider.request``."""
@@ -106,17 +101,15 @@ class VonageProvider(BaseHttpProvider[VonageOptions]):
         fields = {
             "api_key": self.options.api_key,
             "api_secret": self.options.api_secret,
-            "from": str(message.payload.get("senderId") or self.options.sender).removeprefix("+"),
-            "to": str(message.to["phone"]).removeprefix("+"),
+            "from": number(sender_of(message, self.options.sender)),
+            "to": number(str(message.to["phone"])),
             "text": content,
             "type": "text" if segments(content).encoding == "GSM-7" else "unicode",
             "client-ref": message.receipt_reference,
             "ttl": self._milliseconds(message),
             "callback": self._callback,
         }
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        url = f"{self.options.base_url}/sms/json"
-        return Request(url, form_body(fields), headers, self.config.timeout_seconds, self.options.ca_file)
+        return self.form_request("/sms/json", fields)
 
     def answer_code(self, response: Response) -> str | None:
         """The first status of a part that is not 0; None where there is none."""
@@ -162,14 +155,8 @@ class VonageProvider(BaseHttpProvider[VonageOptions]):
 
     def check_account(self, client: AccountClient) -> Sequence[AccountFinding]:
         """See ``BaseProvider.check_account``. https://developer.vonage.com/en/api/account"""
-        auth = (self.options.api_key, self.options.api_secret)
-        url = f"{self.options.base_url}/account/get-balance"
-        answer = client.call("GET", url, auth=auth, ca_file=self.options.ca_file)
-        findings = [credentials_finding(answer)]
-        if findings[0].is_good:
-            findings.append(balance_finding(fields_of(answer).get("value"), "EUR"))
-            findings.append(sender_finding(None, "senders can't be asked about"))
-        return findings
+        answer = self.ask(client, "/account/get-balance", auth=(self.options.api_key, self.options.api_secret))
+        return prepaid_findings(answer, fields_of(answer).get("value"), "EUR")
 
 
 def _parts(response: Response) -> list[dict[str, Any]]:

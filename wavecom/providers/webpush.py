@@ -5,14 +5,12 @@ RFC 8030 (the request), RFC 8291 (its encryption), RFC 8292 (who sends it: VAPID
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated, Any, ClassVar
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from marshmallow import ValidationError
 
 from wavecom.core.job import Outcome, ProviderResult, Reason, Scope
 from wavecom.core.lanes import Channel
@@ -22,7 +20,7 @@ from wavecom.providers.account import AccountAspect, AccountClient, AccountFindi
 from wavecom.providers.base import ProviderDependencies, UnpreparedError, UnsendableError
 from wavecom.providers.base_http import BaseHttpProvider, json_body
 from wavecom.providers.configuration import ProviderConfig
-from wavecom.providers.configuration.options import pem_file, text, tuple_of
+from wavecom.providers.configuration.options import matching, pem_file, text, tuple_of
 from wavecom.providers.push.content import LONGEST_TTL_SECONDS, is_silent, recipient, seconds_to_live
 from wavecom.providers.push.encryption import LIMIT_BYTES, encrypted
 from wavecom.providers.push.endpoints import EndpointGuard
@@ -79,14 +77,14 @@ _TOKEN_LIFE_SECONDS = 18 * 3600
 _MOST_TOKENS = 1_000
 
 
-def _is_subject(value: str) -> None:
-    if not re.fullmatch(r"mailto:[^\s@]+@[^\s@]+|https://[!-~]+", value):
-        raise ValidationError('must be an address at which push services reach you, such as "mailto:ops@example.com"')
-
-
-def _is_host(value: str) -> None:
-    if not re.fullmatch(r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|[0-9a-f:.]*:[0-9a-f:.]*", value):
-        raise ValidationError('must be a host such as "push.example" or "*.push.example", without scheme and port')
+_SUBJECT = matching(
+    r"mailto:[^\s@]+@[^\s@]+|https://[!-~]+",
+    'must be an address at which push services reach you, such as "mailto:ops@example.com"',
+)
+_HOST = matching(
+    r"(\*\.)?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*|[0-9a-f:.]*:[0-9a-f:.]*",
+    'must be a host such as "push.example" or "*.push.example", without scheme and port',
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -94,8 +92,8 @@ class WebpushOptions:
     """The type's own keys. There is no ``base_url``: each subscription has its address."""
 
     vapid_private_key_file: Annotated[str, text(check=is_p256_file)]
-    vapid_subject: Annotated[str, text(check=_is_subject)]
-    allowed_hosts: Annotated[tuple[str, ...], tuple_of(text(check=_is_host), "must be a list of hosts")] = PUSH_SERVICES
+    vapid_subject: Annotated[str, _SUBJECT]
+    allowed_hosts: Annotated[tuple[str, ...], tuple_of(_HOST, "must be a list of hosts")] = PUSH_SERVICES
     ca_file: Annotated[str | None, pem_file()] = None
 
 

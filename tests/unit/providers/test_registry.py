@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from statistics import median
+from textwrap import dedent
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,7 @@ import orjson
 import pytest
 
 import wavecom.providers
+from tests.adapter_lines import adapter_lines
 from wavecom.core.job import Outcome, ProviderResult
 from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
@@ -22,10 +25,11 @@ from wavecom.errors import ProvidersFileError
 from wavecom.providers.base import BaseProvider
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import checks_of, load
+from wavecom.providers.configuration.verification import VERIFIED_WITH
 from wavecom.providers.factory import build_providers, build_sandbox
 from wavecom.providers.file import parse_providers
 from wavecom.providers.http import STATUSES
-from wavecom.providers.registry import CLASSES, RECEIPTS, VERIFIED_WITH, provider_class
+from wavecom.providers.registry import CLASSES, RECEIPTS, provider_class
 from wavecom.providers.responses import AnswerTable
 from wavecom.providers.transport import HttpVersion, Response
 
@@ -46,6 +50,36 @@ def test_every_file_is_registered_under_its_name() -> None:
     assert files == set(CLASSES)
 
 
+def test_an_adapter_holds_little_beside_what_is_its_own() -> None:
+    [folder] = wavecom.providers.__path__
+    sizes = {name: adapter_lines((Path(folder) / f"{name}.py").read_text("utf-8")) for name in CLASSES}
+
+    assert median(sizes.values()) <= 80, sizes
+
+
+def test_what_counts_as_a_line_of_an_adapter() -> None:
+    source = '''
+        """A docstring
+        of two lines."""
+
+        import answers  # counted
+
+        _KEY = account("counted by nobody: the table alone uses it")
+        LIMIT = 7  # counted
+        #: A comment.
+        ANSWERS = AnswerTable(
+            {401: _KEY, 429: LIMIT}
+        )
+
+
+        class Adapter:  # counted
+            """A docstring."""
+            limit = LIMIT  # counted
+    '''
+
+    assert adapter_lines(dedent(source)) == 4
+
+
 @pytest.mark.parametrize("type_name", CLASSES)
 def test_a_registered_class_is_a_provider_with_options(type_name: str) -> None:
     cls = provider_class(type_name)
@@ -62,11 +96,12 @@ def test_the_guide_lists_every_provider_with_its_channels_and_keys() -> None:
     table = GUIDE.partition("## The providers there are")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \| .* \| (.*) \|$", table, re.MULTILINE)
     documented = {
-        name: (frozenset(channels.split(", ")), re.findall(r"`(\w+)`", keys)) for name, channels, keys in rows[1:]
+        name: (frozenset(channels.split(", ")), sorted(re.findall(r"`(\w+)`", keys)))
+        for name, channels, keys in rows[1:]
     }
 
     assert documented == {
-        name: (provider_class(name).channels, list(checks_of(provider_class(name).options_class))) for name in CLASSES
+        name: (provider_class(name).channels, sorted(checks_of(provider_class(name).options_class))) for name in CLASSES
     }
 
 

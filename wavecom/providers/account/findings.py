@@ -33,6 +33,14 @@ def balance_finding(amount: object, unit: object = "") -> AccountFinding:
         return AccountFinding(AccountAspect.QUOTA, None, "the balance is not told")
 
 
+def prepaid_findings(answer: AccountAnswer, amount: object, unit: object = "") -> list[AccountFinding]:
+    """Of an API that tells the balance and nothing of senders: by the status of its answer, and the amount in it."""
+    credentials = credentials_finding(answer)
+    if not credentials.is_good:
+        return [credentials]
+    return [credentials, balance_finding(amount, unit), sender_finding(None, "senders can't be asked about")]
+
+
 def sender_finding(is_good: bool | None, text: str, *answers: AccountAnswer) -> AccountFinding:
     """Whether the sender may be used, as ``answers`` tell.
 

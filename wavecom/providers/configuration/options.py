@@ -129,6 +129,16 @@ def text(*, choices: Iterable[str] | None = None, check: _Check | None = None) -
     return fields.String(validate=validator, error_messages=_always("must be text in quotes"))
 
 
+def matching(pattern: str, sentence: str) -> fields.Field[Any]:
+    """A string that ``pattern`` matches whole; ``sentence`` says what it must be."""
+
+    def check(value: str) -> None:
+        if not re.fullmatch(pattern, value):
+            raise ValidationError(sentence)
+
+    return text(check=check)
+
+
 def whole_number(low: int, high: int) -> fields.Field[Any]:
     """An integer from ``low`` to ``high``."""
     sentence = f"must be a whole number from {low} to {high}"
@@ -148,12 +158,10 @@ def flag() -> fields.Field[Any]:
 
 def host_name() -> fields.Field[Any]:
     """A host's name or IP address, without scheme and port."""
-
-    def check(value: str) -> None:
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,253}|[0-9A-Fa-f:.]{2,45}", value):
-            raise ValidationError('must be a host such as "mail.example" or an IP address, without a port')
-
-    return text(check=check)
+    return matching(
+        r"[A-Za-z0-9_.-]{1,253}|[0-9A-Fa-f:.]{2,45}",
+        'must be a host such as "mail.example" or an IP address, without a port',
+    )
 
 
 def http_url() -> fields.Field[Any]:

@@ -7,6 +7,7 @@ from base64 import b64decode
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from marshmallow import ValidationError
 
 
 def ecdsa_public_key(text: str) -> ec.EllipticCurvePublicKey:
@@ -18,3 +19,13 @@ def ecdsa_public_key(text: str) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise ValueError("no key of an elliptic curve")  # noqa: TRY004 - of a wrong kind in the file
     return key
+
+
+def check_ecdsa_public_key(text: str) -> None:
+    """The check of an option that holds one. Raises ``ValidationError``."""
+    try:
+        ecdsa_public_key(text)
+    except ValueError:
+        raise ValidationError(
+            "must be the verification key as SendGrid shows it: base64, beginning with MFkw"
+        ) from None

@@ -9,6 +9,8 @@ import base64
 import binascii
 from typing import Final
 
+from marshmallow import ValidationError
+
 #: What begins a secret: the rest is its bytes in base64. A secret without it is taken as it is.
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix
 
@@ -21,3 +23,11 @@ def key_of(secret: str) -> bytes:
         return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except binascii.Error:
         raise ValueError("a secret that begins with whsec_ goes on in base64") from None
+
+
+def check_webhook_secret(secret: str) -> None:
+    """The check of an option that holds one. Raises ``ValidationError``."""
+    try:
+        key_of(secret)
+    except ValueError as error:
+        raise ValidationError(str(error)) from None

@@ -24,11 +24,12 @@ from wavecom.providers.configuration.values import (
     ProviderConfig,
     ProvidersConfig,
 )
+from wavecom.providers.configuration.verification import VERIFIED_WITH
 from wavecom.providers.file.lines import line_at, lines_of
 from wavecom.providers.file.regions import RegionsReader
 from wavecom.providers.file.routes import RoutesReader
 from wavecom.providers.file.variables import Variables
-from wavecom.providers.registry import CLASSES, RECEIPTS, VERIFIED_WITH, provider_class
+from wavecom.providers.registry import CLASSES, RECEIPTS, provider_class
 
 T = TypeVar("T")
 

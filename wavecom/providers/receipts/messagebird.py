@@ -7,8 +7,6 @@ https://developers.messagebird.com/docs/verify-http-requests
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -27,6 +25,7 @@ from wavecom.core.receipts import (
 from wavecom.core.recipients import e164
 from wavecom.providers.configuration.values import ProviderConfig
 from wavecom.providers.receipts import ReceiptDependencies
+from wavecom.providers.receipts.json_events import time_of
 from wavecom.providers.receipts.signed_jwt import check_hash, check_times, verified_claims
 
 KINDS: Final = {
@@ -92,7 +91,7 @@ class MessagebirdReceipts:
             is_routine=status in ROUTINE,
             job_id=JobId(job) if job else None,
             message_id=message_id,
-            at=_time(fields.get("statusDatetime", "")),
+            at=time_of(fields.get("statusDatetime")),
             code=f"messagebird_{code}" if code not in {"", "0"} else status,
             text=reason if reason in REASONS else "",
             reason=REASONS.get(reason) if KINDS[status] is ReceiptKind.FAILED else None,
@@ -107,7 +106,7 @@ def _inbound(message_id: str, fields: Mapping[str, str]) -> InboundMessage:
         sender=fields["originator"],
         to=fields.get("recipient", ""),
         text=fields.get("body") or fields.get("payload", ""),
-        at=_time(fields.get("createdDatetime", "")),
+        at=time_of(fields.get("createdDatetime")),
     )
 
 
@@ -122,10 +121,3 @@ def _fields(request: ReceiptRequest) -> dict[str, str]:
         return dict(parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True))
     except ValueError:
         raise UnreadableReceiptError("the body is neither a form nor JSON") from None
-
-
-def _time(text: str) -> datetime | None:
-    with suppress(ValueError):
-        at = datetime.fromisoformat(text)
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-    return None
