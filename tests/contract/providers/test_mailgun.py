@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import parse_qs
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from mailgun.builders import MailgunMessageBuilder
+from mailgun.client import Client
+from mailgun.ext.pydantic.models import SendMessageSchema
+from pydantic import ValidationError
+from werkzeug.formparser import parse_form_data
 
 from tests import peers
 from tests.contract.answer_contract import AnswerContract, AnswerRow, setup_of
 from tests.contract.provider_contract import HttpProviderContract, Way
+from tests.mail_apis import EVERYTHING, mail, request_of
 from tests.peers import HttpPeer, Received
 from wavecom.core.job import Outcome, Reason, Scope
 from wavecom.core.lanes import Channel
+from wavecom.core.ports import Message
 from wavecom.providers.transport import HttpTransport
 
 # A deadline that is not held would hang a test for ever: this is what then fails it.
@@ -89,3 +98,94 @@ class TestMailgunProvider(AnswerContract, HttpProviderContract):
 
     def delivery_key(self, received: Received) -> str:
         return parse_qs(received.body.decode())["v:wavecom_job_id"][0]
+
+
+# --- Mailgun's own library as a judge ---------------------------------------------------------------------------------
+
+TABLE = """
+type = "mailgun"
+domain = "mg.bank.example"
+api_key = "$SECRET"
+sender = "Bank <bank@mg.bank.example>"
+"""
+
+
+def shape_of(url: str, headers: Mapping[str, str], body: bytes) -> tuple[str, str, dict[str, str], dict[str, bytes]]:
+    """The path, who asks, and the fields and files of a form, as a server reads them."""
+    environ = {
+        "wsgi.input": BytesIO(body),
+        "CONTENT_LENGTH": str(len(body)),
+        "CONTENT_TYPE": headers["content-type"],
+        "REQUEST_METHOD": "POST",
+    }
+    _, fields, files = parse_form_data(environ)
+    held = {}
+    for name, file in files.items():
+        with file.stream:
+            held[name] = file.read()
+    return urlsplit(url).path, headers["authorization"], fields.to_dict(), held
+
+
+def ours(message: Message) -> tuple[str, str, dict[str, str], dict[str, bytes]]:
+    request = request_of(TABLE, message)
+    return shape_of(request.url, {name.lower(): value for name, value in request.headers.items()}, request.body)
+
+
+def theirs(call: Callable[[Client], object]) -> tuple[str, str, dict[str, str], dict[str, bytes]]:
+    """What Mailgun's library sends."""
+    with HttpPeer(peers.reply(200, ACCEPTED)) as peer:
+        base_url = "{0.scheme}://{0.netloc}".format(urlsplit(peer.url))
+        with Client(auth=("api", "s3cret"), api_url=base_url) as client:
+            call(client)
+    [request] = peer.requests
+    return shape_of(request.line.split()[1], request.headers, request.body)
+
+
+def test_a_mail_of_text_is_sent_as_mailguns_library_sends_it() -> None:
+    text = {key: value for key, value in EVERYTHING.items() if key not in {"attachments", "headers"}}
+    path, authorization, fields, _ = ours(mail({**text, "headers": {"X-Campaign": "spring"}}))
+    builder = (
+        MailgunMessageBuilder(fields["from"])
+        .add_recipient(fields["to"])
+        .set_subject(fields["subject"])
+        .set_text(fields["text"])
+        .set_html(fields["html"])
+        .add_custom_header("Reply-To", fields["h:Reply-To"])
+        .add_custom_header("Message-Id", fields["h:Message-Id"])
+        .add_custom_header("X-Campaign", "spring")
+        .add_custom_variable("wavecom_job_id", fields["v:wavecom_job_id"])
+    )
+    data, _ = builder.build()
+    # A header that the library adds of its own accord; Mailgun documents none.
+    del data["h:X-Idempotency-Key"]
+
+    sent = theirs(lambda client: client.messages.create(data=data, domain="mg.bank.example"))
+
+    assert sent == (path, authorization, fields, {})
+
+
+def test_a_mail_with_files_is_sent_as_mailguns_library_sends_one_that_is_made() -> None:
+    path, authorization, fields, files = ours(mail(EVERYTHING))
+
+    sent = theirs(
+        lambda client: client.mimemessage.create(
+            data=fields, files={"message": ("message", files["message"])}, domain="mg.bank.example"
+        )
+    )
+
+    assert sent == (path, authorization, fields, files)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [mail(), mail({"subject": "S", "html": "<b>1</b>"}), mail({**EVERYTHING, "attachments": []})],
+    ids=["plain", "html", "everything but files"],
+)
+def test_mailguns_schema_takes_the_fields_and_no_other(message: Message) -> None:
+    _, _, fields, _ = ours(message)
+    prefixed = {name: value for name, value in fields.items() if name[1:2] == ":"}
+    named = {name: value for name, value in fields.items() if name not in prefixed}
+
+    SendMessageSchema.model_validate({**named, "custom_params": prefixed})
+    with pytest.raises(ValidationError, match="unheardOf"):
+        SendMessageSchema.model_validate({**named, "unheardOf": "1", "custom_params": prefixed})
