@@ -16,13 +16,14 @@ import structlog
 
 from wavecom.core.activity import Activity
 from wavecom.core.attachments import BlobStore
-from wavecom.core.attempts import LONGEST_PAUSE_SECONDS, AttemptResult, AttemptRunner, token_of
+from wavecom.core.attempts import AttemptResult, AttemptRunner, token_of
 from wavecom.core.batcher import MakeBatcher
 from wavecom.core.engine import AttemptFinished, AttemptPrevented, LeaseRenewed, Parked, Policy, Transition, decide
 from wavecom.core.exhaustion import is_exhaustion
 from wavecom.core.files import ByteBudget
 from wavecom.core.job import CallResult, Claim, Job, JobId, Outcome, ProviderResult, Scope
 from wavecom.core.leases import LeaseKeeper
+from wavecom.core.pauses import LONGEST_PAUSE_SECONDS
 from wavecom.core.ports import Clock, JobRepository, Permit, Provider
 from wavecom.core.preflights import Preflight, prepare_all
 from wavecom.core.provider_calls import ProviderRouter

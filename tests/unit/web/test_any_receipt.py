@@ -112,6 +112,7 @@ def receiving_of_all_types() -> tuple[WebEnvironment, FlaskClient]:
         **{name: sms_reader(table) for name, table in test_any_request.TABLES.items()},
         "http": HttpReceipts(config, ReceiptDependencies(fetch=no_fetch)),
     }
+    assert readers.keys() == RECEIPTS.keys(), "a type without a reader here is not tried at all"
     environment = make_environment(readers=readers)
     return environment, environment.app.test_client()
 

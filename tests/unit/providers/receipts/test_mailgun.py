@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from mailgun.security import SecurityGuard
 
 from tests.receipt_requests import NOW, only_receipt, posted, reader_of
 from wavecom.core.job import Reason
@@ -54,6 +55,22 @@ def test_a_signature_of_either_key_is_verified() -> None:
 
     for key in ("key-new", KEY):
         reader.verify(posted({"signature": signature(key=key)}))
+
+
+def test_mailguns_library_verifies_what_the_tests_sign_and_refuses_what_the_reader_refuses(
+    reader: ReceiptReader,
+) -> None:
+    good, forged = signature(), signature(key="another")
+
+    def is_verified(signed: dict[str, str]) -> bool:
+        return SecurityGuard.verify_webhook(
+            KEY, signed["token"], signed["timestamp"], signed["signature"], max_age_seconds=0
+        )
+
+    assert (is_verified(good), is_verified(forged)) == (True, False)
+    reader.verify(posted({"signature": good}))
+    with pytest.raises(SignatureError):
+        reader.verify(posted({"signature": forged}))
 
 
 @pytest.mark.parametrize(
