@@ -13,8 +13,14 @@ from wavecom.core.lanes import Channel, Priority
 from wavecom.core.ports import TEST_SANDBOX
 from wavecom.core.states import Status
 from wavecom.core.suppression_check import SuppressionCheck
-from wavecom.core.suppression_list import SuppressionList
-from wavecom.core.suppressions import Suppression, SuppressionFilter, SuppressionScope, SuppressionSource
+from wavecom.core.suppression_list import PAGE_SIZE, SuppressionList
+from wavecom.core.suppressions import (
+    NewSuppression,
+    Suppression,
+    SuppressionFilter,
+    SuppressionScope,
+    SuppressionSource,
+)
 from wavecom.errors import RetryLater, StoreError
 
 
@@ -127,3 +133,34 @@ def test_a_store_that_is_away_is_waited_for_and_a_bug_costs_no_record() -> None:
     assert after.error is not None
     assert after.error.code == "recipient_gone"
     assert errors == []
+
+
+def test_pages_go_on_where_they_were_when_the_store_is_back() -> None:
+    store, clock = MemorySuppressionStore(), FakeClock(NOW)
+    suppressions = SuppressionList(store, clock)
+    count = 2 * PAGE_SIZE + 1
+    suppressions.add([new_entry(f"token-{number}") for number in range(count)])
+
+    pages = suppressions.pages(SuppressionFilter(account="acme"))
+    found = list(next(pages))
+    store.is_away = True
+    with pytest.raises(StoreError):
+        next(pages)
+    store.is_away = False
+    found += [entry for page in pages for entry in page]
+
+    assert [len(found), len({entry.recipient for entry in found})] == [count, count]
+    assert pages.is_done
+    assert list(next(suppressions.pages(SuppressionFilter(account="nobody")))) == []
+
+
+def new_entry(recipient: str) -> NewSuppression:
+    return NewSuppression(
+        account="acme",
+        channel=Channel.PUSH,
+        recipient=recipient,
+        source=SuppressionSource.MANUAL,
+        scope=SuppressionScope.ALL,
+        by="key k-1",
+        reason="",
+    )
