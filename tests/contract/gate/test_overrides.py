@@ -82,10 +82,12 @@ def test_a_pause_holds_for_all_and_ends_when_it_is_taken_back(fleet: Fleet, envi
         assert refusal(member).reason == gate.THROTTLED
         assert 500 < health(member).throttled_for_seconds <= 600
         assert health(member).throttled_reason == "paused by ada: maintenance"
+        assert 500 < member.paused()["sms"] <= 600
 
     environment.pause(None)
     for follower in followers:
         follower.refresh()
+    assert [member.paused() for member in (first, second)] == [{}, {}]
     assert granted(first)
     assert granted(second)
 
@@ -187,11 +189,12 @@ def test_a_pause_is_followed_though_redis_is_away(
 
     follower = environment.follower(member)
     follower.refresh()
-    paused = refusal(member)
+    paused, lasting = refusal(member), member.paused()
     environment.pause(None)
     follower.refresh()
 
     assert paused.reason == gate.THROTTLED
+    assert [*lasting] == ["sms"]
     assert granted(member)
 
 
