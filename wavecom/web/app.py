@@ -43,6 +43,7 @@ class WaveComFlask(Flask):
     def __rsgi_init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.rsgi.start(loop)
         self.rsgi.streams.start(loop)
+        self.rsgi.long_answers.start(loop)
 
     @property
     def __rsgi__(self) -> Callable[..., Awaitable[None]]:

@@ -111,9 +111,9 @@ class RsgiApplication:
         self._receiving = receiving
         self._proxies = proxies
         self._keys = keys
-        #: To be started too, where answers may go on.
+        #: Both to be started too, where answers may go on.
         self.streams = Streams()
-        self._long_answers = LongAnswers()
+        self.long_answers = LongAnswers()
         self._threads = threads
         self._max_in_flight = max_in_flight
         self._max_body_bytes = max_body_bytes
@@ -125,7 +125,6 @@ class RsgiApplication:
         """To be called in the process that serves, before the first request."""
         self._loop = loop
         self._results = LoopResults(loop)
-        self._long_answers.start(loop)
         self._api = RequestThreads("api", self._threads, loop)
         self._pages = RequestThreads("pages", PAGE_THREADS, loop)
         self._receipts = RequestThreads("receipts", RECEIPT_THREADS, loop)
@@ -190,7 +189,7 @@ class RsgiApplication:
         rest: EventStream | LongAnswer,
     ) -> None:
         if isinstance(rest, LongAnswer):
-            await self._long_answers.serve(proto, status, headers, beginning, rest)
+            await self.long_answers.serve(proto, status, headers, beginning, rest)
         else:
             await self.streams.serve(proto, status, headers, beginning, rest)
 
@@ -339,7 +338,7 @@ class RsgiApplication:
         environ = request.environ or make_environ(request.scope, request.body, request.error)
         if environ["REQUEST_METHOD"] == "GET":
             streams.offer(environ, self.streams)
-            long_answers.offer(environ, self._long_answers)
+            long_answers.offer(environ, self.long_answers)
         try:
             status, headers, body = _call(self._app, environ)
         except Exception:
@@ -355,7 +354,7 @@ class RsgiApplication:
             request.streamed = status, headers, body, rest
             return
         if isinstance(rest, LongAnswer):
-            self._long_answers.release(rest)
+            self.long_answers.release(rest)
         elif rest is not None:
             self.streams.release(rest)
         request.proto.response_bytes(status, headers, body)
