@@ -23,6 +23,7 @@ from wavecom.core.lanes import Channel
 from wavecom.core.ports import Message
 from wavecom.errors import ProvidersFileError
 from wavecom.providers.base import BaseProvider
+from wavecom.providers.base_http import BaseHttpProvider
 from wavecom.providers.configuration import ProviderConfig
 from wavecom.providers.configuration.options import checks_of, load
 from wavecom.providers.configuration.verification import VERIFIED_WITH
@@ -90,6 +91,18 @@ def test_a_registered_class_is_a_provider_with_options(type_name: str) -> None:
     # Each option is one that the file can set, and hides its value.
     assert {field.name for field in fields(cls.options_class)} == set(checks_of(cls.options_class))
     assert cls.options_class.__repr__ is object.__repr__
+
+
+def test_every_api_can_be_called_elsewhere_and_with_another_authority() -> None:
+    keys = {
+        name: set(checks_of(provider_class(name).options_class))
+        for name in CLASSES
+        if issubclass(provider_class(name), BaseHttpProvider)
+    }
+
+    # A gateway has its own address, and a browser's subscription that of its service.
+    assert {name for name, each in keys.items() if "base_url" not in each} == {"http", "webpush"}
+    assert {name for name, each in keys.items() if "ca_file" not in each} == set()
 
 
 def test_the_guide_lists_every_provider_with_its_channels_and_keys() -> None:
