@@ -39,7 +39,7 @@ def test_a_provider_is_added_by_the_words_of_the_guide(tmp_path: Path) -> None:
 
     (tree / "wavecom/providers/pigeon.py").write_text(code_of(guide, "class PigeonProvider"), "utf-8")
     insert_after(tree / "wavecom/providers/registry.py", '    "smtp": ', code_of(guide, '"pigeon": "PigeonProvider"'))
-    insert_after(tree / "docs/adding-a-provider.md", "| `smtp` |", code_of(guide, "| `pigeon` |"))
+    insert_after(tree / "docs/adding-a-provider.md", "| `smtp` |", code_of(guide, "([pigeon.md]"))
     (tree / "docs/providers/pigeon.md").write_text(code_of(guide, "# Pigeon"), "utf-8")
     insert_after(tree / "docs/providers.md", "| `messagebird` |", code_of(guide, "| [Pigeon]"))
     (tree / "tests/contract/providers/test_pigeon.py").write_text(code_of(guide, "class TestPigeonProvider"), "utf-8")
