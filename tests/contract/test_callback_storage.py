@@ -283,7 +283,7 @@ def test_a_delivery_comes_back_with_its_tries(deliveries: CallbackDeliveryStore)
     deliveries.add([delivery])
     deliveries.add([replace(delivery, type="notification.failed")])
 
-    after = replace(delivery, due_at=later(5), tried=1)
+    after = replace(delivery, due_at=later(5), tried=1, begun_at=later(1))
     deliveries.record([(after, TRY)])
 
     assert deliveries.get(delivery.callback_id, "event.1") == replace(after, tries=(TRY,))

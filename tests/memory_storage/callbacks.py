@@ -173,6 +173,7 @@ class MemoryCallbackDeliveryStore:
                     state=delivery.state,
                     due_at=delivery.due_at,
                     tried=delivery.tried,
+                    begun_at=delivery.begun_at,
                     tries=(*kept.tries, result)[-TRIES_KEPT:],
                 )
 

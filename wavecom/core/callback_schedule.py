@@ -37,7 +37,7 @@ DELAYS: Final[Sequence[timedelta]] = (
 )
 #: Each delay is longer by up to this share, by chance, so that many do not come at once.
 JITTER: Final = 0.1
-#: A delivery is given up when it fails so long after it was begun.
+#: A delivery is given up when it fails so long after its first try.
 LONGEST: Final = timedelta(hours=24)
 
 #: So many failures in a row, and an endpoint is slowed down.
@@ -54,6 +54,9 @@ GONE: Final = 410
 
 def after_try(delivery: CallbackDelivery, result: CallbackTry, jitter: float) -> CallbackDelivery:
     """The delivery after this try. ``jitter`` is a number by chance, from 0 up to 1."""
+    if not delivery.tried:
+        # The day is for the tries: what has waited behind a slowed endpoint for longer has used up nothing of it.
+        delivery = replace(delivery, begun_at=max(delivery.begun_at, result.at))
     tried = delivery.tried + 1
     if result.is_delivered:
         return replace(delivery, state=DeliveryState.DELIVERED, due_at=None, tried=tried)

@@ -150,7 +150,8 @@ class CallbackDelivery:
     due_at: datetime | None = None
     #: Tries since it was added, or sent again on request: what the schedule counts.
     tried: int = 0
-    #: When it was added, or sent again on request: what the schedule's 24 hours are counted from.
+    #: When it was first tried, or, as long as it was not, added or sent again on request: what the schedule's 24 hours
+    #: are counted from.
     begun_at: datetime
     tries: tuple[CallbackTry, ...] = ()
 

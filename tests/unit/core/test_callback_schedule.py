@@ -60,8 +60,19 @@ def test_a_delivery_that_is_taken_is_done() -> None:
     assert (delivery.state, delivery.due_at, delivery.tried) == (DeliveryState.DELIVERED, None, 4)
 
 
-def test_a_delivery_that_waited_for_a_slowed_endpoint_has_one_try_after_its_day() -> None:
-    delivery = after_try(make_delivery(), failed(LONGEST.total_seconds() + 60), 0.5)
+def test_a_delivery_that_first_waited_for_a_slowed_endpoint_has_its_whole_day_from_its_first_try_on() -> None:
+    late = LONGEST.total_seconds() + 60
+
+    first = after_try(make_delivery(), failed(late), 0.0)
+    second = after_try(first, failed(late + 5), 0.0)
+
+    assert (first.state, first.due_at, first.begun_at) == (DeliveryState.PENDING, later(late + 5), later(late))
+    assert second.begun_at == later(late)
+    assert after_try(second, failed(2 * late), 0.0).state is DeliveryState.FAILED
+
+
+def test_a_delivery_that_was_tried_before_its_endpoint_was_slowed_has_one_try_after_its_day() -> None:
+    delivery = after_try(make_delivery(tried=2), failed(LONGEST.total_seconds() + 60), 0.5)
 
     assert delivery.state is DeliveryState.FAILED
 

@@ -103,7 +103,7 @@ class MongoCallbackDeliveryStore:
 
 def _recording(delivery: CallbackDelivery, result: CallbackTry) -> UpdateOne:
     update: Document = {
-        "$set": {"state": delivery.state.value, "tried": delivery.tried},
+        "$set": {"state": delivery.state.value, "tried": delivery.tried, "begunAt": delivery.begun_at},
         "$push": {"tries": {"$each": [_try_document(result)], "$slice": -TRIES_KEPT}},
     }
     if delivery.due_at is None:
