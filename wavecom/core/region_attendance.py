@@ -76,7 +76,8 @@ class ConsumedLanes:
         self._board = board
         self._attendance = attendance
         self._started_with: tuple[LaneQueue, ...] = ()
-        self._taken: tuple[LaneQueue, ...] = ()
+        #: Those of other regions, with the region of each.
+        self._taken: Mapping[LaneQueue, str] = {}
 
     def begin(self, started_with: Iterable[LaneQueue]) -> None:
         """``started_with``: queues without a region, each standing for that of the worker's region."""
@@ -95,7 +96,7 @@ class ConsumedLanes:
     @property
     def taken_regions(self) -> Collection[str]:
         """The regions of which it consumes a queue, besides its own."""
-        return {queue.partition(".")[0] for queue in self._taken}
+        return set(self._taken.values())
 
     def refresh(self, *, is_consuming: bool) -> None:
         """Say that the worker consumes its own queues, if it does, and look which others to take or to leave.
@@ -112,4 +113,4 @@ class ConsumedLanes:
                 raise
         others = self._regions.takeover_queues(self._region, self._started_with)
         unattended = self._attendance.unattended(others)
-        self._taken = tuple(queue for queue in others if queue in unattended)
+        self._taken = {queue: name for queue, name in others.items() if queue in unattended}

@@ -57,17 +57,21 @@ class Regions:
         the jobs that were accepted when there were no regions. What is in the queues of a region that the file does
         not declare waits until it does: nobody can say who may have it.
         """
-        own = [region, ""] if region == self.default else [region]
-        return [in_region(queue, name) for name in own for queue in started_with]
+        return [in_region(queue, name) for name in self._names_of(region) for queue in started_with]
 
     def takeover_queues(self, region: str, started_with: Collection[LaneQueue]) -> dict[LaneQueue, str]:
         """The queues that a worker of ``region`` may consume when they have no worker of their own region; of which."""
         return {
-            in_region(queue, each.name): each.name
+            in_region(queue, name): each.name
             for each in self.regions.values()
             if region in each.takeover
+            for name in self._names_of(each.name)
             for queue in started_with
         }
+
+    def _names_of(self, region: str) -> list[str]:
+        """What the region's queues are called after: the default one also has those without a region."""
+        return [region, ""] if region == self.default else [region]
 
 
 def own_queues(regions: Regions | None, region: str, started_with: Collection[LaneQueue]) -> list[LaneQueue]:

@@ -67,9 +67,16 @@ def test_the_default_region_has_what_was_accepted_before_there_were_regions() ->
 
 
 def test_a_worker_may_take_only_of_regions_that_allow_it() -> None:
-    assert REGIONS.takeover_queues("us", [SMS]) == {"eu.sms.high": "eu"}
+    assert REGIONS.takeover_queues("us", [SMS]) == {"eu.sms.high": "eu", SMS: "eu"}
     assert REGIONS.takeover_queues("ch", [SMS]) == {"us.sms.high": "us"}
     assert "ch.sms.high" not in REGIONS.takeover_queues("eu", [SMS])
+
+
+def test_who_may_take_over_for_the_default_region_has_what_was_accepted_before_there_were_regions_too() -> None:
+    regions = Regions(REGIONS.regions, "us")
+
+    assert regions.queues_of("us", [SMS]) == ["us.sms.high", SMS]
+    assert regions.takeover_queues("eu", [SMS]) == {"us.sms.high": "us", SMS: "us"}
 
 
 class TwoRegions:
